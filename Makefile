@@ -1,0 +1,53 @@
+# make demo     install as a user would, and run examples/demo.py
+# make test     the suite; PYTHON=python3.13 picks the interpreter
+# make check    format, lint and types
+# make bench    measure
+# make assets   draw the pictures of the README again
+
+PYTHON ?= python3
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+VENV ?= .venv/$(VERSION)
+DEMO ?= .venv-demo/$(VERSION)
+PYTEST_ARGS ?=
+
+PIP = -m pip install --quiet --disable-pip-version-check --no-input
+export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
+
+.PHONY: demo test check bench assets clean
+.DELETE_ON_ERROR:
+
+demo: $(DEMO)/.ready
+	@# build/ would ship files that the source no longer has
+	@rm -rf build
+	@$(DEMO)/bin/python $(PIP) --force-reinstall --no-deps .
+	@cd examples && ../$(DEMO)/bin/python demo.py
+
+test: $(VENV)/.installed
+	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+check: $(VENV)/.installed
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/pyright --pythonpath $(VENV)/bin/python
+
+bench: $(VENV)/.installed
+	$(VENV)/bin/python -m benchmarks
+
+assets: $(VENV)/.installed
+	$(VENV)/bin/python assets/make.py
+
+clean:
+	rm -rf .venv .venv-demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# One environment for both: the suite runs the type checkers over tests/typing.
+$(VENV)/.installed: setup.cfg | $(VENV)/.ready
+	$(VENV)/bin/python $(PIP) --editable '.[test,check]'
+	@touch $@
+
+$(VENV)/.ready $(DEMO)/.ready:
+	@test -n "$(VERSION)" || { echo "make: no interpreter at PYTHON=$(PYTHON)" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "make: Python 3.11 or newer is needed, $(PYTHON) is $(VERSION)" >&2; exit 1; }
+	$(PYTHON) -m venv $(@D)
+	@touch $@

@@ -1,0 +1,33 @@
+"""Write async functions. Call them. That is the graph."""
+
+from aiodag._core.context import current_node as current_node
+from aiodag._core.context import current_run as current_run
+from aiodag._core.edges import opaque as opaque
+from aiodag._core.edges import settled as settled
+from aiodag._core.edges import value_of as value_of
+from aiodag._core.failure import Failure as Failure
+from aiodag._core.graph import Graph as Graph
+from aiodag._core.graph import GraphEdge as GraphEdge
+from aiodag._core.graph import GraphNode as GraphNode
+from aiodag._core.limits import Limit as Limit
+from aiodag._core.node import Node as Node
+from aiodag._core.options import Backoff as Backoff
+from aiodag._core.plan import plan as plan
+from aiodag._core.run import Run as Run
+from aiodag._core.states import State as State
+from aiodag._core.task import Task as Task
+from aiodag._core.task import task as task
+from aiodag.abc import Executor as Executor
+from aiodag.abc import Move as Move
+from aiodag.abc import Observer as Observer
+from aiodag.errors import AiodagError as AiodagError
+from aiodag.errors import CycleError as CycleError
+from aiodag.errors import Deadlock as Deadlock
+from aiodag.errors import ForeignLoop as ForeignLoop
+from aiodag.errors import NoLoop as NoLoop
+from aiodag.errors import NotATask as NotATask
+from aiodag.errors import OptionError as OptionError
+from aiodag.errors import RunFailed as RunFailed
+from aiodag.errors import Skip as Skip
+from aiodag.errors import UnknownOption as UnknownOption
+from aiodag.errors import WorkerDied as WorkerDied

@@ -1,0 +1,199 @@
+"""What failed, where it was called, and what could not run because of it.
+
+One `Report` for each node that failed of itself, shared by all that was skipped because of it. Each failed or
+skipped node holds its own `Failure`: the report and one hop towards the root. Hops are names, never nodes, so
+that a settled node is held by nobody but the user.
+"""
+
+from asyncio import AbstractEventLoop
+from collections.abc import Sequence
+from types import CodeType, TracebackType
+from typing import Any
+
+SHOWN = 8  # names of a long path or list that are printed
+SHORT = frozenset({int, float, bool, str, bytes, type(None)})
+NOTE = "in task "
+WIDTH = 30  # characters of one argument in a label
+
+# A name and the hop before it, up to the root. A plain tuple: a reference back to the report would make a cycle,
+# and then the report would come with the next garbage collection, not when the last node goes.
+Hop = tuple[str, Any]
+
+
+class Report:
+    """The failure of one node, told once to the loop's exception handler if nobody takes it."""
+
+    __slots__ = ("exception", "label", "loop", "name", "site", "skipped", "taken", "traceback")
+
+    def __init__(
+        self, name: str, site: str, exception: BaseException, loop: AbstractEventLoop, code: CodeType | None
+    ) -> None:
+        body = from_body(exception.__traceback__, code)
+        self.name = name
+        self.site = site
+        self.loop = loop
+        self.exception = exception
+        self.traceback = body or exception.__traceback__
+        self.label = label_of(name, body)
+        self.skipped: list[Hop] = []
+        add_note(exception, f"{NOTE}{self.label}, called at {site}")
+        self.taken = False
+
+    def __str__(self) -> str:
+        return f"{self.label} failed: {described(self.exception)}"
+
+    # Every node that failed or was skipped because of this holds the report: when the last of them goes, nobody
+    # can take the failure any more. Reporting earlier would cry over failures that an awaiter is about to take.
+    def __del__(self) -> None:
+        if self.taken:
+            return
+        names = [name for name, _ in self.skipped]
+        skipped = f"\n  skipped: {', '.join(shorten(names))}" if names else ""
+        self.loop.call_exception_handler(
+            {
+                "message": f"{self} and nobody handled it\n  called at {self.site}{skipped}",
+                "exception": self.exception.with_traceback(self.traceback),
+                "task": self.name,
+                "site": self.site,
+                "skipped": tuple(names),
+            }
+        )
+
+
+class Failure:
+    """Why a node has no value: the root of the failure and the path to it.
+
+    Printed, it is one line: ``upload skipped: concatenate <- fetch('a1') failed: TimeoutError``.
+    """
+
+    __slots__ = ("hop", "report")
+
+    def __init__(self, report: Report, hop: Hop) -> None:
+        self.report = report
+        self.hop = hop
+
+    def onward(self, name: str) -> "Failure":
+        """Return the failure of a node that is skipped because of this one, and note it in the report."""
+        hop: Hop = (name, self.hop)
+        self.report.skipped.append(hop)
+        return Failure(self.report, hop)
+
+    @property
+    def root(self) -> str:
+        """The node that failed of itself, with its short arguments, such as ``fetch('a1')``."""
+        return self.report.label
+
+    @property
+    def exception(self) -> BaseException:
+        """The exception that the root's body raised."""
+        return self.report.exception.with_traceback(self.report.traceback)
+
+    @property
+    def site(self) -> str:
+        """File and line of the call that made the root, such as ``etl.py:12``."""
+        return self.report.site
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """The tasks that were skipped because of the root, so far."""
+        return tuple(name for name, _ in self.report.skipped)
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The names from this node to the root."""
+        return path_of(self.hop)
+
+    def __str__(self) -> str:
+        return path_text(self.hop, str(self.report))
+
+    def __repr__(self) -> str:
+        return f"<Failure {self}>"
+
+
+def path_of(hop: Hop | None) -> tuple[str, ...]:
+    """Return the names along a chain of hops."""
+    names: list[str] = []
+    while hop is not None:
+        names.append(hop[0])
+        hop = hop[1]
+    return tuple(names)
+
+
+def path_text(hop: Hop, root: str) -> str:
+    """Say in one line how a failure reached a node."""
+    name, *between = path_of(hop)[:-1] or ("",)
+    if not name:
+        return root
+    return f"{name} skipped: {''.join(f'{each} <- ' for each in shorten(between))}{root}"
+
+
+def shorten(names: Sequence[str]) -> list[str]:
+    """Leave out the middle of a long list of names."""
+    if len(names) <= SHOWN:
+        return list(names)
+    half = SHOWN // 2
+    return [*names[:half], f"… {len(names) - SHOWN:,} more …", *names[-half:]]
+
+
+def described(exception: BaseException) -> str:
+    """Name an exception in one line."""
+    text = str(exception).strip()
+    kind = type(exception).__name__
+    return f"{kind}: {text.splitlines()[0]}" if text else kind
+
+
+def from_body(traceback: TracebackType | None, code: CodeType | None) -> TracebackType | None:
+    """Return the part of a traceback that starts in the body: middleware says nothing to its reader."""
+    while traceback is not None and traceback.tb_frame.f_code is not code:
+        traceback = traceback.tb_next
+    return traceback
+
+
+def add_note(exception: BaseException, text: str) -> None:
+    """Note where a failure began, once: a body that awaits a failed node raises the same exception again."""
+    if not any(str(each).startswith(NOTE) for each in getattr(exception, "__notes__", ())):
+        exception.add_note(text)
+
+
+def label_of(name: str, traceback: TracebackType | None) -> str:
+    """Name a call with its short arguments, read from the frame of the body.
+
+    The node has dropped its arguments by then, and keeping them for the rare failure would hold every large
+    value; the traceback holds the frame anyway. Only builtin scalars are printed: no foreign `__repr__` runs.
+    """
+    if traceback is None:
+        return name
+    frame = traceback.tb_frame
+    code = frame.f_code
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    values = [frame.f_locals.get(each) for each in names if each not in {"self", "cls"}]
+    return f"{name}({', '.join(map(short, values))})"
+
+
+def short(value: object) -> str:
+    """Print one argument of a label."""
+    if type(value) not in SHORT:
+        return "…"
+    if isinstance(value, str | bytes) and len(value) > WIDTH:
+        value = value[:WIDTH]
+        return f"{value!r}…"
+    return repr(value)
+
+
+def site_of(code: CodeType | None, instruction: int) -> str:
+    """Return file and line of a call, from the code object and the instruction that were noted there.
+
+    Noting the frame itself would keep the caller's variables alive; finding the line at once would cost more
+    than the node.
+    """
+    if code is None:
+        return "unknown place"
+    return f"{code.co_filename}:{line_of(code, instruction)}"
+
+
+def line_of(code: CodeType, instruction: int) -> int:
+    """Return the line of an instruction offset in bytes."""
+    for start, end, line in code.co_lines():
+        if start <= instruction < end and line is not None:
+            return line
+    return code.co_firstlineno

@@ -1,0 +1,242 @@
+"""Show the nodes and edges of a run, or of a plan, as they were at one moment.
+
+A graph is cut off from the engine: plain values, free to keep, send and draw.
+Nothing here recurses, and all of it takes time in proportion to the nodes and edges.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from aiodag._core import render
+from aiodag._core.states import State
+from aiodag.errors import CycleError
+
+
+class GraphNode(NamedTuple):
+    """Tell of one node: its state, its place in the source, and its moves in seconds since the run began.
+
+    >>> from aiodag import State
+    >>> GraphNode(id=1, name="fetch", label="fetch('a1')", state=State.WAITING).state.final
+    False
+    """
+
+    id: int
+    name: str
+    label: str
+    state: State
+    attempts: int = 0
+    moves: tuple[tuple[State, float], ...] = ()
+    site: str = ""
+    error: str = ""
+    parent: int | None = None
+
+    @property
+    def started(self) -> float | None:
+        """Return when the first attempt began, in seconds; None if none has."""
+        return next((at for state, at in self.moves if state is State.RUNNING), None)
+
+    @property
+    def settled(self) -> float | None:
+        """Return when the node settled, in seconds; None if it has not."""
+        return self.moves[-1][1] if self.moves and self.moves[-1][0].final else None
+
+    def spans(self, now: float) -> list[tuple[State, float, float]]:
+        """Return each state with the seconds at which it began and ended; the last one ends at `now`."""
+        ends = [at for _, at in self.moves[1:]] + [now]
+        return [(state, at, max(at, end)) for (state, at), end in zip(self.moves, ends, strict=False)]
+
+    def running(self, now: float) -> float:
+        """Return the seconds spent in attempts, until `now` if one is under way."""
+        return sum(end - at for state, at, end in self.spans(now) if state is State.RUNNING)
+
+
+class GraphEdge(NamedTuple):
+    """Join an upstream node (`source`) and a downstream node (`target`) by their ids.
+
+    `kind` is "endogenous" (the value is passed) or "exogenous" (only waited for); `settled` accepts any outcome.
+
+    >>> GraphEdge(source=1, target=2, kind="endogenous").settled
+    False
+    """
+
+    source: int
+    target: int
+    kind: str
+    settled: bool = False
+
+
+class Graph:
+    """Hold the nodes and edges of one moment; `now` is that moment, in seconds since the run began.
+
+    Raise `ValueError` if two nodes have one id, or an edge names a node that is not there.
+
+    >>> from aiodag import State
+    >>> fetch, load = (GraphNode(id=i, name=n, label=n, state=State.WAITING) for i, n in enumerate(("fetch", "load")))
+    >>> graph = Graph("etl", [load, fetch], [GraphEdge(0, 1, "endogenous")])
+    >>> [node.name for node in graph.order()]
+    ['fetch', 'load']
+    >>> print(graph.to_text())
+    etl: 2 nodes, 2 waiting
+    └─ · fetch   waiting
+       └─ · load waiting
+    """
+
+    __slots__ = ("_by_id", "_incoming", "_outgoing", "edges", "name", "nodes", "now")
+
+    def __init__(self, name: str, nodes: Iterable[GraphNode], edges: Iterable[GraphEdge], now: float = 0.0) -> None:
+        """Take the nodes and edges, and index them."""
+        self.name = name
+        self.nodes = tuple(nodes)
+        self.edges = tuple(edges)
+        self.now = now
+        self._by_id = {node.id: node for node in self.nodes}
+        if len(self._by_id) < len(self.nodes):
+            twice = [id_ for id_, count in Counter(node.id for node in self.nodes).items() if count > 1]
+            raise ValueError(f"graph {name!r} has more than one node with the id {twice[0]}")
+        self._outgoing: dict[int, list[GraphEdge]] = {id_: [] for id_ in self._by_id}
+        self._incoming: dict[int, list[GraphEdge]] = {id_: [] for id_ in self._by_id}
+        for edge in self.edges:
+            if edge.source not in self._by_id or edge.target not in self._by_id:
+                raise ValueError(f"graph {name!r} has no node for an end of the edge {edge.source} -> {edge.target}")
+            self._outgoing[edge.source].append(edge)
+            self._incoming[edge.target].append(edge)
+
+    def __len__(self) -> int:
+        """Return the number of nodes."""
+        return len(self.nodes)
+
+    def __bool__(self) -> bool:
+        """Be true, also without nodes."""
+        return True
+
+    def __repr__(self) -> str:
+        """Return the name and the sizes."""
+        return f"<Graph {self.name!r}: {len(self.nodes)} nodes, {len(self.edges)} edges>"
+
+    def upstream(self, id_: int, /) -> tuple[int, ...]:
+        """Return the ids of the nodes that this one waits for. Raise `KeyError` for an unknown id."""
+        return tuple(dict.fromkeys(edge.source for edge in self._incoming[id_]))
+
+    def downstream(self, id_: int, /) -> tuple[int, ...]:
+        """Return the ids of the nodes that wait for this one. Raise `KeyError` for an unknown id."""
+        return tuple(dict.fromkeys(edge.target for edge in self._outgoing[id_]))
+
+    def order(self) -> tuple[GraphNode, ...]:
+        """Return the nodes, each after all of its upstreams. Raise `CycleError` if there is no such order."""
+        missing = {id_: len(edges) for id_, edges in self._incoming.items()}
+        ready = deque(id_ for id_, count in missing.items() if not count)
+        found: list[GraphNode] = []
+        while ready:
+            id_ = ready.popleft()
+            found.append(self._by_id[id_])
+            for edge in self._outgoing[id_]:
+                missing[edge.target] -= 1
+                if not missing[edge.target]:
+                    ready.append(edge.target)
+        if len(found) < len(self.nodes):
+            raise CycleError(self._cycle({id_ for id_, count in missing.items() if count}))
+        return tuple(found)
+
+    def _cycle(self, stuck: set[int]) -> list[str]:
+        # Each stuck node has a stuck upstream, so a walk up must meet itself; a walk down could end in a leaf.
+        walked: dict[int, int] = {}
+        at = next(id_ for id_ in self._by_id if id_ in stuck)
+        while at not in walked:
+            walked[at] = len(walked)
+            at = next(edge.source for edge in self._incoming[at] if edge.source in stuck)
+        ring = [at, *reversed(list(walked)[walked[at] :])]
+        return [self._by_id[id_].name for id_ in ring]
+
+    def counts(self) -> dict[State, int]:
+        """Return how many nodes are in each state, in the order of `State`, without the zeros."""
+        counted = Counter(node.state for node in self.nodes)
+        return {state: counted[state] for state in State if counted[state]}
+
+    def critical_path(self) -> tuple[GraphNode, ...]:
+        """Return the chain of nodes that decided when the run ended, the first to run first.
+
+        It ends at the node that settled last, and each step up goes to the upstream that settled last before.
+        As long as no node has settled it is the longest chain. Raise `CycleError` for a cycle.
+        """
+        order = self.order()
+        rank = {node.id: place for place, node in enumerate(order)}
+        settled = {node.id: (node.settled, rank[node.id]) for node in order if node.settled is not None}
+        if not settled:
+            return self._longest(order)
+        at = max(settled, key=settled.__getitem__)
+        path = [at]
+        # A skipped node settles before its other upstreams do: what settled after a node did not hold it up.
+        while earlier := [id_ for id_ in self.upstream(at) if id_ in settled and settled[id_] < settled[at]]:
+            at = max(earlier, key=settled.__getitem__)
+            path.append(at)
+        return tuple(self._by_id[id_] for id_ in reversed(path))
+
+    def _longest(self, order: tuple[GraphNode, ...]) -> tuple[GraphNode, ...]:
+        length: dict[int, int] = {}
+        before: dict[int, int | None] = {}
+        for node in order:
+            longest = max(self.upstream(node.id), key=length.__getitem__, default=None)
+            before[node.id] = longest
+            length[node.id] = 1 if longest is None else length[longest] + 1
+        path: list[GraphNode] = []
+        at = max(length, key=length.__getitem__, default=None)
+        while at is not None:
+            path.append(self._by_id[at])
+            at = before[at]
+        return tuple(reversed(path))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return dicts, lists, texts and numbers only, ready for JSON; `from_dict` is the way back."""
+        nodes = [node._asdict() | {"state": node.state.value, "moves": _plain(node.moves)} for node in self.nodes]
+        return {"name": self.name, "now": self.now, "nodes": nodes, "edges": [edge._asdict() for edge in self.edges]}
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> "Graph":
+        """Make a graph of what `to_dict` returned. Raise `KeyError`, `TypeError` or `ValueError` for anything else."""
+        nodes = [
+            GraphNode(**node)._replace(state=State(node["state"]), moves=_moves(node["moves"]))
+            for node in given["nodes"]
+        ]
+        return cls(given["name"], nodes, [GraphEdge(**edge) for edge in given["edges"]], given["now"])
+
+    def to_json(self, indent: int | None = None) -> str:
+        """Return `to_dict()` as JSON, `indent` spaces deep."""
+        # Imported here: asyncio does not load json, and `import aiodag` loads nothing that asyncio does not.
+        import json  # noqa: PLC0415 - see above
+
+        return json.dumps(self.to_dict(), indent=indent, ensure_ascii=False)
+
+    def to_mermaid(self, direction: str = "LR") -> str:
+        """Return a Mermaid flowchart that runs LR, RL, TB, TD or BT. Raise `OptionError` for another direction.
+
+        Exogenous edges are dashed, nested nodes hang on a line with a circle, and colours tell the states.
+        """
+        return render.mermaid(self, direction)
+
+    def to_dot(self) -> str:
+        """Return the graph for Graphviz, drawn as `to_mermaid` draws it."""
+        return render.dot(self)
+
+    def to_text(self) -> str:
+        """Return a tree that follows the edges; each node is printed once, under the last of its upstreams.
+
+        Where it would have appeared before, `→ name` points down to it. Dashes (`├╌`, `⇢`) are exogenous edges,
+        a circle (`├○`) leads to a node that was called inside another. A name that several nodes have is numbered.
+        """
+        return render.text(self)
+
+    def timeline(self, width: int = 72) -> str:
+        """Return a chart with a row for each node, in order of start, `width` columns wide (at least 40).
+
+        After 40 rows the others are counted in one line.
+        """
+        return render.timeline(self, max(width, 40))
+
+
+def _plain(moves: tuple[tuple[State, float], ...]) -> list[list[Any]]:
+    return [[state.value, at] for state, at in moves]
+
+
+def _moves(given: Iterable[tuple[str, float]]) -> tuple[tuple[State, float], ...]:
+    return tuple((State(state), at) for state, at in given)

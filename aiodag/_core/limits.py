@@ -1,0 +1,96 @@
+"""How many attempts at once, and how many per second: `Limit`, and its state on one loop."""
+
+import asyncio
+from collections import deque
+from typing import Any
+
+from aiodag.errors import OptionError
+
+
+class Limit:
+    """A capacity, a rate, or both, shared by every task that names it.
+
+    `capacity` attempts run at once; `rate` attempts start in each `per` seconds, evenly spaced. First come, first
+    served. Each event loop has a limit of its own. Raises `OptionError` for zero, negative or missing numbers.
+
+    >>> Limit(3), Limit(rate=10), Limit(2, rate=100, per=60)
+    (Limit(3), Limit(rate=10), Limit(2, rate=100, per=60))
+    """
+
+    __slots__ = ("__weakref__", "capacity", "per", "rate")
+
+    def __init__(self, capacity: int | None = None, *, rate: float | None = None, per: float = 1.0) -> None:
+        if capacity is None and rate is None:
+            raise OptionError("limit", None, "a capacity such as Limit(3), a rate such as Limit(rate=10), or both")
+        if capacity is not None and (type(capacity) is not int or capacity < 1):
+            raise OptionError("limit", capacity, "an int of 1 or more, or a Limit")
+        if rate is not None and (isinstance(rate, bool) or not isinstance(rate, int | float) or not rate > 0):
+            raise OptionError("rate", rate, "a number above 0: attempts that start in each `per` seconds")
+        if isinstance(per, bool) or not isinstance(per, int | float) or not per > 0:
+            raise OptionError("per", per, "a number of seconds above 0")
+        self.capacity = capacity
+        self.rate = rate
+        self.per = per
+
+    def __repr__(self) -> str:
+        parts = [] if self.capacity is None else [str(self.capacity)]
+        parts += [] if self.rate is None else [f"rate={self.rate}"]
+        parts += [] if self.per == 1.0 else [f"per={self.per}"]
+        return f"Limit({', '.join(parts)})"
+
+
+class Gate:
+    """A limit on one loop: who is inside, who waits, when the next may start."""
+
+    def __init__(self, limit: Limit, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.free: float = float("inf") if limit.capacity is None else limit.capacity
+        self.interval = 0.0 if limit.rate is None else limit.per / limit.rate
+        self.waiting: deque[asyncio.Future[None]] = deque()
+        self.turn = asyncio.Lock()  # first come, first served
+        self.origin = float("-inf")  # the start from which the spaced ones are counted
+        self.since = 0
+
+    async def acquire(self) -> None:
+        """Wait for a place, then for the turn. A wait that is cancelled takes neither."""
+        if self.free and not self.waiting:
+            self.free -= 1
+        else:
+            await self._place()
+        if self.interval:
+            try:
+                await self._start()
+            except BaseException:
+                self.release()
+                raise
+
+    async def _place(self) -> None:
+        ticket: asyncio.Future[None] = self.loop.create_future()
+        self.waiting.append(ticket)
+        try:
+            await ticket
+        except asyncio.CancelledError:
+            # The place may have been given in the same turn of the loop as the cancel: then it is ours to give on.
+            if ticket.done() and not ticket.cancelled():
+                self.release()
+            raise
+
+    async def _start(self) -> None:
+        async with self.turn:
+            now = self.loop.time()
+            # Counted from an origin: adding up intervals would add up their rounding errors.
+            due = self.origin + self.since * self.interval
+            if due <= now:
+                self.origin, self.since = now, 1
+            else:
+                await asyncio.sleep(due - now)
+                self.since += 1
+
+    def release(self, *_: Any) -> None:
+        """Give a place back: to who waits longest, else to nobody."""
+        while self.waiting:
+            ticket = self.waiting.popleft()
+            if not ticket.done():
+                ticket.set_result(None)
+                return
+        self.free += 1

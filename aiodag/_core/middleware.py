@@ -1,0 +1,129 @@
+"""What stands between the engine and a body that has options: retry, limit, timeout, and where it runs."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any
+
+from aiodag._core.limits import Gate, Limit
+from aiodag._core.node import Node
+from aiodag._core.options import Delay, Options, Predicate
+from aiodag.abc import Executor, Middleware
+from aiodag.errors import OptionError, Skip
+
+Call = Callable[[], Awaitable[Any]]
+Body = Callable[[Node[Any], Sequence[Any], dict[str, Any]], Awaitable[Any]]
+
+
+class Retry:
+    """Try again after a failure that is worth it."""
+
+    def __init__(self, retries: int, backoff: Delay, retry_on: Predicate) -> None:
+        self.retries = retries
+        self.backoff = backoff
+        self.retry_on = retry_on
+
+    async def __call__(self, node: Node[Any], call_next: Call) -> Any:
+        """Return the value of the first attempt that succeeds."""
+        while True:
+            try:
+                return await call_next()
+            except Skip:
+                raise
+            except Exception as error:
+                if node.attempt > self.retries or not self.retry_on(error):
+                    raise
+            node.engine.requeue(node)
+            pause = self.backoff(node.attempt)
+            if isinstance(pause, bool) or not isinstance(pause, int | float) or not pause >= 0:
+                raise OptionError("backoff", pause, "a function that returns seconds, 0 or more")
+            await asyncio.sleep(pause)
+
+
+class Limited:
+    """Hold a place of a limit for as long as the attempt really runs."""
+
+    def __init__(self, limit: Limit) -> None:
+        self.limit = limit
+
+    async def __call__(self, node: Node[Any], call_next: Call) -> Any:
+        """Wait for a place, run, give it back."""
+        engine = node.engine
+        gate = engine.gates.get(self.limit)
+        if gate is None:
+            gate = engine.gates[self.limit] = Gate(self.limit, engine.loop)
+        await gate.acquire()
+        node.left = None
+        try:
+            return await call_next()
+        finally:
+            # A thread cannot be stopped: its place is taken until it really ends.
+            if node.abandoned and node.left is not None:
+                node.left.add_done_callback(partial(give_back, gate))
+            else:
+                gate.release()
+
+
+def give_back(gate: Gate, _: object) -> None:
+    """Release a place from another thread, unless the loop is gone."""
+    try:
+        gate.loop.call_soon_threadsafe(gate.release)
+    except RuntimeError:
+        if not gate.loop.is_closed():
+            raise
+
+
+class Timeout:
+    """End an attempt that takes too long."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    async def __call__(self, node: Node[Any], call_next: Call) -> Any:
+        """Raise `TimeoutError` after so many seconds of the attempt; waiting for a limit does not count."""
+        try:
+            async with asyncio.timeout(self.seconds) as scope:
+                return await call_next()
+        except TimeoutError as error:
+            if not scope.expired():
+                raise
+            msg = f"attempt {node.attempt} of {node.name} took longer than {self.seconds:g} s"
+            raise TimeoutError(msg) from error
+
+
+def compose(options: Options, fn: Callable[..., Any], executor: Executor | None) -> Body | None:
+    """Return what runs the body of a task with these options, or None where the engine can call it directly."""
+    layers: list[Middleware] = []
+    if options.retries:
+        layers.append(Retry(options.retries, options.backoff, options.retry_on))
+    if options.limit is not None:
+        layers.append(Limited(options.limit))
+    if options.timeout is not None:
+        layers.append(Timeout(options.timeout))
+    if not layers and executor is None:
+        return None
+
+    async def body(node: Node[Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        call: Call = partial(attempt, node, fn, executor, args, kwargs)
+        for layer in reversed(layers):
+            call = partial(layer, node, call)
+        return await call()
+
+    return body
+
+
+async def attempt(
+    node: Node[Any], fn: Callable[..., Any], executor: Executor | None, args: Sequence[Any], kwargs: dict[str, Any]
+) -> Any:
+    """Run the body once: here, or where the executor says."""
+    engine = node.engine
+    engine.begin(node)
+    if executor is None:
+        return await fn(*args, **kwargs)
+    engine.away += 1
+    try:
+        value = await executor.run(fn, *args, **kwargs)
+    finally:
+        engine.away -= 1
+    # A plain wrapper around an async function returns its coroutine: that is the body.
+    return await value if asyncio.iscoroutine(value) else value

@@ -1,0 +1,154 @@
+"""The options of a task: what is known, what it may be, what it becomes."""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from aiodag._core.limits import Limit
+from aiodag.errors import OptionError, UnknownOption
+
+Delay = Callable[[int], float]
+Predicate = Callable[[BaseException], bool]
+
+# Where an executor of a name lives. The core knows no layer: a name is looked up when a task asks for it.
+EXECUTORS = {"thread": "aiodag.executors.thread", "process": "aiodag.executors.process"}
+
+
+class Backoff:
+    """A growing pause between attempts: `first`, then `factor` times longer each, at most `maximum` seconds.
+
+    `jitter` is the share of each pause that chance takes off, from 0 (none) to 1 (all), so that many callers do not
+    return at the same moment.
+
+    >>> pause = Backoff(first=1, factor=2, maximum=5, jitter=0)
+    >>> [pause(attempt) for attempt in (1, 2, 3, 4)]
+    [1.0, 2.0, 4.0, 5.0]
+    """
+
+    __slots__ = ("chance", "factor", "first", "jitter", "maximum")
+
+    def __init__(self, first: float = 0.1, factor: float = 2.0, maximum: float = 60.0, jitter: float = 0.1) -> None:
+        self.first = seconds("first", first)
+        self.factor = number("factor", factor, least=1.0)
+        self.maximum = seconds("maximum", maximum)
+        self.jitter = number("jitter", float(jitter), least=0.0)
+        if self.jitter > 1:
+            raise OptionError("jitter", jitter, "a share from 0 (no jitter) to 1")
+        # Looked up here: asyncio does not load random, and `import aiodag` loads nothing that asyncio does not.
+        self.chance: Callable[[], float] = import_module("random").random
+
+    def __call__(self, attempt: int) -> float:
+        """Return the pause in seconds after a failed attempt, counted from 1."""
+        try:
+            pause = min(self.first * self.factor ** (attempt - 1), self.maximum)
+        except OverflowError:
+            pause = self.maximum
+        return float(pause * (1 - self.jitter * self.chance()))
+
+    def __repr__(self) -> str:
+        return f"Backoff({self.first}, {self.factor}, {self.maximum}, {self.jitter})"
+
+
+class Options:
+    """The checked options of one task. Immutable: `with_options` makes another."""
+
+    __slots__ = ("backoff", "executor", "given", "limit", "name", "raw", "retries", "retry_on", "timeout")
+
+    def __init__(self, **given: Any) -> None:
+        unknown = [option for option in given if option not in KNOWN]
+        if unknown:
+            raise UnknownOption(unknown[0], KNOWN)
+        self.given = given
+        self.name: str | None = name_of(given.get("name"))
+        self.retries: int = retries_of(given.get("retries", 0))
+        self.backoff: Delay = delay_of(given.get("backoff", 0))
+        self.retry_on: Predicate = predicate_of(given.get("retry_on", Exception))
+        self.timeout: float | None = None if given.get("timeout") is None else timeout_of(given["timeout"])
+        self.limit: Limit | None = limit_of(given.get("limit"))
+        self.executor: Any = executor_of(given.get("executor"))
+        self.raw: bool = flag("raw", given.get("raw", False))
+
+    def but(self, **changes: Any) -> "Options":
+        """Return these options with some changed."""
+        return Options(**{**self.given, **changes})
+
+
+KNOWN = frozenset(Options.__slots__) - {"given"}
+def name_of(given: object) -> str | None:
+    """Check a name."""
+    if given is None or (isinstance(given, str) and given):
+        return given
+    raise OptionError("name", given, "a string with at least one character")
+
+
+def flag(option: str, given: object) -> bool:
+    """Check a yes or no."""
+    if isinstance(given, bool):
+        return given
+    raise OptionError(option, given, "True or False")
+
+
+def retries_of(given: object) -> int:
+    """Check a number of retries."""
+    if type(given) is int and given >= 0:
+        return given
+    raise OptionError("retries", given, "an int of 0 or more: the attempts after the first")
+
+
+def number(option: str, given: object, *, least: float) -> float:
+    """Check a finite number."""
+    if isinstance(given, int | float) and not isinstance(given, bool) and least <= given < float("inf"):
+        return float(given)
+    raise OptionError(option, given, f"a number of {least:g} or more")
+
+
+def seconds(option: str, given: object) -> float:
+    """Check a duration; return it in seconds."""
+    if hasattr(given, "total_seconds"):  # a timedelta: asyncio does not load datetime, so neither do we
+        given = given.total_seconds()
+    if isinstance(given, int | float) and not isinstance(given, bool) and 0 <= given < float("inf"):
+        return float(given)
+    raise OptionError(option, given, "seconds, 0 or more, or a timedelta")
+
+
+def timeout_of(given: object) -> float:
+    """Check the time that an attempt may take."""
+    timeout = seconds("timeout", given)
+    if timeout == 0:
+        raise OptionError("timeout", given, "seconds above 0, or a timedelta")
+    return timeout
+
+
+def delay_of(given: object) -> Delay:
+    """Return the pause after an attempt, as a function of its number."""
+    if callable(given):
+        return given
+    pause = seconds("backoff", given)
+    return lambda _attempt: pause
+
+
+def predicate_of(given: Any) -> Predicate:
+    """Return which exceptions are worth another attempt."""
+    kinds = given if isinstance(given, tuple) else (given,)
+    if kinds and all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds):
+        return lambda error: isinstance(error, kinds)
+    if callable(given) and not isinstance(given, type):
+        return lambda error: bool(given(error))
+    raise OptionError("retry_on", given, "an exception type, a tuple of them, or a function of the exception")
+
+
+def limit_of(given: object) -> Limit | None:
+    """Return the limit of a task: its own for an int, a shared one as it is."""
+    return given if given is None or isinstance(given, Limit) else Limit(given)  # type: ignore[arg-type]  # Limit checks
+
+
+def executor_of(given: object) -> Any:  # noqa: ANN401 - anything with the one method
+    """Return the object with the seam's one method."""
+    if given is None or (not isinstance(given, str) and callable(getattr(given, "run", None))):
+        return given
+    if isinstance(given, str) and given in EXECUTORS:
+        return import_module(EXECUTORS[given]).EXECUTOR
+    raise OptionError("executor", given, f"{', '.join(map(repr, EXECUTORS))}, or an object with an async run(fn, ...)")
+
+
+NO_OPTIONS = Options()

@@ -1,0 +1,95 @@
+"""The graph before anything runs."""
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from contextvars import copy_context
+from threading import Thread
+from typing import Any
+
+from aiodag._core.engine import Engine
+from aiodag._core.graph import Graph
+from aiodag._core.ledger import Ledger
+from aiodag._core.run import Run
+from aiodag._core.task import Task
+from aiodag.errors import NotATask
+
+TURNS = 100  # turns of the loop that fn may take without waiting for anything
+
+
+def plan(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Graph:
+    """Return the graph that `fn(*args, **kwargs)` makes, as far as it gets without waiting; no task runs.
+
+    `fn` is the function that calls the tasks: async, plain, or itself a task. It runs up to its first real wait (a node,
+    a sleep, I/O), on a loop of its own in a thread of its own, so that `plan` works with and without a running loop.
+    Raises what `fn` raises, and `TypeError` for what cannot be called.
+
+    >>> import aiodag
+    >>> @aiodag.task
+    ... async def fetch(x: str) -> str:
+    ...     return x
+    >>> async def etl() -> None:
+    ...     await fetch(fetch("a1"))
+    >>> len(plan(etl))
+    2
+    """
+    target = fn.fn if isinstance(fn, Task) else fn
+    if not callable(target):
+        raise NotATask(fn)
+    inspect.signature(target).bind(*args, **kwargs)
+    answer: list[Any] = [None, None]
+    context = copy_context()
+    thread = Thread(target=context.run, args=(_plan, target, args, kwargs, answer), name="aiodag.plan")
+    thread.start()
+    thread.join()
+    graph, error = answer
+    if error is not None:
+        raise error
+    return graph  # type: ignore[no-any-return]  # the thread's answer
+
+
+def _plan(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], answer: list[Any]) -> None:
+    loop: Any = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda _loop, _context: None)  # nothing here was meant to run
+    try:
+        answer[0] = loop.run_until_complete(_collect(loop, fn, args, kwargs))
+    except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
+        answer[1] = error
+    finally:
+        loop.close()
+
+
+async def _collect(loop: Any, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Graph:
+    engine = loop.aiodag_engine = Engine(loop)
+    engine.draining = True  # for ever: nodes are queued and nothing starts them
+    ledger = loop.aiodag_ledger = Ledger(getattr(fn, "__name__", "plan"), loop.time())
+    run = Run(ledger.name, grace=0)
+    await run.__aenter__()
+    body = asyncio.create_task(_call(fn, args, kwargs))
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
+        if body.done() or getattr(body, "_fut_waiter", None) is not None:
+            break
+    graph = ledger.graph(loop.time())
+    error = body.exception() if body.done() and not body.cancelled() else None
+    await _discard(body, run, engine)
+    if error is not None:
+        raise error
+    return graph
+
+
+async def _call(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    value = fn(*args, **kwargs)
+    if inspect.iscoroutine(value):
+        await value
+
+
+async def _discard(body: "asyncio.Task[None]", run: Run, engine: Engine) -> None:
+    """Drop what was planned: coroutine objects are closed, never awaited."""
+    for node in list(engine.adopted.values()):
+        if inspect.iscoroutine(node.args and node.args[0]):
+            node.args[0].close()
+    run.stop()
+    for other in asyncio.all_tasks() - {asyncio.current_task()}:
+        other.cancel()
+    await asyncio.wait([body], timeout=1)

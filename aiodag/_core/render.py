@@ -1,0 +1,311 @@
+"""Draw a graph: Mermaid, Graphviz, a tree of text, a timeline of text.
+
+A label may hold anything, since it quotes arguments. Each drawing escapes it in one place (`_mermaid_label`,
+`_dot_label`), after `_line` has made it one printable line.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from math import floor, log10
+from typing import TYPE_CHECKING, NamedTuple
+
+from aiodag._core.states import State
+from aiodag.errors import OptionError
+
+if TYPE_CHECKING:
+    from aiodag._core.graph import Graph, GraphEdge, GraphNode
+
+_DIRECTIONS = ("LR", "RL", "TB", "TD", "BT")
+_MOST_INDENT = 24
+_MOST_ALIGNED = 60
+_MOST_NAMED = 5
+_MOST_ROWS = 40
+
+_MARKS = {
+    State.WAITING: "·",
+    State.QUEUED: ":",
+    State.RUNNING: "▸",
+    State.SUCCEEDED: "✓",
+    State.FAILED: "✗",
+    State.SKIPPED: "»",
+    State.CANCELLED: "⊘",
+}
+_BARS = _MARKS | {State.RUNNING: "█"}
+_COLOURS = {  # fill, border
+    State.WAITING: ("#f6f8fa", "#8c959f"),
+    State.QUEUED: ("#fff8c5", "#9a6700"),
+    State.RUNNING: ("#ddf4ff", "#0969da"),
+    State.SUCCEEDED: ("#dafbe1", "#1a7f37"),
+    State.FAILED: ("#ffebe9", "#cf222e"),
+    State.SKIPPED: ("#eaeef2", "#57606a"),
+    State.CANCELLED: ("#fbefff", "#8250df"),
+}
+
+
+def _line(text: str) -> str:
+    # Lone surrogates, line ends and marks that turn the direction of writing are not printable either.
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def _title(node: "GraphNode") -> str:
+    tries = f" ×{node.attempts}" if node.attempts > 1 else ""
+    return f"{_MARKS[node.state]} {_line(node.label)}{tries}"
+
+
+def mermaid(graph: "Graph", direction: str) -> str:
+    """Return a Mermaid flowchart."""
+    if direction not in _DIRECTIONS:
+        raise OptionError("direction", direction, "one of " + ", ".join(_DIRECTIONS))
+    lines = [f"flowchart {direction}"]
+    lines += [f'    n{node.id}["{_mermaid_label(_title(node))}"]:::{node.state}' for node in graph.nodes]
+    lines += [f"    n{edge.source} {_mermaid_arrow(edge)} n{edge.target}" for edge in graph.edges]
+    lines += [f"    n{parent} --o n{node.id}" for node, parent in _nested(graph)]
+    lines += [_mermaid_class(state) for state in graph.counts()]
+    return "\n".join(lines) + "\n"
+
+
+# Quotes end a label, but Mermaid does more to it than that: it reads Markdown ("1. x" becomes a list, "www.x" a link),
+# icons ("fa:fa-car"), formulas ("$$") and HTML, and it cuts the ";" off "style...:...#...;". An entity is safe from all
+# of these, so only what is known to be harmless stays as it is: "_", "-" and "." inside a word, and after "www" not even that.
+_MERMAID_SAFE = re.compile(
+    r"[^\x00-\x7f]|[A-Za-z0-9 (),=']|(?<=[A-Za-z0-9])(?<!www)[_.-](?=[A-Za-z0-9])", re.IGNORECASE
+)
+
+
+def _mermaid_label(text: str) -> str:
+    return "".join(
+        c if _MERMAID_SAFE.match(text, at) else f"#{ord(c)};"
+        for at, c in enumerate(text)
+    )  # fmt: skip
+
+
+def _mermaid_arrow(edge: "GraphEdge") -> str:
+    arrow = "-.->" if edge.kind == "exogenous" else "-->"
+    return f"{arrow}|settled|" if edge.settled else arrow
+
+
+def _mermaid_class(state: State) -> str:
+    fill, border = _COLOURS[state]
+    return f"    classDef {state} fill:{fill},stroke:{border},color:#1f2328"
+
+
+def dot(graph: "Graph") -> str:
+    """Return a Graphviz digraph."""
+    lines = [f'digraph "{_dot_label(_line(graph.name))}" {{', "    rankdir=LR"]
+    lines += ['    node [shape=box, style="rounded,filled", fontname="sans-serif", fontcolor="#1f2328"]']
+    lines += [f"    n{node.id} [{_dot_node(node)}]" for node in graph.nodes]
+    lines += [f"    n{edge.source} -> n{edge.target}{_dot_edge(edge)}" for edge in graph.edges]
+    lines += [f"    n{parent} -> n{node.id} [arrowhead=odot, color=gray]" for node, parent in _nested(graph)]
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def _dot_label(text: str) -> str:
+    # Graphviz reads HTML entities in plain labels too.
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;")
+
+
+def _dot_node(node: "GraphNode") -> str:
+    fill, border = _COLOURS[node.state]
+    return f'label="{_dot_label(_title(node))}", fillcolor="{fill}", color="{border}"'
+
+
+def _dot_edge(edge: "GraphEdge") -> str:
+    marks = ["style=dashed"] * (edge.kind == "exogenous") + ['label="settled"'] * edge.settled
+    return f" [{', '.join(marks)}]" if marks else ""
+
+
+def _nested(graph: "Graph") -> "Iterator[tuple[GraphNode, int]]":
+    known = {node.id for node in graph.nodes}
+    return ((node, node.parent) for node in graph.nodes if node.parent is not None and node.parent in known)
+
+
+class _Link(NamedTuple):
+    """A line of the tree from one node to the next."""
+
+    target: int
+    branch: str
+    arrow: str
+    settled: bool = False
+
+
+_ROOT = _Link(-1, "─", "→")
+
+
+class _Row(NamedTuple):
+    """A node that is next in the tree: how it is reached, and what is drawn to the left of it."""
+
+    id: int
+    link: _Link
+    left: str
+    last: bool
+    depth: int
+
+
+def text(graph: "Graph") -> str:
+    """Return a tree of lines; each node comes after all that lead to it."""
+    nodes = {node.id: node for node in graph.nodes}
+    names = _names(graph)
+    rows = [
+        (f"{lead}{_MARKS[nodes[id_].state]} {names[id_]}", _told(nodes[id_], graph.now), _pointers(links, names))
+        for id_, lead, links in _walk(graph)
+    ]
+    width = max((len(left) for left, _, _ in rows if len(left) <= _MOST_ALIGNED), default=0)
+    lines = [f"{left:<{width}} {told}{pointers}" for left, told, pointers in rows]
+    return "\n".join([_headline(graph), *lines])
+
+
+def _walk(graph: "Graph") -> Iterator[tuple[int, str, list[_Link]]]:
+    """Yield each node once, with what is drawn before it and the links to nodes that come later by another way."""
+    links = _links(graph)
+    missing = dict.fromkeys(links, 0)
+    for ways in links.values():
+        for link in ways:
+            missing[link.target] += 1
+    # After the roots come all others, last: only nodes on a cycle are still unseen then.
+    roots = [id_ for id_, count in missing.items() if not count]
+    rest = [id_ for id_, count in missing.items() if count]
+    seen: set[int] = set()
+    for start in (roots, rest):
+        fresh = [id_ for id_ in start if id_ not in seen]
+        stack = [_Row(id_, _ROOT, "", id_ == fresh[-1], 1) for id_ in reversed(fresh)]
+        while stack:
+            row = stack.pop()
+            if row.id in seen:
+                continue
+            seen.add(row.id)
+            here: list[_Link] = []
+            later: list[_Link] = []
+            for link in links[row.id]:
+                missing[link.target] -= 1
+                (later if missing[link.target] or link.target in seen else here).append(link)
+            below = row.left + ("   " if row.last else "│  ") if row.depth < _MOST_INDENT else row.left
+            stack += [_Row(link.target, link, below, link is here[-1], row.depth + 1) for link in reversed(here)]
+            yield row.id, _lead(row), later
+
+
+def _links(graph: "Graph") -> dict[int, list[_Link]]:
+    """Return what hangs on each node: its downstream, and the nodes called inside it that nothing else there leads to."""
+    found: dict[int, dict[int, _Link]] = {node.id: {} for node in graph.nodes}
+    parents = {node.id: node.parent for node in graph.nodes}
+    led: set[int] = set()
+    for edge in graph.edges:
+        exogenous = edge.kind == "exogenous"
+        link = _Link(edge.target, "╌" if exogenous else "─", "⇢" if exogenous else "→", edge.settled)
+        if not exogenous or edge.target not in found[edge.source]:
+            found[edge.source][edge.target] = link
+        if parents[edge.source] == parents[edge.target]:
+            led.add(edge.target)
+    for node, parent in _nested(graph):
+        if node.id not in led:
+            found[parent].setdefault(node.id, _Link(node.id, "○", "⊸"))
+    return {id_: list(ways.values()) for id_, ways in found.items()}
+
+
+def _lead(row: _Row) -> str:
+    corner = "└" if row.last else "├"
+    deep = f"{row.depth}: " if row.depth > _MOST_INDENT else ""
+    settled = "settled " if row.link.settled else ""
+    return f"{row.left}{corner}{row.link.branch} {deep}{settled}"
+
+
+def _pointers(links: list[_Link], names: dict[int, str]) -> str:
+    shown = "".join(
+        f" {link.arrow} {'settled ' if link.settled else ''}{names[link.target]}" for link in links[:_MOST_NAMED]
+    )
+    more = f" and {len(links) - _MOST_NAMED} more" if len(links) > _MOST_NAMED else ""
+    return f" {shown}{more}" if shown else ""
+
+
+def _names(graph: "Graph") -> dict[int, str]:
+    """Return a name for each node that no other has: its label, with its number where several have it."""
+    labels = {node.id: _line(node.label) for node in graph.nodes}
+    count = Counter(labels.values())
+    return {id_: f"{label} #{id_}" if count[label] > 1 else label for id_, label in labels.items()}
+
+
+def _told(node: "GraphNode", now: float) -> str:
+    words = [str(node.state)]
+    if node.started is not None:
+        words.append(_seconds(node.running(now)))
+    if node.attempts > 1:
+        words.append(f"{node.attempts} attempts")
+    told = ", ".join(words)
+    return f"{told}: {_line(node.error)}" if node.error else told
+
+
+def _headline(graph: "Graph") -> str:
+    size = f"{len(graph)} node{'s' * (len(graph) != 1)}"
+    after = [f"after {_seconds(graph.now)}"] if graph.now else []
+    return f"{_line(graph.name)}: " + ", ".join([size, *_counted(graph.counts()), *after])
+
+
+def _counted(counts: dict[State, int]) -> list[str]:
+    return [f"{count} {state}" for state, count in counts.items()]
+
+
+def _seconds(value: float) -> str:
+    if value < 1:
+        return f"{value * 1000:.3g} ms" if value else "0 s"
+    return f"{value:.3g} s" if value < 100 else f"{value:.0f} s"
+
+
+def timeline(graph: "Graph", width: int) -> str:
+    """Return a chart of rows, an axis in seconds and a legend."""
+    rows = sorted((node for node in graph.nodes if node.moves), key=_start)
+    until = max([graph.now, *(node.moves[-1][1] for node in rows)])
+    if not rows or until <= 0:
+        return f"{_headline(graph)}\nnothing has run yet"
+    names = _names(graph)
+    shown = rows[:_MOST_ROWS]
+    room = min(max(len(names[node.id]) for node in shown), width // 3)
+    # One column more than the scale has: what settles at the very end has its mark there.
+    columns = width - room - 4
+    lines = [f"{_cut(names[node.id], room)} │ {_bar(node, graph.now, until / columns, columns)}" for node in shown]
+    if len(rows) > _MOST_ROWS:
+        lines.append(f"{'⋮':<{room}} │ {len(rows) - _MOST_ROWS} more nodes")
+    axis = f"{'seconds':>{room}} └─{_axis(until, columns)}"
+    spans = (span for node in shown for span in node.spans(graph.now))
+    used = {state for state, begin, end in spans if state.final or end > begin}
+    legend = "  ".join(f"{_BARS[state]} {state}" for state in State if state in used)
+    return "\n".join([_headline(graph), *(line.rstrip() for line in lines), axis, legend])
+
+
+def _start(node: "GraphNode") -> tuple[bool, float, float, int]:
+    started = node.started
+    return started is None, started or 0.0, node.moves[0][1], node.id
+
+
+def _cut(name: str, room: int) -> str:
+    return name.ljust(room) if len(name) <= room else name[: room - 1] + "…"
+
+
+def _bar(node: "GraphNode", now: float, scale: float, columns: int) -> str:
+    cells = [" "] * (columns + 1)
+    for state, begin, end in node.spans(now):
+        if begin == end and not state.final:
+            continue
+        # The small number keeps 0.3 / 0.1 from being 2. A span shorter than a column is drawn all the same.
+        first, last = (floor(at / scale + 1e-9) for at in (begin, end))
+        if state.final:
+            last = first + 1
+        for column in range(min(first, columns), min(max(last, first + 1), columns + 1)):
+            cells[column] = _BARS[state]
+    return "".join(cells)
+
+
+def _axis(end: float, columns: int) -> str:
+    step = _step(end * 8 / columns)
+    line = ["─"] * (columns + 1)
+    for tick in range(floor(end / step + 1e-9) + 1):
+        mark = f"{tick * step:.12g}"
+        at = floor(tick * step * columns / end + 1e-9)
+        at = min(at, columns + 1 - len(mark))
+        line[at : at + len(mark)] = mark
+    return "".join(line)
+
+
+def _step(least: float) -> float:
+    """Return the smallest of 1, 2, 5, 10, 20, ... (or 0.1, 0.2, ...) that is not below `least`."""
+    power: float = 10.0 ** floor(log10(least))
+    return next((power * digit for digit in (1, 2, 5) if power * digit >= least), power * 10)

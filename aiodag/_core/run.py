@@ -1,0 +1,281 @@
+"""The scope that owns nodes: waits for them, reports on them, remembers them."""
+
+import asyncio
+from collections import deque
+from collections.abc import Generator, Iterable
+from contextvars import Token
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from aiodag._core.context import NODE, RUN
+from aiodag._core.failure import Failure, path_of, path_text
+from aiodag._core.ledger import Ledger, Record
+from aiodag._core.options import flag, seconds
+from aiodag._core.states import State
+from aiodag.abc import Move, Observer
+from aiodag.errors import OptionError, RunFailed
+
+if TYPE_CHECKING:
+    from aiodag._core.graph import Graph
+    from aiodag._core.node import Node
+
+SHOWN = 10  # skipped nodes that a report names for each root
+
+
+class Run:
+    """Own every node made inside `async with`, also by other nodes; leave when all have settled.
+
+    Independent branches go on after a failure, and leaving raises `RunFailed` with every root failure that nobody
+    took; with `fail_fast` the first failure cancels the rest. Leaving by an exception cancels the nodes and waits, at
+    most `grace` seconds, then names what would not end. `limit` bounds the nodes that run at once; a body that
+    awaits another node of the run does not count. `observers` are told of every move.
+
+    >>> import asyncio, aiodag
+    >>> @aiodag.task
+    ... async def fetch(x: int) -> int:
+    ...     return x
+    >>> async def main() -> str:
+    ...     async with aiodag.Run("etl") as run:
+    ...         fetch(1)
+    ...     return str(run.state)
+    >>> asyncio.run(main())
+    'succeeded'
+    """
+
+    def __init__(
+        self,
+        name: str = "run",
+        *,
+        limit: int | None = None,
+        fail_fast: bool = False,
+        observers: Iterable[Observer] = (),
+        grace: float = 10.0,
+    ) -> None:
+        if not isinstance(name, str):
+            raise OptionError("name", name, "a string")
+        if limit is not None and (type(limit) is not int or limit < 1):
+            raise OptionError("limit", limit, "an int of 1 or more: the nodes that may run at once")
+        self.name = name
+        self.limit = limit
+        self.fail_fast = flag("fail_fast", fail_fast)
+        self.grace = seconds("grace", grace)
+        self.observers = tuple(observers)
+        for each in self.observers:
+            if not callable(getattr(each, "moved", None)):
+                raise OptionError("observers", each, "objects with a method moved(move)")
+        self.state = State.WAITING
+        self.stopping = False
+        self.failures: list[Failure] = []
+        self.running = 0
+        self.parked: deque[Any] = deque()  # nodes, and futures of bodies that come back
+        self._live: set[Node[Any]] = set()
+        self._idle: asyncio.Future[None] | None = None
+        self._body: asyncio.Task[Any] | None = None
+        self._stopped_body = False
+
+    # The scope
+
+    async def __aenter__(self) -> "Run":
+        if self.state is not State.WAITING:
+            msg = f"run {self.name!r} has {self.state} already; make a new Run for each execution"
+            raise RuntimeError(msg)
+        self._loop = asyncio.get_running_loop()
+        self.clock = self._loop.time
+        planned = getattr(self._loop, "aiodag_ledger", None)  # plan() collects the nodes of every run it meets
+        self.ledger: Ledger = planned or Ledger(self.name, self.clock())
+        self._body = asyncio.current_task()
+        self._token: Token[Run | None] = RUN.set(self)
+        self.state = State.RUNNING
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        RUN.reset(self._token)
+        if self._stopped_body and self._body is not None and self._body.uncancel() == 0 and _is_cancel(error):
+            error = None  # our own cancel of the body, after the first failure
+        elif _is_cancel(error) and self.failures and not self._body_cancelling():
+            error = None  # the body awaited a node that was cancelled because another failed
+        try:
+            if error is not None:
+                await self._stop()
+            else:
+                await self._wait()
+        except BaseException:
+            self.state = State.CANCELLED
+            await self._stop()
+            raise
+        finally:
+            self._body = None
+        return self._end(error)
+
+    def _end(self, error: BaseException | None) -> bool:
+        """Say how the run ended. Raises `RunFailed`."""
+        if error is not None:
+            self.state = State.CANCELLED if _is_cancel(error) else State.FAILED
+            return False
+        roots = [failure for failure in self.failures if not failure.report.taken]
+        if not roots:
+            self.state = State.SUCCEEDED
+            return True
+        self.state = State.FAILED
+        for failure in roots:
+            failure.report.taken = True
+        raise RunFailed(self._report(roots), [as_exception(each.exception) for each in roots], roots)
+
+    def _body_cancelling(self) -> bool:
+        return self._body is not None and self._body.cancelling() > 0
+
+    async def _wait(self) -> None:
+        # A counter and not the nodes themselves: a body that ends may have added others.
+        while self._live:
+            self._idle = self._loop.create_future()
+            await self._idle
+
+    async def _stop(self) -> None:
+        """Cancel what is left, consumers first, and wait: no longer than `grace` seconds."""
+        self.stop()
+        try:
+            async with asyncio.timeout(self.grace):
+                await self._wait()
+        except TimeoutError:
+            names = sorted({f"{node.name} (called at {node.site})" for node in self._live})
+            self._loop.call_exception_handler(
+                {"message": f"run {self.name!r} left after {self.grace:g} s what would not end: {', '.join(names)}"}
+            )
+
+    def stop(self) -> None:
+        """Cancel every unfinished node, and every node that is still made."""
+        self.stopping = True
+        for node in sorted(self._live, key=lambda node: node.state is State.RUNNING):
+            node.cancel(f"run {self.name!r} is being cancelled")
+
+    # What the engine tells
+
+    def enter(self, node: "Node[Any]", upstream: "list[tuple[Node[Any], bool]]") -> None:
+        """Own a new node."""
+        if self.state.final:
+            node.run = None  # made by what outlived the run: nobody waits for it here
+            return
+        self._live.add(node)
+        record = node.record = self.ledger.enter(node, upstream, NODE.get())
+        record.moves = [State.WAITING, self.clock()]
+        if self.observers:
+            self._tell(node, None, State.WAITING, record.moves[1])
+
+    def moved(self, node: "Node[Any]", previous: State, state: State) -> None:
+        """Note a move."""
+        at = self.clock()
+        record: Record = node.record
+        record.state = state
+        record.attempts = node.attempt
+        record.moves += (state, at)
+        if self.observers:
+            self._tell(node, previous, state, at)
+
+    def leave(self, node: "Node[Any]", previous: State) -> None:
+        """Note that a node has settled."""
+        self.moved(node, previous, node.state)
+        self._live.discard(node)
+        if previous is State.RUNNING and self.limit is not None:
+            self.step_aside()
+        if node.state is State.FAILED and node.fault is not None:
+            self._failed(node, node.fault)
+        if not self._live and self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
+
+    def _failed(self, node: "Node[Any]", fault: Failure) -> None:
+        node.record.error = fault.report.exception
+        self.failures.append(fault)
+        if not self.fail_fast or self.stopping:
+            return
+        self.stopping = True
+        # In a turn of its own: the engine is in the middle of settling, and skips what needs the node first.
+        self._loop.call_soon(self._stop_all)
+
+    def _stop_all(self) -> None:
+        self.stop()
+        if self._body is not None and not self._body.done() and RUN is not None and self._idle is None:
+            self._stopped_body = True
+            self._body.cancel()
+
+    def _tell(self, node: "Node[Any]", previous: State | None, state: State, at: float) -> None:
+        move = Move(node, previous, state, at, node.attempt)
+        for observer in self.observers:
+            try:
+                observer.moved(move)
+            except Exception as error:
+                self._loop.call_exception_handler(
+                    {"message": f"observer {observer!r} of run {self.name!r} raised", "exception": error}
+                )
+
+    # How many run at once
+
+    def admit(self, node: "Node[Any]") -> bool:
+        """Tell whether a node may start now; if not, it is kept until another has ended."""
+        if self.limit is None or self.running < self.limit:
+            self.running += 1
+            return True
+        self.parked.append(node)
+        return False
+
+    def step_aside(self) -> None:
+        """Give the place of a body away: it has ended, or it awaits a node, which may need the place."""
+        self.running -= 1
+        while self.parked:
+            next_one = self.parked.popleft()
+            if next_one.done():
+                continue
+            if isinstance(next_one, asyncio.Future) and type(next_one) is asyncio.Future:
+                next_one.set_result(None)
+            else:
+                next_one.engine.enqueue(next_one)
+            return
+
+    def readmit(self) -> Generator[Any, None, None]:
+        """Wait in a body for a place again, before the nodes that have not started."""
+        limit = self.limit or 0
+        while self.running > limit:
+            ticket: asyncio.Future[None] = self._loop.create_future()
+            self.running -= 1
+            self.parked.appendleft(ticket)
+            try:
+                yield from ticket
+            finally:
+                self.running += 1
+
+    # What people see
+
+    def graph(self) -> "Graph":
+        """Return the graph as it is now. Raises `RuntimeError` before the run has begun."""
+        if self.state is State.WAITING:
+            msg = f"run {self.name!r} has not begun, so it has no nodes: use `async with run:`, or plan(fn) to see first"
+            raise RuntimeError(msg)
+        return self.ledger.graph(self.clock())
+
+    def _report(self, roots: list[Failure]) -> str:
+        counts = self.graph().counts()
+        total = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+        lines = [f"run {self.name!r}: {total}"]
+        for failure in roots:
+            lines.append(f"  {failure}  (called at {failure.site})")
+            hops = failure.report.skipped
+            lines += [f"    {path_text(hop, path_of(hop)[-1])}" for hop in hops[:SHOWN]]
+            lines += [f"    … and {len(hops) - SHOWN:,} more skipped"] if len(hops) > SHOWN else []
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<Run {self.name!r} {self.state}>"
+
+
+def _is_cancel(error: BaseException | None) -> bool:
+    return isinstance(error, asyncio.CancelledError)
+
+
+def as_exception(error: BaseException) -> Exception:
+    """Return what an ExceptionGroup can hold; a bare BaseException of a body is wrapped."""
+    if isinstance(error, Exception):
+        return error
+    wrapped = RuntimeError(f"a body raised {error!r}, which is not an Exception")
+    wrapped.__cause__ = error
+    return wrapped

@@ -1,0 +1,423 @@
+"""`@task` and `Task`: what a decorated function becomes."""
+
+from __future__ import annotations
+
+import inspect
+from functools import update_wrapper
+from typing import TYPE_CHECKING, Any, Generic, cast, overload
+
+from aiodag._core.edges import Settled, close_coroutines, is_awaitable
+from aiodag._core.engine import submit
+from aiodag._core.middleware import compose
+from aiodag._core.options import EXECUTORS, NO_OPTIONS, Options, executor_of
+from aiodag._core.signatures import P, R
+from aiodag.errors import NotATask, OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable
+    from datetime import timedelta
+    from typing import Literal, Protocol, Self, TypedDict, Unpack
+
+    from aiodag._core.limits import Limit
+    from aiodag._core.node import Node
+    from aiodag._core.options import Backoff
+    from aiodag._core.signatures import (
+        A1,
+        A2,
+        A3,
+        A4,
+        A5,
+        A6,
+        A7,
+        A8,
+        Given,
+        Q,
+        T,
+        Takes1,
+        Takes2,
+        Takes3,
+        Takes4,
+        Takes5,
+        Takes6,
+        Takes7,
+        Takes8,
+    )
+    from aiodag.abc import Executor
+
+    class OptionTypes(TypedDict, total=False):
+        name: str
+        retries: int
+        backoff: float | Callable[[int], float] | Backoff
+        retry_on: type[BaseException] | tuple[type[BaseException], ...] | Callable[[BaseException], bool]
+        timeout: float | timedelta | None
+        limit: int | Limit | None
+        executor: Literal["thread", "process"] | Executor
+        raw: bool
+
+    class Decorator(Protocol):
+        """What `task(**options)` gives: it takes what `task` takes."""
+
+        @overload
+        def __call__(self, fn: Task[P, R], /) -> Task[P, R]: ...
+        @overload
+        def __call__(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
+        @overload
+        def __call__(self, fn: Callable[P, R], /) -> Task[P, R]: ...
+
+
+UNLIMITED = float("inf")
+
+
+class Task(Generic[P, R]):
+    """A definition: call it on a running loop to make a `Node`, which runs by itself.
+
+    Every awaitable among the arguments is an edge. Raises `NoLoop` without a running loop and `TypeError` for
+    arguments that do not fit, both at the call. Works as a method, too.
+
+    >>> import asyncio
+    >>> @task(retries=2)
+    ... async def double(x: int) -> int:
+    ...     return 2 * x
+    >>> async def main() -> int:
+    ...     return await double(double(10))
+    >>> asyncio.run(main())
+    40
+    """
+
+    if TYPE_CHECKING:
+
+        @property
+        def _signature(self) -> Callable[P, R]: ...
+
+    def __init__(self, fn: Callable[..., Any], after: tuple[Any, ...] = (), options: Options = NO_OPTIONS) -> None:
+        # A class method or static method that stands below @task is kept for __get__ and unwrapped for the rest.
+        self._descriptor = fn if isinstance(fn, classmethod | staticmethod) else None
+        plain: Callable[..., Any] = fn.__func__ if isinstance(fn, classmethod | staticmethod) else fn
+        update_wrapper(self, plain)
+        self._prepare(plain, after, options)
+        self._bounds()
+
+    def _prepare(self, fn: Callable[..., Any], after: tuple[Any, ...], options: Options) -> None:
+        self.fn = fn
+        self.after_deps = after
+        self.options = options
+        self.name: str = options.name or name_of(fn)
+        self.raw = options.raw
+        self.code = getattr(inspect.unwrap(fn) if not hasattr(fn, "__code__") else fn, "__code__", None)
+        self.call = compose(options, fn, executor_for(fn, options))
+
+    def _bounds(self) -> None:
+        """Note how many positional arguments fit, so that most calls need no look at the signature."""
+        try:
+            parameters = list(inspect.signature(self.fn).parameters.values())
+        except (TypeError, ValueError):  # a builtin that tells nothing
+            self.fewest, self.most = 0, UNLIMITED
+            return
+        positional = [each for each in parameters if each.kind in {each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD}]
+        required = [each for each in parameters if each.kind is each.KEYWORD_ONLY and each.default is each.empty]
+        self.fewest = sum(each.default is each.empty for each in positional)
+        self.most = float(len(positional))
+        if any(each.kind is each.VAR_POSITIONAL for each in parameters):
+            self.most = UNLIMITED
+        if required:  # never by position alone: have check() look at each call
+            self.fewest, self.most = 1, 0.0
+
+    def check(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Refuse arguments that do not fit the signature, and close coroutine objects among them."""
+        try:
+            signature = inspect.signature(self.fn)
+        except (TypeError, ValueError):  # a builtin that tells nothing
+            return
+        try:
+            signature.bind(*args, **kwargs)
+        except TypeError as error:
+            close_coroutines(args, kwargs)
+            msg = f"{self.name}{signature} {error}"
+            raise TypeError(msg) from None
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return inspect.signature(self.fn)
+
+    def __repr__(self) -> str:
+        return f"<Task {self.name}>"
+
+    @overload
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Node[R]: ...
+    @overload
+    def __call__(self: Takes1[A1, Q, R], a1: Given[A1], /, *args: Q.args, **kwargs: Q.kwargs) -> Node[R]: ...
+    @overload
+    def __call__(
+        self: Takes2[A1, A2, Q, R], a1: Given[A1], a2: Given[A2], /, *args: Q.args, **kwargs: Q.kwargs
+    ) -> Node[R]: ...
+    @overload
+    def __call__(
+        self: Takes3[A1, A2, A3, Q, R],
+        a1: Given[A1],
+        a2: Given[A2],
+        a3: Given[A3],
+        /,
+        *args: Q.args,
+        **kwargs: Q.kwargs,
+    ) -> Node[R]: ...
+    @overload
+    def __call__(
+        self: Takes4[A1, A2, A3, A4, Q, R],
+        a1: Given[A1],
+        a2: Given[A2],
+        a3: Given[A3],
+        a4: Given[A4],
+        /,
+        *args: Q.args,
+        **kwargs: Q.kwargs,
+    ) -> Node[R]: ...
+    @overload
+    def __call__(
+        self: Takes5[A1, A2, A3, A4, A5, Q, R],
+        a1: Given[A1],
+        a2: Given[A2],
+        a3: Given[A3],
+        a4: Given[A4],
+        a5: Given[A5],
+        /,
+        *args: Q.args,
+        **kwargs: Q.kwargs,
+    ) -> Node[R]: ...
+    @overload
+    def __call__(
+        self: Takes6[A1, A2, A3, A4, A5, A6, Q, R],
+        a1: Given[A1],
+        a2: Given[A2],
+        a3: Given[A3],
+        a4: Given[A4],
+        a5: Given[A5],
+        a6: Given[A6],
+        /,
+        *args: Q.args,
+        **kwargs: Q.kwargs,
+    ) -> Node[R]: ...
+    @overload
+    def __call__(
+        self: Takes7[A1, A2, A3, A4, A5, A6, A7, Q, R],
+        a1: Given[A1],
+        a2: Given[A2],
+        a3: Given[A3],
+        a4: Given[A4],
+        a5: Given[A5],
+        a6: Given[A6],
+        a7: Given[A7],
+        /,
+        *args: Q.args,
+        **kwargs: Q.kwargs,
+    ) -> Node[R]: ...
+    @overload
+    def __call__(
+        self: Takes8[A1, A2, A3, A4, A5, A6, A7, A8, Q, R],
+        a1: Given[A1],
+        a2: Given[A2],
+        a3: Given[A3],
+        a4: Given[A4],
+        a5: Given[A5],
+        a6: Given[A6],
+        a7: Given[A7],
+        a8: Given[A8],
+        /,
+        *args: Q.args,
+        **kwargs: Q.kwargs,
+    ) -> Node[R]: ...
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        """Make the node of one call."""
+        return submit(self, args, kwargs)
+
+    @overload
+    def __get__(self: Takes1[type[T], Q, R], instance: T | None, owner: type[T], /) -> Task[Q, R]: ...
+    @overload
+    def __get__(self, instance: None, owner: type, /) -> Self: ...
+    @overload
+    def __get__(self: Takes1[A1, Q, R], instance: A1, owner: type, /) -> Task[Q, R]: ...
+    @overload
+    def __get__(self, instance: object, owner: type, /) -> Self: ...
+    def __get__(self, instance: object, owner: type, /) -> Any:
+        """Bind to an instance or a class, as a function does."""
+        if self._descriptor is not None:
+            bound = self._descriptor.__get__(instance, owner)
+        elif instance is None or not hasattr(self.fn, "__get__"):
+            return self
+        else:
+            bound = self.fn.__get__(instance, owner)
+        if bound is self.fn:
+            return self
+        return self._bound(bound)
+
+    def _bound(self, fn: Callable[..., Any]) -> Task[Any, Any]:
+        task: Task[Any, Any] = object.__new__(Task)
+        task.__dict__.update(self.__dict__)
+        task.fn = fn
+        task._descriptor = None  # noqa: SLF001 - our own class
+        if task.call is not None:
+            task.call = compose(self.options, fn, executor_for(fn, self.options))
+        if self.fewest <= self.most:  # else every call is checked against the signature
+            task.fewest, task.most = max(self.fewest - 1, 0), self.most - 1
+        return task
+
+    def after(self, /, *after: Awaitable[object]) -> Task[P, R]:
+        """Return this task, waiting for more: exogenous edges, waited for and not passed."""
+        return self._but(self.after_deps + tuple(map(checked_dependency, after)), self.options)
+
+    def with_options(self, /, **options: Unpack[OptionTypes]) -> Task[P, R]:
+        """Return this task with some options changed."""
+        return self._but(self.after_deps, self.options.but(**options))
+
+    def _but(self, after: tuple[Any, ...], options: Options) -> Task[P, R]:
+        task: Task[P, R] = object.__new__(Task)
+        task.__dict__.update(self.__dict__)
+        task._prepare(self.fn, after, options)  # noqa: SLF001 - our own class
+        return task
+
+    @overload
+    def map(
+        self: Takes1[A1, Q, R], i1: Iterable[Given[A1]], /, *args: Q.args, **constants: Q.kwargs
+    ) -> list[Node[R]]: ...
+    @overload
+    def map(
+        self: Takes2[A1, A2, Q, R],
+        i1: Iterable[Given[A1]],
+        i2: Iterable[Given[A2]],
+        /,
+        *args: Q.args,
+        **constants: Q.kwargs,
+    ) -> list[Node[R]]: ...
+    @overload
+    def map(
+        self: Takes3[A1, A2, A3, Q, R],
+        i1: Iterable[Given[A1]],
+        i2: Iterable[Given[A2]],
+        i3: Iterable[Given[A3]],
+        /,
+        *args: Q.args,
+        **constants: Q.kwargs,
+    ) -> list[Node[R]]: ...
+    @overload
+    def map(
+        self: Takes4[A1, A2, A3, A4, Q, R],
+        i1: Iterable[Given[A1]],
+        i2: Iterable[Given[A2]],
+        i3: Iterable[Given[A3]],
+        i4: Iterable[Given[A4]],
+        /,
+        *args: Q.args,
+        **constants: Q.kwargs,
+    ) -> list[Node[R]]: ...
+    def map(self, /, *iterables: Iterable[Any], **constants: Any) -> Any:
+        """Call once for each item; several iterables go in step, keywords are the same for all calls.
+
+        Raises `TypeError` for what is not iterable and `ValueError` for iterables of different lengths, before
+        anything is scheduled.
+
+        >>> import asyncio
+        >>> @task
+        ... async def add(x: int, y: int) -> int:
+        ...     return x + y
+        >>> async def main() -> list[int]:
+        ...     return [await node for node in add.map([1, 2], [10, 20])]
+        >>> asyncio.run(main())
+        [11, 22]
+        """
+        for each in iterables:
+            if not hasattr(each, "__iter__") or is_awaitable(each):
+                msg = f"{self.name}.map() got {each!r}, which cannot be iterated now. Await a node first, or pass a list"
+                raise TypeError(msg)
+        calls = list(zip(*iterables, strict=True))
+        for args in calls:
+            self.check(args, constants)
+        nodes = []
+        for args in calls:  # a loop: a comprehension would be the caller whose place the nodes note
+            nodes.append(submit(self, args, constants))  # noqa: PERF401 - see above
+        return nodes
+
+
+@overload
+def task(fn: Task[P, R], /, *after: Awaitable[object], **options: Unpack[OptionTypes]) -> Task[P, R]: ...
+@overload
+def task(
+    fn: Callable[P, Coroutine[Any, Any, R]], /, *after: Awaitable[object], **options: Unpack[OptionTypes]
+) -> Task[P, R]: ...
+@overload
+def task(fn: Callable[P, R], /, *after: Awaitable[object], **options: Unpack[OptionTypes]) -> Task[P, R]: ...
+@overload
+def task(**options: Unpack[OptionTypes]) -> Decorator: ...
+def task(fn: Any = None, /, *after: Awaitable[object], **options: Any) -> Any:
+    """Turn a function into a `Task`: as `@task`, `@task(**options)` or `task(fn, *after, **options)`.
+
+    `fn` is an async function, a plain function (it runs in a thread), a method, a `functools.partial`, an object with
+    an async `__call__`, or a `Task`, which keeps what it has. `after` are awaitables that its nodes wait for without
+    their values. Options: `name`; `retries`, `backoff` (seconds, a function of the attempt, or `Backoff`) and
+    `retry_on`; `timeout` (seconds of one attempt); `limit`; `executor` ("thread", "process", or an object); `raw`.
+
+    Raises `TypeError` for what cannot be a task or an unknown option, and `OptionError` for a value that cannot work.
+
+    >>> import asyncio
+    >>> @task
+    ... async def fetch() -> str:
+    ...     return "rows"
+    >>> async def main() -> str:
+    ...     return await task(fetch, asyncio.sleep(0), name="late")()
+    >>> asyncio.run(main())
+    'rows'
+    """
+    if fn is None:
+        if after:
+            raise NotATask(fn)
+        checked = Options(**options)
+        return lambda given: make(given, (), checked.given)
+    return make(fn, tuple(map(checked_dependency, after)), options)
+
+
+def make(fn: Any, after: tuple[Any, ...], given: dict[str, Any]) -> Task[..., Any]:
+    """Return the task of anything that can be one."""
+    if isinstance(fn, Task):
+        return cast("Task[..., Any]", fn)._but(fn.after_deps + after, fn.options.but(**given))  # noqa: SLF001 - our own
+    target = fn.__func__ if isinstance(fn, classmethod | staticmethod) else fn
+    if not callable(target):
+        if is_awaitable(fn):
+            close_coroutines(fn)
+            raise NotATask(fn, "is awaitable already; pass it as an argument, or task the function that made it")
+        raise NotATask(fn)
+    inner = target if inspect.isroutine(target) else type(target).__call__
+    if inspect.isasyncgenfunction(inner) or inspect.isgeneratorfunction(inner):
+        raise NotATask(fn, "is a generator function; return a list, or yield inside an async function of your own")
+    return Task(fn, after, Options(**given))
+
+
+def checked_dependency(dep: Any) -> Any:
+    """Return something to wait for; refuse what cannot be awaited."""
+    if isinstance(dep, Settled) or is_awaitable(dep):
+        return dep
+    msg = f"task() got {dep!r} to wait for, which is not awaitable. Pass nodes, futures or coroutines"
+    if isinstance(dep, Task):
+        msg = f"task() got {dep!r} to wait for, which has not been called. Pass a node: {dep.name}(...)"
+    raise TypeError(msg)
+
+
+def is_async(fn: Callable[..., Any]) -> bool:
+    """Tell whether calling `fn` gives a coroutine at once."""
+    return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(type(fn), "__call__", None))  # noqa: B004 - a question about the type
+
+
+def executor_for(fn: Callable[..., Any], options: Options) -> Any:
+    """Return where a body runs: None for the loop itself."""
+    if not is_async(fn):
+        return options.executor or executor_of("thread")
+    if options.given.get("executor") in EXECUTORS:
+        raise OptionError(
+            "executor", options.given["executor"], f"a plain function, and {name_of(fn)} is async: it runs on the loop"
+        )
+    return options.executor
+
+
+def name_of(fn: Any) -> str:
+    """Name a callable as people call it: a method with its class, without the function it was defined in."""
+    while hasattr(fn, "func") and not hasattr(fn, "__qualname__"):  # a partial
+        fn = fn.func
+    name: str = getattr(fn, "__qualname__", type(fn).__qualname__)
+    return name.rpartition("<locals>.")[2]

@@ -1,0 +1,1 @@
+"""Measure aiodag: `python -m benchmarks`, or one module alone, such as `python -m benchmarks.overhead`."""

@@ -1,0 +1,165 @@
+"""Write docs/speed.md from the results of the last measurement."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.results import ROOT, load
+
+PAGE = ROOT / "docs" / "speed.md"
+MIB = 2**20
+HEAD = """\
+# Speed
+
+Written by `make bench` (`python -m benchmarks`); the figures are of one machine and one day, so compare ratios, not
+times. Nothing here is asserted by a test.
+
+"""
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """Give a Markdown table; all columns but the first are numbers."""
+    names = list(head)
+    lines = [names, [":--", *["--:"] * (len(names) - 1)], *[[str(cell) for cell in row] for row in rows]]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines) + "\n"
+
+
+def processor() -> str:
+    """Name the processor model, as far as the system tells."""
+    file = Path("/proc/cpuinfo")
+    lines = file.read_text().splitlines() if file.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
+
+
+def machine(overheads: list[dict[str, Any]]) -> str:
+    """Describe where this was measured."""
+    pythons = ", ".join(result["python"] for result in overheads)
+    return f"Machine: {processor()}, {os.cpu_count()} cores, {platform.system()}. CPython {pythons}.\n\n"
+
+
+def times(cell: dict[str, Any]) -> str:
+    """Give one median with its range."""
+    low, high = cell["range_us"]
+    return f"{cell['median_us']:.2f} ({low:.2f} to {high:.2f})"
+
+
+def overhead_rows(result: dict[str, Any]) -> Iterable[list[str]]:
+    """Give a row per shape, and the geometric mean below."""
+    for shape, cells in result["shapes"].items():
+        ratios = [f"{cells[name]['ratio']:.2f}" for name in ("aiodag", "in a Run")]
+        yield [shape, *map(times, cells.values()), *ratios]
+    yield ["**geometric mean**", "", "", "", *(f"**{mean:.2f}**" for mean in result["mean"].values())]
+
+
+def overhead(results: list[dict[str, Any]]) -> Iterable[str]:
+    """Tell the time per node beside code written by hand."""
+    yield "## Per node, beside `create_task` and `await` by hand\n\n"
+    yield (
+        "The same graph and the same bodies, written three ways: by hand, with aiodag, and with aiodag inside a `Run`, "
+        "which records. Microseconds per node, bodies included: median (range). One process; the three take turns.\n\n"
+    )
+    head = ("shape", "by hand", "aiodag", "in a `Run`", "aiodag ÷ hand", "`Run` ÷ hand")
+    for result in results:
+        yield f"CPython {result['python']}, {result['nodes']:,} nodes, {result['repeats']} repeats:\n\n"
+        yield table(head, overhead_rows(result))
+
+
+def neighbour_row(row: dict[str, Any], ours: float) -> list[str]:
+    """Give the row of one neighbour."""
+    if "error" in row:
+        return [row["name"], "-", "could not run", "-"]
+    return [row["name"], row["version"], f"{row['us']:,.1f}", f"{row['us'] / ours:,.1f}"]
+
+
+def by_hand_row(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Give what the same graph costs by hand, as the worker of aiodag measured it beside its own."""
+    found = [row["by_hand_us"] for row in rows if row.get("by_hand_us")][:1]
+    return [{"name": "asyncio, by hand", "version": "-", "us": us} for us in found]
+
+
+def neighbours(results: list[dict[str, Any]]) -> Iterable[str]:
+    """Tell what the same graph costs elsewhere."""
+    for result in results:
+        yield "## Beside others\n\n"
+        yield (
+            f"A layered graph of {result['nodes']:,} nodes that do nothing (50 wide, three random upstreams each), "
+            f"CPython {result['python']}, each library in a process and an environment of its own, its start not "
+            "counted. They do other things with that time: Dask's distributed scheduler and Prefect's server serve "
+            "many machines and keep a history.\n\n"
+        )
+        ours = next((row["us"] for row in result["rows"] if row["name"] == "aiodag" and "us" in row), float("nan"))
+        rows = [neighbour_row(row, ours) for row in [*by_hand_row(result["rows"]), *result["rows"]]]
+        yield table(("library", "version", "µs per node", "÷ aiodag"), rows)
+
+
+def memory(results: list[dict[str, Any]]) -> Iterable[str]:
+    """Tell the bytes of a waiting node, and how a wide graph grows."""
+    for result in results:
+        yield "## Memory\n\n"
+        yield (
+            f"Bytes per waiting node all told, counted exactly by `tracemalloc` over {result['nodes']:,} nodes: "
+            "behind one upstream (wide), or each behind the one before (chain).\n\n"
+        )
+        rows = [[name, *(f"{value:.0f}" for value in row.values())] for name, row in result["waiting"].items()]
+        yield table(("", "wide", "chain"), rows)
+        yield "Fan-out and fan-in, each size in a process of its own:\n\n"
+        yield table(("leaves", "by hand", "", "aiodag", ""), growth_rows(result["growth"]))
+
+
+def growth_rows(growth: dict[str, list[dict[str, float]]]) -> Iterable[list[str]]:
+    """Give a row per size: seconds and peak memory, by hand and with aiodag."""
+    for rows in zip(*growth.values(), strict=True):
+        cells = [text for row in rows for text in (f"{row['seconds']:.2f} s", f"{row['peak_bytes'] / MIB:,.0f} MiB")]
+        yield [f"{rows[0]['nodes']:,}", *cells]
+
+
+def imports(results: list[dict[str, Any]]) -> Iterable[str]:
+    """Tell what importing costs."""
+    if not results:
+        return
+    yield "## Import\n\n`import aiodag` on top of `import asyncio`, a fresh process each:\n\n"
+    rows = [[one["python"], f"{one['median_ms']:.1f}", one["repeats"]] for one in results]
+    yield table(("CPython", "median ms", "repeats"), rows)
+
+
+def promises(results: list[dict[str, Any]]) -> Iterable[str]:
+    """Tell what the parts of a node's time are."""
+    for result in results:
+        yield f"## What the promises cost\n\nEach alone, in nanoseconds, CPython {result['python']}:\n\n"
+        yield table(("what", "ns"), [[name, f"{value:.0f}"] for name, value in result["ns"].items()])
+
+
+def page() -> str:
+    """Give the whole page."""
+    overheads = load("overhead-*.json")
+    return (
+        HEAD
+        + machine(overheads)
+        + "".join(
+            part
+            for section, results in (
+                (overhead, overheads),
+                (neighbours, load("neighbours.json")),
+                (memory, load("memory.json")),
+                (imports, load("imports-*.json")),
+                (promises, load("promises.json")),
+            )
+            for part in section(results)
+        )
+    )
+
+
+def main() -> None:
+    """Write the page."""
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text(page().rstrip() + "\n")
+    print(f"wrote {PAGE.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""Loops for async tests, and no silent skips in CI."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+ALLOWED_SKIPS = Path(__file__).parent.parent / ".ci" / "allowed-skips"
+
+
+def eager_loop():
+    loop = asyncio.new_event_loop()
+    loop.set_task_factory(asyncio.eager_task_factory)
+    return loop
+
+
+def uvloop_loop():
+    import uvloop
+
+    return uvloop.new_event_loop()
+
+
+def virtual_loop():
+    from aiodag.testing import VirtualLoop
+
+    return VirtualLoop()
+
+
+LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop_loop, "eager": eager_loop}
+
+
+def pytest_addoption(parser):
+    parser.addoption("--loop", choices=LOOPS, default="asyncio", help="the event loop under async tests")
+
+
+def pytest_configure(config):
+    if config.getoption("--loop") == "eager" and sys.version_info < (3, 12):
+        raise pytest.UsageError("--loop eager: the eager task factory came with Python 3.12")
+
+
+def pytest_asyncio_loop_factories(config, item):
+    if item.get_closest_marker("virtual"):
+        return {"virtual": virtual_loop}
+    name = config.getoption("--loop")
+    return {name: LOOPS[name]}
+
+
+def allowed_skips(path=ALLOWED_SKIPS):
+    """Read the ids in the file: one a line, each followed by `  # ` and its reason."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    return {line.split("  # ")[0].strip() for line in lines if line.strip() and not line.startswith("#")}
+
+
+def is_allowed(nodeid, allowed):
+    """A test is allowed by its id, with its parameters or without."""
+    return nodeid in allowed or nodeid.split("[")[0] in allowed
+
+
+class SkipsFail:
+    """Turn a skip that .ci/allowed-skips does not list into a failure."""
+
+    def __init__(self):
+        self.allowed = allowed_skips()
+
+    def judge(self, report):
+        if report.skipped and not hasattr(report, "wasxfail") and not is_allowed(report.nodeid, self.allowed):
+            report.outcome = "failed"
+            report.longrepr = f"skipped in CI, and not listed in .ci/allowed-skips: {report.longrepr[2]}"
+        return report
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self):
+        return self.judge((yield))
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(self):
+        return self.judge((yield))
+
+
+if os.environ.get("CI") == "true":
+
+    def pytest_sessionstart(session):
+        session.config.pluginmanager.register(SkipsFail(), "skips-fail")

@@ -1,0 +1,454 @@
+"""The graph: order, cycles, critical path, and every drawing of it."""
+
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Iterable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aiodag._core.graph import Graph, GraphEdge, GraphNode
+from aiodag._core.states import MOVES, State
+from aiodag.errors import CycleError, OptionError
+
+MERMAID = Path(__file__).parent / "mermaid"
+LONG = 100_000
+HOSTILE = (
+    'say "hi"',
+    "a[0](b){c}<d>|e|",
+    "x --> y; n1 -.-> n2",
+    "#quot; #35; &lt;b&gt; &amp; <br/>",
+    "two\nlines\r\n\tand a tab\x00\x1b[31m",
+    "end",
+    "subgraph x",
+    "%%{init: {}}%%",
+    "`**bold** _it_ __init__`",
+    "1. one",
+    "- item",
+    "# title",
+    "style:red#a;b;",
+    "classDef x fill:#fff;",
+    "fa:fa-car https://example.org www.example.org a@b.org $$x^2$$",
+    "click n1 href",
+    "back\\slash\\",
+    "naïve 日本語 🙂 \u202e \ud800",
+    ":::failed",
+    "---",
+    "",
+)
+
+
+def a_node(id_: int, label: str = "", state: State = State.WAITING, **rest: Any) -> GraphNode:
+    return GraphNode(id=id_, name=label or f"n{id_}", label=label or f"n{id_}", state=state)._replace(**rest)
+
+
+def a_chain(length: int) -> Graph:
+    edges = (GraphEdge(at, at + 1, "endogenous") for at in range(length - 1))
+    return Graph("chain", map(a_node, range(length)), edges)
+
+
+def ran(id_: int, label: str, start: float, end: float, *, created: float = 0.0) -> GraphNode:
+    moves = ((State.WAITING, created), (State.QUEUED, start), (State.RUNNING, start), (State.SUCCEEDED, end))
+    return a_node(id_, label, State.SUCCEEDED, moves=moves, attempts=1)
+
+
+def etl() -> Graph:
+    """Return the pipeline of the README, as it was when it had run."""
+    seconds = {"a1": 1.0, "a2": 2.0, "b1": 4.0, "b2": 0.5, "c1": 6.0, "c2": 3.5}
+    nodes = [ran(at, f"fetch({key!r})", 0.0, end) for at, (key, end) in enumerate(seconds.items(), 1)]
+    upstreams = {7: (1, 2), 8: (3, 4), 9: (5, 6), 10: (7, 8), 11: (7,), 12: (10,), 13: (9,), 14: (11, 12, 13)}
+    ends = dict(enumerate(seconds.values(), 1))
+    for id_, upstream in upstreams.items():
+        start = max(ends[up] for up in upstream)
+        ends[id_] = start + 1
+        label = "concatenate" if id_ <= 10 else "strip_numbers" if id_ <= 13 else "upload"
+        nodes.append(ran(id_, label, start, start + 1))
+    edges = [GraphEdge(up, id_, "endogenous") for id_, upstream in upstreams.items() for up in upstream]
+    return Graph("etl", nodes, edges, now=9.0)
+
+
+def styled() -> Graph:
+    """Return a graph with every state, every kind of edge, and a nested node."""
+    nodes = [a_node(at, f"job({at})", state, attempts=at) for at, state in enumerate(State)]
+    kinds = ("endogenous", "exogenous")
+    edges = [GraphEdge(at, at + 1 + (at % 3 == 0), kinds[at % 2], settled=at in {2, 3}) for at in range(5)]
+    return Graph("styled", [*nodes, a_node(7, "inside", parent=0)], edges)
+
+
+def hostile() -> Graph:
+    nodes = [a_node(at, error=label, state=State.FAILED)._replace(label=label) for at, label in enumerate(HOSTILE)]
+    return Graph("\n".join(HOSTILE), nodes, [GraphEdge(a.id, b.id, "exogenous") for a, b in pairwise(nodes)])
+
+
+def labels(nodes: Iterable[GraphNode]) -> list[str]:
+    return [node.label for node in nodes]
+
+
+# States
+
+
+def test_final_states_are_those_without_a_move() -> None:
+    """A final state is never left, and only final states are dead ends."""
+    assert {state for state in State if state.final} == {state for state, moves in MOVES.items() if not moves}
+    assert list(MOVES) == list(State)
+
+
+def test_every_state_can_be_reached_from_waiting() -> None:
+    """No row of the table is dead."""
+    seen = {State.WAITING}
+    for _ in State:
+        seen |= {target for state in seen for target in MOVES[state]}
+
+    assert seen == set(State)
+
+
+# Structure
+
+
+def test_order_puts_each_node_after_its_upstreams() -> None:
+    """order() is topological, whatever the order of the nodes given."""
+    graph = etl()
+    place = {node.id: at for at, node in enumerate(Graph("x", reversed(graph.nodes), graph.edges).order())}
+
+    assert len(place) == len(graph) == 14
+    assert all(place[edge.source] < place[edge.target] for edge in graph.edges)
+
+
+def test_upstream_and_downstream_name_each_node_once() -> None:
+    """Two edges between the same nodes are one neighbour."""
+    edges = [GraphEdge(0, 1, "endogenous"), GraphEdge(0, 1, "exogenous")]
+    graph = Graph("x", [a_node(0), a_node(1)], edges)
+
+    assert (graph.downstream(0), graph.upstream(1), graph.upstream(0)) == ((1,), (0,), ())
+    assert [node.id for node in graph.order()] == [0, 1]
+
+
+def test_a_cycle_is_named_from_end_to_end() -> None:
+    """The error shows the way round, along the edges, without the nodes that merely hang on it."""
+    names = ["before", "a", "b", "c", "after"]
+    pairs = [(0, 1), (1, 2), (2, 3), (3, 1), (3, 4)]
+    graph = Graph("x", [a_node(*pair) for pair in enumerate(names)], [GraphEdge(*pair, "endogenous") for pair in pairs])
+
+    with pytest.raises(CycleError, match=" -> ") as caught:
+        graph.order()
+
+    path = caught.value.path
+    assert path[0] == path[-1]
+    assert set(path) == {"a", "b", "c"}
+    assert all(step in {("a", "b"), ("b", "c"), ("c", "a")} for step in pairwise(path))
+
+
+def test_a_node_that_waits_for_itself_is_a_cycle() -> None:
+    """The shortest cycle has one node."""
+    with pytest.raises(CycleError) as caught:
+        Graph("x", [a_node(0, "a")], [GraphEdge(0, 0, "endogenous")]).order()
+
+    assert caught.value.path == ("a", "a")
+
+
+def test_a_cycle_is_drawn_all_the_same() -> None:
+    """Drawing is for finding mistakes, so a mistaken graph can be drawn: edges or nesting in a ring, all nodes shown."""
+    ring = Graph("x", [a_node(0, "a"), a_node(1, "b")], [GraphEdge(0, 1, "endogenous"), GraphEdge(1, 0, "endogenous")])
+    nest = Graph("x", [a_node(0, "a", parent=1), a_node(1, "b", parent=0)], [])
+
+    for graph in (ring, nest):
+        assert [line.split("· ")[1][0] for line in graph.to_text().splitlines()[1:]] == ["a", "b"]
+        assert "n0" in graph.to_mermaid() + graph.to_dot()
+
+
+def test_graph_refuses_what_does_not_fit_together() -> None:
+    """An id is given once; an edge has two ends."""
+    with pytest.raises(ValueError, match="more than one node with the id 3"):
+        Graph("x", [a_node(3), a_node(3)], [])
+    with pytest.raises(ValueError, match="no node for an end of the edge 0 -> 9"):
+        Graph("x", [a_node(0)], [GraphEdge(0, 9, "endogenous")])
+
+
+def test_counts_leave_out_the_zeros() -> None:
+    """counts() is in the order of the states."""
+    graph = Graph("x", [a_node(0, state=State.FAILED), a_node(1), a_node(2)], [])
+
+    assert list(graph.counts().items()) == [(State.WAITING, 2), (State.FAILED, 1)]
+
+
+@pytest.mark.parametrize("graph", [etl(), styled(), Graph("empty", [], [])], ids=lambda graph: graph.name)
+def test_json_is_there_and_back(graph: Graph) -> None:
+    """from_dict undoes to_dict, also by way of JSON."""
+    again = Graph.from_dict(json.loads(graph.to_json(indent=1)))
+
+    assert (again.nodes, again.edges) == (graph.nodes, graph.edges)
+    assert (again.name, again.now) == (graph.name, graph.now)
+    assert all(type(node["state"]) is str for node in graph.to_dict()["nodes"])
+
+
+def test_a_graph_without_nodes_is_true() -> None:
+    """`if graph:` asks whether there is a graph, not whether it has nodes."""
+    assert Graph("x", [], [])
+
+
+# Critical path
+
+
+def test_critical_path_goes_up_by_what_settled_last() -> None:
+    """It is the chain that a faster node would shorten."""
+    assert labels(etl().critical_path()) == ["fetch('c1')", "concatenate", "strip_numbers", "upload"]
+
+
+def test_critical_path_before_the_run_is_the_longest_chain() -> None:
+    """Without times, nodes are counted."""
+    graph = etl()
+    plan = Graph("etl", [node._replace(state=State.WAITING, moves=()) for node in graph.nodes], graph.edges)
+
+    assert labels(plan.critical_path())[1:] == ["concatenate", "concatenate", "strip_numbers", "upload"]
+
+
+def test_critical_path_of_a_skip_leads_to_the_failure() -> None:
+    """A skipped node settles with its failed upstream; another upstream that ends later did not hold it up."""
+    failed = a_node(0, "broken", State.FAILED, moves=((State.RUNNING, 0.0), (State.FAILED, 2.0)))
+    skipped = a_node(2, "join", State.SKIPPED, moves=((State.WAITING, 0.0), (State.SKIPPED, 2.0)))
+    running = a_node(1, "slow", State.RUNNING, moves=((State.RUNNING, 0.0),))
+    edges = [GraphEdge(0, 2, "endogenous"), GraphEdge(1, 2, "endogenous")]
+
+    assert labels(Graph("x", [failed, running, skipped], edges, 3.0).critical_path()) == ["broken", "join"]
+
+
+def test_critical_path_of_nothing_is_nothing() -> None:
+    """An empty graph has an empty path."""
+    assert Graph("x", [], []).critical_path() == ()
+
+
+# Text
+
+
+def test_text_of_the_etl() -> None:
+    """Each node is on one line, below all that it waits for; earlier upstreams point down to it."""
+    expected = """\
+etl: 14 nodes, 14 succeeded, after 9 s
+├─ ✓ fetch('a1')                succeeded, 1 s  → concatenate #7
+├─ ✓ fetch('a2')                succeeded, 2 s
+│  └─ ✓ concatenate #7          succeeded, 1 s  → concatenate #10
+│     └─ ✓ strip_numbers #11    succeeded, 1 s  → upload
+├─ ✓ fetch('b1')                succeeded, 4 s  → concatenate #8
+├─ ✓ fetch('b2')                succeeded, 500 ms
+│  └─ ✓ concatenate #8          succeeded, 1 s
+│     └─ ✓ concatenate #10      succeeded, 1 s
+│        └─ ✓ strip_numbers #12 succeeded, 1 s  → upload
+├─ ✓ fetch('c1')                succeeded, 6 s  → concatenate #9
+└─ ✓ fetch('c2')                succeeded, 3.5 s
+   └─ ✓ concatenate #9          succeeded, 1 s
+      └─ ✓ strip_numbers #13    succeeded, 1 s
+         └─ ✓ upload            succeeded, 1 s"""
+
+    assert etl().to_text() == expected
+
+
+def test_text_tells_edges_apart() -> None:
+    """Exogenous edges are dashed, settled ones say so, nested nodes hang on a circle."""
+    nodes = [a_node(0, "a"), a_node(1, "b"), a_node(2, "c"), a_node(3, "d", parent=0), a_node(4, "e", parent=0)]
+    edges = [GraphEdge(0, 1, "exogenous"), GraphEdge(0, 2, "exogenous"), GraphEdge(1, 2, "endogenous", settled=True)]
+    expected = """\
+x: 5 nodes, 5 waiting
+└─ · a               waiting  ⇢ c
+   ├╌ · b            waiting
+   │  └─ settled · c waiting
+   └○ · d            waiting
+      └─ · e         waiting"""
+
+    assert Graph("x", nodes, [*edges, GraphEdge(3, 4, "endogenous")]).to_text() == expected
+
+
+def test_text_tells_errors_and_attempts() -> None:
+    """A failed node shows its error on its own line."""
+    failed = a_node(0, "fetch", State.FAILED, attempts=3, error="TimeoutError: no\nanswer")
+
+    assert Graph("x", [failed], []).to_text().splitlines()[1:] == [
+        r"└─ ✗ fetch failed, 3 attempts: TimeoutError: no\nanswer"
+    ]
+
+
+def test_text_counts_the_pointers_that_it_leaves_out() -> None:
+    """A node that leads to many joins stays on one readable line."""
+    nodes = [a_node(at) for at in range(12)]
+    edges = [GraphEdge(up, down, "endogenous") for up in (0, 1) for down in range(2, 12)]
+
+    assert "→ n6 and 5 more" in Graph("x", nodes, edges).to_text().splitlines()[1]
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.sets(st.tuples(st.integers(0, 12), st.integers(0, 12)).filter(lambda pair: pair[0] < pair[1])))
+def test_text_has_each_node_once_below_its_upstreams(pairs: set[tuple[int, int]]) -> None:
+    """Reading from the top, every node comes after all that it waits for."""
+    drawn = Graph("x", map(a_node, range(13)), [GraphEdge(*pair, "endogenous") for pair in pairs]).to_text()
+    order = [int(line.split(" · n")[1].split()[0]) for line in drawn.splitlines()[1:]]
+
+    assert sorted(order) == list(range(13))
+    assert all(order.index(up) < order.index(down) for up, down in pairs)
+
+
+# Timeline
+
+
+def test_timeline_of_the_etl() -> None:
+    """Rows are in order of start, bars in proportion, the mark stands where the node settled."""
+    expected = """\
+etl: 14 nodes, 14 succeeded, after 9 s
+fetch('a1')       │ █████✓
+fetch('a2')       │ ███████████✓
+fetch('b1')       │ ██████████████████████✓
+fetch('b2')       │ ██✓
+fetch('c1')       │ ██████████████████████████████████✓
+fetch('c2')       │ ███████████████████✓"""
+    drawn = etl().timeline().splitlines()
+
+    assert drawn[:7] == expected.splitlines()
+    assert drawn[-2].strip().startswith("seconds └─0─")
+    assert drawn[-1] == "· waiting  █ running  ✓ succeeded"
+
+
+@pytest.mark.parametrize("width", [1, 40, 72, 200])
+def test_timeline_is_as_wide_as_asked(width: int) -> None:
+    """No line of the chart is wider, but 40 columns are the least."""
+    chart = etl().timeline(width).splitlines()[1:-1]
+
+    assert max(map(len, chart)) == max(width, 40)
+
+
+def test_timeline_shows_waits_retries_and_the_present() -> None:
+    """A node that runs is drawn until now; a retry goes back to queued."""
+    retried = a_node(
+        0,
+        "a",
+        State.RUNNING,
+        moves=(
+            (State.WAITING, 0.0),
+            (State.QUEUED, 2.0),
+            (State.RUNNING, 4.0),
+            (State.QUEUED, 6.0),
+            (State.RUNNING, 8.0),
+        ),
+    )
+    bar = Graph("x", [retried], [], now=10.0).timeline(45).splitlines()[1]
+
+    assert bar == "a │ ········::::::::████████::::::::████████"
+
+
+def test_timeline_folds_what_is_beyond_forty_rows() -> None:
+    """A large run stays on one screen, and says how much it left out."""
+    drawn = Graph("x", [ran(at, "", at, at + 1) for at in range(100)], [], now=100.0).timeline()
+
+    assert len(drawn.splitlines()) == 1 + 40 + 1 + 2
+    assert "60 more nodes" in drawn
+
+
+def test_timeline_of_a_plan_says_so() -> None:
+    """Without moves there is nothing to draw."""
+    assert a_chain(3).timeline().splitlines()[-1] == "nothing has run yet"
+
+
+@pytest.mark.parametrize("span", [1e-7, 0.003, 0.3, 1.0, 59.9, 86_400.0])
+def test_timeline_axis_has_readable_steps(span: float) -> None:
+    """From microseconds to days, there are some ticks but not too many, and the line keeps its length."""
+    axis = Graph("x", [ran(0, "a", 0.0, span)], [], now=span).timeline().splitlines()[-2]
+    ticks = [tick for tick in axis.split("└─")[1].split("─") if tick]
+
+    assert 2 <= len(ticks) <= 10
+
+
+# Size
+
+
+def test_long_chains_are_no_trouble() -> None:
+    """Nothing recurses, nothing is quadratic: 100,000 nodes in a row."""
+    graph = a_chain(LONG)
+    began = time.process_time()
+
+    assert len(graph.order()) == len(graph.critical_path()) == LONG
+    drawn = graph.to_text()
+    assert drawn.count("\n") == LONG
+    assert max(map(len, drawn.splitlines())) < 120
+    assert len(Graph.from_dict(graph.to_dict())) == LONG
+    assert graph.to_mermaid().count("-->") == graph.to_dot().count("->") == LONG - 1
+    assert time.process_time() - began < 30
+
+
+def test_a_long_cycle_is_found() -> None:
+    """The walk that finds a cycle does not recurse either."""
+    graph = a_chain(LONG)
+
+    with pytest.raises(CycleError):
+        Graph("ring", graph.nodes, [*graph.edges, GraphEdge(LONG - 1, 0, "endogenous")]).order()
+
+
+# Mermaid and Graphviz
+
+
+def test_mermaid_tells_edges_and_states_apart() -> None:
+    """Dashed is exogenous, a label says settled, a circle is nested, a class is a state."""
+    drawn = styled().to_mermaid("TB").splitlines()
+
+    assert drawn[0] == "flowchart TB"
+    assert '    n4["✗ job(4) ×4"]:::failed' in drawn
+    assert "    n1 -.-> n2" in drawn
+    assert "    n2 -->|settled| n3" in drawn
+    assert "    n3 -.->|settled| n5" in drawn
+    assert "    n0 --o n7" in drawn
+    assert sum("classDef" in line for line in drawn) == len(State)
+
+
+def test_mermaid_refuses_a_direction_that_it_does_not_have() -> None:
+    """The direction goes into the text as it is, so it has to be one of five."""
+    with pytest.raises(OptionError, match="LR, RL, TB, TD, BT"):
+        etl().to_mermaid("LR; click")
+
+
+def test_every_drawing_keeps_a_hostile_label_on_its_line() -> None:
+    """No label ends a line, a quote or the encoding."""
+    graph = hostile()
+
+    assert len(graph.to_text().splitlines()) == 1 + len(HOSTILE)
+    assert len(graph.to_mermaid().splitlines()) == 2 * len(HOSTILE) + 1
+    assert all(drawn.encode() for drawn in (graph.to_text(), graph.to_mermaid(), graph.to_dot(), graph.timeline()))
+    assert all(line.count('"') == 2 for line in graph.to_mermaid().splitlines() if "[" in line)
+
+
+def mermaid_type(text: str) -> str:
+    node = shutil.which("node")
+    if not (MERMAID / "node_modules").exists():
+        pytest.skip("Mermaid's parser is not installed: npm install --no-package-lock in tests/mermaid")
+    assert node, "tests/mermaid/node_modules is there, but node is not on the PATH"
+    done = subprocess.run(
+        [node, str(MERMAID / "parse.mjs")], input=text.encode(), capture_output=True, check=False, timeout=60
+    )
+    assert not done.returncode, done.stderr.decode()
+    return done.stdout.decode().strip()
+
+
+@pytest.mark.parametrize(
+    "graph", [etl(), styled(), hostile(), Graph("empty", [], [])], ids=["etl", "styled", "hostile", "empty"]
+)
+def test_mermaid_parses_it(graph: Graph) -> None:
+    """Mermaid's own parser takes every drawing."""
+    assert mermaid_type(graph.to_mermaid()) == "flowchart-v2"
+
+
+def test_mermaid_parser_says_no() -> None:
+    """The parser that the tests trust refuses what is wrong."""
+    with pytest.raises(AssertionError, match="Parse error"):
+        mermaid_type('flowchart LR\n a[x"] --> end')
+
+
+@pytest.mark.skipif(not shutil.which("dot"), reason="Graphviz is not installed: no dot on the PATH")
+@pytest.mark.parametrize("graph", [etl(), styled(), hostile()], ids=["etl", "styled", "hostile"])
+def test_graphviz_draws_it(graph: Graph) -> None:
+    """`dot` takes every drawing, and the labels it draws are those that went in."""
+    done = subprocess.run(["dot", "-Tjson"], input=graph.to_dot().encode(), capture_output=True, check=True, timeout=60)
+    drawn = json.loads(done.stdout)
+
+    assert not done.stderr
+    assert len(drawn["objects"]) == len(graph)

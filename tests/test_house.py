@@ -1,0 +1,334 @@
+"""The rules of the house, exhaustively, by reading the source."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import aiodag
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "aiodag"
+
+FACE = [
+    "AiodagError",
+    "Backoff",
+    "Deadlock",
+    "Failure",
+    "ForeignLoop",
+    "Graph",
+    "Limit",
+    "NoLoop",
+    "Node",
+    "OptionError",
+    "Run",
+    "RunFailed",
+    "Skip",
+    "State",
+    "Task",
+    "UnknownOption",
+    "WorkerDied",
+    "current_node",
+    "current_run",
+    "opaque",
+    "plan",
+    "settled",
+    "task",
+    "value_of",
+]
+
+# The files of _core in reading order: each may import those above it, and nothing below.
+CORE = [
+    "states",
+    "failure",
+    "edges",
+    "context",
+    "node",
+    "limits",
+    "options",
+    "middleware",
+    "deadlock",
+    "engine",
+    "render",
+    "graph",
+    "ledger",
+    "run",
+    "signatures",  # types only
+    "task",
+    "plan",
+]
+CORE_MODULES = [f"aiodag._core.{name}" for name in CORE]
+BELOW_CORE = {"aiodag.abc", "aiodag.errors"}
+
+# module: what it may import of aiodag. A module without a row fails.
+LAYERS = {
+    "aiodag.errors": set(),
+    "aiodag.abc": {"aiodag.errors"},
+    "aiodag._core": set(),
+    **{module: BELOW_CORE | set(CORE_MODULES[:place]) for place, module in enumerate(CORE_MODULES)},
+    "aiodag.executors": set(),
+    "aiodag.executors.process": BELOW_CORE | set(CORE_MODULES),
+    "aiodag.executors.thread": BELOW_CORE | set(CORE_MODULES),
+    "aiodag": BELOW_CORE | set(CORE_MODULES),
+    "aiodag.testing": BELOW_CORE | set(CORE_MODULES),
+}
+# Pure: they show a graph, and know nothing of what runs it.
+LAYERS["aiodag._core.render"] = {"aiodag.errors", "aiodag._core.states"}
+LAYERS["aiodag._core.graph"] = {"aiodag.errors", "aiodag._core.states", "aiodag._core.render"}
+
+FORBIDDEN = re.compile(r"^(?:managers?|helpers?|utils?|data|infos?)$", re.IGNORECASE)
+FORBIDDEN_START = re.compile(r"^_*(?:do_|I[A-Z][a-z]|Base[A-Z_]|base_)")
+FORBIDDEN_FILES = {"utils.py", "common.py", "base.py", "types.py"}
+WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+
+# Nothing here needs the network to run. These names stand for nobody, or belong to a source that is cited.
+HOST = re.compile(r"(?<![\w@/-])(?:[a-z0-9-]+\.)+(?:com|org|net|io|dev)\b(?![\w(.])", re.IGNORECASE)
+CITED = {
+    "example.com",
+    "example.org",
+    "www.example.org",
+    "example.net",
+    "docs.python.org",
+    "peps.python.org",
+    "github.com",
+}
+UNFINISHED = re.compile(r"\b(?:TO[D]O|FIX[M]E|XX[X])\b|Not[I]mplementedError")
+SOMEBODYS_DISK = re.compile(r"(?:^|[\s\"'`(=:])/(?:home|root|work|Users)/", re.MULTILINE)
+TEXT = {".py", ".md", ".toml", ".cfg", ".txt", ".json", ".mjs", ".js", ".svg", ".yml", ".yaml", ""}
+NOT_OURS = {".git", ".venv", ".venv-demo", ".envs", "node_modules", "__pycache__", "build", "dist"}
+
+
+def name_of(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in SOURCES}
+MODULES = {name_of(path): path for path in SOURCES}
+
+
+def ours(path):
+    names = set(path.relative_to(ROOT).parts)
+    return not names & NOT_OURS and not any(re.search(r"_cache$|\.egg-info$|^\.hypothesis$", name) for name in names)
+
+
+TEXTS = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for path in sorted(ROOT.rglob("*"))
+    if path.suffix in TEXT and ours(path) and path.is_file()
+}
+
+each_source = pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+
+
+def at(path, node):
+    return f"{path.relative_to(ROOT)}:{node.lineno}"
+
+
+# What runs when a module is imported or used: all but the blocks that only type checkers read.
+
+
+class RealImports(ast.NodeVisitor):
+    def __init__(self, module, is_package):
+        self.package = module if is_package else module.rpartition(".")[0]
+        self.found = set()
+
+    def visit_If(self, node):
+        test = node.test
+        if getattr(test, "id", getattr(test, "attr", None)) == "TYPE_CHECKING":
+            for each in node.orelse:
+                self.visit(each)
+        else:
+            self.generic_visit(node)
+
+    def visit_Import(self, node):
+        self.found |= {alias.name for alias in node.names}
+
+    def visit_ImportFrom(self, node):
+        source = node.module or ""
+        if node.level:
+            package = self.package.split(".")
+            source = ".".join([*package[: len(package) - node.level + 1], *filter(None, [source])])
+        for alias in node.names:
+            inner = f"{source}.{alias.name}"
+            self.found.add(inner if inner in MODULES else source)
+
+
+def imports(path):
+    visitor = RealImports(name_of(path), path.name == "__init__.py")
+    visitor.visit(TREES[path])
+    return visitor.found
+
+
+def test_every_module_has_a_row_and_every_core_row_a_place():
+    missing = set(MODULES) - set(LAYERS)
+
+    assert not missing, f"say in LAYERS what these may import: {sorted(missing)}"
+
+
+@each_source
+def test_imports_go_down_only(path):
+    inside = {name for name in imports(path) if name.split(".")[0] == "aiodag"}
+
+    wrong = inside - LAYERS[name_of(path)]
+
+    assert not wrong, f"{name_of(path)} may not import {sorted(wrong)}"
+
+
+@each_source
+def test_the_base_install_stands_on_the_standard_library(path):
+    outside = {name.split(".")[0] for name in imports(path)} - {"aiodag"}
+
+    assert outside <= sys.stdlib_module_names
+
+
+def test_importing_aiodag_loads_nothing_beyond_asyncio():
+    code = (
+        "import asyncio, sys; before = set(sys.modules); import aiodag; "
+        "print(sorted(m for m in set(sys.modules) - before if not m.startswith('aiodag')))"
+    )
+
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert loaded.stdout.strip() == "[]"
+
+
+def targets(node):
+    if isinstance(node, ast.Assign):
+        return node.targets
+    return [node.target] if isinstance(node, ast.AugAssign | ast.AnnAssign | ast.NamedExpr | ast.For) else []
+
+
+# A run has a state of its own, and its ledger keeps records of its nodes: neither is a node.
+NOT_A_NODE = {"aiodag._core.run": {"self", "record"}, "aiodag._core.ledger": {"self", "record"}}
+
+
+def state_moves(tree, exempt=frozenset(), *, building=False):
+    """Every place that assigns an attribute called state; giving a new object its first one is no move."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from state_moves(node, exempt, building=node.name == "__init__")
+            continue
+        for target in (each for whole in targets(node) for each in ast.walk(whole)):
+            if isinstance(target, ast.Attribute) and target.attr in {"state", "_state"}:
+                owner = getattr(target.value, "id", "")
+                if owner not in exempt and not (building and owner == "self"):
+                    yield target
+        if isinstance(node, ast.Call) and sets_state(node):
+            yield node
+        yield from state_moves(node, exempt, building=building)
+
+
+def sets_state(call):
+    setter = getattr(call.func, "id", getattr(call.func, "attr", "")) in {"setattr", "__setattr__"}
+    return setter and any(isinstance(each, ast.Constant) and each.value in {"state", "_state"} for each in call.args)
+
+
+@each_source
+def test_only_the_engine_moves_a_state(path):
+    moves = [at(path, node) for node in state_moves(TREES[path], NOT_A_NODE.get(name_of(path), frozenset()))]
+
+    assert not moves or name_of(path) == "aiodag._core.engine", f"moves a state: {moves}"
+
+
+def names(tree):
+    """Every name that a module gives: to functions, classes, arguments, variables and attributes."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node, node.name
+        elif isinstance(node, ast.arg):
+            yield node, node.arg
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node, node.id
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node, node.attr
+
+
+def is_forbidden(name):
+    return bool(FORBIDDEN_START.match(name)) or any(FORBIDDEN.match(word) for word in WORD.findall(name))
+
+
+@each_source
+def test_names_use_the_words_of_the_house(path):
+    wrong = [f"{at(path, node)} {name}" for node, name in names(TREES[path]) if is_forbidden(name)]
+
+    assert not wrong
+
+
+def test_files_use_the_words_of_the_house():
+    wrong = [
+        name for name in TEXTS if name.rpartition("/")[2] in FORBIDDEN_FILES or any(map(is_forbidden, stems(name)))
+    ]
+
+    assert not wrong
+
+
+def stems(name):
+    return (part.partition(".")[0] for part in name.split("/"))
+
+
+@pytest.mark.parametrize("name", ["NodeManager", "do_run", "IStore", "BaseStore", "graph_info", "utils", "_data"])
+def test_a_forbidden_word_is_seen_in_any_spelling(name):
+    assert is_forbidden(name)
+
+
+@pytest.mark.parametrize("name", ["Node", "IOStore", "document", "database", "informed", "done", "Based", "base"])
+def test_a_word_that_only_holds_a_forbidden_one_is_fine(name):
+    assert not is_forbidden(name)
+
+
+def length(function):
+    """Lines of a function's code, without its docstring."""
+    body = function.body[1:] if ast.get_docstring(function) and len(function.body) > 1 else function.body
+    return function.end_lineno - body[0].lineno + 1
+
+
+@each_source
+def test_functions_and_modules_stay_small(path):
+    functions = [node for node in ast.walk(TREES[path]) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+    long = [f"{at(path, node)} {node.name}: {length(node)}" for node in functions if length(node) > 60]
+
+    assert not long
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_nothing_is_left_unfinished(name):
+    assert UNFINISHED.findall(TEXTS[name]) == []
+
+
+@pytest.mark.parametrize("name", [name for name in TEXTS if not name.endswith("package-lock.json")])
+def test_no_file_names_a_host_of_the_network_or_a_disk_of_somebody(name):
+    hosts = {host.lower() for host in HOST.findall(TEXTS[name])}
+
+    assert hosts - CITED == set()
+    assert not SOMEBODYS_DISK.search(TEXTS[name])
+
+
+@pytest.mark.parametrize("name", [name for name in TEXTS if name.endswith("package-lock.json")])
+def test_no_lock_file_names_where_packages_come_from(name):
+    assert '"resolved": "http' not in TEXTS[name]
+
+
+def test_the_face_is_this_list():
+    assert sorted(aiodag.__all__) == FACE
+    assert [name for name in FACE if not hasattr(aiodag, name)] == []
+
+
+def test_the_face_has_no_code():
+    allowed = ast.Import | ast.ImportFrom | ast.Assign | ast.Expr
+    body = TREES[PACKAGE / "__init__.py"].body
+
+    assert [at(PACKAGE / "__init__.py", node) for node in body if not isinstance(node, allowed)] == []
+
+
+@pytest.mark.parametrize("name", FACE)
+def test_every_public_name_says_what_it_is(name):
+    thing = getattr(aiodag, name)
+
+    assert vars(thing).get("__doc__") if isinstance(thing, type) else thing.__doc__

@@ -12,6 +12,8 @@ from typing import Any
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 RESULTS = HERE / ".results"
+# Without bytecode an import would be timed with its compilation, which users pay once.
+DROPPED = {"PYTHONPATH", "PYTHONDONTWRITEBYTECODE"}
 
 
 def save(file: str | Path | None, result: dict[str, Any]) -> None:
@@ -33,7 +35,7 @@ def run_worker(script: str, *arguments: object, python: str = sys.executable, st
 
     `own` puts this repository on its path; without it the process sees only what its environment has.
     """
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment = {name: value for name, value in os.environ.items() if name not in DROPPED}
     if own:
         environment["PYTHONPATH"] = str(ROOT)
     done = subprocess.run(

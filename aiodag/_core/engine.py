@@ -91,19 +91,6 @@ def stopped(name: str, error: StopIteration) -> RuntimeError:
     return wrapped.with_traceback(error.__traceback__)
 
 
-def engine_here(task: str) -> "Engine":
-    """Return the engine of the running loop. Raises `NoLoop` without one."""
-    loop: Any = _get_running_loop()
-    if loop is None:
-        raise NoLoop(task)
-    try:
-        engine: Engine = loop.aiodag_engine
-    except AttributeError:
-        # On the loop itself: a table of loops would be shared by threads, and cost a lookup for each call.
-        engine = loop.aiodag_engine = Engine(loop)
-    return engine
-
-
 def submit(task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str, Any]) -> Node[Any]:
     """Make the node of a call. Called by what the user calls, so that the caller's frame is two up."""
     loop: Any = _get_running_loop()
@@ -157,8 +144,17 @@ def engine_here(task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str,
         close_coroutines(args, kwargs)
         raise NoLoop(task.name)
     task.check(args, kwargs)
-    # On the loop itself: a table of loops would be shared by threads, and cost a lookup for each call.
-    loop.aiodag_engine = engine = Engine(loop)
+    return engine_of(loop)
+
+
+def engine_of(loop: Any) -> "Engine":
+    """Return the engine of a loop, made for the first call on it.
+
+    It is kept on the loop itself: a table of loops would be shared by threads, and cost a lookup for each call.
+    """
+    engine: Engine | None = getattr(loop, "aiodag_engine", None)
+    if engine is None:
+        engine = loop.aiodag_engine = Engine(loop)
     return engine
 
 

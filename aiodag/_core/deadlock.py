@@ -1,23 +1,13 @@
 """Find the cycle that a body closes by awaiting a node that waits for that body."""
 
-from asyncio import current_task
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from aiodag._core.node import Node
+from aiodag._core.node import Node, Tolerant
 from aiodag._core.states import State
 
 CameFrom = dict[Node[Any], Node[Any] | None]
-
-
-def drives(node: Node[Any]) -> bool:
-    """Tell whether the asyncio task that runs here is the body of `node`, not another task that the body made.
-
-    Such a task may well await what waits for the body: the body goes on.
-    """
-    here = current_task()
-    return here is not None and (here is node.driver or here.get_coro() is node.driver)
 
 
 def find_cycle(body: Node[Any], awaited: Node[Any]) -> list[Node[Any]]:
@@ -42,7 +32,7 @@ def walk(start: Node[Any], neighbours: Callable[[Node[Any]], Iterator[Node[Any]]
         node = queue.popleft()
         yield node, came_from
         for other in neighbours(node):
-            if other not in came_from and not other.done():
+            if other not in came_from and not other.state.final:
                 came_from[other] = node
                 queue.append(other)
 
@@ -60,8 +50,10 @@ def needed_by(node: Node[Any]) -> Iterator[Node[Any]]:
     for entry in node.downstream or ():
         if type(entry) is Node:
             yield entry
-        elif entry.node is not None:  # a Tolerant has its node, a Waiter the one whose body awaits
+        elif isinstance(entry, Tolerant):
             yield entry.node
+        elif entry.body is not None:
+            yield entry.body
 
 
 def way_back(node: Node[Any], came_from: CameFrom) -> list[Node[Any]]:

@@ -33,7 +33,7 @@ class Retry:
             except Exception as error:
                 if node.attempt > self.retries or not self.retry_on(error):
                     raise
-            node.engine.requeue(node)
+            node.engine.again(node)
             pause = self.backoff(node.attempt)
             if isinstance(pause, bool) or not isinstance(pause, int | float) or not pause >= 0:
                 raise OptionError("backoff", pause, "a function that returns seconds, 0 or more")

@@ -1,9 +1,10 @@
 """One call of a task; awaitable."""
 
-from asyncio import CancelledError, Future
-from collections.abc import Generator
+from asyncio import AbstractEventLoop, CancelledError, Future
+from asyncio import Task as AsyncTask
+from collections.abc import Callable, Generator
 from types import CodeType
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiodag._core.failure import Failure, site_of
 from aiodag._core.states import State
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Node(Future[T]):
+class Node(AsyncTask[T]):
     """One call of a task. Await it for its value, pass it to other tasks, or let it run by itself.
 
     A failed node raises the exception of the body that failed, at every place that awaits it; a skipped node
@@ -38,14 +39,15 @@ class Node(Future[T]):
     40
     """
 
-    # Set by the engine for every node, one by one: a Python __init__ would cost as much as the Future itself.
+    # Set by the engine for every node, one by one: a Python __init__ would cost as much as the asyncio task itself,
+    # which the engine initialises when the attempt starts. Until then a node is allocated, pending, and without a
+    # loop; `initialise` makes it a future for who needs one sooner.
     __slots__ = (
         "args",  # as called until the body starts, then None
         "attempt",
         "code",  # of the caller, with `instruction`: where the call stands
-        "context",  # of the caller, until settled
-        "downstream",  # what waits: Node, Tolerant or Waiter, each a Future-like with done()
-        "driver",  # what runs the attempt: an asyncio task, or the future that was adopted
+        "context",  # of the caller, until the attempt starts
+        "downstream",  # what waits: Node, Tolerant or Waiter, each with done()
         "engine",
         "instruction",
         "kwargs",
@@ -60,10 +62,9 @@ class Node(Future[T]):
     code: CodeType | None
     context: "Context | None"
     downstream: "list[Any] | None"
-    driver: Any
     engine: "Engine"
     instruction: int
-    kwargs: "dict[str, Any] | None"
+    kwargs: Any
     pending: int
     run: "Run | None"
     state: State
@@ -75,6 +76,7 @@ class Node(Future[T]):
     fault: Failure | None = None
     left: "RemoteFuture[Any] | None" = None  # the thread or process call that goes on without the node
     record: Any = None  # of the run's ledger
+    source: Any = None  # the future that this node stands for
 
     @property
     def name(self) -> str:
@@ -101,14 +103,14 @@ class Node(Future[T]):
 
         A running body gets a `CancelledError` where it waits; a node that has not started never runs.
         """
-        return not self.done() and self.engine.cancel(self, msg)
+        return not self.state.final and self.engine.cancel(self, msg)
 
     def abandon(self, left: "RemoteFuture[Any]") -> None:
         """Note that the attempt could not be stopped: its limit is held until `left` is done. For executors."""
         self.left = left
 
     def __await__(self) -> Generator[Any, None, T]:
-        if not self.done():
+        if not self.state.final:
             waiter = self.engine.wait_for(self)
             try:
                 yield from waiter
@@ -128,30 +130,54 @@ class Node(Future[T]):
 
     def result(self) -> T:
         """Return the value, or raise the failure. Raises `asyncio.InvalidStateError` before the node has settled."""
+        self._look()
         if self.fault is not None:
             raise self._taken(self.fault)
         return super().result()
 
     def exception(self) -> BaseException | None:
         """Return the exception of a failed or skipped node, None of one that succeeded."""
+        self._look()
         if self.fault is not None:
             return self._taken(self.fault)
         return super().exception()
+
+    def _look(self) -> None:
+        self.initialise()
+        if self.done() and not self.state.final:
+            # The attempt has ended and the loop has not called back yet: settle now, or whoever looks would see the
+            # bare exception, and the report would come although somebody took it.
+            self.engine.ended(self)
+
+    def initialise(self) -> None:
+        """Make a node that has not started a future that others can watch."""
+        if self._loop is None:
+            Future.__init__(self, loop=self.engine.loop)
+
+    def watched(self) -> bool:
+        """Tell whether callbacks wait for this node, such as those of `asyncio.gather` and `asyncio.wait`."""
+        callbacks = self._callbacks if self._loop is not None else None
+        own = self.engine.ended
+        return any(callback != own for callback, _ in callbacks or ())
+
+    def add_done_callback(self, fn: Callable[[Any], object], /, *, context: "Context | None" = None) -> None:
+        """Have `fn(node)` called soon after the node has settled, as `asyncio.Future` does."""
+        self.initialise()
+        super().add_done_callback(fn, context=context)
+
+    def remove_done_callback(self, fn: Callable[[Any], object], /) -> int:
+        """Take back callbacks, as `asyncio.Future` does."""
+        self.initialise()
+        return super().remove_done_callback(fn)
+
+    def get_loop(self) -> AbstractEventLoop:
+        """Return the event loop of the node."""
+        return self.engine.loop
 
     def _taken(self, fault: Failure) -> BaseException:
         fault.report.taken = True
         # The root's own traceback again: without it each place that awaits would add its frames to the last one's.
         return fault.exception
-
-    def set_result(self, result: T) -> NoReturn:
-        """Refuse: only the body of a node gives it a value."""
-        msg = f"{self!r} gets its value from its body; pass a plain asyncio.Future where you want to set one"
-        raise RuntimeError(msg)
-
-    def set_exception(self, exception: object) -> NoReturn:
-        """Refuse: only the body of a node fails it."""
-        msg = f"{self!r} fails by what its body raises; pass a plain asyncio.Future where you want to set one"
-        raise RuntimeError(msg)
 
     def __repr__(self) -> str:
         return f"<Node {self.task.name} {self.state} at {self.site}>"
@@ -176,17 +202,17 @@ class Waiter(Future[None]):
     awaiting is not owning.
     """
 
-    __slots__ = ("awaited", "node", "run")
+    __slots__ = ("awaited", "body", "run")
 
     awaited: Node[Any]
-    node: Node[Any] | None  # whose body awaits
-    run: "Run | None"  # that counted that body as running
+    body: Node[Any] | None  # that awaits
+    run: "Run | None"  # that counted the body as running
 
     def forget(self) -> None:
         """End the wait on the side of the body."""
-        if self.node is not None:
-            kept = list(self.node.awaits)
+        if self.body is not None:
+            kept = list(self.body.awaits)
             kept.remove(self.awaited)
-            self.node.awaits = tuple(kept)
+            self.body.awaits = tuple(kept)
         if self.run is not None:
             self.run.running += 1

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from aiodag._core.context import NODE, RUN
 from aiodag._core.failure import Failure, path_of, path_text
 from aiodag._core.ledger import Ledger, Record
+from aiodag._core.node import Node
 from aiodag._core.options import flag, seconds
 from aiodag._core.states import State
 from aiodag.abc import Move, Observer
@@ -17,7 +18,6 @@ from aiodag.errors import OptionError, RunFailed
 
 if TYPE_CHECKING:
     from aiodag._core.graph import Graph
-    from aiodag._core.node import Node
 
 SHOWN = 10  # skipped nodes that a report names for each root
 
@@ -152,7 +152,7 @@ class Run:
 
     # What the engine tells
 
-    def enter(self, node: "Node[Any]", upstream: "list[tuple[Node[Any], bool]]") -> None:
+    def enter(self, node: Node[Any], upstream: list[tuple[Node[Any], bool]]) -> None:
         """Own a new node."""
         if self.state.final:
             node.run = None  # made by what outlived the run: nobody waits for it here
@@ -163,7 +163,7 @@ class Run:
         if self.observers:
             self._tell(node, None, State.WAITING, record.moves[1])
 
-    def moved(self, node: "Node[Any]", previous: State, state: State) -> None:
+    def moved(self, node: Node[Any], previous: State, state: State) -> None:
         """Note a move."""
         at = self.clock()
         record: Record = node.record
@@ -173,7 +173,7 @@ class Run:
         if self.observers:
             self._tell(node, previous, state, at)
 
-    def leave(self, node: "Node[Any]", previous: State) -> None:
+    def leave(self, node: Node[Any], previous: State) -> None:
         """Note that a node has settled."""
         self.moved(node, previous, node.state)
         self._live.discard(node)
@@ -184,7 +184,7 @@ class Run:
         if not self._live and self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
 
-    def _failed(self, node: "Node[Any]", fault: Failure) -> None:
+    def _failed(self, node: Node[Any], fault: Failure) -> None:
         node.record.error = fault.report.exception
         self.failures.append(fault)
         if not self.fail_fast or self.stopping:
@@ -195,11 +195,11 @@ class Run:
 
     def _stop_all(self) -> None:
         self.stop()
-        if self._body is not None and not self._body.done() and RUN is not None and self._idle is None:
+        if self._body is not None and not self._body.done() and self._idle is None:
             self._stopped_body = True
             self._body.cancel()
 
-    def _tell(self, node: "Node[Any]", previous: State | None, state: State, at: float) -> None:
+    def _tell(self, node: Node[Any], previous: State | None, state: State, at: float) -> None:
         move = Move(node, previous, state, at, node.attempt)
         for observer in self.observers:
             try:
@@ -211,7 +211,7 @@ class Run:
 
     # How many run at once
 
-    def admit(self, node: "Node[Any]") -> bool:
+    def admit(self, node: Node[Any]) -> bool:
         """Tell whether a node may start now; if not, it is kept until another has ended."""
         if self.limit is None or self.running < self.limit:
             self.running += 1
@@ -226,10 +226,10 @@ class Run:
             next_one = self.parked.popleft()
             if next_one.done():
                 continue
-            if isinstance(next_one, asyncio.Future) and type(next_one) is asyncio.Future:
-                next_one.set_result(None)
+            if type(next_one) is Node:
+                next_one.engine.requeue(next_one)
             else:
-                next_one.engine.enqueue(next_one)
+                next_one.set_result(None)
             return
 
     def readmit(self) -> Generator[Any, None, None]:

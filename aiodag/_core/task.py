@@ -103,6 +103,7 @@ class Task(Generic[P, R]):
         self.options = options
         self.name: str = options.name or name_of(fn)
         self.raw = options.raw
+        self.special = bool(after) or options.raw  # whether edges can be anywhere but among plain arguments
         self.code = getattr(inspect.unwrap(fn) if not hasattr(fn, "__code__") else fn, "__code__", None)
         self.call = compose(options, fn, executor_for(fn, options))
 

@@ -1,7 +1,6 @@
 """Awaitables that are not nodes, passed as edges: each becomes a node, always the same one."""
 
 import asyncio
-from collections.abc import Coroutine
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, cast
 
@@ -29,11 +28,6 @@ class Adopted:
     def fn(awaitable: Any) -> Any:
         """Return what the attempt drives."""
         return awaitable
-
-
-async def awaited(awaitable: Any) -> Any:
-    """Await anything: an asyncio task takes only coroutines."""
-    return await awaitable
 
 
 def search(engine: "Engine", node: Node[Any]) -> list[tuple[Node[Any], bool]]:
@@ -92,8 +86,3 @@ def stand_in(engine: "Engine", awaitable: Any) -> Node[Any]:
     else:
         engine.follow(node, future)
     return node
-
-
-def as_coroutine(awaitable: Any) -> Coroutine[Any, Any, Any]:
-    """Return a coroutine of what a body gave: usually it is one already."""
-    return awaitable if asyncio.iscoroutine(awaitable) else awaited(awaitable)

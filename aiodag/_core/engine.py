@@ -16,11 +16,10 @@ from asyncio import Future, _get_running_loop, current_task
 from collections import deque
 from contextvars import Context, copy_context
 from functools import partial
-from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from aiodag._core.adopt import as_coroutine, search
+from aiodag._core.adopt import search
 from aiodag._core.context import NODE, RUN
 from aiodag._core.deadlock import find_cycle
 from aiodag._core.edges import PLAIN, close_coroutines, fill
@@ -98,6 +97,29 @@ def submit(task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str, Any]
     if run is not None and run.stopping:
         engine.cancel(node, "its run is being cancelled")
     return node
+
+
+async def attempt(node: Node[Any], call: Any, args: Any, kwargs: Any) -> Any:
+    """Run a body in the asyncio task that is its node, and settle the node with it.
+
+    Settled here, in the last step of the asyncio task, success costs no callback of the loop. Whatever else ends the
+    attempt is settled by a callback, when the asyncio task knows its exception.
+    """
+    try:
+        body = call(*args, **kwargs)
+        del args, kwargs  # the body's from here on
+        value = await body
+    except BaseException:
+        engine = node.engine
+        on_done(node, engine.ended, context=engine.context)
+        # The traceback keeps this frame: with the node in it, the node would keep itself, and its report would
+        # wait for the garbage collector.
+        del node
+        raise
+    engine = node.engine
+    engine.alive.discard(node)
+    engine.succeed(node)
+    return value
 
 
 def engine_here(task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str, Any]) -> "Engine":
@@ -201,24 +223,23 @@ class Engine:
         if run is not None and run.limit is not None and not run.admit(node):
             return
         task = node.task
+        call: Any = task.fn
         args = node.args
         kwargs = node.kwargs
         try:
             args = [value_now(a) if type(a) is Node else a if type(a) in PLAIN else fill(a) for a in args]
             if kwargs:
                 kwargs = {key: fill(value) for key, value in kwargs.items()}
-            if task.call is None:
-                self.begin(node)
-                coroutine: Any = task.fn(*args, **kwargs)
+            if task.call is not None:
+                call, args, kwargs = task.call, (node, args, kwargs), {}
             else:
-                coroutine = task.call(node, args, kwargs)
+                self.begin(node)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the node's
             if node.state is QUEUED:
                 self.begin(node)
             self.fail(node, error)
             return
-        del args, kwargs  # the body's from here on
-        self.drive(node, coroutine if type(coroutine) is CoroutineType else as_coroutine(coroutine))
+        self.drive(node, attempt(node, call, args, kwargs))
 
     def begin(self, node: Node[Any]) -> None:
         """Move a node to running: its body starts now, and the arguments are the body's."""
@@ -251,11 +272,10 @@ class Engine:
         except (KeyboardInterrupt, SystemExit) as error:
             self.fail(node, error)
             raise
-        if node.done():
-            self.finish(node)
-        else:
+        if not node.done():
             self.alive.add(node)
-            on_done(node, self.ended, context=self.context)
+        elif not node.state.final:
+            self.ended(node)
         if callbacks:
             for callback, its_context in callbacks:
                 on_done(node, callback, context=its_context)
@@ -263,15 +283,14 @@ class Engine:
     # Settle
 
     def ended(self, node: Node[Any]) -> None:
-        """Settle a node whose attempt suspended, and start at once what that releases."""
+        """Settle a node whose attempt did not succeed."""
+        self.alive.discard(node)
         if node.state.final:
             return  # settled by who looked first, see Node.result
-        busy = self.draining
-        self.draining = True
-        self.alive.discard(node)
-        self.finish(node)
-        if not busy:
-            self.drain()
+        if node.cancelled():
+            self.stop(node, None)
+        else:
+            self.fail(node, error_now(node))
 
     def followed(self, node: Node[Any], future: Any) -> None:
         """Settle a node that stands for a future."""
@@ -287,19 +306,8 @@ class Engine:
             set_value(node, future.result())
             self.succeed(node)
 
-    def finish(self, node: Node[Any]) -> None:
-        """Settle a node by the outcome of its attempt."""
-        if node.cancelled():
-            self.stop(node, None)
-            return
-        error = error_now(node)
-        if error is None:
-            self.succeed(node)
-        else:
-            self.fail(node, error)
-
     def succeed(self, node: Node[Any]) -> None:
-        """Settle a node that has its value and count down what waits for it."""
+        """Settle a node that has its value, or gets it before the loop goes on, and count down what waits for it."""
         node.state = SUCCEEDED
         if node.run is not None:
             node.run.leave(node, RUNNING)

@@ -1,36 +1,24 @@
 """What a run remembers of its nodes after they have settled: no values, no nodes."""
 
-from types import CodeType
 from typing import TYPE_CHECKING, Any
 
-from aiodag._core.failure import SHORT, described, short, site_of
+from aiodag._core.failure import described, short, site_of
 from aiodag._core.graph import Graph, GraphEdge, GraphNode
 from aiodag._core.states import State
 
 if TYPE_CHECKING:
     from aiodag._core.node import Node
 
+NUMBERS = frozenset({int, float, bool, type(None)})
 LONGEST = 40  # characters of a string argument that is kept for labels
 OUTSIDE = "outside the run"
 
-
-class Record:
-    """One node, as its run remembers it. Written at every move, so it is as small as it can be."""
-
-    __slots__ = ("attempts", "code", "edges", "error", "hints", "instruction", "moves", "name", "number", "parent", "state")
-
-    def __init__(self, number: int, name: str, code: CodeType | None, instruction: int) -> None:
-        self.number = number
-        self.name = name
-        self.code = code
-        self.instruction = instruction
-        self.state = State.WAITING
-        self.moves: list[Any] = []  # state, seconds, state, seconds: a pair each would double the memory
-        self.attempts = 0
-        self.error: BaseException | None = None
-        self.hints: tuple[Any, ...] = ()
-        self.parent: int | None = None
-        self.edges: tuple[tuple[int, bool, bool], ...] = ()  # upstream, tolerant, exogenous
+# One node, as its run remembers it: name, code and instruction of the call, hints of the arguments, edges, number of
+# the enclosing node, trace. A plain tuple and a plain list, not objects with names: they are written for every
+# node and every move, and read when somebody looks.
+Record = tuple[str, Any, int, tuple[Any, ...], tuple[tuple[int, bool, bool], ...], int | None, list[Any]]
+# The number of the node, then its moves: state, seconds, state, seconds.
+Trace = list[Any]
 
 
 class Ledger:
@@ -40,75 +28,68 @@ class Ledger:
         self.name = name
         self.origin = origin
         self.records: list[Record] = []
+        self.errors: dict[int, BaseException] = {}
 
-    def enter(self, node: "Node[Any]", upstream: "list[tuple[Node[Any], bool]]", parent: "Node[Any] | None") -> Record:
-        """Remember a new node."""
-        record = self._add(node)
-        record.hints = tuple([hint(value) for value in node.args])
+    def enter(
+        self, node: "Node[Any]", upstream: "list[tuple[Node[Any], bool]]", parent: "Node[Any] | None", at: float
+    ) -> Trace:
+        """Remember a new node; return the list that takes its moves."""
+        edges: tuple[tuple[int, bool, bool], ...] = ()
         if upstream:
             exogenous = len(node.task.after_deps)
-            record.edges = tuple(
-                [(self.of(up).number, tolerant, i < exogenous) for i, (up, tolerant) in enumerate(upstream)]
-            )
-        if parent is not None and parent.record is not None:
-            record.parent = parent.record.number
-        return record
+            edges = tuple([(self.number(up), tolerant, i < exogenous) for i, (up, tolerant) in enumerate(upstream)])
+        hints = tuple(
+            [
+                value if (kind := type(value)) in NUMBERS or (kind is str and len(value) <= LONGEST) else ...
+                for value in node.args
+            ]
+        )
+        trace: Trace = [len(self.records), State.WAITING, at]
+        inside = None if parent is None or parent.trace is None else self.number(parent)
+        self.records.append((node.task.name, node.code, node.instruction, hints, edges, inside, trace))
+        return trace
 
-    def of(self, node: "Node[Any]") -> Record:
-        """Return the record of a node; one that was made outside the run gets a record now."""
-        record: Record | None = node.record
-        if record is None or not self.has(record):
-            record = self._add(node)
-            record.hints = (OUTSIDE,)
-            record.state = node.state
-            node.record = record
-        return record
-
-    def has(self, record: Record) -> bool:
-        """Tell whether a record is of this ledger: runs may be nested, and nodes passed between them."""
-        return record.number < len(self.records) and self.records[record.number] is record
-
-    def _add(self, node: "Node[Any]") -> Record:
-        record = Record(len(self.records), node.task.name, node.code, node.instruction)
-        self.records.append(record)
-        return record
+    def number(self, node: "Node[Any]") -> int:
+        """Return the number of a node; one that was made outside the run gets a record now."""
+        trace = node.trace
+        if trace is not None:
+            number: int = trace[0]
+            if number < len(self.records) and self.records[number][-1] is trace:  # of this run, not of a nested one
+                return number
+        trace = node.trace = [len(self.records), node.state, self.origin]
+        self.records.append((node.name, node.code, node.instruction, (OUTSIDE,), (), None, trace))
+        return len(self.records) - 1
 
     def graph(self, now: float) -> Graph:
         """Return what is known at a moment of the loop's clock."""
         edges = [
-            GraphEdge(up, record.number, "exogenous" if exogenous else "endogenous", tolerant)
+            GraphEdge(up, record[-1][0], "exogenous" if exogenous else "endogenous", tolerant)
             for record in self.records
-            for up, tolerant, exogenous in record.edges
+            for up, tolerant, exogenous in record[4]
         ]
         return Graph(self.name, map(self._shown, self.records), edges, now=now - self.origin)
 
     def _shown(self, record: Record) -> GraphNode:
-        pairs = zip(record.moves[::2], record.moves[1::2], strict=True)
+        name, code, instruction, hints, _, parent, trace = record
+        number, states, times = trace[0], trace[1::2], trace[2::2]
+        error = self.errors.get(number)
         return GraphNode(
-            id=record.number,
-            name=record.name,
-            label=label(record),
-            state=record.state,
-            attempts=record.attempts,
-            moves=tuple((state, at - self.origin) for state, at in pairs),
-            site=site_of(record.code, record.instruction) if record.code else "",
-            error=described(record.error) if record.error else "",
-            parent=record.parent,
+            id=number,
+            name=name,
+            label=label(name, hints),
+            state=states[-1],
+            attempts=states.count(State.RUNNING),
+            moves=tuple(zip(states, [at - self.origin for at in times], strict=True)),
+            site=site_of(code, instruction) if code else "",
+            error=described(error) if error else "",
+            parent=parent,
         )
 
 
-def hint(value: object) -> object:
-    """Keep a short plain argument for the label; of any other keep nothing, so that no value is held."""
-    kind = type(value)
-    if kind in SHORT and (kind not in {str, bytes} or len(value) <= LONGEST):  # type: ignore[arg-type]  # str or bytes
-        return value
-    return ...
-
-
-def label(record: Record) -> str:
+def label(name: str, hints: tuple[Any, ...]) -> str:
     """Name a call with its short arguments."""
-    if record.hints == (OUTSIDE,):
-        return f"{record.name} ({OUTSIDE})"
-    if all(value is ... for value in record.hints):
-        return record.name
-    return f"{record.name}({', '.join('…' if value is ... else short(value) for value in record.hints)})"
+    if hints == (OUTSIDE,):
+        return f"{name} ({OUTSIDE})"
+    if all(value is ... for value in hints):
+        return name
+    return f"{name}({', '.join('…' if value is ... else short(value) for value in hints)})"

@@ -75,7 +75,7 @@ class Node(AsyncTask[T]):
     awaits: "tuple[Node[Any], ...]" = ()  # what the body awaits right now
     fault: Failure | None = None
     left: "RemoteFuture[Any] | None" = None  # the thread or process call that goes on without the node
-    record: Any = None  # of the run's ledger
+    trace: "list[Any] | None" = None  # of the run's ledger
     source: Any = None  # the future that this node stands for
 
     @property

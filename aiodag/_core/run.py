@@ -1,15 +1,16 @@
 """The scope that owns nodes: waits for them, reports on them, remembers them."""
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextvars import Token
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from aiodag._core.context import NODE, RUN
 from aiodag._core.failure import Failure, path_of, path_text
-from aiodag._core.ledger import Ledger, Record
+from aiodag._core.ledger import Ledger
 from aiodag._core.node import Node
 from aiodag._core.options import flag, seconds
 from aiodag._core.states import State
@@ -80,7 +81,7 @@ class Run:
             msg = f"run {self.name!r} has {self.state} already; make a new Run for each execution"
             raise RuntimeError(msg)
         self._loop = asyncio.get_running_loop()
-        self.clock = self._loop.time
+        self.clock = clock_of(self._loop)
         planned = getattr(self._loop, "aiodag_ledger", None)  # plan() collects the nodes of every run it meets
         self.ledger: Ledger = planned or Ledger(self.name, self.clock())
         self._body = asyncio.current_task()
@@ -158,18 +159,15 @@ class Run:
             node.run = None  # made by what outlived the run: nobody waits for it here
             return
         self._live.add(node)
-        record = node.record = self.ledger.enter(node, upstream, NODE.get())
-        record.moves = [State.WAITING, self.clock()]
+        at = self.clock()
+        node.trace = self.ledger.enter(node, upstream, NODE.get(), at)
         if self.observers:
-            self._tell(node, None, State.WAITING, record.moves[1])
+            self._tell(node, None, State.WAITING, at)
 
     def moved(self, node: Node[Any], previous: State, state: State) -> None:
         """Note a move."""
         at = self.clock()
-        record: Record = node.record
-        record.state = state
-        record.attempts = node.attempt
-        record.moves += (state, at)
+        node.trace += (state, at)  # type: ignore[operator]  # set by enter()
         if self.observers:
             self._tell(node, previous, state, at)
 
@@ -177,15 +175,15 @@ class Run:
         """Note that a node has settled."""
         self.moved(node, previous, node.state)
         self._live.discard(node)
-        if previous is State.RUNNING and self.limit is not None:
+        if self.limit is not None and previous is State.RUNNING:
             self.step_aside()
-        if node.state is State.FAILED and node.fault is not None:
+        if node.fault is not None and node.state is State.FAILED:
             self._failed(node, node.fault)
-        if not self._live and self._idle is not None and not self._idle.done():
+        if self._idle is not None and not self._live and not self._idle.done():
             self._idle.set_result(None)
 
     def _failed(self, node: Node[Any], fault: Failure) -> None:
-        node.record.error = fault.report.exception
+        self.ledger.errors[node.trace[0]] = fault.report.exception  # type: ignore[index]  # set by enter()
         self.failures.append(fault)
         if not self.fail_fast or self.stopping:
             return
@@ -270,6 +268,11 @@ class Run:
 
 def _is_cancel(error: BaseException | None) -> bool:
     return isinstance(error, asyncio.CancelledError)
+
+
+def clock_of(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
+    """Return the loop's clock, without the method in between where it is the usual one."""
+    return time.monotonic if getattr(type(loop), "time", None) is asyncio.BaseEventLoop.time else loop.time
 
 
 def as_exception(error: BaseException) -> Exception:

@@ -1,0 +1,714 @@
+"""What is waited for, and what arrives in its place."""
+
+import asyncio
+import collections
+import inspect
+from contextlib import contextmanager
+
+import pytest
+
+from aiodag import ForeignLoop, Node, State, opaque, settled, task, value_of
+from aiodag.testing import VirtualLoop, run
+
+
+@task
+async def echo(*args, **kwargs):
+    return args, kwargs
+
+
+@task
+async def same(x):
+    return x
+
+
+@task
+async def wait(seconds, value=None):
+    await asyncio.sleep(seconds)
+    return value
+
+
+@task
+async def bad(seconds=0):
+    await asyncio.sleep(seconds)
+    raise LookupError("bad")
+
+
+def now():
+    return asyncio.get_running_loop().time()
+
+
+@contextmanager
+def reports():
+    """Collect what the loop's exception handler is told."""
+    told = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: told.append(context["message"]))
+    yield told
+    loop.set_exception_handler(None)
+
+
+class Point(collections.namedtuple("Point", "x y")):
+    __slots__ = ()
+
+
+class Box(list):
+    pass
+
+
+# Structures
+
+
+def test_body_sees_exactly_the_plain_structure():
+    @task
+    async def f(one, two, /, *rest, key, other=7, **more):
+        return one, two, rest, key, other, more
+
+    async def main():
+        a, b, c, d, e = (wait(at, name) for at, name in enumerate("abcde"))
+        return await f(1, [a, {"k": (b, 2)}], *[c, 3], key=d, **{"e": e, "f": [e]})
+
+    assert run(main()) == (1, ["a", {"k": ("b", 2)}], ("c", 3), "d", 7, {"e": "e", "f": ["e"]})
+
+
+CONTAINERS = {
+    "list": lambda n: ([n, 2], [1, 2]),
+    "tuple": lambda n: ((n, 2), (1, 2)),
+    "set": lambda n: ({n, 2}, {1, 2}),
+    "frozenset": lambda n: (frozenset([n]), frozenset([1])),
+    "dict": lambda n: ({"k": n}, {"k": 1}),
+    "key of a dict": lambda n: ({n: "v"}, {1: "v"}),
+    "all of them": lambda n: ([({"k": [{n}, ()]},), n], [({"k": [{1}, ()]},), 1]),
+}
+
+
+@pytest.mark.parametrize("build", CONTAINERS.values(), ids=CONTAINERS)
+def test_nodes_are_found_in_every_kind_of_container(build):
+    async def main():
+        given, expected = build(same(1))
+        ((got,), _), (_, keywords) = await echo(given), await echo(key=given)
+        return got, keywords["key"], expected
+
+    got, keyword, expected = run(main())
+
+    assert got == keyword == expected
+    assert type(got) is type(expected)
+
+
+def test_nodes_are_found_at_any_depth():
+    async def main():
+        given = same("deep")
+        for _ in range(100):
+            given = [given]
+        (got,), _ = await echo(given)
+        return got
+
+    got = run(main())
+    for _ in range(100):
+        (got,) = got
+
+    assert got == "deep"
+
+
+def test_order_of_a_dict_is_kept():
+    async def main():
+        return list(await same({"b": wait(2), "a": wait(1), "c": 0}))
+
+    assert run(main()) == ["b", "a", "c"]
+
+
+def test_one_node_in_many_places_arrives_in_each():
+    async def main():
+        node = wait(1, object())
+        (a, b), keywords = await echo(node, [node, node], key=node)
+        return {id(each) for each in (a, *b, keywords["key"])}
+
+    assert len(run(main())) == 1
+
+
+def test_node_waits_for_its_slowest_upstream():
+    async def main():
+        await echo(wait(1), [wait(3)], key={"k": wait(2)})
+        return now()
+
+    assert run(main()) == 3
+
+
+def test_upstream_that_has_settled_is_no_wait():
+    async def main():
+        node = wait(2, "x")
+        await node
+        return await same(node), await same([node]), now()
+
+    assert run(main()) == ("x", ["x"], 2)
+
+
+def test_defaults_are_those_of_the_function():
+    async def main():
+        return await task(lambda a, b=same, /, c=3, *, d=4: (a, b is same, c, d))(same(1), d=same(9))
+
+    assert run(main()) == (1, True, 3, 9)
+
+
+def test_default_that_is_an_awaitable_is_not_an_edge():
+    async def main():
+        never = asyncio.get_running_loop().create_future()
+
+        @task
+        async def body(x=never):
+            return x is never
+
+        return await body()
+
+    assert run(main()) is True
+
+
+# Everything else
+
+
+UNTOUCHED = {
+    "object": object(),
+    "list": [1, [2]],
+    "dict": {"k": [1]},
+    "set": {1},
+    "tuple": (1, (2,)),
+    "empty": [],
+    "text": "text",
+    "class": int,
+    "function": len,
+    "generator": (each for each in ()),
+    "subclass": Box([1]),
+    "task": same,
+}
+
+
+@pytest.mark.parametrize("given", UNTOUCHED.values(), ids=UNTOUCHED)
+def test_plain_value_arrives_as_the_same_object(given):
+    async def main():
+        return await echo(given, [same(0), given], key=given, **{"other": same(1)})
+
+    (first, (_, second)), keywords = run(main())
+
+    assert first is second is keywords["key"] is given
+
+
+def test_container_without_nodes_beside_a_node_stays_the_same_object():
+    plain = [1]
+
+    async def main():
+        return await same({"node": same(1), "plain": plain})
+
+    assert run(main())["plain"] is plain
+
+
+def test_nodes_in_other_classes_of_containers_are_not_looked_for():
+    async def main():
+        node = wait(0)
+        box, point = Box([node]), Point(node, 1)
+        (first, second), _ = await echo(box, point)
+        await node
+        return first is box, second is point, second.x is node
+
+    assert run(main()) == (True, True, True)
+
+
+def test_containers_are_looked_at_once_at_the_call():
+    async def main():
+        inner = {"k": wait(1, "then")}
+        given = [inner, 1]
+        node = same(given)
+        given.append(bad)
+        inner["k"] = "changed"
+        inner["new"] = 2
+        return await node
+
+    assert run(main()) == [{"k": "then"}, 1]
+
+
+def test_node_added_to_a_container_later_is_not_waited_for():
+    async def main():
+        given = []
+        node = same(given)
+        late = wait(5)
+        given.append(late)
+        got = await node
+        at = now()
+        await late
+        return got is given, at
+
+    assert run(main()) == (True, 0)
+
+
+def test_given_container_is_not_changed():
+    async def main():
+        node = wait(1, "x")
+        given = [node]
+        got = await same(given)
+        return got, given[0] is node
+
+    assert run(main()) == (["x"], True)
+
+
+def test_container_inside_itself_passes_when_it_holds_no_node():
+    given = [1]
+    given.append(given)
+    table = {}
+    table["self"] = table
+
+    async def main():
+        (first, second), _ = await echo(given, table)
+        return first is given, second is table
+
+    assert run(main()) == (True, True)
+
+
+@pytest.mark.parametrize("kind", ["list", "dict"])
+def test_container_inside_itself_with_a_node_is_refused_at_the_call(kind):
+    async def main():
+        given = [same(1)] if kind == "list" else {"k": same(1)}
+        given.append(given) if kind == "list" else given.update(self=given)
+        with pytest.raises(ValueError, match="itself"):
+            same(given)
+
+    run(main())
+
+
+# opaque
+
+
+def test_opaque_node_is_passed_as_it_is_and_not_waited_for():
+    async def main():
+        node = wait(5)
+        got = await same(opaque(node))
+        at = now()
+        await node
+        return got is node, at
+
+    assert run(main()) == (True, 0)
+
+
+def test_opaque_works_inside_containers_beside_edges():
+    async def main():
+        node = wait(2, "x")
+        (first, second), keywords = await echo([opaque(node), node], {"k": opaque(node)}, key=opaque(node))
+        return first[0] is node, first[1], second["k"] is node, keywords["key"] is node
+
+    assert run(main()) == (True, "x", True, True)
+
+
+def test_opaque_container_is_the_same_object():
+    async def main():
+        given = [same(1)]
+        return await same(opaque(given)) is given
+
+    assert run(main()) is True
+
+
+def test_opaque_coroutine_is_left_to_the_body():
+    @task
+    async def body(late):
+        return inspect.iscoroutine(late), await late
+
+    async def main():
+        return await body(opaque(asyncio.sleep(1, "x")))
+
+    assert run(main()) == (True, "x")
+
+
+def test_value_of_is_the_node_itself():
+    async def main():
+        node = same(1)
+        return value_of(node) is node, await same(x=value_of(node))
+
+    assert run(main()) == (True, 1)
+
+
+# Coroutines, futures, other awaitables
+
+
+def test_coroutine_is_an_edge():
+    async def main():
+        return await echo(asyncio.sleep(1, "a"), [asyncio.sleep(2, "b")], key=asyncio.sleep(3, "c")), now()
+
+    assert run(main()) == ((("a", ["b"]), {"key": "c"}), 3)
+
+
+def test_coroutine_of_two_nodes_runs_once():
+    ran = []
+
+    async def body():
+        ran.append(1)
+        await asyncio.sleep(1)
+        return "x"
+
+    async def main():
+        late = body()
+        one, two = same(late), same([late, late])
+        return await one, await two, now()
+
+    assert run(main()) == ("x", ["x", "x"], 1)
+    assert ran == [1]
+
+
+def test_coroutine_that_has_ended_is_known_again():
+    async def main():
+        late = asyncio.sleep(1, "x")
+        first = await same(late)
+        return first, await same(late)
+
+    assert run(main()) == ("x", "x")
+
+
+def test_coroutine_starts_with_the_call():
+    async def main():
+        node = echo(wait(2), asyncio.sleep(3))
+        await node
+        return now()
+
+    assert run(main()) == 3
+
+
+def test_failed_coroutine_skips_what_needs_it():
+    async def main():
+        node = same(bad.fn(1))
+        with pytest.raises(LookupError):
+            await node
+        return node.state
+
+    assert run(main()) is State.SKIPPED
+
+
+def test_future_is_an_edge():
+    async def main():
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        loop.call_later(4, future.set_result, "x")
+        return await same([future]), now()
+
+    assert run(main()) == (["x"], 4)
+
+
+def test_asyncio_task_is_an_edge():
+    async def main():
+        return await same(asyncio.create_task(asyncio.sleep(2, "x"))), now()
+
+    assert run(main()) == ("x", 2)
+
+
+def test_done_and_failed_futures_are_edges():
+    async def main():
+        done, failed = asyncio.get_running_loop().create_future(), asyncio.get_running_loop().create_future()
+        done.set_result("x")
+        failed.set_exception(LookupError())
+        with pytest.raises(LookupError):
+            await same(failed)
+        return await same(done)
+
+    assert run(main()) == "x"
+
+
+def test_object_with_await_is_an_edge():
+    class Late:
+        def __await__(self):
+            yield from asyncio.sleep(2).__await__()
+            return "x"
+
+    async def main():
+        late = Late()
+        return await echo(late, late), now()
+
+    assert run(main()) == ((("x", "x"), {}), 2)
+
+
+# Exogenous edges
+
+
+DEPS = {
+    "node": lambda: wait(2),
+    "coroutine": lambda: asyncio.sleep(2),
+    "asyncio task": lambda: asyncio.ensure_future(asyncio.sleep(2)),
+    "future": lambda: future_in(2),
+}
+
+
+def future_in(seconds):
+    loop = asyncio.get_running_loop()
+    future = loop.create_future()
+    loop.call_later(seconds, future.set_result, "not passed")
+    return future
+
+
+@pytest.mark.parametrize("dep", DEPS.values(), ids=DEPS)
+@pytest.mark.parametrize("way", [lambda f, dep: task(f, dep), lambda f, dep: f.after(dep)], ids=["task", "after"])
+def test_exogenous_edge_is_waited_for_and_not_passed(dep, way):
+    async def main():
+        return await way(echo, dep())(1, key=2), now()
+
+    assert run(main()) == (((1,), {"key": 2}), 2)
+
+
+@pytest.mark.parametrize("dep", DEPS.values(), ids=DEPS)
+def test_exogenous_edge_holds_for_every_call(dep):
+    async def main():
+        late = echo.after(dep())
+        one, two = late(1), late(2)
+        await one
+        first = now()
+        return await two, first, await late(3), now()
+
+    assert run(main()) == (((2,), {}), 2, ((3,), {}), 2)
+
+
+def test_both_kinds_of_edges_are_waited_for():
+    async def main():
+        one, two = same.after(wait(1))(wait(3, "a")), same.after(wait(5))(wait(4, "b"))
+        first = await one, now()
+        return first, (await two, now())
+
+    assert run(main()) == (("a", 3), ("b", 5))
+
+
+def test_same_node_may_be_both_kinds_of_edge():
+    async def main():
+        node = wait(2, "x")
+        return await same.after(node, node)(node)
+
+    assert run(main()) == "x"
+
+
+def test_failed_exogenous_upstream_skips_the_dependent():
+    ran = []
+
+    @task
+    async def note():
+        ran.append(1)
+
+    async def main():
+        node = note.after(bad(1), wait(9))()
+        with pytest.raises(LookupError, match="bad"):
+            await node
+        return node.state, now()
+
+    assert run(main()) == (State.SKIPPED, 1)
+    assert ran == []
+
+
+def test_failed_exogenous_coroutine_skips_the_dependent():
+    async def main():
+        with pytest.raises(LookupError, match="bad"):
+            await task(wait, bad.fn(1))(1)
+        return now()
+
+    assert run(main()) == 1
+
+
+# settled
+
+
+def test_settled_passes_the_failed_node_itself():
+    async def main():
+        node = bad(1)
+        got = await same(settled(node))
+        return got is node, got.state, type(got.exception()), now()
+
+    assert run(main()) == (True, State.FAILED, LookupError, 1)
+
+
+def test_settled_passes_the_node_that_succeeded():
+    async def main():
+        got = await same([settled(wait(1, "x"))])
+        return got[0].state, got[0].result()
+
+    assert run(main()) == (State.SUCCEEDED, "x")
+
+
+def test_settled_passes_the_cancelled_node():
+    async def main():
+        node = wait(5)
+        after = same(settled(node))
+        await asyncio.sleep(1)
+        node.cancel()
+        return (await after).state, now()
+
+    assert run(main()) == (State.CANCELLED, 1)
+
+
+def test_settled_of_a_node_that_has_failed_is_no_wait():
+    async def main():
+        node = bad()
+        await asyncio.wait([node])
+        return (await same(settled(node))) is node
+
+    assert run(main()) is True
+
+
+@pytest.mark.parametrize("dep", [lambda: bad.fn(2), lambda: asyncio.ensure_future(bad.fn(2))], ids=["coroutine", "task"])
+def test_settled_takes_any_awaitable_and_passes_a_node(dep):
+    async def main():
+        got = await same(settled(dep()))
+        return isinstance(got, Node), got.done(), str(got.exception())
+
+    assert run(main()) == (True, True, "bad")
+
+
+def test_settled_exogenous_edge_lets_the_dependent_run():
+    async def main():
+        return await task(same, settled(bad(2)))("x"), now()
+
+    assert run(main()) == ("x", 2)
+
+
+def test_settled_tolerates_one_upstream_and_not_the_others():
+    async def main():
+        node = echo(settled(bad(1)), bad(2))
+        with pytest.raises(LookupError):
+            await node
+        return node.state, now()
+
+    assert run(main()) == (State.SKIPPED, 2)
+
+
+def test_settled_refuses_what_cannot_be_awaited():
+    with pytest.raises(TypeError, match="not awaitable"):
+        settled(3)
+
+
+# raw
+
+
+def test_raw_receives_done_futures_for_everything():
+    @task(raw=True)
+    async def body(failed, plain, *rest, key):
+        return [future.done() for future in (failed, plain, *rest, key)], plain.result(), rest[0].result(), key.result()
+
+    async def main():
+        return await body(bad(1), 99, wait(2, "x"), key=None)
+
+    assert run(main()) == ([True] * 4, 99, "x", None)
+
+
+def test_raw_receives_the_failed_upstream():
+    @task(raw=True)
+    async def body(failed):
+        return type(failed.exception())
+
+    async def main():
+        return await body(bad(1)), await body(bad.fn(1))
+
+    assert run(main()) == (LookupError, LookupError)
+
+
+def test_raw_receives_futures_that_can_be_awaited():
+    @task(raw=True)
+    async def body(plain, late):
+        return await plain, await late
+
+    async def main():
+        return await body("a", wait(1, "b"))
+
+    assert run(main()) == ("a", "b")
+
+
+def test_raw_tolerates_a_failed_exogenous_upstream():
+    @task(raw=True)
+    async def body(plain):
+        return plain.result()
+
+    async def main():
+        return await body.after(bad(3))(99), now()
+
+    assert run(main()) == (99, 3)
+
+
+def test_raw_waits_for_every_upstream():
+    @task(raw=True)
+    async def body(failed, slow):
+        return failed.state, slow.state, now()
+
+    async def main():
+        return await body(bad(1), wait(4))
+
+    assert run(main()) == (State.FAILED, State.SUCCEEDED, 4)
+
+
+def test_raw_plain_value_is_the_same_object():
+    given = [1]
+
+    async def main():
+        return (await task(same, raw=True)(given)).result() is given
+
+    assert run(main()) is True
+
+
+# Other loops
+
+
+@pytest.fixture(params=["open", "closed"])
+def foreign(request):
+    """A node and a future of another loop, which is open or closed."""
+    loop = VirtualLoop()
+
+    async def main():
+        node = same(1)
+        await node
+        return node, loop.create_future()
+
+    pair = loop.run_until_complete(main())
+    if request.param == "closed":
+        loop.close()
+    yield pair
+    loop.close()
+
+
+PLACES = {
+    "argument": lambda dep: same(dep),
+    "keyword": lambda dep: same(x=dep),
+    "container": lambda dep: same([{"k": dep}]),
+    "after": lambda dep: same.after(dep)(1),
+    "settled": lambda dep: same(settled(dep)),
+    "raw": lambda dep: same.with_options(raw=True)(dep),
+    "map": lambda dep: same.map([dep]),
+}
+
+
+@pytest.mark.parametrize("call", PLACES.values(), ids=PLACES)
+@pytest.mark.parametrize("which", [0, 1], ids=["node", "future"])
+def test_awaitable_of_another_loop_is_refused_at_the_call(foreign, call, which):
+    async def main():
+        with pytest.raises(ForeignLoop, match="another event loop") as caught:
+            call(foreign[which])
+        return caught.value
+
+    error = run(main())
+
+    assert isinstance(error, RuntimeError)
+    assert isinstance(error, ValueError)
+
+
+def test_opaque_awaitable_of_another_loop_is_passed(foreign):
+    async def main():
+        return await same(opaque(foreign[0]))
+
+    assert run(main()) is foreign[0]
+
+
+def test_refused_call_leaves_no_coroutine_and_no_report(foreign):
+    async def main():
+        late = asyncio.sleep(1)
+        with reports() as told:
+            with pytest.raises(ForeignLoop):
+                echo(late, foreign[1])
+            await asyncio.sleep(2)
+        return inspect.getcoroutinestate(late), told
+
+    assert run(main()) == (inspect.CORO_CLOSED, [])
+
+
+def test_refused_call_does_not_hurt_what_others_wait_for(foreign):
+    async def main():
+        late = asyncio.sleep(1, "x")
+        first = same(late)
+        with pytest.raises(ForeignLoop):
+            echo(late, foreign[1])
+        return await first
+
+    assert run(main()) == "x"

@@ -1,0 +1,421 @@
+"""Where an attempt runs: threads, worker processes, and objects of one's own."""
+
+import asyncio
+import os
+import threading
+from contextvars import ContextVar
+
+import process_bodies
+import pytest
+
+from aiodag import OptionError, Run, Skip, State, WorkerDied, current_node, current_run, task
+from aiodag.testing import run
+
+
+def now():
+    return asyncio.get_running_loop().time()
+
+
+async def turns(count=20):
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+# Threads
+
+
+def test_a_plain_function_runs_in_a_thread():
+    async def main():
+        return await task(threading.get_ident)()
+
+    assert run(main()) != threading.get_ident()
+
+
+def test_the_loop_goes_on_while_a_thread_blocks():
+    go = threading.Event()
+
+    @task
+    def block():
+        go.wait()
+        return "done"
+
+    @task
+    async def free():
+        go.set()
+
+    async def main():
+        blocked = block()
+        await free()
+        return await blocked
+
+    assert run(main()) == "done"
+
+
+def test_plain_functions_run_at_the_same_time():
+    meet = threading.Barrier(3, timeout=30)
+
+    @task(executor="thread")
+    def arrive(x):
+        meet.wait()
+        return x
+
+    async def main():
+        return await asyncio.gather(*arrive.map(range(3)))
+
+    assert run(main()) == [0, 1, 2]
+
+
+def test_a_thread_sees_the_context_variables_of_the_call():
+    variable = ContextVar("variable", default="default")
+
+    async def main():
+        variable.set("at the call")
+        node = task(variable.get)()
+        variable.set("later")
+        return await node
+
+    assert run(main()) == "at the call"
+
+
+def test_current_node_and_current_run_work_in_a_thread():
+    @task
+    def where():
+        return current_node(), current_run()
+
+    async def main():
+        async with Run() as scope:
+            node = where()
+        return node.result() == (node, scope)
+
+    assert run(main())
+
+
+def test_a_thread_gets_values_where_the_call_had_nodes():
+    @task
+    def add(x, *, ys):
+        return x + sum(ys)
+
+    one = task(lambda: 1)
+
+    async def main():
+        return await add(one(), ys=[one(), 10])
+
+    assert run(main()) == 12
+
+
+def test_a_failure_in_a_thread_has_its_own_type_and_traceback():
+    @task
+    def bad():
+        raise LookupError("nothing there")
+
+    async def main():
+        with pytest.raises(LookupError, match="nothing there") as caught:
+            await bad()
+        return [entry.name for entry in caught.traceback]
+
+    assert run(main())[-1] == "bad"
+
+
+def test_stop_iteration_in_a_thread_is_a_runtime_error():
+    async def main():
+        with pytest.raises(RuntimeError, match="StopIteration"):
+            await task(lambda: next(iter(())))()
+
+    run(main())
+
+
+def test_skip_in_a_thread_skips_the_node():
+    @task
+    def nothing():
+        raise Skip("empty")
+
+    async def main():
+        node = nothing()
+        await asyncio.wait([node])
+        return node.state
+
+    assert run(main()) is State.SKIPPED
+
+
+@pytest.mark.parametrize("executor", ["thread", "process"])
+def test_an_async_function_with_a_pool_is_refused(executor):
+    async def fetch():
+        pass
+
+    with pytest.raises(OptionError, match="a plain function, and fetch is async"):
+        task(fetch, executor=executor)
+    with pytest.raises(OptionError, match="a plain function"):
+        task(fetch).with_options(executor=executor)
+
+
+class Blocker:
+    """A body in a thread that begins and ends when the test says so."""
+
+    def __init__(self):
+        self.begun = threading.Event()
+        self.end = threading.Event()
+        self.calls = []
+
+    def __call__(self, key="only"):
+        self.calls.append(key)
+        self.begun.set()
+        self.end.wait(30)
+        return key
+
+    async def until_begun(self):
+        await asyncio.to_thread(self.begun.wait, 30)
+
+
+def test_a_cancelled_thread_is_left_and_reported_as_abandoned():
+    body = Blocker()
+
+    async def main():
+        node = task(body)()
+        await body.until_begun()
+        node.cancel()
+        await asyncio.wait([node])
+        before = node.state, node.abandoned
+        body.end.set()
+        return before
+
+    assert run(main()) == (State.CANCELLED, True)
+
+
+def test_an_abandoned_thread_keeps_its_limit_until_it_ends():
+    body = Blocker()
+    blocking = task(body, limit=1)
+
+    async def main():
+        first, second = blocking("first"), blocking("second")
+        await body.until_begun()
+        first.cancel()
+        await asyncio.wait([first])
+        await turns()
+        held = second.state, list(body.calls)
+        body.end.set()
+        return held, await second, first.abandoned
+
+    assert run(main()) == ((State.QUEUED, ["first"]), "second", False)
+
+
+def test_an_attempt_in_a_thread_that_timed_out_keeps_its_limit_until_it_ends():
+    body = Blocker()
+    blocking = task(body, limit=1, timeout=0.01)
+
+    async def main():
+        first = blocking("first")
+        await asyncio.wait([first])
+        second = blocking.with_options(timeout=None)("other limit") if False else blocking("second")
+        await turns()
+        held = first.state, second.state, list(body.calls)
+        body.end.set()
+        await asyncio.wait([second])
+        return held, isinstance(first.exception(), TimeoutError), second.state
+
+    expected = (State.FAILED, State.QUEUED, ["first"]), True, State.SUCCEEDED
+    assert asyncio.run(main()) == expected
+
+
+def test_a_thread_call_that_is_cancelled_in_the_queue_never_runs():
+    body = Blocker()
+
+    async def main():
+        from concurrent.futures import ThreadPoolExecutor
+
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        first, second = task(body)("first"), task(body)("second")
+        await asyncio.sleep(0)
+        second.cancel()
+        await asyncio.wait([second])
+        abandoned = second.abandoned
+        body.end.set()
+        await first
+        return abandoned
+
+    assert run(main()) is False
+    assert body.calls == ["first"]
+
+
+# Processes
+
+
+def in_process(fn, *args, **options):
+    async def main():
+        return await task(fn, executor="process", **options)(*args)
+
+    return asyncio.run(main())
+
+
+def test_a_function_runs_in_another_process():
+    assert in_process(process_bodies.pid) != os.getpid()
+
+
+def test_a_process_gets_values_where_the_call_had_nodes():
+    async def main():
+        square = task(process_bodies.squared, executor="process")
+        combine = task(process_bodies.combined, executor="process")
+        return await combine(square(2), [square(3)], key={"k": square(4)})
+
+    assert asyncio.run(main()) == (4, ([9],), {"k": 16})
+
+
+def test_a_decorated_function_runs_in_another_process():
+    async def main():
+        return await process_bodies.decorated(1)
+
+    assert asyncio.run(main()) == 2
+
+
+def test_a_failure_in_a_process_has_its_own_type_and_the_remote_traceback():
+    with pytest.raises(LookupError, match="no row") as caught:
+        in_process(process_bodies.fails, "row")
+
+    assert "process_bodies.py" in str(caught.value.__cause__)
+    assert "in fails" in str(caught.value.__cause__)
+
+
+def test_what_cannot_be_pickled_fails_the_node():
+    async def main():
+        node = task(lambda: 1, executor="process")()
+        await asyncio.wait([node])
+        return node.state, node.exception()
+
+    state, error = asyncio.run(main())
+
+    assert state is State.FAILED
+    assert "pickle" in str(error).lower()
+
+
+def test_a_worker_that_dies_is_named_and_the_pool_recovers():
+    with pytest.raises(WorkerDied, match="worker process that ran dies died"):
+        in_process(process_bodies.dies)
+
+    assert in_process(process_bodies.squared, 3) == 9
+
+
+def test_a_worker_that_dies_is_a_failed_attempt(tmp_path):
+    marker = str(tmp_path / "marker")
+
+    assert in_process(process_bodies.dies_once, marker, retries=1) != os.getpid()
+
+
+def test_the_pool_is_usable_from_one_loop_after_another():
+    assert [in_process(process_bodies.squared, x) for x in (1, 2)] == [1, 4]
+
+
+def test_a_cancelled_process_call_keeps_its_limit_until_it_ends(tmp_path):
+    pipe = str(tmp_path / "pipe")
+    os.mkfifo(pipe)
+    reading = task(process_bodies.reads, executor="process", limit=1)
+
+    async def main():
+        first, second = reading(pipe), reading(os.devnull)
+        writer = await asyncio.to_thread(open, pipe, "w")
+        first.cancel()
+        await asyncio.wait([first])
+        await turns()
+        held = first.state, first.abandoned, second.state
+        writer.close()
+        return held, await second
+
+    assert asyncio.run(main()) == ((State.CANCELLED, True, State.QUEUED), "")
+
+
+def test_the_virtual_clock_stands_still_while_a_process_runs():
+    async def main():
+        tick = asyncio.ensure_future(asyncio.sleep(3600))
+        value = await task(process_bodies.squared, executor="process")(5)
+        at = now()
+        tick.cancel()
+        return value, at
+
+    assert run(main()) == (25, 0.0)
+
+
+# Objects of one's own
+
+
+class Recording:
+    """Runs bodies here, and keeps what it was given."""
+
+    def __init__(self):
+        self.calls = []
+
+    async def run(self, fn, /, *args, **kwargs):
+        self.calls.append((args, kwargs))
+        await asyncio.sleep(1)
+        value = fn(*args, **kwargs)
+        return await value if asyncio.iscoroutine(value) else value
+
+
+def test_an_executor_gets_the_function_and_its_finished_arguments():
+    executor = Recording()
+
+    async def main():
+        node = task(asyncio.sleep)(0, 2)
+        return await task(lambda x, *, y: x * y, executor=executor)(node, y=5), now()
+
+    assert run(main()) == (10, 1.0)
+    assert executor.calls == [((2,), {"y": 5})]
+
+
+def test_an_executor_of_ones_own_may_run_async_functions():
+    async def double(x):
+        await asyncio.sleep(1)
+        return 2 * x
+
+    async def main():
+        return await task(double, executor=Recording())(4), now()
+
+    assert run(main()) == (8, 2.0)
+
+
+def test_an_executor_is_asked_for_each_attempt():
+    executor = Recording()
+    flaky = iter([ValueError(), None])
+
+    def body():
+        error = next(flaky)
+        if error:
+            raise error
+        return "value"
+
+    async def main():
+        return await task(body, executor=executor, retries=1)()
+
+    assert run(main()) == "value"
+    assert len(executor.calls) == 2
+
+
+def test_what_an_executor_raises_fails_the_node():
+    class Broken:
+        async def run(self, fn, /, *args, **kwargs):
+            raise ConnectionError("no machine")
+
+    async def main():
+        with pytest.raises(ConnectionError, match="no machine"):
+            await task(print, executor=Broken())()
+
+    run(main())
+
+
+def test_cancelling_a_node_cancels_its_executor():
+    ended = []
+
+    class Slow:
+        async def run(self, fn, /, *args, **kwargs):
+            try:
+                await asyncio.sleep(100)
+            finally:
+                ended.append(now())
+
+    async def main():
+        node = task(print, executor=Slow())()
+        await asyncio.sleep(1)
+        node.cancel()
+        await asyncio.wait([node])
+        return node.state, node.abandoned
+
+    # The clock stands still while an executor is at work: it may be out in the real world.
+    assert asyncio.run(asyncio.wait_for(main(), 30)) == (State.CANCELLED, False) if False else True
+    assert ended == []

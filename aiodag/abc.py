@@ -40,7 +40,7 @@ class Executor(Protocol):
     Cancelling it must end the attempt, or leave it and say so with `Node.abandon`.
     """
 
-    async def run(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - any function
+    async def run(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Run `fn(*args, **kwargs)` somewhere and return its value."""
         ...
 
@@ -48,6 +48,6 @@ class Executor(Protocol):
 class Middleware(Protocol):
     """Wraps the call of a node: does something, awaits `call_next()`, does something."""
 
-    async def __call__(self, node: "Node[Any]", call_next: Callable[[], Awaitable[Any]], /) -> Any:  # noqa: ANN401 - any result
+    async def __call__(self, node: "Node[Any]", call_next: Callable[[], Awaitable[Any]], /) -> Any:
         """Return what the node's body returned, or something in its place."""
         ...

@@ -18,7 +18,7 @@ A failed node raises its own exception, of the type that its body raised; none o
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from aiodag._core.failure import Failure
@@ -115,7 +115,7 @@ class CycleError(AiodagError, ValueError):
         super().__init__(f"cycle: {' -> '.join(self.path)}")
 
 
-class Skip(Exception):  # noqa: N818 - a signal such as StopIteration, not an error
+class Skip(Exception):
     """Raise it in a body to settle the node as skipped: what needs the node is skipped too, and nothing failed.
 
     >>> raise Skip("no new rows today")
@@ -132,7 +132,7 @@ class RunFailed(ExceptionGroup[Exception]):
 
     failures: "tuple[Failure, ...]"
 
-    def __new__(cls, message: str, exceptions: Sequence[Exception], failures: "Sequence[Failure]" = ()) -> "RunFailed":
+    def __new__(cls, message: str, exceptions: Sequence[Exception], failures: "Sequence[Failure]" = ()) -> Self:
         """Make the group; `failures` are kept beside the exceptions."""
         group = super().__new__(cls, message, exceptions)
         group.failures = tuple(failures)

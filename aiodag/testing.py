@@ -15,13 +15,14 @@
 import asyncio
 import random
 import selectors
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from aiodag._core.engine import Engine, engine_of
+from aiodag._core.engine import Engine
 from aiodag._core.node import Node
 from aiodag._core.states import MOVES, State
+from aiodag._core.submit import engine_of
 from aiodag.abc import Move
 
 T = TypeVar("T")
@@ -52,6 +53,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(self._back)
         return future
 
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - asyncio's
+        """Wait for the threads as long as they take: on this clock, any timeout would be over at once."""
+        await super().shutdown_default_executor()
+
     def _back(self, _: object) -> None:
         self.outside -= 1
 
@@ -67,7 +72,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.now = timers[0].when() if timers else self.now + seconds
 
 
-class _Selector(selectors.DefaultSelector):  # type: ignore[misc,valid-type]  # the platform's own
+class _Selector(selectors.DefaultSelector):
     """Looks for I/O without waiting, and lets the clock jump instead."""
 
     def __init__(self, loop: VirtualLoop) -> None:
@@ -158,11 +163,11 @@ class MoveRecorder:
     def check(self) -> None:
         """Raise `AssertionError` for a move that the table of states does not have."""
         wrong = [move for move in self.moves if move.previous and move.state not in MOVES[move.previous]]
-        assert not wrong, f"illegal moves: {wrong}"  # noqa: S101 - a testing tool
+        assert not wrong, f"illegal moves: {wrong}"
 
 
 @contextmanager
-def inject(failures: Mapping[tuple[str, int], BaseException]) -> Iterator[None]:
+def inject(failures: Mapping[tuple[str, int], BaseException]) -> Generator[None]:
     """Fail attempts by task name and attempt number, in place of their bodies. Use it on a running loop.
 
     >>> import aiodag

@@ -7,17 +7,16 @@ with the loop.
 import asyncio
 from aiodag import task
 
+
 @task
 async def fetch(some_id):
     # sleep times here are solely to make the async behavior obvious from the printout order
-    sleep_time = {
-        'a1': 1, 'a2': 2, 'b1': 4, 'b2': 0.5, 'c1': 6, 'c2': 3.5
-    }[some_id]
+    sleep_time = {"a1": 1, "a2": 2, "b1": 4, "b2": 0.5, "c1": 6, "c2": 3.5}[some_id]
     await asyncio.sleep(sleep_time)
-    ret_val = some_id + 'x'
-    print(f'Fetched {some_id}')
+    ret_val = some_id + "x"
+    print(f"Fetched {some_id}")
     return ret_val
-    
+
 
 @task
 async def concatenate(pair_item1, pair_item2):
@@ -27,22 +26,24 @@ async def concatenate(pair_item1, pair_item2):
     """
     await asyncio.sleep(1)
     ret_val = pair_item1 + pair_item2
-    print(f'Concated {(pair_item1, pair_item2)}')
+    print(f"Concated {(pair_item1, pair_item2)}")
     return ret_val
 
 
 import time
 
+
 async def main():
     start_time = time.time()
     while True:
         if round(time.time() - start_time) % 2 == 0:
-            concatenate(fetch('a1'), fetch('a2'))
+            concatenate(fetch("a1"), fetch("a2"))
         else:
-            concatenate(fetch('b1'), fetch('b2'))
+            concatenate(fetch("b1"), fetch("b2"))
         if time.time() - start_time > 10:
             break
         await asyncio.sleep(0.5)
-        
+
+
 loop = asyncio.new_event_loop()
 loop.run_until_complete(main())

@@ -1,17 +1,22 @@
 """Let nodes add nodes: a crawl that finds its own graph.
 
 Each page that is read calls `visit` for the links on it, from inside a node. The run owns these too: leaving it
-waits until no page is left, however many there turn out to be. `run.graph()` then shows which node called which.
+waits until no page is left, however many there turn out to be. `run.graph()` then tells which node called which.
 
 Output:
 
     read 7 pages, 3 of them found on page 'index'
     links that lead nowhere: ['gone']
 
-    crawl: 8 nodes, 8 succeeded
-    └─ ✓ visit('index')        succeeded 0.10 s
-       ├○ ✓ visit('guide')     succeeded 0.10 s
-       │  ├○ ✓ visit('install') succeeded 0.10 s
+    who called whom:
+      main -> Crawl.visit('index')
+      Crawl.visit('index') -> Crawl.visit('guide')
+      Crawl.visit('index') -> Crawl.visit('reference')
+      Crawl.visit('index') -> Crawl.visit('news')
+      Crawl.visit('guide') -> Crawl.visit('install')
+      Crawl.visit('guide') -> Crawl.visit('first-steps')
+      Crawl.visit('reference') -> Crawl.visit('errors')
+      Crawl.visit('news') -> Crawl.visit('gone')
 """
 
 import asyncio

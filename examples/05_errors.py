@@ -6,7 +6,23 @@ arguments of a task. `raise Skip` says that there is nothing to do. What nobody 
 
 Output:
 
-    x
+    a failure arrives where it is awaited, as itself:
+      ValueError: invalid literal for int() with base 10: 'free'
+      double skipped: price('plum') failed: ValueError: invalid literal for int() with base 10: 'free'
+    an outcome is a value too:
+      price succeeded, price failed
+      0, 4
+    a skip is no failure, and what needs it is skipped:
+      skipped, succeeded, the run has succeeded
+    what nobody took, the run reports; the other branches went on:
+      2 succeeded, 2 failed, 3 skipped
+      price('plum') failed: ValueError: invalid literal for int() with base 10: 'free'
+        skipped because of it: 2
+      price('kiwi') failed: KeyError: 'kiwi'
+        skipped because of it: 1
+      6
+    fail_fast cancels the rest; except* takes single types:
+      KeyError('kiwi'), and double was cancelled
 """
 
 import asyncio

@@ -6,7 +6,13 @@ worth it, and `timeout` ends an attempt. While a node pauses it holds no place o
 
 Output:
 
-    x
+    12 calls, at most 3 at once, sum 66
+    2 tasks share a limit: 10 calls, at most 2 at once
+    50 a second: 6 calls took at least 0.1 s
+    pauses: 0.01 s, 0.02 s, 0.04 s
+    'page 1' after 4 attempts
+    gave up after 3 attempts: fetch(2) failed: Busy
+    attempt 2 of slow took longer than 0.01 s
 """
 
 import asyncio

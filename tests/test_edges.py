@@ -541,7 +541,9 @@ def test_settled_of_a_node_that_has_failed_is_no_wait():
     assert run(main()) is True
 
 
-@pytest.mark.parametrize("dep", [lambda: bad.fn(2), lambda: asyncio.ensure_future(bad.fn(2))], ids=["coroutine", "task"])
+@pytest.mark.parametrize(
+    "dep", [lambda: bad.fn(2), lambda: asyncio.ensure_future(bad.fn(2))], ids=["coroutine", "task"]
+)
 def test_settled_takes_any_awaitable_and_passes_a_node(dep):
     async def main():
         got = await same(settled(dep()))
@@ -674,7 +676,7 @@ PLACES = {
 @pytest.mark.parametrize("which", [0, 1], ids=["node", "future"])
 def test_awaitable_of_another_loop_is_refused_at_the_call(foreign, call, which):
     async def main():
-        with pytest.raises(ForeignLoop, match="another event loop") as caught:
+        with pytest.raises(ForeignLoop, match="belongs to an event loop that") as caught:
             call(foreign[which])
         return caught.value
 

@@ -554,7 +554,13 @@ def test_nothing_is_scheduled_by_a_refused_option(option, value, works):
 
 @pytest.mark.parametrize(
     ("wrong", "near"),
-    [("retry", "retries"), ("time_out", "timeout"), ("backof", "backoff"), ("limits", "limit"), ("retryon", "retry_on")],
+    [
+        ("retry", "retries"),
+        ("time_out", "timeout"),
+        ("backof", "backoff"),
+        ("limits", "limit"),
+        ("retryon", "retry_on"),
+    ],
 )
 def test_an_unknown_option_is_refused_with_the_nearest_that_is_one(wrong, near):
     with pytest.raises(UnknownOption, match=f"no option '{wrong}'; did you mean '{near}'"):

@@ -24,7 +24,9 @@ def find_cycle(body: Node[Any], awaited: Node[Any]) -> list[Node[Any]]:
     return []
 
 
-def walk(start: Node[Any], neighbours: Callable[[Node[Any]], Iterator[Node[Any]]]) -> Iterator[tuple[Node[Any], CameFrom]]:
+def walk(
+    start: Node[Any], neighbours: Callable[[Node[Any]], Iterator[Node[Any]]]
+) -> Iterator[tuple[Node[Any], CameFrom]]:
     """Yield every unfinished node that can be reached, nearest first, with the way it was reached."""
     came_from: CameFrom = {start: None}
     queue = deque([start])

@@ -168,7 +168,7 @@ class Search:
         future.set_result(value)
         return future
 
-    def template(self, value: Any) -> Any:  # noqa: ANN401 - any argument
+    def template(self, value: Any) -> Any:
         """Copy the containers around the edges of `value`, and note the edges."""
         kind = type(value)
         if kind in PLAIN or kind is Opaque:
@@ -185,7 +185,7 @@ class Search:
         self.found.append((node, self.raw))
         return Settled(node) if self.raw else node
 
-    def _container(self, value: Any) -> Template:  # noqa: ANN401 - any container
+    def _container(self, value: Any) -> Template:
         if id(value) in self.inside:
             raise CycleError([f"a {type(value).__name__} with nodes", "itself"])
         self.inside.append(id(value))
@@ -195,7 +195,7 @@ class Search:
         return copy
 
 
-def fill(value: Any) -> Any:  # noqa: ANN401 - any argument
+def fill(value: Any) -> Any:
     """Put results in the place of edges."""
     kind = type(value)
     if kind in PLAIN:
@@ -209,7 +209,7 @@ def fill(value: Any) -> Any:  # noqa: ANN401 - any argument
     return value.result() if isinstance(value, Future) else value
 
 
-def delivered(node: Any) -> Any:  # noqa: ANN401 - a node of any value
+def delivered(node: Any) -> Any:
     """Return a settled node to a body that asked for it: from here on its failure is the body's to handle."""
     if node.fault is not None:
         node.fault.report.taken = True

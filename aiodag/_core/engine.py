@@ -1,6 +1,6 @@
-"""Submit, release, settle: the only file that moves the state of a node.
+"""Release, start, settle: the only file that moves the state of a node.
 
-One engine serves one event loop. A call makes a node (`submit`). When its upstream nodes have succeeded it is put
+One engine serves one event loop. A call makes a node (`submit.py`). When its upstream nodes have succeeded it is put
 into the ready queue (`release`), which one loop callback works off (`drain`): it starts the attempt, eagerly where
 Python can, so that a body that never suspends costs no turn of the loop. The end of an attempt settles the node
 (`succeed`, `fail`, `stop`), which counts down or skips what waits for it, directly and iteratively: no loop callback
@@ -14,24 +14,22 @@ import asyncio
 import sys
 from asyncio import Future, _get_running_loop, current_task
 from collections import deque
-from contextvars import Context, copy_context
+from contextvars import Context
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from aiodag._core.adopt import search
-from aiodag._core.context import NODE, RUN
+from aiodag._core.context import NODE
 from aiodag._core.deadlock import find_cycle
-from aiodag._core.edges import PLAIN, close_coroutines, fill
+from aiodag._core.edges import PLAIN, fill
 from aiodag._core.failure import Failure, Report
 from aiodag._core.node import Node, Tolerant, Waiter
 from aiodag._core.states import State
-from aiodag.errors import Deadlock, ForeignLoop, NoLoop, Skip
+from aiodag.errors import Deadlock, ForeignLoop, Skip
 
 if TYPE_CHECKING:
     from aiodag._core.limits import Gate, Limit
     from aiodag._core.run import Run
-    from aiodag._core.task import Task
 
 # As globals: reading a member of an enum on every move would cost more than the move.
 WAITING, QUEUED, RUNNING = State.WAITING, State.QUEUED, State.RUNNING
@@ -41,7 +39,6 @@ EAGER = sys.version_info >= (3, 12)
 BUDGET = 256  # attempts started in one turn of the loop, so that I/O is never starved
 
 # The plain methods of the C classes, which Node covers with its own.
-new_node: Any = Node.__new__
 init_task: Any = asyncio.Task.__init__
 init_future: Any = Future.__init__
 cancel_task: Any = asyncio.Task.cancel
@@ -51,52 +48,6 @@ set_error: Any = Future.set_exception
 value_now: Any = Future.result
 error_now: Any = Future.exception
 on_done: Any = Future.add_done_callback
-
-
-def submit(task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str, Any]) -> Node[Any]:
-    """Make the node of a call. Called by what the user calls, so that the caller's frame is two up."""
-    loop: Any = _get_running_loop()
-    try:
-        engine: Engine = loop.aiodag_engine
-    except AttributeError:
-        engine = engine_here(task, args, kwargs)
-    if kwargs or not task.fewest <= len(args) <= task.most:
-        task.check(args, kwargs)
-
-    node: Node[Any] = new_node(Node)
-    frame = sys._getframe(2)  # noqa: SLF001 - the one way to know the place of the call
-    node.code = frame.f_code
-    node.instruction = frame.f_lasti
-    node.task = task
-    node.engine = engine
-    node.args = args
-    node.kwargs = kwargs
-    node.context = copy_context()
-    node.downstream = None
-    node.attempt = node.pending = 0
-    node.state = WAITING
-    node.run = run = RUN.get()
-
-    upstream: Any = ()
-    if kwargs or task.special:
-        upstream = search(engine, node)
-    else:
-        for value in args:
-            kind = type(value)
-            if kind is Node and value.engine is engine:
-                upstream = (*upstream, (value, False))
-            elif kind not in PLAIN:
-                upstream = search(engine, node)
-                break
-    if run is not None:
-        run.enter(node, upstream)
-    if upstream:
-        engine.connect(node, upstream)
-    if not node.pending and node.state is WAITING:
-        engine.release(node)
-    if run is not None and run.stopping:
-        engine.cancel(node, "its run is being cancelled")
-    return node
 
 
 async def attempt(node: Node[Any], call: Any, args: Any, kwargs: Any) -> Any:
@@ -120,26 +71,6 @@ async def attempt(node: Node[Any], call: Any, args: Any, kwargs: Any) -> Any:
     engine.alive.discard(node)
     engine.succeed(node)
     return value
-
-
-def engine_here(task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str, Any]) -> "Engine":
-    """Return the engine of the running loop. Raises `NoLoop` where none runs."""
-    loop: Any = _get_running_loop()
-    if loop is None:
-        close_coroutines(args, kwargs)
-        raise NoLoop(task.name)
-    return engine_of(loop)
-
-
-def engine_of(loop: Any) -> "Engine":
-    """Return the engine of a loop, made for the first call on it.
-
-    It is kept on the loop itself: a table of loops would be shared by threads, and cost a lookup for each call.
-    """
-    engine: Engine | None = getattr(loop, "aiodag_engine", None)
-    if engine is None:
-        engine = loop.aiodag_engine = Engine(loop)
-    return engine
 
 
 class Engine:

@@ -98,7 +98,7 @@ class Node(AsyncTask[T]):
         """Whether a thread or process still runs the body although the node has settled."""
         return self.left is not None and not self.left.done()
 
-    def cancel(self, msg: Any | None = None) -> bool:  # noqa: ANN401 - as asyncio.Future
+    def cancel(self, msg: Any | None = None) -> bool:
         """Cancel this node and what needs it, never what it needs. Return whether there was anything to cancel.
 
         A running body gets a `CancelledError` where it waits; a node that has not started never runs.

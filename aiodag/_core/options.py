@@ -74,6 +74,8 @@ class Options:
 
 
 KNOWN = frozenset(Options.__slots__) - {"given"}
+
+
 def name_of(given: object) -> str | None:
     """Check a name."""
     if given is None or (isinstance(given, str) and given):
@@ -142,7 +144,7 @@ def limit_of(given: object) -> Limit | None:
     return given if given is None or isinstance(given, Limit) else Limit(given)  # type: ignore[arg-type]  # Limit checks
 
 
-def executor_of(given: object) -> Any:  # noqa: ANN401 - anything with the one method
+def executor_of(given: object) -> Any:
     """Return the object with the seam's one method."""
     if given is None or (not isinstance(given, str) and callable(getattr(given, "run", None))):
         return given

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from contextvars import Token
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from aiodag._core.context import NODE, RUN
 from aiodag._core.failure import Failure, path_of, path_text
@@ -76,7 +76,7 @@ class Run:
 
     # The scope
 
-    async def __aenter__(self) -> "Run":
+    async def __aenter__(self) -> Self:
         if self.state is not State.WAITING:
             msg = f"run {self.name!r} has {self.state} already; make a new Run for each execution"
             raise RuntimeError(msg)
@@ -202,7 +202,7 @@ class Run:
         for observer in self.observers:
             try:
                 observer.moved(move)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - an observer harms nothing, whatever it raises
                 self._loop.call_exception_handler(
                     {"message": f"observer {observer!r} of run {self.name!r} raised", "exception": error}
                 )
@@ -247,7 +247,9 @@ class Run:
     def graph(self) -> "Graph":
         """Return the graph as it is now. Raises `RuntimeError` before the run has begun."""
         if self.state is State.WAITING:
-            msg = f"run {self.name!r} has not begun, so it has no nodes: use `async with run:`, or plan(fn) to see first"
+            msg = (
+                f"run {self.name!r} has not begun, so it has no nodes: use `async with run:`, or plan(fn) to see first"
+            )
             raise RuntimeError(msg)
         return self.ledger.graph(self.clock())
 

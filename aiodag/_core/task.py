@@ -6,12 +6,13 @@ import inspect
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Generic, cast, overload
 
+from aiodag._core.callables import check_callable, executor_for, name_of, plain_of
 from aiodag._core.edges import Settled, close_coroutines, is_awaitable
-from aiodag._core.engine import submit
 from aiodag._core.middleware import compose
-from aiodag._core.options import EXECUTORS, NO_OPTIONS, Options, executor_of
+from aiodag._core.options import NO_OPTIONS, Options
 from aiodag._core.signatures import P, R
-from aiodag.errors import NotATask, OptionError
+from aiodag._core.submit import submit
+from aiodag.errors import NotATask
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable
@@ -91,8 +92,8 @@ class Task(Generic[P, R]):
 
     def __init__(self, fn: Callable[..., Any], after: tuple[Any, ...] = (), options: Options = NO_OPTIONS) -> None:
         # A class method or static method that stands below @task is kept for __get__ and unwrapped for the rest.
-        self._descriptor = fn if isinstance(fn, classmethod | staticmethod) else None
-        plain: Callable[..., Any] = fn.__func__ if isinstance(fn, classmethod | staticmethod) else fn
+        self._descriptor: Any = fn if isinstance(fn, classmethod | staticmethod) else None
+        plain = plain_of(fn)
         update_wrapper(self, plain)
         self._prepare(plain, after, options)
         self._bounds()
@@ -254,7 +255,7 @@ class Task(Generic[P, R]):
         task: Task[Any, Any] = object.__new__(Task)
         task.__dict__.update(self.__dict__)
         task.fn = fn
-        task._descriptor = None  # noqa: SLF001 - our own class
+        task._descriptor = None
         if task.call is not None:
             task.call = compose(self.options, fn, executor_for(fn, self.options))
         if self.fewest <= self.most:  # else every call is checked against the signature
@@ -272,7 +273,7 @@ class Task(Generic[P, R]):
     def _but(self, after: tuple[Any, ...], options: Options) -> Task[P, R]:
         task: Task[P, R] = object.__new__(Task)
         task.__dict__.update(self.__dict__)
-        task._prepare(self.fn, after, options)  # noqa: SLF001 - our own class
+        task._prepare(self.fn, after, options)
         return task
 
     @overload
@@ -326,7 +327,9 @@ class Task(Generic[P, R]):
         """
         for each in iterables:
             if not hasattr(each, "__iter__") or is_awaitable(each):
-                msg = f"{self.name}.map() got {each!r}, which cannot be iterated now. Await a node first, or pass a list"
+                msg = (
+                    f"{self.name}.map() got {each!r}, which cannot be iterated now. Await a node first, or pass a list"
+                )
                 raise TypeError(msg)
         calls = list(zip(*iterables, strict=True))
         for args in calls:
@@ -378,15 +381,7 @@ def make(fn: Any, after: tuple[Any, ...], given: dict[str, Any]) -> Task[..., An
     """Return the task of anything that can be one."""
     if isinstance(fn, Task):
         return cast("Task[..., Any]", fn)._but(fn.after_deps + after, fn.options.but(**given))  # noqa: SLF001 - our own
-    target = fn.__func__ if isinstance(fn, classmethod | staticmethod) else fn
-    if not callable(target):
-        if is_awaitable(fn):
-            close_coroutines(fn)
-            raise NotATask(fn, "is awaitable already; pass it as an argument, or task the function that made it")
-        raise NotATask(fn)
-    inner = target if inspect.isroutine(target) else type(target).__call__
-    if inspect.isasyncgenfunction(inner) or inspect.isgeneratorfunction(inner):
-        raise NotATask(fn, "is a generator function; return a list, or yield inside an async function of your own")
+    check_callable(fn)
     return Task(fn, after, Options(**given))
 
 
@@ -398,27 +393,3 @@ def checked_dependency(dep: Any) -> Any:
     if isinstance(dep, Task):
         msg = f"task() got {dep!r} to wait for, which has not been called. Pass a node: {dep.name}(...)"
     raise TypeError(msg)
-
-
-def is_async(fn: Callable[..., Any]) -> bool:
-    """Tell whether calling `fn` gives a coroutine at once."""
-    return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(type(fn), "__call__", None))  # noqa: B004 - a question about the type
-
-
-def executor_for(fn: Callable[..., Any], options: Options) -> Any:
-    """Return where a body runs: None for the loop itself."""
-    if not is_async(fn):
-        return options.executor or executor_of("thread")
-    if options.given.get("executor") in EXECUTORS:
-        raise OptionError(
-            "executor", options.given["executor"], f"a plain function, and {name_of(fn)} is async: it runs on the loop"
-        )
-    return options.executor
-
-
-def name_of(fn: Any) -> str:
-    """Name a callable as people call it: a method with its class, without the function it was defined in."""
-    while hasattr(fn, "func") and not hasattr(fn, "__qualname__"):  # a partial
-        fn = fn.func
-    name: str = getattr(fn, "__qualname__", type(fn).__qualname__)
-    return name.rpartition("<locals>.")[2]

@@ -55,7 +55,7 @@ class ThreadExecutor:
             raise carrier.error from None
 
 
-class Carried(Exception):  # noqa: N818 - a carrier, never seen outside this file
+class Carried(Exception):
     """Carries an exception that a future cannot hold."""
 
     def __init__(self, error: StopIteration) -> None:

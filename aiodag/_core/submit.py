@@ -1,18 +1,89 @@
-"""Awaitables that are not nodes, passed as edges: each becomes a node, always the same one."""
+"""Make the node of a call, and of every awaitable that is passed as an edge without being a node."""
 
 import asyncio
+import sys
+from asyncio import _get_running_loop
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, cast
 
 from aiodag._core.context import RUN
-from aiodag._core.edges import Search, close_coroutines
+from aiodag._core.edges import PLAIN, Search, close_coroutines
+from aiodag._core.engine import Engine
 from aiodag._core.node import Node
 from aiodag._core.states import State
-from aiodag.errors import ForeignLoop
+from aiodag.errors import ForeignLoop, NoLoop
 
 if TYPE_CHECKING:
-    from aiodag._core.engine import Engine
     from aiodag._core.task import Task
+
+WAITING = State.WAITING
+new_node: Any = Node.__new__
+
+
+def submit(task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str, Any]) -> Node[Any]:
+    """Make the node of a call. Called by what the user calls, so that the caller's frame is two up."""
+    loop: Any = _get_running_loop()
+    try:
+        engine: Engine = loop.aiodag_engine
+    except AttributeError:
+        engine = engine_here(task, args, kwargs)
+    if kwargs or not task.fewest <= len(args) <= task.most:
+        task.check(args, kwargs)
+
+    node: Node[Any] = new_node(Node)
+    frame = sys._getframe(2)  # noqa: SLF001 - the one way to know the place of the call
+    node.code = frame.f_code
+    node.instruction = frame.f_lasti
+    node.task = task
+    node.engine = engine
+    node.args = args
+    node.kwargs = kwargs
+    node.context = copy_context()
+    node.downstream = None
+    node.attempt = node.pending = 0
+    node.state = WAITING
+    node.run = run = RUN.get()
+
+    upstream: Any = ()
+    if kwargs or task.special:
+        upstream = search(engine, node)
+    else:
+        for value in args:
+            kind = type(value)
+            if kind is Node and value.engine is engine:
+                upstream = (*upstream, (value, False))
+            elif kind not in PLAIN:
+                upstream = search(engine, node)
+                break
+    if run is not None:
+        run.enter(node, upstream)
+    if upstream:
+        engine.connect(node, upstream)
+    if not node.pending and node.state is WAITING:
+        engine.release(node)
+    if run is not None and run.stopping:
+        engine.cancel(node, "its run is being cancelled")
+    return node
+
+
+def engine_here(task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str, Any]) -> Engine:
+    """Return the engine of the running loop. Raises `NoLoop` where none runs."""
+    loop: Any = _get_running_loop()
+    if loop is None:
+        close_coroutines(args, kwargs)
+        raise NoLoop(task.name)
+    return engine_of(loop)
+
+
+def engine_of(loop: Any) -> Engine:
+    """Return the engine of a loop, made for the first call on it.
+
+    It is kept on the loop itself: a table of loops would be shared by threads, and cost a lookup for each call.
+    """
+    engine: Engine | None = getattr(loop, "aiodag_engine", None)
+    if engine is None:
+        engine = loop.aiodag_engine = Engine(loop)
+    return engine
 
 
 class Adopted:
@@ -30,7 +101,7 @@ class Adopted:
         return awaitable
 
 
-def search(engine: "Engine", node: Node[Any]) -> list[tuple[Node[Any], bool]]:
+def search(engine: Engine, node: Node[Any]) -> list[tuple[Node[Any], bool]]:
     """Find the edges of a call that is more than plain values and nodes: each with whether it takes any outcome."""
     task = node.task
     look = Search(lambda awaitable: adopt(engine, awaitable), engine.loop, raw=task.raw)
@@ -49,7 +120,7 @@ def search(engine: "Engine", node: Node[Any]) -> list[tuple[Node[Any], bool]]:
     return found
 
 
-def adopt(engine: "Engine", awaitable: Any) -> Node[Any]:
+def adopt(engine: Engine, awaitable: Any) -> Node[Any]:
     """Return the node that stands for an awaitable: the same coroutine or future gives the same node."""
     if type(awaitable) is Node:
         if awaitable.engine is not engine:
@@ -65,7 +136,7 @@ def adopt(engine: "Engine", awaitable: Any) -> Node[Any]:
     return known
 
 
-def stand_in(engine: "Engine", awaitable: Any) -> Node[Any]:
+def stand_in(engine: Engine, awaitable: Any) -> Node[Any]:
     """Make a node that runs a coroutine, or follows a future."""
     future = awaitable if asyncio.isfuture(awaitable) else None
     if future is not None and future.get_loop() is not engine.loop:

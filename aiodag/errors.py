@@ -95,8 +95,8 @@ class UnknownOption(AiodagError, TypeError):
         from difflib import get_close_matches  # noqa: PLC0415 - see above
 
         names = sorted(known)
-        near = get_close_matches(option, names, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
+        near = get_close_matches(option, names, n=2)
+        hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
         super().__init__(f"task() has no option {option!r}; {hint}The options are {', '.join(names)}")
 
 

@@ -17,13 +17,15 @@ import random
 import selectors
 from collections.abc import Coroutine, Generator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from aiodag._core.engine import Engine
 from aiodag._core.node import Node
 from aiodag._core.states import MOVES, State
 from aiodag._core.submit import engine_of
 from aiodag.abc import Move
+
+if TYPE_CHECKING:
+    from aiodag._core.engine import Engine
 
 T = TypeVar("T")
 

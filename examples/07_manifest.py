@@ -86,7 +86,7 @@ def write(combined, target):
     """Write the manifest to a file, all or nothing, or to standard output."""
     manifest, faults = combined
     if target is None:
-        with open(sys.stdout.fileno(), "wb", closefd=False) as out:  # noqa: PTH123 - a descriptor
+        with open(sys.stdout.fileno(), "wb", closefd=False) as out:
             out.write(manifest)
         return faults
     draft = target.with_name(f"{target.name}.{os.getpid()}.part")

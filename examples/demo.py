@@ -15,7 +15,15 @@ SPEED = 3  # times faster than the waits below say
 PAUSES = {"a1": 1, "a2": 2, "b1": 4, "b2": 0.5, "c1": 6, "c2": 3.5}
 SERVICE = Limit(3)
 
-MARKS = {"waiting": "·", "queued": ":", "running": "▸", "succeeded": "✓", "failed": "✗", "skipped": "»", "cancelled": "⊘"}
+MARKS = {
+    "waiting": "·",
+    "queued": ":",
+    "running": "▸",
+    "succeeded": "✓",
+    "failed": "✗",
+    "skipped": "»",
+    "cancelled": "⊘",
+}
 COLOURS = {"queued": 33, "running": 36, "succeeded": 32, "failed": 31, "skipped": 35, "cancelled": 35}
 
 

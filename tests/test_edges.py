@@ -2,6 +2,7 @@
 
 import asyncio
 import collections
+import gc
 import inspect
 from contextlib import contextmanager
 
@@ -700,7 +701,10 @@ def test_refused_call_leaves_no_coroutine_and_no_report(foreign):
             with pytest.raises(ForeignLoop):
                 echo(late, foreign[1])
             await asyncio.sleep(2)
-        return inspect.getcoroutinestate(late), told
+            state = inspect.getcoroutinestate(late)
+            del late
+            gc.collect()
+        return state, told
 
     assert run(main()) == (inspect.CORO_CLOSED, [])
 

@@ -1,6 +1,7 @@
 """The rules of the house, exhaustively, by reading the source."""
 
 import ast
+import inspect
 import re
 import subprocess
 import sys
@@ -103,6 +104,8 @@ CITED = {
     "docs.python.org",
     "peps.python.org",
     "github.com",
+    "www.w3.org",  # the name of SVG
+    "w3.org",
 }
 UNFINISHED = re.compile(r"\b(?:TO[D]O|FIX[M]E|XX[X])\b|Not[I]mplementedError")
 SOMEBODYS_DISK = re.compile(r"(?:^|[\s\"'`(=:])/(?:home|root|work|Users)/", re.MULTILINE)
@@ -213,7 +216,11 @@ def targets(node):
 
 
 # A run has a state of its own, and its ledger keeps records of its nodes: neither is a node.
-NOT_A_NODE = {"aiodag._core.run": {"self", "record"}, "aiodag._core.ledger": {"self", "record"}}
+# A node gets its first state where it is made, which is no move.
+NOT_A_NODE = {
+    "aiodag._core.submit": {"node"},
+    "aiodag._core.run": {"self"},
+}
 
 
 def state_moves(tree, exempt=frozenset(), *, building=False):
@@ -325,8 +332,9 @@ def test_no_lock_file_names_where_packages_come_from(name):
 
 
 def test_the_face_is_this_list():
-    assert sorted(aiodag.__all__) == FACE
-    assert [name for name in FACE if not hasattr(aiodag, name)] == []
+    public = [name for name, thing in vars(aiodag).items() if name[0] != "_" and not inspect.ismodule(thing)]
+
+    assert sorted(public) == sorted(FACE)
 
 
 def test_the_face_has_no_code():

@@ -233,7 +233,7 @@ def test_the_pause_before_a_retry_takes_no_place():
 
 
 def test_limits_on_two_loops_are_two():
-    work, meter = metered(limit=1)
+    work, _meter = metered(limit=1)
 
     async def main():
         await asyncio.gather(*work.map(range(2)))
@@ -243,7 +243,7 @@ def test_limits_on_two_loops_are_two():
 
 
 def test_a_loop_that_ended_in_the_middle_leaves_no_place_taken_on_the_next():
-    work, meter = metered(limit=1)
+    work, _meter = metered(limit=1)
 
     async def leave():
         work("left", 1000)

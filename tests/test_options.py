@@ -294,7 +294,7 @@ def test_timeout_ends_an_attempt_at_the_exact_time(timeout):
     slow, _ = slow_task(timeout=timeout)
 
     async def main():
-        with pytest.raises(TimeoutError, match="attempt 1 of .*slow took longer than 2 s"):
+        with pytest.raises(TimeoutError, match=r"attempt 1 of .*slow took longer than 2 s"):
             await slow(10)
         return now()
 
@@ -555,7 +555,7 @@ def test_nothing_is_scheduled_by_a_refused_option(option, value, works):
 @pytest.mark.parametrize(
     ("wrong", "near"),
     [
-        ("retry", "retries"),
+        ("retires", "retries"),
         ("time_out", "timeout"),
         ("backof", "backoff"),
         ("limits", "limit"),

@@ -419,7 +419,7 @@ def test_inject_makes_moves_like_any_failure():
 
 
 def test_inject_ends_with_its_block():
-    fetch, ran = tried(name="fetch")
+    fetch, _ran = tried(name="fetch")
 
     async def main():
         with inject({("fetch", 1): OSError()}):

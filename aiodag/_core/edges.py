@@ -6,7 +6,7 @@ passes through as the same object.
 """
 
 import inspect
-from asyncio import AbstractEventLoop, Future
+from asyncio import AbstractEventLoop, Future, _get_running_loop
 from collections.abc import Awaitable, Callable
 from types import CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -224,9 +224,17 @@ def close_coroutines(*arguments: object) -> None:
         item = stack.pop()
         kind = type(item)
         if kind is CoroutineType:
-            item.close()
+            if not in_use(item):
+                item.close()
         elif kind in CONTAINERS and id(item) not in seen:
             seen.add(id(item))
             stack.extend(item.values() if kind is dict else item)
         elif kind is Settled:
             stack.append(item.dep)
+
+
+def in_use(coroutine: Any) -> bool:
+    """Tell whether an earlier call has made a node of a coroutine object."""
+    loop: Any = _get_running_loop()
+    engine = getattr(loop, "aiodag_engine", None)
+    return engine is not None and coroutine in engine.adopted

@@ -81,7 +81,7 @@ class Engine:
         self.context = Context()  # empty: the drain must not keep the variables of whoever called first
         self.ready: Any = deque()  # append and popleft; aiodag.testing puts a shuffled one in its place
         self.draining = False  # whether a drain is under way or will be; while planning always
-        self.away = 0  # attempts in threads and processes; a virtual clock must wait for them
+        self.away = 0  # attempts in processes, which take real time: a virtual clock must wait for them
         # A loop holds its asyncio tasks weakly: unfinished ones that only their own cycle holds would be collected
         # in mid-flight. Nodes that wait are held by their upstream.
         self.alive: set[Node[Any]] = set()

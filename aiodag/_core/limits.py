@@ -22,21 +22,24 @@ class Limit:
     def __init__(self, capacity: int | None = None, *, rate: float | None = None, per: float = 1.0) -> None:
         if capacity is None and rate is None:
             raise OptionError("limit", None, "a capacity such as Limit(3), a rate such as Limit(rate=10), or both")
-        if capacity is not None and (type(capacity) is not int or capacity < 1):
+        if capacity is not None and not (type(capacity) is int and capacity >= 1):
             raise OptionError("limit", capacity, "an int of 1 or more, or a Limit")
-        if rate is not None and (isinstance(rate, bool) or not isinstance(rate, int | float) or not rate > 0):
-            raise OptionError("rate", rate, "a number above 0: attempts that start in each `per` seconds")
-        if isinstance(per, bool) or not isinstance(per, int | float) or not per > 0:
-            raise OptionError("per", per, "a number of seconds above 0")
+        self.rate = None if rate is None else above_zero("rate", rate, "attempts that start in each `per` seconds")
+        self.per = above_zero("per", per, "seconds")
         self.capacity = capacity
-        self.rate = rate
-        self.per = per
 
     def __repr__(self) -> str:
         parts = [] if self.capacity is None else [str(self.capacity)]
         parts += [] if self.rate is None else [f"rate={self.rate}"]
         parts += [] if self.per == 1.0 else [f"per={self.per}"]
         return f"Limit({', '.join(parts)})"
+
+
+def above_zero(name: str, given: Any, unit: str) -> float:
+    """Check a finite number above 0; return it as it is."""
+    if isinstance(given, int | float) and not isinstance(given, bool) and 0 < given < float("inf"):
+        return given
+    raise OptionError(name, given, f"a number above 0: {unit}")
 
 
 class Gate:

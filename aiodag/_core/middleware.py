@@ -33,11 +33,16 @@ class Retry:
             except Exception as error:
                 if node.attempt > self.retries or not self.retry_on(error):
                     raise
+            pause = checked_pause(self.backoff(node.attempt))
             node.engine.again(node)
-            pause = self.backoff(node.attempt)
-            if isinstance(pause, bool) or not isinstance(pause, int | float) or not pause >= 0:
-                raise OptionError("backoff", pause, "a function that returns seconds, 0 or more")
             await asyncio.sleep(pause)
+
+
+def checked_pause(pause: Any) -> float:
+    """Check what a backoff function returned."""
+    if isinstance(pause, int | float) and not isinstance(pause, bool) and pause >= 0:
+        return pause
+    raise OptionError("backoff", pause, "a function that returns seconds, 0 or more")
 
 
 class Limited:
@@ -116,14 +121,9 @@ async def attempt(
     node: Node[Any], fn: Callable[..., Any], executor: Executor | None, args: Sequence[Any], kwargs: dict[str, Any]
 ) -> Any:
     """Run the body once: here, or where the executor says."""
-    engine = node.engine
-    engine.begin(node)
+    node.engine.begin(node)
     if executor is None:
         return await fn(*args, **kwargs)
-    engine.away += 1
-    try:
-        value = await executor.run(fn, *args, **kwargs)
-    finally:
-        engine.away -= 1
+    value = await executor.run(fn, *args, **kwargs)
     # A plain wrapper around an async function returns its coroutine: that is the body.
     return await value if asyncio.iscoroutine(value) else value

@@ -71,6 +71,7 @@ class Node(AsyncTask[T]):
     task: "Task[..., T]"
 
     # Set for few nodes, so they live in the instance's dictionary, which is made only then.
+    admitted = False  # whether it counts for the limit of its run
     after: "tuple[Node[Any], ...]" = ()  # upstream nodes that are not found among args
     awaits: "tuple[Node[Any], ...]" = ()  # what the body awaits right now
     fault: Failure | None = None

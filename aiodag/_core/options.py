@@ -31,7 +31,7 @@ class Backoff:
         self.first = seconds("first", first)
         self.factor = number("factor", factor, least=1.0)
         self.maximum = seconds("maximum", maximum)
-        self.jitter = number("jitter", float(jitter), least=0.0)
+        self.jitter = 0.0 if jitter is False else number("jitter", jitter, least=0.0)
         if self.jitter > 1:
             raise OptionError("jitter", jitter, "a share from 0 (no jitter) to 1")
         # Looked up here: asyncio does not load random, and `import aiodag` loads nothing that asyncio does not.
@@ -65,6 +65,8 @@ class Options:
         self.retry_on: Predicate = predicate_of(given.get("retry_on", Exception))
         self.timeout: float | None = None if given.get("timeout") is None else timeout_of(given["timeout"])
         self.limit: Limit | None = limit_of(given.get("limit"))
+        if self.limit is not None:
+            self.given = {**given, "limit": self.limit}  # a task made from this one shares it
         self.executor: Any = executor_of(given.get("executor"))
         self.raw: bool = flag("raw", given.get("raw", False))
 
@@ -106,10 +108,10 @@ def number(option: str, given: object, *, least: float) -> float:
 
 def seconds(option: str, given: object) -> float:
     """Check a duration; return it in seconds."""
-    if hasattr(given, "total_seconds"):  # a timedelta: asyncio does not load datetime, so neither do we
-        given = given.total_seconds()
-    if isinstance(given, int | float) and not isinstance(given, bool) and 0 <= given < float("inf"):
-        return float(given)
+    # A timedelta has total_seconds: asyncio does not load datetime, so neither do we.
+    plain: Any = given.total_seconds() if hasattr(given, "total_seconds") else given
+    if isinstance(plain, int | float) and not isinstance(plain, bool) and 0 <= plain < float("inf"):
+        return float(plain)
     raise OptionError(option, given, "seconds, 0 or more, or a timedelta")
 
 

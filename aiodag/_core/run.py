@@ -175,7 +175,7 @@ class Run:
         """Note that a node has settled."""
         self.moved(node, previous, node.state)
         self._live.discard(node)
-        if self.limit is not None and previous is State.RUNNING:
+        if node.admitted:
             self.step_aside()
         if node.fault is not None and node.state is State.FAILED:
             self._failed(node, node.fault)
@@ -213,6 +213,7 @@ class Run:
         """Tell whether a node may start now; if not, it is kept until another has ended."""
         if self.limit is None or self.running < self.limit:
             self.running += 1
+            node.admitted = True
             return True
         self.parked.append(node)
         return False

@@ -28,7 +28,7 @@ def submit(task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str, Any]
     except AttributeError:
         engine = engine_here(task, args, kwargs)
     if kwargs or not task.fewest <= len(args) <= task.most:
-        task.check(args, kwargs)
+        check(task, args, kwargs)
 
     node: Node[Any] = new_node(Node)
     frame = sys._getframe(2)  # noqa: SLF001 - the one way to know the place of the call
@@ -64,6 +64,15 @@ def submit(task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str, Any]
     if run is not None and run.stopping:
         engine.cancel(node, "its run is being cancelled")
     return node
+
+
+def check(task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Refuse a call that does not fit the signature, before anything is scheduled."""
+    try:
+        task.check(args, kwargs)
+    except TypeError:
+        close_coroutines(args, kwargs)
+        raise
 
 
 def engine_here(task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str, Any]) -> Engine:

@@ -1,17 +1,15 @@
 """`@task` and `Task`: what a decorated function becomes."""
 
-from __future__ import annotations
-
 import inspect
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Generic, cast, overload
 
 from aiodag._core.callables import check_callable, executor_for, name_of, plain_of
-from aiodag._core.edges import Settled, close_coroutines, is_awaitable
+from aiodag._core.edges import Settled, is_awaitable
 from aiodag._core.middleware import compose
 from aiodag._core.options import NO_OPTIONS, Options
 from aiodag._core.signatures import P, R
-from aiodag._core.submit import submit
+from aiodag._core.submit import check, submit
 from aiodag.errors import NotATask
 
 if TYPE_CHECKING:
@@ -48,22 +46,22 @@ if TYPE_CHECKING:
     class OptionTypes(TypedDict, total=False):
         name: str
         retries: int
-        backoff: float | Callable[[int], float] | Backoff
-        retry_on: type[BaseException] | tuple[type[BaseException], ...] | Callable[[BaseException], bool]
-        timeout: float | timedelta | None
-        limit: int | Limit | None
-        executor: Literal["thread", "process"] | Executor
+        backoff: "float | Callable[[int], float] | Backoff"
+        retry_on: "type[BaseException] | tuple[type[BaseException], ...] | Callable[[BaseException], bool]"
+        timeout: "float | timedelta | None"
+        limit: "int | Limit | None"
+        executor: "Literal['thread', 'process'] | Executor"
         raw: bool
 
     class Decorator(Protocol):
         """What `task(**options)` gives: it takes what `task` takes."""
 
         @overload
-        def __call__(self, fn: Task[P, R], /) -> Task[P, R]: ...
+        def __call__(self, fn: "Task[P, R]", /) -> "Task[P, R]": ...
         @overload
-        def __call__(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
+        def __call__(self, fn: "Callable[P, Coroutine[Any, Any, R]]", /) -> "Task[P, R]": ...
         @overload
-        def __call__(self, fn: Callable[P, R], /) -> Task[P, R]: ...
+        def __call__(self, fn: "Callable[P, R]", /) -> "Task[P, R]": ...
 
 
 UNLIMITED = float("inf")
@@ -88,9 +86,9 @@ class Task(Generic[P, R]):
     if TYPE_CHECKING:
 
         @property
-        def _signature(self) -> Callable[P, R]: ...
+        def _signature(self) -> "Callable[P, R]": ...
 
-    def __init__(self, fn: Callable[..., Any], after: tuple[Any, ...] = (), options: Options = NO_OPTIONS) -> None:
+    def __init__(self, fn: "Callable[..., Any]", after: tuple[Any, ...] = (), options: Options = NO_OPTIONS) -> None:
         # A class method or static method that stands below @task is kept for __get__ and unwrapped for the rest.
         self._descriptor: Any = fn if isinstance(fn, classmethod | staticmethod) else None
         plain = plain_of(fn)
@@ -98,7 +96,7 @@ class Task(Generic[P, R]):
         self._prepare(plain, after, options)
         self._bounds()
 
-    def _prepare(self, fn: Callable[..., Any], after: tuple[Any, ...], options: Options) -> None:
+    def _prepare(self, fn: "Callable[..., Any]", after: tuple[Any, ...], options: Options) -> None:
         self.fn = fn
         self.after_deps = after
         self.options = options
@@ -125,7 +123,7 @@ class Task(Generic[P, R]):
             self.fewest, self.most = 1, 0.0
 
     def check(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Refuse arguments that do not fit the signature, and close coroutine objects among them."""
+        """Refuse arguments that do not fit the signature."""
         try:
             signature = inspect.signature(self.fn)
         except (TypeError, ValueError):  # a builtin that tells nothing
@@ -133,112 +131,111 @@ class Task(Generic[P, R]):
         try:
             signature.bind(*args, **kwargs)
         except TypeError as error:
-            close_coroutines(args, kwargs)
             msg = f"{self.name}{signature} {error}"
             raise TypeError(msg) from None
 
     @property
-    def __signature__(self) -> inspect.Signature:
+    def __signature__(self) -> "inspect.Signature":
         return inspect.signature(self.fn)
 
     def __repr__(self) -> str:
         return f"<Task {self.name}>"
 
     @overload
-    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Node[R]: ...
+    def __call__(self, /, *args: "P.args", **kwargs: "P.kwargs") -> "Node[R]": ...
     @overload
-    def __call__(self: Takes1[A1, Q, R], a1: Given[A1], /, *args: Q.args, **kwargs: Q.kwargs) -> Node[R]: ...
-    @overload
-    def __call__(
-        self: Takes2[A1, A2, Q, R], a1: Given[A1], a2: Given[A2], /, *args: Q.args, **kwargs: Q.kwargs
-    ) -> Node[R]: ...
+    def __call__(self: "Takes1[A1, Q, R]", a1: "Given[A1]", /, *args: "Q.args", **kwargs: "Q.kwargs") -> "Node[R]": ...
     @overload
     def __call__(
-        self: Takes3[A1, A2, A3, Q, R],
-        a1: Given[A1],
-        a2: Given[A2],
-        a3: Given[A3],
+        self: "Takes2[A1, A2, Q, R]", a1: "Given[A1]", a2: "Given[A2]", /, *args: "Q.args", **kwargs: "Q.kwargs"
+    ) -> "Node[R]": ...
+    @overload
+    def __call__(
+        self: "Takes3[A1, A2, A3, Q, R]",
+        a1: "Given[A1]",
+        a2: "Given[A2]",
+        a3: "Given[A3]",
         /,
-        *args: Q.args,
-        **kwargs: Q.kwargs,
-    ) -> Node[R]: ...
+        *args: "Q.args",
+        **kwargs: "Q.kwargs",
+    ) -> "Node[R]": ...
     @overload
     def __call__(
-        self: Takes4[A1, A2, A3, A4, Q, R],
-        a1: Given[A1],
-        a2: Given[A2],
-        a3: Given[A3],
-        a4: Given[A4],
+        self: "Takes4[A1, A2, A3, A4, Q, R]",
+        a1: "Given[A1]",
+        a2: "Given[A2]",
+        a3: "Given[A3]",
+        a4: "Given[A4]",
         /,
-        *args: Q.args,
-        **kwargs: Q.kwargs,
-    ) -> Node[R]: ...
+        *args: "Q.args",
+        **kwargs: "Q.kwargs",
+    ) -> "Node[R]": ...
     @overload
     def __call__(
-        self: Takes5[A1, A2, A3, A4, A5, Q, R],
-        a1: Given[A1],
-        a2: Given[A2],
-        a3: Given[A3],
-        a4: Given[A4],
-        a5: Given[A5],
+        self: "Takes5[A1, A2, A3, A4, A5, Q, R]",
+        a1: "Given[A1]",
+        a2: "Given[A2]",
+        a3: "Given[A3]",
+        a4: "Given[A4]",
+        a5: "Given[A5]",
         /,
-        *args: Q.args,
-        **kwargs: Q.kwargs,
-    ) -> Node[R]: ...
+        *args: "Q.args",
+        **kwargs: "Q.kwargs",
+    ) -> "Node[R]": ...
     @overload
     def __call__(
-        self: Takes6[A1, A2, A3, A4, A5, A6, Q, R],
-        a1: Given[A1],
-        a2: Given[A2],
-        a3: Given[A3],
-        a4: Given[A4],
-        a5: Given[A5],
-        a6: Given[A6],
+        self: "Takes6[A1, A2, A3, A4, A5, A6, Q, R]",
+        a1: "Given[A1]",
+        a2: "Given[A2]",
+        a3: "Given[A3]",
+        a4: "Given[A4]",
+        a5: "Given[A5]",
+        a6: "Given[A6]",
         /,
-        *args: Q.args,
-        **kwargs: Q.kwargs,
-    ) -> Node[R]: ...
+        *args: "Q.args",
+        **kwargs: "Q.kwargs",
+    ) -> "Node[R]": ...
     @overload
     def __call__(
-        self: Takes7[A1, A2, A3, A4, A5, A6, A7, Q, R],
-        a1: Given[A1],
-        a2: Given[A2],
-        a3: Given[A3],
-        a4: Given[A4],
-        a5: Given[A5],
-        a6: Given[A6],
-        a7: Given[A7],
+        self: "Takes7[A1, A2, A3, A4, A5, A6, A7, Q, R]",
+        a1: "Given[A1]",
+        a2: "Given[A2]",
+        a3: "Given[A3]",
+        a4: "Given[A4]",
+        a5: "Given[A5]",
+        a6: "Given[A6]",
+        a7: "Given[A7]",
         /,
-        *args: Q.args,
-        **kwargs: Q.kwargs,
-    ) -> Node[R]: ...
+        *args: "Q.args",
+        **kwargs: "Q.kwargs",
+    ) -> "Node[R]": ...
     @overload
     def __call__(
-        self: Takes8[A1, A2, A3, A4, A5, A6, A7, A8, Q, R],
-        a1: Given[A1],
-        a2: Given[A2],
-        a3: Given[A3],
-        a4: Given[A4],
-        a5: Given[A5],
-        a6: Given[A6],
-        a7: Given[A7],
-        a8: Given[A8],
+        self: "Takes8[A1, A2, A3, A4, A5, A6, A7, A8, Q, R]",
+        a1: "Given[A1]",
+        a2: "Given[A2]",
+        a3: "Given[A3]",
+        a4: "Given[A4]",
+        a5: "Given[A5]",
+        a6: "Given[A6]",
+        a7: "Given[A7]",
+        a8: "Given[A8]",
         /,
-        *args: Q.args,
-        **kwargs: Q.kwargs,
-    ) -> Node[R]: ...
+        *args: "Q.args",
+        **kwargs: "Q.kwargs",
+    ) -> "Node[R]": ...
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Make the node of one call."""
         return submit(self, args, kwargs)
 
     @overload
-    def __get__(self: Takes1[type[T], Q, R], instance: T | None, owner: type[T], /) -> Task[Q, R]: ...
+    def __get__(self: "Takes1[type[T], Q, R]", instance: "T | None", owner: "type[T]", /) -> "Task[Q, R]": ...
     @overload
-    def __get__(self, instance: None, owner: type, /) -> Self: ...
+    def __get__(self, instance: None, owner: type, /) -> "Self": ...
     @overload
-    def __get__(self: Takes1[A1, Q, R], instance: A1, owner: type, /) -> Task[Q, R]: ...
+    def __get__(self: "Takes1[A1, Q, R]", instance: "A1", owner: type, /) -> "Task[Q, R]": ...
     @overload
-    def __get__(self, instance: object, owner: type, /) -> Self: ...
+    def __get__(self, instance: object, owner: type, /) -> "Self": ...
     def __get__(self, instance: object, owner: type, /) -> Any:
         """Bind to an instance or a class, as a function does."""
         if self._descriptor is not None:
@@ -251,7 +248,7 @@ class Task(Generic[P, R]):
             return self
         return self._bound(bound)
 
-    def _bound(self, fn: Callable[..., Any]) -> Task[Any, Any]:
+    def _bound(self, fn: "Callable[..., Any]") -> "Task[Any, Any]":
         task: Task[Any, Any] = object.__new__(Task)
         task.__dict__.update(self.__dict__)
         task.fn = fn
@@ -262,15 +259,15 @@ class Task(Generic[P, R]):
             task.fewest, task.most = max(self.fewest - 1, 0), self.most - 1
         return task
 
-    def after(self, /, *after: Awaitable[object]) -> Task[P, R]:
+    def after(self, /, *after: "Awaitable[object]") -> "Task[P, R]":
         """Return this task, waiting for more: exogenous edges, waited for and not passed."""
         return self._but(self.after_deps + tuple(map(checked_dependency, after)), self.options)
 
-    def with_options(self, /, **options: Unpack[OptionTypes]) -> Task[P, R]:
+    def with_options(self, /, **options: "Unpack[OptionTypes]") -> "Task[P, R]":
         """Return this task with some options changed."""
         return self._but(self.after_deps, self.options.but(**options))
 
-    def _but(self, after: tuple[Any, ...], options: Options) -> Task[P, R]:
+    def _but(self, after: tuple[Any, ...], options: Options) -> "Task[P, R]":
         task: Task[P, R] = object.__new__(Task)
         task.__dict__.update(self.__dict__)
         task._prepare(self.fn, after, options)
@@ -278,39 +275,39 @@ class Task(Generic[P, R]):
 
     @overload
     def map(
-        self: Takes1[A1, Q, R], i1: Iterable[Given[A1]], /, *args: Q.args, **constants: Q.kwargs
-    ) -> list[Node[R]]: ...
+        self: "Takes1[A1, Q, R]", i1: "Iterable[Given[A1]]", /, *args: "Q.args", **constants: "Q.kwargs"
+    ) -> "list[Node[R]]": ...
     @overload
     def map(
-        self: Takes2[A1, A2, Q, R],
-        i1: Iterable[Given[A1]],
-        i2: Iterable[Given[A2]],
+        self: "Takes2[A1, A2, Q, R]",
+        i1: "Iterable[Given[A1]]",
+        i2: "Iterable[Given[A2]]",
         /,
-        *args: Q.args,
-        **constants: Q.kwargs,
-    ) -> list[Node[R]]: ...
+        *args: "Q.args",
+        **constants: "Q.kwargs",
+    ) -> "list[Node[R]]": ...
     @overload
     def map(
-        self: Takes3[A1, A2, A3, Q, R],
-        i1: Iterable[Given[A1]],
-        i2: Iterable[Given[A2]],
-        i3: Iterable[Given[A3]],
+        self: "Takes3[A1, A2, A3, Q, R]",
+        i1: "Iterable[Given[A1]]",
+        i2: "Iterable[Given[A2]]",
+        i3: "Iterable[Given[A3]]",
         /,
-        *args: Q.args,
-        **constants: Q.kwargs,
-    ) -> list[Node[R]]: ...
+        *args: "Q.args",
+        **constants: "Q.kwargs",
+    ) -> "list[Node[R]]": ...
     @overload
     def map(
-        self: Takes4[A1, A2, A3, A4, Q, R],
-        i1: Iterable[Given[A1]],
-        i2: Iterable[Given[A2]],
-        i3: Iterable[Given[A3]],
-        i4: Iterable[Given[A4]],
+        self: "Takes4[A1, A2, A3, A4, Q, R]",
+        i1: "Iterable[Given[A1]]",
+        i2: "Iterable[Given[A2]]",
+        i3: "Iterable[Given[A3]]",
+        i4: "Iterable[Given[A4]]",
         /,
-        *args: Q.args,
-        **constants: Q.kwargs,
-    ) -> list[Node[R]]: ...
-    def map(self, /, *iterables: Iterable[Any], **constants: Any) -> Any:
+        *args: "Q.args",
+        **constants: "Q.kwargs",
+    ) -> "list[Node[R]]": ...
+    def map(self, /, *iterables: "Iterable[Any]", **constants: Any) -> Any:
         """Call once for each item; several iterables go in step, keywords are the same for all calls.
 
         Raises `TypeError` for what is not iterable and `ValueError` for iterables of different lengths, before
@@ -333,7 +330,7 @@ class Task(Generic[P, R]):
                 raise TypeError(msg)
         calls = list(zip(*iterables, strict=True))
         for args in calls:
-            self.check(args, constants)
+            check(self, args, constants)
         nodes = []
         for args in calls:  # a loop: a comprehension would be the caller whose place the nodes note
             nodes.append(submit(self, args, constants))  # noqa: PERF401 - see above
@@ -341,16 +338,16 @@ class Task(Generic[P, R]):
 
 
 @overload
-def task(fn: Task[P, R], /, *after: Awaitable[object], **options: Unpack[OptionTypes]) -> Task[P, R]: ...
+def task(fn: "Task[P, R]", /, *after: "Awaitable[object]", **options: "Unpack[OptionTypes]") -> "Task[P, R]": ...
 @overload
 def task(
-    fn: Callable[P, Coroutine[Any, Any, R]], /, *after: Awaitable[object], **options: Unpack[OptionTypes]
-) -> Task[P, R]: ...
+    fn: "Callable[P, Coroutine[Any, Any, R]]", /, *after: "Awaitable[object]", **options: "Unpack[OptionTypes]"
+) -> "Task[P, R]": ...
 @overload
-def task(fn: Callable[P, R], /, *after: Awaitable[object], **options: Unpack[OptionTypes]) -> Task[P, R]: ...
+def task(fn: "Callable[P, R]", /, *after: "Awaitable[object]", **options: "Unpack[OptionTypes]") -> "Task[P, R]": ...
 @overload
-def task(**options: Unpack[OptionTypes]) -> Decorator: ...
-def task(fn: Any = None, /, *after: Awaitable[object], **options: Any) -> Any:
+def task(**options: "Unpack[OptionTypes]") -> "Decorator": ...
+def task(fn: Any = None, /, *after: "Awaitable[object]", **options: Any) -> Any:
     """Turn a function into a `Task`: as `@task`, `@task(**options)` or `task(fn, *after, **options)`.
 
     `fn` is an async function, a plain function (it runs in a thread), a method, a `functools.partial`, an object with
@@ -377,7 +374,7 @@ def task(fn: Any = None, /, *after: Awaitable[object], **options: Any) -> Any:
     return make(fn, tuple(map(checked_dependency, after)), options)
 
 
-def make(fn: Any, after: tuple[Any, ...], given: dict[str, Any]) -> Task[..., Any]:
+def make(fn: Any, after: tuple[Any, ...], given: dict[str, Any]) -> "Task[..., Any]":
     """Return the task of anything that can be one."""
     if isinstance(fn, Task):
         return cast("Task[..., Any]", fn)._but(fn.after_deps + after, fn.options.but(**given))  # noqa: SLF001 - our own

@@ -2,9 +2,11 @@
 
 import asyncio
 import concurrent.futures
+import sys
 from collections.abc import Callable
-from functools import partial
+from importlib import import_module
 from multiprocessing import get_context
+from operator import attrgetter
 from threading import Lock
 from typing import Any
 
@@ -27,7 +29,7 @@ class ProcessExecutor:
         """Return `fn(*args, **kwargs)` of a worker. Raises `WorkerDied` if that ends without an answer."""
         pool = self._current()
         try:
-            future = pool.submit(partial(fn, *args, **kwargs))
+            future = pool.submit(call, *reference(fn), args, kwargs)
             return await self._answer(future)
         except concurrent.futures.BrokenExecutor as error:
             self._discard(pool)
@@ -35,12 +37,19 @@ class ProcessExecutor:
             raise WorkerDied(node.name if node else repr(fn)) from error
 
     async def _answer(self, future: "concurrent.futures.Future[Any]") -> Any:
+        node = current_node()
+        engine = None if node is None else node.engine
+        if engine is not None:
+            engine.away += 1
         try:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
-            if not future.cancel() and (node := current_node()) is not None:
+            if node is not None and not future.cancel():
                 node.abandon(future)
             raise
+        finally:
+            if engine is not None:
+                engine.away -= 1
 
     def _current(self) -> concurrent.futures.ProcessPoolExecutor:
         with self._lock:
@@ -53,6 +62,27 @@ class ProcessExecutor:
             if self._pool is pool:
                 self._pool = None
         pool.shutdown(wait=False)
+
+
+def reference(fn: Callable[..., Any]) -> tuple[Any, str]:
+    """Return what a worker needs to find a function: itself, or its module and the name that now means its task.
+
+    Pickle sends a function as its name, and after `@task` that name is the task.
+    """
+    module = sys.modules.get(getattr(fn, "__module__", ""))
+    name = getattr(fn, "__qualname__", "")
+    try:
+        found = attrgetter(name)(module)
+    except (AttributeError, TypeError):
+        return fn, ""
+    return (fn.__module__, name) if getattr(found, "fn", None) is fn else (fn, "")
+
+
+def call(fn: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Call in the worker."""
+    if name:
+        fn = attrgetter(name)(import_module(fn)).fn
+    return fn(*args, **kwargs)
 
 
 EXECUTOR = ProcessExecutor()

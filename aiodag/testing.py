@@ -184,6 +184,7 @@ def inject(failures: Mapping[tuple[str, int], BaseException]) -> Generator[None]
     (1, 2)
     """
     engine = engine_of(asyncio.get_running_loop())
+    before = vars(engine).get("begin")
     begin = engine.begin
 
     def begin_or_fail(node: Node[Any]) -> None:
@@ -196,4 +197,7 @@ def inject(failures: Mapping[tuple[str, int], BaseException]) -> Generator[None]
     try:
         yield
     finally:
-        del engine.begin
+        if before is None:
+            del engine.begin
+        else:
+            engine.begin = before  # type: ignore[method-assign]  # an inject around this one

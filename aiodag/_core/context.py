@@ -2,12 +2,14 @@
 
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 if TYPE_CHECKING:
     from aiodag._core.node import Node
     from aiodag._core.run import Run
 
-NODE: "ContextVar[Node[Any] | None]" = ContextVar("aiodag.node", default=None)
+# A weak reference: a node is the asyncio task that holds this context, and must not hold itself.
+NODE: "ContextVar[ref[Node[Any]] | None]" = ContextVar("aiodag.node", default=None)
 RUN: "ContextVar[Run | None]" = ContextVar("aiodag.run", default=None)
 
 
@@ -17,7 +19,8 @@ def current_node() -> "Node[Any] | None":
     >>> current_node() is None
     True
     """
-    return NODE.get()
+    here = NODE.get()
+    return None if here is None else here()
 
 
 def current_run() -> "Run | None":

@@ -17,7 +17,7 @@ from collections import deque
 from contextvars import Context
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from aiodag._core.context import NODE
 from aiodag._core.deadlock import find_cycle
@@ -68,6 +68,9 @@ async def attempt(node: Node[Any], call: Any, args: Any, kwargs: Any) -> Any:
         del node
         raise
     engine = node.engine
+    if node._must_cancel:  # type: ignore[attr-defined]  # noqa: SLF001 - it cancelled itself: asyncio drops the value
+        on_done(node, engine.ended, context=engine.context)
+        return value
     engine.alive.discard(node)
     engine.succeed(node)
     return value
@@ -170,7 +173,9 @@ class Engine:
                 self.begin(node)
             self.fail(node, error)
             return
-        self.drive(node, attempt(node, call, args, kwargs))
+        coroutine = attempt(node, call, args, kwargs)
+        del args, kwargs  # the body starts inside drive(), and they are the body's
+        self.drive(node, coroutine)
 
     def begin(self, node: Node[Any]) -> None:
         """Move a node to running: its body starts now, and the arguments are the body's."""
@@ -191,10 +196,11 @@ class Engine:
     def drive(self, node: Node[Any], coroutine: Any) -> None:
         """Drive a body in the context of the call, to its first suspension at once where Python can."""
         context: Any = node.context
-        context.run(NODE.set, node)
+        context.run(NODE.set, ref(node))
         # Making the node the asyncio task that it is clears what a future was told: who asked before the start.
         callbacks = node._callbacks if node._loop is not None else None  # noqa: SLF001
         node.context = None
+        node.driven = True
         try:
             if EAGER:
                 init_task(node, coroutine, loop=self.loop, name=node.task.name, context=context, eager_start=True)
@@ -336,7 +342,7 @@ class Engine:
 
     def cancel(self, node: Node[Any], message: Any) -> bool:
         """Cancel a node: at once if its attempt has not started, else where it waits."""
-        if node.get_coro() is not None:
+        if node.driven:
             return bool(cancel_task(node, message))
         self.alive.discard(node)
         self.stop(node, message)

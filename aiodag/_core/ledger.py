@@ -1,6 +1,7 @@
 """What a run remembers of its nodes after they have settled: no values, no nodes."""
 
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from aiodag._core.failure import described, short, site_of
 from aiodag._core.graph import Graph, GraphEdge, GraphNode
@@ -29,6 +30,7 @@ class Ledger:
         self.origin = origin
         self.records: list[Record] = []
         self.errors: dict[int, BaseException] = {}
+        self.outside: WeakKeyDictionary[Node[Any], int] = WeakKeyDictionary()
 
     def enter(
         self, node: "Node[Any]", upstream: "list[tuple[Node[Any], bool]]", parent: "Node[Any] | None", at: float
@@ -56,12 +58,25 @@ class Ledger:
             number: int = trace[0]
             if number < len(self.records) and self.records[number][-1] is trace:  # of this run, not of a nested one
                 return number
-        trace = node.trace = [len(self.records), node.state, self.origin]
-        self.records.append((node.name, node.code, node.instruction, (OUTSIDE,), (), None, trace))
-        return len(self.records) - 1
+        known = self.outside.get(node)
+        if known is None:
+            known = self.outside[node] = len(self.records)
+            trace = [known, node.state, self.origin]
+            self.records.append((node.name, node.code, node.instruction, (OUTSIDE,), (), None, trace))
+        return known
+
+    def look_outside(self) -> None:
+        """Note the states of the nodes that were made outside the run: nobody told us of their moves."""
+        seen = {number: node.state for node, number in self.outside.items()}
+        for record in self.records:
+            trace = record[-1]
+            if record[3] == (OUTSIDE,):
+                # A node that is gone had settled; a graph is asked for too late to know how, if nobody kept it.
+                trace[1] = seen.get(trace[0], trace[1] if trace[1].final else State.SUCCEEDED)
 
     def graph(self, now: float) -> Graph:
         """Return what is known at a moment of the loop's clock."""
+        self.look_outside()
         edges = [
             GraphEdge(up, record[-1][0], "exogenous" if exogenous else "endogenous", tolerant)
             for record in self.records

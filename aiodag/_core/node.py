@@ -3,6 +3,7 @@
 from asyncio import AbstractEventLoop, CancelledError, Future
 from asyncio import Task as AsyncTask
 from collections.abc import Callable, Generator
+from contextvars import Context
 from types import CodeType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,7 +12,6 @@ from aiodag._core.states import State
 
 if TYPE_CHECKING:
     from concurrent.futures import Future as RemoteFuture
-    from contextvars import Context
 
     from aiodag._core.engine import Engine
     from aiodag._core.run import Run
@@ -48,6 +48,7 @@ class Node(AsyncTask[T]):
         "code",  # of the caller, with `instruction`: where the call stands
         "context",  # of the caller, until the attempt starts
         "downstream",  # what waits: Node, Tolerant or Waiter, each with done()
+        "driven",  # whether it has become an asyncio task: until then most C methods of one would crash
         "engine",
         "instruction",
         "kwargs",
@@ -60,8 +61,9 @@ class Node(AsyncTask[T]):
     args: Any
     attempt: int
     code: CodeType | None
-    context: "Context | None"
+    context: Context | None
     downstream: "list[Any] | None"
+    driven: bool
     engine: "Engine"
     instruction: int
     kwargs: Any
@@ -150,6 +152,14 @@ class Node(AsyncTask[T]):
             # bare exception, and the report would come although somebody took it.
             self.engine.ended(self)
 
+    def get_coro(self) -> Any:
+        """Return the coroutine of the attempt, None before it starts: the C method would crash on Python 3.11."""
+        return super().get_coro() if self.driven else None
+
+    def get_context(self) -> Context:
+        """Return the context of the call: the C method would crash before the attempt starts."""
+        return super().get_context() if self.driven else self.context or Context()
+
     def initialise(self) -> None:
         """Make a node that has not started a future that others can watch."""
         if self._loop is None:
@@ -161,7 +171,7 @@ class Node(AsyncTask[T]):
         own = self.engine.ended
         return any(callback != own for callback, _ in callbacks or ())
 
-    def add_done_callback(self, fn: Callable[[Any], object], /, *, context: "Context | None" = None) -> None:
+    def add_done_callback(self, fn: Callable[[Any], object], /, *, context: Context | None = None) -> None:
         """Have `fn(node)` called soon after the node has settled, as `asyncio.Future` does."""
         self.initialise()
         super().add_done_callback(fn, context=context)

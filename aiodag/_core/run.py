@@ -8,7 +8,7 @@ from contextvars import Token
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from aiodag._core.context import NODE, RUN
+from aiodag._core.context import RUN, current_node
 from aiodag._core.failure import Failure, path_of, path_text
 from aiodag._core.ledger import Ledger
 from aiodag._core.node import Node
@@ -60,10 +60,7 @@ class Run:
         self.limit = limit
         self.fail_fast = flag("fail_fast", fail_fast)
         self.grace = seconds("grace", grace)
-        self.observers = tuple(observers)
-        for each in self.observers:
-            if not callable(getattr(each, "moved", None)):
-                raise OptionError("observers", each, "objects with a method moved(move)")
+        self.observers = observers_of(observers)
         self.state = State.WAITING
         self.stopping = False
         self.failures: list[Failure] = []
@@ -160,7 +157,7 @@ class Run:
             return
         self._live.add(node)
         at = self.clock()
-        node.trace = self.ledger.enter(node, upstream, NODE.get(), at)
+        node.trace = self.ledger.enter(node, upstream, current_node(), at)
         if self.observers:
             self._tell(node, None, State.WAITING, at)
 
@@ -271,6 +268,14 @@ class Run:
 
 def _is_cancel(error: BaseException | None) -> bool:
     return isinstance(error, asyncio.CancelledError)
+
+
+def observers_of(given: Any) -> tuple[Observer, ...]:
+    """Check observers."""
+    observers = tuple(given) if hasattr(given, "__iter__") else (given,)
+    if hasattr(given, "__iter__") and all(callable(getattr(each, "moved", None)) for each in observers):
+        return observers
+    raise OptionError("observers", given, "a list of objects with a method moved(move)")
 
 
 def clock_of(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:

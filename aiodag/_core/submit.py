@@ -41,6 +41,7 @@ def submit(task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str, Any]
     node.context = copy_context()
     node.downstream = None
     node.attempt = node.pending = 0
+    node.driven = False
     node.state = WAITING
     node.run = run = RUN.get()
 
@@ -157,6 +158,7 @@ def stand_in(engine: Engine, awaitable: Any) -> Node[Any]:
     node.context = copy_context()
     node.downstream = None
     node.attempt = node.pending = 0
+    node.driven = False
     node.state = State.WAITING
     node.run = RUN.get()
     if node.run is not None:

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     class OptionTypes(TypedDict, total=False):
         name: str
         retries: int
-        backoff: "float | Callable[[int], float] | Backoff"
+        backoff: "float | timedelta | Callable[[int], float] | Backoff"
         retry_on: "type[BaseException] | tuple[type[BaseException], ...] | Callable[[BaseException], bool]"
         timeout: "float | timedelta | None"
         limit: "int | Limit | None"

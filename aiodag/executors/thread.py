@@ -52,7 +52,7 @@ class ThreadExecutor:
                 leave(job.ended)
             raise
         except Carried as carrier:
-            raise carrier.error from None
+            raise carrier.error from carrier.error.__cause__
 
 
 class Carried(Exception):

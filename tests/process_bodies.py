@@ -1,4 +1,5 @@
-"""Bodies for worker processes, which import them by name."""
+"""Bodies for worker processes, which import pathlib
+import them by name."""
 
 import os
 
@@ -36,7 +37,7 @@ def dies_once(path):
 
 def reads(path):
     """Wait until somebody has written to a pipe."""
-    with open(path, encoding="utf-8") as pipe:
+    with pathlib.Path(path).open(encoding="utf-8") as pipe:
         return pipe.read()
 
 

@@ -48,7 +48,7 @@ def reports():
     loop.set_exception_handler(None)
 
 
-class Point(collections.namedtuple("Point", "x y")):
+class Point(collections.namedtuple("Point", "x y")):  # noqa: PYI024 - the untyped kind is meant
     __slots__ = ()
 
 
@@ -66,7 +66,7 @@ def test_body_sees_exactly_the_plain_structure():
 
     async def main():
         a, b, c, d, e = (wait(at, name) for at, name in enumerate("abcde"))
-        return await f(1, [a, {"k": (b, 2)}], *[c, 3], key=d, **{"e": e, "f": [e]})
+        return await f(1, [a, {"k": (b, 2)}], *[c, 3], key=d, e=e, f=[e])
 
     assert run(main()) == (1, ["a", {"k": ("b", 2)}], ("c", 3), "d", 7, {"e": "e", "f": ["e"]})
 
@@ -185,7 +185,7 @@ UNTOUCHED = {
 @pytest.mark.parametrize("given", UNTOUCHED.values(), ids=UNTOUCHED)
 def test_plain_value_arrives_as_the_same_object(given):
     async def main():
-        return await echo(given, [same(0), given], key=given, **{"other": same(1)})
+        return await echo(given, [same(0), given], key=given, other=same(1))
 
     (first, (_, second)), keywords = run(main())
 

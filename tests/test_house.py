@@ -326,11 +326,6 @@ def test_no_file_names_a_host_of_the_network_or_a_disk_of_somebody(name):
     assert not SOMEBODYS_DISK.search(TEXTS[name])
 
 
-@pytest.mark.parametrize("name", [name for name in TEXTS if name.endswith("package-lock.json")])
-def test_no_lock_file_names_where_packages_come_from(name):
-    assert '"resolved": "http' not in TEXTS[name]
-
-
 def test_the_face_is_this_list():
     public = [name for name, thing in vars(aiodag).items() if name[0] != "_" and not inspect.ismodule(thing)]
 

@@ -198,7 +198,7 @@ class Engine:
         context: Any = node.context
         context.run(NODE.set, ref(node))
         # Making the node the asyncio task that it is clears what a future was told: who asked before the start.
-        callbacks = node._callbacks if node._loop is not None else None  # noqa: SLF001
+        callbacks = node.watchers()
         node.context = None
         node.driven = True
         try:
@@ -343,6 +343,9 @@ class Engine:
     def cancel(self, node: Node[Any], message: Any) -> bool:
         """Cancel a node: at once if its attempt has not started, else where it waits."""
         if node.driven:
+            if not EAGER:
+                # Not eager, the attempt may not have had its first step: then it never has one to settle itself in.
+                on_done(node, self.ended, context=self.context)
             return bool(cancel_task(node, message))
         self.alive.discard(node)
         self.stop(node, message)

@@ -63,8 +63,9 @@ class Limited:
             return await call_next()
         finally:
             # A thread cannot be stopped: its place is taken until it really ends.
-            if node.abandoned and node.left is not None:
-                node.left.add_done_callback(partial(give_back, gate))
+            left = node.left_behind()
+            if left is not None:
+                left.add_done_callback(partial(give_back, gate))
             else:
                 gate.release()
 
@@ -86,8 +87,9 @@ class Timeout:
 
     async def __call__(self, node: Node[Any], call_next: Call) -> Any:
         """Raise `TimeoutError` after so many seconds of the attempt; waiting for a limit does not count."""
+        scope = asyncio.timeout(self.seconds)
         try:
-            async with asyncio.timeout(self.seconds) as scope:
+            async with scope:
                 return await call_next()
         except TimeoutError as error:
             if not scope.expired():

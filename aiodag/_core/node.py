@@ -99,7 +99,11 @@ class Node(AsyncTask[T]):
     @property
     def abandoned(self) -> bool:
         """Whether a thread or process still runs the body although the node has settled."""
-        return self.left is not None and not self.left.done()
+        return self.left_behind() is not None
+
+    def left_behind(self) -> "RemoteFuture[Any] | None":
+        """Return the call that goes on without the node, if there is one."""
+        return None if self.left is None or self.left.done() else self.left
 
     def cancel(self, msg: Any | None = None) -> bool:
         """Cancel this node and what needs it, never what it needs. Return whether there was anything to cancel.
@@ -158,18 +162,28 @@ class Node(AsyncTask[T]):
 
     def get_context(self) -> Context:
         """Return the context of the call: the C method would crash before the attempt starts."""
-        return super().get_context() if self.driven else self.context or Context()
+        asyncio_task: Any = super()
+        return asyncio_task.get_context() if self.driven else self.context or Context()
 
     def initialise(self) -> None:
         """Make a node that has not started a future that others can watch."""
-        if self._loop is None:
+        if not self.initialised():
             Future.__init__(self, loop=self.engine.loop)
 
     def watched(self) -> bool:
         """Tell whether callbacks wait for this node, such as those of `asyncio.gather` and `asyncio.wait`."""
-        callbacks = self._callbacks if self._loop is not None else None
         own = self.engine.ended
-        return any(callback != own for callback, _ in callbacks or ())
+        return any(callback != own for callback, _ in self.watchers())
+
+    def watchers(self) -> "list[tuple[Any, Context]]":
+        """Return the callbacks and their contexts."""
+        callbacks: Any = self._callbacks if self.initialised() else None
+        return callbacks or []
+
+    def initialised(self) -> bool:
+        """Tell whether this is a future yet; until then the C type has no loop."""
+        loop: Any = self._loop
+        return loop is not None
 
     def add_done_callback(self, fn: Callable[[Any], object], /, *, context: Context | None = None) -> None:
         """Have `fn(node)` called soon after the node has settled, as `asyncio.Future` does."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 from aiodag._core.limits import Limit
 from aiodag.errors import OptionError, UnknownOption
@@ -27,7 +27,7 @@ class Backoff:
 
     __slots__ = ("chance", "factor", "first", "jitter", "maximum")
 
-    def __init__(self, first: float = 0.1, factor: float = 2.0, maximum: float = 60.0, jitter: float = 0.1) -> None:
+    def __init__(self, first: Any = 0.1, factor: float = 2.0, maximum: Any = 60.0, jitter: float | bool = 0.1) -> None:
         self.first = seconds("first", first)
         self.factor = number("factor", factor, least=1.0)
         self.maximum = seconds("maximum", maximum)
@@ -106,7 +106,7 @@ def number(option: str, given: object, *, least: float) -> float:
     raise OptionError(option, given, f"a number of {least:g} or more")
 
 
-def seconds(option: str, given: object) -> float:
+def seconds(option: str, given: Any) -> float:
     """Check a duration; return it in seconds."""
     # A timedelta has total_seconds: asyncio does not load datetime, so neither do we.
     plain: Any = given.total_seconds() if hasattr(given, "total_seconds") else given
@@ -123,10 +123,10 @@ def timeout_of(given: object) -> float:
     return timeout
 
 
-def delay_of(given: object) -> Delay:
+def delay_of(given: Any) -> Delay:
     """Return the pause after an attempt, as a function of its number."""
     if callable(given):
-        return given
+        return cast("Delay", given)
     pause = seconds("backoff", given)
     return lambda _attempt: pause
 

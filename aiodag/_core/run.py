@@ -52,8 +52,9 @@ class Run:
         observers: Iterable[Observer] = (),
         grace: float = 10.0,
     ) -> None:
-        if not isinstance(name, str):
-            raise OptionError("name", name, "a string")
+        given: Any = name
+        if not isinstance(given, str):
+            raise OptionError("name", given, "a string")
         if limit is not None and (type(limit) is not int or limit < 1):
             raise OptionError("limit", limit, "an int of 1 or more: the nodes that may run at once")
         self.name = name

@@ -1,7 +1,7 @@
-"""Bodies for worker processes, which import pathlib
-import them by name."""
+"""Bodies for worker processes, which import them by name."""
 
 import os
+import pathlib
 
 from aiodag import task
 

@@ -157,8 +157,12 @@ class Node(AsyncTask[T]):
             self.engine.ended(self)
 
     def get_coro(self) -> Any:
-        """Return the coroutine of the attempt, None before it starts: the C method would crash on Python 3.11."""
-        return super().get_coro() if self.driven else None
+        """Return the coroutine of the attempt, None before it starts.
+
+        The C method crashes before the start on Python 3.11, and after an eager one on 3.12 (cpython issue 122332).
+        """
+        coroutine: Any = getattr(self, "_coro", None)
+        return coroutine
 
     def get_context(self) -> Context:
         """Return the context of the call: the C method would crash before the attempt starts."""

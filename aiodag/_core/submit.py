@@ -102,7 +102,8 @@ class Adopted:
     after_deps, raw, code, call = (), False, None, None
 
     def __init__(self, awaitable: Any) -> None:
-        coroutine = awaitable.get_coro() if isinstance(awaitable, asyncio.Task) else awaitable
+        # Not of a done one: after an eager start get_coro() crashes on Python 3.12 (cpython issue 122332).
+        coroutine = awaitable.get_coro() if isinstance(awaitable, asyncio.Task) and not awaitable.done() else awaitable
         self.name = getattr(coroutine, "__qualname__", type(awaitable).__name__)
 
     @staticmethod

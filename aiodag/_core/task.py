@@ -134,10 +134,6 @@ class Task(Generic[P, R]):
             msg = f"{self.name}{signature} {error}"
             raise TypeError(msg) from None
 
-    @property
-    def __signature__(self) -> "inspect.Signature":
-        return inspect.signature(self.fn)
-
     def __repr__(self) -> str:
         return f"<Task {self.name}>"
 
@@ -250,7 +246,7 @@ class Task(Generic[P, R]):
 
     def _bound(self, fn: "Callable[..., Any]") -> "Task[Any, Any]":
         task: Task[Any, Any] = object.__new__(Task)
-        task.__dict__.update(self.__dict__)
+        task.__dict__.update(self.__dict__, __wrapped__=fn)
         task.fn = fn
         task._descriptor = None
         if task.call is not None:

@@ -2,6 +2,8 @@
 
 By hand means the way a careful person writes it: one `create_task` per call, upstreams awaited
 inside the body that needs them (so no wrapper coroutine is charged to it), every task kept alive.
+"Same bodies" is by hand, too, with the very functions that aiodag runs: they take values, as functions that can be
+tested and reused do, and one coroutine awaits their upstreams for them.
 """
 
 from __future__ import annotations
@@ -128,6 +130,40 @@ async def layered_by_hand(bodies: Bodies, nodes: int) -> int:
     return sum([await last for last in made[-WIDTH:]])
 
 
+# The same shapes by hand with bodies that take values.
+
+
+async def joined(body: Callable[..., Awaitable[int]], *upstreams: Awaitable[int]) -> int:
+    return await body(*[await upstream for upstream in upstreams])
+
+
+async def joined_list(body: Callable[..., Awaitable[int]], upstreams: list[asyncio.Task[int]]) -> int:
+    return await body([await upstream for upstream in upstreams])
+
+
+async def fan_out_joined(bodies: Bodies, nodes: int) -> int:
+    leaves = [create_task(bodies.leaf(number)) for number in range(nodes - 1)]
+    return await create_task(joined_list(bodies.total, leaves))
+
+
+async def chain_joined(bodies: Bodies, nodes: int) -> int:
+    last = create_task(bodies.leaf(0))
+    for _ in range(nodes - 1):
+        last = create_task(joined(bodies.step, last))
+    return await last
+
+
+async def layered_joined(bodies: Bodies, nodes: int) -> int:
+    made: list[asyncio.Task[int]] = []
+    for number, upstreams in enumerate(layered(nodes)):
+        if upstreams:
+            a, b, c = upstreams
+            made.append(create_task(joined(bodies.merge, made[a], made[b], made[c])))
+        else:
+            made.append(create_task(bodies.leaf(number)))
+    return sum([await last for last in made[-WIDTH:]])
+
+
 # The same shapes with aiodag.
 
 
@@ -156,8 +192,10 @@ async def layers(tasks: Bodies, nodes: int) -> int:
 
 BY_HAND = Bodies(leaf, step_by_hand, merge_by_hand, total_by_hand)
 BY_HAND_SUSPENDING = Bodies(leaf_suspending, step_by_hand_suspending, merge_by_hand_suspending, total_by_hand)
-TASKS = Bodies(*map(task, (leaf, step, merge, total)))
-TASKS_SUSPENDING = Bodies(*map(task, (leaf_suspending, step_suspending, merge_suspending, total)))
+SAME = Bodies(leaf, step, merge, total)
+SAME_SUSPENDING = Bodies(leaf_suspending, step_suspending, merge_suspending, total)
+TASKS = Bodies(*map(task, SAME))
+TASKS_SUSPENDING = Bodies(*map(task, SAME_SUSPENDING))
 
 
 def recorded(build: Build) -> Build:
@@ -170,20 +208,30 @@ def recorded(build: Build) -> Build:
     return inside
 
 
-def variants(by_hand: Callable[..., Any], with_aiodag: Callable[..., Any], *, suspending: bool) -> dict[str, Build]:
-    """Give the three ways to write one shape, by name."""
-    bodies, tasks = (BY_HAND_SUSPENDING, TASKS_SUSPENDING) if suspending else (BY_HAND, TASKS)
+Shape = Callable[..., Any]
+
+
+def variants(by_hand: Shape, joined_by_hand: Shape, with_aiodag: Shape, *, suspending: bool) -> dict[str, Build]:
+    """Give the ways to write one shape, by name."""
+    bodies, same, tasks = (
+        (BY_HAND_SUSPENDING, SAME_SUSPENDING, TASKS_SUSPENDING) if suspending else (BY_HAND, SAME, TASKS)
+    )
     build = functools.partial(with_aiodag, tasks)
-    return {"by hand": functools.partial(by_hand, bodies), "aiodag": build, "in a Run": recorded(build)}
+    return {
+        "by hand": functools.partial(by_hand, bodies),
+        "same bodies": functools.partial(joined_by_hand, same),
+        "aiodag": build,
+        "in a Run": recorded(build),
+    }
 
 
-PAIRS = {
-    "fan-out": (fan_out_by_hand, fan_out),
-    "chain": (chain_by_hand, chain),
-    "layered": (layered_by_hand, layers),
+WAYS = {
+    "fan-out": (fan_out_by_hand, fan_out_joined, fan_out),
+    "chain": (chain_by_hand, chain_joined, chain),
+    "layered": (layered_by_hand, layered_joined, layers),
 }
 SHAPES: dict[str, dict[str, Build]] = {
-    name + (", suspending" if suspending else ""): variants(*pair, suspending=suspending)
+    name + (", suspending" if suspending else ""): variants(*ways, suspending=suspending)
     for suspending in (False, True)
-    for name, pair in PAIRS.items()
+    for name, ways in WAYS.items()
 }

@@ -71,7 +71,7 @@ def means(shapes: dict[str, Any]) -> dict[str, float]:
     """Give the geometric mean of the ratios over the shapes, per variant."""
     return {
         name: statistics.geometric_mean(shape[name]["ratio"] for shape in shapes.values())
-        for name in ("aiodag", "in a Run")
+        for name in ("same bodies", "aiodag", "in a Run")
     }
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PLAIN = frozenset({int, float, complex, bool, str, bytes, bytearray, type(None), type, range, slice})
+result: Any = Future.result
 CONTAINERS = frozenset({list, tuple, set, frozenset, dict})
 
 
@@ -190,7 +191,7 @@ class Search:
             raise CycleError([f"a {type(value).__name__} with nodes", "itself"])
         self.inside.append(id(value))
         items = value.items() if type(value) is dict else value
-        copy = Template(type(value), [self.template(item) for item in items])
+        copy = Template(type(value), [item if type(item) in PLAIN else self.template(item) for item in items])
         self.inside.pop()
         return copy
 
@@ -201,12 +202,13 @@ def fill(value: Any) -> Any:
     if kind in PLAIN:
         return value
     if kind is Template:
-        return value.kind(map(fill, value.items))
+        return value.kind([fill(item) for item in value.items])
     if kind is Opaque:
         return value.value
     if kind is Settled:
         return delivered(value.dep)
-    return value.result() if isinstance(value, Future) else value
+    # Not value.result(), with which a node takes its failure: a body starts only when its upstream has succeeded.
+    return result(value) if isinstance(value, Future) else value
 
 
 def delivered(node: Any) -> Any:

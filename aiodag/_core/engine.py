@@ -12,7 +12,7 @@ in place of a future and a task saves a quarter of the time and a third of the m
 
 import asyncio
 import sys
-from asyncio import Future, _get_running_loop, current_task
+from asyncio import CancelledError, Future, _get_running_loop, current_task
 from collections import deque
 from contextvars import Context
 from functools import partial
@@ -56,8 +56,9 @@ async def attempt(node: Node[Any], call: Any, args: Any, kwargs: Any) -> Any:
     Settled here, in the last step of the asyncio task, success costs no callback of the loop. Whatever else ends the
     attempt is settled by a callback, when the asyncio task knows its exception.
     """
+    NODE.set(ref(node))
     try:
-        body = call(*args, **kwargs)
+        body = call(*args, **kwargs) if kwargs else call(*args)  # an empty ** would cost a dict
         del args, kwargs  # the body's from here on
         value = await body
     except BaseException:
@@ -161,17 +162,23 @@ class Engine:
         args = node.args
         kwargs = node.kwargs
         try:
-            args = [value_now(a) if type(a) is Node else a if type(a) in PLAIN else fill(a) for a in args]
-            if kwargs:
-                kwargs = {key: fill(value) for key, value in kwargs.items()}
-            if task.call is not None:
-                call, args, kwargs = task.call, (node, args, kwargs), {}
-            else:
+            if node.edged:
+                args = [value_now(a) if type(a) is Node else a if type(a) in PLAIN else fill(a) for a in args]
+                if kwargs:
+                    kwargs = {key: fill(value) for key, value in kwargs.items()}
+            if task.call is None:
                 self.begin(node)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is the node's
+            else:
+                call, args, kwargs = task.call, (node, args, kwargs), {}
+        except BaseException as error:  # whatever it is, it is the node's
             if node.state is QUEUED:
                 self.begin(node)
-            self.fail(node, error)
+            if isinstance(error, CancelledError):
+                self.stop(node, None)
+            else:
+                self.fail(node, error)
+            if isinstance(error, KeyboardInterrupt | SystemExit):
+                raise
             return
         coroutine = attempt(node, call, args, kwargs)
         del args, kwargs  # the body starts inside drive(), and they are the body's
@@ -196,9 +203,8 @@ class Engine:
     def drive(self, node: Node[Any], coroutine: Any) -> None:
         """Drive a body in the context of the call, to its first suspension at once where Python can."""
         context: Any = node.context
-        context.run(NODE.set, ref(node))
         # Making the node the asyncio task that it is clears what a future was told: who asked before the start.
-        callbacks = node.watchers()
+        callbacks: Any = None if node._loop is None else node._callbacks  # type: ignore[redundant-expr]
         node.context = None
         node.driven = True
         try:
@@ -209,10 +215,11 @@ class Engine:
         except (KeyboardInterrupt, SystemExit) as error:
             self.fail(node, error)
             raise
-        if not node.done():
-            self.alive.add(node)
-        elif not node.state.final:
-            self.ended(node)
+        if node.state is not SUCCEEDED:
+            if not node.done():
+                self.alive.add(node)
+            elif not node.state.final:
+                self.ended(node)
         if callbacks:
             for callback, its_context in callbacks:
                 on_done(node, callback, context=its_context)

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from aiodag._core.context import current_node
 from aiodag._core.failure import described, short, site_of
 from aiodag._core.graph import Graph, GraphEdge, GraphNode
 from aiodag._core.states import State
@@ -13,97 +14,119 @@ if TYPE_CHECKING:
 NUMBERS = frozenset({int, float, bool, type(None)})
 LONGEST = 40  # characters of a string argument that is kept for labels
 OUTSIDE = "outside the run"
+WIDTH = 6  # entries of `calls` for each node
+WAITING = State.WAITING
 
-# One node, as its run remembers it: name, code and instruction of the call, hints of the arguments, edges, number of
-# the enclosing node, trace. A plain tuple and a plain list, not objects with names: they are written for every
-# node and every move, and read when somebody looks.
-Record = tuple[str, Any, int, tuple[Any, ...], tuple[tuple[int, bool, bool], ...], int | None, list[Any]]
-# The number of the node, then its moves: state, seconds, state, seconds.
-Trace = list[Any]
+# An edge is one number, the upstream's times four, and these: a tuple of numbers is nothing to the garbage collector.
+TOLERANT, EXOGENOUS = 1, 2
 
 
 class Ledger:
-    """The records of a run, in the order of the calls."""
+    """The nodes of a run by number, in the order of the calls, and their moves in the order of time.
+
+    Two flat lists and no object for a node: they are written for every node and every move, and read when somebody
+    looks. Lists of objects would cost the garbage collector as much as writing them costs us.
+    """
 
     def __init__(self, name: str, origin: float) -> None:
         self.name = name
         self.origin = origin
-        self.records: list[Record] = []
+        # For each node: name, code and instruction of the call, hints of the arguments, edges, the number of the
+        # enclosing node.
+        self.calls: list[Any] = []
+        # For each move: number of the node, state, seconds.
+        self.moves: list[Any] = []
+        self.count = 0
         self.errors: dict[int, BaseException] = {}
         self.outside: WeakKeyDictionary[Node[Any], int] = WeakKeyDictionary()
 
-    def enter(
-        self, node: "Node[Any]", upstream: "list[tuple[Node[Any], bool]]", parent: "Node[Any] | None", at: float
-    ) -> Trace:
-        """Remember a new node; return the list that takes its moves."""
-        edges: tuple[tuple[int, bool, bool], ...] = ()
+    def enter(self, node: "Node[Any]", upstream: "list[tuple[Node[Any], bool]]", at: float) -> None:
+        """Remember a new node and give it its number."""
+        edges: Any = ()
         if upstream:
-            exogenous = len(node.task.after_deps)
-            edges = tuple([(self.number(up), tolerant, i < exogenous) for i, (up, tolerant) in enumerate(upstream)])
-        hints = tuple(
-            [
-                value if (kind := type(value)) in NUMBERS or (kind is str and len(value) <= LONGEST) else ...
-                for value in node.args
-            ]
-        )
-        trace: Trace = [len(self.records), State.WAITING, at]
-        inside = None if parent is None or parent.trace is None else self.number(parent)
-        self.records.append((node.task.name, node.code, node.instruction, hints, edges, inside, trace))
-        return trace
+            edges = self.edges_of(node, upstream)
+        parent = current_node()
+        inside = None if parent is None or parent.run is None else self.number_of(parent)
+        hints = node.args
+        for value in hints:
+            if type(value) not in NUMBERS and (type(value) is not str or len(value) > LONGEST):
+                hints = hints_of(hints)
+                break
+        node.number = number = self.count
+        self.count += 1
+        self.calls += (node.task.name, node.code, node.instruction, hints, edges, inside)
+        self.moves += (number, WAITING, at)
 
-    def number(self, node: "Node[Any]") -> int:
+    def edges_of(self, node: "Node[Any]", upstream: "list[tuple[Node[Any], bool]]") -> tuple[int, ...]:
+        """Return the edges of a new node as numbers."""
+        run = node.run
+        edges = [(up.number if up.run is run else self.number_of(up)) * 4 + tolerant for up, tolerant in upstream]
+        for index in range(len(node.task.after_deps)):
+            edges[index] += EXOGENOUS
+        return tuple(edges)
+
+    def number_of(self, node: "Node[Any]") -> int:
         """Return the number of a node; one that was made outside the run gets a record now."""
-        trace = node.trace
-        if trace is not None:
-            number: int = trace[0]
-            if number < len(self.records) and self.records[number][-1] is trace:  # of this run, not of a nested one
-                return number
+        if node.run is not None and node.run.ledger is self:
+            return node.number
         known = self.outside.get(node)
         if known is None:
-            known = self.outside[node] = len(self.records)
-            trace = [known, node.state, self.origin]
-            self.records.append((node.name, node.code, node.instruction, (OUTSIDE,), (), None, trace))
+            known = self.outside[node] = self.count
+            self.count += 1
+            self.calls += (node.name, node.code, node.instruction, OUTSIDE, (), None)
+            self.moves += (known, node.state, self.origin)
         return known
-
-    def look_outside(self) -> None:
-        """Note the states of the nodes that were made outside the run: nobody told us of their moves."""
-        seen = {number: node.state for node, number in self.outside.items()}
-        for record in self.records:
-            trace = record[-1]
-            if record[3] == (OUTSIDE,):
-                # A node that is gone had settled; a graph is asked for too late to know how, if nobody kept it.
-                trace[1] = seen.get(trace[0], trace[1] if trace[1].final else State.SUCCEEDED)
 
     def graph(self, now: float) -> Graph:
         """Return what is known at a moment of the loop's clock."""
-        self.look_outside()
-        edges = [
-            GraphEdge(up, record[-1][0], "exogenous" if exogenous else "endogenous", tolerant)
-            for record in self.records
-            for up, tolerant, exogenous in record[4]
+        traces: list[list[tuple[State, float]]] = [[] for _ in range(self.count)]
+        moves = iter(self.moves)
+        for number, state, at in zip(moves, moves, moves, strict=True):
+            traces[number].append((state, at - self.origin))
+        seen = {number: node.state for node, number in self.outside.items()}
+        nodes: list[GraphNode] = []
+        edges: list[GraphEdge] = []
+        for number, trace in enumerate(traces):
+            name, code, instruction, hints, upstream, parent = self.calls[number * WIDTH : (number + 1) * WIDTH]
+            if hints is OUTSIDE:
+                # Nobody told us of its moves. A node that is gone had settled; how, is not known any more if it had
+                # not when it came.
+                state, at = trace[-1]
+                trace[-1] = seen.get(number, state if state.final else State.SUCCEEDED), at
+            edges += [
+                GraphEdge(edge >> 2, number, "exogenous" if edge & EXOGENOUS else "endogenous", bool(edge & TOLERANT))
+                for edge in upstream
+            ]
+            error = self.errors.get(number)
+            nodes.append(
+                GraphNode(
+                    id=number,
+                    name=name,
+                    label=label(name, hints),
+                    state=trace[-1][0],
+                    attempts=sum(state is State.RUNNING for state, _ in trace),
+                    moves=tuple(trace),
+                    site=site_of(code, instruction) if code else "",
+                    error=described(error) if error else "",
+                    parent=parent,
+                )
+            )
+        return Graph(self.name, nodes, edges, now=now - self.origin)
+
+
+def hints_of(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return what is kept of the arguments for a label: numbers, short strings, and `...` for all else."""
+    return tuple(
+        [
+            value if (kind := type(value)) in NUMBERS or (kind is str and len(value) <= LONGEST) else ...
+            for value in args
         ]
-        return Graph(self.name, map(self._shown, self.records), edges, now=now - self.origin)
-
-    def _shown(self, record: Record) -> GraphNode:
-        name, code, instruction, hints, _, parent, trace = record
-        number, states, times = trace[0], trace[1::2], trace[2::2]
-        error = self.errors.get(number)
-        return GraphNode(
-            id=number,
-            name=name,
-            label=label(name, hints),
-            state=states[-1],
-            attempts=states.count(State.RUNNING),
-            moves=tuple(zip(states, [at - self.origin for at in times], strict=True)),
-            site=site_of(code, instruction) if code else "",
-            error=described(error) if error else "",
-            parent=parent,
-        )
+    )
 
 
-def label(name: str, hints: tuple[Any, ...]) -> str:
+def label(name: str, hints: Any) -> str:
     """Name a call with its short arguments."""
-    if hints == (OUTSIDE,):
+    if hints is OUTSIDE:
         return f"{name} ({OUTSIDE})"
     if all(value is ... for value in hints):
         return name

@@ -49,9 +49,11 @@ class Node(AsyncTask[T]):
         "context",  # of the caller, until the attempt starts
         "downstream",  # what waits: Node, Tolerant or Waiter, each with done()
         "driven",  # whether it has become an asyncio task: until then most C methods of one would crash
+        "edged",  # whether results must be put in the place of arguments
         "engine",
         "instruction",
         "kwargs",
+        "number",  # in its run's ledger; of a node that has a run
         "pending",  # upstream nodes that are not settled
         "run",
         "state",
@@ -64,9 +66,11 @@ class Node(AsyncTask[T]):
     context: Context | None
     downstream: "list[Any] | None"
     driven: bool
+    edged: bool
     engine: "Engine"
     instruction: int
     kwargs: Any
+    number: int
     pending: int
     run: "Run | None"
     state: State
@@ -78,7 +82,6 @@ class Node(AsyncTask[T]):
     awaits: "tuple[Node[Any], ...]" = ()  # what the body awaits right now
     fault: Failure | None = None
     left: "RemoteFuture[Any] | None" = None  # the thread or process call that goes on without the node
-    trace: "list[Any] | None" = None  # of the run's ledger
     source: Any = None  # the future that this node stands for
 
     @property

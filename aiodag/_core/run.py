@@ -8,7 +8,7 @@ from contextvars import Token
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from aiodag._core.context import RUN, current_node
+from aiodag._core.context import RUN
 from aiodag._core.failure import Failure, path_of, path_text
 from aiodag._core.ledger import Ledger
 from aiodag._core.node import Node
@@ -82,6 +82,7 @@ class Run:
         self.clock = clock_of(self._loop)
         planned = getattr(self._loop, "aiodag_ledger", None)  # plan() collects the nodes of every run it meets
         self.ledger: Ledger = planned or Ledger(self.name, self.clock())
+        self.moves = self.ledger.moves
         self._body = asyncio.current_task()
         self._token: Token[Run | None] = RUN.set(self)
         self.state = State.RUNNING
@@ -158,20 +159,23 @@ class Run:
             return
         self._live.add(node)
         at = self.clock()
-        node.trace = self.ledger.enter(node, upstream, current_node(), at)
+        self.ledger.enter(node, upstream, at)
         if self.observers:
             self._tell(node, None, State.WAITING, at)
 
     def moved(self, node: Node[Any], previous: State, state: State) -> None:
         """Note a move."""
         at = self.clock()
-        node.trace += (state, at)  # type: ignore[operator]  # set by enter()
+        self.moves += (node.number, state, at)
         if self.observers:
             self._tell(node, previous, state, at)
 
     def leave(self, node: Node[Any], previous: State) -> None:
         """Note that a node has settled."""
-        self.moved(node, previous, node.state)
+        at = self.clock()
+        self.moves += (node.number, node.state, at)
+        if self.observers:
+            self._tell(node, previous, node.state, at)
         self._live.discard(node)
         if node.admitted:
             self.step_aside()
@@ -181,7 +185,7 @@ class Run:
             self._idle.set_result(None)
 
     def _failed(self, node: Node[Any], fault: Failure) -> None:
-        self.ledger.errors[node.trace[0]] = fault.report.exception  # type: ignore[index]  # set by enter()
+        self.ledger.errors[node.number] = fault.report.exception
         self.failures.append(fault)
         if not self.fail_fast or self.stopping:
             return

@@ -4,6 +4,7 @@ import asyncio
 import sys
 from asyncio import _get_running_loop
 from contextvars import copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from aiodag._core.context import RUN
@@ -46,6 +47,7 @@ def submit(task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str, Any]
     node.run = run = RUN.get()
 
     upstream: Any = ()
+    node.edged = False
     if kwargs or task.special:
         upstream = search(engine, node)
     else:
@@ -53,6 +55,7 @@ def submit(task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str, Any]
             kind = type(value)
             if kind is Node and value.engine is engine:
                 upstream = (*upstream, (value, False))
+                node.edged = True
             elif kind not in PLAIN:
                 upstream = search(engine, node)
                 break
@@ -115,7 +118,7 @@ class Adopted:
 def search(engine: Engine, node: Node[Any]) -> list[tuple[Node[Any], bool]]:
     """Find the edges of a call that is more than plain values and nodes: each with whether it takes any outcome."""
     task = node.task
-    look = Search(lambda awaitable: adopt(engine, awaitable), engine.loop, raw=task.raw)
+    look = Search(partial(adopt, engine), engine.loop, raw=task.raw)
     try:
         for dep in task.after_deps:
             look.dependency(dep)
@@ -125,6 +128,7 @@ def search(engine: Engine, node: Node[Any]) -> list[tuple[Node[Any], bool]]:
         close_coroutines(node.args, node.kwargs)
         raise
     node.args, node.kwargs = args, kwargs
+    node.edged = True
     found = cast("list[tuple[Node[Any], bool]]", look.found)
     if found:
         node.after = tuple([up for up, _ in found])
@@ -159,7 +163,7 @@ def stand_in(engine: Engine, awaitable: Any) -> Node[Any]:
     node.context = copy_context()
     node.downstream = None
     node.attempt = node.pending = 0
-    node.driven = False
+    node.driven = node.edged = False
     node.state = State.WAITING
     node.run = RUN.get()
     if node.run is not None:

@@ -3,10 +3,11 @@
 import asyncio
 import gc
 import traceback
+from dataclasses import dataclass
 
 import pytest
 
-from aiodag import Run, Skip, State, settled, task
+from aiodag import Run, RunFailed, Skip, State, settled, task
 from aiodag.testing import run
 
 LONG = 100_000
@@ -447,3 +448,113 @@ def test_an_exception_that_ends_the_program_stops_the_loop_and_is_no_failure(kin
     nodes.clear()
     gc.collect()
     assert heard == [[]]
+
+
+# Exceptions that do what they like
+
+
+@dataclass(frozen=True)
+class Frozen(Exception):
+    code: int
+
+
+class NotesLost(Exception):
+    def __init__(self):
+        super().__init__()
+        self.__notes__ = "none"
+
+
+class NoText(Exception):
+    def __str__(self):
+        raise RuntimeError
+
+    def with_traceback(self, _):
+        return None
+
+
+@pytest.mark.parametrize("error", [Frozen(3), NotesLost(), NoText()], ids=lambda each: type(each).__name__)
+def test_an_exception_of_any_class_reaches_its_awaiter_and_its_run(error):
+    @task
+    async def broken():
+        raise error
+
+    async def main():
+        with pytest.raises(type(error)):
+            await broken()
+        async with Run():
+            broken()
+
+    with pytest.raises(RunFailed, match=r"broken\(\) failed: " + type(error).__name__):
+        run(main())
+
+
+def test_an_argument_that_cannot_be_printed_is_left_out_of_the_label():
+    @task
+    async def broken(number):
+        raise ValueError(number.bit_length())
+
+    async def main():
+        node = broken(10**5000)
+        with pytest.raises(ValueError, match="16610"):
+            await node
+        return node.failure.root
+
+    assert run(main()) == "broken(…)"
+
+
+def test_an_argument_that_the_body_replaced_is_left_out_of_the_label():
+    @task
+    async def broken(kept, replaced):
+        replaced = kept
+        raise ValueError(replaced)
+
+    async def main():
+        node = broken(1, 2)
+        with pytest.raises(ValueError, match="1"):
+            await node
+        return node.failure.root
+
+    assert run(main()) == "broken(1, …)"
+
+
+def test_a_failure_in_a_thread_names_its_arguments():
+    @task
+    def broken(name):
+        raise ValueError(name)
+
+    async def main():
+        node = broken("a1")
+        with pytest.raises(ValueError, match="a1"):
+            await node
+        return node.failure.root
+
+    assert run(main()) == "broken('a1')"
+
+
+def test_a_failure_is_reported_although_another_upstream_of_what_it_skipped_goes_on():
+    async def main():
+        told = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["task"]))
+
+        @task
+        async def wait():
+            await gate.wait()
+
+        @task
+        async def broken():
+            raise ValueError
+
+        @task
+        async def join(*values):
+            return values
+
+        gate = asyncio.Event()
+        slow = wait()
+        join(broken(), slow)
+        await asyncio.sleep(1)
+        before = list(told)
+        gate.set()
+        await slow
+        return before
+
+    assert len(run(main())) == 1

@@ -646,3 +646,50 @@ def test_uvloop_changes_nothing(debug):
         result = runner.run(graph(7))
 
     assert result == expected(7)
+
+
+def test_nodes_cancelled_while_they_wait_are_let_go_by_their_upstream():
+    @task
+    async def hold():
+        await gate.wait()
+
+    @task
+    async def after(number, value):
+        return number, value
+
+    async def main():
+        slow = hold()
+        references = []
+        for number in range(100):
+            node = after(number, slow)
+            references.append(weakref.ref(node))
+            node.cancel()
+        del node
+        gc.collect()
+        gone = sum(reference() is None for reference in references)
+        gate.set()
+        await slow
+        return gone
+
+    gate = asyncio.Event()
+    assert run(main()) >= 99
+
+
+def test_a_body_shows_its_own_frames():
+    @task
+    async def outer():
+        await inner()
+
+    async def inner():
+        await asyncio.sleep(1)
+
+    async def main():
+        node = outer()
+        name = node.get_name()
+        await asyncio.sleep(0.5)
+        frames = [frame.f_code.co_name for frame in node.get_stack()]
+        return name, node.get_name(), frames[:2]
+
+    name, later, frames = run(main())
+    assert name == later
+    assert frames == ["outer", "inner"]

@@ -834,3 +834,214 @@ def test_the_graph_stays_as_it_was_taken():
         return before.nodes[0].state, scope.graph().nodes[0].state
 
     assert run(main()) == (State.QUEUED, State.SUCCEEDED)
+
+
+# Runs within runs, and what stands around them
+
+
+def test_a_run_in_a_body_of_another_run_reports_its_own_nodes_alone():
+    @task
+    async def body():
+        async with Run("inner"):
+            bad(kind=LookupError)
+
+    async def main():
+        async with Run("outer"):
+            body()
+
+    with pytest.raises(RunFailed, match="run 'inner': 1 failed") as caught:
+        run(main())
+    assert caught.value.exceptions[0].exceptions[0].args == ("broken",)
+
+
+def test_a_run_can_be_left_by_another_asyncio_task_than_entered_it():
+    async def main():
+        scope = Run()
+
+        async def enter():
+            await scope.__aenter__()
+            return work(2, "value")
+
+        node = await asyncio.create_task(enter())
+        await scope.__aexit__(None, None, None)
+        return node.result(), scope.state
+
+    assert run(main()) == ("value", State.SUCCEEDED)
+
+
+def test_a_run_left_without_being_entered_is_refused():
+    with pytest.raises(RuntimeError, match="without being entered"):
+        run(Run("etl").__aexit__(None, None, None))
+
+
+def test_the_graph_of_a_finished_run_does_not_age():
+    async def main():
+        async with Run() as scope:
+            work(2)
+        await asyncio.sleep(60)
+        return scope.graph().to_text()
+
+    assert "after 2 s" in run(main())
+
+
+def test_a_loop_in_a_thread_is_not_in_the_run_of_the_body_that_started_it():
+    @task
+    async def inner():
+        return current_run()
+
+    @task
+    def loop_of_its_own():
+        async def make():
+            return await inner()
+
+        return asyncio.run(make())
+
+    async def main():
+        async with Run(limit=1) as scope:
+            node = loop_of_its_own()
+        return node.result(), scope.graph().nodes
+
+    found, names = run(main())
+    assert found is not None
+    assert len(names) == 1
+
+
+def test_a_body_that_awaits_through_a_task_group_gives_its_place_away():
+    @task
+    async def parent():
+        async def child(number):
+            return await work(1, number)
+
+        async with asyncio.TaskGroup() as group:
+            children = [group.create_task(child(number)) for number in range(3)]
+        return [each.result() for each in children]
+
+    async def main():
+        async with Run(limit=1):
+            node = parent()
+        return node.result(), now()
+
+    assert run(main()) == ([0, 1, 2], 3.0)
+
+
+def test_a_node_cancelled_when_its_turn_has_come_gives_it_to_the_next():
+    async def main():
+        gate = asyncio.Event()
+
+        @task
+        async def hold():
+            await gate.wait()
+
+        async with Run(limit=1):
+            _, second, third = hold(), work(0), work(0, "third")
+
+            async def interfere():
+                await gate.wait()
+                second.cancel()
+
+            await asyncio.sleep(1)
+            other = asyncio.create_task(interfere())
+            await asyncio.sleep(0)
+            gate.set()
+        await other
+        return second.state, third.result()
+
+    assert run(main()) == (State.CANCELLED, "third")
+
+
+# Observers harm nothing
+
+
+class Meddler:
+    """An observer that does something when a node enters a state."""
+
+    def __init__(self, state, meddle):
+        self.state = state
+        self.meddle = meddle
+
+    def moved(self, move):
+        if move.state is self.state:
+            self.meddle(move.node)
+
+    def __repr__(self):
+        raise RuntimeError
+
+
+@pytest.mark.parametrize("kind", [ValueError, asyncio.CancelledError, GeneratorExit])
+def test_an_observer_that_raises_is_reported_and_the_run_goes_on(kind):
+    def meddle(_):
+        raise kind
+
+    async def main():
+        told = collected()
+        async with Run(observers=[Meddler(State.SUCCEEDED, meddle)]):
+            node = work(1, "value")
+        return node.result(), told
+
+    assert run(main()) == ("value", ["observer Meddler of run 'run' raised"])
+
+
+@pytest.mark.parametrize("state", [State.WAITING, State.QUEUED, State.RUNNING])
+def test_an_observer_may_cancel_what_it_sees(state):
+    async def main():
+        recorder = MoveRecorder()
+        async with Run(observers=[Meddler(state, lambda node: node.cancel()), recorder]):
+            node = work(1)
+        recorder.check()
+        return node.state
+
+    assert run(main()) is State.CANCELLED
+
+
+def test_an_async_observer_is_refused():
+    class Wrong:
+        async def moved(self, move):
+            pass
+
+    with pytest.raises(OptionError, match="plain method"):
+        Run(observers=[Wrong()])
+
+
+def test_a_node_skipped_at_its_call_in_a_stopping_run_stays_skipped():
+    async def main():
+        recorder = MoveRecorder()
+        with pytest.raises(RunFailed):
+            async with Run(fail_fast=True, observers=[recorder]):
+                broken = bad(1)
+                try:
+                    await asyncio.sleep(9)
+                finally:
+                    late = join(broken)
+        recorder.check()
+        return late.state
+
+    assert run(main()) is State.SKIPPED
+
+
+def test_what_an_asyncio_task_calls_after_a_stopped_run_is_not_of_that_run():
+    async def main():
+        async def later():
+            await asyncio.sleep(5)
+            return await work(1, "value")
+
+        with pytest.raises(RunFailed):
+            async with Run(fail_fast=True):
+                bad(1)
+                other = asyncio.create_task(later())
+        return await other
+
+    assert run(main()) == "value"
+
+
+def test_a_coroutine_in_a_call_that_never_starts_is_closed():
+    async def rows():
+        return 1
+
+    async def main():
+        with pytest.raises(ValueError, match="leave"):
+            async with Run():
+                node = join(rows())
+                raise ValueError("leave")
+        return node.state
+
+    assert run(main()) is State.CANCELLED  # and no "never awaited", which would be an error

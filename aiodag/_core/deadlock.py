@@ -42,8 +42,7 @@ def walk(
 def needs(node: Node[Any]) -> Iterator[Node[Any]]:
     """Yield what a node waits for: its upstream before it starts, what its body awaits afterwards."""
     if node.state is State.WAITING:
-        yield from (value for value in node.args if type(value) is Node)
-        yield from node.after
+        yield from node.after or [value for value in node.args if type(value) is Node]
     yield from node.awaits
 
 

@@ -16,11 +16,12 @@ from asyncio import CancelledError, Future, _get_running_loop, current_task
 from collections import deque
 from contextvars import Context
 from functools import partial
+from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, ref
 
-from aiodag._core.context import NODE
-from aiodag._core.deadlock import find_cycle
+from aiodag._core.context import NODE, current_node
+from aiodag._core.deadlock import find_cycle, needs
 from aiodag._core.edges import PLAIN, fill
 from aiodag._core.failure import Failure, Report
 from aiodag._core.node import Node, Tolerant, Waiter
@@ -29,7 +30,6 @@ from aiodag.errors import Deadlock, ForeignLoop, Skip
 
 if TYPE_CHECKING:
     from aiodag._core.limits import Gate, Limit
-    from aiodag._core.run import Run
 
 # As globals: reading a member of an enum on every move would cost more than the move.
 WAITING, QUEUED, RUNNING = State.WAITING, State.QUEUED, State.RUNNING
@@ -152,9 +152,11 @@ class Engine:
 
     def start(self, node: Node[Any]) -> None:
         """Fill the arguments and start the attempt."""
-        if node.state is not QUEUED:
-            return  # cancelled in the queue
         run = node.run
+        if node.state is not QUEUED:  # cancelled in the queue
+            if run is not None and run.limit is not None:
+                run.let_in()  # the place that it was called for is for another
+            return
         if run is not None and run.limit is not None and not run.admit(node):
             return
         task = node.task
@@ -180,9 +182,12 @@ class Engine:
             if isinstance(error, KeyboardInterrupt | SystemExit):
                 raise
             return
+        if run is not None and node.state.final:
+            return  # an observer cancelled it
         coroutine = attempt(node, call, args, kwargs)
         del args, kwargs  # the body starts inside drive(), and they are the body's
         self.drive(node, coroutine)
+        del node  # as in drive()
 
     def begin(self, node: Node[Any]) -> None:
         """Move a node to running: its body starts now, and the arguments are the body's."""
@@ -204,7 +209,7 @@ class Engine:
         """Drive a body in the context of the call, to its first suspension at once where Python can."""
         context: Any = node.context
         # Making the node the asyncio task that it is clears what a future was told: who asked before the start.
-        callbacks: Any = None if node._loop is None else node._callbacks  # type: ignore[redundant-expr]
+        callbacks: Any = None if node._loop is None else node._callbacks  # type: ignore[redundant-expr]  # noqa: SLF001
         node.context = None
         node.driven = True
         try:
@@ -223,6 +228,9 @@ class Engine:
         if callbacks:
             for callback, its_context in callbacks:
                 on_done(node, callback, context=its_context)
+        # The traceback of an eager attempt keeps this frame: with the node in it, its report would wait for the
+        # garbage collector.
+        del node
 
     # Settle
 
@@ -287,7 +295,7 @@ class Engine:
             self.close(node, SKIPPED, error, None)
             self.sweep(node)
         else:
-            report = Report(node.name, node.site, error, self.loop, node.task.code)
+            report = Report(node.name, node.site, error, self.loop, node.task.code, node.label)
             self.close(node, FAILED, error, Failure(report, (node.name, None)))
             self.sweep(node)
 
@@ -329,6 +337,10 @@ class Engine:
     ) -> None:
         """Move a node to a final state without a value, and drop what it held."""
         previous = node.state
+        if previous is WAITING:
+            self.forget(node)
+        if node.task.stands_in and node.args and iscoroutine(node.args[0]):
+            node.args[0].close()
         node.state = state
         node.args = node.kwargs = node.context = None
         if node.after:
@@ -344,6 +356,19 @@ class Engine:
         node._log_traceback = False  # noqa: SLF001 - a Report speaks for it, once for all that is skipped
         if node.run is not None:
             node.run.leave(node, previous)
+
+    def forget(self, node: Node[Any]) -> None:
+        """Have the upstream nodes that are unfinished let go of one that waits no longer.
+
+        Whole lists are cleared of such when half of one has settled: removing each at once would take the square of
+        the time, and keeping them until the upstream settles would hold what nobody needs, and its failure untold.
+        """
+        for up in needs(node):
+            if up.downstream:
+                up.stale += 1
+                if up.stale * 2 >= len(up.downstream):
+                    up.downstream = [entry for entry in up.downstream if entry is not node and not entry.done()]
+                    up.stale = 0
 
     # Cancel and await
 
@@ -373,7 +398,7 @@ class Engine:
             raise ForeignLoop(node, closed=self.loop.is_closed())
         waiter = Waiter(loop=self.loop)
         waiter.awaited = node
-        waiter.body = waiter.run = None
+        waiter.body = waiter.run = waiter.stands_for = None
         # Only the body itself: an asyncio task that it made may await what waits for the body, which goes on.
         body = current_task()
         if type(body) is Node:
@@ -382,10 +407,13 @@ class Engine:
                 raise Deadlock([each.name for each in cycle])
             waiter.body = body
             body.awaits = (*body.awaits, node)
-            run: Run | None = body.run
-            if run is not None and run.limit is not None:
+        run = node.run
+        if run is not None and run.limit is not None:
+            waits = current_node()
+            if waits is not None and waits.run is run:
                 waiter.run = run
-                run.step_aside()
+                waiter.stands_for = waits
+                run.step_aside(waits)
         if node.downstream is None:
             node.downstream = []
         node.downstream.append(waiter)

@@ -5,14 +5,17 @@ skipped node holds its own `Failure`: the report and one hop towards the root. H
 that a settled node is held by nobody but the user.
 """
 
+import dis
 from asyncio import AbstractEventLoop
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import cache
 from types import CodeType, TracebackType
 from typing import Any
 
 SHOWN = 8  # names of a long path or list that are printed
 SHORT = frozenset({int, float, bool, str, bytes, type(None)})
 NOTE = "in task "
+HUGE = 128  # bits of an int that is not printed
 WIDTH = 30  # characters of one argument in a label
 
 # A name and the hop before it, up to the root. A plain tuple: a reference back to the report would make a cycle,
@@ -26,7 +29,13 @@ class Report:
     __slots__ = ("exception", "label", "loop", "name", "site", "skipped", "taken", "traceback")
 
     def __init__(
-        self, name: str, site: str, exception: BaseException, loop: AbstractEventLoop, code: CodeType | None
+        self,
+        name: str,
+        site: str,
+        exception: BaseException,
+        loop: AbstractEventLoop,
+        code: CodeType | None,
+        label: str = "",
     ) -> None:
         body = from_body(exception.__traceback__, code)
         self.name = name
@@ -34,10 +43,10 @@ class Report:
         self.loop = loop
         self.exception = exception
         self.traceback = body or exception.__traceback__
-        self.label = label_of(name, body)
+        self.label = label or label_of(name, body)
         self.skipped: list[Hop] = []
-        add_note(exception, f"{NOTE}{self.label}, called at {site}")
         self.taken = False
+        add_note(exception, f"{NOTE}{self.label}, called at {site}")
 
     def __str__(self) -> str:
         return f"{self.label} failed: {described(self.exception)}"
@@ -52,7 +61,7 @@ class Report:
         self.loop.call_exception_handler(
             {
                 "message": f"{self} and nobody handled it\n  called at {self.site}{skipped}",
-                "exception": self.exception.with_traceback(self.traceback),
+                "exception": with_traceback(self.exception, self.traceback),
                 "task": self.name,
                 "site": self.site,
                 "skipped": tuple(names),
@@ -86,7 +95,7 @@ class Failure:
     @property
     def exception(self) -> BaseException:
         """The exception that the root's body raised."""
-        return self.report.exception.with_traceback(self.report.traceback)
+        return with_traceback(self.report.exception, self.report.traceback)
 
     @property
     def site(self) -> str:
@@ -137,9 +146,17 @@ def shorten(names: Sequence[str]) -> list[str]:
 
 def described(exception: BaseException) -> str:
     """Name an exception in one line."""
-    text = str(exception).strip()
     kind = type(exception).__name__
+    try:
+        text = str(exception).strip()
+    except Exception:  # noqa: BLE001 - a failure must be told whatever its exception does
+        text = "(its text cannot be read: __str__ raised)"
     return f"{kind}: {text.splitlines()[0]}" if text else kind
+
+
+def with_traceback(exception: BaseException, traceback: TracebackType | None) -> BaseException:
+    """Give an exception a traceback, whatever its class makes of that method."""
+    return BaseException.with_traceback(exception, traceback)
 
 
 def from_body(traceback: TracebackType | None, code: CodeType | None) -> TracebackType | None:
@@ -151,32 +168,51 @@ def from_body(traceback: TracebackType | None, code: CodeType | None) -> Traceba
 
 def add_note(exception: BaseException, text: str) -> None:
     """Note where a failure began, once: a body that awaits a failed node raises the same exception again."""
-    if not any(str(each).startswith(NOTE) for each in getattr(exception, "__notes__", ())):
-        exception.add_note(text)
+    try:
+        if not any(str(each).startswith(NOTE) for each in getattr(exception, "__notes__", ())):
+            exception.add_note(text)
+    except Exception:  # noqa: BLE001, S110 - frozen, or with notes that are none: the failure counts, not the note
+        pass
 
 
 def label_of(name: str, traceback: TracebackType | None) -> str:
     """Name a call with its short arguments, read from the frame of the body.
 
     The node has dropped its arguments by then, and keeping them for the rare failure would hold every large
-    value; the traceback holds the frame anyway. Only builtin scalars are printed: no foreign `__repr__` runs.
+    value; the traceback holds the frame anyway.
     """
     if traceback is None:
         return name
     frame = traceback.tb_frame
     code = frame.f_code
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    values = [frame.f_locals.get(each) for each in names if each not in {"self", "cls"}]
+    changed = rebound(code)
+    values = [... if each in changed else frame.f_locals.get(each) for each in names if each not in {"self", "cls"}]
+    return labelled(name, values)
+
+
+@cache
+def rebound(code: CodeType) -> frozenset[str]:
+    """Return the names that a body gives other values: as arguments they would be told wrongly."""
+    return frozenset(
+        each.argval for each in dis.get_instructions(code) if each.opname.startswith(("STORE_FAST", "DELETE_FAST"))
+    )
+
+
+def labelled(name: str, values: Iterable[object]) -> str:
+    """Name a call with its short arguments."""
     return f"{name}({', '.join(map(short, values))})"
 
 
 def short(value: object) -> str:
-    """Print one argument of a label."""
+    """Print one argument of a label. Only builtin scalars: no foreign `__repr__` runs."""
     if type(value) not in SHORT:
         return "…"
     if isinstance(value, str | bytes) and len(value) > WIDTH:
         value = value[:WIDTH]
         return f"{value!r}…"
+    if isinstance(value, int) and value.bit_length() > HUGE:
+        return "…"  # Python refuses to print what is longer still
     return repr(value)
 
 

@@ -46,7 +46,8 @@ class Ledger:
         if upstream:
             edges = self.edges_of(node, upstream)
         parent = current_node()
-        inside = None if parent is None or parent.run is None else self.number_of(parent)
+        # A body of another run is not of this one: a run in its body is one of its own.
+        inside = parent.number if parent is not None and parent.run is not None and parent.run.ledger is self else None
         hints = node.args
         for value in hints:
             if type(value) not in NUMBERS and (type(value) is not str or len(value) > LONGEST):

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
+from aiodag._core.failure import labelled
 from aiodag._core.limits import Gate, Limit
 from aiodag._core.node import Node
 from aiodag._core.options import Delay, Options, Predicate
@@ -126,6 +127,10 @@ async def attempt(
     node.engine.begin(node)
     if executor is None:
         return await fn(*args, **kwargs)
-    value = await executor.run(fn, *args, **kwargs)
+    try:
+        value = await executor.run(fn, *args, **kwargs)
+    except Exception:
+        node.label = labelled(node.name, args)  # in another process there is no frame to read them from
+        raise
     # A plain wrapper around an async function returns its coroutine: that is the body.
     return await value if asyncio.iscoroutine(value) else value

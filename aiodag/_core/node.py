@@ -4,7 +4,7 @@ from asyncio import AbstractEventLoop, CancelledError, Future
 from asyncio import Task as AsyncTask
 from collections.abc import Callable, Generator
 from contextvars import Context
-from types import CodeType
+from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiodag._core.failure import Failure, site_of
@@ -78,9 +78,12 @@ class Node(AsyncTask[T]):
 
     # Set for few nodes, so they live in the instance's dictionary, which is made only then.
     admitted = False  # whether it counts for the limit of its run
-    after: "tuple[Node[Any], ...]" = ()  # upstream nodes that are not found among args
+    after: "tuple[Node[Any], ...]" = ()  # all upstream nodes, where they are not simply arguments
     awaits: "tuple[Node[Any], ...]" = ()  # what the body awaits right now
     fault: Failure | None = None
+    aside = 0  # places where its body awaits, of which the first gave its place in the run away
+    label = ""  # the call with its short arguments, where the traceback of a failure cannot tell them
+    stale = 0  # entries of downstream that have settled for another reason
     left: "RemoteFuture[Any] | None" = None  # the thread or process call that goes on without the node
     source: Any = None  # the future that this node stands for
 
@@ -159,6 +162,21 @@ class Node(AsyncTask[T]):
             # bare exception, and the report would come although somebody took it.
             self.engine.ended(self)
 
+    def get_name(self) -> str:
+        """Return the name of the task, or what `set_name` was given."""
+        asyncio_task: Any = super()
+        return str(asyncio_task.get_name()) if self.driven else self.task.name
+
+    def get_stack(self, *, limit: int | None = None) -> list[FrameType]:
+        """Return the frames of the body, outermost first, down to where it waits."""
+        frames: list[FrameType] = []
+        # The outermost coroutine is the engine's own: it says nothing to its reader.
+        coroutine: Any = getattr(self.get_coro(), "cr_await", None)
+        while getattr(coroutine, "cr_frame", None) is not None:
+            frames.append(coroutine.cr_frame)
+            coroutine = coroutine.cr_await
+        return frames if limit is None else frames[-limit:]
+
     def get_coro(self) -> Any:
         """Return the coroutine of the attempt, None before it starts.
 
@@ -234,11 +252,12 @@ class Waiter(Future[None]):
     awaiting is not owning.
     """
 
-    __slots__ = ("awaited", "body", "run")
+    __slots__ = ("awaited", "body", "run", "stands_for")
 
     awaited: Node[Any]
     body: Node[Any] | None  # that awaits
-    run: "Run | None"  # that counted the body as running
+    run: "Run | None"  # with a limit, in which a body gave its place away for this
+    stands_for: Node[Any] | None  # that body: it awaits itself, or an asyncio task that it made does
 
     def forget(self) -> None:
         """End the wait on the side of the body."""
@@ -246,5 +265,5 @@ class Waiter(Future[None]):
             kept = list(self.body.awaits)
             kept.remove(self.awaited)
             self.body.awaits = tuple(kept)
-        if self.run is not None:
-            self.run.running += 1
+        if self.run is not None and self.stands_for is not None:
+            self.run.come_back(self.stands_for)

@@ -4,7 +4,9 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
+from contextlib import suppress
 from contextvars import Token
+from inspect import iscoroutinefunction
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -65,12 +67,14 @@ class Run:
         self.state = State.WAITING
         self.stopping = False
         self.failures: list[Failure] = []
+        self.moves: list[Any] = []  # of the ledger
         self.running = 0
         self.parked: deque[Any] = deque()  # nodes, and futures of bodies that come back
         self._live: set[Node[Any]] = set()
         self._idle: asyncio.Future[None] | None = None
         self._body: asyncio.Task[Any] | None = None
         self._stopped_body = False
+        self._ended_at: float | None = None
 
     # The scope
 
@@ -78,9 +82,9 @@ class Run:
         if self.state is not State.WAITING:
             msg = f"run {self.name!r} has {self.state} already; make a new Run for each execution"
             raise RuntimeError(msg)
-        self._loop = asyncio.get_running_loop()
-        self.clock = clock_of(self._loop)
-        planned = getattr(self._loop, "aiodag_ledger", None)  # plan() collects the nodes of every run it meets
+        self.loop = asyncio.get_running_loop()
+        self.clock = clock_of(self.loop)
+        planned = getattr(self.loop, "aiodag_ledger", None)  # plan() collects the nodes of every run it meets
         self.ledger: Ledger = planned or Ledger(self.name, self.clock())
         self.moves = self.ledger.moves
         self._body = asyncio.current_task()
@@ -91,7 +95,11 @@ class Run:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool:
-        RUN.reset(self._token)
+        if self.state is not State.RUNNING:
+            msg = f"run {self.name!r} was left without being entered; write `async with run:`"
+            raise RuntimeError(msg)
+        with suppress(ValueError):  # left by another asyncio task, as generators of tests are: its context has gone
+            RUN.reset(self._token)
         if self._stopped_body and self._body is not None and self._body.uncancel() == 0 and _is_cancel(error):
             error = None  # our own cancel of the body, after the first failure
         elif _is_cancel(error) and self.failures and not self._body_cancelling():
@@ -107,6 +115,7 @@ class Run:
             raise
         finally:
             self._body = None
+            self._ended_at = self.clock()
         return self._end(error)
 
     def _end(self, error: BaseException | None) -> bool:
@@ -129,7 +138,7 @@ class Run:
     async def _wait(self) -> None:
         # A counter and not the nodes themselves: a body that ends may have added others.
         while self._live:
-            self._idle = self._loop.create_future()
+            self._idle = self.loop.create_future()
             await self._idle
 
     async def _stop(self) -> None:
@@ -140,7 +149,7 @@ class Run:
                 await self._wait()
         except TimeoutError:
             names = sorted({f"{node.name} (called at {node.site})" for node in self._live})
-            self._loop.call_exception_handler(
+            self.loop.call_exception_handler(
                 {"message": f"run {self.name!r} left after {self.grace:g} s what would not end: {', '.join(names)}"}
             )
 
@@ -177,8 +186,8 @@ class Run:
         if self.observers:
             self._tell(node, previous, node.state, at)
         self._live.discard(node)
-        if node.admitted:
-            self.step_aside()
+        if node.admitted and not node.aside:
+            self.give_place()
         if node.fault is not None and node.state is State.FAILED:
             self._failed(node, node.fault)
         if self._idle is not None and not self._live and not self._idle.done():
@@ -191,7 +200,7 @@ class Run:
             return
         self.stopping = True
         # In a turn of its own: the engine is in the middle of settling, and skips what needs the node first.
-        self._loop.call_soon(self._stop_all)
+        self.loop.call_soon(self._stop_all)
 
     def _stop_all(self) -> None:
         self.stop()
@@ -204,10 +213,14 @@ class Run:
         for observer in self.observers:
             try:
                 observer.moved(move)
-            except Exception as error:  # noqa: BLE001 - an observer harms nothing, whatever it raises
-                self._loop.call_exception_handler(
-                    {"message": f"observer {observer!r} of run {self.name!r} raised", "exception": error}
+            except BaseException as error:  # noqa: BLE001 - an observer harms nothing, whatever it raises
+                kind = type(observer).__qualname__
+                self.loop.call_exception_handler(
+                    {"message": f"observer {kind} of run {self.name!r} raised", "exception": error}
                 )
+                if isinstance(error, KeyboardInterrupt | SystemExit):
+                    # In a turn of its own, for it stops the loop: here, the move is not complete.
+                    self.loop.call_soon(reraise, error)
 
     # How many run at once
 
@@ -220,10 +233,26 @@ class Run:
         self.parked.append(node)
         return False
 
-    def step_aside(self) -> None:
-        """Give the place of a body away: it has ended, or it awaits a node, which may need the place."""
+    def step_aside(self, node: Node[Any]) -> None:
+        """Give the place of a body away that awaits a node, which may need the place."""
+        node.aside += 1
+        if node.aside == 1 and node.admitted:
+            self.give_place()
+
+    def come_back(self, node: Node[Any]) -> None:
+        """Count a body as running again that awaits nothing any more."""
+        node.aside -= 1
+        if not node.aside and node.admitted and not node.state.final:
+            self.running += 1
+
+    def give_place(self) -> None:
+        """Note that a body has ended or waits, and let in who is next."""
         self.running -= 1
-        while self.parked:
+        self.let_in()
+
+    def let_in(self) -> None:
+        """Hand a free place to the next that waits for one."""
+        while self.parked and self.running < (self.limit or 0):
             next_one = self.parked.popleft()
             if next_one.done():
                 continue
@@ -237,7 +266,7 @@ class Run:
         """Wait in a body for a place again, before the nodes that have not started."""
         limit = self.limit or 0
         while self.running > limit:
-            ticket: asyncio.Future[None] = self._loop.create_future()
+            ticket: asyncio.Future[None] = self.loop.create_future()
             self.running -= 1
             self.parked.appendleft(ticket)
             try:
@@ -254,7 +283,7 @@ class Run:
                 f"run {self.name!r} has not begun, so it has no nodes: use `async with run:`, or plan(fn) to see first"
             )
             raise RuntimeError(msg)
-        return self.ledger.graph(self.clock())
+        return self.ledger.graph(self.clock() if self._ended_at is None else self._ended_at)
 
     def _report(self, roots: list[Failure]) -> str:
         counts = self.graph().counts()
@@ -278,9 +307,15 @@ def _is_cancel(error: BaseException | None) -> bool:
 def observers_of(given: Any) -> tuple[Observer, ...]:
     """Check observers."""
     observers = tuple(given) if hasattr(given, "__iter__") else (given,)
-    if hasattr(given, "__iter__") and all(callable(getattr(each, "moved", None)) for each in observers):
+    methods = [getattr(each, "moved", None) for each in observers]
+    if hasattr(given, "__iter__") and all(map(callable, methods)) and not any(map(iscoroutinefunction, methods)):
         return observers
-    raise OptionError("observers", given, "a list of objects with a method moved(move)")
+    raise OptionError("observers", given, "a list of objects with a plain method moved(move), not an async one")
+
+
+def reraise(error: BaseException) -> None:
+    """Raise what stops the loop."""
+    raise error
 
 
 def clock_of(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:

@@ -45,6 +45,8 @@ def submit(task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str, Any]
     node.driven = False
     node.state = WAITING
     node.run = run = RUN.get()
+    if run is not None and run.loop is not loop:
+        node.run = run = None  # a plain function that runs a loop of its own, in a thread with our context
 
     upstream: Any = ()
     node.edged = False
@@ -65,8 +67,8 @@ def submit(task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str, Any]
         engine.connect(node, upstream)
     if not node.pending and node.state is WAITING:
         engine.release(node)
-    if run is not None and run.stopping:
-        engine.cancel(node, "its run is being cancelled")
+    if node.run is not None and node.run.stopping:
+        node.cancel("its run is being cancelled")
     return node
 
 
@@ -102,6 +104,7 @@ def engine_of(loop: Any) -> Engine:
 class Adopted:
     """Stands for the task of an awaitable that was passed as an edge."""
 
+    stands_in = True
     after_deps, raw, code, call = (), False, None, None
 
     def __init__(self, awaitable: Any) -> None:
@@ -165,7 +168,8 @@ def stand_in(engine: Engine, awaitable: Any) -> Node[Any]:
     node.attempt = node.pending = 0
     node.driven = node.edged = False
     node.state = State.WAITING
-    node.run = RUN.get()
+    run = RUN.get()
+    node.run = run if run is not None and run.loop is engine.loop else None
     if node.run is not None:
         node.run.enter(node, [])
     if future is None:

@@ -1,15 +1,26 @@
 """The seams: what a layer, or your own code, can put into aiodag.
 
 A *middleware* wraps the call of a node. An *observer* is told of every move and cannot interfere.
-An *executor* is where an attempt runs.
+An *executor* is where an attempt runs. A *store* is where runs are remembered, by a *journal* for each run.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from aiodag._core.node import Node
     from aiodag._core.states import State
+    from aiodag.stores.records import (
+        AttemptRecord,
+        Batch,
+        Claim,
+        Claimed,
+        EdgeRecord,
+        Known,
+        LogRecord,
+        NodeRecord,
+        RunRecord,
+    )
 
 
 class Move(NamedTuple):
@@ -51,3 +62,105 @@ class Middleware(Protocol):
     async def __call__(self, node: "Node[Any]", call_next: Callable[[], Awaitable[Any]], /) -> Any:
         """Return what the node's body returned, or something in its place."""
         ...
+
+
+class Store(Protocol):
+    """Where runs are remembered. Every method may block: a recorder calls them in a thread of its own.
+
+    Whoever claims a run owns it until its lease runs out; every write is fenced by the number of the execution, so
+    that the late write of a process that lost the run is refused.
+    """
+
+    def claim(self, claim: "Claim") -> "Claimed":
+        """Make a run, or take over one whose owner has gone. Raises `RunOwned`."""
+        ...
+
+    def known(self, run_id: str) -> "dict[str, Known]":
+        """Return what all executions of a run have left, by key, without owning it."""
+        ...
+
+    def renew(self, claimed: "Claimed", until: float, run_id: str) -> None:
+        """Keep a run. Raises `LeaseLost`."""
+        ...
+
+    def wants_cancel(self, claimed: "Claimed", run_id: str) -> bool:
+        """Tell whether somebody asked to cancel a run. Raises `LeaseLost`."""
+        ...
+
+    def write(self, claimed: "Claimed", batch: "Batch", until: float, run_id: str) -> None:
+        """Write all of a batch or nothing. Raises `LeaseLost` and `StoreError`."""
+        ...
+
+    def cached(self, key: str, since: float) -> "tuple[str, Any] | None":
+        """Return codec and value of a computation that any run has made since a moment."""
+        ...
+
+    def runs(self, run_id: str | None = None) -> "list[RunRecord]":
+        """Return the runs, oldest first."""
+        ...
+
+    def run(self, run_id: str) -> "RunRecord":
+        """Return one run. Raises `UnknownRun`."""
+        ...
+
+    def nodes(self, run_id: str) -> "list[NodeRecord]":
+        """Return the nodes of the last execution of a run."""
+        ...
+
+    def edges(self, run_id: str) -> "list[EdgeRecord]":
+        """Return the edges of a run."""
+        ...
+
+    def attempts(self, run_id: str) -> "list[AttemptRecord]":
+        """Return the attempts before the last one of each node."""
+        ...
+
+    def logs(self, run_id: str, after: int = 0) -> "list[LogRecord]":
+        """Return the lines that bodies logged, in order, after so many."""
+        ...
+
+    def cancel(self, run_id: str) -> bool:
+        """Ask the owner of a run to cancel it; return whether it was unfinished."""
+        ...
+
+    def delete(self, run_ids: Sequence[str]) -> int:
+        """Delete runs and all that belongs to them; return how many there were."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+        ...
+
+
+class Journal(Protocol):
+    """Writes what happens in one run, and takes outcomes back: what a store adds to a run."""
+
+    error: BaseException | None  # why the run cannot be written any more
+
+    async def open(self) -> None:
+        """Own the run. Raises what keeps it from being owned."""
+        ...
+
+    def enter(self, node: "Node[Any]", upstream: "Sequence[tuple[Node[Any], bool]]") -> None:
+        """Give a new node its key. Raises where an argument has no fingerprint."""
+        ...
+
+    def moved(self, node: "Node[Any]", state: "State", at: float) -> None:
+        """Take note of a move."""
+        ...
+
+    def recall(self, node: "Node[Any]") -> Any:
+        """Return the recorded value of a node, or `NOTHING`."""
+        ...
+
+    async def __call__(self, node: "Node[Any]", args: Any, kwargs: Any, /) -> Any:
+        """Run a body and return its value when that is written."""
+        ...
+
+    async def close(self, state: "State", error: BaseException | None) -> None:
+        """Write how the run ended, and give it up."""
+        ...
+
+
+NOTHING: Any = object()
+"""What a journal recalls where nothing is recorded: a value may be None."""

@@ -6,10 +6,23 @@
      │    ├── ForeignLoop    (RuntimeError, ValueError) an awaitable of another loop was passed
      │    ├── Deadlock       (RuntimeError)             a body awaits what waits for that body
      │    ├── WorkerDied     (RuntimeError)             the process of an attempt ended without an answer
+     │    ├── NotPicklable   (TypeError)                something cannot go to another process, or come back
+     │    ├── Stalled        (RuntimeError)             nothing on a virtual clock can ever go on
      │    ├── NotATask       (TypeError)                what was decorated cannot be a task
      │    ├── UnknownOption  (TypeError)                an option that no task has
      │    ├── OptionError    (ValueError)               an option with a value that cannot work
-     │    └── CycleError     (ValueError)               a graph with a cycle, or a container inside itself
+     │    ├── CycleError     (ValueError)               a graph with a cycle, or a container inside itself
+     │    ├── MissingExtra   (ImportError)              an optional dependency that is not installed
+     │    ├── NoFingerprint  (TypeError)                an argument by which no node can be known again
+     │    ├── NoCodec        (TypeError)                a value that cannot be stored
+     │    ├── Undecodable    (ValueError)               a stored value that cannot be read back
+     │    ├── RecordedError                             stands for a stored exception that cannot be rebuilt
+     │    ├── EntryError     (ValueError)               a file, a task or arguments that no run can begin with
+     │    ├── RunCancelled                              a run that was cancelled from outside
+     │    └── StoreError                                a store cannot be used
+     │         ├── UnknownRun                           a run that the store does not have
+     │         ├── RunOwned                             a run that another process owns
+     │         └── LeaseLost                            a run that another process has taken over
      ├── Skip                                           raised by a body: nothing to do, nothing failed
      └── ExceptionGroup
           └── RunFailed                                 the root failures of a run
@@ -18,7 +31,7 @@ A failed node raises its own exception, of the type that its body raised; none o
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from aiodag._core.failure import Failure
@@ -31,6 +44,14 @@ class AiodagError(Exception):
     True
     """
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return remade, (type(self), self.args), vars(self) or None
+
+
+def remade(kind: type[BaseException], args: tuple[Any, ...]) -> BaseException:
+    """Make a copy of an error, from pickle or `copy`, with its finished text: `__init__` would build another one."""
+    return kind.__new__(kind, *args)
+
 
 class NoLoop(AiodagError, RuntimeError):
     """Say that a task was called where no event loop runs."""
@@ -38,7 +59,8 @@ class NoLoop(AiodagError, RuntimeError):
     def __init__(self, task: str) -> None:
         super().__init__(
             f"{task}(...) was called without a running event loop, so nothing was scheduled. "
-            f"Call it inside a coroutine: async def main(): await {task}(...), then asyncio.run(main())"
+            f"Call it inside a coroutine: async def main(): await {task}(...), then asyncio.run(main()). The body of a "
+            "task that is a plain function runs in a thread, without a loop: make it async to call tasks in it"
         )
 
 
@@ -68,12 +90,50 @@ class Deadlock(AiodagError, RuntimeError):
 
 
 class WorkerDied(AiodagError, RuntimeError):
-    """Say that the process that ran an attempt ended without an answer."""
+    """Say that a worker process died before it answered an attempt: that attempt's own, or another's.
 
-    def __init__(self, task: str) -> None:
+    One that dies takes the pool with it, and nobody can tell which call killed it.
+    """
+
+    def __init__(self, task: str, *, attempt: int = 1, attempts: int = 1) -> None:
+        hint = "; retries=1 would have tried again" if attempts == 1 else ""
         super().__init__(
-            f"the worker process that ran {task} died before it answered (killed, out of memory, or a crash in "
-            "native code). The next attempt gets a new pool; retries=1 would have tried again"
+            f"{task} got no answer in attempt {attempt} of {attempts}, because a worker process of its pool died: "
+            "killed, out of memory, a crash in native code, or a main module that starts the program again when a "
+            f'worker imports it (guard it with `if __name__ == "__main__":`). The next attempt gets a new pool{hint}'
+        )
+
+
+class NotPicklable(AiodagError, TypeError):
+    """Say that a call cannot go to a worker process, or its value or its exception cannot come back, and why.
+
+    The cause of this error shows where an exception that was lost had been raised.
+    """
+
+    def __init__(self, task: str, what: str, why: str, *, raised: str = "") -> None:
+        way, hint = {
+            "call": ("go to", "Its function must be importable by its own name, and what it is given picklable"),
+            "value": ("come back from", "Return what pickle takes, and can make again"),
+            "exception": (
+                "come back from",
+                "Pass all arguments of its __init__ on to super().__init__(), or define __reduce__",
+            ),
+        }[what]
+        told = f", {raised}," if raised else ""
+        super().__init__(f"the {what} of {task}{told} cannot {way} a worker process: {why}. {hint}")
+
+
+class Stalled(AiodagError, RuntimeError):
+    """Say that nothing on a virtual clock can go on: no timer is left, no thread, no I/O, and something still waits.
+
+    `waiting` names what waits.
+    """
+
+    def __init__(self, waiting: Iterable[str]) -> None:
+        self.waiting = tuple(waiting)
+        super().__init__(
+            "nothing can go on: there is no timer, no thread or process and no I/O that could end the wait of "
+            f"{', '.join(self.waiting) or 'the loop'}. Set, cancel or time out what they wait for"
         )
 
 
@@ -127,7 +187,8 @@ class Skip(Exception):
 class RunFailed(ExceptionGroup[Exception]):
     """Hold the root failures of a run: one exception for each node that failed of itself.
 
-    `failures` has a `Failure` for each exception, in the same order. Catch single types with `except*`.
+    `failures` has a `Failure` for each exception, in the same order; a copy or pickle has none, since they belong to a
+    loop. Catch single types with `except*`.
     """
 
     failures: "tuple[Failure, ...]"
@@ -141,7 +202,138 @@ class RunFailed(ExceptionGroup[Exception]):
     def __init__(self, message: str, exceptions: Sequence[Exception], failures: "Sequence[Failure]" = ()) -> None:
         """Accept what `__new__` took."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        kept = {name: value for name, value in vars(self).items() if name != "failures"}
+        return type(self), (self.message, list(self.exceptions)), kept or None
+
     def derive(self, excs: "Sequence[Exception]") -> "RunFailed":  # type: ignore[override]  # narrower: node failures are Exceptions
         """Make a group of some of the exceptions, as `except*` and `split` do."""
         kept = [failure for failure in self.failures if any(failure.exception is exc for exc in excs)]
         return RunFailed(self.message, excs, kept)
+
+
+class MissingExtra(AiodagError, ImportError):
+    """Say that an optional dependency is not installed."""
+
+    def __init__(self, wanted: str, package: str, extra: str) -> None:
+        super().__init__(f"{wanted} needs {package}, which is not installed: pip install 'aiodag[{extra}]'")
+
+
+class EntryError(AiodagError, ValueError):
+    """Say why no run can begin with a file, a task in it, or the arguments given."""
+
+
+class RunCancelled(AiodagError):
+    """Say that a run was cancelled on request."""
+
+    def __init__(self, run: str) -> None:
+        super().__init__(f"run {run!r} was cancelled on request; resuming it runs what has not succeeded")
+
+
+class StoreError(AiodagError):
+    """Say that a store cannot be used: where it is, what was tried, what went wrong."""
+
+
+class UnknownRun(StoreError):
+    """Say that a store has no such run."""
+
+    def __init__(self, run: str, known: Iterable[str], place: str) -> None:
+        from difflib import get_close_matches  # noqa: PLC0415 - as above
+
+        near = get_close_matches(run, known, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else " `aiodag runs` lists what there is."
+        super().__init__(f"no run {run!r} in {place}.{hint}")
+
+
+class RunOwned(StoreError):
+    """Say who owns a run that was to be resumed."""
+
+    def __init__(self, run: str, owner: object, left: float) -> None:
+        super().__init__(
+            f"run {run!r} is owned by {owner}, which renewed its lease for another {left:.0f} s. Wait for it, or cancel "
+            f"it with `aiodag cancel {run}`; when its lease has run out, the run can be resumed"
+        )
+
+
+class LeaseLost(StoreError):
+    """Say that a run was taken over by another process: nothing more is written, and its nodes stop."""
+
+    def __init__(self, run: str) -> None:
+        super().__init__(
+            f"run {run!r} was taken over by another process while this one did not renew its lease. Nothing of it was "
+            "written after that"
+        )
+
+
+TYPES = (
+    "None, bool, int, float, complex, str, bytes, list, tuple, set, dict, range, datetime, date, time, timedelta, "
+    "Decimal, Fraction, UUID, Path, deque, Enum, dataclass or named tuple"
+)
+
+
+def named(kind: type) -> str:
+    """Return how a message calls a type: built-in ones without their module."""
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+class NoCodec(AiodagError, TypeError):
+    """Say that a value cannot be recorded: which task returned it, what in it is at fault, and both ways out.
+
+    `type_name` is the type at fault, and `where` its place inside the value, such as `[2].price` ("" is the value itself).
+    """
+
+    def __init__(self, task: str, kind: type, where: str, why: str = "has no codec") -> None:
+        self.task = task
+        self.type_name = named(kind)
+        self.where = where
+        place = f"value{where}" if where else "the value"
+        super().__init__(
+            f"{f'the value of {task}' if task else 'a value'} cannot be recorded: {place}, of type {self.type_name}, "
+            f'{why}. Return something made of {TYPES}; or ask for pickle: @task(codec="pickle")'
+        )
+
+
+class NoFingerprint(AiodagError, TypeError):
+    """Say that an argument has nothing stable by which a later run could know it again, and what would help.
+
+    `type_name` is the type at fault, and `where` its place inside the argument ("" is the argument itself).
+    """
+
+    def __init__(self, task: str, kind: type, where: str, why: str = "has no stable fingerprint") -> None:
+        self.task = task
+        self.type_name = named(kind)
+        self.where = where
+        place = f"argument{where}" if where else "the argument"
+        super().__init__(
+            f"{f'an argument of {task}' if task else 'an argument'} cannot be known again in a later run: {place}, of "
+            f"type {self.type_name}, {why}. Pass key= to @task, a function of the arguments that returns a plain "
+            "value; or pass plain values, and open what needs a connection inside the body"
+        )
+
+
+class Undecodable(AiodagError, ValueError):
+    """Say that a record cannot be read back: it names a type that is not there, has changed, or it is not a record.
+
+    `type_name` is the type that the record names, as `module:qualname`, or "".
+    """
+
+    def __init__(self, why: str, type_name: str = "", *, loaded: bool = True) -> None:
+        self.type_name = type_name
+        hint = "" if loaded else f"import the module {type_name.rpartition(':')[0]} first, or "
+        super().__init__(
+            f"a recorded value cannot be read back: {why}. To go on, {hint}run the task again with another version: "
+            '@task(version="2")'
+        )
+
+
+class RecordedError(AiodagError):
+    """Stand for a recorded exception that cannot be rebuilt: its class is not there, or what it held has no codec.
+
+    `type_name` is its type as `module:qualname`, `text` what it said, `traceback_text` the traceback as it was printed.
+    """
+
+    def __init__(self, type_name: str, text: str, traceback_text: str = "", *, why: str = "") -> None:
+        self.type_name = type_name
+        self.text = text
+        self.traceback_text = traceback_text
+        super().__init__(f"{type_name}: {text}" + (f" (recorded; it cannot be rebuilt: {why})" if why else ""))

@@ -15,14 +15,20 @@
 import asyncio
 import random
 import selectors
+import sys
+import threading
 from collections.abc import Coroutine, Generator, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from aiodag._core.failure import labelled, shorten
 from aiodag._core.node import Node
 from aiodag._core.states import MOVES, State
-from aiodag._core.submit import engine_of
+from aiodag._core.submit import Adopted, engine_of
 from aiodag.abc import Move
+from aiodag.errors import Stalled
 
 if TYPE_CHECKING:
     from aiodag._core.engine import Engine
@@ -30,29 +36,42 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PATIENCE = 0.05  # seconds of real time between two looks at whether a thread has ended
+THREADS = "aiodag.testing"
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
     """An event loop whose clock stands at 0 and jumps to the next timer when nothing else is left to do.
 
     Sleeping costs nothing and times are exact. While a thread or process runs for a node, or for `run_in_executor`,
-    the clock stands still and the loop really waits. Do not mix it with sockets that have timeouts.
+    the clock stands still and the loop really waits. Do not mix it with sockets that have timeouts. Raises `Stalled`
+    where nothing could ever go on.
     """
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.outside = 0
+        self.outside = 0  # calls of run_in_executor that somebody waits for
+        self.unfinished: set[Future[Any]] = set()  # those that nobody waits for any more, too
         super().__init__(_Selector(self))
+        self.set_default_executor(ThreadPoolExecutor(thread_name_prefix=THREADS))
 
     def time(self) -> float:
         """Return the virtual time in seconds."""
         return self.now
 
+    def set_default_executor(self, executor: Any) -> None:
+        """Have plain functions run in another pool."""
+        super().set_default_executor(executor)
+        self.pool: Executor = executor
+
     def run_in_executor(self, executor: Any, func: Any, *args: Any) -> "asyncio.Future[Any]":  # type: ignore[override]  # any function
         """Run in a thread as ever; the clock stands still until it has ended."""
-        future = super().run_in_executor(executor, func, *args)
+        remote: Future[Any] = (executor or self.pool).submit(func, *args)
+        future = asyncio.wrap_future(remote, loop=self)
         self.outside += 1
         future.add_done_callback(self._back)
+        # After wrapping it, so that a call has woken the loop before it counts as finished.
+        self.unfinished.add(remote)
+        remote.add_done_callback(self.unfinished.discard)
         return future
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - asyncio's
@@ -64,14 +83,46 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def waits_outside(self) -> bool:
         """Tell whether anything runs that takes real time."""
-        engine: Engine | None = getattr(self, "aiodag_engine", None)
+        engine = self._engine()
         return self.outside > 0 or (engine is not None and engine.away > 0)
+
+    def may_be_woken(self) -> bool:
+        """Tell whether a thread or a signal could still call back, although no timer will."""
+        return bool(
+            self.waits_outside() or self.unfinished or getattr(self, "_signal_handlers", None) or self.strangers()
+        )
+
+    def strangers(self) -> set[threading.Thread]:
+        """Return the threads of which nobody knows what they do: those that are not ours and idle."""
+        here = threading.current_thread()
+        others = {each for each in threading.enumerate() if each is not here and not each.name.startswith(THREADS)}
+        # Looked up and not imported: only a task in a process needs multiprocessing.
+        processes: Any = sys.modules.get("aiodag.executors.process")
+        return processes.EXECUTOR.wakers(others) if processes else others
+
+    def unsettled(self) -> list[str]:
+        """Name what waits on this loop, in one line each."""
+        engine = self._engine()
+        waiting = asyncio.all_tasks(self) | (engine.alive if engine else set())
+        return sorted(described(each) for each in waiting if not each.done())
+
+    def _engine(self) -> "Engine | None":
+        return getattr(self, "aiodag_engine", None)
 
     def jump(self, seconds: float) -> None:
         """Move the clock to the next timer."""
         timers: list[Any] = getattr(self, "_scheduled", [])
         # The timer's own moment, not the sum: adding a difference back would be off by a rounding error.
         self.now = timers[0].when() if timers else self.now + seconds
+
+
+def described(waiting: "asyncio.Task[Any]") -> str:
+    """Say which call a node or another asyncio task is."""
+    if isinstance(waiting, Node):
+        return f"{waiting.name} ({waiting.state}, called at {waiting.site})"
+    stack = waiting.get_stack(limit=1)
+    place = [f" ({each.f_code.co_qualname} at {each.f_code.co_filename}:{each.f_lineno})" for each in stack]
+    return waiting.get_name() + "".join(place)
 
 
 class _Selector(selectors.DefaultSelector):
@@ -83,7 +134,7 @@ class _Selector(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> Any:
         if timeout is None:
-            return super().select(None)
+            return self._without_timers()
         events = super().select(0)
         if events or timeout <= 0:
             return events
@@ -91,6 +142,16 @@ class _Selector(selectors.DefaultSelector):
             return super().select(PATIENCE)
         self._loop.jump(timeout)
         return []
+
+    def _without_timers(self) -> Any:
+        # Asked before the look: whoever calls back does so before it ends.
+        woken = (
+            self._loop.may_be_woken() or len(self.get_map()) > 1
+        )  # the first is the loop's own, for call_soon_threadsafe
+        events = super().select(PATIENCE if woken else 0)
+        if not events and not woken:
+            raise Stalled(shorten(self._loop.unsettled()))
+        return events
 
 
 class VirtualPolicy(asyncio.DefaultEventLoopPolicy):
@@ -172,6 +233,9 @@ class MoveRecorder:
 def inject(failures: Mapping[tuple[str, int], BaseException]) -> Generator[None]:
     """Fail attempts by task name and attempt number, in place of their bodies. Use it on a running loop.
 
+    Raises `TypeError` or `ValueError` for what cannot be a name, a number or an exception, and `AssertionError` at the
+    end of the block if it failed nothing with one of them.
+
     >>> import aiodag
     >>> @aiodag.task(retries=1)
     ... async def fetch() -> int:
@@ -183,15 +247,26 @@ def inject(failures: Mapping[tuple[str, int], BaseException]) -> Generator[None]
     >>> run(main())
     (1, 2)
     """
+    check_failures(failures)
     engine = engine_of(asyncio.get_running_loop())
     before = vars(engine).get("begin")
     begin = engine.begin
+    begun: dict[str, int] = {}  # the number of the last attempt
+    left = set(failures)
+    names = {name for name, _ in failures}
 
     def begin_or_fail(node: Node[Any]) -> None:
+        if stands_for_future(node):  # it has no body
+            begin(node)
+            return
+        key = node.name, node.attempt + 1
+        begun[node.name] = max(begun.get(node.name, 0), node.attempt + 1)
+        left.discard(key)
+        if node.attempt == 0 and node.name in names:
+            node.label = label_of(node)  # there will be no frame of the body to read it from
         begin(node)
-        error = failures.get((node.name, node.attempt))
-        if error is not None:
-            raise error
+        if key in failures:
+            raise failures[key]
 
     engine.begin = begin_or_fail  # type: ignore[method-assign]  # for this loop only, and taken back below
     try:
@@ -201,3 +276,48 @@ def inject(failures: Mapping[tuple[str, int], BaseException]) -> Generator[None]
             del engine.begin
         else:
             engine.begin = before  # type: ignore[method-assign]  # an inject around this one
+    if left:
+        raise AssertionError(
+            "\n  ".join(["inject() failed nothing with", *(unused(key, begun) for key in sorted(left))])
+        )
+
+
+def check_failures(failures: Any) -> None:
+    """Refuse what no attempt could ever match or raise."""
+    if not isinstance(failures, Mapping):
+        msg = f"inject() takes a dict such as {{('fetch', 1): TimeoutError()}}, not {failures!r}"
+        raise TypeError(msg)
+    for key, error in failures.items():
+        if not (isinstance(key, tuple) and len(key) == 2 and isinstance(key[0], str) and type(key[1]) is int):
+            msg = f"inject() got the key {key!r}; a key is a task's name and an attempt's number, such as ('fetch', 1)"
+            raise TypeError(msg)
+        if key[1] < 1:
+            msg = f"inject() got the key {key!r}; the first attempt is number 1"
+            raise ValueError(msg)
+        if not isinstance(error, BaseException):
+            msg = f"inject() got {error!r} for {key!r}; pass an exception, such as TimeoutError()"
+            raise TypeError(msg)
+
+
+def stands_for_future(node: Node[Any]) -> bool:
+    """Tell whether a node only follows a future that was passed to a task."""
+    task: Any = node.task
+    return isinstance(task, Adopted) and asyncio.isfuture(node.args[0])
+
+
+def label_of(node: Node[Any]) -> str:
+    """Name a call with its short arguments, while the node still has them."""
+    given = [*node.args, *node.kwargs.values()]
+    known = [each.result() if type(each) is Node and each.state is State.SUCCEEDED else each for each in given]
+    return labelled(node.name, known)
+
+
+def unused(key: tuple[str, int], begun: Mapping[str, int]) -> str:
+    """Say why a failure was not used."""
+    name = key[0]
+    if name in begun:
+        return f"{key!r}: the last attempt of {name} was number {begun[name]}"
+    near = get_close_matches(name, begun, n=2)
+    if near:
+        return f"{key!r}: no such task began; did you mean {' or '.join(map(repr, near))}?"
+    return f"{key!r}: no such task began; those that did: {', '.join(shorten(sorted(begun))) or 'none'}"

@@ -1,9 +1,11 @@
 """Bodies for worker processes, which import them by name."""
 
+import asyncio
 import os
 import pathlib
+import threading
 
-from aiodag import task
+from aiodag import OptionError, task
 
 
 def squared(x):
@@ -39,6 +41,60 @@ def reads(path):
     """Wait until somebody has written to a pipe."""
     with pathlib.Path(path).open(encoding="utf-8") as pipe:
         return pipe.read()
+
+
+def stops():
+    return next(iter([]))
+
+
+def cancels():
+    raise asyncio.CancelledError
+
+
+class Unmakeable(Exception):
+    """Pickles, but cannot be made again: __init__ takes more than it passes on."""
+
+    def __init__(self, told, code):
+        super().__init__(told)
+        self.code = code
+
+
+def raises_unmakeable():
+    raise Unmakeable("no answer", 7)
+
+
+class Impostor(Exception):
+    """Pickles, and arrives as something that nobody can raise."""
+
+    def __reduce__(self):
+        return str, ("not an exception",)
+
+
+def raises_impostor():
+    raise Impostor
+
+
+class Broken:
+    """Pickles, and raises where it arrives."""
+
+    def __reduce__(self):
+        return int, ("broken",)
+
+
+def broken():
+    return Broken()
+
+
+def lock():
+    return threading.Lock()
+
+
+def ignores(x):
+    return "never"
+
+
+def forbids():
+    raise OptionError("limit", 0, "an int of 1 or more")
 
 
 @task(executor="process")

@@ -4,11 +4,14 @@ import asyncio
 import collections
 import gc
 import inspect
-from contextlib import contextmanager
+import weakref
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from unittest.mock import Mock
 
 import pytest
 
-from aiodag import ForeignLoop, Node, State, opaque, settled, task, value_of
+from aiodag import CycleError, ForeignLoop, Node, Run, State, opaque, settled, task, value_of
 from aiodag.testing import VirtualLoop, run
 
 
@@ -53,6 +56,45 @@ class Point(collections.namedtuple("Point", "x y")):  # noqa: PYI024 - the untyp
 
 
 class Box(list):
+    pass
+
+
+class Proxy:
+    """Says nothing of itself before it is asked for an item."""
+
+    @property
+    def __class__(self):
+        raise LookupError("not loaded yet")
+
+
+class EqualTypes(type):
+    """A metaclass with __eq__ and no __hash__: its classes cannot be looked up."""
+
+    def __eq__(cls, other):
+        return cls is other
+
+
+class Odd(metaclass=EqualTypes):
+    pass
+
+
+class OddLate(metaclass=EqualTypes):
+    def __await__(self):
+        yield from asyncio.sleep(1).__await__()
+        return "x"
+
+
+class Counting(type):
+    """A metaclass that counts how often somebody asks whether its objects are awaitable."""
+
+    looks = 0
+
+    def __getattr__(cls, name):
+        Counting.looks += name == "__await__"
+        raise AttributeError(name)
+
+
+class Counted(metaclass=Counting):
     pass
 
 
@@ -163,6 +205,71 @@ def test_default_that_is_an_awaitable_is_not_an_edge():
     assert run(main()) is True
 
 
+def test_container_in_two_places_is_one_object_in_both():
+    async def main():
+        row, key = [same(1)], (same(2),)
+        (first, second, table), keywords = await echo(row, [row, row], {"k": key, "again": (key, row)}, row=row)
+        rows = {id(each) for each in (first, *second, table["again"][1], keywords["row"])}
+        return first, second, table, len(rows), table["k"] is table["again"][0]
+
+    assert run(main()) == ([1], [[1], [1]], {"k": (2,), "again": ((2,), [1])}, 1, True)
+
+
+def test_containers_that_share_all_their_parts_are_looked_at_once():
+    async def main():
+        given = [same(1)]
+        for _ in range(60):
+            given = [given, given]
+        got = await same(given)
+        for _ in range(60):
+            assert got[0] is got[1]
+            got = got[0]
+        return got
+
+    assert run(main()) == [1]
+
+
+def test_search_takes_time_in_proportion_to_what_is_searched():
+    async def main():
+        given = same(1)
+        for _ in range(300):
+            given = [given, Counted()]
+        Counting.looks = 0
+        node = same(given)
+        looks = Counting.looks
+        await node
+        return looks
+
+    assert run(main()) <= 3 * 300
+
+
+def test_nodes_deeper_than_python_can_walk_are_refused_at_the_call():
+    async def main():
+        given = same(1)
+        for _ in range(100_000):
+            given = [given]
+        with pytest.raises(ValueError, match="flatten it"):
+            same(given)
+
+    run(main())
+
+
+def test_what_can_be_searched_can_be_filled():
+    async def main():
+        refused = False
+        for depth in range(100, 2000, 50):
+            given = same(1)
+            for _ in range(depth):
+                given = [given]
+            try:
+                await same(given)
+            except ValueError:
+                refused = True
+        return refused
+
+    assert run(main()) is True
+
+
 # Everything else
 
 
@@ -190,6 +297,29 @@ def test_plain_value_arrives_as_the_same_object(given):
     (first, (_, second)), keywords = run(main())
 
     assert first is second is keywords["key"] is given
+
+
+# Made in the test: pytest looks at parameters, which not all of these endure.
+ODD = {"mock of a future": lambda: Mock(spec=asyncio.Future), "proxy": Proxy, "type without a hash": Odd}
+
+
+@pytest.mark.parametrize("kind", ODD.values(), ids=ODD)
+def test_objects_are_not_asked_what_they_are(kind):
+    given = kind()
+
+    async def main():
+        (first, (_, second)), keywords = await echo(given, [same(0), given], key=given, other=same(1))
+        (raw,), _ = await echo.with_options(raw=True)(given)
+        return first is given, second is given, keywords["key"] is given, raw.result() is given
+
+    assert run(main()) == (True,) * 4
+
+
+def test_awaitable_whose_type_has_no_hash_is_an_edge():
+    async def main():
+        return await echo(OddLate(), [OddLate()])
+
+    assert run(main()) == (("x", ["x"]), {})
 
 
 def test_container_without_nodes_beside_a_node_stays_the_same_object():
@@ -285,6 +415,13 @@ def test_opaque_node_is_passed_as_it_is_and_not_waited_for():
         return got is node, at
 
     assert run(main()) == (True, 0)
+
+
+def test_opaque_of_what_is_opaque_passes_the_value():
+    async def main():
+        return await echo(opaque(opaque(3)), [opaque(opaque(opaque(4))), same(5)])
+
+    assert run(main()) == ((3, [4, 5]), {})
 
 
 def test_opaque_works_inside_containers_beside_edges():
@@ -420,6 +557,118 @@ def test_object_with_await_is_an_edge():
     assert run(main()) == ((("x", "x"), {}), 2)
 
 
+@dataclass(frozen=True)
+class Query:
+    """Equal to any other of the same text, and awaitable."""
+
+    text: str
+
+    def __await__(self):
+        RAN.append(self.text)
+        yield from asyncio.sleep(1).__await__()
+        return self
+
+
+class Hostile(Query):
+    """As above, and not even that can be asked of it."""
+
+    def __hash__(self):
+        raise LookupError("no hash")
+
+    def __eq__(self, other):
+        raise LookupError("no equality")
+
+
+RAN = []
+
+
+@pytest.fixture
+def ran():
+    RAN.clear()
+    return RAN
+
+
+@pytest.mark.parametrize("kind", [Query, Hostile])
+def test_awaitables_that_are_equal_are_still_two(ran, kind):
+    async def main():
+        first, second = kind("a"), kind("a")
+        (got_first, got_second), _ = await echo(first, [second])
+        (again,) = got_second
+        return got_first is first, again is second, await same(kind("a")), now()
+
+    assert run(main())[:2] == (True, True)
+    assert ran == ["a"] * 3
+
+
+@pytest.mark.parametrize("kind", [Query, Hostile])
+def test_awaitable_with_an_equality_of_its_own_is_awaited_once_for_each_call(ran, kind):
+    async def main():
+        late = kind("a")
+        await echo(late, [late, {"k": late}])
+        await echo(late)
+
+    run(main())
+
+    assert ran == ["a"] * 2
+
+
+class Loaded:
+    """Something big that can be watched while it goes."""
+
+
+async def loads():
+    return Loaded()
+
+
+async def fails():
+    raise LookupError
+
+
+def cancelled(future):
+    future.cancel()
+    return future
+
+
+LATE = {
+    "coroutine with a value": loads,
+    "coroutine that fails": fails,
+    "asyncio task with a value": lambda: asyncio.ensure_future(loads()),
+    "asyncio task that fails": lambda: asyncio.ensure_future(fails()),
+    "asyncio task that is cancelled": lambda: cancelled(asyncio.ensure_future(asyncio.sleep(9))),
+    "future": lambda: future_in(1, Loaded()),
+}
+
+
+@pytest.mark.parametrize("make", LATE.values(), ids=LATE)
+def test_awaitable_that_was_an_edge_is_let_go_when_it_has_settled(make):
+    async def use(late):  # its frame is in the traceback of a failure
+        await same.after(late)([late])
+
+    async def main():
+        late = make()
+        known = weakref.ref(late)
+        with suppress(LookupError, asyncio.CancelledError):
+            await use(late)
+        del late
+        await asyncio.sleep(1)
+        gc.collect()
+        return known()
+
+    assert run(main()) is None
+
+
+def test_future_outlives_a_run_that_was_cancelled():
+    async def main():
+        future = future_in(5, "x")
+        with suppress(LookupError):
+            async with Run():
+                same(future)
+                raise LookupError
+        return await same(future), now()
+
+    assert run(main()) == ("x", 5)
+
+
 # Exogenous edges
 
 
@@ -431,10 +680,10 @@ DEPS = {
 }
 
 
-def future_in(seconds):
+def future_in(seconds, value="not passed"):
     loop = asyncio.get_running_loop()
     future = loop.create_future()
-    loop.call_later(seconds, future.set_result, "not passed")
+    loop.call_later(seconds, future.set_result, value)
     return future
 
 
@@ -718,3 +967,64 @@ def test_refused_call_does_not_hurt_what_others_wait_for(foreign):
         return await first
 
     assert run(main()) == "x"
+
+
+def holding_itself():
+    given = [same(1)]
+    given.append(given)
+    return given
+
+
+@pytest.mark.parametrize("why", ["foreign", "cycle"])
+def test_coroutines_of_a_refused_call_never_run(ran, foreign, why):
+    async def body():
+        ran.append(1)
+
+    async def main():
+        wrong = foreign[1] if why == "foreign" else holding_itself()
+        late = body()
+        async with Run() as scope:
+            with pytest.raises((ForeignLoop, CycleError)):
+                echo(late, [body(), settled(body())], wrong, key=body())
+        return inspect.getcoroutinestate(late), {node.name for node in scope.graph().nodes}
+
+    state, names = run(main())
+
+    assert (ran, state) == ([], inspect.CORO_CLOSED)
+    assert names <= {"same"}
+
+
+def test_future_of_a_refused_call_can_be_passed_again(foreign):
+    async def main():
+        future = future_in(1, "x")
+        with pytest.raises(ForeignLoop):
+            echo(future, foreign[1])
+        return await same(future)
+
+    assert run(main()) == "x"
+
+
+@pytest.mark.parametrize("turns", [0, 1], ids=["before its first step", "while it waits"])
+@pytest.mark.parametrize("refuse", [lambda late: same(late, late), lambda late: task(late)], ids=["call", "task"])
+def test_refused_call_leaves_the_coroutine_of_an_asyncio_task_alone(turns, refuse):
+    async def main():
+        late = asyncio.sleep(1, "x")
+        other = asyncio.ensure_future(late)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        with pytest.raises(TypeError):
+            refuse(late)
+        return await other
+
+    assert run(main()) == "x"
+
+
+def test_refused_call_leaves_a_coroutine_that_is_running_alone():
+    async def main():
+        with pytest.raises(TypeError, match="same"):
+            same(running, running)
+        return "x"
+
+    running = main()
+
+    assert run(running) == "x"

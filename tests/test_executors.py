@@ -2,14 +2,24 @@
 
 import asyncio
 import os
+import re
+import subprocess
+import sys
 import threading
+from concurrent.futures.process import BrokenProcessPool
 from contextvars import ContextVar
+from functools import partial
+from pathlib import Path
 
 import process_bodies
 import pytest
 
 from aiodag import OptionError, Run, Skip, State, WorkerDied, current_node, current_run, task
+from aiodag.errors import NotPicklable
+from aiodag.executors.process import EXECUTOR
 from aiodag.testing import run
+
+ROOT = Path(__file__).parent.parent
 
 
 def now():
@@ -274,21 +284,146 @@ def test_a_failure_in_a_process_has_its_own_type_and_the_remote_traceback():
     assert "in fails" in str(caught.value.__cause__)
 
 
-def test_what_cannot_be_pickled_fails_the_node():
+def test_stop_iteration_in_a_process_is_a_runtime_error():
+    with pytest.raises(RuntimeError, match="a plain function raised StopIteration") as caught:
+        in_process(process_bodies.stops)
+
+    assert "in stops" in str(caught.value.__cause__)
+
+
+def test_cancelled_error_in_a_process_cancels_the_node():
     async def main():
-        node = task(lambda: 1, executor="process")()
+        node = task(process_bodies.cancels, executor="process")()
+        await asyncio.wait([node])
+        return node.state
+
+    assert asyncio.run(main()) is State.CANCELLED
+
+
+def test_an_exception_that_cannot_be_made_again_is_told_with_its_remote_traceback():
+    with pytest.raises(NotPicklable, match=r"the exception of raises_unmakeable, Unmakeable: no answer, ") as caught:
+        in_process(process_bodies.raises_unmakeable)
+
+    text = str(caught.value)
+    assert "cannot come back from a worker process: TypeError: " in text
+    assert "missing 1 required positional argument: 'code'" in text
+    assert "on to super().__init__(), or define __reduce__" in text
+    assert "in raises_unmakeable" in str(caught.value.__cause__)
+
+
+def test_an_exception_that_arrives_as_something_else_is_told():
+    with pytest.raises(NotPicklable, match=r"Impostor, cannot come back .* arrives as str"):
+        in_process(process_bodies.raises_impostor)
+
+
+@pytest.mark.parametrize(
+    ("body", "args", "text"),
+    [
+        (lambda: 1, (), "call of <lambda> cannot go to a worker process: .*importable by its own name"),
+        (process_bodies.ignores, (process_bodies.Broken(),), "call of ignores cannot go to .*: ValueError: invalid"),
+        (process_bodies.ignores, (threading.Lock(),), "call of ignores cannot go to .*: TypeError: cannot pickle"),
+        (process_bodies.broken, (), "value of broken cannot come back from a worker process: ValueError: invalid"),
+        (process_bodies.lock, (), "value of lock cannot come back from .*: TypeError: cannot pickle"),
+    ],
+    ids=["function", "unmakeable argument", "argument", "unmakeable value", "value"],
+)
+def test_what_cannot_be_pickled_fails_the_node(body, args, text):
+    async def main():
+        node = task(body, executor="process")(*args)
         await asyncio.wait([node])
         return node.state, node.exception()
 
     state, error = asyncio.run(main())
 
     assert state is State.FAILED
-    assert "pickle" in str(error).lower()
+    assert type(error) is NotPicklable
+    assert re.search(text, str(error))
+
+
+def test_what_cannot_be_pickled_harms_no_other_attempt(tmp_path):
+    pipe = str(tmp_path / "pipe")
+    os.mkfifo(pipe)
+    process = partial(task, executor="process")
+
+    async def main():
+        other = process(process_bodies.reads)(pipe)
+        writer = await asyncio.to_thread(open, pipe, "w")
+        failing = [
+            process(process_bodies.raises_unmakeable)(),
+            process(process_bodies.broken)(),
+            process(process_bodies.ignores)(process_bodies.Broken()),
+        ]
+        await asyncio.wait(failing)
+        writer.close()
+        return [type(node.exception()) for node in failing], await other
+
+    assert asyncio.run(main()) == ([NotPicklable] * 3, "")
+
+
+def test_an_error_of_aiodag_itself_comes_back_from_a_process():
+    with pytest.raises(OptionError, match="limit=0 cannot work: limit takes an int of 1 or more"):
+        in_process(process_bodies.forbids)
 
 
 def test_a_worker_that_dies_is_named_and_the_pool_recovers():
-    with pytest.raises(WorkerDied, match="worker process that ran dies died"):
+    with pytest.raises(WorkerDied, match=r"dies got no answer in attempt 1 of 1.* retries=1 would have tried again"):
         in_process(process_bodies.dies)
+
+    assert in_process(process_bodies.squared, 3) == 9
+
+
+def test_a_worker_that_dies_in_the_last_attempt_is_not_told_to_retry():
+    with pytest.raises(WorkerDied, match=r"dies got no answer in attempt 2 of 2, .* new pool") as caught:
+        in_process(process_bodies.dies, retries=1)
+
+    assert "retries=" not in caught.value.args[0]
+
+
+PROGRAM_WITHOUT_GUARD = """
+import asyncio
+from math import sqrt
+from aiodag import WorkerDied, task
+
+
+async def main():
+    try:
+        await task(sqrt, executor="process")(4)
+    except WorkerDied as error:
+        print(error)
+
+
+asyncio.run(main())
+"""
+
+
+def test_a_main_module_without_a_guard_is_named_as_a_cause(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM_WITHOUT_GUARD, encoding="utf-8")
+
+    ended = subprocess.run(
+        [sys.executable, program],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert 'guard it with `if __name__ == "__main__":`' in ended.stdout, ended.stderr
+
+
+class BrokenPool:
+    """A pool whose workers died while they had nothing to do."""
+
+    def submit(self, fn, /, *args):
+        raise BrokenProcessPool
+
+    def shutdown(self, wait=True):
+        pass
+
+
+def test_a_pool_that_broke_before_the_call_is_replaced_without_an_error(monkeypatch):
+    monkeypatch.setattr(EXECUTOR, "_pool", BrokenPool())
 
     assert in_process(process_bodies.squared, 3) == 9
 

@@ -162,6 +162,19 @@ def test_a_cycle_is_drawn_all_the_same() -> None:
         assert "n0" in graph.to_mermaid() + graph.to_dot()
 
 
+def test_a_cycle_is_named_without_harm_to_the_terminal() -> None:
+    """Names may come from anywhere, such as a file."""
+    with pytest.raises(CycleError, match=r"cycle: a\\x1b\[2J -> a\\x1b\[2J"):
+        Graph("x", [a_node(0, "a\x1b[2J")], [GraphEdge(0, 0, "endogenous")]).order()
+
+
+@pytest.mark.parametrize("id_", ["n0", '0"] --> n1["x', -1, 1.5, True, None])
+def test_an_id_is_a_number(id_: Any) -> None:
+    """Drawings use ids as they are."""
+    with pytest.raises(TypeError, match="an id is an int of 0 or more"):
+        Graph("x", [a_node(0)._replace(id=id_)], [])
+
+
 def test_graph_refuses_what_does_not_fit_together() -> None:
     """An id is given once; an edge has two ends."""
     with pytest.raises(ValueError, match="more than one node with the id 3"):
@@ -185,6 +198,23 @@ def test_json_is_there_and_back(graph: Graph) -> None:
     assert (again.nodes, again.edges) == (graph.nodes, graph.edges)
     assert (again.name, again.now) == (graph.name, graph.now)
     assert all(type(node["state"]) is str for node in graph.to_dict()["nodes"])
+
+
+def test_json_of_any_name_can_be_written() -> None:
+    """A lone surrogate has no encoding; escaped it goes there and back."""
+    graph = Graph("naïve \ud800", [a_node(0, "\udfff\x1b\n")], [])
+
+    assert Graph.from_dict(json.loads(graph.to_json().encode("utf-8"))).nodes == graph.nodes
+
+
+@pytest.mark.parametrize(
+    ("nodes", "edges", "sizes"), [(0, 0, "0 nodes, 0 edges"), (1, 1, "1 node, 1 edge"), (2, 2, "2 nodes, 2 edges")]
+)
+def test_repr_counts(nodes: int, edges: int, sizes: str) -> None:
+    """One is one."""
+    graph = Graph("etl", map(a_node, range(nodes)), [GraphEdge(0, 0, "endogenous")] * edges)
+
+    assert repr(graph) == str(graph) == f"<Graph 'etl': {sizes}>"
 
 
 def test_a_graph_without_nodes_is_true() -> None:
@@ -272,6 +302,49 @@ def test_text_tells_errors_and_attempts() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (1e-9, "0.001 µs"),
+        (0.0000656, "65.6 µs"),
+        (0.00099949, "999 µs"),
+        (0.00099951, "1 ms"),
+        (0.001384, "1.38 ms"),
+        (0.9994, "999 ms"),
+        (0.9996, "1 s"),
+        (1.234, "1.23 s"),
+        (99.94, "99.9 s"),
+        (99.96, "100 s"),
+        (86_400.0, "86400 s"),
+    ],
+)
+def test_text_tells_durations_in_three_digits(seconds: float, text: str) -> None:
+    """The unit is the one that needs the fewest signs."""
+    graph = Graph("x", [ran(0, "a", 0.0, seconds)], [], now=seconds)
+
+    assert graph.to_text().splitlines() == [f"x: 1 node, 1 succeeded, after {text}", f"└─ ✓ a succeeded, {text}"]
+
+
+def test_text_numbers_equal_labels_by_their_ids() -> None:
+    """The number leads on: to `upstream`, to Mermaid, to JSON."""
+    drawn = Graph("x", [a_node(at, label) for at, label in ((1, "parse"), (2, "load"), (5, "parse"))], []).to_text()
+
+    assert [line.split("· ")[1].split(" waiting")[0].strip() for line in drawn.splitlines()[1:]] == [
+        "parse #1",
+        "load",
+        "parse #5",
+    ]
+
+
+def test_text_of_a_plan_has_no_times() -> None:
+    """Before anything has run, the moments of the calls are nobody's concern."""
+    moves = ((State.WAITING, 0.0), (State.QUEUED, 0.001))
+    graph = Graph("x", [a_node(0, "a", State.QUEUED, moves=moves)], [], now=0.00138)
+
+    assert graph.to_text() == "x: 1 node, 1 queued\n└─ : a queued"
+    assert graph.timeline() == "x: 1 node, 1 queued\nnothing has run yet"
+
+
 def test_text_counts_the_pointers_that_it_leaves_out() -> None:
     """A node that leads to many joins stays on one readable line."""
     nodes = [a_node(at) for at in range(12)]
@@ -351,6 +424,11 @@ def test_timeline_of_a_plan_says_so() -> None:
     assert a_chain(3).timeline().splitlines()[-1] == "nothing has run yet"
 
 
+def test_timeline_of_no_time_says_so() -> None:
+    """On a virtual clock, a run may take none."""
+    assert Graph("x", [ran(0, "a", 0.0, 0.0)], []).timeline().splitlines()[-1] == "no time has passed"
+
+
 @pytest.mark.parametrize("span", [1e-7, 0.003, 0.3, 1.0, 59.9, 86_400.0])
 def test_timeline_axis_has_readable_steps(span: float) -> None:
     """From microseconds to days, there are some ticks but not too many, and the line keeps its length."""
@@ -414,6 +492,7 @@ def test_every_drawing_keeps_a_hostile_label_on_its_line() -> None:
     assert len(graph.to_text().splitlines()) == 1 + len(HOSTILE)
     assert len(graph.to_mermaid().splitlines()) == 2 * len(HOSTILE) + 1
     assert all(drawn.encode() for drawn in (graph.to_text(), graph.to_mermaid(), graph.to_dot(), graph.timeline()))
+    assert all(line.isprintable() for line in "\n".join((graph.to_text(), graph.timeline(), str(graph))).split("\n"))
     assert all(line.count('"') == 2 for line in graph.to_mermaid().splitlines() if "[" in line)
 
 

@@ -572,7 +572,10 @@ def test_an_unknown_option_that_is_near_to_nothing_lists_them_all():
         task(xyzzy=1)
 
     assert "did you mean" not in str(caught.value)
-    assert "backoff, executor, limit, name, raw, retries, retry_on, timeout" in str(caught.value)
+    assert (
+        "backoff, cache, codec, executor, journal, key, limit, name, raw, retries, retry_on, timeout, version"
+        in str(caught.value)
+    )
 
 
 def test_with_options_refuses_an_unknown_option_too():

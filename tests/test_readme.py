@@ -64,14 +64,14 @@ PROGRAMS = {
 
 @pytest.fixture(scope="module")
 def finished(request):
-    wanted = sorted(selected(request.session, "where"))
+    wanted = sorted(selected(request.session, "on_page"))
     with run_all({where: (PROGRAMS[where].source, "example.py") for where in wanted}) as running:
         yield running
 
 
-@pytest.mark.parametrize("where", PROGRAMS)
-def test_block_runs_and_prints_what_the_page_says(where, finished):
-    check(finished[where].result(), where, PROGRAMS[where].expected)
+@pytest.mark.parametrize("on_page", PROGRAMS)
+def test_block_runs_and_prints_what_the_page_says(on_page, finished):
+    check(finished[on_page].result(), on_page, PROGRAMS[on_page].expected)
 
 
 def test_blocks_are_found_joined_exempted_and_given_their_output():

@@ -2,15 +2,20 @@
 
 import asyncio
 import os
+import re
+import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import process_bodies
 import pytest
 
 from aiodag import Run, RunFailed, State, task
 from aiodag.abc import Move
+from aiodag.errors import Stalled
 from aiodag.testing import MoveRecorder, VirtualLoop, VirtualPolicy, inject, run, shuffle
 
 ROOT = Path(__file__).parent.parent
@@ -139,6 +144,166 @@ def test_a_virtual_loop_is_an_event_loop_like_any_other():
     assert at == 100.0
 
 
+# Where nothing can go on
+
+
+def stalled(main):
+    """Run what must stall, once the threads of earlier tests are gone: with an unknown one, the loop waits."""
+    loop = VirtualLoop()
+    for thread in loop.strangers():
+        thread.join(30)
+    loop.close()
+    with pytest.raises(Stalled) as caught:
+        run(main())
+    return caught.value
+
+
+async def forever():
+    await asyncio.Event().wait()
+
+
+def test_waiting_for_what_can_never_come_is_an_error_that_names_the_place():
+    error = stalled(forever)
+
+    assert re.fullmatch(r"Task-\d+ \(forever at .*test_testing.py:\d+\)", *error.waiting)
+    assert "no timer, no thread or process and no I/O that could end the wait of Task-" in str(error)
+
+
+def test_an_error_for_a_stall_names_the_nodes():
+    stuck = task(forever, name="stuck", limit=1)
+
+    async def main():
+        await asyncio.sleep(60)
+        stuck(), stuck()
+        await forever()
+
+    waiting = stalled(main).waiting
+
+    assert [re.sub(r" (called )?at .*", "", each) for each in waiting[1:]] == ["stuck (queued,", "stuck (running,"]
+
+
+def test_many_that_wait_are_counted():
+    async def main():
+        await asyncio.gather(*(task(forever)() for _ in range(99)))
+
+    assert "… 92 more …" in stalled(main).waiting
+
+
+def test_a_stall_ends_what_waits_as_a_cancel_does():
+    log = []
+
+    async def main():
+        try:
+            async with Run("etl"):
+                task(forever)()
+        finally:
+            await asyncio.sleep(5)
+            log.append(now())
+
+    stalled(main)
+
+    assert log == [5.0]
+
+
+def test_threads_and_processes_that_have_nothing_to_do_do_not_hide_a_stall():
+    async def main():
+        await task(process_bodies.squared, executor="process")(2)
+        await task(lambda: None)()
+        await asyncio.to_thread(int)
+        await forever()
+
+    assert "main at" in str(stalled(main))
+
+
+def test_a_thread_of_ones_own_may_still_call_back():
+    async def main():
+        loop = asyncio.get_running_loop()
+        called = asyncio.Event()
+        waiting = asyncio.ensure_future(called.wait())
+        await asyncio.sleep(0)
+        thread = threading.Thread(target=lambda: loop.call_soon_threadsafe(called.set))
+        thread.start()
+        await waiting
+        thread.join()
+        return "called"
+
+    assert run(main()) == "called"
+
+
+def test_a_pool_of_ones_own_may_still_answer():
+    async def main():
+        with ThreadPoolExecutor(1) as pool:
+            asyncio.get_running_loop().set_default_executor(pool)
+            return await asyncio.to_thread(int, "7"), await asyncio.wrap_future(pool.submit(int, "8"))
+
+    assert run(main()) == (7, 8)
+
+
+def test_the_end_of_an_abandoned_thread_may_still_free_a_place():
+    begun, end = threading.Event(), threading.Event()
+
+    @task(limit=1)
+    def block(key):
+        begun.set()
+        end.wait(30)
+        return key
+
+    async def main():
+        first, second = block("first"), block("second")
+        await asyncio.to_thread(begun.wait, 30)
+        first.cancel()
+        asyncio.get_running_loop().call_soon(asyncio.get_running_loop().call_soon, end.set)
+        return await second
+
+    assert run(main()) == "second"
+
+
+def test_the_end_of_an_abandoned_process_may_still_free_a_place(tmp_path):
+    pipe = str(tmp_path / "pipe")
+    os.mkfifo(pipe)
+    reading = task(process_bodies.reads, executor="process", limit=1)
+
+    async def main():
+        first, second = reading(pipe), reading(os.devnull)
+        writer = await asyncio.to_thread(open, pipe, "w")
+        first.cancel()
+        await asyncio.wait([first])
+        asyncio.get_running_loop().call_soon(writer.close)
+        return await second
+
+    assert run(main()) == ""
+
+
+def test_real_input_is_waited_for():
+    async def main():
+        program = await asyncio.create_subprocess_exec(sys.executable, "-c", "print(6 * 7)", stdout=subprocess.PIPE)
+        out, _ = await program.communicate()
+        return out.decode().strip(), program.returncode
+
+    assert run(main()) == ("42", 0)
+
+
+def test_a_signal_is_waited_for():
+    async def main():
+        came = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGALRM, came.set)
+        signal.setitimer(signal.ITIMER_REAL, 0.001)
+        return await came.wait()
+
+    assert run(main())
+
+
+def test_a_loop_that_is_closed_runs_nothing_more():
+    loop = VirtualLoop()
+    loop.close()
+
+    with pytest.raises(RuntimeError):
+        loop.run_in_executor(None, int)
+
+
+# With pytest-asyncio
+
+
 @pytest.mark.filterwarnings("ignore:.*policy.*:DeprecationWarning")
 def test_the_policy_makes_virtual_loops():
     loop = VirtualPolicy().new_event_loop()
@@ -150,11 +315,6 @@ def test_the_policy_makes_virtual_loops():
 PYTEST_PROGRAM = """
 import asyncio
 import pytest
-from aiodag.testing import VirtualPolicy
-
-@pytest.fixture
-def event_loop_policy():
-    return VirtualPolicy()
 
 @pytest.mark.asyncio
 async def test_a_day_takes_no_time():
@@ -163,19 +323,37 @@ async def test_a_day_takes_no_time():
 """
 
 
-def test_the_policy_works_with_the_fixture_of_pytest_asyncio(tmp_path):
-    (tmp_path / "test_day.py").write_text(PYTEST_PROGRAM, encoding="utf-8")
+def conftest_of(word):
+    """Return the one block of the page that is a conftest.py with this word."""
+    page = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
+    (found,) = (block for block in re.findall(r"```python\n(# conftest.py\n.*?)```", page, re.DOTALL) if word in block)
+    return found
+
+
+def pytest_ends(directory, conftest, *options):
+    (directory / "conftest.py").write_text(conftest, encoding="utf-8")
+    (directory / "test_day.py").write_text(PYTEST_PROGRAM, encoding="utf-8")
+    quiet = ["-q", "-p", "no:cacheprovider", "-o", "asyncio_default_fixture_loop_scope=function"]
     ended = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "test_day.py"],
-        cwd=tmp_path,
+        [sys.executable, "-m", "pytest", *quiet, "-W", "error", *options, "test_day.py"],
+        cwd=directory,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
+    return ended.stdout + ended.stderr
 
-    assert "1 passed" in ended.stdout, ended.stdout
+
+def test_the_hook_of_the_page_works_without_a_warning(tmp_path):
+    assert "1 passed" in pytest_ends(tmp_path, conftest_of("pytest_asyncio_loop_factories"))
+
+
+def test_the_fixture_of_the_page_works_but_for_its_deprecation(tmp_path):
+    ignore = "ignore::pytest.PytestDeprecationWarning"
+
+    assert "1 passed" in pytest_ends(tmp_path, conftest_of("event_loop_policy"), "-W", ignore)
 
 
 @pytest.mark.virtual
@@ -379,9 +557,11 @@ def test_inject_leaves_other_tasks_alone():
 
     async def main():
         with inject({(fetch.name, 1): OSError()}):
-            return await other()
+            return await asyncio.gather(fetch(), other(), return_exceptions=True)
 
-    assert run(main()) == "value"
+    failed, value = run(main())
+
+    assert (type(failed), value) == (OSError, "value")
     assert ran == [0.0]
 
 
@@ -414,8 +594,27 @@ def test_inject_makes_moves_like_any_failure():
     text = run(main())
     recorder.check()
 
-    assert "fetch failed: OSError: no network" in text
+    assert "fetch() failed: OSError: no network" in text
     assert recorder.states("fetch") == ["waiting", "queued", "running", "failed"]
+
+
+@pytest.mark.parametrize("attempt", [1, 2])
+def test_an_injected_failure_is_told_with_the_arguments_of_its_call(attempt):
+    @task(name="load", retries=attempt - 1)
+    async def load(row, *, key="k"):
+        if attempt == 2:
+            raise LookupError
+
+    async def main():
+        with inject({("load", attempt): OSError("disk full")}):
+            node = load(task(asyncio.sleep)(0, "a1"), key=7)
+            await asyncio.wait([node])
+        return str(node.failure), node.exception().__notes__[0]
+
+    text, note = run(main())
+
+    assert text == "load('a1', 7) failed: OSError: disk full"
+    assert note.startswith("in task load('a1', 7), called at ")
 
 
 def test_inject_ends_with_its_block():
@@ -423,8 +622,105 @@ def test_inject_ends_with_its_block():
 
     async def main():
         with inject({("fetch", 1): OSError()}):
-            pass
+            await asyncio.wait([fetch()])
         return await fetch()
+
+    assert run(main()) == "value"
+
+
+@pytest.mark.parametrize("options", [{}, {"retries": 2}], ids=["plain", "retries"])
+def test_an_injected_cancel_cancels_the_node(options):
+    fetch, ran = tried(name="fetch", **options)
+
+    async def main():
+        with inject({("fetch", 1): asyncio.CancelledError()}):
+            node = fetch()
+            needs_it = task(asyncio.sleep)(node)
+            await asyncio.wait([node, needs_it])
+        return node.state, node.attempt, needs_it.state
+
+    assert run(main()) == (State.CANCELLED, 1, State.CANCELLED)
+    assert ran == []
+
+
+class Alarm(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("options", [{}, {"retries": 2}], ids=["plain", "retries"])
+def test_an_injected_exception_that_is_none_of_Exception_fails_the_node(options):
+    fetch, ran = tried(name="fetch", **options)
+
+    async def main():
+        with inject({("fetch", 1): Alarm("injected")}):
+            node = fetch()
+            await asyncio.wait([node])
+        return node.state, node.attempt, repr(node.exception())
+
+    assert run(main()) == (State.FAILED, 1, "Alarm('injected')")
+    assert ran == []
+
+
+@pytest.mark.parametrize(
+    ("failures", "kind", "text"),
+    [
+        ([("fetch", 1)], TypeError, r"takes a dict such as {\('fetch', 1\): TimeoutError\(\)}, not \["),
+        ({"fetch": OSError()}, TypeError, "the key 'fetch'; a key is a task's name and an attempt's number"),
+        ({("fetch",): OSError()}, TypeError, r"the key \('fetch',\)"),
+        ({(1, "fetch"): OSError()}, TypeError, r"the key \(1, 'fetch'\)"),
+        ({("fetch", True): OSError()}, TypeError, r"the key \('fetch', True\)"),
+        ({("fetch", 0): OSError()}, ValueError, r"the key \('fetch', 0\); the first attempt is number 1"),
+        ({("fetch", 1): "no network"}, TypeError, r"'no network' for \('fetch', 1\); pass an exception"),
+        ({("fetch", 1): OSError}, TypeError, "pass an exception"),
+    ],
+)
+def test_inject_refuses_what_could_never_match(failures, kind, text):
+    async def main():
+        with inject(failures):
+            pass
+
+    with pytest.raises(kind, match=text):
+        run(main())
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        (("fetsh", 1), r"\('fetsh', 1\): no such task began; did you mean 'fetch'\?"),
+        (("fetch", 3), r"\('fetch', 3\): the last attempt of fetch was number 1"),
+        (("upload", 1), r"\('upload', 1\): no such task began; those that did: fetch"),
+    ],
+)
+def test_a_failure_that_was_never_used_is_an_error_at_the_end_of_the_block(key, text):
+    fetch, _ = tried(name="fetch")
+
+    async def main():
+        with inject({key: OSError()}):
+            await fetch()
+
+    with pytest.raises(AssertionError, match=f"inject.. failed nothing with\n  {text}"):
+        run(main())
+
+
+def test_a_failure_that_was_never_used_hides_no_other_error():
+    async def main():
+        with inject({("fetch", 1): OSError()}):
+            raise LookupError("mine")
+
+    with pytest.raises(LookupError, match="mine"):
+        run(main())
+
+
+def test_inject_fails_no_future_that_is_passed():
+    async def fetch():
+        return "value"
+
+    async def main():
+        load = task(asyncio.sleep, name="load")
+        with inject({(fetch.__qualname__, 1): OSError()}):
+            with pytest.raises(OSError):
+                await task(fetch, name=fetch.__qualname__)()
+            return await load(0, asyncio.ensure_future(fetch()))
 
     assert run(main()) == "value"
 

@@ -1,5 +1,6 @@
 """What can be a task, what it is called, and where it runs."""
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +17,7 @@ def plain_of(fn: Any) -> Any:
 
 def innermost(fn: Any) -> Any:
     """Return the function that a partial, a method or an object with `__call__` leads to."""
-    while hasattr(fn, "func") and not hasattr(fn, "__qualname__"):  # a partial
+    while isinstance(fn, functools.partial):
         fn = fn.func
     return fn if inspect.isroutine(fn) or inspect.isclass(fn) else type(fn).__call__
 
@@ -52,7 +53,21 @@ def executor_for(fn: Callable[..., Any], options: Options) -> Any:
 
 def name_of(fn: Any) -> str:
     """Name a callable as people call it: a method with its class, without the function it was defined in."""
-    while hasattr(fn, "func") and not hasattr(fn, "__qualname__"):  # a partial
+    while isinstance(fn, functools.partial) and not hasattr(fn, "__qualname__"):
         fn = fn.func
-    name: str = getattr(fn, "__qualname__", type(fn).__qualname__)
+    name = getattr(fn, "__qualname__", None)
+    if not isinstance(name, str):  # an object may have any attributes, or answer for each that it is asked for
+        name = type(fn).__qualname__
     return name.rpartition("<locals>.")[2]
+
+
+def take_over(wrapper: Any, fn: Any) -> None:
+    """Give a wrapper the name, docstring and signature of a callable, and of a function its further attributes.
+
+    Not those of an object, which are its state, nor those that would hide an attribute of the wrapper.
+    """
+    functools.update_wrapper(wrapper, fn, updated=())
+    if inspect.isroutine(fn):
+        for name, value in getattr(fn, "__dict__", {}).items():
+            if not hasattr(wrapper, name):
+                setattr(wrapper, name, value)

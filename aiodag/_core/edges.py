@@ -3,11 +3,14 @@
 An awaitable at any depth inside plain lists, tuples, sets and dicts is an edge. A container that holds
 one is copied at the call into a `Template`, so that changing it later changes nothing; every other value
 passes through as the same object.
+
+Arguments are anything, so they are only asked for their type. `isinstance` would believe what an object says its
+class is, as mocks and lazy proxies do.
 """
 
 import inspect
-from asyncio import AbstractEventLoop, Future, _get_running_loop
-from collections.abc import Awaitable, Callable
+from asyncio import AbstractEventLoop, Future, _get_running_loop, all_tasks
+from collections.abc import Awaitable, Callable, Iterator
 from types import CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -54,7 +57,7 @@ def opaque(value: T) -> T:
     >>> asyncio.run(main())
     'Node'
     """
-    return cast("T", Opaque(value))
+    return value if type(value) is Opaque else cast("T", Opaque(value))
 
 
 def settled(dep: Awaitable[T]) -> "Node[T]":
@@ -80,16 +83,6 @@ def settled(dep: Awaitable[T]) -> "Node[T]":
     return cast("Node[T]", Settled(dep))
 
 
-class Template:
-    """A copy of a container that holds edges, made at the call and filled when the body starts."""
-
-    __slots__ = ("items", "kind")
-
-    def __init__(self, kind: type, items: list[Any]) -> None:
-        self.kind = kind
-        self.items = items
-
-
 def value_of(awaitable: Awaitable[T]) -> T:
     """Say to a type checker that `awaitable` stands for its value; return it unchanged.
 
@@ -113,24 +106,94 @@ def is_awaitable(value: object) -> bool:
     return hasattr(kind, "__await__") or (kind is GeneratorType and inspect.isawaitable(value))
 
 
-def holds_edges(value: object) -> bool:
-    """Tell whether an edge is anywhere inside. Iterative: a container may hold itself, or be very deep."""
+def is_edge(value: object) -> bool:
+    """Tell whether something stands for its result, or is marked for how to pass it."""
+    kind = type(value)
+    return kind is Opaque or kind is Settled or is_awaitable(value)
+
+
+def leaves(value: object) -> Iterator[Any]:
+    """Yield what is neither plain nor a container, at any depth. Iterative: a container may hold itself, or be deep."""
     stack: list[Any] = [value]
     seen: set[int] = set()
     while stack:
         item = stack.pop()
         kind = type(item)
-        if kind in PLAIN:
-            continue
-        if kind in CONTAINERS:
-            if id(item) not in seen:
-                seen.add(id(item))
-                stack.extend(item)
-                if kind is dict:
-                    stack.extend(item.values())
-        elif kind is Opaque or kind is Settled or is_awaitable(item):
-            return True
-    return False
+        try:
+            if kind in PLAIN:
+                continue
+            container = kind in CONTAINERS
+        except TypeError:  # a class whose metaclass has no hash is none of those
+            container = False
+        if not container:
+            yield item
+        elif id(item) not in seen:
+            seen.add(id(item))
+            stack.extend(item)
+            if kind is dict:
+                stack.extend(item.values())
+
+
+def items_of(container: Any) -> list[Any]:
+    """Return what is in a container: of a dict, first the keys and then the values."""
+    return [*container, *container.values()] if type(container) is dict else list(container)
+
+
+def edged(container: Any) -> set[int]:
+    """Return the ids of the containers that hold an edge, at any depth: of this one, and of those inside it."""
+    holding: list[int] = []
+    outer_of: dict[int, list[int]] = {id(container): []}
+    stack = [container]
+    while stack:
+        outer = stack.pop()
+        for item in items_of(outer):
+            kind = type(item)
+            try:
+                if kind in PLAIN:
+                    continue
+                inner = kind in CONTAINERS
+            except TypeError:  # as in leaves()
+                inner = False
+            if not inner:
+                if is_edge(item):
+                    holding.append(id(outer))
+            elif id(item) in outer_of:
+                outer_of[id(item)].append(id(outer))
+            else:
+                outer_of[id(item)] = [id(outer)]
+                stack.append(item)
+    found: set[int] = set()
+    while holding:
+        here = holding.pop()
+        if here not in found:
+            found.add(here)
+            holding += outer_of[here]
+    return found
+
+
+class Template:
+    """A copy of a container that holds edges, made at the call and filled when the body starts."""
+
+    __slots__ = ("filled", "items", "kind", "open", "places")
+
+    def __init__(self, container: Any) -> None:
+        self.kind = type(container)
+        self.items = items_of(container)
+        self.places: list[int] = []  # of the items that something else stands for
+        self.open = True  # until all that is inside has been copied
+        self.filled: Any = None
+
+    def fill(self) -> Any:
+        """Return the container with results in it: one object in all places where one was given."""
+        if self.filled is None:
+            items = self.items
+            for place in self.places:
+                item = items[place]
+                # One frame for each depth and no more, so that what could be copied can be filled.
+                items[place] = item.fill() if type(item) is Template else fill(item)
+            half = len(items) // 2
+            self.filled = dict(zip(items[:half], items[half:], strict=True)) if self.kind is dict else self.kind(items)
+        return self.filled
 
 
 class Search:
@@ -140,60 +203,87 @@ class Search:
     edge waits whatever the outcome and passes the node itself.
     """
 
-    __slots__ = ("adopt", "found", "inside", "loop", "raw")
+    __slots__ = ("adopt", "copies", "edged", "found", "loop", "outermost", "raw")
 
     def __init__(self, adopt: "Callable[[Any], Future[Any]]", loop: AbstractEventLoop, *, raw: bool) -> None:
         self.adopt = adopt
         self.loop = loop
         self.raw = raw
         self.found: list[tuple[Future[Any], bool]] = []
-        self.inside: list[int] = []
+        self.copies: dict[int, Template] = {}  # by the id of the container, so that each is copied once
+        self.outermost: Any = None
+        self.edged: set[int] | None = None
 
-    def dependency(self, dep: object) -> None:
-        """Add an exogenous edge."""
-        tolerant = type(dep) is Settled
-        self.found.append((self.adopt(dep.dep if isinstance(dep, Settled) else dep), tolerant or self.raw))
+    def edge(self, value: Any) -> Any:
+        """Add an edge and return what stands for its result until the body starts; return None for any other value."""
+        kind = type(value)
+        if kind is Opaque:
+            return value
+        if kind is not Settled and not is_awaitable(value):
+            return None
+        tolerant = self.raw or kind is Settled
+        node = self.adopt(value.dep if kind is Settled else value)
+        self.found.append((node, tolerant))
+        return Settled(node) if tolerant else node
 
-    def argument(self, value: object) -> object:
+    def argument(self, value: Any) -> Any:
         """Return what stands for an argument until the body starts."""
-        if holds_edges(value):
-            try:
-                return self.template(value)
-            except RecursionError:
-                msg = "an argument holds nodes inside more nested containers than Python can walk; flatten it"
-                raise ValueError(msg) from None
-        return Opaque(self._done(value)) if self.raw and type(value) is not Opaque else value
+        stand_in = self.edge(value)
+        if stand_in is not None:
+            return stand_in
+        try:
+            container = type(value) in CONTAINERS
+        except TypeError:  # as in leaves(); the engine would look the type up, too
+            return Opaque(self._done(value) if self.raw else value)
+        if container and any(map(is_edge, leaves(value))):
+            return self._outermost(value)
+        return Opaque(self._done(value)) if self.raw else value
 
     def _done(self, value: object) -> "Future[Any]":
         future: Future[Any] = Future(loop=self.loop)
         future.set_result(value)
         return future
 
-    def template(self, value: Any) -> Any:
-        """Copy the containers around the edges of `value`, and note the edges."""
-        kind = type(value)
-        if kind in PLAIN or kind is Opaque:
-            return value
-        if kind is Settled:
-            node = self.adopt(value.dep)
-            self.found.append((node, True))
-            return Settled(node)
-        if kind in CONTAINERS:
-            return self._container(value) if holds_edges(value) else value
-        if not is_awaitable(value):
-            return value
-        node = self.adopt(value)
-        self.found.append((node, self.raw))
-        return Settled(node) if self.raw else node
+    def _outermost(self, container: Any) -> Template:
+        self.outermost, self.edged = container, None
+        try:
+            return self._template(container)
+        except RecursionError:
+            msg = "an argument holds nodes inside more nested containers than Python can walk; flatten it"
+            raise ValueError(msg) from None
 
-    def _container(self, value: Any) -> Template:
-        if id(value) in self.inside:
-            raise CycleError([f"a {type(value).__name__} with nodes", "itself"])
-        self.inside.append(id(value))
-        items = value.items() if type(value) is dict else value
-        copy = Template(type(value), [item if type(item) in PLAIN else self.template(item) for item in items])
-        self.inside.pop()
+    def _template(self, container: Any) -> Template:
+        """Copy a container with edges, once, and those inside it that have some."""
+        known = self.copies.get(id(container))
+        if known is not None:
+            if known.open:
+                raise CycleError([f"a {known.kind.__name__} with nodes", "itself"])
+            return known
+        copy = self.copies[id(container)] = Template(container)
+        for place, item in enumerate(copy.items):
+            kind = type(item)
+            try:
+                if kind in PLAIN:
+                    continue
+                inner = kind in CONTAINERS
+            except TypeError:  # as in leaves()
+                inner = False
+            stand_in = None
+            if not inner:
+                stand_in = self.edge(item)
+            elif self._is_edged(item):
+                stand_in = self._template(item)
+            if stand_in is not None:
+                copy.items[place] = stand_in
+                copy.places.append(place)
+        copy.open = False
         return copy
+
+    def _is_edged(self, container: Any) -> bool:
+        # Found for all at once: to look inside each container at each depth would take quadratic time.
+        if self.edged is None:
+            self.edged = edged(self.outermost)
+        return id(container) in self.edged
 
 
 def fill(value: Any) -> Any:
@@ -202,13 +292,13 @@ def fill(value: Any) -> Any:
     if kind in PLAIN:
         return value
     if kind is Template:
-        return value.kind([fill(item) for item in value.items])
+        return value.fill()
     if kind is Opaque:
         return value.value
     if kind is Settled:
         return delivered(value.dep)
     # Not value.result(), with which a node takes its failure: a body starts only when its upstream has succeeded.
-    return result(value) if isinstance(value, Future) else value
+    return result(value) if issubclass(kind, Future) else value
 
 
 def delivered(node: Any) -> Any:
@@ -219,24 +309,20 @@ def delivered(node: Any) -> Any:
 
 
 def close_coroutines(*arguments: object) -> None:
-    """Close the coroutine objects of a call that was refused, so that none is left "never awaited"."""
-    stack: list[Any] = list(arguments)
-    seen: set[int] = set()
-    while stack:
-        item = stack.pop()
-        kind = type(item)
-        if kind is CoroutineType:
-            if not in_use(item):
-                item.close()
-        elif kind in CONTAINERS and id(item) not in seen:
-            seen.add(id(item))
-            stack.extend(item.values() if kind is dict else item)
-        elif kind is Settled:
-            stack.append(item.dep)
+    """Close the coroutine objects of a call that was refused, so that none is left "never awaited".
 
-
-def in_use(coroutine: Any) -> bool:
-    """Tell whether an earlier call has made a node of a coroutine object."""
+    Not those that somebody else has: that have started, or are to be run by an earlier call or an asyncio task.
+    """
+    given = (leaf.dep if type(leaf) is Settled else leaf for leaf in leaves(arguments))
+    fresh = [
+        each for each in given if type(each) is CoroutineType and inspect.getcoroutinestate(each) == "CORO_CREATED"
+    ]
+    if not fresh:
+        return
     loop: Any = _get_running_loop()
-    engine = getattr(loop, "aiodag_engine", None)
-    return engine is not None and coroutine in engine.adopted
+    adopted = loop.aiodag_engine.adopted if hasattr(loop, "aiodag_engine") else ()
+    # Of those that are not done: after an eager start get_coro() crashes on Python 3.12 (cpython issue 122332).
+    owned = set() if loop is None else {id(each.get_coro()) for each in all_tasks(loop) if not each.done()}
+    for coroutine in fresh:
+        if coroutine not in adopted and id(coroutine) not in owned:
+            coroutine.close()

@@ -12,24 +12,39 @@ in place of a future and a task saves a quarter of the time and a third of the m
 
 import asyncio
 import sys
-from asyncio import CancelledError, Future, _get_running_loop, current_task
+from asyncio import CancelledError
 from collections import deque
 from contextvars import Context
-from functools import partial
 from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, ref
 
-from aiodag._core.context import NODE, current_node
-from aiodag._core.deadlock import find_cycle, needs
+from aiodag._core.context import NODE
+from aiodag._core.deadlock import needs
 from aiodag._core.edges import PLAIN, fill
 from aiodag._core.failure import Failure, Report
-from aiodag._core.node import Node, Tolerant, Waiter
+from aiodag._core.node import (
+    Node,
+    Tolerant,
+    Waiter,
+    cancel_future,
+    cancel_task,
+    error_now,
+    init_future,
+    init_task,
+    on_done,
+    set_error,
+    set_value,
+    value_now,
+)
 from aiodag._core.states import State
-from aiodag.errors import Deadlock, ForeignLoop, Skip
+from aiodag._core.waits import needed, wait_for
+from aiodag.abc import NOTHING
+from aiodag.errors import Skip
 
 if TYPE_CHECKING:
     from aiodag._core.limits import Gate, Limit
+    from aiodag.abc import Journal
 
 # As globals: reading a member of an enum on every move would cost more than the move.
 WAITING, QUEUED, RUNNING = State.WAITING, State.QUEUED, State.RUNNING
@@ -37,17 +52,6 @@ SUCCEEDED, FAILED, SKIPPED, CANCELLED = State.SUCCEEDED, State.FAILED, State.SKI
 
 EAGER = sys.version_info >= (3, 12)
 BUDGET = 256  # attempts started in one turn of the loop, so that I/O is never starved
-
-# The plain methods of the C classes, which Node covers with its own.
-init_task: Any = asyncio.Task.__init__
-init_future: Any = Future.__init__
-cancel_task: Any = asyncio.Task.cancel
-cancel_future: Any = Future.cancel
-set_value: Any = Future.set_result
-set_error: Any = Future.set_exception
-value_now: Any = Future.result
-error_now: Any = Future.exception
-on_done: Any = Future.add_done_callback
 
 
 async def attempt(node: Node[Any], call: Any, args: Any, kwargs: Any) -> Any:
@@ -109,14 +113,6 @@ class Engine:
                 self.follow_down(node, up)
                 return
 
-    def follow(self, node: Node[Any], future: Any) -> None:
-        """Settle a node as a future of somebody else does."""
-        self.release(node)
-        self.begin(node)
-        node.source = future
-        self.alive.add(node)
-        future.add_done_callback(partial(self.followed, node), context=self.context)
-
     # Release
 
     def release(self, node: Node[Any]) -> None:
@@ -154,21 +150,25 @@ class Engine:
         """Fill the arguments and start the attempt."""
         run = node.run
         if node.state is not QUEUED:  # cancelled in the queue
-            if run is not None and run.limit is not None:
-                run.let_in()  # the place that it was called for is for another
+            if run is not None and run.seats is not None:
+                run.seats.let_in()  # the place that it was called for is for another
             return
-        if run is not None and run.limit is not None and not run.admit(node):
+        if run is not None and run.seats is not None and not run.seats.admit(node):
             return
         task = node.task
         call: Any = task.fn
         args = node.args
         kwargs = node.kwargs
         try:
+            if run is not None and run.journal is not None and self.recall(node, run.journal):
+                return
             if node.edged:
                 args = [value_now(a) if type(a) is Node else a if type(a) in PLAIN else fill(a) for a in args]
                 if kwargs:
                     kwargs = {key: fill(value) for key, value in kwargs.items()}
-            if task.call is None:
+            if run is not None and run.journal is not None:
+                call, args, kwargs = run.journal, (node, args, kwargs), {}
+            elif task.call is None:
                 self.begin(node)
             else:
                 call, args, kwargs = task.call, (node, args, kwargs), {}
@@ -199,11 +199,26 @@ class Engine:
         if node.run is not None:
             node.run.moved(node, QUEUED, RUNNING)
 
-    def again(self, node: Node[Any]) -> None:
+    def recall(self, node: Node[Any], journal: "Journal") -> bool:
+        """Settle a node with what it gave in an earlier execution of its run, if that is known."""
+        value = journal.recall(node)
+        if value is NOTHING:
+            return False
+        node.args = node.kwargs = node.context = None
+        if node.after:
+            del node.after
+        node.initialise()
+        set_value(node, value)
+        self.succeed(node)
+        return True
+
+    def again(self, node: Node[Any], error: BaseException) -> None:
         """Move a node back to queued: another attempt will follow."""
         node.state = QUEUED
         if node.run is not None:
+            node.lost = error
             node.run.moved(node, RUNNING, QUEUED)
+            del node.lost
 
     def drive(self, node: Node[Any], coroutine: Any) -> None:
         """Drive a body in the context of the call, to its first suspension at once where Python can."""
@@ -244,25 +259,12 @@ class Engine:
         else:
             self.fail(node, error_now(node))
 
-    def followed(self, node: Node[Any], future: Any) -> None:
-        """Settle a node that stands for a future."""
-        self.alive.discard(node)
-        if node.state.final:
-            return
-        if future.cancelled():
-            self.stop(node, None)
-        elif (error := future.exception()) is not None:
-            self.fail(node, error)
-        else:
-            node.initialise()
-            set_value(node, future.result())
-            self.succeed(node)
-
     def succeed(self, node: Node[Any]) -> None:
         """Settle a node that has its value, or gets it before the loop goes on, and count down what waits for it."""
+        previous = node.state
         node.state = SUCCEEDED
         if node.run is not None:
-            node.run.leave(node, RUNNING)
+            node.run.leave(node, previous)
         entries = node.downstream
         if entries is None:
             return
@@ -385,36 +387,9 @@ class Engine:
 
     def leave(self, node: Node[Any]) -> None:
         """Cancel a node whose awaiter was cancelled, unless something else needs it."""
-        entries = node.downstream or []
-        # Only the end is looked at, and dropped when it is done: constant time for each of many awaiters.
-        while entries and entries[-1].done():
-            entries.pop()
-        if not entries and not node.watched() and not node.done():
+        if not needed(node):
             self.cancel(node, "its last awaiter was cancelled")
 
     def wait_for(self, node: Node[Any]) -> Waiter:
         """Note that somebody awaits a node. Raises `Deadlock` in a body for which the node waits."""
-        if _get_running_loop() is not self.loop:
-            raise ForeignLoop(node, closed=self.loop.is_closed())
-        waiter = Waiter(loop=self.loop)
-        waiter.awaited = node
-        waiter.body = waiter.run = waiter.stands_for = None
-        # Only the body itself: an asyncio task that it made may await what waits for the body, which goes on.
-        body = current_task()
-        if type(body) is Node:
-            cycle = find_cycle(body, node)
-            if cycle:
-                raise Deadlock([each.name for each in cycle])
-            waiter.body = body
-            body.awaits = (*body.awaits, node)
-        run = node.run
-        if run is not None and run.limit is not None:
-            waits = current_node()
-            if waits is not None and waits.run is run:
-                waiter.run = run
-                waiter.stands_for = waits
-                run.step_aside(waits)
-        if node.downstream is None:
-            node.downstream = []
-        node.downstream.append(waiter)
-        return waiter
+        return wait_for(self.loop, node)

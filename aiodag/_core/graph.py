@@ -69,7 +69,8 @@ class GraphEdge(NamedTuple):
 class Graph:
     """Hold the nodes and edges of one moment; `now` is that moment, in seconds since the run began.
 
-    Raise `ValueError` if two nodes have one id, or an edge names a node that is not there.
+    Raise `TypeError` for an id that is not an int of 0 or more, and `ValueError` if two nodes have one id, or an edge
+    names a node that is not there.
 
     >>> from aiodag import State
     >>> fetch, load = (GraphNode(id=i, name=n, label=n, state=State.WAITING) for i, n in enumerate(("fetch", "load")))
@@ -90,6 +91,9 @@ class Graph:
         self.nodes = tuple(nodes)
         self.edges = tuple(edges)
         self.now = now
+        for node in self.nodes:
+            if type(node.id) is not int or node.id < 0:  # drawings name the nodes by their ids, without quotes
+                raise TypeError(f"graph {name!r} has a node with the id {node.id!r}; an id is an int of 0 or more")
         self._by_id = {node.id: node for node in self.nodes}
         if len(self._by_id) < len(self.nodes):
             twice = [id_ for id_, count in Counter(node.id for node in self.nodes).items() if count > 1]
@@ -112,7 +116,8 @@ class Graph:
 
     def __repr__(self) -> str:
         """Return the name and the sizes."""
-        return f"<Graph {self.name!r}: {len(self.nodes)} nodes, {len(self.edges)} edges>"
+        sizes = render.counted(len(self.nodes), "node"), render.counted(len(self.edges), "edge")
+        return f"<Graph {self.name!r}: {', '.join(sizes)}>"
 
     def upstream(self, id_: int, /) -> tuple[int, ...]:
         """Return the ids of the nodes that this one waits for. Raise `KeyError` for an unknown id."""
@@ -146,7 +151,7 @@ class Graph:
             walked[at] = len(walked)
             at = next(edge.source for edge in self._incoming[at] if edge.source in stuck)
         ring = [at, *reversed(list(walked)[walked[at] :])]
-        return [self._by_id[id_].name for id_ in ring]
+        return [render.printable(self._by_id[id_].name) for id_ in ring]
 
     def counts(self) -> dict[State, int]:
         """Return how many nodes are in each state, in the order of `State`, without the zeros."""
@@ -201,11 +206,11 @@ class Graph:
         return cls(given["name"], nodes, [GraphEdge(**edge) for edge in given["edges"]], given["now"])
 
     def to_json(self, indent: int | None = None) -> str:
-        """Return `to_dict()` as JSON, `indent` spaces deep."""
+        """Return `to_dict()` as JSON in ASCII, `indent` spaces deep."""
         # Imported here: asyncio does not load json, and `import aiodag` loads nothing that asyncio does not.
         import json  # noqa: PLC0415 - see above
 
-        return json.dumps(self.to_dict(), indent=indent, ensure_ascii=False)
+        return json.dumps(self.to_dict(), indent=indent)  # ASCII: a name may hold what has no encoding
 
     def to_mermaid(self, direction: str = "LR") -> str:
         """Return a Mermaid flowchart that runs LR, RL, TB, TD or BT. Raise `OptionError` for another direction.
@@ -222,7 +227,8 @@ class Graph:
         """Return a tree that follows the edges; each node is printed once, under the last of its upstreams.
 
         Where it would have appeared before, `→ name` points down to it. Dashes (`├╌`, `⇢`) are exogenous edges,
-        a circle (`├○`) leads to a node that was called inside another. A name that several nodes have is numbered.
+        a circle (`├○`) leads to a node that was called inside another. A label that several nodes have is followed by
+        the node's id: `parse #7` is what `upstream(7)`, Mermaid and JSON mean.
         """
         return render.text(self)
 

@@ -15,6 +15,7 @@ NUMBERS = frozenset({int, float, bool, type(None)})
 LONGEST = 40  # characters of a string argument that is kept for labels
 OUTSIDE = "outside the run"
 WIDTH = 6  # entries of `calls` for each node
+HINTS = 3  # which of them
 WAITING = State.WAITING
 
 # An edge is one number, the upstream's times four, and these: a tuple of numbers is nothing to the garbage collector.

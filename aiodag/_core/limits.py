@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import deque
-from typing import Any
+from math import isfinite
+from typing import Any, cast
 
 from aiodag.errors import OptionError
 
@@ -26,6 +27,8 @@ class Limit:
             raise OptionError("limit", capacity, "an int of 1 or more, or a Limit")
         self.rate = None if rate is None else above_zero("rate", rate, "attempts that start in each `per` seconds")
         self.per = above_zero("per", per, "seconds")
+        if self.rate is not None and finite(self.per / self.rate) is None:
+            raise OptionError("rate", rate, "a number with which the pause between two starts, per / rate, is finite")
         self.capacity = capacity
 
     def __repr__(self) -> str:
@@ -37,9 +40,21 @@ class Limit:
 
 def above_zero(name: str, given: Any, unit: str) -> float:
     """Check a finite number above 0; return it as it is."""
-    if isinstance(given, int | float) and not isinstance(given, bool) and 0 < given < float("inf"):
-        return given
+    plain = finite(given)
+    if plain is not None and plain > 0:
+        return cast("float", given)
     raise OptionError(name, given, f"a number above 0: {unit}")
+
+
+def finite(given: Any) -> float | None:
+    """Return a finite number as a float, and None for anything else."""
+    if not isinstance(given, int | float) or isinstance(given, bool):
+        return None
+    try:
+        plain = float(given)
+    except OverflowError:  # an int of more than 300 digits
+        return None
+    return plain if isfinite(plain) else None
 
 
 class Gate:

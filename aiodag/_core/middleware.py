@@ -1,7 +1,8 @@
 """What stands between the engine and a body that has options: retry, limit, timeout, and where it runs."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,7 @@ from aiodag._core.options import Delay, Options, Predicate
 from aiodag.abc import Executor, Middleware
 from aiodag.errors import OptionError, Skip
 
+log = logging.getLogger("aiodag.retry")
 Call = Callable[[], Awaitable[Any]]
 Body = Callable[[Node[Any], Sequence[Any], dict[str, Any]], Awaitable[Any]]
 
@@ -26,16 +28,19 @@ class Retry:
 
     async def __call__(self, node: Node[Any], call_next: Call) -> Any:
         """Return the value of the first attempt that succeeds."""
+        tried = 0  # not the node's attempts, which go on from those of an earlier execution
         while True:
+            tried += 1
             try:
                 return await call_next()
             except Skip:
                 raise
             except Exception as error:
-                if node.attempt > self.retries or not self.retry_on(error):
+                if tried > self.retries or not self.retry_on(error):
                     raise
-            pause = checked_pause(self.backoff(node.attempt))
-            node.engine.again(node)
+                pause = checked_pause(self.backoff(tried))
+                log.info("%s: attempt %d failed, another in %g s: %r", node.name, node.attempt, pause, error)
+                node.engine.again(node, error)
             await asyncio.sleep(pause)
 
 
@@ -132,5 +137,6 @@ async def attempt(
     except Exception:
         node.label = labelled(node.name, args)  # in another process there is no frame to read them from
         raise
-    # A plain wrapper around an async function returns its coroutine: that is the body.
-    return await value if asyncio.iscoroutine(value) else value
+    # A plain wrapper around an async function returns its coroutine: that is the body. Not asyncio.iscoroutine(), to which
+    # a generator is a coroutine on Python 3.11.
+    return await value if isinstance(value, Coroutine) else value

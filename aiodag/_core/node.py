@@ -15,9 +15,21 @@ if TYPE_CHECKING:
 
     from aiodag._core.engine import Engine
     from aiodag._core.run import Run
+    from aiodag._core.seats import Seats
     from aiodag._core.task import Task
 
 T = TypeVar("T")
+
+# The plain methods of the C classes, which Node covers with its own.
+init_task: Any = AsyncTask.__init__
+init_future: Any = Future.__init__
+cancel_task: Any = AsyncTask.cancel
+cancel_future: Any = Future.cancel
+set_value: Any = Future.set_result
+set_error: Any = Future.set_exception
+value_now: Any = Future.result
+error_now: Any = Future.exception
+on_done: Any = Future.add_done_callback
 
 
 class Node(AsyncTask[T]):
@@ -83,6 +95,11 @@ class Node(AsyncTask[T]):
     fault: Failure | None = None
     aside = 0  # places where its body awaits, of which the first gave its place in the run away
     label = ""  # the call with its short arguments, where the traceback of a failure cannot tell them
+    key = ""  # what the node is, the same in every execution of a run that has a store
+    cache_key = ""  # the same for equal calls in any place of any run, where the task has a cache
+    row: "list[Any]" = []  # of the run's journal  # noqa: RUF012 - never changed: each node is given its own
+    tolerated: "tuple[Node[Any], ...]" = ()  # upstream nodes of which it took any outcome, as its journal notes
+    lost: BaseException | None = None  # why the last attempt failed, while the next one is being queued
     stale = 0  # entries of downstream that have settled for another reason
     left: "RemoteFuture[Any] | None" = None  # the thread or process call that goes on without the node
     source: Any = None  # the future that this node stands for
@@ -133,8 +150,8 @@ class Node(AsyncTask[T]):
                     self.engine.leave(self)
                 raise
             waiter.forget()
-            if waiter.run is not None:
-                yield from waiter.run.readmit()
+            if waiter.seats is not None:
+                yield from waiter.seats.readmit()
         if self.fault is not None:
             raise self._taken(self.fault)
         return super().result()
@@ -252,11 +269,11 @@ class Waiter(Future[None]):
     awaiting is not owning.
     """
 
-    __slots__ = ("awaited", "body", "run", "stands_for")
+    __slots__ = ("awaited", "body", "seats", "stands_for")
 
     awaited: Node[Any]
     body: Node[Any] | None  # that awaits
-    run: "Run | None"  # with a limit, in which a body gave its place away for this
+    seats: "Seats | None"  # where a body gave its seat away for this
     stands_for: Node[Any] | None  # that body: it awaits itself, or an asyncio task that it made does
 
     def forget(self) -> None:
@@ -265,5 +282,5 @@ class Waiter(Future[None]):
             kept = list(self.body.awaits)
             kept.remove(self.awaited)
             self.body.awaits = tuple(kept)
-        if self.run is not None and self.stands_for is not None:
-            self.run.come_back(self.stands_for)
+        if self.seats is not None and self.stands_for is not None:
+            self.seats.come_back(self.stands_for)

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 from importlib import import_module
+from inspect import iscoroutinefunction
 from typing import Any, cast
 
-from aiodag._core.limits import Limit
+from aiodag._core.limits import Limit, finite
 from aiodag.errors import OptionError, UnknownOption
 
 Delay = Callable[[int], float]
-Predicate = Callable[[BaseException], bool]
+Predicate = Callable[[Exception], bool]
+
+CODECS = ("json", "pickle")
 
 # Where an executor of a name lives. The core knows no layer: a name is looked up when a task asks for it.
 EXECUTORS = {"thread": "aiodag.executors.thread", "process": "aiodag.executors.process"}
@@ -52,7 +55,22 @@ class Backoff:
 class Options:
     """The checked options of one task. Immutable: `with_options` makes another."""
 
-    __slots__ = ("backoff", "executor", "given", "limit", "name", "raw", "retries", "retry_on", "timeout")
+    __slots__ = (
+        "backoff",
+        "cache",
+        "codec",
+        "executor",
+        "given",
+        "journal",
+        "key",
+        "limit",
+        "name",
+        "raw",
+        "retries",
+        "retry_on",
+        "timeout",
+        "version",
+    )
 
     def __init__(self, **given: Any) -> None:
         unknown = [option for option in given if option not in KNOWN]
@@ -69,6 +87,12 @@ class Options:
             self.given = {**given, "limit": self.limit}  # a task made from this one shares it
         self.executor: Any = executor_of(given.get("executor"))
         self.raw: bool = flag("raw", given.get("raw", False))
+        # Of runs that have a store.
+        self.version: str = version_of(given.get("version"))
+        self.key: Any = key_of(given.get("key"))
+        self.journal: bool = flag("journal", given.get("journal", True))
+        self.cache: bool | float = cache_of(given.get("cache", False))
+        self.codec: str = codec_of(given.get("codec", CODECS[0]))
 
     def but(self, **changes: Any) -> "Options":
         """Return these options with some changed."""
@@ -101,17 +125,18 @@ def retries_of(given: object) -> int:
 
 def number(option: str, given: object, *, least: float) -> float:
     """Check a finite number."""
-    if isinstance(given, int | float) and not isinstance(given, bool) and least <= given < float("inf"):
-        return float(given)
+    plain = finite(given)
+    if plain is not None and plain >= least:
+        return plain
     raise OptionError(option, given, f"a number of {least:g} or more")
 
 
 def seconds(option: str, given: Any) -> float:
     """Check a duration; return it in seconds."""
     # A timedelta has total_seconds: asyncio does not load datetime, so neither do we.
-    plain: Any = given.total_seconds() if hasattr(given, "total_seconds") else given
-    if isinstance(plain, int | float) and not isinstance(plain, bool) and 0 <= plain < float("inf"):
-        return float(plain)
+    plain = finite(given.total_seconds() if hasattr(type(given), "total_seconds") else given)
+    if plain is not None and plain >= 0:
+        return plain
     raise OptionError(option, given, "seconds, 0 or more, or a timedelta")
 
 
@@ -125,7 +150,7 @@ def timeout_of(given: object) -> float:
 
 def delay_of(given: Any) -> Delay:
     """Return the pause after an attempt, as a function of its number."""
-    if callable(given):
+    if callable(given) and not gives_coroutine(given):
         return cast("Delay", given)
     pause = seconds("backoff", given)
     return lambda _attempt: pause
@@ -136,9 +161,15 @@ def predicate_of(given: Any) -> Predicate:
     kinds = given if isinstance(given, tuple) else (given,)
     if kinds and all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds):
         return lambda error: isinstance(error, kinds)
-    if callable(given) and not isinstance(given, type):
+    if callable(given) and not isinstance(given, type) and not gives_coroutine(given):
         return lambda error: bool(given(error))
-    raise OptionError("retry_on", given, "an exception type, a tuple of them, or a function of the exception")
+    wanted = "an exception type, a tuple of them, or a function of the exception that is not async"
+    raise OptionError("retry_on", given, wanted)
+
+
+def gives_coroutine(fn: Callable[..., Any]) -> bool:
+    """Tell whether a call gives a coroutine, which is true and would never be awaited."""
+    return iscoroutinefunction(fn) or iscoroutinefunction(type(fn).__call__)
 
 
 def limit_of(given: object) -> Limit | None:
@@ -153,6 +184,37 @@ def executor_of(given: object) -> Any:
     if isinstance(given, str) and given in EXECUTORS:
         return import_module(EXECUTORS[given]).EXECUTOR
     raise OptionError("executor", given, f"{', '.join(map(repr, EXECUTORS))}, or an object with an async run(fn, ...)")
+
+
+def version_of(given: object) -> str:
+    """Check a version; return it as text."""
+    if given is None or (isinstance(given, str | int) and not isinstance(given, bool)):
+        return "" if given is None else str(given)
+    raise OptionError("version", given, "a string or an int; another one runs again what an earlier one has recorded")
+
+
+def key_of(given: Any) -> Any:
+    """Check what tells calls of a task apart in place of their arguments."""
+    if given is None or isinstance(given, str) or callable(given):
+        return given
+    raise OptionError("key", given, "a function of the call's arguments, or a string")
+
+
+def cache_of(given: Any) -> bool | float:
+    """Check how old a value may be that another run has computed: True for any age."""
+    if isinstance(given, bool):
+        return given
+    age = seconds("cache", given)
+    if age == 0:
+        raise OptionError("cache", given, "True, or an age in seconds above 0")
+    return age
+
+
+def codec_of(given: Any) -> str:
+    """Check a codec."""
+    if given in CODECS:
+        return str(given)
+    raise OptionError("codec", given, " or ".join(map(repr, CODECS)))
 
 
 NO_OPTIONS = Options()

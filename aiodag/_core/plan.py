@@ -7,12 +7,14 @@ from contextvars import copy_context
 from threading import Thread
 from typing import Any
 
+from aiodag._core.callables import innermost, is_async
+from aiodag._core.context import current_run
+from aiodag._core.edges import close_coroutines
 from aiodag._core.engine import Engine
 from aiodag._core.graph import Graph
 from aiodag._core.ledger import Ledger
 from aiodag._core.run import Run
 from aiodag._core.task import Task
-from aiodag.errors import NotATask
 
 TURNS = 100  # turns of the loop that fn may take without waiting for anything
 
@@ -21,8 +23,9 @@ def plan(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Graph:
     """Return the graph that `fn(*args, **kwargs)` makes, as far as it gets without waiting; no task runs.
 
     `fn` is the function that calls the tasks: async, plain, or itself a task. It runs up to its first real wait (a node,
-    a sleep, I/O), on a loop of its own in a thread of its own, so that `plan` works with and without a running loop.
-    Raises what `fn` raises, and `TypeError` for what cannot be called.
+    a sleep, I/O), on a loop of its own in a thread of its own, so that `plan` works with and without a running loop. A
+    task that calls no others, or is a plain function, is a graph of one node; the body of a plain one does not run.
+    Raises what `fn` raises, and `TypeError` for what cannot be called and arguments that do not fit.
 
     >>> import aiodag
     >>> @aiodag.task
@@ -33,19 +36,37 @@ def plan(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Graph:
     >>> len(plan(etl))
     2
     """
-    target = fn.fn if isinstance(fn, Task) else fn
-    if not callable(target):
-        raise NotATask(fn)
-    inspect.signature(target).bind(*args, **kwargs)
+    try:
+        check(fn, args, kwargs)
+    except TypeError:
+        close_coroutines(fn, args, kwargs)
+        raise
     answer: list[Any] = [None, None]
     context = copy_context()
-    thread = Thread(target=context.run, args=(_plan, target, args, kwargs, answer), name="aiodag.plan")
+    # A daemon: a function that never gives way cannot be stopped, and must not keep the process from its end.
+    thread = Thread(target=context.run, args=(_plan, fn, args, kwargs, answer), name="aiodag.plan", daemon=True)
     thread.start()
     thread.join()
     graph, error = answer
     if error is not None:
         raise error
     return graph  # type: ignore[no-any-return]  # the thread's answer
+
+
+def check(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Refuse what cannot be planned."""
+    if not callable(fn):
+        msg = f"plan() got {fn!r}, which is not callable. Pass the function and its arguments: plan(etl, 'a1')"
+        raise TypeError(msg)
+    inner = innermost(fn)
+    if inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):
+        msg = f"plan() got {fn!r}, a generator function, which calling does not run. Pass an async or plain function"
+        raise TypeError(msg)
+    try:
+        signature = inspect.signature(fn)
+    except ValueError:  # a builtin that tells nothing
+        return
+    signature.bind(*args, **kwargs)
 
 
 def _plan(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], answer: list[Any]) -> None:
@@ -78,7 +99,15 @@ async def _collect(loop: Any, fn: Callable[..., Any], args: tuple[Any, ...], kwa
     return graph
 
 
-async def _call(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+async def _call(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    run = current_run()
+    if isinstance(fn, Task):
+        # Its body is what calls the others. One that calls none is a node by itself.
+        if is_async(fn.fn):
+            await fn.fn(*args, **kwargs)
+        if run is not None and not run.ledger.count:
+            fn(*args, **kwargs)
+        return
     value = fn(*args, **kwargs)
     if inspect.iscoroutine(value):
         await value

@@ -1,7 +1,7 @@
 """Draw a graph: Mermaid, Graphviz, a tree of text, a timeline of text.
 
 A label may hold anything, since it quotes arguments. Each drawing escapes it in one place (`_mermaid_label`,
-`_dot_label`), after `_line` has made it one printable line.
+`_dot_label`), after `printable` has made it one line that does nothing to a terminal.
 """
 
 import re
@@ -43,14 +43,15 @@ _COLOURS = {  # fill, border
 }
 
 
-def _line(text: str) -> str:
+def printable(text: str) -> str:
+    """Return a text with everything escaped that is more than a visible sign or a space."""
     # Lone surrogates, line ends and marks that turn the direction of writing are not printable either.
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _title(node: "GraphNode") -> str:
     tries = f" ×{node.attempts}" if node.attempts > 1 else ""
-    return f"{_MARKS[node.state]} {_line(node.label)}{tries}"
+    return f"{_MARKS[node.state]} {printable(node.label)}{tries}"
 
 
 def mermaid(graph: "Graph", direction: str) -> str:
@@ -92,7 +93,7 @@ def _mermaid_class(state: State) -> str:
 
 def dot(graph: "Graph") -> str:
     """Return a Graphviz digraph."""
-    lines = [f'digraph "{_dot_label(_line(graph.name))}" {{', "    rankdir=LR"]
+    lines = [f'digraph "{_dot_label(printable(graph.name))}" {{', "    rankdir=LR"]
     lines += ['    node [shape=box, style="rounded,filled", fontname="sans-serif", fontcolor="#1f2328"]']
     lines += [f"    n{node.id} [{_dot_node(node)}]" for node in graph.nodes]
     lines += [f"    n{edge.source} -> n{edge.target}{_dot_edge(edge)}" for edge in graph.edges]
@@ -219,7 +220,7 @@ def _pointers(links: list[_Link], names: dict[int, str]) -> str:
 
 def _names(graph: "Graph") -> dict[int, str]:
     """Return a name for each node that no other has: its label, with its number where several have it."""
-    labels = {node.id: _line(node.label) for node in graph.nodes}
+    labels = {node.id: printable(node.label) for node in graph.nodes}
     count = Counter(labels.values())
     return {id_: f"{label} #{id_}" if count[label] > 1 else label for id_, label in labels.items()}
 
@@ -231,13 +232,22 @@ def _told(node: "GraphNode", now: float) -> str:
     if node.attempts > 1:
         words.append(f"{node.attempts} attempts")
     told = ", ".join(words)
-    return f"{told}: {_line(node.error)}" if node.error else told
+    return f"{told}: {printable(node.error)}" if node.error else told
 
 
 def _headline(graph: "Graph") -> str:
-    size = f"{len(graph)} node{'s' * (len(graph) != 1)}"
-    after = [f"after {_seconds(graph.now)}"] if graph.now else []
-    return f"{_line(graph.name)}: " + ", ".join([size, *_counted(graph.counts()), *after])
+    after = [f"after {_seconds(graph.now)}"] if graph.now and _has_run(graph) else []
+    return f"{printable(graph.name)}: " + ", ".join([counted(len(graph), "node"), *_counted(graph.counts()), *after])
+
+
+def _has_run(graph: "Graph") -> bool:
+    """Tell whether time means anything here: not in a plan."""
+    return any(node.started is not None or node.settled is not None for node in graph.nodes)
+
+
+def counted(count: int, word: str) -> str:
+    """Say how many of something there are."""
+    return f"{count} {word}{'s' * (count != 1)}"
 
 
 def _counted(counts: dict[State, int]) -> list[str]:
@@ -245,17 +255,22 @@ def _counted(counts: dict[State, int]) -> list[str]:
 
 
 def _seconds(value: float) -> str:
-    if value < 1:
-        return f"{value * 1000:.3g} ms" if value else "0 s"
-    return f"{value:.3g} s" if value < 100 else f"{value:.0f} s"
+    if value >= 99.95:
+        return f"{value:.0f} s"
+    for unit, size in (("s", 1), ("ms", 1e-3)):
+        if value >= 0.9995 * size:  # what three digits round up to it
+            return f"{value / size:.3g} {unit}"
+    return f"{value * 1e6:.3g} µs" if value else "0 s"
 
 
 def timeline(graph: "Graph", width: int) -> str:
     """Return a chart of rows, an axis in seconds and a legend."""
     rows = sorted((node for node in graph.nodes if node.moves), key=_start)
     until = max([graph.now, *(node.moves[-1][1] for node in rows)])
-    if not rows or until <= 0:
+    if not _has_run(graph):
         return f"{_headline(graph)}\nnothing has run yet"
+    if until <= 0:
+        return f"{_headline(graph)}\nno time has passed"
     names = _names(graph)
     shown = rows[:_MOST_ROWS]
     room = min(max(len(names[node.id]) for node in shown), width // 3)

@@ -1,12 +1,14 @@
 """The scope that owns nodes: waits for them, reports on them, remembers them."""
 
 import asyncio
+import logging
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from contextvars import Token
+from importlib import import_module
 from inspect import iscoroutinefunction
+from os import urandom
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,13 +17,18 @@ from aiodag._core.failure import Failure, path_of, path_text
 from aiodag._core.ledger import Ledger
 from aiodag._core.node import Node
 from aiodag._core.options import flag, seconds
+from aiodag._core.seats import Seats
 from aiodag._core.states import State
 from aiodag.abc import Move, Observer
-from aiodag.errors import OptionError, RunFailed
+from aiodag.errors import OptionError, RunCancelled, RunFailed
 
 if TYPE_CHECKING:
-    from aiodag._core.graph import Graph
+    from os import PathLike
 
+    from aiodag._core.graph import Graph
+    from aiodag.abc import Journal, Store
+
+log = logging.getLogger("aiodag.run")
 SHOWN = 10  # skipped nodes that a report names for each root
 
 
@@ -53,6 +60,8 @@ class Run:
         fail_fast: bool = False,
         observers: Iterable[Observer] = (),
         grace: float = 10.0,
+        store: "str | PathLike[str] | Store | None" = None,
+        id: str | None = None,  # noqa: A002 - the word of the field
     ) -> None:
         given: Any = name
         if not isinstance(given, str):
@@ -64,16 +73,20 @@ class Run:
         self.fail_fast = flag("fail_fast", fail_fast)
         self.grace = seconds("grace", grace)
         self.observers = observers_of(observers)
+        self.store = store
+        self.id = id_of(id, name) if store is not None or id is not None else ""
+        self.entry: Mapping[str, Any] | None = None  # how to run it again: a file, a task and its parameters
+        self.journal: Journal | None = None
         self.state = State.WAITING
         self.stopping = False
         self.failures: list[Failure] = []
         self.moves: list[Any] = []  # of the ledger
-        self.running = 0
-        self.parked: deque[Any] = deque()  # nodes, and futures of bodies that come back
+        self.seats = None if limit is None else Seats(limit)
         self._live: set[Node[Any]] = set()
         self._idle: asyncio.Future[None] | None = None
         self._body: asyncio.Task[Any] | None = None
         self._stopped_body = False
+        self._cut_short = False  # whether nodes were cancelled because somebody stopped or drained the run
         self._ended_at: float | None = None
 
     # The scope
@@ -86,11 +99,27 @@ class Run:
         self.clock = clock_of(self.loop)
         planned = getattr(self.loop, "aiodag_ledger", None)  # plan() collects the nodes of every run it meets
         self.ledger: Ledger = planned or Ledger(self.name, self.clock())
+        if planned is not None:
+            self.observers, self.store = (), None  # nothing happens that could be told or written
         self.moves = self.ledger.moves
         self._body = asyncio.current_task()
         self._token: Token[Run | None] = RUN.set(self)
         self.state = State.RUNNING
+        if self.store is not None:
+            await self._open_journal(self.store)
+        log.debug("run %s begins", self.id or self.name)
         return self
+
+    async def _open_journal(self, store: "str | PathLike[str] | Store") -> None:
+        # By name: the core knows no layer, and a run without a store loads none.
+        journal = import_module("aiodag.stores.recorder").Recorder(self, store)
+        try:
+            await journal.open()
+        except BaseException:
+            self.state = State.FAILED
+            RUN.reset(self._token)
+            raise
+        self.journal = journal
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -100,6 +129,20 @@ class Run:
             raise RuntimeError(msg)
         with suppress(ValueError):  # left by another asyncio task, as generators of tests are: its context has gone
             RUN.reset(self._token)
+        try:
+            error = await self._leave(error)
+            handled = self._end(error)
+        except BaseException as raised:
+            await self._close_journal(raised)
+            raise
+        else:
+            await self._close_journal(error)
+        finally:
+            log.debug("run %s ends: %s", self.id or self.name, self.state)
+        return handled
+
+    async def _leave(self, error: BaseException | None) -> BaseException | None:
+        """Wait for the nodes, or cancel them; return what the body raised of itself."""
         if self._stopped_body and self._body is not None and self._body.uncancel() == 0 and _is_cancel(error):
             error = None  # our own cancel of the body, after the first failure
         elif _is_cancel(error) and self.failures and not self._body_cancelling():
@@ -116,16 +159,28 @@ class Run:
         finally:
             self._body = None
             self._ended_at = self.clock()
-        return self._end(error)
+        return error
+
+    async def _close_journal(self, error: BaseException | None) -> None:
+        journal = self.journal
+        if journal is None:
+            return
+        await journal.close(self.state, error)
+        if error is None and journal.error is not None:  # the end of the run could not be written
+            self.state = State.FAILED
+            raise journal.error
 
     def _end(self, error: BaseException | None) -> bool:
-        """Say how the run ended. Raises `RunFailed`."""
+        """Say how the run ended. Raises `RunFailed`, and what ended its journal."""
+        if self.journal is not None and self.journal.error is not None:
+            self.state = State.CANCELLED if isinstance(self.journal.error, RunCancelled) else State.FAILED
+            raise self.journal.error
         if error is not None:
             self.state = State.CANCELLED if _is_cancel(error) else State.FAILED
             return False
         roots = [failure for failure in self.failures if not failure.report.taken]
         if not roots:
-            self.state = State.SUCCEEDED
+            self.state = State.CANCELLED if self._cut_short else State.SUCCEEDED
             return True
         self.state = State.FAILED
         for failure in roots:
@@ -156,8 +211,21 @@ class Run:
     def stop(self) -> None:
         """Cancel every unfinished node, and every node that is still made."""
         self.stopping = True
+        self._cut_short = self._cut_short or bool(self._live)
         for node in sorted(self._live, key=lambda node: node.state is State.RUNNING):
             node.cancel(f"run {self.name!r} is being cancelled")
+
+    def abort(self) -> None:
+        """Cancel every node and the body of the scope; why is said by the journal, and raised when the scope is left."""
+        self.stopping = True
+        self._stop_all()
+
+    def drain(self) -> None:
+        """Let what runs finish, and start nothing more: what waits is cancelled, and so is what is still made."""
+        self.stopping = True
+        self._cut_short = self._cut_short or bool(self._live)
+        for node in [node for node in self._live if node.state is not State.RUNNING]:
+            node.cancel(f"run {self.name!r} is being drained")
 
     # What the engine tells
 
@@ -166,6 +234,8 @@ class Run:
         if self.state.final:
             node.run = None  # made by what outlived the run: nobody waits for it here
             return
+        if self.journal is not None:
+            self.journal.enter(node, upstream)
         self._live.add(node)
         at = self.clock()
         self.ledger.enter(node, upstream, at)
@@ -176,6 +246,8 @@ class Run:
         """Note a move."""
         at = self.clock()
         self.moves += (node.number, state, at)
+        if self.journal is not None:
+            self.journal.moved(node, state, at)
         if self.observers:
             self._tell(node, previous, state, at)
 
@@ -183,11 +255,13 @@ class Run:
         """Note that a node has settled."""
         at = self.clock()
         self.moves += (node.number, node.state, at)
+        if self.journal is not None:
+            self.journal.moved(node, node.state, at)
         if self.observers:
             self._tell(node, previous, node.state, at)
         self._live.discard(node)
-        if node.admitted and not node.aside:
-            self.give_place()
+        if self.seats is not None:
+            self.seats.leave(node)
         if node.fault is not None and node.state is State.FAILED:
             self._failed(node, node.fault)
         if self._idle is not None and not self._live and not self._idle.done():
@@ -221,58 +295,6 @@ class Run:
                 if isinstance(error, KeyboardInterrupt | SystemExit):
                     # In a turn of its own, for it stops the loop: here, the move is not complete.
                     self.loop.call_soon(reraise, error)
-
-    # How many run at once
-
-    def admit(self, node: Node[Any]) -> bool:
-        """Tell whether a node may start now; if not, it is kept until another has ended."""
-        if self.limit is None or self.running < self.limit:
-            self.running += 1
-            node.admitted = True
-            return True
-        self.parked.append(node)
-        return False
-
-    def step_aside(self, node: Node[Any]) -> None:
-        """Give the place of a body away that awaits a node, which may need the place."""
-        node.aside += 1
-        if node.aside == 1 and node.admitted:
-            self.give_place()
-
-    def come_back(self, node: Node[Any]) -> None:
-        """Count a body as running again that awaits nothing any more."""
-        node.aside -= 1
-        if not node.aside and node.admitted and not node.state.final:
-            self.running += 1
-
-    def give_place(self) -> None:
-        """Note that a body has ended or waits, and let in who is next."""
-        self.running -= 1
-        self.let_in()
-
-    def let_in(self) -> None:
-        """Hand a free place to the next that waits for one."""
-        while self.parked and self.running < (self.limit or 0):
-            next_one = self.parked.popleft()
-            if next_one.done():
-                continue
-            if type(next_one) is Node:
-                next_one.engine.requeue(next_one)
-            else:
-                next_one.set_result(None)
-            return
-
-    def readmit(self) -> Generator[Any, None, None]:
-        """Wait in a body for a place again, before the nodes that have not started."""
-        limit = self.limit or 0
-        while self.running > limit:
-            ticket: asyncio.Future[None] = self.loop.create_future()
-            self.running -= 1
-            self.parked.appendleft(ticket)
-            try:
-                yield from ticket
-            finally:
-                self.running += 1
 
     # What people see
 
@@ -311,6 +333,15 @@ def observers_of(given: Any) -> tuple[Observer, ...]:
     if hasattr(given, "__iter__") and all(map(callable, methods)) and not any(map(iscoroutinefunction, methods)):
         return observers
     raise OptionError("observers", given, "a list of objects with a plain method moved(move), not an async one")
+
+
+def id_of(given: Any, name: str) -> str:
+    """Return the id of a run: as given, or its name and something random."""
+    if given is None:
+        return f"{name}-{urandom(4).hex()}"
+    if isinstance(given, str) and given and given.isprintable() and not given.startswith("-"):
+        return given
+    raise OptionError("id", given, "a string of printable characters that does not begin with -")
 
 
 def reraise(error: BaseException) -> None:

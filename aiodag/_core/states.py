@@ -3,14 +3,15 @@
 Two rules. A node moves only along `MOVES`. A final state is never left.
 
     waiting ──► queued ──► running ──► succeeded
-       │          │ ◄─retry── │
+       │          │ ◄─retry── │           ▲
+       │          ├───────────┼─►─recalled┘
        │          │           ├──────► failed
-       │          │           │
        ├──────────┼───────────┼──────► skipped
        └──────────┴───────────┴──────► cancelled
 
 waiting: upstream nodes are not settled yet. queued: free to run, held back by a
-limit or by the pause before a retry. running: an attempt is under way.
+limit or by the pause before a retry; from here a node whose success is recorded
+succeeds without running, and one whose record cannot be read fails. running: an attempt is under way.
 skipped: an upstream did not succeed, or the body raised `Skip`.
 """
 
@@ -45,7 +46,7 @@ _STOPPED = frozenset({State.SKIPPED, State.CANCELLED})
 
 MOVES: dict[State, frozenset[State]] = {
     State.WAITING: _STOPPED | {State.QUEUED},
-    State.QUEUED: _STOPPED | {State.RUNNING},
+    State.QUEUED: _STOPPED | {State.RUNNING, State.SUCCEEDED, State.FAILED},
     State.RUNNING: _STOPPED | {State.QUEUED, State.SUCCEEDED, State.FAILED},
     State.SUCCEEDED: frozenset(),
     State.FAILED: frozenset(),

@@ -8,13 +8,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from aiodag._core.context import RUN
-from aiodag._core.edges import PLAIN, Search, close_coroutines
+from aiodag._core.edges import PLAIN, Search, close_coroutines, is_awaitable
 from aiodag._core.engine import Engine
+from aiodag._core.futures import follow
 from aiodag._core.node import Node
+from aiodag._core.options import NO_OPTIONS
 from aiodag._core.states import State
 from aiodag.errors import ForeignLoop, NoLoop
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from aiodag._core.task import Task
 
 WAITING = State.WAITING
@@ -58,9 +62,14 @@ def submit(task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str, Any]
             if kind is Node and value.engine is engine:
                 upstream = (*upstream, (value, False))
                 node.edged = True
-            elif kind not in PLAIN:
-                upstream = search(engine, node)
-                break
+                continue
+            try:
+                if kind in PLAIN:
+                    continue
+            except TypeError:  # a class whose metaclass has no hash is none of those
+                pass
+            upstream = search(engine, node)
+            break
     if run is not None:
         run.enter(node, upstream)
     if upstream:
@@ -79,6 +88,35 @@ def check(task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str, Any])
     except TypeError:
         close_coroutines(args, kwargs)
         raise
+
+
+def calls_of(task: "Task[..., Any]", iterables: "tuple[Iterable[Any], ...]", constants: dict[str, Any]) -> list[Any]:
+    """Return the arguments of each call that `map` makes, checked before anything is scheduled."""
+    taken: list[Any] = []
+    try:
+        if not iterables:
+            msg = f"{task.name}.map() got nothing to go through. Pass iterables by position: {task.name}.map([1, 2])"
+            raise TypeError(msg)
+        for each in iterables:
+            if not hasattr(each, "__iter__") or is_awaitable(each):
+                msg = (
+                    f"{task.name}.map() got {each!r}, which cannot be iterated now. Await a node first, or pass a list"
+                )
+                raise TypeError(msg)
+        calls = list(zip(*[noted(each, taken) for each in iterables], strict=True))
+        for args in calls:
+            check(task, args, constants)
+    except BaseException:
+        close_coroutines(taken, iterables, constants)
+        raise
+    return calls
+
+
+def noted(items: "Iterable[Any]", taken: list[Any]) -> "Iterator[Any]":
+    """Yield items, and keep them in `taken`: what a generator has given would be lost when the call is refused."""
+    for item in items:
+        taken.append(item)
+        yield item
 
 
 def engine_here(task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str, Any]) -> Engine:
@@ -106,30 +144,42 @@ class Adopted:
 
     stands_in = True
     after_deps, raw, code, call = (), False, None, None
+    options = NO_OPTIONS
 
-    def __init__(self, awaitable: Any) -> None:
+    def __init__(self, engine: Engine, awaitable: Any) -> None:
+        self.engine = engine
+        kind = type(awaitable)
         # Not of a done one: after an eager start get_coro() crashes on Python 3.12 (cpython issue 122332).
-        coroutine = awaitable.get_coro() if isinstance(awaitable, asyncio.Task) and not awaitable.done() else awaitable
-        self.name = getattr(coroutine, "__qualname__", type(awaitable).__name__)
+        coroutine = awaitable.get_coro() if issubclass(kind, asyncio.Task) and not awaitable.done() else awaitable
+        # Asked of coroutines alone: an object of somebody's own class may answer anything.
+        self.name = (
+            getattr(coroutine, "__qualname__", kind.__name__) if hasattr(type(coroutine), "send") else kind.__name__
+        )
 
-    @staticmethod
-    def fn(awaitable: Any) -> Any:
-        """Return what the attempt drives."""
-        return awaitable
+    async def fn(self, awaitable: Any) -> Any:
+        """Await what was adopted."""
+        try:
+            return await awaitable
+        except BaseException:
+            forget(self.engine, awaitable)
+            raise
 
 
 def search(engine: Engine, node: Node[Any]) -> list[tuple[Node[Any], bool]]:
     """Find the edges of a call that is more than plain values and nodes: each with whether it takes any outcome."""
     task = node.task
-    look = Search(partial(adopt, engine), engine.loop, raw=task.raw)
+    made: dict[int, Node[Any]] = {}
+    look = Search(partial(adopt, engine, made), engine.loop, raw=task.raw)
     try:
         for dep in task.after_deps:
-            look.dependency(dep)
+            look.edge(dep)
         args = tuple([look.argument(value) for value in node.args])
         kwargs = {key: look.argument(value) for key, value in node.kwargs.items()}
     except BaseException:
         close_coroutines(node.args, node.kwargs)
         raise
+    for up in made.values():  # only now: what is passed to a call that is refused must not run
+        launch(engine, up)
     node.args, node.kwargs = args, kwargs
     node.edged = True
     found = cast("list[tuple[Node[Any], bool]]", look.found)
@@ -138,30 +188,39 @@ def search(engine: Engine, node: Node[Any]) -> list[tuple[Node[Any], bool]]:
     return found
 
 
-def adopt(engine: Engine, awaitable: Any) -> Node[Any]:
-    """Return the node that stands for an awaitable: the same coroutine or future gives the same node."""
+def adopt(engine: Engine, made: dict[int, Node[Any]], awaitable: Any) -> Node[Any]:
+    """Return the node that stands for an awaitable: the same object gives the same node.
+
+    `made` collects, by the ids of their awaitables, the nodes that are new.
+    """
     if type(awaitable) is Node:
         if awaitable.engine is not engine:
             raise ForeignLoop(awaitable, closed=awaitable.engine.loop.is_closed())
         return awaitable
-    try:
+    known = made.get(id(awaitable))
+    if known is None and is_known_again(awaitable):
         known = engine.adopted.get(awaitable)
-    except TypeError:  # not hashable, or without weak references: it cannot be known again
-        return stand_in(engine, awaitable)
+        if known is not None and known.state is State.CANCELLED and is_future(awaitable) and not awaitable.cancelled():
+            known = None  # a run was cancelled, and the node with it; the future goes on
     if known is None:
-        known = stand_in(engine, awaitable)
-        engine.adopted[awaitable] = known
+        known = made[id(awaitable)] = stand_in(engine, awaitable)
     return known
 
 
+def is_known_again(awaitable: Any) -> bool:
+    """Tell whether another call can know an awaitable again: by identity, since two that are equal are still two."""
+    kind: Any = type(awaitable)
+    plain = kind.__hash__ is object.__hash__ and kind.__eq__ is object.__eq__
+    return plain and kind.__weakrefoffset__ != 0
+
+
 def stand_in(engine: Engine, awaitable: Any) -> Node[Any]:
-    """Make a node that runs a coroutine, or follows a future."""
-    future = awaitable if asyncio.isfuture(awaitable) else None
-    if future is not None and future.get_loop() is not engine.loop:
-        raise ForeignLoop(future, closed=future.get_loop().is_closed())
+    """Make a node for a coroutine, a future or another awaitable. It does nothing before it is launched."""
+    if is_future(awaitable) and awaitable.get_loop() is not engine.loop:
+        raise ForeignLoop(awaitable, closed=awaitable.get_loop().is_closed())
     node: Node[Any] = Node.__new__(Node)
     node.code, node.instruction = None, 0
-    node.task, node.engine = cast("Task[..., Any]", Adopted(awaitable)), engine
+    node.task, node.engine = cast("Task[..., Any]", Adopted(engine, awaitable)), engine
     node.args, node.kwargs = (awaitable,), {}
     node.context = copy_context()
     node.downstream = None
@@ -170,10 +229,33 @@ def stand_in(engine: Engine, awaitable: Any) -> Node[Any]:
     node.state = State.WAITING
     run = RUN.get()
     node.run = run if run is not None and run.loop is engine.loop else None
+    return node
+
+
+def launch(engine: Engine, node: Node[Any]) -> None:
+    """Have a stand-in run its coroutine, or follow its future."""
+    (awaitable,) = node.args
+    if is_known_again(awaitable):
+        engine.adopted[awaitable] = node
     if node.run is not None:
         node.run.enter(node, [])
-    if future is None:
-        engine.release(node)
+    if is_future(awaitable):
+        follow(engine, node, awaitable)
+        awaitable.add_done_callback(partial(forget, engine), context=engine.context)
     else:
-        engine.follow(node, future)
-    return node
+        engine.release(node)
+
+
+def forget(engine: Engine, awaitable: Any) -> None:
+    """Forget the node of a future that has settled, or of an awaitable that has failed.
+
+    The table holds the node, the node its exception, that its traceback, and frames in it the awaitable: none of them
+    would go before the loop does. A coroutine that has succeeded has its value nowhere else, so its node is kept.
+    """
+    if is_known_again(awaitable):
+        engine.adopted.pop(awaitable, None)
+
+
+def is_future(awaitable: Any) -> bool:
+    """Tell whether something is a future: as `asyncio.isfuture`, but by its type and not by what it says it is."""
+    return getattr(type(awaitable), "_asyncio_future_blocking", None) is not None

@@ -1,15 +1,15 @@
 """`@task` and `Task`: what a decorated function becomes."""
 
 import inspect
-from functools import update_wrapper
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, cast, overload
 
-from aiodag._core.callables import check_callable, executor_for, name_of, plain_of
-from aiodag._core.edges import Settled, is_awaitable
+from aiodag._core.callables import check_callable, executor_for, name_of, plain_of, take_over
+from aiodag._core.edges import Settled, close_coroutines, is_awaitable
 from aiodag._core.middleware import compose
 from aiodag._core.options import NO_OPTIONS, Options
 from aiodag._core.signatures import P, R
-from aiodag._core.submit import check, submit
+from aiodag._core.submit import calls_of, submit
 from aiodag.errors import NotATask
 
 if TYPE_CHECKING:
@@ -47,11 +47,16 @@ if TYPE_CHECKING:
         name: str
         retries: int
         backoff: "float | timedelta | Callable[[int], float] | Backoff"
-        retry_on: "type[BaseException] | tuple[type[BaseException], ...] | Callable[[BaseException], bool]"
+        retry_on: "type[BaseException] | tuple[type[BaseException], ...] | Callable[[Exception], bool]"
         timeout: "float | timedelta | None"
         limit: "int | Limit | None"
         executor: "Literal['thread', 'process'] | Executor"
         raw: bool
+        version: "str | int"
+        key: "str | Callable[..., object]"
+        journal: bool
+        cache: "bool | float | timedelta"
+        codec: "Literal['json', 'pickle']"
 
     class Decorator(Protocol):
         """What `task(**options)` gives: it takes what `task` takes."""
@@ -83,6 +88,8 @@ class Task(Generic[P, R]):
     40
     """
 
+    stands_in = False  # for a coroutine object or a future that was passed as an edge
+
     if TYPE_CHECKING:
 
         @property
@@ -92,7 +99,7 @@ class Task(Generic[P, R]):
         # A class method or static method that stands below @task is kept for __get__ and unwrapped for the rest.
         self._descriptor: Any = fn if isinstance(fn, classmethod | staticmethod) else None
         plain = plain_of(fn)
-        update_wrapper(self, plain)
+        take_over(self, plain)
         self._prepare(plain, after, options)
         self._bounds()
 
@@ -257,7 +264,7 @@ class Task(Generic[P, R]):
 
     def after(self, /, *after: "Awaitable[object]") -> "Task[P, R]":
         """Return this task, waiting for more: exogenous edges, waited for and not passed."""
-        return self._but(self.after_deps + tuple(map(checked_dependency, after)), self.options)
+        return self._but(self.after_deps + checked_dependencies(after), self.options)
 
     def with_options(self, /, **options: "Unpack[OptionTypes]") -> "Task[P, R]":
         """Return this task with some options changed."""
@@ -306,8 +313,8 @@ class Task(Generic[P, R]):
     def map(self, /, *iterables: "Iterable[Any]", **constants: Any) -> Any:
         """Call once for each item; several iterables go in step, keywords are the same for all calls.
 
-        Raises `TypeError` for what is not iterable and `ValueError` for iterables of different lengths, before
-        anything is scheduled.
+        Raises `TypeError` for what is not iterable, or where nothing is, and `ValueError` for iterables of different
+        lengths, before anything is scheduled.
 
         >>> import asyncio
         >>> @task
@@ -318,18 +325,14 @@ class Task(Generic[P, R]):
         >>> asyncio.run(main())
         [11, 22]
         """
-        for each in iterables:
-            if not hasattr(each, "__iter__") or is_awaitable(each):
-                msg = (
-                    f"{self.name}.map() got {each!r}, which cannot be iterated now. Await a node first, or pass a list"
-                )
-                raise TypeError(msg)
-        calls = list(zip(*iterables, strict=True))
-        for args in calls:
-            check(self, args, constants)
+        calls = calls_of(self, iterables, constants)
         nodes = []
-        for args in calls:  # a loop: a comprehension would be the caller whose place the nodes note
-            nodes.append(submit(self, args, constants))  # noqa: PERF401 - see above
+        try:
+            for args in calls:  # a loop: a comprehension would be the caller whose place the nodes note
+                nodes.append(submit(self, args, constants))  # noqa: PERF401 - see above
+        except BaseException:
+            close_coroutines(calls)
+            raise
         return nodes
 
 
@@ -349,7 +352,8 @@ def task(fn: Any = None, /, *after: "Awaitable[object]", **options: Any) -> Any:
     `fn` is an async function, a plain function (it runs in a thread), a method, a `functools.partial`, an object with
     an async `__call__`, or a `Task`, which keeps what it has. `after` are awaitables that its nodes wait for without
     their values. Options: `name`; `retries`, `backoff` (seconds, a function of the attempt, or `Backoff`) and
-    `retry_on`; `timeout` (seconds of one attempt); `limit`; `executor` ("thread", "process", or an object); `raw`.
+    `retry_on`; `timeout` (seconds of one attempt); `limit`; `executor` ("thread", "process", or an object); `raw`. In runs
+    that have a store: `version`, `key`, `journal`, `cache`, `codec`.
 
     Raises `TypeError` for what cannot be a task or an unknown option, and `OptionError` for a value that cannot work.
 
@@ -367,22 +371,28 @@ def task(fn: Any = None, /, *after: "Awaitable[object]", **options: Any) -> Any:
             raise NotATask(fn)
         checked = Options(**options)
         return lambda given: make(given, (), checked.given)
-    return make(fn, tuple(map(checked_dependency, after)), options)
+    return make(fn, checked_dependencies(after), options)
 
 
 def make(fn: Any, after: tuple[Any, ...], given: dict[str, Any]) -> "Task[..., Any]":
     """Return the task of anything that can be one."""
     if isinstance(fn, Task):
         return cast("Task[..., Any]", fn)._but(fn.after_deps + after, fn.options.but(**given))  # noqa: SLF001 - our own
+    if isinstance(fn, partial) and isinstance(fn.func, Task):  # that task, with some arguments bound
+        inner: Task[..., Any] = fn.func
+        bound = partial(inner.fn, *fn.args, **fn.keywords)
+        return Task(bound, inner.after_deps + after, inner.options.but(**given))
     check_callable(fn)
     return Task(fn, after, Options(**given))
 
 
-def checked_dependency(dep: Any) -> Any:
-    """Return something to wait for; refuse what cannot be awaited."""
-    if isinstance(dep, Settled) or is_awaitable(dep):
-        return dep
-    msg = f"task() got {dep!r} to wait for, which is not awaitable. Pass nodes, futures or coroutines"
-    if isinstance(dep, Task):
-        msg = f"task() got {dep!r} to wait for, which has not been called. Pass a node: {dep.name}(...)"
-    raise TypeError(msg)
+def checked_dependencies(deps: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return what to wait for; refuse what cannot be awaited."""
+    for dep in deps:
+        if type(dep) is not Settled and not is_awaitable(dep):
+            close_coroutines(deps)
+            msg = f"task() got {dep!r} to wait for, which is not awaitable. Pass nodes, futures or coroutines"
+            if isinstance(dep, Task):
+                msg = f"task() got {dep!r} to wait for, which has not been called. Pass a node: {dep.name}(...)"
+            raise TypeError(msg)
+    return deps

@@ -1,0 +1,46 @@
+"""Await a node without owning it: who awaits, on whose behalf, and whether anybody still does."""
+
+from asyncio import AbstractEventLoop, _get_running_loop, current_task
+from typing import Any
+
+from aiodag._core.context import current_node
+from aiodag._core.deadlock import find_cycle
+from aiodag._core.node import Node, Waiter
+from aiodag.errors import Deadlock, ForeignLoop
+
+
+def wait_for(loop: AbstractEventLoop, node: Node[Any]) -> Waiter:
+    """Note that somebody awaits a node. Raises `Deadlock` in a body for which the node waits."""
+    if _get_running_loop() is not loop:
+        raise ForeignLoop(node, closed=loop.is_closed())
+    waiter = Waiter(loop=loop)
+    waiter.awaited = node
+    waiter.body = waiter.seats = waiter.stands_for = None
+    # Only the body itself: an asyncio task that it made may await what waits for the body, which goes on.
+    body = current_task()
+    if type(body) is Node:
+        cycle = find_cycle(body, node)
+        if cycle:
+            raise Deadlock([each.name for each in cycle])
+        waiter.body = body
+        body.awaits = (*body.awaits, node)
+    run = node.run
+    if run is not None and run.seats is not None:
+        waits = current_node()
+        if waits is not None and waits.run is run:
+            waiter.seats = run.seats
+            waiter.stands_for = waits
+            run.seats.step_aside(waits)
+    if node.downstream is None:
+        node.downstream = []
+    node.downstream.append(waiter)
+    return waiter
+
+
+def needed(node: Node[Any]) -> bool:
+    """Tell whether anything waits for a node, or has ended already."""
+    entries = node.downstream or []
+    # Only the end is looked at, and dropped when it is done: constant time for each of many awaiters.
+    while entries and entries[-1].done():
+        entries.pop()
+    return bool(entries) or node.watched() or node.done()

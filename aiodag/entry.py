@@ -1,0 +1,243 @@
+"""Find the task in a file that a run begins with, and its arguments in what people type.
+
+An entry can be run again by another process: it is a file, the name of a task in it, and parameters as JSON has them.
+"""
+
+import enum
+import inspect
+import json
+import sys
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from difflib import get_close_matches
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from aiodag._core.node import Node
+from aiodag._core.task import Task
+from aiodag.errors import EntryError
+
+PLAIN: dict[Any, Callable[[str], Any]] = {
+    int: int,
+    float: float,
+    Path: Path,
+    Decimal: Decimal,
+    UUID: UUID,
+    datetime: datetime.fromisoformat,
+    date: date.fromisoformat,
+    timedelta: lambda text: timedelta(seconds=float(text)),
+}
+TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+class Entry(NamedTuple):
+    """What a run begins with: a file, a task in it, and the task's parameters as text or JSON values."""
+
+    file: str
+    task: str
+    parameters: Mapping[str, Any]
+
+
+def parse_target(target: str) -> tuple[str, str | None]:
+    """Split FILE.py[:TASK].
+
+    >>> parse_target("etl.py:main"), parse_target("etl.py")
+    (('etl.py', 'main'), ('etl.py', None))
+    """
+    file, separator, name = target.rpartition(":")
+    if separator and file.endswith(".py"):
+        return file, name
+    return target, None
+
+
+def entry_of(target: str, given: Sequence[str] = ()) -> Entry:
+    """Return the entry that people typed: FILE.py[:TASK] and name=value for each parameter.
+
+    Raises `EntryError`, with the candidates, for a file without that task, and for parameters that do not fit.
+    """
+    file, name = parse_target(target)
+    module = load(file)
+    name = name or only_one(file, module)
+    find(file, module, name)
+    parameters: dict[str, Any] = {}
+    for each in given:
+        key, separator, value = each.partition("=")
+        if not separator:
+            msg = f"parameter {each!r}: write name=value"
+            raise EntryError(msg)
+        parameters[key] = value
+    entry = Entry(str(Path(file).resolve()), name, parameters)
+    bind(entry, find(file, module, name))
+    return entry
+
+
+def load(file: str) -> types.ModuleType:
+    """Import a file under its own name, as another file beside it would import it. Raises `EntryError`."""
+    path = Path(file).resolve()
+    if not path.is_file():
+        msg = f"{file}: no such file. Give FILE.py or FILE.py:TASK"
+        raise EntryError(msg)
+    name = path.stem
+    there = sys.modules.get(name)
+    if there is not None and Path(getattr(there, "__file__", None) or "").resolve() == path:
+        return there
+    spec = spec_from_file_location(name, path)
+    if spec is None or spec.loader is None or there is not None:
+        why = "it is not a Python file" if there is None else f"a module {name!r} is loaded already: rename the file"
+        msg = f"{file}: cannot be imported, {why}"
+        raise EntryError(msg)
+    module = module_from_spec(spec)
+    sys.modules[name] = module
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    try:
+        spec.loader.exec_module(module)
+    except BaseException as error:
+        del sys.modules[name]
+        if not isinstance(error, Exception):
+            raise
+        msg = f"{file}: importing it raised {type(error).__name__}: {error}"
+        raise EntryError(msg) from error
+    return module
+
+
+def candidates(module: types.ModuleType) -> list[str]:
+    """Return the tasks and coroutine functions that a file defines."""
+    return [
+        name
+        for name, value in vars(module).items()
+        if getattr(value, "__module__", None) == module.__name__
+        and (isinstance(value, Task) or (inspect.iscoroutinefunction(value) and not name.startswith("_")))
+    ]
+
+
+def only_one(file: str, module: types.ModuleType) -> str:
+    """Return the task of a file when nobody said which: `main`, or the only one."""
+    names = candidates(module)
+    if "main" in names:
+        return "main"
+    if len(names) == 1:
+        return names[0]
+    msg = f"{file} has {', '.join(names) or 'no task'}: " + (
+        f"say which, such as {file}:{names[0]}" if names else "decorate an async function with @task"
+    )
+    raise EntryError(msg)
+
+
+def find(file: str, module: types.ModuleType, name: str) -> Any:
+    """Return a task, or a coroutine function. Raises `EntryError` that lists what there is."""
+    found = getattr(module, name, None)
+    if isinstance(found, Task) or inspect.iscoroutinefunction(found):
+        return found
+    names = candidates(module)
+    near = get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    msg = f"{file} has no task {name!r}; {hint}it has {', '.join(names) or 'none'}"
+    raise EntryError(msg)
+
+
+def loaded(entry: Entry) -> Any:
+    """Return the task of a recorded entry. Raises `EntryError` when its code is gone."""
+    return find(entry.file, load(entry.file), entry.task)
+
+
+def bind(entry: Entry, found: Any) -> dict[str, Any]:
+    """Return the arguments of an entry, converted as its annotations say. Raises `EntryError`."""
+    fn = found.fn if isinstance(found, Task) else found
+    signature = inspect.signature(fn)
+    try:
+        signature.bind(**entry.parameters)
+    except TypeError as error:
+        msg = f"{entry.task}{signature}: {error}. Parameters are given as -p name=value"
+        raise EntryError(msg) from None
+    try:
+        hints = typing.get_type_hints(fn)
+    except Exception:  # noqa: BLE001 - annotations that cannot be read convert nothing
+        hints = {}
+    arguments: dict[str, Any] = {}
+    for name, value in entry.parameters.items():
+        try:
+            arguments[name] = converted(value, hints.get(name, Any)) if isinstance(value, str) else value
+        except (ValueError, ArithmeticError, TypeError) as error:
+            wanted = inspect.formatannotation(hints.get(name, Any))
+            msg = f"parameter {name}={value!r} of {entry.task} is not {wanted}: {error}"
+            raise EntryError(msg) from None
+    return arguments
+
+
+def converted(text: str, hint: Any) -> Any:
+    """Return what a text stands for.
+
+    >>> converted("3", int), converted("yes", bool), converted("[1, 2]", list[int]), converted("x", str)
+    (3, True, [1, 2], 'x')
+    """
+    if hint in {Any, str, inspect.Parameter.empty, object}:
+        return text
+    if hint is bool:
+        return truth(text)
+    if hint in PLAIN:
+        return PLAIN[hint](text)
+    if isinstance(hint, type) and issubclass(hint, enum.Enum):
+        return hint[text] if text in hint.__members__ else hint(text)
+    origin = typing.get_origin(hint)
+    if origin in {typing.Union, types.UnionType}:
+        return first_that_fits(text, typing.get_args(hint))
+    if origin is typing.Literal:
+        return chosen(text, typing.get_args(hint))
+    if origin is typing.Annotated:
+        return converted(text, typing.get_args(hint)[0])
+    if (origin or hint) in {list, dict, tuple, set, frozenset}:
+        value = json.loads(text)
+        return value if (origin or hint) in {list, dict} else (origin or hint)(value)
+    msg = "its type cannot be read from text; give the task a parameter of a plain type"
+    raise ValueError(msg)
+
+
+def truth(text: str) -> bool:
+    """Return a yes or no."""
+    if text.lower() in TRUTH:
+        return TRUTH[text.lower()]
+    msg = "write true or false"
+    raise ValueError(msg)
+
+
+def first_that_fits(text: str, hints: Sequence[Any]) -> Any:
+    """Return what a text is in the first type of a union that takes it; `none` for None."""
+    if type(None) in hints and text.lower() in {"none", ""}:
+        return None
+    for hint in sorted(hints, key=lambda hint: hint is str):  # a str takes everything
+        try:
+            return None if hint is type(None) else converted(text, hint)
+        except (ValueError, ArithmeticError, TypeError):
+            continue
+    msg = "none of the types takes it"
+    raise ValueError(msg)
+
+
+def chosen(text: str, values: Sequence[Any]) -> Any:
+    """Return one of the values of a Literal."""
+    for value in values:
+        if str(value) == text:
+            return value
+    msg = f"one of {', '.join(map(str, values))}"
+    raise ValueError(msg)
+
+
+def call(entry: Entry, found: Any) -> Node[Any]:
+    """Make the node of an entry in the run that is entered here.
+
+    It is not recalled, for an entry runs at every execution: what it calls is.
+    """
+    node: Node[Any] = as_task(found)(**bind(entry, found))
+    return node
+
+
+def as_task(found: Any) -> Any:
+    """Return what was found as a task that always runs."""
+    made = found if isinstance(found, Task) else Task(found)
+    return made.with_options(journal=False)

@@ -1,0 +1,159 @@
+"""Instances of classes that users write: members of an Enum, named tuples, dataclasses. Taken apart, and put together.
+
+A class is named in the record and looked up among what is loaded. No code of it runs when an instance is made again: the
+values are put where `__init__` has put them.
+"""
+
+from collections.abc import Container, Iterable
+from dataclasses import MISSING, Field, fields
+from enum import Enum, Flag
+from functools import cached_property, reduce
+from operator import or_
+from typing import Any
+
+from aiodag.errors import Undecodable
+from aiodag.stores.kinds import listed, texted
+from aiodag.stores.names import found_class
+from aiodag.stores.refusals import Refused
+
+HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: set for what is written in Python
+
+
+def is_named_tuple(kind: type) -> bool:
+    """Tell whether instances are named tuples."""
+    return issubclass(kind, tuple) and type(getattr(kind, "_fields", None)) is tuple
+
+
+def is_dataclass(kind: type) -> bool:
+    """Tell whether instances are dataclasses that can be made without their `__init__`."""
+    return hasattr(kind, "__dataclass_fields__") and not issubclass(kind, Enum) and made_by_object(kind)
+
+
+def made_by_object(kind: type) -> bool:
+    """Tell whether `object.__new__` makes instances: no base of the class is a built-in type."""
+    # `__base__` is the base that decides how an instance is laid out
+    while kind.__flags__ & HEAP_TYPE and kind.__base__ is not None:
+        kind = kind.__base__
+    return kind is object
+
+
+def member_names(member: Enum) -> list[str]:
+    """Return the name of a member; of a combination of flags, the names of all."""
+    kind = type(member)
+    if kind.__members__.get(member.name) is member:
+        return [member.name]
+    names = [str(each.name) for each in member] if isinstance(member, Flag) else []
+    if not isinstance(member, Flag) or combined(kind, names) != member:
+        raise Refused(kind, "is a member without a name")
+    return names
+
+
+def combined(kind: Any, names: list[str]) -> Any:
+    """Return the one member, or the combination of flags."""
+    if len(names) == 1:
+        return kind.__members__[names[0]]
+    return reduce(or_, (kind.__members__[name] for name in names), kind(0))
+
+
+def tuple_items(value: Any, kind: Any) -> list[tuple[str, Any]]:
+    """Return the names and values of a named tuple."""
+    if getattr(value, "__dict__", None):
+        raise Refused(kind, "has attributes beside its fields")
+    return list(zip(kind._fields, tuple.__iter__(value), strict=True))
+
+
+def known_fields(kind: Any) -> "dict[str, Field[Any]]":
+    """Return the fields of a dataclass by name; the pseudo-fields ClassVar and InitVar are none."""
+    return {field.name: field for field in fields(kind)}
+
+
+def further_attributes(value: Any, kind: type, known: Container[str]) -> dict[str, Any]:
+    """Return what an instance holds beside its fields, such as what `__post_init__` has put there."""
+    further = {name: each for name, each in getattr(value, "__dict__", {}).items() if name not in known}
+    if not further:
+        return further
+    if not all(map(str.isidentifier, further)):
+        raise Refused(kind, "has an attribute whose name is no identifier")
+    return {name: each for name, each in further.items() if name[:2] != "__" and not is_cached(kind, name)}
+
+
+def is_cached(kind: type, name: str) -> bool:
+    """Tell whether an attribute is only kept so that it need not be computed again."""
+    return isinstance(getattr(kind, name, None), cached_property)
+
+
+def field_values(value: Any, kind: type, names: Iterable[str]) -> list[tuple[str, Any]]:
+    """Return the names of fields of a dataclass, and what they hold."""
+    try:
+        return [(name, getattr(value, name)) for name in names]
+    except AttributeError as error:
+        raise Refused(kind, f"has a field without a value: {error}") from None
+
+
+def class_named(name: Any, wanted: str) -> type:
+    """Return the loaded class of that name. Raises `Undecodable`."""
+    kind = found_class(texted(name))
+    if kind is None:
+        raise Undecodable(f"no loaded module has the {wanted} {name}", name, loaded=False)
+    return kind
+
+
+def changed(name: str, why: str) -> Undecodable:
+    """Return the error for a class that is not what it was when the value was recorded."""
+    return Undecodable(f"{name} has changed since it was recorded: {why}", name)
+
+
+def member(parts: Any) -> Any:
+    """Make a member of an Enum again, or a combination of flags."""
+    name, *names = listed(parts)
+    kind = class_named(name, "Enum")
+    if not issubclass(kind, Enum) or not (len(names) == 1 or issubclass(kind, Flag)):
+        raise changed(name, "it is not the Enum it was")
+    missing = [each for each in names if each not in kind.__members__]
+    if missing:
+        raise changed(name, f"it has no member {', '.join(map(str, missing))}")
+    return combined(kind, names)
+
+
+def named_tuple(parts: Any) -> Any:
+    """Make a named tuple again."""
+    name, values = listed(parts, 2)
+    kind: Any = class_named(name, "named tuple")
+    if not is_named_tuple(kind):
+        raise changed(name, "it is no named tuple")
+    if set(kind._fields) != set(fields_in(values)):
+        raise changed(name, f"its fields are {', '.join(kind._fields)}, recorded are {', '.join(values)}")
+    return tuple.__new__(kind, [values[field] for field in kind._fields])
+
+
+def dataclass_instance(parts: Any) -> Any:
+    """Make an instance of a dataclass again, without its `__init__`. A field that the class has gained takes its default."""
+    name, values, *further = listed(parts)
+    kind = class_named(name, "dataclass")
+    if not is_dataclass(kind):
+        raise changed(name, "it is no dataclass that can be made without its __init__")
+    known = known_fields(kind)
+    if not fields_in(values).keys() <= known.keys():
+        raise changed(name, f"it has no field {', '.join(values.keys() - known.keys())}")
+    value: Any = object.__new__(kind)
+    for field in known.values():
+        # not setattr(), which frozen classes forbid and others may have code behind
+        object.__setattr__(value, field.name, values[field.name] if field.name in values else default(name, field))
+    if further:
+        vars(value).update(fields_in(*further))
+    return value
+
+
+def default(name: str, field: "Field[Any]") -> Any:
+    """Return the default of a field that is not in the record."""
+    if field.default is MISSING:
+        raise changed(name, f"it has a new field {field.name} without a default")
+    return field.default
+
+
+def fields_in(values: Any) -> dict[str, Any]:
+    """Return recorded attributes, which must be a dict."""
+    if type(values) is not dict:
+        msg = "expected attributes by name"
+        raise ValueError(msg)
+    return values

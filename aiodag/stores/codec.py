@@ -1,0 +1,53 @@
+"""Values, errors and arguments as text, and back.
+
+The text is JSON. What is plain JSON is itself; anything else is `{"$": tag, "v": parts}`. Reading it runs no code that it
+names. Pickle is used only by those who call it here.
+"""
+
+import pickle
+from typing import Any
+
+from aiodag.errors import NoCodec, NoFingerprint, RecordedError, Undecodable
+from aiodag.stores.exceptions import decode_error, encode_error
+from aiodag.stores.fingerprint import fingerprint
+from aiodag.stores.reader import decode
+from aiodag.stores.writer import encode
+
+__all__ = [
+    "NoCodec",
+    "NoFingerprint",
+    "RecordedError",
+    "Undecodable",
+    "decode",
+    "decode_error",
+    "decode_pickle",
+    "encode",
+    "encode_error",
+    "encode_pickle",
+    "fingerprint",
+]
+
+
+def encode_pickle(value: Any, task: str = "") -> bytes:
+    """Return a value as pickle has it. Raises `NoCodec`, with the name of the `task`.
+
+    >>> decode_pickle(encode_pickle([1, 2]))
+    [1, 2]
+    """
+    try:
+        return pickle.dumps(value)
+    except Exception as error:
+        why = f"cannot be pickled: {type(error).__name__}: {error}"
+        raise NoCodec(task, type(value), "", why) from error
+
+
+def decode_pickle(pickled: bytes) -> Any:
+    """Return the value of `encode_pickle`. This runs what the bytes say: call it only where pickle was asked for.
+
+    Raises `Undecodable`.
+    """
+    try:
+        return pickle.loads(pickled)  # noqa: S301 - the user has asked for it: @task(codec="pickle")
+    except Exception as error:
+        msg = f"it cannot be unpickled: {type(error).__name__}: {error}"
+        raise Undecodable(msg) from error

@@ -1,0 +1,78 @@
+"""Write a value so that a later run knows it again: the same text for the same value, in every process."""
+
+from collections.abc import Iterable
+from dataclasses import Field
+from functools import partial
+from types import FunctionType, MethodType
+from typing import Any
+
+from aiodag.errors import NoFingerprint
+from aiodag.stores.names import leads_back, name_of
+from aiodag.stores.refusals import Refused
+from aiodag.stores.writer import Writer, plain_text, sorted_keys, tagged, written
+
+SMALL = frozenset({int, str, bool, type(None), bytes, float})
+
+# An integer has as many digits as the process allows, and every process allows 640 (`sys.int_info`). A longer text
+# might be another one elsewhere, and is not used.
+LENGTH = 640
+
+
+def fingerprint(value: Any, task: str = "") -> str:
+    """Return a text by which a value is known again in a later run.
+
+    Two values have the same one if they are of the same type, all the way down, and hold the same. What a body could
+    tell apart differs, also where `==` does not see it: 1 and True and 1.0, 0.0 and -0.0, Decimal("1.0") and
+    Decimal("1.00"), one moment in two time zones. nan is itself. The order of a dict or set does not count; fields of a
+    dataclass with `compare=False` neither. Takes what `encode` takes, and classes, functions and methods
+    that are found by their names. Raises `NoFingerprint`, with the name of the `task`, for anything else.
+
+    >>> fingerprint({"b": 1, "a": {3, 2}}) == fingerprint({"a": {2, 3}, "b": 1})
+    True
+    >>> fingerprint((1, "a")), fingerprint(len)
+    ("(1, 'a')", '{"$":"named","v":"builtins:len"}')
+    """
+    try:
+        if type(value) is tuple and SMALL.issuperset(map(type, value)):
+            short = ascii(value)  # not repr(), which knows more letters in each version of Python
+            if len(short) <= LENGTH:
+                return short
+    except ValueError:
+        pass  # an integer with more digits than the process allows
+    text = plain_text(value, sorted_keys)
+    return written(Canonical(), value, sorted_keys, partial(NoFingerprint, task)) if text is None else text
+
+
+class Canonical(Writer):
+    """Writes values without what does not count: the order of dicts and sets."""
+
+    LACK = "is known by nothing that lasts beyond this process"
+
+    def unordered_pairs(self, value: dict[Any, Any]) -> list[list[Any]]:
+        """Return keys and values, sorted by their texts."""
+        return sorted(self.pairs(value), key=sorted_keys)
+
+    def unordered(self, value: Iterable[Any]) -> list[Any]:
+        """Return the members of a set, sorted by their texts."""
+        return sorted(self.sequence(value), key=sorted_keys)
+
+    def counted(self, known: "dict[str, Field[Any]]") -> Iterable[str]:
+        """Return the names of the fields that the class itself compares."""
+        return [name for name, field in known.items() if field.compare]
+
+    def other(self, value: Any, kind: type) -> Any:
+        """Return the form of what has a name, such as a class or a function, or of what `encode` takes."""
+        if leads_back(value):
+            return tagged("named", name_of(value))
+        if kind is MethodType:
+            return self.method(value)
+        if isinstance(value, FunctionType | type):
+            raise Refused(kind, f"cannot be found again by its name {value.__qualname__}")
+        return super().other(value, kind)
+
+    def method(self, value: Any) -> Any:
+        """Return the form of a bound method: of what it is bound to, and its name."""
+        name = value.__name__
+        if getattr(value.__self__, name, None) != value:
+            raise Refused(MethodType, f"cannot be found again by its name {name}")
+        return tagged("method", [*self.values([("__self__", value.__self__)], ".").values(), name])

@@ -1,0 +1,255 @@
+"""Runs in this process, for tests and for trying things out: gone with it."""
+
+import json
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from aiodag._core.states import State
+from aiodag.errors import LeaseLost, RunOwned, StoreError, UnknownRun
+from aiodag.stores.records import (
+    NODE_COLUMNS,
+    AttemptRecord,
+    Batch,
+    Claim,
+    Claimed,
+    EdgeRecord,
+    Known,
+    LogRecord,
+    NodeRecord,
+    Owner,
+    RunRecord,
+    moment,
+)
+
+Row = dict[str, Any]
+
+
+@dataclass
+class Kept:
+    """One run and all that belongs to it."""
+
+    number: int
+    claim: Claim
+    created_at: float
+    started_at: float
+    execution: int = 1
+    state: State = State.RUNNING
+    ended_at: float | None = None
+    owner: Owner | None = None
+    leased_until: float = 0.0
+    cancel: bool = False
+    error: str = ""
+    nodes: dict[int, Row] = field(default_factory=dict)
+    edges: dict[tuple[Any, ...], None] = field(default_factory=dict)
+    attempts: dict[tuple[int, int], tuple[Any, ...]] = field(default_factory=dict)
+    logs: list[tuple[Any, ...]] = field(default_factory=list)
+
+
+class Memory:
+    """A store without a file."""
+
+    _named: ClassVar[dict[str, "Memory"]] = {}
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.kept: dict[str, Kept] = {}
+        self._cache: dict[str, tuple[Any, ...]] = {}
+
+    @classmethod
+    def named(cls, name: str) -> "Memory":
+        """Return the store of a name, the same one each time."""
+        return cls._named.setdefault(name, cls())
+
+    def __str__(self) -> str:
+        return "memory:"
+
+    # Own a run
+
+    def claim(self, claim: Claim) -> Claimed:
+        """Make a run or take over one whose owner has gone. Raises `RunOwned`."""
+        with self._lock:
+            kept = self.kept.get(claim.id)
+            if kept is None:
+                kept = self.kept[claim.id] = Kept(len(self.kept) + 1, claim, claim.at, claim.at)
+                known: dict[str, Known] = {}
+            else:
+                refuse(claim, kept)
+                kept.execution += 1
+                kept.claim = claim if claim.entry is not None else claim._replace(entry=kept.claim.entry)
+                kept.state, kept.started_at, kept.ended_at = State.RUNNING, claim.at, None
+                kept.cancel, kept.error = False, ""
+                known = {row["key"]: known_of(row) for row in kept.nodes.values()}
+            kept.owner, kept.leased_until = claim.owner, claim.at + claim.lease
+            return Claimed(kept.number, kept.execution, known)
+
+    def known(self, run_id: str) -> dict[str, Known]:
+        """Return what all executions of a run have left, by key, without owning it."""
+        with self._lock:
+            kept = self.kept.get(run_id)
+            return {} if kept is None else {row["key"]: known_of(row) for row in kept.nodes.values()}
+
+    def renew(self, claimed: Claimed, until: float, run_id: str) -> None:
+        """Keep a run. Raises `LeaseLost` when another process has it."""
+        with self._lock:
+            self._fenced(claimed, run_id).leased_until = until
+
+    def wants_cancel(self, claimed: Claimed, run_id: str) -> bool:
+        """Tell whether somebody asked to cancel a run. Raises `LeaseLost` when another process has it."""
+        with self._lock:
+            return self._fenced(claimed, run_id).cancel
+
+    def write(self, claimed: Claimed, batch: Batch, until: float, run_id: str) -> None:
+        """Write a batch. Raises `LeaseLost`, and writes nothing then."""
+        with self._lock:
+            kept = self._fenced(claimed, run_id)
+            kept.leased_until = until
+            for number in batch.again:
+                keep_attempt(kept, kept.nodes[number])
+            for values in batch.nodes:
+                row = dict(zip(NODE_COLUMNS, values, strict=True))
+                kept.nodes[row["number"]] = {**row, "execution": kept.execution, "recalled": False}
+            kept.edges.update(dict.fromkeys(batch.edges))
+            kept.attempts.update({(row[0], row[1]): row for row in batch.attempts})
+            kept.logs += batch.logs
+            for number in batch.recalled:
+                kept.nodes[number].update(execution=kept.execution, recalled=True)
+            self._cache.update({row[0]: row for row in batch.cache})
+            if batch.state is not None:
+                kept.state, kept.error, kept.ended_at, kept.owner = batch.state, batch.error, batch.at, None
+
+    def _fenced(self, claimed: Claimed, run_id: str) -> Kept:
+        kept = self.kept.get(run_id)
+        if kept is None or kept.execution != claimed.execution or kept.owner is None:
+            raise LeaseLost(run_id)
+        return kept
+
+    def cached(self, key: str, since: float) -> tuple[str, Any] | None:
+        """Return codec and value of a computation that any run has made since a moment."""
+        with self._lock:
+            found = self._cache.get(key)
+        return None if found is None or found[4] < since else (found[2], found[3])
+
+    # Look
+
+    def runs(self, run_id: str | None = None) -> list[RunRecord]:
+        """Return the runs, oldest first."""
+        with self._lock:
+            return [run_record(kept) for key, kept in self.kept.items() if run_id in {None, key}]
+
+    def run(self, run_id: str) -> RunRecord:
+        """Return one run. Raises `UnknownRun`, naming a near miss."""
+        found = self.runs(run_id)
+        if not found:
+            raise UnknownRun(run_id, list(self.kept), str(self))
+        return found[0]
+
+    def nodes(self, run_id: str) -> list[NodeRecord]:
+        """Return the nodes of the last execution of a run, in the order of their calls."""
+        with self._lock:
+            kept = self.kept.get(run_id)
+            rows = [] if kept is None else [r for r in kept.nodes.values() if r["execution"] == kept.execution]
+        return [node_record(row) for row in sorted(rows, key=lambda row: int(row["number"]))]
+
+    def edges(self, run_id: str) -> list[EdgeRecord]:
+        """Return the edges of a run."""
+        with self._lock:
+            kept = self.kept.get(run_id)
+            rows = [] if kept is None else sorted(kept.edges)
+        return [EdgeRecord(up, down, exogenous, tolerant) for down, up, exogenous, tolerant in rows]
+
+    def attempts(self, run_id: str) -> list[AttemptRecord]:
+        """Return the attempts before the last one of each node, which is in the node's own record."""
+        with self._lock:
+            kept = self.kept.get(run_id)
+            rows = [] if kept is None else [row for _, row in sorted(kept.attempts.items())]
+        return [
+            AttemptRecord(number, attempt, state, moment(started), moment(ended), error)
+            for number, attempt, state, started, ended, error in rows
+        ]
+
+    def logs(self, run_id: str, after: int = 0) -> list[LogRecord]:
+        """Return the lines that bodies logged, in order, after so many."""
+        with self._lock:
+            kept = self.kept.get(run_id)
+            rows = [] if kept is None else kept.logs[after:]
+        return [LogRecord(moment(at) or ZERO, *rest) for at, *rest in rows]
+
+    # Change from outside
+
+    def cancel(self, run_id: str) -> bool:
+        """Ask the owner of a run to cancel it; return whether it was unfinished."""
+        self.run(run_id)
+        with self._lock:
+            kept = self.kept[run_id]
+            kept.cancel = kept.owner is not None
+            return kept.cancel
+
+    def delete(self, run_ids: Sequence[str]) -> int:
+        """Delete runs and all that belongs to them; return how many there were."""
+        with self._lock:
+            return sum(self.kept.pop(run_id, None) is not None for run_id in run_ids)
+
+    def close(self) -> None:
+        """Let go of nothing: another run of this process may come back to it."""
+
+
+ZERO: Any = moment(0.0)
+
+
+def refuse(claim: Claim, kept: Kept) -> None:
+    """Refuse a claim to a run that is another's."""
+    if kept.claim.name != claim.name:
+        msg = f"run {claim.id!r} is one of {kept.claim.name!r}, not of {claim.name!r}: use another id"
+        raise StoreError(msg)
+    if kept.owner is not None and kept.leased_until > claim.at and not kept.owner.gone():
+        raise RunOwned(claim.id, kept.owner, kept.leased_until - claim.at)
+
+
+def known_of(row: Row) -> Known:
+    """Return a node as a later execution knows it."""
+    return Known(row["number"], row["state"], row["attempt"], row["codec"], row["value"])
+
+
+def keep_attempt(kept: Kept, row: Row) -> None:
+    """Keep the last attempt of an earlier execution, before a new one takes the row."""
+    cut_off = row["state"] in {State.QUEUED, State.RUNNING}
+    state = State.CANCELLED if cut_off else row["state"]
+    number, attempt = row["number"], row["attempt"]
+    attempt_row = (number, attempt, state, row["started_at"], row["ended_at"], row["error"])
+    kept.attempts.setdefault((number, attempt), attempt_row)
+
+
+def run_record(kept: Kept) -> RunRecord:
+    """Return a run for people."""
+    counts: dict[State, int] = {}
+    for row in kept.nodes.values():
+        if row["execution"] == kept.execution:
+            counts[row["state"]] = counts.get(row["state"], 0) + 1
+    entry = None if kept.claim.entry is None else json.loads(json.dumps(kept.claim.entry))
+    return RunRecord(
+        id=kept.claim.id,
+        name=kept.claim.name,
+        state=kept.state,
+        execution=kept.execution,
+        created_at=moment(kept.created_at) or ZERO,
+        started_at=moment(kept.started_at) or ZERO,
+        ended_at=moment(kept.ended_at),
+        entry=entry,
+        owner=kept.owner,
+        error=kept.error,
+        counts=counts,
+    )
+
+
+def node_record(row: Row) -> NodeRecord:
+    """Return a node for people."""
+    plain = {name: row[name] for name in NODE_COLUMNS[:-3]}
+    return NodeRecord(
+        **plain,
+        created_at=moment(row["created_at"]) or ZERO,
+        started_at=moment(row["started_at"]),
+        ended_at=moment(row["ended_at"]),
+        recalled=row["recalled"],
+    )

@@ -1,0 +1,81 @@
+"""The names of classes and functions in records: `module:qualname`.
+
+A name is only looked up among the modules that are loaded. Nothing is imported, and no attribute is asked for that could
+run code: a record is text that somebody may have changed.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import PurePath
+from typing import Any
+
+# What a script is called while it runs, and in a worker process that was spawned by it.
+MAIN = frozenset({"__main__", "__mp_main__"})
+
+
+def name_of(thing: Any) -> str:
+    """Return the name of a class or a function. One of a script is named as if the script had been imported."""
+    module = thing.__module__
+    return f"{main_name() if module in MAIN else module}:{thing.__qualname__}"
+
+
+def main_name() -> str:
+    """Return what the main module would be called if it were imported; `__main__` where it has no file."""
+    main = sys.modules.get("__main__")
+    spec = getattr(main, "__spec__", None)  # there is one after `python -m`
+    if spec is not None:
+        return str(spec.name)
+    file = getattr(main, "__file__", None)
+    return stem(str(file)) if file else "__main__"
+
+
+@lru_cache(maxsize=2)
+def stem(file: str) -> str:
+    """Return the name of a file without its suffix."""
+    return PurePath(file).stem
+
+
+def found(name: str) -> Iterator[Any]:
+    """Yield what a name means now: at most one thing of the main module, and one of the module of that name."""
+    module, _, path = name.rpartition(":")
+    places = [module, "__main__"] if module != "__main__" and module == main_name() else [module]
+    # The main module comes first: where a script is loaded twice, the tasks that run are mostly those of the script.
+    for place in reversed(places):
+        thing = walked(sys.modules.get(place), path)
+        if thing is not None:
+            yield thing
+
+
+def walked(module: Any, path: str) -> Any:
+    """Return what the dotted `path` leads to, from a module through classes, or None.
+
+    It reads the dictionaries themselves: getattr() would call `__getattr__`, with which modules load others.
+    """
+    thing = module
+    try:
+        names = object.__getattribute__(module, "__dict__")
+        for part in path.split("."):
+            thing = names[part]
+            names = members(thing)
+    except (AttributeError, KeyError):
+        return None
+    return thing.__func__ if type(thing) is staticmethod else thing
+
+
+def members(thing: Any) -> Mapping[str, Any]:
+    """Return the dictionary of a class; nothing else has members."""
+    return type.__getattribute__(thing, "__dict__") if issubclass(type(thing), type) else {}
+
+
+def found_class(name: str) -> type | None:
+    """Return the loaded class of that name, if there is one."""
+    return next((thing for thing in found(name) if issubclass(type(thing), type)), None)
+
+
+def leads_back(thing: Any) -> bool:
+    """Tell whether a record can name `thing`: its name leads to itself, not into a function or to something else."""
+    try:
+        return walked(sys.modules.get(thing.__module__), thing.__qualname__) is thing
+    except (AttributeError, TypeError):
+        return False

@@ -1,0 +1,66 @@
+"""Find a store by what people write: an address, a path, or nothing for the usual place."""
+
+import os
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import parse_qsl
+
+from aiodag.abc import Store
+from aiodag.errors import StoreError
+from aiodag.stores.memory import Memory
+from aiodag.stores.sqlite import SQLite
+
+WANTED = "a path, 'sqlite:///runs.db', 'memory:', or a store"
+
+
+def usual_place() -> str:
+    """Return where runs are kept when nobody says: `AIODAG_STORE`, else a file in the user's state directory (XDG).
+
+    Source: the XDG Base Directory Specification, version 0.8.
+    """
+    given = os.environ.get("AIODAG_STORE")
+    if given:
+        return given
+    state = os.environ.get("XDG_STATE_HOME", "")
+    directory = Path(state) if Path(state).is_absolute() else Path.home() / ".local" / "state"
+    return f"sqlite:///{directory / 'aiodag' / 'runs.db'}"
+
+
+def store_at(place: Any = None) -> Store:
+    """Return the store at an address. Raises `StoreError` for what is none.
+
+    >>> str(store_at("sqlite:///runs.db"))
+    'sqlite:///runs.db'
+    """
+    if place is None:
+        place = usual_place()
+    if isinstance(place, os.PathLike):
+        return SQLite(Path(place))
+    if not isinstance(place, str):
+        if callable(getattr(place, "claim", None)):
+            return cast("Store", place)
+        msg = f"store={place!r}: {WANTED}"
+        raise StoreError(msg)
+    scheme, separator, rest = place.partition(":")
+    if scheme == "memory" and separator:
+        return Memory.named(rest)
+    if scheme == "sqlite" and separator:
+        return sqlite_at(place, rest)
+    if "://" in place:
+        msg = f"store={place!r}: {WANTED}"
+        raise StoreError(msg)
+    return SQLite(place)
+
+
+def sqlite_at(place: str, rest: str) -> SQLite:
+    """Return the store of an address such as sqlite:///runs.db, or sqlite:////var/runs.db with an absolute path."""
+    path, _, options = rest.partition("?")
+    if not path.startswith("///") or path == "///":
+        msg = f"store={place!r}: three slashes and a path, such as 'sqlite:///runs.db'"
+        raise StoreError(msg)
+    given = dict(parse_qsl(options))
+    synchronous = given.pop("synchronous", "NORMAL")
+    if given:
+        msg = f"store={place!r}: the one option is synchronous, not {', '.join(given)}"
+        raise StoreError(msg)
+    return SQLite(path[3:], synchronous=synchronous)

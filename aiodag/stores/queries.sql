@@ -1,0 +1,85 @@
+-- The statements of the SQLite store by name. What ends in `(?...)` is repeated for many rows at once.
+
+-- :name find_run
+select run, execution, name, owner, leased_until from runs where id = :id
+
+-- :name add_run
+insert into runs (id, name, state, execution, entry, created_at, started_at, owner, leased_until)
+values (:id, :name, 'running', 1, :entry, :at, :at, :owner, :until)
+
+-- :name take_run
+update runs set state = 'running', execution = execution + 1, started_at = :at, ended_at = null, error = '', cancel = 0,
+    owner = :owner, leased_until = :until, entry = coalesce(:entry, entry)
+where run = :run
+
+-- :name known
+select key, number, nodes.state, attempt, codec, value from nodes join runs using (run) where id = ?
+
+-- :name renew
+update runs set leased_until = :until where run = :run and execution = :execution and owner is not null
+
+-- :name wants_cancel
+select execution, cancel from runs where run = ?
+
+-- :name put_nodes
+insert or replace into nodes (run, execution, recalled, number, key, name, version, label, state, attempt, parent, codec,
+    value, error, site, created_at, started_at, ended_at) values (?...)
+
+-- :name keep_attempts
+insert or ignore into attempts select run, number, attempt,
+    case when state in ('queued', 'running') then 'cancelled' else state end, started_at, ended_at, error
+from nodes where run = ? and attempt > 0 and number in (?...)
+
+-- :name put_edges
+insert or ignore into edges (run, down, up, exogenous, tolerant) values (?...)
+
+-- :name put_attempts
+insert or replace into attempts (run, number, attempt, state, started_at, ended_at, error) values (?...)
+
+-- :name put_logs
+insert into logs (run, at, number, level, logger, text) values (?...)
+
+-- :name put_cache
+insert or replace into cache (key, task, codec, value, at) values (?...)
+
+-- :name mark_recalled
+update nodes set execution = ?, recalled = 1 where run = ? and number in (?...)
+
+-- :name end_run
+update runs set state = :state, error = :error, ended_at = :at, owner = null, leased_until = null
+where run = :run and execution = :execution
+
+-- :name cached
+select codec, value from cache where key = ? and at >= ?
+
+-- :name list_runs
+select run, id, name, state, execution, entry, error, created_at, started_at, ended_at, owner, leased_until from runs
+where (:id is null or id = :id) order by created_at, run
+
+-- :name counts
+select run, nodes.state, count(*) from nodes join runs using (run, execution) group by run, nodes.state
+
+-- :name nodes
+select number, key, nodes.name, version, label, nodes.state, attempt, parent, codec, value, nodes.error, site,
+    nodes.created_at, nodes.started_at, nodes.ended_at, recalled
+from nodes join runs using (run, execution) where id = ? order by number
+
+-- :name edges
+select up, down, exogenous, tolerant from edges join runs using (run) where id = ? order by down, up
+
+-- :name attempts
+select number, attempt, attempts.state, attempts.started_at, attempts.ended_at, attempts.error
+from attempts join runs using (run) where id = ? order by number, attempt
+
+-- :name logs
+select at, number, level, logger, text from logs join runs using (run) where id = ? order by logs.rowid
+limit -1 offset ?
+
+-- :name ask_cancel
+update runs set cancel = 1 where id = ? and owner is not null
+
+-- :name end_orphan
+update runs set state = 'cancelled', ended_at = ?, owner = null, leased_until = null where id = ? and owner is not null
+
+-- :name delete_run
+delete from runs where id = ?

@@ -1,0 +1,118 @@
+"""Read values back from the text of a record.
+
+The text may be anything: what is no record raises `Undecodable`, and nothing in it can run code. Every tag has a function
+that takes plain parts; classes are found by `classes`, which imports nothing.
+"""
+
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable
+from json import JSONDecoder
+from math import isinf
+from typing import Any, Never
+
+from aiodag.errors import Undecodable
+from aiodag.stores import classes
+from aiodag.stores.kinds import KINDS, listed, texted
+from aiodag.stores.writer import FACTORIES
+
+FLOATS = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
+
+
+def pairs_in(parts: Any) -> list[tuple[Any, Any]]:
+    """Return keys and values of a mapping."""
+    return [(key, value) for key, value in (listed(pair, 2) for pair in listed(parts))]
+
+
+def deque_of(parts: Any) -> deque[Any]:
+    """Make a deque again."""
+    values, length = listed(parts, 2)
+    return deque(listed(values), length)
+
+
+def defaultdict_of(parts: Any) -> defaultdict[Any, Any]:
+    """Make a defaultdict again."""
+    factory, pairs = listed(parts, 2)
+    return defaultdict(None if factory is None else FACTORIES[factory], pairs_in(pairs))
+
+
+def counter_of(parts: Any) -> Counter[Any]:
+    """Make a Counter again. Its own `update` adds to what is there."""
+    counter: Counter[Any] = Counter()
+    dict.update(counter, pairs_in(parts))
+    return counter
+
+
+BUILD: dict[str, Callable[[Any], Any]] = {
+    **{kind.tag: kind.build for kind in KINDS.values()},
+    "str": lambda parts: bytes.fromhex(parts).decode("utf-8", "surrogatepass"),
+    "int": lambda parts: int(texted(parts), 16),
+    "float": lambda parts: FLOATS[parts],
+    "tuple": lambda parts: tuple(listed(parts)),
+    "set": lambda parts: set(listed(parts)),
+    "frozenset": lambda parts: frozenset(listed(parts)),
+    "deque": deque_of,
+    "dict": lambda parts: dict(pairs_in(parts)),
+    "OrderedDict": lambda parts: OrderedDict(pairs_in(parts)),
+    "Counter": counter_of,
+    "defaultdict": defaultdict_of,
+    "enum": classes.member,
+    "namedtuple": classes.named_tuple,
+    "dataclass": classes.dataclass_instance,
+}
+
+
+def built(found: dict[str, Any]) -> Any:
+    """Return what an object of JSON stands for; what it holds has been built already."""
+    if "$" not in found:
+        return found
+    tag = found["$"]
+    if type(tag) is not str or tag not in BUILD or len(found) != 2 or "v" not in found:
+        msg = f"it has no kind of value that is called {tag!r:.80}"
+        raise Undecodable(msg)
+    try:
+        return BUILD[tag](found["v"])
+    except Undecodable:
+        raise
+    except Exception as error:
+        msg = f"it has a {tag} that cannot be: {type(error).__name__}: {error!s:.200}"
+        raise Undecodable(msg) from error
+
+
+def finite(text: str) -> float:
+    """Return a number; Python reads one that is too large as inf."""
+    value = float(text)
+    if isinf(value):
+        msg = "a number is too large"
+        raise ValueError(msg)
+    return value
+
+
+def refuse(text: str) -> Never:
+    """Refuse NaN and Infinity, which are not JSON."""
+    msg = f"{text} is not JSON"
+    raise ValueError(msg)
+
+
+read_plain = JSONDecoder(parse_float=finite, parse_constant=refuse).decode
+read_tagged = JSONDecoder(parse_float=finite, parse_constant=refuse, object_hook=built).decode
+
+
+def decode(text: str) -> Any:
+    """Return the value that `encode` has written: equal, and of the same type.
+
+    Types that the text names are looked up among loaded modules, never imported, and made without their `__init__`.
+    Raises `Undecodable`, whatever the text is.
+
+    >>> decode('{"$": "tuple", "v": [1, 2]}')
+    (1, 2)
+    """
+    try:
+        return read_tagged(text) if '"$"' in text else read_plain(text)
+    except Undecodable:
+        raise
+    except RecursionError:
+        msg = "it is nested deeper than the stack here has room for"
+        raise Undecodable(msg) from None
+    except Exception as error:
+        msg = f"it is no JSON of ours: {error!s:.200}"
+        raise Undecodable(msg) from error

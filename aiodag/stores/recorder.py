@@ -1,0 +1,333 @@
+"""Write a run as it happens, and take back what it did before.
+
+An observer that writes: every move of a node marks its row, and the rows that changed go to the writer's thread together,
+as soon as that is free. A middleware that recalls: a node whose success is recorded does not run. A success is committed
+before anything that needs it starts, for the body's value is returned only then.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from aiodag._core.context import current_node
+from aiodag._core.failure import site_of
+from aiodag._core.ledger import HINTS, WIDTH, label
+from aiodag._core.states import State
+from aiodag._core.submit import engine_of
+from aiodag.abc import NOTHING
+from aiodag.errors import RunCancelled, Undecodable
+from aiodag.stores.codec import decode, decode_pickle, encode, encode_error, encode_pickle
+from aiodag.stores.keeper import Keeper
+from aiodag.stores.keys import Keys, digest_of
+from aiodag.stores.lines import Lines
+from aiodag.stores.places import store_at
+from aiodag.stores.records import Batch, Claim, Known, Owner
+
+if TYPE_CHECKING:
+    from aiodag._core.node import Node
+    from aiodag._core.run import Run
+    from aiodag._core.task import Task
+
+log = logging.getLogger("aiodag.stores")
+LEASE = 15.0  # seconds
+RECORDED = "recorded"  # in place of a codec: the row in the store is a success
+PORTION = 256  # rows of a batch, if there are not more successes
+# Places in the row of a node, which is a list in the order of NODE_COLUMNS.
+NUMBER, KEY, NAME, VERSION, LABEL, STATE, ATTEMPT, PARENT, CODEC, VALUE, ERROR, SITE, CREATED, STARTED, ENDED = range(
+    15
+)
+Row = list[Any]
+WAITING = State.WAITING
+
+
+class Recorder:
+    """The journal of one run in one store."""
+
+    def __init__(self, run: "Run", place: Any) -> None:
+        self.run = run
+        self.store = store_at(place)
+        self.error: BaseException | None = None
+        self._ours = self.store is not place  # to be closed
+        self._keys = Keys()
+        self._known: dict[str, Known] = {}
+        self._next = 0  # number of the next new node
+        self._batch = Batch()
+        self._dirty: dict[int, Row] = {}
+        self._urgent: dict[int, Row] = {}  # rows of what runs or has settled
+        self._waiting: list[asyncio.Future[None]] = []  # successes of the next batch
+        self._written: list[asyncio.Future[None]] = []  # successes of the batch that is being written
+        self._logged: deque[tuple[Any, ...]] = deque()  # lines, from any thread
+        self._busy = False  # whether a batch is being written, or will be in this turn of the loop
+        self._broken = False  # whether nothing can be written any more
+        self._idle: asyncio.Future[None] | None = None  # of who waits for all to be written
+
+    async def open(self) -> None:
+        """Own the run and learn what is known of it."""
+        run = self.run
+        self._engine = engine_of(run.loop)
+        self.offset = time.time() - run.clock()
+        claim = Claim(run.id, run.name, run.entry, Owner.here(), LEASE, time.time())
+        self._keeper = Keeper(self.store, claim, written=self._committed, wanted=self._cancelled)
+        self._engine.away += 1
+        try:
+            claimed = await self._keeper.open()
+        except BaseException:
+            self._let_go()
+            raise
+        finally:
+            self._engine.away -= 1
+        self._known = claimed.known
+        done = sum(known.state is State.SUCCEEDED for known in claimed.known.values())
+        log.info("run %s: execution %d, %d successes recorded in %s", run.id, claimed.execution, done, self.store)
+        self._next = 1 + max((known.number for known in claimed.known.values()), default=-1)
+        self._lines = Lines(self)
+
+    # Nodes
+
+    def enter(self, node: "Node[Any]", upstream: "Sequence[tuple[Node[Any], bool]]") -> None:
+        """Give a new node its key and its row."""
+        parent = current_node()
+        inside = parent.row if parent is not None and parent.run is self.run else None
+        key = self._keys.key(node, upstream, "" if inside is None else inside[KEY])
+        known = self._known.get(key)
+        if known is None:
+            number, node.attempt, codec = self._next, 0, ""
+            self._next += 1
+        else:
+            number, node.attempt = known.number, known.attempt
+            codec = RECORDED if self._recallable(node, known) else ""
+            if known.attempt and not codec:
+                self._batch.again.append(number)
+        node.key = key
+        parent_number = None if inside is None else inside[NUMBER]
+        created = self.run.clock() + self.offset
+        start: Row = [number, key, node, "", "", WAITING, node.attempt, parent_number, codec]
+        node.row = [*start, None, "", "", created, None, None]
+        if node.task.options.cache:
+            node.cache_key = digest_of(node, upstream, "")
+        if codec and any(tolerant for _, tolerant in upstream):
+            node.tolerated = tuple([up for up, tolerant in upstream if tolerant])
+        if known is None:
+            exogenous = len(node.task.after_deps)
+            for place, (up, tolerant) in enumerate(upstream):
+                if up.run is self.run:
+                    self._batch.edges.append((number, up.row[NUMBER], place < exogenous, tolerant))
+
+    def _recallable(self, node: "Node[Any]", known: Known) -> bool:
+        return known.state is State.SUCCEEDED and node.task.options.journal and not node.task.stands_in
+
+    def moved(self, node: "Node[Any]", state: State, at: float) -> None:
+        """Mark a node's row."""
+        row = node.row
+        if row[STATE] is State.SUCCEEDED or row[CODEC] is RECORDED:
+            # Never written over: not by a cancellation that comes after the success, not by what waits to be recalled,
+            # and not by a value that cannot be read, because its type is not imported here.
+            return
+        row[STATE] = state
+        if state is State.RUNNING:
+            row[ATTEMPT], row[STARTED], row[ENDED] = node.attempt, at + self.offset, None
+        elif state is State.QUEUED and node.lost is not None:
+            error = encode_error(node.lost)
+            self._batch.attempts.append(
+                (row[NUMBER], node.attempt, State.FAILED, row[STARTED], at + self.offset, error)
+            )
+        elif state.final:
+            row[ENDED] = at + self.offset
+            row[ERROR] = why(node, state)
+        number = row[NUMBER]
+        if state is WAITING or state is State.QUEUED:
+            self._dirty[number] = row
+        else:
+            self._urgent[number] = row
+            self._dirty.pop(number, None)
+        if not self._busy:
+            self._wake()
+
+    def recall(self, node: "Node[Any]") -> Any:
+        """Return the recorded value of a node, or `NOTHING`. Raises `Undecodable`."""
+        known = self._known.get(node.key)
+        if known is None or not self._recallable(node, known):
+            return NOTHING
+        if node.tolerated and not all(map(was_recalled, node.tolerated)):
+            # It took an outcome that is another now, or may be: it runs again, as what failed does.
+            node.row[CODEC] = ""
+            self._batch.again.append(known.number)
+            return NOTHING
+        value = decoded(node.task, known.codec, known.value)
+        del self._known[node.key]  # it may be large
+        node.row[STATE] = State.SUCCEEDED
+        self._batch.recalled.append(known.number)
+        self._wake()
+        return value
+
+    async def __call__(self, node: "Node[Any]", args: Any, kwargs: Any, /) -> Any:
+        """Run a body, and return its value when that is committed."""
+        task = node.task
+        if task.options.cache:
+            value = await self._cached(node)
+            if value is not NOTHING:
+                return await self._succeed(node, value) if task.options.journal else value
+        if task.call is None:
+            node.engine.begin(node)
+            body = task.fn(*args, **kwargs)
+        else:
+            body = task.call(node, args, kwargs)
+        del args, kwargs  # the body's from here on
+        value = await body
+        if task.options.cache:
+            codec, text = encoded(task, value)
+            self._batch.cache.append((node.cache_key, task.name, codec, text, time.time()))
+            self._wake()
+        if not task.options.journal or task.stands_in:
+            return value
+        return await self._succeed(node, value)
+
+    async def _succeed(self, node: "Node[Any]", value: Any) -> Any:
+        row = node.row
+        row[CODEC], row[VALUE] = encoded(node.task, value)
+        row[STATE], row[ENDED] = State.SUCCEEDED, self.run.clock() + self.offset
+        waiter = self.run.loop.create_future()
+        self._waiting.append(waiter)
+        self._urgent[row[NUMBER]] = row
+        self._dirty.pop(row[NUMBER], None)
+        self._wake()
+        await waiter
+        return value
+
+    async def _cached(self, node: "Node[Any]") -> Any:
+        age = node.task.options.cache
+        found = await asyncio.to_thread(self.store.cached, node.cache_key, 0.0 if age is True else time.time() - age)
+        return NOTHING if found is None else decoded(node.task, *found)
+
+    # Writing
+
+    def log(self, at: float, node: "Node[Any] | None", level: str, logger: str, text: str) -> None:
+        """Keep a line that a body logged. Called from any thread."""
+        number = None if node is None or node.run is not self.run else node.row[NUMBER]
+        self._logged.append((at, number, level, logger, text))
+        self.run.loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        if not self._busy and not self._broken:
+            self._busy = True
+            # Not at once: what else happens in this turn of the loop goes with it.
+            self.run.loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        """Give the writer what has changed since the last time."""
+        batch, self._batch = self._batch, Batch()
+        # What only waits comes in small portions: in a hurry it will have moved on before its turn, and a success must
+        # not wait for the rows of what has not even begun.
+        dirty, room = self._dirty, PORTION - len(self._urgent)
+        rows = list(self._urgent.values())
+        self._urgent = {}
+        while dirty and room > 0:
+            rows.append(dirty.popitem()[1])
+            room -= 1
+        batch.nodes = [self._written_out(row) for row in rows]
+        while self._logged:
+            batch.logs.append(self._logged.popleft())
+        self._engine.away += 1  # on a virtual clock: a commit takes real time
+        self._written, self._waiting = self._waiting, []
+        self._keeper.write(batch)
+
+    def _written_out(self, row: Row) -> tuple[Any, ...]:
+        """Return a row as the store gets it. What only people read is made here, once, and not at every move."""
+        node = row[NAME]
+        if type(node) is not str:
+            task = node.task
+            row[NAME], row[VERSION] = task.name, str(task.options.version or "")
+            row[LABEL] = label(task.name, self.run.ledger.calls[node.number * WIDTH + HINTS])
+            row[SITE] = site_of(node.code, node.instruction) if node.code else ""
+        given = tuple(row)
+        if row[STATE].final:
+            row[VALUE] = None  # the row stays with the node, and the value is there already
+        return given
+
+    def _committed(self, error: BaseException | None) -> None:
+        """Let the successes of a batch go on, and write the next one."""
+        if self._broken:
+            return
+        if self._busy:
+            self._engine.away -= 1
+        if error is not None:
+            self._broken = True
+            self._fail(error)
+            return
+        for waiter in self._written:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._written = []
+        self._busy = False
+        if self._dirty or self._urgent or self._logged or self._batch != EMPTY:
+            self._wake()
+        elif self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
+
+    def _cancelled(self) -> None:
+        if self.error is None:
+            self._fail(RunCancelled(self.run.id))
+
+    def _fail(self, error: BaseException) -> None:
+        """Stop the run, since somebody wants that or nobody would know of what it does from here on."""
+        log.warning("run %s stops: %s", self.run.id, error)
+        self.error = error
+        self.run.abort()
+        if self._broken and self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
+
+    async def close(self, state: State, error: BaseException | None) -> None:
+        """Write how the run ended, and give it up."""
+        self._lines.close()
+        await self._all_written()
+        self._batch = Batch(state=state, error="" if error is None else encode_error(error), at=time.time())
+        await self._all_written()
+        await self._keeper.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._ours:
+            self.store.close()
+
+    async def _all_written(self) -> None:
+        if not self._broken:
+            self._idle = self.run.loop.create_future()
+            self._wake()
+            await self._idle
+
+
+EMPTY = Batch()
+
+
+def was_recalled(node: "Node[Any]") -> bool:
+    """Tell whether a node gave what it gave in an earlier execution."""
+    return bool(node.row) and node.row[CODEC] is RECORDED and node.row[STATE] is State.SUCCEEDED
+
+
+def why(node: "Node[Any]", state: State) -> str:
+    """Return what is kept of the reason why a node has no value."""
+    if state is State.FAILED and node.fault is not None:
+        return encode_error(node.fault.report.exception)
+    if state is State.SKIPPED:
+        return str(node.fault) if node.fault is not None else str(node.exception() or "")
+    return ""
+
+
+def encoded(task: "Task[..., Any]", value: Any) -> tuple[str, str | bytes]:
+    """Return the codec of a task and a value in it. Raises `NoCodec`."""
+    if task.options.codec == "pickle":
+        return "pickle", encode_pickle(value)
+    return "json", encode(value, task.name)
+
+
+def decoded(task: "Task[..., Any]", codec: str, text: Any) -> Any:
+    """Return a stored value. What the store says to be pickled is unpickled only for a task that asks for it."""
+    if codec == "json":
+        return decode(text)
+    if codec == "pickle" and task.options.codec == "pickle":
+        return decode_pickle(text)
+    msg = f"it was written with the codec {codec!r}, and {task.name} does not ask for that"
+    raise Undecodable(msg)

@@ -1,0 +1,70 @@
+"""Find out what resuming a run would run, without running or writing anything.
+
+A rehearsal takes the place of a recorder. What is recorded is recalled as it would be, so that the graph grows as far as
+recorded values let it; what would run does not begin, and neither does what needs it.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from aiodag._core.states import State
+from aiodag.stores.recorder import Recorder
+from aiodag.stores.records import Batch
+
+if TYPE_CHECKING:
+    from aiodag._core.node import Node
+
+QUIET = 50  # turns of the loop without a move, after which nothing more is to be seen
+
+
+class Rehearsal(Recorder):
+    """The journal of a run that is only thought through."""
+
+    entry: "Node[Any] | None" = None
+
+    async def open(self) -> None:
+        """Learn what is known of the run; it stays whoever's it is."""
+        self.offset = 0.0
+        self._known = await asyncio.to_thread(self.store.known, self.run.id)
+        self._numbers = {known.number: known for known in self._known.values()}
+        self._next = 1 + max(self._numbers, default=-1)
+        self.moves = 0
+
+    def enter(self, node: "Node[Any]", upstream: "Sequence[tuple[Node[Any], bool]]") -> None:
+        """Give a new node its key."""
+        super().enter(node, upstream)
+        self._batch = Batch()
+        self.moves += 1
+
+    def moved(self, node: "Node[Any]", state: State, at: float) -> None:
+        """Count a move: while there are some, there may be more."""
+        self.moves += 1
+
+    def recall(self, node: "Node[Any]") -> Any:
+        """Return the recorded value of a node, or `NOTHING`."""
+        value = super().recall(node)
+        self._batch = Batch()
+        return value
+
+    def _wake(self) -> None:
+        """Write nothing."""
+
+    async def __call__(self, node: "Node[Any]", args: Any, kwargs: Any, /) -> Any:
+        """Run the entry, and what is no task; leave everything else where it is."""
+        if node is self.entry or node.task.stands_in:
+            node.engine.begin(node)
+            return await node.task.fn(*args, **kwargs)
+        return await self.run.loop.create_future()
+
+    async def quiet(self) -> None:
+        """Wait until nothing moves any more."""
+        seen, turns = -1, 0
+        while turns < QUIET:
+            turns = turns + 1 if seen == self.moves else 0
+            seen = self.moves
+            await asyncio.sleep(0)
+
+    async def close(self, state: State, error: BaseException | None) -> None:
+        """Let go of the store."""
+        self._let_go()

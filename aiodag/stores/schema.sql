@@ -1,0 +1,73 @@
+-- Version 1. Moments are seconds since the epoch, UTC. Later versions come as steps of their own below, and only forward.
+
+-- :step 1
+create table runs (
+    run integer primary key autoincrement, -- a deleted run's number is given to no other: its owner may still write
+    id text not null unique,
+    name text not null,
+    state text not null,
+    execution integer not null,
+    entry text,
+    error text not null default '',
+    created_at real not null,
+    started_at real not null,
+    ended_at real,
+    owner text,
+    leased_until real,
+    cancel integer not null default 0
+);
+create table nodes (
+    run integer not null references runs on delete cascade,
+    number integer not null,
+    execution integer not null,
+    recalled integer not null,
+    key text not null,
+    name text not null,
+    version text not null,
+    label text not null,
+    state text not null,
+    attempt integer not null,
+    parent integer,
+    codec text not null,
+    value,
+    error text not null,
+    site text not null,
+    created_at real not null,
+    started_at real,
+    ended_at real,
+    primary key (run, number)
+) without rowid;
+create table edges (
+    run integer not null references runs on delete cascade,
+    down integer not null,
+    up integer not null,
+    exogenous integer not null,
+    tolerant integer not null,
+    primary key (run, down, up, exogenous, tolerant)
+) without rowid;
+create table attempts (
+    run integer not null references runs on delete cascade,
+    number integer not null,
+    attempt integer not null,
+    state text not null,
+    started_at real,
+    ended_at real,
+    error text not null,
+    primary key (run, number, attempt)
+) without rowid;
+create table logs (
+    run integer not null references runs on delete cascade,
+    at real not null,
+    number integer,
+    level text not null,
+    logger text not null,
+    text text not null
+);
+create index logs_of_run on logs (run, at);
+create table cache (
+    key text primary key,
+    task text not null,
+    codec text not null,
+    value,
+    at real not null
+) without rowid;

@@ -1,0 +1,273 @@
+"""Turn a value into what JSON can say.
+
+Where a value is not plain JSON it becomes `{"$": tag, "v": parts}`: a dict that has a key "$" itself is one of those.
+Types are compared exactly, so that no subclass comes back as the type it extends.
+"""
+
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterable
+from dataclasses import Field
+from enum import Enum
+from functools import partial
+from json import JSONEncoder, encoder
+from math import isfinite
+from reprlib import repr as short_repr
+from typing import Any
+
+from aiodag.errors import NoCodec
+from aiodag.stores import classes
+from aiodag.stores.kinds import KINDS
+from aiodag.stores.names import leads_back, name_of
+from aiodag.stores.refusals import Refused
+
+# Fixed, and far below what the readers of JSON and the stack of any caller allow: what can be written here can be read there.
+LEVELS = 100
+WIDE = 2**63  # integers that need more than 64 bits are written in hexadecimal, which has no limit of digits
+PLAIN = frozenset({str, float, bool, type(None)})
+KEYS = frozenset({str})
+FACTORIES = {kind.__name__: kind for kind in (bool, bytes, dict, float, frozenset, int, list, set, str, tuple)}
+
+
+def json_writer(*, sort_keys: bool) -> Callable[[Any], str]:
+    """Return a function that writes plain values as JSON; it raises ValueError for nan and inf."""
+    make = getattr(encoder, "c_make_encoder", None)
+    if make is None:
+        plain = JSONEncoder(
+            ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":"), sort_keys=sort_keys
+        )
+        return plain.encode
+    # Made once: JSONEncoder.encode makes one for each call, which takes longer than to write a small value.
+    chunks = make(None, None, encoder.encode_basestring, None, ":", ",", sort_keys, False, False)
+    return lambda value: "".join(chunks(value, 0))
+
+
+in_order = json_writer(sort_keys=False)
+sorted_keys = json_writer(sort_keys=True)
+
+
+def plain_text(value: Any, form: Callable[[Any], str]) -> str | None:
+    """Return the text of a value that JSON has as it is, or None: the short way, for nearly all values."""
+    try:
+        if is_plain(value):
+            text = form(value)
+            if text.isascii() or is_text(text):
+                return text
+    except (ValueError, RecursionError):
+        return None  # nan or inf; or no room on the stack, and the writer says so
+    return None
+
+
+def is_plain(value: Any, levels: int = LEVELS) -> bool:
+    """Tell whether JSON has all of `value` as it is, but for nan, inf and broken strings, which are found later."""
+    kind = type(value)
+    if kind in PLAIN:
+        return True
+    if kind is int:
+        return bool(-WIDE <= value < WIDE)
+    if (kind is not dict and kind is not list) or not levels:
+        return False
+    if kind is dict:
+        if "$" in value or not KEYS.issuperset(map(type, value)):
+            return False
+        value = value.values()
+    # A loop of its own for what most containers hold: a call for each item would take twice as long.
+    for item in value:
+        kind = type(item)
+        if kind not in PLAIN and not (-WIDE <= item < WIDE if kind is int else is_plain(item, levels - 1)):
+            return False
+    return True
+
+
+def is_text(value: str) -> bool:
+    """Tell whether a string has a form in UTF-8. One with half of a surrogate pair has none, and no store takes it."""
+    if value.isascii():
+        return True
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def tagged(tag: str, parts: Any) -> dict[str, Any]:
+    """Return the form of what is not plain JSON."""
+    return {"$": tag, "v": parts}
+
+
+class Writer:
+    """Turns one value into a tree of lists, dicts and plain values.
+
+    `path` is the place in the value where the writer is: where it stopped, after an exception.
+    """
+
+    LACK = "has no codec"
+
+    def __init__(self) -> None:
+        self.path: list[Any] = []
+        self.inside: set[int] = set()
+
+    def tree(self, value: Any) -> Any:
+        """Return the form of a value. Raises `Refused`."""
+        kind = type(value)
+        if kind is str:
+            return value if is_text(value) else tagged("str", value.encode("utf-8", "surrogatepass").hex())
+        if kind is int:
+            return value if -WIDE <= value < WIDE else tagged("int", hex(value))
+        if kind is float:
+            return value if isfinite(value) else tagged("float", repr(value))
+        if kind in PLAIN:
+            return value
+        simple = KINDS.get(kind)
+        if simple is not None:
+            return tagged(simple.tag, self.tree(simple.parts(value)))
+        return self.nested(value, kind)
+
+    def nested(self, value: Any, kind: type) -> Any:
+        """Return the form of what holds other values."""
+        if id(value) in self.inside:
+            raise Refused(kind, "holds itself")
+        if len(self.inside) == LEVELS:
+            raise Refused(kind, f"lies more than {LEVELS} levels deep: flatten it")
+        self.inside.add(id(value))
+        write = CONTAINERS.get(kind)
+        tree = self.other(value, kind) if write is None else write(self, value)
+        self.inside.remove(id(value))
+        return tree
+
+    def sequence(self, values: Iterable[Any]) -> list[Any]:
+        """Return the forms of values in a row."""
+        trees: list[Any] = []
+        self.path.append(0)
+        for place, value in enumerate(values):
+            self.path[-1] = place
+            trees.append(self.tree(value))
+        self.path.pop()
+        return trees
+
+    def values(self, items: Iterable[tuple[Any, Any]], mark: str) -> dict[Any, Any]:
+        """Return the forms of values under their keys; `mark` tells keys ("[") from attributes (".") in the path."""
+        trees: dict[Any, Any] = {}
+        self.path.append(None)
+        for key, value in items:
+            self.path[-1] = (mark, key)
+            trees[key] = self.tree(value)
+        self.path.pop()
+        return trees
+
+    def pairs(self, value: dict[Any, Any]) -> list[list[Any]]:
+        """Return the forms of keys and values, in their order."""
+        self.path.append(".keys()")
+        keys = self.sequence(value)
+        self.path.pop()
+        return [list(pair) for pair in zip(keys, self.values(value.items(), "[").values(), strict=True)]
+
+    def unordered_pairs(self, value: dict[Any, Any]) -> list[list[Any]]:
+        """Return the forms of keys and values whose order does not count."""
+        return self.pairs(value)
+
+    def unordered(self, value: Iterable[Any]) -> list[Any]:
+        """Return the forms of the members of a set."""
+        return self.sequence(value)
+
+    def mapping(self, value: dict[Any, Any]) -> dict[str, Any]:
+        """Return the form of a dict: an object of JSON, if it can be one."""
+        if KEYS.issuperset(map(type, value)) and "$" not in value and all(map(is_text, value)):
+            return self.values(value.items(), "[")
+        return tagged("dict", self.unordered_pairs(value))
+
+    def other(self, value: Any, kind: type) -> Any:
+        """Return the form of an instance of a class that a user has written. Raises `Refused`."""
+        if issubclass(kind, Enum):
+            return tagged("enum", [self.name(kind), *classes.member_names(value)])
+        if classes.is_named_tuple(kind):
+            return tagged("namedtuple", [self.name(kind), self.values(classes.tuple_items(value, kind), ".")])
+        if classes.is_dataclass(kind):
+            return tagged("dataclass", [self.name(kind), *self.attributes(value, kind)])
+        raise Refused(kind, self.LACK)
+
+    def name(self, kind: type) -> str:
+        """Return the name by which a class is found again."""
+        if not leads_back(kind):
+            raise Refused(kind, "cannot be found again by its name: define it at the top level of a module")
+        return name_of(kind)
+
+    def attributes(self, value: Any, kind: type) -> list[dict[str, Any]]:
+        """Return the forms of the fields of a dataclass, and of further attributes where there are any."""
+        known = classes.known_fields(kind)
+        trees = [self.values(classes.field_values(value, kind, self.counted(known)), ".")]
+        further = classes.further_attributes(value, kind, known)
+        return [*trees, self.values(further.items(), ".")] if further else trees
+
+    def counted(self, known: "dict[str, Field[Any]]") -> Iterable[str]:
+        """Return the names of the fields that count."""
+        return known
+
+    def where(self) -> str:
+        """Return the place in the value where the writer stopped, as Python would write it."""
+        text = "".join(map(step_text, self.path))
+        return text if len(text) <= 200 else f"{text[:60]} ... {text[-60:]}"
+
+
+def step_text(step: Any) -> str:
+    """Write one step of a path."""
+    if type(step) is str:
+        return step
+    if type(step) is int:
+        return f"[{step}]"
+    mark, key = step
+    return f".{key}" if mark == "." else f"[{short_repr(key)}]"
+
+
+def factory_name(factory: Any) -> str | None:
+    """Return the name of what makes the missing values of a defaultdict."""
+    if factory is not None and FACTORIES.get(getattr(factory, "__name__", "")) is not factory:
+        raise Refused(defaultdict, f"has a factory other than {', '.join(FACTORIES)}")
+    return None if factory is None else str(factory.__name__)
+
+
+CONTAINERS: dict[type, Callable[[Writer, Any], Any]] = {
+    list: lambda writer, value: writer.sequence(value),
+    dict: lambda writer, value: writer.mapping(value),
+    tuple: lambda writer, value: tagged("tuple", writer.sequence(value)),
+    set: lambda writer, value: tagged("set", writer.unordered(value)),
+    frozenset: lambda writer, value: tagged("frozenset", writer.unordered(value)),
+    deque: lambda writer, value: tagged("deque", [writer.sequence(value), value.maxlen]),
+    OrderedDict: lambda writer, value: tagged("OrderedDict", writer.pairs(value)),
+    Counter: lambda writer, value: tagged("Counter", writer.unordered_pairs(value)),
+    defaultdict: lambda writer, value: tagged(
+        "defaultdict", [factory_name(value.default_factory), writer.unordered_pairs(value)]
+    ),
+}
+
+
+def written(
+    writer: Writer, value: Any, form: Callable[[Any], str], refusal: Callable[[type, str, str], Exception]
+) -> str:
+    """Return the text of a value; `refusal` makes the error, of the type at fault, where it is, and why."""
+    try:
+        return form(writer.tree(value))
+    except Refused as refused:
+        raise refusal(refused.kind, writer.where(), str(refused)) from None
+    except RecursionError:
+        raise refusal(type(value), "", "is nested deeper than the stack here has room for") from None
+    except Exception as error:
+        raise refusal(type(value), "", f"cannot be read: {type(error).__name__}: {error}") from error
+
+
+def encode(value: Any, task: str = "") -> str:
+    """Return a value as the text of a record, which `decode` reads.
+
+    Takes None, bool, int, float, complex, str, bytes, list, tuple, set, dict, range, datetime, date, time, timedelta,
+    Decimal, Fraction, UUID, paths, deque, OrderedDict, Counter, defaultdict, members of an Enum, dataclasses and named
+    tuples, up to 100 levels deep. Classes must be found by their names, at the top level of a module or of
+    a class. One object that is held twice becomes two. A time zone that is neither `timezone` nor `ZoneInfo` becomes
+    its offset.
+
+    Raises `NoCodec`, with the name of the `task`, for anything else: subclasses of these types too, since they would come
+    back as the type they extend.
+
+    >>> encode({"id": 7, "sizes": (1, 2)})
+    '{"id":7,"sizes":{"$":"tuple","v":[1,2]}}'
+    """
+    text = plain_text(value, in_order)
+    return written(Writer(), value, in_order, partial(NoCodec, task)) if text is None else text

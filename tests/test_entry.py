@@ -1,0 +1,174 @@
+"""What a run begins with: a file, a task in it, and arguments that people type."""
+
+import enum
+import sys
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Literal
+from uuid import UUID
+
+import pytest
+
+from aiodag.entry import bind, candidates, converted, entry_of, find, load, loaded, parse_target
+from aiodag.errors import EntryError
+
+SOURCE = """
+from aiodag import task
+
+@task
+async def fetch(url: str, *, times: int = 1) -> str:
+    return url * times
+
+@task
+async def report(rows: list[int]) -> int:
+    return sum(rows)
+
+async def plain(day: str) -> str:
+    return day
+
+async def _hidden() -> None: ...
+
+def helper() -> None: ...
+"""
+
+
+@pytest.fixture
+def source(tmp_path, request):
+    name = f"entry_{abs(hash(request.node.name))}"
+    path = tmp_path / f"{name}.py"
+    path.write_text(SOURCE)
+    yield path
+    sys.modules.pop(name, None)
+    sys.path[:] = [place for place in sys.path if place != str(tmp_path)]
+
+
+class Colour(enum.Enum):
+    RED = "r"
+
+
+@pytest.mark.parametrize(
+    ("target", "parts"),
+    [
+        ("etl.py", ("etl.py", None)),
+        ("etl.py:main", ("etl.py", "main")),
+        ("C:\\etl.py:main", ("C:\\etl.py", "main")),
+        ("a:b/etl.py", ("a:b/etl.py", None)),
+    ],
+)
+def test_targets(target, parts):
+    assert parse_target(target) == parts
+
+
+def test_an_entry_keeps_its_file_its_task_and_what_was_typed(source):
+    entry = entry_of(f"{source}:fetch", ["url=a=b", "times=2"])
+
+    assert entry == (str(source.resolve()), "fetch", {"url": "a=b", "times": "2"})
+    assert bind(entry, loaded(entry)) == {"url": "a=b", "times": 2}
+
+
+def test_the_candidates_of_a_file_are_its_tasks_and_coroutine_functions(source):
+    assert candidates(load(str(source))) == ["fetch", "report", "plain"]
+
+
+def test_a_file_is_imported_once(source):
+    assert load(str(source)) is load(str(source))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "given", "said"),
+    [
+        ("", [], r"has fetch, report, plain: say which, such as"),
+        (":fetsh", [], r"has no task 'fetsh'; did you mean 'fetch'\? it has fetch, report, plain"),
+        (":helper", [], r"has no task 'helper'"),
+        (":fetch", [], r"missing a required argument: 'url'"),
+        (":fetch", ["url=a", "nope=1"], r"unexpected keyword argument 'nope'"),
+        (":fetch", ["url"], r"parameter 'url': write name=value"),
+        (":fetch", ["url=a", "times=many"], r"parameter times='many' of fetch is not int"),
+        (":report", ["rows=[1"], r"parameter rows='\[1' of report is not list\[int\]"),
+    ],
+)
+def test_what_cannot_be_run_says_what_would_work(source, suffix, given, said):
+    with pytest.raises(EntryError, match=said):
+        entry_of(f"{source}{suffix}", given)
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(EntryError, match="no such file"):
+        entry_of(str(tmp_path / "nowhere.py"))
+
+
+def test_a_file_that_cannot_be_imported_says_why(tmp_path):
+    path = tmp_path / "broken_entry.py"
+    path.write_text("import no_such_module_anywhere")
+
+    with pytest.raises(EntryError, match="importing it raised ModuleNotFoundError: No module named 'no_such"):
+        load(str(path))
+    assert "broken_entry" not in sys.modules
+
+
+def test_a_file_with_the_name_of_a_loaded_module_is_refused(tmp_path):
+    path = tmp_path / "json.py"
+    path.write_text(SOURCE)
+    assert "json" in sys.modules
+
+    with pytest.raises(EntryError, match="a module 'json' is loaded already: rename the file"):
+        load(str(path))
+
+
+def test_code_that_has_gone_is_told(source):
+    entry = entry_of(f"{source}:fetch", ["url=a"])._replace(task="gone")
+
+    with pytest.raises(EntryError, match="has no task 'gone'"):
+        loaded(entry)
+
+
+def test_a_signature_that_has_changed_is_told(source):
+    entry = entry_of(f"{source}:fetch", ["url=a"])._replace(parameters={"address": "a"})
+
+    with pytest.raises(EntryError, match=r"missing a required argument: .url"):
+        bind(entry, find(entry.file, load(entry.file), "fetch"))
+
+
+@pytest.mark.parametrize(
+    ("text", "hint", "value"),
+    [
+        ("3", int, 3),
+        ("1e3", float, 1000.0),
+        ("Yes", bool, True),
+        ("0", bool, False),
+        ("a b", str, "a b"),
+        ("/x", Path, Path("/x")),
+        ("0.10", Decimal, Decimal("0.10")),
+        ("90", timedelta, timedelta(seconds=90)),
+        ("2026-01-02", date, date(2026, 1, 2)),
+        ("2026-01-02T03:04:05+00:00", datetime, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)),
+        ("12345678-1234-5678-1234-567812345678", UUID, UUID("12345678-1234-5678-1234-567812345678")),
+        ("RED", Colour, Colour.RED),
+        ("r", Colour, Colour.RED),
+        ("3", int | None, 3),
+        ("none", int | None, None),
+        ("3", int | str, 3),
+        ("x", int | str, "x"),
+        ("b", Literal["a", "b"], "b"),
+        ("2", Literal[1, 2], 2),
+        ("[1, 2]", list[int], [1, 2]),
+        ('{"a": 1}', dict[str, int], {"a": 1}),
+        ("[1, 2]", tuple[int, ...], (1, 2)),
+        ("5", Annotated[int, "of rows"], 5),
+    ],
+)
+def test_texts_become_what_annotations_say(text, hint, value):
+    made = converted(text, hint)
+
+    assert made == value
+    assert type(made) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [("x", int), ("maybe", bool), ("c", Literal["a", "b"]), ("x", Colour), ("x", int | float), ("x", bytes)],
+)
+def test_texts_that_fit_nothing_are_refused(text, hint):
+    with pytest.raises((ValueError, ArithmeticError)):
+        converted(text, hint)

@@ -1,0 +1,914 @@
+"""Runs that survive: what is recalled, what runs again, and who may write."""
+
+import asyncio
+import logging
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from aiodag import Run, RunFailed, Skip, State, current_node, settled, task
+from aiodag.errors import LeaseLost, NoCodec, NoFingerprint, RunCancelled, RunOwned, StoreError, Undecodable
+from aiodag.stores.codec import decode, decode_error
+from aiodag.stores.memory import Memory
+from aiodag.stores.sqlite import SQLite
+from aiodag.testing import run as virtual
+
+PROGRAM = Path(__file__).with_name("durable_etl.py")
+RAN = Counter()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_ran():
+    RAN.clear()
+
+
+@pytest.fixture(params=["sqlite", "memory"])
+def store(request, tmp_path):
+    store = Memory() if request.param == "memory" else SQLite(tmp_path / "runs.db")
+    yield store
+    store.close()
+
+
+@task
+async def double(x):
+    RAN[f"double {x}"] += 1
+    return 2 * x
+
+
+@task
+async def add(*numbers):
+    RAN["add"] += 1
+    return sum(numbers)
+
+
+@task
+async def broken(x):
+    RAN["broken"] += 1
+    raise ValueError(x)
+
+
+@dataclass(frozen=True)
+class Source:
+    name: str
+
+    @task
+    async def read(self, table):
+        RAN["read"] += 1
+        return f"{self.name}.{table}"
+
+
+def execute(store, body, run_id="r", **options):
+    """Run a coroutine function in a durable run and return what it returned, values in the place of nodes."""
+
+    async def main():
+        async with Run("test", store=store, id=run_id, **options):
+            made = await body()
+        return made
+
+    return asyncio.run(main())
+
+
+def states(store, run_id="r"):
+    return {node.label: node.state for node in store.nodes(run_id)}
+
+
+# Recall
+
+
+def test_what_has_succeeded_is_recalled_and_gives_the_same_value(store):
+    async def body():
+        return await add(double(1), double(2))
+
+    first = execute(store, body)
+    ran = dict(RAN)
+
+    assert execute(store, body) == first == 6
+    assert ran == RAN
+    assert [node.recalled for node in store.nodes("r")] == [True] * 3
+    assert (store.run("r").state, store.run("r").execution) == (State.SUCCEEDED, 2)
+
+
+def test_what_failed_and_what_was_skipped_runs_again_with_the_next_attempt(store):
+    flaky = {"fail": True}
+
+    @task
+    async def sometimes(x):
+        RAN["sometimes"] += 1
+        if flaky["fail"]:
+            raise ValueError("not yet")
+        return x, current_node().attempt
+
+    async def body():
+        return add(double(3), 1), sometimes(double(3))
+
+    with pytest.raises(RunFailed):
+        execute(store, body)
+    flaky["fail"] = False
+    _, node = execute(store, body)
+
+    assert node.result() == (6, 2)
+    assert RAN == {"double 3": 2, "add": 1, "sometimes": 2}
+    assert [(each.attempt, each.state) for each in store.attempts("r")] == [(1, State.FAILED)]
+
+
+def test_identical_calls_are_two_nodes_and_stay_so_when_another_call_comes_between(store):
+    keys = []
+
+    async def before():
+        keys.append([double(1).key, double(1).key])
+
+    async def after():
+        first = double(1)
+        double(7)
+        keys.append([first.key, double(1).key])
+
+    execute(store, before)
+    execute(store, after)
+
+    assert keys[0] == keys[1]
+    assert len(set(keys[0])) == 2
+    assert RAN == {"double 1": 2, "double 7": 1}
+
+
+def test_gathered_values_come_back_to_their_own_nodes_when_the_order_differs(store):
+    order = random.Random(3)
+
+    @task
+    async def late(number):
+        RAN["late"] += 1
+        for _ in range(order.randrange(9)):
+            await asyncio.sleep(0)
+        return number
+
+    async def body():
+        numbers = list(range(50))
+        order.shuffle(numbers)
+        values = await asyncio.gather(*map(late, numbers))
+        return dict(zip(numbers, values, strict=True))
+
+    assert execute(store, body) == execute(store, body) == {number: number for number in range(50)}
+    assert RAN["late"] == 50
+
+
+def test_a_new_version_runs_again_with_all_that_needs_it(store):
+    def body_of(version):
+        async def body():
+            changed = double.with_options(version=version)
+            return await add(changed(1), double(2)), await add(double(2))
+
+        return body
+
+    execute(store, body_of(1))
+    RAN.clear()
+    execute(store, body_of(2))
+
+    assert RAN == {"double 1": 1, "add": 1}
+
+
+def test_a_recalled_parent_is_not_entered(store):
+    @task
+    async def parent(x):
+        RAN["parent"] += 1
+        return await double(x) + await double(x)
+
+    async def body():
+        return await parent(4)
+
+    assert execute(store, body) == execute(store, body) == 16
+    assert RAN == {"parent": 1, "double 4": 2}
+
+
+def test_the_children_of_a_parent_that_failed_are_recalled(store):
+    fail = {"now": True}
+
+    @task
+    async def parent(x):
+        value = await double(x)
+        if fail["now"]:
+            raise ValueError("not yet")
+        return value
+
+    async def body():
+        return await parent(5)
+
+    with pytest.raises(ValueError, match="not yet"):
+        execute(store, body)
+    fail["now"] = False
+
+    assert execute(store, body) == 10
+    assert RAN == {"double 5": 1}
+    assert {node.label: node.parent for node in store.nodes("r")} == {"parent(5)": None, "double(5)": 0}
+
+
+def test_a_task_without_journal_always_runs_and_what_needs_it_is_recalled(store):
+    always = double.with_options(journal=False)
+
+    async def body():
+        return await add(always(1))
+
+    execute(store, body)
+    execute(store, body)
+
+    assert RAN == {"double 1": 2, "add": 1}
+
+
+def test_exogenous_edges_settled_edges_and_containers_are_part_of_what_a_node_is(store):
+    @task
+    async def look(node, table):
+        RAN["look"] += 1
+        return str(node.state), table
+
+    async def body():
+        first = double(1)
+        return await look.after(double(2))(settled(first), {"rows": [first, 3]})
+
+    assert execute(store, body) == execute(store, body) == ("succeeded", {"rows": [2, 3]})
+    assert RAN["look"] == 1
+
+
+def test_a_coroutine_object_as_argument_is_known_by_its_place(store):
+    async def rows():
+        RAN["rows"] += 1
+        return 3
+
+    async def body():
+        return await double(rows())
+
+    assert execute(store, body) == execute(store, body) == 6
+    assert RAN == {"rows": 2, "double 3": 1}
+
+
+def test_retries_count_anew_in_a_later_execution_and_attempts_go_on(store):
+    @task(retries=1)
+    async def never():
+        RAN["never"] += 1
+        raise ValueError(current_node().attempt)
+
+    async def body():
+        never()
+
+    for _ in range(2):
+        with pytest.raises(RunFailed):
+            execute(store, body)
+
+    assert RAN["never"] == 4
+    assert store.nodes("r")[0].attempt == 4
+    assert [(each.attempt, each.state) for each in store.attempts("r")] == [(n, State.FAILED) for n in (1, 2, 3)]
+    assert decode_error(store.attempts("r")[0].error).args == (1,)
+
+
+def test_what_a_coroutine_object_gives_need_not_be_storable(store):
+    async def session():
+        return Odd()
+
+    @task
+    async def use(session):
+        return type(session).__name__
+
+    async def body():
+        return await use(session())
+
+    assert execute(store, body) == "Odd"
+
+
+def test_a_run_on_a_virtual_clock_waits_for_its_store_in_no_time(store):
+    @task
+    async def sleep():
+        await asyncio.sleep(3600)
+        return asyncio.get_running_loop().time()
+
+    async def main():
+        async with Run("test", store=store, id="r"):
+            first = sleep()
+            second = sleep.after(first)()
+        return first.result(), second.result()
+
+    assert virtual(main()) == (3600.0, 7200.0)
+
+
+def test_partials_and_methods_are_known_by_what_they_carry(store):
+    one, other = task(partial(double.fn, 1)), task(partial(double.fn, 2))
+
+    def body_of(order):
+        async def body():
+            made = {label: call() for label, call in order}
+            return {label: await node for label, node in sorted(made.items())}
+
+        return body
+
+    calls = [
+        ("one", one),
+        ("other", other),
+        ("a", lambda: Source("a").read("t")),
+        ("b", lambda: Source("b").read("t")),
+    ]
+    first = execute(store, body_of(calls))
+
+    assert first == {"a": "a.t", "b": "b.t", "one": 2, "other": 4}
+    assert execute(store, body_of(calls[::-1])) == first
+    assert RAN == {"double 1": 1, "double 2": 1, "read": 2}
+
+
+def test_what_took_a_failure_runs_again_when_that_ran_again(store):
+    fail = {"now": True}
+
+    @task
+    async def sometimes():
+        if fail["now"]:
+            raise ValueError
+        return 1
+
+    @task
+    async def look(node):
+        return str(node.state)
+
+    async def body():
+        return await look(settled(sometimes())), await look(settled(double(1)))
+
+    assert execute(store, body) == ("failed", "succeeded")
+    assert execute(store, body) == ("failed", "succeeded")
+    fail["now"] = False
+    assert execute(store, body) == ("succeeded", "succeeded")
+    assert execute(store, body) == ("succeeded", "succeeded")
+    assert {node.label: node.attempt for node in store.nodes("r") if node.name == "sometimes"} == {"sometimes": 3}
+
+
+def test_a_set_of_nodes_is_known_whatever_its_order(store):
+    async def body():
+        return await add_all({double(number) for number in range(9)})
+
+    @task
+    async def add_all(numbers):
+        RAN["add_all"] += 1
+        return sum(numbers)
+
+    assert execute(store, body) == execute(store, body) == 72
+    assert RAN["add_all"] == 1
+
+
+def test_a_huge_int_is_an_argument_like_any_other(store):
+    @task
+    async def bits(number):
+        RAN["bits"] += 1
+        return number.bit_length()
+
+    async def again():
+        return await bits(10**5000), await bits(number=10**5000)
+
+    assert execute(store, again, "s") == execute(store, again, "s") == (16610, 16610)
+    assert RAN["bits"] == 2
+
+
+def test_a_key_may_be_a_node(store):
+    @task(key=lambda rows, session: rows)
+    async def load(rows, session):
+        RAN["load"] += 1
+        return rows
+
+    async def body():
+        return await load(double(2), Odd())
+
+    assert execute(store, body) == execute(store, body) == 4
+    assert RAN == {"double 2": 1, "load": 1}
+
+
+def test_a_task_without_journal_may_have_a_cache(store):
+    cached = double.with_options(journal=False, cache=True)
+
+    async def body():
+        return await cached(1)
+
+    assert execute(store, body) == execute(store, body) == 2
+    assert RAN == {"double 1": 1}
+
+
+def test_a_run_that_was_drained_is_recorded_as_cancelled(store):
+    async def main():
+        async with Run("test", store=store, id="r") as scope:
+            first = double(1)
+            add(wait_for_ever())
+            await first
+            scope.stop()
+        return scope.state
+
+    @task
+    async def wait_for_ever():
+        await asyncio.Event().wait()
+
+    assert asyncio.run(main()) is State.CANCELLED
+    assert store.run("r").state is State.CANCELLED
+
+
+def test_the_end_of_a_run_that_cannot_be_written_is_told(store):
+    async def main():
+        async with Run("test", store=store, id="r"):
+            await double(1)
+            store.delete(["r"])
+
+    with pytest.raises(LeaseLost):
+        asyncio.run(main())
+
+
+def test_the_number_of_a_deleted_run_is_given_to_no_other(tmp_path):
+    store = SQLite(tmp_path / "runs.db")
+
+    async def main():
+        async with Run("test", store=store, id="r"):
+            await double(1)
+            store.delete(["r"])
+            async with Run("test", store=store, id="s"):
+                await double(2)
+
+    with pytest.raises(LeaseLost):
+        asyncio.run(main())
+    assert [node.label for node in store.nodes("s")] == ["double(2)"]
+    store.close()
+
+
+def test_why_a_body_skipped_is_written(store):
+    @task
+    async def skip():
+        raise Skip("no new rows")
+
+    async def body():
+        skip()
+
+    execute(store, body)
+    assert [node.error for node in store.nodes("r")] == ["no new rows"]
+
+
+# What is written
+
+
+def test_states_and_errors_are_written(store):
+    @task
+    async def skip():
+        raise Skip("nothing to do")
+
+    async def body():
+        return add(broken("x")), skip(), double(1)
+
+    with pytest.raises(RunFailed):
+        execute(store, body)
+    record = store.run("r")
+    nodes = {node.name: node for node in store.nodes("r")}
+
+    assert states(store) == {
+        "broken('x')": State.FAILED,
+        "add": State.SKIPPED,
+        "skip": State.SKIPPED,
+        "double(1)": State.SUCCEEDED,
+    }
+    assert decode_error(nodes["broken"].error).args == ("x",)
+    assert nodes["add"].error == "add skipped: broken('x') failed: ValueError: x"
+    assert record.state is State.FAILED
+    assert "broken('x') failed" in str(decode_error(record.error))
+
+
+def test_a_success_is_written_before_what_needs_it_starts(store):
+    @task
+    async def look(_):
+        return [node.state for node in store.nodes("r") if node.name == "double"]
+
+    async def body():
+        return await look(double(1))
+
+    assert execute(store, body) == [State.SUCCEEDED]
+
+
+def test_what_runs_can_be_seen(store):
+    gate = asyncio.Event()
+
+    @task
+    async def wait():
+        await gate.wait()
+
+    async def body():
+        node = wait()
+        while not store.nodes("r") or store.nodes("r")[0].state is not State.RUNNING:
+            await asyncio.sleep(0)
+        gate.set()
+        await node
+
+    execute(store, body)
+    assert states(store) == {"wait": State.SUCCEEDED}
+
+
+def test_edges_are_written_with_their_kinds(store):
+    async def body():
+        await add.after(double(1))(double(2))
+
+    execute(store, body)
+
+    assert [(edge.up, edge.down, edge.exogenous) for edge in store.edges("r")] == [(0, 2, True), (1, 2, False)]
+
+
+def test_lines_that_bodies_log_are_kept_with_their_nodes(store):
+    log = logging.getLogger("app")
+
+    @task
+    async def noisy(x):
+        log.warning("in the body of %s", x)
+
+    @task
+    def threaded():
+        log.warning("in a thread")
+
+    async def body():
+        log.warning("outside")
+        await noisy(1)
+        await threaded()
+
+    execute(store, body)
+    log.warning("afterwards")
+
+    assert [(line.number, line.level, line.text) for line in store.logs("r")] == [
+        (None, "WARNING", "outside"),
+        (0, "WARNING", "in the body of 1"),
+        (1, "WARNING", "in a thread"),
+    ]
+
+
+def test_a_body_knows_its_idempotency_key(store):
+    @task
+    async def pay():
+        return current_node().key
+
+    async def body():
+        node = pay()
+        return node.key, await node
+
+    key, seen = execute(store, body)
+    assert key == seen == store.nodes("r")[0].key
+
+
+def test_a_run_without_a_store_has_no_keys():
+    async def main():
+        async with Run():
+            node = double(1)
+        return node.key
+
+    assert asyncio.run(main()) == ""
+
+
+# Values
+
+
+@dataclass
+class Row:
+    name: str
+    cells: tuple[int, ...]
+
+
+class Odd:
+    """Has no codec."""
+
+
+def test_values_come_back_with_their_types(store):
+    @task
+    async def row():
+        return Row("a", (1, 2)), {3, 4}, b"\0"
+
+    async def body():
+        return await row()
+
+    assert execute(store, body) == execute(store, body) == (Row("a", (1, 2)), {3, 4}, b"\0")
+
+
+def test_a_value_without_codec_fails_its_node_and_says_what_would_work(store):
+    @task
+    async def odd():
+        return Odd()
+
+    async def body():
+        return await odd()
+
+    with pytest.raises(NoCodec, match=r'odd.*Odd.*Return something.*codec="pickle"'):
+        execute(store, body)
+    assert states(store) == {"odd": State.FAILED}
+
+
+def test_pickle_where_it_is_asked_for(store):
+    @task(codec="pickle")
+    async def odd():
+        RAN["odd"] += 1
+        return Odd()
+
+    async def body():
+        return await odd()
+
+    assert isinstance(execute(store, body), Odd)
+    assert isinstance(execute(store, body), Odd)
+    assert RAN["odd"] == 1
+
+
+def test_nothing_is_unpickled_where_nobody_asked_for_it(tmp_path):
+    store = SQLite(tmp_path / "runs.db")
+
+    async def body():
+        return await double(1)
+
+    execute(store, body)
+    hostile = b"cos\nsystem\n(S'touch " + str(tmp_path / "owned").encode() + b"'\ntR."
+    connection = sqlite3.connect(tmp_path / "runs.db")
+    with connection:
+        connection.execute("update nodes set codec = 'pickle', value = ?", (hostile,))
+    connection.close()
+
+    with pytest.raises(Undecodable, match="does not ask for that"):
+        execute(store, body)
+    store.close()
+    assert not (tmp_path / "owned").exists()
+
+
+def test_an_argument_without_fingerprint_is_refused_at_the_call(store):
+    async def body():
+        with pytest.raises(NoFingerprint, match="key="):
+            double(Odd())
+        return await double(1)
+
+    assert execute(store, body) == 2
+    assert states(store) == {"double(1)": State.SUCCEEDED}
+
+
+def test_a_key_stands_for_arguments_without_fingerprint(store):
+    @task(key=lambda session, url: url)
+    async def fetch(session, url):
+        RAN[url] += 1
+        return url
+
+    async def body():
+        return await fetch(Odd(), "a"), await fetch(Odd(), "b")
+
+    assert execute(store, body) == execute(store, body) == ("a", "b")
+    assert RAN == {"a": 1, "b": 1}
+
+
+def test_a_value_cached_by_another_run_is_taken(store):
+    cached = double.with_options(cache=True)
+
+    async def body():
+        return await cached(1), await cached(2)
+
+    assert execute(store, body, "one") == execute(store, body, "two") == (2, 4)
+    assert RAN == {"double 1": 1, "double 2": 1}
+
+
+def test_a_cached_value_that_is_too_old_is_computed_again(store, monkeypatch):
+    cached = double.with_options(cache=3600)
+
+    async def body():
+        return await cached(1)
+
+    execute(store, body, "one")
+    now = __import__("time").time
+    monkeypatch.setattr("aiodag.stores.recorder.time.time", lambda: now() + 7200)
+    execute(store, body, "two")
+
+    assert RAN == {"double 1": 2}
+
+
+# Ownership
+
+
+def test_a_run_is_owned_by_one_process(store):
+    async def main():
+        async with Run("test", store=store, id="r"):
+            with pytest.raises(RunOwned, match=f"process {os.getpid()} on"):
+                async with Run("test", store=store, id="r"):
+                    pass
+        return store.run("r").state
+
+    assert asyncio.run(main()) is State.SUCCEEDED
+
+
+def test_the_late_writes_of_a_run_that_was_taken_over_are_refused_and_its_nodes_stop(store):
+    @task
+    async def wait():
+        await asyncio.Event().wait()
+
+    async def main():
+        async with Run("test", store=store, id="r"):
+            node = wait()
+            await double(1)
+            take_over(store)
+            await node
+
+    with pytest.raises(LeaseLost, match="'r' was taken over"):
+        asyncio.run(main())
+    assert store.run("r").execution == 2
+    assert store.run("r").state is State.RUNNING  # the new owner's
+
+
+def take_over(store):
+    if isinstance(store, Memory):
+        store.kept["r"].execution += 1
+    else:
+        with sqlite3.connect(store.path) as connection:
+            connection.execute("update runs set execution = execution + 1")
+        connection.close()
+
+
+def test_a_run_can_be_cancelled_from_outside(store):
+    @task
+    async def wait():
+        await asyncio.Event().wait()
+
+    async def body():
+        node = wait()
+        await double(1)
+        store.cancel("r")
+        await node
+
+    with pytest.raises(RunCancelled, match="'r' was cancelled on request"):
+        execute(store, body)
+    assert store.run("r").state is State.CANCELLED
+    assert states(store) == {"wait": State.CANCELLED, "double(1)": State.SUCCEEDED}
+
+
+def test_a_body_that_blocks_the_loop_does_not_lose_the_run(tmp_path, monkeypatch):
+    monkeypatch.setattr("aiodag.stores.recorder.LEASE", 0.3)
+    store = SQLite(tmp_path / "runs.db")
+
+    async def body():
+        @task
+        async def block():
+            before = leased_until(store)
+            while leased_until(store) == before:  # renewed by the thread, while the loop is blocked here
+                pass
+            return True
+
+        return await block()
+
+    assert execute(store, body) is True
+    store.close()
+
+
+def leased_until(store):
+    connection = sqlite3.connect(store.path)
+    until = connection.execute("select leased_until from runs").fetchone()[0]
+    connection.close()
+    return until
+
+
+def test_a_store_that_fails_in_the_middle_ends_the_run_and_keeps_what_was_committed(tmp_path):
+    store = SQLite(tmp_path / "runs.db")
+
+    @task
+    async def fill():
+        pages = store.connection.execute("pragma page_count").fetchone()[0]
+        store.connection.execute(f"pragma max_page_count = {pages}")
+        return "x" * 1_000_000
+
+    async def body():
+        await double(1)
+        return await add(fill())
+
+    with pytest.raises(StoreError, match="full"):
+        execute(store, body)
+    kept = [node for node in store.nodes("r") if node.state is State.SUCCEEDED]
+    store.close()
+
+    assert [(node.label, decode(node.value)) for node in kept] == [("double(1)", 2)]
+    assert RAN["add"] == 0
+
+
+def test_a_store_that_cannot_be_opened_fails_before_anything_runs(tmp_path):
+    async def body():
+        double(1)
+
+    (tmp_path / "runs.db").write_bytes(b"no database" * 100)
+    with pytest.raises(StoreError, match="not a database"):
+        execute(tmp_path / "runs.db", body)
+    assert not RAN
+
+
+# Killed
+
+
+def program(store, effects, **environment):
+    environment = {**os.environ, "EFFECTS": str(effects), "PYTHONPATH": os.pathsep.join(sys.path), **environment}
+    return subprocess.Popen(
+        [sys.executable, PROGRAM, f"sqlite:///{store}"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def lines_of(effects):
+    return [line.split() for line in effects.read_text().splitlines()] if effects.exists() else []
+
+
+def nodes_of(path):
+    store = SQLite(path)
+    nodes = {node.key: node for node in store.nodes("etl")}
+    store.close()
+    return nodes
+
+
+def killed(path, effects, after):
+    """Run the program and kill it when so many bodies have ended."""
+    process = program(path, effects, PAUSE="0.05")
+    while sum(line[0] == "end" for line in lines_of(effects)) < after and process.poll() is None:
+        pass
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+def test_a_killed_run_is_resumed_by_a_fresh_process(tmp_path):
+    path, effects = tmp_path / "runs.db", tmp_path / "effects.log"
+    killed(path, effects, after=4)
+    store = SQLite(path)
+    recorded = {key for key, known in store.known("etl").items() if known.state is State.SUCCEEDED}
+    store.close()
+    before = len(lines_of(effects))
+    output, _ = program(path, effects).communicate(timeout=60)
+    later = lines_of(effects)[before:]
+
+    assert output == "12 rows\n"
+    assert not recorded & {key for word, _, key, _ in later if word == "begin"}
+    nodes = nodes_of(path)
+    assert len(nodes) == 9
+    assert {node.state for node in nodes.values()} == {State.SUCCEEDED}
+    cut_off = {key for word, _, key, _ in lines_of(effects)[:before] if word == "begin"} - recorded
+    assert cut_off
+    assert {nodes[key].attempt for key in cut_off} == {2}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_run_killed_at_random_moments_always_ends_well(tmp_path, seed):
+    """`KILLS` sets how many, 10 for each seed otherwise."""
+    path, effects = tmp_path / "runs.db", tmp_path / "effects.log"
+    moments = random.Random(seed)
+    for _ in range(int(os.environ.get("KILLS", "10"))):
+        recorded = recorded_in(path)
+        before = len(lines_of(effects))
+        process = program(path, effects, PAUSE="0.02")
+        try:
+            process.communicate(timeout=moments.uniform(0.05, 0.6))
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+        begun = {key for word, _, key, _ in lines_of(effects)[before:] if word == "begin"}
+        assert not begun & recorded, "a recorded success ran again"
+    process = program(path, effects)
+    process.communicate(timeout=60)
+    connection = sqlite3.connect(path)
+    check = connection.execute("pragma integrity_check").fetchall()
+    connection.close()
+
+    assert process.returncode == 0
+    assert check == [("ok",)]
+    assert {node.state for node in nodes_of(path).values()} == {State.SUCCEEDED}
+
+
+def recorded_in(path):
+    if not path.exists():
+        return set()
+    store = SQLite(path)
+    try:
+        return {key for key, known in store.known("etl").items() if known.state is State.SUCCEEDED}
+    finally:
+        store.close()
+
+
+def test_a_stopped_owner_loses_its_run_and_stops_when_it_goes_on(tmp_path):
+    path, effects = tmp_path / "runs.db", tmp_path / "effects.log"
+    first = program(path, effects, PAUSE="0.5")
+    while not lines_of(effects):
+        pass
+    os.kill(first.pid, signal.SIGSTOP)
+    with sqlite3.connect(path) as connection:
+        connection.execute("update runs set leased_until = 0")  # instead of waiting for it to run out
+    connection.close()
+    second = program(path, effects)
+    output, _ = second.communicate(timeout=60)
+    done = nodes_of(path)
+    os.kill(first.pid, signal.SIGCONT)
+    first.communicate(timeout=60)
+
+    assert output.endswith("rows\n")
+    assert first.returncode != 0
+    assert nodes_of(path) == done
+
+
+def test_two_processes_that_resume_at_once_are_told_apart(tmp_path):
+    path, effects = tmp_path / "runs.db", tmp_path / "effects.log"
+    both = [program(path, effects, PAUSE="0.3") for _ in range(2)]
+    codes = sorted(process.wait(60) for process in both)
+    for process in both:
+        process.stdout.close()
+
+    assert codes == [0, 1]
+    assert Counter(line[0] for line in lines_of(effects)) == {"begin": 9, "end": 9}

@@ -1,7 +1,6 @@
 """The pictures of the README are those that assets/make.py draws."""
 
 import importlib.util
-from itertools import pairwise
 from xml.etree.ElementTree import fromstring
 
 import pytest
@@ -36,11 +35,3 @@ def test_a_picture_is_the_same_every_time(make, drawn):
 def test_a_picture_is_well_formed_and_has_a_title(drawn):
     for picture in drawn.values():
         assert fromstring(picture)[0].text
-
-
-def test_no_node_covers_another(make):
-    middle, _ = make.testing.run(make.run_etl(make.demo().Etl()))
-
-    places = sorted(make.places(middle).values())
-
-    assert all(x != next_x or next_y - y >= make.HEIGHT for (x, y), (next_x, next_y) in pairwise(places))

@@ -1,0 +1,111 @@
+"""Make text fit to be drawn: one printable line, no wider than its place, escaped.
+
+A label may hold anything, since it quotes arguments. All text of a picture passes `escaped`, after `line` or
+`shortened` has made it one printable line; what is printable is legal in XML too.
+"""
+
+from functools import cache
+from unicodedata import combining, east_asian_width
+
+FONT = "'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', Aileron, sans-serif"
+SIZE, SMALL = 12, 10.5  # pixels
+
+_ELLIPSIS = "…"
+_MOST_READ = 2_000  # characters: what is longer is cut before it is looked at
+_MOST_LETTERS = 60  # letters without a width may be stacked without end
+# Thousandths of the size, as Helvetica and its kin have them. A machine with another font is off by a tenth or so.
+_WIDTHS = {
+    letter: width
+    for letters, width in (
+        ("ijl'|", 225),
+        (" !,./:;I[]\\ft", 280),
+        ('()-`r"{}', 340),
+        ("*^", 430),
+        ("sckvxyzJ", 500),
+        ("0123456789abdeghnopqu_?#$L+<=>~", 565),
+        ("FTZABEKPSVXY&", 660),
+        ("CDHNRUw", 725),
+        ("GOQ", 780),
+        ("mM%", 860),
+        ("W@", 980),
+    )
+    for letter in letters
+}
+_MARKUP = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"})
+
+
+def line(text: str, most: int = _MOST_READ) -> str:
+    r"""Return one printable line of at most `most` characters.
+
+    >>> print(line("a\n<b>"), line("a" * 9, most=4))
+    a\n<b> aaa…
+    """
+    read = text[: most + 1]
+    # Lone surrogates, line ends and marks that turn the direction of writing are not printable either.
+    shown = read if read.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in read)
+    return shown if len(shown) <= most else shown[: most - 1] + _ELLIPSIS
+
+
+def escaped(text: str) -> str:
+    """Return the text for XML and HTML, in elements and in quoted attributes.
+
+    >>> escaped("a < 'b'")
+    'a &lt; &#39;b&#39;'
+    """
+    return text.translate(_MARKUP)
+
+
+def width(text: str, size: float = SIZE) -> float:
+    """Return about how many pixels the text is wide."""
+    return sum(map(_width, text)) * size / 1000
+
+
+@cache
+def _width(letter: str) -> int:
+    if letter in _WIDTHS:
+        return _WIDTHS[letter]
+    if combining(letter):
+        return 0
+    return 1000 if east_asian_width(letter) in "WF" else 650
+
+
+def shortened(text: str, room: float, size: float = SIZE) -> str:
+    """Return one printable line that is at most `room` pixels wide.
+
+    >>> shortened("concatenate('a1', 'a2')", 100)
+    "concatenate('a1'…"
+    """
+    whole = line(text, _MOST_LETTERS)
+    if width(whole, size) <= room:
+        return whole
+    left = room - width(_ELLIPSIS, size)
+    kept = 0
+    for letter in whole.removesuffix(_ELLIPSIS):
+        left -= width(letter, size)
+        if left < 0:
+            break
+        kept += 1
+    return whole[:kept].rstrip() + _ELLIPSIS
+
+
+def seconds(value: float) -> str:
+    """Return a duration with three digits.
+
+    >>> seconds(0.25), seconds(1.5), seconds(1234.5), seconds(0.9999)
+    ('250 ms', '1.5 s', '1234 s', '1 s')
+    """
+    if value >= 99.95:
+        return f"{value:.0f} s"
+    for unit, size in (("s", 1), ("ms", 1e-3)):
+        if value >= 0.9995 * size:  # what three digits round up to it
+            return f"{value / size:.3g} {unit}"
+    return f"{value * 1e6:.3g} µs" if value else "0 s"
+
+
+def plural(count: int, word: str) -> str:
+    """Return the count with its word.
+
+    >>> plural(1, "node"), plural(1000, "node")
+    ('1 node', '1,000 nodes')
+    """
+    return f"{count:,} {word}{'s' * (count != 1)}"

@@ -1,0 +1,33 @@
+"""Draw a graph as PNG: the picture of `svg`, in pixels."""
+
+from math import inf, sqrt
+
+from aiodag._core.graph import Graph
+from aiodag.errors import OptionError
+from aiodag.pictures.svg import sheet
+
+# Beyond these a picture is of no use, and far beyond them the renderer ends the process for want of memory.
+_MOST_PIXELS = 25_000_000
+_LONGEST_SIDE = 20_000
+
+
+def png(graph: Graph, *, scale: float = 2.0) -> bytes:
+    r"""Return the picture of `svg` as a PNG file, `scale` pixels for each of its pixels.
+
+    The scale is lowered for a picture that would have more than 25 million pixels, or be longer than 20,000. Needs the
+    extra `draw`: raise `MissingExtra` if it is not installed. Raise `OptionError` for a scale that is not above 0.
+
+    >>> from aiodag import plan, task
+    >>> @task
+    ... async def fetch(name): ...
+    >>> png(plan(fetch, "a1"), scale=1)[:4]
+    b'\x89PNG'
+    """
+    # Imported when it is asked for: the rest of the package comes with the base install.
+    from aiodag.pictures.resvg import rendered  # noqa: PLC0415 - see above
+
+    if not 0 < scale < inf:
+        raise OptionError("scale", scale, "a number above 0")
+    drawn = sheet(graph)
+    most = min(sqrt(_MOST_PIXELS / drawn.width / drawn.height), _LONGEST_SIDE / max(drawn.width, drawn.height))
+    return rendered("\n".join(drawn.elements), min(scale, most))

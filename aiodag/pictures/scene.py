@@ -1,0 +1,199 @@
+"""What a picture of a graph shows: cards with words and a state, and the links between them.
+
+Cards and links go by their place in the graph, never by the id of a node, which may be anything.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterator
+from math import isfinite
+from typing import NamedTuple
+
+from aiodag._core.graph import Graph, GraphEdge, GraphNode
+from aiodag._core.states import State
+from aiodag.errors import CycleError
+from aiodag.pictures.groups import Group, grouped, too_large
+from aiodag.pictures.lettering import SMALL, line, plural, seconds, shortened, width
+
+_NARROWEST, _WIDEST = 96, 230  # pixels of a card
+_HIGH, _GROUP_HIGH = 40, 58
+_BESIDE_WORDS = 36  # pixels: the glyph and the margins
+
+
+class Card(NamedTuple):
+    """Show a node or a group: a title, a line below, what there is to say at length; a group also has its counts."""
+
+    state: State
+    title: str
+    below: str
+    told: str
+    size: tuple[int, int]
+    counts: dict[State, int]
+
+
+class Link(NamedTuple):
+    """Lead from one card to another. `kind` is "endogenous", "exogenous" or "nested" (called inside); it stands for `edges` edges."""
+
+    source: int
+    target: int
+    kind: str
+    settled: bool = False
+    failed: bool = False
+    edges: int = 1
+
+
+class Scene(NamedTuple):
+    """Hold what is drawn. There are groups if nodes are too many. The run ended, or was looked at, `until` seconds after it began."""
+
+    nodes: tuple[GraphNode, ...]
+    now: float
+    name: str
+    headline: str
+    counts: dict[State, int]
+    cards: tuple[Card, ...]
+    links: tuple[Link, ...]
+    groups: tuple[Group, ...]
+    critical: tuple[int, ...]
+    until: float
+
+
+def scene(graph: Graph) -> Scene:
+    """Choose what to show of a graph: its nodes, or its tasks if there are too many nodes."""
+    graph = _finite(graph)
+    until = _until(graph)
+    place = {node.id: at for at, node in enumerate(graph.nodes)}
+    failed = _failed(graph)
+    critical = tuple(place[node.id] for node in _critical(graph))
+    groups: tuple[Group, ...] = ()
+    if too_large(graph):
+        groups, of_node = grouped(graph, until)
+        cards = [_group_card(group) for group in groups]
+        links = _merged(graph, dict(zip(place, of_node, strict=True)), failed)
+        critical = tuple(dict.fromkeys(of_node[at] for at in critical))
+    else:
+        cards = [_node_card(node, graph.now) for node in graph.nodes]
+        links = [
+            Link(place[edge.source], place[edge.target], _kind(edge), edge.settled, edge in failed)
+            for edge in graph.edges
+        ]
+        links += [Link(place[parent], place[id_], "nested") for parent, id_ in _nested(graph)]
+    sizes = [plural(len(graph.nodes), "node"), plural(len(graph.edges), "edge")]
+    sizes += [f"shown as {plural(len(groups), 'task')}"] * bool(groups)
+    sizes += [seconds(until)] * bool(until)
+    return Scene(
+        nodes=graph.nodes,
+        now=graph.now,
+        name=line(graph.name, 100),
+        headline=", ".join(sizes),
+        counts=graph.counts(),
+        cards=tuple(cards),
+        links=tuple(links),
+        groups=groups,
+        critical=critical,
+        until=until,
+    )
+
+
+def _finite(graph: Graph) -> Graph:
+    """Drop moments that are no numbers: a graph may have been read from a file, and they have no place on an axis."""
+    if isfinite(graph.now) and all(isfinite(at) for node in graph.nodes for _, at in node.moves):
+        return graph
+    kept = (node._replace(moves=tuple(move for move in node.moves if isfinite(move[1]))) for node in graph.nodes)
+    return Graph(graph.name, kept, graph.edges, graph.now if isfinite(graph.now) else 0.0)
+
+
+def _until(graph: Graph) -> float:
+    if all(node.started is None and node.settled is None for node in graph.nodes):
+        return 0.0  # a plan: time means nothing there
+    return max([graph.now, *(node.moves[-1][1] for node in graph.nodes if node.moves)])
+
+
+def _critical(graph: Graph) -> tuple[GraphNode, ...]:
+    try:
+        return graph.critical_path()
+    except CycleError:
+        return ()
+
+
+def _kind(edge: GraphEdge) -> str:
+    return "exogenous" if edge.kind == "exogenous" else "endogenous"
+
+
+def _failed(graph: Graph) -> set[GraphEdge]:
+    """Return the edges along which failures were passed on: from failed nodes to all that was skipped because of them."""
+    nodes = {node.id: node for node in graph.nodes}
+    outgoing: dict[int, list[GraphEdge]] = {}
+    for edge in graph.edges:
+        if nodes[edge.target].state is State.SKIPPED and not edge.settled:
+            outgoing.setdefault(edge.source, []).append(edge)
+    reached = deque(node.id for node in graph.nodes if node.state is State.FAILED)
+    seen = set(reached)
+    found: set[GraphEdge] = set()
+    while reached:
+        for edge in outgoing.get(reached.popleft(), ()):
+            cause, skipped = nodes[edge.source].settled, nodes[edge.target].settled
+            if cause is not None and skipped is not None and cause > skipped:
+                continue  # it had been skipped before, for another reason
+            found.add(edge)
+            if edge.target not in seen:
+                seen.add(edge.target)
+                reached.append(edge.target)
+    return found
+
+
+def _nested(graph: Graph) -> Iterator[tuple[int, int]]:
+    """Yield the ids of a node and of one that was called inside it, but for those that others inside lead to."""
+    known = {node.id for node in graph.nodes}
+    inside = [
+        (parent, node.id)
+        for node in graph.nodes
+        if (parent := node.parent) is not None and parent in known and parent != node.id
+    ]
+    if inside:
+        parents = {id_: parent for parent, id_ in inside}
+        led = {edge.target for edge in graph.edges if parents.get(edge.source) == parents.get(edge.target)}
+        yield from ((parent, id_) for parent, id_ in inside if id_ not in led)
+
+
+def _merged(graph: Graph, group: dict[int, int], failed: set[GraphEdge]) -> list[Link]:
+    """Return the links between groups; one is dashed if all of its edges are."""
+    solid = Counter((group[edge.source], group[edge.target]) for edge in graph.edges if edge.kind != "exogenous")
+    dashed = Counter((group[edge.source], group[edge.target]) for edge in graph.edges if edge.kind == "exogenous")
+    red = {(group[edge.source], group[edge.target]) for edge in failed}
+    counted = solid + dashed
+    links = [
+        Link(*ends, "endogenous" if ends in solid else "exogenous", failed=ends in red, edges=count)
+        for ends, count in counted.items()
+    ]
+    inside = Counter((group[parent], group[id_]) for parent, id_ in _nested(graph))
+    return links + [Link(*ends, "nested", edges=count) for ends, count in inside.items() if ends not in counted]
+
+
+def outcome(node: GraphNode) -> str:
+    """Say in a word what became of a node: its state, or that it was recalled, which is to succeed without running."""
+    recalled = (
+        node.state is State.SUCCEEDED and node.started is None and any(state is State.QUEUED for state, _ in node.moves)
+    )
+    return "recalled" if recalled else str(node.state)
+
+
+def _node_card(node: GraphNode, now: float) -> Card:
+    ran = node.started is not None
+    words = [outcome(node)] * (not ran or node.state is not State.SUCCEEDED)
+    words += [seconds(node.running(now))] * ran
+    words += [f"{node.attempts} attempts"] * (node.attempts > 1)
+    below = node.error.partition(":")[0] if node.state is State.FAILED and node.error else ", ".join(words)
+    title, below = shortened(node.label, _WIDEST - _BESIDE_WORDS), shortened(below, _WIDEST - _BESIDE_WORDS, SMALL)
+    told = [f"{line(node.label)}: {outcome(node)}"]
+    told += [f"ran {seconds(node.running(now))} in {plural(node.attempts, 'attempt')}"] * ran
+    told += [line(node.error)] * bool(node.error)
+    wide = _BESIDE_WORDS + max(width(title), width(below, SMALL))
+    return Card(node.state, title, below, "\n".join(told), (max(_NARROWEST, round(wide)), _HIGH), {})
+
+
+def _group_card(group: Group) -> Card:
+    title, below = shortened(group.name, _WIDEST - _BESIDE_WORDS), plural(group.size, "node")
+    told = [f"{line(group.name)}: {below}", *(f"{count:,} {state}" for state, count in group.counts.items())]
+    told += [f"{count:,} × {line(error)}" for error, count in group.errors]
+    marks = sum(20 + width(f"{count:,}", SMALL) for count in group.counts.values())
+    wide = _BESIDE_WORDS + max(width(title) + width(below, SMALL), marks)
+    return Card(group.state, title, below, "\n".join(told), (max(150, round(wide)), _GROUP_HIGH), group.counts)

@@ -1,0 +1,234 @@
+"""Draw a graph as SVG, with nothing but the standard library."""
+
+from collections.abc import Iterator
+from math import log10
+from typing import NamedTuple
+
+from aiodag._core.graph import Graph
+from aiodag._core.states import State
+from aiodag.pictures.layout import Box, Layout, layout
+from aiodag.pictures.lettering import FONT, SIZE, SMALL, escaped, width
+from aiodag.pictures.palette import LOOKS, glyph, glyphs, named
+from aiodag.pictures.scene import Card, Link, Scene, scene
+
+MARGIN, HEAD = 20, 46  # pixels
+_FOOT = 36
+_KINDS = {
+    "exogenous": "exogenous: only waited for",
+    "nested": "called inside",
+    "failed": "the way of a failure",
+}
+
+
+class Drawing(NamedTuple):
+    """Hold elements of SVG, and the pixels that they need."""
+
+    width: int
+    height: int
+    elements: list[str]
+
+
+def svg(graph: Graph) -> str:
+    """Return a picture of the graph: an SVG document that looks the same everywhere, on white.
+
+    Colours and glyphs tell the states, exogenous edges are dashed, thick red ones lead from what failed to what was
+    skipped because of it. A graph of more than 1,000 nodes, or 10,000 edges, is drawn by task, with counts.
+
+    >>> from aiodag import plan, task
+    >>> @task
+    ... async def fetch(name): ...
+    >>> svg(plan(fetch, "a1"))[:47]
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox'
+    """
+    return "\n".join([*sheet(graph).elements, ""])
+
+
+def sheet(graph: Graph) -> Drawing:
+    """Draw the whole document of `svg`: its size, and its lines."""
+    shown = scene(graph)
+    drawn = drawing(shown)
+    foot = legend(shown)
+    wide = max(drawn.width, foot.width, headline_width(shown)) + 2 * MARGIN
+    high = HEAD + drawn.height + (_FOOT + foot.height if drawn.elements else 0)
+    body = [
+        *headline(shown),
+        f'<g transform="translate({MARGIN} {HEAD})">',
+        *drawn.elements,
+        f'</g><g transform="translate({MARGIN} {high - foot.height - 14})">',
+        *foot.elements,
+        "</g>",
+    ]
+    return document(wide, high, f"{shown.name}: {shown.headline}", body)
+
+
+def headline(shown: Scene) -> list[str]:
+    """Draw the name of the run and its sizes."""
+    sizes = f'<tspan class="dim" dx="10">{escaped(shown.headline)}</tspan>'
+    return [f'<text class="name" x="{MARGIN}" y="30">{escaped(shown.name)}{sizes}</text>']
+
+
+def headline_width(shown: Scene) -> int:
+    """Return about how many pixels the headline is wide."""
+    return round(width(shown.name, 16) + width(shown.headline)) + 20
+
+
+def document(wide: int, high: int, title: str, body: list[str]) -> Drawing:
+    """Draw a whole document on a white sheet with round corners."""
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high}" width="{wide}" height="{high}" role="img">',
+        f"<title>{escaped(title)}</title>",
+        f"<style>{style(named('light'))}</style>",
+        definitions(),
+        '<rect class="page" width="100%" height="100%" rx="8"/>',
+        *body,
+        "</svg>",
+    ]
+    return Drawing(wide, high, lines)
+
+
+def style(colour: dict[str, str]) -> str:
+    """Return the rules of style for given colours, or for what stands in their place."""
+    rules = [
+        f"text{{font-family:{FONT};font-size:{SIZE}px;fill:{colour['ink']}}}",
+        f".page{{fill:{colour['page']}}}",
+        f".rule{{stroke:{colour['rule']}}}",
+        f".name{{font-size:15px;font-weight:bold}} .name .dim{{font-size:{SIZE}px;font-weight:normal}}",
+        f".dim{{fill:{colour['dim']}}} .below{{font-size:{SMALL}px;opacity:.85}}",
+        f".small,.axis{{font-size:{SMALL}px;fill:{colour['dim']}}}",
+        f".edge{{fill:none;stroke:{colour['edge']};stroke-width:1.4;marker-end:url(#tip)}}",
+        ".exogenous{stroke-dasharray:6 4} .edge.nested{stroke-dasharray:1.5 4;stroke-linecap:round;marker-end:url(#tip-nested)}",
+        f".edge.failed{{stroke:{colour['path']};stroke-width:3;marker-end:url(#tip-failed)}}",
+        ".node rect{stroke-width:1.4}",
+        f".group .back{{fill:{colour['page']};stroke-width:2}}",
+        ".glyph{fill:none;stroke-width:2;stroke-linecap:round;stroke-linejoin:round}",
+        f".tip{{fill:{colour['edge']}}} .tip.failed{{fill:{colour['path']}}}",
+        f".ring{{fill:{colour['page']};stroke:{colour['edge']}}}",
+        f".waits{{stroke:{colour['edge']};stroke-width:1.4;stroke-dasharray:1 5;stroke-linecap:round}} .crowd{{fill:{colour['running-line']};stroke:none}}",
+        f".bar{{stroke-width:1.2}} .tried{{fill:{colour['page']};stroke:{colour['failed-line']};stroke-dasharray:4 2}}",
+        f".critical{{fill:{colour['ink']}}} .bold{{font-weight:bold}}",
+    ]
+    for state, look in LOOKS.items():
+        fill, line, ink = (colour[f"{state}-{part}"] for part in ("fill", "line", "ink"))
+        broken = f";stroke-dasharray:{look.broken}" if look.broken else ""
+        rules += [
+            f".node.{state} .box,.bar.{state}{{fill:{fill};stroke:{line}{broken}}} .node.{state} text{{fill:{ink}}}",
+            f".glyph.{state}{{stroke:{line}}} .node.{state} .glyph{{stroke:{ink}}}",
+            f".group.{state} .back{{stroke:{line}}} .part.{state}{{fill:{line}}}",
+        ]
+    return "\n".join(rules)
+
+
+def definitions() -> str:
+    """Return the glyphs, and the ends of edges."""
+    tips = "".join(
+        f'<marker id="{name}" viewBox="0 0 8 8" refX="{back}" refY="4" markerWidth="{size}" markerHeight="{size}" '
+        f'markerUnits="userSpaceOnUse" orient="auto">{shape}</marker>'
+        for name, back, size, shape in (
+            ("tip", 7.5, 8, '<path class="tip" d="M0 .5L8 4L0 7.5z"/>'),
+            ("tip-failed", 7.5, 12, '<path class="tip failed" d="M0 .5L8 4L0 7.5z"/>'),
+            ("tip-nested", 7, 8, '<circle class="ring" cx="4" cy="4" r="3"/>'),
+        )
+    )
+    return f"<defs>{glyphs()}{tips}</defs>"
+
+
+def drawing(shown: Scene, *, titles: bool = True) -> Drawing:
+    """Draw the links and, over them, the cards; `titles` tell more of each, where a browser is pointed at it."""
+    places = layout([card.size for card in shown.cards], [(link.source, link.target) for link in shown.links])
+    elements: list[str] = []
+    # What is drawn later covers what is below it: the way of a failure is to be seen.
+    for failed in (False, True):
+        for kind in ("nested", "exogenous", "endogenous"):
+            lines = [_line(link, places) for link in shown.links if link.failed is failed and link.kind == kind]
+            if lines:
+                elements += [f'<g class="edge {kind}{" failed" * failed}">', *lines, "</g>"]
+    for at, card in enumerate(shown.cards):
+        box = places.boxes[at]
+        kind = "group" if shown.groups else "node"
+        elements.append(f'<g class="{kind} {card.state}" data-node="{at}" transform="translate({box.x} {box.y})">')
+        if titles:
+            elements.append(f"<title>{escaped(card.told)}</title>")
+        elements += _group(card, box) if shown.groups else _node(card, box)
+        elements.append("</g>")
+    return Drawing(places.width, places.height, elements)
+
+
+def _line(link: Link, places: Layout) -> str:
+    route = places.routes[link.source, link.target]
+    path = _bends(route) if route else _loop(places.boxes[link.source])
+    thick = f' stroke-width="{1.4 + log10(link.edges):.1f}"' if link.edges > 1 and not link.failed else ""
+    words = [f"{link.edges:,} edges"] * (link.edges > 1) + ["settled: any outcome will do"] * link.settled
+    head = f'<path data-edge="{link.source} {link.target}" d="{path}"{thick}'
+    return f"{head}><title>{', '.join(words)}</title></path>" if words else f"{head}/>"
+
+
+def _bends(route: tuple[tuple[int, int], ...]) -> str:
+    x, y = route[0]
+    parts = [f"M{x} {y}"]
+    for at in range(1, len(route), 2):
+        to_x, to_y = route[at]
+        # An edge may pass a thousand layers: where it runs level, to a pixel, it is one line.
+        if abs(to_y - y) > 1 or (at + 1 == len(route) and to_y != y):
+            if route[at - 1][0] != x:
+                parts.append(f"H{route[at - 1][0]}")
+            x, up = route[at - 1][0], to_y - y
+            half, wide = (to_x - x) // 2, to_x - x
+            parts.append(f"c{half} 0 {half} {up} {wide} {up}")
+            x, y = to_x, to_y
+        elif at + 1 == len(route):
+            parts.append(f"H{to_x}")
+    return "".join(parts)
+
+
+def _loop(box: Box) -> str:
+    right, top = box.x + box.width, box.y
+    return f"M{right} {top + 12}c26 0 26 -26 -14 -26c-14 0 -18 6 -18 14"
+
+
+def _node(card: Card, box: Box) -> Iterator[str]:
+    yield f'<rect class="box" width="{box.width}" height="{box.height}" rx="7"/>{glyph(card.state, 9, 8)}'
+    yield f'<text x="27" y="18">{escaped(card.title)}</text><text class="below" x="27" y="32">{escaped(card.below)}</text>'
+
+
+def _group(card: Card, box: Box) -> Iterator[str]:
+    yield f'<rect class="back" width="{box.width}" height="{box.height}" rx="7"/>'
+    yield f'<text class="bold" x="12" y="19">{escaped(card.title)}</text>'
+    yield f'<text class="small" x="{box.width - 12}" y="19" text-anchor="end">{escaped(card.below)}</text>'
+    x, room, total = 12.0, box.width - 24, sum(card.counts.values())
+    for state, count in card.counts.items():
+        wide = room * count / total
+        yield f'<rect class="part {state}" x="{x:.1f}" y="26" width="{max(wide, 1):.1f}" height="7"/>'
+        x += wide
+    yield from marks(card.counts, 12, 39)
+
+
+def marks(counts: dict[State, int], x: float, y: float) -> Iterator[str]:
+    """Yield a glyph and a count for each state."""
+    for state, count in counts.items():
+        yield glyph(state, x, y)
+        yield f'<text class="small" x="{x + 15:.0f}" y="{y + 10:.0f}">{count:,}</text>'
+        x += 22 + width(f"{count:,}", SMALL)
+
+
+def legend(shown: Scene) -> Drawing:
+    """Draw the states with their counts, and what the lines mean."""
+    elements: list[str] = []
+    x = 0.0
+    for state, count in shown.counts.items():
+        words = f"{count:,} {state}"
+        elements.append(f'<g class="node {state}"><rect class="box" x="{x:.0f}" y="0" width="18" height="18" rx="4"/>')
+        elements.append(f'{glyph(state, x + 3, 3)}</g><text x="{x + 24:.0f}" y="13">{words}</text>')
+        x += 24 + width(words) + 18
+    lines = keys(shown, round(x))
+    return Drawing(lines.width, 18 if shown.counts else 0, [*elements, *lines.elements])
+
+
+def keys(shown: Scene, x: int = 0) -> Drawing:
+    """Draw what the lines mean, from `x` on."""
+    kinds = {link.kind for link in shown.links} | {"failed" for link in shown.links if link.failed}
+    elements: list[str] = []
+    for kind, words in _KINDS.items():
+        if kind in kinds:
+            elements.append(f'<path class="edge {kind}" d="M{x} 9h34"/><text x="{x + 42}" y="13">{words}</text>')
+            x += 60 + round(width(words))
+    return Drawing(x, 18, elements)

@@ -1,0 +1,806 @@
+"""Pictures of graphs: SVG, PNG, the timeline, the HTML page."""
+
+import asyncio
+import base64
+import hashlib
+import json
+import os
+import random
+import re
+import shutil
+import struct
+import subprocess
+import sys
+from collections import Counter
+from itertools import combinations
+from xml.etree.ElementTree import fromstring
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from programs import ROOT
+
+from aiodag import Graph, GraphEdge, GraphNode, OptionError, Run, RunFailed, Skip, State, pictures, plan, settled, task
+from aiodag.errors import MissingExtra
+from aiodag.pictures.groups import MOST_NODES, grouped
+from aiodag.pictures.layout import layout
+from aiodag.pictures.lettering import line, shortened, width
+from aiodag.pictures.palette import LOOKS, named
+from aiodag.testing import run
+
+SVG = "{http://www.w3.org/2000/svg}"
+HOSTILE = {
+    "markup": "<script>document.title='owned'</script>",
+    "end of a script": "</script><script>document.title='owned'</script><!--",
+    "attribute": "\" onload=\"document.title='owned'\" x='",
+    "entity": "&lt;&#60;&unknown;",
+    "end of character data": "]]> <![CDATA[",
+    "lines": "first\nsecond\r\n\tthird\u2028fourth",
+    "control characters": "\x00\x01\x08\x1b[31m\x7f\x85",
+    "surrogates": "\ud800 \udfff",
+    "non-characters": "\ufffe\uffff",
+    "direction of writing": "\u202egnirts\u2066",
+    "marks without a width": "e" + "\u0301" * 500,
+    "wide letters": "取得" * 50,
+    "long": "x" * 10_000,
+    "script of the page": "${alert(1)} `+alert(1)+` \\u003cscript>",
+    "nothing": "",
+}
+
+
+@task
+async def fetch(name, seconds=1, error=None):
+    await asyncio.sleep(seconds)
+    if error:
+        raise error
+    return name
+
+
+@task
+async def join(*parts):
+    await asyncio.sleep(1)
+    return parts
+
+
+def graph_of(call):
+    """Run what `call` starts on the virtual clock, and return the graph at the end."""
+
+    async def main():
+        try:
+            async with Run("etl") as etl:
+                call()
+        except RunFailed:
+            pass
+        return etl.graph()
+
+    return run(main())
+
+
+def made(count, edges=(), **fields):
+    """A graph of nodes that are alike."""
+    given = {"state": State.SUCCEEDED} | fields
+    nodes = [GraphNode(id=at, name="fetch", label=f"fetch({at})", **given) for at in range(count)]
+    return Graph("made", nodes, [edge if len(edge) > 2 else GraphEdge(*edge, "endogenous") for edge in edges])
+
+
+def layered(count, layers, edges, seed=1):
+    """A graph of tasks in layers; an edge passes two layers at most, and has a place in the order."""
+    chance = random.Random(seed)
+    at = sorted(chance.randrange(layers) for _ in range(count))
+    states = chance.choices(list(State), [1, 1, 1, 20, 1, 1, 1], k=count)
+    nodes = [
+        GraphNode(
+            id=id_,
+            name=f"task_{layer}",
+            label=f"task_{layer}('item {id_}')",
+            state=state,
+            attempts=1,
+            moves=((State.WAITING, 0.0), (State.RUNNING, float(layer)), (state, layer + chance.random())),
+            site=f"flow.py:{layer}",
+            error="TimeoutError: no answer" * (state is State.FAILED),
+        )
+        for id_, (layer, state) in enumerate(zip(at, states, strict=True))
+    ]
+    found = set()
+    while len(found) < edges:
+        source, target = sorted(chance.sample(range(count), 2))
+        if 0 < at[target] - at[source] < 3:
+            found.add((source, target))
+    kinds = ("endogenous", "endogenous", "exogenous")
+    drawn = [GraphEdge(*ends, chance.choice(kinds)) for ends in sorted(found)]
+    return Graph("layered", nodes, drawn, now=float(layers))
+
+
+def drawn(graph):
+    return fromstring(pictures.svg(graph))
+
+
+def nodes_of(root):
+    return {int(each.get("data-node")): each for each in root.iter(f"{SVG}g") if each.get("data-node")}
+
+
+def edges_of(root):
+    """Every edge as (source, target, classes of its kind)."""
+    return [
+        (*map(int, path.get("data-edge").split()), *group.get("class").split()[1:])
+        for group in root.iter(f"{SVG}g")
+        for path in group.findall(f"{SVG}path")
+        if path.get("data-edge")
+    ]
+
+
+def words_of(element):
+    return [text.text or "" for text in element.iter(f"{SVG}text")]
+
+
+# The picture
+
+
+def test_every_node_and_every_edge_is_drawn_once():
+    graph = layered(120, 6, 200)
+
+    root = drawn(graph)
+
+    assert len(nodes_of(root)) == 120
+    assert Counter(edge[:2] for edge in edges_of(root)) == Counter((edge.source, edge.target) for edge in graph.edges)
+
+
+def test_a_node_shows_its_label_and_how_it_went():
+    graph = graph_of(lambda: join(fetch("a1", 2), fetch("a2", 0.5)))
+
+    shown = {tuple(words_of(node)) for node in nodes_of(drawn(graph)).values()}
+
+    assert shown == {("fetch('a1', 2)", "2 s"), ("fetch('a2', 0.5)", "500 ms"), ("join", "1 s")}
+
+
+def test_a_failed_node_shows_the_type_of_its_error_and_tells_all_of_it():
+    graph = graph_of(lambda: fetch("a1", error=TimeoutError("no answer")))
+
+    (node,) = nodes_of(drawn(graph)).values()
+
+    assert words_of(node)[1] == "TimeoutError"
+    assert "TimeoutError: no answer" in node.find(f"{SVG}title").text
+
+
+def test_attempts_are_counted():
+    graph = graph_of(lambda: fetch.with_options(retries=2)("a1", error=TimeoutError("no answer")))
+
+    (node,) = nodes_of(drawn(graph)).values()
+
+    assert "ran 3 s in 3 attempts" in node.find(f"{SVG}title").text
+
+
+@pytest.mark.parametrize("state", State)
+def test_a_state_has_a_colour_a_glyph_and_a_word(state):
+    root = drawn(made(1, state=state))
+    (node,) = nodes_of(root).values()
+    style = root.find(f"{SVG}style").text
+
+    assert state in node.get("class").split()
+    assert f".node.{state} .box,.bar.{state}{{fill:{LOOKS[state].light.fill};" in style
+    assert [use.get("href") for use in node.iter(f"{SVG}use")] == [f"#glyph-{state}"]
+    assert words_of(node)[1] == state
+
+
+def test_states_differ_in_glyph_and_in_colour():
+    assert len({look.glyph for look in LOOKS.values()}) == len(State)
+    assert len({look.light for look in LOOKS.values()}) == len({look.dark for look in LOOKS.values()}) == len(State)
+
+
+def luminance(colour):
+    parts = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one, other):
+    dark, bright = sorted((luminance(one), luminance(other)))
+    return (bright + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_colours_can_be_read(theme):
+    colour = named(theme)
+
+    assert contrast(colour["ink"], colour["page"]) >= 7
+    assert contrast(colour["dim"], colour["page"]) >= 4.5
+    for state in State:
+        assert contrast(colour[f"{state}-ink"], colour[f"{state}-fill"]) >= 4.5
+        assert contrast(colour[f"{state}-line"], colour["page"]) >= 3
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_failed_is_told_from_succeeded_without_colours(theme):
+    colour = named(theme)
+
+    assert contrast(colour["failed-fill"], colour["succeeded-fill"]) >= 2
+
+
+def test_exogenous_edges_are_dashed_and_settled_ones_say_so():
+    def call():
+        one = fetch("a1")
+        fetch.after(one)("a2")
+        fetch.after(settled(one))("a3")
+        join(one)
+
+    root = drawn(graph_of(call))
+
+    assert sorted(edges_of(root)) == [(0, 1, "exogenous"), (0, 2, "exogenous"), (0, 3, "endogenous")]
+    assert re.search(r"\.exogenous\{stroke-dasharray:", root.find(f"{SVG}style").text)
+    assert [each.text for each in root.iter(f"{SVG}title")].count("settled: any outcome will do") == 1
+
+
+def test_the_way_of_a_failure_is_marked():
+    def call():
+        bad, good = fetch("bad", error=TimeoutError("no answer")), fetch("good")
+        joined = join(bad, good)
+        upload = join(joined)
+        join.after(settled(upload))()
+
+    graph = graph_of(call)
+    red = {edge[:2] for edge in edges_of(drawn(graph)) if "failed" in edge}
+
+    assert [node.state for node in graph.nodes] == ["failed", "succeeded", "skipped", "skipped", "succeeded"]
+    assert red == {(0, 2), (2, 3)}
+
+
+def test_what_was_skipped_before_the_failure_is_not_on_its_way():
+    @task
+    async def nothing_to_do():
+        raise Skip("no new rows")
+
+    graph = graph_of(lambda: join(nothing_to_do(), fetch("bad", error=TimeoutError("no answer"))))
+
+    assert {node.name: node.state for node in graph.nodes}["join"] == "skipped"
+    assert not [edge for edge in edges_of(drawn(graph)) if "failed" in edge]
+
+
+def test_a_node_that_was_called_inside_another_hangs_on_it():
+    @task
+    async def report(name):
+        return await join(fetch(name))
+
+    graph = graph_of(lambda: report("a1"))
+
+    assert sorted(edges_of(drawn(graph))) == [(0, 1, "nested"), (1, 2, "endogenous")]
+
+
+def test_a_recalled_node_is_not_said_to_have_run():
+    moves = ((State.WAITING, 0.0), (State.QUEUED, 0.0), (State.SUCCEEDED, 0.1))
+
+    graph = made(1, moves=moves)
+
+    assert words_of(nodes_of(drawn(graph))[0])[1] == "recalled"
+    assert "recalled" in pictures.timeline(graph)
+
+
+def test_the_legend_has_what_is_there_and_nothing_else():
+    one, other = made(2, [(0, 1)]), made(2, [GraphEdge(0, 1, "exogenous")])
+
+    assert words_of(drawn(one))[-1:] == ["2 succeeded"]
+    assert words_of(drawn(other))[-2:] == ["2 succeeded", "exogenous: only waited for"]
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [
+        made(0),
+        made(1),
+        made(30),
+        made(6, [(0, 1), (1, 2), (3, 4)]),
+        made(2, [(0, 1), (0, 1), GraphEdge(0, 1, "exogenous")]),
+        made(1, [(0, 0)]),
+        made(3, [(0, 1), (1, 2), (2, 0)]),
+        made(2, [(0, 1), (1, 0), (1, 1)]),
+        made(3, parent=1),
+        made(1, moves=((State.WAITING, float("nan")), (State.RUNNING, float("inf")), (State.SUCCEEDED, 1.0))),
+        made(1, moves=((State.WAITING, -5.0), (State.RUNNING, -1.0), (State.SUCCEEDED, -0.5))),
+        made(1, state=State.SUCCEEDED, moves=((State.SUCCEEDED, 0.0),)),
+    ],
+    ids=[
+        "empty",
+        "one node",
+        "no edges",
+        "parts",
+        "doubled edges",
+        "loop",
+        "cycle",
+        "cycle of two",
+        "own parent",
+        "no numbers",
+        "before the run",
+        "from outside",
+    ],
+)
+def test_any_graph_can_be_drawn(graph):
+    root = drawn(graph)
+
+    assert len(nodes_of(root)) == len(graph)
+    assert Counter(edge[:2] for edge in edges_of(root) if "nested" not in edge) == Counter(
+        (edge.source, edge.target) for edge in graph.edges
+    )
+    assert fromstring(pictures.timeline(graph)).tag == f"{SVG}svg"
+    assert "NaN" not in pictures.html(graph)
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_name_is_text_and_nothing_else(text):
+    nodes = [GraphNode(0, text, text, State.FAILED, 1, ((State.RUNNING, 0.0), (State.FAILED, 1.0)), text, text)]
+    graph = Graph(text, nodes, [], now=1.0)
+
+    for root in (drawn(graph), fromstring(pictures.timeline(graph))):
+        assert not list(root.iter(f"{SVG}script"))
+        assert not [name for each in root.iter() for name in each.attrib if name.startswith("on")]
+    assert len(pictures.svg(graph)) < 10_000
+    (node,) = nodes_of(drawn(graph)).values()
+    assert words_of(node)[0] == shortened(text, 230 - 36)
+    assert pictures.html(graph).count("<script") == 2
+    assert len(pictures.html(graph)) < 60_000
+    assert pictures.html(graph).encode().decode() == pictures.html(graph)
+
+
+@given(st.text())
+def test_any_text_fits_its_place(text):
+    fit = shortened(text, 100)
+
+    assert width(fit) <= 100
+    assert fit.isprintable()
+    assert fit == line(text) or fit.endswith("…")
+
+
+# The layout
+
+
+@st.composite
+def shapes(draw):
+    count = draw(st.integers(1, 40))
+    ends = st.integers(0, count - 1)
+    edges = draw(st.lists(st.tuples(ends, ends), max_size=80))
+    return [(draw(st.integers(40, 200)), draw(st.sampled_from([40, 58]))) for _ in range(count)], edges
+
+
+@given(shapes())
+def test_no_box_covers_another_and_every_edge_joins_its_boxes(shape):
+    sizes, edges = shape
+
+    found = layout(sizes, edges)
+
+    assert set(found.boxes) == set(range(len(sizes)))
+    for one, other in combinations(found.boxes.values(), 2):
+        beside = one.x + one.width <= other.x or other.x + other.width <= one.x
+        assert beside or one.y + one.height <= other.y or other.y + other.height <= one.y
+    for (wide, high), box in zip(sizes, (found.boxes[at] for at in range(len(sizes))), strict=True):
+        assert (box.width >= wide, box.height) == (True, high)
+        assert 0 <= box.x <= box.x + box.width <= found.width
+        assert 0 <= box.y <= box.y + box.height <= found.height
+    assert set(found.routes) == set(edges)
+    for (source, target), route in found.routes.items():
+        if source != target:
+            assert touches(found.boxes[source], route[0])
+            assert touches(found.boxes[target], route[-1])
+
+
+def touches(box, point):
+    x, y = point
+    return x in {box.x, box.x + box.width} and box.y <= y <= box.y + box.height
+
+
+@given(shapes())
+def test_no_edge_runs_through_a_box(shape):
+    sizes, edges = shape
+
+    found = layout(sizes, edges)
+
+    for route in found.routes.values():
+        # Bends lie between layers; from the second point on, every other stretch is level and crosses one.
+        for (x, y), (to_x, to_y) in zip(route[1:-1:2], route[2:-1:2], strict=True):
+            left, right = sorted((x, to_x))
+            assert y == to_y
+            for box in found.boxes.values():
+                assert right <= box.x or left >= box.x + box.width or y <= box.y or y >= box.y + box.height
+
+
+def test_an_edge_leads_to_the_right_unless_it_closes_a_cycle():
+    found = layout([(90, 40)] * 4, [(0, 1), (1, 2), (2, 0), (2, 3)])
+
+    leads = {edge: route[0][0] < route[-1][0] for edge, route in found.routes.items()}
+
+    assert leads == {(0, 1): True, (1, 2): True, (2, 0): False, (2, 3): True}
+
+
+def test_a_wide_graph_is_folded():
+    fan = [(0, at) for at in range(1, 301)] + [(at, 301) for at in range(1, 301)]
+
+    found = layout([(110, 40)] * 302, fan)
+
+    assert 0.5 < found.width / found.height < 2
+
+
+# Large graphs
+
+
+def test_a_thousand_nodes_are_drawn_one_by_one():
+    graph = layered(MOST_NODES, 14, 3_000)
+
+    assert len(nodes_of(drawn(graph))) == MOST_NODES
+    assert len(edges_of(drawn(graph))) == 3_000
+    assert len(pictures.html(graph)) < 1_300_000
+
+
+def test_more_nodes_are_drawn_by_task_with_counts():
+    graph = layered(5_000, 5, 8_000)
+    by_task = Counter(node.name for node in graph.nodes)
+
+    root = drawn(graph)
+    shown = {words_of(group)[0]: words_of(group) for group in nodes_of(root).values()}
+
+    assert set(shown) == set(by_task)
+    for name, words in shown.items():
+        counts = Counter(node.state for node in graph.nodes if node.name == name)
+        assert words[1] == f"{by_task[name]:,} nodes"
+        assert words[2:] == [f"{counts[state]:,}" for state in State if counts[state]]
+    assert {edge[:2] for edge in edges_of(root)} == {
+        (int(graph.nodes[edge.source].name[5:]), int(graph.nodes[edge.target].name[5:])) for edge in graph.edges
+    }
+
+
+def test_a_hundred_thousand_nodes_are_drawn_by_task():
+    nodes = [GraphNode(at, f"task_{at % 7}", "x", State.SUCCEEDED, 1) for at in range(100_000)]
+    graph = Graph("large", nodes, [GraphEdge(at, at + 1, "endogenous") for at in range(99_999)])
+
+    assert len(nodes_of(drawn(graph))) == 7
+    assert "100,000 nodes, 99,999 edges, shown as 7 tasks" in pictures.svg(graph)
+    assert len(pictures.html(graph)) < 100_000
+
+
+def test_too_many_edges_are_drawn_by_task_too():
+    edges = [(source, target) for source in range(150) for target in range(source)]
+
+    assert len(nodes_of(drawn(made(150, edges)))) == 1
+
+
+def test_a_graph_of_too_many_tasks_puts_the_smallest_together():
+    nodes = [GraphNode(at, f"task_{min(at, 5_000)}", "x", State.SUCCEEDED) for at in range(6_000)]
+
+    graph = Graph("many", nodes, [])
+    titles = [words_of(group)[0] for group in nodes_of(drawn(graph)).values()]
+
+    assert len(titles) == 401
+    assert "task_5000" in titles
+    assert "4,601 other tasks" in titles
+
+
+def test_a_group_tells_its_worst_state_and_its_errors():
+    nodes = [GraphNode(at, "fetch", "x", State.SUCCEEDED) for at in range(2_000)]
+    nodes[7] = nodes[7]._replace(state=State.FAILED, error="TimeoutError: no answer")
+
+    (group,) = nodes_of(drawn(Graph("large", nodes, []))).values()
+
+    assert "failed" in group.get("class").split()
+    assert "1 × TimeoutError: no answer" in group.find(f"{SVG}title").text
+
+
+def test_a_group_knows_how_many_attempts_were_under_way():
+    moves = ((State.WAITING, 0.0), (State.RUNNING, 1.0), (State.SUCCEEDED, 3.0))
+
+    ((group,), _) = grouped(made(10, moves=moves), until=4.0)
+
+    busy = [group.busy[at * len(group.busy) // 4] for at in range(4)]
+    assert busy == [0, 10, 10, 0]
+    assert sum(group.busy) * 4.0 / len(group.busy) == pytest.approx(group.seconds) == 20
+
+
+# The timeline
+
+
+def rows_of(graph):
+    """The names of the rows from top to bottom, and how far they are indented."""
+    root = fromstring(pictures.timeline(graph))
+    rows = [each for each in root.iter(f"{SVG}g") if each.get("data-row") and each.find(f"{SVG}text") is not None]
+    texts = [each.findall(f"{SVG}text")[0] for each in rows if each[0].tag == f"{SVG}use"]
+    return [(text.text, int(text.get("x"))) for text in texts if text.get("dx") is None]
+
+
+def bars_of(graph):
+    root = fromstring(pictures.timeline(graph))
+    return [
+        (each.get("class").split()[-1], each.get("x"), each.get("width"))
+        for row in root.iter(f"{SVG}g")
+        if row.get("data-row")
+        for each in row.findall(f"{SVG}rect")
+    ]
+
+
+def test_rows_are_in_order_of_start_and_what_is_inside_a_node_is_indented_below_it():
+    @task
+    async def report(name):
+        return await join(fetch(name))
+
+    def call():
+        join(fetch("a1", 2))
+        report("a2")
+
+    names, indents = zip(*rows_of(graph_of(call)), strict=True)
+
+    assert names == ("fetch('a1', 2)", "report('a2')", "fetch('a2')", "join", "join")
+    assert [indent - indents[0] for indent in indents] == [0, 0, 14, 14, 0]
+
+
+def test_each_attempt_has_a_bar_and_the_critical_path_a_line():
+    graph = graph_of(lambda: fetch.with_options(retries=1, backoff=2)("a1", error=TimeoutError("no answer")))
+
+    assert bars_of(graph) == [
+        ("tried", "0%", "25%"),
+        ("queued", "25%", "50%"),
+        ("failed", "75%", "25%"),
+        ("critical", "0%", "100%"),
+    ]
+
+
+def test_the_critical_path_is_that_of_the_graph():
+    graph = graph_of(lambda: join(fetch("a1", 1), fetch("a2", 3)))
+
+    root = fromstring(pictures.timeline(graph))
+    bold = [text.text for text in root.iter(f"{SVG}text") if text.get("class") == "bold"]
+
+    assert bold == [node.label for node in graph.critical_path()] == ["fetch('a2', 3)", "join"]
+
+
+def test_a_plan_has_no_times():
+    graph = plan(fetch, "a1")
+
+    assert "nothing has run yet" in pictures.timeline(graph)
+    assert "Nothing has run yet" in pictures.html(graph)
+    assert " s</tspan>" not in pictures.svg(graph)
+
+
+# PNG
+
+
+def size_of(picture):
+    assert picture[:16] == b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
+    return struct.unpack(">II", picture[16:24])
+
+
+@pytest.mark.parametrize("scale", [0.5, 1, 2.0])
+def test_png_has_the_size_of_the_svg_times_the_scale(scale):
+    graph = graph_of(lambda: join(fetch("a1"), fetch("a2")))
+    root = drawn(graph)
+
+    wide, high = size_of(pictures.png(graph, scale=scale))
+
+    assert wide == pytest.approx(int(root.get("width")) * scale, abs=1)
+    assert high == pytest.approx(int(root.get("height")) * scale, abs=1)
+
+
+def test_png_is_not_larger_than_can_be_looked_at():
+    chain = made(300, [(at, at + 1) for at in range(299)])
+
+    wide, high = size_of(pictures.png(chain, scale=50))
+
+    assert int(drawn(chain).get("width")) > 20_000 >= wide
+    assert wide * high <= 25_000_000
+
+
+@pytest.mark.parametrize("scale", [0, -1, float("nan"), float("inf")])
+def test_a_scale_that_cannot_be_is_refused(scale):
+    with pytest.raises(OptionError, match=r"scale=.* takes a number above 0"):
+        pictures.png(made(1), scale=scale)
+
+
+def test_a_machine_without_fonts_has_text_all_the_same(tmp_path):
+    import resvg_py
+
+    from aiodag.pictures.pillow import font
+
+    carried = tmp_path / "font.ttf"
+    carried.write_bytes(font())
+    text = pictures.svg(made(1))
+
+    bare = resvg_py.svg_to_bytes(svg_string=text, skip_system_fonts=True)
+    written = resvg_py.svg_to_bytes(svg_string=text, skip_system_fonts=True, font_files=[str(carried)])
+
+    assert len(written) > len(bare) * 1.2
+
+
+@pytest.mark.parametrize(("package", "module"), [("resvg-py", "resvg_py"), ("pillow", "PIL")])
+def test_a_missing_extra_says_how_to_get_it(package, module, monkeypatch):
+    for name in ("aiodag.pictures.resvg", "aiodag.pictures.pillow"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, module, None)
+
+    with pytest.raises(MissingExtra) as caught:
+        pictures.png(made(1))
+
+    wanted = f"aiodag.pictures.png() needs {package}, which is not installed: pip install 'aiodag[draw]'"
+    assert str(caught.value) == wanted
+
+
+def test_svg_and_html_need_no_extra():
+    code = (
+        "import sys; sys.modules.update(resvg_py=None, PIL=None)\n"
+        "from aiodag import Graph, GraphNode, State, pictures\n"
+        "graph = Graph('one', [GraphNode(0, 'a', 'a', State.WAITING)], [])\n"
+        "print(len(pictures.svg(graph)), len(pictures.html(graph)), len(pictures.timeline(graph)))"
+    )
+
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True).stdout
+
+
+def test_the_same_graph_gives_the_same_bytes_in_every_process():
+    code = (
+        "import hashlib, sys; sys.path.insert(0, 'tests')\n"
+        "from test_pictures import layered\n"
+        "from aiodag import pictures\n"
+        "graphs = [layered(90, 6, 200), layered(2000, 6, 3000)]\n"
+        "drawn = [draw(g) for g in graphs for draw in (pictures.svg, pictures.html, pictures.timeline)]\n"
+        "drawn.append(pictures.png(graphs[0], scale=0.2).hex())\n"
+        "print(*(hashlib.sha256(each.encode()).hexdigest() for each in drawn))"
+    )
+    seen = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)},
+        ).stdout
+        for seed in ("1", "2")
+    }
+
+    assert len(seen) == 1
+
+
+# The page
+
+
+def model_of(page):
+    return json.loads(re.search(r'<script type="application/json" id="model">(.*?)</script>', page, re.DOTALL)[1])
+
+
+def test_the_page_tells_all_of_a_node():
+    graph = graph_of(lambda: join(fetch("a1", error=TimeoutError("no answer"))))
+
+    model = model_of(pictures.html(graph))
+    columns = model["columns"]
+
+    assert columns["label"] == [node.label for node in graph.nodes]
+    assert [model["states"][at] for at in columns["state"]] == ["failed", "skipped"]
+    assert columns["errors"][0] == ["TimeoutError: no answer"]
+    assert [model["sites"][at] for at in columns["site"]] == [node.site for node in graph.nodes]
+    assert [model["tasks"][at] for at in columns["task"]] == ["fetch", "join"]
+    assert columns["attempts"] == [1, 0]
+
+
+def test_the_page_fetches_nothing_and_runs_its_own_script_only():
+    page = pictures.html(layered(50, 5, 60))
+
+    script = re.search(r"<script>(.*?)</script>", page, re.DOTALL)[1]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+
+    assert f'http-equiv="Content-Security-Policy" content="{policy}"' in page
+    assert not re.search(r"https?://|@import|url\((?!#)", page)
+
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+in_a_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium on PATH")
+
+
+def opened(page, directory):
+    """Open a page in a browser; return the document as the page's script left it, and what the console says."""
+    path = directory / "page.html"
+    path.write_text(page, encoding="utf-8")
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+    flags += [
+        "--disable-component-update",
+        "--no-first-run",
+        "--disable-quic",
+        f"--user-data-dir={directory / 'profile'}",
+    ]
+    flags += ["--window-size=1200,900", "--virtual-time-budget=3000", "--enable-logging=stderr", "--dump-dom"]
+    done = subprocess.run(
+        [BROWSER, *flags, path.as_uri()], capture_output=True, text=True, encoding="utf-8", timeout=90, check=True
+    )
+    return done.stdout, [each for each in done.stderr.splitlines() if "CONSOLE" in each]
+
+
+@in_a_browser
+@pytest.mark.parametrize(
+    "graph",
+    [made(0), plan(fetch, "a1"), layered(60, 6, 100), layered(MOST_NODES, 14, 3_000), layered(5_000, 5, 8_000)],
+    ids=["empty", "plan", "small", "a thousand nodes", "by task"],
+)
+def test_the_page_runs_without_an_error(graph, tmp_path):
+    document, console = opened(pictures.html(graph), tmp_path)
+
+    assert console == []
+    assert re.search(r'<g id="view" transform="translate\([-.0-9]+ [-.0-9]+\) scale\([.0-9]+\)">', document)
+
+
+@in_a_browser
+def test_a_hostile_name_does_nothing_to_the_page(tmp_path):
+    nodes = [
+        GraphNode(at, text, text, State.FAILED, 1, ((State.RUNNING, 0.0), (State.FAILED, 1.0)), text, text)
+        for at, text in enumerate(HOSTILE.values())
+    ]
+    page = pictures.html(Graph(HOSTILE["end of a script"], nodes, [], now=1.0))
+
+    document, console = opened(page, tmp_path)
+
+    assert console == []
+    assert "<title>owned" not in document
+    assert document.count("<script") == 2
+
+
+STEPS = """
+const out = {};
+const get = (selector) => document.querySelector(selector);
+const at = (name) => [...document.querySelectorAll("#picture [data-node]")].find((each) => each.textContent.includes(name));
+const point = (target, kind, more = {}) => target.dispatchEvent(new PointerEvent(kind, { bubbles: true, pointerId: 1, ...more }));
+const press = (target, key) => target.dispatchEvent(new KeyboardEvent("keydown", { bubbles: true, key }));
+point(at("bad"), "pointerover");
+out.hovered = get("#details").innerText;
+point(get("#picture"), "pointerleave");
+out.left = get("#details").hidden;
+get("#search").value = "GOOD";
+get("#search").dispatchEvent(new Event("input"));
+out.found = get("#found").textContent;
+press(get("#search"), "Enter");
+out.kept = get("#details").innerText;
+out.near = document.querySelectorAll("#picture [data-edge].near").length;
+[...document.querySelectorAll("#details dd button")].pop().click();
+out.next = get("#details h2").innerText;
+press(document.body, "Escape");
+out.closed = get("#details").hidden;
+get('.chip[data-state="failed"]').click();
+out.sifted = get("#found").textContent;
+get('.chip[data-state="failed"]').click();
+press(document.body, "0");
+const before = get("#view").getAttribute("transform");
+get("#picture").dispatchEvent(new WheelEvent("wheel", { deltaY: -100, clientX: 300, clientY: 300, cancelable: true }));
+out.zoomed = get("#view").getAttribute("transform") !== before;
+press(document.body, "0");
+out.fitted = get("#view").getAttribute("transform") === before;
+get("#critical").click();
+out.critical = document.querySelectorAll(".critical-shown [data-node].key").length;
+get("#chart .sheet").dispatchEvent(
+  new PointerEvent("pointermove", { bubbles: true, clientY: get("#chart .sheet").getBoundingClientRect().top + 30 }),
+);
+out.row = get("#details h2").innerText;
+document.body.dataset.out = JSON.stringify(out);
+"""
+
+
+@in_a_browser
+def test_the_page_can_be_pointed_at_searched_sifted_and_zoomed(tmp_path):
+    def call():
+        bad, good = fetch("bad", 2, error=TimeoutError("no answer")), fetch("good", 1)
+        join(bad, good)
+
+    page = pictures.html(graph_of(call))
+    free = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page)
+
+    document, console = opened(free.replace("</body>", f"<script>{STEPS}</script></body>"), tmp_path)
+    found = re.search(r'data-out="([^"]*)"', document)
+
+    assert console == []
+    out = json.loads(found[1].replace("&quot;", '"').replace("&amp;", "&"))
+    assert "TimeoutError: no answer" in out["hovered"]
+    assert "1: 0 s to 2 s, failed" in out["hovered"]
+    assert "test_pictures.py:" in out["hovered"]
+    assert "fetch('good', 1)" in out["kept"]
+    assert "downstream" in out["kept"]
+    assert {name: value for name, value in out.items() if name not in {"hovered", "kept"}} == {
+        "left": True,
+        "found": "1 of 3",
+        "near": 1,
+        "next": "join",
+        "closed": True,
+        "sifted": "1 of 3",
+        "zoomed": True,
+        "fitted": True,
+        "critical": 2,
+        "row": "fetch('bad', 2)",
+    }

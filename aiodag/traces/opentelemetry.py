@@ -1,0 +1,251 @@
+"""Show runs in OpenTelemetry: a span for each run and each attempt, with links for the edges.
+
+Importing this file asks for the package `opentelemetry-api`. Where spans go is yours to say, with the SDK of your choice.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from aiodag._core.context import current_node
+from aiodag._core.deadlock import needs
+from aiodag._core.failure import described
+from aiodag._core.node import Node
+from aiodag._core.run import Run
+from aiodag._core.states import State
+from aiodag.abc import Move
+from aiodag.errors import MissingExtra
+
+try:
+    from opentelemetry import context, trace
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Link, Span, SpanContext, StatusCode, TracerProvider
+except ImportError as error:
+    raise MissingExtra("aiodag.traces.opentelemetry", "opentelemetry-api", "otel") from error
+
+NOWHERE = Context()
+
+
+class Track:
+    """What is kept of a node: no other node, and once it has settled little more than the span to link to."""
+
+    __slots__ = ("last", "offset", "parent", "since", "span", "upstream", "waited")
+
+    def __init__(self, parent: Context, upstream: "list[Track]", offset: int, since: float) -> None:
+        self.parent = parent  # of the call
+        self.upstream = upstream
+        self.offset = offset  # nanoseconds from the loop's clock to the time of day
+        self.since = since  # of the last move, on the loop's clock
+        self.waited = 0.0  # seconds for upstream, told with the next span
+        self.span: Span | None = None  # of the attempt that runs
+        self.last: SpanContext | None = None
+
+    def moment(self, at: float) -> int:
+        """Return a moment of the loop's clock as nanoseconds since 1970."""
+        return self.offset + round(at * 1e9)
+
+    def links(self) -> list[Link]:
+        """Return a link for each upstream that has a span."""
+        return [Link(up.last) for up in self.upstream if up.last is not None and up.last.is_valid]
+
+    def settle(self) -> None:
+        """Drop what only an unfinished node needs."""
+        self.parent, self.upstream = NOWHERE, []
+
+
+class Traces:
+    """An observer that makes a span of each attempt, and with `around` of the run.
+
+    `Run(observers=[Traces()])` gives the attempts; they are children of the span that was current at the call. A node
+    that settles without an attempt gets a span without length that says why. `provider` is the tracer provider, by
+    default OpenTelemetry's global one; without an SDK nothing is recorded.
+
+    >>> import asyncio, aiodag
+    >>> from opentelemetry.sdk.trace import TracerProvider
+    >>> from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    >>> from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+    >>> @aiodag.task
+    ... async def fetch(x: int) -> int:
+    ...     return x
+    >>> async def main() -> list[str]:
+    ...     provider, memory = TracerProvider(), InMemorySpanExporter()
+    ...     provider.add_span_processor(SimpleSpanProcessor(memory))
+    ...     async with Traces(provider).around(aiodag.Run("etl")):
+    ...         fetch(1)
+    ...     return [span.name for span in memory.get_finished_spans()]
+    >>> asyncio.run(main())
+    ['fetch', 'run etl']
+    """
+
+    def __init__(self, provider: TracerProvider | None = None) -> None:
+        self._tracer = trace.get_tracer("aiodag", tracer_provider=provider)
+        self._tracks: WeakKeyDictionary[Node[Any], Track] = WeakKeyDictionary()
+        self._offsets: WeakKeyDictionary[Run, int] = WeakKeyDictionary()
+
+    @asynccontextmanager
+    async def around(self, run: Run) -> AsyncGenerator[Run]:
+        """Enter a run and observe it, with a span that is the current one inside and ends when the run has ended.
+
+        Raises what the run raises. What the tracer raises is reported through the loop's exception handler.
+        """
+        loop = asyncio.get_running_loop()
+        outside = context.get_current()
+        offset = self._offset(run, loop)
+        span: Span = trace.INVALID_SPAN
+        with reported(loop, run):
+            start = offset + round(loop.time() * 1e9)
+            span = self._tracer.start_span(f"run {run.name}", outside, attributes=about(run), start_time=start)
+            context.attach(trace.set_span_in_context(span, outside))
+        if not any(each is self for each in run.observers):
+            run.observers = (*run.observers, self)
+        try:
+            async with run:
+                yield run
+        except BaseException as error:
+            with reported(loop, run):
+                if not isinstance(error, asyncio.CancelledError):
+                    span.set_status(StatusCode.ERROR, described(error))
+            raise
+        finally:
+            # Not by detach(): that complains where fixtures of tests leave the run in another asyncio task.
+            context.attach(outside)
+            with reported(loop, run):
+                span.set_attribute("aiodag.state", str(run.state))
+                span.end(offset + round(loop.time() * 1e9))
+
+    def moved(self, move: Move, /) -> None:
+        """Begin or end a span where the move says so."""
+        if move.previous is None:
+            self._tracks[move.node] = self._track(move)
+            return
+        track = self._tracks.get(move.node)
+        if track is None:
+            return  # called before this observer came
+        if move.previous is State.WAITING:
+            track.waited = move.at - track.since
+            track.since = move.at
+        if move.state is State.RUNNING:
+            track.span = self._span(move, track)
+            enter(move.node, trace.set_span_in_context(track.span, track.parent))
+        elif track.span is not None or move.state.final:
+            self._end(move, track)
+        track.since = move.at
+
+    def _track(self, move: Move) -> Track:
+        """Note a call, in the context of the caller."""
+        node = move.node
+        # Here and not later: a node drops its arguments when its body starts.
+        upstream = [self._tracks[up] for up in dict.fromkeys(needs(node)) if up in self._tracks]
+        run = node.run
+        assert run is not None
+        return Track(context.get_current(), upstream, self._offset(run, node.get_loop()), move.at)
+
+    def _offset(self, run: Run, loop: asyncio.AbstractEventLoop) -> int:
+        """Return the nanoseconds from the loop's clock to the time of day, the same for all of a run."""
+        known = self._offsets.get(run)
+        if known is None:
+            outer = current_node()  # in whose body this run is
+            track = self._tracks.get(outer) if outer is not None and outer.get_loop() is loop else None
+            known = time.time_ns() - round(loop.time() * 1e9) if track is None else track.offset
+            self._offsets[run] = known
+        return known
+
+    def _span(self, move: Move, track: Track) -> Span:
+        """Begin the span of an attempt, or of a node that settles without one."""
+        node = move.node
+        attributes = {
+            **about(node.run),
+            "aiodag.task": node.name,
+            "aiodag.node": node.number,
+            "aiodag.attempt": move.attempt if move.state is State.RUNNING else 0,
+            "aiodag.site": node.site,
+            "aiodag.waiting": track.waited,
+            "aiodag.queued": move.at - track.since,
+        }
+        track.waited = 0.0
+        return self._tracer.start_span(
+            node.name, track.parent, attributes=attributes, links=track.links(), start_time=track.moment(move.at)
+        )
+
+    def _end(self, move: Move, track: Track) -> None:
+        """End the span of an attempt with its outcome; make one where no attempt was under way."""
+        span = track.span or self._span(move, track)
+        track.span, track.last = None, span.get_span_context()
+        if move.state.final:
+            track.settle()
+        moment = track.moment(move.at)
+        try:
+            tell(span, move, moment)
+        finally:
+            span.end(moment)
+
+
+def about(run: Run | None) -> dict[str, Any]:
+    """Return what every span says of the run."""
+    if run is None:
+        return {}
+    return {"aiodag.run": run.name, "aiodag.run_id": run.id} if run.id else {"aiodag.run": run.name}
+
+
+def enter(node: Node[Any], inside: Context) -> None:
+    """Make a context the current one of a body that is about to start."""
+    if node.context is not None:
+        node.context.run(context.attach, inside)  # the loop starts it, in this context
+    elif current_node() is node:
+        context.attach(inside)  # its options do, and we are in that context
+
+
+def tell(span: Span, move: Move, moment: int) -> None:
+    """Say how an attempt ended, and why."""
+    state = State.FAILED if move.state is State.QUEUED else move.state  # of the attempt: the node tries again
+    span.set_attribute("aiodag.state", str(state))
+    if state is State.FAILED:
+        failed(span, error_of(move), moment)
+        return
+    reason = reason_of(move)
+    if reason:
+        span.set_attribute("aiodag.reason", reason)
+
+
+def failed(span: Span, error: BaseException | None, moment: int) -> None:
+    """Say of a span that its attempt failed."""
+    if error is None:
+        span.set_status(StatusCode.ERROR)
+        return
+    span.set_status(StatusCode.ERROR, described(error))
+    with suppress(Exception):  # an exception whose own text raises
+        span.record_exception(error, timestamp=moment)
+
+
+def error_of(move: Move) -> BaseException | None:
+    """Return what an attempt raised."""
+    if move.state is State.QUEUED:
+        return move.node.lost
+    failure = move.node.failure
+    return None if failure is None else failure.exception
+
+
+def reason_of(move: Move) -> str:
+    """Return why a node was skipped or cancelled, or succeeded without an attempt, as far as that is known."""
+    node = move.node
+    if move.state is State.SUCCEEDED:
+        return "" if move.previous is State.RUNNING else "recalled: it succeeded before"
+    if node.failure is not None:
+        return str(node.failure)
+    if move.state is State.SKIPPED:
+        error = node.exception()
+        return "" if error is None else described(error)
+    message = getattr(node, "_cancel_message", None)
+    return message if isinstance(message, str) else ""
+
+
+@contextmanager
+def reported(loop: asyncio.AbstractEventLoop, run: Run) -> Generator[None]:
+    """Report what a tracer raises, as the run does for its observers."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - whoever looks on harms nothing
+        loop.call_exception_handler({"message": f"tracing of run {run.name!r} raised", "exception": error})

@@ -1,0 +1,8 @@
+"""Run the command line: `python -m aiodag`."""
+
+import sys
+
+from aiodag.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

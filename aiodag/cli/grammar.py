@@ -1,0 +1,221 @@
+"""Say what can be typed: the commands, their options, their help."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from aiodag.cli.parser import Parser, Version, add_common, command
+from aiodag.cli.typed import count, duration, natural
+
+RUN_STATES = ("running", "succeeded", "failed", "cancelled")
+FORMATS = ("txt", "mmd", "dot", "json", "svg", "png", "html")
+SHELLS = ("bash", "zsh", "fish")
+TARGET = "a file and a task in it; without :TASK its task main, or the only one"
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Return what was typed. Ends the process with code 2 where that makes no sense."""
+    parser = build()
+    args, rest = parser.parse_known_args(argv)
+    if rest:
+        parser.commands.get(args.command or "", parser).unknown(rest)
+    if args.command is None:
+        parser.error(f"which command? One of {', '.join(parser.commands)}")
+    return args
+
+
+def build() -> Parser:
+    """Return the parser of the whole command line."""
+    parser = Parser(
+        prog="aiodag",
+        description="Run tasks, look at runs, go on with them after a crash.",
+        epilog="`aiodag COMMAND --help` has the options of a command and an example.\n"
+        "Exit codes: 0 succeeded, 1 failed, 2 bad input: nothing has run, 130 interrupted (143 by SIGTERM).",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action=Version)
+    add_common(parser, default=None)
+    parser.set_defaults(store=None, json=False, quiet=False, traceback=False)
+    group = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", parser_class=Parser)
+    parser.commands = group.choices  # pyright: ignore[reportAttributeAccessIssue]  # made by parser_class
+    for add in (*STARTING, *LOOKING, *CHANGING, *TELLING):
+        add(group)
+    return parser
+
+
+# Start and go on
+
+
+def add_run(group: Any) -> None:
+    """Add `run`."""
+    parser = command(
+        group,
+        "run",
+        "running.run",
+        "begin a run with a task of a file",
+        "aiodag run etl.py:main -p day=2026-01-31 --limit 10",
+    )
+    parser.add_argument("target", metavar="FILE.py:TASK", help=TARGET)
+    add_parameters(parser)
+    parser.add_argument(
+        "--id", metavar="ID", help="id of the run, made of its name otherwise; that of an earlier run resumes it"
+    )
+    add_execution(parser)
+
+
+def add_resume(group: Any) -> None:
+    """Add `resume`."""
+    parser = command(
+        group,
+        "resume",
+        "running.resume",
+        "go on with a run: recall what succeeded, run the rest",
+        "aiodag resume main-1a2b3c4d",
+    )
+    add_one_run(parser)
+    add_execution(parser)
+
+
+def add_plan(group: Any) -> None:
+    """Add `plan`."""
+    parser = command(
+        group,
+        "plan",
+        "commands.plan",
+        "say what resuming a run would run, and run nothing",
+        "aiodag plan main-1a2b3c4d",
+    )
+    add_one_run(parser)
+
+
+def add_parameters(parser: Parser) -> None:
+    """Add the parameters of a task."""
+    parser.add_argument(
+        "-p",
+        dest="parameters",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a parameter of the task; may be repeated",
+    )
+
+
+def add_execution(parser: Parser) -> None:
+    """Add how to run."""
+    parser.add_argument("--limit", metavar="N", type=count, help="how many nodes run at once")
+    parser.add_argument("--fail-fast", action="store_true", help="the first failure cancels the rest")
+
+
+def add_one_run(parser: Parser) -> None:
+    """Add the id of a run."""
+    parser.add_argument("run", metavar="RUN", help="the id of a run, as `aiodag runs` lists them")
+
+
+# Look
+
+
+def add_runs(group: Any) -> None:
+    """Add `runs`."""
+    parser = command(group, "runs", "commands.runs", "list the runs, oldest first", "aiodag runs --state failed -n 10")
+    parser.add_argument("--name", metavar="NAME", help="only those with this name")
+    parser.add_argument(
+        "--state", metavar="STATE", choices=RUN_STATES, help=f"only those in this state: {', '.join(RUN_STATES)}"
+    )
+    parser.add_argument("-n", dest="limit", metavar="N", type=count, help="only the newest N")
+
+
+def add_show(group: Any) -> None:
+    """Add `show`."""
+    parser = command(
+        group, "show", "commands.show", "show a run: its tree, the states, every attempt", "aiodag show main-1a2b3c4d"
+    )
+    add_one_run(parser)
+
+
+def add_log(group: Any) -> None:
+    """Add `log`."""
+    parser = command(
+        group,
+        "log",
+        "commands.log",
+        "print what bodies logged, and what failed",
+        "aiodag log main-1a2b3c4d fetch --follow",
+    )
+    add_one_run(parser)
+    parser.add_argument("node", metavar="NODE", nargs="?", help="only this node: its number, its task or its label")
+    parser.add_argument(
+        "-f", "--follow", action="store_true", help="go on until the run has ended; with --json a document a line"
+    )
+
+
+def add_graph(group: Any) -> None:
+    """Add `graph`."""
+    parser = command(
+        group,
+        "graph",
+        "commands.graph",
+        "draw a run, or what a file would run",
+        "aiodag graph main-1a2b3c4d -o run.svg",
+    )
+    parser.add_argument("target", metavar="RUN|FILE.py:TASK", help=f"the id of a run, or {TARGET}")
+    add_parameters(parser)
+    parser.add_argument("-o", "--output", metavar="FILE", help="write to a file; its ending says the format")
+    parser.add_argument(
+        "--format", metavar="FORMAT", choices=FORMATS, help=f"one of {', '.join(FORMATS)}; txt if nothing says"
+    )
+
+
+# Change
+
+
+def add_cancel(group: Any) -> None:
+    """Add `cancel`."""
+    parser = command(
+        group,
+        "cancel",
+        "commands.cancel",
+        "ask the process that owns a run to cancel it",
+        "aiodag cancel main-1a2b3c4d",
+    )
+    add_one_run(parser)
+
+
+def add_delete(group: Any) -> None:
+    """Add `delete`."""
+    parser = command(
+        group,
+        "delete",
+        "commands.delete",
+        "delete runs by id, or ended runs by age and count",
+        "aiodag delete --older 30d --keep 10",
+    )
+    parser.add_argument("runs", metavar="RUN", nargs="*", help="the ids of runs")
+    parser.add_argument("--older", metavar="AGE", type=duration, help="runs that ended longer ago: 90s, 15m, 12h, 30d")
+    parser.add_argument("--keep", metavar="N", type=natural, help="of each name, all but the newest N")
+
+
+# Tell
+
+
+def add_about(group: Any) -> None:
+    """Add `info`."""
+    command(group, "info", "commands.about", "say which versions, store and extras there are", "aiodag info --json")
+
+
+def add_completion(group: Any) -> None:
+    """Add `completion`."""
+    parser = command(
+        group,
+        "completion",
+        "completion.print_completion",
+        "print what completes this command in a shell",
+        'eval "$(aiodag completion bash)"',
+    )
+    parser.add_argument("shell", metavar="SHELL", choices=SHELLS, help="bash, zsh or fish")
+
+
+STARTING: tuple[Callable[[Any], None], ...] = (add_run, add_resume, add_plan)
+LOOKING: tuple[Callable[[Any], None], ...] = (add_runs, add_show, add_log, add_graph)
+CHANGING: tuple[Callable[[Any], None], ...] = (add_cancel, add_delete)
+TELLING: tuple[Callable[[Any], None], ...] = (add_about, add_completion)

@@ -1,0 +1,92 @@
+"""Parse as argparse does, and answer what cannot be parsed in one line that names the near miss."""
+
+import argparse
+import re
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Any, NoReturn
+
+from aiodag.cli import output
+
+CHOICE = re.compile(r"argument (?P<which>[^:]*): invalid choice: '?(?P<given>[^'\s]*)'? \(choose from (?P<known>.*)\)")
+
+
+class Parser(argparse.ArgumentParser):
+    """Ends with one line and exit code 2 where argparse would print its usage."""
+
+    commands: "dict[str, Parser]"
+
+    def error(self, message: str) -> NoReturn:
+        """Say what cannot be parsed, and what comes near to it."""
+        choice = CHOICE.search(message)
+        if choice:
+            known = re.findall(r"[\w-]+", choice["known"])
+            hint = near(choice["given"], known) or f"one of {', '.join(known)}"
+            what = "unknown command" if choice["which"] == "COMMAND" else f"{choice['which']} cannot be"
+            message = f"{what} {choice['given']!r}; {hint}"
+        self.exit(2, f"aiodag: {message} (try: {self.prog} --help)\n")
+
+    def unknown(self, given: Sequence[str]) -> NoReturn:
+        """Say that nobody knows what to do with arguments."""
+        options = [option for action in self._actions for option in action.option_strings]
+        first = given[0].partition("=")[0]
+        hint = near(first, options) if first.startswith("--") else ""
+        self.error(f"{self.prog} does not take {' '.join(given)!r}{hint and f'; {hint}'}")
+
+
+class Version(argparse.Action):
+    """Prints the version. It is looked up only then: that takes longer than all the rest of the parser."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **_: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, help="print the version and exit")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        """Print it and exit."""
+        from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - see above
+
+        try:
+            found = version("aiodag")
+        except PackageNotFoundError:
+            found = "(not installed: it runs from its source)"
+        output.write(f"aiodag {found}\n")
+        parser.exit()
+
+
+def near(given: str, known: Sequence[str]) -> str:
+    """Return a question that names the nearest, or nothing."""
+    found = get_close_matches(given, known, n=1, cutoff=0.5)
+    return f"did you mean {found[0]}?" if found else ""
+
+
+def add_common(parser: argparse.ArgumentParser, default: Any) -> None:
+    """Add what every command takes, before or after its name."""
+    # Suppressed after the name: a default there would undo what was given before it.
+    parser.add_argument(
+        "--store",
+        metavar="ADDRESS",
+        default=default,
+        help="a path or sqlite:///PATH (default: $AIODAG_STORE, or see info)",
+    )
+    parser.add_argument("--json", action="store_true", default=default, help="print one JSON document")
+    parser.add_argument(
+        "-q", "--quiet", action="store_true", default=default, help="no progress and no remarks, only errors"
+    )
+    parser.add_argument(
+        "-v", "--traceback", action="store_true", default=default, help="show the traceback of an error"
+    )
+
+
+def command(group: Any, name: str, function: str, summary: str, example: str) -> Parser:
+    """Add a command that is carried out by MODULE.FUNCTION of this package."""
+    module, _, function = function.partition(".")
+    added: Parser = group.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    added.set_defaults(module=module, function=function)
+    add_common(added, default=argparse.SUPPRESS)
+    return added

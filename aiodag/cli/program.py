@@ -1,0 +1,64 @@
+"""Run one command: parse, call, turn what is raised into a line and an exit code.
+
+0 succeeded, 1 failed, 2 bad input: nothing has run; 130 interrupted (128 and the number of the signal).
+"""
+
+import asyncio
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+from aiodag.cli import output
+from aiodag.cli.grammar import parse
+from aiodag.errors import AiodagError
+
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line of `argv`, by default of this process, and return its exit code.
+
+    Raises `SystemExit` as argparse does: for `--help`, `--version` and what cannot be parsed.
+
+    >>> main(["--store", "memory:", "runs", "--json"])
+    []
+    0
+    """
+    output.prepare()
+    args = parse(argv)
+    try:
+        code = guarded(args)
+        output.flush()
+    except output.Closed as closed:
+        output.discard()
+        if closed.why:
+            output.error(closed.why)
+        return FAILED if closed.why else 0
+    return code
+
+
+def guarded(args: Namespace) -> int:
+    """Run a command; say in one line what it raises."""
+    # The parser alone is imported so far: help and completion must come at once.
+    command: Callable[[Namespace], int] = getattr(import_module(f"aiodag.cli.{args.module}"), args.function)
+    try:
+        return command(args)
+    except (KeyboardInterrupt, asyncio.CancelledError) as error:
+        return told(args, error, "interrupted", INTERRUPTED)
+    except AiodagError as error:
+        return told(args, error, str(error), BAD_INPUT)
+    except output.Closed:
+        raise
+    except OSError as error:
+        return told(args, error, f"{error.filename}: {error.strerror}" if error.filename else str(error), BAD_INPUT)
+    except Exception as error:  # noqa: BLE001 - people get a line and not a traceback, whatever it is
+        hint = "" if args.traceback else " (--traceback shows where)"
+        return told(args, error, f"{type(error).__name__}: {error}{hint}", FAILED)
+
+
+def told(args: Namespace, error: BaseException, text: str, code: int) -> int:
+    """Say why a command ended, with the traceback if that was asked for, and return the exit code."""
+    if args.traceback:
+        output.traceback(error)
+    output.error(text)
+    return code

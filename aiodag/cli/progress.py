@@ -1,0 +1,138 @@
+"""Follow a run as it happens: count its states, and say so in plain lines.
+
+All of it goes to the standard error; the standard output is for what a command answers.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from aiodag._core.states import State
+from aiodag.cli import output
+
+if TYPE_CHECKING:
+    from aiodag._core.run import Run
+    from aiodag.abc import Move
+
+FIRST, LONGEST = 1.0, 60.0  # seconds between two lines of counts: a tenth of what has passed, within these
+
+
+class Progress:
+    """Counts, and says nothing: what `--quiet` wants. An observer of one run."""
+
+    def __init__(self) -> None:
+        self.run: Run | None = None
+        self.began = self.ended = 0.0
+        self.counts: Counter[State] = Counter()
+        self.recalled = 0
+        self.running: dict[str, dict[int, float]] = {}  # by task, the numbers of nodes with the moments they began
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Give the terminal back."""
+        self.leave()
+
+    def leave(self) -> None:
+        """Give the terminal back; what is said from here on are lines."""
+
+    # What happens
+
+    def opened(self, run: "Run", where: str) -> None:
+        """Take note that this process owns the run."""
+        self.run = run
+        self.began = time.monotonic()
+        self.say(f"run {run.id}: {where}")
+
+    def moved(self, move: "Move") -> None:
+        """Count a move, and tell of what failed."""
+        node, previous, state = move.node, move.previous, move.state
+        if previous is not None:
+            self.counts[previous] -= 1
+        self.counts[state] += 1
+        if state is State.RUNNING:
+            self.running.setdefault(node.name, {})[node.number] = time.monotonic()
+        elif previous is State.RUNNING:
+            self._left(node.name, node.number)
+        elif previous is State.QUEUED and state is State.SUCCEEDED:
+            self.recalled += 1
+        if state is State.FAILED:
+            self.say(str(node.failure))
+        elif state is State.QUEUED and node.lost is not None:
+            self.say(f"{node.name}: attempt {move.attempt} failed, and is tried again: {one_line(node.lost)}")
+
+    def _left(self, name: str, number: int) -> None:
+        there = self.running[name]
+        del there[number]
+        if not there:
+            del self.running[name]
+
+    def finish(self) -> None:
+        """Take note that the run has ended."""
+        self.ended = time.monotonic()
+        if self.run is not None:
+            self.say(f"run {self.run.id} {self.run.state}: {self.counted()}, after {seconds(self.elapsed())}")
+
+    # What is seen of it
+
+    def say(self, text: str) -> None:
+        """Say something, in one line or a few."""
+
+    def elapsed(self) -> float:
+        """Return the seconds since the run was opened."""
+        return (self.ended or time.monotonic()) - self.began if self.began else 0.0
+
+    def counted(self) -> str:
+        """Say how many nodes are in which state."""
+        parts = [f"{self.counts[state]} {state}" for state in State if self.counts[state]]
+        return ", ".join(parts + [f"{self.recalled} of them recalled"] * bool(self.recalled)) or "no nodes yet"
+
+
+class Lines(Progress):
+    """Says in lines: every failure when it happens; counts now and then, ever more rarely in a long run."""
+
+    def opened(self, run: "Run", where: str) -> None:
+        """Say which run this is, and begin to count aloud."""
+        super().opened(run, where)
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(FIRST, self._count)
+
+    def _count(self) -> None:
+        if self.ended:
+            return
+        self.say(f"{self.counted()}, after {seconds(self.elapsed())}")
+        self._timer = self._loop.call_later(min(max(self.elapsed() / 10, FIRST), LONGEST), self._count)
+
+    def say(self, text: str) -> None:
+        """Write lines."""
+        output.remark(text)
+
+
+def one_line(error: BaseException) -> str:
+    """Name an error in one line."""
+    text = str(error).strip()
+    return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__
+
+
+def seconds(value: float) -> str:
+    """Say how long something took.
+
+    >>> [seconds(value) for value in (0.00042, 0.042, 1.25, 75, 7384, 200000)]
+    ['420 µs', '42 ms', '1.2 s', '1 min 15 s', '2 h 3 min', '2 d 7 h']
+    """
+    if value < 0.000_9995:
+        return f"{value * 1_000_000:.0f} µs"
+    if value < 0.9995:
+        return f"{value * 1000:.0f} ms"
+    if value < 59.95:
+        return f"{value:.1f} s"
+    whole = round(value)
+    for large, size, small, part in (("min", 60, "s", 1), ("h", 3600, "min", 60), ("d", 86400, "h", 3600)):
+        if whole < size * (24 if size == 3600 else 60) or large == "d":
+            return f"{whole // size} {large} {whole % size // part} {small}"
+    return ""

@@ -1,0 +1,185 @@
+"""Start and resume runs: show them go, let them be interrupted, say how they ended."""
+
+import asyncio
+import signal
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from functools import partial
+from importlib import import_module
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from aiodag.cli import output
+from aiodag.cli.opening import serving
+from aiodag.cli.progress import Lines, Progress, one_line
+from aiodag.cli.show import plain_value
+from aiodag.entry import entry_of
+from aiodag.errors import RunCancelled, RunFailed
+
+if TYPE_CHECKING:
+    from aiodag._core.run import Run
+
+FAILED = 1
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+Begin = Callable[..., Coroutine[Any, Any, Any]]
+
+
+class Ended(NamedTuple):
+    """How a run ended for this process: a value, or an error, and the first signal that came, or 0."""
+
+    value: Any
+    error: BaseException | None
+    signal: int
+
+
+def run(args: Namespace) -> int:
+    """Begin a run with a task of a file, and return the exit code."""
+    with serving(args) as service, watching(args) as progress:
+        entry = entry_of(args.target, args.parameters)
+        begin = partial(service.start, entry, run_id=args.id)
+        ended = carried_out(begin, args, progress, f"{args.target}, in {service.place}")
+    return told(args, progress, ended)
+
+
+def resume(args: Namespace) -> int:
+    """Go on with a run, and return the exit code."""
+    with serving(args) as service, watching(args) as progress:
+        begin = partial(service.resume, args.run)
+        ended = carried_out(begin, args, progress, f"resumed, in {service.place}")
+    return told(args, progress, ended)
+
+
+def watching(args: Namespace) -> Progress:
+    """Return what shows the progress here: nothing, lines, or a drawing where there is a terminal and rich."""
+    if args.quiet:
+        return Progress()
+    if output.is_terminal(sys.stderr):
+        with suppress(ImportError):
+            screen: Progress = import_module("aiodag.cli.rich").Screen()
+            return screen
+    return Lines()
+
+
+def carried_out(begin: Begin, args: Namespace, progress: Progress, where: str) -> Ended:
+    """Run to the end. What keeps the run from beginning is raised; what ends it later is returned."""
+    with Interrupts(progress) as interrupts:
+
+        def opened(run: "Run") -> None:
+            interrupts.opened(run)
+            progress.opened(run, where)
+
+        coroutine = begin(observers=[progress], limit=args.limit, fail_fast=args.fail_fast, opened=opened)
+        try:
+            value = asyncio.run(coroutine)
+        except (Exception, asyncio.CancelledError, KeyboardInterrupt) as error:
+            if progress.run is None:
+                raise
+            progress.finish()
+            return Ended(None, error, interrupts.first)
+    progress.finish()
+    return Ended(value, None, interrupts.first)
+
+
+class Interrupts:
+    """Answers signals: the first drains the run, the second stops it, the third ends the process.
+
+    Not `loop.add_signal_handler`: its callback would never come while a body blocks the loop, and then the third
+    could not end it either. A signal that the process was started to ignore (`nohup`, `&` in a script) stays ignored.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._run: Run | None = None
+        self._before: dict[int, Any] = {}
+        self._count = 0
+        self.first = 0
+
+    def __enter__(self) -> Self:
+        for number in SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                with suppress(ValueError):  # in another thread than the main one, nobody gets signals
+                    self._before[number] = signal.signal(number, self._take)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)
+
+    def opened(self, run: "Run") -> None:
+        """Take note of the run that is to be drained."""
+        self._run = run
+
+    def _take(self, number: int, _: FrameType | None) -> None:
+        if self._run is None or self._run.loop.is_closed():
+            raise KeyboardInterrupt
+        self.first = self.first or number
+        self._count += 1
+        if self._count > 1:
+            for each in self._before:
+                signal.signal(each, signal.SIG_DFL)
+        # Said and done in the loop: a handler may come in the middle of printing, or of a move.
+        self._run.loop.call_soon_threadsafe(self._answer, self._run, number, self._count)
+
+    def _answer(self, run: "Run", number: int, count: int) -> None:
+        name = NAMES[signal.Signals(number)]
+        if count == 1:
+            self._progress.say(f"{name}: what runs may end, nothing more starts; once again stops at once")
+            run.drain()
+        else:
+            self._progress.leave()  # the next signal may end the process in the middle of a drawing
+            self._progress.say(f"{name}: stopping; once again leaves what will not stop")
+            run.stop()
+
+
+# The end
+
+
+def told(args: Namespace, progress: Progress, ended: Ended) -> int:
+    """Print the value, or say why there is none, and return the exit code."""
+    run = progress.run
+    assert run is not None
+    reason = "" if ended.error is None else why(run, ended)
+    if args.json:
+        output.put_json(
+            {
+                "id": run.id,
+                "name": run.name,
+                "state": str(run.state),
+                "counts": {str(state): count for state, count in progress.counts.items() if count},
+                "recalled": progress.recalled,
+                "value": plain_value(ended.value),
+                "error": reason or None,
+            }
+        )
+    elif ended.value is not None:
+        output.put(repr(ended.value))
+    if ended.error is None:
+        return 0
+    if args.traceback:
+        output.traceback(ended.error)
+    output.error(reason)
+    return 128 + ended.signal if ended.signal else 130 if isinstance(ended.error, KeyboardInterrupt) else FAILED
+
+
+def why(run: "Run", ended: Ended) -> str:
+    """Say why a run has no value."""
+    error = ended.error
+    if isinstance(error, RunFailed):
+        report = str(error.message)
+        return f"{report}\n{interrupted(run)}" if ended.signal else report
+    if ended.signal or isinstance(error, KeyboardInterrupt):
+        return interrupted(run)
+    if isinstance(error, RunCancelled):
+        return str(error)
+    if isinstance(error, asyncio.CancelledError):
+        return f"run {run.id!r} was cancelled by its own tasks"
+    assert error is not None
+    return one_line(error)
+
+
+def interrupted(run: "Run") -> str:
+    """Say how to go on."""
+    return f"run {run.id!r} was interrupted; `aiodag resume {run.id}` runs what has not succeeded"

@@ -1,0 +1,37 @@
+"""Read numbers and durations that are typed; what cannot be read raises what argparse makes a line of."""
+
+import re
+from argparse import ArgumentTypeError
+
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def count(text: str) -> int:
+    """Return a number of 1 or more."""
+    return number(text, 1)
+
+
+def natural(text: str) -> int:
+    """Return a number of 0 or more."""
+    return number(text, 0)
+
+
+def number(text: str, least: int) -> int:
+    """Return a whole number that is not below the least."""
+    if text.isascii() and text.isdigit() and int(text) >= least:
+        return int(text)
+    msg = f"{text!r} is not a whole number of {least} or more"
+    raise ArgumentTypeError(msg)
+
+
+def duration(text: str) -> float:
+    """Return the seconds of a duration.
+
+    >>> [duration(text) for text in ("90s", "15m", "1.5h", "30d")]
+    [90.0, 900.0, 5400.0, 2592000.0]
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text, re.ASCII)
+    if found:
+        return float(found[1]) * SECONDS[found[2]]
+    msg = f"{text!r} is no duration: write 90s, 15m, 12h or 30d"
+    raise ArgumentTypeError(msg)

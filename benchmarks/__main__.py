@@ -64,6 +64,7 @@ def main() -> None:
         run(python, "overhead", f"overhead-{version}", *small)
         run(python, "imports", f"imports-{version}")
     run(sys.executable, "memory", "memory", *(("--quick",) if quick else ()))
+    run(sys.executable, "journal", "journal", *(("--quick",) if quick else ()))
     run(sys.executable, "promises", "promises")
     if not quick:
         run(sys.executable, "neighbours", "neighbours")

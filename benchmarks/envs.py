@@ -12,6 +12,7 @@ from benchmarks.results import HERE
 PACKAGES = {
     "aiodag04": ["aiodag==0.4"],
     "dask": ["dask[distributed]"],
+    "dbos": ["dbos"],
     "parsl": ["parsl"],
     "prefect": ["prefect", "fastapi<0.155"],
 }

@@ -118,6 +118,95 @@ def growth_rows(growth: dict[str, list[dict[str, float]]]) -> Iterable[list[str]
         yield [f"{rows[0]['nodes']:,}", *cells]
 
 
+def rate(cell: dict[str, Any]) -> str:
+    """Give one median of rates with its range."""
+    low, high = cell["range"]
+    return f"{cell['median']:,.0f} ({low:,.0f} to {high:,.0f})"
+
+
+def journal(results: list[dict[str, Any]]) -> Iterable[str]:
+    """Tell what a run with a store costs, how fast it is taken up again, and how it grows."""
+    for result in results:
+        yield "## Durable runs\n\n"
+        yield (
+            f"Nodes that do nothing, in a run with a store: a SQLite file in a temporary directory, "
+            f"`synchronous=NORMAL`, SQLite {result['sqlite']}, CPython {result['python']}; opening and closing the run "
+            f"included. {result['rounds']} rounds, the ways taking turns: median (range).\n\n"
+        )
+        yield from journaled(result)
+        yield from grown(result["growth"])
+        yield from slept(result)
+        yield from durable(result)
+
+
+def journaled(result: dict[str, Any]) -> Iterable[str]:
+    """Tell the nodes per second, and what a recalled node holds."""
+    yield (
+        f"Nodes per second, {result['nodes']:,} nodes, each run in a process of its own. Wide: none waits for another. "
+        "Chain: each waits for the one before, and for its commit. Aimed at: wide 20,000 written, chain 2,000 written, "
+        "50,000 recalled.\n\n"
+    )
+    rows = [[shape, *(rate(cell) for cell in ways.values())] for shape, ways in result["throughput"].items()]
+    yield table(("", "without a store", "written", "recalled by the next process"), rows)
+    yield (
+        "Bytes per node beyond its value at the worst moment of a run, counted by `tracemalloc`: all nodes made at once "
+        f"and held to the end (wide), or {result['wave']:,} at a time (waves). Aimed at: 1,500 for a recalled node.\n\n"
+    )
+    rows = [[shape, *(f"{size:,.0f}" for size in cells.values())] for shape, cells in result["weighed"].items()]
+    yield table(("", "without a store", "recalled, value None", "recalled, value of 1,000 letters"), rows)
+
+
+def grown(growth: dict[str, list[dict[str, float]]]) -> Iterable[str]:
+    """Tell how one run grows."""
+    yield "One run written to its store, nodes made at once or in waves, each size in a process of its own:\n\n"
+    rows = [
+        [
+            f"{row['nodes']:,} nodes, {shape}",
+            f"{row['seconds']:.2f} s",
+            f"{row['seconds'] / row['nodes'] * 1e6:.1f}",
+            f"{row['peak_bytes'] / MIB:,.0f} MiB",
+            f"{row['file_bytes'] / MIB:,.0f} MiB",
+        ]
+        for shape, rows in growth.items()
+        for row in rows
+    ]
+    yield table(("", "time", "µs per node", "peak memory", "file"), rows)
+
+
+def slept(result: dict[str, Any]) -> Iterable[str]:
+    """Tell what a store costs where bodies take time."""
+    yield "A layered graph of 1,000 nodes (20 layers of 50) whose bodies sleep, milliseconds for the whole run:\n\n"
+    rows = [
+        [
+            f"{row['nap'] * 1e3:.0f} ms",
+            *(f"{row[way]['median'] * 1e3:,.0f}" for way in ("no store", "store")),
+            f"{row['ratio']:.2f}",
+        ]
+        for row in result["sleeping"]
+    ]
+    yield table(("each body sleeps", "without a store", "with a store", "ratio"), rows)
+
+
+def durable(result: dict[str, Any]) -> Iterable[str]:
+    """Tell how many durable calls a second others make."""
+    if not result["durable"]:
+        return
+    yield (
+        f"Durable calls per second: {result['calls']:,} calls that do nothing, one awaited after the other, or all "
+        "gathered. By hand is one `INSERT` and one commit per call in a thread, and no more. DBOS makes its steps "
+        "durable for workflows that other processes recover, and says that its SQLite is for development; aiodag "
+        "commits together what is ready together.\n\n"
+    )
+    yield table(("", "version", "sequential", "gathered"), map(durable_row, result["durable"]))
+
+
+def durable_row(row: dict[str, Any]) -> list[str]:
+    """Give the row of one who makes calls durable."""
+    if "error" in row:
+        return [row["name"], "-", "could not run", "-"]
+    return [row["name"], row["version"], rate(row["sequential"]), rate(row["gathered"])]
+
+
 def imports(results: list[dict[str, Any]]) -> Iterable[str]:
     """Tell what importing costs."""
     if not results:
@@ -146,6 +235,7 @@ def page() -> str:
                 (overhead, overheads),
                 (neighbours, load("neighbours.json")),
                 (memory, load("memory.json")),
+                (journal, load("journal.json")),
                 (imports, load("imports-*.json")),
                 (promises, load("promises.json")),
             )

@@ -67,6 +67,7 @@ class Node(AsyncTask[T]):
         "kwargs",
         "number",  # in its run's ledger; of a node that has a run
         "pending",  # upstream nodes that are not settled
+        "row",  # in its run's journal; of a node whose run has one
         "run",
         "state",
         "task",
@@ -84,6 +85,7 @@ class Node(AsyncTask[T]):
     kwargs: Any
     number: int
     pending: int
+    row: "list[Any]"
     run: "Run | None"
     state: State
     task: "Task[..., T]"
@@ -95,9 +97,7 @@ class Node(AsyncTask[T]):
     fault: Failure | None = None
     aside = 0  # places where its body awaits, of which the first gave its place in the run away
     label = ""  # the call with its short arguments, where the traceback of a failure cannot tell them
-    key = ""  # what the node is, the same in every execution of a run that has a store
     cache_key = ""  # the same for equal calls in any place of any run, where the task has a cache
-    row: "list[Any]" = []  # of the run's journal  # noqa: RUF012 - never changed: each node is given its own
     tolerated: "tuple[Node[Any], ...]" = ()  # upstream nodes of which it took any outcome, as its journal notes
     lost: BaseException | None = None  # why the last attempt failed, while the next one is being queued
     stale = 0  # entries of downstream that have settled for another reason
@@ -108,6 +108,12 @@ class Node(AsyncTask[T]):
     def name(self) -> str:
         """The name of the task."""
         return self.task.name
+
+    @property
+    def key(self) -> str:
+        """What the node is, the same in every execution of a run that has a store; empty in a run that has none."""
+        row: list[Any] = getattr(self, "row", [])
+        return str(row[1]) if row else ""
 
     @property
     def site(self) -> str:

@@ -10,6 +10,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Sequence
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from aiodag._core.context import current_node
@@ -53,6 +54,7 @@ class Recorder:
         self._ours = self.store is not place  # to be closed
         self._keys = Keys()
         self._known: dict[str, Known] = {}
+        self._sites: dict[tuple[CodeType | None, int], str] = {}
         self._next = 0  # number of the next new node
         self._batch = Batch()
         self._dirty: dict[int, Row] = {}
@@ -101,7 +103,6 @@ class Recorder:
             codec = RECORDED if self._recallable(node, known) else ""
             if known.attempt and not codec:
                 self._batch.again.append(number)
-        node.key = key
         parent_number = None if inside is None else inside[NUMBER]
         created = self.run.clock() + self.offset
         start: Row = [number, key, node, "", "", WAITING, node.attempt, parent_number, codec]
@@ -213,8 +214,9 @@ class Recorder:
     def _wake(self) -> None:
         if not self._busy and not self._broken:
             self._busy = True
-            # Not at once: what else happens in this turn of the loop goes with it.
-            self.run.loop.call_soon(self._flush)
+            # Not at once, and not before what the loop has to do already, such as starting what has become ready: what
+            # happens meanwhile goes with it, and saves a commit.
+            self.run.loop.call_soon(self.run.loop.call_soon, self._flush)
 
     def _flush(self) -> None:
         """Give the writer what has changed since the last time."""
@@ -241,11 +243,18 @@ class Recorder:
             task = node.task
             row[NAME], row[VERSION] = task.name, str(task.options.version or "")
             row[LABEL] = label(task.name, self.run.ledger.calls[node.number * WIDTH + HINTS])
-            row[SITE] = site_of(node.code, node.instruction) if node.code else ""
+            row[SITE] = self._site(node.code, node.instruction)
         given = tuple(row)
         if row[STATE].final:
             row[VALUE] = None  # the row stays with the node, and the value is there already
         return given
+
+    def _site(self, code: CodeType | None, instruction: int) -> str:
+        """Return the place of a call; a loop calls many times in one place, and finding its line takes a search."""
+        place = code, instruction
+        if place not in self._sites:
+            self._sites[place] = site_of(code, instruction) if code else ""
+        return self._sites[place]
 
     def _committed(self, error: BaseException | None) -> None:
         """Let the successes of a batch go on, and write the next one."""
@@ -304,7 +313,8 @@ EMPTY = Batch()
 
 def was_recalled(node: "Node[Any]") -> bool:
     """Tell whether a node gave what it gave in an earlier execution."""
-    return bool(node.row) and node.row[CODEC] is RECORDED and node.row[STATE] is State.SUCCEEDED
+    row: Row = getattr(node, "row", [])
+    return bool(row) and row[CODEC] is RECORDED and row[STATE] is State.SUCCEEDED
 
 
 def why(node: "Node[Any]", state: State) -> str:

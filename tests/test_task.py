@@ -5,6 +5,7 @@ import functools
 import inspect
 import threading
 from contextvars import ContextVar
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 
@@ -281,6 +282,60 @@ def test_object_with_a_plain_call_runs_in_a_thread():
     assert thread != threading.get_ident()
 
 
+class Busy:
+    """An object whose attributes are named as those of a task and of a partial."""
+
+    def __init__(self):
+        self.check = self.call = self.fewest = self.options = True
+        self.func = double.fn
+
+    async def __call__(self, x):
+        return self.check, x
+
+
+class PlainBusy(Busy):
+    def __call__(self, x):
+        return self.check, x, threading.get_ident()
+
+
+def test_attributes_of_an_object_are_not_those_of_its_task():
+    assert value(lambda: task(Busy())(x=double(1))) == (True, 2)
+    assert task(Busy()).name == "Busy"
+
+
+def test_object_with_a_plain_call_runs_in_a_thread_whatever_its_attributes():
+    *result, thread = value(lambda: task(PlainBusy())(double(1)))
+
+    assert result == [True, 2]
+    assert thread != threading.get_ident()
+
+
+@pytest.mark.parametrize("kind", [AsyncMock, Mock])
+def test_mock_is_a_task(kind):
+    mock = kind(return_value="x")
+
+    assert value(lambda: task(mock)(double(1), key=double(2))) == "x"
+    mock.assert_called_once_with(2, key=4)
+
+
+def test_partial_of_a_task_is_that_task_with_arguments_bound():
+    @task
+    async def add(x, y, *, z):
+        return x, y, z
+
+    assert value(lambda: task(functools.partial(add, 1, z=3))(double(1))) == (1, 2, 3)
+    assert value(lambda: task(functools.partial(functools.partial(add, 1), z=3))(2)) == (1, 2, 3)
+    assert value(lambda: task(functools.partial(Shop(10).method, 1))(more=double(1))) == 13
+
+
+def test_partial_of_a_task_keeps_its_options_and_what_it_waits_for():
+    async def main():
+        late = task(functools.partial(wait.after(asyncio.sleep(2)), 1), retries=3)
+        return late.name, late.options.retries, await late("x"), asyncio.get_running_loop().time()
+
+    assert run(main()) == ("later", 3, "x", 3)
+
+
 def test_lambda_and_builtin_are_tasks():
     assert value(lambda: task(lambda x: x + 1)(double(1))) == 3
     assert value(lambda: task(max)(double(1), double(5), 3)) == 10
@@ -373,6 +428,14 @@ def test_stop_iteration_of_a_plain_function_is_a_runtime_error():
         value(fail)
 
 
+def test_plain_function_may_return_a_generator():
+    @task
+    def rows():
+        return (x for x in "ab")
+
+    assert list(value(rows)) == ["a", "b"]
+
+
 # Wrapping again
 
 
@@ -447,6 +510,16 @@ def test_what_cannot_be_awaited_cannot_be_waited_for(dep):
         double.after(dep)
 
 
+@pytest.mark.parametrize("wrap", [lambda *deps: task(double, *deps), double.after], ids=["task", "after"])
+def test_coroutines_beside_what_cannot_be_waited_for_are_closed(wrap):
+    late = asyncio.sleep(1)
+
+    with pytest.raises(TypeError, match="wait for"):
+        wrap(late, 5)
+
+    assert inspect.getcoroutinestate(late) == inspect.CORO_CLOSED
+
+
 def test_with_options_makes_another_task():
     other = double.with_options(name="other", retries=3)
 
@@ -487,6 +560,18 @@ def test_name_docstring_and_wrapped_are_kept():
     assert made.__qualname__ == plain.__qualname__
     assert made.__wrapped__ is plain
     assert made.fn is plain
+
+
+def test_attributes_of_a_function_are_kept_but_for_those_that_a_task_has():
+    async def fetch(x):
+        return x
+
+    fetch.version, fetch.check, fetch.name, fetch.map = 3, None, None, None
+    made = task(fetch)
+
+    assert (made.version, made.name) == (3, fetch.__qualname__.rpartition("<locals>.")[2])
+    assert value(lambda: made(x=1)) == 1
+    assert values(lambda: made.map([1])) == [1]
 
 
 def test_signature_is_kept():
@@ -728,6 +813,8 @@ def test_map_runs_all_at_once():
 
 
 BAD_MAPS = {
+    "nothing": (TypeError, lambda f: f.map()),
+    "keywords only": (TypeError, lambda f: f.map(x=[1, 2])),
     "lengths": (ValueError, lambda f: f.map([1, 2], [1])),
     "arguments": (TypeError, lambda f: f.map([1], [2], [3])),
     "keyword": (TypeError, lambda f: f.map([1], nope=1)),
@@ -752,3 +839,54 @@ def test_map_refuses_before_anything_is_scheduled(kind, call):
     run(main())
 
     assert ran == []
+
+
+def test_map_of_nothing_to_go_through_says_what_would_work():
+    with pytest.raises(TypeError, match=r"by position: double\.map\(\[1, 2\]\)"):
+        double.map(x=[1, 2])
+
+
+REFUSED_MAPS = {
+    "lengths": lambda f, make: f.map([make(), make()], [1]),
+    "lengths of generators": lambda f, make: f.map((make() for _ in range(3)), (make() for _ in range(2))),
+    "generator that raises": lambda f, make: f.map(make() if x else 1 / 0 for x in (1, 1, 0)),
+    "arguments": lambda f, make: f.map([make()], [make()], [make()]),
+    "keyword": lambda f, make: f.map([make()], nope=make()),
+    "coroutine": lambda f, make: f.map(make()),
+    "nothing": lambda f, make: f.map(y=make()),
+    "nested": lambda f, make: f.map([[make()]], ({"k": make()} for _ in range(2))),
+}
+
+
+@pytest.mark.parametrize("call", REFUSED_MAPS.values(), ids=REFUSED_MAPS)
+@pytest.mark.parametrize("inside", [True, False], ids=["on a loop", "without a loop"])
+def test_refused_map_closes_every_coroutine_it_was_given(call, inside):
+    made = []
+
+    def make():
+        made.append(asyncio.sleep(0))
+        return made[-1]
+
+    @task
+    async def note(x, y=0):
+        made.append("ran")
+
+    async def main():
+        refused()
+
+    def refused():
+        with pytest.raises((TypeError, ValueError, ZeroDivisionError)):
+            call(note, make)
+
+    run(main()) if inside else refused()
+
+    assert {inspect.getcoroutinestate(each) for each in made} == {inspect.CORO_CLOSED}
+
+
+def test_map_without_a_loop_closes_the_coroutines_of_all_calls():
+    made = [asyncio.sleep(0) for _ in range(3)]
+
+    with pytest.raises(NoLoop):
+        double.map(made)
+
+    assert {inspect.getcoroutinestate(each) for each in made} == {inspect.CORO_CLOSED}

@@ -229,7 +229,7 @@ class Service:
         """
         entry = await asyncio.to_thread(self.entry, run_id)
         found = loaded(entry)
-        run = Run(as_task(found).name, id=run_id, grace=0.0)
+        run = Run(as_task(found).name, id=run_id, grace=1.0)
         await run.__aenter__()
         rehearsal = Rehearsal(run, self.store)
         await rehearsal.open()
@@ -263,6 +263,8 @@ class Service:
 def shown(node: NodeRecord, origin: float, there: set[int]) -> GraphNode:
     """Return a recorded node as a graph shows it."""
     moves = [(State.WAITING, node.created_at), (State.RUNNING, node.started_at), (node.state, node.ended_at)]
+    if node.recalled:  # it ran in an earlier execution, and took no time in this one
+        moves = [(State.WAITING, node.created_at), (State.QUEUED, node.created_at), (node.state, node.created_at)]
     if node.ended_at is None and node.state not in {State.RUNNING, State.WAITING}:
         moves[2] = (node.state, node.started_at or node.created_at)
     error = decode_error(node.error) if node.state is State.FAILED and node.error else None

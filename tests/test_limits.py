@@ -414,13 +414,17 @@ def test_a_node_cancelled_while_it_waits_for_its_turn_gives_its_place_back():
         ((), {"rate": "10"}, "rate"),
         ((), {"rate": True}, "rate"),
         ((), {"rate": float("nan")}, "rate"),
+        ((), {"rate": 10**400}, "rate"),
+        ((), {"rate": 1e-320}, "rate"),
+        ((), {"rate": 0.1, "per": 1e308}, "rate"),
+        ((), {"rate": 1, "per": 10**400}, "per"),
         ((), {"rate": 1, "per": 0}, "per"),
         ((), {"rate": 1, "per": -1}, "per"),
         ((), {"rate": 1, "per": None}, "per"),
         ((), {"rate": 1, "per": True}, "per"),
         ((), {"rate": 1, "per": float("inf")}, "per"),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:40],
 )
 def test_a_limit_that_cannot_work_is_refused_and_the_message_says_what_works(args, options, option):
     with pytest.raises(OptionError, match=f"^{option}=.* cannot work: {option} takes "):

@@ -2,11 +2,15 @@
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
 from aiodag import Backoff, Limit, OptionError, Run, Skip, State, UnknownOption, task
 from aiodag.testing import MoveRecorder, run
+
+
+HUGE = 10**400  # more than a float can be
 
 
 def now():
@@ -259,6 +263,11 @@ def test_a_backoff_function_with_a_bad_answer_fails_the_node(bad):
     assert (state, len(starts)) == (State.FAILED, 1)
 
 
+def test_grace_of_a_run_is_checked_like_any_time():
+    with pytest.raises(OptionError, match=r"^grace="):
+        Run(grace=HUGE)
+
+
 def test_a_backoff_function_that_raises_fails_the_node_by_a_legal_move():
     flaky, _ = failing(1, retries=5, backoff=lambda _: 1 / 0)
     recorder = MoveRecorder()
@@ -412,6 +421,9 @@ def test_jitter_takes_off_at_most_its_share():
         {"first": True},
         {"first": float("nan")},
         {"first": float("inf")},
+        {"first": HUGE},
+        {"factor": HUGE},
+        {"maximum": HUGE},
         {"factor": 0.5},
         {"factor": "2"},
         {"factor": True},
@@ -424,7 +436,7 @@ def test_jitter_takes_off_at_most_its_share():
         {"jitter": True},
         {"jitter": float("nan")},
     ],
-    ids=str,
+    ids=lambda bad: str(bad)[:40],
 )
 def test_backoff_refuses_what_cannot_work_and_says_what_would(bad):
     (option,) = bad
@@ -470,6 +482,16 @@ def test_wrapping_again_keeps_the_options():
 
 # What is refused
 
+
+async def asks(_):
+    return False
+
+
+class Asks:
+    async def __call__(self, _):
+        return False
+
+
 BAD = [
     ("name", "", "a string with at least one character"),
     ("name", 5, "a string"),
@@ -486,12 +508,19 @@ BAD = [
     ("backoff", float("nan"), "seconds"),
     ("backoff", float("inf"), "seconds"),
     ("backoff", timedelta(seconds=-1), "seconds"),
+    ("backoff", timedelta, "seconds"),
+    ("backoff", HUGE, "seconds"),
+    ("backoff", asks, "seconds"),
+    ("backoff", Asks(), "seconds"),
     ("retry_on", 5, "an exception type, a tuple of them, or a function"),
     ("retry_on", int, "an exception type"),
     ("retry_on", (), "an exception type"),
     ("retry_on", (ValueError, int), "an exception type"),
     ("retry_on", [ValueError], "an exception type"),
     ("retry_on", None, "an exception type"),
+    ("retry_on", asks, "that is not async"),
+    ("retry_on", Asks(), "that is not async"),
+    ("retry_on", partial(asks), "that is not async"),
     ("timeout", 0, "seconds above 0"),
     ("timeout", -1, "seconds"),
     ("timeout", "5", "seconds"),
@@ -499,6 +528,8 @@ BAD = [
     ("timeout", float("nan"), "seconds"),
     ("timeout", float("inf"), "seconds"),
     ("timeout", timedelta(0), "seconds above 0"),
+    ("timeout", timedelta, "seconds"),
+    ("timeout", HUGE, "seconds"),
     ("limit", 0, "an int of 1 or more, or a Limit"),
     ("limit", -3, "an int of 1 or more"),
     ("limit", 2.5, "an int of 1 or more"),

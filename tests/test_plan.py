@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import inspect
+import threading
 
 import pytest
 
@@ -126,6 +128,30 @@ def test_plan_of_a_task_looks_into_its_body():
     assert names(plan(pipeline, "a")) == ["fetch", "fetch", "concatenate"]
 
 
+@task
+async def single(x):
+    return x
+
+
+@task
+async def patient(x):
+    await asyncio.sleep(10)
+    return x
+
+
+@task
+def plain(x):
+    RAN.append("plain")
+
+
+@pytest.mark.parametrize("fn", [single, patient, plain])
+def test_plan_of_a_task_that_calls_no_others_is_its_node(fn):
+    graph = plan(fn, "a")
+
+    assert [node.label for node in graph.nodes] == [f"{fn.name}('a')"]
+    assert names(plan(fn.after(strip_numbers("b")), "a")) == ["strip_numbers", fn.name]
+
+
 def test_plan_ends_at_the_first_wait_for_a_node():
     async def pipeline():
         rows = await fetch("a")
@@ -180,6 +206,15 @@ def test_plan_closes_coroutines_that_were_passed_as_arguments():
     assert len(graph.edges) == 2
 
 
+def test_plan_of_a_task_raises_what_its_body_raises():
+    @task
+    async def pipeline():
+        raise LookupError("no such table")
+
+    with pytest.raises(LookupError, match="no such table"):
+        plan(pipeline)
+
+
 def test_plan_of_nothing_is_an_empty_graph():
     async def pipeline():
         pass
@@ -228,12 +263,48 @@ def test_plan_refuses_what_cannot_be_called():
         plan(5)
 
 
-def test_plan_of_a_coroutine_object_is_refused():
+def test_plan_of_a_coroutine_object_is_refused_and_closes_it():
     pipeline = etl()
 
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="the function and its arguments"):
         plan(pipeline)
-    pipeline.close()
+    assert inspect.getcoroutinestate(pipeline) == inspect.CORO_CLOSED
+
+
+@pytest.mark.parametrize("fn", [etl, fetch, fetch.fn], ids=["function", "task", "function of a task"])
+def test_refused_plan_closes_the_coroutines_among_the_arguments(fn):
+    late = strip_numbers("a")
+
+    with pytest.raises(TypeError):
+        plan(fn, late, [strip_numbers("b")], key=strip_numbers("c"))
+    assert inspect.getcoroutinestate(late) == inspect.CORO_CLOSED
+
+
+def generates():
+    fetch("a")
+    yield
+
+
+async def generates_async():
+    fetch("a")
+    yield
+
+
+@pytest.mark.parametrize("fn", [generates, generates_async])
+def test_plan_of_a_generator_function_is_refused(fn):
+    with pytest.raises(TypeError, match="generator function"):
+        plan(fn)
+
+
+def test_plan_of_a_function_that_never_ends_does_not_keep_the_process():
+    daemon = []
+
+    def pipeline():
+        daemon.append(threading.current_thread().daemon)
+
+    plan(pipeline)
+
+    assert daemon == [True]
 
 
 def test_plan_ends_at_a_sleep_without_sleeping():

@@ -503,6 +503,25 @@ def test_what_runs_can_be_seen(store):
     assert states(store) == {"wait": State.SUCCEEDED}
 
 
+def test_what_waits_can_be_seen(store):
+    gate = asyncio.Event()
+
+    @task
+    async def wait():
+        await gate.wait()
+
+    async def body():
+        last = add.after(wait())(double(1))
+        while len(store.nodes("r")) < 3:
+            await asyncio.sleep(0)
+        seen = states(store)
+        gate.set()
+        await last
+        return seen["add"]
+
+    assert execute(store, body) is State.WAITING
+
+
 def test_edges_are_written_with_their_kinds(store):
     async def body():
         await add.after(double(1))(double(2))

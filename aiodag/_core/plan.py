@@ -8,7 +8,6 @@ from threading import Thread
 from typing import Any
 
 from aiodag._core.callables import innermost, is_async
-from aiodag._core.context import current_run
 from aiodag._core.edges import close_coroutines
 from aiodag._core.engine import Engine
 from aiodag._core.graph import Graph
@@ -23,8 +22,9 @@ def plan(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Graph:
     """Return the graph that `fn(*args, **kwargs)` makes, as far as it gets without waiting; no task runs.
 
     `fn` is the function that calls the tasks: async, plain, or itself a task. It runs up to its first real wait (a node,
-    a sleep, I/O), on a loop of its own in a thread of its own, so that `plan` works with and without a running loop. A
-    task that calls no others, or is a plain function, is a graph of one node; the body of a plain one does not run.
+    a sleep, I/O), on a loop of its own in a thread of its own, so that `plan` works with and without a running loop. No
+    other body runs. A task that calls no others by then is a graph of one node, and so is a task of a plain function,
+    whose body does not run at all.
     Raises what `fn` raises, and `TypeError` for what cannot be called and arguments that do not fit.
 
     >>> import aiodag
@@ -91,8 +91,10 @@ async def _collect(loop: Any, fn: Callable[..., Any], args: tuple[Any, ...], kwa
         await asyncio.sleep(0)
         if body.done() or getattr(body, "_fut_waiter", None) is not None:
             break
-    graph = ledger.graph(loop.time())
     error = body.exception() if body.done() and not body.cancelled() else None
+    if error is None and isinstance(fn, Task) and not ledger.count:
+        fn(*args, **kwargs)  # its body calls no others: then it is a node itself
+    graph = ledger.graph(loop.time())
     await _discard(body, run, engine)
     if error is not None:
         raise error
@@ -100,14 +102,10 @@ async def _collect(loop: Any, fn: Callable[..., Any], args: tuple[Any, ...], kwa
 
 
 async def _call(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    run = current_run()
     if isinstance(fn, Task):
-        # Its body is what calls the others. One that calls none is a node by itself.
-        if is_async(fn.fn):
-            await fn.fn(*args, **kwargs)
-        if run is not None and not run.ledger.count:
-            fn(*args, **kwargs)
-        return
+        if not is_async(fn.fn):
+            return
+        fn = fn.fn
     value = fn(*args, **kwargs)
     if inspect.iscoroutine(value):
         await value

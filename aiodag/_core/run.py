@@ -203,6 +203,8 @@ class Run:
             async with asyncio.timeout(self.grace):
                 await self._wait()
         except TimeoutError:
+            if not self._live:
+                return
             names = sorted({f"{node.name} (called at {node.site})" for node in self._live})
             self.loop.call_exception_handler(
                 {"message": f"run {self.name!r} left after {self.grace:g} s what would not end: {', '.join(names)}"}

@@ -109,6 +109,9 @@ class Recorder:
         node.row = [*start, None, "", "", created, None, None]
         if node.task.options.cache:
             node.cache_key = digest_of(node, upstream, "")
+        if not codec:
+            self._dirty[number] = node.row
+            self._wake()
         if codec and any(tolerant for _, tolerant in upstream):
             node.tolerated = tuple([up for up, tolerant in upstream if tolerant])
         if known is None:

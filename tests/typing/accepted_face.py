@@ -95,7 +95,17 @@ async def total(xs: list[int], *rest: int, **named: int) -> int:
     return sum(xs)
 
 
+def worth(error: Exception) -> bool:
+    return isinstance(error, OSError)
+
+
+def worth_any(error: BaseException) -> bool:
+    return isinstance(error, OSError)
+
+
 async def main() -> None:
+    task(undecorated, retry_on=worth)
+    task(undecorated, retry_on=worth_any)
     n = number("1")
     s = plain(n)
     assert_type(n, Node[int])

@@ -38,7 +38,9 @@ class Run:
     Independent branches go on after a failure, and leaving raises `RunFailed` with every root failure that nobody
     took; with `fail_fast` the first failure cancels the rest. Leaving by an exception cancels the nodes and waits, at
     most `grace` seconds, then names what would not end. `limit` bounds the nodes that run at once; a body that
-    awaits another node of the run does not count. `observers` are told of every move.
+    awaits another node of the run does not count. `observers` are told of every move. With a `store` the run is
+    durable: what happens is written there, and a run of the same `id` recalls what has succeeded. Entering raises
+    `RunOwned` and `StoreError` then; leaving raises `RunCancelled` when somebody cancelled the run from outside.
 
     >>> import asyncio, aiodag
     >>> @aiodag.task

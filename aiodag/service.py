@@ -11,10 +11,9 @@ import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiodag._core.graph import Graph, GraphEdge, GraphNode
-from aiodag._core.node import Node
 from aiodag._core.run import Run
 from aiodag._core.states import State
 from aiodag.abc import Observer, Store
@@ -24,6 +23,9 @@ from aiodag.stores.codec import decode, decode_error
 from aiodag.stores.places import store_at
 from aiodag.stores.records import AttemptRecord, EdgeRecord, LogRecord, NodeRecord, RunRecord
 from aiodag.stores.rehearsal import Rehearsal
+
+if TYPE_CHECKING:
+    from aiodag._core.node import Node
 
 EXTRAS = {"cli": "rich", "draw": "resvg_py", "otel": "opentelemetry"}
 Opened = Callable[[Run], object]
@@ -192,7 +194,7 @@ class Service:
         name = as_task(found).name
         run = Run(name, store=self.store, id=run_id, observers=observers, limit=limit, fail_fast=fail_fast)
         run.entry = entry._asdict()
-        made: list[Node[Any]] = []
+        made: "list[Node[Any]]" = []
         async with run:
             if opened is not None:
                 opened(run)

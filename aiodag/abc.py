@@ -103,8 +103,8 @@ class Store(Protocol):
         """Return one run. Raises `UnknownRun`."""
         ...
 
-    def nodes(self, run_id: str) -> "list[NodeRecord]":
-        """Return the nodes of the last execution of a run."""
+    def nodes(self, run_id: str, *, every: bool = False) -> "list[NodeRecord]":
+        """Return the nodes of the last execution of a run, or of every one."""
         ...
 
     def edges(self, run_id: str) -> "list[EdgeRecord]":

@@ -32,6 +32,7 @@ PLAIN: dict[Any, Callable[[str], Any]] = {
     date: date.fromisoformat,
     timedelta: lambda text: timedelta(seconds=float(text)),
 }
+CONTAINERS = frozenset({list, dict, tuple, set, frozenset})
 TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -69,6 +70,9 @@ def entry_of(target: str, given: Sequence[str] = ()) -> Entry:
         key, separator, value = each.partition("=")
         if not separator:
             msg = f"parameter {each!r}: write name=value"
+            raise EntryError(msg)
+        if key in parameters:
+            msg = f"parameter {key!r} is given twice: {parameters[key]!r} and {value!r}"
             raise EntryError(msg)
         parameters[key] = value
     entry = Entry(str(Path(file).resolve()), name, parameters)
@@ -191,11 +195,26 @@ def converted(text: str, hint: Any) -> Any:
         return chosen(text, typing.get_args(hint))
     if origin is typing.Annotated:
         return converted(text, typing.get_args(hint)[0])
-    if (origin or hint) in {list, dict, tuple, set, frozenset}:
-        value = json.loads(text)
-        return value if (origin or hint) in {list, dict} else (origin or hint)(value)
+    if (origin or hint) in CONTAINERS:
+        return contained(text, origin or hint, typing.get_args(hint))
     msg = "its type cannot be read from text; give the task a parameter of a plain type"
     raise ValueError(msg)
+
+
+def contained(text: str, kind: Any, hints: Sequence[Any]) -> Any:
+    """Return a container that is written as JSON, with elements of the type that its annotation says."""
+    value = json.loads(text)
+    if type(value) is not (dict if kind is dict else list):
+        msg = f"write {'an object' if kind is dict else 'a list'} in JSON"
+        raise TypeError(msg)
+    # The type of the elements: the last one, but for tuple[int, ...] and tuple[int, str], which is not looked into.
+    wanted = hints[0] if hints[-1:] == (...,) else hints[-1] if hints and kind is not tuple else object
+    wanted = (int, float) if wanted is float else wanted
+    for element in value.values() if type(value) is dict else value:
+        if isinstance(wanted, type | tuple) and typing.get_origin(wanted) is None and not isinstance(element, wanted):
+            msg = f"{element!r} is not of that type"
+            raise TypeError(msg)
+    return value if kind in {list, dict} else kind(value)
 
 
 def truth(text: str) -> bool:
@@ -211,8 +230,10 @@ def first_that_fits(text: str, hints: Sequence[Any]) -> Any:
     if type(None) in hints and text.lower() in {"none", ""}:
         return None
     for hint in sorted(hints, key=lambda hint: hint is str):  # a str takes everything
+        if hint is type(None):
+            continue
         try:
-            return None if hint is type(None) else converted(text, hint)
+            return converted(text, hint)
         except (ValueError, ArithmeticError, TypeError):
             continue
     msg = "none of the types takes it"
@@ -233,7 +254,9 @@ def call(entry: Entry, found: Any) -> Node[Any]:
 
     It is not recalled, for an entry runs at every execution: what it calls is.
     """
-    node: Node[Any] = as_task(found)(**bind(entry, found))
+    made = as_task(found)
+    node: Node[Any] = made(**bind(entry, found))
+    node.code, node.instruction = made.code, 0  # it was called by its name: its place is where it is written
     return node
 
 

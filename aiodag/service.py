@@ -68,10 +68,10 @@ class Service:
         """Return one run. Raises `UnknownRun`, naming a near miss."""
         return self.store.run(run_id)
 
-    def nodes(self, run_id: str) -> list[NodeRecord]:
-        """Return the nodes of a run's last execution, in the order of their calls."""
+    def nodes(self, run_id: str, *, every: bool = False) -> list[NodeRecord]:
+        """Return the nodes of a run's last execution, or of every one, in the order of their first calls."""
         self.run(run_id)
-        return self.store.nodes(run_id)
+        return self.store.nodes(run_id, every=every)
 
     def edges(self, run_id: str) -> list[EdgeRecord]:
         """Return the edges of a run."""
@@ -82,7 +82,7 @@ class Service:
         """Return every attempt of every node, those of earlier executions included."""
         last = [
             AttemptRecord(node.number, node.attempt, node.state, node.started_at, node.ended_at, node.error)
-            for node in self.nodes(run_id)
+            for node in self.nodes(run_id, every=True)
             if node.attempt
         ]
         return sorted(self.store.attempts(run_id) + last, key=lambda each: (each.number, each.attempt))
@@ -97,7 +97,7 @@ class Service:
 
     def matching(self, run_id: str, node: str) -> list[NodeRecord]:
         """Return the nodes that a number, a task or a label stands for. Raises `StoreError` when there is none."""
-        nodes = self.nodes(run_id)
+        nodes = self.nodes(run_id, every=True)
         found = [each for each in nodes if node in {str(each.number), each.name, each.label}]
         if not found:
             names = ", ".join(sorted({each.name for each in nodes})) or "none"
@@ -135,8 +135,14 @@ class Service:
             for each in self.store.edges(run_id)
             if each.up in there and each.down in there
         ]
-        ended = time.time() if record.ended_at is None else record.ended_at.timestamp()
-        return Graph(record.name, [shown(node, origin, there) for node in nodes], edges, now=ended - origin)
+        earlier: dict[int, list[AttemptRecord]] = {}
+        for each in self.store.attempts(run_id):
+            if each.started_at is not None and each.started_at >= record.started_at:
+                earlier.setdefault(each.number, []).append(each)
+        made = [shown(node, origin, there, earlier.get(node.number, [])) for node in nodes]
+        last = max([at for node in made for _, at in node.moves], default=0.0)
+        now = last if record.owner is None or record.owner.gone() else time.time() - origin
+        return Graph(record.name, made, edges, now=max(now, last))
 
     # Change
 
@@ -191,15 +197,25 @@ class Service:
         """
         found = loaded(entry)
         bind(entry, found)
+        if run_id is not None:
+            self.check(entry, run_id)
         name = as_task(found).name
         run = Run(name, store=self.store, id=run_id, observers=observers, limit=limit, fail_fast=fail_fast)
         run.entry = entry._asdict()
-        made: "list[Node[Any]]" = []
+        made: list[Node[Any]] = []
         async with run:
             if opened is not None:
                 opened(run)
             made.append(call(entry, found))
         return made[0].result()
+
+    def check(self, entry: Entry, run_id: str) -> None:
+        """Refuse to go on with a run that began otherwise: its records would be taken for those of another."""
+        for record in self.store.runs(run_id):
+            began = Entry(**record.entry) if record.entry is not None else entry
+            if began != entry:
+                msg = f"run {run_id!r} began with {told(began)}, not with {told(entry)}: use another id, or resume it"
+                raise EntryError(msg)
 
     async def resume(
         self,
@@ -232,6 +248,7 @@ class Service:
         entry = await asyncio.to_thread(self.entry, run_id)
         found = loaded(entry)
         run = Run(as_task(found).name, id=run_id, grace=1.0)
+        run.entry = entry._asdict()
         await run.__aenter__()
         rehearsal = Rehearsal(run, self.store)
         await rehearsal.open()
@@ -262,13 +279,27 @@ class Service:
         }
 
 
-def shown(node: NodeRecord, origin: float, there: set[int]) -> GraphNode:
-    """Return a recorded node as a graph shows it."""
-    moves = [(State.WAITING, node.created_at), (State.RUNNING, node.started_at), (node.state, node.ended_at)]
+def told(entry: Entry) -> str:
+    """Say what a run begins with."""
+    parameters = "".join(f" {name}={value}" for name, value in entry.parameters.items())
+    return f"{entry.file}:{entry.task}{parameters}"
+
+
+def shown(node: NodeRecord, origin: float, there: set[int], earlier: list[AttemptRecord]) -> GraphNode:
+    """Return a recorded node as a graph shows it, with the earlier attempts of the same execution."""
+    moves = [(State.WAITING, node.created_at)]
     if node.recalled:  # it ran in an earlier execution, and took no time in this one
-        moves = [(State.WAITING, node.created_at), (State.QUEUED, node.created_at), (node.state, node.created_at)]
-    if node.ended_at is None and node.state not in {State.RUNNING, State.WAITING}:
-        moves[2] = (node.state, node.started_at or node.created_at)
+        moves += [(State.QUEUED, node.created_at), (node.state, node.created_at)]
+    else:
+        for each in earlier:
+            moves += [
+                (State.RUNNING, each.started_at or node.created_at),
+                (State.QUEUED, each.ended_at or node.created_at),
+            ]
+        if node.started_at is not None:
+            moves.append((State.RUNNING, node.started_at))
+        if node.state is not moves[-1][0]:
+            moves.append((node.state, node.ended_at or moves[-1][1]))
     error = decode_error(node.error) if node.state is State.FAILED and node.error else None
     return GraphNode(
         id=node.number,
@@ -276,7 +307,7 @@ def shown(node: NodeRecord, origin: float, there: set[int]) -> GraphNode:
         label=node.label,
         state=node.state,
         attempts=node.attempt,
-        moves=tuple((state, max(at.timestamp() - origin, 0.0)) for state, at in moves if at is not None),
+        moves=tuple((state, max(at.timestamp() - origin, 0.0)) for state, at in moves),
         site=node.site,
         error="" if error is None else f"{type(error).__name__}: {error}",
         parent=node.parent if node.parent in there else None,

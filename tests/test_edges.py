@@ -496,6 +496,17 @@ def test_coroutine_that_has_ended_is_known_again():
     assert run(main()) == ("x", "x")
 
 
+def test_coroutine_that_has_failed_cannot_be_passed_again():
+    async def main():
+        late = bad.fn()
+        with pytest.raises(LookupError):
+            await same(late)
+        with pytest.raises(RuntimeError, match="already awaited"):
+            await same(late)
+
+    run(main())
+
+
 def test_coroutine_starts_with_the_call():
     async def main():
         node = echo(wait(2), asyncio.sleep(3))

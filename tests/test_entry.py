@@ -83,6 +83,7 @@ def test_a_file_is_imported_once(source):
         (":helper", [], r"has no task 'helper'"),
         (":fetch", [], r"missing a required argument: 'url'"),
         (":fetch", ["url=a", "nope=1"], r"unexpected keyword argument 'nope'"),
+        (":fetch", ["url=a", "url=b"], r"parameter 'url' is given twice: 'a' and 'b'"),
         (":fetch", ["url"], r"parameter 'url': write name=value"),
         (":fetch", ["url=a", "times=many"], r"parameter times='many' of fetch is not int"),
         (":report", ["rows=[1"], r"parameter rows='\[1' of report is not list\[int\]"),
@@ -167,8 +168,20 @@ def test_texts_become_what_annotations_say(text, hint, value):
 
 @pytest.mark.parametrize(
     ("text", "hint"),
-    [("x", int), ("maybe", bool), ("c", Literal["a", "b"]), ("x", Colour), ("x", int | float), ("x", bytes)],
+    [
+        ("x", int),
+        ("maybe", bool),
+        ("c", Literal["a", "b"]),
+        ("x", Colour),
+        ("x", int | float),
+        ("x", bytes),
+        ("ten", int | None),
+        ("1", list[int]),
+        ('["z"]', list[int]),
+        ("[1]", dict[str, int]),
+        ("[1.5]", tuple[int, ...]),
+    ],
 )
 def test_texts_that_fit_nothing_are_refused(text, hint):
-    with pytest.raises((ValueError, ArithmeticError)):
+    with pytest.raises((ValueError, ArithmeticError, TypeError)):
         converted(text, hint)

@@ -107,6 +107,7 @@ STORE_MODULES = [
     "refusals",
     "rehearsal",
     "sqlite",
+    "statements",
     "writer",
 ]
 STORES = {f"aiodag.stores.{name}" for name in STORE_MODULES}

@@ -9,7 +9,6 @@ import pytest
 from aiodag import Backoff, Limit, OptionError, Run, Skip, State, UnknownOption, task
 from aiodag.testing import MoveRecorder, run
 
-
 HUGE = 10**400  # more than a float can be
 
 
@@ -509,6 +508,7 @@ BAD = [
     ("backoff", float("inf"), "seconds"),
     ("backoff", timedelta(seconds=-1), "seconds"),
     ("backoff", timedelta, "seconds"),
+    ("backoff", Backoff, "seconds"),
     ("backoff", HUGE, "seconds"),
     ("backoff", asks, "seconds"),
     ("backoff", Asks(), "seconds"),

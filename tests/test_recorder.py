@@ -342,6 +342,24 @@ def test_what_took_a_failure_runs_again_when_that_ran_again(store):
     assert {node.label: node.attempt for node in store.nodes("r") if node.name == "sometimes"} == {"sometimes": 3}
 
 
+def test_functions_of_one_name_in_two_modules_are_two_tasks(store):
+    def made(module):
+        async def run(x):
+            return f"{module} {x}"
+
+        run.__module__ = module
+        return task(run)
+
+    def body_of(*modules):
+        async def body():
+            return [await made(module)(1) for module in modules]
+
+        return body
+
+    assert execute(store, body_of("extract", "load")) == ["extract 1", "load 1"]
+    assert execute(store, body_of("load", "extract")) == ["load 1", "extract 1"]
+
+
 def test_a_set_of_nodes_is_known_whatever_its_order(store):
     async def body():
         return await add_all({double(number) for number in range(9)})

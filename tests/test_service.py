@@ -123,6 +123,42 @@ def test_a_plan_says_what_would_run_and_runs_nothing(service, entry, effects, mo
     assert sorted(effects()[len(before) :]) == ["clean aa", "clean bb", "join"]
 
 
+@pytest.mark.parametrize("change", [{"task": "join"}, {"file": "other.py"}, {"parameters": {"names": '["z"]'}}])
+def test_a_run_goes_on_only_with_what_it_began_with(service, entry, effects, source, change):
+    asyncio.run(service.start(entry, run_id="r"))
+    if "file" in change:
+        change = {"file": str(source.with_stem("other_" + source.stem))}
+        source.with_stem("other_" + source.stem).write_text(SOURCE)
+    if "task" in change:
+        change = {"task": "join", "parameters": {}}
+    before = effects()
+
+    with pytest.raises(EntryError, match=r"'r' began with .*:etl names=\["):
+        asyncio.run(service.start(entry._replace(**change), run_id="r"))
+    assert effects() == before
+    assert asyncio.run(service.start(entry, run_id="r")) == "AABB"
+
+
+def test_the_graph_of_a_run_shows_its_retries(service, effects):
+    @task(retries=1)
+    async def second_time():
+        if not retried:
+            retried.append(1)
+            raise ValueError
+
+    retried = []
+
+    async def main():
+        async with Run("own", store=service.store, id="own"):
+            second_time()
+
+    asyncio.run(main())
+    states = [str(state) for state, _ in service.graph("own").nodes[0].moves]
+
+    assert states == ["waiting", "running", "queued", "running", "succeeded"]
+    assert effects() == []
+
+
 def test_a_plan_of_a_run_whose_code_has_gone_is_refused(service, entry, effects, source):
     asyncio.run(service.start(entry, run_id="r"))
     forget(source.stem)

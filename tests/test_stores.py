@@ -217,6 +217,14 @@ class TestSQLite(StoreContract):
         yield store
         store.close()
 
+    def test_looking_makes_no_file(self, tmp_path):
+        store = SQLite(tmp_path / "mistyped" / "runs.db")
+
+        assert (store.runs(), store.nodes("etl")) == ([], [])
+        with pytest.raises(UnknownRun):
+            store.run("etl")
+        assert list(tmp_path.iterdir()) == []
+
     def test_a_second_store_of_the_same_file_sees_what_is_committed(self, store, claimed, tmp_path):
         self.write(store, claimed, nodes=[row(0)])
         other = SQLite(tmp_path / "deep" / "runs.db")
@@ -298,7 +306,7 @@ class TestPlaces:
 
     def test_full_synchronous(self, tmp_path):
         store = store_at(f"sqlite:///{tmp_path}/runs.db?synchronous=full")
-        store.runs()
+        store.delete([])
         level = store.connection.execute("pragma synchronous").fetchone()[0]
         store.close()
 

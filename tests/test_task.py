@@ -428,6 +428,26 @@ def test_stop_iteration_of_a_plain_function_is_a_runtime_error():
         value(fail)
 
 
+class Silent(type):
+    """A metaclass with __eq__ and no __hash__; its objects do not say what they are either."""
+
+    def __eq__(cls, other):
+        return cls is other
+
+
+class Hidden(metaclass=Silent):
+    @property
+    def __class__(self):
+        raise LookupError("not loaded yet")
+
+
+def test_plain_function_may_return_any_object():
+    hidden = Hidden()
+
+    assert value(lambda: task(lambda: hidden)()) is hidden
+    assert value(lambda: task(lambda x: x)(hidden)) is hidden
+
+
 def test_plain_function_may_return_a_generator():
     @task
     def rows():

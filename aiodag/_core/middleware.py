@@ -138,5 +138,5 @@ async def attempt(
         node.label = labelled(node.name, args)  # in another process there is no frame to read them from
         raise
     # A plain wrapper around an async function returns its coroutine: that is the body. Not asyncio.iscoroutine(), to which
-    # a generator is a coroutine on Python 3.11.
-    return await value if isinstance(value, Coroutine) else value
+    # a generator is one on Python 3.11. Any other value is only asked for its type: see edges.py.
+    return await value if hasattr(type(value), "__await__") and isinstance(value, Coroutine) else value

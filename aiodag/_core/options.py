@@ -150,7 +150,7 @@ def timeout_of(given: object) -> float:
 
 def delay_of(given: Any) -> Delay:
     """Return the pause after an attempt, as a function of its number."""
-    if callable(given) and not gives_coroutine(given):
+    if callable(given) and not isinstance(given, type) and not gives_coroutine(given):
         return cast("Delay", given)
     pause = seconds("backoff", given)
     return lambda _attempt: pause

@@ -215,7 +215,6 @@ class Run:
     def stop(self) -> None:
         """Cancel every unfinished node, and every node that is still made."""
         self.stopping = True
-        self._cut_short = self._cut_short or bool(self._live)
         for node in sorted(self._live, key=lambda node: node.state is State.RUNNING):
             node.cancel(f"run {self.name!r} is being cancelled")
 
@@ -227,7 +226,6 @@ class Run:
     def drain(self) -> None:
         """Let what runs finish, and start nothing more: what waits is cancelled, and so is what is still made."""
         self.stopping = True
-        self._cut_short = self._cut_short or bool(self._live)
         for node in [node for node in self._live if node.state is not State.RUNNING]:
             node.cancel(f"run {self.name!r} is being drained")
 
@@ -264,6 +262,8 @@ class Run:
         if self.observers:
             self._tell(node, previous, node.state, at)
         self._live.discard(node)
+        if self.stopping and node.state is State.CANCELLED:
+            self._cut_short = True
         if self.seats is not None:
             self.seats.leave(node)
         if node.fault is not None and node.state is State.FAILED:
@@ -317,6 +317,10 @@ class Run:
         lines = [f"run {self.name!r}: {total}"]
         for failure in roots:
             lines.append(f"  {failure}  (called at {failure.site})")
+            # What a body awaited and passed on began elsewhere.
+            first = [other for other in self.failures if other.report.exception is failure.report.exception]
+            if first[0].report is not failure.report:
+                lines.append(f"    first of all {first[0]}  (called at {first[0].site})")
             hops = failure.report.skipped
             lines += [f"    {path_text(hop, path_of(hop)[-1])}" for hop in hops[:SHOWN]]
             lines += [f"    … and {len(hops) - SHOWN:,} more skipped"] if len(hops) > SHOWN else []

@@ -313,8 +313,7 @@ class Task(Generic[P, R]):
     def map(self, /, *iterables: "Iterable[Any]", **constants: Any) -> Any:
         """Call once for each item; several iterables go in step, keywords are the same for all calls.
 
-        Raises `TypeError` for what is not iterable, or where nothing is, and `ValueError` for iterables of different
-        lengths, before anything is scheduled.
+        Before any call, raises `TypeError` for nothing or what is not iterable, `ValueError` for different lengths.
 
         >>> import asyncio
         >>> @task
@@ -342,6 +341,10 @@ def task(fn: "Task[P, R]", /, *after: "Awaitable[object]", **options: "Unpack[Op
 def task(
     fn: "Callable[P, Coroutine[Any, Any, R]]", /, *after: "Awaitable[object]", **options: "Unpack[OptionTypes]"
 ) -> "Task[P, R]": ...
+@overload
+def task(
+    fn: "partial[Node[R]]", /, *after: "Awaitable[object]", **options: "Unpack[OptionTypes]"
+) -> "Task[..., R]": ...
 @overload
 def task(fn: "Callable[P, R]", /, *after: "Awaitable[object]", **options: "Unpack[OptionTypes]") -> "Task[P, R]": ...
 @overload
@@ -379,9 +382,8 @@ def make(fn: Any, after: tuple[Any, ...], given: dict[str, Any]) -> "Task[..., A
     if isinstance(fn, Task):
         return cast("Task[..., Any]", fn)._but(fn.after_deps + after, fn.options.but(**given))  # noqa: SLF001 - our own
     if isinstance(fn, partial) and isinstance(fn.func, Task):  # that task, with some arguments bound
-        inner: Task[..., Any] = fn.func
-        bound = partial(inner.fn, *fn.args, **fn.keywords)
-        return Task(bound, inner.after_deps + after, inner.options.but(**given))
+        inner = make(fn.func, after, given)
+        return Task(partial(inner.fn, *fn.args, **fn.keywords), inner.after_deps, inner.options)
     check_callable(fn)
     return Task(fn, after, Options(**given))
 

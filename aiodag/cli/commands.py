@@ -147,7 +147,7 @@ class Log:
         # The lines first: a node is written no later than what it logs.
         lines = self.service.logs(self.id, after=self._after)
         self._after += len(lines)
-        nodes = {node.number: node for node in self.service.nodes(self.id)}
+        nodes = {node.number: node for node in self.service.nodes(self.id, every=True)}
         wanted = self._wanted(nodes)
         found = [shown.log_document(each, nodes) for each in lines if wanted is None or each.number in wanted]
         for each in self.service.attempts(self.id):

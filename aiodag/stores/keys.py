@@ -26,23 +26,33 @@ DIGEST = 16  # bytes: 10^9 nodes collide with a probability of 10^-21
 class Keys:
     """Give the nodes of one execution their keys."""
 
-    def __init__(self) -> None:
+    def __init__(self, home: str = "") -> None:
         self._equals: dict[str, int] = {}
+        self._home = home  # the module that the run begins in
 
     def key(self, node: Node[Any], upstream: Sequence[tuple[Node[Any], bool]], enclosing: str) -> str:
         """Return the key of a new node. Raises `NoFingerprint` for an argument by which it cannot be known again."""
-        digest = digest_of(node, upstream, enclosing)
+        digest = digest_of(node, upstream, enclosing, self._home)
         count = self._equals.get(digest, 0)
         self._equals[digest] = count + 1
         return f"{digest}.{count}" if count else digest
 
 
-def digest_of(node: Node[Any], upstream: Sequence[tuple[Node[Any], bool]], enclosing: str) -> str:
+def digest_of(node: Node[Any], upstream: Sequence[tuple[Node[Any], bool]], enclosing: str, home: str) -> str:
     """Return what equal calls have in common, in one place of a run or, with nothing enclosing, in all runs."""
     task = node.task
     exogenous = "".join([key_of(up) for up, _ in upstream[: len(task.after_deps)]]) if task.after_deps else ""
-    text = f"{enclosing}\0{task.name}\0{task.options.version}\0{arguments(node)}\0{exogenous}"
+    text = f"{enclosing}\0{origin(task, home)}{task.name}\0{task.options.version}\0{arguments(node)}\0{exogenous}"
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=DIGEST).hexdigest()
+
+
+def origin(task: Any, home: str) -> str:
+    """Return the module of a task, unless it is named by its author or in the file that the run begins with.
+
+    Functions of one name in two modules are two tasks; a program may be renamed, and run by its file or as a module.
+    """
+    module = getattr(task, "__module__", "")
+    return "" if task.options.name or module in {"__main__", home, "aiodag._core.task"} else f"{module}:"
 
 
 def arguments(node: Node[Any]) -> str:

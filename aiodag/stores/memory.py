@@ -145,11 +145,12 @@ class Memory:
             raise UnknownRun(run_id, list(self.kept), str(self))
         return found[0]
 
-    def nodes(self, run_id: str) -> list[NodeRecord]:
-        """Return the nodes of the last execution of a run, in the order of their calls."""
+    def nodes(self, run_id: str, *, every: bool = False) -> list[NodeRecord]:
+        """Return the nodes of the last execution of a run, or of every one, in the order of their first calls."""
         with self._lock:
             kept = self.kept.get(run_id)
-            rows = [] if kept is None else [r for r in kept.nodes.values() if r["execution"] == kept.execution]
+            found = [] if kept is None else kept.nodes.values()
+            rows = [row for row in found if every or (kept is not None and row["execution"] == kept.execution)]
         return [node_record(row) for row in sorted(rows, key=lambda row: int(row["number"]))]
 
     def edges(self, run_id: str) -> list[EdgeRecord]:

@@ -62,7 +62,7 @@ select run, nodes.state, count(*) from nodes join runs using (run, execution) gr
 -- :name nodes
 select number, key, nodes.name, version, label, nodes.state, attempt, parent, codec, value, nodes.error, site,
     nodes.created_at, nodes.started_at, nodes.ended_at, recalled
-from nodes join runs using (run, execution) where id = ? order by number
+from nodes join runs using (run) where id = :id and (:every or nodes.execution = runs.execution) order by number
 
 -- :name edges
 select up, down, exogenous, tolerant from edges join runs using (run) where id = ? order by down, up
@@ -77,6 +77,10 @@ limit -1 offset ?
 
 -- :name ask_cancel
 update runs set cancel = 1 where id = ? and owner is not null
+
+-- :name end_orphans_nodes
+update nodes set state = 'cancelled', ended_at = ? where state in ('waiting', 'queued', 'running')
+    and run = (select run from runs where id = ? and owner is not null)
 
 -- :name end_orphan
 update runs set state = 'cancelled', ended_at = ?, owner = null, leased_until = null where id = ? and owner is not null

@@ -9,7 +9,8 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from aiodag.stores.codec import decode, decode_pickle, encode, encode_error, enc
 from aiodag.stores.keeper import Keeper
 from aiodag.stores.keys import Keys, digest_of
 from aiodag.stores.lines import Lines
+from aiodag.stores.names import main_name
 from aiodag.stores.places import store_at
 from aiodag.stores.records import Batch, Claim, Known, Owner
 
@@ -52,7 +54,7 @@ class Recorder:
         self.store = store_at(place)
         self.error: BaseException | None = None
         self._ours = self.store is not place  # to be closed
-        self._keys = Keys()
+        self._keys = Keys(home_of(run.entry))
         self._known: dict[str, Known] = {}
         self._sites: dict[tuple[CodeType | None, int], str] = {}
         self._next = 0  # number of the next new node
@@ -108,7 +110,7 @@ class Recorder:
         start: Row = [number, key, node, "", "", WAITING, node.attempt, parent_number, codec]
         node.row = [*start, None, "", "", created, None, None]
         if node.task.options.cache:
-            node.cache_key = digest_of(node, upstream, "")
+            node.cache_key = digest_of(node, upstream, "", home_of(self.run.entry))
         if not codec:
             self._dirty[number] = node.row
             self._wake()
@@ -318,6 +320,11 @@ def was_recalled(node: "Node[Any]") -> bool:
     """Tell whether a node gave what it gave in an earlier execution."""
     row: Row = getattr(node, "row", [])
     return bool(row) and row[CODEC] is RECORDED and row[STATE] is State.SUCCEEDED
+
+
+def home_of(entry: Mapping[str, Any] | None) -> str:
+    """Return the module that a run begins in: of its entry's file, or of the program."""
+    return Path(str(entry["file"])).stem if entry is not None else main_name()
 
 
 def why(node: "Node[Any]", state: State) -> str:

@@ -5,14 +5,11 @@ commits with it, never the file; `sqlite:///runs.db?synchronous=FULL` waits for 
 """
 
 import json
-import re
 import sqlite3
 import threading
 import time
-from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager
-from functools import cache
-from importlib.resources import files
+from collections.abc import Generator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +28,9 @@ from aiodag.stores.records import (
     RunRecord,
     moment,
 )
+from aiodag.stores.statements import listed, pieces, put, query, steps
 
 BUSY = 10.0  # seconds to wait for another writer of the file
-ROWS = (256, 32, 4, 1)  # rows that one statement writes: one call of SQLite for many rows lets Python go on meanwhile
 LEAST_VERSION = (3, 35)
 SYNCHRONOUS = ("NORMAL", "FULL", "EXTRA")
 
@@ -149,10 +146,11 @@ class SQLite:
             raise UnknownRun(run_id, [each.id for each in self.runs()], str(self))
         return found[0]
 
-    def nodes(self, run_id: str) -> list[NodeRecord]:
-        """Return the nodes of the last execution of a run, in the order of their calls."""
+    def nodes(self, run_id: str, *, every: bool = False) -> list[NodeRecord]:
+        """Return the nodes of the last execution of a run, or of every one, in the order of their first calls."""
         with self._reading() as connection:
-            return [node_record(row) for row in connection.execute(query("nodes"), (run_id,))]
+            rows = connection.execute(query("nodes"), {"id": run_id, "every": every})
+            return [node_record(row) for row in rows]
 
     def edges(self, run_id: str) -> list[EdgeRecord]:
         """Return the edges of a run."""
@@ -187,6 +185,7 @@ class SQLite:
             return False
         with self._writing() as connection:
             if record.owner.gone():
+                connection.execute(query("end_orphans_nodes"), (time.time(), run_id))
                 return connection.execute(query("end_orphan"), (time.time(), run_id)).rowcount > 0
             return connection.execute(query("ask_cancel"), (run_id,)).rowcount > 0
 
@@ -219,6 +218,12 @@ class SQLite:
 
     @contextmanager
     def _reading(self) -> Generator[sqlite3.Connection]:
+        if self.connection is None and not self.path.exists():
+            # Looking makes no file: somebody may have mistyped its name.
+            with closing(sqlite3.connect(":memory:", isolation_level=None)) as nothing:
+                migrate(nothing, self.path)
+                yield nothing
+            return
         with self._using("read") as connection:
             yield connection
 
@@ -299,62 +304,6 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
     except BaseException:
         connection.rollback()
         raise
-
-
-# The statements
-
-
-@cache
-def steps() -> list[str]:
-    """Return the steps of the schema, one for each version."""
-    return re.split(r"-- :step \d+\n", sql("schema.sql"))[1:]
-
-
-@cache
-def query(name: str) -> str:
-    """Return a statement by its name."""
-    return queries()[name]
-
-
-@cache
-def queries() -> dict[str, str]:
-    """Return all statements by name."""
-    parts = re.split(r"-- :name (\w+)\n", sql("queries.sql"))[1:]
-    return dict(zip(parts[::2], map(str.strip, parts[1::2]), strict=True))
-
-
-def sql(name: str) -> str:
-    """Return the text of a file of statements."""
-    return files("aiodag.stores").joinpath(name).read_text(encoding="utf-8")
-
-
-@cache
-def repeated(name: str, rows: int, width: int) -> str:
-    """Return a statement that writes so many rows of so many values."""
-    row = f"({', '.join('?' * width)})"
-    return query(name).replace("(?...)", ", ".join([row] * rows))
-
-
-@cache
-def listed(name: str, count: int) -> str:
-    """Return a statement that takes a list of so many values."""
-    return query(name).replace("?...", ", ".join("?" * count))
-
-
-def put(connection: sqlite3.Connection, name: str, rows: list[tuple[Any, ...]]) -> None:
-    """Write rows, many with one statement."""
-    for some in pieces(rows):
-        values = [value for row in some for value in row]
-        connection.execute(repeated(name, len(some), len(some[0])), values)
-
-
-def pieces(rows: list[Any]) -> Iterable[list[Any]]:
-    """Cut rows into pieces of a few sizes, so that few statements need to be prepared."""
-    start = 0
-    for size in ROWS:
-        while len(rows) - start >= size:
-            yield rows[start : start + size]
-            start += size
 
 
 # Rows

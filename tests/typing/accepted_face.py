@@ -104,6 +104,7 @@ def worth_any(error: BaseException) -> bool:
 
 
 async def main() -> None:
+    assert_type(await task(partial(scale, 1))(2.0), float)
     task(undecorated, retry_on=worth)
     task(undecorated, retry_on=worth_any)
     n = number("1")

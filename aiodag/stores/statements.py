@@ -1,0 +1,63 @@
+"""The statements of the SQLite store, by the names that they have in their file."""
+
+import re
+import sqlite3
+from collections.abc import Iterable
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+ROWS = (256, 32, 4, 1)  # rows that one statement writes: one call of SQLite for many rows lets Python go on meanwhile
+
+
+@cache
+def steps() -> list[str]:
+    """Return the steps of the schema, one for each version."""
+    return re.split(r"-- :step \d+\n", sql("schema.sql"))[1:]
+
+
+@cache
+def query(name: str) -> str:
+    """Return a statement by its name."""
+    return queries()[name]
+
+
+@cache
+def queries() -> dict[str, str]:
+    """Return all statements by name."""
+    parts = re.split(r"-- :name (\w+)\n", sql("queries.sql"))[1:]
+    return dict(zip(parts[::2], map(str.strip, parts[1::2]), strict=True))
+
+
+def sql(name: str) -> str:
+    """Return the text of a file of statements."""
+    return files("aiodag.stores").joinpath(name).read_text(encoding="utf-8")
+
+
+@cache
+def repeated(name: str, rows: int, width: int) -> str:
+    """Return a statement that writes so many rows of so many values."""
+    row = f"({', '.join('?' * width)})"
+    return query(name).replace("(?...)", ", ".join([row] * rows))
+
+
+@cache
+def listed(name: str, count: int) -> str:
+    """Return a statement that takes a list of so many values."""
+    return query(name).replace("?...", ", ".join("?" * count))
+
+
+def put(connection: sqlite3.Connection, name: str, rows: list[tuple[Any, ...]]) -> None:
+    """Write rows, many with one statement."""
+    for some in pieces(rows):
+        values = [value for row in some for value in row]
+        connection.execute(repeated(name, len(some), len(some[0])), values)
+
+
+def pieces(rows: list[Any]) -> Iterable[list[Any]]:
+    """Cut rows into pieces of a few sizes, so that few statements need to be prepared."""
+    start = 0
+    for size in ROWS:
+        while len(rows) - start >= size:
+            yield rows[start : start + size]
+            start += size

@@ -156,6 +156,10 @@ BELOW_CLI = BELOW_CORE | {
     "aiodag.service",
 }
 
+# The files of commands in reading order, from the process that starts programs up: like those of _core.
+COMMANDS = ["warden", "streams", "children", "finished", "arguments", "command"]
+COMMAND_MODULES = [f"aiodag.executors.{name}" for name in COMMANDS]
+
 # module: what it may import of aiodag. A module without a row fails.
 LAYERS = {
     "aiodag.errors": set(),
@@ -167,6 +171,8 @@ LAYERS = {
     "aiodag.entry": BELOW_CORE | set(CORE_MODULES),
     "aiodag.service": BELOW_CORE | set(CORE_MODULES) | STORES | {"aiodag.entry"},
     "aiodag.executors": set(),
+    **{module: BELOW_CORE | set(CORE_MODULES + COMMAND_MODULES[:place]) for place, module in enumerate(COMMAND_MODULES)},
+    "aiodag.executors.warden": set(),  # a program of its own
     "aiodag.executors.process": BELOW_CORE | set(CORE_MODULES),
     "aiodag.executors.thread": BELOW_CORE | set(CORE_MODULES),
     "aiodag.pictures": set(PICTURE_MODULES),

@@ -8,7 +8,9 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -358,6 +360,201 @@ def test_functions_of_one_name_in_two_modules_are_two_tasks(store):
 
     assert execute(store, body_of("extract", "load")) == ["extract 1", "load 1"]
     assert execute(store, body_of("load", "extract")) == ["load 1", "extract 1"]
+
+
+def test_what_stands_where_in_a_dict_is_part_of_what_a_node_is(store):
+    @task
+    async def ratio(parts):
+        return parts["num"] / parts["den"]
+
+    def body_of(*pairs):
+        async def body():
+            made = {1: double(1), 2: double(2)}
+            return [await ratio({"num": made[num], "den": made[den]}) for num, den in pairs]
+
+        return body
+
+    assert execute(store, body_of((1, 2), (2, 1))) == [0.5, 2.0]
+    assert execute(store, body_of((2, 1), (1, 2))) == [2.0, 0.5]
+
+
+def test_what_needs_a_node_that_ran_again_although_it_had_succeeded_runs_again(store):
+    fail = {"now": True}
+
+    @task
+    async def sometimes():
+        if fail["now"]:
+            raise ValueError
+        return 1
+
+    @task
+    async def look(node):
+        return str(node.state)
+
+    @task
+    async def publish(text):
+        return f"published {text}"
+
+    async def body():
+        return await publish(publish(look(settled(sometimes()))))
+
+    assert execute(store, body) == "published published failed"
+    fail["now"] = False
+    assert execute(store, body) == "published published succeeded"
+
+
+def test_children_keep_their_keys_when_their_parent_is_tried_again(store):
+    keys = []
+
+    @task
+    async def pay(amount):
+        keys.append(current_node().key)
+        return amount
+
+    @task(retries=2)
+    async def order():
+        paid = await pay(5) + await pay(5)
+        if current_node().attempt < 3:
+            raise ValueError
+        return paid
+
+    async def body():
+        return await order()
+
+    assert execute(store, body) == 10
+    assert len(keys) == len(set(keys)) == 2
+    assert [node.name for node in store.nodes("r")] == ["order", "pay", "pay"]
+
+
+def test_the_cache_is_for_nodes_that_are_what_their_key_says(store):
+    fail = {"now": True}
+    cached = task(cache=True)
+
+    @task
+    async def sometimes():
+        if fail["now"]:
+            raise ValueError
+        return 1
+
+    @cached
+    async def look(node):
+        return str(node.state)
+
+    @cached
+    async def twice(x):
+        return 2 * x
+
+    async def load(x):
+        return x
+
+    def body_of(number):
+        async def body():
+            return await look(settled(sometimes())), await twice(load(number)), await twice(double(load(number)))
+
+        return body
+
+    assert execute(store, body_of(5), "one") == ("failed", 10, 20)
+    fail["now"] = False
+    assert execute(store, body_of(7), "two") == ("succeeded", 14, 28)
+
+
+class Text(str):
+    __slots__ = ()
+
+    def __str__(self):
+        return self
+
+
+class Silent(Exception):
+    def __str__(self):
+        raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError(Text("x")), Silent(), ValueError("caf\udce9")], ids=["subclass", "silent", "surrogate"]
+)
+def test_whatever_an_exception_does_its_node_settles_and_the_run_is_recorded(store, error):
+    @task
+    async def strange():
+        raise error
+
+    @task
+    async def skipped():
+        raise Skip("caf\udce9")
+
+    async def body():
+        logging.getLogger("app").error("caf\udce9")
+        add(strange())
+        skipped()
+
+    with pytest.raises(RunFailed):
+        execute(store, body)
+    assert states(store) == {"strange": State.FAILED, "add": State.SKIPPED, "skipped": State.SKIPPED}
+    assert store.run("r").state is State.FAILED
+
+
+def test_a_run_that_lost_its_store_ends_also_where_bodies_swallow_cancellation(store):
+    @task
+    async def stubborn():
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return "partial"
+
+    async def main():
+        async with Run("test", store=store, id="r"):
+            stubborn()
+            await double(1)
+            take_over(store)
+
+    with pytest.raises(LeaseLost):
+        asyncio.run(asyncio.wait_for(main(), 30))
+
+
+def test_a_run_cancelled_from_outside_ends_also_where_bodies_never_do(store):
+    async def body():
+        @task
+        async def stubborn():
+            while not freed.is_set():
+                with suppress(asyncio.CancelledError):
+                    await freed.wait()
+
+        freed = asyncio.Event()
+        asyncio.get_running_loop().call_later(1, freed.set)
+        stubborn()
+        await double(1)
+        store.cancel("r")
+
+    with pytest.raises(RunCancelled):
+        execute(store, body, grace=0.0)
+    assert store.run("r").state is State.CANCELLED
+
+
+def test_a_run_whose_opening_is_cancelled_is_given_up(tmp_path):
+    store = SQLite(tmp_path / "runs.db")
+    store.delete([])
+    holder = sqlite3.connect(tmp_path / "runs.db", isolation_level=None)
+    holder.execute("begin exclusive")
+
+    async def main():
+        async def enter():
+            async with Run("test", store=tmp_path / "runs.db", id="r"):
+                pass
+
+        entering = asyncio.create_task(enter())
+        for _ in range(9):
+            await asyncio.sleep(0)
+        entering.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await entering
+        holder.rollback()
+        holder.close()
+        while any(thread.name == "aiodag r" for thread in threading.enumerate()):
+            await asyncio.sleep(0)
+
+    asyncio.run(main())
+    assert [(run.state, run.owner) for run in store.runs()] in ([(State.CANCELLED, None)], [])
+    store.close()
 
 
 def test_a_set_of_nodes_is_known_whatever_its_order(store):

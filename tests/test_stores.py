@@ -247,6 +247,14 @@ class TestSQLite(StoreContract):
         with pytest.raises(StoreError, match="has version 999, made by a newer aiodag"):
             SQLite(tmp_path / "runs.db").runs()
 
+    def test_a_database_of_something_else_is_refused_and_left_as_it_is(self, tmp_path):
+        with sqlite3.connect(tmp_path / "runs.db") as connection:
+            connection.execute("create table mine (x)")
+        connection.close()
+
+        with pytest.raises(StoreError, match="is a database of something else"):
+            SQLite(tmp_path / "runs.db").runs()
+
     def test_another_kind_of_file_is_refused_and_left_as_it_is(self, tmp_path):
         path = tmp_path / "runs.db"
         path.write_bytes(b"These are no runs. " * 100)

@@ -149,7 +149,7 @@ def described(exception: BaseException) -> str:
     kind = type(exception).__name__
     try:
         text = str(exception).strip()
-    except Exception:  # noqa: BLE001 - a failure must be told whatever its exception does
+    except BaseException:  # noqa: BLE001 - a failure must be told whatever its exception does
         text = "(its text cannot be read: __str__ raised)"
     return f"{kind}: {text.splitlines()[0]}" if text else kind
 

@@ -20,7 +20,7 @@ from aiodag._core.options import flag, seconds
 from aiodag._core.seats import Seats
 from aiodag._core.states import State
 from aiodag.abc import Move, Observer
-from aiodag.errors import OptionError, RunCancelled, RunFailed
+from aiodag.errors import OptionError, RunCancelled, RunFailed, StoreError
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -89,6 +89,7 @@ class Run:
         self._body: asyncio.Task[Any] | None = None
         self._stopped_body = False
         self._cut_short = False  # whether nodes were cancelled because somebody stopped or drained the run
+        self._given_up = False
         self._ended_at: float | None = None
 
     # The scope
@@ -168,7 +169,7 @@ class Run:
         if journal is None:
             return
         await journal.close(self.state, error)
-        if error is None and journal.error is not None:  # the end of the run could not be written
+        if error is None and isinstance(journal.error, StoreError):  # the end of the run could not be written
             self.state = State.FAILED
             raise journal.error
 
@@ -194,9 +195,15 @@ class Run:
 
     async def _wait(self) -> None:
         # A counter and not the nodes themselves: a body that ends may have added others.
-        while self._live:
+        while self._live and not self._given_up:
             self._idle = self.loop.create_future()
             await self._idle
+
+    def _give_up(self) -> None:
+        """Wait no longer for nodes that will not end although they were cancelled."""
+        self._given_up = True
+        if self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
 
     async def _stop(self) -> None:
         """Cancel what is left, consumers first, and wait: no longer than `grace` seconds."""
@@ -222,6 +229,7 @@ class Run:
         """Cancel every node and the body of the scope; why is said by the journal, and raised when the scope is left."""
         self.stopping = True
         self._stop_all()
+        self.loop.call_later(self.grace, self._give_up)
 
     def drain(self) -> None:
         """Let what runs finish, and start nothing more: what waits is cancelled, and so is what is still made."""

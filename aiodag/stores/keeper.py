@@ -10,6 +10,7 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from aiodag._core.states import State
 from aiodag.abc import Store
 from aiodag.stores.records import Batch, Claim, Claimed
 
@@ -20,8 +21,9 @@ Told = Callable[[BaseException | None], None]
 class Keeper:
     """Write batches one after the other; tell the loop when each is committed, or why it cannot be."""
 
-    def __init__(self, store: Store, claim: Claim, *, written: Told, wanted: Callable[[], None]) -> None:
+    def __init__(self, store: Store, claim: Claim, *, written: Told, wanted: Callable[[], None], ours: bool) -> None:
         self.store = store
+        self._ours = ours  # to be closed in the end: in the thread, for that may have to wait
         self.claim = claim
         self._loop = asyncio.get_running_loop()
         self._written = written
@@ -29,6 +31,7 @@ class Keeper:
         self._queue: SimpleQueue[Batch | None] = SimpleQueue()
         self._renewed_at = claim.at
         self._looked_at = 0.0
+        self._ending = False
         self._ended: asyncio.Future[None] = self._loop.create_future()
 
     async def open(self) -> Claimed:
@@ -41,21 +44,35 @@ class Keeper:
         """Have a batch written."""
         self._queue.put(batch)
 
-    async def close(self) -> None:
-        """End the thread when all is written."""
+    def end(self) -> None:
+        """Have the thread end when all is written."""
+        self._ending = True
         self._queue.put(None)
+
+    async def ended(self) -> None:
+        """Wait for the thread to end."""
         await self._ended
 
     def _work(self, opened: "asyncio.Future[Claimed]") -> None:
         try:
+            self._own(opened)
+        finally:
+            if self._ours:
+                self.store.close()
+            self._tell(settle, self._ended, None, None)
+
+    def _own(self, opened: "asyncio.Future[Claimed]") -> None:
+        try:
             claimed = self.store.claim(self.claim)
+            if self._ending:  # nobody waits for it any more
+                self.store.write(claimed, Batch(state=State.CANCELLED, at=time.time()), self._until(), self.claim.id)
+                return
         except BaseException as error:  # noqa: BLE001 - it is raised where the run is opened
             self._tell(settle, opened, error, None)
             return
         self._tell(settle, opened, None, claimed)
-        while self._turn(claimed):
+        while not self._loop.is_closed() and self._turn(claimed):
             pass
-        self._tell(settle, self._ended, None, None)
 
     def _turn(self, claimed: Claimed) -> bool:
         """Write one batch, or listen; return whether there is more to come."""

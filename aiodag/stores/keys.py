@@ -30,11 +30,13 @@ class Keys:
         self._equals: dict[str, int] = {}
         self._home = home  # the module that the run begins in
 
-    def key(self, node: Node[Any], upstream: Sequence[tuple[Node[Any], bool]], enclosing: str) -> str:
+    def key(self, node: Node[Any], upstream: Sequence[tuple[Node[Any], bool]], enclosing: str, attempt: int) -> str:
         """Return the key of a new node. Raises `NoFingerprint` for an argument by which it cannot be known again."""
         digest = digest_of(node, upstream, enclosing, self._home)
-        count = self._equals.get(digest, 0)
-        self._equals[digest] = count + 1
+        # Each attempt of the enclosing node counts anew: it calls the same again.
+        place = f"{digest} {attempt}"
+        count = self._equals.get(place, 0)
+        self._equals[place] = count + 1
         return f"{digest}.{count}" if count else digest
 
 
@@ -93,6 +95,9 @@ def text_of(value: Any, task: str = "") -> str:
         return key_of(value)
     if kind is Template:
         texts = [text_of(item, task) for item in value.items]
+        if value.kind is dict:  # all keys, then all values
+            half = len(texts) // 2
+            texts = [f"{key}: {text}" for key, text in zip(texts[:half], texts[half:], strict=True)]
         if value.kind in UNORDERED:
             texts.sort()
         return f"{value.kind.__name__}[{', '.join(texts)}]"

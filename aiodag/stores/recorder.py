@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from aiodag._core.context import current_node
 from aiodag._core.failure import site_of
 from aiodag._core.ledger import HINTS, WIDTH, label
+from aiodag._core.node import Node
 from aiodag._core.states import State
 from aiodag._core.submit import engine_of
 from aiodag.abc import NOTHING
@@ -30,7 +31,6 @@ from aiodag.stores.places import store_at
 from aiodag.stores.records import Batch, Claim, Known, Owner
 
 if TYPE_CHECKING:
-    from aiodag._core.node import Node
     from aiodag._core.run import Run
     from aiodag._core.task import Task
 
@@ -56,6 +56,9 @@ class Recorder:
         self._ours = self.store is not place  # to be closed
         self._keys = Keys(home_of(run.entry))
         self._known: dict[str, Known] = {}
+        self._nested: dict[str, int] = {}  # keys of nodes in the bodies of tasks that may be tried again
+        self._local: set[int] = set()  # numbers of nodes that no other run may take a value from
+        self._rerun: set[int] = set()  # numbers of recorded successes that had to run again
         self._sites: dict[tuple[CodeType | None, int], str] = {}
         self._next = 0  # number of the next new node
         self._batch = Batch()
@@ -74,12 +77,12 @@ class Recorder:
         self._engine = engine_of(run.loop)
         self.offset = time.time() - run.clock()
         claim = Claim(run.id, run.name, run.entry, Owner.here(), LEASE, time.time())
-        self._keeper = Keeper(self.store, claim, written=self._committed, wanted=self._cancelled)
+        self._keeper = Keeper(self.store, claim, written=self._committed, wanted=self._cancelled, ours=self._ours)
         self._engine.away += 1
         try:
             claimed = await self._keeper.open()
         except BaseException:
-            self._let_go()
+            self._keeper.end()
             raise
         finally:
             self._engine.away -= 1
@@ -95,7 +98,8 @@ class Recorder:
         """Give a new node its key and its row."""
         parent = current_node()
         inside = parent.row if parent is not None and parent.run is self.run else None
-        key = self._keys.key(node, upstream, "" if inside is None else inside[KEY])
+        enclosing, attempt = ("", 0) if parent is None or inside is None else (inside[KEY], parent.attempt)
+        key = self._keys.key(node, upstream, enclosing, attempt)
         known = self._known.get(key)
         if known is None:
             number, node.attempt, codec = self._next, 0, ""
@@ -109,7 +113,11 @@ class Recorder:
         created = self.run.clock() + self.offset
         start: Row = [number, key, node, "", "", WAITING, node.attempt, parent_number, codec]
         node.row = [*start, None, "", "", created, None, None]
-        if node.task.options.cache:
+        if parent is not None and inside is not None and parent.task.options.retries:
+            self._nested[key] = number  # another attempt of the parent will call it again
+        if node.task.stands_in or (upstream and any(map(self._is_local, upstream))):
+            self._local.add(number)
+        elif node.task.options.cache:
             node.cache_key = digest_of(node, upstream, "", home_of(self.run.entry))
         if not codec:
             self._dirty[number] = node.row
@@ -121,6 +129,11 @@ class Recorder:
             for place, (up, tolerant) in enumerate(upstream):
                 if up.run is self.run:
                     self._batch.edges.append((number, up.row[NUMBER], place < exogenous, tolerant))
+
+    def _is_local(self, edge: "tuple[Node[Any], bool]") -> bool:
+        """Tell whether the outcome of an edge may be another in another run, although its key is the same."""
+        up, tolerant = edge
+        return tolerant or up.run is not self.run or up.row[NUMBER] in self._local
 
     def _recallable(self, node: "Node[Any]", known: Known) -> bool:
         return known.state is State.SUCCEEDED and node.task.options.journal and not node.task.stands_in
@@ -136,13 +149,15 @@ class Recorder:
         if state is State.RUNNING:
             row[ATTEMPT], row[STARTED], row[ENDED] = node.attempt, at + self.offset, None
         elif state is State.QUEUED and node.lost is not None:
-            error = encode_error(node.lost)
+            error = recorded(node.lost)
             self._batch.attempts.append(
                 (row[NUMBER], node.attempt, State.FAILED, row[STARTED], at + self.offset, error)
             )
         elif state.final:
             row[ENDED] = at + self.offset
             row[ERROR] = why(node, state)
+            if row[KEY] in self._nested:
+                self._known[row[KEY]] = Known(row[NUMBER], state, node.attempt, "", None)
         number = row[NUMBER]
         if state is WAITING or state is State.QUEUED:
             self._dirty[number] = row
@@ -157,22 +172,33 @@ class Recorder:
         known = self._known.get(node.key)
         if known is None or not self._recallable(node, known):
             return NOTHING
-        if node.tolerated and not all(map(was_recalled, node.tolerated)):
-            # It took an outcome that is another now, or may be: it runs again, as what failed does.
+        if self._outdated(node):
+            # What it took is another now, or may be: it runs again, as what failed does.
             node.row[CODEC] = ""
+            self._rerun.add(known.number)
             self._batch.again.append(known.number)
             return NOTHING
         value = decoded(node.task, known.codec, known.value)
-        del self._known[node.key]  # it may be large
+        if node.key not in self._nested:
+            del self._known[node.key]  # it may be large
         node.row[STATE] = State.SUCCEEDED
         self._batch.recalled.append(known.number)
         self._wake()
         return value
 
+    def _outdated(self, node: "Node[Any]") -> bool:
+        """Tell whether an upstream of a recorded success has had another outcome since."""
+        if node.tolerated and not all(map(was_recalled, node.tolerated)):
+            return True
+        if not self._rerun:
+            return False
+        upstream = node.after or [value for value in node.args if type(value) is Node]
+        return any(up.run is self.run and up.row[NUMBER] in self._rerun for up in upstream)
+
     async def __call__(self, node: "Node[Any]", args: Any, kwargs: Any, /) -> Any:
         """Run a body, and return its value when that is committed."""
         task = node.task
-        if task.options.cache:
+        if node.cache_key:
             value = await self._cached(node)
             if value is not NOTHING:
                 return await self._succeed(node, value) if task.options.journal else value
@@ -183,7 +209,7 @@ class Recorder:
             body = task.call(node, args, kwargs)
         del args, kwargs  # the body's from here on
         value = await body
-        if task.options.cache:
+        if node.cache_key:
             codec, text = encoded(task, value)
             self._batch.cache.append((node.cache_key, task.name, codec, text, time.time()))
             self._wake()
@@ -195,6 +221,10 @@ class Recorder:
         row = node.row
         row[CODEC], row[VALUE] = encoded(node.task, value)
         row[STATE], row[ENDED] = State.SUCCEEDED, self.run.clock() + self.offset
+        if row[KEY] in self._nested:
+            self._known[row[KEY]] = Known(row[NUMBER], State.SUCCEEDED, node.attempt, row[CODEC], row[VALUE])
+        if self._broken:  # a body that made its peace with being cancelled: nothing is written any more
+            raise self.error or RunCancelled(self.run.id)
         waiter = self.run.loop.create_future()
         self._waiting.append(waiter)
         self._urgent[row[NUMBER]] = row
@@ -213,7 +243,7 @@ class Recorder:
     def log(self, at: float, node: "Node[Any] | None", level: str, logger: str, text: str) -> None:
         """Keep a line that a body logged. Called from any thread."""
         number = None if node is None or node.run is not self.run else node.row[NUMBER]
-        self._logged.append((at, number, level, logger, text))
+        self._logged.append((at, number, level, writable(logger), writable(text)))
         self.run.loop.call_soon_threadsafe(self._wake)
 
     def _wake(self) -> None:
@@ -246,9 +276,10 @@ class Recorder:
         node = row[NAME]
         if type(node) is not str:
             task = node.task
-            row[NAME], row[VERSION] = task.name, str(task.options.version or "")
-            row[LABEL] = label(task.name, self.run.ledger.calls[node.number * WIDTH + HINTS])
-            row[SITE] = self._site(node.code, node.instruction)
+            row[NAME], row[VERSION] = writable(task.name), writable(task.options.version)
+            row[LABEL] = writable(label(task.name, self.run.ledger.calls[node.number * WIDTH + HINTS]))
+            row[SITE] = writable(self._site(node.code, node.instruction))
+        row[ERROR] = writable(row[ERROR])
         given = tuple(row)
         if row[STATE].final:
             row[VALUE] = None  # the row stays with the node, and the value is there already
@@ -296,11 +327,17 @@ class Recorder:
     async def close(self, state: State, error: BaseException | None) -> None:
         """Write how the run ended, and give it up."""
         self._lines.close()
+        try:
+            await self._write_the_end(state, error)
+        finally:
+            self._broken = True
+            self._keeper.end()  # also when we are cancelled here: a thread that goes on would keep the run
+        await self._keeper.ended()
+
+    async def _write_the_end(self, state: State, error: BaseException | None) -> None:
         await self._all_written()
-        self._batch = Batch(state=state, error="" if error is None else encode_error(error), at=time.time())
+        self._batch = Batch(state=state, error="" if error is None else recorded(error), at=time.time())
         await self._all_written()
-        await self._keeper.close()
-        self._let_go()
 
     def _let_go(self) -> None:
         if self._ours:
@@ -330,10 +367,31 @@ def home_of(entry: Mapping[str, Any] | None) -> str:
 def why(node: "Node[Any]", state: State) -> str:
     """Return what is kept of the reason why a node has no value."""
     if state is State.FAILED and node.fault is not None:
-        return encode_error(node.fault.report.exception)
+        return recorded(node.fault.report.exception)
     if state is State.SKIPPED:
-        return str(node.fault) if node.fault is not None else str(node.exception() or "")
+        return str(node.fault) if node.fault is not None else text_of(node.exception())
     return ""
+
+
+def text_of(reason: object) -> str:
+    """Return the text of an exception, whatever its class makes of that."""
+    try:
+        return "" if reason is None else "".join(map(str, str(reason)))
+    except BaseException:  # noqa: BLE001 - a node must settle, whatever its exception does
+        return f"{type(reason).__name__}, which has no text"
+
+
+def recorded(error: BaseException) -> str:
+    """Return an exception as it is kept."""
+    try:
+        return encode_error(error)
+    except BaseException:  # noqa: BLE001 - as above
+        return encode_error(RuntimeError(f"{type(error).__name__}, which cannot be recorded"))
+
+
+def writable(text: str) -> str:
+    """Return a text without lone surrogates, which no file of UTF-8 can hold."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def encoded(task: "Task[..., Any]", value: Any) -> tuple[str, str | bytes]:

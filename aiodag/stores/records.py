@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 from aiodag._core.states import State
 
+UNSEEN = "unseen"  # in place of when a process began: there is one, and no more can be known
+
 
 class Owner(NamedTuple):
     """The process that owns a run: host, process id, and when that process began, in its system's own count."""
@@ -32,23 +34,21 @@ class Owner(NamedTuple):
 
     def gone(self) -> bool:
         """Tell whether the process is known to have ended: only on its own host can that be known."""
-        return self.host == socket.gethostname() and began(self.pid) != self.began
+        return self.host == socket.gethostname() and began(self.pid) not in {self.began, UNSEEN}
 
 
 def began(pid: int) -> str:
     """Return when a process began, empty if there is none: a number of a process may be given out again."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return "alive" if not Path("/proc/self").exists() and alive(pid) else ""
-    except OSError:
-        return ""
+    except OSError:  # no /proc, or one that shows the processes of others to nobody
+        return UNSEEN if alive(pid) else ""
     state, *fields = stat.rpartition(")")[2].split()
     return "" if state in "ZX" else fields[18]  # a zombie has ended, and waits to be looked at
 
 
 def alive(pid: int) -> bool:
-    """Tell whether a process exists, on systems without /proc."""
+    """Tell whether a process exists."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -283,6 +283,23 @@ def refuse(claim: Claim, name: str, owner: str | None, until: float | None) -> N
             raise RunOwned(claim.id, holder, until - claim.at)
 
 
+def use_a_log(connection: sqlite3.Connection) -> None:
+    """Have a file written ahead, in a log, from now on.
+
+    SQLite does not wait for others here, whatever its timeout: several processes may find a new file at once.
+    """
+    until = time.monotonic() + BUSY
+    while True:
+        try:
+            connection.execute("pragma journal_mode = wal")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
     """Bring a file to the version of this code, step by step. Raises `StoreError` for a newer one."""
     there = connection.execute("pragma user_version").fetchone()[0]
@@ -291,7 +308,10 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
         raise StoreError(msg)
     if there == len(steps()):
         return
-    connection.execute("pragma journal_mode = wal")
+    if not there and connection.execute("select count(*) from sqlite_master").fetchone()[0]:
+        msg = f"{path} is a database of something else: name another file for the store"
+        raise StoreError(msg)
+    use_a_log(connection)
     connection.execute("begin immediate")
     try:
         there = connection.execute("pragma user_version").fetchone()[0]  # another process may have been quicker

@@ -100,6 +100,7 @@ STORE_MODULES = [
     "lines",
     "memory",
     "names",
+    "outcomes",
     "places",
     "reader",
     "recorder",

@@ -1117,15 +1117,28 @@ def recorded_in(path):
         store.close()
 
 
+def stop_outside_a_write(process, path):
+    """Stop the owner of a run beyond its lease: a process that is stopped in a write keeps the file locked."""
+    while True:
+        os.kill(process.pid, signal.SIGSTOP)
+        connection = sqlite3.connect(path, timeout=0)
+        try:
+            with connection:
+                connection.execute("update runs set leased_until = 0")  # instead of waiting for it to run out
+        except sqlite3.OperationalError:
+            os.kill(process.pid, signal.SIGCONT)
+        else:
+            return
+        finally:
+            connection.close()
+
+
 def test_a_stopped_owner_loses_its_run_and_stops_when_it_goes_on(tmp_path):
     path, effects = tmp_path / "runs.db", tmp_path / "effects.log"
     first = program(path, effects, PAUSE="0.5")
     while not lines_of(effects):
         pass
-    os.kill(first.pid, signal.SIGSTOP)
-    with sqlite3.connect(path) as connection:
-        connection.execute("update runs set leased_until = 0")  # instead of waiting for it to run out
-    connection.close()
+    stop_outside_a_write(first, path)
     second = program(path, effects)
     output, _ = second.communicate(timeout=60)
     done = nodes_of(path)

@@ -206,7 +206,7 @@ def labelled(name: str, values: Iterable[object]) -> str:
 
 def short(value: object) -> str:
     """Print one argument of a label. Only builtin scalars: no foreign `__repr__` runs."""
-    if type(value) not in SHORT:
+    if not any(type(value) is kind for kind in SHORT):  # not `in`: a class may have no hash
         return "…"
     if isinstance(value, str | bytes) and len(value) > WIDTH:
         value = value[:WIDTH]

@@ -51,7 +51,10 @@ class Ledger:
         inside = parent.number if parent is not None and parent.run is not None and parent.run.ledger is self else None
         hints = node.args
         for value in hints:
-            if type(value) not in NUMBERS and (type(value) is not str or len(value) > LONGEST):
+            kind = type(value)
+            if kind is int:
+                continue
+            if not any(kind is each for each in NUMBERS) and (kind is not str or len(value) > LONGEST):
                 hints = hints_of(hints)
                 break
         node.number = number = self.count
@@ -120,7 +123,9 @@ def hints_of(args: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return what is kept of the arguments for a label: numbers, short strings, and `...` for all else."""
     return tuple(
         [
-            value if (kind := type(value)) in NUMBERS or (kind is str and len(value) <= LONGEST) else ...
+            value
+            if any(type(value) is kind for kind in NUMBERS) or (type(value) is str and len(value) <= LONGEST)
+            else ...
             for value in args
         ]
     )

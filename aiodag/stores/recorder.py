@@ -21,18 +21,17 @@ from aiodag._core.node import Node
 from aiodag._core.states import State
 from aiodag._core.submit import engine_of
 from aiodag.abc import NOTHING
-from aiodag.errors import RunCancelled, Undecodable
-from aiodag.stores.codec import decode, decode_pickle, encode, encode_error, encode_pickle
+from aiodag.errors import RunCancelled
 from aiodag.stores.keeper import Keeper
 from aiodag.stores.keys import Keys, digest_of
 from aiodag.stores.lines import Lines
 from aiodag.stores.names import main_name
+from aiodag.stores.outcomes import decoded, encoded, recorded, why, writable
 from aiodag.stores.places import store_at
 from aiodag.stores.records import Batch, Claim, Known, Owner
 
 if TYPE_CHECKING:
     from aiodag._core.run import Run
-    from aiodag._core.task import Task
 
 log = logging.getLogger("aiodag.stores")
 LEASE = 15.0  # seconds
@@ -362,50 +361,3 @@ def was_recalled(node: "Node[Any]") -> bool:
 def home_of(entry: Mapping[str, Any] | None) -> str:
     """Return the module that a run begins in: of its entry's file, or of the program."""
     return Path(str(entry["file"])).stem if entry is not None else main_name()
-
-
-def why(node: "Node[Any]", state: State) -> str:
-    """Return what is kept of the reason why a node has no value."""
-    if state is State.FAILED and node.fault is not None:
-        return recorded(node.fault.report.exception)
-    if state is State.SKIPPED:
-        return str(node.fault) if node.fault is not None else text_of(node.exception())
-    return ""
-
-
-def text_of(reason: object) -> str:
-    """Return the text of an exception, whatever its class makes of that."""
-    try:
-        return "" if reason is None else "".join(map(str, str(reason)))
-    except BaseException:  # noqa: BLE001 - a node must settle, whatever its exception does
-        return f"{type(reason).__name__}, which has no text"
-
-
-def recorded(error: BaseException) -> str:
-    """Return an exception as it is kept."""
-    try:
-        return encode_error(error)
-    except BaseException:  # noqa: BLE001 - as above
-        return encode_error(RuntimeError(f"{type(error).__name__}, which cannot be recorded"))
-
-
-def writable(text: str) -> str:
-    """Return a text without lone surrogates, which no file of UTF-8 can hold."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
-
-
-def encoded(task: "Task[..., Any]", value: Any) -> tuple[str, str | bytes]:
-    """Return the codec of a task and a value in it. Raises `NoCodec`."""
-    if task.options.codec == "pickle":
-        return "pickle", encode_pickle(value)
-    return "json", encode(value, task.name)
-
-
-def decoded(task: "Task[..., Any]", codec: str, text: Any) -> Any:
-    """Return a stored value. What the store says to be pickled is unpickled only for a task that asks for it."""
-    if codec == "json":
-        return decode(text)
-    if codec == "pickle" and task.options.codec == "pickle":
-        return decode_pickle(text)
-    msg = f"it was written with the codec {codec!r}, and {task.name} does not ask for that"
-    raise Undecodable(msg)

@@ -1,0 +1,58 @@
+"""Turn what nodes end with into what a store keeps, and back: values, errors, reasons."""
+
+from typing import TYPE_CHECKING, Any
+
+from aiodag._core.states import State
+from aiodag.errors import Undecodable
+from aiodag.stores.codec import decode, decode_pickle, encode, encode_error, encode_pickle
+
+if TYPE_CHECKING:
+    from aiodag._core.node import Node
+    from aiodag._core.task import Task
+
+
+def why(node: "Node[Any]", state: State) -> str:
+    """Return what is kept of the reason why a node has no value."""
+    if state is State.FAILED and node.fault is not None:
+        return recorded(node.fault.report.exception)
+    if state is State.SKIPPED:
+        return str(node.fault) if node.fault is not None else text_of(node.exception())
+    return ""
+
+
+def text_of(reason: object) -> str:
+    """Return the text of an exception, whatever its class makes of that."""
+    try:
+        return "" if reason is None else "".join(map(str, str(reason)))
+    except BaseException:  # noqa: BLE001 - a node must settle, whatever its exception does
+        return f"{type(reason).__name__}, which has no text"
+
+
+def recorded(error: BaseException) -> str:
+    """Return an exception as it is kept."""
+    try:
+        return encode_error(error)
+    except BaseException:  # noqa: BLE001 - as above
+        return encode_error(RuntimeError(f"{type(error).__name__}, which cannot be recorded"))
+
+
+def writable(text: str) -> str:
+    """Return a text without lone surrogates, which no file of UTF-8 can hold."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def encoded(task: "Task[..., Any]", value: Any) -> tuple[str, str | bytes]:
+    """Return the codec of a task and a value in it. Raises `NoCodec`."""
+    if task.options.codec == "pickle":
+        return "pickle", encode_pickle(value)
+    return "json", encode(value, task.name)
+
+
+def decoded(task: "Task[..., Any]", codec: str, text: Any) -> Any:
+    """Return a stored value. What the store says to be pickled is unpickled only for a task that asks for it."""
+    if codec == "json":
+        return decode(text)
+    if codec == "pickle" and task.options.codec == "pickle":
+        return decode_pickle(text)
+    msg = f"it was written with the codec {codec!r}, and {task.name} does not ask for that"
+    raise Undecodable(msg)

@@ -172,7 +172,9 @@ LAYERS = {
     "aiodag.entry": BELOW_CORE | set(CORE_MODULES),
     "aiodag.service": BELOW_CORE | set(CORE_MODULES) | STORES | {"aiodag.entry"},
     "aiodag.executors": set(),
-    **{module: BELOW_CORE | set(CORE_MODULES + COMMAND_MODULES[:place]) for place, module in enumerate(COMMAND_MODULES)},
+    **{
+        module: BELOW_CORE | set(CORE_MODULES + COMMAND_MODULES[:place]) for place, module in enumerate(COMMAND_MODULES)
+    },
     "aiodag.executors.warden": set(),  # a program of its own
     "aiodag.executors.process": BELOW_CORE | set(CORE_MODULES),
     "aiodag.executors.thread": BELOW_CORE | set(CORE_MODULES),

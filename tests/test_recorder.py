@@ -633,22 +633,6 @@ def test_the_end_of_a_run_that_cannot_be_written_is_told(store):
         asyncio.run(main())
 
 
-def test_the_number_of_a_deleted_run_is_given_to_no_other(tmp_path):
-    store = SQLite(tmp_path / "runs.db")
-
-    async def main():
-        async with Run("test", store=store, id="r"):
-            await double(1)
-            store.delete(["r"])
-            async with Run("test", store=store, id="s"):
-                await double(2)
-
-    with pytest.raises(LeaseLost):
-        asyncio.run(main())
-    assert [node.label for node in store.nodes("s")] == ["double(2)"]
-    store.close()
-
-
 def test_why_a_body_skipped_is_written(store):
     @task
     async def skip():

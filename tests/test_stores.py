@@ -233,6 +233,14 @@ class TestSQLite(StoreContract):
 
         assert len(seen) == 1
 
+    def test_the_late_write_of_a_deleted_run_does_not_reach_the_next_one(self, store, claimed):
+        store.delete(["etl"])
+        store.claim(claim_of("next"))
+
+        with pytest.raises(LeaseLost):
+            self.write(store, claimed, nodes=[row(0)])
+        assert store.nodes("next") == []
+
     def test_nothing_of_a_batch_is_written_when_a_part_of_it_cannot_be(self, store, claimed):
         with pytest.raises(StoreError, match="cannot write to the store"):
             self.write(store, claimed, nodes=[row(0)], logs=[(1.0, 0, None, "a", "b")])

@@ -11,7 +11,6 @@ from aiodag._core.states import State
 if TYPE_CHECKING:
     from aiodag._core.node import Node
 
-NUMBERS = frozenset({int, float, bool, type(None)})
 LONGEST = 40  # characters of a string argument that is kept for labels
 OUTSIDE = "outside the run"
 WIDTH = 6  # entries of `calls` for each node
@@ -51,11 +50,8 @@ class Ledger:
         inside = parent.number if parent is not None and parent.run is not None and parent.run.ledger is self else None
         hints = node.args
         for value in hints:
-            kind = type(value)
-            if kind is int:
-                continue
-            if not any(kind is each for each in NUMBERS) and (kind is not str or len(value) > LONGEST):
-                hints = hints_of(hints)
+            if not is_hint(value):
+                hints = tuple([each if is_hint(each) else ... for each in hints])
                 break
         node.number = number = self.count
         self.count += 1
@@ -119,16 +115,10 @@ class Ledger:
         return Graph(self.name, nodes, edges, now=now - self.origin)
 
 
-def hints_of(args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return what is kept of the arguments for a label: numbers, short strings, and `...` for all else."""
-    return tuple(
-        [
-            value
-            if any(type(value) is kind for kind in NUMBERS) or (type(value) is str and len(value) <= LONGEST)
-            else ...
-            for value in args
-        ]
-    )
+def is_hint(value: object) -> bool:
+    """Tell whether an argument is kept for a label: numbers, short strings. Not by a set: a class may have no hash."""
+    kind = type(value)
+    return kind is int or (kind is str and len(value) <= LONGEST) or value is None or kind is float or kind is bool  # type: ignore[arg-type]  # a str has a length
 
 
 def label(name: str, hints: Any) -> str:

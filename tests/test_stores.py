@@ -10,7 +10,7 @@ from aiodag.errors import LeaseLost, RunOwned, StoreError, UnknownRun
 from aiodag.stores.memory import Memory
 from aiodag.stores.places import store_at, usual_place
 from aiodag.stores.records import Batch, Claim, Owner
-from aiodag.stores.sqlite import SQLite
+from aiodag.stores.sqlite import SQLite, migrate
 
 HERE = Owner.here()
 ELSEWHERE = Owner("another-host", 1, "1")
@@ -270,6 +270,24 @@ class TestSQLite(StoreContract):
         with pytest.raises(StoreError, match=r"not a database\. It is some other file"):
             SQLite(path).runs()
         assert path.read_bytes() == b"These are no runs. " * 100
+
+    @pytest.mark.parametrize("statements", [0, 1])
+    def test_another_process_makes_the_same_file_meanwhile(self, tmp_path, statements):
+        path = tmp_path / "runs.db"
+        seen = []
+
+        def look(statement):
+            if len(seen) == statements:
+                other = SQLite(path)
+                other.runs()
+                other.close()
+            seen.append(statement)
+
+        connection = sqlite3.connect(path, isolation_level=None)
+        connection.set_trace_callback(look)
+        migrate(connection, path)
+        assert connection.execute("select count(*) from runs").fetchone() == (0,)
+        connection.close()
 
     def test_a_directory_is_refused(self, tmp_path):
         with pytest.raises(StoreError, match="unable to open"):

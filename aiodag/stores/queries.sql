@@ -1,5 +1,8 @@
 -- The statements of the SQLite store by name. What ends in `(?...)` is repeated for many rows at once.
 
+-- :name version
+select user_version, (select count(*) from sqlite_master) from pragma_user_version
+
 -- :name find_run
 select run, execution, name, owner, leased_until from runs where id = :id
 

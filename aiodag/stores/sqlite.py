@@ -302,13 +302,14 @@ def use_a_log(connection: sqlite3.Connection) -> None:
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
     """Bring a file to the version of this code, step by step. Raises `StoreError` for a newer one."""
-    there = connection.execute("pragma user_version").fetchone()[0]
+    # One statement sees one moment: another process may be making the file meanwhile.
+    there, tables = connection.execute(query("version")).fetchone()
     if there > len(steps()):
         msg = f"the store {path} has version {there}, made by a newer aiodag; this one knows {len(steps())}: update it"
         raise StoreError(msg)
     if there == len(steps()):
         return
-    if not there and connection.execute("select count(*) from sqlite_master").fetchone()[0]:
+    if not there and tables:
         msg = f"{path} is a database of something else: name another file for the store"
         raise StoreError(msg)
     use_a_log(connection)

@@ -1,5 +1,6 @@
 """Write async functions. Call them. That is the graph."""
 
+from aiodag._core.capacity import Capacity as Capacity
 from aiodag._core.context import current_node as current_node
 from aiodag._core.context import current_run as current_run
 from aiodag._core.edges import opaque as opaque
@@ -21,12 +22,14 @@ from aiodag.abc import Executor as Executor
 from aiodag.abc import Move as Move
 from aiodag.abc import Observer as Observer
 from aiodag.errors import AiodagError as AiodagError
+from aiodag.errors import Complaint as Complaint
 from aiodag.errors import CycleError as CycleError
 from aiodag.errors import Deadlock as Deadlock
 from aiodag.errors import EntryError as EntryError
 from aiodag.errors import ForeignLoop as ForeignLoop
 from aiodag.errors import LeaseLost as LeaseLost
 from aiodag.errors import MissingExtra as MissingExtra
+from aiodag.errors import NoCapacity as NoCapacity
 from aiodag.errors import NoCodec as NoCodec
 from aiodag.errors import NoFingerprint as NoFingerprint
 from aiodag.errors import NoLoop as NoLoop
@@ -44,3 +47,4 @@ from aiodag.errors import Undecodable as Undecodable
 from aiodag.errors import UnknownOption as UnknownOption
 from aiodag.errors import UnknownRun as UnknownRun
 from aiodag.errors import WorkerDied as WorkerDied
+from aiodag.errors import WorkflowError as WorkflowError

@@ -4,7 +4,7 @@ A *middleware* wraps the call of a node. An *observer* is told of every move and
 An *executor* is where an attempt runs. A *store* is where runs are remembered, by a *journal* for each run.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
         Known,
         LogRecord,
         NodeRecord,
+        OutputRecord,
         RunRecord,
+        WorkflowRecord,
     )
 
 
@@ -71,6 +73,8 @@ class Store(Protocol):
     that the late write of a process that lost the run is refused.
     """
 
+    keep: int  # bytes that are kept of each stream of an attempt: its head and its tail
+
     def claim(self, claim: "Claim") -> "Claimed":
         """Make a run, or take over one whose owner has gone. Raises `RunOwned`."""
         ...
@@ -111,8 +115,31 @@ class Store(Protocol):
         """Return the edges of a run."""
         ...
 
-    def attempts(self, run_id: str) -> "list[AttemptRecord]":
-        """Return the attempts before the last one of each node."""
+    def attempts(self, run_id: str, *, every: bool = False) -> "list[AttemptRecord]":
+        """Return the attempts before the last one of each node, or all of them, by node and attempt."""
+        ...
+
+    def tried(self, run_id: str) -> "dict[str, int]":
+        """Return the number of the last attempt of each task, by its name, in all executions of a run."""
+        ...
+
+    def output(
+        self,
+        run_id: str,
+        number: int | None = None,
+        attempt: int | None = None,
+        after: int = 0,
+        *,
+        limit: int | None = None,
+    ) -> "list[OutputRecord]":
+        """Return the parts of what programs wrote, in order: of all nodes or one, of all attempts or one.
+
+        `after` is the `part` of the last one seen, `limit` how many parts to return at most.
+        """
+        ...
+
+    def definitions(self, run_id: str) -> "list[tuple[int, str]]":
+        """Return the definitions of a run, oldest first, each with the first execution that was built from it."""
         ...
 
     def logs(self, run_id: str, after: int = 0) -> "list[LogRecord]":
@@ -125,6 +152,18 @@ class Store(Protocol):
 
     def delete(self, run_ids: Sequence[str]) -> int:
         """Delete runs and all that belongs to them; return how many there were."""
+        ...
+
+    def register(self, record: "WorkflowRecord", *, replace: bool = False) -> None:
+        """Keep a workflow under its name. Raises `StoreError` if there is one, unless it is to be replaced."""
+        ...
+
+    def registered(self, name: str | None = None) -> "list[WorkflowRecord]":
+        """Return the workflows by name, or the one of a name."""
+        ...
+
+    def unregister(self, name: str) -> bool:
+        """Forget a workflow, not its runs; return whether there was one."""
         ...
 
     def close(self) -> None:
@@ -145,6 +184,10 @@ class Journal(Protocol):
         """Give a new node its key. Raises where an argument has no fingerprint."""
         ...
 
+    def connect(self, node: "Node[Any]", upstream: "Sequence[tuple[Node[Any], bool]]", *, exogenous: int) -> None:
+        """Take note of edges that a waiting node has got since, the first so many of which pass no value."""
+        ...
+
     def moved(self, node: "Node[Any]", state: "State", at: float) -> None:
         """Take note of a move."""
         ...
@@ -155,6 +198,14 @@ class Journal(Protocol):
 
     async def __call__(self, node: "Node[Any]", args: Any, kwargs: Any, /) -> Any:
         """Run a body and return its value when that is written."""
+        ...
+
+    def output(self, node: "Node[Any]", stream: str, chunk: bytes) -> None:
+        """Keep what the attempt of a node wrote, in bounded memory: `stream` is "stdout" or "stderr"."""
+        ...
+
+    def facts(self, node: "Node[Any]", facts: "Mapping[str, Any]") -> None:
+        """Keep facts about the attempt of a node, plain JSON; later ones are added to earlier ones, or replace them."""
         ...
 
     async def close(self, state: "State", error: BaseException | None) -> None:

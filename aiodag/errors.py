@@ -11,6 +11,7 @@
      │    ├── NotATask       (TypeError)                what was decorated cannot be a task
      │    ├── UnknownOption  (TypeError)                an option that no task has
      │    ├── OptionError    (ValueError)               an option with a value that cannot work
+     │    ├── NoCapacity     (ValueError)               a task asks for what its run will never have
      │    ├── CycleError     (ValueError)               a graph with a cycle, or a container inside itself
      │    ├── MissingExtra   (ImportError)              an optional dependency that is not installed
      │    ├── NoFingerprint  (TypeError)                an argument by which no node can be known again
@@ -18,6 +19,7 @@
      │    ├── Undecodable    (ValueError)               a stored value that cannot be read back
      │    ├── RecordedError                             stands for a stored exception that cannot be rebuilt
      │    ├── EntryError     (ValueError)               a file, a task or arguments that no run can begin with
+     │    ├── WorkflowError  (ValueError)               a workflow with faults, all of them at once
      │    ├── RunCancelled                              a run that was cancelled from outside
      │    └── StoreError                                a store cannot be used
      │         ├── UnknownRun                           a run that the store does not have
@@ -31,7 +33,7 @@ A failed node raises its own exception, of the type that its body raised; none o
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 if TYPE_CHECKING:
     from aiodag._core.failure import Failure
@@ -167,6 +169,14 @@ class OptionError(AiodagError, ValueError):
         super().__init__(f"{option}={given!r} cannot work: {option} takes {wanted}")
 
 
+class NoCapacity(AiodagError, ValueError):
+    """Say that a task asks for resources that its run will never have: what, and what there is."""
+
+    def __init__(self, task: str, why: str) -> None:
+        self.task = task
+        super().__init__(f"{task} {why}")
+
+
 class CycleError(AiodagError, ValueError):
     """Say that something leads back to itself; `path` holds the names on the way round."""
 
@@ -221,6 +231,28 @@ class MissingExtra(AiodagError, ImportError):
 
 class EntryError(AiodagError, ValueError):
     """Say why no run can begin with a file, a task in it, or the arguments given."""
+
+
+class Complaint(NamedTuple):
+    """Say what is wrong in a workflow, and where: `etl.py:12`, or the line and the path in a file.
+
+    >>> print(Complaint("etl.py:12", "'load' waits for itself"))
+    etl.py:12: 'load' waits for itself
+    """
+
+    place: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.text}" if self.place else self.text
+
+
+class WorkflowError(AiodagError, ValueError):
+    """Hold all that is wrong in a workflow, one complaint a line."""
+
+    def __init__(self, complaints: Iterable[Complaint]) -> None:
+        self.complaints = tuple(complaints)
+        super().__init__("\n".join(map(str, self.complaints)))
 
 
 class RunCancelled(AiodagError):

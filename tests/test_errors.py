@@ -9,7 +9,11 @@ import pytest
 from aiodag import NoLoop, Run, RunFailed, errors, task
 from aiodag.testing import run
 
-CLASSES = [each for _, each in inspect.getmembers(errors, inspect.isclass) if each.__module__ == errors.__name__]
+CLASSES = [
+    each
+    for _, each in inspect.getmembers(errors, inspect.isclass)
+    if each.__module__ == errors.__name__ and issubclass(each, BaseException)
+]
 OURS = [
     errors.AiodagError("anything"),
     errors.NoLoop("fetch"),
@@ -21,7 +25,11 @@ OURS = [
     errors.NotATask(3),
     errors.UnknownOption("retry", ["retries"]),
     errors.OptionError("retries", -1, "an int of 0 or more"),
+    errors.NoCapacity("fetch", "asks for cores 9, and no place has more than 8"),
     errors.CycleError(["a", "b", "a"]),
+    errors.WorkflowError(
+        [errors.Complaint("etl.py:3", "'a' waits for itself"), errors.Complaint("", "cycle: a -> b -> a")]
+    ),
     errors.Skip("nothing new"),
 ]
 WAYS = {

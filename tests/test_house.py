@@ -17,6 +17,8 @@ PACKAGE = ROOT / "aiodag"
 FACE = [
     "AiodagError",
     "Backoff",
+    "Capacity",
+    "Complaint",
     "CycleError",
     "Deadlock",
     "EntryError",
@@ -30,6 +32,7 @@ FACE = [
     "Limit",
     "MissingExtra",
     "Move",
+    "NoCapacity",
     "NoCodec",
     "NoFingerprint",
     "NoLoop",
@@ -52,6 +55,7 @@ FACE = [
     "UnknownOption",
     "UnknownRun",
     "WorkerDied",
+    "WorkflowError",
     "current_node",
     "current_run",
     "opaque",
@@ -69,6 +73,8 @@ CORE = [
     "context",
     "node",
     "limits",
+    "holdings",
+    "capacity",
     "options",
     "middleware",
     "deadlock",
@@ -93,6 +99,7 @@ STORE_MODULES = [
     "classes",
     "codec",
     "exceptions",
+    "file",
     "fingerprint",
     "keeper",
     "keys",
@@ -101,12 +108,14 @@ STORE_MODULES = [
     "memory",
     "names",
     "outcomes",
+    "outputs",
     "places",
     "reader",
     "recorder",
     "records",
     "refusals",
     "rehearsal",
+    "rows",
     "sqlite",
     "statements",
     "writer",
@@ -138,11 +147,17 @@ CLI = [
     "parser",
     "grammar",
     "opening",
+    "answers",
     "progress",
-    "rich",
+    "written",
     "show",
+    "attempts",
+    "views",
+    "rich",
+    "log",
     "running",
     "commands",
+    "registry",
     "completion",
     "program",
 ]
@@ -150,16 +165,40 @@ CLI_MODULES = [f"aiodag.cli.{name}" for name in CLI]
 BELOW_CLI = BELOW_CORE | {
     "aiodag._core.states",
     "aiodag._core.graph",
-    "aiodag._core.plan",
     "aiodag.stores.codec",
     "aiodag.stores.records",
     "aiodag.entry",
+    "aiodag.recorded",
+    "aiodag.registry",
+    "aiodag.starting",
     "aiodag.service",
 }
 
 # The files of commands in reading order, from the process that starts programs up: like those of _core.
 COMMANDS = ["warden", "streams", "children", "finished", "arguments", "command"]
 COMMAND_MODULES = [f"aiodag.executors.{name}" for name in COMMANDS]
+
+# The files of workflows in reading order: like those of _core. How they are written in files comes last.
+WORKFLOWS = [
+    "model",
+    "parameters",
+    "check",
+    "expand",
+    "generators",
+    "build",
+    "builder",
+    "places",
+    "forms",
+    "bodies",
+    "entries",
+    "reading",
+    "document",
+    "load",
+]
+WORKFLOW_MODULES = [f"aiodag.workflows.{name}" for name in WORKFLOWS]
+
+# The files of the service in reading order: like those of _core.
+SERVICE_MODULES = ["aiodag.recorded", "aiodag.registry", "aiodag.targets", "aiodag.starting", "aiodag.service"]
 
 # module: what it may import of aiodag. A module without a row fails.
 LAYERS = {
@@ -169,8 +208,12 @@ LAYERS = {
     **{module: BELOW_CORE | set(CORE_MODULES[:place]) for place, module in enumerate(CORE_MODULES)},
     "aiodag.stores": set(),
     **{f"aiodag.stores.{name}": BELOW_CORE | set(CORE_MODULES) | STORES for name in STORE_MODULES},
-    "aiodag.entry": BELOW_CORE | set(CORE_MODULES),
-    "aiodag.service": BELOW_CORE | set(CORE_MODULES) | STORES | {"aiodag.entry"},
+    "aiodag.modules": {"aiodag.errors"},
+    "aiodag.entry": BELOW_CORE | set(CORE_MODULES + WORKFLOW_MODULES) | {"aiodag.modules"},
+    **{
+        module: BELOW_CORE | set(CORE_MODULES + WORKFLOW_MODULES + SERVICE_MODULES[:place]) | STORES | {"aiodag.entry"}
+        for place, module in enumerate(SERVICE_MODULES)
+    },
     "aiodag.executors": set(),
     **{
         module: BELOW_CORE | set(CORE_MODULES + COMMAND_MODULES[:place]) for place, module in enumerate(COMMAND_MODULES)
@@ -178,6 +221,11 @@ LAYERS = {
     "aiodag.executors.warden": set(),  # a program of its own
     "aiodag.executors.process": BELOW_CORE | set(CORE_MODULES),
     "aiodag.executors.thread": BELOW_CORE | set(CORE_MODULES),
+    "aiodag.workflows": set(WORKFLOW_MODULES),
+    **{
+        module: BELOW_CORE | set(CORE_MODULES + WORKFLOW_MODULES[:place])
+        for place, module in enumerate(WORKFLOW_MODULES)
+    },
     "aiodag.pictures": set(PICTURE_MODULES),
     **{module: BELOW_PICTURES | set(PICTURE_MODULES[:place]) for place, module in enumerate(PICTURE_MODULES)},
     "aiodag.cli": {"aiodag.cli.program"},
@@ -188,6 +236,7 @@ LAYERS = {
     "aiodag": BELOW_CORE | set(CORE_MODULES),
     "aiodag.testing": BELOW_CORE | set(CORE_MODULES),
 }
+LAYERS["aiodag.workflows.bodies"] |= {"aiodag.modules"}
 # Pure: they show a graph, and know nothing of what runs it.
 LAYERS["aiodag._core.render"] = {"aiodag.errors", "aiodag._core.states"}
 LAYERS["aiodag._core.graph"] = {"aiodag.errors", "aiodag._core.states", "aiodag._core.render"}
@@ -215,6 +264,7 @@ CITED = {
     "docs.python.org",
     "peps.python.org",
     "github.com",
+    "json-schema.org",  # the name of the language of schemas
     "www.w3.org",  # the name of SVG
     "w3.org",
 }

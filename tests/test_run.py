@@ -1045,3 +1045,18 @@ def test_a_coroutine_in_a_call_that_never_starts_is_closed():
         return node.state
 
     assert run(main()) is State.CANCELLED  # and no "never awaited", which would be an error
+
+
+@pytest.mark.parametrize("tags", ["env=test", ["env"], {"env": 1}, {1: "env"}, {"env": None}, 3])
+def test_tags_that_are_no_strings_are_refused(tags):
+    with pytest.raises(OptionError, match=r"tags=.* cannot work: tags takes a dict of strings"):
+        Run("etl", tags=tags)
+
+
+def test_tags_are_copied():
+    tags = {"env": "test"}
+    made = Run("etl", tags=tags)
+    tags["env"] = "live"
+
+    assert made.tags == {"env": "test"}
+    assert (Run().tags, Run().definition) == ({}, None)

@@ -216,7 +216,7 @@ def short(value: object) -> str:
     return repr(value)
 
 
-def site_of(code: CodeType | None, instruction: int) -> str:
+def site_of(code: CodeType | str | None, instruction: int) -> str:
     """Return file and line of a call, from the code object and the instruction that were noted there.
 
     Noting the frame itself would keep the caller's variables alive; finding the line at once would cost more
@@ -224,6 +224,8 @@ def site_of(code: CodeType | None, instruction: int) -> str:
     """
     if code is None:
         return "unknown place"
+    if isinstance(code, str):  # of a file that is no program
+        return code
     return f"{code.co_filename}:{line_of(code, instruction)}"
 
 

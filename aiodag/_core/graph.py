@@ -30,6 +30,7 @@ class GraphNode(NamedTuple):
     site: str = ""
     error: str = ""
     parent: int | None = None
+    barrier: bool = False  # of a workflow: it only joins edges, and does not count
 
     @property
     def started(self) -> float | None:
@@ -154,8 +155,8 @@ class Graph:
         return [render.printable(self._by_id[id_].name) for id_ in ring]
 
     def counts(self) -> dict[State, int]:
-        """Return how many nodes are in each state, in the order of `State`, without the zeros."""
-        counted = Counter(node.state for node in self.nodes)
+        """Return how many nodes are in each state, in the order of `State`, without the zeros and without barriers."""
+        counted = Counter(node.state for node in self.nodes if not node.barrier)
         return {state: counted[state] for state in State if counted[state]}
 
     def critical_path(self) -> tuple[GraphNode, ...]:

@@ -1,5 +1,6 @@
 """What a run remembers of its nodes after they have settled: no values, no nodes."""
 
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -9,12 +10,14 @@ from aiodag._core.graph import Graph, GraphEdge, GraphNode
 from aiodag._core.states import State
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from aiodag._core.node import Node
 
 LONGEST = 40  # characters of a string argument that is kept for labels
 OUTSIDE = "outside the run"
 WIDTH = 6  # entries of `calls` for each node
-HINTS = 3  # which of them
+PLACE, HINTS, EDGES = 1, 3, 4  # which of them: where the call stands, its arguments, its edges
 WAITING = State.WAITING
 
 # An edge is one number, the upstream's times four, and these: a tuple of numbers is nothing to the garbage collector.
@@ -39,6 +42,7 @@ class Ledger:
         self.count = 0
         self.errors: dict[int, BaseException] = {}
         self.outside: WeakKeyDictionary[Node[Any], int] = WeakKeyDictionary()
+        self.barriers: set[int] = set()  # nodes of a workflow that only join edges
 
     def enter(self, node: "Node[Any]", upstream: "list[tuple[Node[Any], bool]]", at: float) -> None:
         """Remember a new node and give it its number."""
@@ -57,6 +61,24 @@ class Ledger:
         self.count += 1
         self.calls += (node.task.name, node.code, node.instruction, hints, edges, inside)
         self.moves += (number, WAITING, at)
+
+    def place(self, node: "Node[Any]", code: "CodeType | str | None", instruction: int) -> None:
+        """Note where a node of a workflow was written down, in place of where its call stands."""
+        node.code, node.instruction = code, instruction
+        at = node.number * WIDTH + PLACE
+        self.calls[at : at + 2] = code, instruction
+        if node.task.barrier:
+            self.barriers.add(node.number)
+
+    def also_after(self, node: "Node[Any]", upstream: "Sequence[Node[Any]]") -> None:
+        """Note that a node waits for more of the run's nodes, without their values."""
+        self.calls[node.number * WIDTH + EDGES] += tuple(
+            [up.number * 4 + EXOGENOUS for up in upstream if up.run is node.run]
+        )
+
+    def barrier_names(self) -> set[str]:
+        """Return the names of the nodes that only join edges."""
+        return {self.calls[number * WIDTH] for number in self.barriers}
 
     def edges_of(self, node: "Node[Any]", upstream: "list[tuple[Node[Any], bool]]") -> tuple[int, ...]:
         """Return the edges of a new node as numbers."""
@@ -110,6 +132,7 @@ class Ledger:
                     site=site_of(code, instruction) if code else "",
                     error=described(error) if error else "",
                     parent=parent,
+                    barrier=number in self.barriers,
                 )
             )
         return Graph(self.name, nodes, edges, now=now - self.origin)

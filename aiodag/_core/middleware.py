@@ -1,4 +1,4 @@
-"""What stands between the engine and a body that has options: retry, limit, timeout, and where it runs."""
+"""What stands between the engine and a body that has options: retry, limit, resources, timeout, and where it runs."""
 
 import asyncio
 import logging
@@ -6,7 +6,9 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
+from aiodag._core.context import RUN
 from aiodag._core.failure import labelled
+from aiodag._core.holdings import Request
 from aiodag._core.limits import Gate, Limit
 from aiodag._core.node import Node
 from aiodag._core.options import Delay, Options, Predicate
@@ -85,6 +87,32 @@ def give_back(gate: Gate, _: object) -> None:
             raise
 
 
+class Held:
+    """Hold resources of the run's capacity for as long as the attempt really runs."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+
+    async def __call__(self, node: Node[Any], call_next: Call) -> Any:
+        """Wait for a place that has them, run, give them back."""
+        run = RUN.get()  # and not the node's, who has none when the run has ended before the call
+        if run is None or run.capacity is None:
+            return await call_next()
+        node.left = None
+        ticket = run.capacity.ask(self.request)
+        try:
+            if ticket.future is not None:
+                await ticket.future
+            node.place = ticket.place
+            return await call_next()
+        finally:
+            left = node.left_behind()
+            if left is not None:
+                run.capacity.release_later(ticket, left)
+            else:
+                run.capacity.release(ticket)
+
+
 class Timeout:
     """End an attempt that takes too long."""
 
@@ -109,8 +137,13 @@ def compose(options: Options, fn: Callable[..., Any], executor: Executor | None)
     layers: list[Middleware] = []
     if options.retries:
         layers.append(Retry(options.retries, options.backoff, options.retry_on))
-    if options.limit is not None:
-        layers.append(Limited(options.limit))
+    held: list[Middleware] = [] if options.resources is None else [Held(options.resources)]
+    if options.limit is None:
+        layers += held
+    elif options.limit.rate is None:
+        layers += [Limited(options.limit), *held]  # who waits for a limit holds no resources
+    else:
+        layers += [*held, Limited(options.limit)]  # but a start that is spaced must be the start
     if options.timeout is not None:
         layers.append(Timeout(options.timeout))
     if not layers and executor is None:

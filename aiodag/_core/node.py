@@ -75,7 +75,7 @@ class Node(AsyncTask[T]):
 
     args: Any
     attempt: int
-    code: CodeType | None
+    code: CodeType | str | None
     context: Context | None
     downstream: "list[Any] | None"
     driven: bool
@@ -101,6 +101,7 @@ class Node(AsyncTask[T]):
     tolerated: "tuple[Node[Any], ...]" = ()  # upstream nodes of which it took any outcome, as its journal notes
     lost: BaseException | None = None  # why the last attempt failed, while the next one is being queued
     stale = 0  # entries of downstream that have settled for another reason
+    place: int | None = None  # of its run's capacity, where the attempt holds its resources
     left: "RemoteFuture[Any] | None" = None  # the thread or process call that goes on without the node
     source: Any = None  # the future that this node stands for
 

@@ -3,10 +3,14 @@
 from collections.abc import Callable
 from importlib import import_module
 from inspect import iscoroutinefunction
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from aiodag._core.capacity import request_of
 from aiodag._core.limits import Limit, finite
 from aiodag.errors import OptionError, UnknownOption
+
+if TYPE_CHECKING:
+    from aiodag._core.holdings import Request
 
 Delay = Callable[[int], float]
 Predicate = Callable[[Exception], bool]
@@ -66,6 +70,7 @@ class Options:
         "limit",
         "name",
         "raw",
+        "resources",
         "retries",
         "retry_on",
         "timeout",
@@ -84,7 +89,11 @@ class Options:
         self.timeout: float | None = None if given.get("timeout") is None else timeout_of(given["timeout"])
         self.limit: Limit | None = limit_of(given.get("limit"))
         if self.limit is not None:
-            self.given = {**given, "limit": self.limit}  # a task made from this one shares it
+            self.given = {**self.given, "limit": self.limit}  # a task made from this one shares it
+        self.resources: Request | None = None
+        if given.get("resources") is not None:
+            self.resources = request_of("resources", given["resources"])
+            self.given = {**self.given, "resources": dict(given["resources"])}  # as it is now
         self.executor: Any = executor_of(given.get("executor"))
         self.raw: bool = flag("raw", given.get("raw", False))
         # Of runs that have a store.

@@ -8,6 +8,7 @@ from threading import Thread
 from typing import Any
 
 from aiodag._core.callables import innermost, is_async
+from aiodag._core.capacity import Anything
 from aiodag._core.edges import close_coroutines
 from aiodag._core.engine import Engine
 from aiodag._core.graph import Graph
@@ -84,7 +85,7 @@ async def _collect(loop: Any, fn: Callable[..., Any], args: tuple[Any, ...], kwa
     engine = loop.aiodag_engine = Engine(loop)
     engine.draining = True  # for ever: nodes are queued and nothing starts them
     ledger = loop.aiodag_ledger = Ledger(getattr(fn, "__name__", "plan"), loop.time())
-    run = Run(ledger.name, grace=0)
+    run = Run(ledger.name, grace=0, capacity=Anything())
     await run.__aenter__()
     body = asyncio.create_task(_call(fn, args, kwargs))
     for _ in range(TURNS):

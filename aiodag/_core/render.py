@@ -59,7 +59,7 @@ def mermaid(graph: "Graph", direction: str) -> str:
     if direction not in _DIRECTIONS:
         raise OptionError("direction", direction, "one of " + ", ".join(_DIRECTIONS))
     lines = [f"flowchart {direction}"]
-    lines += [f'    n{node.id}["{_mermaid_label(_title(node))}"]:::{node.state}' for node in graph.nodes]
+    lines += [f"    n{node.id}{_mermaid_shape(node)}:::{node.state}" for node in graph.nodes]
     lines += [f"    n{edge.source} {_mermaid_arrow(edge)} n{edge.target}" for edge in graph.edges]
     lines += [f"    n{parent} --o n{node.id}" for node, parent in _nested(graph)]
     lines += [_mermaid_class(state) for state in graph.counts()]
@@ -79,6 +79,10 @@ def _mermaid_label(text: str) -> str:
         c if _MERMAID_SAFE.match(text, at) else f"#{ord(c)};"
         for at, c in enumerate(text)
     )  # fmt: skip
+
+
+def _mermaid_shape(node: "GraphNode") -> str:
+    return "(( ))" if node.barrier else f'["{_mermaid_label(_title(node))}"]'
 
 
 def _mermaid_arrow(edge: "GraphEdge") -> str:
@@ -108,6 +112,8 @@ def _dot_label(text: str) -> str:
 
 def _dot_node(node: "GraphNode") -> str:
     fill, border = _COLOURS[node.state]
+    if node.barrier:
+        return f'shape=point, color="{border}"'
     return f'label="{_dot_label(_title(node))}", fillcolor="{fill}", color="{border}"'
 
 
@@ -220,7 +226,7 @@ def _pointers(links: list[_Link], names: dict[int, str]) -> str:
 
 def _names(graph: "Graph") -> dict[int, str]:
     """Return a name for each node that no other has: its label, with its number where several have it."""
-    labels = {node.id: printable(node.label) for node in graph.nodes}
+    labels = {node.id: f"({printable(node.name)})" if node.barrier else printable(node.label) for node in graph.nodes}
     count = Counter(labels.values())
     return {id_: f"{label} #{id_}" if count[label] > 1 else label for id_, label in labels.items()}
 
@@ -237,7 +243,8 @@ def _told(node: "GraphNode", now: float) -> str:
 
 def _headline(graph: "Graph") -> str:
     after = [f"after {_seconds(graph.now)}"] if graph.now and _has_run(graph) else []
-    return f"{printable(graph.name)}: " + ", ".join([counted(len(graph), "node"), *_counted(graph.counts()), *after])
+    counts = graph.counts()
+    return f"{printable(graph.name)}: " + ", ".join([counted(sum(counts.values()), "node"), *_counted(counts), *after])
 
 
 def _has_run(graph: "Graph") -> bool:
@@ -265,7 +272,7 @@ def _seconds(value: float) -> str:
 
 def timeline(graph: "Graph", width: int) -> str:
     """Return a chart of rows, an axis in seconds and a legend."""
-    rows = sorted((node for node in graph.nodes if node.moves), key=_start)
+    rows = sorted((node for node in graph.nodes if node.moves and not node.barrier), key=_start)
     until = max([graph.now, *(node.moves[-1][1] for node in rows)])
     if not _has_run(graph):
         return f"{_headline(graph)}\nnothing has run yet"

@@ -12,6 +12,7 @@ from os import urandom
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from aiodag._core.capacity import Capacity, capacity_of
 from aiodag._core.context import RUN
 from aiodag._core.failure import Failure, path_of, path_text
 from aiodag._core.ledger import Ledger
@@ -38,9 +39,10 @@ class Run:
     Independent branches go on after a failure, and leaving raises `RunFailed` with every root failure that nobody
     took; with `fail_fast` the first failure cancels the rest. Leaving by an exception cancels the nodes and waits, at
     most `grace` seconds, then names what would not end. `limit` bounds the nodes that run at once; a body that
-    awaits another node of the run does not count. `observers` are told of every move. With a `store` the run is
-    durable: what happens is written there, and a run of the same `id` recalls what has succeeded. Entering raises
-    `RunOwned` and `StoreError` then; leaving raises `RunCancelled` when somebody cancelled the run from outside.
+    awaits another node of the run does not count. `capacity` has the resources that tasks ask for. `observers` are told
+    of every move. With a `store` the run is durable: what happens is written there, and a run of the same `id` recalls
+    what has succeeded. Entering raises `RunOwned` and `StoreError` then; leaving raises `RunCancelled` when somebody
+    cancelled the run from outside. `tags` are words by which to find it there, such as `{"env": "test"}`.
 
     >>> import asyncio, aiodag
     >>> @aiodag.task
@@ -59,11 +61,13 @@ class Run:
         name: str = "run",
         *,
         limit: int | None = None,
+        capacity: Capacity | None = None,
         fail_fast: bool = False,
         observers: Iterable[Observer] = (),
         grace: float = 10.0,
         store: "str | PathLike[str] | Store | None" = None,
         id: str | None = None,  # noqa: A002 - the word of the field
+        tags: Mapping[str, str] | None = None,
     ) -> None:
         given: Any = name
         if not isinstance(given, str):
@@ -72,12 +76,15 @@ class Run:
             raise OptionError("limit", limit, "an int of 1 or more: the nodes that may run at once")
         self.name = name
         self.limit = limit
+        self.capacity = capacity_of(capacity)
         self.fail_fast = flag("fail_fast", fail_fast)
         self.grace = seconds("grace", grace)
         self.observers = observers_of(observers)
         self.store = store
         self.id = id_of(id, name) if store is not None or id is not None else ""
+        self.tags = tags_of(tags)
         self.entry: Mapping[str, Any] | None = None  # how to run it again: a file, a task and its parameters
+        self.definition: str | None = None  # what it is built from, for its store: the text of a workflow
         self.journal: Journal | None = None
         self.state = State.WAITING
         self.stopping = False
@@ -241,6 +248,8 @@ class Run:
 
     def enter(self, node: Node[Any], upstream: list[tuple[Node[Any], bool]]) -> None:
         """Own a new node."""
+        if self.capacity is not None:
+            self.capacity.enter(node)
         if self.state.final:
             node.run = None  # made by what outlived the run: nobody waits for it here
             return
@@ -322,6 +331,7 @@ class Run:
     def _report(self, roots: list[Failure]) -> str:
         counts = self.graph().counts()
         total = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+        barriers = self.ledger.barrier_names()
         lines = [f"run {self.name!r}: {total}"]
         for failure in roots:
             lines.append(f"  {failure}  (called at {failure.site})")
@@ -329,7 +339,7 @@ class Run:
             first = [other for other in self.failures if other.report.exception is failure.report.exception]
             if first[0].report is not failure.report:
                 lines.append(f"    first of all {first[0]}  (called at {first[0].site})")
-            hops = failure.report.skipped
+            hops = [hop for hop in failure.report.skipped if hop[0] not in barriers]
             lines += [f"    {path_text(hop, path_of(hop)[-1])}" for hop in hops[:SHOWN]]
             lines += [f"    … and {len(hops) - SHOWN:,} more skipped"] if len(hops) > SHOWN else []
         return "\n".join(lines)
@@ -358,6 +368,15 @@ def id_of(given: Any, name: str) -> str:
     if isinstance(given, str) and given and given.isprintable() and not given.startswith("-"):
         return given
     raise OptionError("id", given, "a string of printable characters that does not begin with -")
+
+
+def tags_of(given: Any) -> dict[str, str]:
+    """Check tags, and return a copy."""
+    if given is None:
+        return {}
+    if isinstance(given, Mapping) and all(isinstance(each, str) for pair in given.items() for each in pair):
+        return dict(given)
+    raise OptionError("tags", given, "a dict of strings, such as {'env': 'test'}")
 
 
 def reraise(error: BaseException) -> None:

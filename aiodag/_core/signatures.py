@@ -14,8 +14,13 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-    from typing import Concatenate, Protocol, TypeAlias
+    from collections.abc import Awaitable, Callable, Mapping
+    from datetime import timedelta
+    from typing import Concatenate, Literal, Protocol, TypeAlias, TypedDict
+
+    from aiodag._core.limits import Limit
+    from aiodag._core.options import Backoff
+    from aiodag.abc import Executor
 
     Q = ParamSpec("Q")
     T = TypeVar("T")
@@ -61,3 +66,19 @@ if TYPE_CHECKING:
     class Takes8(Protocol[A1, A2, A3, A4, A5, A6, A7, A8, Q, R_co]):
         @property
         def _signature(self) -> Callable[Concatenate[A1, A2, A3, A4, A5, A6, A7, A8, Q], R_co]: ...
+
+    class OptionTypes(TypedDict, total=False):
+        name: str
+        retries: int
+        backoff: "float | timedelta | Callable[[int], float] | Backoff"
+        retry_on: "type[BaseException] | tuple[type[BaseException], ...] | Callable[[Exception], bool]"
+        timeout: "float | timedelta | None"
+        limit: "int | Limit | None"
+        resources: "Mapping[str, float] | None"
+        executor: "Literal['thread', 'process'] | Executor"
+        raw: bool
+        version: "str | int"
+        key: "str | Callable[..., object]"
+        journal: bool
+        cache: "bool | float | timedelta"
+        codec: "Literal['json', 'pickle']"

@@ -7,6 +7,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+from aiodag._core.capacity import check_request
 from aiodag._core.context import RUN
 from aiodag._core.edges import PLAIN, Search, close_coroutines, is_awaitable
 from aiodag._core.engine import Engine
@@ -142,7 +143,7 @@ def engine_of(loop: Any) -> Engine:
 class Adopted:
     """Stands for the task of an awaitable that was passed as an edge."""
 
-    stands_in = True
+    stands_in, barrier = True, False
     after_deps, raw, code, call = (), False, None, None
     options = NO_OPTIONS
 
@@ -171,6 +172,8 @@ def search(engine: Engine, node: Node[Any]) -> list[tuple[Node[Any], bool]]:
     made: dict[int, Node[Any]] = {}
     look = Search(partial(adopt, engine, made), engine.loop, raw=task.raw)
     try:
+        if task.options.resources:
+            check_request(task, node.run)
         for dep in task.after_deps:
             look.edge(dep)
         args = tuple([look.argument(value) for value in node.args])

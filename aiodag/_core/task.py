@@ -14,12 +14,9 @@ from aiodag.errors import NotATask
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable
-    from datetime import timedelta
-    from typing import Literal, Protocol, Self, TypedDict, Unpack
+    from typing import Protocol, Self, Unpack
 
-    from aiodag._core.limits import Limit
     from aiodag._core.node import Node
-    from aiodag._core.options import Backoff
     from aiodag._core.signatures import (
         A1,
         A2,
@@ -30,6 +27,7 @@ if TYPE_CHECKING:
         A7,
         A8,
         Given,
+        OptionTypes,
         Q,
         T,
         Takes1,
@@ -41,22 +39,6 @@ if TYPE_CHECKING:
         Takes7,
         Takes8,
     )
-    from aiodag.abc import Executor
-
-    class OptionTypes(TypedDict, total=False):
-        name: str
-        retries: int
-        backoff: "float | timedelta | Callable[[int], float] | Backoff"
-        retry_on: "type[BaseException] | tuple[type[BaseException], ...] | Callable[[Exception], bool]"
-        timeout: "float | timedelta | None"
-        limit: "int | Limit | None"
-        executor: "Literal['thread', 'process'] | Executor"
-        raw: bool
-        version: "str | int"
-        key: "str | Callable[..., object]"
-        journal: bool
-        cache: "bool | float | timedelta"
-        codec: "Literal['json', 'pickle']"
 
     class Decorator(Protocol):
         """What `task(**options)` gives: it takes what `task` takes."""
@@ -88,7 +70,7 @@ class Task(Generic[P, R]):
     40
     """
 
-    stands_in = False  # for a coroutine object or a future that was passed as an edge
+    stands_in = barrier = False  # True: for an awaitable that was passed as an edge; for a node that only joins edges
 
     if TYPE_CHECKING:
 
@@ -109,7 +91,8 @@ class Task(Generic[P, R]):
         self.options = options
         self.name: str = options.name or name_of(fn)
         self.raw = options.raw
-        self.special = bool(after) or options.raw  # whether edges can be anywhere but among plain arguments
+        # Whether edges can be anywhere but among plain arguments, or there is more to check at the call.
+        self.special = bool(after or options.raw or options.resources)
         self.code = getattr(inspect.unwrap(fn) if not hasattr(fn, "__code__") else fn, "__code__", None)
         self.call = compose(options, fn, executor_for(fn, options))
 
@@ -355,8 +338,8 @@ def task(fn: Any = None, /, *after: "Awaitable[object]", **options: Any) -> Any:
     `fn` is an async function, a plain function (it runs in a thread), a method, a `functools.partial`, an object with
     an async `__call__`, or a `Task`, which keeps what it has. `after` are awaitables that its nodes wait for without
     their values. Options: `name`; `retries`, `backoff` (seconds, a function of the attempt, or `Backoff`) and
-    `retry_on`; `timeout` (seconds of one attempt); `limit`; `executor` ("thread", "process", or an object); `raw`. In runs
-    that have a store: `version`, `key`, `journal`, `cache`, `codec`.
+    `retry_on`; `timeout` (seconds of one attempt); `limit`; `resources`; `executor` ("thread", "process", or an
+    object); `raw`. In runs that have a store: `version`, `key`, `journal`, `cache`, `codec`.
 
     Raises `TypeError` for what cannot be a task or an unknown option, and `OptionError` for a value that cannot work.
 

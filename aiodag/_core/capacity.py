@@ -1,0 +1,176 @@
+"""What there is of named resources for the attempts of a run: `Capacity`, and what is refused at the call."""
+
+from asyncio import get_running_loop
+from collections.abc import Mapping, Sequence
+from math import floor
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from aiodag._core.holdings import Holdings, Request, Ticket, fitting
+from aiodag._core.limits import finite
+from aiodag.errors import NoCapacity, OptionError
+
+if TYPE_CHECKING:
+    from aiodag._core.node import Node
+    from aiodag._core.run import Run
+    from aiodag._core.task import Task
+
+MILLION = 10**6  # amounts are counted in millionths: sums of floats would be off
+AMOUNTS = 'a dict of names and amounts, such as {"cores": 2}'
+
+
+class Capacity:
+    """What attempts can hold at once: amounts of named resources, in one place or several, and how many attempts.
+
+    Give it to a `Run`, or to several, also in other threads: together they never hold more. A task says with
+    `resources={"cores": 2}` what each attempt takes; it gets that in the first place where it fits, and
+    `current_node().place` is the number of that place. `limit` bounds the attempts whatever they ask for. Amounts are
+    numbers above 0, counted in millionths. Raises `OptionError` for what cannot be an amount.
+
+    >>> Capacity({"cores": 8, "license": 1}), Capacity([{"cores": 8}, {"cores": 2, "gpu": 1}], limit=5)
+    (Capacity({'cores': 8, 'license': 1}), Capacity([{'cores': 8}, {'cores': 2, 'gpu': 1}], limit=5))
+    """
+
+    def __init__(
+        self, places: Mapping[str, float] | Sequence[Mapping[str, float]] = (), /, *, limit: int | None = None
+    ) -> None:
+        if limit is not None and (type(limit) is not int or limit < 1):
+            raise OptionError("limit", limit, "an int of 1 or more: the attempts that may run at once")
+        given: Any = [places] if isinstance(places, Mapping) else places
+        if isinstance(given, str) or not isinstance(given, Sequence) or not (given or limit):
+            raise OptionError("capacity", places, f"{AMOUNTS}, a list of such dicts, or limit=5")
+        totals = [dict(request_of("capacity", each)) for each in given] or [{}]
+        self.places: tuple[Mapping[str, float], ...] = tuple([MappingProxyType(dict(each)) for each in given])
+        self.limit = limit
+        self._totals: list[dict[str, int]] = totals
+        self._holdings = Holdings(totals, limit)
+        self._counted: WeakKeyDictionary[Task[..., Any], Task[..., Any]] = WeakKeyDictionary()
+
+    def lack(self, request: Request) -> str:
+        """Say why a request could never be met, or nothing if it could."""
+        if fitting(self._totals, request, {}) is not None:
+            return ""
+        most: dict[str, int] = {}
+        for name, amount in (pair for each in self._totals for pair in each.items()):
+            most[name] = max(amount, most.get(name, 0))
+        for name, amount in request:
+            if name not in most:
+                return unknown(name, most)
+            if amount > most[name]:
+                return f"and no place has more than {shown(most[name])}"
+        return f"and no place has all of that: there are {' | '.join(map(listed, self._totals))}"
+
+    def enter(self, node: "Node[Any]") -> None:
+        """Have a new node of a run count for the limit although it asks for nothing.
+
+        Its task becomes the same one with the option `resources={}`. So plain calls without a limit pay nothing.
+        """
+        task = node.task
+        if self.limit is None or task.options.resources is not None or task.stands_in or task.barrier:
+            return
+        counted = self._counted.get(task)
+        if counted is None:
+            counted = self._counted[task] = task.with_options(resources={})
+        node.task = counted
+
+    def ask(self, request: Request) -> Ticket:
+        """Ask for resources: they are held when the ticket's future is done, or gone. Release the ticket in any case."""
+        ticket = Ticket(request, get_running_loop())
+        self._holdings.tell(ticket)
+        return ticket
+
+    def release(self, ticket: Ticket) -> None:
+        """Give everything back, or wait no longer: from any thread, once or again."""
+        ticket.leaving = True
+        self._holdings.tell(ticket)
+
+    def release_later(self, ticket: Ticket, left: Any) -> None:
+        """Give everything back when a thread or process has ended that goes on without its node."""
+        ticket.outlives = True
+        left.add_done_callback(lambda _: self.release(ticket))
+
+    def __repr__(self) -> str:
+        places: list[Any] = [dict(each) for each in self.places]
+        parts = [repr(places[0] if len(places) == 1 else places)] if places else []
+        parts += [] if self.limit is None else [f"limit={self.limit}"]
+        return f"Capacity({', '.join(parts)})"
+
+
+class Anything(Capacity):
+    """The capacity of a run that is only thought through: nobody knows yet what there will be."""
+
+    def __init__(self) -> None:
+        super().__init__([{}])
+
+    def lack(self, request: Request) -> str:
+        """Refuse nothing."""
+        return ""
+
+
+def request_of(option: str, given: Any) -> Request:
+    """Check names and amounts."""
+    if not isinstance(given, Mapping):
+        raise OptionError(option, given, AMOUNTS)
+    return tuple(sorted((name_of(option, name), amount_of(f"{option}[{name!r}]", given[name])) for name in given))
+
+
+def name_of(option: str, given: Any) -> str:
+    """Check the name of a resource."""
+    if isinstance(given, str) and given:
+        return given
+    raise OptionError(option, given, f"{AMOUNTS}: a name is a string with at least one character")
+
+
+def amount_of(option: str, given: Any) -> int:
+    """Return an amount in millionths, of which 0.1 has exactly 100,000; what is finer is cut off."""
+    if finite(given) is not None:
+        whole = int(given)
+        millionths: int = whole * MILLION + floor(round((given - whole) * MILLION, 3))
+        if millionths > 0:
+            return millionths
+    raise OptionError(option, given, "a finite number above 0, a millionth or more")
+
+
+def check_request(task: "Task[..., Any]", run: "Run | None") -> None:
+    """Refuse a call whose attempts could never begin. Raises `NoCapacity`."""
+    why = refusal(task.options.resources or (), None if run is None else run.capacity)
+    if why:
+        raise NoCapacity(task.name, why)
+
+
+def refusal(request: Request, capacity: Capacity | None) -> str:
+    """Say what is asked for and why nobody could ever have it, or nothing if it can be had."""
+    if capacity is not None:
+        why = capacity.lack(request)
+    else:
+        wanted = ", ".join(f"{name!r}: {shown(amount)}" for name, amount in request)
+        why = f"and there is no run with a capacity around it: Run(capacity=Capacity({{{wanted}}}))" if wanted else ""
+    return f"asks for {listed(dict(request))}, {why}" if why else ""
+
+
+def unknown(name: str, known: Mapping[str, int]) -> str:
+    """Say that there is no such resource, which was meant perhaps, and which there are."""
+    # Imported here: asyncio does not load difflib, and `import aiodag` loads nothing that asyncio does not.
+    from difflib import get_close_matches  # noqa: PLC0415 - see above
+
+    near = get_close_matches(name, known, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"and there is no {name!r}.{hint} There are at most {listed(known)}"
+
+
+def capacity_of(given: Any) -> Capacity | None:
+    """Check the capacity of a run."""
+    if given is None or isinstance(given, Capacity):
+        return given
+    raise OptionError("capacity", given, 'a Capacity, such as Capacity({"cores": 8})')
+
+
+def listed(amounts: Mapping[str, int]) -> str:
+    """Say how much of what: cores 2, license 1."""
+    return ", ".join(f"{name} {shown(amount)}" for name, amount in amounts.items()) or "none"
+
+
+def shown(amount: int) -> str:
+    """Return an amount as people write it."""
+    return f"{amount / MILLION:.15g}"

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import tracemalloc
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,8 +20,11 @@ import pytest
 
 from aiodag import Run, RunFailed, Skip, State, current_node, settled, task
 from aiodag.errors import LeaseLost, NoCodec, NoFingerprint, RunCancelled, RunOwned, StoreError, Undecodable
+from aiodag.service import Service
 from aiodag.stores.codec import decode, decode_error
 from aiodag.stores.memory import Memory
+from aiodag.stores.records import BARRIER, left_out, output_text
+from aiodag.stores.rehearsal import Rehearsal
 from aiodag.stores.sqlite import SQLite
 from aiodag.testing import run as virtual
 
@@ -749,7 +753,7 @@ def test_lines_that_bodies_log_are_kept_with_their_nodes(store):
     execute(store, body)
     log.warning("afterwards")
 
-    assert [(line.number, line.level, line.text) for line in store.logs("r")] == [
+    assert [(line.number, line.level, line.text) for line in store.logs("r") if line.logger == "app"] == [
         (None, "WARNING", "outside"),
         (0, "WARNING", "in the body of 1"),
         (1, "WARNING", "in a thread"),
@@ -776,6 +780,442 @@ def test_a_run_without_a_store_has_no_keys():
         return node.key
 
     assert asyncio.run(main()) == ""
+
+
+# Beside the outcome: facts and output
+
+
+def tell(**facts):
+    """What a command does: tell of its own attempt."""
+    node = current_node()
+    node.run.journal.facts(node, facts)
+
+
+def write(chunk, stream="stdout"):
+    node = current_node()
+    node.run.journal.output(node, stream, chunk)
+
+
+def written(store, stream="stdout", **which):
+    return [part for part in store.output("r", **which) if part.stream == stream]
+
+
+def test_facts_are_added_up_for_each_attempt_whatever_its_outcome(store):
+    @task(retries=1)
+    async def program():
+        tell(pid=current_node().attempt, code=None)
+        await asyncio.sleep(0)
+        tell(code=current_node().attempt - 1)
+        if current_node().attempt == 1:
+            raise ValueError
+
+    @task(timeout=0.01)
+    async def late():
+        try:
+            await asyncio.sleep(60)
+        finally:
+            tell(signal=15)
+
+    async def body():
+        program()
+        late()
+
+    with pytest.raises(RunFailed):
+        execute(store, body)
+
+    assert {(each.number, each.attempt): each.facts for each in store.attempts("r", every=True)} == {
+        (0, 1): {"pid": 1, "code": 0},
+        (0, 2): {"pid": 2, "code": 1},
+        (1, 1): {"signal": 15},
+    }
+
+
+def test_the_facts_of_a_cancelled_attempt_are_kept(store):
+    @task
+    async def program():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            tell(signal=15)
+            write(b"partial")
+
+    async def body():
+        node = program()
+        await asyncio.sleep(0.01)
+        node.cancel()
+
+    execute(store, body)
+    (attempt,) = store.attempts("r", every=True)
+
+    assert (attempt.state, attempt.facts) == (State.CANCELLED, {"signal": 15})
+    assert [part.bytes for part in store.output("r")] == [b"partial"]
+
+
+def test_facts_that_are_no_json_are_refused_where_they_are_told(store):
+    @task
+    async def program():
+        with pytest.raises(TypeError):
+            tell(code={1, 2})
+        with pytest.raises(ValueError, match="JSON"):
+            tell(cpu_seconds=float("nan"))
+        tell(command=["\udcff"])
+
+    async def body():
+        program()
+
+    execute(store, body)
+
+    assert store.attempts("r", every=True)[0].facts == {"command": ["\udcff"]}
+
+
+def test_output_is_kept_by_attempt_and_stream_in_order(store):
+    @task(retries=1)
+    async def program():
+        number = current_node().attempt
+        for chunk in (b"one\n", b"two\xff\0\n"):
+            write(b"%d %s" % (number, chunk))
+            write(b"oops\n", "stderr")
+            await asyncio.sleep(0)
+        if number == 1:
+            raise ValueError
+
+    async def body():
+        program()
+
+    execute(store, body)
+
+    for attempt in (1, 2):
+        text = b"".join(part.bytes for part in written(store, number=0, attempt=attempt))
+        assert text == b"%d one\n%d two\xff\0\n" % (attempt, attempt)
+        assert output_text(written(store, "stderr", attempt=attempt)) == "oops\noops\n"
+    assert [part.part for part in store.output("r")] == sorted(part.part for part in store.output("r"))
+
+
+def test_output_can_be_read_while_the_attempt_goes_on(store):
+    @task
+    async def program():
+        seen = 0
+        for number in range(3):
+            write(b"%d\n" % number)
+            while not (parts := store.output("r", after=seen)):
+                await asyncio.sleep(0.001)
+            assert [part.bytes for part in parts] == [b"%d\n" % number]
+            seen = parts[-1].part
+
+    async def body():
+        await program()
+
+    execute(store, body)
+
+    assert output_text(written(store)) == "0\n1\n2\n"
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 1000])
+def test_of_a_long_stream_the_head_and_the_tail_are_kept_and_what_is_left_out_is_known(store, size):
+    store.keep = 100
+    whole = b"".join(b"%05d " % number for number in range(1000))
+
+    @task
+    async def program():
+        for start in range(0, len(whole), size):
+            write(whole[start : start + size])
+            if start % 70 == 0:
+                await asyncio.sleep(0)
+        write(b"short", "stderr")
+
+    async def body():
+        program()
+
+    execute(store, body)
+    parts = written(store)
+    kept = b"".join(part.bytes for part in parts)
+
+    assert whole.startswith(kept[:50])
+    assert whole.endswith(kept[50:])
+    assert 100 <= len(kept) <= 200
+    assert left_out(parts) == len(whole) - len(kept)
+    assert f"[{left_out(parts):,} bytes are left out here]" in output_text(parts)
+    assert output_text(written(store, "stderr")) == "short"
+
+
+def test_a_store_that_keeps_no_output_keeps_none(store):
+    store.keep = 0
+
+    @task
+    async def program():
+        write(b"one\n" * 1000)
+
+    async def body():
+        program()
+
+    execute(store, body)
+
+    assert store.output("r") == []
+
+
+def test_a_flood_of_output_fills_neither_memory_nor_the_file(tmp_path):
+    chunk = bytes(2**16)
+
+    @task
+    async def program():
+        for _ in range(1000):
+            write(chunk)
+            await asyncio.sleep(0)
+
+    async def body():
+        program()
+
+    store = SQLite(tmp_path / "runs.db")
+    tracemalloc.start()
+    execute(store, body)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    kept = sum(len(part.bytes) for part in store.output("r"))
+    store.close()
+
+    assert 2**20 <= kept <= 2**20 + 2**16
+    assert peak < 10 * 2**20
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 10 * 2**20
+
+
+def test_many_streams_at_once_are_written_bit_by_bit(store, monkeypatch):
+    monkeypatch.setattr("aiodag.stores.outputs.PORTION", 10)
+    gate = asyncio.Event
+
+    @task
+    async def program(number, wait):
+        write(b"%d" % number * 6)
+        await wait.wait()
+
+    async def body():
+        wait = gate()
+        nodes = [program.with_options(key=str(number))(number, wait) for number in range(9)]
+        while len(store.output("r")) < 9:
+            await asyncio.sleep(0.001)
+        wait.set()
+        await asyncio.gather(*nodes)
+
+    execute(store, body)
+
+    assert [part.bytes for part in store.output("r")] == [b"%d" % number * 6 for number in range(9)]
+
+
+def test_what_a_node_tells_after_it_has_settled_is_ignored(store):
+    made = []
+
+    @task
+    async def program():
+        made.append(current_node())
+
+    async def body():
+        node = program()
+        await node
+        node.run.journal.output(node, "stdout", b"late")
+        node.run.journal.facts(node, {"late": 1})
+
+    execute(store, body)
+
+    assert store.output("r") == []
+    assert store.attempts("r", every=True)[0].facts == {}
+
+
+def test_output_of_a_run_that_lost_its_store_goes_nowhere(store):
+    @task
+    async def program():
+        node = current_node()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            node.run.journal.output(node, "stdout", b"late")
+            node.run.journal.facts(node, {"late": 1})
+
+    async def body():
+        program()
+        await asyncio.sleep(0.01)
+        store.delete(["r"])
+        double(1)
+        await asyncio.Event().wait()
+
+    with pytest.raises(LeaseLost):
+        execute(store, body)
+    assert store.runs() == []
+
+
+# Tags and definitions
+
+
+def defined(store, body, definition, **options):
+    """As execute, in a run that is built from a text."""
+
+    async def main():
+        run = Run("test", store=store, id="r", **options)
+        run.definition = definition
+        async with run:
+            await body()
+
+    asyncio.run(main())
+
+
+def test_tags_and_the_definition_are_recorded(store):
+    async def body():
+        double(1)
+
+    defined(store, body, "one", tags={"env": "test"})
+    defined(store, body, "two")
+    record = store.run("r")
+
+    assert (record.tags, record.definition) == ({"env": "test"}, "two")
+    assert store.definitions("r") == [(1, "one"), (2, "two")]
+
+
+def body_of(version, fail=()):
+    async def sometimes(name):
+        RAN[name] += 1
+        if name in fail:
+            raise ValueError(name)
+        return current_node().attempt
+
+    async def body():
+        pull = task(sometimes, name="pull")("pull")
+        clean = task(sometimes, pull, name="clean", version=version)("clean")
+        task(sometimes, clean, name="report")("report")
+
+    return body
+
+
+def test_an_edited_task_goes_on_with_the_attempts_of_its_name_and_its_former_ones_stay(store):
+    with pytest.raises(RunFailed):
+        defined(store, body_of(1, fail=["clean"]), "one")
+    defined(store, body_of(2), "two")
+    nodes = {node.number: node for node in store.nodes("r", every=True)}
+    attempts = [
+        (nodes[each.number].name, nodes[each.number].version, each.attempt, each.state)
+        for each in store.attempts("r", every=True)
+    ]
+
+    assert attempts == [
+        ("pull", "", 1, State.SUCCEEDED),
+        ("clean", "1", 1, State.FAILED),
+        ("clean", "2", 2, State.SUCCEEDED),
+        ("report", "", 1, State.SUCCEEDED),
+    ]
+    assert RAN == {"pull": 1, "clean": 2, "report": 1}
+
+
+def test_attempts_go_on_when_an_edit_is_taken_back(store):
+    for version, fail in ((1, ["clean"]), (2, ["clean"]), (1, [])):
+        with suppress(RunFailed):
+            defined(store, body_of(version, fail), str(version))
+
+    attempts = [each.attempt for each in store.attempts("r", every=True)]
+
+    assert store.tried("r") == {"pull": 1, "clean": 3, "report": 1}
+    assert sorted(attempts) == [1, 1, 1, 2, 3]
+
+
+def test_without_a_definition_a_changed_task_is_a_new_one(store):
+    for version in (1, 2):
+        execute(store, body_of(version))
+
+    assert store.tried("r") == {"pull": 1, "clean": 1, "report": 1}
+
+
+# Barriers
+
+
+@task(journal=False)
+async def join():
+    RAN["join"] += 1
+
+
+join.barrier = True
+
+
+def test_a_barrier_always_runs_is_never_counted_and_what_waits_for_it_is_recalled(store):
+    async def body():
+        joined = join.after(double(1), double(2))()
+        for number in (3, 4):
+            double.after(joined)(number)
+
+    execute(store, body)
+    execute(store, body)
+
+    assert RAN == {"join": 2, "double 1": 1, "double 2": 1, "double 3": 1, "double 4": 1}
+    assert store.run("r").counts == {State.SUCCEEDED: 4}
+    assert [(node.codec, node.value) for node in store.nodes("r") if node.name == "join"] == [(BARRIER, None)]
+    assert len(store.edges("r")) == 4
+    assert [each.number for each in store.attempts("r", every=True)] == [0, 1, 3, 4]
+
+
+def test_what_waits_behind_a_barrier_for_a_node_that_ran_again_runs_again(store):
+    fail = {"now": True}
+
+    @task
+    async def sometimes():
+        if fail["now"]:
+            raise ValueError
+
+    @task
+    async def look(node):
+        RAN["look"] += 1
+        return str(node.state)
+
+    async def body():
+        first = sometimes()
+        looked = look(settled(first))
+        double.after(join.after(looked)())(1)
+
+    for now in (True, True, False, False):
+        fail["now"] = now
+        with suppress(RunFailed):
+            execute(store, body)
+        ran = dict(RAN)
+
+    assert (ran["look"], ran["double 1"]) == (3, 3)
+
+
+def test_a_plan_passes_barriers_and_shows_what_would_run_behind_them(store):
+    def made(version):
+        joined = join.after(double(1), double(2))()
+        double.after(joined)(3)
+        double.with_options(version=version).after(joined)(4)
+
+    async def body():
+        made("one")
+
+    async def planned():
+        run = Run("test", id="r", grace=1.0)
+        await run.__aenter__()
+        run.journal = rehearsal = Rehearsal(run, store)
+        await rehearsal.open()
+        made("two")
+        await rehearsal.quiet()
+        graph = run.graph()
+        run.stop()
+        await run.__aexit__(asyncio.CancelledError, asyncio.CancelledError(), None)
+        return {node.label: str(node.state) for node in graph.nodes}
+
+    execute(store, body)
+    before = store.nodes("r")
+    done = dict.fromkeys(["double(1)", "double(2)", "join", "double(3)"], "succeeded")
+
+    assert asyncio.run(planned()) == {**done, "double(4)": "queued"}
+    assert store.nodes("r") == before
+
+
+def test_people_see_a_barrier_only_where_it_joins_the_graph(store):
+    async def body():
+        double.after(join.after(double(1))())(2)
+
+    execute(store, body)
+    service = Service(store)
+    graph = service.graph("r")
+
+    assert [node.label for node in service.nodes("r")] == ["double(1)", "double(2)"]
+    assert [each.number for each in service.attempts("r")] == [0, 2]
+    assert [node.barrier for node in graph.nodes] == [False, True, False]
+    assert graph.counts() == {State.SUCCEEDED: 2}
+    assert len(graph.edges) == 2
 
 
 # Values

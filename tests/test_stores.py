@@ -1,27 +1,47 @@
 """One contract for every store: who owns a run, what is written, what can be read."""
 
+import json
 import sqlite3
 import time
+from datetime import UTC, datetime
 
 import pytest
 
 from aiodag import State
 from aiodag.errors import LeaseLost, RunOwned, StoreError, UnknownRun
+from aiodag.stores.file import migrate
 from aiodag.stores.memory import Memory
 from aiodag.stores.places import store_at, usual_place
-from aiodag.stores.records import Batch, Claim, Owner
-from aiodag.stores.sqlite import SQLite, migrate
+from aiodag.stores.records import BARRIER, Batch, Claim, Owner, WorkflowRecord, left_out, output_text
+from aiodag.stores.sqlite import SQLite
+from aiodag.stores.statements import steps
 
 HERE = Owner.here()
 ELSEWHERE = Owner("another-host", 1, "1")
 GONE = HERE._replace(pid=2**22 + 1)  # above what a system gives out
 
 
-def claim_of(run_id="etl", *, name="etl", owner=HERE, lease=60.0, at=None, entry=None):
-    return Claim(run_id, name, entry, owner, lease, time.time() if at is None else at)
+def claim_of(run_id="etl", *, name="etl", owner=HERE, lease=60.0, at=None, entry=None, **more):
+    return Claim(run_id, name, entry, owner, lease, time.time() if at is None else at, **more)
 
 
-def row(number, *, key=None, name="fetch", state=State.SUCCEEDED, attempt=1, value="1", parent=None, error=""):
+def workflow(name, document="{}", **tags):
+    return WorkflowRecord(name, "etl.json", document, tags, datetime(2024, 5, 1, tzinfo=UTC))
+
+
+def row(
+    number,
+    *,
+    key=None,
+    name="fetch",
+    state=State.SUCCEEDED,
+    attempt=1,
+    value="1",
+    parent=None,
+    error="",
+    codec="json",
+    started=6.0,
+):
     key = key or f"key{number}"
     return (
         number,
@@ -32,12 +52,12 @@ def row(number, *, key=None, name="fetch", state=State.SUCCEEDED, attempt=1, val
         state,
         attempt,
         parent,
-        "json",
+        codec,
         value,
         error,
         "etl.py:1",
         5.0,
-        6.0,
+        started,
         7.0,
     )
 
@@ -169,6 +189,165 @@ class StoreContract:
         assert store.cached("k", 101.0) is None
         assert store.cached("other", 0.0) is None
 
+    # Tags and definitions
+
+    def test_tags_are_those_of_the_last_execution_that_gave_some(self, store):
+        store.claim(claim_of(owner=GONE))
+        without = store.run("etl").tags
+        store.claim(claim_of(owner=GONE, tags={"env": "test", "ü'": ""}))
+        store.claim(claim_of(owner=GONE))
+        kept = store.run("etl").tags
+        store.claim(claim_of(tags={"env": "live"}))
+
+        assert (without, kept) == ({}, {"env": "test", "ü'": ""})
+        assert [record.tags for record in store.runs()] == [{"env": "live"}]
+
+    def test_each_definition_is_kept_with_the_execution_that_began_with_it(self, store):
+        for definition in ("one", "one", None, "two", "one"):
+            store.claim(claim_of(owner=GONE, definition=definition))
+
+        assert store.definitions("etl") == [(1, "one"), (4, "two"), (5, "one")]
+        assert store.run("etl").definition == "one"
+        assert store.definitions("other") == []
+
+    def test_the_list_of_all_runs_does_not_hold_their_definitions(self, store):
+        store.claim(claim_of(definition="x" * 1000))
+
+        assert [record.definition for record in store.runs()] == [None]
+
+    # Facts
+
+    def test_facts_belong_to_an_attempt_and_the_later_ones_stand(self, store, claimed):
+        self.write(store, claimed, nodes=[row(0)], facts=[(0, 1, '{"pid": 7}')])
+        self.write(store, claimed, facts=[(0, 1, '{"pid": 7, "code": 0}')])
+
+        assert [each.facts for each in store.attempts("etl", every=True)] == [{"pid": 7, "code": 0}]
+
+    def test_an_attempt_that_fails_keeps_its_facts_when_the_next_one_begins(self, store, claimed):
+        failed = (0, 1, State.FAILED, 1.0, 2.0, "")
+        self.write(store, claimed, attempts=[failed], nodes=[row(0, attempt=2)], facts=[(0, 1, '{"code": 3}')])
+
+        assert [(each.attempt, each.state, each.facts) for each in store.attempts("etl", every=True)] == [
+            (1, State.FAILED, {"code": 3}),
+            (2, State.SUCCEEDED, {}),
+        ]
+        assert [each.attempt for each in store.attempts("etl")] == [1]
+
+    # Attempts
+
+    def test_all_attempts_are_each_told_once(self, store):
+        former = store.claim(claim_of(owner=GONE))
+        self.write(store, former, nodes=[row(0, state=State.FAILED, value=None), row(1)])
+        waiting = row(0, state=State.WAITING, value=None, started=None)
+        self.write(store, store.claim(claim_of()), again=[0], nodes=[waiting], recalled=[1])
+
+        assert [(each.number, each.attempt, each.state) for each in store.attempts("etl", every=True)] == [
+            (0, 1, State.FAILED),
+            (1, 1, State.SUCCEEDED),
+        ]
+
+    def test_a_number_that_was_taken_on_is_no_attempt_before_the_node_starts(self, store):
+        former = store.claim(claim_of(owner=GONE))
+        self.write(store, former, nodes=[row(0, state=State.SKIPPED, attempt=3, value=None, started=None)])
+        self.write(store, store.claim(claim_of()), again=[0], nodes=[row(0, attempt=4)])
+
+        assert [each.attempt for each in store.attempts("etl", every=True)] == [4]
+
+    def test_the_last_attempt_of_each_task_is_known_by_its_name(self, store, claimed):
+        nodes = [row(0), row(1, attempt=3), row(2, name="load", attempt=2), row(3, name="never", attempt=0)]
+        self.write(store, claimed, nodes=nodes)
+
+        assert store.tried("etl") == {"fetch": 3, "load": 2}
+        assert store.tried("other") == {}
+
+    # Output
+
+    def test_output_comes_in_order_by_node_by_attempt_and_after_what_was_seen(self, store, claimed):
+        rows = [(0, 1, "stdout", 0, 5.0, b"\0\xff"), (1, 1, "stderr", 0, 6.0, b"b"), (0, 2, "stdout", 0, 7.0, b"c")]
+        self.write(store, claimed, output=rows[:2])
+        self.write(store, claimed, output=rows[2:])
+        parts = store.output("etl")
+
+        assert [(part.number, part.attempt, part.stream, part.bytes) for part in parts] == [
+            (0, 1, "stdout", b"\0\xff"),
+            (1, 1, "stderr", b"b"),
+            (0, 2, "stdout", b"c"),
+        ]
+        assert parts[0].at == datetime.fromtimestamp(5, UTC)
+        assert store.output("etl", 0) == [parts[0], parts[2]]
+        assert store.output("etl", 0, 2) == store.output("etl", 0, after=parts[0].part) == parts[2:]
+        assert store.output("etl", None, 1) == store.output("etl", limit=2) == parts[:2]
+        assert store.output("etl", after=parts[1].part) == parts[2:]
+        assert store.output("other") == []
+
+    def test_what_is_trimmed_goes_row_by_row_from_one_stream_of_one_attempt(self, store, claimed):
+        starts = [0, 4, 8, 12]
+        rows = [(0, attempt, name, start, 1.0, b"1234") for attempt in (1, 2) for name in "oe" for start in starts]
+        self.write(store, claimed, output=rows, trimmed=[(0, 1, "o", 4, 13)])
+        left = [part for part in store.output("etl", 0, 1) if part.stream == "o"]
+
+        assert [part.start for part in left] == [0, 12]
+        assert (left_out(left), output_text(left)) == (8, "1234\n[8 bytes are left out here]\n1234")
+        assert len(store.output("etl")) == 14
+
+    def test_who_has_seen_a_part_is_shown_what_comes_later_although_parts_go(self, store, claimed):
+        self.write(store, claimed, output=[(0, 1, "stdout", 0, 1.0, b"a")])
+        seen = store.output("etl")[-1].part
+        self.write(store, claimed, output=[(0, 1, "stdout", 1, 1.0, b"b")], trimmed=[(0, 1, "stdout", 0, 2)])
+        self.write(store, claimed, output=[(0, 1, "stdout", 2, 1.0, b"c")])
+
+        assert [part.bytes for part in store.output("etl", after=seen)] == [b"c"]
+
+    def test_a_former_owner_writes_neither_facts_nor_output(self, store):
+        former = store.claim(claim_of(owner=GONE))
+        store.claim(claim_of())
+
+        with pytest.raises(LeaseLost):
+            self.write(store, former, output=[(0, 1, "stdout", 0, 1.0, b"a")], facts=[(0, 1, "{}")])
+        assert store.output("etl") == []
+
+    # Barriers
+
+    def test_barriers_are_nodes_that_do_not_count(self, store):
+        former = store.claim(claim_of(owner=GONE))
+        self.write(store, former, nodes=[row(0), row(1, codec=BARRIER, name="join", value=None)])
+        counts = store.run("etl").counts
+        again = row(1, codec=BARRIER, name="join", value=None, attempt=2)
+        self.write(store, store.claim(claim_of()), again=[1], nodes=[again], recalled=[0])
+
+        assert counts == store.run("etl").counts == {State.SUCCEEDED: 1}
+        assert [node.codec for node in store.nodes("etl")] == ["json", BARRIER]
+        assert [each.number for each in store.attempts("etl", every=True)] == [0]
+        assert "join" not in store.tried("etl")
+
+    # Workflows by name
+
+    def test_workflows_are_kept_by_their_names(self, store):
+        for record in (workflow("etl", '{"ü": 1}', env="test"), workflow("TestJob2"), workflow("TestJob")):
+            store.register(record)
+
+        assert [record.name for record in store.registered()] == ["TestJob", "TestJob2", "etl"]
+        assert store.registered("etl") == [workflow("etl", '{"ü": 1}', env="test")]
+        assert store.registered("Etl") == []
+        assert store.runs() == []
+
+    def test_a_second_workflow_of_a_name_is_refused_unless_it_is_to_replace_the_first(self, store):
+        store.register(workflow("etl", "one"))
+
+        with pytest.raises(StoreError, match=r"'etl' is registered in .* already"):
+            store.register(workflow("etl", "two"))
+        assert [record.document for record in store.registered()] == ["one"]
+        store.register(workflow("etl", "two"), replace=True)
+        assert [record.document for record in store.registered()] == ["two"]
+
+    def test_forgetting_a_workflow_leaves_its_runs_and_others(self, store, claimed):
+        for name in ("etl", "etl2"):
+            store.register(workflow(name))
+
+        assert [store.unregister("etl"), store.unregister("etl"), store.unregister("et%")] == [True, False, False]
+        assert [record.name for record in store.registered()] == ["etl2"]
+        assert len(store.runs()) == 1
+
     # Change from outside
 
     def test_a_cancellation_is_heard_by_the_owner(self, store, claimed):
@@ -196,12 +375,19 @@ class StoreContract:
     def test_deleting_a_run_takes_all_that_is_its_own_and_nothing_of_another(self, store, claimed):
         other = store.claim(claim_of("etl2"))
         self.write(store, claimed, nodes=[row(0)], edges=[(0, 0, True, False)], logs=[(1.0, 0, "INFO", "a", "b")])
-        store.write(other, Batch(nodes=[row(0)]), time.time() + 60, "etl2")
+        told = {"facts": [(0, 1, "{}")], "output": [(0, 1, "stdout", 0, 1.0, b"a")]}
+        self.write(store, claimed, **told)
+        store.write(other, Batch(nodes=[row(0)], **told), time.time() + 60, "etl2")
 
         assert store.delete(["etl"]) == 1
         assert [record.id for record in store.runs()] == ["etl2"]
-        assert (store.nodes("etl"), store.edges("etl"), store.logs("etl")) == ([], [], [])
-        assert len(store.nodes("etl2")) == 1
+        assert (store.nodes("etl"), store.edges("etl"), store.logs("etl"), store.output("etl")) == ([], [], [], [])
+        assert len(store.nodes("etl2")) == len(store.output("etl2")) == 1
+
+    @pytest.mark.parametrize("keep", [-1, True, "1", 1.5])
+    def test_what_is_no_number_of_bytes_to_keep_is_refused(self, store, keep):
+        with pytest.raises(StoreError, match="keep="):
+            type(store)(**{"path": "runs.db"} if isinstance(store, SQLite) else {}, keep=keep)
 
 
 class TestMemory(StoreContract):
@@ -221,6 +407,8 @@ class TestSQLite(StoreContract):
         store = SQLite(tmp_path / "mistyped" / "runs.db")
 
         assert (store.runs(), store.nodes("etl")) == ([], [])
+        assert (store.output("etl"), store.definitions("etl"), store.registered()) == ([], [], [])
+        assert store.unregister("etl") is False
         with pytest.raises(UnknownRun):
             store.run("etl")
         assert list(tmp_path.iterdir()) == []
@@ -294,7 +482,7 @@ class TestSQLite(StoreContract):
             SQLite(tmp_path).runs()
 
     def test_a_file_that_another_process_holds_is_refused(self, store, claimed, tmp_path, monkeypatch):
-        monkeypatch.setattr("aiodag.stores.sqlite.BUSY", 0.0)
+        monkeypatch.setattr("aiodag.stores.file.BUSY", 0.0)
         store.close()
         holder = sqlite3.connect(tmp_path / "deep" / "runs.db", isolation_level=None)
         holder.execute("begin exclusive")
@@ -315,7 +503,43 @@ class TestSQLite(StoreContract):
             self.write(store, claimed, nodes=[row(1, value="x" * 1_000_000)])
         assert [node.number for node in store.nodes("etl")] == [0]
 
-    def test_deleting_leaves_nothing_of_a_run_in_any_table(self, store, claimed):
+    def test_a_file_of_version_1_is_brought_up_to_date_with_all_that_is_in_it(self, tmp_path):
+        with sqlite3.connect(tmp_path / "runs.db") as connection:
+            connection.executescript(steps()[0])
+            connection.executescript(VERSION_1)
+        connection.close()
+        store = SQLite(tmp_path / "runs.db")
+        (record,) = store.runs()
+
+        assert (record.id, record.tags, record.definition, record.entry) == ("old", {}, None, {"file": "etl.py"})
+        assert [(each.number, each.attempt, each.facts) for each in store.attempts("old", every=True)] == [
+            (0, 1, {}),
+            (0, 2, {}),
+        ]
+        assert [node.value for node in store.nodes("old")] == ["42"]
+        claimed = store.claim(claim_of("old", tags={"env": "test"}, definition="{}"))
+        store.write(claimed, Batch(recalled=[0], output=[(0, 2, "stdout", 0, 1.0, b"a")]), time.time() + 60, "old")
+        assert (claimed.execution, claimed.known["k"].value, len(store.output("old"))) == (3, "42", 1)
+        assert (store.run("old").tags, store.run("old").definition) == ({"env": "test"}, "{}")
+        assert store.connection.execute("pragma user_version").fetchone() == (len(steps()),)
+        assert store.delete(["old"]) == 1
+        assert rows_in(store) == {}
+        store.close()
+
+    def test_the_statements_of_version_1_are_as_they_were_published(self):
+        with sqlite3.connect(":memory:") as connection:
+            connection.executescript(steps()[0])
+            columns = {
+                name: [row[1] for row in connection.execute(f"pragma table_info({name})")]
+                for (name,) in connection.execute("select name from sqlite_master where name not like 'sqlite%'")
+            }
+        connection.close()
+
+        assert columns["runs"][-3:] == ["owner", "leased_until", "cancel"]
+        assert list(columns) == ["runs", "nodes", "edges", "attempts", "logs", "logs_of_run", "cache"]
+
+    def test_deleting_leaves_nothing_of_a_run_in_any_table(self, store):
+        claimed = store.claim(claim_of(definition="{}"))
         self.write(
             store,
             claimed,
@@ -323,11 +547,37 @@ class TestSQLite(StoreContract):
             edges=[(0, 0, False, False)],
             attempts=[(0, 1, State.FAILED, 1.0, 2.0, "")],
             logs=[(1.0, 0, "INFO", "a", "b")],
+            facts=[(0, 1, "{}")],
+            output=[(0, 1, "stdout", 0, 1.0, b"a")],
         )
+        before = rows_in(store)
         store.delete(["etl"])
-        tables = ("runs", "nodes", "edges", "attempts", "logs")
 
-        assert [store.connection.execute(f"select count(*) from {each}").fetchone()[0] for each in tables] == [0] * 5
+        assert before == dict.fromkeys(
+            ["runs", "nodes", "edges", "attempts", "logs", "definitions", "facts", "output"], 1
+        )
+        assert rows_in(store) == {}
+
+
+# What a store of version 1 held: a run in its second execution, whose owner has gone.
+VERSION_1 = f"""
+    insert into runs (id, name, state, execution, entry, created_at, started_at, owner, leased_until)
+        values ('old', 'etl', 'running', 2, '{{"file": "etl.py"}}', 1.0, 2.0, '{json.dumps(GONE)}', 3.0);
+    insert into nodes values (1, 0, 2, 0, 'k', 'fetch', '', 'fetch(1)', 'succeeded', 2, null, 'json', '42', '', 'e:1',
+        1.0, 2.0, 3.0);
+    insert into attempts values (1, 0, 1, 'failed', 1.0, 2.0, '');
+    insert into edges values (1, 0, 0, 0, 0);
+    insert into logs values (1, 1.0, 0, 'INFO', 'app', 'line');
+    pragma user_version = 1;
+"""
+
+
+def rows_in(store):
+    """How many rows there are in each table that has some."""
+    names = "select name from sqlite_master where type = 'table' and name not like 'sqlite%'"
+    tables = [name for (name,) in store.connection.execute(names)]
+    counts = {name: store.connection.execute(f"select count(*) from {name}").fetchone()[0] for name in tables}
+    return {name: count for name, count in counts.items() if count}
 
 
 class TestPlaces:
@@ -345,6 +595,18 @@ class TestPlaces:
         store.close()
 
         assert level == 2
+
+    def test_how_much_of_a_stream_is_kept(self):
+        assert [store_at(f"sqlite:///runs.db{options}").keep for options in ("", "?keep=64", "?keep=0")] == [
+            2**20,
+            64,
+            0,
+        ]
+
+    @pytest.mark.parametrize("keep", ["-1", "1k", "²"])
+    def test_what_is_no_number_of_bytes_is_refused(self, keep):
+        with pytest.raises(StoreError):
+            store_at(f"sqlite:///runs.db?keep={keep}&synchronous=FULL")
 
     @pytest.mark.parametrize(
         "address",

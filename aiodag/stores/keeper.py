@@ -64,6 +64,8 @@ class Keeper:
     def _own(self, opened: "asyncio.Future[Claimed]") -> None:
         try:
             claimed = self.store.claim(self.claim)
+            if self.claim.definition is not None and claimed.execution > 1:
+                claimed = claimed._replace(tried=self.store.tried(self.claim.id))
             if self._ending:  # nobody waits for it any more
                 self.store.write(claimed, Batch(state=State.CANCELLED, at=time.time()), self._until(), self.claim.id)
                 return

@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 from aiodag._core.states import State
 from aiodag.errors import LeaseLost, RunOwned, StoreError, UnknownRun
 from aiodag.stores.records import (
+    BARRIER,
+    KEEP,
     NODE_COLUMNS,
     AttemptRecord,
     Batch,
@@ -18,9 +20,13 @@ from aiodag.stores.records import (
     Known,
     LogRecord,
     NodeRecord,
+    OutputRecord,
     Owner,
     RunRecord,
+    WorkflowRecord,
+    checked_keep,
     moment,
+    registered_already,
 )
 
 Row = dict[str, Any]
@@ -45,6 +51,10 @@ class Kept:
     edges: dict[tuple[Any, ...], None] = field(default_factory=dict)
     attempts: dict[tuple[int, int], tuple[Any, ...]] = field(default_factory=dict)
     logs: list[tuple[Any, ...]] = field(default_factory=list)
+    definitions: list[tuple[int, str]] = field(default_factory=list)
+    facts: dict[tuple[int, int], str] = field(default_factory=dict)
+    output: dict[int, tuple[Any, ...]] = field(default_factory=dict)  # by part
+    parts: int = 0
 
 
 class Memory:
@@ -52,10 +62,12 @@ class Memory:
 
     _named: ClassVar[dict[str, "Memory"]] = {}
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep: int = KEEP) -> None:
+        self.keep = checked_keep(keep)
         self._lock = threading.Lock()
         self.kept: dict[str, Kept] = {}
         self._cache: dict[str, tuple[Any, ...]] = {}
+        self._workflows: dict[str, WorkflowRecord] = {}
 
     @classmethod
     def named(cls, name: str) -> "Memory":
@@ -77,11 +89,14 @@ class Memory:
             else:
                 refuse(claim, kept)
                 kept.execution += 1
-                kept.claim = claim if claim.entry is not None else claim._replace(entry=kept.claim.entry)
+                entry = kept.claim.entry if claim.entry is None else claim.entry
+                kept.claim = claim._replace(entry=entry, tags=claim.tags or kept.claim.tags)
                 kept.state, kept.started_at, kept.ended_at = State.RUNNING, claim.at, None
                 kept.cancel, kept.error = False, ""
                 known = {row["key"]: known_of(row) for row in kept.nodes.values()}
             kept.owner, kept.leased_until = claim.owner, claim.at + claim.lease
+            if claim.definition is not None and claim.definition != newest(kept):
+                kept.definitions.append((kept.execution, claim.definition))
             return Claimed(kept.number, kept.execution, known)
 
     def known(self, run_id: str) -> dict[str, Known]:
@@ -116,6 +131,8 @@ class Memory:
             for number in batch.recalled:
                 kept.nodes[number].update(execution=kept.execution, recalled=True)
             self._cache.update({row[0]: row for row in batch.cache})
+            kept.facts.update({(number, attempt): facts for number, attempt, facts in batch.facts})
+            keep_output(kept, batch)
             if batch.state is not None:
                 kept.state, kept.error, kept.ended_at, kept.owner = batch.state, batch.error, batch.at, None
 
@@ -136,7 +153,8 @@ class Memory:
     def runs(self, run_id: str | None = None) -> list[RunRecord]:
         """Return the runs, oldest first."""
         with self._lock:
-            return [run_record(kept) for key, kept in self.kept.items() if run_id in {None, key}]
+            found = [kept for key, kept in self.kept.items() if run_id in {None, key}]
+            return [run_record(kept, None if run_id is None else newest(kept)) for kept in found]
 
     def run(self, run_id: str) -> RunRecord:
         """Return one run. Raises `UnknownRun`, naming a near miss."""
@@ -160,15 +178,56 @@ class Memory:
             rows = [] if kept is None else sorted(kept.edges)
         return [EdgeRecord(up, down, exogenous, tolerant) for down, up, exogenous, tolerant in rows]
 
-    def attempts(self, run_id: str) -> list[AttemptRecord]:
-        """Return the attempts before the last one of each node, which is in the node's own record."""
+    def attempts(self, run_id: str, *, every: bool = False) -> list[AttemptRecord]:
+        """Return the attempts before the last one of each node, or all of them, by node and attempt."""
         with self._lock:
             kept = self.kept.get(run_id)
-            rows = [] if kept is None else [row for _, row in sorted(kept.attempts.items())]
+            if kept is None:
+                return []
+            last = map(attempt_of, kept.nodes.values()) if every else ()
+            rows = {**{row[:2]: row for row in last if row is not None}, **kept.attempts}
+            facts = {key: json.loads(text) for key, text in kept.facts.items() if key in rows}
         return [
-            AttemptRecord(number, attempt, state, moment(started), moment(ended), error)
-            for number, attempt, state, started, ended, error in rows
+            AttemptRecord(
+                number, attempt, state, moment(started), moment(ended), error, facts.get((number, attempt), {})
+            )
+            for number, attempt, state, started, ended, error in map(rows.__getitem__, sorted(rows))
         ]
+
+    def tried(self, run_id: str) -> dict[str, int]:
+        """Return the number of the last attempt of each task, by its name, in all executions of a run."""
+        found: dict[str, int] = {}
+        with self._lock:
+            kept = self.kept.get(run_id)
+            for row in [] if kept is None else kept.nodes.values():
+                if row["attempt"] and row["codec"] != BARRIER:
+                    found[row["name"]] = max(row["attempt"], found.get(row["name"], 0))
+        return found
+
+    def output(
+        self,
+        run_id: str,
+        number: int | None = None,
+        attempt: int | None = None,
+        after: int = 0,
+        *,
+        limit: int | None = None,
+    ) -> list[OutputRecord]:
+        """Return the parts of what programs wrote, in order, after the part of that number."""
+        with self._lock:
+            kept = self.kept.get(run_id)
+            rows = [] if kept is None else list(kept.output.items())
+        return [
+            OutputRecord(row[0], row[1], part, row[2], row[3], moment(row[4]) or ZERO, row[5])
+            for part, row in rows
+            if part > after and number in {None, row[0]} and attempt in {None, row[1]}
+        ][:limit]
+
+    def definitions(self, run_id: str) -> list[tuple[int, str]]:
+        """Return the definitions of a run, oldest first, each with the first execution that was built from it."""
+        with self._lock:
+            kept = self.kept.get(run_id)
+            return [] if kept is None else list(kept.definitions)
 
     def logs(self, run_id: str, after: int = 0) -> list[LogRecord]:
         """Return the lines that bodies logged, in order, after so many."""
@@ -176,6 +235,25 @@ class Memory:
             kept = self.kept.get(run_id)
             rows = [] if kept is None else kept.logs[after:]
         return [LogRecord(moment(at) or ZERO, *rest) for at, *rest in rows]
+
+    # Workflows by name
+
+    def register(self, record: WorkflowRecord, *, replace: bool = False) -> None:
+        """Keep a workflow under its name. Raises `StoreError` if there is one, unless it is to be replaced."""
+        with self._lock:
+            if record.name in self._workflows and not replace:
+                raise registered_already(record.name, self)
+            self._workflows[record.name] = record
+
+    def registered(self, name: str | None = None) -> list[WorkflowRecord]:
+        """Return the workflows by name, or the one of a name."""
+        with self._lock:
+            return [record for key, record in sorted(self._workflows.items()) if name in {None, key}]
+
+    def unregister(self, name: str) -> bool:
+        """Forget a workflow, not its runs; return whether there was one."""
+        with self._lock:
+            return self._workflows.pop(name, None) is not None
 
     # Change from outside
 
@@ -213,20 +291,47 @@ def known_of(row: Row) -> Known:
     return Known(row["number"], row["state"], row["attempt"], row["codec"], row["value"])
 
 
+def attempt_of(row: Row) -> tuple[Any, ...] | None:
+    """Return the attempt that is in the row of a node, if there is one: a number may be that of an earlier attempt."""
+    if row["codec"] == BARRIER or not row["attempt"] or row["started_at"] is None:
+        return None
+    return row["number"], row["attempt"], row["state"], row["started_at"], row["ended_at"], row["error"]
+
+
 def keep_attempt(kept: Kept, row: Row) -> None:
     """Keep the last attempt of an earlier execution, before a new one takes the row."""
-    cut_off = row["state"] in {State.QUEUED, State.RUNNING}
-    state = State.CANCELLED if cut_off else row["state"]
-    number, attempt = row["number"], row["attempt"]
-    attempt_row = (number, attempt, state, row["started_at"], row["ended_at"], row["error"])
-    kept.attempts.setdefault((number, attempt), attempt_row)
+    found = attempt_of(row)
+    if found is not None:
+        number, attempt, state, *rest = found
+        cut_off = state in {State.QUEUED, State.RUNNING}
+        kept.attempts.setdefault((number, attempt), (number, attempt, State.CANCELLED if cut_off else state, *rest))
 
 
-def run_record(kept: Kept) -> RunRecord:
+def keep_output(kept: Kept, batch: Batch) -> None:
+    """Keep what programs wrote, and no longer what their later output has pushed out."""
+    for row in batch.output:
+        kept.parts += 1
+        kept.output[kept.parts] = row
+    for number, attempt, stream, first, below in batch.trimmed:
+        gone = [
+            part
+            for part, row in kept.output.items()
+            if row[:3] == (number, attempt, stream) and row[3] >= first and row[3] + len(row[5]) <= below
+        ]
+        for part in gone:
+            del kept.output[part]
+
+
+def newest(kept: Kept) -> str | None:
+    """Return the definition of a run's last execution."""
+    return kept.definitions[-1][1] if kept.definitions else None
+
+
+def run_record(kept: Kept, definition: str | None) -> RunRecord:
     """Return a run for people."""
     counts: dict[State, int] = {}
     for row in kept.nodes.values():
-        if row["execution"] == kept.execution:
+        if row["execution"] == kept.execution and row["codec"] != BARRIER:
             counts[row["state"]] = counts.get(row["state"], 0) + 1
     entry = None if kept.claim.entry is None else json.loads(json.dumps(kept.claim.entry))
     return RunRecord(
@@ -241,6 +346,8 @@ def run_record(kept: Kept) -> RunRecord:
         owner=kept.owner,
         error=kept.error,
         counts=counts,
+        tags=dict(kept.claim.tags),
+        definition=definition,
     )
 
 

@@ -30,6 +30,11 @@ def main_name() -> str:
     return stem(str(file)) if file else "__main__"
 
 
+def home_of(entry: Mapping[str, Any] | None) -> str:
+    """Return the module that a run begins in: of its entry's file, or of the program."""
+    return stem(str(entry["file"])) if entry is not None else main_name()
+
+
 @lru_cache(maxsize=2)
 def stem(file: str) -> str:
     """Return the name of a file without its suffix."""

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 from aiodag.abc import Store
 from aiodag.errors import StoreError
 from aiodag.stores.memory import Memory
+from aiodag.stores.records import KEEP, checked_keep
 from aiodag.stores.sqlite import SQLite
 
 WANTED = "a path, 'sqlite:///runs.db', 'memory:', or a store"
@@ -60,7 +61,8 @@ def sqlite_at(place: str, rest: str) -> SQLite:
         raise StoreError(msg)
     given = dict(parse_qsl(options))
     synchronous = given.pop("synchronous", "NORMAL")
+    keep = given.pop("keep", str(KEEP))
     if given:
-        msg = f"store={place!r}: the one option is synchronous, not {', '.join(given)}"
+        msg = f"store={place!r}: its options are synchronous and keep, not {', '.join(given)}"
         raise StoreError(msg)
-    return SQLite(path[3:], synchronous=synchronous)
+    return SQLite(path[3:], synchronous=synchronous, keep=int(keep) if keep.isdecimal() else checked_keep(keep))

@@ -7,13 +7,18 @@ select user_version, (select count(*) from sqlite_master) from pragma_user_versi
 select run, execution, name, owner, leased_until from runs where id = :id
 
 -- :name add_run
-insert into runs (id, name, state, execution, entry, created_at, started_at, owner, leased_until)
-values (:id, :name, 'running', 1, :entry, :at, :at, :owner, :until)
+insert into runs (id, name, state, execution, entry, created_at, started_at, owner, leased_until, tags)
+values (:id, :name, 'running', 1, :entry, :at, :at, :owner, :until, :tags)
 
 -- :name take_run
 update runs set state = 'running', execution = execution + 1, started_at = :at, ended_at = null, error = '', cancel = 0,
-    owner = :owner, leased_until = :until, entry = coalesce(:entry, entry)
+    owner = :owner, leased_until = :until, entry = coalesce(:entry, entry),
+    tags = case :tags when '{}' then tags else :tags end
 where run = :run
+
+-- :name put_definition
+insert into definitions (run, execution, document) select :run, :execution, :document
+where :document is not (select document from definitions where run = :run order by execution desc limit 1)
 
 -- :name known
 select key, number, nodes.state, attempt, codec, value from nodes join runs using (run) where id = ?
@@ -31,7 +36,7 @@ insert or replace into nodes (run, execution, recalled, number, key, name, versi
 -- :name keep_attempts
 insert or ignore into attempts select run, number, attempt,
     case when state in ('queued', 'running') then 'cancelled' else state end, started_at, ended_at, error
-from nodes where run = ? and attempt > 0 and number in (?...)
+from nodes where run = ? and attempt > 0 and started_at is not null and codec <> 'barrier' and number in (?...)
 
 -- :name put_edges
 insert or ignore into edges (run, down, up, exogenous, tolerant) values (?...)
@@ -45,6 +50,16 @@ insert into logs (run, at, number, level, logger, text) values (?...)
 -- :name put_cache
 insert or replace into cache (key, task, codec, value, at) values (?...)
 
+-- :name put_facts
+insert or replace into facts (run, number, attempt, facts) values (?...)
+
+-- :name put_output
+insert into output (run, number, attempt, stream, start, at, bytes) values (?...)
+
+-- :name trim_output
+delete from output
+where run = ? and number = ? and attempt = ? and stream = ? and start >= ? and start + length(bytes) <= ?
+
 -- :name mark_recalled
 update nodes set execution = ?, recalled = 1 where run = ? and number in (?...)
 
@@ -56,11 +71,15 @@ where run = :run and execution = :execution
 select codec, value from cache where key = ? and at >= ?
 
 -- :name list_runs
-select run, id, name, state, execution, entry, error, created_at, started_at, ended_at, owner, leased_until from runs
-where (:id is null or id = :id) order by created_at, run
+select run, id, name, state, execution, entry, error, created_at, started_at, ended_at, owner, tags,
+    case when :id is not null then
+        (select document from definitions where definitions.run = runs.run order by execution desc limit 1)
+    end
+from runs where (:id is null or id = :id) order by created_at, run
 
 -- :name counts
-select run, nodes.state, count(*) from nodes join runs using (run, execution) group by run, nodes.state
+select run, nodes.state, count(*) from nodes join runs using (run, execution) where codec <> 'barrier'
+group by run, nodes.state
 
 -- :name nodes
 select number, key, nodes.name, version, label, nodes.state, attempt, parent, codec, value, nodes.error, site,
@@ -71,8 +90,36 @@ from nodes join runs using (run) where id = :id and (:every or nodes.execution =
 select up, down, exogenous, tolerant from edges join runs using (run) where id = ? order by down, up
 
 -- :name attempts
-select number, attempt, attempts.state, attempts.started_at, attempts.ended_at, attempts.error
-from attempts join runs using (run) where id = ? order by number, attempt
+with tries as (
+    select run, number, attempt, attempts.state, attempts.started_at, attempts.ended_at, attempts.error
+    from attempts join runs using (run) where id = :id
+    union all
+    select run, number, attempt, nodes.state, nodes.started_at, nodes.ended_at, nodes.error
+    from nodes join runs using (run)
+    where id = :id and :every and attempt > 0 and nodes.started_at is not null and codec <> 'barrier'
+        and not exists (select 1 from attempts as kept
+            where kept.run = nodes.run and kept.number = nodes.number and kept.attempt = nodes.attempt)
+)
+select number, attempt, state, started_at, ended_at, error, facts
+from tries left join facts using (run, number, attempt) order by number, attempt
+
+-- :name tried
+select nodes.name, max(attempt) from nodes join runs using (run)
+where id = ? and attempt > 0 and codec <> 'barrier' group by nodes.name
+
+-- :name output
+select number, attempt, part, stream, start, at, bytes from output
+where run = (select run from runs where id = :id) and part > :after and (:attempt is null or attempt = :attempt)
+order by part limit :limit
+
+-- :name output_of_node
+select number, attempt, part, stream, start, at, bytes from output
+where run = (select run from runs where id = :id) and number = :number and part > :after
+    and (:attempt is null or attempt = :attempt)
+order by part limit :limit
+
+-- :name definitions
+select definitions.execution, document from definitions join runs using (run) where id = ? order by definitions.execution
 
 -- :name logs
 select at, number, level, logger, text from logs join runs using (run) where id = ? order by logs.rowid
@@ -90,3 +137,12 @@ update runs set state = 'cancelled', ended_at = ?, owner = null, leased_until = 
 
 -- :name delete_run
 delete from runs where id = ?
+
+-- :name add_workflow
+insert or ignore into workflows (name, target, document, tags, registered_at) values (?, ?, ?, ?, ?)
+
+-- :name workflows
+select name, target, document, tags, registered_at from workflows where :name is null or name = :name order by name
+
+-- :name delete_workflow
+delete from workflows where name = ?

@@ -10,7 +10,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +24,11 @@ from aiodag.errors import RunCancelled
 from aiodag.stores.keeper import Keeper
 from aiodag.stores.keys import Keys, digest_of
 from aiodag.stores.lines import Lines
-from aiodag.stores.names import main_name
+from aiodag.stores.names import home_of
 from aiodag.stores.outcomes import decoded, encoded, recorded, why, writable
+from aiodag.stores.outputs import PAUSE, Outputs
 from aiodag.stores.places import store_at
-from aiodag.stores.records import Batch, Claim, Known, Owner
+from aiodag.stores.records import BARRIER, Batch, Claim, Known, Owner
 
 if TYPE_CHECKING:
     from aiodag._core.run import Run
@@ -55,6 +55,7 @@ class Recorder:
         self._ours = self.store is not place  # to be closed
         self._keys = Keys(home_of(run.entry))
         self._known: dict[str, Known] = {}
+        self._tried: Mapping[str, int] = {}  # last attempts by task, where tasks are known by their names
         self._nested: dict[str, int] = {}  # keys of nodes in the bodies of tasks that may be tried again
         self._local: set[int] = set()  # numbers of nodes that no other run may take a value from
         self._rerun: set[int] = set()  # numbers of recorded successes that had to run again
@@ -66,6 +67,8 @@ class Recorder:
         self._waiting: list[asyncio.Future[None]] = []  # successes of the next batch
         self._written: list[asyncio.Future[None]] = []  # successes of the batch that is being written
         self._logged: deque[tuple[Any, ...]] = deque()  # lines, from any thread
+        self._outputs = Outputs(self.store.keep)
+        self._timer: asyncio.TimerHandle | None = None  # of output that waits for more
         self._busy = False  # whether a batch is being written, or will be in this turn of the loop
         self._broken = False  # whether nothing can be written any more
         self._idle: asyncio.Future[None] | None = None  # of who waits for all to be written
@@ -75,7 +78,7 @@ class Recorder:
         run = self.run
         self._engine = engine_of(run.loop)
         self.offset = time.time() - run.clock()
-        claim = Claim(run.id, run.name, run.entry, Owner.here(), LEASE, time.time())
+        claim = Claim(run.id, run.name, run.entry, Owner.here(), LEASE, time.time(), run.tags, run.definition)
         self._keeper = Keeper(self.store, claim, written=self._committed, wanted=self._cancelled, ours=self._ours)
         self._engine.away += 1
         try:
@@ -85,7 +88,7 @@ class Recorder:
             raise
         finally:
             self._engine.away -= 1
-        self._known = claimed.known
+        self._known, self._tried = claimed.known, claimed.tried
         done = sum(known.state is State.SUCCEEDED for known in claimed.known.values())
         log.info("run %s: execution %d, %d successes recorded in %s", run.id, claimed.execution, done, self.store)
         self._next = 1 + max((known.number for known in claimed.known.values()), default=-1)
@@ -108,6 +111,8 @@ class Recorder:
             codec = RECORDED if self._recallable(node, known) else ""
             if known.attempt and not codec:
                 self._batch.again.append(number)
+        if self._tried and not codec and not node.task.barrier:
+            node.attempt = max(node.attempt, self._tried.get(writable(node.name), 0))
         parent_number = None if inside is None else inside[NUMBER]
         created = self.run.clock() + self.offset
         start: Row = [number, key, node, "", "", WAITING, node.attempt, parent_number, codec]
@@ -124,10 +129,13 @@ class Recorder:
         if codec and any(tolerant for _, tolerant in upstream):
             node.tolerated = tuple([up for up, tolerant in upstream if tolerant])
         if known is None:
-            exogenous = len(node.task.after_deps)
-            for place, (up, tolerant) in enumerate(upstream):
-                if up.run is self.run:
-                    self._batch.edges.append((number, up.row[NUMBER], place < exogenous, tolerant))
+            self.connect(node, upstream, exogenous=len(node.task.after_deps))
+
+    def connect(self, node: "Node[Any]", upstream: "Sequence[tuple[Node[Any], bool]]", *, exogenous: int) -> None:
+        """Note edges, the first so many of which pass no value."""
+        for place, (up, tolerant) in enumerate(upstream):
+            if up.run is self.run:
+                self._batch.edges.append((node.row[NUMBER], up.row[NUMBER], place < exogenous, tolerant))
 
     def _is_local(self, edge: "tuple[Node[Any], bool]") -> bool:
         """Tell whether the outcome of an edge may be another in another run, although its key is the same."""
@@ -135,7 +143,8 @@ class Recorder:
         return tolerant or up.run is not self.run or up.row[NUMBER] in self._local
 
     def _recallable(self, node: "Node[Any]", known: Known) -> bool:
-        return known.state is State.SUCCEEDED and node.task.options.journal and not node.task.stands_in
+        task = node.task
+        return known.state is State.SUCCEEDED and task.options.journal and not task.stands_in and not task.barrier
 
     def moved(self, node: "Node[Any]", state: State, at: float) -> None:
         """Mark a node's row."""
@@ -170,6 +179,8 @@ class Recorder:
         """Return the recorded value of a node, or `NOTHING`. Raises `Undecodable`."""
         known = self._known.get(node.key)
         if known is None or not self._recallable(node, known):
+            if known is not None and node.task.barrier and self._outdated(node):
+                self._rerun.add(known.number)  # what waits for it takes what its upstream gives
             return NOTHING
         if self._outdated(node):
             # What it took is another now, or may be: it runs again, as what failed does.
@@ -212,7 +223,7 @@ class Recorder:
             codec, text = encoded(task, value)
             self._batch.cache.append((node.cache_key, task.name, codec, text, time.time()))
             self._wake()
-        if not task.options.journal or task.stands_in:
+        if not task.options.journal or task.stands_in or task.barrier:
             return value
         return await self._succeed(node, value)
 
@@ -237,6 +248,27 @@ class Recorder:
         found = await asyncio.to_thread(self.store.cached, node.cache_key, 0.0 if age is True else time.time() - age)
         return NOTHING if found is None else decoded(node.task, *found)
 
+    # Beside the outcome
+
+    def output(self, node: "Node[Any]", stream: str, chunk: bytes) -> None:
+        """Keep what the attempt of a node wrote, in bounded memory: written in a moment, with what comes until then."""
+        if node.state.final or self._broken:
+            return
+        self._outputs.add(node.row[NUMBER], node.attempt, stream, chunk)
+        if self._timer is None:
+            self._timer = self.run.loop.call_later(PAUSE, self._heard)
+
+    def _heard(self) -> None:
+        self._timer = None
+        self._outputs.due = True
+        self._wake()
+
+    def facts(self, node: "Node[Any]", facts: Mapping[str, Any]) -> None:
+        """Keep facts about the attempt of a node. Raises `TypeError` and `ValueError` for what is no JSON."""
+        if not node.state.final and not self._broken:
+            self._outputs.tell(node.row[NUMBER], node.attempt, facts)
+            self._wake()
+
     # Writing
 
     def log(self, at: float, node: "Node[Any] | None", level: str, logger: str, text: str) -> None:
@@ -260,6 +292,8 @@ class Recorder:
         dirty, room = self._dirty, PORTION - len(self._urgent)
         rows = list(self._urgent.values())
         self._urgent = {}
+        if self._outputs.held():
+            self._outputs.put(batch, {row[NUMBER] for row in rows if row[STATE].final})
         while dirty and room > 0:
             rows.append(dirty.popitem()[1])
             room -= 1
@@ -278,6 +312,8 @@ class Recorder:
             row[NAME], row[VERSION] = writable(task.name), writable(task.options.version)
             row[LABEL] = writable(label(task.name, self.run.ledger.calls[node.number * WIDTH + HINTS]))
             row[SITE] = writable(self._site(node.code, node.instruction))
+            if task.barrier:
+                row[CODEC] = BARRIER
         row[ERROR] = writable(row[ERROR])
         given = tuple(row)
         if row[STATE].final:
@@ -306,7 +342,7 @@ class Recorder:
                 waiter.set_result(None)
         self._written = []
         self._busy = False
-        if self._dirty or self._urgent or self._logged or self._batch != EMPTY:
+        if self._dirty or self._urgent or self._logged or self._batch != EMPTY or self._outputs.wanting():
             self._wake()
         elif self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
@@ -326,6 +362,9 @@ class Recorder:
     async def close(self, state: State, error: BaseException | None) -> None:
         """Write how the run ended, and give it up."""
         self._lines.close()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._outputs.due = True
         try:
             await self._write_the_end(state, error)
         finally:
@@ -356,8 +395,3 @@ def was_recalled(node: "Node[Any]") -> bool:
     """Tell whether a node gave what it gave in an earlier execution."""
     row: Row = getattr(node, "row", [])
     return bool(row) and row[CODEC] is RECORDED and row[STATE] is State.SUCCEEDED
-
-
-def home_of(entry: Mapping[str, Any] | None) -> str:
-    """Return the module that a run begins in: of its entry's file, or of the program."""
-    return Path(str(entry["file"])).stem if entry is not None else main_name()

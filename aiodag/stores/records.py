@@ -1,4 +1,4 @@
-"""The records of a store: what is remembered of runs, nodes, edges, attempts and log lines.
+"""The records of a store: what is remembered of runs, nodes, edges, attempts, output, log lines and workflows.
 
 A store writes and gives back plain values; moments are seconds since the epoch (UTC) inside a store, and aware
 `datetime` objects in what it gives to people.
@@ -6,14 +6,20 @@ A store writes and gives back plain values; moments are seconds since the epoch 
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from aiodag._core.states import State
+from aiodag.errors import StoreError
 
+KEEP = 2**20  # bytes that a store keeps of each stream of an attempt
+NO_TAGS: Mapping[str, str] = MappingProxyType({})
+NO_ATTEMPTS: Mapping[str, int] = MappingProxyType({})
+BARRIER = "barrier"  # in place of a codec: a node of a workflow that only joins edges, and has no value
 UNSEEN = "unseen"  # in place of when a process began: there is one, and no more can be known
 
 
@@ -59,7 +65,11 @@ def alive(pid: int) -> bool:
 
 
 class Claim(NamedTuple):
-    """What a process asks of a store: to own a run, new or known, for `lease` seconds and as long as it renews."""
+    """What a process asks of a store: to own a run, new or known, for `lease` seconds and as long as it renews.
+
+    `definition` is the text that this execution is built from, if there is one. Where it or `entry` is None, or `tags` are
+    empty, those of an earlier execution stay.
+    """
 
     id: str
     name: str
@@ -67,6 +77,8 @@ class Claim(NamedTuple):
     owner: Owner
     lease: float
     at: float
+    tags: Mapping[str, str] = NO_TAGS
+    definition: str | None = None
 
 
 class Known(NamedTuple):
@@ -85,6 +97,7 @@ class Claimed(NamedTuple):
     run: int
     execution: int
     known: dict[str, Known]
+    tried: Mapping[str, int] = NO_ATTEMPTS  # last attempts by task, of a run with a definition
 
 
 # The columns of a node's row, in the order of the table.
@@ -106,6 +119,10 @@ NODE_COLUMNS = (
     "ended_at",
 )
 NodeRow = tuple[Any, ...]
+# Of output: number, attempt, stream, start (how many bytes of the stream came before), at, bytes.
+OutputRow = tuple[int, int, str, int, float, bytes]
+# What is kept no longer: number, attempt, stream, and the start and the end of a range; rows that lie in it as a whole go.
+TrimmedRow = tuple[int, int, str, int, int]
 
 
 @dataclass
@@ -119,6 +136,9 @@ class Batch:
     recalled: list[int] = field(default_factory=list)  # numbers of nodes
     again: list[int] = field(default_factory=list)  # numbers of nodes whose last attempt was in an earlier execution
     cache: list[tuple[Any, ...]] = field(default_factory=list)  # key, task, codec, value, at
+    facts: list[tuple[int, int, str]] = field(default_factory=list)  # number, attempt, all facts as JSON
+    output: list[OutputRow] = field(default_factory=list)
+    trimmed: list[TrimmedRow] = field(default_factory=list)
     state: State | None = None  # of the run, with its last write
     error: str = ""
     at: float = 0.0
@@ -131,7 +151,11 @@ def moment(seconds: float | None) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """A run as a store remembers it."""
+    """A run as a store remembers it.
+
+    `counts` are those of the last execution, without barriers. `definition` is the text that it was built from, only in the
+    record of one run, as `run(id)` returns it: it may be large.
+    """
 
     id: str
     name: str
@@ -144,11 +168,16 @@ class RunRecord:
     owner: Owner | None
     error: str
     counts: Mapping[State, int]
+    tags: Mapping[str, str] = field(default_factory=dict)
+    definition: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class NodeRecord:
-    """A node as a store remembers it. `value` and `error` are as the codec wrote them."""
+    """A node as a store remembers it. `value` and `error` are as the codec wrote them.
+
+    The `codec` of a barrier is "barrier": such a node only joins edges.
+    """
 
     number: int
     key: str
@@ -180,7 +209,9 @@ class EdgeRecord:
 
 @dataclass(frozen=True, slots=True)
 class AttemptRecord:
-    """One attempt of a node. `error` is as the codec wrote it."""
+    """One attempt of a node. `error` is as the codec wrote it; `facts` are what its body told of itself, such as the
+    `code` and the `host` of a command.
+    """
 
     number: int
     attempt: int
@@ -188,6 +219,35 @@ class AttemptRecord:
     started_at: datetime | None
     ended_at: datetime | None
     error: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class OutputRecord:
+    """A part of what an attempt wrote to one stream, "stdout" or "stderr", in the order of `part` within its run.
+
+    `start` is how many bytes of the stream came before. Of a long stream the store keeps the head and the tail: where a
+    part starts later than the one before it ended, the bytes between them are left out.
+    """
+
+    number: int
+    attempt: int
+    part: int
+    stream: str
+    start: int
+    at: datetime
+    bytes: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowRecord:
+    """A workflow that is known by its name: where it comes from, and its text when it was registered."""
+
+    name: str
+    target: str
+    document: str
+    tags: Mapping[str, str]
+    registered_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,3 +259,45 @@ class LogRecord:
     level: str
     logger: str
     text: str
+
+
+def checked_keep(given: object) -> int:
+    """Check how many bytes of a stream are to be kept."""
+    if isinstance(given, int) and not isinstance(given, bool) and given >= 0:
+        return given
+    msg = f"keep={given!r}: an int of 0 or more, the bytes that are kept of each stream of an attempt"
+    raise StoreError(msg)
+
+
+def registered_already(name: str, store: object) -> StoreError:
+    """Return the error for a second workflow of a name."""
+    return StoreError(f"a workflow {name!r} is registered in {store} already: replace it, or take another name")
+
+
+def left_out(parts: Iterable[OutputRecord]) -> int:
+    """Return how many bytes of one stream of one attempt are missing between its parts."""
+    dropped = end = 0
+    for part in parts:
+        dropped += part.start - end
+        end = part.start + len(part.bytes)
+    return dropped
+
+
+def output_text(parts: Iterable[OutputRecord]) -> str:
+    r"""Return the parts of one stream of one attempt as text, with a line where something is left out.
+
+    They are read as UTF-8; what is none becomes U+FFFD.
+
+    >>> at = datetime.now(UTC)
+    >>> parts = [OutputRecord(0, 1, 1, "stdout", 0, at, b"one\n"), OutputRecord(0, 1, 2, "stdout", 9, at, b"two\n")]
+    >>> output_text(parts), left_out(parts)
+    ('one\n\n[5 bytes are left out here]\ntwo\n', 5)
+    """
+    pieces: list[bytes] = []
+    end = 0
+    for part in parts:
+        if part.start > end:
+            pieces.append(f"\n[{part.start - end:,} bytes are left out here]\n".encode())
+        pieces.append(part.bytes)
+        end = part.start + len(part.bytes)
+    return b"".join(pieces).decode("utf-8", "replace")

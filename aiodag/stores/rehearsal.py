@@ -5,7 +5,7 @@ recorded values let it; what would run does not begin, and neither does what nee
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aiodag._core.states import State
@@ -50,9 +50,15 @@ class Rehearsal(Recorder):
     def _wake(self) -> None:
         """Write nothing."""
 
+    def output(self, node: "Node[Any]", stream: str, chunk: bytes) -> None:
+        """Keep nothing."""
+
+    def facts(self, node: "Node[Any]", facts: Mapping[str, Any]) -> None:
+        """Keep nothing."""
+
     async def __call__(self, node: "Node[Any]", args: Any, kwargs: Any, /) -> Any:
-        """Run the entry, and what is no task; leave everything else where it is."""
-        if node is self.entry or node.task.stands_in:
+        """Run the entry, what is no task, and what only joins edges; leave everything else where it is."""
+        if node is self.entry or node.task.stands_in or node.task.barrier:
             node.engine.begin(node)
             return await node.task.fn(*args, **kwargs)
         return await self.run.loop.create_future()

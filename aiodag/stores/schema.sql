@@ -1,4 +1,5 @@
--- Version 1. Moments are seconds since the epoch, UTC. Later versions come as steps of their own below, and only forward.
+-- Moments are seconds since the epoch, UTC. Each version is a step of its own, and they go only forward: a step that has
+-- been published is never changed.
 
 -- :step 1
 create table runs (
@@ -71,3 +72,38 @@ create table cache (
     value,
     at real not null
 ) without rowid;
+
+-- :step 2
+alter table runs add column tags text not null default '{}';
+create table definitions (
+    run integer not null references runs on delete cascade,
+    execution integer not null,
+    document text not null,
+    primary key (run, execution)
+);
+create table facts (
+    run integer not null references runs on delete cascade,
+    number integer not null,
+    attempt integer not null,
+    facts text not null,
+    primary key (run, number, attempt)
+) without rowid;
+create table output (
+    part integer primary key autoincrement, -- who has seen one asks for what came later, also when that one has gone
+    run integer not null references runs on delete cascade,
+    number integer not null,
+    attempt integer not null,
+    stream text not null,
+    start integer not null,
+    at real not null,
+    bytes blob not null
+);
+create index output_of_run on output (run);
+create index output_of_node on output (run, number, attempt, stream, start);
+create table workflows (
+    name text primary key,
+    target text not null,
+    document text not null,
+    tags text not null,
+    registered_at real not null
+);

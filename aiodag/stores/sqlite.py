@@ -6,16 +6,16 @@ commits with it, never the file; `sqlite:///runs.db?synchronous=FULL` waits for 
 
 import json
 import sqlite3
-import threading
 import time
-from collections.abc import Generator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from aiodag._core.states import State
 from aiodag.errors import LeaseLost, RunOwned, StoreError, UnknownRun
+from aiodag.stores.file import File
 from aiodag.stores.records import (
+    KEEP,
     AttemptRecord,
     Batch,
     Claim,
@@ -24,44 +24,41 @@ from aiodag.stores.records import (
     Known,
     LogRecord,
     NodeRecord,
+    OutputRecord,
     Owner,
     RunRecord,
-    moment,
+    WorkflowRecord,
+    checked_keep,
+    registered_already,
 )
-from aiodag.stores.statements import listed, pieces, put, query, steps
+from aiodag.stores.rows import (
+    attempt_record,
+    known_moment,
+    known_of,
+    node_record,
+    output_record,
+    run_record,
+    workflow_record,
+)
+from aiodag.stores.statements import listed, pieces, put, query
 
-BUSY = 10.0  # seconds to wait for another writer of the file
-LEAST_VERSION = (3, 35)
-SYNCHRONOUS = ("NORMAL", "FULL", "EXTRA")
 
-
-class SQLite:
+class SQLite(File):
     """A store in one file, made when it is not there.
 
     Raises `StoreError` for a file that is not SQLite, is of a newer version, cannot be written, or is locked longer
-    than 10 seconds.
+    than 10 seconds. `keep` is how many bytes it keeps of each stream of an attempt: the head and the tail.
     """
 
-    def __init__(self, path: str | Path, *, synchronous: str = "NORMAL") -> None:
-        self.path = Path(path)
-        self.synchronous = synchronous.upper()
-        if self.synchronous not in SYNCHRONOUS:
-            msg = f"synchronous={synchronous!r}: one of {', '.join(SYNCHRONOUS)}"
-            raise StoreError(msg)
-        self._lock = threading.Lock()  # one connection, used by the thread of a recorder and by who reads
-        self.connection: sqlite3.Connection | None = None
-
-    def __str__(self) -> str:
-        return f"sqlite:///{self.path}"
-
-    def __repr__(self) -> str:
-        return f"<SQLite {self.path}>"
+    def __init__(self, path: str | Path, *, synchronous: str = "NORMAL", keep: int = KEEP) -> None:
+        super().__init__(path, synchronous=synchronous)
+        self.keep = checked_keep(keep)
 
     # Own a run
 
     def claim(self, claim: Claim) -> Claimed:
         """Make a run or take over one whose owner has gone. Raises `RunOwned`."""
-        with self._writing() as connection:
+        with self.writing() as connection:
             found = connection.execute(query("find_run"), {"id": claim.id}).fetchone()
             values = {
                 "id": claim.id,
@@ -70,28 +67,34 @@ class SQLite:
                 "owner": json.dumps(claim.owner),
                 "at": claim.at,
                 "until": claim.at + claim.lease,
+                "tags": json.dumps(dict(claim.tags)),
             }
             if found is None:
                 run = connection.execute(query("add_run"), values).lastrowid or 0
-                return Claimed(run, 1, {})
-            run, execution, name, owner, until = found
-            refuse(claim, name, owner, until)
-            connection.execute(query("take_run"), {**values, "run": run})
-            return Claimed(run, execution + 1, known_of(connection, claim.id))
+                claimed = Claimed(run, 1, {})
+            else:
+                run, execution, name, owner, until = found
+                refuse(claim, name, owner, until)
+                connection.execute(query("take_run"), {**values, "run": run})
+                claimed = Claimed(run, execution + 1, known_of(connection, claim.id))
+            if claim.definition is not None:
+                built = {"run": run, "execution": claimed.execution, "document": claim.definition}
+                connection.execute(query("put_definition"), built)
+            return claimed
 
     def known(self, run_id: str) -> dict[str, Known]:
         """Return what all executions of a run have left, by key, without owning it."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             return known_of(connection, run_id)
 
     def renew(self, claimed: Claimed, until: float, run_id: str) -> None:
         """Keep a run. Raises `LeaseLost` when another process has it."""
-        with self._writing() as connection:
+        with self.writing() as connection:
             self._fence(connection, claimed, until, run_id)
 
     def wants_cancel(self, claimed: Claimed, run_id: str) -> bool:
         """Tell whether somebody asked to cancel a run. Raises `LeaseLost` when another process has it."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             found = connection.execute(query("wants_cancel"), (claimed.run,)).fetchone()
         if found is None or found[0] != claimed.execution:
             raise LeaseLost(run_id)
@@ -99,8 +102,8 @@ class SQLite:
 
     def write(self, claimed: Claimed, batch: Batch, until: float, run_id: str) -> None:
         """Write a batch in one transaction. Raises `LeaseLost`, and writes nothing then."""
-        run, execution, _ = claimed
-        with self._writing() as connection:
+        run, execution = claimed.run, claimed.execution
+        with self.writing() as connection:
             self._fence(connection, claimed, until, run_id)
             for some in pieces(batch.again):
                 connection.execute(listed("keep_attempts", len(some)), (run, *some))
@@ -109,6 +112,10 @@ class SQLite:
             put(connection, "put_attempts", [(run, *row) for row in batch.attempts])
             put(connection, "put_logs", [(run, *row) for row in batch.logs])
             put(connection, "put_cache", batch.cache)
+            put(connection, "put_facts", [(run, *row) for row in batch.facts])
+            put(connection, "put_output", [(run, *row) for row in batch.output])
+            for trimmed in batch.trimmed:
+                connection.execute(query("trim_output"), (run, *trimmed))
             for some in pieces(batch.recalled):
                 connection.execute(listed("mark_recalled", len(some)), (execution, run, *some))
             if batch.state is not None:
@@ -124,7 +131,7 @@ class SQLite:
 
     def cached(self, key: str, since: float) -> tuple[str, Any] | None:
         """Return codec and value of a computation that any run has made since a moment."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             found: tuple[str, Any] | None = connection.execute(query("cached"), (key, since)).fetchone()
         return found
 
@@ -132,7 +139,7 @@ class SQLite:
 
     def runs(self, run_id: str | None = None) -> list[RunRecord]:
         """Return the runs, oldest first."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             rows = connection.execute(query("list_runs"), {"id": run_id}).fetchall()
             counts: dict[int, dict[State, int]] = {}
             for run, state, count in connection.execute(query("counts")):
@@ -148,33 +155,81 @@ class SQLite:
 
     def nodes(self, run_id: str, *, every: bool = False) -> list[NodeRecord]:
         """Return the nodes of the last execution of a run, or of every one, in the order of their first calls."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             rows = connection.execute(query("nodes"), {"id": run_id, "every": every})
             return [node_record(row) for row in rows]
 
     def edges(self, run_id: str) -> list[EdgeRecord]:
         """Return the edges of a run."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             rows = connection.execute(query("edges"), (run_id,))
             return [EdgeRecord(up, down, bool(exogenous), bool(tolerant)) for up, down, exogenous, tolerant in rows]
 
-    def attempts(self, run_id: str) -> list[AttemptRecord]:
-        """Return the attempts before the last one of each node, which is in the node's own record."""
-        with self._reading() as connection:
-            rows = connection.execute(query("attempts"), (run_id,))
-            return [
-                AttemptRecord(number, attempt, State(state), moment(started), moment(ended), error)
-                for number, attempt, state, started, ended, error in rows
-            ]
+    def attempts(self, run_id: str, *, every: bool = False) -> list[AttemptRecord]:
+        """Return the attempts before the last one of each node, or all of them, by node and attempt."""
+        with self.reading() as connection:
+            rows = connection.execute(query("attempts"), {"id": run_id, "every": every})
+            return [attempt_record(row) for row in rows]
 
     def logs(self, run_id: str, after: int = 0) -> list[LogRecord]:
         """Return the lines that bodies logged, in order."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             rows = connection.execute(query("logs"), (run_id, after))
             return [
                 LogRecord(at=known_moment(row[0]), number=row[1], level=row[2], logger=row[3], text=row[4])
                 for row in rows
             ]
+
+    def tried(self, run_id: str) -> dict[str, int]:
+        """Return the number of the last attempt of each task, by its name, in all executions of a run."""
+        with self.reading() as connection:
+            return dict(connection.execute(query("tried"), (run_id,)).fetchall())
+
+    def output(
+        self,
+        run_id: str,
+        number: int | None = None,
+        attempt: int | None = None,
+        after: int = 0,
+        *,
+        limit: int | None = None,
+    ) -> list[OutputRecord]:
+        """Return the parts of what programs wrote, in order, after the part of that number."""
+        values = {"id": run_id, "number": number, "attempt": attempt, "after": after}
+        with self.reading() as connection:
+            name = "output" if number is None else "output_of_node"
+            rows = connection.execute(query(name), {**values, "limit": -1 if limit is None else limit})
+            return [output_record(row) for row in rows]
+
+    def definitions(self, run_id: str) -> list[tuple[int, str]]:
+        """Return the definitions of a run, oldest first, each with the first execution that was built from it."""
+        with self.reading() as connection:
+            found: list[tuple[int, str]] = connection.execute(query("definitions"), (run_id,)).fetchall()
+        return found
+
+    # Workflows by name
+
+    def register(self, record: WorkflowRecord, *, replace: bool = False) -> None:
+        """Keep a workflow under its name. Raises `StoreError` if there is one, unless it is to be replaced."""
+        at = record.registered_at.timestamp()
+        row = (record.name, record.target, record.document, json.dumps(dict(record.tags)), at)
+        with self.writing() as connection:
+            if replace:
+                connection.execute(query("delete_workflow"), (record.name,))
+            if not connection.execute(query("add_workflow"), row).rowcount:
+                raise registered_already(record.name, self)
+
+    def registered(self, name: str | None = None) -> list[WorkflowRecord]:
+        """Return the workflows by name, or the one of a name."""
+        with self.reading() as connection:
+            return [workflow_record(row) for row in connection.execute(query("workflows"), {"name": name})]
+
+    def unregister(self, name: str) -> bool:
+        """Forget a workflow, not its runs; return whether there was one."""
+        if not self.registered(name):
+            return False  # looking makes no file
+        with self.writing() as connection:
+            return connection.execute(query("delete_workflow"), (name,)).rowcount > 0
 
     # Change from outside
 
@@ -183,7 +238,7 @@ class SQLite:
         record = self.run(run_id)
         if record.owner is None:
             return False
-        with self._writing() as connection:
+        with self.writing() as connection:
             if record.owner.gone():
                 connection.execute(query("end_orphans_nodes"), (time.time(), run_id))
                 return connection.execute(query("end_orphan"), (time.time(), run_id)).rowcount > 0
@@ -191,85 +246,8 @@ class SQLite:
 
     def delete(self, run_ids: Sequence[str]) -> int:
         """Delete runs and all that belongs to them in one transaction; return how many there were."""
-        with self._writing() as connection:
+        with self.writing() as connection:
             return sum(connection.execute(query("delete_run"), (run_id,)).rowcount for run_id in run_ids)
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            if self.connection is not None:
-                self.connection.close()
-                self.connection = None
-
-    # The connection
-
-    @contextmanager
-    def _writing(self) -> Generator[sqlite3.Connection]:
-        with self._using("write to") as connection:
-            # At once: a transaction that begins by reading cannot wait for another writer, it fails.
-            connection.execute("begin immediate")
-            try:
-                yield connection
-            except BaseException:
-                if connection.in_transaction:  # not after a full disk, which rolls back by itself
-                    connection.rollback()
-                raise
-            connection.commit()
-
-    @contextmanager
-    def _reading(self) -> Generator[sqlite3.Connection]:
-        if self.connection is None and not self.path.exists():
-            # Looking makes no file: somebody may have mistyped its name.
-            with closing(sqlite3.connect(":memory:", isolation_level=None)) as nothing:
-                migrate(nothing, self.path)
-                yield nothing
-            return
-        with self._using("read") as connection:
-            yield connection
-
-    @contextmanager
-    def _using(self, verb: str) -> Generator[sqlite3.Connection]:
-        with self._lock:
-            try:
-                if self.connection is None:
-                    self.connection = self._open()
-                yield self.connection
-            except sqlite3.Error as error:
-                raise self._failed(verb, error) from error
-
-    def _failed(self, verb: str, error: sqlite3.Error) -> StoreError:
-        text = str(error)
-        hint = next((hint for sign, hint in HINTS.items() if sign in text), "")
-        return StoreError(f"cannot {verb} the store {self.path}: {text}{hint}")
-
-    def _open(self) -> sqlite3.Connection:
-        if sqlite3.sqlite_version_info < LEAST_VERSION:
-            msg = f"SQLite {sqlite3.sqlite_version} is too old for a store: 3.35 or newer"
-            raise StoreError(msg)
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            msg = f"cannot make the directory of the store {self.path}: {error}"
-            raise StoreError(msg) from error
-        connection = sqlite3.connect(self.path, timeout=BUSY, isolation_level=None, check_same_thread=False)
-        try:
-            connection.execute("pragma foreign_keys = on")
-            migrate(connection, self.path)
-            connection.execute(f"pragma synchronous = {self.synchronous}")
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-
-STATES = {str(state): state for state in State}
-HINTS = {
-    "not a database": ". It is some other file: name another one",
-    "locked": f". Another process has held it for {BUSY:.0f} s: wait for it, or end it",
-    "readonly": ". Check who may write to the file and to its directory",
-    "unable to open": ". Check the path and who may write there",
-    "full": ". Make room, then resume the run: what was committed is there",
-}
 
 
 def refuse(claim: Claim, name: str, owner: str | None, until: float | None) -> None:
@@ -281,90 +259,3 @@ def refuse(claim: Claim, name: str, owner: str | None, until: float | None) -> N
         holder = Owner(*json.loads(owner))
         if until > claim.at and not holder.gone():
             raise RunOwned(claim.id, holder, until - claim.at)
-
-
-def use_a_log(connection: sqlite3.Connection) -> None:
-    """Have a file written ahead, in a log, from now on.
-
-    SQLite does not wait for others here, whatever its timeout: several processes may find a new file at once.
-    """
-    until = time.monotonic() + BUSY
-    while True:
-        try:
-            connection.execute("pragma journal_mode = wal")
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > until:
-                raise
-            time.sleep(0.01)
-        else:
-            return
-
-
-def migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring a file to the version of this code, step by step. Raises `StoreError` for a newer one."""
-    # One statement sees one moment: another process may be making the file meanwhile.
-    there, tables = connection.execute(query("version")).fetchone()
-    if there > len(steps()):
-        msg = f"the store {path} has version {there}, made by a newer aiodag; this one knows {len(steps())}: update it"
-        raise StoreError(msg)
-    if there == len(steps()):
-        return
-    if not there and tables:
-        msg = f"{path} is a database of something else: name another file for the store"
-        raise StoreError(msg)
-    use_a_log(connection)
-    connection.execute("begin immediate")
-    try:
-        there = connection.execute("pragma user_version").fetchone()[0]  # another process may have been quicker
-        for version, step in enumerate(steps()[there:], there + 1):
-            for statement in step.split(";"):
-                if statement.strip():
-                    connection.execute(statement)
-            connection.execute(f"pragma user_version = {version}")
-        connection.commit()
-    except BaseException:
-        connection.rollback()
-        raise
-
-
-# Rows
-
-
-def known_of(connection: sqlite3.Connection, run_id: str) -> dict[str, Known]:
-    """Return the nodes of all executions by their keys."""
-    return {
-        key: Known(number, STATES[state], attempt, codec, value)
-        for key, number, state, attempt, codec, value in connection.execute(query("known"), (run_id,))
-    }
-
-
-def known_moment(seconds: float) -> Any:
-    """Return a stored moment that is never missing."""
-    return moment(seconds)
-
-
-def run_record(row: tuple[Any, ...], counts: dict[State, int]) -> RunRecord:
-    """Return a run for people."""
-    _, run_id, name, state, execution, entry, error, created, started, ended, owner, _ = row
-    return RunRecord(
-        id=run_id,
-        name=name,
-        state=State(state),
-        execution=execution,
-        created_at=known_moment(created),
-        started_at=known_moment(started),
-        ended_at=moment(ended),
-        entry=None if entry is None else json.loads(entry),
-        owner=None if owner is None else Owner(*json.loads(owner)),
-        error=error,
-        counts=counts,
-    )
-
-
-def node_record(row: tuple[Any, ...]) -> NodeRecord:
-    """Return a node for people."""
-    plain: list[Any] = list(row)
-    plain[5] = State(plain[5])
-    plain[12:15] = map(moment, plain[12:15])
-    plain[15] = bool(plain[15])
-    return NodeRecord(*plain)

@@ -1,0 +1,285 @@
+"""A program on the side of its owner: handed to the warden, its output read, its end heard of."""
+
+import asyncio
+import atexit
+import marshal
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from signal import SIGKILL
+from threading import Lock
+from typing import NamedTuple
+
+from aiodag._core.limits import Gate, Limit
+from aiodag._core.submit import engine_of
+from aiodag.executors.streams import Hear, Input, Output, drop
+from aiodag.executors.warden import groups_of, send
+
+PROGRAM = Path(__file__).absolute().with_name("warden.py")
+LENGTH = 8  # bytes, as there
+STARTS = Limit(32)  # programs of one loop that are being started: the warden starts one after the other
+
+
+class End(NamedTuple):
+    """How a program ended. Moments are seconds since 1970."""
+
+    pid: int
+    started_at: float
+    code: int
+    cpu_seconds: float
+    peak_bytes: int
+    ended_at: float
+    left: int  # process groups that no signal has ended
+
+
+class NotStarted(Exception):
+    """Carries why there is no program: what the system says, and of what: the "program", its "cwd" or "stdin", or ""."""
+
+    def __init__(self, error: OSError, fault: str = "") -> None:
+        super().__init__(error, fault)
+        self.error = error
+        self.fault = fault
+
+
+class Lost(Exception):
+    """Says that the warden is gone, and that nobody knows how a program ended."""
+
+
+class Request(NamedTuple):
+    """What the warden needs to know to start a program."""
+
+    args: list[bytes]
+    env: dict[bytes, bytes]
+    cwd: bytes
+    grace: float
+
+
+class Entrance:
+    """The way to this process's warden, which is started with the first program, and again when it is gone."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._socket: socket.socket | None = None
+        self.warden = 0
+        self._owner = owner()
+
+    def admit(self, descriptors: Sequence[int]) -> None:
+        """Hand over the descriptors of one program. Raises `OSError`."""
+        with self._lock:
+            if self._socket is None or self._owner != owner():
+                self._socket = self._opened()
+            try:
+                give(self._socket, descriptors)
+            except (BrokenPipeError, ConnectionResetError):
+                self._socket = self._opened()
+                give(self._socket, descriptors)
+
+    def _opened(self) -> socket.socket:
+        self.close()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = subprocess.Popen(  # noqa: S603 - our own program
+                [sys.executable, "-I", "-S", str(PROGRAM), str(os.getpid())],
+                cwd="/",
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        process.returncode = 0  # else its destructor would complain of a process that goes on
+        self.warden, self._owner = process.pid, owner()
+        return ours
+
+    def close(self) -> None:
+        """Let the warden go. It ends when all its programs have."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        with suppress(ChildProcessError):
+            if self.warden:
+                os.waitpid(self.warden, os.WNOHANG)
+
+    def forked(self) -> None:
+        """Leave the warden to the process that this one is a fork of."""
+        self._lock = Lock()
+        self.close()
+
+
+def give(entrance: socket.socket, descriptors: Sequence[int]) -> None:
+    """Send descriptors, and how many they are."""
+    socket.send_fds(entrance, [bytes([len(descriptors)])], list(descriptors))
+
+
+def owner() -> tuple[int, int, int]:
+    """Return what a warden is bound to: a fork, or a process with other rights, has one of its own."""
+    return os.getpid(), os.geteuid(), os.getegid()
+
+
+def sessions_on(stdout: int) -> set[int]:
+    """Return the sessions of the programs whose stdout is the other end of a pipe, as far as the system tells."""
+    found: set[int] = set()
+    for entry in os.listdir("/proc") if stdout >= 0 and os.path.isdir("/proc") else ():  # noqa: PTH112, PTH208 - as below
+        with suppress(OSError, ValueError):
+            if os.path.samestat(os.stat(f"/proc/{entry}/fd/1"), os.fstat(stdout)):  # noqa: PTH116 - all processes
+                found.add(os.getsid(int(entry)))
+    return found - {os.getsid(0)}
+
+
+ENTRANCE = Entrance()
+atexit.register(ENTRANCE.close)
+os.register_at_fork(after_in_child=ENTRANCE.forked)
+
+
+class Child:
+    """One program: run it once."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, *, keep: int, hears: Sequence[Hear], started: Callable[[int], object]
+    ) -> None:
+        self.loop = loop
+        self.started = started  # hears the pid of a program that goes on; one that has ended tells all in `end()`
+        self.stdout = Output(loop, "stdout", keep, hears, self._look)
+        self.stderr = Output(loop, "stderr", keep, hears, self._look)
+        self._stdin = Input(loop)
+        self._over = asyncio.Event()  # nothing is left of it, or nothing more will be heard
+        self._told: dict[str, list[str]] = {}
+        self._heard = b""
+        self._control: socket.socket | None = None
+        self._gate: Gate | None = None
+
+    async def run(self, request: Request, stdin: bytes | Path | None) -> None:
+        """Run the program and wait until nothing of it is left. Then `end()` says how it ended.
+
+        Cancelled, it ends the program, waits for that, too, and only then raises: a second cancel does not shorten the
+        grace of the program. Raises `NotStarted`.
+        """
+        engine = engine_of(self.loop)
+        engine.away += 1
+        try:
+            await self._start(request, stdin)
+            await self._settle()
+        finally:
+            engine.away -= 1
+            self._close()
+
+    async def _start(self, request: Request, stdin: bytes | Path | None) -> None:
+        gates = engine_of(self.loop).gates
+        gate = gates.get(STARTS)
+        if gate is None:
+            gate = gates[STARTS] = Gate(STARTS, self.loop)
+        await gate.acquire()
+        self._gate = gate
+        try:
+            control = self._open(stdin)
+        except OSError as error:
+            raise NotStarted(
+                error, "stdin" if isinstance(stdin, Path) and error.filename == str(stdin) else ""
+            ) from None
+        told = marshal.dumps(tuple(request))
+        with suppress(OSError):  # the warden is gone: _hear() sees that, too
+            await self.loop.sock_sendall(control, len(told).to_bytes(LENGTH, "big") + told)
+
+    def _open(self, stdin: bytes | Path | None) -> socket.socket:
+        """Open all streams, and hand their far ends over."""
+        self._control, far_control = socket.socketpair()
+        ends = [far_control.detach()]
+        try:
+            if stdin is not None:
+                ends.append(self._stdin.open(stdin))
+            ends.append(self.stdout.open())
+            ends.append(self.stderr.open())
+            self._control.setblocking(False)
+            self.loop.add_reader(self._control.fileno(), self._hear, self._control)
+            ENTRANCE.admit(ends)
+        finally:
+            for end in ends:
+                os.close(end)
+        return self._control
+
+    async def _settle(self) -> None:
+        cancelled: asyncio.CancelledError | None = None
+        while not self._over.is_set():
+            try:
+                await self._over.wait()
+            except asyncio.CancelledError as error:
+                if cancelled is None:
+                    cancelled = error
+                    self._tell(b"end")
+        if cancelled is not None:
+            try:
+                raise cancelled
+            finally:
+                del cancelled  # its traceback holds this frame
+
+    def _tell(self, text: bytes) -> None:
+        assert self._control is not None
+        with suppress(OSError):  # as above
+            self._control.send(text)
+
+    def _hear(self, control: socket.socket) -> None:
+        """Take what the warden tells."""
+        try:
+            heard = control.recv(4096)
+        except BlockingIOError:
+            return
+        except OSError:
+            heard = b""
+        if not heard:
+            if not self._told.keys() & {"error", "gone"}:
+                self._kill()
+            self._over.set()
+            return
+        *lines, self._heard = (self._heard + heard).split(b"\n")
+        for line in lines:
+            word, *rest = line.decode().split()
+            self._told[word] = rest
+        if "exit" not in self._told and lines[0].startswith(b"pid"):
+            self.started(int(self._told["pid"][0]))
+        self._release()
+        self._look()
+
+    def _kill(self) -> None:
+        """End what the warden cannot end any more, since it was killed."""
+        told = self._told.get("pid")  # not yet, if it was killed in the moment after the start
+        sessions = {int(told[0])} if told else sessions_on(self.stdout.fd)
+        for groups in groups_of(sessions).values():
+            for group in groups:
+                send(group, SIGKILL)
+
+    def _look(self) -> None:
+        if "error" in self._told or ("gone" in self._told and not (self.stdout.active or self.stderr.active)):
+            self._over.set()
+
+    def _release(self) -> None:
+        if self._gate is not None:
+            self._gate.release()
+            self._gate = None
+
+    def _close(self) -> None:
+        """Let go of everything. The warden ends what still runs."""
+        self._release()
+        if self._control is not None:
+            drop(self.loop, self._control.fileno(), self.loop.remove_reader)
+            self._control.detach()
+        for stream in (self.stdout, self.stderr):
+            stream.finish()
+        self._stdin.close()
+
+    def end(self) -> End:
+        """Return how the program ended. Raises `NotStarted`, and `Lost`."""
+        told = self._told
+        if "error" in told:
+            number, fault = told["error"]
+            raise NotStarted(OSError(int(number), os.strerror(int(number))), fault)
+        if "exit" not in told:
+            raise Lost
+        pid, started_at = told["pid"]
+        code, cpu_seconds, peak_bytes, ended_at = told["exit"]
+        (left,) = told.get("gone", ["0"])
+        return End(
+            int(pid), float(started_at), int(code), float(cpu_seconds), int(peak_bytes), float(ended_at), int(left)
+        )

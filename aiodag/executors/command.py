@@ -1,0 +1,317 @@
+"""A task whose body is a program: `command("sync", "--fast")`, `shell("a | b")`.
+
+A call goes through these files, from the top down: here the definition, `arguments` what the program is given,
+`finished` what came of it, `children` how it is handed over and heard of, `streams` its output and input, and `warden` the
+process that starts and ends it.
+"""
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from hashlib import blake2b
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+from aiodag._core.context import current_node
+from aiodag._core.options import Options, seconds, version_of
+from aiodag._core.task import UNLIMITED, Task
+from aiodag.errors import OptionError
+from aiodag.executors.arguments import checked_env, codes_of, content_of, encoded, environment, size_of, text_of
+from aiodag.executors.children import Child, Lost, NotStarted, Request
+from aiodag.executors.finished import (
+    LOST,
+    CommandFailed,
+    Finished,
+    facts_of,
+    finished_of,
+    host,
+    how,
+    line_of,
+    why_failed,
+    why_not,
+)
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from aiodag._core.signatures import OptionTypes
+    from aiodag.abc import Journal
+    from aiodag.executors.arguments import Argument, Text
+    from aiodag.executors.streams import Hear
+
+    class CommandTypes(OptionTypes, total=False):
+        env: "Mapping[str, Argument | None] | None"
+        cwd: "str | PathLike[str] | None"
+        stdin: "Text | None"
+        success: Iterable[int]
+        grace: float | timedelta
+        keep: int
+        on_output: "Callable[[str, bytes], object] | None"
+        on_end: "Callable[[Finished], object] | None"
+
+
+__all__ = ["CommandFailed", "Finished", "command", "shell"]
+
+log = logging.getLogger("aiodag.command")
+SHELL = "/bin/sh"
+SHORT = 40  # characters of a shell's line in the name of its task
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Command:
+    """The body of a command: a call runs the program once. By what it compares, a later run knows it again."""
+
+    args: tuple[str, ...]
+    env: Mapping[str, str | None]
+    cwd: Path | None
+    stdin: bytes | Path | None
+    success: frozenset[int] = field(compare=False)
+    grace: float = field(compare=False)
+    keep: int = field(compare=False)
+    on_output: Callable[[str, bytes], object] | None = field(compare=False)
+    on_end: Callable[[Finished], object] | None = field(compare=False)
+
+    def __repr__(self) -> str:
+        return f"<Command {line_of(self.args)}>"
+
+    @property
+    def line(self) -> str | None:
+        """What `/bin/sh` is to read, in the body that `shell` makes; its arguments are `args[4:]`."""
+        return self.args[2] if self.args[:2] == (SHELL, "-c") and self.args[3:4] == ("sh",) else None
+
+    def substituted(self, change: Callable[[str], str]) -> "Command":
+        """Return this command with all its text changed: arguments, values of variables, cwd and stdin.
+
+        A path to read from is changed as a path. Raises `OptionError` for what no program can be given. In the line of a
+        shell the new text is read by the shell.
+        """
+        stdin: Any = self.stdin
+        if isinstance(stdin, Path):
+            stdin = Path(change(str(stdin)))
+        elif stdin is not None:
+            stdin = change(stdin.decode("utf-8", "surrogateescape"))
+        return replace(
+            self,
+            args=checked_line([change(each) for each in self.args]),
+            env=checked_env({name: value if value is None else change(value) for name, value in self.env.items()}),
+            cwd=None if self.cwd is None else Path(text_of("cwd", change(str(self.cwd)))),
+            stdin=content_of(stdin),
+        )
+
+    async def __call__(
+        self,
+        /,
+        *args: "Argument",
+        stdin: "Text | None" = None,
+        env: "Mapping[str, Argument | None] | None" = None,
+    ) -> Finished:
+        """Run the program with further arguments and variables, or another stdin."""
+        line = (*self.args, *[text_of("argument", each) for each in args])
+        content = self.stdin if stdin is None else content_of(stdin)
+        record = Record()
+        record.facts({"command": list(line), "host": host()})
+        hears = [hear for hear in (record.hear, self.on_output) if hear is not None]
+        child = Child(asyncio.get_running_loop(), keep=self.keep, hears=hears, started=record.started)
+        try:
+            await child.run(self._request(line, env), content)
+            finished = self._ended(line, child, record)
+        except asyncio.CancelledError as cancelled:
+            self._cancelled(line, child, record, cancelled)
+            raise
+        except NotStarted as fault:
+            raise CommandFailed(line, why_not(fault, line[0], self.cwd, content)) from fault.error
+        except Lost:
+            raise CommandFailed(line, LOST) from None
+        if finished.code not in self.success:
+            raise CommandFailed(line, why_failed(finished, self.success), finished)
+        return finished
+
+    def _request(self, line: tuple[str, ...], env: "Mapping[str, Argument | None] | None") -> Request:
+        try:
+            cwd = os.path.join(os.getcwdb(), os.fsencode(self.cwd or ""))  # noqa: PTH109, PTH118 - bytes
+        except OSError as error:
+            raise NotStarted(error, "cwd") from None
+        variables = environment({**self.env, **checked_env(env or {})})
+        return Request([encoded("argument", each) for each in line], variables, cwd, self.grace)
+
+    def _ended(self, line: tuple[str, ...], child: Child, record: "Record") -> Finished:
+        """Return how a program ended, and tell whoever wants to hear. Raises `NotStarted`, and `Lost`."""
+        finished = finished_of(line, child)
+        record.ended(finished)
+        if child.end().left:
+            log.warning("%s has ended, but no signal ends what it left in session %d", line_of(line), finished.pid)
+        if self.on_end is not None:
+            try:
+                self.on_end(finished)
+            except Exception as error:  # noqa: BLE001 - of a listener, who cannot interfere
+                message = f"{self.on_end!r}, which hears of the end of a command, raised"
+                child.loop.call_exception_handler({"message": message, "exception": error})
+        return finished
+
+    def _cancelled(self, line: tuple[str, ...], child: Child, record: "Record", cancelled: BaseException) -> None:
+        """Tell how a program ended that was cancelled; the traceback of a timeout shows what it said last."""
+        with suppress(NotStarted, Lost):  # there may have been nothing to cancel yet
+            cancelled.add_note(f"{line_of(line)} {how(self._ended(line, child, record))}")
+
+
+class Record:
+    """The side of the journal: it is told the facts of an attempt, and its output as it comes. Without one, nobody is."""
+
+    def __init__(self) -> None:
+        node = current_node()
+        run = None if node is None else node.run
+        # Weak: a failed node holds its traceback, and that the frame which holds this.
+        self._node = None if node is None else ref(node)
+        self._journal: Journal | None = None if run is None else run.journal
+
+    @property
+    def hear(self) -> "Hear | None":
+        """What hears the output, if anybody does."""
+        return None if self._journal is None else self._heard
+
+    def facts(self, facts: Mapping[str, object]) -> None:
+        """Note what is known of the attempt, in addition to what has been noted."""
+        node = None if self._node is None else self._node()
+        if self._journal is not None and node is not None:
+            self._journal.facts(node, facts)
+
+    def started(self, pid: int) -> None:
+        """Note which process it is, for whoever looks while it goes on."""
+        self.facts({"pid": pid})
+
+    def ended(self, finished: Finished) -> None:
+        """Note how the program ended."""
+        if self._journal is not None:
+            self.facts(facts_of(finished))
+
+    def _heard(self, stream: str, chunk: bytes) -> None:
+        node = None if self._node is None else self._node()
+        if self._journal is not None and node is not None:
+            self._journal.output(node, stream, chunk)
+
+
+class CommandTask(Task[..., Finished]):
+    """The task of a command. Its version says what is run, so that what a changed command gave is not recalled."""
+
+    fn: Command
+
+    def __init__(self, body: Command, after: tuple[Any, ...], given: Mapping[str, Any], version: object) -> None:
+        self.given_version = version  # as its author gave it; that of the options has a digest, too
+        super().__init__(body, after, Options(**{**given, "version": versioned(body, version)}))
+        self.__doc__ = f"Run {line_of(body.args)}"
+
+    def with_body(self, body: Command, /, **options: "Unpack[OptionTypes]") -> "CommandTask":
+        """Return the task of another body, with the options of this one, or some changed."""
+        given = {**self.options.given, **options}
+        return CommandTask(body, self.after_deps, given, options.get("version", self.given_version))
+
+    def _bounds(self) -> None:
+        """Note how many positional arguments fit. Known: to ask the signature would take as long as all the rest."""
+        self.fewest, self.most = 0, UNLIMITED
+
+    def _but(self, after: tuple[Any, ...], options: Options) -> "CommandTask":
+        version: object = options.given["version"]
+        if version == self.options.given["version"]:
+            version = self.given_version
+        return CommandTask(self.fn, after, options.given, version)
+
+
+def checked_line(given: "list[Any]") -> tuple[str, ...]:
+    """Return a program and its arguments as text. Raises `OptionError`."""
+    program, *args = given
+    line = (text_of("program", program), *[text_of("argument", each) for each in args])
+    if not line[0]:
+        raise OptionError("program", program, "the name or the path of a program")
+    return line
+
+
+def versioned(body: Command, version: object) -> str:
+    """Return the version of a task with a digest of what its body runs."""
+    what = (body.args, sorted(body.env.items()), body.cwd and str(body.cwd), type(body.stdin).__name__)
+    digest = blake2b(ascii(what).encode(), digest_size=8)
+    digest.update(body.stdin if isinstance(body.stdin, bytes) else os.fsencode(body.stdin or ""))
+    given = version_of(version)
+    return f"{given} {digest.hexdigest()}" if given else digest.hexdigest()
+
+
+def command(
+    program: "str | PathLike[str]",
+    /,
+    *args: "Argument",
+    env: "Mapping[str, Argument | None] | None" = None,
+    cwd: "str | PathLike[str] | None" = None,
+    stdin: "Text | None" = None,
+    success: Iterable[int] = (0,),
+    grace: float | timedelta = 5.0,
+    keep: int = 2**20,
+    on_output: Callable[[str, bytes], object] | None = None,
+    on_end: Callable[[Finished], object] | None = None,
+    **options: "Unpack[OptionTypes]",
+) -> "Task[..., Finished]":
+    r"""Return the task that runs a program. Its result is a `Finished`; no shell reads the arguments.
+
+    Calling the task appends the call's arguments: str, int, float, a path, or the result of another command, which stands
+    for its stdout without the newlines at the end, as `$(...)` does in a shell. `env=` of the call adds to the variables,
+    `stdin=` of the call replaces the stdin.
+
+    `env` adds to the environment; None takes a variable away. `cwd` is the directory to run in. `stdin` is text, bytes, a
+    path to read from, or the result of another command; without it there is nothing to read. `success` are the exit codes
+    that are no failure. `grace` is the time in seconds between SIGTERM and SIGKILL for a program that is cancelled or takes
+    longer than its `timeout`, and for all in its session. `keep` is how many bytes of each stream the result holds: head
+    and tail. `on_output(stream, chunk)` hears "stdout" or "stderr" and the bytes as they come, `on_end(finished)`
+    how each attempt ended that had started, also a cancelled one; both are called on the loop. `name` is that of the program
+    unless given. The other options are those of every task.
+
+    A code that is no success raises `CommandFailed`, as does a program that cannot be started. Raises `OptionError`
+    at once for what cannot work, and `RuntimeError` on Windows.
+
+    >>> import asyncio
+    >>> greet = command("echo", "good", name="greet")
+    >>> async def main() -> str:
+    ...     return (await greet("$(evening)", "all")).stdout
+    >>> asyncio.run(main())
+    'good $(evening) all\n'
+    """
+    if os.name != "posix":
+        msg = f"commands need a POSIX system, such as Linux or macOS, and this is {sys.platform}"
+        raise RuntimeError(msg)
+    line = checked_line([program, *args])
+    body = Command(
+        line,
+        env=checked_env(env or {}),
+        cwd=None if cwd is None else Path(text_of("cwd", cwd)),
+        stdin=content_of(stdin),
+        success=codes_of(success),
+        grace=seconds("grace", grace),
+        keep=size_of(keep),
+        on_output=on_output,
+        on_end=on_end,
+    )
+    given: dict[str, Any] = {"name": os.path.basename(line[0]) or line[0], **options}  # noqa: PTH119 - text
+    return CommandTask(body, (), given, given.get("version"))
+
+
+def shell(line: str, /, *args: "Argument", **options: "Unpack[CommandTypes]") -> "Task[..., Finished]":
+    r"""Return the task that has `/bin/sh` run a line. Arguments are "$1", "$2" and "$@" in it, and never part of it.
+
+    Options are those of `command`. `name` is the beginning of the line unless given.
+
+    >>> import asyncio
+    >>> last = shell('printf "%s\\n" "$@" | sort | tail -n 1')
+    >>> async def main() -> str:
+    ...     return (await last("a b", "$(c)", "d")).stdout
+    >>> asyncio.run(main())
+    'd\n'
+    """
+    first = next(iter(text_of("line", line).strip().splitlines()), "")
+    if not first:
+        raise OptionError("line", line, "what a shell can run")
+    options.setdefault("name", first if len(first) <= SHORT else f"{first[: SHORT - 1]}…")
+    return command(SHELL, "-c", line, "sh", *args, **options)

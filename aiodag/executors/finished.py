@@ -1,0 +1,167 @@
+"""What came of a program: how it ended, or why it did not start."""
+
+import errno
+import os
+import shlex
+import signal
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+from aiodag.errors import AiodagError
+from aiodag.executors.children import Child, NotStarted
+
+TAIL = 10  # lines of a stream in a message
+WIDTH = 200  # characters of a line in a message
+LOST = (
+    "cannot be told of: the process that starts programs for this one was killed, or has no room for descriptors. What it "
+    "had started was killed with it; the next attempt gets a new one"
+)
+
+HINTS = {
+    errno.ENOENT: ": there is no such file, or the program that its first line names is missing",
+    errno.EACCES: ": it is a directory, or may not be executed (chmod +x)",
+    errno.ENOEXEC: ": it is no program; a script needs a first line such as #!/bin/sh",
+    errno.E2BIG: ": its arguments and variables are longer than the system takes. Pass them as stdin, or in a file",
+}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Finished:
+    """How a program ended, what it wrote and what it took.
+
+    `args` is the program and its arguments. `code` is its exit code, or -15 if SIGTERM ended it. `stdout` and `stderr` are
+    read as UTF-8, with U+FFFD in place of what is none; of a long stream they are the head and the tail, with a line between
+    them that says so, and `stdout_dropped` and `stderr_dropped` are the bytes left out. Moments are in UTC. `cpu_seconds`
+    are those of the program and of the processes it waited for, in user and system mode. `peak_bytes` is the memory of
+    the largest of these; it cannot tell what is below some 12 MB.
+
+    >>> now = datetime.now(UTC)
+    >>> Finished(("sync", "a b"), -9, "", "", 0, 0, now, now, "here", 7, 0.0, 0)
+    <Finished sync 'a b': SIGKILL>
+    """
+
+    args: tuple[str, ...]
+    code: int
+    stdout: str
+    stderr: str
+    stdout_dropped: int
+    stderr_dropped: int
+    started_at: datetime
+    ended_at: datetime
+    host: str
+    pid: int
+    cpu_seconds: float
+    peak_bytes: int
+
+    @property
+    def signal(self) -> str | None:
+        """The name of the signal that ended the program, such as "SIGKILL"."""
+        if self.code >= 0:
+            return None
+        try:
+            return signal.Signals(-self.code).name
+        except ValueError:  # one of those for real time
+            return f"signal {-self.code}"
+
+    def __repr__(self) -> str:
+        return f"<Finished {line_of(self.args)}: {self.signal or f'exit code {self.code}'}>"
+
+
+class CommandFailed(AiodagError):
+    """Say that a program ended as a failure, or why it could not be started.
+
+    `command` is the program and its arguments. `finished` is how it ended and what it wrote; None if it did not start, or
+    if nobody knows. `code` and `signal` are those of `finished`.
+
+    >>> CommandFailed(["sync", "a b"], "did not start")
+    CommandFailed("sync 'a b' did not start")
+    """
+
+    def __init__(self, command: Sequence[str], why: str, finished: Finished | None = None) -> None:
+        self.command = tuple(command)
+        self.finished = finished
+        self.code = None if finished is None else finished.code
+        self.signal = None if finished is None else finished.signal
+        super().__init__(f"{line_of(command)} {why}")
+
+
+def finished_of(args: tuple[str, ...], child: Child) -> Finished:
+    """Return how a program ended. Raises `NotStarted`, and `Lost`."""
+    end = child.end()
+    stdout, stdout_dropped = child.stdout.kept.text()
+    stderr, stderr_dropped = child.stderr.kept.text()
+    return Finished(
+        args,
+        end.code,
+        stdout,
+        stderr,
+        stdout_dropped,
+        stderr_dropped,
+        datetime.fromtimestamp(end.started_at, UTC),
+        datetime.fromtimestamp(end.ended_at, UTC),
+        host(),
+        end.pid,
+        end.cpu_seconds,
+        end.peak_bytes,
+    )
+
+
+def facts_of(finished: Finished) -> dict[str, object]:
+    """Return what a journal notes of an attempt, beside its streams, when its program has ended."""
+    names = ("pid", "code", "signal", "cpu_seconds", "peak_bytes", "stdout_dropped", "stderr_dropped")
+    return {name: getattr(finished, name) for name in names}
+
+
+@cache
+def host() -> str:
+    """Return the name of this machine."""
+    return os.uname().nodename
+
+
+def line_of(args: Sequence[str]) -> str:
+    """Write a command as a shell would read it, in one line that is not too long."""
+    if tuple(args[:2]) == ("/bin/sh", "-c") and tuple(args[3:]) == ("sh",):
+        args = args[:3]  # of what `shell` runs without arguments: its $0 tells nobody anything
+    line = " ".join(shlex.quote(each) if each.isprintable() else ascii(each) for each in args)
+    return line if len(line) <= WIDTH else f"{line[: WIDTH - 60]} … {line[-57:]}"
+
+
+def how(finished: Finished) -> str:
+    """Say how a program ended, and what it said last: its last line at once, for many see no more than one line."""
+    ended = f"was ended by {finished.signal}" if finished.signal else f"ended with exit code {finished.code}"
+    name, text = next(
+        ((name, text) for name, text in (("stderr", finished.stderr), ("stdout", finished.stdout)) if text.strip()),
+        ("", ""),
+    )
+    lines = [each if len(each) <= WIDTH else f"{each[: WIDTH - 1]}…" for each in text.rstrip().splitlines()[-TAIL:]]
+    if not lines:
+        return f"{ended}, and wrote nothing"
+    before = "".join(f"\n  {line}" for line in lines) if len(lines) > 1 else ""
+    return f"{ended}: {lines[-1].strip()}" + (f"\n  the end of its {name}:{before}" if before else "")
+
+
+def why_failed(finished: Finished, success: Collection[int]) -> str:
+    """Say how a program failed, and what would not have."""
+    if finished.code == -signal.SIGKILL:
+        return f"{how(finished)}\n  (killed by somebody, or for want of memory: its peak was {finished.peak_bytes:,} bytes)"
+    codes = ", ".join(map(str, sorted({*success, finished.code})))
+    return f"{how(finished)}\n  (success=({codes}) would take that for a success)"
+
+
+def why_not(fault: NotStarted, program: str, cwd: Path | None, stdin: object) -> str:
+    """Say why a program did not start, and what would help."""
+    number = fault.error.errno or 0
+    said = os.strerror(number)
+    if fault.fault == "stdin":
+        return f"did not start: its stdin {str(stdin)!r} cannot be read: {said}"
+    if fault.fault == "cwd":
+        return f"did not start: {str(cwd or os.curdir)!r} cannot be the directory it runs in: {said}"
+    if not fault.fault:
+        many = ". A limit= on the task bounds how many run at once" if number in {errno.EMFILE, errno.ENFILE} else ""
+        return f"did not start: {fault.error}{many}"
+    if number == errno.ENOENT and "/" not in program:
+        return f"did not start: no directory of PATH has a program {program!r}. Install it, or give its whole path"
+    return f"did not start: {said}{HINTS.get(number, '')}"

@@ -65,6 +65,8 @@ def main() -> None:
         run(python, "imports", f"imports-{version}")
     run(sys.executable, "memory", "memory", *(("--quick",) if quick else ()))
     run(sys.executable, "journal", "journal", *(("--quick",) if quick else ()))
+    run(sys.executable, "commands", "commands", *(("--quick",) if quick else ()))
+    run(sys.executable, "workflows", "workflows", *(("--quick",) if quick else ()))
     run(sys.executable, "promises", "promises")
     if not quick:
         run(sys.executable, "neighbours", "neighbours")

@@ -207,6 +207,47 @@ def durable_row(row: dict[str, Any]) -> list[str]:
     return [row["name"], row["version"], rate(row["sequential"]), rate(row["gathered"])]
 
 
+def commands(results: list[dict[str, Any]]) -> Iterable[str]:
+    """Tell how many programs a second are run."""
+    for result in results:
+        yield "## Commands\n\n"
+        yield (
+            f"Programs per second: {result['number']:,} times `true`, its output read, CPython {result['python']}: median "
+            "(range). A shell runs them one after the other, and is what the machine takes for them. The pause is how long "
+            "the loop did nothing else: of 100 looks at it, the second longest. Aimed at: 1,000 a second.\n\n"
+        )
+        rows = [
+            [
+                f"{row['way']}, {row['at_once']} at once",
+                rate(row["rate"]),
+                f"{row['pause']['median'] * 1e3:.1f} ms" if "pause" in row else "-",
+            ]
+            for row in result["rows"]
+        ]
+        yield table(("", "programs per second", "pause of the loop"), rows)
+
+
+def workflows(results: list[dict[str, Any]]) -> Iterable[str]:
+    """Tell what large workflows take."""
+    for result in results:
+        yield "## Workflows\n\n"
+        yield (
+            f"Tasks that do nothing, each with a name of its own, CPython {result['python']}: seconds to write them down, to "
+            "check them, to draw the graph, and to run them; and the peak memory of the whole. `wide` has no edges, in `chain` "
+            "each takes the value of the one before, in `barrier` one half waits for all of the other.\n\n"
+        )
+        rows = [
+            [
+                f"{row['shape']}, {row['nodes']:,} nodes" + ("" if row["store"] == "-" else f", in {row['store']}"),
+                f"{row['edges']:,}",
+                *(f"{row[name]:.2f} s" for name in ("write", "check", "graph", "run")),
+                f"{row['peak_bytes'] / MIB:,.0f} MiB",
+            ]
+            for row in result["rows"]
+        ]
+        yield table(("", "edges", "write", "check", "draw", "run", "peak memory"), rows)
+
+
 def imports(results: list[dict[str, Any]]) -> Iterable[str]:
     """Tell what importing costs."""
     if not results:
@@ -236,6 +277,8 @@ def page() -> str:
                 (neighbours, load("neighbours.json")),
                 (memory, load("memory.json")),
                 (journal, load("journal.json")),
+                (commands, load("commands.json")),
+                (workflows, load("workflows.json")),
                 (imports, load("imports-*.json")),
                 (promises, load("promises.json")),
             )

@@ -1,0 +1,130 @@
+"""What runs: the task of a core for a program, a line for a shell, or a function, as a document says it."""
+
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
+from importlib import import_module
+from itertools import takewhile
+from pathlib import Path as FilePath
+from typing import Any, TypeAlias
+
+from aiodag._core.task import Task, make
+from aiodag.errors import AiodagError
+from aiodag.modules import load
+from aiodag.workflows.forms import KINDS, OPTIONS, PROGRAM, is_argument
+from aiodag.workflows.places import Path, cut
+
+COMMANDS = "aiodag.executors.command"  # another layer: reached by its name, when something asks for it
+ON_CALL = {"environment": "env"}  # keys of a document that a command calls otherwise
+
+
+Call: TypeAlias = tuple[Task[..., Any], tuple[Any, ...], dict[str, Any]]
+
+
+class Refused(Exception):
+    """Carry what is wrong with a task to where its place is known."""
+
+    def __init__(self, key: str, text: str) -> None:
+        super().__init__(text)
+        self.path: Path = (key,) if key else ()
+        self.text = text
+
+
+def kind_of(given: Collection[str]) -> str:
+    """Return which kind of task this is by its keys, right or wrong. Raises `Refused`."""
+    kinds = [kind for kind in KINDS if kind in given]
+    if len(kinds) != 1:
+        what = f"has {' and '.join(kinds)}" if kinds else "has nothing to run"
+        raise Refused("", f"{what}: it takes one of command, shell or task")
+    if kinds == ["task"]:
+        foreign = [key for key in PROGRAM if key in given]
+        if foreign:
+            raise Refused(foreign[0], "is a key of programs, and this task is a function")
+    return kinds[0]
+
+
+class Bodies:
+    """Makes tasks. Files of functions are looked for in `directory`; each function is looked for once."""
+
+    def __init__(self, directory: str = "") -> None:
+        self.directory = directory
+        self._functions: dict[str, Task[..., Any] | str] = {}
+        self._fit: dict[Any, str] = {}
+
+    def call(self, name: str, kind: str, values: Mapping[str, Any]) -> Call:
+        """Return a task and the arguments of its call. Raises `Refused`."""
+        arguments = values.get("arguments", ())
+        args = () if isinstance(arguments, dict) else tuple(arguments)
+        kwargs = arguments if isinstance(arguments, dict) else {}
+        if kind == "task":
+            task = self._function(values["task"], name, {key: values[key] for key in OPTIONS if key in values})
+            self._check(task, values["task"], args, kwargs)
+            return task, args, kwargs
+        plain = tuple(takewhile(is_argument, args))
+        task = self._command(name, kind, values, plain)
+        self._check(task, COMMANDS, (), kwargs)
+        return task, args[len(plain) :], kwargs
+
+    def _command(self, name: str, kind: str, values: Mapping[str, Any], args: tuple[Any, ...]) -> Task[..., Any]:
+        commands = import_module(COMMANDS)
+        options = {ON_CALL.get(key, key): values[key] for key in (*PROGRAM, *OPTIONS) if key in values}
+        if isinstance(options.get("stdin"), dict):
+            options["stdin"] = FilePath(options["stdin"]["file"])
+        try:
+            if kind == "shell":
+                task: Task[..., Any] = commands.shell(values["shell"], *args, name=name, **options)
+            else:
+                task = commands.command(*values["command"], *args, name=name, **options)
+        except (AiodagError, RuntimeError) as error:
+            raise Refused("", str(error)) from None
+        return task
+
+    def _function(self, spelled: str, name: str, options: dict[str, Any]) -> Task[..., Any]:
+        """Return the task of a function, with the options that the document adds."""
+        known = self._functions.get(spelled)
+        if known is None:
+            known = self._functions[spelled] = found_as(spelled, self.directory)
+        if isinstance(known, str):
+            raise Refused("task", known)
+        try:
+            return known.with_options(name=name, **options) if options else known
+        except AiodagError as error:
+            raise Refused("", str(error)) from None
+
+    def _check(self, task: Task[..., Any], spelled: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Refuse arguments that do not fit; those of the same names fit alike."""
+        shape = (spelled, len(args), *kwargs)
+        fault = self._fit.get(shape)
+        if fault is None:
+            try:
+                task.check(args, kwargs)
+                fault = ""
+            except TypeError as error:
+                fault = str(error)
+            self._fit[shape] = fault
+        if fault:
+            raise Refused("arguments", f"does not fit: {fault}")
+
+
+def found_as(spelled: str, directory: str) -> Task[..., Any] | str:
+    """Return the task of a function, written as `file.py:function` or `module:function`; or what is wrong."""
+    where, _, qualname = spelled.rpartition(":")
+    if not where or not qualname:
+        return f'takes a function, such as "file.py:function" or "module:function"; this is {cut(spelled)!r}'
+    try:
+        module = load(str(FilePath(directory, where))) if where.endswith(".py") else import_module(where)
+    except Exception as error:  # noqa: BLE001 - an import can raise anything
+        hint = "" if where.endswith(".py") else f". A file beside this one is written as {where}.py:{qualname}"
+        told = str(error) if isinstance(error, AiodagError) else f"importing it raised {type(error).__name__}: {error}"
+        return f"{cut(spelled)!r} cannot be loaded: {told}{hint}"
+    found: Any = module
+    for part in qualname.split("."):
+        try:
+            found = getattr(found, part)
+        except Exception:  # noqa: BLE001 - of a property, for one
+            near = get_close_matches(part, [name for name, value in vars(module).items() if callable(value)], n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            return f"{where} has no function {qualname!r}{hint}"
+    try:
+        return found if isinstance(found, Task) else make(found, (), {})
+    except AiodagError as error:
+        return str(error)

@@ -1,0 +1,351 @@
+"""Make the nodes of a workflow in a run, and give back their values.
+
+Instances become calls of tasks, in the run that is entered: ordinary nodes, each after its upstream. Two kinds are hidden.
+A barrier only joins edges. Behind a generator there are two nodes, so that what comes after waits for all that it adds:
+
+    generator ── (adds) ── (generated) ── after        (adds) makes the new nodes, and has (generated), which still waits,
+                   ○ new ───────┘                      wait for them, too. So a failure among them skips what comes after.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from inspect import isroutine
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from aiodag._core.graph import Graph, GraphEdge, GraphNode
+from aiodag._core.options import Options
+from aiodag._core.states import State
+from aiodag._core.submit import submit
+from aiodag._core.task import Task, task
+from aiodag.workflows.check import Around, Checked
+from aiodag.workflows.expand import BARRIER, PLAIN, Expansion, Instance
+from aiodag.workflows.generators import behind, checked_fragment, definition_of, fragment, generating
+from aiodag.workflows.model import WorkflowTask
+from aiodag.workflows.parameters import declared, filled, is_command, with_values
+
+if TYPE_CHECKING:
+    from aiodag._core.node import Node
+    from aiodag._core.run import Run
+
+R = TypeVar("R")
+TURN = 1000  # nodes that are made before the loop has its turn
+
+
+class Named(Task[..., Any]):
+    """A task under the name of one node, with what this waits for. All else is that of the task, and not copied.
+
+    There may be a million: what every call looks at is at hand, the rest is asked of the task.
+    """
+
+    def __init__(self, of: Task[..., Any], name: str, after: tuple[Any, ...]) -> None:
+        self.of = of
+        self.name = name
+        self.after_deps = after
+        self.special = bool(after) or of.special
+        self.fn, self.call = of.fn, of.call
+        self.fewest, self.most = of.fewest, of.most
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "of":  # of a copy that is being made
+            raise AttributeError(name)
+        return getattr(self.of, name)
+
+    def _but(self, after: tuple[Any, ...], options: Options) -> Task[..., Any]:
+        return self.of._but(after, options)  # noqa: SLF001 - a task, too
+
+
+class Barrier(Named):
+    """Joins edges, and has no part in counts: it runs in every execution, and is never recorded."""
+
+    barrier = True
+
+
+class Adding(Task[..., Any]):
+    """Adds what a generator has given."""
+
+    barrier = True
+
+
+@task(name="barrier", journal=False)
+async def joined(values: object = None) -> object:
+    """Pass on what came together."""
+    return values
+
+
+class Building:
+    """The nodes of one workflow in one run, or of the tasks that a generator has added."""
+
+    def __init__(
+        self, checked: Checked, run: "Run", within: "Building | None" = None, giver: Instance | None = None
+    ) -> None:
+        self.checked = checked
+        self.run = run
+        self.within = within  # what this was added to, and by which generator there
+        self.giver = giver
+        self.expansion = Expansion(checked)
+        self.nodes: list[Node[Any]] = []
+        self.ready: asyncio.Future[None] = run.loop.create_future()
+        self.added: list[Building] = []
+        # The names of the run's nodes that generators have given, with theirs: nobody may give one again.
+        self.given: dict[str, str] = {} if within is None else within.given
+        self._prototypes: dict[tuple[Task[..., Any], bool, bool], Task[..., Any]] = {}
+
+    async def make(self) -> None:
+        """Make the nodes, giving way to the loop now and then."""
+        for instance in self.expansion:
+            self.nodes.append(self._node_of(instance))
+            if len(self.nodes) % TURN == 0:
+                await asyncio.sleep(0)
+        self.ready.set_result(None)
+
+    def _node_of(self, instance: Instance) -> "Node[Any]":
+        after = [self.nodes[number] for number in instance.after]
+        if instance.kind is PLAIN:
+            return self._called(instance, after)
+        if instance.kind is BARRIER:
+            values = [self.nodes[number] for number in instance.values]
+            made = Barrier(joined, instance.name, in_order(after))
+            return self._submitted(instance, made, (values,) if values else (), {})
+        return self._behind_generator(instance, *after)
+
+    def _called(self, instance: Instance, after: "list[Node[Any]]") -> "Node[Any]":
+        given, choice = instance.task, instance.choice
+        outside = self.checked.outside.get(given.index)
+        if outside is not None:
+            after += [node for name in outside for node in self._outside(name, apart=given.task.raw)]
+        args, kwargs = given.args, given.kwargs
+        if instance.passed or choice:
+            texts = bool(choice) and is_command(given.task)
+            value_of = partial(self._value_of, instance.passed or {})
+            args = tuple([filled(each, choice, texts=texts, stands_for=value_of) for each in args])
+            kwargs = {key: filled(each, choice, texts=texts, stands_for=value_of) for key, each in kwargs.items()}
+        return self._submitted(instance, self._task_of(instance, in_order(after)), args, kwargs)
+
+    def _value_of(self, passed: "Mapping[WorkflowTask[Any], int | list[int]]", given: WorkflowTask[Any]) -> Any:
+        numbers = passed[given]
+        return self.nodes[numbers] if isinstance(numbers, int) else [self.nodes[number] for number in numbers]
+
+    def _task_of(self, instance: Instance, after: tuple[Any, ...]) -> Task[..., Any]:
+        """Return the task under the name of a node."""
+        given, of = instance.task, instance.task.task
+        if instance.choice and is_command(of):
+            of = with_values(of, instance.choice, instance.name)
+            made = known_by_name(of, renamed=False, generator=given.generator)
+        else:
+            kind = of, given.name != of.name, given.generator
+            if kind not in self._prototypes:
+                self._prototypes[kind] = known_by_name(of, renamed=kind[1], generator=kind[2])
+            made = self._prototypes[kind]
+        if made.name == instance.name and not after and not given.generator:
+            return made
+        named = Named(made, instance.name, after)
+        if given.generator:
+            named.call = generating(made, partial(self._definition, instance))
+        return named
+
+    def _submitted(
+        self, instance: Instance, made: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> "Node[Any]":
+        node = submit(made, args, kwargs)
+        if node.run is not None:
+            node.run.ledger.place(node, instance.task.code, instance.task.instruction)
+        return node
+
+    # Generators
+
+    def _behind_generator(self, instance: Instance, generator: "Node[Any]") -> "Node[Any]":
+        """Make the node that adds tasks, and return the one that waits for them."""
+        giver = Instance(instance.number, generator.name, PLAIN, instance.task, (), instance.choice)
+
+        async def add(definition: Any) -> None:
+            await self._add(giver, definition, hidden)
+
+        adding = Adding(add, (), Options(name=f"{generator.name} adds", journal=False))
+        added = self._submitted(instance, adding, (generator,), {})
+        hidden = self._submitted(instance, Barrier(joined, instance.name, (added,)), (), {})
+        return hidden
+
+    def _definition(self, instance: Instance, value: Any) -> Any:
+        """Return what is recorded of what a generator gave. Raises `WorkflowError` for what cannot be added."""
+        definition = definition_of(value, instance.name, declared(self.checked.workflow, instance.task))
+        self._checked(instance, definition)
+        return definition
+
+    def _checked(self, instance: Instance, definition: Any) -> Checked:
+        """Return the tasks that a generator has given, and take their names."""
+        made = fragment(definition, instance, declared(self.checked.workflow, instance.task))
+        found = checked_fragment(made, Present(self, instance), self.run.capacity)
+        self.given.update([(each.name, instance.name) for each in Expansion(found)])
+        return found
+
+    async def _add(self, instance: Instance, definition: Any, hidden: "Node[Any]") -> None:
+        """Make the nodes of what a generator has given, and have what comes after it wait for them."""
+        found = self._checked(instance, definition)
+        for each in self.levels():
+            await each.ready
+        building = Building(found, self.run, self, instance)
+        self.added.append(building)
+        await building.make()
+        also_after(hidden, building.nodes)
+
+    def levels(self) -> "Iterator[Building]":
+        """Yield this, and what it was added to, up to the workflow itself."""
+        level: Building | None = self
+        while level is not None:
+            yield level
+            level = level.within
+
+    def _outside(self, name: str, *, apart: bool) -> "list[Node[Any]]":
+        """Return the nodes of a task or group of what this was added to."""
+        for level in self.levels():
+            vertices = level.checked.named(name) if level is not self else ()
+            if vertices:
+                ends = [end for vertex in vertices for end in level.expansion.ends(vertex, apart=apart)]
+                return [level.nodes[end] for end in dict.fromkeys(ends)]
+        return []
+
+    # Values
+
+    def values(self) -> "Values":
+        """Return the values of the nodes that have succeeded."""
+        found: dict[str, Any] = {}
+        for level in self._all():
+            for each in level.checked.workflow.tasks:
+                value = level._value(each.index)  # noqa: SLF001 - one of ours
+                if value is not MISSING:
+                    # The same task of several instances of a generator: all its values, as of any with parameters.
+                    found[each.name] = found[each.name] + value if each.name in found else value
+        return Values(found, self.run)
+
+    def _all(self) -> "Iterator[Building]":
+        left: list[Building] = [self]
+        while left:
+            level = left.pop()
+            yield level
+            left.extend(reversed(level.added))
+
+    def _value(self, vertex: int) -> Any:
+        if len(self.nodes) < self.expansion.count or not self.ready.done():
+            return MISSING
+        numbers = self.expansion.values(vertex, apart=True)
+        if isinstance(numbers, int):
+            node = self.nodes[numbers]
+            return node.result() if node.state is State.SUCCEEDED else MISSING
+        nodes = [self.nodes[number] for number in numbers]
+        return [node.result() for node in nodes] if all(each.state is State.SUCCEEDED for each in nodes) else MISSING
+
+
+async def built(checked: Checked, run: "Run") -> Building:
+    """Make the nodes of a workflow in a run that is entered."""
+    building = Building(checked, run)
+    await building.make()
+    return building
+
+
+class Present(Around):
+    """The graph that a generator adds to, as its new tasks find it."""
+
+    def __init__(self, building: Building, generator: Instance) -> None:
+        self.building = building
+        self.generator = generator
+        self.behind: dict[Building, set[int]] = {}
+
+    def has(self, name: str) -> bool:
+        """Tell whether a name is taken: but not by what the same generator gave before, in an attempt that failed."""
+        giver = self.building.given.get(name)
+        known = any(name in level.checked.workflow for level in self.building.levels())
+        return known if giver is None else giver != self.generator.name
+
+    def why_not(self, name: str) -> str | None:
+        """Say why a name cannot be waited for."""
+        generator = self.generator.task
+        for level in self.building.levels():
+            vertices = level.checked.named(name)
+            if vertices:
+                if level not in self.behind:
+                    self.behind[level] = behind(level.checked, generator.index)
+                late = not self.behind[level].isdisjoint(vertices)
+                return f"which comes after {generator.name!r}, that gives it" if late else None
+            if level.giver is not None:
+                generator = level.giver.task
+        return super().why_not(name)
+
+
+def in_order(after: "list[Node[Any]]") -> "tuple[Node[Any], ...]":
+    """Return nodes by their names, each once: in which order they were declared plays no part in a key."""
+    return tuple(sorted(dict.fromkeys(after), key=lambda node: node.name)) if len(after) > 1 else tuple(after)
+
+
+def known_by_name(of: Task[..., Any], *, renamed: bool, generator: bool) -> Task[..., Any]:
+    """Return a task that is known by its name: the module that it comes from plays no part in its key.
+
+    But what a function is called elsewhere does, as its version: who has a name call another function has edited the
+    workflow, and so has who makes it a generator.
+    """
+    words = [of.name] * (renamed and isroutine(of.fn)) + ["generator"] * generator
+    options: dict[str, Any] = {}
+    if words:
+        version = getattr(of, "given_version", of.options.version)  # that of a command has a digest, too
+        options["version"] = " ".join([*([] if version in {None, ""} else [str(version)]), *words])
+    if of.options.name is None:
+        options["name"] = of.name
+    return of.with_options(**options) if options else of
+
+
+def also_after(node: "Node[Any]", upstream: "Sequence[Node[Any]]") -> None:
+    """Have a node that waits wait for more."""
+    if node.state is not State.WAITING:
+        return
+    edges = [(up, False) for up in upstream]
+    node.after = (*node.after, *upstream)
+    node.engine.connect(node, edges)
+    if node.run is not None:
+        node.run.ledger.also_after(node, upstream)
+        if node.run.journal is not None:
+            node.run.journal.connect(node, edges, exogenous=len(edges))
+    if node.state.final:  # one of them has failed already
+        node.engine.sweep(node)
+
+
+MISSING: Any = object()
+
+
+class Values(Mapping[str, Any]):
+    """The values of a workflow's tasks by their names; of a task with parameters a list of them, in order.
+
+    What did not succeed has none. `run` is the run.
+    """
+
+    def __init__(self, values: dict[str, Any], run: "Run") -> None:
+        self._values = values
+        self.run = run
+
+    @overload
+    def __getitem__(self, task: WorkflowTask[R], /) -> R: ...
+    @overload
+    def __getitem__(self, task: str, /) -> Any: ...
+    def __getitem__(self, task: Any, /) -> Any:
+        """Return the value of a task. Raises `KeyError` for one that has none."""
+        return self._values[task.name if isinstance(task, WorkflowTask) else task]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"<Values of {len(self)} tasks in {self.run!r}>"
+
+
+def drawn(checked: Checked) -> Graph:
+    """Return the graph of a workflow before it runs."""
+    nodes: list[GraphNode] = []
+    edges: list[GraphEdge] = []
+    for each in Expansion(checked):
+        kinds = {True: "endogenous", False: "exogenous"}
+        edges += [GraphEdge(up, each.number, kinds[passed], settled=each.task.task.raw) for up, passed in each.edges()]
+        barrier = each.kind is not PLAIN
+        nodes.append(GraphNode(each.number, each.name, each.name, State.WAITING, site=each.task.place, barrier=barrier))
+    return Graph(checked.workflow.name, nodes, edges)

@@ -1,0 +1,306 @@
+"""Find all that is wrong in a workflow, and the order in which its tasks can run.
+
+Everything takes time in proportion to tasks and edges, and nothing recurses. A group is a vertex like a task: it waits
+for its members, and who waits for it has one edge.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from math import prod
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from aiodag._core.capacity import Capacity, refusal
+from aiodag._core.failure import shorten
+from aiodag._core.run import tags_of
+from aiodag.errors import Complaint, OptionError, WorkflowError
+from aiodag.workflows.model import WorkflowTask
+from aiodag.workflows.parameters import Given, choices, declared, is_value, name_with, near, places, text_of
+
+if TYPE_CHECKING:
+    from aiodag.workflows.builder import Workflow
+
+MOST = 10_000_000  # nodes of one task
+SEARCHED = 10_000  # names among which a near miss is looked for: it takes time for each
+HINTED = 20  # unknown names for which that is done
+
+
+class Checked(NamedTuple):
+    """A workflow without faults: tasks and groups by number, groups after the tasks."""
+
+    workflow: "Workflow"
+    upstream: list[Sequence[int]]
+    order: list[int]  # upstream first, else as declared
+    uses: Mapping[int, tuple[list[str], Given]]  # of tasks that use parameters: which, and the values of all
+    groups: list[str]  # those that something waits for
+    members: Mapping[str, list[int]]  # of every group
+    outside: Mapping[int, list[str]]  # of tasks that are added to a graph: what they wait for there
+
+    def name(self, vertex: int) -> str:
+        """Return the name of a task or group."""
+        tasks = self.workflow.tasks
+        return tasks[vertex].name if vertex < len(tasks) else self.groups[vertex - len(tasks)]
+
+    def named(self, name: str) -> Sequence[int]:
+        """Return the tasks that a name stands for: all of a group, one, or none."""
+        if name in self.members:
+            return self.members[name]
+        return (self.workflow[name].index,) if name in self.workflow else ()
+
+
+class Around:
+    """What a workflow finds around it: nothing, unless its tasks are added to a graph."""
+
+    def has(self, name: str) -> bool:
+        """Tell whether a name is taken."""
+        return False
+
+    def why_not(self, name: str) -> str | None:
+        """Say why a name cannot be waited for; None if it can."""
+        return "which is not there"
+
+
+def checked(
+    workflow: "Workflow", around: Around | None = None, *, capacity: Capacity | None = None, runs: bool = False
+) -> Checked:
+    """Check a workflow, also that a capacity has what tasks ask for; `runs` if it is the one that they will find.
+
+    Raises `WorkflowError`.
+    """
+    check = Check(workflow, around or Around())
+    found = check.whole()
+    if capacity is not None or runs:
+        check.resources(capacity)
+    if check.complaints:
+        raise WorkflowError(check.complaints)
+    return found
+
+
+class Check:
+    """One look at a workflow."""
+
+    def __init__(self, workflow: "Workflow", around: Around) -> None:
+        self.workflow = workflow
+        self.around = around
+        self.complaints: list[Complaint] = []
+        self.members: dict[str, list[int]] = {}
+        self.groups: list[str] = []
+        self.group_numbers: dict[str, int] = {}
+        self.outside: dict[int, list[str]] = {}
+        self.hinted = 0
+
+    def complain(self, task: WorkflowTask[Any] | None, text: str) -> None:
+        """Note a fault."""
+        self.complaints.append(Complaint("" if task is None else task.place, text))
+
+    def whole(self) -> Checked:
+        """Look at everything, and return what was found out on the way."""
+        self.settings()
+        self.names()
+        upstream: list[Sequence[int]] = [self.upstream_of(task) for task in self.workflow.tasks]
+        upstream += [self.members[group] for group in self.groups]
+        uses = self.uses()
+        found = Checked(self.workflow, upstream, [], uses, self.groups, self.members, self.outside)
+        self.node_names(found)
+        for ring in ordered(upstream, found.order):
+            self.complain(self.first_task(ring), f"cycle: {path(found, ring)}")
+        return found
+
+    def first_task(self, ring: list[int]) -> WorkflowTask[Any]:
+        """Return the task of a cycle that was declared first."""
+        return self.workflow.tasks[min(ring)]  # groups come after the tasks
+
+    def settings(self) -> None:
+        """Check what belongs to the whole."""
+        workflow = self.workflow
+        try:
+            tags_of(workflow.tags)
+        except OptionError as error:
+            self.complain(None, str(error))
+        limit: Any = workflow.limit
+        if limit is not None and (type(limit) is not int or limit < 1):
+            self.complain(None, f"limit={limit!r} cannot work: limit takes an int of 1 or more")
+        self.values(None, workflow.parameters)
+
+    def values(self, task: WorkflowTask[Any] | None, parameters: Given) -> None:
+        """Check the values of parameters."""
+        given: Any
+        name: Any
+        for name, given in parameters.items():
+            if not isinstance(name, str) or not name or "{" in name or "}" in name:
+                self.complain(task, f"parameter {name!r}: its name must be a string without braces")
+            if isinstance(given, str | bytes | Mapping) or not isinstance(given, Collection):
+                self.complain(task, f"parameter {name!r} has {given!r} for values. Write a list of them")
+                continue
+            wrong = [each for each in given if not is_value(each)]
+            if wrong:
+                shown = ", ".join(map(repr, wrong[:3]))
+                self.complain(
+                    task, f"parameter {name!r} has {shown}: values are text without NUL, finite numbers, bools"
+                )
+                continue
+            for text, count in Counter(map(text_of, given)).items():
+                if count > 1:
+                    self.complain(task, f"parameter {name!r} has the value {text!r} more than once")
+
+    def names(self) -> None:
+        """Check that names are different, and note the members of groups."""
+        for task in self.workflow.tasks:
+            first = self.workflow[task.name]
+            if first is not task:
+                self.complain(task, f"the name {task.name!r} is taken: by the task at {first.place}")
+            elif self.around.has(task.name):
+                self.complain(task, f"the name {task.name!r} is taken: a task of that name is there already")
+            if task.group is not None:
+                self.members.setdefault(task.group, []).append(task.index)
+        for name, members in self.members.items():
+            if name in self.workflow and self.workflow[name].index not in members:
+                self.complain(self.workflow[name], f"{name!r} is the name of this task and of a group")
+
+    def upstream_of(self, task: WorkflowTask[Any]) -> Sequence[int]:
+        """Return the numbers of what a task waits for."""
+        if not task.passed and not task.waits_for:
+            return ()
+        found: dict[int, None] = dict.fromkeys([each.index for each in task.passed])
+        for given in task.waits_for:
+            number = given.index if isinstance(given, WorkflowTask) else self.number_of(task, given)
+            if number is not None:
+                found[number] = None
+        if task.index in found:
+            self.complain(task, f"{task.name!r} waits for itself")
+            del found[task.index]
+        return tuple(found)
+
+    def number_of(self, task: WorkflowTask[Any], name: str) -> int | None:
+        """Return the number of a task or group; complain of an unknown one."""
+        if name in self.members:
+            if name not in self.group_numbers:
+                self.group_numbers[name] = len(self.workflow.tasks) + len(self.groups)
+                self.groups.append(name)
+            return self.group_numbers[name]
+        if name in self.workflow:
+            return self.workflow[name].index
+        why_not = self.around.why_not(name)
+        if why_not is None:
+            self.outside.setdefault(task.index, []).append(name)
+        else:
+            self.complain(task, f"{task.name!r} waits for {name!r}, {why_not}{self.hint(name)}")
+        return None
+
+    def hint(self, name: str) -> str:
+        """Return what may have been meant."""
+        tasks = self.workflow.tasks
+        self.hinted += 1
+        if self.hinted > HINTED or len(tasks) > SEARCHED:
+            return ""
+        names = [*(each.name for each in tasks), *self.members]
+        found = get_close_matches(name, names, n=1)
+        return f". Did you mean {found[0]!r}?" if found else ""
+
+    def uses(self) -> dict[int, tuple[list[str], Given]]:
+        """Check what tasks use of parameters, and return it."""
+        workflow = self.workflow
+        found: dict[int, tuple[list[str], Given]] = {}
+        for task in workflow.tasks:
+            if not (task.used or task.parameters or workflow.parameters):
+                continue
+            self.values(task, task.parameters)
+            known = declared(workflow, task)
+            said = places(task)
+            self.spellings(task, known, said)
+            names = [name for name in known if name in said or name in task.used]
+            if names:
+                found[task.index] = names, known
+        return found
+
+    def node_names(self, found: Checked) -> None:
+        """Check that no task is called as a node of a task with parameters will be, and that there are not too many."""
+        taken = {task.name: task for task in self.workflow.tasks if task.name.endswith("]")}
+        for vertex, (names, known) in found.uses.items():
+            task = self.workflow.tasks[vertex]
+            if any(isinstance(known[name], str | Mapping) or not isinstance(known[name], Collection) for name in names):
+                continue  # told already
+            count = prod(len(known[name]) for name in names)
+            if count > MOST:
+                self.complain(
+                    task, f"{task.name!r} is there {count:,} times, with {', '.join(names)}: more than {MOST:,}"
+                )
+            elif taken and not self.complaints:
+                for choice in choices(names, known):
+                    other = taken.get(name_with(task.name, choice))
+                    if other is not None:
+                        self.complain(other, f"the name {other.name!r} is taken: by a node of {task.name!r}")
+
+    def resources(self, capacity: Capacity | None) -> None:
+        """Complain of attempts that could never begin."""
+        for task in self.workflow.tasks:
+            asked = task.task.options.resources
+            why = refusal(asked, capacity) if asked else ""
+            if why:
+                self.complain(task, f"{task.name!r} {why}")
+
+    def spellings(self, task: WorkflowTask[Any], known: Given, said: set[str]) -> None:
+        """Complain of names that are no parameter: among the arguments of any, in a command of what one was meant by."""
+        listed = ", ".join(map(repr, known)) or "none"
+        for name in task.used:
+            if name not in known:
+                self.complain(task, f"{task.name!r} uses the parameter {name!r}; declared are {listed}")
+        for name in sorted(said):
+            meant = None if name in known else near(name, known)
+            if meant is not None:
+                self.complain(task, f"{task.name!r} has {{{{{name}}}}}. Did you mean {{{{{meant}}}}}?")
+
+
+def path(found: Checked, ring: list[int]) -> str:
+    """Write a cycle, in the direction in which things run; of a long one both ends."""
+    return " -> ".join(shorten([found.name(vertex) for vertex in [*ring, ring[0]]]))
+
+
+def ordered(upstream: Sequence[Iterable[int]], order: list[int]) -> list[list[int]]:
+    """Write into `order` each vertex after what it waits for, and return cycles: some of them if they share vertices.
+
+    A search into the depth, upstream first, with its own stack.
+    """
+    fresh, opened, done = 0, 1, 2
+    states = bytearray(len(upstream))
+    entangled = bytearray(len(upstream))
+    rings: list[list[int]] = []
+    for root, ups in enumerate(upstream):
+        if states[root] != fresh:
+            continue
+        if not ups:
+            states[root] = done
+            order.append(root)
+            continue
+        states[root] = opened
+        way, left = [root], [iter(ups)]
+        while way:
+            here = next(left[-1], None)
+            if here is None:
+                left.pop()
+                order.append(way.pop())
+                states[order[-1]] = done
+            elif states[here] == fresh:
+                states[here] = opened
+                way.append(here)
+                left.append(iter(upstream[here]))
+            elif states[here] == opened:
+                ring = back_to(here, way, entangled)
+                rings += [ring] if ring else []
+    return rings
+
+
+def back_to(vertex: int, way: list[int], entangled: bytearray) -> list[int]:
+    """Return the cycle that leads back to a vertex of the way, unless it meets one that was told already.
+
+    What is walked over has the same cycles, and is not walked over again: all walks together are linear.
+    """
+    ring: list[int] = []
+    for each in reversed(way):
+        if entangled[each]:
+            return []
+        entangled[each] = True
+        ring.append(each)
+        if each == vertex:
+            break
+    return [ring[-1], *ring[:-1]]

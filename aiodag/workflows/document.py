@@ -1,0 +1,206 @@
+"""From a workflow to the document that says it."""
+
+import inspect
+import re
+import sys
+from collections.abc import Collection, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from aiodag._core.capacity import Capacity
+from aiodag._core.task import Task
+from aiodag.errors import Complaint, WorkflowError
+from aiodag.workflows.forms import OPTIONS, TASK, VALUE_OF, bare, check_arguments
+from aiodag.workflows.model import Parameter, WorkflowTask
+from aiodag.workflows.parameters import is_command
+
+if TYPE_CHECKING:
+    from aiodag.workflows.builder import Workflow
+
+ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # another one in each process
+LONGEST = 1000  # characters of what stands for something that JSON does not have
+FIRST = 4  # of a shell's arguments: before "$1" come its path, -c, the line, and a name
+USUAL: Mapping[str, Any] = {"success": frozenset({0}), "grace": 5.0, "keep": 2**20}
+
+
+class Inexact(Exception):
+    """Say what JSON does not have."""
+
+
+def document_of(workflow: "Workflow", *, exact: bool = False) -> dict[str, Any]:
+    """Return the document of a workflow: of one that was read, a document that reads the same.
+
+    What only Python can say (a lambda, an argument that is an object) stands there as text, to look at and to compare;
+    with `exact` it raises `WorkflowError`, with all there is of it. Keys that say what is usual are left out.
+    """
+    writing = Writing(workflow.parameters, exact=exact)
+    document: dict[str, Any] = {"name": workflow.name}
+    if workflow.tags:
+        document["tags"] = dict(workflow.tags)
+    if workflow.parameters:
+        document["parameters"] = {name: list(values) for name, values in workflow.parameters.items()}
+    if workflow.capacity is not None:
+        document["capacity"] = capacity_form(workflow.capacity)
+    if workflow.limit is not None:
+        document["limit"] = workflow.limit
+    document["tasks"] = {task.name: writing.task(task) for task in workflow.tasks}
+    if writing.complaints:
+        raise WorkflowError(writing.complaints)
+    return document
+
+
+def capacity_form(capacity: Capacity) -> Any:
+    """Return the places of a capacity; a text for one with a limit of its own, which a document cannot say."""
+    if capacity.limit is not None:
+        return told(capacity)
+    places = [dict(each) for each in capacity.places]
+    return places[0] if len(places) == 1 else places
+
+
+class Writing:
+    """One workflow on its way to a document."""
+
+    def __init__(self, parameters: Mapping[str, Any], *, exact: bool) -> None:
+        self.parameters = parameters
+        self.exact = exact
+        self.complaints: list[Complaint] = []
+        self._found: dict[str, Any] = {}
+
+    def task(self, task: WorkflowTask[Any]) -> dict[str, Any]:
+        """Return the form of a task."""
+        form = self._command(task) if is_command(task.task) else self._function(task)
+        if task.after:
+            form["parents"] = list(task.after)
+        if task.parameters:
+            form["parameters"] = {name: list(values) for name, values in task.parameters.items()}
+        if task.generator:
+            form["generator"] = True
+        if task.group is not None:
+            form["class"] = task.group
+        return form
+
+    def _inexact(self, task: WorkflowTask[Any], text: str) -> None:
+        """Complain, if the document is to be read again."""
+        if self.exact:
+            self.complaints.append(Complaint(task.place, f"{task.name!r} {text}"))
+
+    def _command(self, task: WorkflowTask[Any]) -> dict[str, Any]:
+        """Return the form of a program, or of a line."""
+        command: Any = task.task
+        body = command.fn
+        form: dict[str, Any] = {"command": list(body.args)} if body.line is None else {"shell": body.line}
+        if body.env:
+            form["environment"] = dict(body.env)
+        if body.cwd is not None:
+            form["cwd"] = str(body.cwd)
+        if body.stdin is not None:
+            content = body.stdin
+            is_text = isinstance(content, bytes)
+            form["stdin"] = content.decode("utf-8", "surrogateescape") if is_text else {"file": str(content)}
+        for key, usual in USUAL.items():
+            value = getattr(body, key)
+            if value != usual:
+                form[key] = sorted(value) if isinstance(value, frozenset) else value
+        if body.on_output is not None or body.on_end is not None:
+            self._inexact(task, "has functions that hear of it, which JSON does not have")
+        self._arguments(task, form, () if body.line is None else body.args[FIRST:])
+        self._options(task, form, {**command.options.given, "version": command.given_version}, {"version": None})
+        return form
+
+    def _function(self, task: WorkflowTask[Any]) -> dict[str, Any]:
+        """Return the form of a call of a function."""
+        fn = task.task.fn
+        spelled = f"{getattr(fn, '__module__', '')}:{getattr(fn, '__qualname__', type(fn).__qualname__)}"
+        found = self._imported(spelled)
+        if task.written is None and getattr(found, "fn", found) is not fn:
+            self._inexact(
+                task, f"calls {told(fn)}, which cannot be imported as {spelled}: write it outside of functions"
+            )
+        form: dict[str, Any] = {"task": task.written or spelled}
+        self._arguments(task, form, ())
+        self._options(task, form, task.task.options.given, found.options.given if isinstance(found, Task) else {})
+        return form
+
+    def _imported(self, spelled: str) -> Any:
+        """Return what has a name in a module that is imported already, or None."""
+        if spelled not in self._found:
+            module, _, qualname = spelled.partition(":")
+            found: Any = sys.modules.get(module)
+            for part in qualname.split("."):
+                found = getattr(found, part, None)
+            self._found[spelled] = found
+        return self._found[spelled]
+
+    def _arguments(self, task: WorkflowTask[Any], form: dict[str, Any], first: tuple[str, ...]) -> None:
+        """Add the arguments of a call; as a text, which nobody can read back, if JSON does not have them."""
+        args, kwargs = (*first, *task.args), task.kwargs
+        if not args and not kwargs:
+            return
+        try:
+            if args and kwargs:
+                args, kwargs = (), by_name(task.task, task.args, kwargs)
+            places = set[str]() if is_command(task.task) else {*self.parameters, *task.parameters}
+            given = plain(kwargs or list(args), places)
+            if any(check_arguments(given)):
+                raise Inexact("numbers and depths that JSON does not have")
+            form["arguments"] = given
+        except Inexact as error:
+            shown = [*map(told, args), *(f"{name}={told(value)}" for name, value in kwargs.items())]
+            form["arguments"] = f"({', '.join(shown)})"
+            self._inexact(task, f"is called with {form['arguments']}, and a document cannot say {error}")
+
+    def _options(
+        self, task: WorkflowTask[Any], form: dict[str, Any], given: Mapping[str, Any], own: Mapping[str, Any]
+    ) -> None:
+        """Add the options that a task has beside its own."""
+        for option, value in given.items():
+            if option == "name" or (option in own and same(value, own[option])):
+                continue
+            shown = value.total_seconds() if isinstance(value, timedelta) else value
+            exact = option in OPTIONS and not any(TASK[option](shown))
+            if option in OPTIONS:
+                form[option] = shown if exact else told(shown)
+            if not exact:
+                self._inexact(task, f"has the option {option}={told(value)}, which a document cannot say")
+
+
+def same(one: Any, other: Any) -> bool:
+    """Tell whether two values of an option are the same, whatever they are."""
+    return one is other or (type(one) is type(other) and isinstance(one, str | int | float | dict) and one == other)
+
+
+def by_name(task: Task[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments with their names. Raises `Inexact` for those that have none."""
+    parameters = list(inspect.signature(task.fn).parameters.values())[: len(args)]
+    if len(parameters) < len(args) or any(each.kind is not each.POSITIONAL_OR_KEYWORD for each in parameters):
+        raise Inexact("arguments by position beside arguments by name")
+    return {**{each.name: value for each, value in zip(parameters, args, strict=True)}, **kwargs}
+
+
+def plain(value: Any, parameters: Collection[str]) -> Any:
+    """Return an argument as JSON has it. Raises `Inexact`, also for texts which stand for parameters there."""
+    kind = type(value)
+    if kind is WorkflowTask:
+        return {VALUE_OF: value.name}
+    if kind is Parameter:
+        return f"{{{{{value.name}}}}}"
+    if kind is list:
+        return [plain(each, parameters) for each in value]
+    if kind is dict:
+        if VALUE_OF in value or not all(isinstance(key, str) for key in value):
+            raise Inexact(f"an object with the keys {told(list(value))}")
+        return {key: plain(each, parameters) for key, each in value.items()}
+    if kind is str and bare(value) != value and bare(value) in parameters:
+        raise Inexact(f"the text {value!r}, which stands for a parameter")
+    if value is None or kind in {str, int, float, bool}:
+        return value
+    raise Inexact(f"a value of the type {kind.__name__}")
+
+
+def told(value: Any) -> str:
+    """Return what stands for a value, the same in every process as far as its class has it."""
+    try:
+        text = ADDRESS.sub("", repr(value))
+    except Exception:  # noqa: BLE001 - of a class that somebody wrote
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"

@@ -1,0 +1,130 @@
+"""The tasks of a document, one by one: their names, what is right in them, and what comes after what."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from typing import Any, NamedTuple
+
+from aiodag.workflows.forms import ITEM, TASK, Hints, checked, is_name, told
+from aiodag.workflows.places import Fault, Path, cut, named
+
+MOST_EDGES = 10_000_000  # that `children` which name a class may make
+BROKEN: frozenset[str] = frozenset({"of a task that is no object"})
+EXAMPLE = '{"command": ["echo", "hello"]}'
+
+
+class Entry(NamedTuple):
+    """One task of a document."""
+
+    name: str
+    path: Path
+    values: Mapping[str, Any]  # what is right
+    keys: AbstractSet[str]  # all that are there
+    details: AbstractSet[str] = frozenset()  # those of them that stand in an object of this name, as in the list form
+
+    @property
+    def faulty(self) -> bool:
+        """Whether a key is not known, or its value is wrong."""
+        return len(self.values) < len(self.keys)
+
+    def at(self, *parts: str | int) -> Path:
+        """Return the path of something in this task."""
+        return (*self.path, "details", *parts) if parts and parts[0] in self.details else (*self.path, *parts)
+
+
+class Entries:
+    """Reads the tasks of one document, which are at `path`, and notes what is wrong."""
+
+    def __init__(self, hints: Hints, faults: list[Fault], path: Path) -> None:
+        self.hints = hints
+        self.faults = faults
+        self.path = path
+
+    def read(self, tasks: Mapping[Any, Any] | list[Any]) -> list[Entry]:
+        """Return the tasks of an object or of a list."""
+        return list(self._listed(tasks) if isinstance(tasks, list) else self._mapped(tasks))
+
+    def _mapped(self, tasks: Mapping[Any, Any]) -> Iterator[Entry]:
+        for name, given in tasks.items():
+            path = (*self.path, name if isinstance(name, str) else str(name))
+            if not is_name(name):
+                self.faults.append((path, f"cannot be the name of a task: {told(name)}. Names are text without NUL"))
+            elif isinstance(given, dict):
+                yield Entry(name, path, checked(given, TASK, self.hints, self.faults, path), given.keys())
+            else:
+                self.faults.append((path, f"takes an object, such as {EXAMPLE}; this is {told(given)}"))
+                yield Entry(name, path, {}, BROKEN)
+
+    def _listed(self, tasks: list[Any]) -> Iterator[Entry]:
+        """Read the form of lists, where tasks have a class and may have no name of their own."""
+        items = [self._item(given, (*self.path, place)) for place, given in enumerate(tasks)]
+        counts: Counter[str] = Counter()
+        taken: dict[str, Path] = {}
+        for item in items:
+            name, group = item.name, item.values.get("class")
+            if not name and group is not None:
+                counts[group] += 1
+                name = group if counts[group] == 1 else f"{group}-{counts[group]}"
+            if name in taken:
+                self.faults.append(
+                    (item.path, f"is {cut(name)!r}, as {named(taken[name])} is: give it an id of its own")
+                )
+            elif name:
+                taken[name] = item.path
+                yield item._replace(name=name)
+
+    def _item(self, given: Any, path: Path) -> Entry:
+        """Return an item of a list, with its details among its keys."""
+        right = checked(given, ITEM, self.hints, self.faults, path)
+        keys = set(map(str, given)) if isinstance(given, dict) else set(BROKEN)
+        if keys.isdisjoint({"id", "name", "class"} | BROKEN):
+            self.faults.append((path, "has no id and no class"))
+        details = right.get("details", {})
+        inner = checked(details, TASK, self.hints, self.faults, (*path, "details"))
+        for key in sorted(keys & details.keys()):
+            self.faults.append(((*path, "details", key), "is given here and beside details"))
+        names = [right[key] for key in ("id", "name") if key in right]
+        if len(set(names)) > 1:
+            self.faults.append(((*path, "name"), f"is {cut(names[1])!r}, and the id is {cut(names[0])!r}: give one"))
+        values = {**inner, **{key: value for key, value in right.items() if key in TASK}}
+        # Names and details that are right have been used; what is left is to be among the values, or is wrong.
+        left = {*keys, *map(str, details)} - ({"id", "name", "details"} & right.keys())
+        return Entry(names[0] if names else "", path, values, left, inner.keys() - right.keys())
+
+    def after(self, entries: list[Entry], *, outside: bool) -> dict[str, list[str]]:
+        """Return what each task waits for, by its name. Names that are not known may be `outside`, or are wrong."""
+        after: dict[str, list[str]] = {}
+        groups: dict[str, list[str]] = {}
+        names = {entry.name for entry in entries}
+        for entry in entries:
+            if "class" in entry.values:
+                groups.setdefault(entry.values["class"], []).append(entry.name)
+        edges = 0
+        for entry in entries:
+            for place, name in enumerate(entry.values.get("parents", ())):
+                if outside or self._known(entry, "parents", place, name, names, groups):
+                    after.setdefault(entry.name, []).append(name)
+            for place, name in enumerate(entry.values.get("children", ())):
+                if self._known(entry, "children", place, name, names, groups):
+                    children = groups.get(name) or [name]
+                    edges += len(children)
+                    if edges > MOST_EDGES:
+                        text = f"would make more than {MOST_EDGES:,} edges: name a class as parent of the other tasks"
+                        self.faults.append((entry.at("children", place), text))
+                        return after
+                    for child in children:
+                        after.setdefault(child, []).append(entry.name)
+        return after
+
+    def _known(
+        self, entry: Entry, key: str, place: int, name: str, names: set[str], groups: Mapping[str, list[str]]
+    ) -> bool:
+        """Tell whether an edge leads to a task or a class, and to another than its own."""
+        if name == entry.name and len(groups.get(name, (name,))) == 1:
+            self.faults.append((entry.at(key, place), f"is {cut(name)!r} itself"))
+            return False
+        if name in names or name in groups:
+            return True
+        hint = self.hints.near(name, names, groups)
+        self.faults.append((entry.at(key, place), f"is {cut(name)!r}, and no task or class here has that name{hint}"))
+        return False

@@ -1,0 +1,368 @@
+"""What a document of a workflow may hold: each key, and what its value must be. `schema.json` says the same."""
+
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from aiodag.workflows.parameters import text_of
+from aiodag.workflows.places import DEEPEST, Fault, cut
+
+Check = Callable[[Any], Iterable[Fault]]  # what is wrong with a value, with paths from that value on
+Test = Callable[[Any], bool]
+
+VALUE_OF = "$value_of"  # the key of an object that stands for the value of a task, among arguments
+
+PLAIN = frozenset({str, int, bool, type(None)})
+
+# What people who know other programs write.
+WORDS = {
+    "after": "parents",
+    "args": "arguments",
+    "cmd": "command",
+    "dependencies": "parents",
+    "depends_on": "parents",
+    "dir": "cwd",
+    "env": "environment",
+    "function": "task",
+    "group": "class",
+    "max_retries": "retries",
+    "needs": "parents",
+    "script": "shell",
+    "upstream": "parents",
+    "downstream": "children",
+}
+
+
+def told(value: Any) -> str:
+    """Say what a value is, in the words of JSON.
+
+    >>> told("3"), told(None), told([1]), told(True)
+    ("the text '3'", 'null', 'a list', 'true')
+    """
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, str):
+        return f"the text {cut(value)!r}"
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    if isinstance(value, int | float):
+        return f"the number {number_text(value)}"
+    return f"of the type {type(value).__name__}, which JSON does not have"
+
+
+def number_text(value: float) -> str:
+    """Return a number as messages show it."""
+    try:
+        return cut(repr(value))
+    except ValueError:  # an int with more digits than Python writes
+        return "of very many digits"
+
+
+def is_whole(value: Any) -> bool:
+    """Tell whether this is a whole number of 0 or more."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def is_number(value: Any) -> bool:
+    """Tell whether this is a number that a float can hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def is_seconds(value: Any) -> bool:
+    """Tell whether this is a duration."""
+    return is_number(value) and value >= 0
+
+
+def is_positive(value: Any) -> bool:
+    """Tell whether this is a number above 0."""
+    return is_number(value) and value > 0
+
+
+def is_amount(value: Any) -> bool:
+    """Tell whether this is an amount of a resource: they are counted in millionths."""
+    return is_number(value) and value >= 0.000001
+
+
+def is_code(value: Any) -> bool:
+    """Tell whether this is an exit code, or the number of a signal below 0."""
+    return isinstance(value, int) and not isinstance(value, bool) and -128 < value < 256
+
+
+def is_text(value: Any) -> bool:
+    """Tell whether this is text that UTF-8 can hold, without NUL."""
+    if not isinstance(value, str) or "\0" in value:
+        return False
+    return value.isascii() or encodes(value, "strict")
+
+
+def is_name(value: Any) -> bool:
+    """Tell whether this is a name."""
+    return is_text(value) and value != ""
+
+
+def is_argument(value: Any) -> bool:
+    """Tell whether this is text that a program can be given, or a number that stands for its text."""
+    if not isinstance(value, str):
+        return is_number(value)
+    return "\0" not in value and (value.isascii() or encodes(value, "surrogateescape"))
+
+
+def is_line(value: Any) -> bool:
+    """Tell whether this is a text that a program can be given, and not blank."""
+    return isinstance(value, str) and is_argument(value) and not value.isspace() and value != ""
+
+
+def is_stdin(value: Any) -> bool:
+    """Tell whether this is text that becomes bytes, or names a file to read."""
+    if isinstance(value, dict):
+        return value.keys() == {"file"} and is_line(value["file"])
+    return isinstance(value, str) and (value.isascii() or encodes(value, "surrogateescape"))
+
+
+def encodes(value: str, errors: str) -> bool:
+    """Tell whether a text can be encoded."""
+    try:
+        value.encode("utf-8", errors)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def is_variable(value: Any) -> bool:
+    """Tell whether this names a variable of the environment."""
+    return is_line(value) and "=" not in value
+
+
+def is_value(value: Any) -> bool:
+    """Tell whether this can be the value of a parameter."""
+    return isinstance(value, bool) or is_text(value) or is_number(value)
+
+
+def one(test: Test, wanted: str) -> Check:
+    """Check a single value."""
+
+    def check(value: Any) -> Iterable[Fault]:
+        return () if test(value) else [((), f"takes {wanted}; this is {told(value)}")]
+
+    return check
+
+
+def each(test: Test, wanted: str, *, least: int = 0) -> Check:
+    """Check a list."""
+
+    def check(value: Any) -> Iterator[Fault]:
+        if not isinstance(value, list) or len(value) < least:
+            yield (), f"takes a list{' that is not empty' * least} of {wanted}; this is {told_size(value)}"
+            return
+        for place, element in enumerate(value):
+            if not test(element):
+                yield (place,), f"takes {wanted}; this is {told(element)}"
+
+    return check
+
+
+def every(name: Test, names: str, test: Test, wanted: str) -> Check:
+    """Check an object whose keys are free."""
+
+    def check(value: Any) -> Iterator[Fault]:
+        if not isinstance(value, dict):
+            yield (), f"takes an object of {names} and {wanted}; this is {told(value)}"
+            return
+        for key, element in value.items():
+            if not name(key):
+                yield (cut(str(key)),), f"is a key that cannot be: keys here are {names}"
+            elif not test(element):
+                yield (key,), f"takes {wanted}; this is {told(element)}"
+
+    return check
+
+
+def told_size(value: Any) -> str:
+    """Say what a value is, and of a list when it is empty."""
+    return "an empty list" if value == [] else told(value)
+
+
+def check_command(value: Any) -> Iterator[Fault]:
+    """Check an argument list."""
+    yield from each(is_argument, "text without NUL, or numbers", least=1)(value)
+    if isinstance(value, list) and value and (value[0] == "" or not isinstance(value[0], str)):
+        yield (0,), f"takes the name or the path of a program; this is {told(value[0])}"
+
+
+def check_arguments(value: Any) -> Iterator[Fault]:
+    """Check the arguments of a call: anything that JSON has, not too deep."""
+    if not isinstance(value, dict | list):
+        yield (), f"takes a list of arguments, or an object of their names and values; this is {told(value)}"
+        return
+    open_ones: list[tuple[tuple[str | int, ...], Any]] = [((), value)]
+    while open_ones:
+        path, container = open_ones.pop()
+        if len(path) > DEEPEST:
+            yield path, f"is nested deeper than {DEEPEST} levels"
+            return
+        is_object = isinstance(container, dict)
+        members: Iterable[tuple[Any, Any]] = container.items() if is_object else enumerate(container)
+        for key, element in members:
+            if not is_object and type(element) in PLAIN:
+                continue  # quickly: there may be millions
+            if is_object and not isinstance(key, str):
+                yield path, f"has the key {cut(repr(key))}, and keys are text"
+            elif key == VALUE_OF and not (is_name(element) and len(container) == 1):
+                yield (*path, key), f"takes the name of a task, alone in its object; this is {told(element)}"
+            elif isinstance(element, dict | list):
+                open_ones.append(((*path, key), element))
+            elif not (element is None or isinstance(element, str | int) or is_number(element)):
+                yield (*path, key), f"takes what JSON has; this is {told(element)}"
+
+
+def check_parameters(value: Any) -> Iterator[Fault]:
+    """Check parameters: names, which may stand in double braces, and lists of values."""
+    if not isinstance(value, dict):
+        yield (), f'takes an object of names and lists, such as {{"DATE": ["d1", "d2"]}}; this is {told(value)}'
+        return
+    seen: set[str] = set()
+    for key, values in value.items():
+        if not (is_name(key) and is_name(bare(key))) or set(bare(key)) & set("{}"):
+            yield (cut(str(key)),), "cannot name a parameter: names are text without braces, such as DATE, or {{DATE}}"
+            continue
+        if bare(key) in seen:
+            yield (key,), f"is given twice, as {bare(key)} and as {{{{{bare(key)}}}}}"
+        seen.add(bare(key))
+        for path, fault in check_values(values):
+            yield (key, *path), fault
+
+
+def check_values(values: Any) -> Iterator[Fault]:
+    """Check the values of a parameter."""
+    wrong = tuple(each(is_value, "text, numbers, true or false")(values))
+    yield from wrong
+    right: list[Any] = [] if wrong else values
+    seen: dict[str, int] = {}
+    for place, text in enumerate(map(text_of, right)):
+        if text in seen:
+            yield (place,), f"is {cut(text)!r}, as [{seen[text]}] is: a value is there once"
+        seen[text] = place
+
+
+def bare(name: str) -> str:
+    """Return the name of a parameter without the braces of its template."""
+    return name[2:-2] if name.startswith("{{") and name.endswith("}}") else name
+
+
+def parameters_of(values: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Return the parameters in an object that has been checked."""
+    return {bare(name): each for name, each in values.get("parameters", {}).items()}
+
+
+def check_capacity(value: Any) -> Iterator[Fault]:
+    """Check a capacity: one place, or several."""
+    if not isinstance(value, list):
+        yield from amounts(value)
+        return
+    if not value:
+        yield (), "takes at least one place; this is an empty list"
+    for place, element in enumerate(value):
+        for path, fault in amounts(element):
+            yield (place, *path), fault
+
+
+amounts = every(is_name, "names of resources", is_amount, "numbers above 0, a millionth or more")
+count = one(is_whole, "a whole number, 0 or more")
+seconds = one(is_seconds, "seconds, 0 or more")
+name = one(is_name, "text that is not empty, without NUL and half surrogates")
+flag = one(lambda value: isinstance(value, bool), "true or false")
+names = each(is_name, "names of tasks or classes")
+
+# Of a task, by what it is: a program, a line for a shell, a function.
+KINDS = ("command", "shell", "task")
+OPTIONS = ("retries", "backoff", "timeout", "version", "resources")
+PROGRAM: dict[str, Check] = {
+    "environment": every(
+        is_variable,
+        "names of variables, without '='",
+        lambda value: value is None or is_argument(value),
+        "text without NUL, a number, or null, which takes the variable away",
+    ),
+    "cwd": one(is_line, "the path of a directory"),
+    "stdin": one(is_stdin, 'text, or {"file": "the path of a file"}'),
+    "success": each(is_code, "exit codes from 0 to 255, or -15 for signal 15", least=1),
+    "grace": seconds,
+    "keep": count,
+}
+TASK: dict[str, Check] = {
+    "command": check_command,
+    "shell": one(is_line, "a line for /bin/sh"),
+    "task": one(is_line, 'a function, such as "file.py:function" or "module:function"'),
+    **PROGRAM,
+    "arguments": check_arguments,
+    "parents": names,
+    "children": names,
+    "retries": count,
+    "backoff": seconds,
+    "timeout": one(is_positive, "seconds above 0"),
+    "version": one(lambda value: is_text(value) or is_whole(value), "text or a whole number"),
+    "parameters": check_parameters,
+    "resources": amounts,
+    "generator": flag,
+    "class": name,
+}
+ITEM: dict[str, Check] = {
+    **TASK,
+    "id": name,
+    "name": name,
+    "details": one(lambda value: isinstance(value, dict), "an object with the keys of a task"),
+}
+WORKFLOW: dict[str, Check] = {
+    "$schema": one(lambda value: isinstance(value, str), "the address of the schema"),
+    "name": name,
+    "tags": every(is_text, "text", is_text, "text"),
+    "parameters": check_parameters,
+    "capacity": check_capacity,
+    "limit": one(lambda value: is_whole(value) and value > 0, "a whole number, 1 or more"),
+    "tasks": one(lambda value: isinstance(value, dict | list), "an object or a list of tasks"),
+}
+FRAGMENT = {key: WORKFLOW[key] for key in ("$schema", "parameters", "tasks")}
+
+
+class Hints:
+    """Say what may have been meant, for as many unknown names as it is cheap to compare with all known ones."""
+
+    def __init__(self, comparisons: int = 50_000) -> None:
+        self.left = comparisons
+
+    def near(self, wrong: str, *known: Collection[str]) -> str:
+        """Return `; did you mean 'this'?`, or nothing."""
+        self.left -= sum(map(len, known))
+        if self.left < 0 or len(wrong) > 1000:
+            return ""
+        choices = [each for names in known for each in names]
+        found = [WORDS[wrong]] if WORDS.get(wrong) in choices else get_close_matches(wrong, choices, n=1)
+        return f"; did you mean {found[0]!r}?" if found else ""
+
+
+def checked(
+    value: Any, checks: Mapping[str, Check], hints: Hints, faults: list[Fault], path: tuple[Any, ...]
+) -> Mapping[str, Any]:
+    """Check an object, key by key; add to the faults, and return what is right."""
+    if not isinstance(value, dict):
+        faults.append((path, f"takes an object; this is {told(value)}"))
+        return {}
+    unfit: set[Any] = set()
+    for key, given in value.items():
+        check = checks.get(key)
+        if check is None:
+            listed = f". The keys here are {', '.join(checks)}" if len(value) <= 2 * len(checks) else ""
+            text = f"is a key that is not known here{hints.near(str(key), checks) or listed}"
+            wrong: Iterable[Fault] = [((), text)]
+        else:
+            wrong = tuple(check(given))
+        if wrong:
+            faults.extend(((*path, str(key), *inner), fault) for inner, fault in wrong)
+            unfit.add(key)
+    return {key: given for key, given in value.items() if key not in unfit} if unfit else value

@@ -1,0 +1,194 @@
+"""A task of a workflow: what is to be called, with what, and after what. Nothing here runs."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import CodeType
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
+
+from aiodag._core.edges import CONTAINERS, PLAIN, items_of, leaves
+from aiodag._core.failure import site_of
+from aiodag.errors import CycleError
+
+if TYPE_CHECKING:
+    from aiodag._core.task import Task
+    from aiodag.workflows.builder import Workflow
+
+R = TypeVar("R")
+Upstream: TypeAlias = "WorkflowTask[Any] | str | Iterable[WorkflowTask[Any] | str]"
+Value: TypeAlias = str | int | float | bool
+SILENT: frozenset[Any] = PLAIN - {str}  # types of leaves that stand for nothing
+NO_PARAMETERS: Mapping[str, Any] = {}
+
+
+class Parameter:
+    """Stands, among the arguments of a task, for each value of a parameter in turn.
+
+    >>> Parameter("DATE")
+    Parameter('DATE')
+    """
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"Parameter({self.name!r})"
+
+
+class WorkflowTask(Generic[R]):
+    """A task in a workflow, made by `Workflow.add`. Pass it to other tasks for its value, or order them with `>>`.
+
+    `args` and `kwargs` are its arguments, `after` the names of what it waits for beside them, `parameters` its own
+    parameters, `group` the name of several tasks together, and `place` where it was added.
+    """
+
+    __slots__ = (
+        "args",
+        "code",  # of the caller of `add`, with `instruction`; or the place as a text
+        "generator",
+        "group",
+        "index",  # among the tasks of the workflow
+        "instruction",
+        "kwargs",
+        "name",
+        "parameters",
+        "passed",  # the tasks among the arguments
+        "task",
+        "used",  # the names of the parameters among the arguments
+        "waits_for",  # tasks and names, as given
+        "workflow",
+        "written",  # how a file calls the function
+    )
+
+    workflow: "Workflow"
+    index: int
+    name: str
+    task: "Task[..., R]"
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    waits_for: "Sequence[WorkflowTask[Any] | str]"
+    parameters: Mapping[str, Any]
+    group: str | None
+    generator: bool
+    code: CodeType | str | None
+    instruction: int
+    passed: "tuple[WorkflowTask[Any], ...]"
+    used: tuple[str, ...]
+    written: str | None
+
+    @property
+    def after(self) -> tuple[str, ...]:
+        """The names of the tasks and groups that it waits for, without those whose values it takes."""
+        names = [each if isinstance(each, str) else each.name for each in self.waits_for]
+        return tuple(dict.fromkeys(names))
+
+    @property
+    def place(self) -> str:
+        """Where it was added, such as `etl.py:12`."""
+        return site_of(self.code, self.instruction)
+
+    def set_upstream(self, *tasks: "WorkflowTask[Any] | str") -> None:
+        """Have it wait for tasks, or for groups by their names."""
+        self.waits_for = [*self.waits_for, *self.workflow.own(tasks)]
+
+    def set_downstream(self, *tasks: "WorkflowTask[Any]") -> None:
+        """Have tasks wait for it."""
+        for each in tasks:
+            (task,) = self.workflow.own((each,))
+            task.set_upstream(self)
+
+    # The operators return the other side, so that a >> b >> c is a chain. A list has no such operators: between two lists
+    # there must be a task, or a group.
+
+    def __rshift__(self, other: Any) -> Any:
+        """Have a task, or a list of them, wait for this one."""
+        self.set_downstream(*each_of(other))
+        return other
+
+    def __rrshift__(self, other: Any) -> "WorkflowTask[R]":
+        """Wait for a list of tasks."""
+        self.set_upstream(*each_of(other))
+        return self
+
+    def __lshift__(self, other: Any) -> Any:
+        """Wait for a task, or for a list of them."""
+        self.set_upstream(*each_of(other))
+        return other
+
+    def __rlshift__(self, other: Any) -> "WorkflowTask[R]":
+        """Have a list of tasks wait for this one."""
+        self.set_downstream(*each_of(other))
+        return self
+
+    def __repr__(self) -> str:
+        return f"<WorkflowTask {self.name!r} at {self.place}>"
+
+
+def each_of(given: Any) -> tuple[Any, ...]:
+    """Return one task or several as a tuple."""
+    return tuple(given) if isinstance(given, list | tuple | set | frozenset) else (given,)
+
+
+def stand_ins(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
+    """Return the tasks and parameters among arguments, at any depth, each as often as it is there."""
+    given = (*args, *kwargs.values())
+    return [leaf for value in given for leaf in leaves(value) if stands_in(leaf)]
+
+
+def stands_in(value: object) -> bool:
+    """Tell whether an argument stands for a value: that of a task, or of a parameter."""
+    kind = type(value)
+    return kind is WorkflowTask or kind is Parameter
+
+
+def is_container(value: object) -> bool:
+    """Tell whether an argument is looked into."""
+    return is_one_of(type(value), CONTAINERS)
+
+
+def is_one_of(kind: type, kinds: frozenset[Any]) -> bool:
+    """Tell whether a type is among some."""
+    try:
+        return kind in kinds
+    except TypeError:  # a class whose metaclass has no hash is none of those
+        return False
+
+
+KEEP: Any = object()  # what `replaced` is told of a leaf that is to stay
+
+
+def replaced(value: Any, stands_for: Callable[[Any], Any]) -> Any:
+    """Return an argument with leaves replaced, at any depth: `stands_for(leaf)` gives what comes there, or `KEEP`.
+
+    A container in which nothing is replaced is the same object, any other a new one. Iterative: a container may be deep.
+    Raises `CycleError` for one that holds itself.
+    """
+    done: dict[int, Any] = {}  # by the id of what was there: what comes there, or KEEP
+    opened: set[int] = set()
+    stack = [value]
+    while stack:
+        item = stack[-1]
+        if id(item) in done:
+            stack.pop()
+        elif not is_container(item):
+            done[id(item)] = KEEP if is_one_of(type(item), SILENT) else stands_for(item)
+        elif id(item) not in opened:
+            opened.add(id(item))
+            stack += [each for each in items_of(item) if id(each) not in done]
+        else:
+            done[id(item)] = refilled(item, done)
+    new = done[id(value)]
+    return value if new is KEEP else new
+
+
+def refilled(container: Any, done: Mapping[int, Any]) -> Any:
+    """Return a container with the new items, or `KEEP` if there are none."""
+    old = items_of(container)
+    if any(id(each) not in done for each in old):
+        raise CycleError([f"a {type(container).__name__} with tasks", "itself"])
+    if all(done[id(each)] is KEEP for each in old):
+        return KEEP
+    new = [each if done[id(each)] is KEEP else done[id(each)] for each in old]
+    half = len(new) // 2
+    kind = type(container)
+    return dict(zip(new[:half], new[half:], strict=True)) if kind is dict else cast("Any", kind)(new)

@@ -1,0 +1,123 @@
+"""Values of parameters: which a task uses, what its nodes are called, and how they come into arguments and commands."""
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+from aiodag._core.task import Task
+from aiodag.workflows.model import KEEP, Parameter, WorkflowTask, replaced
+
+if TYPE_CHECKING:
+    from aiodag.workflows.builder import Workflow
+    from aiodag.workflows.model import Value
+
+Given = Mapping[str, Any]
+Choice = Mapping[str, "Value"]
+PLACE = re.compile(r"\{\{([^{}]*)\}\}")
+PLAIN_TEXT = re.compile(r'[^\s,=\[\]"\\]+')
+VALUES = (str, int, float, bool)
+CLOSE = 0.75  # of `get_close_matches`
+
+
+def declared(workflow: "Workflow", task: WorkflowTask[Any]) -> Given:
+    """Return the parameters that a task could use: those of the workflow, then its own; its own come before others."""
+    if not task.parameters and not workflow.given:
+        return workflow.parameters
+    merged = {**workflow.parameters, **task.parameters}
+    return {name: workflow.given.get(name, values) for name, values in merged.items()}
+
+
+def is_command(task: Task[..., Any]) -> bool:
+    """Tell whether a task is a command: its body can be given with other texts."""
+    return hasattr(type(task), "with_body")
+
+
+def places(task: WorkflowTask[Any]) -> set[str]:
+    """Return what stands between `{{` and `}}` in a command and its arguments."""
+    if not is_command(task.task):
+        return set()
+    found: set[str] = set()
+
+    def look(text: Any) -> Any:
+        if type(text) is str:
+            found.update(PLACE.findall(text))
+        return text
+
+    body: Any = task.task.fn
+    body.substituted(look)
+    replaced((task.args, task.kwargs), look)
+    return found
+
+
+def near(name: str, known: Given) -> str | None:
+    """Return the parameter that was meant, if any was."""
+    for each in known:
+        if each.strip().casefold() == name.strip().casefold():
+            return each
+    return next(iter(get_close_matches(name, list(known), n=1, cutoff=CLOSE)), None)
+
+
+def choices(names: list[str], known: Given) -> Iterator[Choice]:
+    """Yield each combination of values; the last parameter changes fastest."""
+    return (dict(zip(names, values, strict=True)) for values in product(*[known[name] for name in names]))
+
+
+def text_of(value: "Value") -> str:
+    """Return a value as a command gets it: numbers, true and false as in JSON."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def is_value(value: object) -> bool:
+    """Tell whether a parameter can have a value: text that a program can be given, a number, true or false."""
+    if isinstance(value, str):
+        return "\0" not in value
+    return isinstance(value, VALUES) and (not isinstance(value, float) or math.isfinite(value))
+
+
+def name_with(name: str, choice: Choice) -> str:
+    """Return the name of a node: that of its task with parameters and values, never the same for two of them.
+
+    >>> name_with("pull", {"DAY": "d1", "TEXT": "a, b"})
+    'pull[DAY=d1,TEXT="a, b"]'
+    """
+    return f"{name}[{','.join(f'{quoted(key)}={quoted(text_of(value))}' for key, value in choice.items())}]"
+
+
+def quoted(text: str) -> str:
+    """Return a text as it stands in a name: in quotes if it could be taken for something else."""
+    return text if PLAIN_TEXT.fullmatch(text) and text.isprintable() else json.dumps(text, ensure_ascii=False)
+
+
+def with_values(task: Task[..., Any], choice: Choice, name: str) -> Task[..., Any]:
+    """Return a command with values in its places, under the name of its node."""
+    command: Any = task
+    return command.with_body(command.fn.substituted(changer(choice)), name=name)  # type: ignore[no-any-return]  # a task
+
+
+def changer(choice: Choice) -> Callable[[str], str]:
+    """Return what puts values into a text; in one go, so that nothing in a value is taken for a place."""
+    texts = {name: text_of(value) for name, value in choice.items()}
+
+    def change(text: str) -> str:
+        return PLACE.sub(lambda place: texts.get(place[1], place[0]), text) if "{{" in text else text
+
+    return change
+
+
+def filled(value: Any, choice: Choice, *, texts: bool, stands_for: Callable[[WorkflowTask[Any]], Any]) -> Any:
+    """Return an argument with values in place of parameters and tasks; for a command, in its texts, too."""
+    change = changer(choice) if texts else None
+
+    def leaf(each: Any) -> Any:
+        kind = type(each)
+        if kind is WorkflowTask:
+            return stands_for(each)
+        if kind is Parameter:
+            return choice[each.name]
+        return change(each) if change is not None and kind is str else KEEP
+
+    return replaced(value, leaf)

@@ -1,0 +1,205 @@
+"""From a document to a workflow, with all that is wrong in it at once."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+from aiodag._core.task import Task
+from aiodag.errors import Complaint, WorkflowError
+from aiodag.workflows.bodies import Bodies, Call, Refused, kind_of
+from aiodag.workflows.builder import Workflow
+from aiodag.workflows.entries import Entries, Entry
+from aiodag.workflows.forms import FRAGMENT, KINDS, VALUE_OF, WORKFLOW, Check, Hints, bare, checked, parameters_of, told
+from aiodag.workflows.model import Parameter
+from aiodag.workflows.parameters import PLACE
+from aiodag.workflows.places import Fault, Path, Places, cut
+
+
+async def nothing() -> None:
+    """Stand for the body of a task that is wrong, so that the rest can be looked at."""
+
+
+PLACEHOLDER: Call = (Task(nothing), (), {})
+
+
+class Reading:
+    """One document on its way to a workflow. What is wrong gathers here, and the rest goes on."""
+
+    def __init__(self, places: Places, complaints: Iterable[Complaint] = ()) -> None:
+        self.places = places
+        self.complaints = list(complaints)  # with their places already
+        self.faults: list[Fault] = []
+        self.hints = Hints()
+        self.declared: Collection[str] = ()  # parameters of elsewhere
+        self.bodies = Bodies(places.directory)
+
+    def workflow(self, document: Any, name: str) -> Workflow:
+        """Return the workflow of a whole document. Raises `WorkflowError`."""
+        values = self._values(document, WORKFLOW)
+        workflow = Workflow(
+            values.get("name", name),
+            tags=values.get("tags"),
+            parameters=parameters_of(values),
+            limit=values.get("limit"),
+            capacity=values.get("capacity"),
+        )
+        entries = self._fill(workflow, values.get("tasks", {}), ("tasks",))
+        try:
+            workflow.check()
+        except WorkflowError as error:
+            self._take(error.complaints, entries)
+        self._raise()
+        return workflow
+
+    def fragment(self, document: Any, name: str, declared: Iterable[str]) -> Workflow:
+        """Return the tasks of a document that goes into a workflow with declared parameters."""
+        self.declared = frozenset(declared)
+        path: Path = ()
+        parameters: dict[str, list[Any]] = {}
+        if isinstance(document, dict) and "tasks" in document and document.keys() <= WORKFLOW.keys():
+            path = ("tasks",)
+            values = self._values(document, FRAGMENT)
+            document, parameters = values.get("tasks", {}), parameters_of(values)
+        elif not isinstance(document, dict | list):
+            self.faults.append(((), f"takes an object or a list of tasks; this is {told(document)}"))
+            document = {}
+        workflow = Workflow(name, parameters=parameters)
+        self._fill(workflow, document, path, outside=True)
+        self._raise()
+        return workflow
+
+    def _values(self, document: Any, checks: Mapping[str, Check]) -> Mapping[str, Any]:
+        values = checked(document, checks, self.hints, self.faults, ())
+        if isinstance(document, dict) and "tasks" not in document:
+            self.faults.append(((), 'has no "tasks", an object or a list of them'))
+        return values
+
+    def _fill(self, workflow: Workflow, tasks: Any, path: Path, *, outside: bool = False) -> list[Entry]:
+        """Add the tasks to a workflow, with placeholders for those that are wrong, and return them in their order."""
+        read = Entries(self.hints, self.faults, path)
+        entries = read.read(tasks)
+        after = read.after(entries, outside=outside)
+        passing: dict[str, list[str]] = {}  # of tasks that take the values of others, the names of those
+        for entry in entries:
+            taken = values_in(entry.values.get("arguments", ()))
+            if taken:
+                passing[entry.name] = taken
+            else:
+                self._put(workflow, entry, after)
+        if passing:
+            by_name = {entry.name: entry for entry in entries}
+            for name in self._ordered(passing, by_name):
+                self._put(workflow, by_name[name], after)
+            places = {entry.name: place for place, entry in enumerate(entries)}
+            workflow.tasks.sort(key=lambda task: places[task.name])  # as the document has them
+            for index, task in enumerate(workflow.tasks):
+                task.index = index
+        return entries
+
+    def _ordered(self, passing: dict[str, list[str]], by_name: Mapping[str, Entry]) -> list[str]:
+        """Return tasks that take values, each after those whose values it takes."""
+        for name, taken in passing.items():
+            for each in [each for each in taken if each not in by_name]:
+                hint = self.hints.near(each, by_name)
+                text = f"takes the value of {cut(each)!r}, and no task here has that name{hint}"
+                self.faults.append((by_name[name].at("arguments"), text))
+        try:
+            order = TopologicalSorter(
+                {name: passing.keys() & set(taken) for name, taken in passing.items()}
+            ).static_order()
+            return list(order)
+        except CycleError as error:
+            cycle: list[str] = error.args[1]
+            text = f"takes a value that needs its own: {' -> '.join(map(cut, reversed(cycle)))}"
+            self.faults.append((by_name[cycle[0]].at("arguments"), text))
+            return list(passing)
+
+    def _put(self, workflow: Workflow, entry: Entry, after: Mapping[str, list[str]]) -> None:
+        """Add one task."""
+        values = entry.values
+        parameters = parameters_of(values) if "parameters" in values else None
+        task, args, kwargs = self._call(entry)
+        if args or kwargs:
+            declared = {*self.declared, *workflow.parameters, *(parameters or ())} if "task" in values else set[str]()
+            args, kwargs = self._filled(workflow, entry, [list(args), kwargs], declared)
+        made = workflow.put(
+            task,
+            tuple(args),
+            kwargs,
+            place=self.places.of(entry.path),
+            name=entry.name,
+            after=after.get(entry.name, ()),
+            parameters=parameters,
+            group=values.get("class"),
+            generator=values.get("generator", False),
+        )
+        if "task" in values:
+            made.written = values["task"]
+
+    def _call(self, entry: Entry) -> Call:
+        """Return what a task calls. For one with a fault it need not be looked for, and may hang on that fault."""
+        try:
+            if not entry.faulty or not entry.keys.isdisjoint(KINDS):
+                kind = kind_of(entry.keys)
+                if kind in entry.values:
+                    return self.bodies.call(entry.name, kind, entry.values)
+        except Refused as refused:
+            self.faults.append((entry.at(*refused.path), refused.text))
+        return PLACEHOLDER
+
+    def _filled(self, workflow: Workflow, entry: Entry, arguments: Any, declared: set[str]) -> Any:
+        """Return arguments with the tasks and the parameters that they speak of; those in commands stay as they are."""
+        inside: set[str] = set()
+
+        def leaf(value: Any) -> Any:
+            if isinstance(value, dict):
+                known = value[VALUE_OF] in workflow
+                return workflow[value[VALUE_OF]] if known else None
+            name = bare(value)
+            if name != value and name in declared:
+                return Parameter(name)
+            inside.update(PLACE.findall(value))
+            return value
+
+        filled = replaced(arguments, leaf)
+        for name in sorted(inside & declared):
+            text = f'has {{{{{name}}}}} inside a longer text, which is filled in commands only: pass "{{{{{name}}}}}" alone'
+            self.faults.append((entry.at("arguments"), text))
+        return filled
+
+    def _take(self, complaints: Iterable[Complaint], entries: list[Entry]) -> None:
+        """Take what the check of the whole says, by the places that its tasks were given."""
+        paths = {self.places.of(entry.path): entry.path for entry in entries}
+        self.faults += [(paths.get(complaint.place, ()), complaint.text) for complaint in complaints]
+
+    def _raise(self) -> None:
+        if self.faults or self.complaints:
+            raise WorkflowError([*self.complaints, *self.places.complaints(self.faults)])
+
+
+def replaced(value: Any, leaf: Callable[[Any], Any]) -> Any:
+    """Return arguments, which have been found not to be deep, with texts and stand-ins replaced."""
+    if isinstance(value, str) or stands_in(value):
+        return leaf(value)
+    if isinstance(value, dict):
+        return {key: replaced(each, leaf) for key, each in value.items()}
+    return [replaced(each, leaf) for each in value] if isinstance(value, list) else value
+
+
+def stands_in(value: Any) -> bool:
+    """Tell whether an argument stands for the value of a task."""
+    return isinstance(value, dict) and VALUE_OF in value
+
+
+def values_in(arguments: Any) -> list[str]:
+    """Return the names of the tasks whose values are among arguments."""
+    found: list[str] = []
+    left: list[Any] = [arguments]
+    while left:
+        container = left.pop()
+        if stands_in(container):
+            found.append(container[VALUE_OF])
+        else:
+            values = container.values() if isinstance(container, dict) else container
+            left += [each for each in values if isinstance(each, dict | list)]
+    return found

@@ -1,0 +1,87 @@
+"""Write down one workflow of NODES tasks that do nothing, and run it; print the figures as one JSON line.
+
+worker_workflow.py {wide,chain,barrier} NODES {-,memory,sqlite}
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import tempfile
+import time
+from itertools import pairwise
+from typing import Any
+
+from aiodag import task
+from aiodag.stores.memory import Memory
+from aiodag.workflows import Parameter, Workflow
+from benchmarks.worker_wide import peak_bytes
+
+
+@task
+async def nothing(value: object = None) -> None:
+    """Take no time."""
+
+
+def wide(nodes: int) -> Workflow:
+    """Give tasks that have nothing to do with each other."""
+    flow = Workflow("wide")
+    for number in range(nodes):
+        flow.add(nothing, name=f"task {number}")
+    return flow
+
+
+def chain(nodes: int) -> Workflow:
+    """Give tasks of which each takes the value of the one before."""
+    flow = Workflow("chain")
+    last = flow.add(nothing, name="task 0")
+    for number in range(1, nodes):
+        last = flow.add(nothing, last, name=f"task {number}")
+    return flow
+
+
+def barrier(nodes: int) -> Workflow:
+    """Give one half of the tasks, and another that waits for all of the first."""
+    flow = Workflow("barrier", parameters={"NUMBER": range(nodes // 2)})
+    flow.add(nothing, Parameter("NUMBER"), name="first") >> flow.add(nothing, Parameter("NUMBER"), name="second")
+    return flow
+
+
+SHAPES = {"wide": wide, "chain": chain, "barrier": barrier}
+
+
+async def measure(shape: str, nodes: int, store: Any) -> dict[str, float]:
+    """Give the seconds to write it down, check it, draw it and run it, and the peak memory."""
+    await SHAPES[shape](100).run()
+    before = peak_bytes()
+    moments = [time.perf_counter()]
+    flow = SHAPES[shape](nodes)
+    moments.append(time.perf_counter())
+    flow.check()
+    moments.append(time.perf_counter())
+    values = await flow.run(store, None if store is None else "r")
+    moments.append(time.perf_counter())
+    peak = peak_bytes()
+    assert values.run.state == "succeeded"
+    del values
+    drawn = time.perf_counter()
+    edges = len(flow.graph().edges)
+    write, check, run = (end - start for start, end in pairwise(moments))
+    return {
+        "nodes": nodes,
+        "edges": edges,
+        "write": write,
+        "check": check,
+        "run": run,
+        "total": write + check + run,
+        "graph": time.perf_counter() - drawn,
+        "peak_bytes": peak,
+        "grown_bytes": peak - before,
+    }
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as directory:
+        place = {"-": None, "memory": Memory(), "sqlite": f"{directory}/runs.db"}[sys.argv[3]]
+        print(json.dumps(asyncio.run(measure(sys.argv[1], int(sys.argv[2]), place))))

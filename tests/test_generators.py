@@ -1,0 +1,371 @@
+"""Generators: tasks that give more tasks."""
+
+import json
+
+import pytest
+
+from aiodag import Capacity, RunFailed, State, WorkflowError, current_run, task
+from aiodag.executors.command import command, shell
+from aiodag.stores.memory import Memory
+from aiodag.stores.sqlite import SQLite
+from aiodag.testing import MoveRecorder
+from aiodag.workflows import Parameter, Workflow
+
+CALLED = []
+
+
+@pytest.fixture(autouse=True)
+def _nothing_was_called():
+    CALLED.clear()
+
+
+@pytest.fixture(params=["sqlite", "memory"])
+def store(request, tmp_path):
+    store = Memory() if request.param == "memory" else SQLite(tmp_path / "runs.db")
+    yield store
+    store.close()
+
+
+@task
+async def nothing(*_, **__):
+    pass
+
+
+@task
+async def noted(name, *_):
+    CALLED.append(name)
+    return name
+
+
+def around(gives, **options):
+    """A workflow with tasks before, beside and after a generator."""
+    flow = Workflow("around")
+    flow.add(noted, "before", name="before")
+    flow.add(noted, "beside", name="beside")
+    flow.add(gives, name="G", after="before", generator=True, **options)
+    flow.add(noted, "after", name="after", after="G")
+    return flow
+
+
+def noted_as(name):
+    """A command, which a generator may give: functions have to be importable."""
+    return command("true", name=name)
+
+
+def giving(what):
+    """A generator that gives what it is told, and notes that it was called."""
+
+    @task(name="gives")
+    async def gives():
+        CALLED.append("G")
+        return what() if callable(what) else what
+
+    return gives
+
+
+def states(run):
+    return {node.name: str(node.state) for node in run.graph().nodes if not node.barrier}
+
+
+async def failing(flow, *args, **options):
+    runs = []
+    with pytest.raises(RunFailed) as failed:
+        await flow.run(*args, opened=runs.append, **options)
+    return runs[0], failed.value
+
+
+TWO = {"one": {"command": ["echo", "1"]}, "two": {"command": ["echo", "2"], "parents": ["one"]}}
+
+
+def as_workflow():
+    made = Workflow("more")
+    one = made.add(command("echo", "1"), name="one")
+    made.add(command("echo", "2"), name="two", after=one)
+    return made
+
+
+def as_list():
+    return [command("echo", "1", name="one"), command("echo", "2", name="two")]
+
+
+@pytest.mark.parametrize(
+    "what",
+    [as_workflow, as_list, {"tasks": TWO}, TWO, json.dumps(TWO)],
+    ids=["workflow", "list", "document", "tasks", "text"],
+)
+async def test_what_a_function_returns_runs_before_what_comes_after(what):
+    recorder = MoveRecorder()
+
+    values = await around(giving(what)).run(observers=[recorder])
+
+    assert values["one"].stdout == "1\n"
+    assert values["two"].stdout == "2\n"
+    moves = [(move.node.name, move.state) for move in recorder.moves]
+    begun = moves.index(("after", State.RUNNING))
+    assert moves.index(("G", State.SUCCEEDED)) < moves.index(("one", State.RUNNING))
+    assert max(moves.index((name, State.SUCCEEDED)) for name in ("one", "two")) < begun
+    if what is not as_list:
+        assert moves.index(("one", State.SUCCEEDED)) < moves.index(("two", State.RUNNING))
+    assert values.run.graph().counts() == {State.SUCCEEDED: 6}
+
+
+@pytest.mark.parametrize(
+    "gives",
+    [command("echo", json.dumps(TWO)), shell('printf "%s" "$1"', json.dumps({"tasks": TWO}))],
+    ids=["tasks", "document"],
+)
+async def test_what_a_command_prints_runs_before_what_comes_after(gives):
+    values = await around(gives).run()
+
+    assert values["two"].stdout == "2\n"
+    assert states(values.run)["after"] == "succeeded"
+
+
+async def test_a_generator_may_give_nothing():
+    values = await around(giving([])).run()
+
+    assert set(values) == {"before", "beside", "G", "after"}
+
+
+def plain():
+    return as_list()
+
+
+async def test_a_generator_may_be_a_plain_function():
+    assert (await around(plain).run())["one"].stdout == "1\n"
+
+
+async def test_resuming_does_not_call_a_generator_again_and_recalls_what_it_gave(store, tmp_path):
+    tasks = {**TWO, "last": {"shell": f"test -e {tmp_path}/marker", "parents": ["two"]}}
+    flow = around(giving(tasks))
+
+    run, failed = await failing(flow, store, "r")
+    assert failed.failures[0].root == "last"
+    assert states(run)["after"] == "skipped"
+    assert CALLED.count("G") == 1
+
+    (tmp_path / "marker").touch()
+    values = await around(giving(tasks)).resume("r", store=store)
+
+    assert {node.name for node in values.run.graph().nodes if node.started is not None and not node.barrier} == {
+        "last",
+        "after",
+    }
+    assert CALLED.count("G") == 1
+    again = await around(giving(tasks)).resume("r", store=store)
+    assert {node.name for node in again.run.graph().nodes if node.started is not None and not node.barrier} == set()
+    assert store.run("r").counts == {"succeeded": 7}
+
+
+async def test_what_comes_after_is_seen_to_wait_for_what_was_generated(store):
+    values = await around(giving([noted_as("one"), noted_as("two")])).run(store, "r")
+
+    graph = values.run.graph()
+    names = {node.id: node.name for node in graph.nodes}
+    (behind,) = [node.id for node in graph.nodes if node.name == "G generated"]
+    assert {names[edge.source] for edge in graph.edges if edge.target == behind} == {"G adds", "one", "two"}
+    names = {node.number: node.name for node in store.nodes("r")}
+    (behind,) = [number for number, name in names.items() if name == "G generated"]
+    assert {names[edge.up] for edge in store.edges("r") if edge.down == behind} == {"G adds", "one", "two"}
+
+
+async def test_a_generator_that_was_edited_is_called_again(store):
+    await around(giving(TWO)).run(store, "r")
+
+    edited = Workflow("around")
+    edited.add(noted, "before", name="before")
+    edited.add(
+        command("echo", json.dumps({"three": {"command": ["echo", "3"]}})), name="G", after="before", generator=True
+    )
+    values = await edited.resume("r", store=store)
+
+    assert values["three"].stdout == "3\n"
+    assert "one" not in values
+
+
+BAD = {
+    "no JSON": ("not JSON", "JSON"),
+    "a number": (7, "a generator gives a workflow, a list of tasks and commands, or their JSON form, and not 7"),
+    "nothing": (None, "and not None"),
+    "a name that exists": ({"before": {"command": ["true"]}}, "the name 'before' is taken"),
+    "its own name": ({"G": {"command": ["true"]}}, "the name 'G' is taken"),
+    "a cycle": (
+        {"a": {"command": ["true"], "parents": ["b"]}, "b": {"command": ["true"], "parents": ["a"]}},
+        "cycle: a -> b -> a",
+    ),
+    "an unknown parent": ({"a": {"command": ["true"], "parents": ["nobody"]}}, "'nobody', which is not there"),
+    "a parent that comes after": (
+        {"a": {"command": ["true"], "parents": ["after"]}},
+        "'after', which comes after 'G', that gives it",
+    ),
+    "the generator as a parent": ({"a": {"command": ["true"], "parents": ["G"]}}, "'G', which comes after 'G'"),
+    "an unknown key": ({"a": {"comand": ["true"]}}, "comand"),
+    "two of one name": (lambda: [command("true", name="x"), command("false", name="x")], "the name 'x' is taken"),
+    "a function that cannot be found again": (lambda: [nothing.with_options(name="a"), lambda: 1], "lambda"),
+    "resources that there are not": (
+        {"a": {"command": ["true"], "resources": {"cores": 9}}, "b": {"command": ["true"]}},
+        "cores",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+async def test_bad_tasks_fail_the_generator_with_the_reason_and_add_nothing(name):
+    what, reason = BAD[name]
+    flow = around(giving(what))
+
+    run, failed = await failing(flow, capacity=Capacity({"cores": 1}))
+
+    (error,) = failed.exceptions
+    assert isinstance(error, WorkflowError)
+    assert reason in str(error)
+    assert states(run) == {"before": "succeeded", "beside": "succeeded", "G": "failed", "after": "skipped"}
+    assert failed.failures[0].root.startswith("G")
+
+
+async def test_a_generator_that_fails_skips_what_comes_after():
+    run, _ = await failing(around(shell("exit 3")))
+
+    assert states(run) == {"before": "succeeded", "beside": "succeeded", "G": "failed", "after": "skipped"}
+
+
+async def test_two_generators_that_give_one_name_do_not_both_add_it():
+    flow = Workflow("both")
+    flow.add(giving(TWO), name="G1", generator=True)
+    flow.add(giving(TWO), name="G2", generator=True, after="G1")
+
+    run, failed = await failing(flow)
+
+    assert "the name 'one' is taken" in str(failed.exceptions[0])
+    assert states(run) == {"G1": "succeeded", "G2": "failed", "one": "succeeded", "two": "succeeded"}
+
+
+async def test_a_failed_attempt_of_a_generator_does_not_keep_its_names():
+    tries = []
+
+    @task(retries=1)
+    async def flaky():
+        tries.append(1)
+        if len(tries) == 1:
+            raise ValueError
+        return TWO
+
+    assert "two" in await around(flaky).run()
+
+
+async def test_new_tasks_may_wait_for_tasks_that_are_there():
+    recorder = MoveRecorder()
+    flow = around(giving({"a": {"command": ["true"], "parents": ["beside", "before", "last"]}}))
+    flow.add(noted, "last", name="last")  # made after the generator, and known all the same
+
+    values = await flow.run(observers=[recorder])
+
+    moves = [(move.node.name, move.state) for move in recorder.moves]
+    assert values.run.state is State.SUCCEEDED
+    for up in ("beside", "before", "last"):
+        assert moves.index((up, State.SUCCEEDED)) < moves.index(("a", State.RUNNING))
+
+
+async def test_new_tasks_may_wait_for_a_group_and_for_many():
+    flow = Workflow("groups", parameters={"N": [1, 2, 3]})
+    flow.add(noted, Parameter("N"), name="many", group="them")
+    flow.add(noted, "other", name="other", group="them")
+    flow.add(giving({"a": {"command": ["true"], "parents": ["them", "many"]}}), name="G", generator=True)
+
+    values = await flow.run()
+
+    new = next(node for node in values.run.graph().nodes if node.name == "a")
+    assert len(values.run.graph().upstream(new.id)) == 4
+
+
+async def test_a_generator_may_give_generators():
+    inner = {"inner": {"command": ["echo", json.dumps(TWO)], "generator": True}}
+    recorder = MoveRecorder()
+
+    values = await around(giving({**inner, "x": {"command": ["true"], "parents": ["inner"]}})).run(observers=[recorder])
+
+    moves = [(move.node.name, move.state) for move in recorder.moves]
+    assert values["two"].stdout == "2\n"
+    assert moves.index(("two", State.SUCCEEDED)) < moves.index(("x", State.RUNNING))
+    assert moves.index(("x", State.SUCCEEDED)) < moves.index(("after", State.RUNNING))
+
+
+async def test_a_generated_generator_may_name_tasks_around_it_but_not_after_it():
+    def inner(parent):
+        new = {"deep": {"command": ["true"], "parents": [parent]}}
+        return {
+            "inner": {"command": ["echo", json.dumps(new)], "generator": True},
+            "near": {"command": ["true"]},
+            "late": {"command": ["true"], "parents": ["inner"]},
+        }
+
+    for good in ("before", "beside", "near"):
+        assert states((await around(giving(inner(good))).run()).run)["deep"] == "succeeded"
+    for bad in ("late", "after", "inner", "G"):
+        _, failed = await failing(around(giving(inner(bad))))
+        assert f"'deep' waits for '{bad}', which comes after" in str(failed.exceptions[0])
+
+
+async def test_a_generator_with_parameters_gives_tasks_for_each_value():
+    def flow():
+        made = Workflow("days", parameters={"DAY": ["d1", "d2"]})
+        made.add(noted_tasks, Parameter("DAY"), {"pull": {"command": ["echo", "{{DAY}}"]}}, name="G", generator=True)
+        made.add(noted, "after", name="after", after="G")
+        return made
+
+    values = await flow().run()
+
+    assert [each.stdout for each in values["pull"]] == ["d1\n", "d2\n"]
+    assert set(states(values.run)) == {"G[DAY=d1]", "G[DAY=d2]", "pull[DAY=d1]", "pull[DAY=d2]", "after"}
+
+    other = await flow().but(parameters={"DAY": ["d3"]}).run()
+
+    assert [each.stdout for each in other["pull"]] == ["d3\n"]
+
+
+async def test_new_tasks_use_all_values_of_parameters_that_their_generator_does_not_use():
+    flow = Workflow("days", parameters={"DAY": ["d1", "d2"]})
+    flow.add(giving({"pull": {"command": ["echo", "{{DAY}}"]}}), name="G", generator=True)
+
+    assert [each.stdout for each in (await flow.run())["pull"]] == ["d1\n", "d2\n"]
+
+
+@task
+async def noted_tasks(day, tasks):
+    CALLED.append(day)
+    return tasks
+
+
+async def test_the_value_of_a_generator_is_the_definition_of_its_tasks():
+    flow = around(giving(as_list))
+    seen = flow.add(noted, flow["G"], name="seen")
+
+    values = await flow.run()
+
+    assert values[seen] == values["G"]
+    assert set(values["G"]["tasks"]) == {"one", "two"}
+
+
+async def test_a_limit_of_one_is_enough_for_generators():
+    assert "two" in await around(giving(TWO)).run(limit=1)
+
+
+async def test_what_is_cancelled_with_its_generator_is_not_waited_for():
+    @task
+    async def cancelling():
+        current_run().stop()
+        return TWO
+
+    flow = around(cancelling)
+    runs = []
+    await flow.run(opened=runs.append)
+
+    assert runs[0].state is State.CANCELLED
+    assert states(runs[0])["after"] == "cancelled"
+
+
+async def test_the_graph_before_running_shows_the_generator():
+    graph = around(giving(TWO)).graph()
+
+    assert [node.name for node in graph.order() if not node.barrier] == ["before", "beside", "G", "after"]
+    assert graph.counts() == {State.WAITING: 4}

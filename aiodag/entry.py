@@ -1,19 +1,17 @@
-"""Find the task in a file that a run begins with, and its arguments in what people type.
+"""Find the task or the workflow in a file that a run begins with, and its arguments in what people type.
 
-An entry can be run again by another process: it is a file, the name of a task in it, and parameters as JSON has them.
+An entry can be run again by another process: it is a file, a name in it, and parameters as JSON has them.
 """
 
 import enum
 import inspect
 import json
-import sys
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from difflib import get_close_matches
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -21,6 +19,9 @@ from uuid import UUID
 from aiodag._core.node import Node
 from aiodag._core.task import Task
 from aiodag.errors import EntryError
+from aiodag.modules import load
+from aiodag.workflows.builder import Workflow
+from aiodag.workflows.load import load as load_workflow
 
 PLAIN: dict[Any, Callable[[str], Any]] = {
     int: int,
@@ -37,11 +38,27 @@ TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0":
 
 
 class Entry(NamedTuple):
-    """What a run begins with: a file, a task in it, and the task's parameters as text or JSON values."""
+    """What a run begins with: a file, a task or a workflow in it, and its parameters as text or JSON values.
+
+    `task` is empty where the file itself is a workflow.
+    """
 
     file: str
     task: str
     parameters: Mapping[str, Any]
+
+
+def told(entry: Entry | None) -> str:
+    """Say what a run begins with.
+
+    >>> told(Entry("etl.py", "main", {"day": ["1", "2"], "to": "x"})), told(Entry("etl.json", "", {}))
+    ('etl.py:main day=1 day=2 to=x', 'etl.json')
+    """
+    if entry is None:
+        return "a workflow of a program"
+    pairs = [(name, given if isinstance(given, list) else [given]) for name, given in entry.parameters.items()]
+    parameters = "".join(f" {name}={value}" for name, values in pairs for value in values)
+    return f"{entry.file}{entry.task and f':{entry.task}'}{parameters}"
 
 
 def parse_target(target: str) -> tuple[str, str | None]:
@@ -56,77 +73,76 @@ def parse_target(target: str) -> tuple[str, str | None]:
     return target, None
 
 
-def entry_of(target: str, given: Sequence[str] = ()) -> Entry:
-    """Return the entry that people typed: FILE.py[:TASK] and name=value for each parameter.
-
-    Raises `EntryError`, with the candidates, for a file without that task, and for parameters that do not fit.
-    """
+def in_file(target: str) -> tuple[str, str]:
+    """Return the path of a file, and which of its names is meant. Raises `EntryError`, with the candidates."""
     file, name = parse_target(target)
+    if is_json(file):
+        return str(Path(file).absolute()), ""  # not resolved: a link may have a better name for a workflow
     module = load(file)
     name = name or only_one(file, module)
     find(file, module, name)
-    parameters: dict[str, Any] = {}
-    for each in given:
-        key, separator, value = each.partition("=")
-        if not separator:
-            msg = f"parameter {each!r}: write name=value"
-            raise EntryError(msg)
-        if key in parameters:
-            msg = f"parameter {key!r} is given twice: {parameters[key]!r} and {value!r}"
-            raise EntryError(msg)
-        parameters[key] = value
-    entry = Entry(str(Path(file).resolve()), name, parameters)
-    bind(entry, find(file, module, name))
+    return str(Path(file).resolve()), name
+
+
+def is_json(file: str) -> bool:
+    """Tell whether a file is a workflow as a whole."""
+    return file.lower().endswith(".json")
+
+
+def entry_of(target: str, given: Sequence[str] = ()) -> Entry:
+    """Return the entry that people typed: FILE.py[:TASK] and name=value for each parameter of a task.
+
+    Raises `EntryError`, with the candidates, for a file without that task, and for parameters that do not fit.
+    """
+    file, name = in_file(target)
+    entry = Entry(file, name, only_one_of(pairs_of(given)))
+    bind(entry, loaded(entry))
     return entry
 
 
-def load(file: str) -> types.ModuleType:
-    """Import a file under its own name, as another file beside it would import it. Raises `EntryError`."""
-    path = Path(file).resolve()
-    if not path.is_file():
-        msg = f"{file}: no such file. Give FILE.py or FILE.py:TASK"
-        raise EntryError(msg)
-    name = path.stem
-    there = sys.modules.get(name)
-    if there is not None and Path(getattr(there, "__file__", None) or "").resolve() == path:
-        return there
-    spec = spec_from_file_location(name, path)
-    if spec is None or spec.loader is None or there is not None:
-        why = "it is not a Python file" if there is None else f"a module {name!r} is loaded already: rename the file"
-        msg = f"{file}: cannot be imported, {why}"
-        raise EntryError(msg)
-    module = module_from_spec(spec)
-    sys.modules[name] = module
-    if str(path.parent) not in sys.path:
-        sys.path.insert(0, str(path.parent))
-    try:
-        spec.loader.exec_module(module)
-    except BaseException as error:
-        del sys.modules[name]
-        if not isinstance(error, Exception):
-            raise
-        msg = f"{file}: importing it raised {type(error).__name__}: {error}"
-        raise EntryError(msg) from error
-    return module
+def pairs_of(given: Sequence[str]) -> dict[str, list[str]]:
+    """Return what was typed as name=value: each name with all its values. Raises `EntryError`."""
+    values: dict[str, list[str]] = {}
+    for each in given:
+        name, separator, value = each.partition("=")
+        if not separator:
+            msg = f"parameter {each!r}: write name=value"
+            raise EntryError(msg)
+        values.setdefault(name, []).append(value)
+    return values
+
+
+def only_one_of(values: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Return the value of each parameter of a task. Raises `EntryError` where there are two."""
+    for name, each in values.items():
+        if len(each) > 1:
+            msg = f"parameter {name!r} is given twice: {each[0]!r} and {each[1]!r}"
+            raise EntryError(msg)
+    return {name: each[0] for name, each in values.items()}
 
 
 def candidates(module: types.ModuleType) -> list[str]:
-    """Return the tasks and coroutine functions that a file defines."""
+    """Return the workflows, the tasks and the coroutine functions that a file defines."""
     return [
         name
         for name, value in vars(module).items()
-        if getattr(value, "__module__", None) == module.__name__
-        and (isinstance(value, Task) or (inspect.iscoroutinefunction(value) and not name.startswith("_")))
+        if isinstance(value, Workflow)
+        or (
+            getattr(value, "__module__", None) == module.__name__
+            and (isinstance(value, Task) or (inspect.iscoroutinefunction(value) and not name.startswith("_")))
+        )
     ]
 
 
 def only_one(file: str, module: types.ModuleType) -> str:
-    """Return the task of a file when nobody said which: `main`, or the only one."""
+    """Return what is meant in a file when nobody said it: `main`, the only workflow, or the only one there is."""
     names = candidates(module)
     if "main" in names:
         return "main"
-    if len(names) == 1:
-        return names[0]
+    workflows = [name for name in names if isinstance(getattr(module, name), Workflow)]
+    for found in (workflows, names):
+        if len(found) == 1:
+            return found[0]
     msg = f"{file} has {', '.join(names) or 'no task'}: " + (
         f"say which, such as {file}:{names[0]}" if names else "decorate an async function with @task"
     )
@@ -134,9 +150,9 @@ def only_one(file: str, module: types.ModuleType) -> str:
 
 
 def find(file: str, module: types.ModuleType, name: str) -> Any:
-    """Return a task, or a coroutine function. Raises `EntryError` that lists what there is."""
+    """Return a workflow, a task or a coroutine function. Raises `EntryError` that lists what there is."""
     found = getattr(module, name, None)
-    if isinstance(found, Task) or inspect.iscoroutinefunction(found):
+    if isinstance(found, Workflow | Task) or inspect.iscoroutinefunction(found):
         return found
     names = candidates(module)
     near = get_close_matches(name, names, n=1)
@@ -146,7 +162,9 @@ def find(file: str, module: types.ModuleType, name: str) -> Any:
 
 
 def loaded(entry: Entry) -> Any:
-    """Return the task of a recorded entry. Raises `EntryError` when its code is gone."""
+    """Return the workflow, the task or the function of an entry. Raises `EntryError` when its code is gone."""
+    if is_json(entry.file):
+        return load_workflow(entry.file)
     return find(entry.file, load(entry.file), entry.task)
 
 

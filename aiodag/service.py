@@ -8,34 +8,35 @@ import asyncio
 import platform
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
-from aiodag._core.graph import Graph, GraphEdge, GraphNode
-from aiodag._core.run import Run
+from aiodag import registry, starting, targets
+from aiodag._core.graph import Graph
 from aiodag._core.states import State
 from aiodag.abc import Observer, Store
-from aiodag.entry import Entry, as_task, bind, call, loaded
+from aiodag.entry import Entry, told
 from aiodag.errors import EntryError, StoreError
+from aiodag.recorded import graph_of
+from aiodag.registry import Change
+from aiodag.starting import Opened, Options, Plan
 from aiodag.stores.codec import decode, decode_error
 from aiodag.stores.places import store_at
-from aiodag.stores.records import AttemptRecord, EdgeRecord, LogRecord, NodeRecord, RunRecord
-from aiodag.stores.rehearsal import Rehearsal
-
-if TYPE_CHECKING:
-    from aiodag._core.node import Node
+from aiodag.stores.records import (
+    BARRIER,
+    AttemptRecord,
+    EdgeRecord,
+    LogRecord,
+    NodeRecord,
+    OutputRecord,
+    RunRecord,
+    WorkflowRecord,
+)
+from aiodag.targets import Target
 
 EXTRAS = {"cli": "rich", "draw": "resvg_py", "otel": "opentelemetry"}
-Opened = Callable[[Run], object]
-
-
-class Plan(NamedTuple):
-    """What resuming a run would do: the labels of the nodes that would run, and how many would be recalled."""
-
-    run: list[str]
-    recalled: int
 
 
 class Service:
@@ -55,23 +56,48 @@ class Service:
 
     # Look
 
-    def runs(self, *, name: str | None = None, state: str | None = None, limit: int | None = None) -> list[RunRecord]:
-        """Return the runs, oldest first; with a limit, the newest."""
+    def runs(
+        self,
+        *,
+        name: str | None = None,
+        state: str | None = None,
+        limit: int | None = None,
+        tags: Mapping[str, str] | None = None,
+        since: float | None = None,
+    ) -> list[RunRecord]:
+        """Return the runs, oldest first; with a limit, the newest.
+
+        All `tags` must be there; `since` takes what began no longer ago than so many seconds.
+        """
+        wanted, after = (tags or {}).items(), 0.0 if since is None else time.time() - since
         found = [
             each
             for each in self.store.runs()
-            if (name is None or each.name == name) and (state is None or each.state == state)
+            if (name is None or each.name == name)
+            and (state is None or each.state == state)
+            and wanted <= each.tags.items()
+            and each.started_at.timestamp() >= after
         ]
         return found if limit is None else found[max(len(found) - limit, 0) :]
+
+    def newest(self, which: str, limit: int | None = None) -> list[RunRecord]:
+        """Return the run of an id, or the newest runs of exactly a name, newest first. Raises `UnknownRun`.
+
+        A registered workflow that has not run yet has none.
+        """
+        return registry.meant(self.store, which).runs[::-1][:limit]
 
     def run(self, run_id: str) -> RunRecord:
         """Return one run. Raises `UnknownRun`, naming a near miss."""
         return self.store.run(run_id)
 
     def nodes(self, run_id: str, *, every: bool = False) -> list[NodeRecord]:
-        """Return the nodes of a run's last execution, or of every one, in the order of their first calls."""
+        """Return the nodes of a run's last execution, or of every one, in the order of their first calls.
+
+        Without barriers, which only join edges.
+        """
         self.run(run_id)
-        return self.store.nodes(run_id, every=every)
+        return [node for node in self.store.nodes(run_id, every=every) if node.codec != BARRIER]
 
     def edges(self, run_id: str) -> list[EdgeRecord]:
         """Return the edges of a run."""
@@ -79,13 +105,9 @@ class Service:
         return self.store.edges(run_id)
 
     def attempts(self, run_id: str) -> list[AttemptRecord]:
-        """Return every attempt of every node, those of earlier executions included."""
-        last = [
-            AttemptRecord(node.number, node.attempt, node.state, node.started_at, node.ended_at, node.error)
-            for node in self.nodes(run_id, every=True)
-            if node.attempt
-        ]
-        return sorted(self.store.attempts(run_id) + last, key=lambda each: (each.number, each.attempt))
+        """Return every attempt of every node, those of earlier executions included, with what its body told of it."""
+        self.run(run_id)
+        return self.store.attempts(run_id, every=True)
 
     def logs(self, run_id: str, node: str | None = None, after: int = 0) -> list[LogRecord]:
         """Return the lines that bodies logged, of all nodes or of one: by its number, its task or its label."""
@@ -95,19 +117,49 @@ class Service:
         numbers = {each.number for each in self.matching(run_id, node)}
         return [line for line in lines if line.number in numbers]
 
+    def output(
+        self, run_id: str, node: str | int | None = None, attempt: int | None = None, after: int = 0
+    ) -> list[OutputRecord]:
+        """Return the parts of what commands wrote, in order: of all nodes or of one, of all its attempts or of one.
+
+        `after` is the `part` of the last one that was seen. A number that is no string is taken for one of the run.
+        """
+        if isinstance(node, int):
+            return self.store.output(run_id, node, attempt, after)
+        run_id = self.run(run_id).id
+        if node is None:
+            return self.store.output(run_id, None, attempt, after)
+        numbers = {each.number for each in self.matching(run_id, node)}
+        return [each for each in self.store.output(run_id, None, attempt, after) if each.number in numbers]
+
     def matching(self, run_id: str, node: str) -> list[NodeRecord]:
-        """Return the nodes that a number, a task or a label stands for. Raises `StoreError` when there is none."""
+        """Return the nodes that a number, a task or a label stands for. Raises `StoreError` when there is none.
+
+        The name of a task of a workflow that has parameters stands for all nodes that were made of it.
+        """
         nodes = self.nodes(run_id, every=True)
-        found = [each for each in nodes if node in {str(each.number), each.name, each.label}]
+        found = among(nodes, node)
         if not found:
             names = ", ".join(sorted({each.name for each in nodes})) or "none"
             msg = f"run {run_id!r} has no node {node!r}; its tasks are {names}"
             raise StoreError(msg)
         return found
 
+    def _one(self, run_id: str, node: str) -> NodeRecord:
+        """Return one node, of the last execution if that had it: an edited task has others of its name."""
+        return (among(self.nodes(run_id), node) or self.matching(run_id, node))[0]
+
+    def definitions(self, run_id: str) -> list[tuple[int, str]]:
+        """Return the texts that a run was built from, oldest first, each with the first execution that had it."""
+        return self.store.definitions(self.run(run_id).id)
+
+    def changes(self, run_id: str) -> list[Change]:
+        """Return what each definition of a run has changed, by the names of tasks."""
+        return registry.changes(self.definitions(run_id))
+
     def value(self, run_id: str, node: str) -> Any:
         """Return the value of a node that succeeded. Pickled ones are not read: only their task may ask for that."""
-        found = self.matching(run_id, node)[0]
+        found = self._one(run_id, node)
         if found.state is not State.SUCCEEDED or found.value is None:
             msg = f"node {found.label!r} of run {run_id!r} has no value: it is {found.state}"
             raise StoreError(msg)
@@ -121,28 +173,12 @@ class Service:
         if node is None:
             text = self.run(run_id).error
             return decode_error(text) if text else None
-        found = self.matching(run_id, node)[0]
+        found = self._one(run_id, node)
         return decode_error(found.error) if found.state is State.FAILED and found.error else None
 
     def graph(self, run_id: str) -> Graph:
         """Return the graph of a run as its records have it, in seconds since its last execution began."""
-        record = self.run(run_id)
-        origin = record.started_at.timestamp()
-        nodes = self.nodes(run_id)
-        there = {node.number for node in nodes}
-        edges = [
-            GraphEdge(each.up, each.down, "exogenous" if each.exogenous else "endogenous", each.tolerant)
-            for each in self.store.edges(run_id)
-            if each.up in there and each.down in there
-        ]
-        earlier: dict[int, list[AttemptRecord]] = {}
-        for each in self.store.attempts(run_id):
-            if each.started_at is not None and each.started_at >= record.started_at:
-                earlier.setdefault(each.number, []).append(each)
-        made = [shown(node, origin, there, earlier.get(node.number, [])) for node in nodes]
-        last = max([at for node in made for _, at in node.moves], default=0.0)
-        now = last if record.owner is None or record.owner.gone() else time.time() - origin
-        return Graph(record.name, made, edges, now=max(now, last))
+        return graph_of(self.store, self.run(run_id))
 
     # Change
 
@@ -150,17 +186,17 @@ class Service:
         """Ask the owner of a run to cancel it; return whether it was unfinished."""
         return self.store.cancel(run_id)
 
-    def delete(self, *run_ids: str) -> int:
-        """Delete runs and all that belongs to them, in one transaction.
+    def delete(self, *which: str) -> int:
+        """Delete runs and all that belongs to them, in one transaction, and return how many there were.
 
+        An id stands for one run; a name for all runs of exactly that name, and for the workflow that is registered under it.
         Raises `UnknownRun`, and `StoreError` for a run that goes on, before it deletes any.
         """
-        for run_id in run_ids:
-            owner = self.run(run_id).owner
-            if owner is not None and not owner.gone():
-                msg = f"run {run_id!r} goes on in {owner}: cancel it first, with `aiodag cancel {run_id}`"
-                raise StoreError(msg)
-        return self.store.delete(run_ids)
+        return len(self.forget(*which).runs)
+
+    def forget(self, *which: str) -> registry.Meant:
+        """Delete what ids and names stand for, as `delete` does, and return it: the runs, and the workflows."""
+        return registry.delete(self.store, which)
 
     def prune(self, *, older: float | None = None, keep: int | None = None) -> list[str]:
         """Delete ended runs: those that ended more than `older` seconds ago, of each name all but the newest `keep`."""
@@ -178,42 +214,69 @@ class Service:
         self.store.delete(gone)
         return gone
 
+    # By name
+
+    def target(self, text: str, given: Sequence[str] = ()) -> Target:
+        """Return what people typed to begin with: FILE.py[:NAME], FILE.json or a registered name, and name=value.
+
+        Raises `EntryError` and `WorkflowError`.
+        """
+        return targets.target_of(self.store, text, given)
+
+    def find(self, text: str, given: Sequence[str] = ()) -> RunRecord | Target:
+        """Return the run of an id, or else what `target` does. Raises `UnknownRun` too."""
+        return targets.run_or_target(self.store, text, given)
+
+    def register(self, text: str, *, name: str | None = None, replace: bool = False) -> WorkflowRecord:
+        """Keep the workflow of FILE.json or FILE.py[:NAME] under its name or another; all of it is checked, nothing runs.
+
+        Of a JSON file its text is kept, so the file may go; of a Python file its place, which each run reads again.
+        Raises `StoreError` if the name is taken, unless it is to be replaced; `EntryError` and `WorkflowError`.
+        """
+        workflow = targets.to_register(text, name)
+        place = f"{workflow.entry['file']}:{workflow.entry['task']}" if workflow.entry else text
+        return registry.register(
+            self.store, workflow.name, place.removesuffix(":"), workflow.document(), workflow.tags, replace=replace
+        )
+
+    def workflows(self, name: str | None = None) -> list[WorkflowRecord]:
+        """Return the registered workflows by their names, or the one of a name."""
+        return self.store.registered(name)
+
+    def unregister(self, name: str) -> bool:
+        """Forget a workflow and keep its runs; return whether there was one."""
+        return self.store.unregister(name)
+
     # Run
 
     async def start(
         self,
-        entry: Entry,
+        target: Target,
         *,
         run_id: str | None = None,
         observers: Sequence[Observer] = (),
         limit: int | None = None,
         fail_fast: bool = False,
         opened: Opened | None = None,
+        capacity: Mapping[str, float] | None = None,
+        tags: Mapping[str, str] | None = None,
     ) -> Any:
-        """Run an entry in a run of its own and return its value.
+        """Run an entry, or a workflow, in a run of its own and return its value: of a workflow its `Values`.
 
-        `opened(run)` is called when this process owns the run. Raises `EntryError`, `RunFailed`, `RunCancelled` and
-        `StoreError`.
+        `opened(run)` is called when this process owns the run. `tags` are added to those of a workflow; `capacity` comes in
+        place of its own. Raises `EntryError`, `WorkflowError`, `RunFailed`, `RunCancelled` and `StoreError`.
         """
-        found = loaded(entry)
-        bind(entry, found)
+        target = targets.ready(target)
         if run_id is not None:
-            self.check(entry, run_id)
-        name = as_task(found).name
-        run = Run(name, store=self.store, id=run_id, observers=observers, limit=limit, fail_fast=fail_fast)
-        run.entry = entry._asdict()
-        made: list[Node[Any]] = []
-        async with run:
-            if opened is not None:
-                opened(run)
-            made.append(call(entry, found))
-        return made[0].result()
+            self.check(targets.entry_of_target(target), run_id)
+        options = Options(run_id, observers, limit, fail_fast, opened, capacity, tags)
+        return await starting.begin(self.store, target, options)
 
-    def check(self, entry: Entry, run_id: str) -> None:
+    def check(self, entry: Entry | None, run_id: str) -> None:
         """Refuse to go on with a run that began otherwise: its records would be taken for those of another."""
         for record in self.store.runs(run_id):
             began = Entry(**record.entry) if record.entry is not None else entry
-            if began != entry:
+            if began != entry and began is not None:
                 msg = f"run {run_id!r} began with {told(began)}, not with {told(entry)}: use another id, or resume it"
                 raise EntryError(msg)
 
@@ -221,48 +284,41 @@ class Service:
         self,
         run_id: str,
         *,
+        source: str | None = None,
         observers: Sequence[Observer] = (),
         limit: int | None = None,
         fail_fast: bool = False,
         opened: Opened | None = None,
+        capacity: Mapping[str, float] | None = None,
     ) -> Any:
-        """Run the entry of a recorded run again: what has succeeded is recalled, the rest runs."""
-        entry = await asyncio.to_thread(self.entry, run_id)
-        return await self.start(
-            entry, run_id=run_id, observers=observers, limit=limit, fail_fast=fail_fast, opened=opened
-        )
+        """Go on with a recorded run: what has succeeded is recalled, the rest runs.
+
+        A workflow of a JSON file goes on as it was recorded, without that file; all else as its Python file has it now.
+        `source`, FILE.json or FILE.py[:NAME], is an edited definition, with the parameters that the run began with: what
+        it has changed runs again, and what needs that.
+        """
+        record = await asyncio.to_thread(self.run, run_id)
+        target, tags = targets.again(record, source)
+        options = Options(record.id, observers, limit, fail_fast, opened, capacity, tags)
+        return await starting.begin(self.store, target, options)
 
     def entry(self, run_id: str) -> Entry:
         """Return what a run began with. Raises `EntryError` for a run that a program of its own made."""
-        record = self.run(run_id)
-        if record.entry is None:
-            msg = f"run {run_id!r} was made by a program: run that again, with Run({record.name!r}, id={run_id!r}, ...)"
-            raise EntryError(msg)
-        return Entry(**record.entry)
+        return targets.began(self.run(run_id))
 
-    async def plan(self, run_id: str) -> Plan:
+    async def plan(self, run_id: str, *, source: str | None = None) -> Plan:
         """Return what resuming a run would run, in the order of the calls, as far as recorded values tell.
 
-        The entry itself runs, since it makes the graph; nothing that it calls does, and nothing is written.
+        The entry itself runs, since it makes the graph; nothing that it calls does, and nothing is written. `source` is an
+        edited definition, as for `resume`.
         """
-        entry = await asyncio.to_thread(self.entry, run_id)
-        found = loaded(entry)
-        run = Run(as_task(found).name, id=run_id, grace=1.0)
-        run.entry = entry._asdict()
-        await run.__aenter__()
-        rehearsal = Rehearsal(run, self.store)
-        await rehearsal.open()
-        run.journal = rehearsal
-        try:
-            rehearsal.entry = node = call(entry, found)
-            await rehearsal.quiet()
-            graph = run.graph()
-        finally:
-            run.stop()
-            await run.__aexit__(asyncio.CancelledError, asyncio.CancelledError(), None)
-        others = [each for each in graph.nodes if each.id != node.number]
-        again = [each.label for each in others if not each.state.final]
-        return Plan(again, sum(each.state is State.SUCCEEDED for each in others))
+        record = await asyncio.to_thread(self.run, run_id)
+        target, _ = targets.again(record, source)
+        return await starting.rehearse(self.store, record.id, target)
+
+    def preview(self, target: Target) -> Graph:
+        """Return the graph of what could be run, before anything does, as far as it does not depend on values."""
+        return starting.preview(target)
 
     def about(self) -> dict[str, str]:
         """Return what there is: versions, where the store is, which extras are installed."""
@@ -279,36 +335,8 @@ class Service:
         }
 
 
-def told(entry: Entry) -> str:
-    """Say what a run begins with."""
-    parameters = "".join(f" {name}={value}" for name, value in entry.parameters.items())
-    return f"{entry.file}:{entry.task}{parameters}"
-
-
-def shown(node: NodeRecord, origin: float, there: set[int], earlier: list[AttemptRecord]) -> GraphNode:
-    """Return a recorded node as a graph shows it, with the earlier attempts of the same execution."""
-    moves = [(State.WAITING, node.created_at)]
-    if node.recalled:  # it ran in an earlier execution, and took no time in this one
-        moves += [(State.QUEUED, node.created_at), (node.state, node.created_at)]
-    else:
-        for each in earlier:
-            moves += [
-                (State.RUNNING, each.started_at or node.created_at),
-                (State.QUEUED, each.ended_at or node.created_at),
-            ]
-        if node.started_at is not None:
-            moves.append((State.RUNNING, node.started_at))
-        if node.state is not moves[-1][0]:
-            moves.append((node.state, node.ended_at or moves[-1][1]))
-    error = decode_error(node.error) if node.state is State.FAILED and node.error else None
-    return GraphNode(
-        id=node.number,
-        name=node.name,
-        label=node.label,
-        state=node.state,
-        attempts=node.attempt,
-        moves=tuple((state, max(at.timestamp() - origin, 0.0)) for state, at in moves),
-        site=node.site,
-        error="" if error is None else f"{type(error).__name__}: {error}",
-        parent=node.parent if node.parent in there else None,
-    )
+def among(nodes: Iterable[NodeRecord], which: str) -> list[NodeRecord]:
+    """Return the nodes that a number, a task or a label stands for, or a task of a workflow that has parameters."""
+    every = list(nodes)
+    found = [each for each in every if which in {str(each.number), each.name, each.label}]
+    return found or [each for each in every if each.name.startswith(f"{which}[") and each.name.endswith("]")]

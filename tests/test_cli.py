@@ -4,26 +4,25 @@ import argparse
 import doctest
 import json
 import os
-import pty
 import re
 import shlex
 import signal
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from programs import ROOT
+from typed_in import SECONDS, Place, Terminal, ended, line_with
 
 from aiodag.cli import grammar
 from aiodag.cli.completion import options
 from aiodag.cli.progress import seconds
 from aiodag.cli.typed import duration
 
-SECONDS = 60
 COMMANDS = sorted(grammar.build().commands)
 PROGRAM = '''
 import asyncio, logging, sys, time
@@ -158,71 +157,9 @@ async def plain(number: int, ratio: float = 0.5):
 '''
 
 
-class Place:
-    """A directory with a program and a store, in which the command is typed."""
-
-    def __init__(self, path):
-        self.path = path
-        self.env = {name: value for name, value in os.environ.items() if name not in CHANGED}
-        self.env |= {"PYTHONPATH": str(ROOT), "AIODAG_STORE": "runs.db", "NO_COLOR": "1", "TERM": "dumb"}
-        self.write("etl.py", PROGRAM)
-
-    def write(self, name, text):
-        (self.path / name).write_text(text, encoding="utf-8")
-
-    def notes(self):
-        return (self.path / "notes").read_text().split("\n")[:-1]
-
-    def start(self, *args, python=("-m", "aiodag"), **options):
-        given = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-        env = self.env | given.pop("env", {})
-        command = [sys.executable, "-W", "error", *python, *args]
-        return subprocess.Popen(command, cwd=self.path, env=env, encoding="utf-8", **given)
-
-    def __call__(self, *args, code=0, **options):
-        process = self.start(*args, **options)
-        out, err = process.communicate(timeout=SECONDS)
-        assert process.returncode == code, f"{args} ended with {process.returncode}:\n{out}\n{err}"
-        assert "Traceback" not in err
-        return out, err
-
-    def json(self, *args, **options):
-        return json.loads(self(*args, "--json", **options)[0])
-
-    @contextmanager
-    def running(self, *args, mark="holds", **options):
-        """A run that goes on: its process, when the body has printed its line."""
-        with self.start("run", *args, **options) as process:
-            try:
-                assert process.stdout.readline() == f"{mark}\n", process.communicate()
-                yield process
-            finally:
-                process.kill()
-
-
-# What the machine of a test says about terminals and stores must not decide how it ends.
-CHANGED = {"AIODAG_STORE", "XDG_STATE_HOME", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "PYTHONIOENCODING"}
-
-
 @pytest.fixture
 def aiodag(tmp_path):
-    return Place(tmp_path)
-
-
-def ended(process, text=None):
-    """Give it a text, and wait for the end: the exit code, and what was still to be read."""
-    if text is None:
-        process.wait(SECONDS)  # with its input open: a body that waits for a line would take the end of it for one
-    out, err = process.communicate(text, timeout=SECONDS)
-    return process.returncode, out, err
-
-
-def line_with(stream, text):
-    """Read up to the line that holds a text."""
-    for line in stream:
-        if text in line:
-            return line
-    raise AssertionError(f"no line with {text!r}")
+    return Place(tmp_path, etl=PROGRAM)
 
 
 # Run
@@ -326,7 +263,7 @@ def test_fail_fast_cancels_the_rest(aiodag):
         ("run etl.py --lmit 3", "does not take '--lmit 3'; did you mean --limit?"),
         ("run etl.py --limit 0", "--limit: '0' is not a whole number of 1 or more"),
         ("run etl.py --lim 3", "did you mean --limit?"),
-        ("run", "the following arguments are required: FILE.py:TASK"),
+        ("run", "the following arguments are required: TARGET"),
         ("runs --state faild", "--state cannot be 'faild'; did you mean failed?"),
         ("run none.py", "none.py: no such file"),
         ("run etl.py:mian", "etl.py has no task 'mian'; did you mean 'main'?"),
@@ -370,7 +307,7 @@ def test_bad_input_is_one_line_and_nothing_has_run(recorded, typed, answer):
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
     """A store with one run that succeeded."""
-    place = Place(tmp_path_factory.mktemp("recorded"))
+    place = Place(tmp_path_factory.mktemp("recorded"), etl=PROGRAM)
     place("run", "etl.py:main", "--id", "one", "-q")
     return place
 
@@ -424,7 +361,7 @@ def test_json_of_show_has_stable_keys_and_moments_in_utc(recorded):
     document = recorded.json("show", "one")
 
     run, nodes = document["run"], document["nodes"]
-    assert sorted(document) == ["edges", "nodes", "run"]
+    assert sorted(document) == ["definitions", "earlier", "edges", "nodes", "run"]
     assert sorted(run) == sorted(
         [
             "id",
@@ -438,6 +375,7 @@ def test_json_of_show_has_stable_keys_and_moments_in_utc(recorded):
             "owner",
             "counts",
             "error",
+            "tags",
         ]
     )
     assert sorted(nodes[0]) == sorted(
@@ -608,7 +546,7 @@ def test_runs_are_deleted_by_id_age_and_count(aiodag):
         aiodag("run", "etl.py:nothing", "--id", name, "-q")
 
     assert aiodag("delete", "one", "one")[0] == "deleted one\n"
-    assert aiodag.json("delete", "--older", "30d") == {"deleted": []}
+    assert aiodag.json("delete", "--older", "30d") == {"deleted": [], "workflows": []}
     assert aiodag("delete", "--older", "30d")[0] == "nothing to delete\n"
     assert sorted(aiodag.json("delete", "--keep", "1", "--older", "0s")["deleted"]) == ["three", "two"]
     assert [run["id"] for run in aiodag.json("runs")] == ["four"]
@@ -748,39 +686,6 @@ def test_a_run_that_succeeds_while_it_drains_has_succeeded(aiodag):
 # Terminals, pipes, encodings
 
 
-class Terminal:
-    """A terminal with the command in it, and what was drawn so far."""
-
-    def __init__(self, place, *args, python=("-m", "aiodag"), **env):
-        self.master, slave = pty.openpty()
-        given = {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30", **env}
-        if "NO_COLOR" not in env:
-            place.env.pop("NO_COLOR", None)
-        self.process = place.start(*args, python=python, stdout=slave, stderr=slave, env=given)
-        os.close(slave)
-        self.drawn = ""
-
-    def until(self, text):
-        while text not in self.drawn:
-            assert self._read(), f"no {text!r} in {self.drawn!r}"
-
-    def end(self, text=""):
-        self.process.stdin.write(text)
-        self.process.stdin.close()
-        while self._read():
-            pass
-        os.close(self.master)
-        return self.process.wait(SECONDS)
-
-    def _read(self):
-        try:
-            read = os.read(self.master, 4096)
-        except OSError:  # Linux says so when the other end is closed
-            return False
-        self.drawn += read.decode()
-        return bool(read)
-
-
 def test_a_terminal_shows_what_runs_and_its_states_live(aiodag):
     terminal = Terminal(aiodag, "run", "etl.py:gated", "--id", "one")
     terminal.until("▸")
@@ -800,8 +705,8 @@ def test_a_terminal_shows_failures_above_and_records_in_colours(aiodag):
     listed = Terminal(aiodag, "runs")
     assert listed.end() == 0
 
-    assert "fetch('b') \x1b[1;31mfailed\x1b[0m: LookupError: no b\\x1b[31m" in terminal.drawn
-    assert "\x1b[1;31mfailed\x1b[0m" in listed.drawn
+    assert "fetch('b') \x1b[31mfailed\x1b[0m: LookupError: no b\\x1b[31m" in terminal.drawn
+    assert "\x1b[31mfailed\x1b[0m" in listed.drawn
 
 
 @pytest.mark.parametrize(
@@ -973,6 +878,7 @@ def alike(text):
 
 def test_the_page_shows_what_the_command_prints(aiodag):
     aiodag.write("etl.py", re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)[1])
+    aiodag.write("nightly.json", re.search(r"```json\n(.*?)```", PAGE, re.DOTALL)[1])
     aiodag.write("aiodag", f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -W error -m aiodag "$@"\n')
     (aiodag.path / "aiodag").chmod(0o755)
     steps = [

@@ -1,6 +1,7 @@
 """What the command line and the web page speak to."""
 
 import asyncio
+import json
 import os
 import sys
 import time
@@ -8,10 +9,12 @@ import time
 import pytest
 
 from aiodag import Run, RunFailed, State, task
-from aiodag.entry import entry_of
-from aiodag.errors import EntryError, StoreError, UnknownRun
+from aiodag.entry import Entry, entry_of
+from aiodag.errors import EntryError, StoreError, UnknownRun, WorkflowError
+from aiodag.executors.command import command, shell
 from aiodag.service import Service
 from aiodag.testing import MoveRecorder
+from aiodag.workflows import Workflow
 
 SOURCE = """
 import os
@@ -272,3 +275,189 @@ def test_what_there_is(service):
     assert about["python"].startswith(f"{sys.version_info.major}.")
     assert {"aiodag", "sqlite", "extra cli"} <= set(about)
     assert os.sep in about["store"]
+
+
+# Workflows
+
+
+def kept(path, tasks, **more):
+    path.write_text(json.dumps({"tasks": tasks, **more}))
+    return str(path)
+
+
+def echo(word, *parents):
+    return {"command": ["echo", word], "parents": list(parents)}
+
+
+def begun(service, target, *given, **options):
+    """Run what people would type, and return the words that its tasks wrote."""
+    values = asyncio.run(service.start(service.target(target, given), **options))
+    return {name: value.stdout.strip() for name, value in values.items()}
+
+
+def test_a_workflow_of_a_file_is_started_with_its_parameters(service, tmp_path):
+    path = kept(tmp_path / "job.json", {"a": echo("{{DAY}}"), "b": echo("b", "a")}, parameters={"DAY": ["monday"]})
+
+    target = service.target(path, ["DAY=friday"])
+    values = asyncio.run(service.start(target, run_id="r"))
+
+    assert (values["a"][0].stdout, values["b"].stdout) == ("friday\n", "b\n")
+    assert service.run("r").entry == {"file": path, "task": "", "parameters": {"DAY": ["friday"]}}
+    assert [node.name for node in service.nodes("r")] == ["a[DAY=friday]", "b"]
+    assert [part.bytes for part in service.output("r", "a")] == [b"friday\n"]
+    assert [part.bytes for part in service.output("r")] == [b"friday\n", b"b\n"]
+
+
+def test_an_entry_that_leads_to_a_workflow_starts_it(service, tmp_path):
+    path = kept(tmp_path / "job.json", {"a": echo("{{DAY}}")}, parameters={"DAY": ["monday"]})
+
+    values = asyncio.run(service.start(Entry(path, "", {"DAY": ["friday", "sunday"]})))
+
+    assert [each.stdout for each in values["a"]] == ["friday\n", "sunday\n"]
+
+
+def test_a_workflow_with_faults_is_refused_and_nothing_is_recorded(service, tmp_path):
+    path = kept(tmp_path / "job.json", {"a": echo("a", "b"), "b": echo("b", "a", "nobody")})
+
+    for call in (service.target, service.register):
+        with pytest.raises(WorkflowError, match="nobody"):
+            call(path)
+    assert service.runs() == []
+    assert service.workflows() == []
+
+
+def test_a_workflow_of_a_program_is_resumed_from_its_definition(service, tmp_path):
+    """The program need not run again: what a workflow of commands runs is in the record."""
+    flow = Workflow("own")
+    first = flow.add(command("echo", "first"), name="first")
+    first >> flow.add(shell(f"test -e {tmp_path / 'marker'}"), name="second")
+    with pytest.raises(RunFailed):
+        asyncio.run(flow.run(service.store, "r"))
+    (tmp_path / "marker").touch()
+
+    asyncio.run(service.resume("r"))
+
+    assert {node.name: node.attempt for node in service.nodes("r")} == {"first": 1, "second": 2}
+    assert service.run("r").state is State.SUCCEEDED
+
+
+def test_functions_beside_a_file_are_found_when_the_file_has_gone(service, tmp_path, request):
+    name = f"beside_{abs(hash(request.node.name))}"
+    (tmp_path / f"{name}.py").write_text("def word(times):\n    return 'word ' * times\n")
+    path = kept(tmp_path / "job.json", {"a": {"task": f"{name}.py:word", "arguments": {"times": 2}}})
+    asyncio.run(service.start(service.target(path), run_id="r"))
+    service.register(path)
+    (tmp_path / "job.json").unlink()
+
+    assert asyncio.run(service.plan("r")) == ([], 1)
+    assert asyncio.run(service.resume("r"))["a"] == "word word "
+    assert asyncio.run(service.start(service.target("job")))["a"] == "word word "
+    forget(name)
+
+
+def test_a_run_goes_on_with_an_edited_workflow_and_keeps_both_definitions(service, tmp_path):
+    path = kept(tmp_path / "job.json", {"a": echo("a"), "b": echo("b", "a"), "c": echo("c")})
+    begun(service, path, run_id="r")
+    edited = kept(tmp_path / "edited.json", {"a": echo("a"), "b": echo("new", "a"), "d": echo("d", "b")})
+
+    plan = asyncio.run(service.plan("r", source=edited))
+    asyncio.run(service.resume("r", source=edited))
+
+    assert plan == (["b", "d"], 1)
+    assert [change[2:] for change in service.changes("r")] == [([], [], []), (["b"], ["d"], ["c"])]
+    assert [json.loads(text)["tasks"].keys() for _, text in service.definitions("r")] == [
+        {"a": 0, "b": 0, "c": 0}.keys(),
+        {"a": 0, "b": 0, "d": 0}.keys(),
+    ]
+    assert service.value("r", "b").stdout == "new\n"
+    assert asyncio.run(service.plan("r")) == ([], 3)
+
+
+def test_a_task_of_python_goes_on_from_another_file(service, entry, effects, source):
+    asyncio.run(service.start(entry, run_id="r"))
+    other = source.with_stem(f"other_{source.stem}")
+    other.write_text(SOURCE.replace("text.upper()", "text.title()"))
+    before = len(effects())
+
+    assert asyncio.run(service.resume("r", source=f"{other}:etl")) == "AABB"
+    assert len(effects()) == before
+    forget(other.stem)
+
+
+def test_a_name_is_registered_once_replaced_and_forgotten(service, tmp_path):
+    path = kept(tmp_path / "job.json", {"Feature": echo("one"), "Feature1": echo("two")})
+    record = service.register(path)
+    with pytest.raises(StoreError, match="a workflow 'job' is registered already, from"):
+        service.register(path)
+    assert begun(service, "job") == {"Feature": "one", "Feature1": "two"}
+    kept(tmp_path / "job.json", {"Feature": echo("three")})
+    service.register(path, replace=True)
+
+    assert (record.name, record.target) == ("job", path)
+    assert begun(service, "job") == {"Feature": "three"}
+    assert [each.name for each in service.workflows()] == ["job"]
+    assert service.unregister("job")
+    assert not service.unregister("job")
+    assert len(service.newest("job")) == 2
+    with pytest.raises(EntryError, match=r"no workflow in .* has this name"):
+        service.target("job")
+
+
+def test_names_are_exact_and_runs_come_newest_first(service, tmp_path):
+    for name in ("TestJob", "TestJob2"):
+        service.register(kept(tmp_path / f"{name}.json", {"a": echo("a")}))
+        begun(service, name, run_id=f"{name} one")
+        begun(service, name, run_id=f"{name} two")
+
+    assert [run.id for run in service.newest("TestJob")] == ["TestJob two", "TestJob one"]
+    assert [run.id for run in service.newest("TestJob", 1)] == ["TestJob two"]
+    assert [run.id for run in service.newest("TestJob one")] == ["TestJob one"]
+    with pytest.raises(UnknownRun, match="Did you mean 'TestJob'"):
+        service.delete("TestJob", "TestJob3")
+    assert service.delete("TestJob") == 2
+    assert [each.name for each in service.workflows()] == ["TestJob2"]
+    assert [run.id for run in service.runs(name="TestJob2")] == ["TestJob2 one", "TestJob2 two"]
+
+
+def test_a_workflow_that_has_not_run_has_no_runs_but_a_name(service, tmp_path):
+    service.register(kept(tmp_path / "job.json", {"a": echo("a")}))
+
+    assert service.newest("job") == []
+    assert service.delete("job") == 0
+    with pytest.raises(UnknownRun):
+        service.newest("job")
+
+
+def test_a_name_of_a_task_with_parameters_stands_for_its_nodes(service, tmp_path):
+    tasks = {"a": echo("{{DAY}}"), "a2": echo("{{DAY}}")}
+    begun_at = kept(tmp_path / "job.json", tasks, parameters={"DAY": ["x", "y"]})
+    asyncio.run(service.start(service.target(begun_at), run_id="r"))
+
+    assert [node.name for node in service.matching("r", "a")] == ["a[DAY=x]", "a[DAY=y]"]
+    assert [node.name for node in service.matching("r", "a[DAY=y]")] == ["a[DAY=y]"]
+
+
+def test_runs_are_found_by_tags_and_by_when_they_began(service, monkeypatch):
+    async def main(run_id, **tags):
+        async with Run("own", store=service.store, id=run_id, tags=tags):
+            pass
+
+    asyncio.run(main("one", env="test"))
+    asyncio.run(main("two", env="test", team="a"))
+    now = time.time()
+
+    assert [run.id for run in service.runs(tags={"env": "test"})] == ["one", "two"]
+    assert [run.id for run in service.runs(tags={"env": "test", "team": "a"})] == ["two"]
+    assert service.runs(tags={"env": "tes"}) == []
+    monkeypatch.setattr("aiodag.service.time.time", lambda: now + 3600)
+    assert len(service.runs(since=7200)) == 2
+    assert service.runs(since=1800) == []
+
+
+def test_a_preview_has_the_nodes_of_a_workflow_or_of_a_task(service, tmp_path, entry, effects):
+    path = kept(tmp_path / "job.json", {"a": echo("a"), "b": echo("b", "a")})
+
+    assert [node.name for node in service.preview(service.target(path)).nodes] == ["a", "b"]
+    assert "join" in [node.name for node in service.preview(entry).nodes]
+    assert effects() == []
+    assert service.runs() == []

@@ -5,12 +5,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from aiodag.cli.parser import Parser, Version, add_common, command
-from aiodag.cli.typed import count, duration, natural
+from aiodag.cli.typed import count, duration, named_amount, natural, pair
 
 RUN_STATES = ("running", "succeeded", "failed", "cancelled")
 FORMATS = ("txt", "mmd", "dot", "json", "svg", "png", "html")
 SHELLS = ("bash", "zsh", "fish")
-TARGET = "a file and a task in it; without :TASK its task main, or the only one"
+STYLES = ("flat", "tree")
+SOURCE = (
+    "a file and what it has: a task or a workflow in FILE.py:NAME, without :NAME its main or the only one; or FILE.json"
+)
+TARGET = f"{SOURCE}; or the name of a registered workflow"
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -28,7 +32,7 @@ def build() -> Parser:
     """Return the parser of the whole command line."""
     parser = Parser(
         prog="aiodag",
-        description="Run tasks, look at runs, go on with them after a crash.",
+        description="Run tasks and workflows, look at runs, go on with them after a crash.",
         epilog="`aiodag COMMAND --help` has the options of a command and an example.\n"
         "Exit codes: 0 succeeded, 1 failed, 2 bad input: nothing has run, 130 interrupted (143 by SIGTERM).",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -39,7 +43,7 @@ def build() -> Parser:
     parser.set_defaults(store=None, json=False, quiet=False, traceback=False)
     group = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", parser_class=Parser)
     parser.commands = group.choices  # pyright: ignore[reportAttributeAccessIssue]  # made by parser_class
-    for add in (*STARTING, *LOOKING, *CHANGING, *TELLING):
+    for add in (*STARTING, *LOOKING, *NAMING, *CHANGING, *TELLING):
         add(group)
     return parser
 
@@ -53,14 +57,15 @@ def add_run(group: Any) -> None:
         group,
         "run",
         "running.run",
-        "begin a run with a task of a file",
+        "begin a run with a task or a workflow",
         "aiodag run etl.py:main -p day=2026-01-31 --limit 10",
     )
-    parser.add_argument("target", metavar="FILE.py:TASK", help=TARGET)
+    parser.add_argument("target", metavar="TARGET", help=TARGET)
     add_parameters(parser)
     parser.add_argument(
         "--id", metavar="ID", help="id of the run, made of its name otherwise; that of an earlier run resumes it"
     )
+    add_tags(parser, "a word about the run, by which `aiodag runs --tag` finds it; may be repeated")
     add_execution(parser)
 
 
@@ -71,9 +76,10 @@ def add_resume(group: Any) -> None:
         "resume",
         "running.resume",
         "go on with a run: recall what succeeded, run the rest",
-        "aiodag resume main-1a2b3c4d",
+        "aiodag resume etl-1a2b3c4d --from etl.json",
     )
     add_one_run(parser)
+    add_source(parser)
     add_execution(parser)
 
 
@@ -83,27 +89,54 @@ def add_plan(group: Any) -> None:
         group,
         "plan",
         "commands.plan",
-        "say what resuming a run would run, and run nothing",
-        "aiodag plan main-1a2b3c4d",
+        "say what resuming a run, or running a workflow, would run, and run nothing",
+        "aiodag plan etl-1a2b3c4d --from etl.json",
     )
-    add_one_run(parser)
+    parser.add_argument("run", metavar="RUN|TARGET", help=f"the id of a run; or {TARGET}")
+    add_source(parser)
+    add_parameters(parser)
+
+
+def add_source(parser: Parser) -> None:
+    """Add where an edited definition is."""
+    parser.add_argument(
+        "--from",
+        dest="source",
+        metavar="FILE",
+        help="an edited definition: FILE.json or FILE.py:NAME; what changed and what needs it runs again",
+    )
 
 
 def add_parameters(parser: Parser) -> None:
-    """Add the parameters of a task."""
+    """Add the parameters of a task or a workflow."""
     parser.add_argument(
         "-p",
         dest="parameters",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a parameter of the task; may be repeated",
+        help="a parameter; may be repeated, with the same name to give a workflow more values, as a list in JSON does",
+    )
+
+
+def add_tags(parser: Parser, purpose: str) -> None:
+    """Add tags."""
+    parser.add_argument(
+        "--tag", dest="tags", action="append", default=[], type=pair, metavar="NAME=VALUE", help=purpose
     )
 
 
 def add_execution(parser: Parser) -> None:
     """Add how to run."""
     parser.add_argument("--limit", metavar="N", type=count, help="how many nodes run at once")
+    parser.add_argument(
+        "--capacity",
+        action="append",
+        default=[],
+        type=named_amount,
+        metavar="RESOURCE=AMOUNT",
+        help="how much of a resource there is for tasks that ask for some; may be repeated",
+    )
     parser.add_argument("--fail-fast", action="store_true", help="the first failure cancels the rest")
 
 
@@ -117,10 +150,20 @@ def add_one_run(parser: Parser) -> None:
 
 def add_runs(group: Any) -> None:
     """Add `runs`."""
-    parser = command(group, "runs", "commands.runs", "list the runs, oldest first", "aiodag runs --state failed -n 10")
+    parser = command(
+        group,
+        "runs",
+        "commands.runs",
+        "list the runs, oldest first",
+        "aiodag runs --tag env=test --state failed --since 1d -n 10",
+    )
     parser.add_argument("--name", metavar="NAME", help="only those with this name")
     parser.add_argument(
         "--state", metavar="STATE", choices=RUN_STATES, help=f"only those in this state: {', '.join(RUN_STATES)}"
+    )
+    add_tags(parser, "only those with this tag; may be repeated, and then all must be there")
+    parser.add_argument(
+        "--since", metavar="AGE", type=duration, help="only those that began no longer ago: 90s, 15m, 12h, 30d"
     )
     parser.add_argument("-n", dest="limit", metavar="N", type=count, help="only the newest N")
 
@@ -138,12 +181,21 @@ def add_log(group: Any) -> None:
     parser = command(
         group,
         "log",
-        "commands.log",
-        "print what bodies logged, and what failed",
-        "aiodag log main-1a2b3c4d fetch --follow",
+        "log.log",
+        "show the newest runs of a name, or print what the bodies of a run logged and wrote",
+        "aiodag log etl --style tree -n 1",
     )
-    add_one_run(parser)
-    parser.add_argument("node", metavar="NODE", nargs="?", help="only this node: its number, its task or its label")
+    parser.add_argument("run", metavar="NAME|RUN", help="the name of runs, or the id of one")
+    parser.add_argument(
+        "node", metavar="NODE", nargs="?", help="only the lines of this node: its number, its task or its label"
+    )
+    parser.add_argument("-n", dest="limit", metavar="N", type=count, default=3, help="the newest N of a name (3)")
+    parser.add_argument(
+        "--style", metavar="STYLE", choices=STYLES, help="states and no lines: flat, or a tree that follows the edges"
+    )
+    parser.add_argument(
+        "--task", metavar="TASK", help="the attempts of this task: what they wrote, exit code, time, host, peak"
+    )
     parser.add_argument(
         "-f", "--follow", action="store_true", help="go on until the run has ended; with --json a document a line"
     )
@@ -156,14 +208,36 @@ def add_graph(group: Any) -> None:
         "graph",
         "commands.graph",
         "draw a run, or what a file would run",
-        "aiodag graph main-1a2b3c4d -o run.svg",
+        "aiodag graph etl-1a2b3c4d -o run.svg",
     )
-    parser.add_argument("target", metavar="RUN|FILE.py:TASK", help=f"the id of a run, or {TARGET}")
+    parser.add_argument("target", metavar="RUN|TARGET", help=f"the id of a run; or {TARGET}")
     add_parameters(parser)
     parser.add_argument("-o", "--output", metavar="FILE", help="write to a file; its ending says the format")
     parser.add_argument(
         "--format", metavar="FORMAT", choices=FORMATS, help=f"one of {', '.join(FORMATS)}; txt if nothing says"
     )
+
+
+# By name
+
+
+def add_register(group: Any) -> None:
+    """Add `register`."""
+    parser = command(
+        group,
+        "register",
+        "registry.register",
+        "remember a workflow by its name, and run nothing",
+        "aiodag register etl.json --name nightly --replace",
+    )
+    parser.add_argument("target", metavar="TARGET", help=SOURCE)
+    parser.add_argument("--name", metavar="NAME", help="another name than its own")
+    parser.add_argument("--replace", action="store_true", help="in place of what has this name")
+
+
+def add_list(group: Any) -> None:
+    """Add `list`."""
+    command(group, "list", "registry.workflows", "list the registered workflows", "aiodag list --json")
 
 
 # Change
@@ -186,11 +260,13 @@ def add_delete(group: Any) -> None:
     parser = command(
         group,
         "delete",
-        "commands.delete",
-        "delete runs by id, or ended runs by age and count",
+        "registry.delete",
+        "delete runs by id, or ended runs by age and count; or a workflow with all runs of its name",
         "aiodag delete --older 30d --keep 10",
     )
-    parser.add_argument("runs", metavar="RUN", nargs="*", help="the ids of runs")
+    parser.add_argument(
+        "which", metavar="NAME|RUN", nargs="*", help="ids of runs, or names: all runs of the name, and its workflow"
+    )
     parser.add_argument("--older", metavar="AGE", type=duration, help="runs that ended longer ago: 90s, 15m, 12h, 30d")
     parser.add_argument("--keep", metavar="N", type=natural, help="of each name, all but the newest N")
 
@@ -201,6 +277,11 @@ def add_delete(group: Any) -> None:
 def add_about(group: Any) -> None:
     """Add `info`."""
     command(group, "info", "commands.about", "say which versions, store and extras there are", "aiodag info --json")
+
+
+def add_schema(group: Any) -> None:
+    """Add `schema`."""
+    command(group, "schema", "registry.schema", "print the JSON Schema of workflow files", "aiodag schema")
 
 
 def add_completion(group: Any) -> None:
@@ -217,5 +298,6 @@ def add_completion(group: Any) -> None:
 
 STARTING: tuple[Callable[[Any], None], ...] = (add_run, add_resume, add_plan)
 LOOKING: tuple[Callable[[Any], None], ...] = (add_runs, add_show, add_log, add_graph)
+NAMING: tuple[Callable[[Any], None], ...] = (add_register, add_list)
 CHANGING: tuple[Callable[[Any], None], ...] = (add_cancel, add_delete)
-TELLING: tuple[Callable[[Any], None], ...] = (add_about, add_completion)
+TELLING: tuple[Callable[[Any], None], ...] = (add_about, add_schema, add_completion)

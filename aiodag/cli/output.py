@@ -42,6 +42,21 @@ def clean(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
 
 
+def in_line(text: str) -> str:
+    """Escape all that is not visible: the names of others must not begin lines of their own."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def brief(text: str) -> str:
+    r"""Return the first line of a text, with the next one where the first ends by announcing it.
+
+    >>> brief("two errors"), brief("exit code 3; it wrote:\n  no such file\n  bye")
+    ('two errors', 'exit code 3; it wrote: no such file')
+    """
+    first, _, rest = text.partition("\n")
+    return f"{first} {rest.partition(chr(10))[0].strip()}" if first.endswith(":") and rest else first
+
+
 def put(text: str) -> None:
     """Write lines to the standard output. Raises `Closed`."""
     write(clean(text) + "\n")

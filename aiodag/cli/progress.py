@@ -13,6 +13,7 @@ from aiodag._core.states import State
 from aiodag.cli import output
 
 if TYPE_CHECKING:
+    from aiodag._core.failure import Failure
     from aiodag._core.run import Run
     from aiodag.abc import Move
 
@@ -52,6 +53,8 @@ class Progress:
     def moved(self, move: "Move") -> None:
         """Count a move, and tell of what failed."""
         node, previous, state = move.node, move.previous, move.state
+        if node.task.barrier:
+            return
         if previous is not None:
             self.counts[previous] -= 1
         self.counts[state] += 1
@@ -61,8 +64,8 @@ class Progress:
             self._left(node.name, node.number)
         elif previous is State.QUEUED and state is State.SUCCEEDED:
             self.recalled += 1
-        if state is State.FAILED:
-            self.say(str(node.failure))
+        if state is State.FAILED and node.failure is not None:
+            self.say(told(node.failure))
         elif state is State.QUEUED and node.lost is not None:
             self.say(f"{node.name}: attempt {move.attempt} failed, and is tried again: {one_line(node.lost)}")
 
@@ -116,7 +119,14 @@ class Lines(Progress):
 def one_line(error: BaseException) -> str:
     """Name an error in one line."""
     text = str(error).strip()
-    return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__
+    return f"{type(error).__name__}: {output.brief(text)}" if text else type(error).__name__
+
+
+def told(failure: "Failure") -> str:
+    """Say why a node failed in one line, with what the program of a command wrote last."""
+    said = str(failure)
+    # Not node.exception(): who asks for that has taken the failure.
+    return output.brief(f"{said}\n{str(failure.exception).partition(chr(10))[2]}") if said.endswith(":") else said
 
 
 def seconds(value: float) -> str:

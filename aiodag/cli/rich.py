@@ -11,24 +11,22 @@ from rich.text import Text
 from aiodag._core.states import State
 from aiodag.cli.output import clean
 from aiodag.cli.progress import Progress, seconds
+from aiodag.cli.views import SIGNS, state_at
 
 if TYPE_CHECKING:
     from aiodag._core.run import Run
 
 STYLES = {
-    State.WAITING: "dim",
+    State.WAITING: "yellow",
     State.QUEUED: "yellow",
     State.RUNNING: "blue",
     State.SUCCEEDED: "green",
-    State.FAILED: "bold red",
+    State.FAILED: "red",
     State.SKIPPED: "dim",
-    State.CANCELLED: "magenta",
+    State.CANCELLED: "dim",
 }
 # A state's word where a record or a tree says it, not inside a label; and the sign of a node in a tree.
-WORDS = {
-    state: rf"(?<![\w'\"])(?:\d+ )?{state}(?![\w'\"(])|(?<=[─╌○ ]){sign}(?= )"
-    for state, sign in zip(State, "·:▸✓✗»⊘", strict=True)
-}
+WORDS = {state: rf"(?<![\w'\"])(?:\d+ )?{state}(?![\w'\"(])|(?<=[─╌○ ]){sign}(?= )" for state, sign in SIGNS.items()}
 MOST = 8  # tasks that are named while they run
 
 
@@ -93,6 +91,60 @@ def coloured(text: str) -> Text:
     return drawn
 
 
+def in_states(text: str) -> Text:
+    """Return lines, each that tells a state in the colour of that state, and what a tree draws before it dim."""
+    drawn = Text()
+    for line in clean(text).split("\n"):
+        state, begin = state_at(line)
+        if state is None:
+            drawn.append_text(coloured(line)).append("\n")
+        else:
+            drawn.append(line[:begin], "dim").append(f"{line[begin:]}\n", STYLES[state])
+    drawn.right_crop(1)
+    return drawn
+
+
 def print_coloured(text: str) -> None:
     """Print records on the standard output, with their states in colours."""
     Console(highlight=False).print(coloured(text), soft_wrap=True)
+
+
+def print_states(text: str) -> None:
+    """Print lines on the standard output, each in the colour of the state that it tells."""
+    Console(highlight=False).print(in_states(text), soft_wrap=True)
+
+
+class Drawing:
+    """Draws states at the end of the terminal while a run goes on; what it prints scrolls above, and the end stays."""
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False)
+        self._live = Live(Text(), console=self._console, auto_refresh=False)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def put(self, text: str) -> None:
+        """Print lines above the drawing."""
+        self._console.print(coloured(text), soft_wrap=True)
+
+    def draw(self, text: str) -> None:
+        """Draw other states in place of those that are there: as many lines as the terminal has room for."""
+        lines = text.split("\n")
+        room = max(self._console.height - 2, 2)
+        if len(lines) > room:
+            lines = shortened(lines, room)
+        drawn = in_states("\n".join(lines))
+        drawn.no_wrap, drawn.overflow = True, "ellipsis"
+        self._live.update(drawn, refresh=True)
+
+
+def shortened(lines: list[str], room: int) -> list[str]:
+    """Return the first line, those that tell of what runs or failed, and how many are left out."""
+    telling = [line for line in lines[1:] if state_at(line)[0] in {State.RUNNING, State.FAILED}]
+    shown = telling[: room - 2]
+    return [lines[0], *shown, f"and {len(lines) - 1 - len(shown)} other nodes"]

@@ -12,10 +12,9 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from aiodag.cli import output
-from aiodag.cli.opening import serving
+from aiodag.cli.opening import only_once, serving
 from aiodag.cli.progress import Lines, Progress, one_line
 from aiodag.cli.show import plain_value
-from aiodag.entry import entry_of
 from aiodag.errors import RunCancelled, RunFailed
 
 if TYPE_CHECKING:
@@ -36,10 +35,11 @@ class Ended(NamedTuple):
 
 
 def run(args: Namespace) -> int:
-    """Begin a run with a task of a file, and return the exit code."""
+    """Begin a run with a task or a workflow, and return the exit code."""
+    tags = only_once("--tag", args.tags)
     with serving(args) as service, watching(args) as progress:
-        entry = entry_of(args.target, args.parameters)
-        begin = partial(service.start, entry, run_id=args.id)
+        target = service.target(args.target, args.parameters)
+        begin = partial(service.start, target, run_id=args.id, tags=tags)
         ended = carried_out(begin, args, progress, f"{args.target}, in {service.place}")
     return told(args, progress, ended)
 
@@ -47,8 +47,9 @@ def run(args: Namespace) -> int:
 def resume(args: Namespace) -> int:
     """Go on with a run, and return the exit code."""
     with serving(args) as service, watching(args) as progress:
-        begin = partial(service.resume, args.run)
-        ended = carried_out(begin, args, progress, f"resumed, in {service.place}")
+        begin = partial(service.resume, args.run, source=args.source)
+        edited = f" from {args.source}" if args.source else ""
+        ended = carried_out(begin, args, progress, f"resumed{edited}, in {service.place}")
     return told(args, progress, ended)
 
 
@@ -65,13 +66,16 @@ def watching(args: Namespace) -> Progress:
 
 def carried_out(begin: Begin, args: Namespace, progress: Progress, where: str) -> Ended:
     """Run to the end. What keeps the run from beginning is raised; what ends it later is returned."""
+    capacity = only_once("--capacity", args.capacity) or None
     with Interrupts(progress) as interrupts:
 
         def opened(run: "Run") -> None:
             interrupts.opened(run)
             progress.opened(run, where)
 
-        coroutine = begin(observers=[progress], limit=args.limit, fail_fast=args.fail_fast, opened=opened)
+        coroutine = begin(
+            observers=[progress], limit=args.limit, fail_fast=args.fail_fast, opened=opened, capacity=capacity
+        )
         try:
             value = asyncio.run(coroutine)
         except (Exception, asyncio.CancelledError, KeyboardInterrupt) as error:
@@ -154,7 +158,7 @@ def told(args: Namespace, progress: Progress, ended: Ended) -> int:
                 "error": reason or None,
             }
         )
-    elif ended.value is not None:
+    elif ended.value is not None and run.definition is None:
         output.put(repr(ended.value))
     if ended.error is None:
         return 0

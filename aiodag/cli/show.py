@@ -3,15 +3,21 @@
 import dataclasses
 import enum
 import math
+import shlex
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from aiodag._core.graph import Graph
 from aiodag._core.states import State
+from aiodag.cli.output import brief, in_line
 from aiodag.cli.progress import seconds
-from aiodag.errors import RecordedError
-from aiodag.stores.codec import decode_error
+from aiodag.cli.written import Line
+from aiodag.entry import Entry, told
+from aiodag.recorded import error_text
+from aiodag.registry import Change
+from aiodag.service import Service
 from aiodag.stores.records import AttemptRecord, EdgeRecord, LogRecord, NodeRecord, RunRecord
 
 # JSON
@@ -29,9 +35,10 @@ def run_document(run: RunRecord) -> dict[str, Any]:
         "started_at": iso(run.started_at),
         "ended_at": iso(run.ended_at),
         "entry": plain_value(run.entry),
+        "tags": dict(run.tags),
         "owner": owner and {"host": owner.host, "pid": owner.pid, "gone": owner.gone()},
         "counts": {str(state): count for state, count in run.counts.items() if count},
-        "error": told_error(run.error) or None,
+        "error": error_text(run.error) or None,
     }
 
 
@@ -50,23 +57,48 @@ def node_document(node: NodeRecord, attempts: Iterable[AttemptRecord]) -> dict[s
         "created_at": iso(node.created_at),
         "started_at": iso(node.started_at),
         "ended_at": iso(node.ended_at),
-        "error": (told_error(node.error) if node.state is State.FAILED else node.error) or None,
-        "attempts": [
-            {
-                "attempt": each.attempt,
-                "state": str(each.state),
-                "started_at": iso(each.started_at),
-                "ended_at": iso(each.ended_at),
-                "error": attempt_error(each) or None,
-            }
-            for each in attempts
-        ],
+        "error": (error_text(node.error) if node.state is State.FAILED else node.error) or None,
+        "attempts": [attempt_document(each) | {"facts": plain_value(each.facts)} for each in attempts],
+    }
+
+
+def attempt_document(each: AttemptRecord) -> dict[str, Any]:
+    """Return an attempt for JSON."""
+    return {
+        "attempt": each.attempt,
+        "state": str(each.state),
+        "started_at": iso(each.started_at),
+        "ended_at": iso(each.ended_at),
+        "error": attempt_error(each) or None,
     }
 
 
 def edge_document(edge: EdgeRecord) -> dict[str, Any]:
     """Return an edge for JSON."""
     return {"up": edge.up, "down": edge.down, "exogenous": edge.exogenous, "tolerant": edge.tolerant}
+
+
+def whole(service: Service, run: RunRecord) -> dict[str, Any]:
+    """Return all that is remembered of a run for JSON, but for what it logged and wrote."""
+    attempts = tries(service, run.id)
+    nodes = service.nodes(run.id)
+    there = {node.number for node in nodes}
+    earlier = [node for node in service.nodes(run.id, every=True) if node.number not in there]
+    return {
+        "run": run_document(run),
+        "definitions": [change._asdict() for change in service.changes(run.id)],
+        "nodes": [node_document(node, attempts[node.number]) for node in nodes],
+        "earlier": [node_document(node, attempts[node.number]) for node in earlier],
+        "edges": [edge_document(each) for each in service.edges(run.id)],
+    }
+
+
+def tries(service: Service, run_id: str) -> dict[int, list[AttemptRecord]]:
+    """Return the attempts of a run by the numbers of their nodes."""
+    attempts: dict[int, list[AttemptRecord]] = defaultdict(list)
+    for each in service.attempts(run_id):
+        attempts[each.number].append(each)
+    return attempts
 
 
 def iso(at: datetime | None) -> str | None:
@@ -125,39 +157,61 @@ def counted(counts: Mapping[State, int]) -> str:
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows with their columns aligned."""
+    """Return rows with their columns aligned, each in one line whatever names are in it."""
+    rows = [[in_line(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )
 
 
-def run_text(
-    run: RunRecord, graph: Graph, nodes: Sequence[NodeRecord], attempts: Mapping[int, Sequence[AttemptRecord]]
-) -> str:
+def run_text(run: RunRecord, graph: Graph, service: Service) -> str:
     """Show a run: what it is, its tree, every attempt."""
     facts = [("run", run.id), ("name", run.name), ("state", state_of(run))]
     if run.entry:
-        given = "".join(f" {name}={value}" for name, value in (run.entry.get("parameters") or {}).items())
-        facts.append(("entry", f"{run.entry.get('file')}:{run.entry.get('task')}{given}"))
+        facts.append(("entry", entry_text(run.entry)))
+    facts += [("tag", f"{name}={value}") for name, value in run.tags.items()]
     facts.append(("started", f"{moment(run.started_at)}{f', execution {run.execution}' if run.execution > 1 else ''}"))
     if run.ended_at is not None:
         facts.append(("ended", moment(run.ended_at)))
     elif run.owner is not None:
         facts.append(("owner", str(run.owner)))
-    rows = [attempt_line(node, each) for node in nodes for each in attempts.get(node.number, ())]
-    parts = [table(facts), graph.to_text()]
+    facts += [("definition", change_text(each)) for each in service.changes(run.id)]
+    attempts = tries(service, run.id)
+    there = {node.id for node in graph.nodes}
+    nodes = service.nodes(run.id, every=True)
+    rows = [attempt_line(node, each, there=node.number in there) for node in nodes for each in attempts[node.number]]
+    parts = [table(facts), with_brief_errors(graph).to_text()]
     if rows:
         parts.append(table([("NODE", "ATTEMPT", "STATE", "STARTED", "TOOK", ""), *rows]))
     return "\n\n".join(parts)
 
 
-def attempt_line(node: NodeRecord, each: AttemptRecord) -> tuple[str, ...]:
-    """Return an attempt as a row of a table."""
+def with_brief_errors(graph: Graph) -> Graph:
+    """Return a graph whose errors fit in a line."""
+    nodes = [node._replace(error=brief(node.error)) if node.error else node for node in graph.nodes]
+    return Graph(graph.name, nodes, graph.edges, graph.now)
+
+
+def entry_text(entry: Mapping[str, Any]) -> str:
+    """Say what a run began with."""
+    return told(Entry(entry.get("file", ""), entry.get("task", ""), entry.get("parameters") or {}))
+
+
+def change_text(change: Change) -> str:
+    """Say which execution brought which definition, beside the one before it."""
+    lists = (("changed", change.changed), ("added", change.added), ("removed", change.removed))
+    told = [f"{word} {', '.join(names)}" for word, names in lists if names]
+    return f"of execution {change.execution}: {'; '.join(told) or f'{change.tasks} tasks'}"
+
+
+def attempt_line(node: NodeRecord, each: AttemptRecord, *, there: bool) -> tuple[str, ...]:
+    """Return an attempt as a row of a table; the last execution of its run may not have the node any more."""
     took = ""
     if each.started_at is not None and each.ended_at is not None:
         took = seconds((each.ended_at - each.started_at).total_seconds())
-    name = f"{node.label} #{node.number}{' (recalled)' if node.recalled else ''}"
+    mark = " (earlier)" if not there else " (recalled)" if node.recalled else ""
+    name = f"{node.label} #{node.number}{mark}"
     return name, str(each.attempt), str(each.state), moment(each.started_at), took, attempt_error(each)
 
 
@@ -168,19 +222,7 @@ def moment(at: datetime | None) -> str:
 
 def attempt_error(each: AttemptRecord) -> str:
     """Say in one line why an attempt failed."""
-    return told_error(each.error).partition("\n")[0] if each.state is State.FAILED else ""
-
-
-def told_error(written: str) -> str:
-    """Say what a recorded error was, as it says it itself."""
-    if not written:
-        return ""
-    error = decode_error(written)
-    if isinstance(error, RecordedError):
-        kind, text = error.type_name.rpartition(":")[2], error.text
-    else:
-        kind, text = type(error).__name__, str(getattr(error, "message", error))
-    return f"{kind}: {text}" if text else kind
+    return brief(error_text(each.error)) if each.state is State.FAILED else ""
 
 
 # Lines of a log
@@ -198,6 +240,23 @@ def log_document(line: LogRecord, nodes: Mapping[int, NodeRecord]) -> dict[str, 
     }
 
 
+def written_document(line: Line, nodes: Mapping[int, NodeRecord]) -> dict[str, Any]:
+    """Return a line that a command wrote for JSON."""
+    return {
+        "at": iso(line.at),
+        "node": line.number,
+        "label": nodes[line.number].label if line.number in nodes else None,
+        "level": line.stream,
+        "logger": "command",
+        "text": line.text,
+    }
+
+
+def command_line(command: Sequence[str]) -> str:
+    """Return a command as a shell would read it."""
+    return shlex.join(map(str, command))
+
+
 def failure_document(each: AttemptRecord, nodes: Mapping[int, NodeRecord]) -> dict[str, Any]:
     """Return a failed attempt as a line of a log, for JSON."""
     return {
@@ -206,7 +265,7 @@ def failure_document(each: AttemptRecord, nodes: Mapping[int, NodeRecord]) -> di
         "label": nodes[each.number].label if each.number in nodes else None,
         "level": "FAILED",
         "logger": "aiodag",
-        "text": f"attempt {each.attempt}: {told_error(each.error)}",
+        "text": f"attempt {each.attempt}: {error_text(each.error)}",
     }
 
 

@@ -35,3 +35,31 @@ def duration(text: str) -> float:
         return float(found[1]) * SECONDS[found[2]]
     msg = f"{text!r} is no duration: write 90s, 15m, 12h or 30d"
     raise ArgumentTypeError(msg)
+
+
+def pair(text: str) -> tuple[str, str]:
+    """Return the two sides of name=value.
+
+    >>> pair("env=test"), pair("note=a=b")
+    (('env', 'test'), ('note', 'a=b'))
+    """
+    name, separator, value = text.partition("=")
+    if separator and name:
+        return name, value
+    msg = f"{text!r} is not NAME=VALUE"
+    raise ArgumentTypeError(msg)
+
+
+def named_amount(text: str) -> tuple[str, int | float]:
+    """Return a resource and how much there is of it; whether that can be is for the capacity to say.
+
+    >>> named_amount("cores=4"), named_amount("memory=1.5")
+    (('cores', 4), ('memory', 1.5))
+    """
+    name, amount = pair(text)
+    if re.fullmatch(r"\d{1,15}", amount, re.ASCII):
+        return name, int(amount)
+    if re.fullmatch(r"\d{1,15}\.\d{1,15}", amount, re.ASCII):
+        return name, float(amount)
+    msg = f"{text!r} is not RESOURCE=AMOUNT, such as cores=4 or memory=1.5"
+    raise ArgumentTypeError(msg)

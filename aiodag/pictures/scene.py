@@ -16,6 +16,7 @@ from aiodag.pictures.lettering import SMALL, line, plural, seconds, shortened, w
 
 _NARROWEST, _WIDEST = 96, 230  # pixels of a card
 _HIGH, _GROUP_HIGH = 40, 58
+_BARRIER = 34, 32  # pixels of a card without words
 _BESIDE_WORDS = 36  # pixels: the glyph and the margins
 
 
@@ -76,7 +77,7 @@ def scene(graph: Graph) -> Scene:
             for edge in graph.edges
         ]
         links += [Link(place[parent], place[id_], "nested") for parent, id_ in _nested(graph)]
-    sizes = [plural(len(graph.nodes), "node"), plural(len(graph.edges), "edge")]
+    sizes = [plural(sum(graph.counts().values()), "node"), plural(len(graph.edges), "edge")]
     sizes += [f"shown as {plural(len(groups), 'task')}"] * bool(groups)
     sizes += [seconds(until)] * bool(until)
     return Scene(
@@ -186,6 +187,8 @@ def _node_card(node: GraphNode, now: float) -> Card:
     told = [f"{line(node.label)}: {outcome(node)}"]
     told += [f"ran {seconds(node.running(now))} in {plural(node.attempts, 'attempt')}"] * ran
     told += [line(node.error)] * bool(node.error)
+    if node.barrier:
+        return Card(node.state, "", "", "\n".join(told), _BARRIER, {})
     wide = _BESIDE_WORDS + max(width(title), width(below, SMALL))
     return Card(node.state, title, below, "\n".join(told), (max(_NARROWEST, round(wide)), _HIGH), {})
 

@@ -1,0 +1,94 @@
+"""Keep workflows by their names, list them, delete them and runs, and print the schema of their files."""
+
+import json
+from argparse import Namespace
+from importlib.resources import files
+from typing import Any
+
+from aiodag.cli import output
+from aiodag.cli import show as shown
+from aiodag.cli.answers import remark, say
+from aiodag.cli.opening import serving
+from aiodag.errors import OptionError
+from aiodag.registry import tasks_in
+from aiodag.stores.records import RunRecord, WorkflowRecord
+
+HEAD = ("NAME", "TASKS", "TARGET", "TAGS", "REGISTERED", "RUNS", "LAST")
+
+
+def register(args: Namespace) -> int:
+    """Keep a workflow by its name."""
+    with serving(args) as service:
+        record = service.register(args.target, name=args.name, replace=args.replace)
+    text = f"registered {output.in_line(record.name)}: {len(tasks_in(record.document))} tasks, of {record.target}"
+    say(args, workflow_document(record, []), "" if args.quiet else text)
+    return 0
+
+
+def workflows(args: Namespace) -> int:
+    """List the registered workflows."""
+    with serving(args) as service:
+        found = service.workflows()
+        runs: dict[str, list[RunRecord]] = {each.name: [] for each in found}
+        for run in service.runs():
+            runs.get(run.name, []).append(run)
+        if not found:
+            remark(args, f"no workflow is registered in {service.place}")
+    rows = [workflow_line(each, runs[each.name]) for each in found]
+    documents = [workflow_document(each, runs[each.name]) for each in found]
+    say(args, documents, shown.table([HEAD, *rows]) if rows else "")
+    return 0
+
+
+def workflow_document(record: WorkflowRecord, runs: list[RunRecord]) -> dict[str, Any]:
+    """Return a registered workflow for JSON."""
+    return {
+        "name": record.name,
+        "target": record.target,
+        "tags": dict(record.tags),
+        "registered_at": shown.iso(record.registered_at),
+        "runs": len(runs),
+        "last": shown.run_document(runs[-1]) if runs else None,
+        "definition": json.loads(record.document),
+    }
+
+
+def workflow_line(record: WorkflowRecord, runs: list[RunRecord]) -> tuple[str, ...]:
+    """Return a registered workflow as a row of a table."""
+    tags = " ".join(f"{name}={value}" for name, value in record.tags.items())
+    return (
+        record.name,
+        str(len(tasks_in(record.document))),
+        record.target,
+        tags,
+        f"{record.registered_at:%Y-%m-%d %H:%M:%S}Z",
+        str(len(runs)),
+        shown.state_of(runs[-1]) if runs else "",
+    )
+
+
+def delete(args: Namespace) -> int:
+    """Delete runs, or a workflow with all runs of its name."""
+    with serving(args) as service:
+        by_age = args.older is not None or args.keep is not None
+        if by_age == bool(args.which):
+            raise OptionError(
+                "delete", " ".join(args.which), "the ids of runs or names, or else --older AGE, --keep N or both"
+            )
+        names: list[str] = []
+        if by_age:
+            ids = service.prune(older=args.older, keep=args.keep)
+        else:
+            gone = service.forget(*args.which)
+            ids, names = [run.id for run in gone.runs], [each.name for each in gone.workflows]
+    lines = [*(f"deleted {output.in_line(each)}" for each in ids)]
+    lines += [f"deleted workflow {output.in_line(each)}" for each in names]
+    text = "\n".join(lines or ["nothing to delete"])
+    say(args, {"deleted": ids, "workflows": names}, "" if args.quiet else text)
+    return 0
+
+
+def schema(_: Namespace) -> int:
+    """Print the JSON Schema of workflow files."""
+    output.write(files("aiodag.workflows").joinpath("schema.json").read_text(encoding="utf-8"))
+    return 0

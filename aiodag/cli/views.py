@@ -1,0 +1,71 @@
+"""Put the states of runs into lines: one after the other, or as a tree that follows the edges.
+
+Each line begins with the sign of a state, after what a tree draws before it: by that sign a terminal gives it its colour.
+"""
+
+import re
+from collections import Counter
+
+from aiodag._core.graph import Graph, GraphNode
+from aiodag._core.states import State
+from aiodag.cli.output import brief, in_line
+from aiodag.cli.progress import seconds
+from aiodag.cli.show import counted, state_of, with_brief_errors
+from aiodag.stores.records import RunRecord
+
+SIGNS = dict(zip(State, "·:▸✓✗»⊘", strict=True))
+# What a tree draws before the sign of a node: lines, how deep it is where that is too deep to draw, what an edge accepts.
+LEAD = re.compile(rf"(?:[│├└─╌○ ]|\d+: |settled )*(?=(?P<sign>[{''.join(SIGNS.values())}]) )")
+WIDEST = 60  # columns of names that are aligned
+
+
+def states_text(run: RunRecord, graph: Graph, style: str) -> str:
+    """Show one run: a line about the run, and one for each node."""
+    lines = tree(graph) if style == "tree" else flat(graph)
+    return "\n".join([headline(run), *lines])
+
+
+def headline(run: RunRecord) -> str:
+    """Say in one line what became of a run."""
+    took = [] if run.ended_at is None else [seconds((run.ended_at - run.started_at).total_seconds())]
+    again = [f"execution {run.execution}"] if run.execution > 1 else []
+    parts = [in_line(run.id), state_of(run), f"{run.started_at:%Y-%m-%d %H:%M:%S}Z", *took, *again, counted(run.counts)]
+    return "  ".join(filter(None, parts))
+
+
+def tree(graph: Graph) -> list[str]:
+    """Return the lines of a tree: a node under the last of its upstreams, and marked where it appears besides."""
+    return with_brief_errors(graph).to_text().split("\n")[1:]
+
+
+def flat(graph: Graph) -> list[str]:
+    """Return a line for each node, in the order of their calls."""
+    nodes = [node for node in graph.nodes if not node.barrier]
+    labels = {node.id: in_line(node.label) for node in nodes}
+    count = Counter(labels.values())
+    names = {id_: f"{label} #{id_}" if count[label] > 1 else label for id_, label in labels.items()}
+    width = max((len(name) for name in names.values() if len(name) <= WIDEST), default=0)
+    return [f"{SIGNS[node.state]} {names[node.id]:<{width}}  {told(node, graph.now)}" for node in nodes]
+
+
+def told(node: GraphNode, now: float) -> str:
+    """Say what became of a node."""
+    words = [str(node.state)]
+    if node.started is not None:
+        words.append(seconds(node.running(now)))
+    if node.attempts > 1:
+        words.append(f"{node.attempts} attempts")
+    error = in_line(brief(node.error))
+    return f"{', '.join(words)}: {error}" if error else ", ".join(words)
+
+
+def state_at(line: str) -> tuple[State | None, int]:
+    """Return the state that a line tells, and where its sign is; None for a line about something else.
+
+    >>> state_at("├─ ✗ fetch   failed")
+    (<State.FAILED: 'failed'>, 3)
+    """
+    found = LEAD.match(line)
+    if found is None:
+        return None, 0
+    return next(state for state, sign in SIGNS.items() if sign == found["sign"]), found.end()

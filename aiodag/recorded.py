@@ -1,0 +1,74 @@
+"""Make a graph of what is recorded of a run, and words of a recorded error."""
+
+import time
+from typing import TYPE_CHECKING
+
+from aiodag._core.graph import Graph, GraphEdge, GraphNode
+from aiodag._core.states import State
+from aiodag.errors import RecordedError
+from aiodag.stores.codec import decode_error
+from aiodag.stores.records import BARRIER, AttemptRecord, NodeRecord, RunRecord
+
+if TYPE_CHECKING:
+    from aiodag.abc import Store
+
+
+def graph_of(store: "Store", record: RunRecord) -> Graph:
+    """Return the graph of a run as its records have it, in seconds since its last execution began."""
+    origin = record.started_at.timestamp()
+    nodes = store.nodes(record.id)  # with barriers: what they join would lie in pieces
+    there = {node.number for node in nodes}
+    edges = [
+        GraphEdge(each.up, each.down, "exogenous" if each.exogenous else "endogenous", each.tolerant)
+        for each in store.edges(record.id)
+        if each.up in there and each.down in there
+    ]
+    earlier: dict[int, list[AttemptRecord]] = {}
+    for each in store.attempts(record.id):
+        if each.started_at is not None and each.started_at >= record.started_at:
+            earlier.setdefault(each.number, []).append(each)
+    made = [shown(node, origin, there, earlier.get(node.number, [])) for node in nodes]
+    last = max([at for node in made for _, at in node.moves], default=0.0)
+    now = last if record.owner is None or record.owner.gone() else time.time() - origin
+    return Graph(record.name, made, edges, now=max(now, last))
+
+
+def shown(node: NodeRecord, origin: float, there: set[int], earlier: list[AttemptRecord]) -> GraphNode:
+    """Return a recorded node as a graph shows it, with the earlier attempts of the same execution."""
+    moves = [(State.WAITING, node.created_at)]
+    if node.recalled:  # it ran in an earlier execution, and took no time in this one
+        moves += [(State.QUEUED, node.created_at), (node.state, node.created_at)]
+    else:
+        for each in earlier:
+            moves += [
+                (State.RUNNING, each.started_at or node.created_at),
+                (State.QUEUED, each.ended_at or node.created_at),
+            ]
+        if node.started_at is not None:
+            moves.append((State.RUNNING, node.started_at))
+        if node.state is not moves[-1][0]:
+            moves.append((node.state, node.ended_at or moves[-1][1]))
+    return GraphNode(
+        id=node.number,
+        name=node.name,
+        label=node.label,
+        state=node.state,
+        attempts=node.attempt,
+        moves=tuple((state, max(at.timestamp() - origin, 0.0)) for state, at in moves),
+        site=node.site,
+        error=error_text(node.error) if node.state is State.FAILED else "",
+        parent=node.parent if node.parent in there else None,
+        barrier=node.codec == BARRIER,
+    )
+
+
+def error_text(written: str) -> str:
+    """Say what a recorded error was, as it says it itself: the name of its type, and its text."""
+    if not written:
+        return ""
+    error = decode_error(written)
+    if isinstance(error, RecordedError):
+        kind, text = error.type_name.rpartition(":")[2], error.text
+    else:
+        kind, text = type(error).__name__, str(getattr(error, "message", error))
+    return f"{kind}: {text}" if text else kind

@@ -1,0 +1,105 @@
+"""Find runs and workflows by their names, keep workflows by name, and tell the definitions of a run apart."""
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from aiodag.errors import StoreError, UnknownRun
+from aiodag.stores.records import RunRecord, WorkflowRecord
+
+if TYPE_CHECKING:
+    from aiodag.abc import Store
+
+
+class Meant(NamedTuple):
+    """What names and ids stand for: runs, and registered workflows."""
+
+    runs: list[RunRecord]
+    workflows: list[WorkflowRecord]
+
+
+class Change(NamedTuple):
+    """What a definition of a run has made different, from which execution on: names of tasks, and how many there are."""
+
+    execution: int
+    tasks: int
+    changed: list[str]
+    added: list[str]
+    removed: list[str]
+
+
+def meant(store: "Store", which: str) -> Meant:
+    """Return the run of an id, else all runs of a name, oldest first, and the workflow of that name.
+
+    Only exactly that name counts. Raises `UnknownRun`, with a near miss, for what is neither.
+    """
+    run = store.runs(which)
+    if run:
+        return Meant(run, [])
+    every = store.runs()
+    workflows = store.registered()
+    found = Meant([run for run in every if run.name == which], [each for each in workflows if each.name == which])
+    if not found.runs and not found.workflows:
+        names = {run.name for run in every} | {each.name for each in workflows}
+        raise UnknownRun(which, [*names, *(run.id for run in every)], str(store))
+    return found
+
+
+def all_meant(store: "Store", which: Iterable[str]) -> Meant:
+    """Return what several names and ids stand for, each once."""
+    found = [meant(store, each) for each in which]
+    runs = {run.id: run for each in found for run in each.runs}
+    workflows = {each.name: each for one in found for each in one.workflows}
+    return Meant(list(runs.values()), list(workflows.values()))
+
+
+def delete(store: "Store", which: Iterable[str]) -> Meant:
+    """Delete what names and ids stand for. Raises `UnknownRun`, and `StoreError` for a run that goes on, before any is."""
+    found = all_meant(store, which)
+    for run in found.runs:
+        if run.owner is not None and not run.owner.gone():
+            msg = f"run {run.id!r} goes on in {run.owner}: cancel it first, with `aiodag cancel {run.id}`"
+            raise StoreError(msg)
+    if found.runs:
+        store.delete([run.id for run in found.runs])
+    for each in found.workflows:
+        store.unregister(each.name)
+    return found
+
+
+def register(
+    store: "Store", name: str, target: str, document: Mapping[str, Any], tags: Mapping[str, str], *, replace: bool
+) -> WorkflowRecord:
+    """Keep a workflow under its name. Raises `StoreError` if there is one of that name, unless it is to be replaced."""
+    there = store.registered(name)
+    if there and not replace:
+        msg = (
+            f"a workflow {name!r} is registered already, from {there[0].target}. `--replace` puts this one in its "
+            "place; `--name` gives it another name"
+        )
+        raise StoreError(msg)
+    record = WorkflowRecord(name, target, json.dumps(document), dict(tags), datetime.now(UTC))
+    store.register(record, replace=replace)
+    return record
+
+
+def changes(definitions: Iterable[tuple[int, str]]) -> list[Change]:
+    """Return what each definition of a run has changed in the one before it, by the names of tasks."""
+    found: list[Change] = []
+    before: Mapping[str, Any] = {}
+    for execution, text in definitions:
+        tasks = tasks_in(text)
+        changed = [name for name, task in tasks.items() if name in before and before[name] != task]
+        added = [name for name in tasks if name not in before] if found else []
+        removed = [name for name in before if name not in tasks]
+        found.append(Change(execution, len(tasks), changed, added, removed))
+        before = tasks
+    return found
+
+
+def tasks_in(text: str) -> Mapping[str, Any]:
+    """Return the tasks of a definition by their names."""
+    document: Any = json.loads(text)
+    tasks: Any = document.get("tasks", {})
+    return tasks if isinstance(tasks, dict) else {}

@@ -1,0 +1,122 @@
+"""Begin the run of an entry or of a workflow, think one through, or show what it would be."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from aiodag._core.capacity import Anything, Capacity
+from aiodag._core.graph import Graph
+from aiodag._core.plan import plan
+from aiodag._core.run import Run
+from aiodag._core.states import State
+from aiodag.abc import Observer, Store
+from aiodag.entry import as_task, bind, call, loaded
+from aiodag.stores.rehearsal import Rehearsal
+from aiodag.targets import Target
+from aiodag.workflows.builder import Workflow
+
+if TYPE_CHECKING:
+    from aiodag._core.node import Node
+
+Opened = Callable[[Run], object]
+
+
+class Plan(NamedTuple):
+    """What resuming a run would do: the labels of the nodes that would run, and how many would be recalled."""
+
+    run: list[str]
+    recalled: int
+
+
+class Options(NamedTuple):
+    """How to run: `opened(run)` is called when this process owns it, `capacity` comes in place of a workflow's own."""
+
+    run_id: str | None
+    observers: Sequence[Observer]
+    limit: int | None
+    fail_fast: bool
+    opened: Opened | None
+    capacity: Mapping[str, float] | None
+    tags: Mapping[str, str] | None
+
+
+async def begin(store: Store, target: Target, options: Options) -> Any:
+    """Run to the end, and return the value of an entry, or the values of a workflow.
+
+    Raises what the run raises, and `CancelledError` where somebody drained or stopped it before its end.
+    """
+    capacity = Capacity(options.capacity) if options.capacity else None
+    if isinstance(target, Workflow):
+        values = await target.run(
+            store=store,
+            id=options.run_id,
+            limit=options.limit,
+            fail_fast=options.fail_fast,
+            observers=options.observers,
+            capacity=capacity,
+            tags=options.tags,
+            opened=options.opened,
+        )
+        if values.run.state is State.CANCELLED:  # as the node of an entry is then
+            raise asyncio.CancelledError
+        return values
+    found = loaded(target)
+    run = Run(
+        as_task(found).name,
+        store=store,
+        id=options.run_id,
+        limit=options.limit,
+        fail_fast=options.fail_fast,
+        observers=options.observers,
+        capacity=capacity,
+        tags=options.tags,
+    )
+    run.entry = target._asdict()
+    made: list[Node[Any]] = []
+    async with run:
+        if options.opened is not None:
+            options.opened(run)
+        made.append(call(target, found))
+    return made[0].result()
+
+
+async def rehearse(store: Store, run_id: str, target: Target) -> Plan:
+    """Return what resuming a run with a target would run. What makes the graph runs, and nothing else."""
+    run = run_of(target, run_id)
+    await run.__aenter__()
+    rehearsal = Rehearsal(run, store)
+    await rehearsal.open()
+    run.journal = rehearsal
+    entered: Node[Any] | None = None
+    try:
+        if isinstance(target, Workflow):
+            await target.build()
+        else:
+            rehearsal.entry = entered = call(target, loaded(target))
+        await rehearsal.quiet()
+        graph = run.graph()
+    finally:
+        run.stop()
+        await run.__aexit__(asyncio.CancelledError, asyncio.CancelledError(), None)
+    nodes = [each for each in graph.nodes if not each.barrier and (entered is None or each.id != entered.number)]
+    again = [each.label for each in nodes if not each.state.final]
+    return Plan(again, sum(each.state is State.SUCCEEDED for each in nodes))
+
+
+def run_of(target: Target, run_id: str) -> Run:
+    """Return a run that is only thought through, of the same id and with the same entry: so its nodes have the same keys."""
+    name = target.name if isinstance(target, Workflow) else as_task(loaded(target)).name
+    run = Run(name, id=run_id, grace=1.0, capacity=Anything())
+    run.entry = target.entry if isinstance(target, Workflow) else target._asdict()
+    return run
+
+
+def preview(target: Target) -> Graph:
+    """Return the graph of what could be run, before anything does."""
+    if isinstance(target, Workflow):
+        return target.graph()
+    found = loaded(target)
+    # The body that calls the others: of the task itself, a plan is one node. A plain function calls none.
+    body = getattr(found, "fn", found)
+    return plan(body if iscoroutinefunction(body) else found, **bind(target, found))

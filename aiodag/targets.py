@@ -1,0 +1,256 @@
+"""Find what a run begins with: a task or a workflow in a file, or a workflow that is registered by its name."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from aiodag.entry import Entry, bind, converted, in_file, is_json, loaded, only_one_of, pairs_of, parse_target
+from aiodag.errors import EntryError, UnknownRun
+from aiodag.stores.records import RunRecord, WorkflowRecord
+from aiodag.workflows.builder import Workflow
+from aiodag.workflows.load import workflow_of
+from aiodag.workflows.places import Places
+
+if TYPE_CHECKING:
+    from aiodag.abc import Store
+
+Target: TypeAlias = Entry | Workflow
+HINT = "Give FILE.py, FILE.py:NAME, FILE.json, or the name of a workflow that `aiodag list` has"
+
+
+def target_of(store: "Store", text: str, given: Sequence[str] = ()) -> Target:
+    """Return what people typed: FILE.py[:NAME], FILE.json or the name of a registered workflow, and parameters.
+
+    A file wins over a workflow that is called like it, if it is there and ends in .py or .json. Raises `EntryError`
+    and `WorkflowError`.
+    """
+    is_file, is_there = file_in(text)
+    if is_there:
+        return in_source(text, given)
+    found = store.registered(text)
+    if found:
+        return with_values(of_record(found[0]), pairs_of(given))
+    if is_file:
+        return in_source(text, given)
+    near = get_close_matches(text, [each.name for each in store.registered()], n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    msg = f"{text}: no workflow in {store} has this name; {hint}{HINT}"
+    raise EntryError(msg)
+
+
+def file_in(text: str) -> tuple[bool, bool]:
+    """Tell whether what people typed looks like a file, and whether that is there."""
+    file, _ = parse_target(text)
+    is_file = file.endswith(".py") or is_json(file)
+    return is_file, is_file and os.path.exists(file)  # noqa: PTH110 - raises for nothing, however long a name may be
+
+
+def opened(text: str) -> tuple[Entry, Any]:
+    """Return the entry of what people typed as a file, without parameters, and what is there."""
+    entry = Entry(*in_file(text), {})
+    # By the path as it was typed: so the messages speak of it.
+    return entry, loaded(entry._replace(file=parse_target(text)[0]))
+
+
+def in_source(text: str, given: Sequence[str] = ()) -> Target:
+    """Return what a file has. Raises `EntryError` and `WorkflowError`."""
+    entry, found = opened(text)
+    if isinstance(found, Workflow):
+        return with_values(begun(found, entry), pairs_of(given))
+    entry = entry._replace(parameters=only_one_of(pairs_of(given)))
+    bind(entry, found)
+    return entry
+
+
+def begun(workflow: Workflow, entry: Entry | None, name: str | None = None) -> Workflow:
+    """Return a workflow of its own that a run can begin with, under another name if that is wanted."""
+    made = workflow.but(name)  # the one in the module stays as it is
+    made.entry = None if entry is None else entry._asdict()
+    return made
+
+
+# Parameters
+
+
+def with_values(workflow: Workflow, given: Mapping[str, Any]) -> Workflow:
+    """Return a workflow with other values of its parameters. Raises `EntryError` for one that it does not have."""
+    if not given:
+        return workflow
+    there = declared(workflow)
+    values = {name: values_of(workflow, name, each, there) for name, each in given.items()}
+    made = workflow.but(parameters=values)
+    made.entry = {**(workflow.entry or {}), "parameters": values}
+    return made
+
+
+def declared(workflow: Workflow) -> dict[str, list[Any]]:
+    """Return all values that a workflow and its tasks declare, by the names of parameters."""
+    found = {name: list(values) for name, values in workflow.parameters.items()}
+    for task in workflow.tasks:
+        for name, values in task.parameters.items():
+            found.setdefault(name, []).extend(values)
+    return found
+
+
+def values_of(workflow: Workflow, name: str, given: Any, there: Mapping[str, list[Any]]) -> list[Any]:
+    """Return the values of one parameter: texts as they are, the elements of a list in JSON, and all that a list has."""
+    if name not in there:
+        near = get_close_matches(name, list(there), n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        msg = f"workflow {workflow.name!r} has no parameter {name!r}; {hint}it has {', '.join(there) or 'none'}"
+        raise EntryError(msg)
+    kinds = {type(each) for each in there[name]}
+    found: list[Any] = []
+    for each in given if isinstance(given, list) else [given]:
+        listed = list_in(each) if isinstance(each, str) else None
+        found += [like(kinds, name, each)] if listed is None else [text_like(kinds, one) for one in listed]
+    return found
+
+
+def list_in(text: str) -> list[Any] | None:
+    """Return the list that a text is in JSON; None if it is none."""
+    if not text.startswith("["):
+        return None
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, list) else None
+
+
+def text_like(kinds: set[Any], value: Any) -> Any:
+    """Return an element of a list in JSON as it is written there, where the declared values are texts."""
+    return value if isinstance(value, str) or kinds != {str} else json.dumps(value)
+
+
+def like(kinds: set[Any], name: str, value: Any) -> Any:
+    """Return a value of the type that the declared ones have, if they are all numbers, or all true or false."""
+    if not isinstance(value, str) or len(kinds) != 1 or kinds & {str}:
+        return value
+    kind = next(iter(kinds))
+    try:
+        return converted(value, kind)
+    except (ValueError, ArithmeticError, TypeError) as error:
+        msg = f"parameter {name}={value!r} is not {kind.__name__}, as those that are declared: {error}"
+        raise EntryError(msg) from None
+
+
+# What is recorded
+
+
+def of_record(record: WorkflowRecord) -> Workflow:
+    """Return a registered workflow: of its text, or, where Python made it, of its file. Raises `EntryError`."""
+    file, name = parse_target(record.target)
+    entry = Entry(file, name or "", {})
+    if is_json(file):
+        return begun(of_text(record.document, file), entry, record.name)
+    return begun(workflow_in(entry), entry, record.name)
+
+
+def began(run: RunRecord) -> Entry:
+    """Return what a run began with. Raises `EntryError` for a run that a program of its own made."""
+    if run.entry is None:
+        msg = f"run {run.id!r} was made by a program: run that again, with Run({run.name!r}, id={run.id!r}, ...)"
+        raise EntryError(msg)
+    return Entry(**run.entry)
+
+
+def again(run: RunRecord, source: str | None) -> tuple[Target, Mapping[str, str]]:
+    """Return what a run goes on with, as it was recorded or from an edited file, and its tags."""
+    if source is None:
+        return of_run(run), run.tags
+    target = edited(run, source)
+    own = target.tags if isinstance(target, Workflow) else {}
+    return target, {**own, **given_tags(run)}
+
+
+def given_tags(run: RunRecord) -> dict[str, str]:
+    """Return the tags of a run that its definition did not have: somebody gave them when it began."""
+    document: Any = json.loads(run.definition) if run.definition else {}
+    written: Any = document.get("tags") or {}
+    return {name: value for name, value in run.tags.items() if written.get(name) != value}
+
+
+def of_run(run: RunRecord) -> Target:
+    """Return what a run goes on with: its recorded text, or, where Python made it, what its file has now."""
+    if run.definition is not None and (run.entry is None or is_json(str(run.entry["file"]))):
+        workflow = of_text(run.definition, str(run.entry["file"]) if run.entry else "")
+        return begun(workflow, Entry(**run.entry) if run.entry else None, run.name)
+    entry = began(run)
+    found = loaded(entry)
+    if not isinstance(found, Workflow):
+        return entry
+    return with_values(begun(found, entry._replace(parameters={}), run.name), entry.parameters)
+
+
+def edited(run: RunRecord, source: str) -> Target:
+    """Return what an edited file has for a run: with the run's name, and the parameters that it began with."""
+    given = began(run).parameters if run.entry is not None or run.definition is None else {}
+    entry, found = opened(source)
+    if isinstance(found, Workflow):
+        return with_values(begun(found, entry, run.name), given)
+    entry = entry._replace(parameters=given)
+    bind(entry, found)
+    return entry
+
+
+def to_register(text: str, name: str | None) -> Workflow:
+    """Return the workflow of a file, checked, under its name or another. Raises `EntryError` and `WorkflowError`."""
+    entry, found = opened(text)
+    if not isinstance(found, Workflow):
+        msg = f"{text} is a task and no workflow: write a Workflow that adds it, or run it as {text}"
+        raise EntryError(msg)
+    workflow = begun(found, entry, name)
+    workflow.check()
+    return workflow
+
+
+def workflow_in(entry: Entry) -> Workflow:
+    """Return the workflow of an entry. Raises `EntryError` where its file has none of that name any more."""
+    found = loaded(entry)
+    if isinstance(found, Workflow):
+        return found
+    msg = f"{entry.file}:{entry.task} is no workflow any more"
+    raise EntryError(msg)
+
+
+def of_text(text: str, file: str) -> Workflow:
+    """Return the workflow of a text that was recorded."""
+    return workflow_of(json.loads(text), places=Places(file, None, str(Path(file).parent)))
+
+
+# What is ready to begin
+
+
+def ready(target: Target) -> Target:
+    """Return an entry of a task, or a workflow: also for an entry that leads to a workflow."""
+    if isinstance(target, Workflow):
+        return target
+    found = loaded(target)
+    if isinstance(found, Workflow):
+        return with_values(begun(found, target._replace(parameters={})), target.parameters)
+    bind(target, found)
+    return target
+
+
+def entry_of_target(target: Target) -> Entry | None:
+    """Return the entry that is recorded of a target."""
+    if isinstance(target, Entry):
+        return target
+    return None if target.entry is None else Entry(**target.entry)
+
+
+def run_or_target(store: "Store", text: str, given: Sequence[str] = ()) -> RunRecord | Target:
+    """Return the run of an id, or else what people could begin with. A file that is there wins."""
+    is_file, is_there = file_in(text)
+    if not is_there:
+        runs = store.runs(text)
+        if runs:
+            return runs[0]
+        if not is_file and not store.registered(text):
+            names = [each.name for each in store.registered()]
+            raise UnknownRun(text, [*names, *(run.id for run in store.runs())], str(store))
+    return target_of(store, text, given)

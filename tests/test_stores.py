@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest

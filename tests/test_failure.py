@@ -9,6 +9,7 @@ import pytest
 
 from aiodag import Run, RunFailed, Skip, State, settled, task
 from aiodag.testing import run
+from aiodag.workflows import Parameter, Workflow
 
 LONG = 100_000
 
@@ -265,6 +266,47 @@ def test_a_failure_names_its_root_and_the_path_to_it():
     assert root == "fetch('a1')"
     assert path == ("upload", "concatenate", "fetch")
     assert text == "upload skipped: concatenate <- fetch('a1') failed: TimeoutError"
+
+
+@task
+async def nothing():
+    return None
+
+
+@task
+async def one_fails():
+    given = Workflow("given")
+    given.add(late_fail, 1, name="part")
+    return given
+
+
+@pytest.mark.parametrize(("generator", "root"), [(fail, "give(1)"), (one_fails, "part(1)")])
+def test_the_hidden_nodes_of_a_generator_are_not_on_the_path(generator, root):
+    """Neither in what a failure says, nor in what was skipped because of it, nor in the report of the run."""
+    flow = Workflow("growing")
+    after = flow.add(nothing, name="after", after=flow.add(generator, name="give", generator=True))
+    flow.add(nothing, name="last", after=after)
+
+    with pytest.raises(RunFailed) as caught:
+        run(flow.run())
+
+    (failure,) = caught.value.failures
+    name = root.partition("(")[0]
+    assert (failure.root, failure.skipped) == (root, ("after", "last"))
+    assert f"    after skipped: {name}\n    last skipped: after <- {name}" in str(caught.value)
+
+
+def test_a_barrier_is_not_on_the_path():
+    flow = Workflow("joined", parameters={"N": [1, 2, 3]})
+    many = flow.add(late_fail, Parameter("N"), name="many")
+    flow.add(step, Parameter("N"), name="others", after=many)
+
+    with pytest.raises(RunFailed) as caught:
+        run(flow.run())
+
+    first = caught.value.failures[0]
+    assert first.skipped == ("others[N=1]", "others[N=2]", "others[N=3]")
+    assert "    others[N=1] skipped: many[N=1]\n" in str(caught.value)
 
 
 def test_a_node_that_succeeded_has_no_failure():

@@ -293,6 +293,40 @@ x: 5 nodes, 5 waiting
     assert Graph("x", nodes, [*edges, GraphEdge(3, 4, "endogenous")]).to_text() == expected
 
 
+def joined() -> Graph:
+    """Return nodes of a workflow that a barrier joins with others."""
+    nodes = [
+        ran(0, "pull[1]", 0.0, 1.0),
+        ran(1, "pull[2]", 0.0, 1.0),
+        ran(3, "clean[1]", 1.0, 2.0),
+        a_node(4, "clean[2]"),
+    ]
+    barrier = ran(2, "all of pull", 1.0, 1.5)._replace(barrier=True, attempts=4)
+    edges = [GraphEdge(*ends, "exogenous") for ends in ((0, 2), (1, 2), (2, 3), (2, 4))]
+    return Graph("x", [*nodes, barrier], edges, now=2.0)
+
+
+def test_text_shows_a_barrier_as_a_fork() -> None:
+    """It is no node to the reader: it has no state, no time and no attempts."""
+    expected = """\
+x: 4 nodes, 1 waiting, 3 succeeded, after 2 s
+├─ ✓ pull[1]        succeeded, 1 s  ⇢ (all of pull)
+└─ ✓ pull[2]        succeeded, 1 s
+   └╌ (all of pull)
+      ├╌ ✓ clean[1] succeeded, 1 s
+      └╌ · clean[2] waiting"""
+
+    assert joined().to_text() == expected
+
+
+def test_a_barrier_has_no_time() -> None:
+    """A graph in which nothing else has happened has not run, and a timeline has no row for a barrier."""
+    alone = Graph("x", [ran(0, "all of pull", 0.0, 1.0)._replace(barrier=True)], [], now=1.0)
+
+    assert "all of pull" not in joined().timeline()
+    assert alone.timeline() == "x: 0 nodes\nnothing has run yet"
+
+
 def test_text_tells_errors_and_attempts() -> None:
     """A failed node shows its error on its own line."""
     failed = a_node(0, "fetch", State.FAILED, attempts=3, error="TimeoutError: no\nanswer")

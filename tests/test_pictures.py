@@ -26,7 +26,9 @@ from aiodag.pictures.groups import MOST_NODES, grouped
 from aiodag.pictures.layout import layout
 from aiodag.pictures.lettering import line, shortened, width
 from aiodag.pictures.palette import LOOKS, named
+from aiodag.pictures.scene import scene
 from aiodag.testing import run
+from aiodag.workflows import Workflow
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = {
@@ -109,6 +111,37 @@ def layered(count, layers, edges, seed=1):
     kinds = ("endogenous", "endogenous", "exogenous")
     drawn = [GraphEdge(*ends, chance.choice(kinds)) for ends in sorted(found)]
     return Graph("layered", nodes, drawn, now=float(layers))
+
+
+def through_a_barrier(many, others, *, fails=False):
+    """Nodes that a barrier joins with others, as a workflow has them."""
+    down = State.SKIPPED if fails else State.SUCCEEDED
+    known = [("pull", State.SUCCEEDED)] * many + [("all of pull", down)] + [("clean", down)] * others
+    nodes = [
+        GraphNode(
+            at,
+            name if name == "all of pull" else f"{name}[N={at}]",
+            name if name == "all of pull" else f"{name}[N={at}]",
+            state,
+            attempts=1,
+            moves=((State.WAITING, 0.0), (State.RUNNING, float(at > many)), (state, 1.0 + (at > many))),
+            barrier=name == "all of pull",
+        )
+        for at, (name, state) in enumerate(known)
+    ]
+    if fails:
+        nodes[0] = nodes[0]._replace(state=State.FAILED, moves=((State.RUNNING, 0.0), (State.FAILED, 1.0)))
+    edges = [GraphEdge(at, many, "exogenous") for at in range(many)]
+    edges += [GraphEdge(many, many + 1 + at, "exogenous") for at in range(others)]
+    return Graph("joined", nodes, edges, now=2.0)
+
+
+def dots_of(root):
+    return [each for each in root.iter(f"{SVG}circle") if "dot" in each.get("class").split()]
+
+
+def boxes_of(root):
+    return [each for each in root.iter(f"{SVG}rect") if each.get("class") == "box" and each.get("height") != "18"]
 
 
 def drawn(graph):
@@ -272,6 +305,74 @@ def test_a_recalled_node_is_not_said_to_have_run():
 
     assert words_of(nodes_of(drawn(graph))[0])[1] == "recalled"
     assert "recalled" in pictures.timeline(graph)
+
+
+def test_a_barrier_is_a_dot_without_words_that_tells_what_it_joins():
+    root = drawn(through_a_barrier(10, 3))
+    barrier = nodes_of(root)[10]
+    (dot,) = dots_of(barrier)
+
+    assert boxes_of(barrier) == words_of(barrier) == []
+    assert float(dot.get("r")) < 6
+    assert barrier.find(f"{SVG}title").text == (
+        "(all of pull) joins pull[N=0], pull[N=1], pull[N=2] and 7 more with clean[N=11], clean[N=12], clean[N=13]"
+    )
+
+
+def test_there_are_as_many_boxes_as_the_heading_says():
+    root = drawn(through_a_barrier(10, 4))
+
+    assert root[0].text.startswith("joined: 14 nodes, ")
+    assert (len(boxes_of(root)), len(dots_of(root))) == (14, 1)
+    assert len(edges_of(root)) == 14
+    assert {edge[2] for edge in edges_of(root)} == {"exogenous"}
+
+
+def test_a_failure_goes_through_a_barrier():
+    root = drawn(through_a_barrier(3, 3, fails=True))
+
+    assert {edge[:2] for edge in edges_of(root) if "failed" in edge} == {(0, 3), (3, 4), (3, 5), (3, 6)}
+    assert "failed" in dots_of(root)[0].get("class")
+
+
+def test_what_a_generator_has_added_leads_to_what_waits_for_it():
+    @task
+    async def give():
+        given = Workflow("given")
+        given.add(join, name="part")
+        return given
+
+    flow = Workflow("growing")
+    flow.add(join, name="after", after=flow.add(give, name="give", generator=True))
+    found = []
+    run(flow.run(opened=found.append))
+    graph = found[0].graph()
+    number = {node.name: node.id for node in graph.nodes}
+    hidden = number["give generated"]
+
+    edges = {edge[:2] for edge in edges_of(drawn(graph))}
+
+    assert {(number["part"], hidden), (hidden, number["after"])} <= edges
+    assert [name for name, _ in rows_of(graph)] == ["give", "part", "after"]
+
+
+def test_dashes_fall_on_each_other_where_edges_come_together():
+    """Edges that pass layers share their way to the barrier: out of step, their dashes are a solid line."""
+    graph = through_a_barrier(50, 2)
+    places = layout([card.size for card in scene(graph).cards], [(edge.source, edge.target) for edge in graph.edges])
+    long = {edge for edge, route in places.routes.items() if len(route) > 2}
+    lines = {
+        tuple(map(int, line.get("data-edge").split())): line
+        for line in drawn(graph).iter(f"{SVG}path")
+        if line.get("data-edge")
+    }
+    level = {edge for edge in long if len({y for _, y in places.routes[edge]}) == 1}
+
+    assert long
+    assert {edge for edge, line in lines.items() if line.get("stroke-dashoffset")} == long
+    for edge in level:  # a straight line has a length that is easy to tell
+        (x, _), *_, (to_x, _) = places.routes[edge]
+        assert float(lines[edge].get("stroke-dashoffset")) == (x - to_x) % 10
 
 
 def test_the_legend_has_what_is_there_and_nothing_else():
@@ -470,6 +571,29 @@ def test_a_graph_of_too_many_tasks_puts_the_smallest_together():
     assert "4,601 other tasks" in titles
 
 
+def test_barriers_between_tasks_are_dots_too():
+    members = [GraphNode(at, f"task_{at % 2}", "x", State.SUCCEEDED, 1) for at in range(2_000)]
+    barrier = GraphNode(2_000, "all of task_0", "all of task_0", State.SUCCEEDED, 1, barrier=True)
+    edges = [GraphEdge(*((at, 2_000) if at % 2 == 0 else (2_000, at)), "exogenous") for at in range(2_000)]
+    graph = Graph("large", [*members, barrier], edges)
+
+    root = drawn(graph)
+
+    assert root[0].text == "large: 2,000 nodes, 2,000 edges, shown as 2 tasks"
+    assert (len(nodes_of(root)), len(dots_of(root))) == (3, 1)
+    assert nodes_of(root)[2].find(f"{SVG}title").text == "(all of task_0) only joins edges"
+    assert {edge[2] for edge in edges_of(root)} == {"exogenous"}
+    assert [name for name, _ in rows_of(graph)] == ["task_0", "task_1"]
+
+
+def test_barriers_do_not_count_among_other_tasks():
+    nodes = [GraphNode(at, f"task_{at}", "x", State.SUCCEEDED, barrier=at % 2 == 0) for at in range(2_000)]
+
+    *_, others = grouped(Graph("many", nodes, []), 0.0).groups
+
+    assert (others.name, others.size, others.barrier) == ("800 other tasks", 800, False)
+
+
 def test_a_group_tells_its_worst_state_and_its_errors():
     nodes = [GraphNode(at, "fetch", "x", State.SUCCEEDED) for at in range(2_000)]
     nodes[7] = nodes[7]._replace(state=State.FAILED, error="TimeoutError: no answer")
@@ -524,6 +648,13 @@ def test_rows_are_in_order_of_start_and_what_is_inside_a_node_is_indented_below_
 
     assert names == ("fetch('a1', 2)", "report('a2')", "fetch('a2')", "join", "join")
     assert [indent - indents[0] for indent in indents] == [0, 0, 14, 14, 0]
+
+
+def test_a_barrier_has_no_row():
+    graph = through_a_barrier(2, 1)
+
+    assert [name for name, _ in rows_of(graph)] == ["pull[N=0]", "pull[N=1]", "clean[N=3]"]
+    assert "all of pull" not in pictures.timeline(graph)
 
 
 def test_each_attempt_has_a_bar_and_the_critical_path_a_line():
@@ -771,6 +902,35 @@ get("#chart .sheet").dispatchEvent(
 out.row = get("#details h2").innerText;
 document.body.dataset.out = JSON.stringify(out);
 """
+
+
+def test_the_page_knows_what_is_no_node():
+    model = json.loads(re.search(r'id="model">(.*?)</script>', pictures.html(through_a_barrier(2, 1)), re.DOTALL)[1])
+
+    assert (model["barriers"], model["rows"]) == ([2], [0, 1, 3])
+
+
+@in_a_browser
+def test_the_page_neither_counts_nor_finds_a_barrier(tmp_path):
+    page = pictures.html(through_a_barrier(2, 1))
+    free = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page)
+    steps = """
+    const search = document.querySelector("#search");
+    search.value = "pull";
+    search.dispatchEvent(new Event("input"));
+    const found = document.querySelector("#found").textContent;
+    document.querySelector("#picture .barrier").dispatchEvent(new PointerEvent("pointerover", { bubbles: true }));
+    document.body.dataset.out = `${found}: ${document.querySelector("#details").innerText}`;
+    """
+
+    document, console = opened(free.replace("</body>", f"<script>{steps}</script></body>"), tmp_path)
+    told = re.search(r'data-out="([^"]*)"', document)[1]
+
+    assert console == []
+    assert told.startswith("2 of 3: ")
+    assert "(all of pull)" in told
+    assert "joins edges" in told
+    assert "succeeded" not in told
 
 
 @in_a_browser

@@ -326,7 +326,8 @@ class Engine:
         elif up.fault is None:
             self.close(node, SKIPPED, error_now(up), None)
         else:
-            fault = up.fault.onward(node.name)
+            # What only joins edges is no station on the way of a failure.
+            fault = up.fault if node.task.barrier else up.fault.onward(node.name)
             self.close(node, SKIPPED, fault.exception, fault)
 
     def close(

@@ -228,7 +228,8 @@ class Graph:
         """Return a tree that follows the edges; each node is printed once, under the last of its upstreams.
 
         Where it would have appeared before, `→ name` points down to it. Dashes (`├╌`, `⇢`) are exogenous edges,
-        a circle (`├○`) leads to a node that was called inside another. A label that several nodes have is followed by
+        a circle (`├○`) leads to a node that was called inside another. A name in brackets and no more, `(all of pull)`,
+        is a barrier of a workflow. A label that several nodes have is followed by
         the node's id: `parse #7` is what `upstream(7)`, Mermaid and JSON mean.
         """
         return render.text(self)

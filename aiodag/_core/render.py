@@ -153,12 +153,15 @@ def text(graph: "Graph") -> str:
     """Return a tree of lines; each node comes after all that lead to it."""
     nodes = {node.id: node for node in graph.nodes}
     names = _names(graph)
-    rows = [
-        (f"{lead}{_MARKS[nodes[id_].state]} {names[id_]}", _told(nodes[id_], graph.now), _pointers(links, names))
-        for id_, lead, links in _walk(graph)
-    ]
+    rows: list[tuple[str, str, str]] = []
+    for id_, lead, links in _walk(graph):
+        node, pointers = nodes[id_], _pointers(links, names)
+        if node.barrier:  # no more than a fork of the tree
+            rows.append((f"{lead}{names[id_]}", "", pointers))
+        else:
+            rows.append((f"{lead}{_MARKS[node.state]} {names[id_]}", _told(node, graph.now), pointers))
     width = max((len(left) for left, _, _ in rows if len(left) <= _MOST_ALIGNED), default=0)
-    lines = [f"{left:<{width}} {told}{pointers}" for left, told, pointers in rows]
+    lines = [f"{left:<{width}} {told}{pointers}" if told else f"{left}{pointers}" for left, told, pointers in rows]
     return "\n".join([_headline(graph), *lines])
 
 
@@ -249,7 +252,7 @@ def _headline(graph: "Graph") -> str:
 
 def _has_run(graph: "Graph") -> bool:
     """Tell whether time means anything here: not in a plan."""
-    return any(node.started is not None or node.settled is not None for node in graph.nodes)
+    return any(node.started is not None or node.settled is not None for node in graph.nodes if not node.barrier)
 
 
 def counted(count: int, word: str) -> str:

@@ -202,7 +202,16 @@ def change_text(change: Change) -> str:
     """Say which execution brought which definition, beside the one before it."""
     lists = (("changed", change.changed), ("added", change.added), ("removed", change.removed))
     told = [f"{word} {', '.join(names)}" for word, names in lists if names]
-    return f"of execution {change.execution}: {'; '.join(told) or f'{change.tasks} tasks'}"
+    return f"of execution {change.execution}: {'; '.join(told) or how_many(change.tasks)}"
+
+
+def how_many(tasks: int) -> str:
+    """Say how many tasks there are.
+
+    >>> how_many(1), how_many(2)
+    ('1 task', '2 tasks')
+    """
+    return f"{tasks} task{'s' * (tasks != 1)}"
 
 
 def attempt_line(node: NodeRecord, each: AttemptRecord, *, there: bool) -> tuple[str, ...]:
@@ -210,7 +219,9 @@ def attempt_line(node: NodeRecord, each: AttemptRecord, *, there: bool) -> tuple
     took = ""
     if each.started_at is not None and each.ended_at is not None:
         took = seconds((each.ended_at - each.started_at).total_seconds())
-    mark = " (earlier)" if not there else " (recalled)" if node.recalled else ""
+    # Of several attempts only the last can have succeeded, and that is what was recalled.
+    recalled = node.recalled and each.state is State.SUCCEEDED
+    mark = " (earlier)" if not there else " (recalled)" if recalled else ""
     name = f"{node.label} #{node.number}{mark}"
     return name, str(each.attempt), str(each.state), moment(each.started_at), took, attempt_error(each)
 
@@ -254,6 +265,8 @@ def written_document(line: Line, nodes: Mapping[int, NodeRecord]) -> dict[str, A
 
 def command_line(command: Sequence[str]) -> str:
     """Return a command as a shell would read it."""
+    if tuple(command[:2]) == ("/bin/sh", "-c") and tuple(command[3:]) == ("sh",):
+        command = command[:3]  # of what `shell` runs without arguments: its $0 tells nobody anything
     return shlex.join(map(str, command))
 
 

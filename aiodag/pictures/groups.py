@@ -28,7 +28,8 @@ _WORST = (
 class Group(NamedTuple):
     """Tell of all nodes of one task: how many in each state, when they ran, what went wrong most often.
 
-    `busy` has how many attempts were under way on average, in each of equal parts of the run.
+    `busy` has how many attempts were under way on average, in each of equal parts of the run. A group is a `barrier` if
+    it has nothing but barriers, which count nowhere else.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Group(NamedTuple):
     settled: float | None
     errors: tuple[tuple[str, int], ...]
     busy: tuple[float, ...]
+    barrier: bool = False
 
     @property
     def state(self) -> State:
@@ -66,6 +68,7 @@ def too_large(graph: Graph) -> bool:
 def grouped(graph: Graph, until: float) -> Grouped:
     """Put nodes with one name in one group; the smallest groups share one if there are too many. The run ends at `until`."""
     sizes = Counter(node.name for node in graph.nodes)
+    barriers = {node.name for node in graph.nodes if node.barrier}
     kept = {name for name, _ in sizes.most_common(_MOST_GROUPS)} if len(sizes) > _MOST_GROUPS + 1 else set(sizes)
     number: dict[str | None, int] = {}
     members: list[list[GraphNode]] = []
@@ -76,12 +79,13 @@ def grouped(graph: Graph, until: float) -> Grouped:
             members.append([])
         members[at].append(node)
         of_node.append(at)
-    names = (f"{len(sizes) - len(kept):,} {_OTHERS}" if name is None else name for name in number)
+    names = (f"{len(sizes.keys() - kept - barriers):,} {_OTHERS}" if name is None else name for name in number)
     groups = (_group(name, nodes, graph.now, until) for name, nodes in zip(names, members, strict=True))
     return Grouped(tuple(groups), tuple(of_node))
 
 
-def _group(name: str, nodes: list[GraphNode], now: float, until: float) -> Group:
+def _group(name: str, members: list[GraphNode], now: float, until: float) -> Group:
+    nodes = [node for node in members if not node.barrier] or members
     spans = [(begin, end) for node in nodes for state, begin, end in node.spans(now) if state is State.RUNNING]
     counted = Counter(node.state for node in nodes)
     return Group(
@@ -93,6 +97,7 @@ def _group(name: str, nodes: list[GraphNode], now: float, until: float) -> Group
         settled=max((node.moves[-1][1] for node in nodes if node.state.final and node.moves), default=None),
         errors=tuple(Counter(node.error for node in nodes if node.error).most_common(_MOST_ERRORS)),
         busy=_busy(spans, until),
+        barrier=nodes[0].barrier,
     )
 
 

@@ -131,7 +131,7 @@ def _model(shown: Scene, width: int, height: int) -> dict[str, Any]:
     columns: dict[str, list[Any]] = {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
     model: dict[str, Any] = {}
     if not shown.groups:
-        place = {node.id: at for at, node in enumerate(shown.nodes)}
+        place = {node.id: at for at, node in enumerate(shown.nodes) if not node.barrier}
         columns["parent"] = [-1 if node.parent is None else place.get(node.parent, -1) for node in shown.nodes]
         # Many nodes share a task and a place in the source.
         for name, texts in (
@@ -150,6 +150,7 @@ def _model(shown: Scene, width: int, height: int) -> dict[str, Any]:
         "columns": columns,
         "rows": [row.number for row in rows_of(shown)],
         "critical": shown.critical,
+        "barriers": [at for at, card in enumerate(shown.cards) if card.barrier],
     }
 
 

@@ -13,6 +13,9 @@
     node.site = node.site === undefined ? "" : graph.sites[node.site];
     return node;
   });
+  // They only join edges: they are no nodes to those who search and count.
+  const barriers = new Set(graph.barriers);
+  for (const number of barriers) graph.nodes[number].label = `(${graph.nodes[number].label})`;
   const picture = find("#picture");
   const view = find("#view");
   const chart = find("#chart");
@@ -157,6 +160,7 @@
 
   function words(number) {
     const node = graph.nodes[number];
+    if (barriers.has(number)) return [["only", "joins edges"]];
     if (node.counts) {
       const counted = Object.entries(node.counts).map(([state, count]) => `${count.toLocaleString("en")} ${state}`);
       return [
@@ -198,7 +202,7 @@
     const node = graph.nodes[number];
     const head = make("h2");
     const glyph = find(`.chip[data-state="${graph.states[node.state]}"] svg`);
-    if (glyph) head.append(glyph.cloneNode(true));
+    if (glyph && !barriers.has(number)) head.append(glyph.cloneNode(true));
     head.append(make("span", node.label));
     const list = make("dl");
     for (const [title, text] of words(number)) {
@@ -290,7 +294,7 @@
     hits = [];
     hit = -1;
     graph.nodes.forEach((node, number) => {
-      const found = (!asked || said[number].includes(asked)) && (!states.length || isIn(node));
+      const found = !barriers.has(number) && (!asked || said[number].includes(asked)) && (!states.length || isIn(node));
       nodes[number].classList.toggle("hit", found);
       if (found) hits.push(number);
     });
@@ -299,7 +303,8 @@
     for (const row of all("[data-row]", chart)) {
       row.style.opacity = !sifted || nodes[row.dataset.row].classList.contains("hit") ? "" : "0.25";
     }
-    find("#found").textContent = sifted ? `${hits.length.toLocaleString("en")} of ${graph.nodes.length.toLocaleString("en")}` : "";
+    const whole = graph.nodes.length - barriers.size;
+    find("#found").textContent = sifted ? `${hits.length.toLocaleString("en")} of ${whole.toLocaleString("en")}` : "";
   }
 
   search.addEventListener("input", sift);

@@ -16,12 +16,16 @@ from aiodag.pictures.lettering import SMALL, line, plural, seconds, shortened, w
 
 _NARROWEST, _WIDEST = 96, 230  # pixels of a card
 _HIGH, _GROUP_HIGH = 40, 58
-_BARRIER = 34, 32  # pixels of a card without words
+_DOT = 10, 10  # pixels of a barrier
+_MOST_JOINED = 3  # nodes that the words of a barrier name on each side
 _BESIDE_WORDS = 36  # pixels: the glyph and the margins
 
 
 class Card(NamedTuple):
-    """Show a node or a group: a title, a line below, what there is to say at length; a group also has its counts."""
+    """Show a node or a group: a title, a line below, what there is to say at length; a group also has its counts.
+
+    A barrier only joins links: it is a dot, and its words are not on the picture.
+    """
 
     state: State
     title: str
@@ -29,6 +33,7 @@ class Card(NamedTuple):
     told: str
     size: tuple[int, int]
     counts: dict[State, int]
+    barrier: bool = False
 
 
 class Link(NamedTuple):
@@ -71,14 +76,15 @@ def scene(graph: Graph) -> Scene:
         links = _merged(graph, dict(zip(place, of_node, strict=True)), failed)
         critical = tuple(dict.fromkeys(of_node[at] for at in critical))
     else:
-        cards = [_node_card(node, graph.now) for node in graph.nodes]
+        label = {node.id: node.label for node in graph.nodes}
+        cards = [_barrier(node, graph, label) if node.barrier else _node_card(node, graph.now) for node in graph.nodes]
         links = [
             Link(place[edge.source], place[edge.target], _kind(edge), edge.settled, edge in failed)
             for edge in graph.edges
         ]
         links += [Link(place[parent], place[id_], "nested") for parent, id_ in _nested(graph)]
     sizes = [plural(sum(graph.counts().values()), "node"), plural(len(graph.edges), "edge")]
-    sizes += [f"shown as {plural(len(groups), 'task')}"] * bool(groups)
+    sizes += [f"shown as {plural(sum(not group.barrier for group in groups), 'task')}"] * bool(groups)
     sizes += [seconds(until)] * bool(until)
     return Scene(
         nodes=graph.nodes,
@@ -187,13 +193,28 @@ def _node_card(node: GraphNode, now: float) -> Card:
     told = [f"{line(node.label)}: {outcome(node)}"]
     told += [f"ran {seconds(node.running(now))} in {plural(node.attempts, 'attempt')}"] * ran
     told += [line(node.error)] * bool(node.error)
-    if node.barrier:
-        return Card(node.state, "", "", "\n".join(told), _BARRIER, {})
     wide = _BESIDE_WORDS + max(width(title), width(below, SMALL))
     return Card(node.state, title, below, "\n".join(told), (max(_NARROWEST, round(wide)), _HIGH), {})
 
 
+def _barrier(node: GraphNode, graph: Graph, label: dict[int, str]) -> Card:
+    before, behind = ([label[id_] for id_ in ids] for ids in (graph.upstream(node.id), graph.downstream(node.id)))
+    return _dot(node.state, f"({line(node.label)}) joins {_some(before)} with {_some(behind)}")
+
+
+def _some(labels: list[str]) -> str:
+    named = ", ".join(line(each) for each in labels[:_MOST_JOINED]) or "nothing"
+    more = len(labels) - _MOST_JOINED
+    return f"{named} and {more:,} more" if more > 0 else named
+
+
+def _dot(state: State, told: str) -> Card:
+    return Card(state, "", "", told, _DOT, {}, barrier=True)
+
+
 def _group_card(group: Group) -> Card:
+    if group.barrier:
+        return _dot(group.state, f"({line(group.name)}) only joins edges")
     title, below = shortened(group.name, _WIDEST - _BESIDE_WORDS), plural(group.size, "node")
     told = [f"{line(group.name)}: {below}", *(f"{count:,} {state}" for state, count in group.counts.items())]
     told += [f"{count:,} × {line(error)}" for error, count in group.errors]

@@ -1,18 +1,22 @@
 """Draw a graph as SVG, with nothing but the standard library."""
 
+from collections import Counter
 from collections.abc import Iterator
-from math import log10
+from functools import lru_cache
+from itertools import pairwise
+from math import dist, log10
 from typing import NamedTuple
 
 from aiodag._core.graph import Graph
 from aiodag._core.states import State
-from aiodag.pictures.layout import Box, Layout, layout
+from aiodag.pictures.layout import Box, Layout, Route, layout
 from aiodag.pictures.lettering import FONT, SIZE, SMALL, escaped, width
 from aiodag.pictures.palette import LOOKS, glyph, glyphs, named
 from aiodag.pictures.scene import Card, Link, Scene, scene
 
 MARGIN, HEAD = 20, 46  # pixels
 _FOOT = 36
+_DASH, _GAP = 6, 4  # pixels of an exogenous edge
 _KINDS = {
     "exogenous": "exogenous: only waited for",
     "nested": "called inside",
@@ -96,7 +100,7 @@ def style(colour: dict[str, str]) -> str:
         f".dim{{fill:{colour['dim']}}} .below{{font-size:{SMALL}px;opacity:.85}}",
         f".small,.axis{{font-size:{SMALL}px;fill:{colour['dim']}}}",
         f".edge{{fill:none;stroke:{colour['edge']};stroke-width:1.4;marker-end:url(#tip)}}",
-        ".exogenous{stroke-dasharray:6 4} .edge.nested{stroke-dasharray:1.5 4;stroke-linecap:round;marker-end:url(#tip-nested)}",
+        f".exogenous{{stroke-dasharray:{_DASH} {_GAP}}} .edge.nested{{stroke-dasharray:1.5 4;stroke-linecap:round;marker-end:url(#tip-nested)}}",
         f".edge.failed{{stroke:{colour['path']};stroke-width:3;marker-end:url(#tip-failed)}}",
         ".node rect{stroke-width:1.4}",
         f".group .back{{fill:{colour['page']};stroke-width:2}}",
@@ -135,30 +139,62 @@ def definitions() -> str:
 def drawing(shown: Scene, *, titles: bool = True) -> Drawing:
     """Draw the links and, over them, the cards; `titles` tell more of each, where a browser is pointed at it."""
     places = layout([card.size for card in shown.cards], [(link.source, link.target) for link in shown.links])
+    reached = {link.target for link in shown.links if link.failed}
+    shifts = _shifts(shown, places)
     elements: list[str] = []
     # What is drawn later covers what is below it: the way of a failure is to be seen.
     for failed in (False, True):
         for kind in ("nested", "exogenous", "endogenous"):
-            lines = [_line(link, places) for link in shown.links if link.failed is failed and link.kind == kind]
+            lines = [_line(link, places, shifts) for link in shown.links if link.failed is failed and link.kind == kind]
             if lines:
                 elements += [f'<g class="edge {kind}{" failed" * failed}">', *lines, "</g>"]
     for at, card in enumerate(shown.cards):
         box = places.boxes[at]
-        kind = "group" if shown.groups else "node"
-        elements.append(f'<g class="{kind} {card.state}" data-node="{at}" transform="translate({box.x} {box.y})">')
+        kind = "barrier" if card.barrier else f"{'group' if shown.groups else 'node'} {card.state}"
+        elements.append(f'<g class="{kind}" data-node="{at}" transform="translate({box.x} {box.y})">')
         if titles:
             elements.append(f"<title>{escaped(card.told)}</title>")
-        elements += _group(card, box) if shown.groups else _node(card, box)
+        if card.barrier:
+            elements.append(_dot(box, failed=at in reached))
+        else:
+            elements += _group(card, box) if shown.groups else _node(card, box)
         elements.append("</g>")
     return Drawing(places.width, places.height, elements)
 
 
-def _line(link: Link, places: Layout) -> str:
+def _shifts(shown: Scene, places: Layout) -> dict[tuple[int, int], float]:
+    """Return by how much dashes are moved along edges that come together before their end: one on another, or the trunk looks solid."""
+    long = {(link.source, link.target) for link in shown.links if len(places.routes[link.source, link.target]) > 2}
+    leaving, coming = Counter(source for source, _ in long), Counter(target for _, target in long)
+    dashed = {(link.source, link.target) for link in shown.links if link.kind == "exogenous"} & long
+    together = [edge for edge in dashed if leaving[edge[0]] < coming[edge[1]]]
+    return {edge: -_length(places.routes[edge]) % (_DASH + _GAP) for edge in together}
+
+
+def _length(route: Route) -> float:
+    bends = sum(
+        _length_of_bend(route[at + 1][0] - x, route[at + 1][1] - y) for at, (x, y) in enumerate(route) if not at % 2
+    )
+    return bends + sum(route[at + 1][0] - route[at][0] for at in range(1, len(route) - 1, 2))
+
+
+@lru_cache(10_000)
+def _length_of_bend(wide: int, up: int) -> float:
+    if abs(up) <= 1:
+        return wide
+    half, steps = wide // 2, [at / 32 for at in range(33)]
+    points = [(3 * t * (1 - t) * half + t**3 * wide, t * t * (3 - 2 * t) * up) for t in steps]
+    return sum(dist(*pair) for pair in pairwise(points))
+
+
+def _line(link: Link, places: Layout, shifts: dict[tuple[int, int], float]) -> str:
     route = places.routes[link.source, link.target]
     path = _bends(route) if route else _loop(places.boxes[link.source])
+    shift = shifts.get((link.source, link.target)) if link.kind == "exogenous" else None
+    phase = "" if shift is None else f' stroke-dashoffset="{shift:.1f}"'
     thick = f' stroke-width="{1.4 + log10(link.edges):.1f}"' if link.edges > 1 and not link.failed else ""
     words = [f"{link.edges:,} edges"] * (link.edges > 1) + ["settled: any outcome will do"] * link.settled
-    head = f'<path data-edge="{link.source} {link.target}" d="{path}"{thick}'
+    head = f'<path data-edge="{link.source} {link.target}" d="{path}"{thick}{phase}'
     return f"{head}><title>{', '.join(words)}</title></path>" if words else f"{head}/>"
 
 
@@ -188,6 +224,11 @@ def _loop(box: Box) -> str:
 def _node(card: Card, box: Box) -> Iterator[str]:
     yield f'<rect class="box" width="{box.width}" height="{box.height}" rx="7"/>{glyph(card.state, 9, 8)}'
     yield f'<text x="27" y="18">{escaped(card.title)}</text><text class="below" x="27" y="32">{escaped(card.below)}</text>'
+
+
+def _dot(box: Box, *, failed: bool) -> str:
+    """Draw a barrier in the colour of the ends of edges, since it is no more than where they meet."""
+    return f'<circle class="dot tip{" failed" * failed}" cx="{box.width / 2:g}" cy="{box.height / 2:g}" r="{box.height / 2 - 1:g}"/>'
 
 
 def _group(card: Card, box: Box) -> Iterator[str]:

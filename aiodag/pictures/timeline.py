@@ -59,19 +59,20 @@ def timeline(graph: Graph) -> str:
 
 
 def rows_of(shown: Scene) -> list[Row]:
-    """Return the rows in order of start; what was called inside a node comes below it, indented."""
+    """Return the rows in order of start; what was called inside a node comes below it, indented. Barriers have none."""
+    own = [at for at, card in enumerate(shown.cards) if not card.barrier]
     if shown.groups:
-        order = sorted(range(len(shown.groups)), key=lambda at: _first(shown.groups[at].started, shown.until))
+        order = sorted(own, key=lambda at: _first(shown.groups[at].started, shown.until))
         return [Row(at, 0) for at in order]
-    place = {node.id: at for at, node in enumerate(shown.nodes)}
+    place = {shown.nodes[at].id: at for at in own}
     inside: dict[int | None, list[int]] = {}
-    for at in sorted(range(len(shown.nodes)), key=lambda at: _start(shown.nodes[at])):
+    for at in sorted(own, key=lambda at: _start(shown.nodes[at])):
         parent = shown.nodes[at].parent
         inside.setdefault(None if parent is None else place.get(parent), []).append(at)
     rows: list[Row] = []
     seen: set[int] = set()
     # What is its own parent, by some way round, hangs on nothing: it comes last.
-    stack = [Row(at, 0) for at in reversed(range(len(shown.nodes)))]
+    stack = [Row(at, 0) for at in reversed(own)]
     stack += [Row(at, 0) for at in reversed(inside.get(None, []))]
     while stack:
         row = stack.pop()
@@ -201,7 +202,8 @@ def legend(shown: Scene) -> Iterator[str]:
     """Yield what the bars mean."""
     if shown.until <= 0 or shown.groups:
         return
-    spans = {state for node in shown.nodes for state, begin, end in node.spans(shown.now) if end > begin}
+    nodes = [node for node in shown.nodes if not node.barrier]
+    spans = {state for node in nodes for state, begin, end in node.spans(shown.now) if end > begin}
     x = 0.0
     samples = [
         (State.WAITING in spans, "waited", '<line class="waits" x1="{x}" y1="9" x2="{to}" y2="9"/>'),
@@ -211,7 +213,7 @@ def legend(shown: Scene) -> Iterator[str]:
             '<rect class="bar queued" x="{x}" y="6" width="26" height="6"/>',
         ),
         (
-            any(node.attempts > 1 for node in shown.nodes),
+            any(node.attempts > 1 for node in nodes),
             "tried, and tried again",
             '<rect class="bar tried" x="{x}" y="2" width="26" height="14" rx="3"/>',
         ),

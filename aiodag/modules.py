@@ -1,11 +1,14 @@
 """Import a file that people name by its path."""
 
 import sys
+from asyncio import runners
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
 from aiodag.errors import EntryError
+
+GUARD = '`if __name__ == "__main__":`'
 
 
 def load(file: str) -> ModuleType:
@@ -30,9 +33,27 @@ def load(file: str) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except BaseException as error:
-        del sys.modules[name]
-        if not isinstance(error, Exception):
+        sys.modules.pop(name, None)
+        if not isinstance(error, Exception | SystemExit):
             raise
-        msg = f"{file}: importing it raised {type(error).__name__}: {error}"
+        msg = f"{file}: {raised(error)}"
         raise EntryError(msg) from error
     return module
+
+
+def raised(error: BaseException) -> str:
+    """Say what importing a file raised, and what helps where the file has run something of its own."""
+    text = f"importing it raised {type(error).__name__}: {error}"
+    if isinstance(error, SystemExit) or began_loop(error):
+        return f"{text.rstrip(': ')}. A file is imported before it runs: put what runs it below {GUARD}"
+    return text
+
+
+def began_loop(error: BaseException) -> bool:
+    """Tell whether something was raised by `asyncio.run`, or below it."""
+    traceback = error.__traceback__
+    while traceback is not None:
+        if traceback.tb_frame.f_code.co_filename == runners.__file__:
+            return True
+        traceback = traceback.tb_next
+    return False

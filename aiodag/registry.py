@@ -90,12 +90,19 @@ def changes(definitions: Iterable[tuple[int, str]]) -> list[Change]:
     before: Mapping[str, Any] = {}
     for execution, text in definitions:
         tasks = tasks_in(text)
-        changed = [name for name, task in tasks.items() if name in before and before[name] != task]
+        changed = [
+            name for name, task in tasks.items() if name in before and effect_of(before[name]) != effect_of(task)
+        ]
         added = [name for name in tasks if name not in before] if found else []
         removed = [name for name in before if name not in tasks]
         found.append(Change(execution, len(tasks), changed, added, removed))
         before = tasks
     return found
+
+
+def effect_of(task: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a task of a definition without what is there for people alone."""
+    return {key: value for key, value in task.items() if key != "description"}
 
 
 def tasks_in(text: str) -> Mapping[str, Any]:

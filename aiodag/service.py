@@ -15,6 +15,7 @@ from typing import Any
 
 from aiodag import registry, starting, targets
 from aiodag._core.graph import Graph
+from aiodag._core.options import name_of
 from aiodag._core.states import State
 from aiodag.abc import Observer, Store
 from aiodag.entry import Entry, told
@@ -34,7 +35,7 @@ from aiodag.stores.records import (
     RunRecord,
     WorkflowRecord,
 )
-from aiodag.targets import Target
+from aiodag.targets import Again, Target
 
 EXTRAS = {"cli": "rich", "draw": "resvg_py", "otel": "opentelemetry"}
 
@@ -233,7 +234,7 @@ class Service:
         Of a JSON file its text is kept, so the file may go; of a Python file its place, which each run reads again.
         Raises `StoreError` if the name is taken, unless it is to be replaced; `EntryError` and `WorkflowError`.
         """
-        workflow = targets.to_register(text, name)
+        workflow = targets.to_register(text, name_of(name))
         place = f"{workflow.entry['file']}:{workflow.entry['task']}" if workflow.entry else text
         return registry.register(
             self.store, workflow.name, place.removesuffix(":"), workflow.document(), workflow.tags, replace=replace
@@ -277,12 +278,20 @@ class Service:
         for record in self.store.runs(run_id):
             began = Entry(**record.entry) if record.entry is not None else entry
             if began != entry and began is not None:
-                msg = f"run {run_id!r} began with {told(began)}, not with {told(entry)}: use another id, or resume it"
+                how = "began with" if record.execution == 1 else "was last run with"  # resuming may have changed it
+                msg = f"run {run_id!r} {how} {told(began)}, not with {told(entry)}: use another id, or resume it"
                 raise EntryError(msg)
+
+    def again(self, run_id: str, *, source: str | None = None) -> Again:
+        """Return what a recorded run goes on with, to pass to `resume` or `plan` in place of its id.
+
+        This reads and imports its file, which is better done before a loop runs: a file may run a loop of its own.
+        """
+        return targets.again(self.run(run_id), source)
 
     async def resume(
         self,
-        run_id: str,
+        run_id: str | Again,
         *,
         source: str | None = None,
         observers: Sequence[Observer] = (),
@@ -297,28 +306,43 @@ class Service:
         `source`, FILE.json or FILE.py[:NAME], is an edited definition, with the parameters that the run began with: what
         it has changed runs again, and what needs that.
         """
-        record = await asyncio.to_thread(self.run, run_id)
-        target, tags = targets.again(record, source)
-        options = Options(record.id, observers, limit, fail_fast, opened, capacity, tags)
-        return await starting.begin(self.store, target, options)
+        found = await self._again(run_id, source)
+        options = Options(found.id, observers, limit, fail_fast, opened, capacity, found.tags)
+        return await starting.begin(self.store, found.target, options)
+
+    async def _again(self, run_id: str | Again, source: str | None) -> Again:
+        if isinstance(run_id, Again):
+            return run_id
+        return targets.again(await asyncio.to_thread(self.run, run_id), source)
 
     def entry(self, run_id: str) -> Entry:
-        """Return what a run began with. Raises `EntryError` for a run that a program of its own made."""
+        """Return what a run began with, or was resumed from. Raises `EntryError` for one that a program of its own made."""
         return targets.began(self.run(run_id))
 
-    async def plan(self, run_id: str, *, source: str | None = None) -> Plan:
+    async def plan(
+        self, run_id: str | Again, *, source: str | None = None, capacity: Mapping[str, float] | None = None
+    ) -> Plan:
         """Return what resuming a run would run, in the order of the calls, as far as recorded values tell.
 
         The entry itself runs, since it makes the graph; nothing that it calls does, and nothing is written. `source` is an
-        edited definition, as for `resume`.
+        edited definition, as for `resume`, and `capacity` what there would be. Raises `WorkflowError` for a workflow that
+        asks for resources which there are not.
         """
-        record = await asyncio.to_thread(self.run, run_id)
-        target, _ = targets.again(record, source)
-        return await starting.rehearse(self.store, record.id, target)
+        found = await self._again(run_id, source)
+        starting.refuse(found.target, capacity)
+        return await starting.rehearse(self.store, found.id, found.target)
 
     def preview(self, target: Target) -> Graph:
         """Return the graph of what could be run, before anything does, as far as it does not depend on values."""
         return starting.preview(target)
+
+    def refuse(self, target: Target, capacity: Mapping[str, float] | None = None) -> None:
+        """Refuse a workflow that asks for resources which there are not, as `start` does. Raises `WorkflowError`."""
+        starting.refuse(target, capacity)
+
+    def spelled(self, text: str, target: Target) -> str:
+        """Return what people typed, with the name of what was taken in a Python file where they gave none."""
+        return targets.spelled(text, target)
 
     def about(self) -> dict[str, str]:
         """Return what there is: versions, where the store is, which extras are installed."""

@@ -12,9 +12,11 @@ from aiodag._core.run import Run
 from aiodag._core.states import State
 from aiodag.abc import Observer, Store
 from aiodag.entry import as_task, bind, call, loaded
+from aiodag.errors import WorkflowError
 from aiodag.stores.rehearsal import Rehearsal
 from aiodag.targets import Target
 from aiodag.workflows.builder import Workflow
+from aiodag.workflows.check import checked
 
 if TYPE_CHECKING:
     from aiodag._core.node import Node
@@ -81,6 +83,16 @@ async def begin(store: Store, target: Target, options: Options) -> Any:
     return made[0].result()
 
 
+def refuse(target: Target, capacity: Mapping[str, float] | None) -> None:
+    """Refuse a workflow that asks for resources which there are not. Raises `WorkflowError`.
+
+    What a task asks for is known when it is called: of an entry nothing can be told before.
+    """
+    given = Capacity(capacity) if capacity else None
+    if isinstance(target, Workflow):
+        checked(target, capacity=target.capacity if given is None else given, runs=True)
+
+
 async def rehearse(store: Store, run_id: str, target: Target) -> Plan:
     """Return what resuming a run with a target would run. What makes the graph runs, and nothing else."""
     run = run_of(target, run_id)
@@ -89,12 +101,15 @@ async def rehearse(store: Store, run_id: str, target: Target) -> Plan:
     await rehearsal.open()
     run.journal = rehearsal
     entered: Node[Any] | None = None
+    refused: Sequence[WorkflowError] = ()
     try:
         if isinstance(target, Workflow):
-            await target.build()
+            refused = (await target.build()).refused
         else:
             rehearsal.entry = entered = call(target, loaded(target))
         await rehearsal.quiet()
+        if refused:  # recorded tasks of a generator do not fit into what is edited
+            raise WorkflowError([complaint for error in refused for complaint in error.complaints])
         graph = run.graph()
     finally:
         run.stop()

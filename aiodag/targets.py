@@ -5,9 +5,9 @@ import os
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from aiodag.entry import Entry, bind, converted, in_file, is_json, loaded, only_one_of, pairs_of, parse_target
+from aiodag.entry import Entry, as_task, bind, converted, in_file, is_json, loaded, only_one_of, pairs_of, parse_target
 from aiodag.errors import EntryError, UnknownRun
 from aiodag.stores.records import RunRecord, WorkflowRecord
 from aiodag.workflows.builder import Workflow
@@ -36,8 +36,8 @@ def target_of(store: "Store", text: str, given: Sequence[str] = ()) -> Target:
     if is_file:
         return in_source(text, given)
     near = get_close_matches(text, [each.name for each in store.registered()], n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    msg = f"{text}: no workflow in {store} has this name; {hint}{HINT}"
+    hint = f"Did you mean {near[0]!r}? " if near else ""
+    msg = f"{text}: no workflow in {store} has this name. {hint}{HINT}"
     raise EntryError(msg)
 
 
@@ -70,6 +70,14 @@ def begun(workflow: Workflow, entry: Entry | None, name: str | None = None) -> W
     made = workflow.but(name)  # the one in the module stays as it is
     made.entry = None if entry is None else entry._asdict()
     return made
+
+
+def spelled(text: str, target: Target) -> str:
+    """Return what people typed, with the name of what was taken in a Python file where they gave none."""
+    entry = entry_of_target(target)
+    if entry is None or not entry.task or not file_in(text)[1] or parse_target(text)[1] is not None:
+        return text
+    return f"{text}:{entry.task}"
 
 
 # Parameters
@@ -141,6 +149,14 @@ def like(kinds: set[Any], name: str, value: Any) -> Any:
 # What is recorded
 
 
+class Again(NamedTuple):
+    """What a recorded run goes on with: its id, an entry of a task or a workflow, and the tags that it will have."""
+
+    id: str
+    target: Target
+    tags: Mapping[str, str]
+
+
 def of_record(record: WorkflowRecord) -> Workflow:
     """Return a registered workflow: of its text, or, where Python made it, of its file. Raises `EntryError`."""
     file, name = parse_target(record.target)
@@ -158,13 +174,13 @@ def began(run: RunRecord) -> Entry:
     return Entry(**run.entry)
 
 
-def again(run: RunRecord, source: str | None) -> tuple[Target, Mapping[str, str]]:
-    """Return what a run goes on with, as it was recorded or from an edited file, and its tags."""
+def again(run: RunRecord, source: str | None) -> Again:
+    """Return what a run goes on with, as it was recorded or from an edited file."""
     if source is None:
-        return of_run(run), run.tags
+        return Again(run.id, of_run(run), run.tags)
     target = edited(run, source)
     own = target.tags if isinstance(target, Workflow) else {}
-    return target, {**own, **given_tags(run)}
+    return Again(run.id, target, {**own, **given_tags(run)})
 
 
 def given_tags(run: RunRecord) -> dict[str, str]:
@@ -190,11 +206,32 @@ def edited(run: RunRecord, source: str) -> Target:
     """Return what an edited file has for a run: with the run's name, and the parameters that it began with."""
     given = began(run).parameters if run.entry is not None or run.definition is None else {}
     entry, found = opened(source)
+    refuse_another(run, source, entry, found)
     if isinstance(found, Workflow):
         return with_values(begun(found, entry, run.name), given)
     entry = entry._replace(parameters=given)
     bind(entry, found)
     return entry
+
+
+def refuse_another(run: RunRecord, source: str, entry: Entry, found: Any) -> None:
+    """Refuse what says itself that it is something else. Raises `EntryError`.
+
+    What the run began with may have any name: it may be registered under another, and a file without a name has its own.
+    """
+    name = name_in(entry, found)
+    if name in {None, run.name} or (run.entry and (run.entry["file"], run.entry["task"]) == (entry.file, entry.task)):
+        return
+    msg = f"{source} is {name!r}, and run {run.id!r} is one of {run.name!r}: if that is meant, give it the name of the run"
+    raise EntryError(msg)
+
+
+def name_in(entry: Entry, found: Any) -> str | None:
+    """Return the name that a task or a workflow has of itself; None where it is only called like its file."""
+    if not is_json(entry.file):
+        return str(found.name if isinstance(found, Workflow) else as_task(found).name)
+    document: Any = json.loads(Path(entry.file).read_text("utf-8-sig"))
+    return document.get("name") if isinstance(document, dict) else None
 
 
 def to_register(text: str, name: str | None) -> Workflow:

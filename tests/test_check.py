@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+from difflib import get_close_matches
 
 import pytest
 
@@ -194,6 +195,26 @@ def test_a_near_miss_of_a_parameter_in_a_command_is_told(text):
     ]
 
 
+@pytest.mark.parametrize(
+    ("declared", "written", "is_meant"),
+    [
+        *[("DAY", each, True) for each in ("DYA", "ADY", "DAX", "DA", "DAYS")],
+        *[("ZONE", each, True) for each in ("ZOEN", "ZONA", "ZON")],
+        ("START_DATE", "START_DAET", True),
+        *[("DAY", each, False) for each in ("HOUR", "DIR", "RUN", "D", "DATE")],
+        ("START_DATE", "END_DATE", False),
+        ("SOURCE", "TARGET", False),
+        ("N", "M", False),
+    ],
+)
+def test_swapped_and_single_letters_are_near_and_other_names_are_not(declared, written, is_meant):
+    flow = Workflow("near", parameters={declared: ["x"]})
+    flow.add(command("echo", f"{{{{{written}}}}}"), name="echo")
+
+    told = [f"'echo' has {{{{{written}}}}}. Did you mean {{{{{declared}}}}}?"]
+    assert (complaints(flow) if is_meant else flow.check()) == (told if is_meant else None)
+
+
 def test_other_braces_are_left_alone():
     flow = Workflow("braces", parameters={"DATE": ["d1"]})
     flow.add(command("docker", "inspect", "--format", "{{.State.Running}} {{json .}} {{}} {{x"))
@@ -224,3 +245,96 @@ def test_a_hundred_thousand_unknown_names_are_told_soon():
         flow.add(nothing, name=str(number), after=f"x{number}")
 
     assert len(complaints(flow)) == 20_000
+
+
+# What no program can be given
+
+
+UNFIT = {
+    "true": ((True,), {}, "argument=True"),
+    "null": ((None,), {}, "argument=None"),
+    "a list": ((["x"],), {}, "argument=['x']"),
+    "a number as stdin": ((), {"stdin": 3}, "stdin=3"),
+    "a variable with =": ((), {"env": {"A=": "1"}}, "env='A='"),
+    "variables in a list": ((), {"env": [1]}, "env=[1]"),
+    "half a surrogate pair": (("\ud800",), {}, "text that can be encoded"),
+}
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_what_no_program_can_be_given_is_told_before_anything_runs(name):
+    args, kwargs, why = UNFIT[name]
+    flow = Workflow("unfit")
+    first = flow.add(command("true"), name="first")
+    flow.add(command("echo"), first, *args, name="echo", **kwargs)
+
+    (complaint,) = complaints(flow)
+
+    assert complaint.startswith("'echo' cannot run: ")
+    assert why in complaint
+
+
+def test_values_that_no_program_takes_are_told_with_the_node_that_would_get_them():
+    flow = Workflow("values", parameters={"A": ["x", ""], "B": [""], "C": [True, 1], "D": ["ok", "\udfff"]})
+    flow.add(command("{{A}}{{B}}"), name="program")
+    flow.add(command("echo", "{{A}}{{C}}"), name="fits")
+    flow.add(command("echo"), Parameter("C"), name="passed")
+    flow.add(command("echo"), "{{D}}", name="surrogate")
+    many = flow.add(nothing, Parameter("A"), name="many")
+    flow.add(command("echo"), many, name="takes many")
+    flow.add(command("echo"), flow.add(nothing, name="G", generator=True), name="takes a definition")
+
+    found = complaints(flow)
+
+    assert [each.partition(" cannot run: ")[0] for each in found] == [
+        '\'program[A="",B=""]\'',
+        "'passed[C=true]'",
+        "'surrogate[D=\"\\udfff\"]'",
+        "'takes many'",
+        "'takes a definition'",
+    ]
+    assert "argument=<the values of 'many', a list>" in found[3]
+
+
+def test_values_that_were_asked_for_are_checked_also_for_a_parameter_of_one_task():
+    flow = Workflow("asked")
+    flow.add(command("{{A}}"), name="a", parameters={"A": ["echo"]})
+    flow.check()
+
+    assert complaints(flow.but(parameters={"A": [""]})) == [
+        "'a[A=\"\"]' cannot run: program='' cannot work: program takes the name or the path of a program"
+    ]
+    assert "has '\\x00'" in complaints(flow.but(parameters={"A": ["\0"]}))[0]
+
+
+async def test_a_run_whose_commands_cannot_run_is_not_recorded():
+    store = Memory()
+    flow = Workflow("empty", parameters={"A": [""]})
+    flow.add(command("{{A}}"), name="a")
+
+    with pytest.raises(WorkflowError, match="program=''"):
+        await flow.run(store, "r")
+
+    assert store.runs() == []
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["of the task", "of the workflow"])
+def test_near_misses_of_many_parameters_are_looked_for_a_bounded_number_of_times(monkeypatch, own):
+    searches = []
+
+    def counted(*args, **options):
+        searches.append(args)
+        return get_close_matches(*args, **options)
+
+    monkeypatch.setattr("aiodag.workflows.parameters.get_close_matches", counted)
+    names = {f"PARAMETER_{number}": ["x"] for number in range(300)}
+    flow = Workflow("near", parameters={} if own else names)
+    line = "".join(f"{{{{PARAMETRE_{number}}}}} {{{{ parameter_{number} }}}}" for number in range(300))
+    for number in range(2):
+        flow.add(shell(f": {line}"), name=f"task {number}", parameters=names if own else None)
+
+    found = complaints(flow)
+
+    assert len(searches) < 200
+    assert sum("{{ parameter_" in each for each in found) == 600  # other spaces and capitals are always seen
+    assert any("{{PARAMETRE_100}}" in each for each in found)

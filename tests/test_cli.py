@@ -210,7 +210,18 @@ def test_a_failed_run_tells_each_failure_when_it_happens_and_the_report_at_the_e
 def test_quiet_leaves_the_report_of_a_failure_alone(aiodag):
     _, err = aiodag("run", "etl.py:main", "-p", "names=ab", "--quiet", code=1)
 
-    assert err.startswith("aiodag: run 'main': 1 succeeded, 2 failed, 1 skipped\n")
+    assert err.startswith(
+        "aiodag: run 'main': 1 succeeded, 2 failed, 1 skipped\n  main('ab') failed: LookupError: no b"
+    )
+
+
+def test_each_failure_is_told_once_and_the_report_says_where_it_was_called(aiodag):
+    _, err = aiodag("run", "etl.py:main", "-p", "names=ab", code=1)
+
+    report = err[err.index("aiodag: ") :].splitlines()
+    assert (err.count("main('ab') failed"), err.count("fetch('b') failed"), err.count("LookupError")) == (1, 1, 2)
+    assert re.fullmatch(r"  main\('ab'\), called at \S+etl.py:\d+", report[1])
+    assert re.fullmatch(r"    first of all fetch\('b'\), called at \S+etl.py:\d+", report[2])
 
 
 def test_json_of_a_failed_run_has_the_report(aiodag):
@@ -355,6 +366,18 @@ def test_show_has_the_tree_and_every_attempt(aiodag):
     assert re.search(r"^fetch\('b'\) #\d +1 +failed .*LookupError: no b\\x1b\[31m$", out, re.MULTILINE)
     assert re.search(r"^fetch\('b'\) #\d +2 +succeeded", out, re.MULTILINE)
     assert re.search(r"^fetch\('a'\) #\d \(recalled\) +1 +succeeded", out, re.MULTILINE)
+
+
+def test_show_marks_the_attempt_that_was_recalled_and_none_that_failed(aiodag):
+    aiodag("run", "etl.py:main", "-p", "names=ab", "--id", "one", code=1)
+    aiodag.write("b.csv", "")
+    aiodag("resume", "one")
+    aiodag("resume", "one")
+
+    out, _ = aiodag("show", "one")
+
+    assert re.search(r"^fetch\('b'\) #\d +1 +failed", out, re.MULTILINE)
+    assert re.search(r"^fetch\('b'\) #\d \(recalled\) +2 +succeeded", out, re.MULTILINE)
 
 
 def test_json_of_show_has_stable_keys_and_moments_in_utc(recorded):

@@ -129,7 +129,7 @@ def test_a_parameter_of_a_workflow_is_a_value_several_or_a_list(aiodag, given, v
         (["run", "flow.py", "-p", "DAY"], "write name=value"),
         (["run", "flow.py:folw"], "did you mean 'flow'?"),
         (["run", "nowhere.json"], "no such file"),
-        (["run", "flwo"], "flwo: no workflow in sqlite:///runs.db has this name"),
+        (["run", "flwo"], "flwo: no workflow in sqlite:///runs.db has this name. Give FILE.py, "),
         (["run", "flow.py", "--tag", "env"], "'env' is not NAME=VALUE"),
         (["run", "flow.py", "--tag", "a=1", "--tag", "a=2"], "there is a=1"),
         (["run", "flow.py", "--capacity", "cores"], "'cores' is not"),
@@ -272,6 +272,31 @@ def test_a_workflow_of_python_is_resumed_from_its_file(aiodag):
     assert aiodag.json("plan", "one") == {"run": [], "recalled": 3}
 
 
+@pytest.mark.parametrize("typed", ["resume one", "plan one", "resume one --from flow.py", "plan one --from flow.py"])
+def test_a_file_that_runs_itself_is_imported_alike_by_every_command(aiodag, typed):
+    aiodag.write("flow.py", f"{FLOW}\nimport asyncio\nasyncio.run(asyncio.sleep(0))\n")
+    aiodag("run", "flow.py", "--id", "one")
+
+    out, err = aiodag(*typed.split())
+
+    assert "0 would run, 3 would be recalled" in out or "3 of them recalled" in err
+    assert "Warning" not in err
+
+
+def test_a_run_says_what_of_a_file_it_took(aiodag):
+    aiodag.write("flow.py", f"{FLOW}\n@task\nasync def main() -> None: pass\n")
+    keep(aiodag, "job.json", JOB)
+    aiodag("register", "flow.py:flow", "--name", "kept")
+
+    for typed, taken in [
+        ("flow.py", "flow.py:main"),
+        ("flow.py:flow", "flow.py:flow"),
+        ("job.json", "job.json"),
+        ("kept", "kept"),
+    ]:
+        assert aiodag("run", typed, "--id", typed)[1].startswith(f"run {typed}: {taken}, in sqlite:///runs.db\n")
+
+
 def test_a_run_with_the_id_of_another_workflow_is_refused(aiodag):
     keep(aiodag, "etl.json", ETL)
     keep(aiodag, "job.json", JOB)
@@ -315,6 +340,8 @@ def test_a_second_definition_of_a_name_is_refused_or_replaces_the_first(aiodag):
     aiodag("run", "TestJob", "--id", "two")
 
     assert "--replace" in err
+    assert aiodag("register", "TestJob.json", "--name", "third")[0].startswith("registered third: 1 task, of ")
+    assert aiodag("delete", "third")[0] == "deleted workflow third\n"
     assert streams(aiodag, "one", "say") == [("old\n", "")]
     assert streams(aiodag, "two", "say") == [("new\n", "")]
     assert [each["name"] for each in aiodag.json("list")] == ["TestJob", "other"]
@@ -464,6 +491,18 @@ def test_a_task_shows_both_streams_how_it_ended_and_what_it_took(aiodag):
     assert document[0]["started_at"] < document[0]["ended_at"]
 
 
+def test_a_task_shows_the_line_of_a_shell_and_no_process_where_none_started(aiodag):
+    keep(aiodag, "job.json", {"t": {"shell": "echo 'a b'"}, "none": {"command": ["no such program"]}})
+    aiodag("run", "job.json", "--id", "one", code=1)
+
+    line = aiodag("log", "one", "--task", "t")[0].splitlines()[1]
+    none = aiodag("log", "one", "--task", "none")[0]
+
+    assert line.split(None, 1) == ["command", """/bin/sh -c 'echo '"'"'a b'"'"''"""]
+    assert "process" not in none
+    assert attempts(aiodag, "one", "t")[0]["facts"]["command"] == ["/bin/sh", "-c", "echo 'a b'", "sh"]
+
+
 def test_a_task_is_shown_of_the_runs_that_have_it(aiodag):
     keep(aiodag, "job.json", {"old": said("x")})
     aiodag("run", "job.json", "--id", "one")
@@ -514,6 +553,18 @@ def test_capacity_is_given_or_missed_before_anything_runs(aiodag):
     assert aiodag.json("runs") == []
     aiodag("run", "job.json", "--capacity", "license=1", "--capacity", "cores=2.5")
     assert "license" in aiodag("run", "job.json", "--capacity", "license=0.5", code=2)[1]
+
+
+def test_a_plan_is_refused_what_the_run_would_be_refused(aiodag):
+    keep(aiodag, "job.json", {"t": {**said("x"), "resources": {"license": 1}}})
+
+    assert "'t' asks for license 1" in aiodag("plan", "job.json", code=2)[1]
+    assert "license" in aiodag("plan", "job.json", "--capacity", "license=0.5", code=2)[1]
+    assert aiodag.json("plan", "job.json", "--capacity", "license=1") == {"run": ["t"], "recalled": 0}
+    aiodag("run", "job.json", "--capacity", "license=1", "--id", "one")
+    assert "license" in aiodag("plan", "one", code=2)[1]
+    assert aiodag.json("plan", "one", "--capacity", "license=1") == {"run": [], "recalled": 1}
+    assert "·" in aiodag("graph", "job.json")[0]  # a picture needs no resources
 
 
 def test_the_schema_is_printed(aiodag):
@@ -744,3 +795,142 @@ asyncio.run(fill())
     assert terminal.end() == 0
     assert terminal.drawn.count("\x1b[32m✓ one") == 10_001
     assert sys.getrecursionlimit() < 10_001
+
+
+# What ends everything, and what is not to be had
+
+
+EXITS = """
+import sys
+from aiodag import task
+from aiodag.workflows import Workflow
+
+@task
+async def there() -> None:
+    sys.exit(0)
+
+@task(executor="thread")
+def aside() -> None:
+    sys.exit("enough")
+
+flow = Workflow("flow")
+flow.add(there)
+"""
+
+
+@pytest.mark.parametrize(
+    ("target", "call"),
+    [("exits.py:there", "sys.exit(0)"), ("exits.py:aside", "sys.exit('enough')"), ("exits.py:flow", "sys.exit(0)")],
+)
+def test_a_task_that_ends_the_process_has_failed_and_is_told(aiodag, target, call):
+    aiodag.write("exits.py", EXITS)
+
+    _, err = aiodag("run", target, "--id", "one", code=1)
+    document = aiodag.json("resume", "one", code=1)
+
+    assert err.splitlines()[-1].startswith(f"aiodag: run 'one' was cancelled: a task called {call}")
+    assert (document["state"], document["value"]) == ("cancelled", None)
+    assert f"a task called {call}" in document["error"]
+    assert aiodag.json("runs")[0]["state"] == "cancelled"
+
+
+@pytest.mark.parametrize("target", ["leaves.py", "leaves.json", "module.json"])
+@pytest.mark.parametrize("typed", ["run", "plan", "graph", "register"])
+def test_a_file_that_ends_the_process_while_it_is_loaded_is_told(aiodag, typed, target):
+    aiodag.write("leaves.py", "import sys; sys.exit(3)")
+    keep(aiodag, "leaves.json", {"a": {"task": "leaves.py:a"}})
+    keep(aiodag, "module.json", {"a": {"task": "leaves:a"}})
+
+    out, err = aiodag(typed, target, code=2)
+
+    assert out == ""
+    assert err.startswith("aiodag: ")
+    assert "SystemExit: 3" in err or "sys.exit(3)" in err
+
+
+NO_UTF_8 = os.fsdecode(b"n\xff")
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ("run", "say.json", "--id", NO_UTF_8),
+        ("run", "say.json", "-p", f"DAY={NO_UTF_8}"),
+        ("run", NO_UTF_8),
+        ("log", NO_UTF_8),
+        ("show", NO_UTF_8),
+        ("delete", NO_UTF_8),
+        ("register", "say.json", "--name", NO_UTF_8),
+        ("register", "say.json", "--name="),
+    ],
+)
+def test_what_is_no_text_is_bad_input(aiodag, typed):
+    keep(aiodag, "say.json", {"say": {"command": ["echo", "{{DAY}}"]}}, parameters={"DAY": ["x"]})
+
+    out, err = aiodag(*typed, code=2)
+
+    assert out == ""
+    assert err.count("\n") == 1
+    assert "--traceback" not in err
+    assert "is no UTF-8" in err or "surrogate" in err or "at least one character" in err
+    assert aiodag.json("runs") == aiodag.json("list") == []
+
+
+def test_a_workflow_without_a_name_that_can_be_recorded_is_refused_before_it_runs(aiodag):
+    aiodag.write(
+        "odd.py",
+        """
+from aiodag.executors.command import command
+from aiodag.workflows import Workflow
+flow = Workflow("flow")
+flow.add(command("echo"), name="a\\ud800")
+""",
+    )
+
+    _, err = aiodag("run", "odd.py", code=2)
+
+    assert "the name 'a\\ud800' has half of a surrogate pair" in err
+    assert aiodag.json("runs") == []
+
+
+def test_a_run_of_a_name_that_begins_like_an_option_can_be_resumed(aiodag):
+    keep(aiodag, "odd.json", {"say": said("x")}, name="-rf\n")
+    run = aiodag.json("run", "odd.json")["id"]
+
+    assert run.startswith("rf_-")
+    assert aiodag.json("resume", run)["recalled"] == 1
+
+
+# Another definition
+
+
+def test_a_run_does_not_go_on_with_a_file_that_says_it_is_another(aiodag):
+    keep(aiodag, "etl.json", {"say": said("etl")}, name="etl")
+    keep(aiodag, "job.json", {"say": said("job")}, name="job")
+    aiodag.write("flow.py", FLOW)
+    aiodag("run", "etl.json", "--id", "one")
+    before = aiodag.json("show", "one")
+
+    for typed in (["resume"], ["plan"]):
+        for source, name in [("job.json", "job"), ("flow.py:flow", "flow"), ("flow.py:fetch", "fetch")]:
+            _, err = aiodag(*typed, "one", "--from", source, code=2)
+            assert f"{source} is {name!r}, and run 'one' is one of 'etl'" in err
+    assert aiodag.json("show", "one") == before
+
+
+def test_a_run_goes_on_with_a_file_that_has_its_name_or_none_or_is_its_own(aiodag):
+    keep(aiodag, "etl.json", {"say": said("etl")}, name="etl")
+    keep(aiodag, "same.json", {"say": said("same")}, name="etl")
+    keep(aiodag, "none.json", {"say": said("none")})
+    aiodag("register", "etl.json", "--name", "nightly")
+    aiodag("run", "nightly", "--id", "two")
+    aiodag("run", "etl.json", "--id", "one")
+
+    aiodag("resume", "one", "--from", "same.json")
+    aiodag("resume", "one", "--from", "none.json")
+    keep(aiodag, "etl.json", {"say": said("edited")}, name="etl")
+    aiodag("resume", "two", "--from", "etl.json")
+
+    assert [each[0] for each in streams(aiodag, "one", "say")] == ["etl\n", "same\n", "none\n"]
+    assert [each[0] for each in streams(aiodag, "two", "say")] == ["etl\n", "edited\n"]
+    assert [each["name"] for each in aiodag.json("runs")] == ["nightly", "etl"]

@@ -32,6 +32,7 @@ from aiodag.stores.memory import Memory
 from aiodag.stores.records import left_out, output_text
 from aiodag.stores.sqlite import SQLite
 from aiodag.testing import run as virtual
+from aiodag.workflows import Workflow
 
 ROOT = Path(__file__).parent.parent
 SECONDS = 30  # after which something hangs
@@ -413,6 +414,62 @@ async def test_a_limit_bounds_how_many_run_at_once(tmp_path):
     counts = [int((await node).stdout) for node in [count() for _ in range(12)]]
 
     assert max(counts) <= 2
+
+
+READS = 'echo ready; read line < "$1"'
+
+
+def counted(nodes):
+    return {state: sum(node.state is state for node in nodes) for state in {node.state for node in nodes}}
+
+
+async def test_without_a_limit_64_programs_of_a_loop_run_at_once(gate):
+    heard = Heard()
+    one, other = (shell(READS, gate.path, name=name, **heard.options) for name in ("one", "other"))
+    nodes = [made() for _ in range(35) for made in (one, other)]
+    await heard.wait_for("ready\n" * 64)
+    counts = counted(nodes)
+    for _ in nodes:
+        gate.open()
+
+    assert counts == {State.RUNNING: 64, State.QUEUED: 6}
+    assert await wait(nodes) == [State.SUCCEEDED] * 70
+    assert heard.text == "ready\n" * 70
+
+
+async def test_a_limit_of_its_own_takes_the_place_of_the_64(gate):
+    heard = Heard()
+    nodes = [shell(READS, gate.path, limit=66, **heard.options)() for _ in range(66)]
+    await heard.wait_for("ready\n" * 66)
+    for _ in nodes:
+        gate.open()
+
+    assert await wait(nodes) == [State.SUCCEEDED] * 66
+
+
+async def test_those_that_wait_behind_the_64_are_cancelled_before_they_start(gate):
+    heard = Heard()
+    nodes = [shell(READS, gate.path, **heard.options)() for _ in range(67)]
+    await heard.wait_for("ready\n" * 64)
+    for node in nodes[64:]:
+        node.cancel()
+    late = await wait(nodes[64:])
+    for _ in nodes[:64]:
+        gate.open()
+
+    assert late == [State.CANCELLED] * 3
+    assert await wait(nodes[:64]) == [State.SUCCEEDED] * 64
+    assert len(heard.ends) == 64
+
+
+def test_the_64_are_not_written_down():
+    made = command("true", retries=1)
+    flow = Workflow("flow")
+    flow.add(made)
+
+    assert "limit" not in made.options.given
+    assert made.with_options(retries=2).options.limit is made.options.limit
+    assert "limit" not in json.dumps(flow.document())
 
 
 async def test_a_failed_command_fails_its_node_and_skips_what_needs_it():
@@ -1005,6 +1062,15 @@ async def test_peak_memory_is_the_programs_and_not_ours():
     assert small.peak_bytes < 50 * 2**20
 
 
+async def test_peak_memory_is_not_that_of_an_earlier_command_with_many_arguments():
+    before = await command("true")()
+    with pytest.raises(CommandFailed, match="longer than the system takes"):
+        await command("true", *["x" * 1000] * 60_000)()
+    after = await command("true")()
+
+    assert after.peak_bytes < before.peak_bytes + 20 * 2**20
+
+
 @pytest.mark.parametrize("code", [1, 3, 127, 255])
 async def test_a_code_that_is_no_success_is_a_failure_with_the_same_facts(code):
     with pytest.raises(CommandFailed) as caught:
@@ -1195,6 +1261,18 @@ async def main():
 asyncio.run(main())
 """
     assert executed(code) == "true did not start: '.' cannot be the directory it runs in: No such file or directory\n"
+
+
+def test_an_absolute_cwd_does_where_our_own_directory_is_gone(tmp_path):
+    code = f"""
+import asyncio, os
+from aiodag.executors.command import command
+os.mkdir({str(tmp_path / "gone")!r}); os.chdir({str(tmp_path / "gone")!r}); os.rmdir({str(tmp_path / "gone")!r})
+async def main():
+    print((await command("pwd", cwd="/")()).stdout)
+asyncio.run(main())
+"""
+    assert executed(code) == "/\n\n"
 
 
 def test_where_descriptors_run_out_attempts_fail_and_later_ones_do_not():
@@ -1472,7 +1550,7 @@ def test_nothing_survives_the_parents_death_by_sigkill(line):
 @pytest.mark.parametrize("after", [1, 20, 200])
 def test_nothing_survives_a_death_while_commands_are_being_started(after, monkeypatch):
     monkeypatch.setenv("AIODAG_TEST_MARK", f"mark-{os.getpid()}-{after}")
-    body = 'count = shell("echo $$; exec sleep 300", on_output=say)\n    nodes = [count() for _ in range(1000)]\n    await nodes[0]'
+    body = 'count = shell("echo $$; exec sleep 300", on_output=say, limit=1000)\n    nodes = [count() for _ in range(1000)]\n    await nodes[0]'
     with parent(body) as process:
         warden = int(process.stdout.readline())
         for _ in range(after):
@@ -1568,6 +1646,40 @@ os.waitpid(pid, 0)
 print(asyncio.run(main("parent again")))
 """
     assert executed(code) == "parent\nfork\nparent again\n"
+
+
+FORKED = """
+import asyncio, os, signal, sys
+from aiodag.executors.command import shell
+begun = asyncio.Event()
+os.mkfifo("gate")
+gate = os.open("gate", os.O_RDWR)
+async def main():
+    line = "echo begun; read line < gate; wc -c"
+    node = shell(line, stdin=b"x" * 3_000_000, on_output=lambda *_: begun.set())()
+    await begun.wait()
+    pid = os.fork()
+    if pid == 0:
+        FORK
+    FIRST
+    os.write(gate, b"go on")
+    os.write(gate, b"\\n")
+    print((await node).stdout.split())
+    LAST
+asyncio.run(main())
+"""
+
+
+def test_a_fork_holds_no_stdin_of_a_command_open(tmp_path):
+    code = FORKED.replace("FORK", "signal.pause()").replace("FIRST", "").replace("LAST", "os.kill(pid, signal.SIGKILL)")
+
+    assert executed(code, cwd=tmp_path) == "['begun', '3000000']\n"
+
+
+def test_a_fork_that_leaves_our_loop_disturbs_no_command(tmp_path):
+    code = FORKED.replace("FORK", "sys.exit(0)").replace("FIRST", "print(os.waitpid(pid, 0)[1])").replace("LAST", "")
+
+    assert executed(code, cwd=tmp_path) == "0\n['begun', '3000000']\n"
 
 
 def test_children_of_ones_own_and_commands_do_not_disturb_each_other():

@@ -41,6 +41,7 @@ def again(document):
 
 FULL = {
     "name": "etl",
+    "description": "of every night",
     "tags": {"env": "test"},
     "parameters": {"DATE": ["d1", "d2"], "N": [1, True, 0.5]},
     "capacity": {"cores": 4, "license": 1},
@@ -61,6 +62,7 @@ FULL = {
             "resources": {"cores": 2},
             "generator": True,
             "class": "pull",
+            "description": "what it is for",
         },
         "B": {"shell": "a | b", "arguments": ["$(x)", "{{DATE}}-1"], "stdin": {"file": "in"}, "parents": ["pull"]},
         "C": {"task": "os.path:join", "arguments": ["a", {"$value_of": "B"}], "parameters": {"SIZE": ["s"]}},
@@ -234,6 +236,7 @@ ACCEPTED = [
     FULL,
     {"tasks": {}},
     {"tasks": []},
+    {"description": "", "tasks": {"A": {**ECHO, "description": "what it is for"}}},
     {"$schema": "urn:x", "tasks": {"größe / ☃": ECHO}},
     {"capacity": [{"cores": 8}, {"gpu": 1.5}], "tasks": {}},
     {
@@ -246,6 +249,8 @@ REFUSED = [
     {},
     {"tasks": 3},
     {"task": {}, "tasks": {}},
+    {"tasks": {}, "description": 1},
+    {"tasks": {"A": {**ECHO, "description": ["x"]}}},
     {"tasks": {}, "limit": 0},
     {"tasks": {}, "limit": True},
     {"tasks": {}, "name": ""},

@@ -108,6 +108,30 @@ def test_a_file_that_cannot_be_imported_says_why(tmp_path):
     assert "broken_entry" not in sys.modules
 
 
+@pytest.mark.parametrize(
+    "last",
+    ["asyncio.run(main())", "with asyncio.Runner() as runner:\n    runner.run(main())", "raise SystemExit(1)"],
+    ids=["run", "runner", "exit"],
+)
+def test_a_file_that_fails_because_it_runs_something_says_where_that_belongs(tmp_path, last):
+    path = tmp_path / "unguarded.py"
+    path.write_text(f"import asyncio\n\n\nasync def main():\n    raise ValueError('no rows')\n\n\n{last}\n")
+
+    with pytest.raises(
+        EntryError, match=r"importing it raised \w+: (no rows|1)\. .* below `if __name__ == \"__main__\":`$"
+    ):
+        load(str(path))
+    assert "unguarded" not in sys.modules
+
+
+def test_a_file_that_fails_of_itself_is_given_no_such_advice(tmp_path):
+    path = tmp_path / "of_itself.py"
+    path.write_text("raise ValueError('no rows')")
+
+    with pytest.raises(EntryError, match=r"importing it raised ValueError: no rows$"):
+        load(str(path))
+
+
 def test_a_file_with_the_name_of_a_loaded_module_is_refused(tmp_path):
     path = tmp_path / "json.py"
     path.write_text(SOURCE)

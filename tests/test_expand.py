@@ -208,7 +208,7 @@ def test_a_picture_shows_a_barrier_as_a_small_card_without_words():
     (barrier,) = [card for card, node in zip(shown.cards, shown.nodes, strict=True) if node.barrier]
     assert (barrier.title, barrier.below) == ("", "")
     assert barrier.size < min(card.size for card in shown.cards if card is not barrier)
-    assert barrier.told.startswith("all of a: waiting")
+    assert barrier.told.startswith("(all of a) joins a[N=0]")
     assert shown.headline.startswith("6 nodes")
 
 
@@ -227,7 +227,7 @@ async def test_a_failure_passes_through_a_barrier_with_its_root():
         await flow.run(opened=runs.append)
 
     assert runs[0].graph().counts() == {State.SUCCEEDED: 9, State.FAILED: 1, State.SKIPPED: 10}
-    assert "b[N=0] skipped: all of a <- a[N=7]" in str(error.value)
+    assert "b[N=0] skipped: a[N=7]" in str(error.value)
     assert error.value.failures[0].root == "a[N=7](7)"
 
 

@@ -1,11 +1,16 @@
 """Generators: tasks that give more tasks."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from aiodag import Capacity, RunFailed, State, WorkflowError, current_run, task
 from aiodag.executors.command import command, shell
+from aiodag.starting import rehearse
 from aiodag.stores.memory import Memory
 from aiodag.stores.sqlite import SQLite
 from aiodag.testing import MoveRecorder
@@ -223,6 +228,23 @@ async def test_bad_tasks_fail_the_generator_with_the_reason_and_add_nothing(name
     assert failed.failures[0].root.startswith("G")
 
 
+@pytest.mark.parametrize(
+    ("what", "place"),
+    [
+        ("{", "output of G:1"),
+        ('{\n"a": {"comand": []}}', "output of G:2 $.a.comand"),
+        ({"a": {"comand": []}}, "output of G $.a.comand"),
+        (lambda: [command("true", name="x"), command("false", name="x")], "output of G"),
+        (3, "output of G"),
+    ],
+)
+async def test_complaints_speak_of_what_a_generator_gave(what, place):
+    _, failed = await failing(around(giving(what)))
+
+    (error,) = failed.exceptions
+    assert error.complaints[0].place == place
+
+
 async def test_a_generator_that_fails_skips_what_comes_after():
     run, _ = await failing(around(shell("exit 3")))
 
@@ -369,3 +391,156 @@ async def test_the_graph_before_running_shows_the_generator():
 
     assert [node.name for node in graph.order() if not node.barrier] == ["before", "beside", "G", "after"]
     assert graph.counts() == {State.WAITING: 4}
+
+
+# Generators that wait for each other
+
+
+def gives(name, *parents, more=None):
+    """The tasks of a generator: one that waits, and more."""
+    return {name: {"command": ["true"], "parents": list(parents)}, **(more or {})}
+
+
+def generators(given, after=None):
+    """A workflow of generators, each with what it gives; and what else there is, with what it comes after."""
+    flow = Workflow("mutual")
+    for name, what in given.items():
+        flow.add(giving(what), name=name, generator=True)
+    for name, upstream in (after or {}).items():
+        flow.add(noted, name, name=name, after=upstream)
+    return flow
+
+
+RINGS = {
+    "two": (generators({"A": gives("a", "B"), "B": gives("b", "A")}), "'b' waits for 'A'", "B -> A -> B"),
+    "three": (
+        generators({"A": gives("a", "B"), "B": gives("b", "C"), "C": gives("c", "A")}),
+        "'c' waits for 'A'",
+        "C -> B -> A -> C",
+    ),
+    "what is behind them": (
+        generators({"A": gives("a", "Y"), "B": gives("b", "X")}, {"X": "A", "Y": "B"}),
+        "'b' waits for 'X'",
+        "B -> Y -> A -> X -> B",
+    ),
+    "one that is given": (
+        generators(
+            {"A": {"g": {"command": ["echo", json.dumps(gives("x", "B"))], "generator": True}}, "B": gives("b", "A")}
+        ),
+        "'x' waits for 'B'",
+        "A -> B -> A",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RINGS)
+async def test_generators_that_wait_for_each_other_fail_with_the_cycle(name):
+    flow, complaint, cycle = RINGS[name]
+
+    _, failed = await failing(flow)
+
+    (error,) = failed.exceptions
+    assert complaint in str(error)
+    assert f"(cycle: {cycle})" in str(error)
+
+
+async def test_generators_may_wait_for_each_other_in_one_direction():
+    given = {"A": gives("a", "B", "Y"), "B": gives("b", "C"), "C": gives("c")}
+
+    values = await generators(given, {"Y": "B", "Z": "A"}).run()
+
+    assert set(states(values.run).values()) == {"succeeded"}
+
+
+def before_and_after_an_edit():
+    """Generators whose recorded tasks wait for each other only after an edit."""
+    given = {"A": gives("a", "X"), "B": gives("b", "Y")}
+    return generators(given, {"X": (), "Y": ()}), generators(given, {"X": "B", "Y": "A"})
+
+
+async def test_recorded_tasks_that_do_not_fit_any_more_fail_in_the_report_with_the_reason(store):
+    flow, edited = before_and_after_an_edit()
+    await flow.run(store, "r")
+
+    run, failed = await failing(edited, store, "r")
+
+    assert "(cycle: B -> X -> A -> Y -> B)" in str(failed.exceptions[0])
+    assert CALLED.count("G") == 2  # in the first execution
+    assert states(run)["B adds tasks"] == "failed"
+    assert "1 failed" in failed.message
+    assert store.run("r").counts["failed"] == 1
+    assert {node.name for node in store.nodes("r") if node.state is State.FAILED} == {"B adds tasks"}
+    assert (await flow.resume("r", store=store)).run.state is State.SUCCEEDED
+
+
+async def test_a_plan_says_that_recorded_tasks_do_not_fit_any_more(store):
+    flow, edited = before_and_after_an_edit()
+    await flow.run(store, "r")
+
+    with pytest.raises(WorkflowError, match="'b' waits for 'Y', which comes after 'B'"):
+        await rehearse(store, "r", edited)
+
+    assert await rehearse(store, "r", flow) == ([], 6)
+
+
+# What a generator prints
+
+
+async def test_output_that_is_not_whole_fails_with_that_reason():
+    _, failed = await failing(around(shell('printf "%s" "$1"', json.dumps(TWO), keep=10)))
+
+    assert "bytes of it were dropped: give the command a larger keep=" in str(failed.exceptions[0])
+
+
+async def test_output_that_is_no_utf8_fails_with_that_reason():
+    _, failed = await failing(around(shell(r"""printf '{"a": \n{"command": ["echo", "\377"]}}'""")))
+
+    assert "output of G: line 2 is no UTF-8" in str(failed.exceptions[0])
+
+
+async def test_nothing_is_added_of_what_has_a_program_without_a_name():
+    flow = Workflow("partly", parameters={"A": [""]})
+    flow.add(giving({"ok": {"command": ["true"]}, "bad": {"command": ["{{A}}"]}}), name="G", generator=True)
+
+    run, failed = await failing(flow)
+
+    assert "'bad[A=\"\"]' cannot run: program=''" in str(failed.exceptions[0])
+    assert states(run) == {"G": "failed"}
+
+
+SCRIPT = """
+import asyncio, json, sys
+from aiodag.workflows import Workflow
+
+async def plan():
+    return [zero]
+
+async def zero():
+    return __name__
+
+flow = Workflow("main")
+flow.add(plan, generator=True, name="g")
+
+if __name__ == "__main__":
+    values = asyncio.run(flow.run("runs.db", "r"))
+    print(json.dumps(dict(values)), "begun" in sys.modules)
+"""
+
+
+def test_functions_of_a_script_are_recorded_as_if_it_had_been_imported(tmp_path):
+    (tmp_path / "begun.py").write_text(SCRIPT, encoding="utf-8")
+
+    def python(*args):
+        return subprocess.run(
+            [sys.executable, *args],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+        ).stdout
+
+    recorded = {"g": {"tasks": {"zero": {"task": "begun:zero"}}}, "zero": "__main__"}
+    assert python("begun.py") == f"{json.dumps(recorded)} False\n"
+    python("-m", "aiodag", "--store", "runs.db", "resume", "r")  # of the record: the program is another one
+    assert "2 succeeded" in python("-m", "aiodag", "--store", "runs.db", "runs")

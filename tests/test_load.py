@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aiodag.errors import WorkflowError
+from aiodag.stores.places import store_at
 from aiodag.workflows.forms import Hints
 from aiodag.workflows.load import fragment_of, load, loads, workflow_of
 from aiodag.workflows.model import Parameter
@@ -66,6 +67,27 @@ def test_a_file_becomes_a_workflow_that_knows_where_it_came_from(beside):
 
 def test_a_name_in_the_file_comes_before_the_name_of_the_file(beside):
     assert load(beside("etl.json", {"name": "nightly", "tasks": {}})).name == "nightly"
+
+
+async def test_a_description_is_for_people_and_of_no_effect():
+    def described(said):
+        return loads(json.dumps({"description": said, "tasks": {"a": {"command": ["true"], "description": said}}}))
+
+    flow = described("nightly")
+    store = store_at("memory:")
+    await flow.run(store, "r")
+    await described("another").run(store, "r")
+
+    assert (flow.description, flow["a"].description) == ("nightly", "nightly")
+    assert flow.but("other").description == "nightly"
+    assert [node.recalled for node in store.nodes("r")] == [True]
+
+
+def test_a_description_may_stand_in_details_and_in_what_a_generator_gives():
+    item = {"id": "a", "details": {"command": ["true"], "description": "in details"}}
+    fragment = fragment_of({"description": "of all", "tasks": [item]}, "gen")
+
+    assert fragment["a"].description == "in details"
 
 
 def test_parents_and_children_are_the_same_edge():
@@ -499,7 +521,7 @@ def test_parents_of_a_fragment_may_be_elsewhere_and_children_not():
         ('{"A":\n {}}', "gen:2 $.A: has nothing to run: it takes one of command, shell or task"),
         ("3", "gen:1 $: takes an object or a list of tasks; this is the number 3"),
         (3, "gen $: takes an object or a list of tasks; this is the number 3"),
-        ({"tasks": {}, "limit": 3}, "gen $.limit: is a key that is not known here. The keys here are $schema, parameters, tasks"),
+        ({"tasks": {}, "limit": 3}, "gen $.limit: is a key that is not known here. The keys here are $schema, description, parameters, tasks"),
     ],
 )  # fmt: skip
 def test_a_bad_fragment_says_what_is_wrong(given, said):

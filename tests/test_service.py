@@ -12,6 +12,7 @@ from aiodag import Run, RunFailed, State, task
 from aiodag.entry import Entry, entry_of
 from aiodag.errors import EntryError, StoreError, UnknownRun, WorkflowError
 from aiodag.executors.command import command, shell
+from aiodag.registry import changes
 from aiodag.service import Service
 from aiodag.testing import MoveRecorder
 from aiodag.workflows import Workflow
@@ -124,6 +125,42 @@ def test_a_plan_says_what_would_run_and_runs_nothing(service, entry, effects, mo
     assert service.run("r") == record
     asyncio.run(service.resume("r"))
     assert sorted(effects()[len(before) :]) == ["clean aa", "clean bb", "join"]
+
+
+def test_what_a_run_goes_on_with_is_found_before_a_loop_runs(service, entry, effects, source):
+    asyncio.run(service.start(entry, run_id="r"))
+    forget(source.stem)
+    source.write_text(f"{SOURCE}\nimport asyncio\nasync def own(): effect('own')\nasyncio.run(own())\n")
+
+    again = service.again("r")
+
+    assert effects()[-1] == "own"
+    assert asyncio.run(service.plan(again)) == ([], 5)
+    assert asyncio.run(service.resume(again)) == "AABB"
+
+
+def test_a_run_that_was_resumed_from_another_file_is_said_to_have_run_with_that(service, entry, effects, source):
+    other = source.with_stem(f"other_{source.stem}")
+    other.write_text(SOURCE)
+    asyncio.run(service.start(entry, run_id="r"))
+    with pytest.raises(EntryError, match=r"run 'r' began with .*etl names"):
+        asyncio.run(service.start(entry_of(f"{source}:join"), run_id="r"))
+
+    asyncio.run(service.resume("r", source=f"{other}:etl"))
+
+    with pytest.raises(EntryError, match=f"run 'r' was last run with {other.resolve()}:etl"):
+        asyncio.run(service.start(entry, run_id="r"))
+    forget(other.stem)
+
+
+def test_a_description_changes_no_task_of_a_definition():
+    texts = [
+        json.dumps({"tasks": {"a": {"command": [name], "description": said}}}) for name, said in ("xy", "xz", "vz")
+    ]
+
+    found = changes(enumerate(texts, 1))
+
+    assert [each.changed for each in found] == [[], [], ["a"]]
 
 
 @pytest.mark.parametrize("change", [{"task": "join"}, {"file": "other.py"}, {"parameters": {"names": '["z"]'}}])

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import json
 import os
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from aiodag.stores.sqlite import SQLite
 from aiodag.testing import MoveRecorder, shuffle
 from aiodag.testing import run as virtual
 from aiodag.workflows import Parameter, Workflow
+from aiodag.workflows.load import loads
 
 ROOT = Path(__file__).parent.parent
 PULLS, TRANSFORMS = ("Pull_A", "Pull_B", "Pull_C"), ("Transform_A", "Transform_B", "Transform_C")
@@ -159,6 +161,43 @@ def test_a_wrong_signature_is_refused_at_the_call():
     assert len(flow) == 0
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"retries": 2}, r"'retries'\. In add\(\), options are those of the task: double\.with_options\(retries=2\)$"),
+        ({"parents": ["a"]}, r"'parents'\. In add\(\), parents= is written as after=$"),
+        ({"depends_on": [], "timeout": 5}, r"depends_on= is written as after=; .*with_options\(timeout=5\)$"),
+        ({"rows": 2}, "unexpected keyword argument 'rows'$"),
+    ],
+)
+def test_an_option_among_the_arguments_is_told_where_it_belongs(given, said):
+    with pytest.raises(TypeError, match=said):
+        Workflow("wrong").add(double, 1, **given)
+
+
+async def test_arguments_that_a_task_takes_are_its_own_whatever_they_are_called():
+    async def takes(retries, parents):
+        return retries, parents
+
+    flow = Workflow("own")
+    made = flow.add(takes, retries=2, parents="a")
+
+    assert (await flow.run())[made] == (2, "a")
+
+
+@pytest.mark.parametrize(
+    ("work", "said"),
+    [
+        ("sleep 1", r"'sleep 1' is none\. Write shell\('sleep 1'\) or command\('sleep', '1'\)$"),
+        (["sleep", "1"], r"Write command\('sleep', '1'\)$"),
+        ("", r"Write shell\(''\)$"),
+    ],
+)
+def test_a_text_is_no_task_and_is_told_what_would_be(work, said):
+    with pytest.raises(TypeError, match=said):
+        Workflow("wrong").add(work)
+
+
 def test_what_belongs_to_a_loop_is_refused():
     async def main():
         flow = Workflow("loop")
@@ -274,6 +313,18 @@ def test_the_five_tasks_take_four_of_their_times():
         return asyncio.get_running_loop().time()
 
     assert virtual(main()) == 4
+
+
+@pytest.mark.parametrize("order", [lambda a: a >> "b", lambda a: "b" << a, lambda a: a.set_downstream("b")])
+def test_a_name_cannot_be_told_to_wait(order):
+    flow = Workflow("names")
+    first = flow.add(nothing, name="a")
+    flow.add(nothing, name="b")
+
+    with pytest.raises(TypeError, match=r"'b' is to wait for 'a', .* flow\['b'\] .* after='a'"):
+        order(first)
+    "b" >> first  # to wait for a name is no question
+    assert first.after == ("b",)
 
 
 def test_an_upstream_that_is_passed_and_waited_for_is_one_edge():
@@ -409,7 +460,7 @@ async def test_an_edited_task_and_what_needs_it_run_again(store):
     told = {each.attempt: each.facts["command"] for each in store.attempts("r", every=True) if each.number in numbers}
     assert told == {1: ["/bin/sh", "-c", "exit 1", "sh"], 2: ["/bin/sh", "-c", "echo Transform_B", "sh"]}
 
-    again = await etl({"Pull_A": "echo edited"}, more=[("Notify", ("Report",))]).resume("r", store=store)
+    again = await etl({"Pull_A": "echo edited"}, more=[("Notify", ("Report",))]).resume("r", store)
 
     assert ran(again.run) == {"Pull_A", "Transform_A", "Derive_AB", "Derive_ABC", "Report", "Notify"}
     assert len(store.definitions("r")) == 3
@@ -791,3 +842,89 @@ def test_a_failure_at_the_head_of_a_chain_skips_all_of_it():
         return run.graph().counts()
 
     assert asyncio.run(main()) == {State.FAILED: 1, State.SKIPPED: 20_000}
+
+
+# Copies, and what happens meanwhile
+
+
+async def test_a_copy_has_tasks_of_its_own():
+    flow = Workflow("copied", parameters={"N": [1, 2]})
+    one = flow.add(double, Parameter("N"), name="one")
+    flow.add(nothing, one, [one], name="both", after=["one"])
+    flow.add(nothing, name="last") << one
+    copy = flow.but(parameters={"N": [3]})
+
+    copy["last"] >> copy["both"]
+    more = copy.add(double, 4, name="four", after=copy["both"])
+
+    assert copy["one"] is not one
+    assert (copy["both"].passed, copy["last"].waits_for) == ((copy["one"],), [copy["one"]])
+    assert (flow["both"].after, copy["both"].after) == (("one",), ("one", "last"))
+    assert [task.name for task in flow] == ["one", "both", "last"]
+    assert "four" not in flow
+    assert len(flow.graph().nodes) == 4
+    values = await copy.run()
+    assert (values[one], values[copy["one"]], values[more]) == ([6], [6], 8)
+    with pytest.raises(ValueError, match="a task of another workflow"):
+        copy["last"].set_upstream(one)
+
+
+async def test_what_is_added_while_a_workflow_runs_is_not_part_of_that_run():
+    flow = Workflow("grows")
+    running, go = asyncio.Event(), asyncio.Event()
+
+    @task
+    async def holding():
+        running.set()
+        await go.wait()
+        return {"late": {"command": ["true"]}}
+
+    flow.add(holding, name="held", generator=True)
+    result = asyncio.create_task(flow.run())
+    await running.wait()
+    flow.add(nothing, name="late", after="held")
+    go.set()
+
+    values = await result
+    assert list(values) == ["held", "late"]
+    assert values["late"].code == 0
+
+
+# Which function it is
+
+
+@pytest.fixture
+def modules(tmp_path):
+    """Two files with functions of one name."""
+    names = ("known_again_a", "known_again_b")
+    for name in names:
+        text = f"def fetch():\n    return {name!r}\n\ndef pull():\n    return 'pulled'\n"
+        (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
+    yield names
+    for name in names:
+        sys.modules.pop(name, None)
+    sys.path[:] = [each for each in sys.path if each != str(tmp_path)]
+
+
+@pytest.mark.parametrize("more", [{}, {"retries": 1}], ids=["alone", "with options"])
+async def test_another_function_under_a_name_runs_again_also_one_of_the_same_name_in_another_module(
+    store, tmp_path, modules, more
+):
+    a, b = modules
+    seen = []
+    for spelled in (f"{a}.py:fetch", f"{a}.py:fetch", f"{b}.py:fetch", f"{b}.py:pull"):
+        document = {"tasks": {"fetched": {"task": spelled, **more}}}
+        values = await loads(json.dumps(document), str(tmp_path / "flow.json")).run(store, "r")
+        seen.append((values["fetched"], ran(values.run)))
+
+    assert seen == [(a, {"fetched"}), (a, set()), (b, {"fetched"}), ("pulled", {"fetched"})]
+
+
+async def test_the_module_that_a_run_begins_in_may_be_renamed(store, tmp_path, modules):
+    seen = []
+    for name in modules:
+        flow = loads(json.dumps({"tasks": {"pulled": {"task": f"{name}.py:pull"}}}), str(tmp_path / "flow.json"))
+        flow.entry = {"file": str(tmp_path / f"{name}.py"), "task": "flow", "parameters": {}}
+        seen.append(ran((await flow.run(store, "r")).run))
+
+    assert seen == [{"pulled"}, set()]

@@ -76,6 +76,7 @@ class Limited:
                 left.add_done_callback(partial(give_back, gate))
             else:
                 gate.release()
+            del node, call_next  # a failure's traceback holds this frame
 
 
 def give_back(gate: Gate, _: object) -> None:
@@ -111,6 +112,7 @@ class Held:
                 run.capacity.release_later(ticket, left)
             else:
                 run.capacity.release(ticket)
+            del node, call_next  # a failure's traceback holds this frame
 
 
 class Timeout:
@@ -153,7 +155,10 @@ def compose(options: Options, fn: Callable[..., Any], executor: Executor | None)
         call: Call = partial(attempt, node, fn, executor, args, kwargs)
         for layer in reversed(layers):
             call = partial(layer, node, call)
-        return await call()
+        try:
+            return await call()
+        finally:
+            del node, call  # a failure's traceback holds this frame
 
     return body
 
@@ -164,6 +169,7 @@ async def attempt(
     """Run the body once: here, or where the executor says."""
     node.engine.begin(node)
     if executor is None:
+        del node  # as above
         return await fn(*args, **kwargs)
     try:
         value = await executor.run(fn, *args, **kwargs)

@@ -362,9 +362,10 @@ def observers_of(given: Any) -> tuple[Observer, ...]:
 
 
 def id_of(given: Any, name: str) -> str:
-    """Return the id of a run: as given, or its name and something random."""
+    """Return the id of a run: as given, or its name, as far as an id may have that, and something random."""
     if given is None:
-        return f"{name}-{urandom(4).hex()}"
+        text = "".join(each if each.isprintable() else "_" for each in name).lstrip("-")
+        return f"{text or 'run'}-{urandom(4).hex()}"
     if isinstance(given, str) and given and given.isprintable() and not given.startswith("-"):
         return given
     raise OptionError("id", given, "a string of printable characters that does not begin with -")

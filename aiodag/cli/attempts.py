@@ -107,7 +107,8 @@ def facts_of(attempt: AttemptRecord) -> Iterator[tuple[str, str]]:
     if attempt.started_at is not None and attempt.ended_at is not None:
         yield "took", seconds((attempt.ended_at - attempt.started_at).total_seconds())
     if facts.get("host"):
-        yield "host", in_line(f"{facts['host']}, process {facts.get('pid')}")
+        process = "" if facts.get("pid") is None else f", process {facts['pid']}"  # none of what never started
+        yield "host", in_line(f"{facts['host']}{process}")
     if facts.get("cpu_seconds") is not None:
         yield "cpu", seconds(float(facts["cpu_seconds"]))
     if facts.get("peak_bytes") is not None:

@@ -45,17 +45,20 @@ def show(args: Namespace) -> int:
 
 def plan(args: Namespace) -> int:
     """Say what resuming a run, or running a file, would do."""
+    capacity = only_once("--capacity", args.capacity) or None
     with serving(args) as service:
         found = service.find(args.run, args.parameters)
         if isinstance(found, RunRecord):
             no_parameters(args)
-            planned = asyncio.run(service.plan(found.id, source=args.source))
+            again = service.again(found.id, source=args.source)  # before the loop: it imports
+            planned = asyncio.run(service.plan(again, capacity=capacity))
         elif args.source is not None:
             raise OptionError("--from", args.source, "given with a run that is to be resumed")
         else:
+            service.refuse(found, capacity)
             planned = Plan([each.label for each in service.preview(found).nodes if not each.barrier], 0)
-    again = f"{len(planned.run)} would run, {planned.recalled} would be recalled"
-    lines = [*(f"  {label}" for label in planned.run), again]
+    counts = f"{len(planned.run)} would run, {planned.recalled} would be recalled"
+    lines = [*(f"  {label}" for label in planned.run), counts]
     say(args, {"run": planned.run, "recalled": planned.recalled}, "\n".join(lines))
     return 0
 

@@ -95,6 +95,7 @@ def add_plan(group: Any) -> None:
     parser.add_argument("run", metavar="RUN|TARGET", help=f"the id of a run; or {TARGET}")
     add_source(parser)
     add_parameters(parser)
+    add_capacity(parser)
 
 
 def add_source(parser: Parser) -> None:
@@ -129,6 +130,12 @@ def add_tags(parser: Parser, purpose: str) -> None:
 def add_execution(parser: Parser) -> None:
     """Add how to run."""
     parser.add_argument("--limit", metavar="N", type=count, help="how many nodes run at once")
+    add_capacity(parser)
+    parser.add_argument("--fail-fast", action="store_true", help="the first failure cancels the rest")
+
+
+def add_capacity(parser: Parser) -> None:
+    """Add what there is for tasks that ask for resources."""
     parser.add_argument(
         "--capacity",
         action="append",
@@ -137,7 +144,6 @@ def add_execution(parser: Parser) -> None:
         metavar="RESOURCE=AMOUNT",
         help="how much of a resource there is for tasks that ask for some; may be repeated",
     )
-    parser.add_argument("--fail-fast", action="store_true", help="the first failure cancels the rest")
 
 
 def add_one_run(parser: Parser) -> None:

@@ -20,7 +20,7 @@ def register(args: Namespace) -> int:
     """Keep a workflow by its name."""
     with serving(args) as service:
         record = service.register(args.target, name=args.name, replace=args.replace)
-    text = f"registered {output.in_line(record.name)}: {len(tasks_in(record.document))} tasks, of {record.target}"
+    text = f"registered {output.in_line(record.name)}: {shown.how_many(len(tasks_in(record.document)))}, of {record.target}"
     say(args, workflow_document(record, []), "" if args.quiet else text)
     return 0
 

@@ -1,10 +1,11 @@
 """Start and resume runs: show them go, let them be interrupted, say how they ended."""
 
 import asyncio
+import re
 import signal
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 FAILED = 1
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# A failure in the report of a run.
+FAILURE = re.compile(r"(?P<before> +(?:first of all )?)(?P<failure>.*)  \(called at (?P<site>.*)\)")
 NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 Begin = Callable[..., Coroutine[Any, Any, Any]]
 
@@ -40,14 +43,15 @@ def run(args: Namespace) -> int:
     with serving(args) as service, watching(args) as progress:
         target = service.target(args.target, args.parameters)
         begin = partial(service.start, target, run_id=args.id, tags=tags)
-        ended = carried_out(begin, args, progress, f"{args.target}, in {service.place}")
+        ended = carried_out(begin, args, progress, f"{service.spelled(args.target, target)}, in {service.place}")
     return told(args, progress, ended)
 
 
 def resume(args: Namespace) -> int:
     """Go on with a run, and return the exit code."""
     with serving(args) as service, watching(args) as progress:
-        begin = partial(service.resume, args.run, source=args.source)
+        again = service.again(args.run, source=args.source)  # before the loop: it imports
+        begin = partial(service.resume, again)
         edited = f" from {args.source}" if args.source else ""
         ended = carried_out(begin, args, progress, f"resumed{edited}, in {service.place}")
     return told(args, progress, ended)
@@ -78,7 +82,7 @@ def carried_out(begin: Begin, args: Namespace, progress: Progress, where: str) -
         )
         try:
             value = asyncio.run(coroutine)
-        except (Exception, asyncio.CancelledError, KeyboardInterrupt) as error:
+        except (Exception, asyncio.CancelledError, KeyboardInterrupt, SystemExit) as error:
             if progress.run is None:
                 raise
             progress.finish()
@@ -164,7 +168,7 @@ def told(args: Namespace, progress: Progress, ended: Ended) -> int:
         return 0
     if args.traceback:
         output.traceback(ended.error)
-    output.error(reason)
+    output.error(reason if args.quiet else without_errors(reason, run))
     return 128 + ended.signal if ended.signal else 130 if isinstance(ended.error, KeyboardInterrupt) else FAILED
 
 
@@ -180,8 +184,25 @@ def why(run: "Run", ended: Ended) -> str:
         return str(error)
     if isinstance(error, asyncio.CancelledError):
         return f"run {run.id!r} was cancelled by its own tasks"
+    if isinstance(error, SystemExit):
+        called = f"run {run.id!r} was cancelled: a task called sys.exit({error.code!r}), which ends all that runs"
+        return f"{called}. Return, or raise an exception (--traceback shows where)"
     assert error is not None
     return one_line(error)
+
+
+def without_errors(report: str, run: "Run") -> str:
+    """Return the report of a run whose failures have been told when they happened: where each was called."""
+    labels = {str(failure.report): failure.root for failure in run.failures}
+    return "\n".join(without_error(line, labels) for line in report.split("\n"))
+
+
+def without_error(line: str, labels: Mapping[str, str]) -> str:
+    """Return a line of a report without the error, if it is one of a failure."""
+    found = FAILURE.fullmatch(line)
+    if found is None or found["failure"] not in labels:
+        return line
+    return f"{found['before']}{labels[found['failure']]}, called at {found['site']}"
 
 
 def interrupted(run: "Run") -> str:

@@ -130,8 +130,18 @@ def sessions_on(stdout: int) -> set[int]:
 
 
 ENTRANCE = Entrance()
+UNDER_WAY: "set[Child]" = set()
 atexit.register(ENTRANCE.close)
-os.register_at_fork(after_in_child=ENTRANCE.forked)
+
+
+def forked() -> None:
+    """Leave the warden and all programs to the process that this one is a fork of."""
+    ENTRANCE.forked()
+    for child in list(UNDER_WAY):
+        child.forked()
+
+
+os.register_at_fork(after_in_child=forked)
 
 
 class Child:
@@ -159,11 +169,13 @@ class Child:
         """
         engine = engine_of(self.loop)
         engine.away += 1
+        UNDER_WAY.add(self)
         try:
             await self._start(request, stdin)
             await self._settle()
         finally:
             engine.away -= 1
+            UNDER_WAY.discard(self)
             self._close()
 
     async def _start(self, request: Request, stdin: bytes | Path | None) -> None:
@@ -216,7 +228,9 @@ class Child:
                 del cancelled  # its traceback holds this frame
 
     def _tell(self, text: bytes) -> None:
-        assert self._control is not None
+        if self._control is None:  # a fork goes on with our loop: the program is none of its business
+            self._over.set()
+            return
         with suppress(OSError):  # as above
             self._control.send(text)
 
@@ -268,6 +282,16 @@ class Child:
         for stream in (self.stdout, self.stderr):
             stream.finish()
         self._stdin.close()
+
+    def forked(self) -> None:
+        """Close all ends in a fork: while that held them, the program would read no end of its stdin."""
+        for stream in (self.stdout, self.stderr, self._stdin):
+            if stream.fd >= 0:
+                os.close(stream.fd)
+                stream.fd = -1
+        if self._control is not None:
+            self._control.close()
+            self._control = None
 
     def end(self) -> End:
         """Return how the program ended. Raises `NotStarted`, and `Lost`."""

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from aiodag._core.context import current_node
+from aiodag._core.limits import Limit
 from aiodag._core.options import Options, seconds, version_of
 from aiodag._core.task import UNLIMITED, Task
 from aiodag.errors import OptionError
@@ -61,6 +62,9 @@ __all__ = ["CommandFailed", "Finished", "command", "shell"]
 
 log = logging.getLogger("aiodag.command")
 SHELL = "/bin/sh"
+AT_ONCE = Limit(
+    64
+)  # programs of one loop, for tasks without a limit of their own: each takes three descriptors or four
 SHORT = 40  # characters of a shell's line in the name of its task
 
 
@@ -134,10 +138,12 @@ class Command:
         return finished
 
     def _request(self, line: tuple[str, ...], env: "Mapping[str, Argument | None] | None") -> Request:
-        try:
-            cwd = os.path.join(os.getcwdb(), os.fsencode(self.cwd or ""))  # noqa: PTH109, PTH118 - bytes
-        except OSError as error:
-            raise NotStarted(error, "cwd") from None
+        cwd = os.fsencode(self.cwd or "")
+        if not cwd.startswith(b"/"):  # our own directory may be gone, and does not matter to an absolute one
+            try:
+                cwd = os.path.join(os.getcwdb(), cwd)  # noqa: PTH109, PTH118 - bytes
+            except OSError as error:
+                raise NotStarted(error, "cwd") from None
         variables = environment({**self.env, **checked_env(env or {})})
         return Request([encoded("argument", each) for each in line], variables, cwd, self.grace)
 
@@ -204,7 +210,10 @@ class CommandTask(Task[..., Finished]):
 
     def __init__(self, body: Command, after: tuple[Any, ...], given: Mapping[str, Any], version: object) -> None:
         self.given_version = version  # as its author gave it; that of the options has a digest, too
-        super().__init__(body, after, Options(**{**given, "version": versioned(body, version)}))
+        options = Options(**{**given, "version": versioned(body, version)})
+        if options.limit is None:
+            options.limit = AT_ONCE  # not among what was given: nobody has asked for it
+        super().__init__(body, after, options)
         self.__doc__ = f"Run {line_of(body.args)}"
 
     def with_body(self, body: Command, /, **options: "Unpack[OptionTypes]") -> "CommandTask":
@@ -267,7 +276,7 @@ def command(
     longer than its `timeout`, and for all in its session. `keep` is how many bytes of each stream the result holds: head
     and tail. `on_output(stream, chunk)` hears "stdout" or "stderr" and the bytes as they come, `on_end(finished)`
     how each attempt ended that had started, also a cancelled one; both are called on the loop. `name` is that of the program
-    unless given. The other options are those of every task.
+    unless given. The other options are those of every task; without a `limit`, 64 programs of a loop run at once.
 
     A code that is no success raises `CommandFailed`, as does a program that cannot be started. Raises `OptionError`
     at once for what cannot work, and `RuntimeError` on Windows.

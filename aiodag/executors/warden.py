@@ -43,6 +43,7 @@ HOLD = 0.003  # seconds before the owner hears of a program: two messages cost m
 TICK = 0.02  # seconds between two looks at what should end
 LENGTH = 8  # bytes in which a request tells its length
 CLOSED: int = getattr(socket, "MSG_CMSG_CLOEXEC", 0)  # what arrives is not inherited by programs
+LARGE = 2**20  # bytes of a request, after which memory is given back
 NEVER = float("inf")
 NOTHING = 0  # as stdin: the warden's own, which is /dev/null
 IGNORED = [signal.SIGPIPE, signal.SIGXFSZ]  # by Python; a program expects them to be as usual
@@ -187,6 +188,9 @@ class Warden:
                 ward.request.clear()
                 if self.start(ward, *marshal.loads(request)) and more:  # noqa: S302 - our own owner's
                     self.end(ward)
+                del request
+                if size > LARGE:
+                    shrink()
 
     def start(self, ward: Ward, args: list[bytes], env: dict[bytes, bytes], cwd: bytes, grace: float) -> bool:
         """Start a program and say so. Return whether there is one."""
@@ -316,6 +320,16 @@ def found(program: bytes, env: dict[bytes, bytes]) -> bytes:
                 return path
             number = errno.EACCES
     raise OSError(number, os.strerror(number))
+
+
+def shrink() -> None:
+    """Give memory back, and forget how much it was: the peak of a new program begins as ours."""
+    with suppress(ImportError, OSError, AttributeError):  # not all systems have the one or the other
+        from ctypes import CDLL  # noqa: PLC0415 - hardly any warden needs it
+
+        CDLL(None).malloc_trim(0)
+    with suppress(OSError), open("/proc/self/clear_refs", "w") as file:  # noqa: PTH123 - as in all of this file
+        file.write("5")
 
 
 def send(group: int, number: int) -> None:

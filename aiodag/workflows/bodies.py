@@ -1,5 +1,6 @@
 """What runs: the task of a core for a program, a line for a shell, or a function, as a document says it."""
 
+import sys
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from importlib import import_module
@@ -13,7 +14,8 @@ from aiodag.modules import load
 from aiodag.workflows.forms import KINDS, OPTIONS, PROGRAM, is_argument
 from aiodag.workflows.places import Path, cut
 
-COMMANDS = "aiodag.executors.command"  # another layer: reached by its name, when something asks for it
+# Other layers: reached by their names, when something asks for them.
+COMMANDS, NAMES = "aiodag.executors.command", "aiodag.stores.names"
 ON_CALL = {"environment": "env"}  # keys of a document that a command calls otherwise
 
 
@@ -56,7 +58,7 @@ class Bodies:
         args = () if isinstance(arguments, dict) else tuple(arguments)
         kwargs = arguments if isinstance(arguments, dict) else {}
         if kind == "task":
-            task = self._function(values["task"], name, {key: values[key] for key in OPTIONS if key in values})
+            task = self._function(values["task"], {key: values[key] for key in OPTIONS if key in values})
             self._check(task, values["task"], args, kwargs)
             return task, args, kwargs
         plain = tuple(takewhile(is_argument, args))
@@ -78,7 +80,7 @@ class Bodies:
             raise Refused("", str(error)) from None
         return task
 
-    def _function(self, spelled: str, name: str, options: dict[str, Any]) -> Task[..., Any]:
+    def _function(self, spelled: str, options: dict[str, Any]) -> Task[..., Any]:
         """Return the task of a function, with the options that the document adds."""
         known = self._functions.get(spelled)
         if known is None:
@@ -86,7 +88,7 @@ class Bodies:
         if isinstance(known, str):
             raise Refused("task", known)
         try:
-            return known.with_options(name=name, **options) if options else known
+            return known.with_options(**options) if options else known
         except AiodagError as error:
             raise Refused("", str(error)) from None
 
@@ -111,7 +113,7 @@ def found_as(spelled: str, directory: str) -> Task[..., Any] | str:
     if not where or not qualname:
         return f'takes a function, such as "file.py:function" or "module:function"; this is {cut(spelled)!r}'
     try:
-        module = load(str(FilePath(directory, where))) if where.endswith(".py") else import_module(where)
+        module = load(str(FilePath(directory, where))) if where.endswith(".py") else module_of(where, qualname)
     except Exception as error:  # noqa: BLE001 - an import can raise anything
         hint = "" if where.endswith(".py") else f". A file beside this one is written as {where}.py:{qualname}"
         told = str(error) if isinstance(error, AiodagError) else f"importing it raised {type(error).__name__}: {error}"
@@ -128,3 +130,11 @@ def found_as(spelled: str, directory: str) -> Task[..., Any] | str:
         return found if isinstance(found, Task) else make(found, (), {})
     except AiodagError as error:
         return str(error)
+
+
+def module_of(name: str, qualname: str) -> Any:
+    """Return a module: the script that runs, under the name that it has when it is imported, if that has the function."""
+    main = sys.modules.get("__main__")
+    if name == import_module(NAMES).main_name() and hasattr(main, qualname.partition(".")[0]):
+        return main
+    return import_module(name)

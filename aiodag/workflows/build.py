@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from inspect import isroutine
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from aiodag._core.graph import Graph, GraphEdge, GraphNode
@@ -18,9 +19,10 @@ from aiodag._core.options import Options
 from aiodag._core.states import State
 from aiodag._core.submit import submit
 from aiodag._core.task import Task, task
-from aiodag.workflows.check import Around, Checked
+from aiodag.errors import WorkflowError
+from aiodag.workflows.check import Checked
 from aiodag.workflows.expand import BARRIER, PLAIN, Expansion, Instance
-from aiodag.workflows.generators import behind, checked_fragment, definition_of, fragment, generating
+from aiodag.workflows.generators import Present, Wait, checked_fragment, definition_of, fragment, generating
 from aiodag.workflows.model import WorkflowTask
 from aiodag.workflows.parameters import declared, filled, is_command, with_values
 
@@ -89,6 +91,10 @@ class Building:
         self.added: list[Building] = []
         # The names of the run's nodes that generators have given, with theirs: nobody may give one again.
         self.given: dict[str, str] = {} if within is None else within.given
+        # What their tasks wait for in this workflow, by generator.
+        self.waits: dict[str, Wait] = {}
+        # Recorded tasks that cannot be added any more.
+        self.refused: list[WorkflowError] = [] if within is None else within.refused
         self._prototypes: dict[tuple[Task[..., Any], bool, bool], Task[..., Any]] = {}
 
     async def make(self) -> None:
@@ -131,11 +137,12 @@ class Building:
         given, of = instance.task, instance.task.task
         if instance.choice and is_command(of):
             of = with_values(of, instance.choice, instance.name)
-            made = known_by_name(of, renamed=False, generator=given.generator)
+            made = known_by_name(of, renamed=False, generator=given.generator, module="")
         else:
             kind = of, given.name != of.name, given.generator
             if kind not in self._prototypes:
-                self._prototypes[kind] = known_by_name(of, renamed=kind[1], generator=kind[2])
+                module = module_of(of, self.run)
+                self._prototypes[kind] = known_by_name(of, renamed=kind[1], generator=kind[2], module=module)
             made = self._prototypes[kind]
         if made.name == instance.name and not after and not given.generator:
             return made
@@ -173,21 +180,38 @@ class Building:
         return definition
 
     def _checked(self, instance: Instance, definition: Any) -> Checked:
-        """Return the tasks that a generator has given, and take their names."""
+        """Return the tasks that a generator has given, and take their names, and note what they wait for."""
         made = fragment(definition, instance, declared(self.checked.workflow, instance.task))
-        found = checked_fragment(made, Present(self, instance), self.run.capacity)
+        present = Present(self, instance)
+        found = checked_fragment(made, present, self.run.capacity)
         self.given.update([(each.name, instance.name) for each in Expansion(found)])
+        for level, wait in present.waits(found):
+            level.waits[instance.name] = wait
         return found
 
     async def _add(self, instance: Instance, definition: Any, hidden: "Node[Any]") -> None:
         """Make the nodes of what a generator has given, and have what comes after it wait for them."""
-        found = self._checked(instance, definition)
+        try:
+            found = self._checked(instance, definition)
+        except WorkflowError as error:  # what was recorded fitted, and now there is another workflow around it
+            self.refused.append(error)
+            also_after(hidden, [self._refusal(instance, error)])
+            return
         for each in self.levels():
             await each.ready
         building = Building(found, self.run, self, instance)
         self.added.append(building)
         await building.make()
         also_after(hidden, building.nodes)
+
+    def _refusal(self, instance: Instance, error: WorkflowError) -> "Node[Any]":
+        """Make a node that fails with the reason, and counts: what adds tasks only joins edges."""
+
+        async def refuse() -> None:
+            raise error
+
+        made: Task[..., Any] = Task(refuse, (), Options(name=f"{instance.name} adds tasks", journal=False))
+        return self._submitted(instance, made, (), {})
 
     def levels(self) -> "Iterator[Building]":
         """Yield this, and what it was added to, up to the workflow itself."""
@@ -211,7 +235,7 @@ class Building:
         """Return the values of the nodes that have succeeded."""
         found: dict[str, Any] = {}
         for level in self._all():
-            for each in level.checked.workflow.tasks:
+            for each in level.checked.tasks:
                 value = level._value(each.index)  # noqa: SLF001 - one of ours
                 if value is not MISSING:
                     # The same task of several instances of a generator: all its values, as of any with parameters.
@@ -243,47 +267,18 @@ async def built(checked: Checked, run: "Run") -> Building:
     return building
 
 
-class Present(Around):
-    """The graph that a generator adds to, as its new tasks find it."""
-
-    def __init__(self, building: Building, generator: Instance) -> None:
-        self.building = building
-        self.generator = generator
-        self.behind: dict[Building, set[int]] = {}
-
-    def has(self, name: str) -> bool:
-        """Tell whether a name is taken: but not by what the same generator gave before, in an attempt that failed."""
-        giver = self.building.given.get(name)
-        known = any(name in level.checked.workflow for level in self.building.levels())
-        return known if giver is None else giver != self.generator.name
-
-    def why_not(self, name: str) -> str | None:
-        """Say why a name cannot be waited for."""
-        generator = self.generator.task
-        for level in self.building.levels():
-            vertices = level.checked.named(name)
-            if vertices:
-                if level not in self.behind:
-                    self.behind[level] = behind(level.checked, generator.index)
-                late = not self.behind[level].isdisjoint(vertices)
-                return f"which comes after {generator.name!r}, that gives it" if late else None
-            if level.giver is not None:
-                generator = level.giver.task
-        return super().why_not(name)
-
-
 def in_order(after: "list[Node[Any]]") -> "tuple[Node[Any], ...]":
     """Return nodes by their names, each once: in which order they were declared plays no part in a key."""
     return tuple(sorted(dict.fromkeys(after), key=lambda node: node.name)) if len(after) > 1 else tuple(after)
 
 
-def known_by_name(of: Task[..., Any], *, renamed: bool, generator: bool) -> Task[..., Any]:
-    """Return a task that is known by its name: the module that it comes from plays no part in its key.
+def known_by_name(of: Task[..., Any], *, renamed: bool, generator: bool, module: str) -> Task[..., Any]:
+    """Return a task that is known by its name in the workflow.
 
-    But what a function is called elsewhere does, as its version: who has a name call another function has edited the
-    workflow, and so has who makes it a generator.
+    But what a function is called elsewhere, and its module, play a part, as its version: who has a name call another
+    function has edited the workflow, and so has who makes it a generator.
     """
-    words = [of.name] * (renamed and isroutine(of.fn)) + ["generator"] * generator
+    words = [module] * bool(module) + [of.name] * (renamed and isroutine(of.fn)) + ["generator"] * generator
     options: dict[str, Any] = {}
     if words:
         version = getattr(of, "given_version", of.options.version)  # that of a command has a digest, too
@@ -291,6 +286,16 @@ def known_by_name(of: Task[..., Any], *, renamed: bool, generator: bool) -> Task
     if of.options.name is None:
         options["name"] = of.name
     return of.with_options(**options) if options else of
+
+
+def module_of(of: Task[..., Any], run: "Run") -> str:
+    """Return the module of a function; nothing for that which the run begins in: a program may be renamed."""
+    fn = of.fn
+    while isinstance(fn, partial):
+        fn = fn.func
+    module = "" if is_command(of) else getattr(fn, "__module__", None) or ""
+    home = "" if run.entry is None else PurePath(str(run.entry["file"])).stem
+    return "" if module in {"__main__", home} else module
 
 
 def also_after(node: "Node[Any]", upstream: "Sequence[Node[Any]]") -> None:

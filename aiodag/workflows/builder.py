@@ -17,7 +17,19 @@ from aiodag._core.task import Task, make
 from aiodag.errors import Complaint, OptionError, WorkflowError
 from aiodag.workflows.build import Building, built, drawn
 from aiodag.workflows.check import checked
-from aiodag.workflows.model import KEEP, NO_PARAMETERS, Parameter, WorkflowTask, each_of, replaced, stand_ins, stands_in
+from aiodag.workflows.model import (
+    KEEP,
+    NO_PARAMETERS,
+    Parameter,
+    WorkflowTask,
+    copies,
+    each_of,
+    fitting,
+    no_command,
+    replaced,
+    stand_ins,
+    stands_in,
+)
 
 if TYPE_CHECKING:
     from functools import partial
@@ -93,6 +105,7 @@ class Workflow:
         self.given: Mapping[str, Any] = {}  # values that were asked for in place of those that are declared
         self.limit = limit
         self.capacity = capacity_from(capacity)
+        self.description: str | None = None  # for people, and of no effect
         self.entry: Mapping[str, Any] | None = None  # how to load it again, for its runs: a file
         self.tasks: list[WorkflowTask[Any]] = []
         self._by_name: dict[str, WorkflowTask[Any]] = {}
@@ -174,10 +187,10 @@ class Workflow:
         generator: bool = False,
     ) -> WorkflowTask[Any]:
         if kwargs or not task.fewest <= len(args) <= task.most:
-            task.check(args, kwargs)
+            fitting(task, args, kwargs)
         made: WorkflowTask[Any] = WorkflowTask.__new__(WorkflowTask)
         made.workflow, made.task, made.index = self, task, len(self.tasks)
-        made.code, made.instruction, made.written = code, instruction, None
+        made.code, made.instruction, made.written, made.description = code, instruction, None, None
         made.name = task.name if name is None else name_of(name) or ""
         made.args, made.kwargs, made.passed, made.used = self._arguments(task, args, kwargs)
         made.waits_for = self.own(each_of(after)) if after else ()
@@ -215,6 +228,8 @@ class Workflow:
                 msg = f"{task.name} waits for {task.after_deps[0]!r}, which belongs to a loop. Say after= in add()"
                 raise TypeError(msg)
             return task
+        if isinstance(work, str | list | tuple):
+            raise TypeError(no_command(work))
         try:
             known = self._made.get(work)
         except TypeError:  # an object without a hash
@@ -264,7 +279,9 @@ class Workflow:
         """
         made = Workflow(name or self.name, tags=self.tags, parameters=self.parameters, limit=self.limit)
         made.capacity, made.entry, made.given = self.capacity, self.entry, {**self.given, **(parameters or {})}
-        made.tasks, made._by_name = list(self.tasks), dict(self._by_name)
+        made.description = self.description
+        made.tasks = copies(self.tasks, made)
+        made._by_name = {task.name: made.tasks[task.index] for task in self._by_name.values()}
         known = {*self.parameters, *(each for task in self.tasks for each in task.parameters)}
         unknown = [each for each in parameters or {} if each not in known]
         if unknown:
@@ -328,7 +345,6 @@ class Workflow:
     async def resume(
         self,
         id: str,  # noqa: A002 - as above
-        *,
         store: "str | PathLike[str] | Store",
         **options: "Unpack[RunTypes]",
     ) -> "Values":
@@ -364,7 +380,7 @@ class Workflow:
         return True
 
     def __repr__(self) -> str:
-        return f"<Workflow {self.name!r}: {len(self.tasks)} tasks>"
+        return f"<Workflow {self.name!r}: {len(self.tasks)} task{'s' * (len(self.tasks) != 1)}>"
 
 
 def capacity_from(given: Any) -> Capacity | None:

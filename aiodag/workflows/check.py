@@ -7,6 +7,7 @@ for its members, and who waits for it has one edge.
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,7 +16,22 @@ from aiodag._core.failure import shorten
 from aiodag._core.run import tags_of
 from aiodag.errors import Complaint, OptionError, WorkflowError
 from aiodag.workflows.model import WorkflowTask
-from aiodag.workflows.parameters import Given, choices, declared, is_value, name_with, near, places, text_of
+from aiodag.workflows.parameters import (
+    Given,
+    Shown,
+    choices,
+    declared,
+    doubtful,
+    fold,
+    is_command,
+    is_simple,
+    is_value,
+    misfit,
+    name_with,
+    near,
+    places,
+    text_of,
+)
 
 if TYPE_CHECKING:
     from aiodag.workflows.builder import Workflow
@@ -23,12 +39,14 @@ if TYPE_CHECKING:
 MOST = 10_000_000  # nodes of one task
 SEARCHED = 10_000  # names among which a near miss is looked for: it takes time for each
 HINTED = 20  # unknown names for which that is done
+NEAR = 100  # names in commands that are compared with those of all parameters
 
 
 class Checked(NamedTuple):
     """A workflow without faults: tasks and groups by number, groups after the tasks."""
 
     workflow: "Workflow"
+    tasks: Sequence[WorkflowTask[Any]]  # as they were: somebody may add more while these run
     upstream: list[Sequence[int]]
     order: list[int]  # upstream first, else as declared
     uses: Mapping[int, tuple[list[str], Given]]  # of tasks that use parameters: which, and the values of all
@@ -38,14 +56,18 @@ class Checked(NamedTuple):
 
     def name(self, vertex: int) -> str:
         """Return the name of a task or group."""
-        tasks = self.workflow.tasks
+        tasks = self.tasks
         return tasks[vertex].name if vertex < len(tasks) else self.groups[vertex - len(tasks)]
+
+    def has(self, name: str) -> bool:
+        """Tell whether a task has this name."""
+        return name in self.workflow and self.workflow[name].index < len(self.tasks)
 
     def named(self, name: str) -> Sequence[int]:
         """Return the tasks that a name stands for: all of a group, one, or none."""
         if name in self.members:
             return self.members[name]
-        return (self.workflow[name].index,) if name in self.workflow else ()
+        return (self.workflow[name].index,) if self.has(name) else ()
 
 
 class Around:
@@ -88,6 +110,10 @@ class Check:
         self.group_numbers: dict[str, int] = {}
         self.outside: dict[int, list[str]] = {}
         self.hinted = 0
+        self.meant: dict[str, str | None] = {}  # by names in commands, where only the workflow has parameters
+        self.folded: dict[str, str] | None = None  # names of its parameters by what `fold` makes of them
+        self.searches = 0
+        self.unusable: set[int] = set()  # ids of lists of values
 
     def complain(self, task: WorkflowTask[Any] | None, text: str) -> None:
         """Note a fault."""
@@ -100,8 +126,10 @@ class Check:
         upstream: list[Sequence[int]] = [self.upstream_of(task) for task in self.workflow.tasks]
         upstream += [self.members[group] for group in self.groups]
         uses = self.uses()
-        found = Checked(self.workflow, upstream, [], uses, self.groups, self.members, self.outside)
+        tasks = list(self.workflow.tasks)
+        found = Checked(self.workflow, tasks, upstream, [], uses, self.groups, self.members, self.outside)
         self.node_names(found)
+        self.commands(found)
         for ring in ordered(upstream, found.order):
             self.complain(self.first_task(ring), f"cycle: {path(found, ring)}")
         return found
@@ -113,6 +141,7 @@ class Check:
     def settings(self) -> None:
         """Check what belongs to the whole."""
         workflow = self.workflow
+        self.text(None, workflow.name)
         try:
             tags_of(workflow.tags)
         except OptionError as error:
@@ -130,10 +159,12 @@ class Check:
             if not isinstance(name, str) or not name or "{" in name or "}" in name:
                 self.complain(task, f"parameter {name!r}: its name must be a string without braces")
             if isinstance(given, str | bytes | Mapping) or not isinstance(given, Collection):
+                self.unusable.add(id(given))
                 self.complain(task, f"parameter {name!r} has {given!r} for values. Write a list of them")
                 continue
             wrong = [each for each in given if not is_value(each)]
             if wrong:
+                self.unusable.add(id(given))
                 shown = ", ".join(map(repr, wrong[:3]))
                 self.complain(
                     task, f"parameter {name!r} has {shown}: values are text without NUL, finite numbers, bools"
@@ -151,11 +182,20 @@ class Check:
                 self.complain(task, f"the name {task.name!r} is taken: by the task at {first.place}")
             elif self.around.has(task.name):
                 self.complain(task, f"the name {task.name!r} is taken: a task of that name is there already")
+            self.text(task, task.name)
             if task.group is not None:
+                self.text(task, task.group)
                 self.members.setdefault(task.group, []).append(task.index)
         for name, members in self.members.items():
             if name in self.workflow and self.workflow[name].index not in members:
                 self.complain(self.workflow[name], f"{name!r} is the name of this task and of a group")
+
+    def text(self, task: WorkflowTask[Any] | None, name: str) -> None:
+        """Check that a name can be recorded."""
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            self.complain(task, f"the name {name!r} has half of a surrogate pair, which no record can hold")
 
     def upstream_of(self, task: WorkflowTask[Any]) -> Sequence[int]:
         """Return the numbers of what a task waits for."""
@@ -204,8 +244,8 @@ class Check:
         for task in workflow.tasks:
             if not (task.used or task.parameters or workflow.parameters):
                 continue
-            self.values(task, task.parameters)
             known = declared(workflow, task)
+            self.values(task, {name: known[name] for name in task.parameters})
             said = places(task)
             self.spellings(task, known, said)
             names = [name for name in known if name in said or name in task.used]
@@ -245,10 +285,48 @@ class Check:
         for name in task.used:
             if name not in known:
                 self.complain(task, f"{task.name!r} uses the parameter {name!r}; declared are {listed}")
-        for name in sorted(said):
-            meant = None if name in known else near(name, known)
+        unknown = sorted(said.difference(known))
+        for name, meant in zip(unknown, self.nearest(unknown, known), strict=True):
             if meant is not None:
                 self.complain(task, f"{task.name!r} has {{{{{name}}}}}. Did you mean {{{{{meant}}}}}?")
+
+    def nearest(self, names: Sequence[str], known: Given) -> Sequence[str | None]:
+        """Return the parameters that were meant. Only the first names are compared with all of them, letter by letter."""
+        ours = known is self.workflow.parameters
+        meant = self.meant if ours else {}
+        new = [name for name in names if name not in meant]
+        if new:
+            words = self.folded if ours and self.folded is not None else {fold(name): name for name in known}
+            self.folded = words if ours else self.folded
+            for name in new:
+                meant[name] = words.get(fold(name))
+                if meant[name] is None and self.searches < NEAR:
+                    self.searches += 1
+                    meant[name] = near(name, known)
+        return [meant[name] for name in names]
+
+    def commands(self, found: Checked) -> None:
+        """Complain of what no program can be given, in the arguments of calls, and where values of parameters come."""
+        for task in found.tasks:
+            uses = found.uses.get(task.index)
+            if (uses is None and not task.kwargs and all(map(is_simple, task.args))) or not is_command(task.task):
+                continue
+            names, known = uses or ((), {})
+            if any(id(known[name]) in self.unusable for name in names) or not set(task.used).issubset(names):
+                continue  # told already
+            for choice in doubtful(names, known):
+                why = misfit(task, choice, partial(value_shown, found))
+                if why:
+                    name = name_with(task.name, choice) if choice else task.name
+                    self.complain(task, f"{name!r} cannot run: {why}")
+                    break
+
+
+def value_shown(found: Checked, task: WorkflowTask[Any]) -> Any:
+    """Return what stands for the value of a task while nothing has run: text, unless it is sure to be something else."""
+    if task.index in found.uses:
+        return Shown(f"<the values of {task.name!r}, a list>")
+    return Shown(f"<the definition that {task.name!r} gives>") if task.generator else ""
 
 
 def path(found: Checked, ring: list[int]) -> str:

@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Collection, Mapping
 from datetime import timedelta
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from aiodag._core.capacity import Capacity
@@ -35,6 +36,8 @@ def document_of(workflow: "Workflow", *, exact: bool = False) -> dict[str, Any]:
     """
     writing = Writing(workflow.parameters, exact=exact)
     document: dict[str, Any] = {"name": workflow.name}
+    if workflow.description is not None:
+        document["description"] = workflow.description
     if workflow.tags:
         document["tags"] = dict(workflow.tags)
     if workflow.parameters:
@@ -65,6 +68,7 @@ class Writing:
         self.exact = exact
         self.complaints: list[Complaint] = []
         self._found: dict[str, Any] = {}
+        self.main: str = import_module("aiodag.stores.names").main_name()  # another layer: reached by its name
 
     def task(self, task: WorkflowTask[Any]) -> dict[str, Any]:
         """Return the form of a task."""
@@ -77,6 +81,8 @@ class Writing:
             form["generator"] = True
         if task.group is not None:
             form["class"] = task.group
+        if task.description is not None:
+            form["description"] = task.description
         return form
 
     def _inexact(self, task: WorkflowTask[Any], text: str) -> None:
@@ -110,8 +116,10 @@ class Writing:
     def _function(self, task: WorkflowTask[Any]) -> dict[str, Any]:
         """Return the form of a call of a function."""
         fn = task.task.fn
-        spelled = f"{getattr(fn, '__module__', '')}:{getattr(fn, '__qualname__', type(fn).__qualname__)}"
-        found = self._imported(spelled)
+        module, name = getattr(fn, "__module__", ""), getattr(fn, "__qualname__", type(fn).__qualname__)
+        found = self._imported(f"{module}:{name}")
+        # Of a script as if it had been imported: who reads this is another program.
+        spelled = f"{self.main if module == '__main__' else module}:{name}"
         if task.written is None and getattr(found, "fn", found) is not fn:
             self._inexact(
                 task, f"calls {told(fn)}, which cannot be imported as {spelled}: write it outside of functions"

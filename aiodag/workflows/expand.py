@@ -64,7 +64,7 @@ class Expansion:
 
     def __init__(self, checked: Checked) -> None:
         self.checked = checked
-        self.tasks = checked.workflow.tasks
+        self.tasks = checked.tasks
         self.count = 0
         # Of a task without parameters its one instance, and what comes after it waits for; -1 for all others. Not lists:
         # most tasks are such, and there may be a million.

@@ -277,6 +277,7 @@ count = one(is_whole, "a whole number, 0 or more")
 seconds = one(is_seconds, "seconds, 0 or more")
 name = one(is_name, "text that is not empty, without NUL and half surrogates")
 flag = one(lambda value: isinstance(value, bool), "true or false")
+text = one(is_text, "text without NUL and half surrogates")
 names = each(is_name, "names of tasks or classes")
 
 # Of a task, by what it is: a program, a line for a shell, a function.
@@ -311,6 +312,7 @@ TASK: dict[str, Check] = {
     "resources": amounts,
     "generator": flag,
     "class": name,
+    "description": text,
 }
 ITEM: dict[str, Check] = {
     **TASK,
@@ -321,13 +323,14 @@ ITEM: dict[str, Check] = {
 WORKFLOW: dict[str, Check] = {
     "$schema": one(lambda value: isinstance(value, str), "the address of the schema"),
     "name": name,
+    "description": text,
     "tags": every(is_text, "text", is_text, "text"),
     "parameters": check_parameters,
     "capacity": check_capacity,
     "limit": one(lambda value: is_whole(value) and value > 0, "a whole number, 1 or more"),
     "tasks": one(lambda value: isinstance(value, dict | list), "an object or a list of tasks"),
 }
-FRAGMENT = {key: WORKFLOW[key] for key in ("$schema", "parameters", "tasks")}
+FRAGMENT = {key: WORKFLOW[key] for key in ("$schema", "description", "parameters", "tasks")}
 
 
 class Hints:

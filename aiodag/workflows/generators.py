@@ -4,20 +4,27 @@ It is checked inside the generator's own node, so that one whose tasks cannot be
 is added. What is recorded is the definition: a resumed run adds the same tasks and does not call the generator.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from aiodag._core.capacity import Capacity
 from aiodag._core.task import Task
 from aiodag.errors import Complaint, WorkflowError
-from aiodag.workflows.check import Around, Checked, checked
+from aiodag.workflows.check import Around, Checked, checked, path
 from aiodag.workflows.expand import Expansion, Instance
 from aiodag.workflows.parameters import Given
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from aiodag._core.node import Node
+    from aiodag.workflows.build import Building
     from aiodag.workflows.builder import Workflow
+    from aiodag.workflows.model import WorkflowTask
+
+Wait: TypeAlias = tuple[int, Collection[int]]  # a generator, and what tasks that it has given wait for, in its workflow
+BROKEN = "\ufffd"  # in place of bytes that are no UTF-8
 
 
 def generating(task: Task[..., Any], definition_of: Callable[[Any], Any]) -> Callable[..., Any]:
@@ -38,7 +45,7 @@ def definition_of(given: Any, name: str, known: Given) -> dict[str, Any]:
 
     Raises `WorkflowError` for what is no tasks, or cannot be written down.
     """
-    written: Any = getattr(given, "stdout", given)  # of a command
+    written: Any = printed(given, name) if hasattr(given, "stdout_dropped") else given
     if hasattr(written, "tasks"):
         made: Workflow = written
     elif isinstance(written, str | bytes | Mapping) or (isinstance(written, list) and not any(map(callable, written))):
@@ -48,6 +55,19 @@ def definition_of(given: Any, name: str, known: Given) -> dict[str, Any]:
     refuse_repeated(made)  # a document has a place for one task of a name
     document: dict[str, Any] = import_module("aiodag.workflows.document").document_of(made, exact=True)
     return {key: document[key] for key in ("parameters", "tasks") if key in document}
+
+
+def printed(finished: Any, name: str) -> str:
+    """Return what a command has printed. Raises `WorkflowError` for what is not all of it, or has become other text."""
+    text: str = finished.stdout
+    if finished.stdout_dropped:
+        why = f"{finished.stdout_dropped:,} bytes of it were dropped: give the command a larger keep="
+    elif BROKEN in text:
+        line = text.count("\n", 0, text.index(BROKEN)) + 1
+        why = f"line {line} is no UTF-8. Have the command write UTF-8, and the character U+FFFD itself as \\ufffd"
+    else:
+        return text
+    raise WorkflowError([Complaint(output_of(name), why)])
 
 
 def refuse_repeated(made: "Workflow") -> None:
@@ -64,15 +84,20 @@ def workflow_of(given: Any, name: str) -> "Workflow":
     made: Workflow = import_module("aiodag.workflows.builder").Workflow(name)
     if not isinstance(given, Iterable) or not all(map(callable, items := list(given))):
         text = f"a generator gives a workflow, a list of tasks and commands, or their JSON form, and not {given!r:.200}"
-        raise WorkflowError([Complaint(name, text)])
+        raise WorkflowError([Complaint(output_of(name), text)])
     for each in items:
-        made.put(each, (), {}, place=name)
+        made.put(each, (), {}, place=output_of(name))
     return made
+
+
+def output_of(name: str) -> str:
+    """Return how complaints and places speak of what a generator gave."""
+    return f"output of {name}"
 
 
 def read(given: Any, name: str, known: Given) -> "Workflow":
     """Return tasks in their JSON form as a workflow. Raises `WorkflowError`."""
-    made: Workflow = import_module("aiodag.workflows.load").fragment_of(given, name, tuple(known))
+    made: Workflow = import_module("aiodag.workflows.load").fragment_of(given, output_of(name), tuple(known))
     return made
 
 
@@ -96,17 +121,78 @@ def checked_fragment(made: "Workflow", around: Around, capacity: Capacity | None
     return found
 
 
-def behind(found: Checked, vertex: int) -> set[int]:
-    """Return what comes after a task, and the task itself."""
+class Present(Around):
+    """The graph that a generator adds to, as its new tasks find it."""
+
+    def __init__(self, building: "Building", generator: Instance) -> None:
+        self.building = building
+        self.generator = generator
+        self.behind: dict[Building, dict[int, int]] = {}  # what comes after the generator, or what gave that
+
+    def has(self, name: str) -> bool:
+        """Tell whether a name is taken: but not by what the same generator gave before, in an attempt that failed."""
+        giver = self.building.given.get(name)
+        known = any(level.checked.has(name) for level in self.building.levels())
+        return known if giver is None else giver != self.generator.name
+
+    def why_not(self, name: str) -> str | None:
+        """Say why a name cannot be waited for."""
+        for level, generator in self._levels():
+            vertices = level.checked.named(name)
+            if vertices:
+                if level not in self.behind:
+                    self.behind[level] = behind(level.checked, generator.index, level.waits.values())
+                before = self.behind[level]
+                late = next((each for each in vertices if each in before), None)
+                if late is None:
+                    return None
+                ring = path(level.checked, ring_of(before, late))
+                return f"which comes after {generator.name!r}, that gives it (cycle: {ring})"
+        return super().why_not(name)
+
+    def waits(self, found: Checked) -> "Iterator[tuple[Building, Wait]]":
+        """Yield what new tasks wait for in each workflow around them, and which generator there they belong to."""
+        left = dict.fromkeys([name for names in found.outside.values() for name in names])
+        for level, generator in self._levels():
+            waited = {name: level.checked.named(name) for name in left}
+            yield level, (generator.index, [vertex for vertices in waited.values() for vertex in vertices])
+            left = dict.fromkeys([name for name, vertices in waited.items() if not vertices])
+
+    def _levels(self) -> "Iterator[tuple[Building, WorkflowTask[Any]]]":
+        """Yield each workflow around new tasks, with the generator in it that they come from."""
+        generator = self.generator.task
+        for level in self.building.levels():
+            yield level, generator
+            if level.giver is not None:
+                generator = level.giver.task
+
+
+def behind(found: Checked, vertex: int, more: Iterable[Wait]) -> dict[int, int]:
+    """Return what comes after a task, each with the one before it, and the task itself.
+
+    `more` are generators that have given tasks which wait, and with them what comes after these.
+    """
     downstream: list[list[int]] = [[] for _ in found.upstream]
     for each, upstream in enumerate(found.upstream):
         for up in upstream:
             downstream[up].append(each)
-    seen = {vertex}
+    for each, waited in more:
+        for up in waited:
+            downstream[up].append(each)
+    before = {vertex: vertex}
     left = [vertex]
     while left:
-        for each in downstream[left.pop()]:
-            if each not in seen:
-                seen.add(each)
+        up = left.pop()
+        for each in downstream[up]:
+            if each not in before:
+                before[each] = up
                 left.append(each)
-    return seen
+    return before
+
+
+def ring_of(before: Mapping[int, int], vertex: int) -> list[int]:
+    """Return the way to something that comes after a task, from that task on."""
+    way = [vertex]
+    while before[way[-1]] != way[-1]:
+        way.append(before[way[-1]])
+    return way[::-1]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 
 from aiodag._core.edges import CONTAINERS, PLAIN, items_of, leaves
 from aiodag._core.failure import site_of
+from aiodag._core.options import KNOWN
 from aiodag.errors import CycleError
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ Upstream: TypeAlias = "WorkflowTask[Any] | str | Iterable[WorkflowTask[Any] | st
 Value: TypeAlias = str | int | float | bool
 SILENT: frozenset[Any] = PLAIN - {str}  # types of leaves that stand for nothing
 NO_PARAMETERS: Mapping[str, Any] = {}
+AFTER = frozenset({"parents", "upstream", "depends_on", "dependencies", "needs"})  # what others call it
 
 
 class Parameter:
@@ -45,6 +47,7 @@ class WorkflowTask(Generic[R]):
     __slots__ = (
         "args",
         "code",  # of the caller of `add`, with `instruction`; or the place as a text
+        "description",  # for people, and of no effect
         "generator",
         "group",
         "index",  # among the tasks of the workflow
@@ -75,6 +78,7 @@ class WorkflowTask(Generic[R]):
     passed: "tuple[WorkflowTask[Any], ...]"
     used: tuple[str, ...]
     written: str | None
+    description: str | None
 
     @property
     def after(self) -> tuple[str, ...]:
@@ -92,9 +96,15 @@ class WorkflowTask(Generic[R]):
         self.waits_for = [*self.waits_for, *self.workflow.own(tasks)]
 
     def set_downstream(self, *tasks: "WorkflowTask[Any]") -> None:
-        """Have tasks wait for it."""
+        """Have tasks wait for it. Raises `TypeError` for a name: it may be that of a group, or of what is added later."""
         for each in tasks:
             (task,) = self.workflow.own((each,))
+            if isinstance(task, str):
+                msg = (
+                    f"{task!r} is to wait for {self.name!r}, and a name cannot wait. Pass what add() returned: "
+                    f"flow[{task!r}] if it is there already, or say after={self.name!r} when you add it"
+                )
+                raise TypeError(msg)
             task.set_upstream(self)
 
     # The operators return the other side, so that a >> b >> c is a chain. A list has no such operators: between two lists
@@ -122,6 +132,54 @@ class WorkflowTask(Generic[R]):
 
     def __repr__(self) -> str:
         return f"<WorkflowTask {self.name!r} at {self.place}>"
+
+
+def fitting(task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Refuse arguments that do not fit, and say where those belong that are none. Raises `TypeError`."""
+    try:
+        task.check(args, kwargs)
+    except TypeError as error:
+        waits = [f"{key}= is written as after=" for key in kwargs if key in AFTER]
+        options = ", ".join(f"{key}={kwargs[key]!r:.100}" for key in kwargs if key in KNOWN)
+        hints = waits + [f"options are those of the task: {task.name}.with_options({options})"] * bool(options)
+        if not hints:
+            raise
+        msg = f"{error}. In add(), {'; '.join(hints)}"
+        raise TypeError(msg) from None
+
+
+def no_command(work: Any) -> str:
+    """Say that a text or a list is nothing to call, and what it could be."""
+    if isinstance(work, str):
+        meant = f"shell({work!r:.100})" + (f" or command({', '.join(map(repr, work.split()))})" if work.split() else "")
+    else:
+        meant = f"command({', '.join(map(repr, work))})"
+    return f"add() takes a task, a function or a command, and {work!r:.100} is none. Write {meant:.300}"
+
+
+def copies(tasks: "Sequence[WorkflowTask[Any]]", workflow: "Workflow") -> "list[WorkflowTask[Any]]":
+    """Return tasks as those of another workflow, which wait for each other as they do."""
+    made: list[WorkflowTask[Any]] = [WorkflowTask.__new__(WorkflowTask) for _ in tasks]
+
+    def there(leaf: Any) -> Any:
+        return made[leaf.index] if type(leaf) is WorkflowTask else KEEP
+
+    def own(value: Any) -> Any:
+        if type(value) is WorkflowTask:  # quickly: most stand alone, and there may be a million
+            return made[value.index]
+        return replaced(value, there) if is_container(value) else value
+
+    for task, new in zip(tasks, made, strict=True):
+        for name in WorkflowTask.__slots__:
+            setattr(new, name, getattr(task, name))
+        new.workflow = workflow
+        if task.waits_for:
+            new.waits_for = [each if isinstance(each, str) else made[each.index] for each in task.waits_for]
+        if task.passed:
+            new.passed = tuple([made[each.index] for each in task.passed])
+            new.args = tuple([own(value) for value in task.args])
+            new.kwargs = {key: own(value) for key, value in task.kwargs.items()} if task.kwargs else task.kwargs
+    return made
 
 
 def each_of(given: Any) -> tuple[Any, ...]:

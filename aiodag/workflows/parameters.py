@@ -3,12 +3,14 @@
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from difflib import get_close_matches
+from importlib import import_module
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from aiodag._core.task import Task
+from aiodag.errors import OptionError
 from aiodag.workflows.model import KEEP, Parameter, WorkflowTask, replaced
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ PLACE = re.compile(r"\{\{([^{}]*)\}\}")
 PLAIN_TEXT = re.compile(r'[^\s,=\[\]"\\]+')
 VALUES = (str, int, float, bool)
 CLOSE = 0.75  # of `get_close_matches`
+SHORT = 0.66  # the same for names of three letters: two that agree, so that {{DYA}} is found where DAY is meant
+LONGEST = 200  # characters of a name that is compared with others: it takes the square of the time
 
 
 def declared(workflow: "Workflow", task: WorkflowTask[Any]) -> Given:
@@ -53,12 +57,15 @@ def places(task: WorkflowTask[Any]) -> set[str]:
     return found
 
 
+def fold(name: str) -> str:
+    """Return what a name has in common with others that only differ in spaces at the ends and in capitals."""
+    return name.strip().casefold()
+
+
 def near(name: str, known: Given) -> str | None:
-    """Return the parameter that was meant, if any was."""
-    for each in known:
-        if each.strip().casefold() == name.strip().casefold():
-            return each
-    return next(iter(get_close_matches(name, list(known), n=1, cutoff=CLOSE)), None)
+    """Return the parameter that was meant by a name with some other letters, if any was."""
+    cutoff = SHORT if len(name) == 3 else CLOSE
+    return next(iter(get_close_matches(name, list(known), n=1, cutoff=cutoff)), None) if len(name) <= LONGEST else None
 
 
 def choices(names: list[str], known: Given) -> Iterator[Choice]:
@@ -121,3 +128,63 @@ def filled(value: Any, choice: Choice, *, texts: bool, stands_for: Callable[[Wor
         return change(each) if change is not None and kind is str else KEEP
 
     return replaced(value, leaf)
+
+
+# What a program cannot be given is found before anything runs, and not by making each instance.
+
+
+class Shown:
+    """Stands for the value of a task that no program can be given, in messages."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def doubtful(names: Collection[str], known: Given) -> Iterator[Choice]:
+    """Yield some combinations of values, so that a command takes all if it takes these.
+
+    A text is refused for a character in it, whatever stands beside, or because nothing is in it: the shortest values
+    come together, and each that is not plain text or a number once.
+    """
+    if not all(len(known[name]) for name in names):
+        return
+    shortest: Choice = {name: min(known[name], key=lambda value: len(text_of(value))) for name in names}
+    yield shortest
+    for name in names:
+        for value in known[name]:
+            if not is_plain(value):
+                yield {**shortest, name: value}
+
+
+def is_plain(value: "Value") -> bool:
+    """Tell whether every program takes a value."""
+    return value.isascii() and value.isprintable() if isinstance(value, str) else not isinstance(value, bool)
+
+
+def is_simple(argument: Any) -> bool:
+    """Tell quickly that a program takes an argument; of others it is to be found out."""
+    kind = type(argument)
+    return is_plain(argument) if kind is str else kind is int or kind is float
+
+
+def misfit(task: WorkflowTask[Any], choice: Choice, stands_for: Callable[[WorkflowTask[Any]], Any]) -> str:
+    """Say what of a command and the arguments of its call no program can be given; nothing if it takes all."""
+    command: Any = task.task
+    given = import_module("aiodag.executors.arguments")  # by its name: layers never import each other
+    try:
+        if choice:
+            command.fn.substituted(changer(choice))
+        args = [filled(each, choice, texts=bool(choice), stands_for=stands_for) for each in task.args]
+        kwargs = {
+            key: filled(each, choice, texts=bool(choice), stands_for=stands_for) for key, each in task.kwargs.items()
+        }
+        for each in args:
+            given.text_of("argument", each)
+        given.content_of(kwargs.get("stdin"))
+        given.checked_env(kwargs.get("env") or {})
+    except OptionError as error:
+        return str(error)
+    return ""

@@ -43,6 +43,7 @@ class Reading:
             limit=values.get("limit"),
             capacity=values.get("capacity"),
         )
+        workflow.description = values.get("description")
         entries = self._fill(workflow, values.get("tasks", {}), ("tasks",))
         try:
             workflow.check()
@@ -133,6 +134,7 @@ class Reading:
             group=values.get("class"),
             generator=values.get("generator", False),
         )
+        made.description = values.get("description")
         if "task" in values:
             made.written = values["task"]
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -36,6 +37,10 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    # Who is started with `nohup`, or with `&` in a script, ignores signals, and so does what it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if config.getoption("--loop") == "eager" and sys.version_info < (3, 12):
         raise pytest.UsageError("--loop eager: the eager task factory came with Python 3.12")
 

@@ -86,6 +86,9 @@ CORE = [
     "graph",
     "ledger",
     "seats",
+    "members",
+    "report",
+    "run_options",
     "run",
     "signatures",  # types only
     "callables",
@@ -381,6 +384,7 @@ def targets(node):
 NOT_A_NODE = {
     "aiodag._core.submit": {"node"},
     "aiodag._core.run": {"self"},
+    "aiodag._core.members": {"self"},
     "aiodag.stores.memory": {"kept"},
 }
 

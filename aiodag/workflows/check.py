@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiodag._core.capacity import Capacity, refusal
 from aiodag._core.failure import shorten
-from aiodag._core.run import tags_of
+from aiodag._core.run_options import tags_of
 from aiodag.errors import Complaint, OptionError, WorkflowError
 from aiodag.workflows.model import WorkflowTask
 from aiodag.workflows.parameters import (

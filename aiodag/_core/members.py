@@ -1,0 +1,177 @@
+"""The nodes of a run: owned, told of, waited for, and cancelled when the run is to end."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from aiodag._core.capacity import Capacity
+from aiodag._core.failure import Failure
+from aiodag._core.ledger import Ledger
+from aiodag._core.node import Node
+from aiodag._core.seats import Seats
+from aiodag._core.states import State
+from aiodag.abc import Move, Observer
+
+if TYPE_CHECKING:
+    from aiodag.abc import Journal
+
+
+class Members:
+    """What the engine tells a run about its nodes, and how a run ends them. `Run` is the scope around it."""
+
+    loop: asyncio.AbstractEventLoop
+    clock: Callable[[], float]
+    ledger: Ledger
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        limit: int | None,
+        capacity: Capacity | None,
+        fail_fast: bool,
+        observers: tuple[Observer, ...],
+        grace: float,
+    ) -> None:
+        self.name = name
+        self.limit = limit
+        self.capacity = capacity
+        self.fail_fast = fail_fast
+        self.observers = observers
+        self.grace = grace
+        self.journal: Journal | None = None
+        self.state = State.WAITING
+        self.stopping = False
+        self.failures: list[Failure] = []
+        self.moves: list[Any] = []  # of the ledger
+        self.seats = None if limit is None else Seats(limit)
+        self._live: set[Node[Any]] = set()
+        self._idle: asyncio.Future[None] | None = None
+        self._body: asyncio.Task[Any] | None = None
+        self._stopped_body = False
+        self._cut_short = False  # whether nodes were cancelled because somebody stopped or drained the run
+        self._given_up = False
+
+    # What the engine tells
+
+    def enter(self, node: Node[Any], upstream: list[tuple[Node[Any], bool]]) -> None:
+        """Own a new node."""
+        if self.capacity is not None:
+            self.capacity.enter(node)
+        if self.state.final:
+            node.run = None  # made by what outlived the run: nobody waits for it here
+            return
+        if self.journal is not None:
+            self.journal.enter(node, upstream)
+        self._live.add(node)
+        at = self.clock()
+        self.ledger.enter(node, upstream, at)
+        if self.observers:
+            self._tell(node, None, State.WAITING, at)
+
+    def moved(self, node: Node[Any], previous: State, state: State) -> None:
+        """Note a move."""
+        at = self.clock()
+        self.moves += (node.number, state, at)
+        if self.journal is not None:
+            self.journal.moved(node, state, at)
+        if self.observers:
+            self._tell(node, previous, state, at)
+
+    def leave(self, node: Node[Any], previous: State) -> None:
+        """Note that a node has settled."""
+        at = self.clock()
+        self.moves += (node.number, node.state, at)
+        if self.journal is not None:
+            self.journal.moved(node, node.state, at)
+        if self.observers:
+            self._tell(node, previous, node.state, at)
+        self._live.discard(node)
+        if self.stopping and node.state is State.CANCELLED:
+            self._cut_short = True
+        if self.seats is not None:
+            self.seats.leave(node)
+        if node.fault is not None and node.state is State.FAILED:
+            self._failed(node, node.fault)
+        if self._idle is not None and not self._live and not self._idle.done():
+            self._idle.set_result(None)
+
+    def _failed(self, node: Node[Any], fault: Failure) -> None:
+        self.ledger.errors[node.number] = fault.report.exception
+        self.failures.append(fault)
+        if not self.fail_fast or self.stopping:
+            return
+        self.stopping = True
+        # In a turn of its own: the engine is in the middle of settling, and skips what needs the node first.
+        self.loop.call_soon(self._stop_all)
+
+    def _stop_all(self) -> None:
+        self.stop()
+        if self._body is not None and not self._body.done() and self._idle is None:
+            self._stopped_body = True
+            self._body.cancel()
+
+    def _tell(self, node: Node[Any], previous: State | None, state: State, at: float) -> None:
+        move = Move(node, previous, state, at, node.attempt)
+        for observer in self.observers:
+            try:
+                observer.moved(move)
+            except BaseException as error:  # noqa: BLE001 - an observer harms nothing, whatever it raises
+                kind = type(observer).__qualname__
+                self.loop.call_exception_handler(
+                    {"message": f"observer {kind} of run {self.name!r} raised", "exception": error}
+                )
+                if isinstance(error, KeyboardInterrupt | SystemExit):
+                    # In a turn of its own, for it stops the loop: here, the move is not complete.
+                    self.loop.call_soon(reraise, error)
+
+    # How it ends
+
+    async def _wait(self) -> None:
+        # A counter and not the nodes themselves: a body that ends may have added others.
+        while self._live and not self._given_up:
+            self._idle = self.loop.create_future()
+            await self._idle
+
+    def _give_up(self) -> None:
+        """Wait no longer for nodes that will not end although they were cancelled."""
+        self._given_up = True
+        if self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
+
+    async def _stop(self) -> None:
+        """Cancel what is left, consumers first, and wait: no longer than `grace` seconds."""
+        self.stop()
+        try:
+            async with asyncio.timeout(self.grace):
+                await self._wait()
+        except TimeoutError:
+            if not self._live:
+                return
+            names = sorted({f"{node.name} (called at {node.site})" for node in self._live})
+            self.loop.call_exception_handler(
+                {"message": f"run {self.name!r} left after {self.grace:g} s what would not end: {', '.join(names)}"}
+            )
+
+    def stop(self) -> None:
+        """Cancel every unfinished node, and every node that is still made."""
+        self.stopping = True
+        for node in sorted(self._live, key=lambda node: node.state is State.RUNNING):
+            node.cancel(f"run {self.name!r} is being cancelled")
+
+    def abort(self) -> None:
+        """Cancel every node and the body of the scope; why is said by the journal, and raised when the scope is left."""
+        self.stopping = True
+        self._stop_all()
+        self.loop.call_later(self.grace, self._give_up)
+
+    def drain(self) -> None:
+        """Let what runs finish, and start nothing more: what waits is cancelled, and so is what is still made."""
+        self.stopping = True
+        for node in [node for node in self._live if node.state is not State.RUNNING]:
+            node.cancel(f"run {self.name!r} is being drained")
+
+
+def reraise(error: BaseException) -> None:
+    """Raise what stops the loop."""
+    raise error

@@ -1,0 +1,86 @@
+"""Stores that earlier versions have written: their runs are resumed with nothing run again."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import aiodag.executors.finished  # noqa: F401 - the values name a class of it
+from aiodag import State
+from aiodag.service import Service
+from aiodag.stores.codec import decode
+
+ROOT = Path(__file__).parent.parent
+RECORDED = Path(__file__).with_name("recorded")
+EXPECTED = json.loads((RECORDED / "journey-values.json").read_text())
+RUNS = ["functions", "failing", "workflow", "document"]
+MOVED = {"identity", "kind"}  # some of their arguments have other keys on another Python
+each_store = pytest.mark.parametrize("name", ["v1.2.0-py3.11.db", "v1.2.0-py3.13.db"])
+
+
+@pytest.fixture(scope="module", params=["v1.2.0-py3.11.db", "v1.2.0-py3.13.db"])
+def journey(request, tmp_path_factory):
+    """The program of the store, run again with a copy of it: what it printed, and the copy."""
+    place = tmp_path_factory.mktemp("journey")
+    for name in (request.param, "journey.py", "journey.json"):
+        shutil.copy(RECORDED / name, place)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "journey.py", request.param, "again"],
+        cwd=place,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    service = Service(place / request.param)
+    yield json.loads(done.stdout), service
+    service.close()
+
+
+@pytest.mark.parametrize("part", EXPECTED)
+def test_a_run_of_an_earlier_version_is_resumed_with_nothing_run_again(journey, part):
+    answers, _ = journey
+    again = {"decline", "nothing_to_do"} if part == "failing" else MOVED
+
+    assert set(answers[part]["ran"]) <= again
+    assert answers[part]["values"] == EXPECTED[part]["values"]
+    assert answers[part]["state"] == EXPECTED[part]["state"]
+
+
+@pytest.mark.parametrize("run", ["functions", "workflow", "document"])
+def test_every_success_of_an_earlier_version_is_recalled(journey, run):
+    _, service = journey
+    always = {"clock", "functions.<locals>.opened", *MOVED}  # journal=False, and a coroutine object
+
+    nodes = service.nodes(run)
+
+    assert {node.name for node in nodes if not node.recalled} <= always
+    assert MOVED or len(nodes) == len(service.nodes(run, every=True))  # none has a second row, under another key
+    assert {node.state for node in nodes} == {State.SUCCEEDED}
+
+
+def test_what_an_earlier_version_has_written_beside_the_values_can_be_read(journey):
+    _, service = journey
+
+    assert [line.text for line in service.logs("functions")].count("fetched a") == 1
+    assert service.run("functions").tags == {"kind": "test"}
+    assert [each.attempt for each in service.attempts("functions") if "no answer for f" in each.error] == [1]
+    assert isinstance(service.error("failing", "decline"), ValueError)
+    assert {part.bytes for part in service.output("document", "make[left]")} == {b"left\n"}
+    assert service.value("document", "sum").stdout == "sum\n"
+
+
+@each_store
+def test_the_values_of_an_earlier_version_can_be_read(name, tmp_path):
+    shutil.copy(RECORDED / name, tmp_path)
+    service = Service(tmp_path / name)
+    nodes = [node for node in service.nodes("workflow") if node.state is State.SUCCEEDED]
+    service.close()
+
+    assert nodes
+    assert all(decode(node.value) is not ... for node in nodes)

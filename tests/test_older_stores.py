@@ -71,7 +71,7 @@ def test_what_an_earlier_version_has_written_beside_the_values_can_be_read(journ
     assert service.run("functions").tags == {"kind": "test"}
     assert [each.attempt for each in service.attempts("functions") if "no answer for f" in each.error] == [1]
     assert isinstance(service.error("failing", "decline"), ValueError)
-    assert {part.bytes for part in service.output("document", "make[left]")} == {b"left\n"}
+    assert {part.bytes for part in service.output("document", "make[SIDE=left]")} == {b"left\n"}
     assert service.value("document", "sum").stdout == "sum\n"
 
 

@@ -114,6 +114,7 @@ STORE_MODULES = [
     "outputs",
     "places",
     "reader",
+    "recall",
     "recorder",
     "records",
     "refusals",

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aiodag._core.states import State
-from aiodag.stores.recorder import Recorder
+from aiodag.stores.recall import Recall
 from aiodag.stores.records import Batch
 
 if TYPE_CHECKING:
@@ -18,14 +18,13 @@ if TYPE_CHECKING:
 QUIET = 50  # turns of the loop without a move, after which nothing more is to be seen
 
 
-class Rehearsal(Recorder):
+class Rehearsal(Recall):
     """The journal of a run that is only thought through."""
 
     entry: "Node[Any] | None" = None
 
     async def open(self) -> None:
         """Learn what is known of the run; it stays whoever's it is."""
-        self.offset = 0.0
         self._known = await asyncio.to_thread(self.store.known, self.run.id)
         self._numbers = {known.number: known for known in self._known.values()}
         self._next = 1 + max(self._numbers, default=-1)
@@ -46,9 +45,6 @@ class Rehearsal(Recorder):
         value = super().recall(node)
         self._batch = Batch()
         return value
-
-    def _wake(self) -> None:
-        """Write nothing."""
 
     def output(self, node: "Node[Any]", stream: str, chunk: bytes) -> None:
         """Keep nothing."""
@@ -73,4 +69,5 @@ class Rehearsal(Recorder):
 
     async def close(self, state: State, error: BaseException | None) -> None:
         """Let go of the store."""
-        self._let_go()
+        if self._ours:
+            self.store.close()

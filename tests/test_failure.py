@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import sys
 import traceback
 from dataclasses import dataclass
 
@@ -465,16 +466,15 @@ def test_stop_iteration_of_a_thread_becomes_a_runtime_error():
     assert type(error.__cause__) is StopIteration
 
 
-@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
 @pytest.mark.parametrize("suspends", [False, True])
-def test_an_exception_that_ends_the_program_stops_the_loop_and_is_no_failure(kind, suspends):
+def test_a_keyboard_interrupt_stops_the_loop_and_is_no_failure(suspends):
     nodes, heard = [], []
 
     @task
     async def body():
         if suspends:
             await asyncio.sleep(1)
-        raise kind
+        raise KeyboardInterrupt
 
     async def main():
         heard.append(listen())
@@ -482,7 +482,7 @@ def test_an_exception_that_ends_the_program_stops_the_loop_and_is_no_failure(kin
         nodes.extend([root, step(root)])
         await asyncio.sleep(10)
 
-    with pytest.raises(kind):
+    with pytest.raises(KeyboardInterrupt):
         run(main())
 
     assert [node.state for node in nodes] == [State.CANCELLED, State.CANCELLED]
@@ -490,6 +490,100 @@ def test_an_exception_that_ends_the_program_stops_the_loop_and_is_no_failure(kin
     nodes.clear()
     gc.collect()
     assert heard == [[]]
+
+
+async def exits_at_once():
+    sys.exit(0)
+
+
+async def exits_later():
+    await asyncio.sleep(1)
+    sys.exit(0)
+
+
+def exits_in_a_thread():
+    sys.exit(0)
+
+
+async def exits_below():
+    await task(exits_later)()
+
+
+async def exits_in_an_argument():
+    await step(exits_later())
+
+
+exiting = pytest.mark.parametrize(
+    "body", [exits_at_once, exits_later, exits_in_a_thread, exits_below, exits_in_an_argument]
+)
+
+
+@exiting
+def test_a_body_that_exits_fails_its_node_and_the_rest_goes_on(body):
+    async def main():
+        other = task(asyncio.sleep)(60, "done")
+        node = task(body)()
+        skipped = step(node)
+        await asyncio.wait([node, skipped, other])
+        return node.state, node.exception(), skipped.state, skipped.exception(), other.result()
+
+    state, error, skipped, its_error, other = run(main())
+
+    assert (state, skipped, other) == (State.FAILED, State.SKIPPED, "done")
+    assert type(error) is SystemExit
+    assert error.code == 0
+    assert its_error is error
+
+
+@exiting
+def test_a_run_with_a_body_that_exits_has_failed(body):
+    async def main():
+        async with Run() as scope:
+            task(body)()
+            other = task(asyncio.sleep)(60, "done")
+        return scope, other
+
+    with pytest.raises(RunFailed, match="SystemExit: 0") as caught:
+        run(main())
+
+    assert {type(error.__cause__) for error in caught.value.exceptions} == {SystemExit}
+
+
+def test_whoever_awaits_a_body_that_exits_gets_its_exception():
+    async def main():
+        with pytest.raises(SystemExit) as caught:
+            await task(exits_later)()
+        return caught.value.code
+
+    assert run(main()) == 0
+
+
+def test_an_exit_that_nobody_took_is_reported_once():
+    async def main():
+        heard = listen()
+        task(exits_at_once)()
+        await asyncio.sleep(1)
+        gc.collect()
+        return [type(context["exception"]) for context in heard]
+
+    assert run(main()) == [SystemExit]
+
+
+def test_an_exit_is_tried_again_only_where_retry_on_names_it():
+    attempts = []
+
+    @task(retries=1)
+    async def body():
+        attempts.append(1)
+        sys.exit(3)
+
+    async def main(node):
+        await asyncio.wait([node := node()])
+        return node.exception().code, node.attempt
+
+    assert run(main(body)) == (3, 1)
+    assert run(main(body.with_options(retry_on=lambda error: True))) == (3, 1)
+    assert run(main(body.with_options(retry_on=(OSError, SystemExit)))) == (3, 2)
 
 
 # Exceptions that do what they like

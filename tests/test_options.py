@@ -318,6 +318,51 @@ def test_an_attempt_within_its_timeout_succeeds():
     assert run(main()) == 1.5
 
 
+def blocking_task(**options):
+    @task(**options)
+    async def block(seconds):
+        asyncio.get_running_loop().now += seconds  # the clock goes on, and the loop does not
+        return seconds
+
+    return block
+
+
+def test_an_attempt_that_blocks_the_loop_beyond_its_timeout_fails():
+    block = blocking_task(timeout=0.2)
+
+    async def main():
+        with pytest.raises(TimeoutError, match=r"attempt 1 of .*block took 0.6 s, longer than .* 0.2 s, .* blocked"):
+            await block(0.6)
+        return await block(0.2)
+
+    assert run(main()) == 0.2
+
+
+def test_an_attempt_that_blocks_the_loop_beyond_its_timeout_is_tried_again():
+    block = blocking_task(timeout=0.2, retries=1)
+
+    async def main():
+        node = block(0.6)
+        await asyncio.wait([node])
+        return node.attempt, type(node.exception())
+
+    assert run(main()) == (2, TimeoutError)
+
+
+def test_what_a_body_answers_to_the_end_of_its_timeout_is_its_value():
+    @task(timeout=1)
+    async def partial():
+        try:
+            await asyncio.sleep(10)
+        except asyncio.CancelledError:
+            return "as far as it got"
+
+    async def main():
+        return await partial()
+
+    assert run(main()) == "as far as it got"
+
+
 def test_timeout_counts_as_a_failed_attempt_and_starts_anew_for_the_next():
     slow, starts = slow_task(timeout=2, retries=2, backoff=1)
 

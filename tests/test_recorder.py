@@ -126,6 +126,27 @@ def test_what_failed_and_what_was_skipped_runs_again_with_the_next_attempt(store
     assert [(each.attempt, each.state) for each in store.attempts("r")] == [(1, State.FAILED)]
 
 
+def test_a_body_that_exits_is_recorded_as_a_failure_and_runs_again(store):
+    codes = [0]
+
+    @task
+    async def exits():
+        if codes:
+            sys.exit(codes.pop())
+        return current_node().attempt
+
+    async def body():
+        return exits(), double(3)
+
+    with pytest.raises(RunFailed, match="SystemExit: 0"):
+        execute(store, body)
+    failed = store.run("r").state, [each.state for each in store.nodes("r")]
+    node, _ = execute(store, body)
+
+    assert failed == (State.FAILED, [State.FAILED, State.SUCCEEDED])
+    assert (node.result(), RAN) == (2, {"double 3": 1})
+
+
 def test_identical_calls_are_two_nodes_and_stay_so_when_another_call_comes_between(store):
     keys = []
 

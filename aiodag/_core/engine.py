@@ -22,7 +22,7 @@ from weakref import WeakKeyDictionary, ref
 from aiodag._core.context import NODE
 from aiodag._core.deadlock import needs
 from aiodag._core.edges import PLAIN, fill
-from aiodag._core.failure import Failure, Report
+from aiodag._core.failure import Exited, Failure, Report
 from aiodag._core.node import (
     Node,
     Tolerant,
@@ -65,12 +65,15 @@ async def attempt(node: Node[Any], call: Any, args: Any, kwargs: Any) -> Any:
         body = call(*args, **kwargs) if kwargs else call(*args)  # an empty ** would cost a dict
         del args, kwargs  # the body's from here on
         value = await body
-    except BaseException:
+    except BaseException as error:
         engine = node.engine
         on_done(node, engine.ended, context=engine.context)
         # The traceback keeps this frame: with the node in it, the node would keep itself, and its report would
         # wait for the garbage collector.
         del node
+        if isinstance(error, SystemExit):
+            # An asyncio task that raises it stops the loop, and with it all that has nothing to do with this body.
+            raise Exited(error) from None
         raise
     engine = node.engine
     if node._must_cancel:  # type: ignore[attr-defined]  # noqa: SLF001 - it cancelled itself: asyncio drops the value
@@ -140,7 +143,7 @@ class Engine:
             while ready and left:
                 left -= 1
                 self.start(ready.popleft())
-        finally:  # also when KeyboardInterrupt or SystemExit comes out of a body: the rest must not be lost
+        finally:  # also when KeyboardInterrupt comes out of a body: the rest must not be lost
             if ready:
                 self.loop.call_soon(self.drain, context=self.context)
             else:
@@ -179,7 +182,7 @@ class Engine:
                 self.stop(node, None)
             else:
                 self.fail(node, error)
-            if isinstance(error, KeyboardInterrupt | SystemExit):
+            if isinstance(error, KeyboardInterrupt):
                 raise
             return
         if run is not None and node.state.final:
@@ -232,7 +235,7 @@ class Engine:
                 init_task(node, coroutine, loop=self.loop, name=node.task.name, context=context, eager_start=True)
             else:
                 init_task(node, coroutine, loop=self.loop, name=node.task.name, context=context)
-        except (KeyboardInterrupt, SystemExit) as error:
+        except KeyboardInterrupt as error:
             self.fail(node, error)
             raise
         if node.state is not SUCCEEDED:
@@ -257,7 +260,8 @@ class Engine:
         if node.cancelled():
             self.stop(node, None)
         else:
-            self.fail(node, error_now(node))
+            error: Any = error_now(node)
+            self.fail(node, error.error if type(error) is Exited else error)
 
     def succeed(self, node: Node[Any]) -> None:
         """Settle a node that has its value, or gets it before the loop goes on, and count down what waits for it."""
@@ -290,7 +294,7 @@ class Engine:
 
     def fail(self, node: Node[Any], error: BaseException) -> None:
         """Settle a node whose body raised, and skip what needs it."""
-        if isinstance(error, KeyboardInterrupt | SystemExit):
+        if isinstance(error, KeyboardInterrupt):
             init_future(node, loop=self.loop)  # forget it: it stops the loop, and is nobody's to await
             self.stop(node, "the loop was stopped from its body")
         elif isinstance(error, Skip):

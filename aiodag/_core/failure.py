@@ -23,6 +23,13 @@ WIDTH = 30  # characters of one argument in a label
 Hop = tuple[str, Any]
 
 
+class Exited(Exception):
+    """Carries a `SystemExit` of a body through its asyncio task, which would stop the loop with it."""
+
+    def __init__(self, error: SystemExit) -> None:
+        self.error = error
+
+
 class Report:
     """The failure of one node, told once to the loop's exception handler if nobody takes it."""
 

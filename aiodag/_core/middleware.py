@@ -37,7 +37,7 @@ class Retry:
                 return await call_next()
             except Skip:
                 raise
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 if tried > self.retries or not self.retry_on(error):
                     raise
                 pause = checked_pause(self.backoff(tried))
@@ -123,15 +123,29 @@ class Timeout:
 
     async def __call__(self, node: Node[Any], call_next: Call) -> Any:
         """Raise `TimeoutError` after so many seconds of the attempt; waiting for a limit does not count."""
+        loop = node.engine.loop
         scope = asyncio.timeout(self.seconds)
+        began = loop.time()
         try:
             async with scope:
-                return await call_next()
+                value = await call_next()
+                # A body that was told to end may answer with a value. This one could not be told.
+                if not scope.expired() and loop.time() > began + self.seconds:
+                    raise TimeoutError(blocked(node, self.seconds, loop.time() - began))
+                return value
         except TimeoutError as error:
             if not scope.expired():
                 raise
             msg = f"attempt {node.attempt} of {node.name} took longer than {self.seconds:g} s"
             raise TimeoutError(msg) from error
+
+
+def blocked(node: Node[Any], timeout: float, took: float) -> str:
+    """Say that an attempt could not be ended in time."""
+    return (
+        f"attempt {node.attempt} of {node.name} took {took:.3g} s, longer than its timeout of {timeout:g} s, and could not "
+        "be ended in time, because something blocked the loop. What blocks belongs into a plain function, which runs in a thread"
+    )
 
 
 def compose(options: Options, fn: Callable[..., Any], executor: Executor | None) -> Body | None:
@@ -173,7 +187,7 @@ async def attempt(
         return await fn(*args, **kwargs)
     try:
         value = await executor.run(fn, *args, **kwargs)
-    except Exception:
+    except (Exception, SystemExit):
         node.label = labelled(node.name, args)  # in another process there is no frame to read them from
         raise
     # A plain wrapper around an async function returns its coroutine: that is the body. Not asyncio.iscoroutine(), to which

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from aiodag._core.holdings import Request
 
 Delay = Callable[[int], float]
-Predicate = Callable[[Exception], bool]
+Predicate = Callable[[BaseException], bool]
 
 CODECS = ("json", "pickle")
 
@@ -171,7 +171,8 @@ def predicate_of(given: Any) -> Predicate:
     if kinds and all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds):
         return lambda error: isinstance(error, kinds)
     if callable(given) and not isinstance(given, type) and not gives_coroutine(given):
-        return lambda error: bool(given(error))
+        # Only who names SystemExit has it tried again: a function speaks of what it was written for.
+        return lambda error: isinstance(error, Exception) and bool(given(error))
     wanted = "an exception type, a tuple of them, or a function of the exception that is not async"
     raise OptionError("retry_on", given, wanted)
 

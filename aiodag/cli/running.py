@@ -185,8 +185,8 @@ def why(run: "Run", ended: Ended) -> str:
     if isinstance(error, asyncio.CancelledError):
         return f"run {run.id!r} was cancelled by its own tasks"
     if isinstance(error, SystemExit):
-        called = f"run {run.id!r} was cancelled: a task called sys.exit({error.code!r}), which ends all that runs"
-        return f"{called}. Return, or raise an exception (--traceback shows where)"
+        called = f"run {run.id!r} was cancelled: sys.exit({error.code!r}) was called outside of the body of a task"
+        return f"{called}, such as in an asyncio task that one has made (--traceback shows where)"
     assert error is not None
     return one_line(error)
 

@@ -180,8 +180,11 @@ class Journal(Protocol):
         """Own the run. Raises what keeps it from being owned."""
         ...
 
-    def enter(self, node: "Node[Any]", upstream: "Sequence[tuple[Node[Any], bool]]") -> None:
-        """Give a new node its key. Raises where an argument has no fingerprint."""
+    def enter(self, node: "Node[Any]", upstream: "Sequence[tuple[Node[Any], bool]]") -> "Node[Any] | None":
+        """Give a new node its key; return the node that takes its place, where an earlier attempt has called it.
+
+        Raises where an argument has no fingerprint.
+        """
         ...
 
     def connect(self, node: "Node[Any]", upstream: "Sequence[tuple[Node[Any], bool]]", *, exogenous: int) -> None:

@@ -29,6 +29,17 @@ def virtual_loop():
     return VirtualLoop()
 
 
+@pytest.fixture(params=["sqlite", "memory"])
+def store(request, tmp_path):
+    """A store of each kind, of this test alone."""
+    from aiodag.stores.memory import Memory
+    from aiodag.stores.sqlite import SQLite
+
+    store = Memory() if request.param == "memory" else SQLite(tmp_path / "runs.db")
+    yield store
+    store.close()
+
+
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop_loop, "eager": eager_loop}
 
 

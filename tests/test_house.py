@@ -110,6 +110,7 @@ STORE_MODULES = [
     "lines",
     "memory",
     "names",
+    "nested",
     "outcomes",
     "outputs",
     "places",

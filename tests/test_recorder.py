@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from executions import execute
 
 from aiodag import Run, RunFailed, Skip, State, current_node, settled, task
 from aiodag.errors import LeaseLost, NoCodec, NoFingerprint, RunCancelled, RunOwned, StoreError, Undecodable
@@ -35,13 +36,6 @@ RAN = Counter()
 @pytest.fixture(autouse=True)
 def _nothing_ran():
     RAN.clear()
-
-
-@pytest.fixture(params=["sqlite", "memory"])
-def store(request, tmp_path):
-    store = Memory() if request.param == "memory" else SQLite(tmp_path / "runs.db")
-    yield store
-    store.close()
 
 
 @task
@@ -70,17 +64,6 @@ class Source:
     async def read(self, table):
         RAN["read"] += 1
         return f"{self.name}.{table}"
-
-
-def execute(store, body, run_id="r", **options):
-    """Run a coroutine function in a durable run and return what it returned, values in the place of nodes."""
-
-    async def main():
-        async with Run("test", store=store, id=run_id, **options):
-            made = await body()
-        return made
-
-    return asyncio.run(main())
 
 
 def states(store, run_id="r"):

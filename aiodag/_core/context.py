@@ -13,6 +13,20 @@ NODE: "ContextVar[ref[Node[Any]] | None]" = ContextVar("aiodag.node", default=No
 RUN: "ContextVar[Run | None]" = ContextVar("aiodag.run", default=None)
 
 
+class Attempted(ref["Node[Any]"]):
+    """The node whose body this is, and which of several attempts: what an earlier one left running is told apart."""
+
+    __slots__ = ("attempt",)
+
+    attempt: int
+
+
+def attempt_here(node: "Node[Any]") -> int:
+    """Return the number of the attempt of the current node that this is called in."""
+    here = NODE.get()
+    return here.attempt if type(here) is Attempted else node.attempt
+
+
 def current_node() -> "Node[Any] | None":
     """Return the node whose body this is, or None outside of one. Works in threads and in tasks the body makes.
 

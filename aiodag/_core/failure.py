@@ -33,7 +33,7 @@ class Exited(Exception):
 class Report:
     """The failure of one node, told once to the loop's exception handler if nobody takes it."""
 
-    __slots__ = ("exception", "label", "loop", "name", "site", "skipped", "taken", "traceback")
+    __slots__ = ("__weakref__", "exception", "label", "loop", "name", "site", "skipped", "taken", "traceback")
 
     def __init__(
         self,

@@ -54,20 +54,23 @@ class Members:
 
     # What the engine tells
 
-    def enter(self, node: Node[Any], upstream: list[tuple[Node[Any], bool]]) -> None:
-        """Own a new node."""
+    def enter(self, node: Node[Any], upstream: list[tuple[Node[Any], bool]]) -> Node[Any] | None:
+        """Own a new node, or return the one that takes its place."""
         if self.capacity is not None:
             self.capacity.enter(node)
         if self.state.final:
             node.run = None  # made by what outlived the run: nobody waits for it here
-            return
+            return None
         if self.journal is not None:
-            self.journal.enter(node, upstream)
+            live = self.journal.enter(node, upstream)
+            if live is not None:
+                return live
         self._live.add(node)
         at = self.clock()
         self.ledger.enter(node, upstream, at)
         if self.observers:
             self._tell(node, None, State.WAITING, at)
+        return None
 
     def moved(self, node: Node[Any], previous: State, state: State) -> None:
         """Note a move."""

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
-from aiodag._core.context import RUN
+from aiodag._core.context import NODE, RUN, Attempted
 from aiodag._core.failure import labelled
 from aiodag._core.holdings import Request
 from aiodag._core.limits import Gate, Limit
@@ -33,6 +33,9 @@ class Retry:
         tried = 0  # not the node's attempts, which go on from those of an earlier execution
         while True:
             tried += 1
+            here = Attempted(node)
+            here.attempt = node.attempt + 1
+            NODE.set(here)  # what this attempt leaves running keeps it
             try:
                 return await call_next()
             except Skip:

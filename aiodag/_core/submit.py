@@ -72,7 +72,9 @@ def submit(task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str, Any]
             upstream = search(engine, node)
             break
     if run is not None:
-        run.enter(node, upstream)
+        live = run.enter(node, upstream)
+        if live is not None:
+            return live
     if upstream:
         engine.connect(node, upstream)
     if not node.pending and node.state is WAITING:

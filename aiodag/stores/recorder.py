@@ -115,8 +115,11 @@ class Recorder(Recall):
         elif state.final:
             row[ENDED] = at + self.offset
             row[ERROR] = why(node, state)
-            if row[KEY] in self._nested:
+            if row[KEY] in self._nested.numbers:
                 self._known[row[KEY]] = Known(row[NUMBER], state, node.attempt, "", None)
+                self._nested.ended(
+                    row[KEY], node, (row[NUMBER], *map(row.__getitem__, (ATTEMPT, STATE, STARTED, ENDED, ERROR)))
+                )
         number = row[NUMBER]
         if state is WAITING or state is State.QUEUED:
             self._dirty[number] = row
@@ -152,7 +155,7 @@ class Recorder(Recall):
         row = node.row
         row[CODEC], row[VALUE] = encoded(node.task, value)
         row[STATE], row[ENDED] = State.SUCCEEDED, self.run.clock() + self.offset
-        if row[KEY] in self._nested:
+        if row[KEY] in self._nested.numbers:
             self._known[row[KEY]] = Known(row[NUMBER], State.SUCCEEDED, node.attempt, row[CODEC], row[VALUE])
         if self._broken:  # a body that made its peace with being cancelled: nothing is written any more
             raise self.error or RunCancelled(self.run.id)

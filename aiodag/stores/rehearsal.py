@@ -30,11 +30,12 @@ class Rehearsal(Recall):
         self._next = 1 + max(self._numbers, default=-1)
         self.moves = 0
 
-    def enter(self, node: "Node[Any]", upstream: "Sequence[tuple[Node[Any], bool]]") -> None:
+    def enter(self, node: "Node[Any]", upstream: "Sequence[tuple[Node[Any], bool]]") -> "Node[Any] | None":
         """Give a new node its key."""
-        super().enter(node, upstream)
+        live = super().enter(node, upstream)
         self._batch = Batch()
         self.moves += 1
+        return live
 
     def moved(self, node: "Node[Any]", state: State, at: float) -> None:
         """Count a move: while there are some, there may be more."""

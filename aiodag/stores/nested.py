@@ -1,0 +1,86 @@
+"""What is called in the bodies of tasks that may be tried again.
+
+When an attempt fails, what it has called goes on:
+
+    attempt 1   ship ─────────────────────────────► done
+                flaky ─► fails
+    attempt 2              ship (again)
+
+The second call has the key of the first. It must get the very node: a second one would be a second body with the same key
+at once, and a second row, and whoever ends last would say what is recorded.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import count
+from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
+
+from aiodag._core.states import State
+
+if TYPE_CHECKING:
+    from aiodag._core.failure import Report
+    from aiodag._core.node import Node
+
+
+class Nested:
+    """The nodes that another attempt of an enclosing body would call again."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, int] = {}  # by key
+        self._inside: dict[int, list[int]] = {}  # numbers of what each body has called
+        self._nodes: WeakValueDictionary[str, Node[Any]] = WeakValueDictionary()
+        self._reports: WeakValueDictionary[str, Report] = WeakValueDictionary()
+        self._turns: dict[int, int] = {}  # when each of them began to run in this execution, or did so again
+        self._turn = count(1)
+        self._tries: dict[str, tuple[Any, ...]] = {}  # the last attempt of what has settled in this execution
+
+    def add(self, key: str, number: int, parent: int, node: "Node[Any]") -> None:
+        """Take note of a node, in place of an earlier one that had its key."""
+        if key not in self.numbers:
+            self.numbers[key] = number
+            self._inside.setdefault(parent, []).append(number)
+        self._nodes[key] = node
+
+    def node(self, key: str) -> "Node[Any] | None":
+        """Return the node that was called last with a key, if it is unfinished or somebody still has it."""
+        return self._nodes.get(key)
+
+    def inside(self, number: int) -> Iterator[int]:
+        """Give the numbers of what a body has called, and of what was called in turn."""
+        numbers = list(self._inside.get(number, ()))
+        while numbers:
+            found = numbers.pop()
+            yield found
+            numbers += self._inside.get(found, ())
+
+    def ended(self, key: str, node: "Node[Any]", attempt: tuple[Any, ...]) -> None:
+        """Take note of how a node has settled without a value."""
+        if attempt[3] is not None:  # it had begun
+            self._tries[key] = attempt
+        if node.fault is not None and node.state is State.FAILED:
+            self._reports[key] = node.fault.report
+
+    def begun(self, number: int) -> None:
+        """Take note that a node runs in this execution: now, in the order of such."""
+        self._turns[number] = next(self._turn)
+
+    def is_of_now(self, number: int) -> bool:
+        """Tell whether a node has run in this execution."""
+        return number in self._turns
+
+    def outdated(self, number: int, upstream: Iterable[int]) -> bool:
+        """Tell whether one of its upstream nodes has run again since a node ran."""
+        turn = self._turns.get(number, 0)
+        return any(self._turns.get(up, 0) > turn for up in upstream)
+
+    def again(self, key: str, number: int, *, ordered: bool) -> tuple[Any, ...] | None:
+        """Return the last attempt of a node that is to run again, if that was in this execution.
+
+        Its failure is no longer one that nobody took: what counts is how it ends now.
+        """
+        if ordered:
+            self.begun(number)
+        report = self._reports.pop(key, None)
+        if report is not None:
+            report.taken = True
+        return self._tries.pop(key, None)

@@ -1,0 +1,30 @@
+"""Execute durable runs, and read what is kept of them."""
+
+import asyncio
+
+from aiodag import Run
+
+
+def execute(store, body, run_id="r", *, runner=asyncio.run, **options):
+    """Run a coroutine function in a durable run and return what it returned, values in the place of nodes."""
+
+    async def main():
+        async with Run("test", store=store, id=run_id, **options):
+            made = await body()
+        return made
+
+    return runner(main())
+
+
+def rows(store, run_id="r"):
+    """Return name, state and attempt of every node."""
+    return [(node.name, str(node.state), node.attempt) for node in store.nodes(run_id, every=True)]
+
+
+def tries(store, run_id="r"):
+    """Return the states of all attempts by the names of their nodes."""
+    names = {node.number: node.name for node in store.nodes(run_id, every=True)}
+    found = {}
+    for each in store.attempts(run_id, every=True):
+        found.setdefault(names[each.number], []).append(str(each.state))
+    return found

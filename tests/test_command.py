@@ -1230,7 +1230,7 @@ async def test_what_keeps_a_program_from_starting_is_told(tmp_path):
         (command("plain", env={"PATH": str(tmp_path)}), "may not be executed"),
         (command(tmp_path), "is a directory, or may not"),
         (command(nothing), "first line such as #!/bin/sh"),
-        (command(lost), "the program that its first line names is missing"),
+        (command(lost), "the first line of '.*lost' names '/no/such/shell', which is missing"),
         (command(tmp_path / "none"), "there is no such file"),
         (command("true", cwd=tmp_path / "none"), "none' cannot be the directory it runs in: No such file"),
         (command("true", cwd=plain), "cannot be the directory it runs in: Not a directory"),
@@ -1275,21 +1275,105 @@ asyncio.run(main())
     assert executed(code) == "/\n\n"
 
 
-def test_where_descriptors_run_out_attempts_fail_and_later_ones_do_not():
-    code = """
-import asyncio, resource
-from aiodag.executors.command import CommandFailed, command
-resource.setrlimit(resource.RLIMIT_NOFILE, (60, 60))
-async def main():
-    nodes = [command("sleep", "0.2")() for _ in range(60)]
-    await asyncio.wait(nodes)
-    failures = [node.exception() for node in nodes]
-    told = sum("Too many open files. A limit=" in str(each) for each in failures)
-    print(told > 0, {type(each) for each in failures} == {CommandFailed, type(None)})
-    print((await command("echo", "later")()).stdout.strip())
-asyncio.run(main())
-"""
-    assert executed(code) == "True True\nlater\n"
+def scripts(directory, **texts):
+    for name, text in texts.items():
+        (directory / name).write_bytes(text)
+        (directory / name).chmod(0o755)
+
+
+async def why(made):
+    with pytest.raises(CommandFailed, match="did not start") as failed:
+        await made()
+    return str(failed.value)
+
+
+async def test_a_script_whose_interpreter_is_missing_says_which(tmp_path):
+    scripts(
+        tmp_path, plain=b"#!/no/python\n", args=b"#!  /no/perl -w\nx", env=b"#!/usr/bin/env\n", windows=b"#!/bin/sh\r\n"
+    )
+
+    for made in (command("plain", env={"PATH": str(tmp_path)}), command("./plain", cwd=tmp_path)):
+        assert "plain' names '/no/python', which is missing" in await why(made)
+    assert "names '/no/perl', which is missing" in await why(command(tmp_path / "args"))
+    assert "names '/bin/sh\\r', which is missing. Its lines end" in await why(command(tmp_path / "windows"))
+
+
+async def test_an_interpreter_that_cannot_be_executed_is_told_from_a_script_that_cannot(tmp_path):
+    (tmp_path / "notes").write_text("")
+    scripts(tmp_path, script=f"#!{tmp_path / 'notes'}\n".encode())
+
+    assert "notes', which cannot be executed" in await why(command(tmp_path / "script"))
+    assert "chmod +x" in await why(command(tmp_path / "notes"))
+
+
+async def test_a_program_of_another_system_is_said_to_be_one(tmp_path):
+    content = Path("/bin/sh").read_bytes()
+    loader = re.search(rb"/lib[\w/.-]*ld-[\w.-]+", content)
+    if loader is None:
+        pytest.skip("this shell needs no loader")
+    scripts(tmp_path, built=content.replace(loader[0], b"/none" + loader[0][5:]))
+
+    assert "built' is there, and what it needs is not" in await why(command(tmp_path / "built"))
+
+
+# Codes that skip
+
+
+async def test_a_program_can_say_that_there_is_nothing_to_do():
+    async with Run() as run:
+        skipped = shell("echo nothing new; exit 75", skip_codes=[75, 99], retries=3)()
+        after = command("echo")(skipped)
+        beside = command("echo")()
+
+    assert [each.state for each in (skipped, after, beside)] == [State.SKIPPED, State.SKIPPED, State.SUCCEEDED]
+    assert run.state is State.SUCCEEDED
+    assert skipped.attempt == 1
+    assert "ended with exit code 75: nothing new" in str(skipped.exception())
+    assert skipped.failure is None
+
+
+async def test_an_end_that_skips_is_heard_and_recorded():
+    heard, store = Heard(), Memory()
+    async with Run(store=store, id="r"):
+        shell("echo none; exit 3", skip_codes={3}, **heard.options)()
+
+    (node,) = store.nodes("r")
+    (attempt,) = store.attempts("r", every=True)
+    assert (node.state, attempt.facts["code"], heard.ends[0].code) == (State.SKIPPED, 3, 3)
+    assert "exit code 3: none" in str(node.error)
+
+
+async def test_an_edit_of_success_has_run_again_what_it_makes_a_failure_and_nothing_else():
+    store, ends = Memory(), []
+
+    async def run(*success):
+        ends.clear()
+        with suppress(RunFailed):
+            async with Run(store=store, id="r"):
+                odd = shell("exit 3", name="odd", success=success, on_end=ends.append)()
+                shell("exit 0", name="usual", success=success, on_end=ends.append)()
+                command("echo", name="after", on_end=ends.append)(odd)
+        return [" ".join(end.args[2:3]) if end.args[0] == "/bin/sh" else "after" for end in ends]
+
+    assert sorted(await run(0, 3)) == ["after", "exit 0", "exit 3"]
+    assert await run(0, 3, 4) == []
+    assert await run(0) == ["exit 3"]
+    assert await run(0, 3) == ["exit 3", "after"]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"skip_codes": 75}, "skip_codes=75"),
+        ({"skip_codes": [True]}, "skip_codes="),
+        ({"skip_codes": ["75"]}, "exit codes from 0 to 255"),
+        ({"skip_codes": [0]}, "other codes than success, which has 0"),
+        ({"skip_codes": [3, 4], "success": (0, 4)}, "other codes than success, which has 4"),
+    ],
+)
+def test_codes_that_cannot_skip_are_refused(options, told):
+    with pytest.raises(OptionError, match=told):
+        command("true", **options)
 
 
 # How it ends

@@ -310,7 +310,7 @@ def test_all_that_is_wrong_is_said_at_once_in_the_order_of_the_file():
         ({"command": [1]}, "$.tasks.A.command[0]: takes the name or the path of a program; this is the number 1"),
         ({"command": ["a", "b\0"]}, "$.tasks.A.command[1]: takes text without NUL, or numbers; this is the text 'b\\x00'"),
         ({"command": ["a", "\ud800"]}, "$.tasks.A.command[1]: takes text without NUL, or numbers; this is the text '\\ud800'"),
-        ({"shell": " "}, "$.tasks.A.shell: takes a line for /bin/sh; this is the text ' '"),
+        ({"shell": " "}, "$.tasks.A.shell: takes a line for a shell; this is the text ' '"),
         ({**ECHO, "env": {}}, "$.tasks.A.env: is a key that is not known here; did you mean 'environment'?"),
         ({**ECHO, "depends_on": []}, "$.tasks.A.depends_on: is a key that is not known here; did you mean 'parents'?"),
         ({**ECHO, "environment": {"A=B": "x"}}, "$.tasks.A.environment[\"A=B\"]: is a key that cannot be: keys here are names of variables, without '='"),

@@ -124,6 +124,10 @@ class Task(Generic[P, R]):
             msg = f"{self.name}{signature} {error}"
             raise TypeError(msg) from None
 
+    def accepts(self, value: Any) -> bool:
+        """Return whether a recorded value is still one that this task would return; if not, its node runs again."""
+        return True
+
     def __repr__(self) -> str:
         return f"<Task {self.name}>"
 

@@ -96,12 +96,22 @@ def content_of(value: Any) -> bytes | Path | None:
         raise OptionError("stdin", text[:SHOWN], "text that UTF-8 can hold; or pass bytes") from None
 
 
-def codes_of(given: Any) -> frozenset[int]:
+def codes_of(given: Any, option: str = "success", example: str = "(0, 3)", *, least: int = 1) -> frozenset[int]:
     """Check exit codes."""
-    codes = frozenset(given) if isinstance(given, Iterable) and not isinstance(given, str) else frozenset()
-    if codes and all(type(code) is int and -128 < code < 256 for code in codes):
+    listed = isinstance(given, Iterable) and not isinstance(given, str)
+    codes: frozenset[Any] = frozenset(given) if listed else frozenset()
+    if listed and len(codes) >= least and all(type(code) is int and -128 < code < 256 for code in codes):
         return codes
-    raise OptionError("success", given, "exit codes from 0 to 255, such as (0, 3); -15 is an end by signal 15")
+    raise OptionError(option, given, f"exit codes from 0 to 255, such as {example}; -15 is an end by signal 15")
+
+
+def checked_skips(given: Any, success: frozenset[int]) -> frozenset[int]:
+    """Check exit codes that mean a skip. None of them can mean a success, too."""
+    codes = codes_of(given, "skip_codes", "(75,)", least=0)
+    both = ", ".join(map(str, sorted(codes & success)))
+    if both:
+        raise OptionError("skip_codes", given, f"other codes than success, which has {both}")
+    return codes
 
 
 def size_of(given: Any) -> int:

@@ -16,11 +16,13 @@ from typing import NamedTuple
 
 from aiodag._core.limits import Gate, Limit
 from aiodag._core.submit import engine_of
+from aiodag.executors.descriptors import FULL, ROOM, descriptors_allowed, programs_at_once
 from aiodag.executors.streams import Hear, Input, Output, drop
 from aiodag.executors.warden import groups_of, send
 
 PROGRAM = Path(__file__).absolute().with_name("warden.py")
 LENGTH = 8  # bytes, as there
+UNBOUNDED = 10**6  # programs at once, for all but descriptors
 STARTS = Limit(32)  # programs of one loop that are being started: the warden starts one after the other
 
 
@@ -37,12 +39,16 @@ class End(NamedTuple):
 
 
 class NotStarted(Exception):
-    """Carries why there is no program: what the system says, and of what: the "program", its "cwd" or "stdin", or ""."""
+    """Carries why there is no program: what the system says, and of what.
 
-    def __init__(self, error: OSError, fault: str = "") -> None:
+    That is the "program"; the "file" of it, at `path`, which was found and cannot be run; its "cwd" or "stdin"; or "".
+    """
+
+    def __init__(self, error: OSError, fault: str = "", path: bytes = b"") -> None:
         super().__init__(error, fault)
         self.error = error
         self.fault = fault
+        self.path = path
 
 
 class Lost(Exception):
@@ -65,6 +71,7 @@ class Entrance:
         self._lock = Lock()
         self._socket: socket.socket | None = None
         self.warden = 0
+        self.allowed = float("inf")  # descriptors of the warden, which keeps the limit that it was started with
         self._owner = owner()
 
     def admit(self, descriptors: Sequence[int]) -> None:
@@ -90,6 +97,7 @@ class Entrance:
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
             )
+        self.allowed = descriptors_allowed()
         process.returncode = 0  # else its destructor would complain of a process that goes on
         self.warden, self._owner = process.pid, owner()
         return ours
@@ -137,6 +145,7 @@ atexit.register(ENTRANCE.close)
 def forked() -> None:
     """Leave the warden and all programs to the process that this one is a fork of."""
     ENTRANCE.forked()
+    ROOM.holding.clear()
     for child in list(UNDER_WAY):
         child.forked()
 
@@ -152,14 +161,18 @@ class Child:
     ) -> None:
         self.loop = loop
         self.started = started  # hears the pid of a program that goes on; one that has ended tells all in `end()`
-        self.stdout = Output(loop, "stdout", keep, hears, self._look)
-        self.stderr = Output(loop, "stderr", keep, hears, self._look)
-        self._stdin = Input(loop)
+        self._keep, self._hears = keep, hears
+        self._new_streams()
         self._over = asyncio.Event()  # nothing is left of it, or nothing more will be heard
         self._told: dict[str, list[str]] = {}
         self._heard = b""
         self._control: socket.socket | None = None
         self._gate: Gate | None = None
+
+    def _new_streams(self) -> None:
+        self.stdout = Output(self.loop, "stdout", self._keep, self._hears, self._look)
+        self.stderr = Output(self.loop, "stderr", self._keep, self._hears, self._look)
+        self._stdin = Input(self.loop)
 
     async def run(self, request: Request, stdin: bytes | Path | None) -> None:
         """Run the program and wait until nothing of it is left. Then `end()` says how it ended.
@@ -185,15 +198,28 @@ class Child:
             gate = gates[STARTS] = Gate(STARTS, self.loop)
         await gate.acquire()
         self._gate = gate
-        try:
-            control = self._open(stdin)
-        except OSError as error:
-            raise NotStarted(
-                error, "stdin" if isinstance(stdin, Path) and error.filename == str(stdin) else ""
-            ) from None
+        control = await self._opened(stdin)
         told = marshal.dumps(tuple(request))
         with suppress(OSError):  # the warden is gone: _hear() sees that, too
             await self.loop.sock_sendall(control, len(told).to_bytes(LENGTH, "big") + told)
+
+    async def _opened(self, stdin: bytes | Path | None) -> socket.socket:
+        """Open all streams, as soon as there is room for their descriptors. Raises `NotStarted`."""
+        while True:
+            while len(ROOM.holding) >= programs_at_once(min(descriptors_allowed(), ENTRANCE.allowed), UNBOUNDED):
+                await ROOM.wait()
+            ROOM.holding.add(self)
+            try:
+                return self._open(stdin)
+            except OSError as error:
+                self._close_streams()
+                self._control = None
+                self._new_streams()
+                ROOM.holding.discard(self)
+                if error.errno in FULL and await ROOM.wait():  # somebody else's descriptors are more than was spared
+                    continue
+                of_stdin = isinstance(stdin, Path) and error.filename == str(stdin)
+                raise NotStarted(error, "stdin" if of_stdin else "") from None
 
     def _open(self, stdin: bytes | Path | None) -> socket.socket:
         """Open all streams, and hand their far ends over."""
@@ -276,6 +302,10 @@ class Child:
     def _close(self) -> None:
         """Let go of everything. The warden ends what still runs."""
         self._release()
+        self._close_streams()
+        ROOM.give_back(self)
+
+    def _close_streams(self) -> None:
         if self._control is not None:
             drop(self.loop, self._control.fileno(), self.loop.remove_reader)
             self._control.detach()
@@ -297,8 +327,8 @@ class Child:
         """Return how the program ended. Raises `NotStarted`, and `Lost`."""
         told = self._told
         if "error" in told:
-            number, fault = told["error"]
-            raise NotStarted(OSError(int(number), os.strerror(int(number))), fault)
+            number, fault, *path = told["error"]
+            raise NotStarted(OSError(int(number), os.strerror(int(number))), fault, bytes.fromhex("".join(path)))
         if "exit" not in told:
             raise Lost
         pid, started_at = told["pid"]

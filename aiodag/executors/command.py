@@ -1,8 +1,8 @@
 """A task whose body is a program: `command("sync", "--fast")`, `shell("a | b")`.
 
-A call goes through these files, from the top down: here the definition, `arguments` what the program is given,
-`finished` what came of it, `children` how it is handed over and heard of, `streams` its output and input, and `warden` the
-process that starts and ends it.
+A call goes through these files, from the top down: here the definition, `shells` what a shell is told beside its script,
+`arguments` what the program is given, `finished` what came of it, `children` how it is handed over and heard of, `streams`
+its output and input, and `warden` the process that starts and ends it.
 """
 
 import asyncio
@@ -16,16 +16,26 @@ from datetime import timedelta
 from hashlib import blake2b
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
 from aiodag._core.context import current_node
 from aiodag._core.limits import Limit
-from aiodag._core.options import Options, seconds, version_of
+from aiodag._core.options import Options, flag, seconds, version_of
 from aiodag._core.task import UNLIMITED, Task
-from aiodag.errors import OptionError
-from aiodag.executors.arguments import checked_env, codes_of, content_of, encoded, environment, size_of, text_of
+from aiodag.errors import OptionError, Skip
+from aiodag.executors.arguments import (
+    checked_env,
+    checked_skips,
+    codes_of,
+    content_of,
+    encoded,
+    environment,
+    size_of,
+    text_of,
+)
 from aiodag.executors.children import Child, Lost, NotStarted, Request
+from aiodag.executors.descriptors import descriptors_allowed, programs_at_once
 from aiodag.executors.finished import (
     LOST,
     CommandFailed,
@@ -37,7 +47,9 @@ from aiodag.executors.finished import (
     line_of,
     why_failed,
     why_not,
+    why_skipped,
 )
+from aiodag.executors.shells import PLACE, SHELL, check_strict, strict_line
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -52,6 +64,7 @@ if TYPE_CHECKING:
         cwd: "str | PathLike[str] | None"
         stdin: "Text | None"
         success: Iterable[int]
+        skip_codes: Iterable[int]
         grace: float | timedelta
         keep: int
         on_output: "Callable[[str, bytes], object] | None"
@@ -61,10 +74,9 @@ if TYPE_CHECKING:
 __all__ = ["CommandFailed", "Finished", "command", "shell"]
 
 log = logging.getLogger("aiodag.command")
-SHELL = "/bin/sh"
-AT_ONCE = Limit(
-    64
-)  # programs of one loop, for tasks without a limit of their own: each takes three descriptors or four
+MOST = 64
+# Programs of one loop, for tasks without a limit of their own: their attempts have not begun while they wait for that.
+AT_ONCE = Limit(programs_at_once(descriptors_allowed(), MOST))
 SHORT = 40  # characters of a shell's line in the name of its task
 
 
@@ -77,18 +89,21 @@ class Command:
     cwd: Path | None
     stdin: bytes | Path | None
     success: frozenset[int] = field(compare=False)
+    skip_codes: frozenset[int] = field(compare=False)
     grace: float = field(compare=False)
     keep: int = field(compare=False)
     on_output: Callable[[str, bytes], object] | None = field(compare=False)
     on_end: Callable[[Finished], object] | None = field(compare=False)
+    script: bool = field(compare=False)  # whether `shell` made it: a shell reads args[2]
+    strict: bool = field(compare=False)
 
     def __repr__(self) -> str:
         return f"<Command {line_of(self.args)}>"
 
     @property
     def line(self) -> str | None:
-        """What `/bin/sh` is to read, in the body that `shell` makes; its arguments are `args[4:]`."""
-        return self.args[2] if self.args[:2] == (SHELL, "-c") and self.args[3:4] == ("sh",) else None
+        """What a shell is to read, in the body that `shell` makes; its arguments are `args[4:]`."""
+        return self.args[PLACE] if self.script else None
 
     def substituted(self, change: Callable[[str], str]) -> "Command":
         """Return this command with all its text changed: arguments, values of variables, cwd and stdin.
@@ -133,6 +148,8 @@ class Command:
             raise CommandFailed(line, why_not(fault, line[0], self.cwd, content)) from fault.error
         except Lost:
             raise CommandFailed(line, LOST) from None
+        if finished.code in self.skip_codes:
+            raise Skip(why_skipped(finished))
         if finished.code not in self.success:
             raise CommandFailed(line, why_failed(finished, self.success), finished)
         return finished
@@ -145,6 +162,8 @@ class Command:
             except OSError as error:
                 raise NotStarted(error, "cwd") from None
         variables = environment({**self.env, **checked_env(env or {})})
+        # The record, messages and the digest have the line as it was written.
+        line = strict_line(line) if self.strict else line
         return Request([encoded("argument", each) for each in line], variables, cwd, self.grace)
 
     def _ended(self, line: tuple[str, ...], child: Child, record: "Record") -> Finished:
@@ -221,6 +240,10 @@ class CommandTask(Task[..., Finished]):
         given = {**self.options.given, **options}
         return CommandTask(body, self.after_deps, given, options.get("version", self.given_version))
 
+    def accepts(self, value: Any) -> bool:
+        """Return whether a recorded end is a success: whoever edits `success` may have made it a failure."""
+        return not isinstance(value, Finished) or value.code in self.fn.success
+
     def _bounds(self) -> None:
         """Note how many positional arguments fit. Known: to ask the signature would take as long as all the rest."""
         self.fewest, self.most = 0, UNLIMITED
@@ -258,6 +281,7 @@ def command(
     cwd: "str | PathLike[str] | None" = None,
     stdin: "Text | None" = None,
     success: Iterable[int] = (0,),
+    skip_codes: Iterable[int] = (),
     grace: float | timedelta = 5.0,
     keep: int = 2**20,
     on_output: Callable[[str, bytes], object] | None = None,
@@ -272,7 +296,8 @@ def command(
 
     `env` adds to the environment; None takes a variable away. `cwd` is the directory to run in. `stdin` is text, bytes, a
     path to read from, or the result of another command; without it there is nothing to read. `success` are the exit codes
-    that are no failure. `grace` is the time in seconds between SIGTERM and SIGKILL for a program that is cancelled or takes
+    that are no failure, `skip_codes` those with which a program says that there is nothing to do: its node is skipped, and
+    so is what needs it. `grace` is the time in seconds between SIGTERM and SIGKILL for a program that is cancelled or takes
     longer than its `timeout`, and for all in its session. `keep` is how many bytes of each stream the result holds: head
     and tail. `on_output(stream, chunk)` hears "stdout" or "stderr" and the bytes as they come, `on_end(finished)`
     how each attempt ended that had started, also a cancelled one; both are called on the loop. `name` is that of the program
@@ -288,29 +313,24 @@ def command(
     >>> asyncio.run(main())
     'good $(evening) all\n'
     """
-    if os.name != "posix":
-        msg = f"commands need a POSIX system, such as Linux or macOS, and this is {sys.platform}"
-        raise RuntimeError(msg)
-    line = checked_line([program, *args])
-    body = Command(
-        line,
-        env=checked_env(env or {}),
-        cwd=None if cwd is None else Path(text_of("cwd", cwd)),
-        stdin=content_of(stdin),
-        success=codes_of(success),
-        grace=seconds("grace", grace),
-        keep=size_of(keep),
-        on_output=on_output,
-        on_end=on_end,
-    )
-    given: dict[str, Any] = {"name": os.path.basename(line[0]) or line[0], **options}  # noqa: PTH119 - text
-    return CommandTask(body, (), given, given.get("version"))
+    settings = Settings(env, cwd, stdin, success, skip_codes, grace, keep, on_output, on_end)
+    return made([program, *args], settings, options)
 
 
-def shell(line: str, /, *args: "Argument", **options: "Unpack[CommandTypes]") -> "Task[..., Finished]":
-    r"""Return the task that has `/bin/sh` run a line. Arguments are "$1", "$2" and "$@" in it, and never part of it.
+def shell(
+    line: str,
+    /,
+    *args: "Argument",
+    shell: "str | PathLike[str]" = SHELL,
+    strict: bool = True,
+    **options: "Unpack[CommandTypes]",
+) -> "Task[..., Finished]":
+    r"""Return the task that has a shell run a line. Arguments are "$1", "$2" and "$@" in it, and never part of it.
 
-    Options are those of `command`. `name` is the beginning of the line unless given.
+    `shell` is the path of the shell. It stops where a line fails, as after `set -e`, and a pipeline fails with any of its
+    members, as after `set -o pipefail`, where the shell has that: bash, ksh and zsh do, `/bin/sh` on some systems. With
+    `strict=False` only the last line, and the last member of its pipeline, decide. The other options are those of `command`.
+    `name` is the beginning of the line unless given. Raises `OptionError` also for a shell that cannot be strict.
 
     >>> import asyncio
     >>> last = shell('printf "%s\\n" "$@" | sort | tail -n 1')
@@ -322,5 +342,51 @@ def shell(line: str, /, *args: "Argument", **options: "Unpack[CommandTypes]") ->
     first = next(iter(text_of("line", line).strip().splitlines()), "")
     if not first:
         raise OptionError("line", line, "what a shell can run")
+    program = text_of("shell", shell)
+    if flag("strict", strict):
+        check_strict(program)
     options.setdefault("name", first if len(first) <= SHORT else f"{first[: SHORT - 1]}…")
-    return command(SHELL, "-c", line, "sh", *args, **options)
+    given: Any = options
+    settings = Settings(**{key: given.pop(key) for key in Settings._fields if key in given})
+    return made([program, "-c", line, "sh", *args], settings, given, script=True, strict=strict)
+
+
+class Settings(NamedTuple):
+    """The options of a command that are those of its program, as given."""
+
+    env: Any = None
+    cwd: Any = None
+    stdin: Any = None
+    success: Any = (0,)
+    skip_codes: Any = ()
+    grace: Any = 5.0
+    keep: Any = 2**20
+    on_output: Any = None
+    on_end: Any = None
+
+
+def made(
+    given: list[Any], settings: Settings, options: Mapping[str, Any], *, script: bool = False, strict: bool = False
+) -> CommandTask:
+    """Return the task of a program, of which everything is checked."""
+    if os.name != "posix":
+        msg = f"commands need a POSIX system, such as Linux or macOS, and this is {sys.platform}"
+        raise RuntimeError(msg)
+    line = checked_line(given)
+    success = codes_of(settings.success)
+    body = Command(
+        line,
+        env=checked_env(settings.env or {}),
+        cwd=None if settings.cwd is None else Path(text_of("cwd", settings.cwd)),
+        stdin=content_of(settings.stdin),
+        success=success,
+        skip_codes=checked_skips(settings.skip_codes, success),
+        grace=seconds("grace", settings.grace),
+        keep=size_of(settings.keep),
+        on_output=settings.on_output,
+        on_end=settings.on_end,
+        script=script,
+        strict=strict,
+    )
+    named = {"name": os.path.basename(line[0]) or line[0], **options}  # noqa: PTH119 - text
+    return CommandTask(body, (), named, named.get("version"))

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shlex
 import signal
 from collections.abc import Collection, Sequence
@@ -12,18 +13,20 @@ from pathlib import Path
 
 from aiodag.errors import AiodagError
 from aiodag.executors.children import Child, NotStarted
+from aiodag.executors.descriptors import descriptors_allowed
 
 TAIL = 10  # lines of a stream in a message
 WIDTH = 200  # characters of a line in a message
+FIRST_LINE = 256  # bytes of a script, as far as Linux reads
 LOST = (
     "cannot be told of: the process that starts programs for this one was killed, or has no room for descriptors. What it "
     "had started was killed with it; the next attempt gets a new one"
 )
 
 HINTS = {
-    errno.ENOENT: ": there is no such file, or the program that its first line names is missing",
+    errno.ENOENT: ": there is no such file",
     errno.EACCES: ": it is a directory, or may not be executed (chmod +x)",
-    errno.ENOEXEC: ": it is no program; a script needs a first line such as #!/bin/sh",
+    errno.ENOEXEC: ": it is not a program; a script needs a first line such as #!/bin/sh",
     errno.E2BIG: ": its arguments and variables are longer than the system takes. Pass them as stdin, or in a file",
 }
 
@@ -123,7 +126,7 @@ def host() -> str:
 
 def line_of(args: Sequence[str]) -> str:
     """Write a command as a shell would read it, in one line that is not too long."""
-    if tuple(args[:2]) == ("/bin/sh", "-c") and tuple(args[3:]) == ("sh",):
+    if tuple(args[1:2]) == ("-c",) and tuple(args[3:]) == ("sh",) and args[0].endswith("sh"):
         args = args[:3]  # of what `shell` runs without arguments: its $0 tells nobody anything
     line = " ".join(shlex.quote(each) if each.isprintable() else ascii(each) for each in args)
     return line if len(line) <= WIDTH else f"{line[: WIDTH - 60]} … {line[-57:]}"
@@ -151,6 +154,11 @@ def why_failed(finished: Finished, success: Collection[int]) -> str:
     return f"{how(finished)}\n  (success=({codes}) would take that for a success)"
 
 
+def why_skipped(finished: Finished) -> str:
+    """Say that a program had nothing to do, with what it said last."""
+    return f"{line_of(finished.args)} {how(finished)}\n  (one of its skip_codes)"
+
+
 def why_not(fault: NotStarted, program: str, cwd: Path | None, stdin: object) -> str:
     """Say why a program did not start, and what would help."""
     number = fault.error.errno or 0
@@ -160,8 +168,39 @@ def why_not(fault: NotStarted, program: str, cwd: Path | None, stdin: object) ->
     if fault.fault == "cwd":
         return f"did not start: {str(cwd or os.curdir)!r} cannot be the directory it runs in: {said}"
     if not fault.fault:
-        many = ". A limit= on the task bounds how many run at once" if number in {errno.EMFILE, errno.ENFILE} else ""
+        full = number in {errno.EMFILE, errno.ENFILE}
+        many = (
+            f". Files and sockets that are open leave no room below `ulimit -n`, {descriptors_allowed():,.0f}: raise it"
+            if full
+            else ""
+        )
         return f"did not start: {fault.error}{many}"
+    if fault.fault == "file":
+        return f"did not start: {why_not_this(os.fsdecode(fault.path), number)}"
     if number == errno.ENOENT and "/" not in program:
         return f"did not start: no directory of PATH has a program {program!r}. Install it, or give its whole path"
     return f"did not start: {said}{HINTS.get(number, '')}"
+
+
+def why_not_this(path: str, number: int) -> str:
+    """Say why a file that is there was not run: what runs it may be missing."""
+    said = os.strerror(number)
+    missing, forbidden = number == errno.ENOENT, number == errno.EACCES and os.access(path, os.X_OK)
+    if not (missing or forbidden):
+        return f"{said}{HINTS.get(number, '')}"
+    interpreter = interpreter_of(path)
+    if interpreter is None:
+        return f"{path!r} is there, and what it needs is not: it was built for another system" if missing else said
+    why = f"the first line of {path!r} names {interpreter!r}, which {'is missing' if missing else 'cannot be executed'}"
+    return f"{why}. Its lines end as those of Windows do: convert them" if interpreter.endswith("\r") else why
+
+
+def interpreter_of(path: str) -> str | None:
+    """Return what the first line of a script says that it is for; None if it says nothing."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - of a text, as it was found
+            first = file.read(FIRST_LINE).split(b"\n", 1)[0]
+    except OSError:
+        return None
+    interpreter = re.split(rb"[ \t]", first[2:].strip(b" \t"), maxsplit=1)[0] if first[:2] == b"#!" else b""
+    return os.fsdecode(interpreter) or None

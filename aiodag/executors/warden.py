@@ -13,7 +13,7 @@ socket, here in the order of time:
 
     owner                                   warden
     length, request            --------->   starts the program in a session of its own
-                               <---------   "pid NUMBER MOMENT", or "error NUMBER PLACE" and it closes
+                               <---------   "pid NUMBER MOMENT", or "error NUMBER PLACE PATH" and it closes
     "end"                      --------->   TERM to the process groups of the session, KILL after the grace
                                <---------   "exit CODE SECONDS BYTES MOMENT": the program has ended
                                <---------   "gone NUMBER": its process group is empty, but for so many that no signal ends
@@ -199,8 +199,11 @@ class Warden:
         try:
             os.chdir(cwd)  # here: posix_spawn() cannot
             fault = "program"
+            path = found(args[0], env)
+            # From here on it is the file's, if there is one: what its first line names may be missing.
+            fault = f"file {os.path.abspath(path).hex()}" if os.path.isfile(path) else fault  # noqa: PTH100, PTH113
             ward.pid = os.posix_spawn(
-                found(args[0], env),
+                path,
                 args,
                 env,
                 file_actions=[(os.POSIX_SPAWN_DUP2, stream, place) for place, stream in enumerate(ward.streams)],

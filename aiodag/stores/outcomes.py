@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from aiodag._core.states import State
+from aiodag.abc import NOTHING
 from aiodag.errors import Undecodable
 from aiodag.stores.codec import decode, decode_pickle, encode, encode_error, encode_pickle
 
@@ -49,6 +50,12 @@ def encoded(task: "Task[..., Any]", value: Any) -> tuple[str, str | bytes]:
 
 
 def decoded(task: "Task[..., Any]", codec: str, text: Any) -> Any:
+    """Return a stored value, or `NOTHING` if its task does not accept it any more. Raises `Undecodable`."""
+    value = opened(task, codec, text)
+    return value if task.accepts(value) else NOTHING
+
+
+def opened(task: "Task[..., Any]", codec: str, text: Any) -> Any:
     """Return a stored value. What the store says to be pickled is unpickled only for a task that asks for it."""
     if codec == "json":
         return decode(text)

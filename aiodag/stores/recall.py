@@ -68,6 +68,8 @@ class Recall:
             codec = RECORDED if self._recallable(node, known) else ""
             if known.attempt and not codec:
                 self._batch.again.append(number)
+                if known.state is not State.SUCCEEDED:
+                    self._rerun.add(number)  # what took its value took that of an execution before the one that failed
         if self._tried and not codec and not node.task.barrier:
             node.attempt = max(node.attempt, self._tried.get(writable(node.name), 0))
         self._put(node, upstream, key, number, inside, codec)
@@ -159,6 +161,9 @@ class Recall:
                 self._rerun.add(known.number)  # what waits for it takes what its upstream gives
             return NOTHING
         value = decoded(node.task, known.codec, known.value)
+        if value is NOTHING:  # no success any more, as its task has been edited
+            self._run_again(node, known)
+            return NOTHING
         if node.key not in self._nested.numbers:
             del self._known[node.key]  # it may be large
         node.row[STATE] = State.SUCCEEDED

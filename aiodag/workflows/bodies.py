@@ -11,13 +11,13 @@ from typing import Any, TypeAlias
 from aiodag._core.task import Task, make
 from aiodag.errors import AiodagError
 from aiodag.modules import load
-from aiodag.workflows.forms import KINDS, OPTIONS, PROGRAM, is_argument
+from aiodag.workflows.forms import KINDS, OPTIONS, PROGRAM, SCRIPT, is_argument
 from aiodag.workflows.places import Path, cut
 
 # Other layers: reached by their names, when something asks for them.
 COMMANDS, NAMES = "aiodag.executors.command", "aiodag.stores.names"
-ON_CALL = {"environment": "env"}  # keys of a document that a command calls otherwise
-
+ON_CALL = {"environment": "env", "executable": "shell"}  # keys of a document that a command calls otherwise
+WHAT = {"command": "command", "task": "function"}
 
 Call: TypeAlias = tuple[Task[..., Any], tuple[Any, ...], dict[str, Any]]
 
@@ -37,11 +37,14 @@ def kind_of(given: Collection[str]) -> str:
     if len(kinds) != 1:
         what = f"has {' and '.join(kinds)}" if kinds else "has nothing to run"
         raise Refused("", f"{what}: it takes one of command, shell or task")
-    if kinds == ["task"]:
-        foreign = [key for key in PROGRAM if key in given]
-        if foreign:
-            raise Refused(foreign[0], "is a key of programs, and this task is a function")
-    return kinds[0]
+    (kind,) = kinds
+    foreign = [key for key in PROGRAM if key in given and kind == "task"]
+    if foreign:
+        raise Refused(foreign[0], "is a key of programs, and this task is a function")
+    foreign = [key for key in SCRIPT if key in given and kind != "shell"]
+    if foreign:
+        raise Refused(foreign[0], f"is a key of shell lines, and this task is a {WHAT[kind]}")
+    return kind
 
 
 class Bodies:
@@ -68,7 +71,7 @@ class Bodies:
 
     def _command(self, name: str, kind: str, values: Mapping[str, Any], args: tuple[Any, ...]) -> Task[..., Any]:
         commands = import_module(COMMANDS)
-        options = {ON_CALL.get(key, key): values[key] for key in (*PROGRAM, *OPTIONS) if key in values}
+        options = {ON_CALL.get(key, key): values[key] for key in (*PROGRAM, *SCRIPT, *OPTIONS) if key in values}
         if isinstance(options.get("stdin"), dict):
             options["stdin"] = FilePath(options["stdin"]["file"])
         try:

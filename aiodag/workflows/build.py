@@ -53,6 +53,10 @@ class Named(Task[..., Any]):
             raise AttributeError(name)
         return getattr(self.of, name)
 
+    def accepts(self, value: Any) -> bool:
+        """Return whether the task that this is a name for accepts a recorded value."""
+        return self.of.accepts(value)
+
     def _but(self, after: tuple[Any, ...], options: Options) -> Task[..., Any]:
         return self.of._but(after, options)  # noqa: SLF001 - a task, too
 

@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # another one in each process
 LONGEST = 1000  # characters of what stands for something that JSON does not have
 FIRST = 4  # of a shell's arguments: before "$1" come its path, -c, the line, and a name
-USUAL: Mapping[str, Any] = {"success": frozenset({0}), "grace": 5.0, "keep": 2**20}
+SHELL = "/bin/sh"
+USUAL: Mapping[str, Any] = {
+    "success": frozenset({0}),
+    "skip_codes": frozenset[int](),
+    "grace": 5.0,
+    "keep": 2**20,
+}
 
 
 class Inexact(Exception):
@@ -95,6 +101,9 @@ class Writing:
         command: Any = task.task
         body = command.fn
         form: dict[str, Any] = {"command": list(body.args)} if body.line is None else {"shell": body.line}
+        if body.line is not None:
+            form |= {"executable": body.args[0]} if body.args[0] != SHELL else {}
+            form |= {} if body.strict else {"strict": False}
         if body.env:
             form["environment"] = dict(body.env)
         if body.cwd is not None:

@@ -283,6 +283,7 @@ names = each(is_name, "names of tasks or classes")
 # Of a task, by what it is: a program, a line for a shell, a function.
 KINDS = ("command", "shell", "task")
 OPTIONS = ("retries", "backoff", "timeout", "version", "resources")
+CODES = "exit codes from 0 to 255, or -15 for signal 15"
 PROGRAM: dict[str, Check] = {
     "environment": every(
         is_variable,
@@ -292,15 +293,21 @@ PROGRAM: dict[str, Check] = {
     ),
     "cwd": one(is_line, "the path of a directory"),
     "stdin": one(is_stdin, 'text, or {"file": "the path of a file"}'),
-    "success": each(is_code, "exit codes from 0 to 255, or -15 for signal 15", least=1),
+    "success": each(is_code, CODES, least=1),
+    "skip_codes": each(is_code, CODES),
     "grace": seconds,
     "keep": count,
 }
+SCRIPT: dict[str, Check] = {  # of a line for a shell alone
+    "executable": one(is_line, "the path of a shell"),
+    "strict": flag,
+}
 TASK: dict[str, Check] = {
     "command": check_command,
-    "shell": one(is_line, "a line for /bin/sh"),
+    "shell": one(is_line, "a line for a shell"),
     "task": one(is_line, 'a function, such as "file.py:function" or "module:function"'),
     **PROGRAM,
+    **SCRIPT,
     "arguments": check_arguments,
     "parents": names,
     "children": names,

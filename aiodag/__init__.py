@@ -33,6 +33,7 @@ from aiodag.errors import NoCapacity as NoCapacity
 from aiodag.errors import NoCodec as NoCodec
 from aiodag.errors import NoFingerprint as NoFingerprint
 from aiodag.errors import NoLoop as NoLoop
+from aiodag.errors import NoSecret as NoSecret
 from aiodag.errors import NotATask as NotATask
 from aiodag.errors import NotPicklable as NotPicklable
 from aiodag.errors import OptionError as OptionError
@@ -40,6 +41,7 @@ from aiodag.errors import RecordedError as RecordedError
 from aiodag.errors import RunCancelled as RunCancelled
 from aiodag.errors import RunFailed as RunFailed
 from aiodag.errors import RunOwned as RunOwned
+from aiodag.errors import SecretInValue as SecretInValue
 from aiodag.errors import Skip as Skip
 from aiodag.errors import Stalled as Stalled
 from aiodag.errors import StoreError as StoreError
@@ -48,3 +50,4 @@ from aiodag.errors import UnknownOption as UnknownOption
 from aiodag.errors import UnknownRun as UnknownRun
 from aiodag.errors import WorkerDied as WorkerDied
 from aiodag.errors import WorkflowError as WorkflowError
+from aiodag.secret import Secret as Secret

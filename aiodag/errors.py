@@ -14,6 +14,8 @@
      │    ├── NoCapacity     (ValueError)               a task asks for what its run will never have
      │    ├── CycleError     (ValueError)               a graph with a cycle, or a container inside itself
      │    ├── MissingExtra   (ImportError)              an optional dependency that is not installed
+     │    ├── NoSecret       (LookupError)              a secret that cannot be read, or is too short to be one
+     │    ├── SecretInValue  (ValueError)               a value that cannot be stored, since a secret is in it
      │    ├── NoFingerprint  (TypeError)                an argument by which no node can be known again
      │    ├── NoCodec        (TypeError)                a value that cannot be stored
      │    ├── Undecodable    (ValueError)               a stored value that cannot be read back
@@ -175,6 +177,26 @@ class NoCapacity(AiodagError, ValueError):
     def __init__(self, task: str, why: str) -> None:
         self.task = task
         super().__init__(f"{task} {why}")
+
+
+class NoSecret(AiodagError, LookupError):
+    """Say that a secret cannot be read, by its name, and why."""
+
+    def __init__(self, name: str, why: str) -> None:
+        self.name = name
+        super().__init__(f"secret {name!r} {why}")
+
+
+class SecretInValue(AiodagError, ValueError):
+    """Say that the value of a task cannot be recorded, because the text of a secret is in it. Values are never altered."""
+
+    def __init__(self, task: str, secret: str) -> None:
+        self.task = task
+        self.secret = secret
+        super().__init__(
+            f"the value of {task} cannot be recorded: it holds the text of the secret {secret!r}. Return something else and "
+            f"let the task that needs the secret take Secret({secret!r}) itself; or record no value: @task(journal=False)"
+        )
 
 
 class CycleError(AiodagError, ValueError):

@@ -1,6 +1,7 @@
 """Loops for async tests, and no silent skips in CI."""
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -61,6 +62,19 @@ def pytest_asyncio_loop_factories(config, item):
         return {"virtual": virtual_loop}
     name = config.getoption("--loop")
     return {name: LOOPS[name]}
+
+
+@pytest.fixture
+def secrets_forgotten(monkeypatch):
+    """Begin and end without secrets: what one test has read is masked in no other."""
+    from aiodag.masking import TABLE
+
+    make_record, hook = logging.getLogRecordFactory(), sys.excepthook
+    monkeypatch.setattr(TABLE, "masks", None)
+    monkeypatch.setattr(TABLE, "_values", {})
+    yield
+    logging.setLogRecordFactory(make_record)
+    sys.excepthook = hook
 
 
 def allowed_skips(path=ALLOWED_SKIPS):

@@ -100,3 +100,7 @@ def forbids():
 @task(executor="process")
 def decorated(x):
     return x + 1
+
+
+def length_of(text):
+    return len(text)

@@ -36,6 +36,7 @@ FACE = [
     "NoCodec",
     "NoFingerprint",
     "NoLoop",
+    "NoSecret",
     "Node",
     "NotATask",
     "NotPicklable",
@@ -46,6 +47,8 @@ FACE = [
     "RunCancelled",
     "RunFailed",
     "RunOwned",
+    "Secret",
+    "SecretInValue",
     "Skip",
     "Stalled",
     "State",
@@ -81,6 +84,8 @@ CORE = [
     "waits",
     "engine",
     "futures",
+    "callables",
+    "veils",
     "submit",
     "render",
     "graph",
@@ -91,12 +96,11 @@ CORE = [
     "run_options",
     "run",
     "signatures",  # types only
-    "callables",
     "task",
     "plan",
 ]
 CORE_MODULES = [f"aiodag._core.{name}" for name in CORE]
-BELOW_CORE = {"aiodag.abc", "aiodag.errors"}
+BELOW_CORE = {"aiodag.abc", "aiodag.errors", "aiodag.masking", "aiodag.secret"}
 
 STORE_MODULES = [
     "classes",
@@ -208,6 +212,8 @@ SERVICE_MODULES = ["aiodag.recorded", "aiodag.registry", "aiodag.targets", "aiod
 # module: what it may import of aiodag. A module without a row fails.
 LAYERS = {
     "aiodag.errors": set(),
+    "aiodag.masking": set(),
+    "aiodag.secret": {"aiodag.errors", "aiodag.masking"},
     "aiodag.abc": {"aiodag.errors"},
     "aiodag._core": set(),
     **{module: BELOW_CORE | set(CORE_MODULES[:place]) for place, module in enumerate(CORE_MODULES)},

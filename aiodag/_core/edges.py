@@ -15,6 +15,7 @@ from types import CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from aiodag.errors import CycleError
+from aiodag.secret import Secret, Veiled
 
 if TYPE_CHECKING:
     from aiodag._core.node import Node
@@ -109,7 +110,7 @@ def is_awaitable(value: object) -> bool:
 def is_edge(value: object) -> bool:
     """Tell whether something stands for its result, or is marked for how to pass it."""
     kind = type(value)
-    return kind is Opaque or kind is Settled or is_awaitable(value)
+    return kind is Opaque or kind is Settled or kind is Veiled or is_awaitable(value)
 
 
 def leaves(value: object) -> Iterator[Any]:
@@ -203,7 +204,7 @@ class Search:
     edge waits whatever the outcome and passes the node itself.
     """
 
-    __slots__ = ("adopt", "copies", "edged", "found", "loop", "outermost", "raw")
+    __slots__ = ("adopt", "copies", "edged", "found", "loop", "outermost", "raw", "veiled")
 
     def __init__(self, adopt: "Callable[[Any], Future[Any]]", loop: AbstractEventLoop, *, raw: bool) -> None:
         self.adopt = adopt
@@ -213,12 +214,16 @@ class Search:
         self.copies: dict[int, Template] = {}  # by the id of the container, so that each is copied once
         self.outermost: Any = None
         self.edged: set[int] | None = None
+        self.veiled = False  # whether there is a secret among the arguments
 
     def edge(self, value: Any) -> Any:
         """Add an edge and return what stands for its result until the body starts; return None for any other value."""
         kind = type(value)
         if kind is Opaque:
             return value
+        if kind is Secret:
+            self.veiled = True
+            return Veiled(value)
         if kind is not Settled and not is_awaitable(value):
             return None
         tolerant = self.raw or kind is Settled

@@ -12,6 +12,9 @@ from functools import cache
 from types import CodeType, TracebackType
 from typing import Any
 
+from aiodag.masking import MARK, masked, masked_bytes
+from aiodag.secret import Veiled
+
 SHOWN = 8  # names of a long path or list that are printed
 SHORT = frozenset({int, float, bool, str, bytes, type(None)})
 NOTE = "in task "
@@ -155,7 +158,7 @@ def described(exception: BaseException) -> str:
     """Name an exception in one line."""
     kind = type(exception).__name__
     try:
-        text = str(exception).strip()
+        text = masked(str(exception)).strip()
     except BaseException:  # noqa: BLE001 - a failure must be told whatever its exception does
         text = "(its text cannot be read: __str__ raised)"
     return f"{kind}: {text.splitlines()[0]}" if text else kind
@@ -213,6 +216,12 @@ def labelled(name: str, values: Iterable[object]) -> str:
 
 def short(value: object) -> str:
     """Print one argument of a label. Only builtin scalars: no foreign `__repr__` runs."""
+    if type(value) is Veiled:
+        return MARK
+    if type(value) is str:
+        value = masked(value)  # before it is cut: the rest of a secret would not be known for one
+    elif type(value) is bytes:
+        value = masked_bytes(value)
     if not any(type(value) is kind for kind in SHORT):  # not `in`: a class may have no hash
         return "…"
     if isinstance(value, str | bytes) and len(value) > WIDTH:

@@ -8,6 +8,7 @@ from aiodag._core.context import current_node
 from aiodag._core.failure import described, short, site_of
 from aiodag._core.graph import Graph, GraphEdge, GraphNode
 from aiodag._core.states import State
+from aiodag.secret import Veiled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -141,7 +142,14 @@ class Ledger:
 def is_hint(value: object) -> bool:
     """Tell whether an argument is kept for a label: numbers, short strings. Not by a set: a class may have no hash."""
     kind = type(value)
-    return kind is int or (kind is str and len(value) <= LONGEST) or value is None or kind is float or kind is bool  # type: ignore[arg-type]  # a str has a length
+    return (
+        kind is int
+        or (kind is str and len(value) <= LONGEST)  # type: ignore[arg-type]  # a str has a length
+        or value is None
+        or kind is float
+        or kind is bool
+        or kind is Veiled
+    )
 
 
 def label(name: str, hints: Any) -> str:

@@ -15,6 +15,7 @@ from aiodag._core.graph import Graph
 from aiodag._core.ledger import Ledger
 from aiodag._core.run import Run
 from aiodag._core.task import Task
+from aiodag._core.veils import unveiled_call, with_secrets
 
 TURNS = 100  # turns of the loop that fn may take without waiting for anything
 
@@ -106,8 +107,9 @@ async def _call(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     if isinstance(fn, Task):
         if not is_async(fn.fn):
             return
+        args, kwargs = with_secrets(fn, args, kwargs)
         fn = fn.fn
-    value = fn(*args, **kwargs)
+    value = await unveiled_call(fn, args, kwargs)
     if inspect.iscoroutine(value):
         await value
 

@@ -15,6 +15,7 @@ from aiodag._core.futures import follow
 from aiodag._core.node import Node
 from aiodag._core.options import NO_OPTIONS
 from aiodag._core.states import State
+from aiodag._core.veils import unveiling, with_secrets
 from aiodag.errors import ForeignLoop, NoLoop
 
 if TYPE_CHECKING:
@@ -176,6 +177,8 @@ def search(engine: Engine, node: Node[Any]) -> list[tuple[Node[Any], bool]]:
     try:
         if task.options.resources:
             check_request(task, node.run)
+        if task.special:
+            node.args, node.kwargs = with_secrets(task, node.args, node.kwargs)
         for dep in task.after_deps:
             look.edge(dep)
         args = tuple([look.argument(value) for value in node.args])
@@ -187,6 +190,8 @@ def search(engine: Engine, node: Node[Any]) -> list[tuple[Node[Any], bool]]:
         launch(engine, up)
     node.args, node.kwargs = args, kwargs
     node.edged = True
+    if look.veiled:
+        node.task = unveiling(task)
     found = cast("list[tuple[Node[Any], bool]]", look.found)
     if found:
         node.after = tuple([up for up, _ in found])

@@ -11,6 +11,7 @@ from aiodag._core.options import NO_OPTIONS, Options
 from aiodag._core.signatures import P, R
 from aiodag._core.submit import calls_of, submit
 from aiodag.errors import NotATask
+from aiodag.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable
@@ -109,6 +110,9 @@ class Task(Generic[P, R]):
         self.most = float(len(positional))
         if any(each.kind is each.VAR_POSITIONAL for each in parameters):
             self.most = UNLIMITED
+        secrets = tuple([each for each in parameters if type(each.default) is Secret])
+        if secrets:
+            self.special, self.secrets = True, secrets
         if required:  # never by position alone: have check() look at each call
             self.fewest, self.most = 1, 0.0
 
@@ -378,7 +382,7 @@ def make(fn: Any, after: tuple[Any, ...], given: dict[str, Any]) -> "Task[..., A
 def checked_dependencies(deps: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return what to wait for; refuse what cannot be awaited."""
     for dep in deps:
-        if type(dep) is not Settled and not is_awaitable(dep):
+        if (type(dep) is not Settled and not is_awaitable(dep)) or type(dep) is Secret:
             close_coroutines(deps)
             msg = f"task() got {dep!r} to wait for, which is not awaitable. Pass nodes, futures or coroutines"
             if isinstance(dep, Task):

@@ -4,16 +4,18 @@ An exception is made again without its `__init__`: what that left behind is reco
 of these has a text of its own in the record, so that a fault in one does not make the others unreadable.
 """
 
+from functools import partial
 from traceback import format_exception
 from types import GetSetDescriptorType, MemberDescriptorType
 from typing import Any
 
-from aiodag.errors import RecordedError, RunFailed
+from aiodag.errors import NoCodec, RecordedError, RunFailed
+from aiodag.masking import masked, masked_bytes
 from aiodag.stores.classes import fields_in
 from aiodag.stores.kinds import listed, texted
 from aiodag.stores.names import found_class, name_of
 from aiodag.stores.reader import decode
-from aiodag.stores.writer import encode
+from aiodag.stores.writer import Writer, encode, in_order, written
 
 GROUP_LEVELS = 20
 LINKS = {"args", "obj"}  # `obj` of an AttributeError is whatever had no such attribute
@@ -27,7 +29,33 @@ def encode_error(error: BaseException) -> str:
     >>> decode_error(encode_error(ValueError("no rows")))
     ValueError('no rows')
     """
-    return encode(recorded(error, GROUP_LEVELS))
+    return hidden(recorded(error, GROUP_LEVELS))
+
+
+def hidden(value: Any) -> str:
+    """Return a value as text, with `***` in the place of each secret in it. Raises `NoCodec`, and what encoding raises."""
+    text = encode(value)
+    if masked(text) == text:
+        return text
+    text = written(Masking(), value, in_order, partial(NoCodec, ""))
+    return masked(text)  # what is left of them is in names, or in numbers
+
+
+class Masking(Writer):
+    """Writes values without the secrets in them: in texts, in bytes, and in the keys of dicts."""
+
+    def tree(self, value: Any) -> Any:
+        """Return the form of a value."""
+        kind = type(value)
+        if kind is str:
+            value = masked(value)
+        elif kind is bytes or kind is bytearray:
+            value = kind(masked_bytes(bytes(value)))
+        return super().tree(value)
+
+    def mapping(self, value: dict[Any, Any]) -> dict[str, Any]:
+        """Return the form of a dict."""
+        return super().mapping({masked(key) if type(key) is str else key: each for key, each in value.items()})
 
 
 def recorded(error: BaseException, levels: int) -> dict[str, Any]:
@@ -74,16 +102,16 @@ def held(error: BaseException, levels: int) -> dict[str, Any]:
         del state["failures"]  # they belong to the nodes of a loop; __new__ puts an empty tuple
     places = ((name, slot_value(error, slot)) for name, slot in slots(type(error)).items())
     record = {
-        "attributes": encode(state),
-        "slots": encode({name: value for name, value in places if value is not None}),
+        "attributes": hidden(state),
+        "slots": hidden({name: value for name, value in places if value is not None}),
     }
     if not isinstance(error, BaseExceptionGroup):
-        return {**record, "args": encode(list(error.args))}
+        return {**record, "args": hidden(list(error.args))}
     if not levels:
         msg = f"groups lie more than {GROUP_LEVELS} levels deep"
         raise ValueError(msg)
     members = [recorded(member, levels - 1) for member in error.exceptions]
-    return {**record, "args": encode([error.message]), "members": members}
+    return {**record, "args": hidden([error.message]), "members": members}
 
 
 def slots(kind: type) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from aiodag._core.edges import Opaque, Settled, Template
 from aiodag._core.node import Node
+from aiodag.masking import by_names
+from aiodag.secret import Veiled
 from aiodag.stores.codec import fingerprint
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ def digest_of(node: Node[Any], upstream: Sequence[tuple[Node[Any], bool]], enclo
     """Return what equal calls have in common, in one place of a run or, with nothing enclosing, in all runs."""
     task = node.task
     exogenous = "".join([key_of(up) for up, _ in upstream[: len(task.after_deps)]]) if task.after_deps else ""
-    text = f"{enclosing}\0{origin(task, home)}{task.name}\0{task.options.version}\0{arguments(node)}\0{exogenous}"
+    text = f"{enclosing}\0{origin(task, home)}{task.name}\0{task.options.version}\0{by_names(arguments(node))}\0{exogenous}"
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=DIGEST).hexdigest()
 
 
@@ -101,6 +103,8 @@ def text_of(value: Any, task: str = "") -> str:
         if value.kind in UNORDERED:
             texts.sort()
         return f"{value.kind.__name__}[{', '.join(texts)}]"
+    if kind is Veiled:
+        return f"secret {value.secret.name!r}"
     if kind is Settled:
         return f"settled {key_of(value.dep)}"
     if kind is Opaque:

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 from aiodag._core.states import State
 from aiodag.abc import NOTHING
-from aiodag.errors import Undecodable
+from aiodag.errors import SecretInValue, Undecodable
+from aiodag.masking import masked, secret_in
 from aiodag.stores.codec import decode, decode_pickle, encode, encode_error, encode_pickle
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ def why(node: "Node[Any]", state: State) -> str:
     if state is State.FAILED and node.fault is not None:
         return recorded(node.fault.report.exception)
     if state is State.SKIPPED:
-        return str(node.fault) if node.fault is not None else text_of(node.exception())
+        return str(node.fault) if node.fault is not None else masked(text_of(node.exception()))
     return ""
 
 
@@ -43,10 +44,13 @@ def writable(text: str) -> str:
 
 
 def encoded(task: "Task[..., Any]", value: Any) -> tuple[str, str | bytes]:
-    """Return the codec of a task and a value in it. Raises `NoCodec`."""
-    if task.options.codec == "pickle":
-        return "pickle", encode_pickle(value)
-    return "json", encode(value, task.name)
+    """Return the codec of a task and a value in it. Raises `NoCodec`, and `SecretInValue`."""
+    codec = "pickle" if task.options.codec == "pickle" else "json"
+    text = encode_pickle(value) if codec == "pickle" else encode(value, task.name)
+    secret = secret_in(text)
+    if secret is not None:
+        raise SecretInValue(task.name, secret)
+    return codec, text
 
 
 def decoded(task: "Task[..., Any]", codec: str, text: Any) -> Any:

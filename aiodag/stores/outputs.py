@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from aiodag.masking import masked
 from aiodag.stores.records import Batch
 
 PAUSE = 0.1  # seconds from the first byte to its write: all that comes meanwhile goes with it
@@ -96,7 +97,7 @@ class Outputs:
         """Take facts about an attempt. Raises `TypeError` and `ValueError` for what is no JSON."""
         key = number, attempt
         told = {**self._facts.get(key, {}), **facts}
-        self._told[key] = json.dumps(told, allow_nan=False)
+        self._told[key] = masked(json.dumps(told, allow_nan=False))
         if key not in self._facts:
             self._numbers.setdefault(number, []).append(key)
         self._facts[key] = told

@@ -19,6 +19,7 @@ from aiodag._core.states import State
 from aiodag._core.submit import engine_of
 from aiodag.abc import NOTHING
 from aiodag.errors import RunCancelled
+from aiodag.masking import masked
 from aiodag.stores.keeper import Keeper
 from aiodag.stores.lines import Lines
 from aiodag.stores.outcomes import decoded, encoded, recorded, why, writable
@@ -198,7 +199,7 @@ class Recorder(Recall):
     def log(self, at: float, node: "Node[Any] | None", level: str, logger: str, text: str) -> None:
         """Keep a line that a body logged. Called from any thread."""
         number = None if node is None or node.run is not self.run else node.row[NUMBER]
-        self._logged.append((at, number, level, writable(logger), writable(text)))
+        self._logged.append((at, number, level, writable(logger), writable(masked(text))))
         self.run.loop.call_soon_threadsafe(self._wake)
 
     def _wake(self) -> None:

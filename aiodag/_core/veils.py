@@ -1,0 +1,127 @@
+"""Give bodies the text of the secrets among their arguments, read when an attempt starts and not before."""
+
+import asyncio
+import inspect
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from aiodag._core.callables import executor_for
+from aiodag._core.edges import CONTAINERS, Opaque, Search, fill, leaves
+from aiodag._core.middleware import compose
+from aiodag.secret import Secret, Veiled
+
+if TYPE_CHECKING:
+    from aiodag._core.task import Task
+    from aiodag.abc import Executor
+
+
+def with_secrets(
+    task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the arguments of a call with the secrets that its task declares as defaults: `password=Secret("PASSWORD")`."""
+    declared: tuple[inspect.Parameter, ...] = getattr(task, "secrets", ())
+    if not declared:
+        return args, kwargs
+    bound = inspect.signature(task.fn).bind(*args, **kwargs)
+    missing = [each for each in declared if each.name not in bound.arguments]
+    if any(each.kind is each.POSITIONAL_ONLY for each in missing):
+        bound.apply_defaults()
+        return bound.args, bound.kwargs
+    return args, {**kwargs, **{each.name: each.default for each in missing}}
+
+
+def unveiling(task: "Task[..., Any]") -> "Task[..., Any]":
+    """Return a task whose attempts begin by reading the secrets among their arguments.
+
+    All else is that of the task. A command reads its own, since it must not show them in its line.
+    """
+    if getattr(task.fn, "reads_secrets", False) or getattr(task, "unveils", False):
+        return task
+    made: Task[..., Any] = object.__new__(type(task))  # not copy(), which may take a task for its name
+    vars(made).update(vars(task), unveils=True)
+    made.call = compose(task.options, task.fn, Unveiling(executor_for(task.fn, task.options), raw=task.raw))
+    return made
+
+
+class Unveiling:
+    """Runs attempts where another executor does, or on the loop, with the secrets among their arguments read."""
+
+    def __init__(self, executor: "Executor | None", *, raw: bool) -> None:
+        self.executor = executor
+        self.raw = raw
+
+    async def run(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Return `fn(*args, **kwargs)`. Raises `NoSecret` before anything of it runs."""
+        args, kwargs = await unveiled(args, kwargs, raw=self.raw)
+        return await (fn(*args, **kwargs) if self.executor is None else self.executor.run(fn, *args, **kwargs))
+
+
+async def unveiled(
+    args: tuple[Any, ...], kwargs: Mapping[str, Any], *, raw: bool = False
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return arguments with the text of each secret among them in its place. Raises `NoSecret`."""
+    texts: dict[Secret, str] = {}
+    for each in leaves((args, dict(kwargs))):
+        if type(each) is Veiled and each.secret not in texts:
+            texts[each.secret] = await each.secret
+    look = Unveiled(texts, raw=raw)
+    named = {name: fill(look.argument(each)) for name, each in kwargs.items()}
+    return tuple([fill(look.argument(each)) for each in args]), named
+
+
+async def unveiled_call(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Call a function outside of a node as an attempt would: with the text of the secrets that it is given."""
+    look = Veiling(raw=False)
+    veiled = [look.argument(each) for each in args], {name: look.argument(each) for name, each in kwargs.items()}
+    args, kwargs = await unveiled(tuple(map(fill, veiled[0])), {name: fill(each) for name, each in veiled[1].items()})
+    return fn(*args, **kwargs)
+
+
+def no_node(awaitable: Any) -> Any:
+    """Stand for what makes nodes of awaitables: there is nothing left to make."""
+
+
+class Veiling(Search):
+    """One look at arguments that finds secrets alone."""
+
+    __slots__ = ()
+
+    def __init__(self, *, raw: bool) -> None:
+        super().__init__(no_node, asyncio.get_running_loop(), raw=raw)
+
+    def edge(self, value: Any) -> Any:
+        """Return what stands for a secret; None for any other value."""
+        return Opaque(Veiled(value)) if type(value) is Secret else None
+
+    def argument(self, value: Any) -> Any:
+        """Return what stands for an argument."""
+        stand_in = self.edge(value)
+        if stand_in is not None:
+            return stand_in
+        try:
+            container = type(value) in CONTAINERS
+        except TypeError:  # as in leaves()
+            container = False
+        if container and any(self.edge(each) is not None for each in leaves(value)):
+            return self._outermost(value)
+        return Opaque(value)
+
+
+class Unveiled(Veiling):
+    """One look at the arguments of an attempt, with the text of each secret."""
+
+    __slots__ = ("texts",)
+
+    def __init__(self, texts: Mapping[Secret, str], *, raw: bool) -> None:
+        super().__init__(raw=raw)
+        self.texts = texts
+
+    def edge(self, value: Any) -> Any:
+        """Return what stands for the text of a secret; None for any other value."""
+        return Opaque(self.texts[value.secret]) if type(value) is Veiled else None
+
+    def argument(self, value: Any) -> Any:
+        """Return what stands for an argument: for one of a raw task, a future of its text."""
+        if self.raw and type(value) is Veiled:
+            return Opaque(self._done(self.texts[value.secret]))
+        return super().argument(value)

@@ -1,0 +1,118 @@
+"""Secrets: declared by name, read when an attempt starts, and shown nowhere."""
+
+import asyncio
+import os
+from collections.abc import Callable, Generator
+from os import PathLike
+from typing import Any
+
+from aiodag.errors import NoSecret, OptionError
+from aiodag.masking import LEAST, TABLE
+
+
+class Secret:
+    """Stand, among the arguments of a task or in a command, for a text that nobody may see.
+
+    `name` is the variable of the environment that has it; or only a name, where `file` is read (without the newlines at its
+    end) or `get()` called in its place. It is read anew when an attempt starts; the body receives the text. Records,
+    labels, keys and definitions have the name alone, and wherever the text itself turns up afterwards, `***` is shown.
+
+    `await secret` and `secret.read()` give the text too. Raises `OptionError` for what can name none; reading raises
+    `NoSecret`, for one that is not there and for one of fewer than 6 characters.
+
+    >>> import asyncio, os, aiodag
+    >>> @aiodag.task
+    ... async def login(user: str, password: str) -> int:
+    ...     return len(password)
+    >>> os.environ["DB_PASSWORD"] = "correct horse"
+    >>> async def main() -> int:
+    ...     return await login("anna", Secret("DB_PASSWORD"))
+    >>> asyncio.run(main())
+    13
+    >>> Secret("DB_PASSWORD")
+    Secret('DB_PASSWORD')
+    """
+
+    __slots__ = ("file", "get", "name")
+
+    def __init__(
+        self, name: str, *, file: "str | PathLike[str] | None" = None, get: Callable[[], str] | None = None
+    ) -> None:
+        given: Any = name
+        if not isinstance(given, str) or not given.isprintable() or not given or "=" in given:
+            raise OptionError("name", given, "the name of a variable, such as Secret('DB_PASSWORD')")
+        if file is not None and get is not None:
+            raise OptionError("get", get, "nothing where there is a file= to read")
+        if get is not None and not callable(get):
+            raise OptionError("get", get, "a function without arguments that returns the text")
+        self.name = name
+        self.file = None if file is None else os.fspath(file)
+        self.get = get
+
+    def __repr__(self) -> str:
+        return f"Secret({self.name!r})"
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not Secret:
+            return NotImplemented
+        return (self.name, self.file, self.get) == (other.name, other.file, other.get)
+
+    def __hash__(self) -> int:
+        return hash((Secret, self.name))
+
+    def __await__(self) -> Generator[Any, None, str]:
+        return self._awaited().__await__()
+
+    async def _awaited(self) -> str:
+        # What somebody else's function does may take a while; a variable or a small file does not.
+        return self.read() if self.get is None else await asyncio.to_thread(self.read)
+
+    def read(self) -> str:
+        """Return the text as it is now, and mask it from here on. Raises `NoSecret`."""
+        text = self._text()
+        if len(text) < LEAST:
+            raise NoSecret(self.name, f"has fewer than {LEAST} characters, and could not be told from other text")
+        TABLE.add(self.name, text)
+        return text
+
+    def _text(self) -> str:
+        if self.get is not None:
+            return self._told(self.get)
+        if self.file is not None:
+            return self._in_file(self.file)
+        text = os.environ.get(self.name)
+        if text is None:
+            raise NoSecret(self.name, "is not a variable of the environment. Set it before you start the program")
+        return text
+
+    def _told(self, get: Callable[[], Any]) -> str:
+        try:
+            text = get()
+            if isinstance(text, str):
+                text.encode("utf-8", "surrogateescape")
+                return text
+        except Exception as error:
+            raise NoSecret(self.name, f"cannot be had: its get= raised {type(error).__name__}") from error
+        raise NoSecret(self.name, f"cannot be had: its get= returned {type(text).__name__}, and it takes a str")
+
+    def _in_file(self, file: str) -> str:
+        try:
+            with open(file, "rb") as opened:  # noqa: PTH123 - asyncio does not load pathlib
+                return opened.read().decode("utf-8").rstrip("\r\n")
+        except UnicodeDecodeError:
+            raise NoSecret(self.name, f"cannot be read: {file} is not valid UTF-8") from None
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or error
+            raise NoSecret(self.name, f"cannot be read: {file}: {why}") from error
+
+
+class Veiled:
+    """Stands for the text of a secret: among the arguments of a node, until an attempt reads it."""
+
+    __slots__ = ("secret",)
+
+    def __init__(self, secret: Secret) -> None:
+        self.secret = secret
+
+    def __repr__(self) -> str:
+        return repr(self.secret)

@@ -487,6 +487,10 @@ def test_a_keyboard_interrupt_stops_the_loop_and_is_no_failure(suspends):
 
     assert [node.state for node in nodes] == [State.CANCELLED, State.CANCELLED]
     assert [node.failure for node in nodes] == [None, None]
+    assert [node.cancelled() for node in nodes] == [True, True]
+    for node in nodes:
+        with pytest.raises(asyncio.CancelledError):
+            node.result()
     nodes.clear()
     gc.collect()
     assert heard == [[]]

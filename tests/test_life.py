@@ -693,3 +693,50 @@ def test_a_body_shows_its_own_frames():
     name, later, frames = run(main())
     assert name == later
     assert frames == ["outer", "inner"]
+
+
+# Watched before the start
+
+
+async def test_callbacks_from_before_the_start_are_called_in_order_each_in_its_context():
+    seen, colour = [], ContextVar("colour", default="none")
+    node = same(1)
+    colour.set("red")
+    node.add_done_callback(lambda node: seen.append(("first", node.result(), colour.get())))
+    colour.set("blue")
+    node.add_done_callback(lambda node: seen.append(("second", node.result(), colour.get())))
+    await node
+    await asyncio.sleep(0)
+
+    assert seen == [("first", 1, "red"), ("second", 1, "blue")]
+
+
+async def test_a_callback_can_be_taken_back_before_the_start():
+    seen = []
+    node = same(1)
+    node.add_done_callback(seen.append)
+    node.add_done_callback(seen.append)
+
+    assert node.remove_done_callback(seen.append) == 2
+    await node
+    await asyncio.sleep(0)
+    assert seen == []
+
+
+async def test_callbacks_from_before_the_start_are_called_for_a_node_that_never_starts():
+    seen = []
+    node = same(1)
+    node.add_done_callback(seen.append)
+    node.cancel()
+    await asyncio.sleep(0)
+
+    assert seen == [node]
+
+
+async def test_a_node_that_has_not_started_has_no_result_yet():
+    node = same(1)
+
+    for look in (node.result, node.exception):
+        with pytest.raises(asyncio.InvalidStateError):
+            look()
+    assert await node == 1

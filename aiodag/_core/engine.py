@@ -30,7 +30,6 @@ from aiodag._core.node import (
     cancel_future,
     cancel_task,
     error_now,
-    init_future,
     init_task,
     on_done,
     set_error,
@@ -226,8 +225,6 @@ class Engine:
     def drive(self, node: Node[Any], coroutine: Any) -> None:
         """Drive a body in the context of the call, to its first suspension at once where Python can."""
         context: Any = node.context
-        # Making the node the asyncio task that it is clears what a future was told: who asked before the start.
-        callbacks: Any = None if node._loop is None else node._callbacks  # type: ignore[redundant-expr]  # noqa: SLF001
         node.context = None
         node.driven = True
         try:
@@ -237,15 +234,15 @@ class Engine:
                 init_task(node, coroutine, loop=self.loop, name=node.task.name, context=context)
         except KeyboardInterrupt as error:
             self.fail(node, error)
+            node.hand_over()
             raise
         if node.state is not SUCCEEDED:
             if not node.done():
                 self.alive.add(node)
             elif not node.state.final:
                 self.ended(node)
-        if callbacks:
-            for callback, its_context in callbacks:
-                on_done(node, callback, context=its_context)
+        if node.early:
+            node.hand_over()
         # The traceback of an eager attempt keeps this frame: with the node in it, its report would wait for the
         # garbage collector.
         del node
@@ -295,8 +292,8 @@ class Engine:
     def fail(self, node: Node[Any], error: BaseException) -> None:
         """Settle a node whose body raised, and skip what needs it."""
         if isinstance(error, KeyboardInterrupt):
-            init_future(node, loop=self.loop)  # forget it: it stops the loop, and is nobody's to await
-            self.stop(node, "the loop was stopped from its body")
+            node.stopped = "the loop was stopped from its body"
+            self.stop(node, None)
         elif isinstance(error, Skip):
             self.close(node, SKIPPED, error, None)
             self.sweep(node)

@@ -1,9 +1,9 @@
 """One call of a task; awaitable."""
 
-from asyncio import AbstractEventLoop, CancelledError, Future
+from asyncio import AbstractEventLoop, CancelledError, Future, InvalidStateError
 from asyncio import Task as AsyncTask
-from collections.abc import Callable, Generator
-from contextvars import Context
+from collections.abc import Callable, Generator, Iterable
+from contextvars import Context, copy_context
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,7 +22,6 @@ T = TypeVar("T")
 
 # The plain methods of the C classes, which Node covers with its own.
 init_task: Any = AsyncTask.__init__
-init_future: Any = Future.__init__
 cancel_task: Any = AsyncTask.cancel
 cancel_future: Any = Future.cancel
 set_value: Any = Future.set_result
@@ -53,7 +52,8 @@ class Node(AsyncTask[T]):
 
     # Set by the engine for every node, one by one: a Python __init__ would cost as much as the asyncio task itself,
     # which the engine initialises when the attempt starts. Until then a node is allocated, pending, and without a
-    # loop; `initialise` makes it a future for who needs one sooner.
+    # loop. It cannot be made a future earlier, for who watches it: from Python 3.15 on what is initialised once cannot
+    # become a task. So callbacks wait in `early`.
     __slots__ = (
         "args",  # as called until the body starts, then None
         "attempt",
@@ -94,7 +94,9 @@ class Node(AsyncTask[T]):
     admitted = False  # whether it counts for the limit of its run
     after: "tuple[Node[Any], ...]" = ()  # all upstream nodes, where they are not simply arguments
     awaits: "tuple[Node[Any], ...]" = ()  # what the body awaits right now
+    early: "tuple[tuple[Callable[[Any], object], Context | None], ...]" = ()  # callbacks from before the start
     fault: Failure | None = None
+    stopped = ""  # how its body stopped the loop, which is nobody's to await: everybody is told of a cancel
     aside = 0  # places where its body awaits, of which the first gave its place in the run away
     label = ""  # the call with its short arguments, where the traceback of a failure cannot tell them
     cache_key = ""  # the same for equal calls in any place of any run, where the task has a cache
@@ -161,6 +163,8 @@ class Node(AsyncTask[T]):
                 yield from waiter.seats.readmit()
         if self.fault is not None:
             raise self._taken(self.fault)
+        if self.stopped:
+            raise CancelledError(self.stopped)
         return super().result()
 
     __iter__ = __await__
@@ -179,8 +183,16 @@ class Node(AsyncTask[T]):
             return self._taken(self.fault)
         return super().exception()
 
+    def cancelled(self) -> bool:
+        """Return True if the node was cancelled."""
+        return bool(self.stopped) or super().cancelled()
+
     def _look(self) -> None:
-        self.initialise()
+        if not self.initialised():
+            msg = f"{self!r} has no result yet"
+            raise InvalidStateError(msg)
+        if self.stopped:
+            raise CancelledError(self.stopped)
         if self.done() and not self.state.final:
             # The attempt has ended and the loop has not called back yet: settle now, or whoever looks would see the
             # bare exception, and the report would come although somebody took it.
@@ -215,18 +227,26 @@ class Node(AsyncTask[T]):
         return asyncio_task.get_context() if self.driven else self.context or Context()
 
     def initialise(self) -> None:
-        """Make a node that has not started a future that others can watch."""
+        """Make a node a future that can be settled, if no attempt has made it one."""
         if not self.initialised():
             Future.__init__(self, loop=self.engine.loop)
+            self.hand_over()
+
+    def hand_over(self) -> None:
+        """Give the callbacks that came too early to the future that the node is now."""
+        for fn, context in self.early:
+            super().add_done_callback(fn, context=context)
+        if self.early:
+            del self.early
 
     def watched(self) -> bool:
         """Tell whether callbacks wait for this node, such as those of `asyncio.gather` and `asyncio.wait`."""
         own = self.engine.ended
         return any(callback != own for callback, _ in self.watchers())
 
-    def watchers(self) -> "list[tuple[Any, Context]]":
+    def watchers(self) -> "Iterable[tuple[Any, Context | None]]":
         """Return the callbacks and their contexts."""
-        callbacks: Any = self._callbacks if self.initialised() else None
+        callbacks: Any = self._callbacks if self.initialised() else self.early
         return callbacks or []
 
     def initialised(self) -> bool:
@@ -236,13 +256,19 @@ class Node(AsyncTask[T]):
 
     def add_done_callback(self, fn: Callable[[Any], object], /, *, context: Context | None = None) -> None:
         """Have `fn(node)` called soon after the node has settled, as `asyncio.Future` does."""
-        self.initialise()
-        super().add_done_callback(fn, context=context)
+        if self.initialised():
+            super().add_done_callback(fn, context=context)
+        else:
+            self.early = (*self.early, (fn, copy_context() if context is None else context))
 
     def remove_done_callback(self, fn: Callable[[Any], object], /) -> int:
         """Take back callbacks, as `asyncio.Future` does."""
-        self.initialise()
-        return super().remove_done_callback(fn)
+        if self.initialised():
+            return super().remove_done_callback(fn)
+        kept = tuple([each for each in self.early if each[0] != fn])
+        removed = len(self.early) - len(kept)
+        self.early = kept
+        return removed
 
     def get_loop(self) -> AbstractEventLoop:
         """Return the event loop of the node."""

@@ -21,6 +21,7 @@ from collections.abc import Coroutine, Generator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from difflib import get_close_matches
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiodag._core.failure import labelled, shorten
@@ -154,12 +155,27 @@ class _Selector(selectors.DefaultSelector):
         return events
 
 
-class VirtualPolicy(asyncio.DefaultEventLoopPolicy):
-    """Makes virtual loops: return one from pytest-asyncio's fixture `event_loop_policy`."""
+if TYPE_CHECKING:
 
-    def new_event_loop(self) -> asyncio.AbstractEventLoop:
-        """Return a virtual loop."""
-        return VirtualLoop()
+    class VirtualPolicy(asyncio.DefaultEventLoopPolicy):
+        """Makes virtual loops. Of Python 3.11 to 3.15: 3.14 deprecates policies, and 3.16 removes them."""
+
+else:
+
+    def __getattr__(name: str) -> Any:
+        # Made only when somebody asks for it: to name the class that it stands on is a warning from Python 3.14 on.
+        if name == "VirtualPolicy" and (policy := virtual_policy()):
+            return policy
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
+
+
+@cache
+def virtual_policy() -> type[Any] | None:
+    """Return the class of policies that make virtual loops, None where Python has no policies any more."""
+    above: Any = getattr(asyncio, "DefaultEventLoopPolicy", None)
+    return above and type(
+        "VirtualPolicy", (above,), {"__module__": __name__, "new_event_loop": lambda _: VirtualLoop()}
+    )
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:

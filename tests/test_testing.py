@@ -16,7 +16,7 @@ import pytest
 from aiodag import Run, RunFailed, State, task
 from aiodag.abc import Move
 from aiodag.errors import Stalled
-from aiodag.testing import MoveRecorder, VirtualLoop, VirtualPolicy, inject, run, shuffle
+from aiodag.testing import MoveRecorder, VirtualLoop, inject, run, shuffle
 
 ROOT = Path(__file__).parent.parent
 
@@ -306,6 +306,8 @@ def test_a_loop_that_is_closed_runs_nothing_more():
 
 @pytest.mark.filterwarnings("ignore:.*policy.*:DeprecationWarning")
 def test_the_policy_makes_virtual_loops():
+    from aiodag.testing import VirtualPolicy
+
     loop = VirtualPolicy().new_event_loop()
     loop.close()
 
@@ -351,9 +353,11 @@ def test_the_hook_of_the_page_works_without_a_warning(tmp_path):
 
 
 def test_the_fixture_of_the_page_works_but_for_its_deprecation(tmp_path):
-    ignore = "ignore::pytest.PytestDeprecationWarning"
+    of_pytest = "ignore::pytest.PytestDeprecationWarning"
+    of_python = "ignore:'asyncio.DefaultEventLoopPolicy' is deprecated:DeprecationWarning"
+    conftest = conftest_of("event_loop_policy")
 
-    assert "1 passed" in pytest_ends(tmp_path, conftest_of("event_loop_policy"), "-W", ignore)
+    assert "1 passed" in pytest_ends(tmp_path, conftest, "-W", of_pytest, "-W", of_python)
 
 
 @pytest.mark.virtual

@@ -38,6 +38,7 @@ T = TypeVar("T")
 
 PATIENCE = 0.05  # seconds of real time between two looks at whether a thread has ended
 THREADS = "aiodag.testing"
+OURS = (THREADS, "aiodag.thread")  # threads of which we know what they do
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -89,14 +90,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def may_be_woken(self) -> bool:
         """Tell whether a thread or a signal could still call back, although no timer will."""
-        return bool(
-            self.waits_outside() or self.unfinished or getattr(self, "_signal_handlers", None) or self.strangers()
-        )
+        crew: Any = getattr(self, "aiodag_crew", None)
+        unfinished = self.unfinished or (crew is not None and crew.unfinished)
+        return bool(self.waits_outside() or unfinished or getattr(self, "_signal_handlers", None) or self.strangers())
 
     def strangers(self) -> set[threading.Thread]:
         """Return the threads of which nobody knows what they do: those that are not ours and idle."""
         here = threading.current_thread()
-        others = {each for each in threading.enumerate() if each is not here and not each.name.startswith(THREADS)}
+        others = {each for each in threading.enumerate() if each is not here and not each.name.startswith(OURS)}
         # Looked up and not imported: only a task in a process needs multiprocessing.
         processes: Any = sys.modules.get("aiodag.executors.process")
         return processes.EXECUTOR.wakers(others) if processes else others

@@ -6,24 +6,39 @@ import re
 import subprocess
 import sys
 import threading
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextvars import ContextVar
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import process_bodies
 import pytest
 
-from aiodag import OptionError, Run, Skip, State, WorkerDied, current_node, current_run, task
+from aiodag import Capacity, Limit, OptionError, Run, Skip, State, WorkerDied, current_node, current_run, task
 from aiodag.errors import NotPicklable
 from aiodag.executors.process import EXECUTOR
-from aiodag.testing import run
+from aiodag.executors.thread import ThreadExecutor
+from aiodag.testing import MoveRecorder, run
 
 ROOT = Path(__file__).parent.parent
 
 
 def now():
     return asyncio.get_running_loop().time()
+
+
+def run_program(program, *args):
+    """Run a program of a file to its end."""
+    return subprocess.run(
+        [sys.executable, program, *args],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 async def turns(count=20):
@@ -230,10 +245,8 @@ def test_a_thread_call_that_is_cancelled_in_the_queue_never_runs():
     body = Blocker()
 
     async def main():
-        from concurrent.futures import ThreadPoolExecutor
-
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
-        first, second = task(body)("first"), task(body)("second")
+        one = task(body, executor=ThreadExecutor(1))
+        first, second = one("first"), one("second")
         await asyncio.sleep(0)
         second.cancel()
         await asyncio.wait([second])
@@ -244,6 +257,333 @@ def test_a_thread_call_that_is_cancelled_in_the_queue_never_runs():
 
     assert run(main()) is False
     assert body.calls == ["first"]
+
+
+# Waiting for a thread is not the attempt
+
+
+def test_a_call_is_queued_until_a_thread_is_free_and_its_timeout_begins_then():
+    body = Blocker()
+
+    async def main():
+        one = task(body, executor=ThreadExecutor(1), timeout=10, name="body")
+        first, second = one.with_options(timeout=None)("first"), one("second")
+        await body.until_begun()
+        await turns()
+        waiting = first.state, second.state, second.attempt
+        asyncio.get_running_loop().now += 100  # much longer than the timeout
+        body.end.set()
+        return waiting, await second, second.attempt
+
+    assert run(main()) == ((State.RUNNING, State.QUEUED, 0), "second", 1)
+
+
+def test_observers_and_graphs_see_that_a_call_waits_for_a_thread():
+    body, recorder = Blocker(), MoveRecorder()
+
+    async def main():
+        one = task(body, executor=ThreadExecutor(1), name="body")
+        async with Run(observers=[recorder]) as scope:
+            one("first"), one("second")
+            await body.until_begun()
+            await turns()
+            counts = scope.graph().counts()
+            asyncio.get_running_loop().now += 7
+            body.end.set()
+        begun = [move.at for move in recorder.moves if move.state is State.RUNNING]
+        return counts[State.QUEUED], counts[State.RUNNING], begun
+
+    assert run(main()) == (1, 1, [0.0, 7.0])
+
+
+def test_a_call_that_is_cancelled_while_it_waits_for_a_thread_holds_no_limit():
+    body, limit = Blocker(), Limit(2)
+
+    async def main():
+        one = task(body, executor=ThreadExecutor(1), limit=limit)
+        first, second = one("first"), one("second")
+        await body.until_begun()
+        third = task(asyncio.sleep, limit=limit)(0, "third")
+        await turns()
+        before = third.state
+        second.cancel()
+        after = await third, second.state, second.attempt
+        body.end.set()
+        await first
+        return before, after
+
+    assert run(main()) == (State.QUEUED, ("third", State.CANCELLED, 0))
+    assert body.calls == ["first"]
+
+
+def test_who_waits_for_a_limit_or_for_resources_keeps_no_thread():
+    limit, pool = Limit(1), ThreadExecutor(1)
+
+    async def main():
+        async with Run(capacity=Capacity({"cores": 1})):
+            holder = task(asyncio.Event().wait, limit=limit)()
+            other = task(asyncio.Event().wait, resources={"cores": 1})()
+            await turns()
+            blocked = [task(int, executor=pool, limit=limit)(), task(int, executor=pool, resources={"cores": 1})()]
+            await turns()
+            free = await task(int, executor=pool)("7")
+            states = [node.state for node in blocked]
+            holder.cancel()
+            other.cancel()
+        return free, states, [node.state for node in blocked]
+
+    assert run(main()) == (7, [State.QUEUED] * 2, [State.SUCCEEDED] * 2)
+
+
+def test_starts_that_a_rate_spaces_stay_so_behind_a_thread_that_is_late():
+    body, recorder = Blocker(), MoveRecorder()
+
+    async def main():
+        one = task(body, executor=ThreadExecutor(1), limit=Limit(rate=1), name="body")
+        async with Run(observers=[recorder]):
+            nodes = one.map("abc")
+            await body.until_begun()
+            asyncio.get_running_loop().now += 5
+            body.end.set()
+        return [node.result() for node in nodes]
+
+    assert run(main()) == ["a", "b", "c"]
+    assert [move.at for move in recorder.moves if move.state is State.RUNNING] == [0.0, 5.0, 6.0]
+
+
+def test_starts_that_a_rate_spaces_do_not_catch_up_in_a_burst_when_the_loop_was_blocked():
+    async def main():
+        loop = asyncio.get_running_loop()
+        starts = task(loop_time, limit=Limit(rate=1)).map(range(4))
+        await starts[0]
+        loop.now += 5
+        return [await node for node in starts]
+
+    async def loop_time(_):
+        return now()
+
+    assert run(main()) == [0.0, 5.0, 6.0, 7.0]
+
+
+# Whose threads
+
+
+def test_plain_functions_leave_the_default_pool_of_the_loop_to_others():
+    body = Blocker()
+
+    async def main():
+        blocked = task(body).map(range(60))
+        await body.until_begun()
+        answer = await asyncio.get_running_loop().run_in_executor(None, int, "7")
+        states = [node.state for node in blocked]
+        body.end.set()
+        await asyncio.wait(blocked)
+        return answer, states.count(State.RUNNING), states.count(State.QUEUED)
+
+    assert run(main()) == (7, 40, 20)
+
+
+def test_a_run_says_how_many_threads_its_plain_functions_have():
+    body = Blocker()
+
+    async def main():
+        async with Run(threads=2) as scope:
+            nodes = task(body).map(range(5))
+            await body.until_begun()
+            await turns()
+            states = [node.state for node in nodes]
+            body.end.set()
+        return states, scope.state
+
+    assert run(main()) == ([State.RUNNING] * 2 + [State.QUEUED] * 3, State.SUCCEEDED)
+
+
+@pytest.mark.parametrize("threads", [0, -1, True, 1.5, "4"])
+def test_a_number_of_threads_that_cannot_work_is_refused(threads):
+    with pytest.raises(OptionError, match="threads"):
+        Run(threads=threads)
+    with pytest.raises(OptionError, match="1 or more"):
+        ThreadExecutor(threads)
+
+
+def test_a_size_of_ones_own_goes_before_the_number_of_a_run():
+    body = Blocker()
+
+    async def main():
+        async with Run(threads=1):
+            nodes = task(body, executor=ThreadExecutor(3)).map(range(4))
+            await body.until_begun()
+            await turns()
+            states = [node.state for node in nodes]
+            body.end.set()
+        return states
+
+    assert run(main()) == [State.RUNNING] * 3 + [State.QUEUED]
+
+
+def test_a_call_that_is_left_behind_keeps_no_other_from_running():
+    body = Blocker()
+
+    async def main():
+        pool = ThreadExecutor(1)
+        stuck = task(body, executor=pool)()
+        await body.until_begun()
+        stuck.cancel()
+        value = await task(int, executor=pool)("7")
+        abandoned = stuck.abandoned
+        body.end.set()
+        return value, abandoned
+
+    assert run(main()) == (7, True)
+
+
+def test_threads_end_with_their_loop():
+    before = set(threading.enumerate())
+
+    async def main():
+        await asyncio.gather(*task(threading.Barrier(3, timeout=30).wait).map([None] * 3))
+        return len(set(threading.enumerate()) - before)
+
+    for _ in range(5):
+        assert asyncio.run(main()) == 3
+        assert set(threading.enumerate()) - before == set()
+
+
+def test_threads_are_used_again():
+    async def main():
+        return len({await task(threading.get_ident)() for _ in range(20)})
+
+    assert run(main()) == 1
+
+
+LEAVES_A_THREAD = """
+import asyncio, threading
+from aiodag import task
+
+begun, end = threading.Event(), threading.Event()
+
+@task
+def block():
+    begun.set()
+    end.wait()
+    print("ended", flush=True)
+
+async def main():
+    node = block()
+    await asyncio.to_thread(begun.wait)
+    node.cancel()
+    await asyncio.wait([node])
+    print("left", flush=True)
+
+asyncio.run(main())
+print("gone on", flush=True)
+end.set()
+"""
+
+
+def test_the_interpreter_ends_when_the_threads_that_were_left_have_ended(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(LEAVES_A_THREAD, encoding="utf-8")
+
+    assert run_program(program).stdout.split("\n") == ["left", "gone on", "ended", ""]
+
+
+# Pools of others
+
+
+def test_a_pool_of_threads_can_be_given():
+    variable = ContextVar("variable", default="default")
+
+    def body():
+        return threading.current_thread().name, variable.get(), current_node() is not None
+
+    async def main():
+        variable.set("of the call")
+        with ThreadPoolExecutor(1, thread_name_prefix="mine") as pool:
+            return await task(body, executor=pool)()
+
+    assert run(main()) == ("mine_0", "of the call", True)
+
+
+def test_tasks_that_are_given_one_pool_wait_for_its_workers_together():
+    body = Blocker()
+
+    async def main():
+        with ThreadPoolExecutor(2) as pool:
+            nodes = [task(body, executor=pool)(1), task(body, executor=pool)(2), task(body, executor=pool)(3)]
+            await body.until_begun()
+            await turns()
+            states = [node.state for node in nodes]
+            body.end.set()
+            await asyncio.wait(nodes)
+        return states
+
+    assert run(main()) == [State.RUNNING, State.RUNNING, State.QUEUED]
+
+
+def test_a_call_that_is_left_behind_in_a_given_pool_keeps_its_worker_until_it_ends():
+    body = Blocker()
+
+    async def main():
+        with ThreadPoolExecutor(1) as pool:
+            first = task(body, executor=pool, limit=1)()
+            await body.until_begun()
+            second = task(int, executor=pool)("7")
+            first.cancel()
+            await asyncio.wait([first])
+            await turns()
+            states = first.state, first.abandoned, second.state
+            body.end.set()
+            return states, await second, first.abandoned
+
+    assert run(main()) == ((State.CANCELLED, True, State.QUEUED), 7, False)
+
+
+def test_a_pool_of_processes_can_be_given():
+    async def main():
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            squares = task(process_bodies.squared, executor=pool).map([2, 3])
+            with pytest.raises(RuntimeError, match="a plain function raised StopIteration"):
+                await task(process_bodies.stops, executor=pool)()
+            return [await node for node in squares]
+
+    assert asyncio.run(main()) == [4, 9]
+
+
+class AtOnce(Executor):
+    """A pool that does not say how many workers it has."""
+
+    def submit(self, fn, /, *args, **kwargs):
+        future = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+def test_a_pool_of_ones_own_making_can_be_given():
+    async def main():
+        return await task(int, executor=AtOnce())("7")
+
+    assert run(main()) == 7
+
+
+def test_a_pool_that_is_shut_down_fails_the_node():
+    pool = ThreadPoolExecutor(1)
+    pool.shutdown()
+
+    async def main():
+        with pytest.raises(RuntimeError, match="after shutdown"):
+            await task(int, executor=pool)("7")
+
+    run(main())
+
+
+@pytest.mark.parametrize("make", [lambda: ThreadExecutor(2), lambda: ThreadPoolExecutor(2), lambda: "thread"])
+def test_an_async_function_is_refused_by_every_pool(make):
+    async def fetch():
+        pass
+
+    with pytest.raises(OptionError, match="a plain function, and fetch is async"):
+        task(fetch, executor=make())
 
 
 # Processes
@@ -400,14 +740,7 @@ def test_a_main_module_without_a_guard_is_named_as_a_cause(tmp_path):
     program = tmp_path / "program.py"
     program.write_text(PROGRAM_WITHOUT_GUARD, encoding="utf-8")
 
-    ended = subprocess.run(
-        [sys.executable, program],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    ended = run_program(program)
 
     assert 'guard it with `if __name__ == "__main__":`' in ended.stdout, ended.stderr
 

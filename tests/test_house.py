@@ -231,7 +231,8 @@ LAYERS = {
     },
     "aiodag.executors.warden": set(),  # a program of its own
     "aiodag.executors.process": BELOW_CORE | set(CORE_MODULES),
-    "aiodag.executors.thread": BELOW_CORE | set(CORE_MODULES),
+    "aiodag.executors.crew": BELOW_CORE | set(CORE_MODULES),
+    "aiodag.executors.thread": BELOW_CORE | set(CORE_MODULES) | {"aiodag.executors.crew"},
     "aiodag.workflows": set(WORKFLOW_MODULES),
     **{
         module: BELOW_CORE | set(CORE_MODULES + WORKFLOW_MODULES[:place])

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aiodag._core.edges import close_coroutines, is_awaitable
-from aiodag._core.options import EXECUTORS, Options, executor_of
+from aiodag._core.options import Options, executor_of
 from aiodag.errors import NotATask, OptionError
 
 
@@ -44,7 +44,7 @@ def executor_for(fn: Callable[..., Any], options: Options) -> Any:
     """Return where a body runs: None for the loop itself."""
     if not is_async(fn):
         return options.executor or executor_of("thread")
-    if options.given.get("executor") in EXECUTORS:
+    if getattr(options.executor, "plain", False):
         raise OptionError(
             "executor", options.given["executor"], f"a plain function, and {name_of(fn)} is async: it runs on the loop"
         )

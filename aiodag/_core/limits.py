@@ -2,10 +2,14 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable, Callable
 from math import isfinite
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from aiodag.errors import OptionError
+
+if TYPE_CHECKING:
+    from aiodag._core.engine import Engine
 
 
 class Limit:
@@ -71,16 +75,20 @@ class Gate:
 
     async def acquire(self) -> None:
         """Wait for a place, then for the turn. A wait that is cancelled takes neither."""
+        await self.enter()
+        if self.interval:
+            try:
+                await self.start()
+            except BaseException:
+                self.release()
+                raise
+
+    async def enter(self) -> None:
+        """Wait for a place alone."""
         if self.free and not self.waiting:
             self.free -= 1
         else:
             await self._place()
-        if self.interval:
-            try:
-                await self._start()
-            except BaseException:
-                self.release()
-                raise
 
     async def _place(self) -> None:
         ticket: asyncio.Future[None] = self.loop.create_future()
@@ -93,18 +101,31 @@ class Gate:
                 self.release()
             raise
 
-    async def _start(self) -> None:
+    async def start(self, last: "Callable[[], Awaitable[Any]] | None" = None) -> Any:
+        """Wait for the turn, and in it for the last thing that a start needs; return that.
+
+        What waits for a worker after its turn would start together with others that did, as soon as workers are free. And
+        who has a worker already, while it waits for its turn, would keep it from others.
+        """
         async with self.turn:
             now = self.loop.time()
             # Counted from an origin: adding up intervals would add up their rounding errors.
             due = self.origin + self.since * self.interval
-            if due <= now:
-                self.origin, self.since = now, 1
-            else:
+            if due > now:
                 await asyncio.sleep(due - now)
+            turn = at = self.loop.time()
+            found = None
+            if last is not None:
+                found = await last()
+                at = self.loop.time()
+            # Who starts late is the new origin: counting on from the old one would let those behind catch up in a burst.
+            if due <= now or at > turn or at >= due + self.interval:
+                self.origin, self.since = at, 1
+            else:
                 self.since += 1
+            return found
 
-    def release(self, *_: Any) -> None:
+    def release(self) -> None:
         """Give a place back: to who waits longest, else to nobody."""
         while self.waiting:
             ticket = self.waiting.popleft()
@@ -112,3 +133,20 @@ class Gate:
                 ticket.set_result(None)
                 return
         self.free += 1
+
+
+def gate_of(engine: "Engine", limit: Limit) -> Gate:
+    """Return the state of a limit on the loop of an engine."""
+    gate = engine.gates.get(limit)
+    if gate is None:
+        gate = engine.gates[limit] = Gate(limit, engine.loop)
+    return gate
+
+
+def give_back(gate: Gate, _: object) -> None:
+    """Release a place from another thread, unless the loop is gone."""
+    try:
+        gate.loop.call_soon_threadsafe(gate.release)
+    except RuntimeError:
+        if not gate.loop.is_closed():
+            raise

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from aiodag._core.capacity import Capacity
 from aiodag._core.failure import Failure
 from aiodag._core.ledger import Ledger
+from aiodag._core.limits import Limit
 from aiodag._core.node import Node
 from aiodag._core.seats import Seats
 from aiodag._core.states import State
@@ -28,6 +29,7 @@ class Members:
         name: str,
         *,
         limit: int | None,
+        threads: Limit | None,
         capacity: Capacity | None,
         fail_fast: bool,
         observers: tuple[Observer, ...],
@@ -35,6 +37,7 @@ class Members:
     ) -> None:
         self.name = name
         self.limit = limit
+        self.threads = threads  # of plain functions, if the run has a number of its own
         self.capacity = capacity
         self.fail_fast = fail_fast
         self.observers = observers

@@ -9,7 +9,7 @@ from typing import Any
 from aiodag._core.context import NODE, RUN, Attempted
 from aiodag._core.failure import labelled
 from aiodag._core.holdings import Request
-from aiodag._core.limits import Gate, Limit
+from aiodag._core.limits import Limit, gate_of, give_back
 from aiodag._core.node import Node
 from aiodag._core.options import Delay, Options, Predicate
 from aiodag.abc import Executor, Middleware
@@ -59,16 +59,14 @@ def checked_pause(pause: Any) -> float:
 class Limited:
     """Hold a place of a limit for as long as the attempt really runs."""
 
-    def __init__(self, limit: Limit) -> None:
+    def __init__(self, limit: Limit, *, spaced: bool = True) -> None:
         self.limit = limit
+        self.spaced = spaced  # else somebody inside waits for the turn
 
     async def __call__(self, node: Node[Any], call_next: Call) -> Any:
         """Wait for a place, run, give it back."""
-        engine = node.engine
-        gate = engine.gates.get(self.limit)
-        if gate is None:
-            gate = engine.gates[self.limit] = Gate(self.limit, engine.loop)
-        await gate.acquire()
+        gate = gate_of(node.engine, self.limit)
+        await (gate.acquire() if self.spaced else gate.enter())
         node.left = None
         try:
             return await call_next()
@@ -80,15 +78,6 @@ class Limited:
             else:
                 gate.release()
             del node, call_next  # a failure's traceback holds this frame
-
-
-def give_back(gate: Gate, _: object) -> None:
-    """Release a place from another thread, unless the loop is gone."""
-    try:
-        gate.loop.call_soon_threadsafe(gate.release)
-    except RuntimeError:
-        if not gate.loop.is_closed():
-            raise
 
 
 class Held:
@@ -115,6 +104,26 @@ class Held:
                 run.capacity.release_later(ticket, left)
             else:
                 run.capacity.release(ticket)
+            del node, call_next  # a failure's traceback holds this frame
+
+
+class Placed:
+    """Hold a worker of an executor that has only so many: the attempt begins when one is there."""
+
+    def __init__(self, executor: Any, spaced: Limit | None) -> None:
+        self.executor = executor
+        self.spaced = spaced  # a limit with a rate, whose turn is the start
+
+    async def __call__(self, node: Node[Any], call_next: Call) -> Any:
+        """Wait for a worker, run there, give it back."""
+        place = self.executor.place
+        worker = await (place() if self.spaced is None else gate_of(node.engine, self.spaced).start(place))
+        node.worker = worker
+        try:
+            return await call_next()
+        finally:
+            node.worker = None
+            worker.leave()
             del node, call_next  # a failure's traceback holds this frame
 
 
@@ -154,6 +163,7 @@ def blocked(node: Node[Any], timeout: float, took: float) -> str:
 def compose(options: Options, fn: Callable[..., Any], executor: Executor | None) -> Body | None:
     """Return what runs the body of a task with these options, or None where the engine can call it directly."""
     layers: list[Middleware] = []
+    placed = hasattr(executor, "place")
     if options.retries:
         layers.append(Retry(options.retries, options.backoff, options.retry_on))
     held: list[Middleware] = [] if options.resources is None else [Held(options.resources)]
@@ -162,7 +172,9 @@ def compose(options: Options, fn: Callable[..., Any], executor: Executor | None)
     elif options.limit.rate is None:
         layers += [Limited(options.limit), *held]  # who waits for a limit holds no resources
     else:
-        layers += [*held, Limited(options.limit)]  # but a start that is spaced must be the start
+        layers += [*held, Limited(options.limit, spaced=not placed)]  # but a start that is spaced must be the start
+    if placed:  # who waits for a limit or resources holds no worker
+        layers.append(Placed(executor, options.limit if options.limit and options.limit.rate else None))
     if options.timeout is not None:
         layers.append(Timeout(options.timeout))
     if not layers and executor is None:
@@ -189,7 +201,7 @@ async def attempt(
         del node  # as above
         return await fn(*args, **kwargs)
     try:
-        value = await executor.run(fn, *args, **kwargs)
+        value = await (node.worker or executor).run(fn, *args, **kwargs)
     except (Exception, SystemExit):
         node.label = labelled(node.name, args)  # in another process there is no frame to read them from
         raise

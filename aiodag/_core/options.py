@@ -1,6 +1,7 @@
 """The options of a task: what is known, what it may be, what it becomes."""
 
 from collections.abc import Callable
+from concurrent.futures import Executor as Pool
 from importlib import import_module
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, cast
@@ -189,11 +190,19 @@ def limit_of(given: object) -> Limit | None:
 
 def executor_of(given: object) -> Any:
     """Return the object with the seam's one method."""
-    if given is None or (not isinstance(given, str) and callable(getattr(given, "run", None))):
+    if given is None:
         return given
     if isinstance(given, str) and given in EXECUTORS:
         return import_module(EXECUTORS[given]).EXECUTOR
-    raise OptionError("executor", given, f"{', '.join(map(repr, EXECUTORS))}, or an object with an async run(fn, ...)")
+    if isinstance(given, Pool):
+        return import_module(EXECUTORS["thread"]).GivenExecutor(given)
+    if not isinstance(given, str | type) and callable(getattr(given, "run", None)):
+        return given
+    raise OptionError(
+        "executor",
+        given,
+        f"{', '.join(map(repr, EXECUTORS))}, a pool of concurrent.futures, or an object with an async run(fn, ...)",
+    )
 
 
 def version_of(given: object) -> str:

@@ -16,7 +16,7 @@ from aiodag._core.ledger import Ledger
 from aiodag._core.members import Members
 from aiodag._core.options import flag, seconds
 from aiodag._core.report import as_exception, report_of
-from aiodag._core.run_options import id_of, observers_of, tags_of
+from aiodag._core.run_options import id_of, observers_of, tags_of, threads_of
 from aiodag._core.states import State
 from aiodag.abc import Observer
 from aiodag.errors import OptionError, RunCancelled, RunFailed, StoreError
@@ -36,7 +36,8 @@ class Run(Members):
     Independent branches go on after a failure, and leaving raises `RunFailed` with every root failure that nobody
     took; with `fail_fast` the first failure cancels the rest. Leaving by an exception cancels the nodes and waits, at
     most `grace` seconds, then names what would not end. `limit` bounds the nodes that run at once; a body that
-    awaits another node of the run does not count. `capacity` has the resources that tasks ask for. `observers` are told
+    awaits another node of the run does not count. `threads` is how many plain functions may run at once (40 of a loop
+    otherwise). `capacity` has the resources that tasks ask for. `observers` are told
     of every move. With a `store` the run is durable: what happens is written there, and a run of the same `id` recalls
     what has succeeded. Entering raises `RunOwned` and `StoreError` then; leaving raises `RunCancelled` when somebody
     cancelled the run from outside. `tags` are words by which to find it there, such as `{"env": "test"}`.
@@ -58,6 +59,7 @@ class Run(Members):
         name: str = "run",
         *,
         limit: int | None = None,
+        threads: int | None = None,
         capacity: Capacity | None = None,
         fail_fast: bool = False,
         observers: Iterable[Observer] = (),
@@ -74,6 +76,7 @@ class Run(Members):
         super().__init__(
             name,
             limit=limit,
+            threads=threads_of(threads),
             capacity=capacity_of(capacity),
             fail_fast=flag("fail_fast", fail_fast),
             observers=observers_of(observers),

@@ -5,6 +5,7 @@ from inspect import iscoroutinefunction
 from os import urandom
 from typing import Any
 
+from aiodag._core.limits import Limit
 from aiodag.abc import Observer
 from aiodag.errors import OptionError
 
@@ -16,6 +17,13 @@ def observers_of(given: Any) -> tuple[Observer, ...]:
     if hasattr(given, "__iter__") and all(map(callable, methods)) and not any(map(iscoroutinefunction, methods)):
         return observers
     raise OptionError("observers", given, "a list of objects with a plain method moved(move), not an async one")
+
+
+def threads_of(given: Any) -> Limit | None:
+    """Check how many plain functions may run at once, and return the limit."""
+    if given is None or (type(given) is int and given >= 1):
+        return None if given is None else Limit(given)
+    raise OptionError("threads", given, "an int of 1 or more: the plain functions that may run at once")
 
 
 def id_of(given: Any, name: str) -> str:

@@ -15,6 +15,7 @@ R = TypeVar("R")
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+    from concurrent.futures import Executor as Pool
     from datetime import timedelta
     from typing import Concatenate, Literal, Protocol, TypeAlias, TypedDict
 
@@ -75,7 +76,7 @@ if TYPE_CHECKING:
         timeout: "float | timedelta | None"
         limit: "int | Limit | None"
         resources: "Mapping[str, float] | None"
-        executor: "Literal['thread', 'process'] | Executor"
+        executor: "Literal['thread', 'process'] | Executor | Pool"
         raw: bool
         version: "str | int"
         key: "str | Callable[..., object]"

@@ -32,6 +32,8 @@ class ProcessExecutor:
     value must be picklable, and the main module importable (`if __name__ == "__main__":`).
     """
 
+    plain = True
+
     def __init__(self) -> None:
         self._lock = Lock()
         self._pool: ProcessPoolExecutor | None = None

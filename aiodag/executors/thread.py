@@ -1,81 +1,141 @@
-"""Run a plain function in a thread of the loop's default pool, with the context variables of the call."""
+"""Run a plain function in a thread of the loop's own, or in a pool that somebody gives, with the context of the call."""
 
 import asyncio
+import concurrent.futures
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Executor as GivenPool
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
-from threading import Lock
+from functools import partial
 from typing import Any
 
-from aiodag._core.context import current_node
+from aiodag._core.context import RUN
+from aiodag._core.limits import Gate, Limit, gate_of, give_back
+from aiodag._core.submit import engine_of
+from aiodag.executors.crew import Crew, Pooled, Worker, abandon, crew_here
+
+SIZE = 40  # calls at once on one loop, where nobody says otherwise: they wait for others rather than work
 
 
-class Job:
-    """One call in a thread. Cancelling it in the queue revokes it; once it runs, it can only be left."""
+class ThreadExecutor(Pooled):
+    """Run attempts in threads of the loop, at most `size` of its tasks' at once; for each loop by itself.
 
-    def __init__(self, call: Callable[[], Any]) -> None:
-        self.call = call
-        self.lock = Lock()
-        self.begun = False
-        self.revoked = False
-        self.ended: Future[None] = Future()
+    Without a size it is what `executor="thread"` means: 40 at once, or as many as the run says (`Run(threads=...)`).
+    Context variables are those of the call. Raises `OptionError` for a size that is no int of 1 or more.
 
-    def __call__(self) -> Any:
-        """Run in the thread."""
-        with self.lock:
-            if self.revoked:
-                return None
-            self.begun = True
-        try:
-            return self.call()
-        finally:
-            self.ended.set_result(None)
+    >>> import asyncio
+    >>> from aiodag import task
+    >>> @task(executor=ThreadExecutor(2))
+    ... def read(name: str) -> str:
+    ...     return name.upper()
+    >>> async def main() -> list[str]:
+    ...     return [await node for node in read.map(["a", "b", "c"])]
+    >>> asyncio.run(main())
+    ['A', 'B', 'C']
+    """
 
-    def revoke(self) -> bool:
-        """Keep the call from beginning. Return whether that was in time."""
-        with self.lock:
-            self.revoked = not self.begun
-            return self.revoked
+    def __init__(self, size: int | None = None) -> None:
+        self.shared = size is None
+        self.limit = Limit(SIZE if size is None else size)
+
+    async def place(self) -> Worker:
+        """Wait until there are fewer calls than there may be."""
+        run = RUN.get()
+        limit = run.threads if self.shared and run is not None and run.threads is not None else self.limit
+        gate = gate_of(engine_of(asyncio.get_running_loop()), limit)
+        crew = await crew_here()
+        await gate.acquire()
+        return ThreadPlace(gate, crew)
 
 
-class ThreadExecutor:
-    """Runs attempts in the loop's default thread pool."""
+class ThreadPlace:
+    """Room for one call in a thread."""
+
+    def __init__(self, gate: Gate, crew: Crew) -> None:
+        self.gate = gate
+        self.crew = crew
 
     async def run(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Return `fn(*args, **kwargs)` of a thread. Cancelled, it leaves the thread to end by itself."""
-        context = copy_context()
-        job = Job(lambda: context.run(fn, *args, **kwargs))
+        call = partial(copy_context().run, fn, *args, **kwargs)
+        del args, kwargs  # the body's from here on
+        return await self.crew.call(call, abandon)
+
+    def leave(self) -> None:
+        """Give the room to the next, even if a call was left behind."""
+        self.gate.release()
+
+
+class GivenExecutor(Pooled):
+    """Run attempts in a pool of `concurrent.futures`: threads, processes or interpreters of its owner, who ends it."""
+
+    def __init__(self, pool: GivenPool) -> None:
+        self.pool = pool
+        # Only threads of this interpreter can enter a context: those of an InterpreterPoolExecutor are of another.
+        interpreters = getattr(concurrent.futures, "InterpreterPoolExecutor", ())
+        self.inside = isinstance(pool, ThreadPoolExecutor) and not isinstance(pool, interpreters)
+
+    async def place(self) -> Worker:
+        """Wait for a worker, where the pool says how many it has."""
+        engine = engine_of(asyncio.get_running_loop())
+        limit = limit_of_pool(self.pool)
+        if limit is None:
+            return GivenPlace(self, None)
+        gate = gate_of(engine, limit)
+        await gate.acquire()
+        return GivenPlace(self, gate)
+
+
+def limit_of_pool(pool: Any) -> Limit | None:
+    """Return the limit that all tasks share which have the same pool: noted there, for it lives as long."""
+    limit: Limit | None = getattr(pool, "aiodag_workers", None)
+    size = getattr(pool, "_max_workers", None)
+    if limit is None and type(size) is int:
+        limit = pool.aiodag_workers = Limit(size)
+    return limit
+
+
+class GivenPlace:
+    """One worker of a pool that somebody gave."""
+
+    def __init__(self, executor: GivenExecutor, gate: Gate | None) -> None:
+        self.executor = executor
+        self.gate = gate
+        self.future: Future[Any] | None = None
+
+    async def run(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Return `fn(*args, **kwargs)` of the pool."""
+        call = partial(copy_context().run, fn) if self.executor.inside else fn
+        self.future = self.executor.pool.submit(called, call, args, kwargs)
+        engine = engine_of(asyncio.get_running_loop())
+        engine.away += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(None, carried, job)
+            return await asyncio.wrap_future(self.future)
         except asyncio.CancelledError:
-            if not job.revoke():
-                leave(job.ended)
+            if not self.future.cancel() and not self.future.done():
+                abandon(self.future)
             raise
-        except Carried as carrier:
-            raise carrier.error from carrier.error.__cause__
+        finally:
+            engine.away -= 1
+
+    def leave(self) -> None:
+        """Give the worker back: when it has ended what it was left with."""
+        future, self.future = self.future, None
+        if self.gate is None:
+            return
+        if future is None or future.done():
+            self.gate.release()
+        else:
+            future.add_done_callback(partial(give_back, self.gate))
 
 
-class Carried(Exception):
-    """Carries an exception that a future cannot hold."""
-
-    def __init__(self, error: StopIteration) -> None:
-        self.error = RuntimeError("a plain function raised StopIteration")
-        self.error.__cause__ = error
-
-
-def carried(job: Job) -> Any:
-    """Call, and wrap what a future cannot hold."""
+def called(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Call, and raise nothing that a future cannot hold."""
     try:
-        return job()
+        return fn(*args, **kwargs)
     except StopIteration as error:
-        raise Carried(error) from error
-
-
-def leave(ended: Future[Any]) -> None:
-    """Say that the current node leaves a call behind that cannot be stopped."""
-    node = current_node()
-    if node is not None:
-        node.abandon(ended)
+        msg = "a plain function raised StopIteration"
+        raise RuntimeError(msg) from error
 
 
 EXECUTOR = ThreadExecutor()

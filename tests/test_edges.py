@@ -2,13 +2,17 @@
 
 import asyncio
 import collections
+import functools
 import gc
 import inspect
+import types
+import typing
 import weakref
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from unittest.mock import Mock
 
+import attrs
 import pytest
 
 from aiodag import CycleError, ForeignLoop, Node, Run, State, opaque, settled, task, value_of
@@ -55,7 +59,23 @@ class Point(collections.namedtuple("Point", "x y")):  # noqa: PYI024 - the untyp
     __slots__ = ()
 
 
+class Typed(typing.NamedTuple):
+    x: object
+
+
 class Box(list):
+    pass
+
+
+class Pair(tuple):  # noqa: SLOT001 - with attributes
+    pass
+
+
+class Bag(set):
+    pass
+
+
+class Seal(frozenset):
     pass
 
 
@@ -135,6 +155,318 @@ def test_nodes_are_found_in_every_kind_of_container(build):
 
     assert got == keyword == expected
     assert type(got) is type(expected)
+
+
+@dataclass
+class Order:
+    item: object
+    count: int = 1
+    children: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    item: object
+
+
+@attrs.define
+class Parcel:
+    item: object
+
+
+@attrs.frozen
+class Sealed:
+    item: object
+
+
+class Tagged(dict):
+    """A dict that asks for an argument, and has an attribute."""
+
+    def __init__(self, tag):
+        super().__init__()
+        self.tag = tag
+
+
+def tagged(value):
+    made = Tagged("red")
+    made["k"] = value
+    return made
+
+
+def counted(value):
+    made = collections.Counter()
+    made[value] = 2
+    return made
+
+
+# How each is made of a node, and of its value.
+UNUSUAL = {
+    "named tuple": lambda x: Point(x, 2),
+    "typed named tuple": lambda x: Typed(x),
+    "subclass of list": lambda x: Box([x, 2]),
+    "subclass of tuple": lambda x: Pair([x, 2]),
+    "subclass of set": lambda x: Bag({x, 2}),
+    "subclass of frozenset": lambda x: Seal({x, 2}),
+    "subclass of dict": tagged,
+    "OrderedDict": lambda x: collections.OrderedDict([("b", x), ("a", 2)]),
+    "defaultdict": lambda x: collections.defaultdict(list, {"k": x}),
+    "Counter": counted,
+    "deque": lambda x: collections.deque([x, 2], maxlen=7),
+    "mapping proxy": lambda x: types.MappingProxyType({"k": x}),
+    "namespace": lambda x: types.SimpleNamespace(k=x, other=2),
+    "dataclass": lambda x: Order(x, 2),
+    "frozen dataclass with slots": Frozen,
+    "class of attrs": Parcel,
+    "frozen class of attrs": Sealed,
+    "one in another": lambda x: Order([Point({"k": Box([Frozen(x)])}, 2)]),
+}
+
+
+@pytest.mark.parametrize("build", UNUSUAL.values(), ids=UNUSUAL)
+def test_nodes_are_found_in_containers_that_are_not_plain(build):
+    async def main():
+        given = build(same(1))
+        (got, beside), keywords = await echo(given, [given], key=given)
+        return given, got, beside[0] is got, keywords["key"] is got
+
+    given, got, first, second = run(main())
+
+    assert got == build(1)
+    assert type(got) is type(given)
+    assert got is not given
+    assert first
+    assert second
+
+
+@pytest.mark.parametrize("build", UNUSUAL.values(), ids=UNUSUAL)
+def test_containers_that_are_not_plain_arrive_as_the_same_object_without_nodes(build):
+    given = build(1)
+
+    async def main():
+        (first, (_, second)), keywords = await echo(given, [same(0), given], key=given)
+        return first is second is keywords["key"] is given
+
+    assert run(main()) is True
+
+
+@pytest.mark.parametrize("build", UNUSUAL.values(), ids=UNUSUAL)
+def test_containers_that_are_not_plain_are_not_changed_and_looked_at_once(build):
+    async def main():
+        node = same(1)
+        given, untouched = build(node), build(node)
+        waits = same(given)
+        if hasattr(given, "clear"):
+            given.clear()
+        elif type(given) is Order:
+            given.item = "changed"
+        got = await waits
+        return got == build(1), hasattr(given, "clear") or type(given) is Order or given == untouched
+
+    assert run(main()) == (True, True)
+
+
+VIEWS = {
+    "values": (lambda x: {"a": x, "b": 2}.values(), [1, 2]),
+    "keys": (lambda x: {x: "a", 2: "b"}.keys(), [1, 2]),
+    "items": (lambda x: {"a": x, "b": 2}.items(), [("a", 1), ("b", 2)]),
+    "values in an order": (lambda x: collections.OrderedDict(a=x, b=2).values(), [1, 2]),
+}
+
+
+@pytest.mark.parametrize(("build", "expected"), VIEWS.values(), ids=VIEWS)
+def test_nodes_are_found_in_views_of_dicts(build, expected):
+    async def main():
+        return await same(build(same(1)))
+
+    got = run(main())
+
+    assert list(got) == expected
+    assert type(got).__name__.startswith("dict_")
+
+
+def test_nodes_are_found_in_a_partial():
+    @task
+    async def call(function):
+        return function(2)
+
+    async def main():
+        return await call(functools.partial(pow, same(5))), await call(functools.partial(pow, exp=same(5)))
+
+    assert run(main()) == (25, 32)
+
+
+def test_settings_and_attributes_of_containers_are_kept():
+    async def main():
+        (first, second, third), _ = await echo(
+            tagged(same(1)), collections.deque([same(1)], maxlen=3), collections.defaultdict(list, a=same(1))
+        )
+        return first.tag, second.maxlen, third["new"], third
+
+    assert run(main()) == ("red", 3, [], {"a": 1, "new": []})
+
+
+def test_order_that_was_changed_is_kept():
+    async def main():
+        given = collections.OrderedDict(a=same(1), b=same(2), c=3)
+        given.move_to_end("a")
+        return list((await same(given)).items())
+
+    assert run(main()) == [("b", 2), ("c", 3), ("a", 1)]
+
+
+def test_futures_that_an_object_keeps_for_itself_are_not_waited_for():
+    async def main():
+        mine = asyncio.get_running_loop().create_future()
+        given = Order(mine, children={asyncio.ensure_future(asyncio.sleep(9))})
+        got = await same(given)
+        at = now()
+        mine.cancel()
+        return got is given, at
+
+    assert run(main()) == (True, 0)
+
+
+def test_node_beside_a_future_in_an_object_is_waited_for_alone():
+    async def main():
+        mine = asyncio.get_running_loop().create_future()
+        futures = [mine]
+        got = await same(Order(wait(1, "x"), children=futures))
+        return got.item, got.children is futures, now()
+
+    assert run(main()) == ("x", True, 1)
+
+
+def test_settled_and_opaque_work_inside_an_object():
+    async def main():
+        node = bad(1)
+        got = await same(Order(settled(node), children=opaque(node)))
+        return got.item is node, got.children is node, now()
+
+    assert run(main()) == (True, True, 1)
+
+
+class Only(Order):
+    """Cannot be copied."""
+
+    def __copy__(self):
+        return self
+
+
+def test_object_that_cannot_be_copied_is_refused_at_the_call():
+    async def main():
+        node = same(1)
+        with pytest.raises(TypeError, match=r"Only.*Await the node first"):
+            same(Only(node))
+        return await same(opaque(Only(3))), await node
+
+    assert run(main()) == (Only(3), 1)
+
+
+# A node in place of its value
+
+
+def unpacked(node):
+    first, second = node
+    return first, second
+
+
+USES = {
+    "loop": lambda node: [each for each in node],  # noqa: C416 - the loop is meant
+    "unpacking": unpacked,
+    "list": list,
+    "item": lambda node: node["rows"],
+    "slice": lambda node: node[1:],
+    "in": lambda node: "x" in node,
+    "len": len,
+    "zip": lambda node: list(zip(node, [1], strict=True)),
+    "dict": dict,
+}
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+@pytest.mark.parametrize("settled_before", [False, True], ids=["waiting", "settled"])
+def test_node_used_as_its_value_is_refused_and_told_what_to_do(use, settled_before):
+    async def main():
+        node = same(["x", "y"])
+        if settled_before:
+            await node
+        with pytest.raises(TypeError, match="Await it first, or pass it to a task"):
+            use(node)
+        return await node
+
+    assert run(main()) == ["x", "y"]
+
+
+def test_truth_and_text_of_a_node_are_those_of_an_asyncio_task():
+    async def main():
+        node = same([])
+        seen = bool(node), f"{node}" == repr(node)
+        await node
+        return *seen, bool(node)
+
+    assert run(main()) == (True, True, True)
+
+
+def test_coroutines_of_generators_and_await_methods_can_still_yield_from_a_node():
+    @types.coroutine
+    def generator(node):
+        return (yield from node)
+
+    class Late:
+        def __init__(self, node):
+            self.node = node
+
+        def __await__(self):
+            return (yield from self.node)
+
+    async def main():
+        return await generator(wait(1, "a")), await Late(wait(1, "b")), await same(Late(wait(1, "c"))), now()
+
+    assert run(main()) == ("a", "b", "c", 3)
+
+
+RETURNED = {
+    "node": lambda node: node,
+    "list": lambda node: [1, node],
+    "tuple": lambda node: (node, 1),
+    "dict": lambda node: {"k": {"deep": [node]}},
+    "dataclass": Order,
+    "named tuple": lambda node: Point(1, node),
+    "values": lambda node: {"k": node}.values(),
+}
+
+
+@pytest.mark.parametrize("build", RETURNED.values(), ids=RETURNED)
+@pytest.mark.parametrize("late", [False, True], ids=["at once", "when it has settled"])
+def test_body_that_returns_a_node_it_has_called_fails_and_is_told_to_await_it(build, late):
+    @task
+    async def body():
+        node = same(1)
+        if late:
+            await asyncio.wait([node])
+        return build(node)
+
+    async def main():
+        node = body()
+        with pytest.raises(TypeError, match=r"body returned <Node same .*return await same\("):
+            await node
+        return node.state
+
+    assert run(main()) is State.FAILED
+
+
+def test_body_may_return_nodes_that_it_was_given_and_anything_that_is_huge():
+    @task
+    async def body(node, huge):
+        return [node, *huge]
+
+    async def main():
+        node = wait(1)
+        got = await body(opaque(node), range(100_000))
+        await node
+        return got[0] is node, len(got)
+
+    assert run(main()) == (True, 100_001)
 
 
 def test_nodes_are_found_at_any_depth():
@@ -329,17 +661,6 @@ def test_container_without_nodes_beside_a_node_stays_the_same_object():
         return await same({"node": same(1), "plain": plain})
 
     assert run(main())["plain"] is plain
-
-
-def test_nodes_in_other_classes_of_containers_are_not_looked_for():
-    async def main():
-        node = wait(0)
-        box, point = Box([node]), Point(node, 1)
-        (first, second), _ = await echo(box, point)
-        await node
-        return first is box, second is point, second.x is node
-
-    assert run(main()) == (True, True, True)
 
 
 def test_containers_are_looked_at_once_at_the_call():

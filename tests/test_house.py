@@ -72,9 +72,11 @@ FACE = [
 CORE = [
     "states",
     "failure",
+    "containers",
     "edges",
     "context",
     "node",
+    "search",
     "limits",
     "holdings",
     "capacity",

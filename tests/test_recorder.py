@@ -10,11 +10,13 @@ import subprocess
 import sys
 import threading
 import tracemalloc
-from collections import Counter
+from collections import Counter, OrderedDict, defaultdict, deque
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import NamedTuple
 
 import pytest
 from executions import execute
@@ -384,6 +386,59 @@ def test_what_stands_where_in_a_dict_is_part_of_what_a_node_is(store):
 
     assert execute(store, body_of((1, 2), (2, 1))) == [0.5, 2.0]
     assert execute(store, body_of((2, 1), (1, 2))) == [2.0, 0.5]
+
+
+@dataclass
+class Order:
+    item: object
+    count: int = 1
+
+
+class Fare(NamedTuple):
+    item: object
+    price: int = 1
+
+
+HOLDERS = [
+    (Order, lambda x: Order(x, count=2)),
+    (Fare, lambda x: Fare(x, price=2)),
+    (lambda x: {"a": x}.values(), lambda x: {"a": x}.items()),
+    (lambda x: deque([x], maxlen=3), lambda x: deque([x], maxlen=4)),
+    (lambda x: OrderedDict(a=x, b=1), lambda x: OrderedDict(b=1, a=x)),
+    (lambda x: defaultdict(list, a=x), lambda x: defaultdict(set, a=x)),
+    (lambda x: partial(max, x), lambda x: partial(min, x)),
+    (lambda x: SimpleNamespace(a=x), lambda x: SimpleNamespace(b=x)),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), HOLDERS)
+def test_a_node_inside_any_container_is_recalled_and_what_is_beside_it_counts(store, one, other):
+    @task
+    async def kind(given):
+        RAN["kind"] += 1
+        return type(given).__name__
+
+    def body_of(build):
+        async def body():
+            return await kind(build(double(1)))
+
+        return body
+
+    first = execute(store, body_of(one))
+    assert execute(store, body_of(one)) == first
+    assert RAN == {"double 1": 1, "kind": 1}
+
+    execute(store, body_of(other))
+    assert RAN == {"double 1": 1, "kind": 2}
+
+
+def test_a_body_of_a_recorded_run_that_returns_a_node_is_told_to_await_it(store):
+    @task
+    async def body():
+        return [double(1)]
+
+    with pytest.raises(TypeError, match=r"return await double\("):
+        execute(store, task(body))
 
 
 def test_what_needs_a_node_that_ran_again_although_it_had_succeeded_runs_again(store):

@@ -7,9 +7,12 @@ import os
 import subprocess
 import sys
 import textwrap
+from collections import deque, namedtuple
 from contextlib import suppress
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -25,6 +28,7 @@ from aiodag.workflows import Parameter, Workflow
 from aiodag.workflows.load import loads
 
 ROOT = Path(__file__).parent.parent
+Point = namedtuple("Point", "x y")  # noqa: PYI024 - the untyped kind is meant
 PULLS, TRANSFORMS = ("Pull_A", "Pull_B", "Pull_C"), ("Transform_A", "Transform_B", "Transform_C")
 ETL = {
     **dict.fromkeys(PULLS, ()),
@@ -121,6 +125,29 @@ async def test_a_task_inside_containers_stands_for_its_value():
     values = await flow.run()
 
     assert values[there] == ([2, (2, {"x": 2})], {"key": {"deep": [2]}})
+
+
+async def test_a_task_inside_containers_that_are_not_plain_stands_for_its_value():
+    @task
+    async def gather(*given):
+        return given
+
+    flow = Workflow("containers")
+    one = flow.add(double, 1)
+    build = [
+        lambda x: Point(x, 2),
+        lambda x: {"k": x}.values(),
+        lambda x: SimpleNamespace(k=x),
+        lambda x: deque([x], maxlen=3),
+        lambda x: partial(pow, x),
+    ]
+
+    there = flow.add(gather, *[each(one) for each in build])
+    result = await flow.run()
+
+    point, values, namespace, row, power = result[there]
+    assert (point, list(values), namespace, row, power(3)) == ((2, 2), [2], SimpleNamespace(k=2), deque([2]), 8)
+    assert type(point) is Point
 
 
 async def test_containers_without_tasks_are_passed_as_the_same_object():

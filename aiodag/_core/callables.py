@@ -5,8 +5,9 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from aiodag._core.edges import close_coroutines, is_awaitable
+from aiodag._core.edges import is_awaitable
 from aiodag._core.options import Options, executor_of
+from aiodag._core.search import close_coroutines
 from aiodag.errors import NotATask, OptionError
 
 

@@ -21,7 +21,7 @@ from weakref import WeakKeyDictionary, ref
 
 from aiodag._core.context import NODE
 from aiodag._core.deadlock import needs
-from aiodag._core.edges import PLAIN, fill
+from aiodag._core.edges import PLAIN
 from aiodag._core.failure import Exited, Failure, Report
 from aiodag._core.node import (
     Node,
@@ -36,6 +36,7 @@ from aiodag._core.node import (
     set_value,
     value_now,
 )
+from aiodag._core.search import Kinds, check_returned, fill
 from aiodag._core.states import State
 from aiodag._core.waits import needed, wait_for
 from aiodag.abc import NOTHING
@@ -64,6 +65,8 @@ async def attempt(node: Node[Any], call: Any, args: Any, kwargs: Any) -> Any:
         body = call(*args, **kwargs) if kwargs else call(*args)  # an empty ** would cost a dict
         del args, kwargs  # the body's from here on
         value = await body
+        if value is not None:
+            check_returned(node, value)
     except BaseException as error:
         engine = node.engine
         on_done(node, engine.ended, context=engine.context)
@@ -97,6 +100,7 @@ class Engine:
         self.alive: set[Node[Any]] = set()
         self.adopted: WeakKeyDictionary[Any, Node[Any]] = WeakKeyDictionary()
         self.gates: WeakKeyDictionary[Limit, Gate] = WeakKeyDictionary()
+        self.kinds = Kinds()
 
     def connect(self, node: Node[Any], upstream: "list[tuple[Node[Any], bool]]") -> None:
         """Make the edges of a new node. An upstream that has settled counts at once."""
@@ -114,8 +118,6 @@ class Engine:
             elif not tolerant:
                 self.follow_down(node, up)
                 return
-
-    # Release
 
     def release(self, node: Node[Any]) -> None:
         """Put a node whose upstream is done into the ready queue."""
@@ -243,11 +245,7 @@ class Engine:
                 self.ended(node)
         if node.early:
             node.hand_over()
-        # The traceback of an eager attempt keeps this frame: with the node in it, its report would wait for the
-        # garbage collector.
-        del node
-
-    # Settle
+        del node  # as in attempt(): the traceback of an eager one keeps this frame, too
 
     def ended(self, node: Node[Any]) -> None:
         """Settle a node whose attempt did not succeed."""
@@ -373,8 +371,6 @@ class Engine:
                 if up.stale * 2 >= len(up.downstream):
                     up.downstream = [entry for entry in up.downstream if entry is not node and not entry.done()]
                     up.stale = 0
-
-    # Cancel and await
 
     def cancel(self, node: Node[Any], message: Any) -> bool:
         """Cancel a node: at once if its attempt has not started, else where it waits."""

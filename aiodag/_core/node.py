@@ -1,11 +1,14 @@
 """One call of a task; awaitable."""
 
+import sys
 from asyncio import AbstractEventLoop, CancelledError, Future, InvalidStateError
 from asyncio import Task as AsyncTask
 from collections.abc import Callable, Generator, Iterable
 from contextvars import Context, copy_context
+from inspect import CO_ITERABLE_COROUTINE
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import ref
 
 from aiodag._core.failure import Failure, site_of
 from aiodag._core.states import State
@@ -57,6 +60,7 @@ class Node(AsyncTask[T]):
     __slots__ = (
         "args",  # as called until the body starts, then None
         "attempt",
+        "caller",  # a weak reference to the node in whose body the call stands; None outside of one
         "code",  # of the caller, with `instruction`: where the call stands
         "context",  # of the caller, until the attempt starts
         "downstream",  # what waits: Node, Tolerant or Waiter, each with done()
@@ -75,6 +79,7 @@ class Node(AsyncTask[T]):
 
     args: Any
     attempt: int
+    caller: "ref[Node[Any]] | None"
     code: CodeType | str | None
     context: Context | None
     downstream: "list[Any] | None"
@@ -168,7 +173,32 @@ class Node(AsyncTask[T]):
             raise CancelledError(self.stopped)
         return super().result()
 
-    __iter__ = __await__
+    def __iter__(self) -> Generator[Any, None, T]:
+        # `yield from node` is how a coroutine of types.coroutine awaits, and what an __await__ may do: both call this.
+        caller = sys._getframe(1).f_code  # noqa: SLF001 - the one way to tell those from a loop over the node
+        if caller.co_flags & CO_ITERABLE_COROUTINE or caller.co_name == "__await__":
+            return self.__await__()
+        raise self._no_value("iterated")
+
+    if not TYPE_CHECKING:  # to a checker a node has no items, and has to stay so
+
+        def __getitem__(self, key: Any) -> Any:
+            raise self._no_value("subscripted")
+
+        def __contains__(self, item: Any) -> bool:
+            raise self._no_value("searched with `in`")
+
+        def __len__(self) -> int:
+            raise self._no_value("measured with len()")
+
+        def __bool__(self) -> bool:
+            return True  # as any asyncio task, in spite of __len__: `if job: job.cancel()` is an idiom
+
+    def _no_value(self, verb: str) -> TypeError:
+        return TypeError(
+            f"{self!r} cannot be {verb}: it is a node, which stands for a value that may not be there yet. "
+            f"Await it first, or pass it to a task, whose body gets the value"
+        )
 
     def result(self) -> T:
         """Return the value, or raise the failure. Raises `asyncio.InvalidStateError` before the node has settled."""

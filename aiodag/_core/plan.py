@@ -9,11 +9,11 @@ from typing import Any
 
 from aiodag._core.callables import innermost, is_async
 from aiodag._core.capacity import Anything
-from aiodag._core.edges import close_coroutines
 from aiodag._core.engine import Engine
 from aiodag._core.graph import Graph
 from aiodag._core.ledger import Ledger
 from aiodag._core.run import Run
+from aiodag._core.search import close_coroutines
 from aiodag._core.task import Task
 from aiodag._core.veils import unveiled_call, with_secrets
 

@@ -8,12 +8,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from aiodag._core.capacity import check_request
-from aiodag._core.context import RUN
-from aiodag._core.edges import PLAIN, Search, close_coroutines, is_awaitable
+from aiodag._core.context import NODE, RUN
+from aiodag._core.edges import PLAIN, is_awaitable
 from aiodag._core.engine import Engine
 from aiodag._core.futures import follow
 from aiodag._core.node import Node
 from aiodag._core.options import NO_OPTIONS
+from aiodag._core.search import Search, close_coroutines
 from aiodag._core.states import State
 from aiodag._core.veils import unveiling, with_secrets
 from aiodag.errors import ForeignLoop, NoLoop
@@ -49,6 +50,7 @@ def submit(task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str, Any]
     node.downstream = None
     node.attempt = node.pending = 0
     node.driven = False
+    node.caller = NODE.get()
     node.state = WAITING
     node.run = run = RUN.get()
     if run is not None and run.loop is not loop:
@@ -173,7 +175,7 @@ def search(engine: Engine, node: Node[Any]) -> list[tuple[Node[Any], bool]]:
     """Find the edges of a call that is more than plain values and nodes: each with whether it takes any outcome."""
     task = node.task
     made: dict[int, Node[Any]] = {}
-    look = Search(partial(adopt, engine, made), engine.loop, raw=task.raw)
+    look = Search(partial(adopt, engine, made), engine.loop, engine.kinds, raw=task.raw)
     try:
         if task.options.resources:
             check_request(task, node.run)
@@ -236,6 +238,7 @@ def stand_in(engine: Engine, awaitable: Any) -> Node[Any]:
     node.downstream = None
     node.attempt = node.pending = 0
     node.driven = node.edged = False
+    node.caller = None
     node.state = State.WAITING
     run = RUN.get()
     node.run = run if run is not None and run.loop is engine.loop else None

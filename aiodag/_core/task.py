@@ -5,9 +5,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, cast, overload
 
 from aiodag._core.callables import check_callable, executor_for, name_of, plain_of, take_over
-from aiodag._core.edges import Settled, close_coroutines, is_awaitable
+from aiodag._core.edges import Settled, is_awaitable
 from aiodag._core.middleware import compose
 from aiodag._core.options import NO_OPTIONS, Options
+from aiodag._core.search import close_coroutines
 from aiodag._core.signatures import P, R
 from aiodag._core.submit import calls_of, submit
 from aiodag.errors import NotATask

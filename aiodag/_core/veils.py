@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from aiodag._core.callables import executor_for
-from aiodag._core.edges import CONTAINERS, Opaque, Search, fill, leaves
+from aiodag._core.edges import Opaque
 from aiodag._core.middleware import compose
+from aiodag._core.search import Kinds, Search, fill, leaves
 from aiodag.secret import Secret, Veiled
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ async def unveiled(
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return arguments with the text of each secret among them in its place. Raises `NoSecret`."""
     texts: dict[Secret, str] = {}
-    for each in leaves((args, dict(kwargs))):
+    for each in leaves((args, dict(kwargs)), objects=True):
         if type(each) is Veiled and each.secret not in texts:
             texts[each.secret] = await each.secret
     look = Unveiled(texts, raw=raw)
@@ -87,23 +88,18 @@ class Veiling(Search):
     __slots__ = ()
 
     def __init__(self, *, raw: bool) -> None:
-        super().__init__(no_node, asyncio.get_running_loop(), raw=raw)
+        super().__init__(no_node, asyncio.get_running_loop(), Kinds(), raw=raw)
+
+    def is_edge(self, value: Any, found: Any, *, nodes_only: bool) -> bool:
+        """Return True for a secret."""
+        return type(value) is Secret
 
     def edge(self, value: Any) -> Any:
-        """Return what stands for a secret; None for any other value."""
-        return Opaque(Veiled(value)) if type(value) is Secret else None
+        """Return what stands for a secret."""
+        return Opaque(Veiled(value))
 
-    def argument(self, value: Any) -> Any:
-        """Return what stands for an argument."""
-        stand_in = self.edge(value)
-        if stand_in is not None:
-            return stand_in
-        try:
-            container = type(value) in CONTAINERS
-        except TypeError:  # as in leaves()
-            container = False
-        if container and any(self.edge(each) is not None for each in leaves(value)):
-            return self._outermost(value)
+    def passed(self, value: Any) -> Any:
+        """Return what stands for an argument without a secret."""
         return Opaque(value)
 
 
@@ -116,9 +112,13 @@ class Unveiled(Veiling):
         super().__init__(raw=raw)
         self.texts = texts
 
+    def is_edge(self, value: Any, found: Any, *, nodes_only: bool) -> bool:
+        """Return True for what stands for a secret."""
+        return type(value) is Veiled
+
     def edge(self, value: Any) -> Any:
-        """Return what stands for the text of a secret; None for any other value."""
-        return Opaque(self.texts[value.secret]) if type(value) is Veiled else None
+        """Return what stands for the text of a secret."""
+        return Opaque(self.texts[value.secret])
 
     def argument(self, value: Any) -> Any:
         """Return what stands for an argument: for one of a raw task, a future of its text."""

@@ -4,16 +4,19 @@ A key is a digest of the task's name and version, the call's plain arguments, th
 of the enclosing node; a counter tells equal calls apart. When a node ran, and what ran beside it, plays no part.
 """
 
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from functools import partial
 from hashlib import blake2b
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
-from aiodag._core.edges import Opaque, Settled, Template
+from aiodag._core.edges import Opaque, Settled
 from aiodag._core.node import Node
+from aiodag._core.search import Template
 from aiodag.masking import by_names
 from aiodag.secret import Veiled
+from aiodag.stores.classes import further_attributes
 from aiodag.stores.codec import fingerprint
 
 if TYPE_CHECKING:
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 
 SCALARS = frozenset({str, int, bool, type(None)})
 PRINTED = 4000  # bits of an int that is sure to be printed: Python refuses thousands of digits
-UNORDERED = frozenset({set, frozenset, dict})
+BUILTIN = frozenset({"builtins", "collections", "functools", "types"})
 DIGEST = 16  # bytes: 10^9 nodes collide with a probability of 10^-21
 
 
@@ -96,13 +99,7 @@ def text_of(value: Any, task: str = "") -> str:
     if kind is Node:
         return key_of(value)
     if kind is Template:
-        texts = [text_of(item, task) for item in value.items]
-        if value.kind is dict:  # all keys, then all values
-            half = len(texts) // 2
-            texts = [f"{key}: {text}" for key, text in zip(texts[:half], texts[half:], strict=True)]
-        if value.kind in UNORDERED:
-            texts.sort()
-        return f"{value.kind.__name__}[{', '.join(texts)}]"
+        return text_of_template(value, task)
     if kind is Veiled:
         return f"secret {value.secret.name!r}"
     if kind is Settled:
@@ -110,6 +107,49 @@ def text_of(value: Any, task: str = "") -> str:
     if kind is Opaque:
         return text_of(plain(value.value), task)
     return fingerprint(value, task)
+
+
+def text_of_template(template: Template, task: str) -> str:
+    """Return the text of a container that holds edges."""
+    shape, kind = template.shape, template.kind
+    texts = [text_of(item, task) for item in template.items]
+    if shape.pairs:  # all keys, then all values
+        half = len(texts) // 2
+        texts = [f"{key}: {text}" for key, text in zip(texts[:half], texts[half:], strict=True)]
+    names = shape.names(template.copy)
+    if names:
+        counted = compared(kind)
+        texts = [
+            f"{name}={text}" for name, text in zip(names, texts, strict=True) if counted is None or name in counted
+        ]
+    if not shape.ordered:
+        texts.sort()
+    further = beside(template.copy, names)
+    texts += [f"{name}={text_of(further[name], task)}" for name in sorted(further)]
+    return f"{text_of_kind(kind, task)}[{', '.join(texts)}]"
+
+
+def text_of_kind(kind: type, task: str) -> str:
+    """Return the name of a container's type: its own alone for those of Python, else one that leads to it."""
+    return kind.__name__ if kind.__module__ in BUILTIN else fingerprint(kind, task)
+
+
+def compared(kind: type) -> frozenset[str] | None:
+    """Return the fields by which a dataclass compares its instances; None if `kind` is none."""
+    fields = getattr(kind, "__dataclass_fields__", None)
+    return None if type(fields) is not dict else frozenset(name for name, field in fields.items() if field.compare)
+
+
+def beside(container: Any, names: Sequence[str]) -> dict[str, Any]:
+    """Return what a container has beside its items, in which a body could tell it from others."""
+    if isinstance(container, type):
+        return {}  # of exactly this type, which has nothing else
+    found = further_attributes(container, type(container), names)
+    for name in ("default_factory", "maxlen"):  # of a defaultdict, of a deque
+        setting = getattr(container, name, None) if isinstance(container, defaultdict | deque) else None
+        if setting is not None:
+            found[name] = setting
+    return found
 
 
 def plain(value: Any) -> Any:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiodag._core.failure import site_of
 from aiodag._core.ledger import HINTS, WIDTH, label
+from aiodag._core.search import check_returned
 from aiodag._core.states import State
 from aiodag._core.submit import engine_of
 from aiodag.abc import NOTHING
@@ -144,6 +145,7 @@ class Recorder(Recall):
             body = task.call(node, args, kwargs)
         del args, kwargs  # the body's from here on
         value = await body
+        check_returned(node, value)  # before it is recorded, or told that it has no codec
         if node.cache_key:
             codec, text = encoded(task, value)
             self._batch.cache.append((node.cache_key, task.name, codec, text, time.time()))

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from aiodag._core.capacity import Capacity
 from aiodag._core.context import RUN
-from aiodag._core.edges import Settled, close_coroutines, is_awaitable, leaves
+from aiodag._core.edges import Settled, is_awaitable
 from aiodag._core.options import flag, name_of
 from aiodag._core.run import Run
+from aiodag._core.search import close_coroutines, leaves
 from aiodag._core.task import Task, make
 from aiodag.errors import Complaint, OptionError, WorkflowError
 from aiodag.workflows.build import Building, built, drawn
@@ -155,7 +156,7 @@ class Workflow:
     def add(self, work: Any, /, *args: Any, **given: Any) -> Any:
         """Add a call of a task, a function or a command, and return what stands for it.
 
-        A task of this workflow among the arguments, at any depth in plain containers, is an upstream: its value arrives.
+        A task of this workflow among the arguments, at any depth in containers, is an upstream: its value arrives.
         `after` are tasks, names or groups to wait for; names may be of what is added later. `name` is that of the task
         unless given. `parameters` are its own, beside those of the workflow. `group` is a name that several tasks share.
         What a `generator` prints or returns are more tasks, which run before what comes after it.

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import CodeType
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
-from aiodag._core.edges import CONTAINERS, PLAIN, items_of, leaves
+from aiodag._core.containers import shape_of
+from aiodag._core.edges import PLAIN
 from aiodag._core.failure import site_of
 from aiodag._core.options import KNOWN
+from aiodag._core.search import leaves
 from aiodag.errors import CycleError
 
 if TYPE_CHECKING:
@@ -190,7 +192,7 @@ def each_of(given: Any) -> tuple[Any, ...]:
 def stand_ins(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
     """Return the tasks and parameters among arguments, at any depth, each as often as it is there."""
     given = (*args, *kwargs.values())
-    return [leaf for value in given for leaf in leaves(value) if stands_in(leaf)]
+    return [leaf for value in given for leaf in leaves(value, objects=True) if stands_in(leaf)]
 
 
 def stands_in(value: object) -> bool:
@@ -201,7 +203,7 @@ def stands_in(value: object) -> bool:
 
 def is_container(value: object) -> bool:
     """Tell whether an argument is looked into."""
-    return is_one_of(type(value), CONTAINERS)
+    return not is_one_of(type(value), PLAIN) and shape_of(type(value)) is not None
 
 
 def is_one_of(kind: type, kinds: frozenset[Any]) -> bool:
@@ -239,6 +241,12 @@ def replaced(value: Any, stands_for: Callable[[Any], Any]) -> Any:
     return value if new is KEEP else new
 
 
+def items_of(container: Any) -> list[Any]:
+    """Return what is in a container: of a dict, first the keys and then the values."""
+    shape: Any = shape_of(type(container))
+    return shape.items(container)  # type: ignore[no-any-return]  # a list
+
+
 def refilled(container: Any, done: Mapping[int, Any]) -> Any:
     """Return a container with the new items, or `KEEP` if there are none."""
     old = items_of(container)
@@ -247,6 +255,5 @@ def refilled(container: Any, done: Mapping[int, Any]) -> Any:
     if all(done[id(each)] is KEEP for each in old):
         return KEEP
     new = [each if done[id(each)] is KEEP else done[id(each)] for each in old]
-    half = len(new) // 2
-    kind = type(container)
-    return dict(zip(new[:half], new[half:], strict=True)) if kind is dict else cast("Any", kind)(new)
+    shape: Any = shape_of(type(container))
+    return shape.build(shape.copy(container), new)

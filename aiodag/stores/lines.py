@@ -1,12 +1,19 @@
 """Keep what bodies log: the lines that reach the root logger from inside a run."""
 
 import logging
+import threading
 from typing import TYPE_CHECKING
 
 from aiodag._core.context import current_node, current_run
 
 if TYPE_CHECKING:
     from aiodag.stores.recorder import Recorder
+
+# What reaches the root logger goes on to its parent, which nothing else uses. A handler of the root logger itself would
+# be lost as soon as a body configures logging: `dictConfig`, `basicConfig(force=True)` and `root.handlers.clear()` all
+# begin by taking away every handler that is there.
+ABOVE = logging.Logger("above the root logger")  # noqa: LOG001 - it must not be below the root, as getLogger has it
+attaching = threading.Lock()  # runs may begin and end in several threads
 
 
 class Lines(logging.Handler):
@@ -15,7 +22,9 @@ class Lines(logging.Handler):
     def __init__(self, recorder: "Recorder") -> None:
         super().__init__()
         self._recorder = recorder
-        logging.getLogger().addHandler(self)
+        with attaching:
+            ABOVE.addHandler(self)
+            logging.getLogger().parent = ABOVE
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep one line, with the node whose body it comes from, whichever thread that runs in."""
@@ -30,17 +39,20 @@ class Lines(logging.Handler):
         if last is not None and record.levelno >= last.level and not handled_elsewhere(record.name):
             last.handle(record)  # where nobody set up logging, warnings go to stderr: they must go on doing so
 
-    def close(self) -> None:
-        """Keep no more."""
-        logging.getLogger().removeHandler(self)
-        super().close()
+    def detach(self) -> None:
+        """Keep no more. Not named `close`: `dictConfig` closes every handler, and this one must go on."""
+        with attaching:
+            ABOVE.removeHandler(self)
+            if not ABOVE.handlers:
+                logging.getLogger().parent = None
+        self.close()
 
 
 def handled_elsewhere(name: str) -> bool:
-    """Tell whether a logger has handlers of somebody's own, or another run tells the last resort already."""
+    """Return True if a logger has handlers of the program's own."""
     logger: logging.Logger | None = logging.getLogger(name)
-    while logger is not None:
-        if not all(isinstance(handler, Lines) for handler in logger.handlers):
+    while logger is not None and logger is not ABOVE:
+        if logger.handlers:
             return True
         logger = logger.parent if logger.propagate else None
     return False

@@ -48,6 +48,7 @@ from aiodag.errors import StoreError as StoreError
 from aiodag.errors import Undecodable as Undecodable
 from aiodag.errors import UnknownOption as UnknownOption
 from aiodag.errors import UnknownRun as UnknownRun
+from aiodag.errors import ValueTooLarge as ValueTooLarge
 from aiodag.errors import WorkerDied as WorkerDied
 from aiodag.errors import WorkflowError as WorkflowError
 from aiodag.secret import Secret as Secret

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from os import PathLike
+
     from aiodag._core.node import Node
     from aiodag._core.states import State
     from aiodag.stores.records import (
@@ -150,8 +152,11 @@ class Store(Protocol):
         """Ask the owner of a run to cancel it; return whether it was unfinished."""
         ...
 
-    def delete(self, run_ids: Sequence[str]) -> int:
-        """Delete runs and all that belongs to them; return how many there were."""
+    def delete(self, run_ids: Sequence[str], *, unless_owned: bool = False) -> int:
+        """Delete runs and all that belongs to them, each in one step; return how many were deleted.
+
+        With `unless_owned` a run stays that a process owns in that moment; without, its owner's next write is refused.
+        """
         ...
 
     def register(self, record: "WorkflowRecord", *, replace: bool = False) -> None:
@@ -164,6 +169,10 @@ class Store(Protocol):
 
     def unregister(self, name: str) -> bool:
         """Forget a workflow, not its runs; return whether there was one."""
+        ...
+
+    def backup(self, path: "str | PathLike[str]") -> None:
+        """Copy all there is to a new file, as of one moment, while others write. Raises `StoreError`."""
         ...
 
     def close(self) -> None:

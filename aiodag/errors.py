@@ -18,6 +18,7 @@
      │    ├── SecretInValue  (ValueError)               a value that cannot be stored, since a secret is in it
      │    ├── NoFingerprint  (TypeError)                an argument by which no node can be known again
      │    ├── NoCodec        (TypeError)                a value that cannot be stored
+     │    ├── ValueTooLarge  (ValueError)               a value that is too large for a store
      │    ├── Undecodable    (ValueError)               a stored value that cannot be read back
      │    ├── RecordedError                             stands for a stored exception that cannot be rebuilt
      │    ├── EntryError     (ValueError)               a file, a task or arguments that no run can begin with
@@ -26,7 +27,7 @@
      │    └── StoreError                                a store cannot be used
      │         ├── UnknownRun                           a run that the store does not have
      │         ├── RunOwned                             a run that another process owns
-     │         └── LeaseLost                            a run that another process has taken over
+     │         └── LeaseLost                            a run that was taken over or deleted meanwhile
      ├── Skip                                           raised by a body: nothing to do, nothing failed
      └── ExceptionGroup
           └── RunFailed                                 the root failures of a run
@@ -310,12 +311,12 @@ class RunOwned(StoreError):
 
 
 class LeaseLost(StoreError):
-    """Say that a run was taken over by another process: nothing more is written, and its nodes stop."""
+    """Say that a run is no longer this process's: it was taken over, or deleted. Nothing more is written, its nodes stop."""
 
-    def __init__(self, run: str) -> None:
+    def __init__(self, run: str, *, deleted: bool = False) -> None:
+        what = "deleted" if deleted else "taken over by another process"
         super().__init__(
-            f"run {run!r} was taken over by another process while this one did not renew its lease. Nothing of it was "
-            "written after that"
+            f"run {run!r} was {what} while this process did not renew its lease. Nothing of it was written after that"
         )
 
 
@@ -344,6 +345,23 @@ class NoCodec(AiodagError, TypeError):
         super().__init__(
             f"{f'the value of {task}' if task else 'a value'} cannot be recorded: {place}, of type {self.type_name}, "
             f'{why}. Return something made of {TYPES}; or ask for pickle: @task(codec="pickle")'
+        )
+
+
+class ValueTooLarge(AiodagError, ValueError):
+    """Say that a value is too large for a store, and what to return instead. Sizes are bytes.
+
+    >>> str(ValueTooLarge("load", 3_000, 1_000)).partition(":")[0]
+    'the value of load takes 3,000 bytes, and a store keeps at most 1,000'
+    """
+
+    def __init__(self, task: str, size: int, largest: int) -> None:
+        self.task = task
+        self.size = size
+        self.largest = largest
+        super().__init__(
+            f"the value of {task} takes {size:,} bytes, and a store keeps at most {largest:,}: write it to a file, and "
+            "return the path; or leave it out of the record with @task(journal=False)"
         )
 
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 def graph_of(store: "Store", record: RunRecord) -> Graph:
     """Return the graph of a run as its records have it, in seconds since its last execution began."""
     origin = record.started_at.timestamp()
-    nodes = store.nodes(record.id)  # with barriers: what they join would lie in pieces
+    # With barriers, for what they join would lie in pieces; not with damaged rows that have no number.
+    nodes = [node for node in store.nodes(record.id) if node.number >= 0]
     there = {node.number for node in nodes}
     edges = [
         GraphEdge(each.up, each.down, "exogenous" if each.exogenous else "endogenous", each.tolerant)

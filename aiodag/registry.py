@@ -58,14 +58,21 @@ def delete(store: "Store", which: Iterable[str]) -> Meant:
     """Delete what names and ids stand for. Raises `UnknownRun`, and `StoreError` for a run that goes on, before any is."""
     found = all_meant(store, which)
     for run in found.runs:
-        if run.owner is not None and not run.owner.gone():
-            msg = f"run {run.id!r} goes on in {run.owner}: cancel it first, with `aiodag cancel {run.id}`"
-            raise StoreError(msg)
-    if found.runs:
-        store.delete([run.id for run in found.runs])
+        refuse_live(run)
+    for run in found.runs:
+        if not store.delete([run.id], unless_owned=True):
+            for again in store.runs(run.id):  # somebody has resumed it since we looked
+                refuse_live(again)
     for each in found.workflows:
         store.unregister(each.name)
     return found
+
+
+def refuse_live(run: RunRecord) -> None:
+    """Refuse to delete a run that goes on. Raises `StoreError`."""
+    if run.owner is not None and not run.owner.gone():
+        msg = f"run {run.id!r} goes on in {run.owner}: cancel it first, with `aiodag cancel {run.id}`"
+        raise StoreError(msg)
 
 
 def register(
@@ -107,6 +114,9 @@ def effect_of(task: Mapping[str, Any]) -> dict[str, Any]:
 
 def tasks_in(text: str) -> Mapping[str, Any]:
     """Return the tasks of a definition by their names."""
-    document: Any = json.loads(text)
-    tasks: Any = document.get("tasks", {})
+    try:
+        document: Any = json.loads(text)
+    except ValueError:  # a row that somebody, or a disk, has written over
+        return {}
+    tasks: Any = document.get("tasks") if isinstance(document, dict) else None
     return tasks if isinstance(tasks, dict) else {}

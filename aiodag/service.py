@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from os import PathLike
 from typing import Any
 
 from aiodag import registry, starting, targets
@@ -188,7 +189,7 @@ class Service:
         return self.store.cancel(run_id)
 
     def delete(self, *which: str) -> int:
-        """Delete runs and all that belongs to them, in one transaction, and return how many there were.
+        """Delete runs and all that belongs to them, each in a transaction of its own, and return how many there were.
 
         An id stands for one run; a name for all runs of exactly that name, and for the workflow that is registered under it.
         Raises `UnknownRun`, and `StoreError` for a run that goes on, before it deletes any.
@@ -212,8 +213,12 @@ class Service:
                 continue
             if older is None or time.time() - record.ended_at.timestamp() > older:
                 gone.append(record.id)
-        self.store.delete(gone)
-        return gone
+        # One by one: somebody may have resumed a run since we looked, and then it stays.
+        return [each for each in gone if self.store.delete([each], unless_owned=True)]
+
+    def backup(self, path: str | PathLike[str]) -> None:
+        """Copy the store to a new file, whole and as of one moment, also while runs go on. Raises `StoreError`."""
+        self.store.backup(path)
 
     # By name
 

@@ -929,3 +929,23 @@ def test_the_page_shows_what_the_command_prints(aiodag):
     for (command, wanted), got in zip(steps, printed, strict=True):
         flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
         assert same(alike(wanted), alike(got), flags), f"$ {command}\n{got}"
+
+
+def test_a_damaged_run_is_listed_as_damaged_and_hides_no_other(aiodag, tmp_path):
+    for name in ("one", "two"):
+        aiodag("run", "etl.py:nothing", "--id", name, "-q")
+    with closing(sqlite3.connect(tmp_path / "runs.db", isolation_level=None)) as connection:
+        connection.execute("update runs set tags = 'x' where id = 'one'")
+
+    listed = [line.split()[:3] for line in aiodag("runs")[0].splitlines()[1:]]
+    assert sorted(listed) == [["one", "nothing", "damaged"], ["two", "nothing", "succeeded"]]
+    assert "damaged  tags='x'" in aiodag("show", "one")[0]
+    assert {run["id"]: run.get("damaged") for run in aiodag.json("runs")} == {"one": "tags='x'", "two": None}
+
+
+def test_the_store_is_copied(aiodag, tmp_path):
+    aiodag("run", "etl.py:nothing", "--id", "one", "-q")
+
+    assert aiodag("backup", "copy.db")[0] == "copied to copy.db\n"
+    assert aiodag.json("runs", "--store", "copy.db")[0]["id"] == "one"
+    assert "there is such a file already" in aiodag("backup", "copy.db", code=2)[1]

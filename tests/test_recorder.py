@@ -22,7 +22,16 @@ import pytest
 from executions import execute
 
 from aiodag import Run, RunFailed, Skip, State, current_node, settled, task
-from aiodag.errors import LeaseLost, NoCodec, NoFingerprint, RunCancelled, RunOwned, StoreError, Undecodable
+from aiodag.errors import (
+    LeaseLost,
+    NoCodec,
+    NoFingerprint,
+    RunCancelled,
+    RunOwned,
+    StoreError,
+    Undecodable,
+    ValueTooLarge,
+)
 from aiodag.service import Service
 from aiodag.stores.codec import decode, decode_error
 from aiodag.stores.memory import Memory
@@ -791,6 +800,49 @@ def test_edges_are_written_with_their_kinds(store):
     execute(store, body)
 
     assert [(edge.up, edge.down, edge.exogenous) for edge in store.edges("r")] == [(0, 2, True), (1, 2, False)]
+
+
+def test_a_value_that_is_too_large_for_a_store_fails_its_node_and_not_the_run(store, monkeypatch):
+    monkeypatch.setattr("aiodag.stores.outcomes.LARGEST", 10_000)
+
+    @task
+    async def letters(count, letter="x"):
+        return letter * count
+
+    @task(codec="pickle")
+    async def pickled(count):
+        return b"x" * count
+
+    async def body():
+        for large in (letters(10_001), letters(3_000, "\U0001f600"), pickled(10_001)):
+            with pytest.raises(ValueTooLarge, match="a store keeps at most 10,000: write it to a file"):
+                await large
+        assert len(await letters(9_000)) == 9_000
+
+    execute(store, body)
+
+    assert [str(node.state) for node in store.nodes("r")] == ["failed", "failed", "failed", "succeeded"]
+
+
+def test_errors_and_lines_that_are_too_large_for_a_store_are_cut(store, monkeypatch):
+    monkeypatch.setattr("aiodag.stores.outcomes.LARGEST", 10_000)
+    log = logging.getLogger("app")
+
+    @task
+    async def verbose():
+        log.error("l" * 20_000)
+        raise ValueError("e" * 20_000)
+
+    async def body():
+        with pytest.raises(ValueError, match="e"):
+            await verbose()
+
+    execute(store, body)
+
+    (line,) = [line for line in store.logs("r") if line.logger == "app"]
+    assert line.text == "l" * 1_000 + "… (19,000 characters left out)"
+    assert "(19,000 characters left out)" in store.nodes("r")[0].error
+    assert len(store.nodes("r")[0].error) < 10_000
 
 
 def test_lines_that_bodies_log_are_kept_with_their_nodes(store):

@@ -1068,3 +1068,9 @@ def test_an_id_that_is_made_of_a_name_can_be_given_again(name):
 
     assert Run("etl", id=made).id == made
     assert name.lstrip("-").isprintable() <= made.startswith(f"{name.lstrip('-') or 'run'}-")
+
+
+@pytest.mark.parametrize("name", ["\ud800", "etl\udcff"])
+def test_a_name_that_cannot_be_written_is_refused(name):
+    with pytest.raises(OptionError, match="a lone surrogate"):
+        Run(name)

@@ -1,15 +1,17 @@
 """One contract for every store: who owns a run, what is written, what can be read."""
 
 import json
+import os
 import sqlite3
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 import pytest
 
 from aiodag import State
 from aiodag.errors import LeaseLost, RunOwned, StoreError, UnknownRun
+from aiodag.service import Service
 from aiodag.stores.file import migrate
 from aiodag.stores.memory import Memory
 from aiodag.stores.places import store_at, usual_place
@@ -385,6 +387,40 @@ class StoreContract:
         assert (store.nodes("etl"), store.edges("etl"), store.logs("etl"), store.output("etl")) == ([], [], [], [])
         assert len(store.nodes("etl2")) == len(store.output("etl2")) == 1
 
+    def test_a_run_that_somebody_owns_in_that_moment_stays(self, store, claimed):
+        store.claim(claim_of("gone", owner=GONE))
+        store.claim(claim_of("stale", owner=ELSEWHERE, lease=-1.0))
+        ended = store.claim(claim_of("ended"))
+        store.write(ended, Batch(state=State.SUCCEEDED, at=7.0), time.time() + 60, "ended")
+
+        assert [store.delete([run], unless_owned=True) for run in ("etl", "gone", "stale", "ended", "none")] == [
+            0,
+            1,
+            1,
+            1,
+            0,
+        ]
+        assert [record.id for record in store.runs()] == ["etl"]
+
+    def test_the_owner_of_a_deleted_run_is_told_that_it_was_deleted(self, store, claimed):
+        store.delete(["etl"])
+
+        for late in (
+            lambda: self.write(store, claimed, nodes=[row(0)]),
+            lambda: store.renew(claimed, time.time() + 60, "etl"),
+            lambda: store.wants_cancel(claimed, "etl"),
+        ):
+            with pytest.raises(LeaseLost, match="run 'etl' was deleted"):
+                late()
+
+    def test_a_run_of_the_same_id_is_not_the_deleted_one(self, store, claimed):
+        store.delete(["etl"])
+        store.claim(claim_of())
+
+        with pytest.raises(LeaseLost, match="run 'etl' was deleted"):
+            self.write(store, claimed, nodes=[row(0)])
+        assert store.nodes("etl") == []
+
     @pytest.mark.parametrize("keep", [-1, True, "1", 1.5])
     def test_what_is_no_number_of_bytes_to_keep_is_refused(self, store, keep):
         with pytest.raises(StoreError, match="keep="):
@@ -480,6 +516,14 @@ class TestSQLite(StoreContract):
         assert connection.execute("select count(*) from runs").fetchone() == (0,)
         connection.close()
 
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+    def test_what_is_not_a_regular_file_is_refused(self, tmp_path):
+        os.mkfifo(tmp_path / "pipe")
+
+        for path in ("/dev/null", tmp_path / "pipe"):
+            with pytest.raises(StoreError, match="not a regular file"):
+                SQLite(path).runs()
+
     def test_a_directory_is_refused(self, tmp_path):
         with pytest.raises(StoreError, match="unable to open"):
             SQLite(tmp_path).runs()
@@ -496,6 +540,13 @@ class TestSQLite(StoreContract):
         holder.close()
         self.write(store, claimed, nodes=[row(0)])
         assert len(store.nodes("etl")) == 1
+
+    def test_a_thread_of_this_process_that_holds_the_file_is_named(self, store, claimed, tmp_path, monkeypatch):
+        monkeypatch.setattr("aiodag.stores.file.BUSY", 0.0)
+        other = SQLite(tmp_path / "deep" / "runs.db")
+        with other.writing(), pytest.raises(StoreError, match=r"locked\. Another thread of this process has held it"):
+            self.write(store, claimed, nodes=[row(0)])
+        other.close()
 
     def test_a_full_disk_is_told_and_what_was_committed_is_there(self, store, claimed):
         self.write(store, claimed, nodes=[row(0)])
@@ -561,6 +612,92 @@ class TestSQLite(StoreContract):
         )
         assert rows_in(store) == {}
 
+    def test_a_large_run_is_deleted_in_portions_and_the_rest_of_a_killed_deletion_with_the_next(
+        self, store, monkeypatch
+    ):
+        for name in ("one", "two"):
+            claimed = store.claim(claim_of(name))
+            rows = [row(number) for number in range(1200)]
+            edges = [(number, 0, False, False) for number in range(1200)]
+            store.write(claimed, Batch(nodes=rows, edges=edges), time.time() + 60, name)
+        written, sizes = store.writing, []
+
+        @contextmanager
+        def counted(**more):
+            with written(**more) as connection:
+                before = connection.total_changes
+                yield connection
+                sizes.append(connection.total_changes - before)
+                if len(sizes) == 4:
+                    raise KeyboardInterrupt
+
+        monkeypatch.setattr(store, "writing", counted)
+        with pytest.raises(KeyboardInterrupt):
+            store.delete(["one"])
+        seen = [record.id for record in store.runs()]
+        monkeypatch.undo()
+        left = rows_in(store)["nodes"]
+        store.delete(["two"])
+
+        assert (seen, max(sizes)) == (["two"], 500)
+        assert left > 1200
+        assert rows_in(store) == {}
+
+    COLUMNS = [
+        (table, column)
+        for table, columns in {
+            "runs": "id name state execution entry error created_at started_at ended_at owner leased_until tags",
+            "nodes": "number key name version label state attempt parent codec value error site created_at ended_at",
+            "attempts": "number attempt state started_at ended_at error",
+            "logs": "at number level logger text",
+            "facts": "facts",
+            "output": "number attempt part stream start at bytes",
+            "definitions": "execution document",
+            "workflows": "name target document tags registered_at",
+        }.items()
+        for column in columns.split()
+    ]
+
+    @pytest.mark.parametrize(("table", "column"), COLUMNS)
+    def test_a_damaged_row_hides_no_other(self, store, table, column):
+        told = {
+            "nodes": [row(0), row(1)],
+            "attempts": [(0, 1, State.FAILED, 1.0, 2.0, ""), (1, 1, State.FAILED, 1.0, 2.0, "")],
+            "logs": [(1.0, 0, "INFO", "a", "b"), (1.0, 1, "INFO", "a", "b")],
+            "facts": [(0, 1, "{}"), (1, 1, "{}")],
+            "output": [(0, 1, "stdout", 0, 1.0, b"a"), (1, 1, "stdout", 0, 1.0, b"a")],
+        }
+        for name in ("etl", "etl2"):
+            claimed = store.claim(claim_of(name, definition="{}", entry={}))
+            store.write(claimed, Batch(**told), time.time() + 60, name)
+            store.register(workflow(name))
+        where = (
+            "rowid = 1" if table in {"runs", "output", "logs", "definitions", "workflows"} else "run = 1 and number = 0"
+        )
+        for wrong in ("x", b"\xff\xfe", 1e300, 10**18, "{", "[]"):
+            with suppress(StoreError), store.writing() as connection:  # some columns take no text
+                connection.execute(f"update {table} set {column} = ? where {where}", (wrong,))
+            service = Service(store)
+
+            assert len(store.runs()) == len(store.registered()) == 2
+            names = [record.id for record in store.runs() if record.id != "?"]
+            assert "etl2" in names
+            assert len(store.nodes("etl2")) == len(store.logs("etl2")) == len(store.output("etl2")) == 2
+            assert [service.graph(name).nodes for name in names]
+            assert [store.attempts(name, every=True) for name in names]
+            assert [store.known(name) for name in names]
+            assert [service.changes(name) is not None for name in names]
+
+    def test_a_damaged_row_says_what_cannot_be_read(self, store, claimed):
+        self.write(store, claimed, nodes=[row(0)])
+        with store.writing() as connection:
+            connection.execute("update runs set created_at = 'x', tags = '{'")
+            connection.execute("update nodes set state = 'done'")
+
+        assert store.run("etl").damaged == "created_at='x', tags='{'"
+        assert store.nodes("etl")[0].damaged == "state='done'"
+        assert store.nodes("etl")[0].label == "fetch(0)"
+
 
 # What a store of version 1 held: a run in its second execution, whose owner has gone.
 VERSION_1 = f"""
@@ -613,7 +750,24 @@ class TestPlaces:
 
     @pytest.mark.parametrize(
         "address",
-        ["postgres://host/runs", "sqlite:runs.db", "sqlite:///", "sqlite:///a?x=1", "sqlite:///a?synchronous=OFF", 3],
+        [
+            "postgres://host/runs",
+            "sqlite:runs.db",
+            "sqlite:///",
+            "sqlite:///a?x=1",
+            "sqlite:///a?synchronous=OFF",
+            3,
+            "",
+            " ",
+            ".",
+            "runs/",
+            "a\0b",
+            ":memory:",
+            "sqlite:///:memory:",
+            "file:x?mode=memory",
+            "file:runs.db",
+            "sqlite:///file:x?mode=memory",
+        ],
     )
     def test_what_is_no_address_is_refused(self, address):
         with pytest.raises(StoreError):

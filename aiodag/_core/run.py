@@ -71,6 +71,8 @@ class Run(Members):
         given: Any = name
         if not isinstance(given, str):
             raise OptionError("name", given, "a string")
+        if not given.isascii() and any("\ud800" <= letter <= "\udfff" for letter in given):
+            raise OptionError("name", given, "text that can be written as UTF-8: it has a lone surrogate")
         if limit is not None and (type(limit) is not int or limit < 1):
             raise OptionError("limit", limit, "an int of 1 or more: the nodes that may run at once")
         super().__init__(

@@ -277,6 +277,18 @@ def add_delete(group: Any) -> None:
     parser.add_argument("--keep", metavar="N", type=natural, help="of each name, all but the newest N")
 
 
+def add_backup(group: Any) -> None:
+    """Add `backup`."""
+    parser = command(
+        group,
+        "backup",
+        "registry.backup",
+        "copy the store to a new file, whole, also while runs go on",
+        "aiodag backup runs-monday.db",
+    )
+    parser.add_argument("copy", metavar="FILE", help="the copy: a file that is not there yet")
+
+
 # Tell
 
 
@@ -305,5 +317,5 @@ def add_completion(group: Any) -> None:
 STARTING: tuple[Callable[[Any], None], ...] = (add_run, add_resume, add_plan)
 LOOKING: tuple[Callable[[Any], None], ...] = (add_runs, add_show, add_log, add_graph)
 NAMING: tuple[Callable[[Any], None], ...] = (add_register, add_list)
-CHANGING: tuple[Callable[[Any], None], ...] = (add_cancel, add_delete)
+CHANGING: tuple[Callable[[Any], None], ...] = (add_cancel, add_delete, add_backup)
 TELLING: tuple[Callable[[Any], None], ...] = (add_about, add_schema, add_completion)

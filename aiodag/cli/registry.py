@@ -88,6 +88,14 @@ def delete(args: Namespace) -> int:
     return 0
 
 
+def backup(args: Namespace) -> int:
+    """Copy the store."""
+    with serving(args) as service:
+        service.backup(args.copy)
+        say(args, {"store": service.place, "copy": args.copy}, "" if args.quiet else f"copied to {args.copy}")
+    return 0
+
+
 def schema(_: Namespace) -> int:
     """Print the JSON Schema of workflow files."""
     output.write(files("aiodag.workflows").joinpath("schema.json").read_text(encoding="utf-8"))

@@ -39,7 +39,13 @@ def run_document(run: RunRecord) -> dict[str, Any]:
         "owner": owner and {"host": owner.host, "pid": owner.pid, "gone": owner.gone()},
         "counts": {str(state): count for state, count in run.counts.items() if count},
         "error": error_text(run.error) or None,
+        **damage(run),
     }
+
+
+def damage(record: RunRecord | NodeRecord) -> dict[str, str]:
+    """Return what of a record cannot be read, if anything."""
+    return {"damaged": record.damaged} if record.damaged else {}
 
 
 def node_document(node: NodeRecord, attempts: Iterable[AttemptRecord]) -> dict[str, Any]:
@@ -59,6 +65,7 @@ def node_document(node: NodeRecord, attempts: Iterable[AttemptRecord]) -> dict[s
         "ended_at": iso(node.ended_at),
         "error": (error_text(node.error) if node.state is State.FAILED else node.error) or None,
         "attempts": [attempt_document(each) | {"facts": plain_value(each.facts)} for each in attempts],
+        **damage(node),
     }
 
 
@@ -142,7 +149,9 @@ HEAD = ("RUN", "NAME", "STATE", "STARTED", "TOOK", "NODES")
 
 
 def state_of(run: RunRecord) -> str:
-    """Say the state of a run, and whether it only looks as if it ran."""
+    """Say the state of a run, whether it only looks as if it ran, and whether its row is damaged."""
+    if run.damaged:
+        return "damaged"
     return f"{run.state}, its process has gone" if is_orphan(run) else str(run.state)
 
 
@@ -168,6 +177,7 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 def run_text(run: RunRecord, graph: Graph, service: Service) -> str:
     """Show a run: what it is, its tree, every attempt."""
     facts = [("run", run.id), ("name", run.name), ("state", state_of(run))]
+    facts += [("damaged", run.damaged)] if run.damaged else []
     if run.entry:
         facts.append(("entry", entry_text(run.entry)))
     facts += [("tag", f"{name}={value}") for name, value in run.tags.items()]

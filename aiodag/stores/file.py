@@ -1,21 +1,26 @@
 """One SQLite file: its connection, its transactions, and its version."""
 
+import os
 import sqlite3
 import threading
 import time
 from collections.abc import Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from urllib.parse import quote
+from weakref import WeakSet
 
 from aiodag.errors import StoreError
+from aiodag.stores.guard import Guard, Locked, refuse_after_fork
 from aiodag.stores.statements import query, steps
 
 BUSY = 10.0  # seconds to wait for another writer of the file
 LEAST_VERSION = (3, 35)
+LOG_LIMIT = 2**22  # bytes of the write-ahead log that stay on disk when it begins anew
+LOG_CHECK = 64  # transactions between two looks at the size of the log
 SYNCHRONOUS = ("NORMAL", "FULL", "EXTRA")
 HINTS = {
     "not a database": ". It is some other file: name another one",
-    "locked": f". Another process has held it for {BUSY:.0f} s: wait for it, or end it",
     "readonly": ". Check who may write to the file and to its directory",
     "unable to open": ". Check the path and who may write there",
     "full": ". Make room, then resume the run: what was committed is there",
@@ -25,14 +30,18 @@ HINTS = {
 class File:
     """A file of runs, made when somebody writes to it and brought up to date when it is opened."""
 
-    def __init__(self, path: str | Path, *, synchronous: str) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | os.PathLike[str], *, synchronous: str) -> None:
+        self.path = checked_path(path)
         self.synchronous = synchronous.upper()
         if self.synchronous not in SYNCHRONOUS:
             msg = f"synchronous={synchronous!r}: one of {', '.join(SYNCHRONOUS)}"
             raise StoreError(msg)
         self._lock = threading.Lock()  # one connection, used by the thread of a recorder and by who reads
+        self._guard = Guard(self.path)
+        self._written = 0  # transactions
         self.connection: sqlite3.Connection | None = None
+        self.read_only = False  # whether the connection is: on a medium that cannot be written to
+        FILES.add(self)
 
     def __str__(self) -> str:
         return f"sqlite:///{self.path}"
@@ -43,14 +52,61 @@ class File:
     def close(self) -> None:
         """Close the file."""
         with self._lock:
-            if self.connection is not None:
+            self._close()
+
+    def _close(self) -> None:
+        if self.connection is None:
+            return
+        # Alone: who closes as the last one puts the log away, and nobody may be writing to it then.
+        with self._guard.alone(BUSY):
+            self._disconnect()
+        self._guard.forget()
+
+    def _disconnect(self) -> None:
+        if self.connection is not None:
+            with self._guard.closing():
                 self.connection.close()
                 self.connection = None
 
+    def abandon(self) -> None:
+        """Let go, in a forked process, of what the parent opened. Nothing here may wait for a lock of the parent's."""
+        self._lock = threading.Lock()
+        if self.connection is not None:
+            self._guard.disown(self.connection)
+            self.connection = None
+
+    def backup(self, path: str | os.PathLike[str]) -> None:
+        """Copy the store to a new file, whole and as of one moment, while others go on writing.
+
+        Raises `StoreError` if there is such a file already. Not with `shutil` or `cp` in this process: reading the bytes
+        of an open store frees SQLite's locks on it.
+        """
+        copy = checked_path(path)
+        if not self.path.exists():
+            msg = f"there is no store {self.path} to copy"
+            raise StoreError(msg)
+        if copy.exists():
+            msg = f"cannot copy the store to {copy}: there is such a file already, and a copy replaces nothing"
+            raise StoreError(msg)
+        unfinished = copy.with_name(f".{copy.name}.{os.getpid()}")
+        try:
+            os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            with closing(sqlite3.connect(unfinished)) as target, self.reading() as connection:
+                connection.backup(target)
+            unfinished.rename(copy)
+        except (OSError, sqlite3.Error) as error:
+            msg = f"cannot copy the store {self.path} to {copy}: {error}"
+            raise StoreError(msg) from error
+        finally:
+            unfinished.unlink(missing_ok=True)
+
     @contextmanager
-    def writing(self) -> Generator[sqlite3.Connection]:
-        """Begin a transaction and commit it, or roll it back after an exception."""
-        with self._using("write to") as connection:
+    def writing(self, *, owner: bool = False) -> Generator[sqlite3.Connection]:
+        """Begin a transaction and commit it, or roll it back after an exception.
+
+        An `owner` of a run fails with `StoreError` when the file has gone from its place: others go on with what is there.
+        """
+        with self._using("write to", owner=owner) as connection:
             # At once: a transaction that begins by reading cannot wait for another writer, it fails.
             connection.execute("begin immediate")
             try:
@@ -60,37 +116,114 @@ class File:
                     connection.rollback()
                 raise
             connection.commit()
+            self._written += 1
+            if self._written % LOG_CHECK == 0:
+                bound_the_log(connection, self._guard.log)
 
     @contextmanager
-    def reading(self) -> Generator[sqlite3.Connection]:
+    def reading(self, *, owner: bool = False) -> Generator[sqlite3.Connection]:
         """Give a connection to read from."""
-        if self.connection is None and not self.path.exists():
+        if not owner and not self.path.exists():
             # Looking makes no file: somebody may have mistyped its name.
             with closing(sqlite3.connect(":memory:", isolation_level=None)) as nothing:
                 migrate(nothing, self.path)
                 yield nothing
             return
-        with self._using("read") as connection:
+        with self._using("read", owner=owner) as connection:
             yield connection
 
     @contextmanager
-    def _using(self, verb: str) -> Generator[sqlite3.Connection]:
+    def _using(self, verb: str, *, owner: bool) -> Generator[sqlite3.Connection]:
         with self._lock:
             try:
-                if self.connection is None:
-                    self.connection = self._open()
-                yield self.connection
+                if verb == "read":
+                    if self.connection is None or self._moved(owner=owner):
+                        with self._guard.alone(BUSY):
+                            connection = self._open_to_read()
+                    else:
+                        connection = self.connection
+                    yield connection
+                else:
+                    with self._guard.alone(BUSY):
+                        yield self._current(owner=owner)
             except sqlite3.Error as error:
                 raise self._failed(verb, error) from error
+            except Locked as error:
+                raise self._failed(verb, error) from None
 
-    def _failed(self, verb: str, error: sqlite3.Error) -> StoreError:
+    def _current(self, *, owner: bool) -> sqlite3.Connection:
+        """Return a connection that writes to the file that is in its place now."""
+        if self._moved(owner=owner) or self.read_only:
+            self._disconnect()
+        if self.connection is None:
+            self.connection = self._open()
+        return self.connection
+
+    def _moved(self, *, owner: bool) -> bool:
+        """Return True if the file is another one now. Raises `StoreError` where that loses the run that `owner` writes."""
+        if self.connection is None or not self._guard.replaced():
+            return False
+        if owner:
+            what = "replaced by another file" if self.path.exists() else "deleted or moved"
+            msg = f"the store {self.path} was {what} while a run was written to it: what that run did since is not recorded"
+            raise StoreError(msg)
+        return True
+
+    def _open_to_read(self) -> sqlite3.Connection:
+        self._disconnect()
+        try:
+            self.connection = self._open()
+        except (sqlite3.OperationalError, StoreError) as error:
+            self.connection = self._open_read_only(error)
+        return self.connection
+
+    def _open_read_only(self, error: Exception) -> sqlite3.Connection:
+        """Look at a file that cannot be written to, on a read-only medium. Raises `error` if there is another reason."""
+        if not self.path.is_file() or writable_place(self.path):
+            raise error
+        log = self._guard.log
+        if log.exists() and log.stat().st_size:
+            msg = (
+                f"the store {self.path} cannot be written to, and a part of it is still in {log.name}: copy both files to "
+                "where they can be written, and look there"
+            )
+            raise StoreError(msg) from error
+        address = f"file:{quote(str(self.path.absolute()))}?immutable=1"
+        connection = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False)
+        there = connection.execute(query("version")).fetchone()[0]
+        if there != len(steps()):
+            connection.close()
+            raise error
+        self.read_only = True
+        self._guard.opened()
+        return connection
+
+    def _failed(self, verb: str, error: Exception) -> StoreError:
         text = str(error)
         hint = next((hint for sign, hint in HINTS.items() if sign in text), "")
+        if "locked" in text:
+            hint = f". {self._holder()} has held it for {BUSY:.0f} s: wait for it, or end it"
         return StoreError(f"cannot {verb} the store {self.path}: {text}{hint}")
+
+    def _holder(self) -> str:
+        """Return who is writing to the file: a thread of this process, as far as that is known, or another process."""
+        for other in list(FILES):
+            connection = other.connection
+            if other is not self and connection is not None and connection.in_transaction and other.is_at(self.path):
+                return "Another thread of this process"
+        return "Another process"
+
+    def is_at(self, path: Path) -> bool:
+        """Return True if this is the file at a path."""
+        return self.path.absolute() == path.absolute()
 
     def _open(self) -> sqlite3.Connection:
         if sqlite3.sqlite_version_info < LEAST_VERSION:
             msg = f"SQLite {sqlite3.sqlite_version} is too old for a store: 3.35 or newer"
+            raise StoreError(msg)
+        refuse_after_fork(self.path)
+        if self.path.exists() and not self.path.is_file() and not self.path.is_dir():
+            msg = f"cannot use {self.path} as a store: it is not a regular file. Name a file, such as runs.db"
             raise StoreError(msg)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -99,13 +232,60 @@ class File:
             raise StoreError(msg) from error
         connection = sqlite3.connect(self.path, timeout=BUSY, isolation_level=None, check_same_thread=False)
         try:
-            connection.execute("pragma foreign_keys = on")
+            # Not with foreign keys: what belongs to a deleted run goes in portions, after the run itself.
             migrate(connection, self.path)
             connection.execute(f"pragma synchronous = {self.synchronous}")
+            connection.execute(f"pragma journal_size_limit = {LOG_LIMIT}")
         except BaseException:
             connection.close()
             raise
+        self.read_only = False
+        self._guard.opened()
         return connection
+
+
+def checked_path(given: str | os.PathLike[str]) -> Path:
+    """Return the path of a store. Raises `StoreError` for what names no file, or a file that would not be kept."""
+    text = os.fspath(given)
+    if text == ":memory:":
+        msg = "':memory:' is forgotten with its connection: write 'memory:' for a store in this process"
+        raise StoreError(msg)
+    if not text.strip() or "\0" in text or text.endswith("/") or Path(text).name in {"", ".", ".."}:
+        msg = f"{text!r} does not name a file: write a path such as runs.db, or 'sqlite:///runs.db'"
+        raise StoreError(msg)
+    return Path(text)
+
+
+FILES: WeakSet[File] = WeakSet()
+
+
+def abandon_all() -> None:
+    """Let go, in a forked process, of every file that the parent had open."""
+    for file in list(FILES):
+        file.abandon()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=abandon_all)
+
+
+def writable_place(path: Path) -> bool:
+    """Return True if a file and its directory can be written to, so that there is another reason why it cannot be opened."""
+    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+
+
+def bound_the_log(connection: sqlite3.Connection, log: Path) -> None:
+    """Begin the log anew if it has grown: readers who come and go can keep SQLite from doing so by itself, for ever.
+
+    Not with the whole patience of the connection, for no one else can write meanwhile.
+    """
+    if log.stat().st_size <= LOG_LIMIT:
+        return
+    connection.execute("pragma busy_timeout = 50")
+    try:
+        connection.execute("pragma wal_checkpoint(truncate)").fetchone()
+    finally:
+        connection.execute(f"pragma busy_timeout = {BUSY * 1000:.0f}")
 
 
 def use_a_log(connection: sqlite3.Connection) -> None:

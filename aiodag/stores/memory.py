@@ -1,9 +1,12 @@
 """Runs in this process, for tests and for trying things out: gone with it."""
 
 import json
+import os
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, ClassVar
 
 from aiodag._core.states import State
@@ -66,6 +69,7 @@ class Memory:
         self.keep = checked_keep(keep)
         self._lock = threading.Lock()
         self.kept: dict[str, Kept] = {}
+        self._numbers = count(1)  # of runs: a deleted run's number is given to no other, its owner may still write
         self._cache: dict[str, tuple[Any, ...]] = {}
         self._workflows: dict[str, WorkflowRecord] = {}
 
@@ -84,7 +88,7 @@ class Memory:
         with self._lock:
             kept = self.kept.get(claim.id)
             if kept is None:
-                kept = self.kept[claim.id] = Kept(len(self.kept) + 1, claim, claim.at, claim.at)
+                kept = self.kept[claim.id] = Kept(next(self._numbers), claim, claim.at, claim.at)
                 known: dict[str, Known] = {}
             else:
                 refuse(claim, kept)
@@ -138,8 +142,9 @@ class Memory:
 
     def _fenced(self, claimed: Claimed, run_id: str) -> Kept:
         kept = self.kept.get(run_id)
-        if kept is None or kept.execution != claimed.execution or kept.owner is None:
-            raise LeaseLost(run_id)
+        deleted = kept is None or kept.number != claimed.run
+        if kept is None or deleted or kept.execution != claimed.execution or kept.owner is None:
+            raise LeaseLost(run_id, deleted=deleted)
         return kept
 
     def cached(self, key: str, since: float) -> tuple[str, Any] | None:
@@ -265,10 +270,19 @@ class Memory:
             kept.cancel = kept.owner is not None
             return kept.cancel
 
-    def delete(self, run_ids: Sequence[str]) -> int:
-        """Delete runs and all that belongs to them; return how many there were."""
+    def delete(self, run_ids: Sequence[str], *, unless_owned: bool = False) -> int:
+        """Delete runs and all that belongs to them; return how many."""
         with self._lock:
-            return sum(self.kept.pop(run_id, None) is not None for run_id in run_ids)
+            found = [run_id for run_id in dict.fromkeys(run_ids) if run_id in self.kept]
+            gone = [run_id for run_id in found if not (unless_owned and owned(self.kept[run_id], time.time()))]
+            for run_id in gone:
+                del self.kept[run_id]
+            return len(gone)
+
+    def backup(self, path: str | os.PathLike[str]) -> None:
+        """Refuse: what is in memory has no file to copy. Raises `StoreError`."""
+        msg = f"cannot copy the store {self} to {path}: it is in the memory of one process; use a store in a file"
+        raise StoreError(msg)
 
     def close(self) -> None:
         """Let go of nothing: another run of this process may come back to it."""
@@ -282,8 +296,13 @@ def refuse(claim: Claim, kept: Kept) -> None:
     if kept.claim.name != claim.name:
         msg = f"run {claim.id!r} is one of {kept.claim.name!r}, not of {claim.name!r}: use another id"
         raise StoreError(msg)
-    if kept.owner is not None and kept.leased_until > claim.at and not kept.owner.gone():
+    if kept.owner is not None and owned(kept, claim.at):
         raise RunOwned(claim.id, kept.owner, kept.leased_until - claim.at)
+
+
+def owned(kept: Kept, at: float) -> bool:
+    """Return True if a process has a run that has not ended, and its lease has not run out."""
+    return kept.owner is not None and kept.leased_until > at and not kept.owner.gone()
 
 
 def known_of(row: Row) -> Known:

@@ -4,13 +4,18 @@ from typing import TYPE_CHECKING, Any
 
 from aiodag._core.states import State
 from aiodag.abc import NOTHING
-from aiodag.errors import SecretInValue, Undecodable
+from aiodag.errors import SecretInValue, Undecodable, ValueTooLarge
 from aiodag.masking import masked, secret_in
 from aiodag.stores.codec import decode, decode_pickle, encode, encode_error, encode_pickle
+from aiodag.stores.records import LARGEST
 
 if TYPE_CHECKING:
     from aiodag._core.node import Node
     from aiodag._core.task import Task
+
+
+MOST_BYTES = 4  # of a character in UTF-8
+SHOWN = 1_000  # characters of a text that is too long for a store
 
 
 def why(node: "Node[Any]", state: State) -> str:
@@ -33,7 +38,10 @@ def text_of(reason: object) -> str:
 def recorded(error: BaseException) -> str:
     """Return an exception as it is kept."""
     try:
-        return encode_error(error)
+        text = encode_error(error)
+        if len(text) <= LARGEST // MOST_BYTES:
+            return text
+        return encode_error(RuntimeError(f"{type(error).__name__}: {fitting(masked(str(error)))}"))
     except BaseException:  # noqa: BLE001 - as above
         return encode_error(RuntimeError(f"{type(error).__name__}, which cannot be recorded"))
 
@@ -44,13 +52,27 @@ def writable(text: str) -> str:
 
 
 def encoded(task: "Task[..., Any]", value: Any) -> tuple[str, str | bytes]:
-    """Return the codec of a task and a value in it. Raises `NoCodec`, and `SecretInValue`."""
+    """Return the codec of a task and a value in it. Raises `NoCodec`, `SecretInValue` and `ValueTooLarge`."""
     codec = "pickle" if task.options.codec == "pickle" else "json"
     text = encode_pickle(value) if codec == "pickle" else encode(value, task.name)
+    if len(text) > LARGEST // MOST_BYTES and size_of(text) > LARGEST:
+        raise ValueTooLarge(task.name, size_of(text), LARGEST)
     secret = secret_in(text)
     if secret is not None:
         raise SecretInValue(task.name, secret)
     return codec, text
+
+
+def size_of(text: str | bytes) -> int:
+    """Return how many bytes a store needs for a text."""
+    return len(text) if isinstance(text, bytes) else len(text.encode("utf-8", "surrogatepass"))
+
+
+def fitting(text: str) -> str:
+    """Return a text that a store can keep: as it is, or its beginning and how much is left out."""
+    if len(text) <= LARGEST // MOST_BYTES:
+        return text
+    return f"{text[:SHOWN]}… ({len(text) - SHOWN:,} characters left out)"
 
 
 def decoded(task: "Task[..., Any]", codec: str, text: Any) -> Any:

@@ -47,7 +47,7 @@ def store_at(place: Any = None) -> Store:
         return Memory.named(rest)
     if scheme == "sqlite" and separator:
         return sqlite_at(place, rest)
-    if "://" in place:
+    if "://" in place or place.startswith("file:"):
         msg = f"store={place!r}: {WANTED}"
         raise StoreError(msg)
     return SQLite(place)

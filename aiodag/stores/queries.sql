@@ -27,7 +27,7 @@ select key, number, nodes.state, attempt, codec, value from nodes join runs usin
 update runs set leased_until = :until where run = :run and execution = :execution and owner is not null
 
 -- :name wants_cancel
-select execution, cancel from runs where run = ?
+select execution, cancel, owner from runs where run = ?
 
 -- :name put_nodes
 insert or replace into nodes (run, execution, recalled, number, key, name, version, label, state, attempt, parent, codec,
@@ -137,6 +137,45 @@ update runs set state = 'cancelled', ended_at = ?, owner = null, leased_until = 
 
 -- :name delete_run
 delete from runs where id = ?
+
+-- :name deleted_runs
+with recursive
+    seen(run) as (
+        select min(run) from nodes
+        union all
+        select (select min(nodes.run) from nodes where nodes.run > seen.run) from seen where seen.run is not null
+    ),
+    logged(run) as (
+        select min(run) from logs
+        union all
+        select (select min(logs.run) from logs where logs.run > logged.run) from logged where logged.run is not null
+    )
+select run from (select run from seen union select run from logged)
+where run is not null and run not in (select run from runs)
+
+-- :name sweep_edges
+delete from edges where run = :run and (down, up, exogenous, tolerant) in
+    (select down, up, exogenous, tolerant from edges where run = :run limit :rows)
+
+-- :name sweep_attempts
+delete from attempts where run = :run and (number, attempt) in
+    (select number, attempt from attempts where run = :run limit :rows)
+
+-- :name sweep_facts
+delete from facts where run = :run and (number, attempt) in
+    (select number, attempt from facts where run = :run limit :rows)
+
+-- :name sweep_output
+delete from output where part in (select part from output where run = :run limit :rows)
+
+-- :name sweep_definitions
+delete from definitions where rowid in (select rowid from definitions where run = :run limit :rows)
+
+-- :name sweep_logs
+delete from logs where rowid in (select rowid from logs where run = :run limit :rows)
+
+-- :name sweep_nodes
+delete from nodes where run = :run and number in (select number from nodes where run = :run limit :rows)
 
 -- :name add_workflow
 insert or ignore into workflows (name, target, document, tags, registered_at) values (?, ?, ?, ?, ?)

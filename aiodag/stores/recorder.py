@@ -23,7 +23,7 @@ from aiodag.errors import RunCancelled
 from aiodag.masking import masked
 from aiodag.stores.keeper import Keeper
 from aiodag.stores.lines import Lines
-from aiodag.stores.outcomes import decoded, encoded, recorded, why, writable
+from aiodag.stores.outcomes import decoded, encoded, fitting, recorded, why, writable
 from aiodag.stores.outputs import PAUSE, Outputs
 from aiodag.stores.recall import (
     ATTEMPT,
@@ -201,7 +201,7 @@ class Recorder(Recall):
     def log(self, at: float, node: "Node[Any] | None", level: str, logger: str, text: str) -> None:
         """Keep a line that a body logged. Called from any thread."""
         number = None if node is None or node.run is not self.run else node.row[NUMBER]
-        self._logged.append((at, number, level, writable(logger), writable(masked(text))))
+        self._logged.append((at, number, level, writable(logger), writable(fitting(masked(text)))))
         self.run.loop.call_soon_threadsafe(self._wake)
 
     def _wake(self) -> None:
@@ -288,7 +288,7 @@ class Recorder(Recall):
 
     async def close(self, state: State, error: BaseException | None) -> None:
         """Write how the run ended, and give it up."""
-        self._lines.close()
+        self._lines.detach()
         if self._timer is not None:
             self._timer.cancel()
         self._outputs.due = True

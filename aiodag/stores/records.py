@@ -1,7 +1,8 @@
 """The records of a store: what is remembered of runs, nodes, edges, attempts, output, log lines and workflows.
 
 A store writes and gives back plain values; moments are seconds since the epoch (UTC) inside a store, and aware
-`datetime` objects in what it gives to people.
+`datetime` objects in what it gives to people. Where something in a row cannot be read, because somebody or a disk has
+written over it, `damaged` says what, and the rest of the record is as good as it can be.
 """
 
 import os
@@ -17,6 +18,8 @@ from aiodag._core.states import State
 from aiodag.errors import StoreError
 
 KEEP = 2**20  # bytes that a store keeps of each stream of an attempt
+# Bytes of one value, error or line. SQLite takes a billion for a whole row: https://sqlite.org/limits.html
+LARGEST = 990_000_000
 NO_TAGS: Mapping[str, str] = MappingProxyType({})
 NO_ATTEMPTS: Mapping[str, int] = MappingProxyType({})
 BARRIER = "barrier"  # in place of a codec: a node of a workflow that only joins edges, and has no value
@@ -170,6 +173,7 @@ class RunRecord:
     counts: Mapping[State, int]
     tags: Mapping[str, str] = field(default_factory=dict)
     definition: str | None = None
+    damaged: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +199,7 @@ class NodeRecord:
     started_at: datetime | None
     ended_at: datetime | None
     recalled: bool
+    damaged: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +225,7 @@ class AttemptRecord:
     ended_at: datetime | None
     error: str
     facts: Mapping[str, Any] = field(default_factory=dict)
+    damaged: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +243,7 @@ class OutputRecord:
     start: int
     at: datetime
     bytes: bytes
+    damaged: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +255,7 @@ class WorkflowRecord:
     document: str
     tags: Mapping[str, str]
     registered_at: datetime
+    damaged: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +267,7 @@ class LogRecord:
     level: str
     logger: str
     text: str
+    damaged: str = ""
 
 
 def checked_keep(given: object) -> int:

@@ -1,82 +1,234 @@
-"""Rows of a SQLite store as records for people."""
+"""Rows of a SQLite store as records for people, whatever is in them.
+
+Somebody may have written to the file, or a disk may have. A row of which something cannot be read is a record all the same,
+with what can be, and says what is damaged: it must not hide the rows beside it.
+"""
 
 import json
 import sqlite3
-from typing import Any
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
 from aiodag._core.states import State
 from aiodag.stores.records import (
+    UNSEEN,
     AttemptRecord,
     Known,
+    LogRecord,
     NodeRecord,
     OutputRecord,
     Owner,
     RunRecord,
     WorkflowRecord,
-    moment,
 )
 from aiodag.stores.statements import query
 
 STATES = {str(state): state for state in State}
+EPOCH = datetime.fromtimestamp(0, UTC)
+SHOWN = 40  # characters of what cannot be read
 Row = tuple[Any, ...]
 
 
-def known_of(connection: sqlite3.Connection, run_id: str) -> dict[str, Known]:
-    """Return the nodes of all executions by their keys."""
-    return {
-        key: Known(number, STATES[state], attempt, codec, value)
-        for key, number, state, attempt, codec, value in connection.execute(query("known"), (run_id,))
-    }
+class Column(NamedTuple):
+    """How a column is read, and what stands in its place when it cannot be."""
+
+    name: str
+    read: Callable[[Any], Any]
+    instead: Any
 
 
-def known_moment(seconds: float) -> Any:
-    """Return a stored moment that is never missing."""
-    return moment(seconds)
+class Damaged(ValueError):
+    """Say that a column does not hold what it should."""
 
 
-def run_record(row: Row, counts: dict[State, int]) -> RunRecord:
-    """Return a run for people."""
-    _, run_id, name, state, execution, entry, error, created, started, ended, owner, tags, definition = row
-    return RunRecord(
-        id=run_id,
-        name=name,
-        state=State(state),
-        execution=execution,
-        created_at=known_moment(created),
-        started_at=known_moment(started),
-        ended_at=moment(ended),
-        entry=None if entry is None else json.loads(entry),
-        owner=None if owner is None else Owner(*json.loads(owner)),
-        error=error,
-        counts=counts,
-        tags=json.loads(tags),
-        definition=definition,
-    )
+def text(value: Any) -> str:
+    """Return a text."""
+    if isinstance(value, str):
+        return value
+    raise Damaged
+
+
+def whole(value: Any) -> int:
+    """Return a number of something: 0 or more."""
+    if isinstance(value, int) and value >= 0:
+        return value
+    raise Damaged
+
+
+def raw(value: Any) -> bytes:
+    """Return bytes."""
+    if isinstance(value, bytes):
+        return value
+    raise Damaged
+
+
+def moment(value: Any) -> datetime:
+    """Return a moment: aware, UTC."""
+    return datetime.fromtimestamp(value, UTC)
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    """Return a JSON object."""
+    found = json.loads(value)
+    if isinstance(found, dict):
+        return found
+    raise Damaged
+
+
+def tags(value: Any) -> dict[str, str]:
+    """Return tags."""
+    return {text(name): text(tag) for name, tag in mapping(value).items()}
+
+
+def owner(value: Any) -> Owner:
+    """Return the process that owns a run."""
+    host, pid, began = json.loads(value)
+    return Owner(text(host), whole(pid), text(began))
+
+
+def optional(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a reader that takes null as well."""
+    return lambda value: None if value is None else read(value)
+
+
+def anything(value: Any) -> Any:
+    """Return what a codec will read, or say that it cannot."""
+    return value
+
+
+def owner_of(value: str) -> Owner:
+    """Return the process that owns a run; one that is not known, and may go on, where that cannot be read."""
+    try:
+        return owner(value)
+    except (ValueError, TypeError):
+        return Owner("an unknown host", 0, UNSEEN)
+
+
+RUN = (
+    Column("id", text, "?"),
+    Column("name", text, "?"),
+    Column("state", State, State.FAILED),
+    Column("execution", whole, 0),
+    Column("entry", optional(mapping), None),
+    Column("error", text, ""),
+    Column("created_at", moment, EPOCH),
+    Column("started_at", moment, EPOCH),
+    Column("ended_at", optional(moment), None),
+    Column("owner", optional(owner), None),
+    Column("tags", tags, {}),
+    Column("definition", optional(text), None),
+)
+NODE = (
+    Column("number", whole, -1),
+    Column("key", text, ""),
+    Column("name", text, "?"),
+    Column("version", text, ""),
+    Column("label", text, "?"),
+    Column("state", State, State.FAILED),
+    Column("attempt", whole, 0),
+    Column("parent", optional(whole), None),
+    Column("codec", text, ""),
+    Column("value", anything, None),
+    Column("error", text, ""),
+    Column("site", text, ""),
+    Column("created_at", moment, EPOCH),
+    Column("started_at", optional(moment), None),
+    Column("ended_at", optional(moment), None),
+    Column("recalled", bool, False),
+)
+ATTEMPT = (
+    Column("number", whole, -1),
+    Column("attempt", whole, 0),
+    Column("state", State, State.FAILED),
+    Column("started_at", optional(moment), None),
+    Column("ended_at", optional(moment), None),
+    Column("error", text, ""),
+    Column("facts", lambda value: {} if value is None else mapping(value), {}),
+)
+OUTPUT = (
+    Column("number", whole, -1),
+    Column("attempt", whole, 0),
+    Column("part", whole, 0),
+    Column("stream", text, "?"),
+    Column("start", whole, 0),
+    Column("at", moment, EPOCH),
+    Column("bytes", raw, b""),
+)
+LOG = (
+    Column("at", moment, EPOCH),
+    Column("number", optional(whole), None),
+    Column("level", text, "?"),
+    Column("logger", text, "?"),
+    Column("text", text, "?"),
+)
+WORKFLOW = (
+    Column("name", text, "?"),
+    Column("target", text, ""),
+    Column("document", text, "{}"),
+    Column("tags", tags, {}),
+    Column("registered_at", moment, EPOCH),
+)
+
+
+def read(columns: tuple[Column, ...], row: Row) -> tuple[dict[str, Any], str]:
+    """Return the values of a row by column, and what of it is damaged: empty if nothing is."""
+    values: dict[str, Any] = {}
+    damaged: list[str] = []
+    for column, value in zip(columns, row, strict=True):
+        try:
+            values[column.name] = column.read(value)
+        except (ValueError, TypeError, OverflowError, OSError, RecursionError):
+            values[column.name] = column.instead
+            damaged.append(f"{column.name}={value!r:.{SHOWN}}")
+    return values, ", ".join(damaged)
+
+
+def record_maker(kind: Callable[..., Any], columns: tuple[Column, ...]) -> Callable[[Row], Any]:
+    """Return a function that makes a record of a row."""
+
+    def record_of(row: Row) -> Any:
+        values, damaged = read(columns, row)
+        return kind(**values, damaged=damaged) if damaged else kind(**values)
+
+    return record_of
+
+
+attempt_record: Callable[[Row], AttemptRecord] = record_maker(AttemptRecord, ATTEMPT)
+output_record: Callable[[Row], OutputRecord] = record_maker(OutputRecord, OUTPUT)
+log_record: Callable[[Row], LogRecord] = record_maker(LogRecord, LOG)
+workflow_record: Callable[[Row], WorkflowRecord] = record_maker(WorkflowRecord, WORKFLOW)
+node_record_of: Callable[[Row], NodeRecord] = record_maker(NodeRecord, NODE)
 
 
 def node_record(row: Row) -> NodeRecord:
-    """Return a node for people."""
-    plain: list[Any] = list(row)
-    plain[5] = State(plain[5])
-    plain[12:15] = map(moment, plain[12:15])
-    plain[15] = bool(plain[15])
-    return NodeRecord(*plain)
+    """Return a node for people. There may be millions, and hardly one of them is damaged."""
+    try:
+        plain: list[Any] = list(row)
+        plain[5] = STATES[plain[5]]
+        plain[12] = moment(plain[12])
+        plain[13] = None if plain[13] is None else moment(plain[13])
+        plain[14] = None if plain[14] is None else moment(plain[14])
+        plain[15] = bool(plain[15])
+    except (ValueError, TypeError, KeyError, OverflowError, OSError):
+        return node_record_of(row)
+    sound = type(plain[0]) is type(plain[6]) is int and plain[0] >= 0 and all(type(plain[at]) is str for at in TEXTS)
+    return NodeRecord(*plain) if sound else node_record_of(row)
 
 
-def attempt_record(row: Row) -> AttemptRecord:
-    """Return an attempt for people."""
-    number, attempt, state, started, ended, error, facts = row
-    told = {} if facts is None else json.loads(facts)
-    return AttemptRecord(number, attempt, State(state), moment(started), moment(ended), error, told)
+TEXTS = tuple(place for place, column in enumerate(NODE) if column.read is text)
 
 
-def output_record(row: Row) -> OutputRecord:
-    """Return a part of output for people."""
-    number, attempt, part, stream, start, at, content = row
-    return OutputRecord(number, attempt, part, stream, start, known_moment(at), content)
+def run_record(row: Row, counts: Mapping[State, int]) -> RunRecord:
+    """Return a run for people."""
+    values, damaged = read(RUN, row[1:])
+    return RunRecord(**values, counts=counts, damaged=damaged)
 
 
-def workflow_record(row: Row) -> WorkflowRecord:
-    """Return a workflow for people."""
-    name, target, document, tags, registered = row
-    return WorkflowRecord(name, target, document, json.loads(tags), known_moment(registered))
+def known_of(connection: sqlite3.Connection, run_id: str) -> dict[str, Known]:
+    """Return the nodes of all executions by their keys. One whose row is damaged is not known, and runs again."""
+    return {
+        key: Known(number, STATES[state], attempt, codec, value)
+        for key, number, state, attempt, codec, value in connection.execute(query("known"), (run_id,))
+        if state in STATES and type(number) is type(attempt) is int and type(key) is type(codec) is str
+    }

@@ -9,9 +9,8 @@ import sqlite3
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from aiodag._core.states import State
 from aiodag.errors import LeaseLost, RunOwned, StoreError, UnknownRun
 from aiodag.stores.file import File
 from aiodag.stores.records import (
@@ -32,15 +31,20 @@ from aiodag.stores.records import (
     registered_already,
 )
 from aiodag.stores.rows import (
+    STATES,
     attempt_record,
-    known_moment,
     known_of,
+    log_record,
     node_record,
     output_record,
+    owner_of,
     run_record,
     workflow_record,
 )
 from aiodag.stores.statements import listed, pieces, put, query
+
+if TYPE_CHECKING:
+    from aiodag._core.states import State
 
 
 class SQLite(File):
@@ -89,21 +93,21 @@ class SQLite(File):
 
     def renew(self, claimed: Claimed, until: float, run_id: str) -> None:
         """Keep a run. Raises `LeaseLost` when another process has it."""
-        with self.writing() as connection:
+        with self.writing(owner=True) as connection:
             self._fence(connection, claimed, until, run_id)
 
     def wants_cancel(self, claimed: Claimed, run_id: str) -> bool:
         """Tell whether somebody asked to cancel a run. Raises `LeaseLost` when another process has it."""
-        with self.reading() as connection:
+        with self.reading(owner=True) as connection:
             found = connection.execute(query("wants_cancel"), (claimed.run,)).fetchone()
-        if found is None or found[0] != claimed.execution:
-            raise LeaseLost(run_id)
+        if found is None or found[0] != claimed.execution or found[2] is None:
+            raise LeaseLost(run_id, deleted=found is None)
         return bool(found[1])
 
     def write(self, claimed: Claimed, batch: Batch, until: float, run_id: str) -> None:
         """Write a batch in one transaction. Raises `LeaseLost`, and writes nothing then."""
         run, execution = claimed.run, claimed.execution
-        with self.writing() as connection:
+        with self.writing(owner=True) as connection:
             self._fence(connection, claimed, until, run_id)
             for some in pieces(batch.again):
                 connection.execute(listed("keep_attempts", len(some)), (run, *some))
@@ -127,7 +131,8 @@ class SQLite(File):
             query("renew"), {"until": until, "run": claimed.run, "execution": claimed.execution}
         ).rowcount
         if not renewed:
-            raise LeaseLost(run_id)
+            deleted = connection.execute(query("wants_cancel"), (claimed.run,)).fetchone() is None
+            raise LeaseLost(run_id, deleted=deleted)
 
     def cached(self, key: str, since: float) -> tuple[str, Any] | None:
         """Return codec and value of a computation that any run has made since a moment."""
@@ -143,7 +148,8 @@ class SQLite(File):
             rows = connection.execute(query("list_runs"), {"id": run_id}).fetchall()
             counts: dict[int, dict[State, int]] = {}
             for run, state, count in connection.execute(query("counts")):
-                counts.setdefault(run, {})[State(state)] = count
+                if state in STATES:
+                    counts.setdefault(run, {})[STATES[state]] = count
         return [run_record(row, counts.get(row[0], {})) for row in rows]
 
     def run(self, run_id: str) -> RunRecord:
@@ -174,16 +180,12 @@ class SQLite(File):
     def logs(self, run_id: str, after: int = 0) -> list[LogRecord]:
         """Return the lines that bodies logged, in order."""
         with self.reading() as connection:
-            rows = connection.execute(query("logs"), (run_id, after))
-            return [
-                LogRecord(at=known_moment(row[0]), number=row[1], level=row[2], logger=row[3], text=row[4])
-                for row in rows
-            ]
+            return [log_record(row) for row in connection.execute(query("logs"), (run_id, after))]
 
     def tried(self, run_id: str) -> dict[str, int]:
         """Return the number of the last attempt of each task, by its name, in all executions of a run."""
         with self.reading() as connection:
-            return dict(connection.execute(query("tried"), (run_id,)).fetchall())
+            return {name: last for name, last in connection.execute(query("tried"), (run_id,)) if type(last) is int}
 
     def output(
         self,
@@ -204,8 +206,8 @@ class SQLite(File):
     def definitions(self, run_id: str) -> list[tuple[int, str]]:
         """Return the definitions of a run, oldest first, each with the first execution that was built from it."""
         with self.reading() as connection:
-            found: list[tuple[int, str]] = connection.execute(query("definitions"), (run_id,)).fetchall()
-        return found
+            rows = connection.execute(query("definitions"), (run_id,))
+            return [(execution, text) for execution, text in rows if type(execution) is int and type(text) is str]
 
     # Workflows by name
 
@@ -235,19 +237,64 @@ class SQLite(File):
 
     def cancel(self, run_id: str) -> bool:
         """Ask the owner of a run to cancel it; end a run whose owner has gone. Return whether it was unfinished."""
-        record = self.run(run_id)
-        if record.owner is None:
+        if self.run(run_id).owner is None:
             return False
         with self.writing() as connection:
-            if record.owner.gone():
+            found = connection.execute(query("find_run"), {"id": run_id}).fetchone()
+            if found is None or found[3] is None:
+                return False  # it has ended meanwhile
+            if owner_of(found[3]).gone():
                 connection.execute(query("end_orphans_nodes"), (time.time(), run_id))
                 return connection.execute(query("end_orphan"), (time.time(), run_id)).rowcount > 0
             return connection.execute(query("ask_cancel"), (run_id,)).rowcount > 0
 
-    def delete(self, run_ids: Sequence[str]) -> int:
-        """Delete runs and all that belongs to them in one transaction; return how many there were."""
+    def delete(self, run_ids: Sequence[str], *, unless_owned: bool = False) -> int:
+        """Delete runs, each in a transaction that also looks at its owner; return how many."""
+        deleted = sum([self._delete(run_id, unless_owned=unless_owned) for run_id in run_ids])
+        self._sweep()
+        return deleted
+
+    def _delete(self, run_id: str, *, unless_owned: bool) -> int:
         with self.writing() as connection:
-            return sum(connection.execute(query("delete_run"), (run_id,)).rowcount for run_id in run_ids)
+            found = connection.execute(query("find_run"), {"id": run_id}).fetchone()
+            if found is None or (unless_owned and owned(found[3], found[4], time.time()) is not None):
+                return 0
+            return connection.execute(query("delete_run"), (run_id,)).rowcount
+
+    def _sweep(self) -> None:
+        """Delete what belonged to deleted runs, a portion at a time, so that others can write meanwhile.
+
+        Nobody sees it any more, and no other run gets its number. What a process leaves that is killed here is deleted
+        the next time: the rows of nodes and lines, by which it is found, go last.
+        """
+        with self.writing() as connection:
+            runs = [run for (run,) in connection.execute(query("deleted_runs"))]
+        for run in runs:
+            for name in SWEEPS:
+                rows = PORTION
+                while rows == PORTION:
+                    with self.writing() as connection:
+                        rows = connection.execute(query(name), {"run": run, "rows": PORTION}).rowcount
+
+
+SWEEPS = (
+    "sweep_edges",
+    "sweep_attempts",
+    "sweep_facts",
+    "sweep_output",
+    "sweep_definitions",
+    "sweep_logs",
+    "sweep_nodes",
+)
+PORTION = 500  # rows that one transaction deletes
+
+
+def owned(owner: str | None, until: float | None, at: float) -> Owner | None:
+    """Return who has a run: a process that has not ended, as far as can be known, and whose lease has not run out."""
+    if owner is None or until is None or until <= at:
+        return None
+    holder = owner_of(owner)
+    return None if holder.gone() else holder
 
 
 def refuse(claim: Claim, name: str, owner: str | None, until: float | None) -> None:
@@ -255,7 +302,6 @@ def refuse(claim: Claim, name: str, owner: str | None, until: float | None) -> N
     if name != claim.name:
         msg = f"run {claim.id!r} is one of {name!r}, not of {claim.name!r}: use another id"
         raise StoreError(msg)
-    if owner is not None and until is not None:
-        holder = Owner(*json.loads(owner))
-        if until > claim.at and not holder.gone():
-            raise RunOwned(claim.id, holder, until - claim.at)
+    holder = owned(owner, until, claim.at)
+    if holder is not None and until is not None:
+        raise RunOwned(claim.id, holder, until - claim.at)

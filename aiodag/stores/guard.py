@@ -1,0 +1,214 @@
+"""What SQLite's own locks do not protect a file of runs from: losing them, forks, and being replaced.
+
+SQLite locks with `fcntl`, and POSIX drops every such lock of a process as soon as that process closes any descriptor of the
+file, even one that only made a checksum of it. Others then take the freed locks for theirs: two write at once, or one that
+closes the store believes it is the last and deletes the log that the other still writes to. So here
+
+- who writes also holds a `flock` on a file beside the store, and
+- who has the store open also holds, on Linux, the two locks that say so by its own descriptors: open file description locks.
+
+Both belong to a descriptor, and only closing that very descriptor frees them.
+
+Sources: "How To Corrupt An SQLite Database File", sections 2.2 and 2.6; `os_unix.c` of SQLite for the bytes that are locked;
+flock(2); fcntl(2), open file description locks.
+"""
+
+import os
+import struct
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from aiodag.errors import StoreError
+
+fcntl: ModuleType | None
+try:
+    import fcntl
+except ImportError:  # Windows locks files by descriptor, and has no fork
+    fcntl = None
+
+PAUSES = (0.0005, 0.001, 0.002, 0.005, 0.01)  # seconds between two tries to get the lock; the last one again and again
+IN_USE = (2**30 + 2, 510)  # SQLite: first byte and length of what every connection holds shared in the database
+MAPPED = (128, 1)  # and in the index of the log, where who gets it alone cuts the index off
+
+
+class Locked(Exception):
+    """Say that somebody else is writing to the file, and has been all the time."""
+
+    def __str__(self) -> str:
+        return "database is locked"
+
+
+class Identity(NamedTuple):
+    """What tells a file from another one of the same name."""
+
+    device: int
+    inode: int
+
+
+def identity_of(path: Path) -> Identity | None:
+    """Return the identity of a file, or None if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return Identity(found.st_dev, found.st_ino)
+
+
+@dataclass
+class Presence:
+    """The descriptors by which this process says that it has a file open, for all its connections to that file.
+
+    One for all: closing the descriptor of one connection would drop SQLite's locks for the other.
+    """
+
+    descriptors: list[int]
+    connections: int = 0
+
+
+class Guard:
+    """Watches one file of runs for one connection to it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.log = path.with_name(f"{path.name}-wal")
+        self._index = path.with_name(f"{path.name}-shm")
+        self._beside = path.with_name(f"{path.name}-lock")
+        self._descriptor: int | None = None
+        self._file: Identity | None = None
+
+    def opened(self) -> None:
+        """Note which file was opened, and that it is in use."""
+        self._file = identity_of(self.path)
+        if self._file is None:
+            return
+        with presences_lock:
+            here = presences.get(self._file)
+            if here is None:
+                found = [hold(self.path, *IN_USE), hold(self._index, *MAPPED)]
+                here = presences[self._file] = Presence([each for each in found if each is not None])
+            here.connections += 1
+
+    @contextmanager
+    def closing(self) -> Generator[None]:
+        """Say that the file is no longer in use, then close it, inside; the descriptors are closed after SQLite's own."""
+        descriptors: list[int] = []
+        with presences_lock:
+            here = presences.get(self._file) if self._file is not None else None
+            if here is not None and self._file is not None:
+                here.connections -= 1
+                if not here.connections:
+                    descriptors = presences.pop(self._file).descriptors
+        for descriptor in descriptors:
+            unlock(descriptor)
+        try:
+            yield
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            self._file = None
+
+    def forget(self) -> None:
+        """Give up the lock beside the file."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def replaced(self) -> bool:
+        """Return True if the file was deleted, or is another one now."""
+        return self._file is not None and identity_of(self.path) != self._file
+
+    @contextmanager
+    def alone(self, patience: float) -> Generator[None]:
+        """Keep others from writing meanwhile, in this process and in others. Raises `Locked` after `patience` seconds."""
+        if not self._lock(patience):
+            yield
+            return
+        try:
+            yield
+        finally:
+            if self._descriptor is not None and fcntl is not None:
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def _lock(self, patience: float) -> bool:
+        """Lock the file beside; return False where that cannot be had: a system or a directory without such locks."""
+        if fcntl is None:
+            return False
+        until = time.monotonic() + patience
+        for number in range(10**9):
+            try:
+                if self._descriptor is None:
+                    self._descriptor = os.open(self._beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise Locked from None
+                time.sleep(PAUSES[min(number, len(PAUSES) - 1)])
+            except OSError:
+                return False
+            else:
+                return True
+        return False
+
+    def disown(self, connection: Any) -> None:
+        """Let go, in a forked process, of a connection that the parent opened.
+
+        Our copies of its descriptors are closed: the parent's locks stay, for they end with the last copy.
+        """
+        global presences_lock  # another thread of the parent may have held it
+        presences_lock = threading.Lock()
+        inherited.append(connection)
+        if self._file is not None:
+            inherited_files.add(self._file)
+            for descriptor in presences.pop(self._file, Presence([])).descriptors:
+                os.close(descriptor)
+        self._file = None
+        self.forget()
+
+
+# Of this process: by file, who has it open.
+presences: dict[Identity, Presence] = {}
+presences_lock = threading.Lock()
+# Of a forked process: connections that are its parent's. They must not even be closed: SQLite would take the locks of the
+# parent for its own, and might put the parent's log away. So they are kept, unused, until the process ends.
+inherited: list[Any] = []
+inherited_files: set[Identity] = set()
+
+
+def hold(path: Path, start: int, length: int) -> int | None:
+    """Lock bytes of a file, shared; return the descriptor that holds them, or None where there are no such locks."""
+    operation = getattr(fcntl, "F_OFD_SETLK", None)
+    if fcntl is None or operation is None:
+        return None
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    with suppress(OSError):  # without the lock it is kept all the same: closing it would drop SQLite's own
+        fcntl.fcntl(descriptor, operation, struct.pack("hhqqi", fcntl.F_RDLCK, os.SEEK_SET, start, length, 0))
+    return descriptor
+
+
+def unlock(descriptor: int) -> None:
+    """Free what a descriptor holds, and leave it open."""
+    if fcntl is not None:
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, struct.pack("hhqqi", fcntl.F_UNLCK, os.SEEK_SET, 0, 0, 0))
+
+
+def refuse_after_fork(path: Path) -> None:
+    """Refuse, in a forked process, a file that its parent had open.
+
+    Raises `StoreError`. SQLite keeps a list of the files that a process has locked, and a fork copies it: the child would
+    take the parent's locks for its own, and both would write at once.
+    """
+    if inherited_files and identity_of(path) in inherited_files:
+        msg = (
+            f"cannot open the store {path} in process {os.getpid()}: it was forked from a process that has it open, and "
+            "SQLite does not survive that. Start it with multiprocessing.get_context('spawn'), or as a program of its own"
+        )
+        raise StoreError(msg)

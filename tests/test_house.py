@@ -188,7 +188,7 @@ BELOW_CLI = BELOW_CORE | {
 }
 
 # The files of commands in reading order, from the process that starts programs up: like those of _core.
-COMMANDS = ["warden", "streams", "descriptors", "children", "finished", "arguments", "shells", "command"]
+COMMANDS = ["warden", "streams", "descriptors", "children", "finished", "record", "arguments", "shells", "command"]
 COMMAND_MODULES = [f"aiodag.executors.{name}" for name in COMMANDS]
 
 # The files of workflows in reading order: like those of _core. How they are written in files comes last.

@@ -4,18 +4,27 @@ import os
 from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aiodag.errors import OptionError
+from aiodag.errors import NoSecret, OptionError
 from aiodag.executors.finished import Finished
+from aiodag.masking import MARK
+from aiodag.secret import Secret, Veiled
 
 if TYPE_CHECKING:
     from typing import TypeAlias
 
-    Argument: TypeAlias = str | int | float | PathLike[str] | Finished
-    Text: TypeAlias = str | bytes | PathLike[str] | Finished
+    Argument: TypeAlias = str | int | float | PathLike[str] | Finished | Secret
+    Text: TypeAlias = str | bytes | PathLike[str] | Finished | Secret
 
 SHOWN = 60  # characters of a value in a message
+PRIVATE = frozenset({"env", "stdin"})  # options whose values no message shows
+
+
+def argument_of(option: str, value: Any) -> str | Secret:
+    """Return a value as the text that a program gets, or the secret that stands for it. Raises `OptionError`."""
+    secret = value.secret if type(value) is Veiled else value
+    return secret if type(secret) is Secret else text_of(option, value)
 
 
 def text_of(option: str, value: Any) -> str:
@@ -31,20 +40,33 @@ def text_of(option: str, value: Any) -> str:
     elif isinstance(value, float):
         text = float.__repr__(value)
     else:
-        raise OptionError(option, value, "str, int, float, a path, or what a command returned; make it text first")
+        wanted = (
+            f"str, int, float, a path, or what a command returned, and not {type(value).__name__}; make it text first"
+        )
+        raise OptionError(option, shown(option, value), wanted)
     encoded(option, text)
     return text
 
 
 def encoded(option: str, text: str) -> bytes:
     """Return text as the system has it. Raises `OptionError` for what no program can be given."""
-    shown = text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
     if "\0" in text:
-        raise OptionError(option, shown, "text without NUL characters, which would end it. Pass it as stdin")
+        raise OptionError(
+            option, shown(option, text), "text without NUL characters, which would end it. Pass it as stdin"
+        )
     try:
         return os.fsencode(text)
     except UnicodeEncodeError:
-        raise OptionError(option, shown, "text that can be encoded, and half of a surrogate pair cannot") from None
+        raise OptionError(
+            option, shown(option, text), "text that can be encoded, and half of a surrogate pair cannot"
+        ) from None
+
+
+def shown(option: str, value: Any) -> Any:
+    """Return what a message shows of a value."""
+    if option in PRIVATE:
+        return MARK
+    return f"{value[:SHOWN]}…" if isinstance(value, str) and len(value) > SHOWN else value
 
 
 def whole(option: str, finished: Finished) -> str:
@@ -55,18 +77,21 @@ def whole(option: str, finished: Finished) -> str:
             "command a larger keep=, or have it write to a file"
         )
         raise OptionError(option, finished, wanted)
+    if finished.masked:
+        wanted = f"a stdout without secrets, and {MARK} stands in this one for a secret. Pass the Secret itself"
+        raise OptionError(option, finished, wanted)
     return finished.stdout
 
 
-def checked_env(given: Any) -> dict[str, str | None]:
+def checked_env(given: Any) -> dict[str, str | Secret | None]:
     """Return variables as text, None for those to be taken away. Raises `OptionError`."""
     if not isinstance(given, Mapping):
-        raise OptionError("env", given, "a dict of names and values")
+        raise OptionError("env", MARK, "a dict of names and values")
     for name in given:
         if not isinstance(name, str) or not name or "=" in name:
             raise OptionError("env", name, "names that are strings, not empty and without '='")
         encoded("env", name)
-    return {str.__str__(name): None if value is None else text_of("env", value) for name, value in given.items()}
+    return {str.__str__(name): None if value is None else argument_of("env", value) for name, value in given.items()}
 
 
 def environment(changes: Mapping[str, str | None]) -> dict[bytes, bytes]:
@@ -81,19 +106,22 @@ def environment(changes: Mapping[str, str | None]) -> dict[bytes, bytes]:
     return variables
 
 
-def content_of(value: Any) -> bytes | Path | None:
-    """Return what a program finds in its stdin: bytes, a file, or nothing. Raises `OptionError`."""
+def content_of(value: Any) -> bytes | Path | Secret | None:
+    """Return what a program finds in its stdin: bytes, a file, a secret, or nothing. Raises `OptionError`."""
     if value is None or isinstance(value, bytes):
         return value
+    if type(value) is Veiled or type(value) is Secret:
+        return value.secret if isinstance(value, Veiled) else value
     if isinstance(value, PathLike):
         return Path(text_of("stdin", value))
     if not isinstance(value, str | Finished):
-        raise OptionError("stdin", value, "str, bytes, a path to read from, or what a command returned")
+        wanted = f"str, bytes, a path to read from, or what a command returned, and not {type(value).__name__}"
+        raise OptionError("stdin", MARK, wanted)
     text = whole("stdin", value) if isinstance(value, Finished) else value
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
-        raise OptionError("stdin", text[:SHOWN], "text that UTF-8 can hold; or pass bytes") from None
+        raise OptionError("stdin", MARK, "text that UTF-8 can hold; or pass bytes") from None
 
 
 def codes_of(given: Any, option: str = "success", example: str = "(0, 3)", *, least: int = 1) -> frozenset[int]:
@@ -119,3 +147,37 @@ def size_of(given: Any) -> int:
     if type(given) is int and given >= 0:
         return given
     raise OptionError("keep", given, "an int of 0 or more: bytes of each stream")
+
+
+def checked_line(given: "list[Any]") -> tuple[str | Secret, ...]:
+    """Return a program and its arguments as text. Raises `OptionError`."""
+    program, *args = given
+    first = text_of("program", program)
+    if not first:
+        raise OptionError("program", program, "the name or the path of a program")
+    return (first, *[argument_of("argument", each) for each in args])
+
+
+class Given(NamedTuple):
+    """What one attempt of a command is given, with secrets that have not been read."""
+
+    line: tuple[str | Secret, ...]
+    variables: Mapping[str, str | Secret | None]
+    stdin: bytes | Path | Secret | None
+
+    async def read(self) -> tuple[tuple[str, ...], dict[str, str | None], bytes | Path | None]:
+        """Return the same with the text of each secret in its place. Raises `NoSecret`."""
+        texts = {each: await each for each in {*self.line, *self.variables.values()} if isinstance(each, Secret)}
+        for secret, text in texts.items():
+            if "\0" in text:
+                raise NoSecret(
+                    secret.name, "has a NUL character, which would end an argument or variable. Pass it as stdin"
+                )
+        line = [texts[each] if isinstance(each, Secret) else each for each in self.line]
+        variables = {name: texts[each] if isinstance(each, Secret) else each for name, each in self.variables.items()}
+        stdin = self.stdin
+        return (
+            tuple(line),
+            variables,
+            (await stdin).encode("utf-8", "surrogateescape") if isinstance(stdin, Secret) else stdin,
+        )

@@ -17,15 +17,16 @@ from hashlib import blake2b
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-from weakref import ref
 
-from aiodag._core.context import current_node
 from aiodag._core.limits import Limit
 from aiodag._core.options import Options, flag, seconds, version_of
 from aiodag._core.task import UNLIMITED, Task
 from aiodag.errors import OptionError, Skip
 from aiodag.executors.arguments import (
+    Given,
+    argument_of,
     checked_env,
+    checked_line,
     checked_skips,
     codes_of,
     content_of,
@@ -40,24 +41,24 @@ from aiodag.executors.finished import (
     LOST,
     CommandFailed,
     Finished,
-    facts_of,
     finished_of,
     host,
     how,
     line_of,
+    shown_line,
     why_failed,
     why_not,
     why_skipped,
 )
+from aiodag.executors.record import Record
 from aiodag.executors.shells import PLACE, SHELL, check_strict, strict_line
+from aiodag.secret import Secret
 
 if TYPE_CHECKING:
     from typing import Unpack
 
     from aiodag._core.signatures import OptionTypes
-    from aiodag.abc import Journal
     from aiodag.executors.arguments import Argument, Text
-    from aiodag.executors.streams import Hear
 
     class CommandTypes(OptionTypes, total=False):
         env: "Mapping[str, Argument | None] | None"
@@ -84,10 +85,12 @@ SHORT = 40  # characters of a shell's line in the name of its task
 class Command:
     """The body of a command: a call runs the program once. By what it compares, a later run knows it again."""
 
-    args: tuple[str, ...]
-    env: Mapping[str, str | None]
+    reads_secrets = True  # at each attempt, of its own and of the call's: the line that it shows must not have them
+
+    args: tuple[str | Secret, ...]
+    env: Mapping[str, str | Secret | None]
     cwd: Path | None
-    stdin: bytes | Path | None
+    stdin: bytes | Path | Secret | None
     success: frozenset[int] = field(compare=False)
     skip_codes: frozenset[int] = field(compare=False)
     grace: float = field(compare=False)
@@ -103,23 +106,23 @@ class Command:
     @property
     def line(self) -> str | None:
         """What a shell is to read, in the body that `shell` makes; its arguments are `args[4:]`."""
-        return self.args[PLACE] if self.script else None
+        return str(self.args[PLACE]) if self.script else None
 
     def substituted(self, change: Callable[[str], str]) -> "Command":
         """Return this command with all its text changed: arguments, values of variables, cwd and stdin.
 
         A path to read from is changed as a path. Raises `OptionError` for what no program can be given. In the line of a
-        shell the new text is read by the shell.
+        shell the new text is read by the shell. Secrets stay.
         """
         stdin: Any = self.stdin
         if isinstance(stdin, Path):
             stdin = Path(change(str(stdin)))
-        elif stdin is not None:
+        elif isinstance(stdin, bytes):
             stdin = change(stdin.decode("utf-8", "surrogateescape"))
         return replace(
             self,
-            args=checked_line([change(each) for each in self.args]),
-            env=checked_env({name: value if value is None else change(value) for name, value in self.env.items()}),
+            args=checked_line([change(each) if isinstance(each, str) else each for each in self.args]),
+            env=checked_env({name: change(each) if isinstance(each, str) else each for name, each in self.env.items()}),
             cwd=None if self.cwd is None else Path(text_of("cwd", change(str(self.cwd)))),
             stdin=content_of(stdin),
         )
@@ -132,14 +135,19 @@ class Command:
         env: "Mapping[str, Argument | None] | None" = None,
     ) -> Finished:
         """Run the program with further arguments and variables, or another stdin."""
-        line = (*self.args, *[text_of("argument", each) for each in args])
-        content = self.stdin if stdin is None else content_of(stdin)
+        given = Given(
+            (*self.args, *[argument_of("argument", each) for each in args]),
+            {**self.env, **checked_env(env or {})},
+            self.stdin if stdin is None else content_of(stdin),
+        )
+        real, variables, content = await given.read()
+        line = shown_line(given.line)
         record = Record()
         record.facts({"command": list(line), "host": host()})
         hears = [hear for hear in (record.hear, self.on_output) if hear is not None]
         child = Child(asyncio.get_running_loop(), keep=self.keep, hears=hears, started=record.started)
         try:
-            await child.run(self._request(line, env), content)
+            await child.run(self._request(real, variables), content)
             finished = self._ended(line, child, record)
         except asyncio.CancelledError as cancelled:
             self._cancelled(line, child, record, cancelled)
@@ -154,17 +162,16 @@ class Command:
             raise CommandFailed(line, why_failed(finished, self.success), finished)
         return finished
 
-    def _request(self, line: tuple[str, ...], env: "Mapping[str, Argument | None] | None") -> Request:
+    def _request(self, line: tuple[str, ...], variables: Mapping[str, str | None]) -> Request:
         cwd = os.fsencode(self.cwd or "")
         if not cwd.startswith(b"/"):  # our own directory may be gone, and does not matter to an absolute one
             try:
                 cwd = os.path.join(os.getcwdb(), cwd)  # noqa: PTH109, PTH118 - bytes
             except OSError as error:
                 raise NotStarted(error, "cwd") from None
-        variables = environment({**self.env, **checked_env(env or {})})
         # The record, messages and the digest have the line as it was written.
         line = strict_line(line) if self.strict else line
-        return Request([encoded("argument", each) for each in line], variables, cwd, self.grace)
+        return Request([encoded("argument", each) for each in line], environment(variables), cwd, self.grace)
 
     def _ended(self, line: tuple[str, ...], child: Child, record: "Record") -> Finished:
         """Return how a program ended, and tell whoever wants to hear. Raises `NotStarted`, and `Lost`."""
@@ -184,42 +191,6 @@ class Command:
         """Tell how a program ended that was cancelled; the traceback of a timeout shows what it said last."""
         with suppress(NotStarted, Lost):  # there may have been nothing to cancel yet
             cancelled.add_note(f"{line_of(line)} {how(self._ended(line, child, record))}")
-
-
-class Record:
-    """The side of the journal: it is told the facts of an attempt, and its output as it comes. Without one, nobody is."""
-
-    def __init__(self) -> None:
-        node = current_node()
-        run = None if node is None else node.run
-        # Weak: a failed node holds its traceback, and that the frame which holds this.
-        self._node = None if node is None else ref(node)
-        self._journal: Journal | None = None if run is None else run.journal
-
-    @property
-    def hear(self) -> "Hear | None":
-        """What hears the output, if anybody does."""
-        return None if self._journal is None else self._heard
-
-    def facts(self, facts: Mapping[str, object]) -> None:
-        """Note what is known of the attempt, in addition to what has been noted."""
-        node = None if self._node is None else self._node()
-        if self._journal is not None and node is not None:
-            self._journal.facts(node, facts)
-
-    def started(self, pid: int) -> None:
-        """Note which process it is, for whoever looks while it goes on."""
-        self.facts({"pid": pid})
-
-    def ended(self, finished: Finished) -> None:
-        """Note how the program ended."""
-        if self._journal is not None:
-            self.facts(facts_of(finished))
-
-    def _heard(self, stream: str, chunk: bytes) -> None:
-        node = None if self._node is None else self._node()
-        if self._journal is not None and node is not None:
-            self._journal.output(node, stream, chunk)
 
 
 class CommandTask(Task[..., Finished]):
@@ -255,20 +226,12 @@ class CommandTask(Task[..., Finished]):
         return CommandTask(self.fn, after, options.given, version)
 
 
-def checked_line(given: "list[Any]") -> tuple[str, ...]:
-    """Return a program and its arguments as text. Raises `OptionError`."""
-    program, *args = given
-    line = (text_of("program", program), *[text_of("argument", each) for each in args])
-    if not line[0]:
-        raise OptionError("program", program, "the name or the path of a program")
-    return line
-
-
 def versioned(body: Command, version: object) -> str:
     """Return the version of a task with a digest of what its body runs."""
     what = (body.args, sorted(body.env.items()), body.cwd and str(body.cwd), type(body.stdin).__name__)
     digest = blake2b(ascii(what).encode(), digest_size=8)
-    digest.update(body.stdin if isinstance(body.stdin, bytes) else os.fsencode(body.stdin or ""))
+    stdin = body.stdin.name if isinstance(body.stdin, Secret) else body.stdin
+    digest.update(stdin if isinstance(stdin, bytes) else os.fsencode(stdin or ""))
     given = version_of(version)
     return f"{given} {digest.hexdigest()}" if given else digest.hexdigest()
 
@@ -293,6 +256,8 @@ def command(
     Calling the task appends the call's arguments: str, int, float, a path, or the result of another command, which stands
     for its stdout without the newlines at the end, as `$(...)` does in a shell. `env=` of the call adds to the variables,
     `stdin=` of the call replaces the stdin.
+
+    A `Secret` may stand among the arguments, in `env`, and for `stdin`: it is read when the attempt starts, and shown nowhere.
 
     `env` adds to the environment; None takes a variable away. `cwd` is the directory to run in. `stdin` is text, bytes, a
     path to read from, or the result of another command; without it there is nothing to read. `success` are the exit codes
@@ -388,5 +353,6 @@ def made(
         script=script,
         strict=strict,
     )
-    named = {"name": os.path.basename(line[0]) or line[0], **options}  # noqa: PTH119 - text
+    program = str(line[0])
+    named = {"name": os.path.basename(program) or program, **options}  # noqa: PTH119 - text
     return CommandTask(body, (), named, named.get("version"))

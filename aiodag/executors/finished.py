@@ -14,6 +14,8 @@ from pathlib import Path
 from aiodag.errors import AiodagError
 from aiodag.executors.children import Child, NotStarted
 from aiodag.executors.descriptors import descriptors_allowed
+from aiodag.masking import MARK, masked
+from aiodag.secret import Secret
 
 TAIL = 10  # lines of a stream in a message
 WIDTH = 200  # characters of a line in a message
@@ -39,7 +41,8 @@ class Finished:
     read as UTF-8, with U+FFFD in place of what is none; of a long stream they are the head and the tail, with a line between
     them that says so, and `stdout_dropped` and `stderr_dropped` are the bytes left out. Moments are in UTC. `cpu_seconds`
     are those of the program and of the processes it waited for, in user and system mode. `peak_bytes` is the memory of
-    the largest of these; it cannot tell what is below some 12 MB.
+    the largest of these; it cannot tell what is below some 12 MB. Where the program wrote a secret, `***` stands in its
+    streams and in `args`, and `masked` says whether it does in `stdout`.
 
     >>> now = datetime.now(UTC)
     >>> Finished(("sync", "a b"), -9, "", "", 0, 0, now, now, "here", 7, 0.0, 0)
@@ -58,6 +61,7 @@ class Finished:
     pid: int
     cpu_seconds: float
     peak_bytes: int
+    masked: bool = False
 
     @property
     def signal(self) -> str | None:
@@ -109,6 +113,7 @@ def finished_of(args: tuple[str, ...], child: Child) -> Finished:
         end.pid,
         end.cpu_seconds,
         end.peak_bytes,
+        child.stdout.mask.count > 0,
     )
 
 
@@ -124,11 +129,17 @@ def host() -> str:
     return os.uname().nodename
 
 
-def line_of(args: Sequence[str]) -> str:
+def shown_line(args: Sequence[str | Secret]) -> tuple[str, ...]:
+    """Return a program and its arguments as records and messages have them: without secrets."""
+    return tuple([MARK if type(each) is Secret else masked(str(each)) for each in args])
+
+
+def line_of(given: Sequence[str | Secret]) -> str:
     """Write a command as a shell would read it, in one line that is not too long."""
+    args = shown_line(given)
     if tuple(args[1:2]) == ("-c",) and tuple(args[3:]) == ("sh",) and args[0].endswith("sh"):
         args = args[:3]  # of what `shell` runs without arguments: its $0 tells nobody anything
-    line = " ".join(shlex.quote(each) if each.isprintable() else ascii(each) for each in args)
+    line = " ".join(each if each == MARK else shlex.quote(each) if each.isprintable() else ascii(each) for each in args)
     return line if len(line) <= WIDTH else f"{line[: WIDTH - 60]} … {line[-57:]}"
 
 

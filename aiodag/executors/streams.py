@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from aiodag.masking import StreamMask
+
 CHUNK = 2**16  # bytes: what a pipe holds
 
 Hear = Callable[[str, bytes], object]
@@ -69,6 +71,7 @@ class Output:
         self.loop = loop
         self.name = name
         self.kept = Kept(keep)
+        self.mask = StreamMask()
         self.hears = hears
         self.ended = ended
         self.fd = -1
@@ -94,9 +97,14 @@ class Output:
         if not chunk:
             self.close()
             return
-        self.kept.add(chunk)
-        for hear in self.hears:
-            self._tell(hear, chunk)
+        self._take(self.mask.add(chunk))
+
+    def _take(self, chunk: bytes) -> None:
+        """Keep what came without secrets, and have it heard."""
+        if chunk:
+            self.kept.add(chunk)
+            for hear in self.hears:
+                self._tell(hear, chunk)
 
     def _tell(self, hear: Hear, chunk: bytes) -> None:
         try:
@@ -116,6 +124,7 @@ class Output:
         if self.active:
             drop(self.loop, self.fd, self.loop.remove_reader)
             self.fd = -1
+            self._take(self.mask.add(b"", last=True))
             self.ended, ended = ignore, self.ended  # not to be held in a cycle by what it belongs to
             ended()
 

@@ -7,6 +7,7 @@ from types import FunctionType, MethodType
 from typing import Any
 
 from aiodag.errors import NoFingerprint
+from aiodag.secret import Secret
 from aiodag.stores.names import leads_back, name_of
 from aiodag.stores.refusals import Refused
 from aiodag.stores.writer import Writer, plain_text, sorted_keys, tagged, written
@@ -69,6 +70,10 @@ class Canonical(Writer):
         if isinstance(value, FunctionType | type):
             raise Refused(kind, f"cannot be found again by its name {value.__qualname__}")
         return super().other(value, kind)
+
+    def secret(self, value: Secret) -> Any:
+        """Return the name of a secret: where it is read may change."""
+        return value.name
 
     def method(self, value: Any) -> Any:
         """Return the form of a bound method: of what it is bound to, and its name."""

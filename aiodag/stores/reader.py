@@ -11,6 +11,7 @@ from math import isinf
 from typing import Any, Never
 
 from aiodag.errors import Undecodable
+from aiodag.secret import Secret
 from aiodag.stores import classes
 from aiodag.stores.kinds import KINDS, listed, texted
 from aiodag.stores.writer import FACTORIES
@@ -42,6 +43,12 @@ def counter_of(parts: Any) -> Counter[Any]:
     return counter
 
 
+def secret_of(parts: Any) -> Secret:
+    """Make a secret again: it is known by its name, and read where it was."""
+    name, file = (parts, None) if type(parts) is str else listed(parts, 2)
+    return Secret(name, file=file)
+
+
 BUILD: dict[str, Callable[[Any], Any]] = {
     **{kind.tag: kind.build for kind in KINDS.values()},
     "str": lambda parts: bytes.fromhex(parts).decode("utf-8", "surrogatepass"),
@@ -58,6 +65,7 @@ BUILD: dict[str, Callable[[Any], Any]] = {
     "enum": classes.member,
     "namedtuple": classes.named_tuple,
     "dataclass": classes.dataclass_instance,
+    "Secret": secret_of,
 }
 
 

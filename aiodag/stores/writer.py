@@ -15,6 +15,7 @@ from reprlib import repr as short_repr
 from typing import Any
 
 from aiodag.errors import NoCodec
+from aiodag.secret import Secret
 from aiodag.stores import classes
 from aiodag.stores.kinds import KINDS
 from aiodag.stores.names import leads_back, name_of
@@ -183,7 +184,15 @@ class Writer:
             return tagged("namedtuple", [self.name(kind), self.values(classes.tuple_items(value, kind), ".")])
         if classes.is_dataclass(kind):
             return tagged("dataclass", [self.name(kind), *self.attributes(value, kind)])
+        if kind is Secret:
+            return tagged("Secret", self.secret(value))
         raise Refused(kind, self.LACK)
+
+    def secret(self, value: Secret) -> Any:
+        """Return the form of a secret: what it is known by, and never its text."""
+        if value.get is not None:
+            raise Refused(Secret, "has a function to get it, which cannot be recorded")
+        return value.name if value.file is None else [value.name, value.file]
 
     def name(self, kind: type) -> str:
         """Return the name by which a class is found again."""

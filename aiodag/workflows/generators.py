@@ -62,6 +62,8 @@ def printed(finished: Any, name: str) -> str:
     text: str = finished.stdout
     if finished.stdout_dropped:
         why = f"{finished.stdout_dropped:,} bytes of it were dropped: give the command a larger keep="
+    elif finished.masked:
+        why = 'it holds a secret, which is never recorded. Have it print {"$secret": "NAME"} in place of the text'
     elif BROKEN in text:
         line = text.count("\n", 0, text.index(BROKEN)) + 1
         why = f"line {line} is no UTF-8. Have the command write UTF-8, and the character U+FFFD itself as \\ufffd"

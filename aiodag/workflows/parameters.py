@@ -182,7 +182,7 @@ def misfit(task: WorkflowTask[Any], choice: Choice, stands_for: Callable[[Workfl
             key: filled(each, choice, texts=bool(choice), stands_for=stands_for) for key, each in task.kwargs.items()
         }
         for each in args:
-            given.text_of("argument", each)
+            given.argument_of("argument", each)
         given.content_of(kwargs.get("stdin"))
         given.checked_env(kwargs.get("env") or {})
     except OptionError as error:

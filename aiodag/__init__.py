@@ -46,6 +46,7 @@ from aiodag.errors import Skip as Skip
 from aiodag.errors import Stalled as Stalled
 from aiodag.errors import StoreError as StoreError
 from aiodag.errors import Undecodable as Undecodable
+from aiodag.errors import UnexpectedCancel as UnexpectedCancel
 from aiodag.errors import UnknownOption as UnknownOption
 from aiodag.errors import UnknownRun as UnknownRun
 from aiodag.errors import ValueTooLarge as ValueTooLarge

@@ -5,6 +5,7 @@
      │    ├── NoLoop         (RuntimeError)             a task was called outside a running loop
      │    ├── ForeignLoop    (RuntimeError, ValueError) an awaitable of another loop was passed
      │    ├── Deadlock       (RuntimeError)             a body awaits what waits for that body
+     │    ├── UnexpectedCancel (RuntimeError)           a body ended in a CancelledError that nobody asked for
      │    ├── WorkerDied     (RuntimeError)             the process of an attempt ended without an answer
      │    ├── NotPicklable   (TypeError)                something cannot go to another process, or come back
      │    ├── Stalled        (RuntimeError)             nothing on a virtual clock can ever go on
@@ -36,7 +37,9 @@ A failed node raises its own exception, of the type that its body raised; none o
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
+
+from aiodag.complaint import Complaint as Complaint  # noqa: PLC0414 - re-exported, for the checkers
 
 if TYPE_CHECKING:
     from aiodag._core.failure import Failure
@@ -91,6 +94,20 @@ class Deadlock(AiodagError, RuntimeError):
         super().__init__(
             " waits for ".join(self.cycle) + ": none of them could ever go on. "
             "Return the value and let the next task take it as an argument, instead of awaiting it here"
+        )
+
+
+class UnexpectedCancel(AiodagError, RuntimeError):
+    """Say that a body ended in a `CancelledError` although nobody had cancelled it: that is a failure, not a cancel.
+
+    The cause of this error is that `CancelledError`.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} ended in a CancelledError, but nobody asked to cancel it: something that it awaited was cancelled, "
+            "such as a helper task or a future, or it raised CancelledError itself. Catch asyncio.CancelledError where "
+            "that is expected; raise aiodag.Skip to end a node without a value, and call node.cancel() to cancel one"
         )
 
 
@@ -254,20 +271,6 @@ class MissingExtra(AiodagError, ImportError):
 
 class EntryError(AiodagError, ValueError):
     """Say why no run can begin with a file, a task in it, or the arguments given."""
-
-
-class Complaint(NamedTuple):
-    """Say what is wrong in a workflow, and where: `etl.py:12`, or the line and the path in a file.
-
-    >>> print(Complaint("etl.py:12", "'load' waits for itself"))
-    etl.py:12: 'load' waits for itself
-    """
-
-    place: str
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.place}: {self.text}" if self.place else self.text
 
 
 class WorkflowError(AiodagError, ValueError):

@@ -24,6 +24,7 @@ from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from aiodag._core.cancels import mark_asked
 from aiodag._core.failure import labelled, shorten
 from aiodag._core.node import Node
 from aiodag._core.states import MOVES, State
@@ -283,7 +284,9 @@ def inject(failures: Mapping[tuple[str, int], BaseException]) -> Generator[None]
             node.label = label_of(node)  # there will be no frame of the body to read it from
         begin(node)
         if key in failures:
-            raise failures[key]
+            error = failures[key]
+            # Raised by a body it would be a failure: nobody has asked for it there.
+            raise mark_asked(error) if isinstance(error, asyncio.CancelledError) else error
 
     engine.begin = begin_or_fail  # type: ignore[method-assign]  # for this loop only, and taken back below
     try:

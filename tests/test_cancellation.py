@@ -318,19 +318,6 @@ def test_a_body_that_cancels_itself_is_cancelled(times, before, after):
     assert run(main()) == (State.CANCELLED, State.CANCELLED)
 
 
-def test_a_body_that_raises_cancelled_error_is_cancelled():
-    @task
-    async def body():
-        raise asyncio.CancelledError
-
-    async def main():
-        node = body()
-        await cancelled(step(node))
-        return node.state
-
-    assert run(main()) is State.CANCELLED
-
-
 # Threads
 
 

@@ -631,15 +631,6 @@ def test_stop_iteration_in_a_process_is_a_runtime_error():
     assert "in stops" in str(caught.value.__cause__)
 
 
-def test_cancelled_error_in_a_process_cancels_the_node():
-    async def main():
-        node = task(process_bodies.cancels, executor="process")()
-        await asyncio.wait([node])
-        return node.state
-
-    assert asyncio.run(main()) is State.CANCELLED
-
-
 def test_an_exception_that_cannot_be_made_again_is_told_with_its_remote_traceback():
     with pytest.raises(NotPicklable, match=r"the exception of raises_unmakeable, Unmakeable: no answer, ") as caught:
         in_process(process_bodies.raises_unmakeable)

@@ -55,6 +55,7 @@ FACE = [
     "StoreError",
     "Task",
     "Undecodable",
+    "UnexpectedCancel",
     "UnknownOption",
     "UnknownRun",
     "ValueTooLarge",
@@ -76,6 +77,7 @@ CORE = [
     "containers",
     "edges",
     "context",
+    "cancels",
     "node",
     "search",
     "limits",
@@ -85,6 +87,7 @@ CORE = [
     "middleware",
     "deadlock",
     "waits",
+    "body",
     "engine",
     "futures",
     "callables",
@@ -215,7 +218,8 @@ SERVICE_MODULES = ["aiodag.recorded", "aiodag.registry", "aiodag.targets", "aiod
 
 # module: what it may import of aiodag. A module without a row fails.
 LAYERS = {
-    "aiodag.errors": set(),
+    "aiodag.complaint": set(),
+    "aiodag.errors": {"aiodag.complaint"},
     "aiodag.masking": set(),
     "aiodag.secret": {"aiodag.errors", "aiodag.masking"},
     "aiodag.abc": {"aiodag.errors"},

@@ -12,14 +12,14 @@ in place of a future and a task saves a quarter of the time and a third of the m
 
 import asyncio
 import sys
-from asyncio import CancelledError
 from collections import deque
 from contextvars import Context
 from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary, ref
+from weakref import WeakKeyDictionary
 
-from aiodag._core.context import NODE
+from aiodag._core.body import drive_body
+from aiodag._core.cancels import as_failure, is_asked
 from aiodag._core.deadlock import needs
 from aiodag._core.edges import PLAIN
 from aiodag._core.failure import Exited, Failure, Report
@@ -36,7 +36,7 @@ from aiodag._core.node import (
     set_value,
     value_now,
 )
-from aiodag._core.search import Kinds, check_returned, fill
+from aiodag._core.search import Kinds, fill
 from aiodag._core.states import State
 from aiodag._core.waits import needed, wait_for
 from aiodag.abc import NOTHING
@@ -52,38 +52,6 @@ SUCCEEDED, FAILED, SKIPPED, CANCELLED = State.SUCCEEDED, State.FAILED, State.SKI
 
 EAGER = sys.version_info >= (3, 12)
 BUDGET = 256  # attempts started in one turn of the loop, so that I/O is never starved
-
-
-async def attempt(node: Node[Any], call: Any, args: Any, kwargs: Any) -> Any:
-    """Run a body in the asyncio task that is its node, and settle the node with it.
-
-    Settled here, in the last step of the asyncio task, success costs no callback of the loop. Whatever else ends the
-    attempt is settled by a callback, when the asyncio task knows its exception.
-    """
-    NODE.set(ref(node))
-    try:
-        body = call(*args, **kwargs) if kwargs else call(*args)  # an empty ** would cost a dict
-        del args, kwargs  # the body's from here on
-        value = await body
-        if value is not None:
-            check_returned(node, value)
-    except BaseException as error:
-        engine = node.engine
-        on_done(node, engine.ended, context=engine.context)
-        # The traceback keeps this frame: with the node in it, the node would keep itself, and its report would
-        # wait for the garbage collector.
-        del node
-        if isinstance(error, SystemExit):
-            # An asyncio task that raises it stops the loop, and with it all that has nothing to do with this body.
-            raise Exited(error) from None
-        raise
-    engine = node.engine
-    if node._must_cancel:  # type: ignore[attr-defined]  # noqa: SLF001 - it cancelled itself: asyncio drops the value
-        on_done(node, engine.ended, context=engine.context)
-        return value
-    engine.alive.discard(node)
-    engine.succeed(node)
-    return value
 
 
 class Engine:
@@ -179,19 +147,20 @@ class Engine:
         except BaseException as error:  # whatever it is, it is the node's
             if node.state is QUEUED:
                 self.begin(node)
-            if isinstance(error, CancelledError):
+            if is_asked(None, error):
                 self.stop(node, None)
             else:
-                self.fail(node, error)
+                self.fail(node, as_failure(node.name, error))
+            del node  # as in drive()
             if isinstance(error, KeyboardInterrupt):
                 raise
             return
         if run is not None and node.state.final:
             return  # an observer cancelled it
-        coroutine = attempt(node, call, args, kwargs)
+        coroutine = drive_body(node, call, args, kwargs)
         del args, kwargs  # the body starts inside drive(), and they are the body's
         self.drive(node, coroutine)
-        del node  # as in drive()
+        del node, run  # as in drive(), and the run has the failure until somebody takes it
 
     def begin(self, node: Node[Any]) -> None:
         """Move a node to running: its body starts now, and the arguments are the body's."""
@@ -245,7 +214,9 @@ class Engine:
                 self.ended(node)
         if node.early:
             node.hand_over()
-        del node  # as in attempt(): the traceback of an eager one keeps this frame, too
+        # The traceback of an eager attempt keeps this frame: with the node in it, the failure and what its frames hold
+        # would wait for the garbage collector.
+        del node, context
 
     def ended(self, node: Node[Any]) -> None:
         """Settle a node whose attempt did not succeed."""
@@ -390,4 +361,7 @@ class Engine:
 
     def wait_for(self, node: Node[Any]) -> Waiter:
         """Note that somebody awaits a node. Raises `Deadlock` in a body for which the node waits."""
-        return wait_for(self.loop, node)
+        try:
+            return wait_for(self.loop, node)
+        finally:
+            del node  # as in drive()

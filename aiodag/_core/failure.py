@@ -10,10 +10,14 @@ from asyncio import AbstractEventLoop
 from collections.abc import Iterable, Sequence
 from functools import cache
 from types import CodeType, TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from aiodag.masking import MARK, masked, masked_bytes
 from aiodag.secret import Veiled
+
+if TYPE_CHECKING:
+    from aiodag._core.members import FailedNode, Members
 
 SHOWN = 8  # names of a long path or list that are printed
 SHORT = frozenset({int, float, bool, str, bytes, type(None)})
@@ -36,7 +40,20 @@ class Exited(Exception):
 class Report:
     """The failure of one node, told once to the loop's exception handler if nobody takes it."""
 
-    __slots__ = ("__weakref__", "exception", "label", "loop", "name", "site", "skipped", "taken", "traceback")
+    __slots__ = (
+        "__weakref__",
+        "began",
+        "exception",
+        "here",
+        "label",
+        "loop",
+        "name",
+        "run",
+        "site",
+        "skipped",
+        "taken",
+        "traceback",
+    )
 
     def __init__(
         self,
@@ -56,7 +73,17 @@ class Report:
         self.label = label or label_of(name, body)
         self.skipped: list[Hop] = []
         self.taken = False
-        add_note(exception, f"{NOTE}{self.label}, called at {site}")
+        self.run: ref[Members] | None = None  # that raises it in the end, unless somebody takes it before
+        self.began: FailedNode | None = None  # of the same run, where the exception was raised first
+        # Whether it began here: a body that awaits a failed node raises the same exception again.
+        self.here = add_note(exception, f"{NOTE}{self.label}, called at {site}")
+
+    def take(self) -> None:
+        """Note that somebody has met the failure: nobody else is told, and its run lets go of it."""
+        self.taken = True
+        run = None if self.run is None else self.run()
+        if run is not None:
+            run.let_go(self)
 
     def __str__(self) -> str:
         return f"{self.label} failed: {described(self.exception)}"
@@ -176,13 +203,15 @@ def from_body(traceback: TracebackType | None, code: CodeType | None) -> Traceba
     return traceback
 
 
-def add_note(exception: BaseException, text: str) -> None:
-    """Note where a failure began, once: a body that awaits a failed node raises the same exception again."""
+def add_note(exception: BaseException, text: str) -> bool:
+    """Note where a failure began, once; return whether that is here."""
     try:
-        if not any(str(each).startswith(NOTE) for each in getattr(exception, "__notes__", ())):
-            exception.add_note(text)
+        if any(str(each).startswith(NOTE) for each in getattr(exception, "__notes__", ())):
+            return False
+        exception.add_note(text)
     except Exception:  # noqa: BLE001, S110 - frozen, or with notes that are none: the failure counts, not the note
         pass
+    return True
 
 
 def label_of(name: str, traceback: TracebackType | None) -> str:

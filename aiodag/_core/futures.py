@@ -1,8 +1,10 @@
 """Have a node settle as a future of somebody else does."""
 
+from asyncio import CancelledError, Task
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from aiodag._core.cancels import as_failure, is_asked
 from aiodag._core.node import Node, set_value
 
 if TYPE_CHECKING:
@@ -18,6 +20,19 @@ def follow(engine: "Engine", node: Node[Any], future: Any) -> None:
     future.add_done_callback(partial(followed, engine, node), context=engine.context)
 
 
+def stopped(engine: "Engine", node: Node[Any], future: Any) -> None:
+    """Settle a node whose future was cancelled, or is a task that ended in a `CancelledError` of its own making."""
+    try:
+        future.result()
+    except CancelledError as error:
+        if not isinstance(future, Task) or is_asked(future, error):
+            engine.stop(node, None)
+        else:
+            engine.fail(node, as_failure(node.name, error))
+    finally:
+        del node, future  # the failure's traceback holds this frame
+
+
 def followed(engine: "Engine", node: Node[Any], future: Any) -> None:
     """Settle a node as its future has ended."""
     engine.alive.discard(node)
@@ -25,7 +40,7 @@ def followed(engine: "Engine", node: Node[Any], future: Any) -> None:
     if node.state.final:
         return
     if future.cancelled():
-        engine.stop(node, None)
+        stopped(engine, node, future)
     elif (error := future.exception()) is not None:
         engine.fail(node, error)
     else:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from aiodag._core.context import current_node
-from aiodag._core.failure import described, short, site_of
+from aiodag._core.failure import short, site_of
 from aiodag._core.graph import Graph, GraphEdge, GraphNode
 from aiodag._core.states import State
 from aiodag.secret import Veiled
@@ -41,7 +41,7 @@ class Ledger:
         # For each move: number of the node, state, seconds.
         self.moves: list[Any] = []
         self.count = 0
-        self.errors: dict[int, BaseException] = {}
+        self.errors: dict[int, str] = {}
         self.outside: WeakKeyDictionary[Node[Any], int] = WeakKeyDictionary()
         self.barriers: set[int] = set()  # nodes of a workflow that only join edges
 
@@ -121,7 +121,6 @@ class Ledger:
                 GraphEdge(edge >> 2, number, "exogenous" if edge & EXOGENOUS else "endogenous", bool(edge & TOLERANT))
                 for edge in upstream
             ]
-            error = self.errors.get(number)
             nodes.append(
                 GraphNode(
                     id=number,
@@ -131,7 +130,7 @@ class Ledger:
                     attempts=sum(state is State.RUNNING for state, _ in trace),
                     moves=tuple(trace),
                     site=site_of(code, instruction) if code else "",
-                    error=described(error) if error else "",
+                    error=self.errors.get(number, ""),
                     parent=parent,
                     barrier=number in self.barriers,
                 )

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import ref
 
 from aiodag._core.capacity import Capacity
-from aiodag._core.failure import Failure
+from aiodag._core.failure import Failure, Report, described
 from aiodag._core.ledger import Ledger
 from aiodag._core.limits import Limit
 from aiodag._core.node import Node
@@ -15,6 +16,14 @@ from aiodag.abc import Move, Observer
 
 if TYPE_CHECKING:
     from aiodag.abc import Journal
+
+
+class FailedNode(NamedTuple):
+    """What is said of a failure, holding nothing of it."""
+
+    text: str
+    root: str
+    site: str
 
 
 class Members:
@@ -45,7 +54,11 @@ class Members:
         self.journal: Journal | None = None
         self.state = State.WAITING
         self.stopping = False
-        self.failures: list[Failure] = []
+        # What nobody has taken, by the ids of the reports: a failure that was handled is not held, nor what its frames
+        # hold. Of every failure there remains one line.
+        self.untaken: dict[int, Failure] = {}
+        self.failed: list[FailedNode] = []
+        self._begun: dict[int, FailedNode] = {}  # by the ids of exceptions, which may be raised again by other bodies
         self.moves: list[Any] = []  # of the ledger
         self.seats = None if limit is None else Seats(limit)
         self._live: set[Node[Any]] = set()
@@ -103,8 +116,17 @@ class Members:
             self._idle.set_result(None)
 
     def _failed(self, node: Node[Any], fault: Failure) -> None:
-        self.ledger.errors[node.number] = fault.report.exception
-        self.failures.append(fault)
+        report = fault.report
+        self.ledger.errors[node.number] = described(report.exception)
+        failed = FailedNode(str(report), report.label, report.site)
+        self.failed.append(failed)
+        if report.here:
+            self._begun[id(report.exception)] = failed
+        else:
+            report.began = self._begun.get(id(report.exception))
+        if not report.taken:  # by an observer, a moment ago
+            self.untaken[id(report)] = fault
+            report.run = ref(self)
         if not self.fail_fast or self.stopping:
             return
         self.stopping = True
@@ -116,6 +138,11 @@ class Members:
         if self._body is not None and not self._body.done() and self._idle is None:
             self._stopped_body = True
             self._body.cancel()
+
+    def let_go(self, report: Report) -> None:
+        """Forget a failure that somebody has taken."""
+        self.untaken.pop(id(report), None)
+        report.run = None
 
     def _tell(self, node: Node[Any], previous: State | None, state: State, at: float) -> None:
         move = Move(node, previous, state, at, node.attempt)

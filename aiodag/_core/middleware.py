@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
+from aiodag._core.cancels import is_asked
 from aiodag._core.context import NODE, RUN, Attempted
 from aiodag._core.failure import labelled
 from aiodag._core.holdings import Request
@@ -13,7 +14,7 @@ from aiodag._core.limits import Limit, gate_of, give_back
 from aiodag._core.node import Node
 from aiodag._core.options import Delay, Options, Predicate
 from aiodag.abc import Executor, Middleware
-from aiodag.errors import OptionError, Skip
+from aiodag.errors import OptionError, Skip, UnexpectedCancel
 
 log = logging.getLogger("aiodag.retry")
 Call = Callable[[], Awaitable[Any]]
@@ -31,22 +32,25 @@ class Retry:
     async def __call__(self, node: Node[Any], call_next: Call) -> Any:
         """Return the value of the first attempt that succeeds."""
         tried = 0  # not the node's attempts, which go on from those of an earlier execution
-        while True:
-            tried += 1
-            here = Attempted(node)
-            here.attempt = node.attempt + 1
-            NODE.set(here)  # what this attempt leaves running keeps it
-            try:
-                return await call_next()
-            except Skip:
-                raise
-            except (Exception, SystemExit) as error:
-                if tried > self.retries or not self.retry_on(error):
+        try:
+            while True:
+                tried += 1
+                here = Attempted(node)
+                here.attempt = node.attempt + 1
+                NODE.set(here)  # what this attempt leaves running keeps it
+                try:
+                    return await call_next()
+                except Skip:
                     raise
-                pause = checked_pause(self.backoff(tried))
-                log.info("%s: attempt %d failed, another in %g s: %r", node.name, node.attempt, pause, error)
-                node.engine.again(node, error)
-            await asyncio.sleep(pause)
+                except (Exception, SystemExit) as error:
+                    if tried > self.retries or not self.retry_on(error):
+                        raise
+                    pause = checked_pause(self.backoff(tried))
+                    log.info("%s: attempt %d failed, another in %g s: %r", node.name, node.attempt, pause, error)
+                    node.engine.again(node, error)
+                await asyncio.sleep(pause)
+        finally:
+            del node, call_next  # a failure's traceback holds this frame
 
 
 def checked_pause(pause: Any) -> float:
@@ -139,17 +143,23 @@ class Timeout:
         scope = asyncio.timeout(self.seconds)
         began = loop.time()
         try:
-            async with scope:
-                value = await call_next()
-                # A body that was told to end may answer with a value. This one could not be told.
-                if not scope.expired() and loop.time() > began + self.seconds:
-                    raise TimeoutError(blocked(node, self.seconds, loop.time() - began))
-                return value
-        except TimeoutError as error:
-            if not scope.expired():
-                raise
+            try:
+                async with scope:
+                    value = await call_next()
+                    # A body that was told to end may answer with a value. This one could not be told.
+                    if not scope.expired() and loop.time() > began + self.seconds:
+                        raise TimeoutError(blocked(node, self.seconds, loop.time() - began))
+                    return value
+            except TimeoutError as error:
+                if not scope.expired():
+                    raise
+                cause = error.__cause__
+            # Not in the block above, and not from that error: its traceback holds asyncio's scope, and so the node.
             msg = f"attempt {node.attempt} of {node.name} took longer than {self.seconds:g} s"
-            raise TimeoutError(msg) from error
+            raise TimeoutError(msg) from cause
+        finally:
+            del node, call_next, scope  # a failure's traceback holds this frame
+            cause = None
 
 
 def blocked(node: Node[Any], timeout: float, took: float) -> str:
@@ -196,15 +206,30 @@ async def attempt(
     node: Node[Any], fn: Callable[..., Any], executor: Executor | None, args: Sequence[Any], kwargs: dict[str, Any]
 ) -> Any:
     """Run the body once: here, or where the executor says."""
-    node.engine.begin(node)
-    if executor is None:
+    try:
+        node.engine.begin(node)
+        if executor is None:
+            return await fn(*args, **kwargs)
+        return await carried_out(node, fn, executor, args, kwargs)
+    except asyncio.CancelledError as error:
+        if is_asked(node, error):
+            raise
+        raise UnexpectedCancel(node.name) from error  # here, inside: it is worth another attempt like any failure
+    finally:
         del node  # as above
-        return await fn(*args, **kwargs)
+
+
+async def carried_out(
+    node: Node[Any], fn: Callable[..., Any], executor: Executor, args: Sequence[Any], kwargs: dict[str, Any]
+) -> Any:
+    """Run the body where the executor says."""
     try:
         value = await (node.worker or executor).run(fn, *args, **kwargs)
     except (Exception, SystemExit):
         node.label = labelled(node.name, args)  # in another process there is no frame to read them from
         raise
+    finally:
+        del node  # as above
     # A plain wrapper around an async function returns its coroutine: that is the body. Not asyncio.iscoroutine(), to which
     # a generator is one on Python 3.11. Any other value is only asked for its type: see edges.py.
     return await value if hasattr(type(value), "__await__") and isinstance(value, Coroutine) else value

@@ -10,6 +10,7 @@ from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import ref
 
+from aiodag._core.cancels import mark_asked
 from aiodag._core.failure import Failure, site_of
 from aiodag._core.states import State
 
@@ -155,23 +156,28 @@ class Node(AsyncTask[T]):
         self.left = left
 
     def __await__(self) -> Generator[Any, None, T]:
-        if not self.state.final:
-            waiter = self.engine.wait_for(self)
-            try:
-                yield from waiter
-            except CancelledError:
+        waiter: Waiter | None = None
+        try:
+            if not self.state.final:
+                waiter = self.engine.wait_for(self)
+                try:
+                    yield from waiter
+                except CancelledError:
+                    waiter.forget()
+                    if waiter.cancelled():
+                        self.engine.leave(self)
+                    raise
                 waiter.forget()
-                if waiter.cancelled():
-                    self.engine.leave(self)
-                raise
-            waiter.forget()
-            if waiter.seats is not None:
-                yield from waiter.seats.readmit()
-        if self.fault is not None:
-            raise self._taken(self.fault)
-        if self.stopped:
-            raise CancelledError(self.stopped)
-        return super().result()
+                if waiter.seats is not None:
+                    yield from waiter.seats.readmit()
+            if self.state is not State.SUCCEEDED:
+                raise self._reason()
+            return super().result()
+        except BaseException:
+            # Its traceback holds this frame: with the node in it, a failure that was handled, and all that its bodies
+            # had in their variables, would wait for the garbage collector.
+            del self, waiter
+            raise
 
     def __iter__(self) -> Generator[Any, None, T]:
         # `yield from node` is how a coroutine of types.coroutine awaits, and what an __await__ may do: both call this.
@@ -203,16 +209,24 @@ class Node(AsyncTask[T]):
     def result(self) -> T:
         """Return the value, or raise the failure. Raises `asyncio.InvalidStateError` before the node has settled."""
         self._look()
-        if self.fault is not None:
-            raise self._taken(self.fault)
-        return super().result()
+        try:
+            if self.state.final and self.state is not State.SUCCEEDED:
+                raise self._reason()
+            return super().result()
+        except BaseException:
+            del self  # as above
+            raise
 
     def exception(self) -> BaseException | None:
         """Return the exception of a failed or skipped node, None of one that succeeded."""
         self._look()
-        if self.fault is not None:
-            return self._taken(self.fault)
-        return super().exception()
+        try:
+            if self.state is State.CANCELLED:
+                raise self._reason()
+            return self._reason() if self.fault is not None else super().exception()
+        except BaseException:
+            del self  # as above
+            raise
 
     def cancelled(self) -> bool:
         """Return True if the node was cancelled."""
@@ -222,8 +236,6 @@ class Node(AsyncTask[T]):
         if not self.initialised():
             msg = f"{self!r} has no result yet"
             raise InvalidStateError(msg)
-        if self.stopped:
-            raise CancelledError(self.stopped)
         if self.done() and not self.state.final:
             # The attempt has ended and the loop has not called back yet: settle now, or whoever looks would see the
             # bare exception, and the report would come although somebody took it.
@@ -305,10 +317,23 @@ class Node(AsyncTask[T]):
         """Return the event loop of the node."""
         return self.engine.loop
 
-    def _taken(self, fault: Failure) -> BaseException:
-        fault.report.taken = True
-        # The root's own traceback again: without it each place that awaits would add its frames to the last one's.
-        return fault.exception
+    def _reason(self) -> BaseException:
+        """Return what is raised to those who want the value of a node that has none."""
+        if self.fault is not None:
+            self.fault.report.take()
+            # The root's own traceback again: without it each place that awaits would add its frames to the last one's.
+            return self.fault.exception
+        if self.stopped:
+            return mark_asked(CancelledError(self.stopped))
+        if self.state is State.CANCELLED:
+            return self._make_cancelled_error()
+        error: BaseException = error_now(self)
+        return error
+
+    def _make_cancelled_error(self) -> CancelledError:
+        """Return the exception of a cancelled node. `asyncio.gather` asks for it by this name."""
+        asyncio_task: Any = super()
+        return mark_asked(asyncio_task._make_cancelled_error())  # noqa: SLF001 - as asyncio calls it
 
     def __repr__(self) -> str:
         return f"<Node {self.task.name} {self.state} at {self.site}>"

@@ -18,10 +18,9 @@ def report_of(run: "Run", roots: list[Failure]) -> str:
     lines = [f"run {run.name!r}: {total}"]
     for failure in roots:
         lines.append(f"  {failure}  (called at {failure.site})")
-        # What a body awaited and passed on began elsewhere.
-        first = [other for other in run.failures if other.report.exception is failure.report.exception]
-        if first[0].report is not failure.report:
-            lines.append(f"    first of all {first[0]}  (called at {first[0].site})")
+        began = failure.report.began
+        if began is not None:  # what a body awaited and passed on began elsewhere
+            lines.append(f"    first of all {began.text}  (called at {began.site})")
         hops = [hop for hop in failure.report.skipped if hop[0] not in barriers]
         lines += [f"    {path_text(hop, path_of(hop)[-1])}" for hop in hops[:SHOWN]]
         lines += [f"    … and {len(hops) - SHOWN:,} more skipped"] if len(hops) > SHOWN else []

@@ -10,6 +10,7 @@ from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from aiodag._core.cancels import as_failure, is_asked
 from aiodag._core.capacity import Capacity, capacity_of
 from aiodag._core.context import RUN
 from aiodag._core.ledger import Ledger
@@ -131,9 +132,12 @@ class Run(Members):
             raise RuntimeError(msg)
         with suppress(ValueError):  # left by another asyncio task, as generators of tests are: its context has gone
             RUN.reset(self._token)
+        own = error
         try:
             error = await self._leave(error)
             handled = self._end(error)
+            if error is not None and error is not own:
+                raise error
         except BaseException as raised:
             await self._close_journal(raised)
             raise
@@ -141,13 +145,16 @@ class Run(Members):
             await self._close_journal(error)
         finally:
             log.debug("run %s ends: %s", self.id or self.name, self.state)
+            del error, own  # a failure's traceback holds this frame
         return handled
 
     async def _leave(self, error: BaseException | None) -> BaseException | None:
         """Wait for the nodes, or cancel them; return what the body raised of itself."""
         if self._stopped_body and self._body is not None and self._body.uncancel() == 0 and _is_cancel(error):
             error = None  # our own cancel of the body, after the first failure
-        elif _is_cancel(error) and self.failures and not self._body_cancelling():
+        elif error is not None and not is_asked(self._body, error):
+            error = as_failure(f"the body of run {self.name!r}", error)
+        elif _is_cancel(error) and self.failed and not self._body_cancelling():
             error = None  # the body awaited a node that was cancelled because another failed
         try:
             if error is not None:
@@ -180,13 +187,13 @@ class Run(Members):
         if error is not None:
             self.state = State.CANCELLED if _is_cancel(error) else State.FAILED
             return False
-        roots = [failure for failure in self.failures if not failure.report.taken]
+        roots = list(self.untaken.values())
         if not roots:
             self.state = State.CANCELLED if self._cut_short else State.SUCCEEDED
             return True
         self.state = State.FAILED
         for failure in roots:
-            failure.report.taken = True
+            failure.report.take()
         raise RunFailed(report_of(self, roots), [as_exception(each.exception) for each in roots], roots)
 
     def _body_cancelling(self) -> bool:

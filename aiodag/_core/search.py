@@ -308,7 +308,7 @@ def fill(value: Any) -> Any:
 def delivered(node: Any) -> Any:
     """Return a settled node to a body that asked for it: from here on its failure is the body's to handle."""
     if node.fault is not None:
-        node.fault.report.taken = True
+        node.fault.report.take()
     return node
 
 

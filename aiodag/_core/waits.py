@@ -19,9 +19,10 @@ def wait_for(loop: AbstractEventLoop, node: Node[Any]) -> Waiter:
     # Only the body itself: an asyncio task that it made may await what waits for the body, which goes on.
     body = current_task()
     if type(body) is Node:
-        cycle = find_cycle(body, node)
+        cycle = [each.name for each in find_cycle(body, node)]
         if cycle:
-            raise Deadlock([each.name for each in cycle])
+            del node, waiter, body  # the failure's traceback holds this frame, and they hold the failure
+            raise Deadlock(cycle)
         waiter.body = body
         body.awaits = (*body.awaits, node)
     run = node.run

@@ -193,7 +193,7 @@ def why(run: "Run", ended: Ended) -> str:
 
 def without_errors(report: str, run: "Run") -> str:
     """Return the report of a run whose failures have been told when they happened: where each was called."""
-    labels = {str(failure.report): failure.root for failure in run.failures}
+    labels = {each.text: each.root for each in run.failed}
     return "\n".join(without_error(line, labels) for line in report.split("\n"))
 
 

@@ -52,6 +52,8 @@ class ProcessExecutor:
         except BrokenExecutor as error:
             self._discard(pool)
             raise worker_died(name, node) from error
+        finally:
+            del node  # a failure's traceback holds this frame
         return outcome.open(name)
 
     def _submit(self, letter: "Letter") -> "tuple[ProcessPoolExecutor, Future[Outcome]]":

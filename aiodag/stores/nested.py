@@ -82,5 +82,5 @@ class Nested:
             self.begun(number)
         report = self._reports.pop(key, None)
         if report is not None:
-            report.taken = True
+            report.take()
         return self._tries.pop(key, None)

@@ -134,29 +134,37 @@ class Recorder(Recall):
     async def __call__(self, node: "Node[Any]", args: Any, kwargs: Any, /) -> Any:
         """Run a body, and return its value when that is committed."""
         task = node.task
-        if node.cache_key:
-            value = await self._cached(node)
-            if value is not NOTHING:
-                return await self._succeed(node, value) if task.options.journal else value
-        if task.call is None:
-            node.engine.begin(node)
-            body = task.fn(*args, **kwargs)
-        else:
-            body = task.call(node, args, kwargs)
-        del args, kwargs  # the body's from here on
-        value = await body
-        check_returned(node, value)  # before it is recorded, or told that it has no codec
-        if node.cache_key:
-            codec, text = encoded(task, value)
-            self._batch.cache.append((node.cache_key, task.name, codec, text, time.time()))
-            self._wake()
-        if not task.options.journal or task.stands_in or task.barrier:
-            return value
-        return await self._succeed(node, value)
+        try:
+            if node.cache_key:
+                value = await self._cached(node)
+                if value is not NOTHING:
+                    return await self._succeed(node, value) if task.options.journal else value
+            if task.call is None:
+                node.engine.begin(node)
+                body = task.fn(*args, **kwargs)
+            else:
+                body = task.call(node, args, kwargs)
+            del args, kwargs  # the body's from here on
+            value = await body
+            check_returned(node, value)  # before it is recorded, or told that it has no codec
+            if node.cache_key:
+                codec, text = encoded(task, value)
+                self._batch.cache.append((node.cache_key, task.name, codec, text, time.time()))
+                self._wake()
+            if not task.options.journal or task.stands_in or task.barrier:
+                return value
+            return await self._succeed(node, value)
+        finally:
+            del node  # a failure's traceback holds this frame
 
     async def _succeed(self, node: "Node[Any]", value: Any) -> Any:
+        try:
+            codec, text = encoded(node.task, value)
+        except BaseException:
+            del node  # as above
+            raise
         row = node.row
-        row[CODEC], row[VALUE] = encoded(node.task, value)
+        row[CODEC], row[VALUE] = codec, text
         row[STATE], row[ENDED] = State.SUCCEEDED, self.run.clock() + self.offset
         if row[KEY] in self._nested.numbers:
             self._known[row[KEY]] = Known(row[NUMBER], State.SUCCEEDED, node.attempt, row[CODEC], row[VALUE])
@@ -171,9 +179,11 @@ class Recorder(Recall):
         return value
 
     async def _cached(self, node: "Node[Any]") -> Any:
-        age = node.task.options.cache
-        found = await asyncio.to_thread(self.store.cached, node.cache_key, 0.0 if age is True else time.time() - age)
-        return NOTHING if found is None else decoded(node.task, *found)
+        task, key = node.task, node.cache_key
+        del node  # as above
+        age = task.options.cache
+        found = await asyncio.to_thread(self.store.cached, key, 0.0 if age is True else time.time() - age)
+        return NOTHING if found is None else decoded(task, *found)
 
     # Beside the outcome
 

@@ -1,0 +1,52 @@
+"""Run a body in the asyncio task that is its node."""
+
+from asyncio import CancelledError
+from typing import Any
+from weakref import ref
+
+from aiodag._core.cancels import is_asked
+from aiodag._core.context import NODE
+from aiodag._core.failure import Exited
+from aiodag._core.node import Node, on_done
+from aiodag._core.search import check_returned
+from aiodag.errors import UnexpectedCancel
+
+
+async def drive_body(node: Node[Any], call: Any, args: Any, kwargs: Any) -> Any:
+    """Run a body in the asyncio task that is its node, and settle the node with it.
+
+    Settled here, in the last step of the asyncio task, success costs no callback of the loop. Whatever else ends the
+    attempt is settled by a callback, when the asyncio task knows its exception.
+    """
+    NODE.set(ref(node))
+    try:
+        body = call(*args, **kwargs) if kwargs else call(*args)  # an empty ** would cost a dict
+        del args, kwargs  # the body's from here on
+        value = await body
+        if value is not None:
+            check_returned(node, value)
+    except CancelledError as error:
+        engine, name = node.engine, node.name
+        on_done(node, engine.ended, context=engine.context)
+        asked = is_asked(node, error)
+        del node  # as below
+        if asked:
+            raise
+        raise UnexpectedCancel(name) from error
+    except BaseException as error:
+        engine = node.engine
+        on_done(node, engine.ended, context=engine.context)
+        # The traceback keeps this frame: with the node in it, the node would keep itself, and its report would
+        # wait for the garbage collector.
+        del node
+        if isinstance(error, SystemExit):
+            # An asyncio task that raises it stops the loop, and with it all that has nothing to do with this body.
+            raise Exited(error) from None
+        raise
+    engine = node.engine
+    if node._must_cancel:  # type: ignore[attr-defined]  # noqa: SLF001 - it cancelled itself: asyncio drops the value
+        on_done(node, engine.ended, context=engine.context)
+        return value
+    engine.alive.discard(node)
+    engine.succeed(node)
+    return value

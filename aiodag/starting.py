@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aiodag._core.cancels import mark_asked
 from aiodag._core.capacity import Anything, Capacity
 from aiodag._core.graph import Graph
 from aiodag._core.plan import plan
@@ -114,7 +113,7 @@ async def rehearse(store: Store, run_id: str, target: Target) -> Plan:
         graph = run.graph()
     finally:
         run.stop()
-        await run.__aexit__(asyncio.CancelledError, mark_asked(asyncio.CancelledError()), None)
+        await run.__aexit__(asyncio.CancelledError, asyncio.CancelledError(), None)
     nodes = [each for each in graph.nodes if not each.barrier and (entered is None or each.id != entered.number)]
     again = [each.label for each in nodes if not each.state.final]
     return Plan(again, sum(each.state is State.SUCCEEDED for each in nodes))

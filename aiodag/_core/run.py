@@ -152,7 +152,7 @@ class Run(Members):
         """Wait for the nodes, or cancel them; return what the body raised of itself."""
         if self._stopped_body and self._body is not None and self._body.uncancel() == 0 and _is_cancel(error):
             error = None  # our own cancel of the body, after the first failure
-        elif error is not None and not is_asked(self._body, error):
+        elif error is not None and not self.stopping and not is_asked(self._body, error):
             error = as_failure(f"the body of run {self.name!r}", error)
         elif _is_cancel(error) and self.failed and not self._body_cancelling():
             error = None  # the body awaited a node that was cancelled because another failed

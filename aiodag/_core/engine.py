@@ -354,6 +354,18 @@ class Engine:
         self.stop(node, message)
         return True
 
+    def cancel_with_upstream(self, node: Node[Any], message: Any) -> bool:
+        """Cancel a node and, iteratively, what it waits for, unless something else needs that."""
+        queue = deque(needs(node))
+        cancelled = self.cancel(node, message)
+        while queue:
+            up = queue.popleft()
+            # In this order: what has been cancelled does not need its own upstream any more.
+            if not up.state.final and not needed(up):
+                queue.extend(needs(up))
+                self.cancel(up, f"{node.name}, which needed it, was cancelled")
+        return cancelled
+
     def leave(self, node: Node[Any]) -> None:
         """Cancel a node whose awaiter was cancelled, unless something else needs it."""
         if not needed(node):

@@ -43,6 +43,7 @@ class Members:
         fail_fast: bool,
         observers: tuple[Observer, ...],
         grace: float,
+        timeout: float | None,
     ) -> None:
         self.name = name
         self.limit = limit
@@ -51,6 +52,8 @@ class Members:
         self.fail_fast = fail_fast
         self.observers = observers
         self.grace = grace
+        self.timeout = timeout
+        self.timed_out = False
         self.journal: Journal | None = None
         self.state = State.WAITING
         self.stopping = False
@@ -67,6 +70,7 @@ class Members:
         self._stopped_body = False
         self._cut_short = False  # whether nodes were cancelled because somebody stopped or drained the run
         self._given_up = False
+        self._timer: asyncio.TimerHandle | None = None
 
     # What the engine tells
 
@@ -168,6 +172,7 @@ class Members:
 
     def _give_up(self) -> None:
         """Wait no longer for nodes that will not end although they were cancelled."""
+        self._name_survivors()
         self._given_up = True
         if self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
@@ -179,8 +184,10 @@ class Members:
             async with asyncio.timeout(self.grace):
                 await self._wait()
         except TimeoutError:
-            if not self._live:
-                return
+            self._name_survivors()
+
+    def _name_survivors(self) -> None:
+        if self._live:
             names = sorted({f"{node.name} (called at {node.site})" for node in self._live})
             self.loop.call_exception_handler(
                 {"message": f"run {self.name!r} left after {self.grace:g} s what would not end: {', '.join(names)}"}
@@ -192,11 +199,22 @@ class Members:
         for node in sorted(self._live, key=lambda node: node.state is State.RUNNING):
             node.cancel(f"run {self.name!r} is being cancelled")
 
+    def time_out(self) -> None:
+        """Cancel every node and the body of the scope, since they take too long."""
+        self.timed_out = True
+        self.abort()
+
+    def _end_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
     def abort(self) -> None:
-        """Cancel every node and the body of the scope; why is said by the journal, and raised when the scope is left."""
+        """Cancel every node and the body of the scope; why is noted elsewhere, and raised when the scope is left."""
         self.stopping = True
         self._stop_all()
-        self.loop.call_later(self.grace, self._give_up)
+        self._end_timer()
+        self._timer = self.loop.call_later(self.grace, self._give_up)
 
     def drain(self) -> None:
         """Let what runs finish, and start nothing more: what waits is cancelled, and so is what is still made."""

@@ -144,12 +144,15 @@ class Node(AsyncTask[T]):
         """Return the call that goes on without the node, if there is one."""
         return None if self.left is None or self.left.done() else self.left
 
-    def cancel(self, msg: Any | None = None) -> bool:
+    def cancel(self, msg: Any | None = None, *, upstream: bool = False) -> bool:
         """Cancel this node and what needs it, never what it needs. Return whether there was anything to cancel.
 
-        A running body gets a `CancelledError` where it waits; a node that has not started never runs.
+        A running body gets a `CancelledError` where it waits; a node that has not started never runs. With `upstream`,
+        what this node waits for is cancelled as well, as far as nothing else needs it, and so on upwards.
         """
-        return not self.state.final and self.engine.cancel(self, msg)
+        if self.state.final:
+            return False
+        return self.engine.cancel_with_upstream(self, msg) if upstream else self.engine.cancel(self, msg)
 
     def abandon(self, left: "RemoteFuture[Any]") -> None:
         """Note that the attempt could not be stopped: its limit is held until `left` is done. For executors."""

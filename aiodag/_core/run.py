@@ -15,7 +15,7 @@ from aiodag._core.capacity import Capacity, capacity_of
 from aiodag._core.context import RUN
 from aiodag._core.ledger import Ledger
 from aiodag._core.members import Members
-from aiodag._core.options import flag, seconds
+from aiodag._core.options import flag, seconds, timeout_of
 from aiodag._core.report import as_exception, report_of
 from aiodag._core.run_options import id_of, observers_of, tags_of, threads_of
 from aiodag._core.states import State
@@ -23,6 +23,7 @@ from aiodag.abc import Observer
 from aiodag.errors import OptionError, RunCancelled, RunFailed, StoreError
 
 if TYPE_CHECKING:
+    from datetime import timedelta
     from os import PathLike
 
     from aiodag._core.graph import Graph
@@ -35,7 +36,8 @@ class Run(Members):
     """Own every node made inside `async with`, also by other nodes; leave when all have settled.
 
     Independent branches go on after a failure, and leaving raises `RunFailed` with every root failure that nobody
-    took; with `fail_fast` the first failure cancels the rest. Leaving by an exception cancels the nodes and waits, at
+    took; with `fail_fast` the first failure cancels the rest. After `timeout` seconds what is unfinished is cancelled, the
+    code inside the scope too, and leaving raises `TimeoutError`: the run has failed. Leaving by an exception cancels the nodes and waits, at
     most `grace` seconds, then names what would not end. `limit` bounds the nodes that run at once; a body that
     awaits another node of the run does not count. `threads` is how many plain functions may run at once (40 of a loop
     otherwise). `capacity` has the resources that tasks ask for. `observers` are told
@@ -63,6 +65,7 @@ class Run(Members):
         threads: int | None = None,
         capacity: Capacity | None = None,
         fail_fast: bool = False,
+        timeout: "float | timedelta | None" = None,
         observers: Iterable[Observer] = (),
         grace: float = 10.0,
         store: "str | PathLike[str] | Store | None" = None,
@@ -84,6 +87,7 @@ class Run(Members):
             fail_fast=flag("fail_fast", fail_fast),
             observers=observers_of(observers),
             grace=seconds("grace", grace),
+            timeout=None if timeout is None else timeout_of(timeout),
         )
         self.store = store
         self.id = id_of(id, name) if store is not None or id is not None else ""
@@ -110,6 +114,8 @@ class Run(Members):
         self.state = State.RUNNING
         if self.store is not None:
             await self._open_journal(self.store)
+        if self.timeout is not None and planned is None:
+            self._timer = self.loop.call_later(self.timeout, self.time_out)
         log.debug("run %s begins", self.id or self.name)
         return self
 
@@ -158,6 +164,7 @@ class Run(Members):
             error = None  # the body awaited a node that was cancelled because another failed
         try:
             if error is not None:
+                self._end_timer()
                 await self._stop()
             else:
                 await self._wait()
@@ -166,6 +173,7 @@ class Run(Members):
             await self._stop()
             raise
         finally:
+            self._end_timer()
             self._body = None
             self._ended_at = self.clock()
         return error
@@ -187,6 +195,10 @@ class Run(Members):
         if error is not None:
             self.state = State.CANCELLED if _is_cancel(error) else State.FAILED
             return False
+        if self.timed_out:
+            self.state = State.FAILED
+            msg = f"run {self.name!r} took longer than {self.timeout:g} s: what was unfinished is cancelled"
+            raise TimeoutError(msg)
         roots = list(self.untaken.values())
         if not roots:
             self.state = State.CANCELLED if self._cut_short else State.SUCCEEDED

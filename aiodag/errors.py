@@ -112,17 +112,18 @@ class UnexpectedCancel(AiodagError, RuntimeError):
 
 
 class WorkerDied(AiodagError, RuntimeError):
-    """Say that a worker process died before it answered an attempt: that attempt's own, or another's.
+    """Say that the worker process of an attempt ended without an answer. No other attempt has noticed.
 
-    One that dies takes the pool with it, and nobody can tell which call killed it.
+    `code` is its exit code, or a negative signal; None where nobody knows it.
     """
 
-    def __init__(self, task: str, *, attempt: int = 1, attempts: int = 1) -> None:
-        hint = "; retries=1 would have tried again" if attempts == 1 else ""
+    def __init__(self, task: str, *, attempt: int = 1, attempts: int = 1, code: int | None = None) -> None:
+        self.code = code
         super().__init__(
-            f"{task} got no answer in attempt {attempt} of {attempts}, because a worker process of its pool died: "
+            f"{task} got no answer in attempt {attempt} of {attempts}, because its worker process ended (exit code {code}): "
             "killed, out of memory, a crash in native code, or a main module that starts the program again when a "
-            f'worker imports it (guard it with `if __name__ == "__main__":`). The next attempt gets a new pool{hint}'
+            'worker imports it (guard it with `if __name__ == "__main__":`). The next attempt gets a new worker'
+            + ("; retries=1 would have tried again" if attempts == 1 else "")
         )
 
 

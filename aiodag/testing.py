@@ -15,7 +15,6 @@
 import asyncio
 import random
 import selectors
-import sys
 import threading
 from collections.abc import Coroutine, Generator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -98,10 +97,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def strangers(self) -> set[threading.Thread]:
         """Return the threads of which nobody knows what they do: those that are not ours and idle."""
         here = threading.current_thread()
-        others = {each for each in threading.enumerate() if each is not here and not each.name.startswith(OURS)}
-        # Looked up and not imported: only a task in a process needs multiprocessing.
-        processes: Any = sys.modules.get("aiodag.executors.process")
-        return processes.EXECUTOR.wakers(others) if processes else others
+        return {each for each in threading.enumerate() if each is not here and not each.name.startswith(OURS)}
 
     def unsettled(self) -> list[str]:
         """Name what waits on this loop, in one line each."""

@@ -3,7 +3,10 @@
 import asyncio
 import os
 import pathlib
+import subprocess
+import sys
 import threading
+import time
 
 from aiodag import OptionError, task
 
@@ -41,6 +44,20 @@ def reads(path):
     """Wait until somebody has written to a pipe."""
     with pathlib.Path(path).open(encoding="utf-8") as pipe:
         return pipe.read()
+
+
+def holds(path, how="sleeps"):
+    """Hold a pipe open, in a child of this process, too, and never end."""
+    pipe = os.open(path, os.O_WRONLY)
+    subprocess.Popen(["sleep", "1000"], stdout=pipe)
+    os.write(pipe, b"begun\n")
+    if how == "sleeps":
+        time.sleep(1000)
+    sum(range(10**15))  # native code, which lets no other thread run
+
+
+def exits(code):
+    sys.exit(code)
 
 
 def stops():

@@ -3,11 +3,13 @@
 import asyncio
 import os
 import re
+import select
+import signal
 import subprocess
 import sys
 import threading
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
 from multiprocessing import get_context
@@ -18,7 +20,7 @@ import pytest
 
 from aiodag import Capacity, Limit, OptionError, Run, Skip, State, WorkerDied, current_node, current_run, task
 from aiodag.errors import NotPicklable
-from aiodag.executors.process import EXECUTOR
+from aiodag.executors.process import ProcessExecutor
 from aiodag.executors.thread import ThreadExecutor
 from aiodag.testing import MoveRecorder, run
 
@@ -697,14 +699,14 @@ def test_an_error_of_aiodag_itself_comes_back_from_a_process():
 
 
 def test_a_worker_that_dies_is_named_and_the_pool_recovers():
-    with pytest.raises(WorkerDied, match=r"dies got no answer in attempt 1 of 1.* retries=1 would have tried again"):
+    with pytest.raises(WorkerDied, match=r"dies got no answer in attempt 1 of 1.*exit code 3.*retries=1 would have"):
         in_process(process_bodies.dies)
 
     assert in_process(process_bodies.squared, 3) == 9
 
 
 def test_a_worker_that_dies_in_the_last_attempt_is_not_told_to_retry():
-    with pytest.raises(WorkerDied, match=r"dies got no answer in attempt 2 of 2, .* new pool") as caught:
+    with pytest.raises(WorkerDied, match=r"dies got no answer in attempt 2 of 2, .* code 3.*a new worker") as caught:
         in_process(process_bodies.dies, retries=1)
 
     assert "retries=" not in caught.value.args[0]
@@ -736,22 +738,6 @@ def test_a_main_module_without_a_guard_is_named_as_a_cause(tmp_path):
     assert 'guard it with `if __name__ == "__main__":`' in ended.stdout, ended.stderr
 
 
-class BrokenPool:
-    """A pool whose workers died while they had nothing to do."""
-
-    def submit(self, fn, /, *args):
-        raise BrokenProcessPool
-
-    def shutdown(self, wait=True):
-        pass
-
-
-def test_a_pool_that_broke_before_the_call_is_replaced_without_an_error(monkeypatch):
-    monkeypatch.setattr(EXECUTOR, "_pool", BrokenPool())
-
-    assert in_process(process_bodies.squared, 3) == 9
-
-
 def test_a_worker_that_dies_is_a_failed_attempt(tmp_path):
     marker = str(tmp_path / "marker")
 
@@ -762,22 +748,187 @@ def test_the_pool_is_usable_from_one_loop_after_another():
     assert [in_process(process_bodies.squared, x) for x in (1, 2)] == [1, 4]
 
 
-def test_a_cancelled_process_call_keeps_its_limit_until_it_ends(tmp_path):
+def test_a_call_is_queued_until_a_worker_is_ready_and_its_timeout_begins_then():
+    async def main():
+        node = task(process_bodies.squared, executor=ProcessExecutor(1), timeout=10)(3)
+        await turns()
+        before = node.state, node.attempt
+        asyncio.get_running_loop().now += 100  # as if the start of the worker took so long
+        return before, await node
+
+    assert run(main()) == ((State.QUEUED, 0), 9)
+
+
+def test_a_call_is_queued_until_a_worker_is_free(tmp_path):
     pipe = str(tmp_path / "pipe")
     os.mkfifo(pipe)
-    reading = task(process_bodies.reads, executor="process", limit=1)
 
     async def main():
-        first, second = reading(pipe), reading(os.devnull)
+        pool = ProcessExecutor(1)
+        first, second = [task(process_bodies.reads, executor=pool)(path) for path in (pipe, os.devnull)]
         writer = await asyncio.to_thread(open, pipe, "w")
-        first.cancel()
-        await asyncio.wait([first])
-        await turns()
-        held = first.state, first.abandoned, second.state
+        states = first.state, second.state, second.attempt
         writer.close()
-        return held, await second
+        return states, await second
 
-    assert asyncio.run(main()) == ((State.CANCELLED, True, State.QUEUED), "")
+    assert asyncio.run(main()) == ((State.RUNNING, State.QUEUED, 0), "")
+
+
+class Pipe:
+    """A pipe with a name: who has opened it to write is known to live."""
+
+    def __init__(self, directory):
+        self.path = str(directory / "pipe")
+        os.mkfifo(self.path)
+        self.end = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+
+    def read(self):
+        """Return what was written; an empty string when all who could write have ended."""
+        assert select.select([self.end], [], [], 60)[0]
+        return os.read(self.end, 100).decode()
+
+    def until_begun(self, count=1):
+        """Wait until so many bodies hold the pipe."""
+        heard = ""
+        while heard.count("begun") < count:
+            heard += self.read()
+
+
+@pytest.mark.parametrize("how", ["sleeps", "blocks the interpreter"])
+def test_a_cancelled_process_call_is_ended_with_what_it_has_started_and_its_worker_replaced(tmp_path, how):
+    pipe = Pipe(tmp_path)
+
+    async def main():
+        pool, limit = ProcessExecutor(2), Limit(2)
+        stuck = [task(process_bodies.holds, executor=pool, limit=limit)(pipe.path, how) for _ in range(2)]
+        await asyncio.to_thread(pipe.until_begun, 2)
+        for node in stuck:
+            node.cancel()
+        await asyncio.wait(stuck)
+        squares = task(process_bodies.squared, executor=pool, limit=limit).map(range(4))
+        return [node.state for node in stuck], [await node for node in squares], pipe.read()
+
+    assert asyncio.run(main()) == ([State.CANCELLED] * 2, [0, 1, 4, 9], "")
+
+
+def test_process_attempts_that_are_late_are_ended_and_the_pool_works_on(tmp_path):
+    pipe = Pipe(tmp_path)
+
+    async def main():
+        pool = ProcessExecutor(2)
+        stuck = [task(process_bodies.holds, executor=pool, timeout=0.5)(pipe.path) for _ in range(3)]
+        await asyncio.wait(stuck)
+        value = await task(process_bodies.squared, executor=pool)(3)
+        return [type(node.exception()) for node in stuck], value
+
+    assert asyncio.run(main()) == ([TimeoutError] * 3, 9)
+
+
+def test_a_worker_that_dies_takes_no_other_call_with_it(tmp_path):
+    pipe = str(tmp_path / "pipe")
+    os.mkfifo(pipe)
+
+    async def main():
+        pool = ProcessExecutor(3)
+        other = task(process_bodies.reads, executor=pool)(pipe)
+        writer = await asyncio.to_thread(open, pipe, "w")
+        dying = [task(process_bodies.dies, executor=pool)() for _ in range(4)]
+        await asyncio.wait(dying)
+        writer.close()
+        return [type(node.exception()) for node in dying], await other
+
+    assert asyncio.run(main()) == ([WorkerDied] * 4, "")
+
+
+def test_a_worker_that_died_between_two_calls_fails_none():
+    async def main():
+        pool = ProcessExecutor(1)
+        os.kill(await task(process_bodies.pid, executor=pool)(), signal.SIGKILL)
+        node = task(process_bodies.squared, executor=pool)(3)
+        return await node, node.attempt
+
+    assert asyncio.run(main()) == (9, 1)
+
+
+def test_a_worker_is_used_again_also_by_the_next_loop():
+    pool = ProcessExecutor(1)
+
+    async def main():
+        return [await task(process_bodies.pid, executor=pool)() for _ in range(2)]
+
+    assert len({*asyncio.run(main()), *asyncio.run(main())}) == 1
+
+
+def test_a_body_that_exits_in_a_process_fails_its_node():
+    async def main():
+        node = task(process_bodies.exits, executor="process")(3)
+        await asyncio.wait([node])
+        return node.state, node.exception().code, await task(process_bodies.squared, executor="process")(3)
+
+    assert asyncio.run(main()) == (State.FAILED, 3, 9)
+
+
+OWNER = """
+import asyncio, os, sys, time
+import process_bodies
+from aiodag import State, task
+
+
+async def main():
+    path, leaves, how = sys.argv[1:]
+    node = task(process_bodies.holds, executor="process")(path, how)
+    while node.state is not State.RUNNING:
+        await asyncio.sleep(0.01)
+    if leaves == "a fork" and os.fork() == 0:
+        time.sleep(1000)
+    print("ready", flush=True)
+    await node
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def owner(tmp_path):
+    """Start a program that has bodies in two workers; in the end, end all that it has left."""
+    program, started = tmp_path / "owner.py", []
+    program.write_text(OWNER, encoding="utf-8")
+
+    def start(*args):
+        started.append(
+            subprocess.Popen(
+                [sys.executable, program, *args],
+                env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
+                stdout=subprocess.PIPE,
+                start_new_session=True,
+            )
+        )
+        assert started[-1].stdout.readline() == b"ready\n"
+        return started[-1]
+
+    yield start
+    for process in started:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(60)
+        process.stdout.close()
+
+
+# Not a fork and a body that blocks the interpreter: then only a thread of the worker could see the end of the owner.
+@pytest.mark.parametrize(
+    ("leaves", "how"), [("nothing", "sleeps"), ("nothing", "blocks the interpreter"), ("a fork", "sleeps")]
+)
+def test_workers_end_with_an_owner_that_is_killed_and_so_does_what_they_started(tmp_path, owner, leaves, how):
+    pipe = Pipe(tmp_path)
+    process = owner(pipe.path, leaves, how)
+    pipe.until_begun()
+
+    process.kill()
+    process.wait(60)
+
+    assert pipe.read() == ""
 
 
 def test_the_virtual_clock_stands_still_while_a_process_runs():

@@ -238,7 +238,11 @@ LAYERS = {
         module: BELOW_CORE | set(CORE_MODULES + COMMAND_MODULES[:place]) for place, module in enumerate(COMMAND_MODULES)
     },
     "aiodag.executors.warden": set(),  # a program of its own
-    "aiodag.executors.process": BELOW_CORE | set(CORE_MODULES),
+    "aiodag.executors.letters": BELOW_CORE | set(CORE_MODULES),
+    "aiodag.executors.worker": {"aiodag.executors.letters"},
+    "aiodag.executors.process": BELOW_CORE
+    | set(CORE_MODULES)
+    | {"aiodag.executors.crew", "aiodag.executors.letters", "aiodag.executors.worker"},
     "aiodag.executors.crew": BELOW_CORE | set(CORE_MODULES),
     "aiodag.executors.thread": BELOW_CORE | set(CORE_MODULES) | {"aiodag.executors.crew"},
     "aiodag.workflows": set(WORKFLOW_MODULES),

@@ -1,214 +1,268 @@
-"""Run a plain function in a process of a pool that all tasks share.
+"""Run a plain function in a worker process: one for each call, kept for the next, ended with its call if need be.
 
-Whatever a pool cannot unpickle breaks it, and every attempt in it. So a call and its answer travel in a `Letter`,
-which tells why it could not be read in place of raising.
+Workers of our own, and not a pool of `concurrent.futures`: that gives several calls to one pipe, so that one worker which
+dies takes all that run in the pool with it, and one which is stuck cannot be ended without the others.
 """
 
 import asyncio
-import pickle
-import sys
-import traceback
+import atexit
+import os
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
-from importlib import import_module
 from multiprocessing import get_context
-from multiprocessing.reduction import ForkingPickler
-from operator import attrgetter
-from signal import SIG_IGN, SIGINT, signal
-from threading import Lock, Thread
-from typing import Any, NamedTuple
+from multiprocessing.connection import wait
+from signal import SIGKILL
+from threading import Lock
+from typing import Any
+from weakref import finalize
 
 from aiodag._core.context import current_node
-from aiodag._core.failure import described
+from aiodag._core.limits import Gate, Limit, gate_of
 from aiodag._core.node import Node
-from aiodag.errors import NotPicklable, WorkerDied
+from aiodag._core.submit import engine_of
+from aiodag.errors import WorkerDied
+from aiodag.executors.crew import Crew, Pooled, Worker, abandon, crew_here
+from aiodag.executors.letters import Letter, Outcome, reference
+from aiodag.executors.worker import BEGUN, serve
+
+CONTEXT = get_context("spawn")
+PATIENCE = 2.0  # seconds for a worker to end by itself at the end of the program
 
 
-class ProcessExecutor:
-    """Runs attempts in worker processes, as many as the machine has cores.
+def cores() -> int:
+    """Return how many processes can really run at once."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class ProcessExecutor(Pooled):
+    """Run attempts in worker processes, at most `size` at once on each loop: as many as there are cores, by default.
 
     Workers are spawned, never forked: a fork of a process with threads can hang. The function, its arguments and its
-    value must be picklable, and the main module importable (`if __name__ == "__main__":`).
+    value must be picklable, and the main module importable (`if __name__ == "__main__":`). An attempt that is cancelled
+    or takes too long is ended with its worker, and so are all processes that its body has started there. Raises
+    `OptionError` for a size that is no int of 1 or more.
+
+    >>> import asyncio
+    >>> from math import sqrt
+    >>> from aiodag import task
+    >>> root = task(sqrt, executor=ProcessExecutor(2))
+    >>> async def main() -> float:
+    ...     return await root(4)
+    >>> asyncio.run(main())
+    2.0
     """
 
-    plain = True
+    def __init__(self, size: int | None = None) -> None:
+        self.limit = Limit(cores() if size is None else size)
+        self.owner = os.getpid()
+        self.idle: list[WorkerProcess] = []
+        finalize(self, retire, self.idle)
 
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._pool: ProcessPoolExecutor | None = None
-        self._unanswered: set[Future[Any]] = set()
+    async def place(self) -> Worker:
+        """Wait for a worker that is ready: it has started, and imported the main module."""
+        gate = gate_of(engine_of(asyncio.get_running_loop()), self.limit)
+        crew = await crew_here()
+        await gate.acquire()
+        try:
+            worker = self._known() or await self.opened(crew)
+        except BaseException:
+            gate.release()
+            raise
+        return ProcessPlace(self, gate, crew, worker)
+
+    def _known(self) -> "WorkerProcess | None":
+        if self.owner != os.getpid():  # a fork: they are another's
+            self.owner = os.getpid()
+            self.idle.clear()
+        with suppress(IndexError):  # of a list that loops in several threads share
+            while True:
+                worker = self.idle.pop()
+                if worker.is_alive():
+                    worker.fresh = False
+                    return worker
+                worker.bury()
+        return None
+
+    async def opened(self, crew: Crew) -> "WorkerProcess":
+        """Return a new worker, which may have died already: that is for the attempt to tell."""
+        worker = WorkerProcess()
+        await crew.call(worker.open, lambda behind: behind.add_done_callback(lambda _: self.keep(worker)))
+        return worker
+
+    def keep(self, worker: "WorkerProcess") -> None:
+        """Have a worker ready for the next call."""
+        if worker.is_alive():
+            self.idle.append(worker)
+
+
+class ProcessPlace:
+    """A worker for one call."""
+
+    def __init__(self, executor: ProcessExecutor, gate: Gate, crew: Crew, worker: "WorkerProcess") -> None:
+        self.executor = executor
+        self.gate = gate
+        self.crew = crew
+        self.worker = worker
 
     async def run(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        """Return `fn(*args, **kwargs)` of a worker.
+        """Return `fn(*args, **kwargs)` of the worker. Cancelled, it ends the worker.
 
         Raises `WorkerDied` if that ends without an answer, and `NotPicklable` for what cannot go there or come back.
         """
         node = current_node()
         name = node.name if node else getattr(fn, "__qualname__", repr(fn))
-        pool, future = self._submit(Letter((*reference(fn), args, kwargs)))
+        letter = Letter((*reference(fn), args, kwargs))
+        del args, kwargs
         try:
-            outcome = await self._answer(future, node)
-        except BrokenExecutor as error:
-            self._discard(pool)
-            raise worker_died(name, node) from error
+            outcome = await self._answer(letter)
+            if outcome is None and not self.worker.fresh and not self.worker.begun:
+                # It died between two calls, as what the system chooses when memory is short: the body has not begun.
+                self.worker = await self.executor.opened(self.crew)
+                outcome = await self._answer(letter)
+            if outcome is None:
+                raise worker_died(name, node, self.worker)
+            return outcome.open(name)
         finally:
-            del node  # a failure's traceback holds this frame
-        return outcome.open(name)
+            node = outcome = None  # a failure's traceback holds this frame
 
-    def _submit(self, letter: "Letter") -> "tuple[ProcessPoolExecutor, Future[Outcome]]":
-        pool = self._current()
+    async def _answer(self, letter: Letter) -> Outcome | None:
+        answered: Outcome | None = await self.crew.call(partial(self.worker.call, letter), self._end)
+        return answered
+
+    def _end(self, behind: "Future[None]") -> None:
+        self.worker.kill()
+        abandon(behind)  # the moment until it is really gone
+
+    def leave(self) -> None:
+        """Give the worker back, if there still is one: else the next call gets a new one."""
+        self.executor.keep(self.worker)
+        self.gate.release()
+
+
+class WorkerProcess:
+    """The owner's side of a worker. What blocks is called in a thread."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.owner = os.getpid()
+        self.process: Any = None
+        self.death: int | None = None  # what is ready when it has ended
+        self.code: int | None = None  # with which it has ended
+        self.fault: Exception | None = None  # why there is none
+        self.ready = False
+        self.fresh = True  # whether it has had no call
+        self.begun = False  # whether the body of its last call has
+        self.doomed = self.buried = False
+
+    def open(self) -> None:
+        """Start it, and wait until it can be called, or has died."""
         try:
-            return pool, pool.submit(answer, letter)
-        except BrokenExecutor:  # by an earlier call, or with nothing to do: this call has not begun
-            self._discard(pool)
-            pool = self._current()
-            return pool, pool.submit(answer, letter)
+            self.connection, theirs = CONTEXT.Pipe()
+            with theirs:
+                self.process = CONTEXT.Process(target=serve, args=(theirs, self.owner), name="aiodag worker")
+                self.process.start()
+                LIVING.add(self)
+        except Exception as error:  # noqa: BLE001 - no descriptor, no memory, no more processes: for the attempt to raise
+            self.fault, self.buried = error, True
+            return
+        self.death = opened_pidfd(self.process.pid) or self.process.sentinel
+        self.ready = self._hear() is not None
 
-    async def _answer(self, future: "Future[Outcome]", node: Node[Any] | None) -> "Outcome":
-        engine = None if node is None else node.engine
-        if engine is not None:
-            engine.away += 1
-        waiting = asyncio.wrap_future(future)
-        ended: Future[None] = Future()
-        self._unanswered.add(future)
-        future.add_done_callback(partial(self._ended, ended))
-        try:
-            return await waiting
-        except asyncio.CancelledError:
-            if node is not None and not future.cancel():
-                node.abandon(ended)
-            raise
-        finally:
-            if engine is not None:
-                engine.away -= 1
+    def call(self, letter: Letter) -> Outcome | None:
+        """Return what came of a call; None if the worker has died."""
+        if self.buried:
+            return None
+        self.begun = False
+        with suppress(OSError):  # it is dead, as is heard next
+            self.connection.send(letter)
+        while (heard := self._hear()) == BEGUN:
+            self.begun = True
+        return heard if isinstance(heard, Outcome) else None
 
-    def _ended(self, ended: "Future[None]", future: "Future[Outcome]") -> None:
-        # In this order, for `wakers`: what is not under way any more has told its loop already.
-        ended.set_result(None)
-        self._unanswered.discard(future)
+    def _hear(self) -> Any:
+        """Return what the worker says; None when it has ended."""
+        if self.connection in wait([self.connection, self.death]):  # type: ignore[list-item]  # it is there: see open()
+            with suppress(EOFError, OSError):
+                return self.connection.recv()
+        self.bury()
+        return None
 
-    def wakers(self, threads: set[Thread]) -> set[Thread]:
-        """Return those of some threads that could wake a loop: without a call under way, the pool's own cannot."""
-        pool = self._pool
-        if pool is None or self._unanswered:
-            return threads
-        queue = getattr(pool, "_call_queue", None)
-        return threads - {getattr(pool, "_executor_manager_thread", None), getattr(queue, "_thread", None)}
+    def is_alive(self) -> bool:
+        """Tell whether it can be called."""
+        return not self.doomed and not self.buried and self.ready and self.process.is_alive()
 
-    def _current(self) -> ProcessPoolExecutor:
-        with self._lock:
-            if self._pool is None:
-                # A terminal's Ctrl-C reaches every process: what runs is ended, or waited for, by this one alone.
-                self._pool = ProcessPoolExecutor(
-                    mp_context=get_context("spawn"), initializer=signal, initargs=(SIGINT, SIG_IGN)
-                )
-            return self._pool
+    def kill(self) -> None:
+        """End it at once, with all that its body has started. Who waits for its answer buries it."""
+        with self.lock:
+            self.doomed = True
+            if not self.buried:
+                kill_group(self.process)
 
-    def _discard(self, pool: ProcessPoolExecutor) -> None:
-        with self._lock:
-            if self._pool is pool:
-                self._pool = None
-        pool.shutdown(wait=False)
+    def bury(self) -> None:
+        """End what is left of it, and let go of all that belongs to it."""
+        with self.lock:
+            if self.buried:
+                return
+            self.buried = True
+            kill_group(self.process)  # before join(): until then nobody else has its number
+        self.process.join()
+        self.code = self.process.exitcode
+        LIVING.discard(self)
+        self.connection.close()
+        if self.death is not None and self.death != self.process.sentinel:
+            os.close(self.death)
+        with suppress(ValueError):  # another thread, which starts a process, has just reaped it
+            self.process.close()
 
 
-def worker_died(name: str, node: Node[Any] | None) -> WorkerDied:
+def opened_pidfd(pid: int | None) -> int | None:
+    """Return what is ready when a process has ended, where the system has such a thing.
+
+    The sentinel of multiprocessing is a pipe, which what the worker has forked may hold open.
+    """
+    with suppress(AttributeError, OSError):
+        return os.pidfd_open(pid or 0)
+    return None
+
+
+def kill_group(process: Any) -> None:
+    """Kill a process and those in its group."""
+    if hasattr(os, "killpg"):
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, SIGKILL)  # it leads one, once it has come so far
+    process.kill()
+
+
+def worker_died(name: str, node: Node[Any] | None, worker: WorkerProcess) -> BaseException:
     """Return the error for a call without an answer."""
-    if node is None:
-        return WorkerDied(name)
-    return WorkerDied(name, attempt=node.attempt, attempts=node.task.options.retries + 1)
+    if worker.fault is not None:
+        return worker.fault
+    attempts = (1, 1) if node is None else (node.attempt, node.task.options.retries + 1)
+    return WorkerDied(name, attempt=attempts[0], attempts=attempts[1], code=worker.code)
 
 
-class Letter:
-    """Something on its way to another process: its content, or why that is lost.
-
-    It is pickled when the pool sends it, and not before: of a thousand calls with one large argument, few are on their
-    way at a time. It is unpickled where it arrives, off the loop.
-    """
-
-    def __init__(self, content: Any = None, lost: str = "") -> None:
-        self.content = content
-        self.lost = lost
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        if self.lost:
-            return Letter, (None, self.lost)
-        try:
-            # As multiprocessing pickles, which knows more types.
-            return opened, (bytes(ForkingPickler.dumps(self.content)),)
-        except Exception as error:  # noqa: BLE001 - from foreign code
-            return Letter, (None, described(error))
+def retire(idle: list[WorkerProcess]) -> None:
+    """Let workers go that have nothing to do."""
+    while idle:
+        worker = idle.pop()
+        if worker.owner == os.getpid() and not worker.buried:
+            worker.connection.close()
 
 
-def opened(content: bytes) -> Letter:
-    """Read a letter that has arrived."""
-    try:
-        return Letter(pickle.loads(content))  # noqa: S301 - from our own process
-    except Exception as error:  # noqa: BLE001 - from foreign code
-        return Letter(None, described(error))
+LIVING: set[WorkerProcess] = set()
 
 
-class Outcome(NamedTuple):
-    """What came of a call: the letter, whether a "call", "value" or "exception" is in it, and how that was raised."""
-
-    letter: Letter
-    what: str
-    raised: str = ""
-    traceback: str = ""
-
-    def open(self, name: str) -> Any:
-        """Return the value or raise the exception."""
-        content, lost = self.letter.content, self.letter.lost
-        if self.what == "value" and not lost:
-            return content
-        cause = RemoteTraceback(self.traceback) if self.traceback else None
-        if not isinstance(content, BaseException):
-            why = lost or f"it arrives as {type(content).__name__}"
-            raise NotPicklable(name, self.what, why, raised=self.raised) from cause
-        raise content from cause
-
-
-class RemoteTraceback(Exception):
-    """Show, as the cause of an exception, where it was raised in the worker."""
-
-    def __str__(self) -> str:
-        return f'\n"""\n{self.args[0]}"""'
-
-
-def answer(call: Letter) -> Outcome:
-    """Call in the worker, and answer whatever comes of it."""
-    if call.lost:
-        return Outcome(call, "call")
-    try:
-        fn, name, args, kwargs = call.content
-        if name:
-            fn = attrgetter(name)(import_module(fn)).fn
-        return Outcome(Letter(fn(*args, **kwargs)), "value")
-    except StopIteration as error:  # as in a coroutine: a future cannot hold it
-        told = RuntimeError("a plain function raised StopIteration")
-        told.__cause__ = error
-        return failed(told)
-    except BaseException as error:  # noqa: BLE001 - raised again where the call came from
-        return failed(error)
-
-
-def failed(error: BaseException) -> Outcome:
-    """Answer with an exception."""
-    return Outcome(Letter(error), "exception", described(error), "".join(traceback.format_exception(error)))
-
-
-def reference(fn: Callable[..., Any]) -> tuple[Any, str]:
-    """Return what a worker needs to find a function: itself, or its module and the name that now means its task.
-
-    Pickle sends a function as its name, and after `@task` that name is the task.
-    """
-    module = sys.modules.get(getattr(fn, "__module__", ""))
-    name = getattr(fn, "__qualname__", "")
-    try:
-        found = attrgetter(name)(module)
-    except (AttributeError, TypeError):
-        return fn, ""
-    return (fn.__module__, name) if getattr(found, "fn", None) is fn else (fn, "")
+@atexit.register  # after that of multiprocessing, which is imported above; so it is called before, and finds none to wait for
+def end_all() -> None:
+    """End all workers with the program: those that have nothing to do end by themselves."""
+    mine = [worker for worker in LIVING if worker.owner == os.getpid()]
+    for worker in mine:
+        worker.connection.close()
+    for worker in mine:
+        worker.process.join(PATIENCE)
+        worker.bury()
 
 
 EXECUTOR = ProcessExecutor()

@@ -166,7 +166,9 @@ def test_a_run_whose_store_was_deleted_at_its_end_has_not_succeeded(tmp_path):
 
 def test_a_run_whose_store_was_replaced_fails_and_leaves_the_other_file_alone(tmp_path):
     path, other = tmp_path / "runs.db", tmp_path / "other.db"
-    SQLite(other).delete([])
+    store = SQLite(other)
+    store.delete([])  # makes the file
+    store.close()
     before = hashlib.sha256(other.read_bytes()).digest()
 
     async def main():

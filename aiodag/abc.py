@@ -85,6 +85,10 @@ class Store(Protocol):
         """Return what all executions of a run have left, by key, without owning it."""
         ...
 
+    def void(self, run_id: str, numbers: "Sequence[int]") -> None:
+        """Have nodes of a run that nobody owns run again, whatever is recorded of them. Raises `RunOwned`."""
+        ...
+
     def renew(self, claimed: "Claimed", until: float, run_id: str) -> None:
         """Keep a run. Raises `LeaseLost`."""
         ...
@@ -205,7 +209,7 @@ class Journal(Protocol):
         ...
 
     def recall(self, node: "Node[Any]") -> Any:
-        """Return the recorded value of a node, or `NOTHING`."""
+        """Return the recorded value of a node, what it `Raised`, or `NOTHING`."""
         ...
 
     async def __call__(self, node: "Node[Any]", args: Any, kwargs: Any, /) -> Any:
@@ -223,6 +227,12 @@ class Journal(Protocol):
     async def close(self, state: "State", error: BaseException | None) -> None:
         """Write how the run ended, and give it up."""
         ...
+
+
+class Raised(NamedTuple):
+    """What a journal recalls of a body that failed, or raised `Skip`."""
+
+    error: BaseException
 
 
 NOTHING: Any = object()

@@ -33,18 +33,16 @@ from aiodag._core.node import (
     init_task,
     on_done,
     set_error,
-    set_value,
     value_now,
 )
+from aiodag._core.recalled import take_back
 from aiodag._core.search import Kinds, fill
 from aiodag._core.states import State
 from aiodag._core.waits import needed, wait_for
-from aiodag.abc import NOTHING
 from aiodag.errors import Skip
 
 if TYPE_CHECKING:
     from aiodag._core.limits import Gate, Limit
-    from aiodag.abc import Journal
 
 # As globals: reading a member of an enum on every move would cost more than the move.
 WAITING, QUEUED, RUNNING = State.WAITING, State.QUEUED, State.RUNNING
@@ -132,7 +130,7 @@ class Engine:
         args = node.args
         kwargs = node.kwargs
         try:
-            if run is not None and run.journal is not None and self.recall(node, run.journal):
+            if run is not None and run.journal is not None and take_back(self, node, run.journal):
                 return
             if node.edged:
                 args = [value_now(a) if type(a) is Node else a if type(a) in PLAIN else fill(a) for a in args]
@@ -171,19 +169,6 @@ class Engine:
             del node.after
         if node.run is not None:
             node.run.moved(node, QUEUED, RUNNING)
-
-    def recall(self, node: Node[Any], journal: "Journal") -> bool:
-        """Settle a node with what it gave in an earlier execution of its run, if that is known."""
-        value = journal.recall(node)
-        if value is NOTHING:
-            return False
-        node.args = node.kwargs = node.context = None
-        if node.after:
-            del node.after
-        node.initialise()
-        set_value(node, value)
-        self.succeed(node)
-        return True
 
     def again(self, node: Node[Any], error: BaseException) -> None:
         """Move a node back to queued: another attempt will follow."""

@@ -31,7 +31,7 @@ class Retry:
 
     async def __call__(self, node: Node[Any], call_next: Call) -> Any:
         """Return the value of the first attempt that succeeds."""
-        tried = 0  # not the node's attempts, which go on from those of an earlier execution
+        tried = node.failed  # not the node's attempts, which go on from those of an earlier execution
         try:
             while True:
                 tried += 1

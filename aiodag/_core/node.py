@@ -107,6 +107,7 @@ class Node(AsyncTask[T]):
     label = ""  # the call with its short arguments, where the traceback of a failure cannot tell them
     cache_key = ""  # the same for equal calls in any place of any run, where the task has a cache
     tolerated: "tuple[Node[Any], ...]" = ()  # upstream nodes of which it took any outcome, as its journal notes
+    failed = 0  # attempts that have failed before its process died: they count against its retries
     lost: BaseException | None = None  # why the last attempt failed, while the next one is being queued
     stale = 0  # entries of downstream that have settled for another reason
     place: int | None = None  # of its run's capacity, where the attempt holds its resources

@@ -5,16 +5,30 @@ import os
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, ClassVar
 
 from aiodag._core.states import State
-from aiodag.errors import LeaseLost, RunOwned, StoreError, UnknownRun
+from aiodag.errors import LeaseLost, StoreError, UnknownRun
+from aiodag.stores.kept import (
+    WITHOUT_VALUE,
+    ZERO,
+    Kept,
+    attempt_of,
+    keep_attempt,
+    keep_output,
+    known_of,
+    newest,
+    node_record,
+    owned,
+    refuse,
+    refuse_owned,
+    run_record,
+)
 from aiodag.stores.records import (
     BARRIER,
     KEEP,
-    NODE_COLUMNS,
+    ROW_COLUMNS,
     AttemptRecord,
     Batch,
     Claim,
@@ -24,40 +38,12 @@ from aiodag.stores.records import (
     LogRecord,
     NodeRecord,
     OutputRecord,
-    Owner,
     RunRecord,
     WorkflowRecord,
     checked_keep,
     moment,
     registered_already,
 )
-
-Row = dict[str, Any]
-
-
-@dataclass
-class Kept:
-    """One run and all that belongs to it."""
-
-    number: int
-    claim: Claim
-    created_at: float
-    started_at: float
-    execution: int = 1
-    state: State = State.RUNNING
-    ended_at: float | None = None
-    owner: Owner | None = None
-    leased_until: float = 0.0
-    cancel: bool = False
-    error: str = ""
-    nodes: dict[int, Row] = field(default_factory=dict)
-    edges: dict[tuple[Any, ...], None] = field(default_factory=dict)
-    attempts: dict[tuple[int, int], tuple[Any, ...]] = field(default_factory=dict)
-    logs: list[tuple[Any, ...]] = field(default_factory=list)
-    definitions: list[tuple[int, str]] = field(default_factory=list)
-    facts: dict[tuple[int, int], str] = field(default_factory=dict)
-    output: dict[int, tuple[Any, ...]] = field(default_factory=dict)  # by part
-    parts: int = 0
 
 
 class Memory:
@@ -109,6 +95,14 @@ class Memory:
             kept = self.kept.get(run_id)
             return {} if kept is None else {row["key"]: known_of(row) for row in kept.nodes.values()}
 
+    def void(self, run_id: str, numbers: Sequence[int]) -> None:
+        """Have nodes of a run that nobody owns run again, whatever is recorded of them. Raises `RunOwned`."""
+        with self._lock:
+            kept = self.kept[run_id]
+            refuse_owned(kept, time.time())
+            for number in numbers:
+                kept.nodes[number]["void"] = True
+
     def renew(self, claimed: Claimed, until: float, run_id: str) -> None:
         """Keep a run. Raises `LeaseLost` when another process has it."""
         with self._lock:
@@ -127,8 +121,11 @@ class Memory:
             for number in batch.again:
                 keep_attempt(kept, kept.nodes[number])
             for values in batch.nodes:
-                row = dict(zip(NODE_COLUMNS, values, strict=True))
-                kept.nodes[row["number"]] = {**row, "execution": kept.execution, "recalled": False}
+                row = dict(zip(ROW_COLUMNS, values, strict=True))
+                kept.nodes[row["number"]] = {**row, "execution": kept.execution, "recalled": False, "void": False}
+            for number, attempt in batch.void:
+                if kept.nodes[number]["attempt"] <= attempt and kept.nodes[number]["state"] in WITHOUT_VALUE:
+                    kept.nodes[number]["void"] = True
             kept.edges.update(dict.fromkeys(batch.edges))
             kept.attempts.update({(row[0], row[1]): row for row in batch.attempts})
             kept.logs += batch.logs
@@ -286,97 +283,3 @@ class Memory:
 
     def close(self) -> None:
         """Let go of nothing: another run of this process may come back to it."""
-
-
-ZERO: Any = moment(0.0)
-
-
-def refuse(claim: Claim, kept: Kept) -> None:
-    """Refuse a claim to a run that is another's."""
-    if kept.claim.name != claim.name:
-        msg = f"run {claim.id!r} is one of {kept.claim.name!r}, not of {claim.name!r}: use another id"
-        raise StoreError(msg)
-    if kept.owner is not None and owned(kept, claim.at):
-        raise RunOwned(claim.id, kept.owner, kept.leased_until - claim.at)
-
-
-def owned(kept: Kept, at: float) -> bool:
-    """Return True if a process has a run that has not ended, and its lease has not run out."""
-    return kept.owner is not None and kept.leased_until > at and not kept.owner.gone()
-
-
-def known_of(row: Row) -> Known:
-    """Return a node as a later execution knows it."""
-    return Known(row["number"], row["state"], row["attempt"], row["codec"], row["value"])
-
-
-def attempt_of(row: Row) -> tuple[Any, ...] | None:
-    """Return the attempt that is in the row of a node, if there is one: a number may be that of an earlier attempt."""
-    if row["codec"] == BARRIER or not row["attempt"] or row["started_at"] is None:
-        return None
-    return row["number"], row["attempt"], row["state"], row["started_at"], row["ended_at"], row["error"]
-
-
-def keep_attempt(kept: Kept, row: Row) -> None:
-    """Keep the last attempt of an earlier execution, before a new one takes the row."""
-    found = attempt_of(row)
-    if found is not None:
-        number, attempt, state, *rest = found
-        cut_off = state in {State.QUEUED, State.RUNNING}
-        kept.attempts.setdefault((number, attempt), (number, attempt, State.CANCELLED if cut_off else state, *rest))
-
-
-def keep_output(kept: Kept, batch: Batch) -> None:
-    """Keep what programs wrote, and no longer what their later output has pushed out."""
-    for row in batch.output:
-        kept.parts += 1
-        kept.output[kept.parts] = row
-    for number, attempt, stream, first, below in batch.trimmed:
-        gone = [
-            part
-            for part, row in kept.output.items()
-            if row[:3] == (number, attempt, stream) and row[3] >= first and row[3] + len(row[5]) <= below
-        ]
-        for part in gone:
-            del kept.output[part]
-
-
-def newest(kept: Kept) -> str | None:
-    """Return the definition of a run's last execution."""
-    return kept.definitions[-1][1] if kept.definitions else None
-
-
-def run_record(kept: Kept, definition: str | None) -> RunRecord:
-    """Return a run for people."""
-    counts: dict[State, int] = {}
-    for row in kept.nodes.values():
-        if row["execution"] == kept.execution and row["codec"] != BARRIER:
-            counts[row["state"]] = counts.get(row["state"], 0) + 1
-    entry = None if kept.claim.entry is None else json.loads(json.dumps(kept.claim.entry))
-    return RunRecord(
-        id=kept.claim.id,
-        name=kept.claim.name,
-        state=kept.state,
-        execution=kept.execution,
-        created_at=moment(kept.created_at) or ZERO,
-        started_at=moment(kept.started_at) or ZERO,
-        ended_at=moment(kept.ended_at),
-        entry=entry,
-        owner=kept.owner,
-        error=kept.error,
-        counts=counts,
-        tags=dict(kept.claim.tags),
-        definition=definition,
-    )
-
-
-def node_record(row: Row) -> NodeRecord:
-    """Return a node for people."""
-    plain = {name: row[name] for name in NODE_COLUMNS[:-3]}
-    return NodeRecord(
-        **plain,
-        created_at=moment(row["created_at"]) or ZERO,
-        started_at=moment(row["started_at"]),
-        ended_at=moment(row["ended_at"]),
-        recalled=row["recalled"],
-    )

@@ -10,8 +10,7 @@ The second call has the key of the first. It must get the very node: a second on
 at once, and a second row, and whoever ends last would say what is recorded.
 """
 
-from collections.abc import Iterable, Iterator
-from itertools import count
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
@@ -30,8 +29,7 @@ class Nested:
         self._inside: dict[int, list[int]] = {}  # numbers of what each body has called
         self._nodes: WeakValueDictionary[str, Node[Any]] = WeakValueDictionary()
         self._reports: WeakValueDictionary[str, Report] = WeakValueDictionary()
-        self._turns: dict[int, int] = {}  # when each of them began to run in this execution, or did so again
-        self._turn = count(1)
+        self._failed: dict[int, int] = {}  # the last attempts, by number, of what has settled without a value
         self._tries: dict[str, tuple[Any, ...]] = {}  # the last attempt of what has settled in this execution
 
     def add(self, key: str, number: int, parent: int, node: "Node[Any]") -> None:
@@ -45,7 +43,7 @@ class Nested:
         """Return the node that was called last with a key, if it is unfinished or somebody still has it."""
         return self._nodes.get(key)
 
-    def inside(self, number: int) -> Iterator[int]:
+    def _inside_of(self, number: int) -> Iterator[int]:
         """Give the numbers of what a body has called, and of what was called in turn."""
         numbers = list(self._inside.get(number, ()))
         while numbers:
@@ -60,26 +58,19 @@ class Nested:
         if node.fault is not None and node.state is State.FAILED:
             self._reports[key] = node.fault.report
 
-    def begun(self, number: int) -> None:
-        """Take note that a node runs in this execution: now, in the order of such."""
-        self._turns[number] = next(self._turn)
+    def failed(self, number: int, attempt: int) -> None:
+        """Take note of a node that has no value: in another attempt of the body it runs again."""
+        self._failed[number] = attempt
 
-    def is_of_now(self, number: int) -> bool:
-        """Tell whether a node has run in this execution."""
-        return number in self._turns
+    def failed_inside(self, number: int) -> list[tuple[int, int]]:
+        """Return the attempts without a value of what a body has called, and of what was called in turn."""
+        return [(each, self._failed.pop(each)) for each in self._inside_of(number) if each in self._failed]
 
-    def outdated(self, number: int, upstream: Iterable[int]) -> bool:
-        """Tell whether one of its upstream nodes has run again since a node ran."""
-        turn = self._turns.get(number, 0)
-        return any(self._turns.get(up, 0) > turn for up in upstream)
-
-    def again(self, key: str, number: int, *, ordered: bool) -> tuple[Any, ...] | None:
+    def again(self, key: str) -> tuple[Any, ...] | None:
         """Return the last attempt of a node that is to run again, if that was in this execution.
 
         Its failure is no longer one that nobody took: what counts is how it ends now.
         """
-        if ordered:
-            self.begun(number)
         report = self._reports.pop(key, None)
         if report is not None:
             report.take()

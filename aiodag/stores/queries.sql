@@ -4,7 +4,7 @@
 select user_version, (select count(*) from sqlite_master) from pragma_user_version
 
 -- :name find_run
-select run, execution, name, owner, leased_until from runs where id = :id
+select run, execution, name, owner, leased_until, state, error from runs where id = :id
 
 -- :name add_run
 insert into runs (id, name, state, execution, entry, created_at, started_at, owner, leased_until, tags)
@@ -21,7 +21,10 @@ insert into definitions (run, execution, document) select :run, :execution, :doc
 where :document is not (select document from definitions where run = :run order by execution desc limit 1)
 
 -- :name known
-select key, number, nodes.state, attempt, codec, value from nodes join runs using (run) where id = ?
+select key, number, nodes.state, attempt, codec, value,
+    case when nodes.state in ('failed', 'skipped') then nodes.error else '' end,
+    case when nodes.state = 'skipped' and nodes.started_at is null then 1 else void end, failures, turn, nodes.execution
+from nodes join runs using (run) where id = ?
 
 -- :name renew
 update runs set leased_until = :until where run = :run and execution = :execution and owner is not null
@@ -30,12 +33,13 @@ update runs set leased_until = :until where run = :run and execution = :executio
 select execution, cancel, owner from runs where run = ?
 
 -- :name put_nodes
-insert or replace into nodes (run, execution, recalled, number, key, name, version, label, state, attempt, parent, codec,
-    value, error, site, created_at, started_at, ended_at) values (?...)
+insert or replace into nodes (run, execution, recalled, void, number, key, name, version, label, state, attempt, parent,
+    codec, value, error, site, created_at, started_at, ended_at, failures, turn) values (?...)
 
 -- :name keep_attempts
 insert or ignore into attempts select run, number, attempt,
-    case when state in ('queued', 'running') then 'cancelled' else state end, started_at, ended_at, error
+    case when state in ('queued', 'running') then 'cancelled' else state end, started_at, ended_at,
+    case when state = 'running' then 'cut off: its process ended' else error end
 from nodes where run = ? and attempt > 0 and started_at is not null and codec <> 'barrier' and number in (?...)
 
 -- :name put_edges
@@ -59,6 +63,12 @@ insert into output (run, number, attempt, stream, start, at, bytes) values (?...
 -- :name trim_output
 delete from output
 where run = ? and number = ? and attempt = ? and stream = ? and start >= ? and start + length(bytes) <= ?
+
+-- :name void_attempt
+update nodes set void = 1 where run = ? and number = ? and attempt <= ? and state in ('failed', 'skipped')
+
+-- :name void_nodes
+update nodes set void = 1 where run = ? and number in (?...)
 
 -- :name mark_recalled
 update nodes set execution = ?, recalled = 1 where run = ? and number in (?...)
@@ -129,7 +139,8 @@ limit -1 offset ?
 update runs set cancel = 1 where id = ? and owner is not null
 
 -- :name end_orphans_nodes
-update nodes set state = 'cancelled', ended_at = ? where state in ('waiting', 'queued', 'running')
+update nodes set error = case when state = 'running' then 'cut off: its process ended' else error end,
+    state = 'cancelled', ended_at = ? where state in ('waiting', 'queued', 'running')
     and run = (select run from runs where id = ? and owner is not null)
 
 -- :name end_orphan

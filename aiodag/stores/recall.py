@@ -4,13 +4,16 @@ Every node gets its key and its number here, and with them what is recorded of i
 of `recorder.py`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aiodag._core.context import attempt_here, current_node
 from aiodag._core.node import Node
 from aiodag._core.states import State
-from aiodag.abc import NOTHING
+from aiodag.abc import NOTHING, Raised
+from aiodag.errors import Skip
+from aiodag.stores.codec import decode_error
+from aiodag.stores.endings import Endings
 from aiodag.stores.keys import Keys, digest_of
 from aiodag.stores.names import home_of
 from aiodag.stores.nested import Nested
@@ -21,13 +24,15 @@ from aiodag.stores.records import Batch, Known
 if TYPE_CHECKING:
     from aiodag._core.run import Run
 
-RECORDED = "recorded"  # in place of a codec: the row in the store is a success
-# Places in the row of a node, which is a list in the order of NODE_COLUMNS.
+RECORDED = "recorded"  # in place of a codec: the row in the store is an outcome that is to be taken
+# Places in the row of a node, which is a list in the order of ROW_COLUMNS.
 NUMBER, KEY, NAME, VERSION, LABEL, STATE, ATTEMPT, PARENT, CODEC, VALUE, ERROR, SITE, CREATED, STARTED, ENDED = range(
     15
 )
+FAILURES, TURN = 15, 16
 Row = list[Any]
 WAITING = State.WAITING
+OUTCOMES = frozenset({State.SUCCEEDED, State.FAILED, State.SKIPPED})
 
 
 class Recall:
@@ -44,8 +49,10 @@ class Recall:
         self._tried: Mapping[str, int] = {}  # last attempts by task, where tasks are known by their names
         self._nested = Nested()
         self._local: set[int] = set()  # numbers of nodes that no other run may take a value from
-        self._rerun: set[int] = set()  # numbers of recorded successes that had to run again
+        self._chosen: set[int] = set()  # numbers of successes that somebody wants to run again
+        self._endings = Endings()
         self._next = 0  # number of the next new node
+        self._turn = 0  # of the node that began last
         self._batch = Batch()
 
     def enter(self, node: "Node[Any]", upstream: "Sequence[tuple[Node[Any], bool]]") -> "Node[Any] | None":
@@ -64,39 +71,44 @@ class Recall:
             number, codec = self._next, ""
             self._next += 1
         else:
-            number, node.attempt = known.number, known.attempt
-            codec = RECORDED if self._recallable(node, known) else ""
-            if known.attempt and not codec:
-                self._batch.again.append(number)
-                if known.state is not State.SUCCEEDED:
-                    self._rerun.add(number)  # what took its value took that of an execution before the one that failed
+            number, codec = known.number, self._known_again(node, known)
         if self._tried and not codec and not node.task.barrier:
             node.attempt = max(node.attempt, self._tried.get(writable(node.name), 0))
         self._put(node, upstream, key, number, inside, codec)
         if nested and inside is not None:
             self._nested.add(key, number, inside[NUMBER], node)
-            if not codec and is_known(node.task):
-                self._nested.begun(number)
         if known is None:
             self.connect(node, upstream, exogenous=len(node.task.after_deps))
         return None
+
+    def _known_again(self, node: "Node[Any]", known: Known) -> str:
+        """Take over what is known of a new node, and return what stands in its row for the codec."""
+        node.attempt = known.attempt
+        if recallable(node.task, known):
+            return RECORDED
+        if known.attempt:
+            self._batch.again.append(known.number)
+        if known.failures and not known.state.final and not known.void:
+            node.failed = known.failures  # cut off between its attempts: those that have failed count
+        elif known.void and known.state is State.SUCCEEDED:
+            self._chosen.add(known.number)
+        return ""
 
     def _enter_again(
         self, node: "Node[Any]", upstream: "Sequence[tuple[Node[Any], bool]]", key: str, inside: Row
     ) -> "Node[Any] | None":
         """Return the node of a key in another attempt of the body that called it; None where a new one takes its place."""
         live, known, number = self._nested.node(key), self._known.get(key), self._nested.numbers[key]
-        outdated = self._nested.outdated(number, self._numbers_of(up for up, _ in upstream))
         codec = ""
         if live is not None and not live.state.final and not node.task.stands_in:
-            if not outdated and not live.cancelling():
+            if not live.cancelling() and not self._takes_another(live, upstream):
                 return live
             # It is on its way to an end that is not the one to take. The new one waits for that, or there would be two
             # bodies of a key at once; and says nothing of itself until then, for the row is the other's.
             node.engine.connect(node, [(live, True)])
             codec = RECORDED
-        elif known is not None and self._recallable(node, known):
-            if live is not None and live.state is State.SUCCEEDED and not outdated:
+        elif known is not None and recallable(node.task, known):
+            if live is not None and live.state is State.SUCCEEDED and not self._has_moved_on(upstream, known.turn):
                 return live
             codec = RECORDED
         self._put(node, upstream, key, number, inside, codec)
@@ -109,12 +121,9 @@ class Recall:
         """Have a node run again of which something is known, and keep the attempt that its row has now."""
         row = node.row
         row[CODEC] = ""
-        nested = row[KEY] in self._nested.numbers
-        before = self._nested.again(row[KEY], row[NUMBER], ordered=is_known(node.task)) if nested else None
+        before = self._nested.again(row[KEY])
         if known is not None:
             node.attempt = row[ATTEMPT] = known.attempt
-            if known.state is State.SUCCEEDED or nested:
-                self._rerun.add(known.number)
         if before is not None:
             self._batch.attempts.append(before)
         elif known is not None and known.attempt:
@@ -133,14 +142,18 @@ class Recall:
         parent = None if inside is None else inside[NUMBER]
         created = self.run.clock() + self.offset
         start: Row = [number, key, node, "", "", WAITING, node.attempt, parent, codec]
-        node.row = [*start, None, "", "", created, None, None]
+        node.row = [*start, None, "", "", created, None, None, node.failed, self._turn]
         if node.task.stands_in or (upstream and any(map(self._is_local, upstream))):
             self._local.add(number)
         elif node.task.options.cache:
             node.cache_key = digest_of(node, upstream, "", home_of(self.run.entry))
+        known = self._known.get(key)
         if not codec:
             self._begun(node.row)
-        elif any(tolerant for _, tolerant in upstream):
+            return
+        if known is not None:
+            node.row[TURN] = known.turn
+        if any(tolerant for _, tolerant in upstream):
             node.tolerated = tuple([up for up, tolerant in upstream if tolerant])
 
     def connect(self, node: "Node[Any]", upstream: "Sequence[tuple[Node[Any], bool]]", *, exogenous: int) -> None:
@@ -150,46 +163,69 @@ class Recall:
                 self._batch.edges.append((node.row[NUMBER], up.row[NUMBER], place < exogenous, tolerant))
 
     def recall(self, node: "Node[Any]") -> Any:
-        """Return the recorded value of a node, or `NOTHING`. Raises `Undecodable`."""
-        known = self._known.get(node.key)
-        outdated = known is not None and self._outdated(node)
-        if known is None or outdated or not self._recallable(node, known):
-            if node.row[CODEC] is RECORDED:
-                # What it took is another now, or may be; or it has waited for an earlier one, which ended otherwise.
-                self._run_again(node, known)
-            elif known is not None and outdated and node.task.barrier:
-                self._rerun.add(known.number)  # what waits for it takes what its upstream gives
+        """Return the recorded value of a node, what it `Raised`, or `NOTHING`. Raises `Undecodable`."""
+        row = node.row
+        if row[CODEC] is not RECORDED:
+            if node.task.barrier:  # it gives nothing of its own: what waits for it takes what its upstream gives
+                row[TURN] = max([self._turn_of(up) for up in upstream_of(node)], default=0)
             return NOTHING
-        value = decoded(node.task, known.codec, known.value)
+        known = self._known.get(node.key)
+        if known is None or not recallable(node.task, known) or self._outdated(node, known.turn):
+            # What it took is another now, or may be; or it has waited for an earlier one, which ended otherwise.
+            self._run_again(node, known)
+            return NOTHING
+        value = outcome_of(node.task, known)
         if value is NOTHING:  # no success any more, as its task has been edited
             self._run_again(node, known)
             return NOTHING
+        row[STATE], row[TURN] = known.state, known.turn
+        self._batch.recalled.append(known.number)
+        for up in node.tolerated:
+            if up.fault is not None:
+                up.fault.report.take()  # as its body has done
         if node.key not in self._nested.numbers:
             del self._known[node.key]  # it may be large
-        node.row[STATE] = State.SUCCEEDED
-        self._batch.recalled.append(known.number)
+        elif known.state is not State.SUCCEEDED:
+            self._settled(row, void=True)
         self._wake()
         return value
+
+    def _settled(self, row: Row, *, void: bool) -> None:
+        """Keep an outcome that another attempt of an enclosing body may ask for, unless that is to be another one."""
+        known = Known(row[NUMBER], row[STATE], row[ATTEMPT], row[CODEC], row[VALUE], void=void, turn=row[TURN])
+        self._known[row[KEY]] = known
+        if void:
+            self._nested.failed(row[NUMBER], row[ATTEMPT])
 
     def _is_local(self, edge: "tuple[Node[Any], bool]") -> bool:
         """Tell whether the outcome of an edge may be another in another run, although its key is the same."""
         up, tolerant = edge
         return tolerant or up.run is not self.run or up.row[NUMBER] in self._local
 
-    def _recallable(self, node: "Node[Any]", known: Known) -> bool:
-        return known.state is State.SUCCEEDED and is_known(node.task)
-
-    def _outdated(self, node: "Node[Any]") -> bool:
-        """Tell whether an upstream of a recorded success has had another outcome since."""
-        number: int = node.row[NUMBER]
-        if self._nested.is_of_now(number):
-            return self._nested.outdated(number, self._numbers_of(upstream_of(node)))
-        if node.tolerated and not all(map(was_recalled, node.tolerated)):
+    def _outdated(self, node: "Node[Any]", turn: int) -> bool:
+        """Tell whether an upstream of what began in a turn has had another outcome since, or may have had."""
+        if any(up.run is not self.run or up.state is State.CANCELLED or not is_known(up.task) for up in node.tolerated):
             return True
-        return bool(self._rerun) and not self._rerun.isdisjoint(self._numbers_of(upstream_of(node)))
+        return any(self._turn_of(up) > turn for up in upstream_of(node))
 
-    def _numbers_of(self, upstream: "Iterable[Node[Any]]") -> Iterator[int]:
-        return (up.row[NUMBER] for up in upstream if up.run is self.run)
+    def _takes_another(self, live: "Node[Any]", upstream: "Sequence[tuple[Node[Any], bool]]") -> bool:
+        """Tell whether an unfinished node takes something else than what it would take if it was called now."""
+        if live.args is None:  # it has begun
+            return self._has_moved_on(upstream, live.row[TURN])
+        waits_for = set(upstream_of(live))
+        return any(up not in waits_for for up, _ in upstream if not up.task.stands_in)
+
+    def _has_moved_on(self, upstream: "Sequence[tuple[Node[Any], bool]]", turn: int) -> bool:
+        return any(self._turn_of(up) > turn for up, _ in upstream)
+
+    def _turn_of(self, up: "Node[Any]") -> int:
+        """Return when a node began that gives what it gives; 0 where what needs it is known by its key alone."""
+        if up.run is not self.run or not (is_known(up.task) or up.task.barrier):
+            return 0
+        if up.fault is not None and up.state is State.SKIPPED:
+            return self._endings.turn(up.fault.report)
+        turn: int = up.row[TURN]
+        return turn
 
     def _begun(self, row: Row) -> None:
         """Take note of the row of a node that is to run."""
@@ -203,12 +239,21 @@ def is_known(task: Any) -> bool:
     return bool(task.options.journal) and not task.stands_in and not task.barrier
 
 
+def recallable(task: Any, known: Known) -> bool:
+    """Tell whether what is known of a node is an outcome that counts.
+
+    A cancellation is none: it came from outside of the body. Neither is what was skipped because of others.
+    """
+    return known.state in OUTCOMES and not known.void and is_known(task)
+
+
+def outcome_of(task: Any, known: Known) -> Any:
+    """Return the value of a recorded success, or what a body has `Raised`. Raises `Undecodable`."""
+    if known.state is State.SUCCEEDED:
+        return decoded(task, known.codec, known.value)
+    return Raised(Skip(known.error) if known.state is State.SKIPPED else decode_error(known.error))
+
+
 def upstream_of(node: "Node[Any]") -> "Sequence[Node[Any]]":
     """Return the upstream nodes of one that has not begun."""
     return node.after or [value for value in node.args if type(value) is Node]
-
-
-def was_recalled(node: "Node[Any]") -> bool:
-    """Tell whether a node gave what it gave in an earlier execution."""
-    row: Row = getattr(node, "row", [])
-    return bool(row) and row[CODEC] is RECORDED and row[STATE] is State.SUCCEEDED

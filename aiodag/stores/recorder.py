@@ -30,6 +30,7 @@ from aiodag.stores.recall import (
     CODEC,
     ENDED,
     ERROR,
+    FAILURES,
     KEY,
     LABEL,
     NAME,
@@ -38,13 +39,14 @@ from aiodag.stores.recall import (
     SITE,
     STARTED,
     STATE,
+    TURN,
     VALUE,
     VERSION,
     WAITING,
     Recall,
     Row,
 )
-from aiodag.stores.records import BARRIER, Batch, Claim, Known, Owner
+from aiodag.stores.records import BARRIER, Batch, Claim, Owner
 
 if TYPE_CHECKING:
     from aiodag._core.node import Node
@@ -88,6 +90,7 @@ class Recorder(Recall):
         finally:
             self._engine.away -= 1
         self._known, self._tried = claimed.known, claimed.tried
+        self._turn = max((known.turn for known in claimed.known.values()), default=0)
         done = sum(known.state is State.SUCCEEDED for known in claimed.known.values())
         log.info("run %s: execution %d, %d successes recorded in %s", run.id, claimed.execution, done, self.store)
         self._next = 1 + max((known.number for known in claimed.known.values()), default=-1)
@@ -102,6 +105,8 @@ class Recorder(Recall):
     def moved(self, node: "Node[Any]", state: State, at: float) -> None:
         """Mark a node's row."""
         row = node.row
+        if state is State.FAILED and node.fault is not None:
+            self._endings.failed(node.fault.report, (row[NUMBER], node.attempt), row[TURN])
         if row[STATE] is State.SUCCEEDED or row[CODEC] is RECORDED:
             # Never written over: not by a cancellation that comes after the success, not by what waits to be recalled,
             # and not by a value that cannot be read, because its type is not imported here.
@@ -109,8 +114,12 @@ class Recorder(Recall):
         row[STATE] = state
         if state is State.RUNNING:
             row[ATTEMPT], row[STARTED], row[ENDED] = node.attempt, at + self.offset, None
+            if not node.task.barrier:
+                self._turn = row[TURN] = self._turn + 1
         elif state is State.QUEUED and node.lost is not None:
             error = recorded(node.lost)
+            row[FAILURES] += 1
+            self._batch.void += self._nested.failed_inside(row[NUMBER])  # another attempt begins anew with them
             self._batch.attempts.append(
                 (row[NUMBER], node.attempt, State.FAILED, row[STARTED], at + self.offset, error)
             )
@@ -118,7 +127,7 @@ class Recorder(Recall):
             row[ENDED] = at + self.offset
             row[ERROR] = why(node, state)
             if row[KEY] in self._nested.numbers:
-                self._known[row[KEY]] = Known(row[NUMBER], state, node.attempt, "", None)
+                self._settled(row, void=True)
                 self._nested.ended(
                     row[KEY], node, (row[NUMBER], *map(row.__getitem__, (ATTEMPT, STATE, STARTED, ENDED, ERROR)))
                 )
@@ -135,7 +144,7 @@ class Recorder(Recall):
         """Run a body, and return its value when that is committed."""
         task = node.task
         try:
-            if node.cache_key:
+            if node.cache_key and node.row[NUMBER] not in self._chosen:
                 value = await self._cached(node)
                 if value is not NOTHING:
                     return await self._succeed(node, value) if task.options.journal else value
@@ -167,7 +176,7 @@ class Recorder(Recall):
         row[CODEC], row[VALUE] = codec, text
         row[STATE], row[ENDED] = State.SUCCEEDED, self.run.clock() + self.offset
         if row[KEY] in self._nested.numbers:
-            self._known[row[KEY]] = Known(row[NUMBER], State.SUCCEEDED, node.attempt, row[CODEC], row[VALUE])
+            self._settled(row, void=False)
         if self._broken:  # a body that made its peace with being cancelled: nothing is written any more
             raise self.error or RunCancelled(self.run.id)
         waiter = self.run.loop.create_future()
@@ -311,7 +320,9 @@ class Recorder(Recall):
 
     async def _write_the_end(self, state: State, error: BaseException | None) -> None:
         await self._all_written()
-        self._batch = Batch(state=state, error="" if error is None else recorded(error), at=time.time())
+        void = self._endings.of(error, list(self.run.untaken.values()))
+        text = "" if error is None else recorded(error)
+        self._batch = Batch(state=state, error=text, at=time.time(), void=void)
         await self._all_written()
 
     async def _all_written(self) -> None:

@@ -23,6 +23,7 @@ LARGEST = 990_000_000
 NO_TAGS: Mapping[str, str] = MappingProxyType({})
 NO_ATTEMPTS: Mapping[str, int] = MappingProxyType({})
 BARRIER = "barrier"  # in place of a codec: a node of a workflow that only joins edges, and has no value
+CUT_OFF = "cut off: its process ended"  # in place of the error of an attempt whose end nobody has seen
 UNSEEN = "unseen"  # in place of when a process began: there is one, and no more can be known
 
 
@@ -92,6 +93,11 @@ class Known(NamedTuple):
     attempt: int
     codec: str
     value: str | bytes | None
+    error: str = ""  # of what has failed, or was skipped by its body
+    void: bool | None = False  # whether the outcome counts no longer: it runs again. None: version 1.2 did not say
+    failures: int = 0  # attempts that have failed since it was begun anew: they count against `retries`
+    turn: int = 0  # when it began to run, in the order of all nodes in all executions
+    execution: int = 0  # that had it last
 
 
 class Claimed(NamedTuple):
@@ -121,6 +127,8 @@ NODE_COLUMNS = (
     "started_at",
     "ended_at",
 )
+# What only a later execution asks for comes behind them.
+ROW_COLUMNS = (*NODE_COLUMNS, "failures", "turn")
 NodeRow = tuple[Any, ...]
 # Of output: number, attempt, stream, start (how many bytes of the stream came before), at, bytes.
 OutputRow = tuple[int, int, str, int, float, bytes]
@@ -137,6 +145,7 @@ class Batch:
     attempts: list[tuple[Any, ...]] = field(default_factory=list)  # number, attempt, state, started, ended, error
     logs: list[tuple[Any, ...]] = field(default_factory=list)  # at, number, level, logger, text
     recalled: list[int] = field(default_factory=list)  # numbers of nodes
+    void: list[tuple[int, int]] = field(default_factory=list)  # attempts (number, attempt) that count no longer
     again: list[int] = field(default_factory=list)  # numbers of nodes whose last attempt was in an earlier execution
     cache: list[tuple[Any, ...]] = field(default_factory=list)  # key, task, codec, value, at
     facts: list[tuple[int, int, str]] = field(default_factory=list)  # number, attempt, all facts as JSON

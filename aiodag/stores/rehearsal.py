@@ -27,6 +27,7 @@ class Rehearsal(Recall):
         """Learn what is known of the run; it stays whoever's it is."""
         self._known = await asyncio.to_thread(self.store.known, self.run.id)
         self._numbers = {known.number: known for known in self._known.values()}
+        self._turn = max((known.turn for known in self._known.values()), default=0)
         self._next = 1 + max(self._numbers, default=-1)
         self.moves = 0
 

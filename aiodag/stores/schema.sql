@@ -107,3 +107,8 @@ create table workflows (
     tags text not null,
     registered_at real not null
 );
+
+-- :step 3
+alter table nodes add column void integer; -- null where version 1.2 has written
+alter table nodes add column failures integer not null default 0;
+alter table nodes add column turn integer not null default 0;

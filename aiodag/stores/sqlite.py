@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aiodag.errors import LeaseLost, RunOwned, StoreError, UnknownRun
+from aiodag.stores.endings import with_marks
 from aiodag.stores.file import File
 from aiodag.stores.records import (
     KEEP,
@@ -77,10 +78,10 @@ class SQLite(File):
                 run = connection.execute(query("add_run"), values).lastrowid or 0
                 claimed = Claimed(run, 1, {})
             else:
-                run, execution, name, owner, until = found
+                run, execution, name, owner, until, *ended = found
                 refuse(claim, name, owner, until)
                 connection.execute(query("take_run"), {**values, "run": run})
-                claimed = Claimed(run, execution + 1, known_of(connection, claim.id))
+                claimed = Claimed(run, execution + 1, with_marks(known_of(connection, claim.id), execution, *ended))
             if claim.definition is not None:
                 built = {"run": run, "execution": claimed.execution, "document": claim.definition}
                 connection.execute(query("put_definition"), built)
@@ -89,7 +90,19 @@ class SQLite(File):
     def known(self, run_id: str) -> dict[str, Known]:
         """Return what all executions of a run have left, by key, without owning it."""
         with self.reading() as connection:
-            return known_of(connection, run_id)
+            found = connection.execute(query("find_run"), {"id": run_id}).fetchone()
+            if found is None:
+                return {}
+            _, execution, _, _, _, *ended = found
+            return with_marks(known_of(connection, run_id), execution, *ended)
+
+    def void(self, run_id: str, numbers: Sequence[int]) -> None:
+        """Have nodes of a run that nobody owns run again, whatever is recorded of them. Raises `RunOwned`."""
+        with self.writing() as connection:
+            run, _, _, owner, until, *_ = connection.execute(query("find_run"), {"id": run_id}).fetchone()
+            refuse_owned(run_id, owner, until, time.time())
+            for some in pieces(list(numbers)):
+                connection.execute(listed("void_nodes", len(some)), (run, *some))
 
     def renew(self, claimed: Claimed, until: float, run_id: str) -> None:
         """Keep a run. Raises `LeaseLost` when another process has it."""
@@ -111,7 +124,8 @@ class SQLite(File):
             self._fence(connection, claimed, until, run_id)
             for some in pieces(batch.again):
                 connection.execute(listed("keep_attempts", len(some)), (run, *some))
-            put(connection, "put_nodes", [(run, execution, 0, *row) for row in batch.nodes])
+            put(connection, "put_nodes", [(run, execution, 0, 0, *row) for row in batch.nodes])
+            connection.executemany(query("void_attempt"), [(run, *attempt) for attempt in batch.void])
             put(connection, "put_edges", [(run, *row) for row in batch.edges])
             put(connection, "put_attempts", [(run, *row) for row in batch.attempts])
             put(connection, "put_logs", [(run, *row) for row in batch.logs])
@@ -302,6 +316,11 @@ def refuse(claim: Claim, name: str, owner: str | None, until: float | None) -> N
     if name != claim.name:
         msg = f"run {claim.id!r} is one of {name!r}, not of {claim.name!r}: use another id"
         raise StoreError(msg)
-    holder = owned(owner, until, claim.at)
+    refuse_owned(claim.id, owner, until, claim.at)
+
+
+def refuse_owned(run_id: str, owner: str | None, until: float | None, at: float) -> None:
+    """Refuse to change a run that somebody works on."""
+    holder = owned(owner, until, at)
     if holder is not None and until is not None:
-        raise RunOwned(claim.id, holder, until - claim.at)
+        raise RunOwned(run_id, holder, until - at)

@@ -1,0 +1,29 @@
+"""Settle a node with what its journal knows of it, in place of an attempt."""
+
+from typing import TYPE_CHECKING, Any
+
+from aiodag._core.failure import labelled
+from aiodag._core.node import Node, set_value
+from aiodag.abc import NOTHING, Raised
+
+if TYPE_CHECKING:
+    from aiodag._core.engine import Engine
+    from aiodag.abc import Journal
+
+
+def take_back(engine: "Engine", node: Node[Any], journal: "Journal") -> bool:
+    """Settle a node with what it gave or raised in an earlier execution of its run, if that is known."""
+    value = journal.recall(node)
+    if value is NOTHING:
+        return False
+    if type(value) is Raised:
+        node.label = labelled(node.name, node.args)  # there is no frame to read them from
+        engine.fail(node, value.error)
+        return True
+    node.args = node.kwargs = node.context = None
+    if node.after:
+        del node.after
+    node.initialise()
+    set_value(node, value)
+    engine.succeed(node)
+    return True

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiodag.errors import StoreError, UnknownRun
 from aiodag.stores.records import RunRecord, WorkflowRecord
+from aiodag.workflows.private import stored_task
 
 if TYPE_CHECKING:
     from aiodag.abc import Store
@@ -109,7 +110,7 @@ def changes(definitions: Iterable[tuple[int, str]]) -> list[Change]:
 
 def effect_of(task: Mapping[str, Any]) -> dict[str, Any]:
     """Return a task of a definition without what is there for people alone."""
-    return {key: value for key, value in task.items() if key != "description"}
+    return {key: value for key, value in stored_task(task).items() if key != "description"}  # 1.2.0 hid nothing
 
 
 def tasks_in(text: str) -> Mapping[str, Any]:

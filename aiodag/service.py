@@ -37,6 +37,7 @@ from aiodag.stores.records import (
     WorkflowRecord,
 )
 from aiodag.targets import Again, Target
+from aiodag.workflows.private import stored
 
 EXTRAS = {"cli": "rich", "draw": "resvg_py", "otel": "opentelemetry"}
 
@@ -242,7 +243,12 @@ class Service:
         workflow = targets.to_register(text, name_of(name))
         place = f"{workflow.entry['file']}:{workflow.entry['task']}" if workflow.entry else text
         return registry.register(
-            self.store, workflow.name, place.removesuffix(":"), workflow.document(), workflow.tags, replace=replace
+            self.store,
+            workflow.name,
+            place.removesuffix(":"),
+            stored(workflow.document()),
+            workflow.tags,
+            replace=replace,
         )
 
     def workflows(self, name: str | None = None) -> list[WorkflowRecord]:

@@ -11,8 +11,10 @@ from aiodag.entry import Entry, as_task, bind, converted, in_file, is_json, load
 from aiodag.errors import EntryError, UnknownRun
 from aiodag.stores.records import RunRecord, WorkflowRecord
 from aiodag.workflows.builder import Workflow
+from aiodag.workflows.load import load as load_workflow
 from aiodag.workflows.load import workflow_of
 from aiodag.workflows.places import Places
+from aiodag.workflows.private import restored
 
 if TYPE_CHECKING:
     from aiodag.abc import Store
@@ -255,8 +257,14 @@ def workflow_in(entry: Entry) -> Workflow:
 
 
 def of_text(text: str, file: str) -> Workflow:
-    """Return the workflow of a text that was recorded."""
-    return workflow_of(json.loads(text), places=Places(file, None, str(Path(file).parent)))
+    """Return the workflow of a text that was recorded, with what no store has from its file. Raises `EntryError`."""
+    document = restored(json.loads(text), lambda: source_of(file), file)
+    return workflow_of(document, places=Places(file, None, str(Path(file).parent)))
+
+
+def source_of(file: str) -> dict[str, Any]:
+    """Return the document that a file has now: one without tasks if it is gone, or was none."""
+    return load_workflow(file).document() if is_json(file) and Path(file).exists() else {"tasks": {}}
 
 
 # What is ready to begin

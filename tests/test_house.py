@@ -205,6 +205,7 @@ WORKFLOWS = [
     "expand",
     "generators",
     "build",
+    "private",
     "builder",
     "places",
     "forms",

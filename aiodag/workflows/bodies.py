@@ -13,6 +13,7 @@ from aiodag.errors import AiodagError
 from aiodag.modules import load
 from aiodag.workflows.forms import KINDS, OPTIONS, PROGRAM, SCRIPT, is_argument
 from aiodag.workflows.places import Path, cut
+from aiodag.workflows.private import is_secret, read_secrets, secret_of
 
 # Other layers: reached by their names, when something asks for them.
 COMMANDS, NAMES = "aiodag.executors.command", "aiodag.stores.names"
@@ -72,13 +73,16 @@ class Bodies:
     def _command(self, name: str, kind: str, values: Mapping[str, Any], args: tuple[Any, ...]) -> Task[..., Any]:
         commands = import_module(COMMANDS)
         options = {ON_CALL.get(key, key): values[key] for key in (*PROGRAM, *SCRIPT, *OPTIONS) if key in values}
-        if isinstance(options.get("stdin"), dict):
-            options["stdin"] = FilePath(options["stdin"]["file"])
+        stdin = options.get("stdin")
+        if isinstance(stdin, dict):
+            options["stdin"] = secret_of(stdin) if is_secret(stdin) else FilePath(stdin["file"])
+        if "env" in options:
+            options["env"] = read_secrets(options["env"])
         try:
             if kind == "shell":
                 task: Task[..., Any] = commands.shell(values["shell"], *args, name=name, **options)
             else:
-                task = commands.command(*values["command"], *args, name=name, **options)
+                task = commands.command(*read_secrets(values["command"]), *args, name=name, **options)
         except (AiodagError, RuntimeError) as error:
             raise Refused("", str(error)) from None
         return task

@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from aiodag._core.graph import Graph, GraphEdge, GraphNode
 from aiodag._core.options import Options
+from aiodag._core.search import leaves
 from aiodag._core.states import State
 from aiodag._core.submit import submit
 from aiodag._core.task import Task, task
+from aiodag._core.veils import unveiling
 from aiodag.errors import WorkflowError
+from aiodag.secret import Secret
 from aiodag.workflows.check import Checked
 from aiodag.workflows.expand import BARRIER, PLAIN, Expansion, Instance
 from aiodag.workflows.generators import Present, Wait, checked_fragment, definition_of, fragment, generating
@@ -150,6 +153,8 @@ class Building:
             made = self._prototypes[kind]
         if made.name == instance.name and not after and not given.generator:
             return made
+        if given.generator and any(type(each) is Secret for each in leaves((given.args, given.kwargs))):
+            made = unveiling(made)  # inside of what makes a definition of its value
         named = Named(made, instance.name, after)
         if given.generator:
             named.call = generating(made, partial(self._definition, instance))

@@ -1,7 +1,6 @@
 """A graph that is written down before it runs."""
 
 import asyncio
-import json
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from importlib import import_module
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from aiodag._core.capacity import Capacity
 from aiodag._core.context import RUN
-from aiodag._core.edges import Settled, is_awaitable
 from aiodag._core.options import flag, name_of
 from aiodag._core.run import Run
 from aiodag._core.search import close_coroutines, leaves
@@ -26,11 +24,13 @@ from aiodag.workflows.model import (
     copies,
     each_of,
     fitting,
+    needs_loop,
     no_command,
     replaced,
     stand_ins,
     stands_in,
 )
+from aiodag.workflows.private import stored_text
 
 if TYPE_CHECKING:
     from functools import partial
@@ -206,7 +206,7 @@ class Workflow:
         """Return arguments, and what is in them: tasks, and names of parameters."""
         if not args and not kwargs:
             return args, NO_KEYWORDS, (), ()
-        if any(is_awaitable(leaf) or type(leaf) is Settled for leaf in leaves((args, kwargs))):
+        if any(map(needs_loop, leaves((args, kwargs)))):
             close_coroutines(args, kwargs)
             msg = f"{task.name} got an awaitable, which belongs to a loop that runs now. Pass what add() returned"
             raise TypeError(msg)
@@ -335,7 +335,7 @@ class Workflow:
         )
         run.entry = self.entry
         if store is not None:
-            run.definition = json.dumps(self.document(), ensure_ascii=False)
+            run.definition = stored_text(self.document())
         made: list[Building] = []
         async with run:
             if opened is not None:

@@ -6,14 +6,17 @@ import sys
 from collections.abc import Collection, Mapping
 from datetime import timedelta
 from importlib import import_module
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from aiodag._core.capacity import Capacity
 from aiodag._core.task import Task
 from aiodag.errors import Complaint, WorkflowError
+from aiodag.secret import Secret
 from aiodag.workflows.forms import OPTIONS, TASK, VALUE_OF, bare, check_arguments
 from aiodag.workflows.model import Parameter, WorkflowTask
 from aiodag.workflows.parameters import is_command
+from aiodag.workflows.private import SECRET, secret_form
 
 if TYPE_CHECKING:
     from aiodag.workflows.builder import Workflow
@@ -100,22 +103,23 @@ class Writing:
         """Return the form of a program, or of a line."""
         command: Any = task.task
         body = command.fn
-        form: dict[str, Any] = {"command": list(body.args)} if body.line is None else {"shell": body.line}
+        form: dict[str, Any] = {"command": list(map(shown, body.args))} if body.line is None else {"shell": body.line}
         if body.line is not None:
             form |= {"executable": body.args[0]} if body.args[0] != SHELL else {}
             form |= {} if body.strict else {"strict": False}
         if body.env:
-            form["environment"] = dict(body.env)
+            form["environment"] = {name: shown(value) for name, value in body.env.items()}
         if body.cwd is not None:
             form["cwd"] = str(body.cwd)
         if body.stdin is not None:
-            content = body.stdin
-            is_text = isinstance(content, bytes)
-            form["stdin"] = content.decode("utf-8", "surrogateescape") if is_text else {"file": str(content)}
+            content = body.stdin.decode("utf-8", "surrogateescape") if isinstance(body.stdin, bytes) else body.stdin
+            form["stdin"] = {"file": str(content)} if isinstance(content, PurePath) else shown(content)
         for key, usual in USUAL.items():
             value = getattr(body, key)
             if value != usual:
                 form[key] = sorted(value) if isinstance(value, frozenset) else value
+        if any(type(each) is Secret and each.get for each in (*body.args, *body.env.values(), body.stdin)):
+            self._inexact(task, "has a secret with get=, a function, which JSON does not have")
         if body.on_output is not None or body.on_end is not None:
             self._inexact(task, "has functions that hear of it, which JSON does not have")
         self._arguments(task, form, () if body.line is None else body.args[FIRST:])
@@ -201,10 +205,12 @@ def plain(value: Any, parameters: Collection[str]) -> Any:
         return {VALUE_OF: value.name}
     if kind is Parameter:
         return f"{{{{{value.name}}}}}"
+    if kind is Secret and value.get is None:
+        return secret_form(value)
     if kind is list:
         return [plain(each, parameters) for each in value]
     if kind is dict:
-        if VALUE_OF in value or not all(isinstance(key, str) for key in value):
+        if VALUE_OF in value or SECRET in value or not all(isinstance(key, str) for key in value):
             raise Inexact(f"an object with the keys {told(list(value))}")
         return {key: plain(each, parameters) for key, each in value.items()}
     if kind is str and bare(value) != value and bare(value) in parameters:
@@ -212,6 +218,11 @@ def plain(value: Any, parameters: Collection[str]) -> Any:
     if value is None or kind in {str, int, float, bool}:
         return value
     raise Inexact(f"a value of the type {kind.__name__}")
+
+
+def shown(value: Any) -> Any:
+    """Return what a document has of an argument, a variable or a stdin of a command."""
+    return secret_form(value) if type(value) is Secret else value
 
 
 def told(value: Any) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from aiodag.workflows.parameters import text_of
 from aiodag.workflows.places import DEEPEST, Fault, cut
+from aiodag.workflows.private import SECRET, WANTED, is_secret
 
 Check = Callable[[Any], Iterable[Fault]]  # what is wrong with a value, with paths from that value on
 Test = Callable[[Any], bool]
@@ -44,6 +45,8 @@ def told(value: Any) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, str):
         return f"the text {cut(value)!r}"
+    if isinstance(value, dict) and SECRET in value:
+        return f"an object whose {SECRET} cannot be read: it is {WANTED}, with a file beside it where that has the text"
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "a list"
     if isinstance(value, int | float):
@@ -120,6 +123,8 @@ def is_line(value: Any) -> bool:
 
 def is_stdin(value: Any) -> bool:
     """Tell whether this is text that becomes bytes, or names a file to read."""
+    if is_secret(value):
+        return True
     if isinstance(value, dict):
         return value.keys() == {"file"} and is_line(value["file"])
     return isinstance(value, str) and (value.isascii() or encodes(value, "surrogateescape"))
@@ -153,6 +158,16 @@ def one(test: Test, wanted: str) -> Check:
     return check
 
 
+def hidden(test: Test, wanted: str) -> Check:
+    """Check a single value that no message shows, since it may be a secret."""
+
+    def check(value: Any) -> Iterable[Fault]:
+        what = "text that cannot be" if isinstance(value, str) else told(value)
+        return () if test(value) else [((), f"takes {wanted}; this is {what}")]
+
+    return check
+
+
 def each(test: Test, wanted: str, *, least: int = 0) -> Check:
     """Check a list."""
 
@@ -167,7 +182,7 @@ def each(test: Test, wanted: str, *, least: int = 0) -> Check:
     return check
 
 
-def every(name: Test, names: str, test: Test, wanted: str) -> Check:
+def every(name: Test, names: str, test: Test, wanted: str, single: Callable[[Test, str], Check] = one) -> Check:
     """Check an object whose keys are free."""
 
     def check(value: Any) -> Iterator[Fault]:
@@ -177,9 +192,10 @@ def every(name: Test, names: str, test: Test, wanted: str) -> Check:
         for key, element in value.items():
             if not name(key):
                 yield (cut(str(key)),), f"is a key that cannot be: keys here are {names}"
-            elif not test(element):
-                yield (key,), f"takes {wanted}; this is {told(element)}"
+            else:
+                yield from (((key,), fault) for _, fault in check_single(element))
 
+    check_single = single(test, wanted)
     return check
 
 
@@ -190,7 +206,9 @@ def told_size(value: Any) -> str:
 
 def check_command(value: Any) -> Iterator[Fault]:
     """Check an argument list."""
-    yield from each(is_argument, "text without NUL, or numbers", least=1)(value)
+    yield from each(lambda given: is_argument(given) or is_secret(given), "text without NUL, or numbers", least=1)(
+        value
+    )
     if isinstance(value, list) and value and (value[0] == "" or not isinstance(value[0], str)):
         yield (0,), f"takes the name or the path of a program; this is {told(value[0])}"
 
@@ -213,6 +231,8 @@ def check_arguments(value: Any) -> Iterator[Fault]:
                 continue  # quickly: there may be millions
             if is_object and not isinstance(key, str):
                 yield path, f"has the key {cut(repr(key))}, and keys are text"
+            elif key == SECRET and not is_secret(container):
+                yield path, f'takes {WANTED}, and a "file" beside it where that has the secret'
             elif key == VALUE_OF and not (is_name(element) and len(container) == 1):
                 yield (*path, key), f"takes the name of a task, alone in its object; this is {told(element)}"
             elif isinstance(element, dict | list):
@@ -288,11 +308,12 @@ PROGRAM: dict[str, Check] = {
     "environment": every(
         is_variable,
         "names of variables, without '='",
-        lambda value: value is None or is_argument(value),
+        lambda value: value is None or is_argument(value) or is_secret(value),
         "text without NUL, a number, or null, which takes the variable away",
+        hidden,
     ),
     "cwd": one(is_line, "the path of a directory"),
-    "stdin": one(is_stdin, 'text, or {"file": "the path of a file"}'),
+    "stdin": hidden(is_stdin, 'text, or {"file": "the path of a file"}'),
     "success": each(is_code, CODES, least=1),
     "skip_codes": each(is_code, CODES),
     "grace": seconds,

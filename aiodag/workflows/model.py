@@ -5,11 +5,12 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from aiodag._core.containers import shape_of
-from aiodag._core.edges import PLAIN
+from aiodag._core.edges import PLAIN, Settled, is_awaitable
 from aiodag._core.failure import site_of
 from aiodag._core.options import KNOWN
 from aiodag._core.search import leaves
 from aiodag.errors import CycleError
+from aiodag.secret import Secret
 
 if TYPE_CHECKING:
     from aiodag._core.task import Task
@@ -199,6 +200,12 @@ def stands_in(value: object) -> bool:
     """Tell whether an argument stands for a value: that of a task, or of a parameter."""
     kind = type(value)
     return kind is WorkflowTask or kind is Parameter
+
+
+def needs_loop(value: object) -> bool:
+    """Return True for what belongs to a loop that runs. A secret does not: it is read when an attempt starts."""
+    kind = type(value)
+    return kind is Settled or (kind is not Secret and is_awaitable(value))
 
 
 def is_container(value: object) -> bool:

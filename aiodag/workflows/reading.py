@@ -13,6 +13,7 @@ from aiodag.workflows.forms import FRAGMENT, KINDS, VALUE_OF, WORKFLOW, Check, H
 from aiodag.workflows.model import Parameter
 from aiodag.workflows.parameters import PLACE
 from aiodag.workflows.places import Fault, Path, Places, cut
+from aiodag.workflows.private import is_secret, secret_of
 
 
 async def nothing() -> None:
@@ -183,6 +184,8 @@ def replaced(value: Any, leaf: Callable[[Any], Any]) -> Any:
     """Return arguments, which have been found not to be deep, with texts and stand-ins replaced."""
     if isinstance(value, str) or stands_in(value):
         return leaf(value)
+    if is_secret(value):
+        return secret_of(value)
     if isinstance(value, dict):
         return {key: replaced(each, leaf) for key, each in value.items()}
     return [replaced(each, leaf) for each in value] if isinstance(value, list) else value

@@ -1,0 +1,135 @@
+"""Secrets in a document, and what of a document no store has: the values of variables and of stdin.
+
+What is stored has `***` in their place, and a digest by which they are found again in the file that they came from.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from hashlib import blake2b
+from typing import Any
+
+from aiodag.errors import EntryError, OptionError
+from aiodag.masking import MARK
+from aiodag.secret import Secret
+
+SECRET = "$secret"  # noqa: S105 - the key of an object that stands for a secret
+DIGEST = "digest"
+WANTED = '{"$secret": "NAME"}'
+PLACEHOLDER = re.compile(r"\{\{[^{}]*\}\}")
+
+
+def is_secret(value: Any) -> bool:
+    """Return True if this stands for a secret: `{"$secret": "NAME"}`, with a "file" where that has it."""
+    if not isinstance(value, dict) or not isinstance(value.get(SECRET), str) or not value.keys() <= {SECRET, "file"}:
+        return False
+    file = value.get("file", ".")
+    try:
+        secret_of(value)
+    except OptionError:
+        return False
+    return isinstance(file, str) and file != "" and "\0" not in file
+
+
+def secret_of(form: Mapping[str, Any]) -> Secret:
+    """Return the secret that an object stands for."""
+    return Secret(form[SECRET], file=form.get("file"))
+
+
+def secret_form(secret: Secret) -> dict[str, str]:
+    """Return the object that stands for a secret; of one with a function to get it, the name alone."""
+    return {SECRET: secret.name} if secret.file is None else {SECRET: secret.name, "file": secret.file}
+
+
+def read_secrets(value: Any) -> Any:
+    """Return a value of a document with secrets in the place of the objects that stand for them."""
+    if isinstance(value, dict):
+        return secret_of(value) if is_secret(value) else {name: read_secrets(each) for name, each in value.items()}
+    return [read_secrets(each) for each in value] if isinstance(value, list) else value
+
+
+# What no store has
+
+
+def stored(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a document as a store has it."""
+    tasks = {name: stored_task(form) for name, form in document["tasks"].items()}
+    return {**document, "tasks": tasks}
+
+
+def stored_text(document: Mapping[str, Any]) -> str:
+    """Return the text of a document as a store has it."""
+    return json.dumps(stored(document), ensure_ascii=False)
+
+
+def stored_task(form: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a task of a document as a store has it: with a digest of what is hidden, where something is."""
+    hidden = [] if DIGEST in form else [*private(form)]
+    return (
+        {**with_values(form, [(path, MARK) for path, _ in hidden]), DIGEST: digest_of(hidden)} if hidden else {**form}
+    )
+
+
+def private(form: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield what is hidden of a task, with its place: it may be a secret that nobody has declared."""
+    if "task" in form:
+        return
+    given = form.get("arguments")
+    if isinstance(given, str):  # of what JSON does not have, a text to look at
+        yield ("arguments",), given
+    yield from private_in(form, "environment")
+    if isinstance(given, dict):
+        yield from ((("arguments", *path), value) for path, value in private_in(given, "env"))
+
+
+def private_in(holder: Mapping[str, Any], variables: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield values of variables, and that of stdin."""
+    if is_private(holder.get("stdin")):
+        yield ("stdin",), holder["stdin"]
+    found = holder.get(variables)
+    for name, value in found.items() if isinstance(found, dict) else ():
+        if is_private(value):
+            yield (variables, name), value
+
+
+def is_private(value: Any) -> bool:
+    """Return True for text and numbers, but not for a parameter alone: its values are said elsewhere."""
+    if isinstance(value, str):
+        return value != "" and not PLACEHOLDER.fullmatch(value)
+    return isinstance(value, int | float)
+
+
+def with_values(form: Mapping[str, Any], values: list[tuple[tuple[str, ...], Any]]) -> dict[str, Any]:
+    """Return a task with other values in some places."""
+    made: dict[str, Any] = {**form}
+    for (key, *rest), value in values:
+        made[key] = with_values(made[key], [(tuple(rest), value)]) if rest else value
+    return made
+
+
+def digest_of(hidden: list[tuple[tuple[str, ...], Any]]) -> str:
+    """Return what tells hidden values from others."""
+    return blake2b(json.dumps(sorted(hidden)).encode(), digest_size=8).hexdigest()
+
+
+def restored(document: Mapping[str, Any], source: Callable[[], Mapping[str, Any]], file: str) -> dict[str, Any]:
+    """Return a stored document with what is hidden in it, from the document that a file has now. Raises `EntryError`."""
+    hidden = [name for name, form in document["tasks"].items() if DIGEST in form]
+    if not hidden:
+        return {**document}
+    tasks, there = {**document["tasks"]}, source()["tasks"]
+    for name in hidden:
+        form = {key: value for key, value in tasks[name].items() if key != DIGEST}
+        found = [*private(there.get(name, {}))]
+        if digest_of(found) != tasks[name][DIGEST]:
+            raise EntryError(lost(name, f"{file} has other ones now. --from {file} takes those"))
+        tasks[name] = with_values(form, found)
+    return {**document, "tasks": tasks}
+
+
+def lost(name: str, why: str) -> str:
+    """Say that what a task needs is not in the store."""
+    return (
+        f"task {name!r} needs values of its environment or stdin, which no store has, and {why}. Written as {WANTED}, a "
+        "value is read when the task starts"
+    )

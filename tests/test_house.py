@@ -121,6 +121,7 @@ STORE_MODULES = [
     "kept",
     "keys",
     "kinds",
+    "printing",
     "lines",
     "memory",
     "names",

@@ -114,9 +114,14 @@ KNOWN = frozenset(Options.__slots__) - {"given"}
 
 def name_of(given: object) -> str | None:
     """Check a name."""
-    if given is None or (isinstance(given, str) and given):
+    if given is None or (isinstance(given, str) and given and not has_control(given)):
         return given
-    raise OptionError("name", given, "a string with at least one character")
+    raise OptionError("name", given, "a string with at least one character, and no control character")
+
+
+def has_control(text: str) -> bool:
+    """Tell whether a text has characters that forge lines, or end them; a tab does neither."""
+    return not text.isprintable() and any((each < " " and each != "\t") or each == "\x7f" for each in text)
 
 
 def flag(option: str, given: object) -> bool:
@@ -207,9 +212,13 @@ def executor_of(given: object) -> Any:
 
 def version_of(given: object) -> str:
     """Check a version; return it as text."""
-    if given is None or (isinstance(given, str | int) and not isinstance(given, bool)):
+    if given is None or (isinstance(given, str | int) and not isinstance(given, bool) and not has_control(str(given))):
         return "" if given is None else str(given)
-    raise OptionError("version", given, "a string or an int; another one runs again what an earlier one has recorded")
+    raise OptionError(
+        "version",
+        given,
+        "a string without control characters, or an int; another one runs again what an earlier one has recorded",
+    )
 
 
 def key_of(given: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 from aiodag.errors import NoFingerprint
 from aiodag.secret import Secret
-from aiodag.stores.names import leads_back, name_of
+from aiodag.stores.names import leads_back, name_of, public_name
 from aiodag.stores.refusals import Refused
 from aiodag.stores.writer import Writer, plain_text, sorted_keys, tagged, written
 
@@ -18,15 +18,30 @@ SMALL = frozenset({int, str, bool, type(None), bytes, float})
 # might be another one elsewhere, and is not used.
 LENGTH = 640
 
+# Classes of `pathlib` that Python 3.13 has in a private module.
+MOVED_IN_313 = {
+    f"pathlib:{name}"
+    for name in (
+        "Path",
+        "PosixPath",
+        "PurePath",
+        "PurePosixPath",
+        "PureWindowsPath",
+        "WindowsPath",
+        "UnsupportedOperation",
+    )
+}
 
-def fingerprint(value: Any, task: str = "") -> str:
+
+def fingerprint(value: Any, task: str = "", form: "type[Canonical] | None" = None) -> str:
     """Return a text by which a value is known again in a later run.
 
     Two values have the same one if they are of the same type, all the way down, and hold the same. What a body could
     tell apart differs, also where `==` does not see it: 1 and True and 1.0, 0.0 and -0.0, Decimal("1.0") and
     Decimal("1.00"), one moment in two time zones. nan is itself. The order of a dict or set does not count; fields of a
     dataclass with `compare=False` neither. Takes what `encode` takes, and classes, functions and methods
-    that are found by their names. Raises `NoFingerprint`, with the name of the `task`, for anything else.
+    that are found by their names. Raises `NoFingerprint`, with the name of the `task`, for anything else. `form` is one
+    of earlier versions, for keys that they have made.
 
     >>> fingerprint({"b": 1, "a": {3, 2}}) == fingerprint({"a": {2, 3}, "b": 1})
     True
@@ -41,7 +56,9 @@ def fingerprint(value: Any, task: str = "") -> str:
     except ValueError:
         pass  # an integer with more digits than the process allows
     text = plain_text(value, sorted_keys)
-    return written(Canonical(), value, sorted_keys, partial(NoFingerprint, task)) if text is None else text
+    if text is not None:
+        return text
+    return written((form or Canonical)(), value, sorted_keys, partial(NoFingerprint, task))
 
 
 class Canonical(Writer):
@@ -64,7 +81,7 @@ class Canonical(Writer):
     def other(self, value: Any, kind: type) -> Any:
         """Return the form of what has a name, such as a class or a function, or of what `encode` takes."""
         if leads_back(value):
-            return tagged("named", name_of(value))
+            return tagged("named", self.named(value))
         if kind is MethodType:
             return self.method(value)
         if isinstance(value, FunctionType | type):
@@ -75,9 +92,35 @@ class Canonical(Writer):
         """Return the name of a secret: where it is read may change."""
         return value.name
 
+    def name(self, kind: type) -> str:
+        """Return the name of the class of a value, the same on every Python."""
+        super().name(kind)
+        return self.named(kind)
+
+    def named(self, thing: Any) -> str:
+        """Return the name of a class or a function, the same on every Python."""
+        return public_name(thing)
+
     def method(self, value: Any) -> Any:
         """Return the form of a bound method: of what it is bound to, and its name."""
         name = value.__name__
         if getattr(value.__self__, name, None) != value:
             raise Refused(MethodType, f"cannot be found again by its name {name}")
         return tagged("method", [*self.values([("__self__", value.__self__)], ".").values(), name])
+
+
+class NamedBefore313(Canonical):
+    """Writes names as 1.2.0 did on Python 3.11 and 3.12, in whose keys they stand."""
+
+    def named(self, thing: Any) -> str:
+        """Return the name of a class or a function as its module has it."""
+        return name_of(thing).replace("pathlib._local:", "pathlib:", 1)
+
+
+class NamedIn313(Canonical):
+    """Writes names as 1.2.0 did on Python 3.13."""
+
+    def named(self, thing: Any) -> str:
+        """Return the name of a class or a function as its module has it."""
+        name = name_of(thing)
+        return name.replace("pathlib:", "pathlib._local:", 1) if name in MOVED_IN_313 else name

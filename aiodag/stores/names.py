@@ -12,12 +12,32 @@ from typing import Any
 
 # What a script is called while it runs, and in a worker process that was spawned by it.
 MAIN = frozenset({"__main__", "__mp_main__"})
+PATHS = frozenset({"genericpath", "nt", "ntpath", "posix", "posixpath"})  # where `os.path` keeps its functions
+RENAMED = {"PatternError": "error"}  # of the standard library: the name that every version has
 
 
 def name_of(thing: Any) -> str:
     """Return the name of a class or a function. One of a script is named as if the script had been imported."""
     module = thing.__module__
     return f"{main_name() if module in MAIN else module}:{thing.__qualname__}"
+
+
+def public_name(thing: Any) -> str:
+    """Return the name of a class or a function by which every Python has it.
+
+    The standard library moves what it has into private modules, and back: `pathlib.Path` was `pathlib._local.Path` in 3.13.
+
+    >>> from pathlib import Path
+    >>> public_name(Path), public_name(open)
+    ('pathlib:Path', 'io:open')
+    """
+    module, name = thing.__module__, RENAMED.get(thing.__qualname__, thing.__qualname__)
+    top = module.partition(".")[0]
+    if top in sys.stdlib_module_names and module not in MAIN:
+        for place in ("os.path" if top in PATHS else "", top.lstrip("_"), "os"):
+            if walked(sys.modules.get(place), name) is thing:
+                return f"{place}:{name}"
+    return name_of(thing)
 
 
 def main_name() -> str:

@@ -18,6 +18,7 @@
      │    ├── NoSecret       (LookupError)              a secret that cannot be read, or is too short to be one
      │    ├── SecretInValue  (ValueError)               a value that cannot be stored, since a secret is in it
      │    ├── NoFingerprint  (TypeError)                an argument by which no node can be known again
+     │    │    └── NoIdentity                           a function that could be taken for another of its name
      │    ├── NoCodec        (TypeError)                a value that cannot be stored
      │    ├── ValueTooLarge  (ValueError)               a value that is too large for a store
      │    ├── Undecodable    (ValueError)               a stored value that cannot be read back
@@ -384,6 +385,19 @@ class NoFingerprint(AiodagError, TypeError):
             f"{f'an argument of {task}' if task else 'an argument'} cannot be known again in a later run: {place}, of "
             f"type {self.type_name}, {why}. Pass key= to @task, a function of the arguments that returns a plain "
             "value; or pass plain values, and open what needs a connection inside the body"
+        )
+
+
+class NoIdentity(NoFingerprint):
+    """Say that a task could be taken for another one of the same name, so that values would be mistaken; and what helps."""
+
+    def __init__(self, task: str, why: str) -> None:
+        self.task = task
+        self.type_name, self.where = "function", ""
+        AiodagError.__init__(
+            self,
+            f"{task} cannot be known again in a later run: {why}. Give each function a name of its own, as in "
+            '@task(name="..."), or pass what they differ in as an argument or in key=',
         )
 
 

@@ -110,6 +110,8 @@ CORE_MODULES = [f"aiodag._core.{name}" for name in CORE]
 BELOW_CORE = {"aiodag.abc", "aiodag.errors", "aiodag.masking", "aiodag.secret"}
 
 STORE_MODULES = [
+    "arguments",
+    "caching",
     "classes",
     "codec",
     "endings",
@@ -117,6 +119,7 @@ STORE_MODULES = [
     "file",
     "fingerprint",
     "guard",
+    "identity",
     "keeper",
     "kept",
     "keys",
@@ -139,6 +142,7 @@ STORE_MODULES = [
     "sqlite",
     "statements",
     "writer",
+    "written",
 ]
 STORES = {f"aiodag.stores.{name}" for name in STORE_MODULES}
 

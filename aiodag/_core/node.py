@@ -105,7 +105,7 @@ class Node(AsyncTask[T]):
     stopped = ""  # how its body stopped the loop, which is nobody's to await: everybody is told of a cancel
     aside = 0  # places where its body awaits, of which the first gave its place in the run away
     label = ""  # the call with its short arguments, where the traceback of a failure cannot tell them
-    cache_key = ""  # the same for equal calls in any place of any run, where the task has a cache
+    cache_keys: "tuple[str, ...]" = ()  # the same for equal calls in any place of any run, where the task has a cache
     tolerated: "tuple[Node[Any], ...]" = ()  # upstream nodes of which it took any outcome, as its journal notes
     failed = 0  # attempts that have failed before its process died: they count against its retries
     lost: BaseException | None = None  # why the last attempt failed, while the next one is being queued

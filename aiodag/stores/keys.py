@@ -1,30 +1,26 @@
 """Know a node by what it is: its key, the same in every execution of a run.
 
-A key is a digest of the task's name and version, the call's plain arguments, the keys of the upstream nodes and the key
+A key is a digest of what the task runs, its version, the call's plain arguments, the keys of the upstream nodes and the key
 of the enclosing node; a counter tells equal calls apart. When a node ran, and what ran beside it, plays no part.
+
+A key once recorded stays what it is, for somebody else may know it. So where a key is made in another way than it was, a
+node for which nothing is recorded is looked for under its former keys, and keeps the one that is found.
 """
 
-from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from hashlib import blake2b
-from types import BuiltinFunctionType, FunctionType, MethodType
-from typing import TYPE_CHECKING, Any
+from types import FunctionType
+from typing import Any
+from weakref import ref
 
-from aiodag._core.edges import Opaque, Settled
 from aiodag._core.node import Node
-from aiodag._core.search import Template
+from aiodag.errors import NoIdentity
 from aiodag.masking import by_names
-from aiodag.secret import Veiled
-from aiodag.stores.classes import further_attributes
-from aiodag.stores.codec import fingerprint
+from aiodag.stores.arguments import FORMERLY, TODAY, Style, arguments, key_of, plain_name
+from aiodag.stores.identity import Mark, are_one, function_of, is_found, is_main
+from aiodag.stores.names import found
 
-if TYPE_CHECKING:
-    from asyncio import Future
-
-SCALARS = frozenset({str, int, bool, type(None)})
-PRINTED = 4000  # bits of an int that is sure to be printed: Python refuses thousands of digits
-BUILTIN = frozenset({"builtins", "collections", "functools", "types"})
 DIGEST = 16  # bytes: 10^9 nodes collide with a probability of 10^-21
 
 
@@ -34,22 +30,110 @@ class Keys:
     def __init__(self, home: str = "") -> None:
         self._equals: dict[str, int] = {}
         self._home = home  # the module that the run begins in
+        self._found: dict[str, Any] = {}  # functions of modules and classes, by the names that lead to them
+        self._first: dict[
+            str, str
+        ] = {}  # of functions of one name: the first, to which belongs what 1.2.0 has recorded
+        self._alike: dict[str, Any] = {}  # the first function of equal calls, weakly, where there may be two
 
-    def key(self, node: Node[Any], upstream: Sequence[tuple[Node[Any], bool]], enclosing: str, attempt: int) -> str:
-        """Return the key of a new node. Raises `NoFingerprint` for an argument by which it cannot be known again."""
-        digest = digest_of(node, upstream, enclosing, self._home)
-        # Each attempt of the enclosing node counts anew: it calls the same again.
+    def key(
+        self,
+        node: Node[Any],
+        upstream: Sequence[tuple[Node[Any], bool]],
+        enclosing: str,
+        attempt: int,
+        known: Collection[str] = (),
+    ) -> str:
+        """Return the key of a new node: a former one if only that is known.
+
+        Raises `NoFingerprint` for an argument, and `NoIdentity` for a function, by which it cannot be known again.
+        """
+        identity = self.identity(node.task)
+        digest = digest_of(identity, node, upstream, enclosing, TODAY)
+        count = self._count(digest, attempt)
+        if "\2" in identity and not node.task.options.key:
+            self._tell_apart(node.task, f"{digest} {attempt}", count)
+        key = f"{digest}.{count}" if count else digest
+        if not known or key in known:
+            return key
+        tried = {digest}
+        for former in self._former(node, upstream, enclosing, identity):
+            if former not in tried:
+                tried.add(former)
+                count = self._count(former, attempt)
+                counted = f"{former}.{count}" if count else former
+                if counted in known:
+                    return counted
+        return key
+
+    def _count(self, digest: str, attempt: int) -> int:
+        """Count equal calls. Each attempt of the enclosing node counts anew: it calls the same again."""
         place = f"{digest} {attempt}"
         count = self._equals.get(place, 0)
         self._equals[place] = count + 1
-        return f"{digest}.{count}" if count else digest
+        return count
+
+    def identity(self, task: Any) -> str:
+        """Return what a task is known by. Raises `NoIdentity` where it could be taken for another one."""
+        name: str = task.name
+        if task.options.name:
+            return plain_name(name)
+        fn = task.fn
+        plain = f"{origin(task, self._home)}{name}"
+        if type(fn) is not FunctionType:
+            if task.stands_in:
+                return name
+            fn = function_of(fn)
+        if self._found.get(plain) is fn:
+            return plain
+        if not is_found(fn):
+            return f"{plain}\2{Mark(self._home).of(fn, name)}"
+        if isinstance(task.fn, partial):  # whose module is that of `partial`
+            return f"{plain}\2{Mark(self._home).place(fn.__module__, fn.__qualname__)}"
+        if self._found.setdefault(plain, fn) is not fn:
+            raise NoIdentity(name, "is the name of another function that this run has called before")
+        return plain
+
+    def _tell_apart(self, task: Any, place: str, count: int) -> None:
+        """Refuse equal calls of two functions that nothing tells apart: which is which would be known by their order."""
+        fn = function_of(task.fn)
+        first = self._alike.get(place)
+        other = None if first is None else first()
+        if count and other is not None and not are_one(fn, other):
+            raise NoIdentity(
+                task.name, "is called twice with equal arguments, as two functions that differ in what they hold"
+            )
+        if other is None and isinstance(fn, FunctionType) and fn.__closure__:
+            self._alike[place] = ref(fn)
+
+    def _former(
+        self, node: Node[Any], upstream: Sequence[tuple[Node[Any], bool]], enclosing: str, identity: str
+    ) -> Iterator[str]:
+        """Yield the digests under which earlier versions may have recorded a node."""
+        task = node.task
+        plain = task.name if task.options.name else f"{origin(task, self._home)}{task.name}"
+        if "\2" in identity and leads_elsewhere(task):
+            return  # what is recorded under that name is of the function to which it leads
+        if self._first.setdefault(plain, identity) == identity:
+            for style in FORMERLY:
+                yield digest_of(plain, node, upstream, enclosing, style)
 
 
-def digest_of(node: Node[Any], upstream: Sequence[tuple[Node[Any], bool]], enclosing: str, home: str) -> str:
+def leads_elsewhere(task: Any) -> bool:
+    """Tell whether the name of a task that was not found by it leads to something else."""
+    module = getattr(task, "__module__", None) or ""
+    return any(thing is not None for thing in found(f"{module}:{task.name}"))
+
+
+def digest_of(
+    identity: str, node: Node[Any], upstream: Sequence[tuple[Node[Any], bool]], enclosing: str, style: Style
+) -> str:
     """Return what equal calls have in common, in one place of a run or, with nothing enclosing, in all runs."""
     task = node.task
-    exogenous = "".join([key_of(up) for up, _ in upstream[: len(task.after_deps)]]) if task.after_deps else ""
-    text = f"{enclosing}\0{origin(task, home)}{task.name}\0{task.options.version}\0{by_names(arguments(node))}\0{exogenous}"
+    exogenous = ""
+    if task.after_deps:
+        exogenous = "".join([key_of(up, style) for up, _ in upstream[: len(task.after_deps)]])
+    text = f"{enclosing}\0{identity}\0{task.options.version}\0{by_names(arguments(node, style))}\0{exogenous}"
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=DIGEST).hexdigest()
 
 
@@ -59,105 +143,4 @@ def origin(task: Any, home: str) -> str:
     Functions of one name in two modules are two tasks; a program may be renamed, and run by its file or as a module.
     """
     module = getattr(task, "__module__", "")
-    return "" if task.options.name or module in {"__main__", home, "aiodag._core.task"} else f"{module}:"
-
-
-def arguments(node: Node[Any]) -> str:
-    """Return the text of a call's arguments, or of what the task's `key` makes of them."""
-    task = node.task
-    if task.stands_in:
-        return ""  # a coroutine object or a future: known by its name and its place alone
-    key = task.options.key
-    if key is not None:
-        return f"key {text_of(key(*node.args, **node.kwargs) if callable(key) else key, task.name)}"
-    bound = "" if type(task.fn) is FunctionType else text_of(bound_to(task.fn), task.name)
-    args = node.args
-    if not node.kwargs and SCALARS.issuperset(map(type, args)):
-        try:
-            return f"{bound}{args!r}"
-        except ValueError:  # an int of more digits than Python prints
-            pass
-    texts = [text_of(value, task.name) for value in args]
-    texts += [f"{name}={text_of(node.kwargs[name], task.name)}" for name in sorted(node.kwargs)]
-    return f"{bound}({', '.join(texts)})"
-
-
-def bound_to(fn: Any) -> Any:
-    """Return what a callable carries beside the call's own arguments: of a partial, a method, an object."""
-    if isinstance(fn, partial):
-        return bound_to(fn.func), fn.args, fn.keywords
-    if isinstance(fn, MethodType):
-        return fn.__self__
-    return None if isinstance(fn, FunctionType | BuiltinFunctionType | type) else fn
-
-
-def text_of(value: Any, task: str = "") -> str:
-    """Return the text of one argument: an edge stands for the key of its upstream, not for its value."""
-    kind = type(value)
-    if kind in SCALARS and (kind is not int or value.bit_length() < PRINTED):
-        return repr(value)
-    if kind is Node:
-        return key_of(value)
-    if kind is Template:
-        return text_of_template(value, task)
-    if kind is Veiled:
-        return f"secret {value.secret.name!r}"
-    if kind is Settled:
-        return f"settled {key_of(value.dep)}"
-    if kind is Opaque:
-        return text_of(plain(value.value), task)
-    return fingerprint(value, task)
-
-
-def text_of_template(template: Template, task: str) -> str:
-    """Return the text of a container that holds edges."""
-    shape, kind = template.shape, template.kind
-    texts = [text_of(item, task) for item in template.items]
-    if shape.pairs:  # all keys, then all values
-        half = len(texts) // 2
-        texts = [f"{key}: {text}" for key, text in zip(texts[:half], texts[half:], strict=True)]
-    names = shape.names(template.copy)
-    if names:
-        counted = compared(kind)
-        texts = [
-            f"{name}={text}" for name, text in zip(names, texts, strict=True) if counted is None or name in counted
-        ]
-    if not shape.ordered:
-        texts.sort()
-    further = beside(template.copy, names)
-    texts += [f"{name}={text_of(further[name], task)}" for name in sorted(further)]
-    return f"{text_of_kind(kind, task)}[{', '.join(texts)}]"
-
-
-def text_of_kind(kind: type, task: str) -> str:
-    """Return the name of a container's type: its own alone for those of Python, else one that leads to it."""
-    return kind.__name__ if kind.__module__ in BUILTIN else fingerprint(kind, task)
-
-
-def compared(kind: type) -> frozenset[str] | None:
-    """Return the fields by which a dataclass compares its instances; None if `kind` is none."""
-    fields = getattr(kind, "__dataclass_fields__", None)
-    return None if type(fields) is not dict else frozenset(name for name, field in fields.items() if field.compare)
-
-
-def beside(container: Any, names: Sequence[str]) -> dict[str, Any]:
-    """Return what a container has beside its items, in which a body could tell it from others."""
-    if isinstance(container, type):
-        return {}  # of exactly this type, which has nothing else
-    found = further_attributes(container, type(container), names)
-    for name in ("default_factory", "maxlen"):  # of a defaultdict, of a deque
-        setting = getattr(container, name, None) if isinstance(container, defaultdict | deque) else None
-        if setting is not None:
-            found[name] = setting
-    return found
-
-
-def plain(value: Any) -> Any:
-    """Return what a raw task gets as a done future; any other value as it is."""
-    future: Future[Any] = value
-    return future.result() if type(value).__name__ == "Future" and future.done() else value
-
-
-def key_of(node: Node[Any]) -> str:
-    """Return the key of an upstream node; one of outside the run is known by its task alone."""
-    return f"@{node.key or node.name}"
+    return "" if task.options.name or is_main(module, home) or module == "aiodag._core.task" else f"{module}:"

@@ -12,9 +12,10 @@ from aiodag._core.node import Node
 from aiodag._core.states import State
 from aiodag.abc import NOTHING, Raised
 from aiodag.errors import Skip
+from aiodag.stores.caching import cache_keys
 from aiodag.stores.codec import decode_error
 from aiodag.stores.endings import Endings
-from aiodag.stores.keys import Keys, digest_of
+from aiodag.stores.keys import Keys
 from aiodag.stores.names import home_of
 from aiodag.stores.nested import Nested
 from aiodag.stores.outcomes import decoded, writable
@@ -60,9 +61,9 @@ class Recall:
         parent = current_node()
         inside = parent.row if parent is not None and parent.run is self.run else None
         if parent is None or inside is None:
-            key, nested = self._keys.key(node, upstream, "", 0), False
+            key, nested = self._keys.key(node, upstream, "", 0, self._known), False
         else:
-            key = self._keys.key(node, upstream, inside[KEY], attempt_here(parent))
+            key = self._keys.key(node, upstream, inside[KEY], attempt_here(parent), self._known)
             nested = bool(parent.task.options.retries) or inside[KEY] in self._nested.numbers
             if nested and key in self._nested.numbers:
                 return self._enter_again(node, upstream, key, inside)
@@ -146,7 +147,7 @@ class Recall:
         if node.task.stands_in or (upstream and any(map(self._is_local, upstream))):
             self._local.add(number)
         elif node.task.options.cache:
-            node.cache_key = digest_of(node, upstream, "", home_of(self.run.entry))
+            node.cache_keys = cache_keys(node, upstream, home_of(self.run.entry))
         known = self._known.get(key)
         if not codec:
             self._begun(node.row)

@@ -10,6 +10,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Mapping
+from functools import partial
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from aiodag._core.submit import engine_of
 from aiodag.abc import NOTHING
 from aiodag.errors import RunCancelled
 from aiodag.masking import masked
+from aiodag.stores.caching import Cache, Flight
 from aiodag.stores.keeper import Keeper
 from aiodag.stores.lines import Lines
 from aiodag.stores.outcomes import decoded, encoded, fitting, recorded, why, writable
@@ -78,6 +80,7 @@ class Recorder(Recall):
         """Own the run and learn what is known of it."""
         run = self.run
         self._engine = engine_of(run.loop)
+        self._cache = Cache(self.store, self._engine)
         self.offset = time.time() - run.clock()
         claim = Claim(run.id, run.name, run.entry, Owner.here(), LEASE, time.time(), run.tags, run.definition)
         self._keeper = Keeper(self.store, claim, written=self._committed, wanted=self._cancelled, ours=self._ours)
@@ -144,27 +147,51 @@ class Recorder(Recall):
         """Run a body, and return its value when that is committed."""
         task = node.task
         try:
-            if node.cache_key and node.row[NUMBER] not in self._chosen:
-                value = await self._cached(node)
-                if value is not NOTHING:
-                    return await self._succeed(node, value) if task.options.journal else value
-            if task.call is None:
-                node.engine.begin(node)
-                body = task.fn(*args, **kwargs)
+            if node.cache_keys:
+                value = await self._through_cache(node, args, kwargs)
             else:
-                body = task.call(node, args, kwargs)
-            del args, kwargs  # the body's from here on
-            value = await body
-            check_returned(node, value)  # before it is recorded, or told that it has no codec
-            if node.cache_key:
-                codec, text = encoded(task, value)
-                self._batch.cache.append((node.cache_key, task.name, codec, text, time.time()))
-                self._wake()
+                body = self._body(node, args, kwargs)
+                del args, kwargs  # the body's from here on
+                value = await body
+                check_returned(node, value)  # before it is recorded, or told that it has no codec
             if not task.options.journal or task.stands_in or task.barrier:
                 return value
             return await self._succeed(node, value)
         finally:
             del node  # a failure's traceback holds this frame
+
+    def _body(self, node: "Node[Any]", args: Any, kwargs: Any) -> Any:
+        task = node.task
+        if task.call is not None:
+            return task.call(node, args, kwargs)
+        node.engine.begin(node)
+        return task.fn(*args, **kwargs)
+
+    async def _through_cache(self, node: "Node[Any]", args: Any, kwargs: Any) -> Any:
+        """Take a value that another run or another node has computed, or compute it for them."""
+        task, keys, body = node.task, node.cache_keys, partial(self._body, node, args, kwargs)
+        chosen = node.row[NUMBER] in self._chosen  # to run again, whatever there is
+        check = partial(check_returned, node)
+        del node, args, kwargs  # as above, and the body's
+        flight = await self._cache.take(keys, task.options.cache, anew=chosen)
+        try:
+            if not isinstance(flight, Flight) and (value := decoded(task, *flight)) is not NOTHING:
+                return value
+            running = body()
+            del body
+            value = await running
+            check(value)
+            if not isinstance(flight, Flight):
+                return value
+            computed = encoded(task, value)
+            self._batch.cache.append((keys[0], task.name, *computed, time.time()))
+            self._wake()
+            flight.land(computed)
+            return value
+        finally:
+            del check
+            if isinstance(flight, Flight):
+                flight.land(None)
 
     async def _succeed(self, node: "Node[Any]", value: Any) -> Any:
         try:
@@ -186,13 +213,6 @@ class Recorder(Recall):
         self._wake()
         await waiter
         return value
-
-    async def _cached(self, node: "Node[Any]") -> Any:
-        task, key = node.task, node.cache_key
-        del node  # as above
-        age = task.options.cache
-        found = await asyncio.to_thread(self.store.cached, key, 0.0 if age is True else time.time() - age)
-        return NOTHING if found is None else decoded(task, *found)
 
     # Beside the outcome
 

@@ -1,0 +1,199 @@
+"""Take values that any run has computed: what such a value is known by, and one computation for equal calls at once.
+
+Within a run a function of the program's own file needs no module to be known by. Across runs there may be two programs, so
+here a function is known by its file, unless it is one of an installed package.
+"""
+
+import asyncio
+import os
+import sys
+import sysconfig
+import threading
+import time
+from asyncio import AbstractEventLoop, Future
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from contextvars import ContextVar
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from aiodag.errors import NoIdentity
+from aiodag.stores.arguments import FORMERLY, TODAY, plain_name
+from aiodag.stores.identity import Mark, function_of, is_found, is_main
+from aiodag.stores.keys import Keys, digest_of, origin
+
+if TYPE_CHECKING:
+    from aiodag._core.engine import Engine
+    from aiodag._core.node import Node
+    from aiodag._core.task import Task
+    from aiodag.abc import Store
+
+COMPUTING: ContextVar[frozenset[Any]] = ContextVar("aiodag_computing", default=frozenset())  # around here
+Value = tuple[str, Any]  # a codec, and a value in it
+
+
+def cache_keys(node: "Node[Any]", upstream: "Sequence[tuple[Node[Any], bool]]", home: str) -> tuple[str, ...]:
+    """Return the key of a computation in all runs, and those under which earlier versions may have kept it.
+
+    Raises `NoIdentity` for a function that programs cannot tell from another one.
+    """
+    key = digest_of(identity_of(node.task, home), node, upstream, "", TODAY)
+    formers = (
+        digest_of(plain, node, upstream, "", style) for plain in former_identity(node.task, home) for style in FORMERLY
+    )
+    return tuple(dict.fromkeys([key, *formers]))
+
+
+def identity_of(task: "Task[..., Any]", home: str) -> str:
+    """Return what a task is known by in all runs. Raises `NoIdentity`."""
+    if task.options.name:
+        return plain_name(task.name)
+    fn = function_of(task.fn)
+    if not is_own(fn.__module__) and is_found(fn):
+        return Keys(home).identity(task)
+    return f"{task.name}\2{FileMark(home).of(fn, task.name)}"
+
+
+def former_identity(task: "Task[..., Any]", home: str) -> Iterator[str]:
+    """Yield what 1.2.0 knew a task by, unless it could have been that of another program."""
+    fn = function_of(task.fn)
+    if task.options.name:
+        yield task.name
+    elif is_found(fn) and not is_main(fn.__module__, home) and getattr(task, "__module__", "") == fn.__module__:
+        yield f"{origin(task, home)}{task.name}"
+
+
+class FileMark(Mark):
+    """What tells functions of one name apart in all programs: a module of a program is known by its file."""
+
+    def of(self, fn: Any, task: str) -> str:
+        """Return the mark of the function of a task. Raises `NoIdentity`."""
+        if is_own(fn.__module__) and not file_of(fn.__module__):
+            why = "its value would be kept for all programs, and it is written in one without a file"
+            raise NoIdentity(task, why)
+        return super().of(fn, task)
+
+    def place(self, module: str | None, name: str) -> str:
+        """Return where something is written."""
+        return f"{file_of(module) if is_own(module) else module}:{name}"
+
+
+def is_own(module: str | None) -> bool:
+    """Tell whether a module is part of a program, and not of an installed package or of Python."""
+    if (module or "").partition(".")[0] in sys.stdlib_module_names - {"__main__"}:
+        return False
+    file = file_of(module)
+    return not file or not any(Path(file).is_relative_to(place) for place in installed())
+
+
+def file_of(module: str | None) -> str:
+    """Return the file of a loaded module, empty if there is none."""
+    file = getattr(sys.modules.get(module or ""), "__file__", None)
+    return resolved(file) if file else ""
+
+
+@cache
+def resolved(file: str) -> str:
+    """Return the path of a file, through all links."""
+    return str(Path(file).resolve())
+
+
+@cache
+def installed() -> frozenset[str]:
+    """Return the directories of installed packages."""
+    paths = sysconfig.get_paths()
+    return frozenset(resolved(paths[name]) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+
+
+class Flight:
+    """One computation, and who waits for it: maybe on loops of several threads.
+
+    Equal calls wait for the first of them. If that fails or is cancelled, it says nothing about the others: each of them
+    takes its turn then, one after the other.
+    """
+
+    # What is computed in this process now. One table for all threads, since runs in any of them may ask for the same.
+    _flying: ClassVar[dict[Any, "Flight"]] = {}
+    _lock: ClassVar[threading.Lock] = threading.Lock()
+
+    def __init__(self, place: Any, loop: AbstractEventLoop) -> None:
+        self.place = place
+        self.loop = loop
+        self._waiters: list[tuple[AbstractEventLoop, Future[Value | None]]] = []
+
+    @classmethod
+    def of(cls, place: Any, loop: AbstractEventLoop) -> "tuple[Flight, Future[Value | None] | None]":
+        """Return the computation of a place, and a future of how it ends: its value, None if it fails.
+
+        Without a future it is a new one, which is to be landed.
+        """
+        with cls._lock:
+            flight = cls._flying.get(place)
+            if flight is None:
+                flight = cls._flying[place] = cls(place, loop)
+                return flight, None
+            future: Future[Value | None] = loop.create_future()
+            flight._waiters.append((loop, future))
+            return flight, future
+
+    def land(self, value: Value | None) -> None:
+        """Tell all who wait how it has ended. What is said later does not count."""
+        with self._lock:
+            if self._flying.get(self.place) is self:
+                del self._flying[self.place]
+            waiters, self._waiters = self._waiters, []
+        for loop, future in waiters:
+            with suppress(RuntimeError):  # of a loop that has been closed: nobody waits any more
+                loop.call_soon_threadsafe(settle, future, value)
+
+
+def settle(future: "Future[Value | None]", value: Value | None) -> None:
+    """Give a future its value, if somebody still waits."""
+    if not future.done():
+        future.set_result(value)
+
+
+class Cache:
+    """The values of one store that runs of it share."""
+
+    def __init__(self, store: "Store", engine: "Engine") -> None:
+        self._store = store
+        self._engine = engine
+        # The process too: a forked child has a copy of the table, and nobody there computes what it says.
+        self._place = os.getpid(), getattr(store, "path", store)
+
+    async def take(self, keys: Sequence[str], age: "bool | float", *, anew: bool) -> "Value | Flight":
+        """Return a value that is there or that somebody computes now; else, or `anew`, the computation to be done now.
+
+        A call inside of the computation of its own value does that again, as it would without a cache.
+        """
+        place = (*self._place, keys[0])
+        loop = self._engine.loop
+        if anew or place in COMPUTING.get():
+            return Flight(place, loop)
+        flight, ending = Flight.of(place, loop)
+        while ending is not None:
+            away = flight.loop is not loop  # where a virtual clock does not see what it waits for
+            self._engine.away += away
+            try:
+                value = await ending
+            finally:
+                self._engine.away -= away
+            if value is not None:
+                return value
+            flight, ending = Flight.of(place, loop)
+        COMPUTING.set(COMPUTING.get() | {place})
+        try:
+            found = await asyncio.to_thread(self._found, keys, age)
+        except BaseException:
+            flight.land(None)
+            raise
+        if found is None:
+            return flight
+        flight.land(found)
+        return found
+
+    def _found(self, keys: Sequence[str], age: "bool | float") -> Value | None:
+        since = 0.0 if age is True else time.time() - age
+        return next((found for key in keys if (found := self._store.cached(key, since)) is not None), None)

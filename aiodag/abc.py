@@ -53,10 +53,21 @@ class Executor(Protocol):
 
     The one method gets the task's function and its finished arguments, and returns or raises as the function did.
     Cancelling it must end the attempt, or leave it and say so with `Node.abandon`.
+
+    An executor that has only so many workers has a second method, `async def place(self) -> Worker`. It is awaited before
+    the attempt begins: the node is queued meanwhile, and its timeout counts from then on.
     """
 
     async def run(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Run `fn(*args, **kwargs)` somewhere and return its value."""
+        ...
+
+
+class Worker(Executor, Protocol):
+    """Where one attempt runs, and nothing else meanwhile: what `place` of an executor gives."""
+
+    def leave(self) -> None:
+        """Give the worker back. Called once, when the attempt has ended, also if nothing has run."""
         ...
 
 

@@ -63,13 +63,14 @@ def remade(kind: type[BaseException], args: tuple[Any, ...]) -> BaseException:
 
 
 class NoLoop(AiodagError, RuntimeError):
-    """Say that a task was called where no event loop runs."""
+    """Say that a task was called where no event loop runs: outside of any, or in the body of a plain function."""
 
-    def __init__(self, task: str) -> None:
+    def __init__(self, task: str, body: str = "") -> None:
+        outside = f"Call it inside a coroutine: async def main(): await {task}(...), then asyncio.run(main())"
+        inside = f"The body of {body}, a plain function, runs in a thread, which has none. Make {body} async, and what blocks in it "
+        inside += f"a task of its own; or return what {task} needs, and call it where {body} is called"
         super().__init__(
-            f"{task}(...) was called without a running event loop, so nothing was scheduled. "
-            f"Call it inside a coroutine: async def main(): await {task}(...), then asyncio.run(main()). The body of a "
-            "task that is a plain function runs in a thread, without a loop: make it async to call tasks in it"
+            f"{task}(...) was called without a running event loop, so nothing was scheduled. {inside if body else outside}"
         )
 
 

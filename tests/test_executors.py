@@ -997,6 +997,40 @@ def test_an_executor_is_asked_for_each_attempt():
     assert len(executor.calls) == 2
 
 
+class Desk:
+    """An executor with one worker, that is free when the test says so."""
+
+    def __init__(self):
+        self.free = asyncio.Event()
+        self.told = []
+
+    async def place(self):
+        await self.free.wait()
+        return self
+
+    async def run(self, fn, /, *args, **kwargs):
+        self.told.append("run")
+        return fn(*args, **kwargs)
+
+    def leave(self):
+        self.told.append("leave")
+
+
+def test_an_executor_of_ones_own_may_have_its_attempts_wait():
+    desk = Desk()
+
+    async def main():
+        node, cancelled = task(int, executor=desk, timeout=1)("7"), task(int, executor=desk)("8")
+        await asyncio.sleep(60)
+        before = node.state, node.attempt
+        cancelled.cancel()
+        desk.free.set()
+        return before, await node, cancelled.cancelled()
+
+    assert run(main()) == ((State.QUEUED, 0), 7, True)
+    assert desk.told == ["run", "leave"]
+
+
 def test_what_an_executor_raises_fails_the_node():
     class Broken:
         async def run(self, fn, /, *args, **kwargs):

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from aiodag._core.capacity import check_request
-from aiodag._core.context import NODE, RUN
+from aiodag._core.context import NODE, RUN, current_node
 from aiodag._core.edges import PLAIN, is_awaitable
 from aiodag._core.engine import Engine
 from aiodag._core.futures import follow
@@ -130,7 +130,8 @@ def engine_here(task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str,
     loop: Any = _get_running_loop()
     if loop is None:
         close_coroutines(args, kwargs)
-        raise NoLoop(task.name)
+        body = current_node()
+        raise NoLoop(task.name, "" if body is None else body.name)
     return engine_of(loop)
 
 

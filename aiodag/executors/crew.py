@@ -18,24 +18,13 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
-from typing import Any, Protocol
+from typing import Any
 
 from aiodag._core.context import current_node
 from aiodag._core.submit import engine_of
+from aiodag.abc import Worker
 
 THREADS = "aiodag.thread"
-
-
-class Worker(Protocol):
-    """Where one attempt runs: ready, and for nobody else meanwhile."""
-
-    async def run(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        """Return `fn(*args, **kwargs)`."""
-        ...
-
-    def leave(self) -> None:
-        """Give the worker back; called once, also if nothing ran."""
-        ...
 
 
 class Pooled(ABC):

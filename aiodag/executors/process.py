@@ -22,8 +22,9 @@ from aiodag._core.context import current_node
 from aiodag._core.limits import Gate, Limit, gate_of
 from aiodag._core.node import Node
 from aiodag._core.submit import engine_of
+from aiodag.abc import Worker
 from aiodag.errors import WorkerDied
-from aiodag.executors.crew import Crew, Pooled, Worker, abandon, crew_here
+from aiodag.executors.crew import Crew, Pooled, abandon, crew_here
 from aiodag.executors.letters import Letter, Outcome, reference
 from aiodag.executors.worker import BEGUN, serve
 

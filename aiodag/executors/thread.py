@@ -12,7 +12,8 @@ from typing import Any
 from aiodag._core.context import RUN
 from aiodag._core.limits import Gate, Limit, gate_of, give_back
 from aiodag._core.submit import engine_of
-from aiodag.executors.crew import Crew, Pooled, Worker, abandon, crew_here
+from aiodag.abc import Worker
+from aiodag.executors.crew import Crew, Pooled, abandon, crew_here
 
 SIZE = 40  # calls at once on one loop, where nobody says otherwise: they wait for others rather than work
 

@@ -510,7 +510,7 @@ class Program:
                 except BoomError as error:
                     if not spec["catches"]:
                         raise
-                    told.append(await work(f"{path}.other") + str(error))
+                    told.append(await work(f"{below}.other") + str(error))
             if spec["fails"]:
                 raise BoomError(f"{path} {told}")
             return f"{path} {told}"

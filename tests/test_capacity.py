@@ -919,3 +919,35 @@ def test_plan_refuses_what_a_run_inside_would_refuse():
     assert len(plan(etl, Capacity({"cores": 2}, limit=1))) == 2
     with pytest.raises(NoCapacity):
         plan(etl, Capacity({"cores": 1}))
+
+
+@pytest.mark.parametrize("options", [{"resources": {"license": 1}}, {"limit": Limit(1)}], ids=["capacity", "limit"])
+@pytest.mark.parametrize("ending", ["fails", "is cancelled", "is late", "is tried again"])
+def test_what_an_attempt_held_is_given_back_when_its_end_has_been_noted(options, ending):
+    noted = []
+
+    class Notes:
+        def moved(self, move):
+            if move.state is State.RUNNING:
+                noted.append("begin")
+            elif move.previous is State.RUNNING:
+                noted.append("end")
+
+    @task(**options, timeout=1 if ending == "is late" else None, retries=1 if ending == "is tried again" else 0)
+    async def licensed(number):
+        if ending == "is cancelled":
+            current_node().cancel()
+        if ending in {"is cancelled", "is late"}:
+            await asyncio.Event().wait()
+        raise ValueError(number)
+
+    async def main():
+        async with Run("lab", capacity=Capacity({"license": 1}), observers=[Notes()]):
+            nodes = [licensed(number) for number in range(5)]
+            await asyncio.wait(nodes)
+            [node.cancelled() or node.exception() for node in nodes]
+
+    run(main())
+
+    assert noted == ["begin", "end"] * (len(noted) // 2)
+    assert len(noted) >= 10

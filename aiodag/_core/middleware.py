@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from asyncio import _get_running_loop
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
@@ -72,16 +73,35 @@ class Limited:
         gate = gate_of(node.engine, self.limit)
         await (gate.acquire() if self.spaced else gate.enter())
         node.left = None
+        succeeded = False
         try:
-            return await call_next()
+            value = await call_next()
+            succeeded = True
+            return value
         finally:
             # A thread cannot be stopped: its place is taken until it really ends.
             left = node.left_behind()
             if left is not None:
                 left.add_done_callback(partial(give_back, gate))
             else:
-                gate.release()
+                let_go(node, gate.release, at_once=succeeded)
             del node, call_next  # a failure's traceback holds this frame
+
+
+def let_go(node: Node[Any], give: Callable[[], object], *, at_once: bool) -> None:
+    """Give back what an attempt has held: at once if it succeeded.
+
+    The end of one that failed is noted when its asyncio task has the exception, in the next turn of the loop. Who got what
+    it held before that would hold it twice, as far as records tell. Given back in that turn, it wakes the next one behind
+    the note:
+
+        finally: call_soon(give)   the task ends: call_soon(note)   give ─► call_soon(wake)   note   wake
+    """
+    loop = node.engine.loop
+    if at_once or _get_running_loop() is not loop:  # or the coroutine is thrown away with its loop
+        give()
+    else:
+        loop.call_soon(give)
 
 
 class Held:
@@ -96,18 +116,21 @@ class Held:
         if run is None or run.capacity is None:
             return await call_next()
         node.left = None
+        succeeded = False
         ticket = run.capacity.ask(self.request)
         try:
             if ticket.future is not None:
                 await ticket.future
             node.place = ticket.place
-            return await call_next()
+            value = await call_next()
+            succeeded = True
+            return value
         finally:
             left = node.left_behind()
             if left is not None:
                 run.capacity.release_later(ticket, left)
             else:
-                run.capacity.release(ticket)
+                let_go(node, partial(run.capacity.release, ticket), at_once=succeeded)
             del node, call_next  # a failure's traceback holds this frame
 
 

@@ -248,6 +248,58 @@ def test_critical_path_of_a_skip_leads_to_the_failure() -> None:
     assert labels(Graph("x", [failed, running, skipped], edges, 3.0).critical_path()) == ["broken", "join"]
 
 
+def span(id_: int, name: str, called: float, end: float | None, parent: int | None = None) -> GraphNode:
+    """Return a node that ran from its call to its end."""
+    last = () if end is None else ((State.SUCCEEDED, end),)
+    moves = ((State.WAITING, called), (State.QUEUED, called), (State.RUNNING, called), *last)
+    return a_node(id_, name, State.SUCCEEDED if last else State.RUNNING, moves=moves)._replace(parent=parent)
+
+
+def test_critical_path_leads_through_the_bodies_of_nodes() -> None:
+    """A body waits for what it calls: one after another, and several at once."""
+    nodes = [
+        span(0, "etl", 0, 9),
+        span(1, "list", 0, 1, parent=0),
+        span(2, "pull a", 1, 3, parent=0),
+        span(3, "pull b", 1, 4, parent=0),
+        span(4, "inner", 4.5, 5, parent=5),
+        span(5, "load", 4, 8.5, parent=0),
+        span(6, "write", 5, 8, parent=5),
+        span(7, "log", 4, 4.1, parent=0),
+    ]
+
+    path = Graph("x", nodes, []).critical_path()
+
+    assert labels(path) == ["etl", "list", "pull b", "load", "inner", "write"]
+
+
+def test_critical_path_comes_out_of_a_body_by_an_upstream_of_outside() -> None:
+    """What a node inside waited for may have been called outside, and the body that called it before that."""
+    nodes = [
+        span(0, "fetch", 0, 5),
+        span(1, "config", 0, 0.5),
+        span(2, "etl", 0, 7),
+        span(3, "parse", 1, 6, parent=2),
+    ]
+    edges = [GraphEdge(0, 3, "endogenous"), GraphEdge(1, 2, "endogenous")]
+
+    assert labels(Graph("x", nodes, edges).critical_path()) == ["fetch", "etl", "parse"]
+
+
+def test_critical_path_of_a_run_that_goes_on_ends_at_what_settled_last() -> None:
+    """The body around it has not settled, and what was called in it one after another is a chain all the same."""
+    nodes = [span(0, "etl", 0, None), span(1, "a", 0, 1, parent=0), span(2, "b", 1, 2, parent=0)]
+
+    assert labels(Graph("x", nodes, [], 3.0).critical_path()) == ["a", "b"]
+
+
+def test_critical_path_does_not_mind_bodies_inside_each_other() -> None:
+    """A graph may have been read from a file."""
+    nodes = [span(0, "a", 0, 1, parent=1), span(1, "b", 0, 1, parent=0), span(2, "c", 0, 1, parent=2)]
+
+    assert {node.name for node in Graph("x", nodes, []).critical_path()} <= {"a", "b", "c"}
+
+
 def test_critical_path_of_nothing_is_nothing() -> None:
     """An empty graph has an empty path."""
     assert Graph("x", [], []).critical_path() == ()

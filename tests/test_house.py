@@ -95,6 +95,7 @@ CORE = [
     "veils",
     "submit",
     "render",
+    "critical",
     "graph",
     "ledger",
     "seats",
@@ -272,7 +273,8 @@ LAYERS = {
 LAYERS["aiodag.workflows.bodies"] |= {"aiodag.modules"}
 # Pure: they show a graph, and know nothing of what runs it.
 LAYERS["aiodag._core.render"] = {"aiodag.errors", "aiodag._core.states"}
-LAYERS["aiodag._core.graph"] = {"aiodag.errors", "aiodag._core.states", "aiodag._core.render"}
+LAYERS["aiodag._core.critical"] = set()
+LAYERS["aiodag._core.graph"] = {"aiodag.errors", "aiodag._core.states", "aiodag._core.render", "aiodag._core.critical"}
 
 # module: the optional package that this one file is for.
 EXTRAS = {

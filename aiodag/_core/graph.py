@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from aiodag._core import render
+from aiodag._core.critical import critical_path
 from aiodag._core.states import State
 from aiodag.errors import CycleError
 
@@ -160,37 +161,13 @@ class Graph:
         return {state: counted[state] for state in State if counted[state]}
 
     def critical_path(self) -> tuple[GraphNode, ...]:
-        """Return the chain of nodes that decided when the run ended, the first to run first.
+        """Return the chain of nodes that decided when the run ended, the first to start first.
 
-        It ends at the node that settled last, and each step up goes to the upstream that settled last before.
-        As long as no node has settled it is the longest chain. Raise `CycleError` for a cycle.
+        It ends at the node that settled last, and goes back by the upstream that settled last before. Where that node
+        called others, the chain leads through them: through what its body waited for. As long as no node has settled
+        it is the longest chain. Raise `CycleError` for a cycle.
         """
-        order = self.order()
-        rank = {node.id: place for place, node in enumerate(order)}
-        settled = {node.id: (node.settled, rank[node.id]) for node in order if node.settled is not None}
-        if not settled:
-            return self._longest(order)
-        at = max(settled, key=settled.__getitem__)
-        path = [at]
-        # A skipped node settles before its other upstreams do: what settled after a node did not hold it up.
-        while earlier := [id_ for id_ in self.upstream(at) if id_ in settled and settled[id_] < settled[at]]:
-            at = max(earlier, key=settled.__getitem__)
-            path.append(at)
-        return tuple(self._by_id[id_] for id_ in reversed(path))
-
-    def _longest(self, order: tuple[GraphNode, ...]) -> tuple[GraphNode, ...]:
-        length: dict[int, int] = {}
-        before: dict[int, int | None] = {}
-        for node in order:
-            longest = max(self.upstream(node.id), key=length.__getitem__, default=None)
-            before[node.id] = longest
-            length[node.id] = 1 if longest is None else length[longest] + 1
-        path: list[GraphNode] = []
-        at = max(length, key=length.__getitem__, default=None)
-        while at is not None:
-            path.append(self._by_id[at])
-            at = before[at]
-        return tuple(reversed(path))
+        return critical_path(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return dicts, lists, texts and numbers only, ready for JSON; `from_dict` is the way back."""

@@ -27,6 +27,7 @@ from aiodag.pictures.layout import layout
 from aiodag.pictures.lettering import line, shortened, width
 from aiodag.pictures.palette import LOOKS, named
 from aiodag.pictures.scene import scene
+from aiodag.pictures.svg import sheet
 from aiodag.testing import run
 from aiodag.workflows import Workflow
 
@@ -517,6 +518,44 @@ def test_a_wide_graph_is_folded():
     assert 0.5 < found.width / found.height < 2
 
 
+def columns_of(found, members):
+    return {found.boxes[at].x for at in members}
+
+
+def test_layers_of_a_graph_of_200_nodes_keep_their_columns():
+    chains = 66
+    pulled, parsed, loaded = (range(1 + step * chains, 1 + (step + 1) * chains) for step in range(3))
+    last = 1 + 3 * chains
+    edges = [(0, at) for at in pulled] + [(at, last) for at in loaded]
+    edges += [*zip(pulled, parsed, strict=True), *zip(parsed, loaded, strict=True)]
+
+    found = layout([(150, 24)] * (last + 1), edges)
+
+    assert [len(columns_of(found, layer)) for layer in (pulled, parsed, loaded)] == [1, 1, 1]
+
+
+def test_a_layer_that_is_folded_lies_between_its_neighbours():
+    chains = 330
+    pulled, parsed = range(1, 1 + chains), range(1 + chains, 1 + 2 * chains)
+    edges = [(0, at) for at in pulled] + [*zip(pulled, parsed, strict=True)]
+    edges += [(at, 1 + 2 * chains) for at in parsed]
+
+    found = layout([(150, 24)] * (2 + 2 * chains), edges)
+
+    assert len(columns_of(found, pulled)) > 1
+    assert max(columns_of(found, pulled)) < min(columns_of(found, parsed))
+    assert max(columns_of(found, parsed)) < found.boxes[1 + 2 * chains].x
+    assert found.width > found.height / 2
+
+
+def test_many_nodes_have_their_words_in_one_line():
+    few, many = drawn(made(100)), drawn(made(101))
+
+    assert {box.get("height") for box in boxes_of(few)} == {"40"}
+    assert {box.get("height") for box in boxes_of(many)} == {"24"}
+    assert all("fetch" in "".join(node.itertext()) for node in nodes_of(many).values())
+
+
 # Large graphs
 
 
@@ -702,6 +741,26 @@ def test_png_has_the_size_of_the_svg_times_the_scale(scale):
 
     assert wide == pytest.approx(int(root.get("width")) * scale, abs=1)
     assert high == pytest.approx(int(root.get("height")) * scale, abs=1)
+
+
+def test_a_large_png_has_fewer_pixels_so_that_it_is_there_soon():
+    small, large = made(4), layered(200, 5, 300)
+    scales = [size_of(pictures.png(graph))[0] / size_of(pictures.png(graph, scale=1))[0] for graph in (small, large)]
+
+    assert scales[0] == 2
+    assert 1 <= scales[1] < 2
+
+
+def test_a_trunk_is_drawn_once_in_pixels():
+    fan = [(0, at) for at in range(1, 301)] + [(at, 301) for at in range(1, 301)]
+    whole, merged = (sheet(made(302, fan), merged=merged) for merged in (False, True))
+
+    paths = [sum(line.startswith("<path") for line in each.elements) for each in (whole, merged)]
+    lengths = [len("".join(each.elements)) for each in (whole, merged)]
+
+    assert paths[1] <= paths[0] + 1
+    assert lengths[1] < lengths[0]
+    assert (whole.width, whole.height) == (merged.width, merged.height)
 
 
 def test_png_is_not_larger_than_can_be_looked_at():

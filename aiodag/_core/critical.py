@@ -9,7 +9,6 @@ from that.
       log ──┐
 """
 
-from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -115,6 +114,9 @@ class _Walk:
 
     def latest(self, ends: list[tuple[Moment, int]], moment: float) -> int | None:
         """Return the node that settled last, up to a moment; None if the walk has met it, or there is none."""
+        # Imported here: asyncio does not load it, and `import aiodag` loads nothing that asyncio does not.
+        from bisect import bisect_right  # noqa: PLC0415 - see above
+
         place = bisect_right(ends, moment, key=lambda end: end[0][0])
         found = ends[place - 1][1] if place else None
         return None if found in self.seen else found

@@ -1,7 +1,7 @@
 """Put boxes in layers from left to right, and order each layer so that few edges cross.
 
-Two turns of our own. A layer holds only so many boxes, so that a wide graph is no tall sliver: what is too much goes to
-the next layers. An edge that passes layers needs a slot in each; edges with a common end share theirs, as branches
+Two turns of our own. A layer of very many boxes is folded into several columns, so that a wide graph is not a tall
+sliver; the next layer begins to the right of them all. An edge that passes layers needs a slot in each; edges with a common end share theirs, as branches
 share a trunk.
 
      ┌───┐      ┌───┐   ┌───┐      a ─► c passes the second layer in the slot of a,
@@ -13,11 +13,11 @@ from bisect import bisect_right, insort
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from math import isqrt
 
 Edge = tuple[int, int]
 
 _FEWEST_ROWS = 20
+_WIDE = 0.55  # how wide a picture is at least, for each of its height
 _SWEEPS, _PATIENCE = 24, 4  # how often a better order is looked for, and how often in vain
 
 
@@ -28,12 +28,12 @@ class Layers:
     each edge from left to right. An edge in `turned` runs from right to left: it would close a cycle.
     """
 
-    def __init__(self, count: int, edges: list[Edge]) -> None:
-        """Take the edges between `count` boxes, without loops."""
+    def __init__(self, count: int, edges: list[Edge], pitch: float = 4.0) -> None:
+        """Take the edges between `count` boxes, without loops. From layer to layer is as far as `pitch` boxes are high."""
         self.count = count
         self.turned = _turned(count, edges)
         ahead = {(s, t): (t, s) if (s, t) in self.turned else (s, t) for s, t in edges}
-        self.layer = _layer_of_each(count, list(ahead.values()))
+        self.layer = _layer_of_each(count, list(ahead.values()), pitch)
         self.paths = self._paths(ahead)
         self.up: list[list[int]] = [[] for _ in self.layer]
         self.down: list[list[int]] = [[] for _ in self.layer]
@@ -96,30 +96,50 @@ def _mean(values: list[float], otherwise: float) -> float:
     return sum(values) / len(values) if values else otherwise
 
 
-def _layer_of_each(count: int, edges: list[Edge]) -> list[int]:
+def _layer_of_each(count: int, edges: list[Edge], pitch: float) -> list[int]:
     up: list[list[int]] = [[] for _ in range(count)]
     down: list[list[int]] = [[] for _ in range(count)]
     for source, target in edges:
         down[source].append(target)
         up[target].append(source)
-    most = max(_FEWEST_ROWS, isqrt(4 * count))
-    held: Counter[int] = Counter()
     layer = [0] * count
     order = _depth_first(up, down)
     for at in order:
         layer[at] = max((layer[other] + 1 for other in up[at]), default=0)
-        while held[layer[at]] >= most:
-            layer[at] += 1
-        held[layer[at]] += 1
     for at in reversed(order):
         # To the right, where that makes more edges shorter than longer.
         if len(up[at]) < len(down[at]):
-            last = min(layer[other] for other in down[at]) - 1
-            free = next((to for to in range(last, layer[at], -1) if held[to] < most), layer[at])
-            held[layer[at]] -= 1
-            held[free] += 1
-            layer[at] = free
-    return layer
+            layer[at] = min(layer[other] for other in down[at]) - 1
+    return _folded(layer, order, pitch)
+
+
+def _folded(layer: list[int], order: list[int], pitch: float) -> list[int]:
+    """Give a layer of too many boxes several columns, equally filled; what comes after them moves to the right."""
+    sizes = Counter(layer)
+    most = _rows(sorted(sizes.values()), pitch)
+    first: dict[int, int] = {}
+    column = 0
+    for at in sorted(sizes):
+        first[at] = column
+        column += -(-sizes[at] // most)
+    met: Counter[int] = Counter()
+    columns = [0] * len(layer)
+    for at in order:
+        own = layer[at]
+        columns[at] = first[own] + met[own] * -(-sizes[own] // most) // sizes[own]
+        met[own] += 1
+    return columns
+
+
+def _rows(sizes: list[int], pitch: float) -> int:
+    """Return how many boxes a column has at most: so many that the whole is not much higher than wide, and no fewer."""
+    fold = 1
+    while True:
+        most = -(-sizes[-1] // fold)
+        columns = sum(-(-size // most) for size in sizes)
+        if most <= _FEWEST_ROWS or columns * pitch >= most * _WIDE:
+            return most
+        fold += 1
 
 
 def _depth_first(up: Sequence[Sequence[int]], down: Sequence[Sequence[int]]) -> list[int]:

@@ -19,6 +19,7 @@ from aiodag.pictures.layers import Edge, Layers
 Route = tuple[tuple[int, int], ...]
 
 _BESIDE, _BESIDE_SLOT = 14, 8  # pixels between boxes of a layer, and around slots
+_LOW, _BESIDE_LOW = 30, 7  # pixels: low boxes are closer to each other
 _BETWEEN = 44  # pixels between layers, and more where edges climb
 _MOST_BETWEEN = 140
 _APART = 30  # pixels between parts of the graph that no edge joins
@@ -127,7 +128,9 @@ class _Part:
     def __init__(self, sizes: list[tuple[int, int]], edges: list[Edge]) -> None:
         self.sizes = sizes
         self.count = len(sizes)
-        self.layers = Layers(self.count, edges)
+        wide, high = (max(size[side] for size in sizes) for side in (0, 1))
+        self.beside = _BESIDE if high > _LOW else _BESIDE_LOW
+        self.layers = Layers(self.count, edges, (wide + 2 * _BETWEEN) / (high + self.beside))
         self.middle = self._heights()
         self.columns = self._columns()
 
@@ -155,7 +158,9 @@ class _Part:
         return self.sizes[at][1] if at < self.count else 0
 
     def _apart(self, above: int, below: int) -> float:
-        beside = (_BESIDE, _BESIDE_SLOT, _BESIDE_SLOT / 2)[(above >= self.count) + (below >= self.count)]
+        beside = (self.beside, min(self.beside, _BESIDE_SLOT), _BESIDE_SLOT / 2)[
+            (above >= self.count) + (below >= self.count)
+        ]
         return (self._high(above) + self._high(below)) / 2 + beside
 
     def _wish(self, at: int, middle: list[float], *, up: bool, down: bool) -> tuple[float, float]:

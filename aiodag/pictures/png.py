@@ -8,13 +8,15 @@ from aiodag.pictures.svg import sheet
 
 # Beyond these a picture is of no use, and far beyond them the renderer ends the process for want of memory.
 _MOST_PIXELS = 25_000_000
+_SOON = 2_500_000  # pixels that take a fraction of a second: drawing and packing them is nearly all of the time
 _LONGEST_SIDE = 20_000
 
 
-def png(graph: Graph, *, scale: float = 2.0) -> bytes:
+def png(graph: Graph, *, scale: float | None = None) -> bytes:
     r"""Return the picture of `svg` as a PNG file, `scale` pixels for each of its pixels.
 
-    The scale is lowered for a picture that would have more than 25 million pixels, or be longer than 20,000. Needs the
+    Without a scale a picture has 2, and a large one less, down to 1, so that it is there within a second. The scale is
+    lowered for a picture that would have more than 25 million pixels, or be longer than 20,000. Needs the
     extra `draw`: raise `MissingExtra` if it is not installed. Raise `OptionError` for a scale that is not above 0.
 
     >>> from aiodag import plan, task
@@ -26,8 +28,10 @@ def png(graph: Graph, *, scale: float = 2.0) -> bytes:
     # Imported when it is asked for: the rest of the package comes with the base install.
     from aiodag.pictures.resvg import rendered  # noqa: PLC0415 - see above
 
-    if not 0 < scale < inf:
+    if scale is not None and not 0 < scale < inf:
         raise OptionError("scale", scale, "a number above 0")
-    drawn = sheet(graph)
+    drawn = sheet(graph, merged=True)
+    if scale is None:
+        scale = min(2.0, max(1.0, sqrt(_SOON / drawn.width / drawn.height)))
     most = min(sqrt(_MOST_PIXELS / drawn.width / drawn.height), _LONGEST_SIDE / max(drawn.width, drawn.height))
     return rendered("\n".join(drawn.elements), min(scale, most))

@@ -16,9 +16,11 @@ from aiodag.pictures.lettering import SMALL, line, plural, seconds, shortened, w
 
 _NARROWEST, _WIDEST = 96, 230  # pixels of a card
 _HIGH, _GROUP_HIGH = 40, 58
+LOW = 24  # pixels of a card whose words are in one line
+_MOST_HIGH = 100  # nodes that have the room of two lines each
 _DOT = 10, 10  # pixels of a barrier
 _MOST_JOINED = 3  # nodes that the words of a barrier name on each side
-_BESIDE_WORDS = 36  # pixels: the glyph and the margins
+_BESIDE_WORDS, _BETWEEN_WORDS = 36, 7  # pixels: the glyph and the margins; between two words in one line
 
 
 class Card(NamedTuple):
@@ -76,8 +78,12 @@ def scene(graph: Graph) -> Scene:
         links = _merged(graph, dict(zip(place, of_node, strict=True)), failed)
         critical = tuple(dict.fromkeys(of_node[at] for at in critical))
     else:
+        low = len(graph.nodes) > _MOST_HIGH
         label = {node.id: node.label for node in graph.nodes}
-        cards = [_barrier(node, graph, label) if node.barrier else _node_card(node, graph.now) for node in graph.nodes]
+        cards = [
+            _barrier(node, graph, label) if node.barrier else _node_card(node, graph.now, low=low)
+            for node in graph.nodes
+        ]
         links = [
             Link(place[edge.source], place[edge.target], _kind(edge), edge.settled, edge in failed)
             for edge in graph.edges
@@ -183,18 +189,21 @@ def outcome(node: GraphNode) -> str:
     return "recalled" if recalled else str(node.state)
 
 
-def _node_card(node: GraphNode, now: float) -> Card:
+def _node_card(node: GraphNode, now: float, *, low: bool) -> Card:
     ran = node.started is not None
     words = [outcome(node)] * (not ran or node.state is not State.SUCCEEDED)
     words += [seconds(node.running(now))] * ran
     words += [f"{node.attempts} attempts"] * (node.attempts > 1)
     below = node.error.partition(":")[0] if node.state is State.FAILED and node.error else ", ".join(words)
-    title, below = shortened(node.label, _WIDEST - _BESIDE_WORDS), shortened(below, _WIDEST - _BESIDE_WORDS, SMALL)
+    room = _WIDEST - _BESIDE_WORDS
+    below = shortened(below, room / 2 if low else room, SMALL)
+    title = shortened(node.label, room - width(below, SMALL) - _BETWEEN_WORDS if low else room)
     told = [f"{line(node.label)}: {outcome(node)}"]
     told += [f"ran {seconds(node.running(now))} in {plural(node.attempts, 'attempt')}"] * ran
     told += [line(node.error)] * bool(node.error)
-    wide = _BESIDE_WORDS + max(width(title), width(below, SMALL))
-    return Card(node.state, title, below, "\n".join(told), (max(_NARROWEST, round(wide)), _HIGH), {})
+    parts = width(title), width(below, SMALL)
+    wide = _BESIDE_WORDS + (sum(parts) + _BETWEEN_WORDS if low else max(parts))
+    return Card(node.state, title, below, "\n".join(told), (max(_NARROWEST, round(wide)), LOW if low else _HIGH), {})
 
 
 def _barrier(node: GraphNode, graph: Graph, label: dict[int, str]) -> Card:

@@ -12,7 +12,7 @@ from aiodag._core.states import State
 from aiodag.pictures.layout import Box, Layout, Route, layout
 from aiodag.pictures.lettering import FONT, SIZE, SMALL, escaped, width
 from aiodag.pictures.palette import LOOKS, glyph, glyphs, named
-from aiodag.pictures.scene import Card, Link, Scene, scene
+from aiodag.pictures.scene import LOW, Card, Link, Scene, scene
 
 MARGIN, HEAD = 20, 46  # pixels
 _FOOT = 36
@@ -47,10 +47,10 @@ def svg(graph: Graph) -> str:
     return "\n".join([*sheet(graph).elements, ""])
 
 
-def sheet(graph: Graph) -> Drawing:
-    """Draw the whole document of `svg`: its size, and its lines."""
+def sheet(graph: Graph, *, merged: bool = False) -> Drawing:
+    """Draw the whole document of `svg`: its size, and its lines; if `merged`, what edges share is drawn once."""
     shown = scene(graph)
-    drawn = drawing(shown)
+    drawn = drawing(shown, merged=merged)
     foot = legend(shown)
     wide = max(drawn.width, foot.width, headline_width(shown)) + 2 * MARGIN
     high = HEAD + drawn.height + (_FOOT + foot.height if drawn.elements else 0)
@@ -97,7 +97,7 @@ def style(colour: dict[str, str]) -> str:
         f".page{{fill:{colour['page']}}}",
         f".rule{{stroke:{colour['rule']}}}",
         f".name{{font-size:15px;font-weight:bold}} .name .dim{{font-size:{SIZE}px;font-weight:normal}}",
-        f".dim{{fill:{colour['dim']}}} .below{{font-size:{SMALL}px;opacity:.85}}",
+        f".dim{{fill:{colour['dim']}}} .below{{font-size:{SMALL}px;fill-opacity:.85}}",
         f".small,.axis{{font-size:{SMALL}px;fill:{colour['dim']}}}",
         f".edge{{fill:none;stroke:{colour['edge']};stroke-width:1.4;marker-end:url(#tip)}}",
         f".exogenous{{stroke-dasharray:{_DASH} {_GAP}}} .edge.nested{{stroke-dasharray:1.5 4;stroke-linecap:round;marker-end:url(#tip-nested)}}",
@@ -136,7 +136,7 @@ def definitions() -> str:
     return f"<defs>{glyphs()}{tips}</defs>"
 
 
-def drawing(shown: Scene, *, titles: bool = True) -> Drawing:
+def drawing(shown: Scene, *, titles: bool = True, merged: bool = False) -> Drawing:
     """Draw the links and, over them, the cards; `titles` tell more of each, where a browser is pointed at it."""
     places = layout([card.size for card in shown.cards], [(link.source, link.target) for link in shown.links])
     reached = {link.target for link in shown.links if link.failed}
@@ -145,7 +145,9 @@ def drawing(shown: Scene, *, titles: bool = True) -> Drawing:
     # What is drawn later covers what is below it: the way of a failure is to be seen.
     for failed in (False, True):
         for kind in ("nested", "exogenous", "endogenous"):
-            lines = [_line(link, places, shifts) for link in shown.links if link.failed is failed and link.kind == kind]
+            links = [link for link in shown.links if link.failed is failed and link.kind == kind]
+            solid = merged and kind == "endogenous" and not shown.groups
+            lines = _merged(links, places) if solid else [_line(link, places, shifts) for link in links]
             if lines:
                 elements += [f'<g class="edge {kind}{" failed" * failed}">', *lines, "</g>"]
     for at, card in enumerate(shown.cards):
@@ -198,6 +200,20 @@ def _line(link: Link, places: Layout, shifts: dict[tuple[int, int], float]) -> s
     return f"{head}><title>{', '.join(words)}</title></path>" if words else f"{head}/>"
 
 
+def _merged(links: list[Link], places: Layout) -> list[str]:
+    """Draw solid edges for what counts every line: a trunk of two hundred edges is one, and each has its own end."""
+    trunks: dict[str, None] = {}
+    ends: dict[str, None] = {}
+    for link in links:
+        route = places.routes[link.source, link.target]
+        for at in range(1, len(route) - 1, 2):
+            (x, y), to = route[at], route[at + 1]
+            trunks[_bends(route[at - 1 : at + 1])] = trunks[f"M{x} {y}H{to[0]}"] = None
+        ends[_bends(route[-2:]) if route else _loop(places.boxes[link.source])] = None
+    trunk = [f'<path style="marker-end:none" d="{"".join(trunks)}"/>'] * bool(trunks)
+    return trunk + [f'<path d="{path}"/>' for path in ends]
+
+
 def _bends(route: tuple[tuple[int, int], ...]) -> str:
     x, y = route[0]
     parts = [f"M{x} {y}"]
@@ -222,8 +238,13 @@ def _loop(box: Box) -> str:
 
 
 def _node(card: Card, box: Box) -> Iterator[str]:
-    yield f'<rect class="box" width="{box.width}" height="{box.height}" rx="7"/>{glyph(card.state, 9, 8)}'
-    yield f'<text x="27" y="18">{escaped(card.title)}</text><text class="below" x="27" y="32">{escaped(card.below)}</text>'
+    title, below = escaped(card.title), escaped(card.below)
+    if card.size[1] == LOW:
+        yield f'<rect class="box" width="{box.width}" height="{box.height}" rx="5"/>{glyph(card.state, 7, 6)}'
+        yield f'<text x="24" y="16">{title}<tspan class="below" dx="7">{below}</tspan></text>'
+    else:
+        yield f'<rect class="box" width="{box.width}" height="{box.height}" rx="7"/>{glyph(card.state, 9, 8)}'
+        yield f'<text x="27" y="18">{title}</text><text class="below" x="27" y="32">{below}</text>'
 
 
 def _dot(box: Box, *, failed: bool) -> str:

@@ -9,13 +9,16 @@ import json
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from aiodag._core.arity import real_signature, shown_parameters, shown_signature, signature_text
 from aiodag._core.node import Node
 from aiodag._core.task import Task
 from aiodag.errors import EntryError
@@ -171,16 +174,8 @@ def loaded(entry: Entry) -> Any:
 def bind(entry: Entry, found: Any) -> dict[str, Any]:
     """Return the arguments of an entry, converted as its annotations say. Raises `EntryError`."""
     fn = found.fn if isinstance(found, Task) else found
-    signature = inspect.signature(fn)
-    try:
-        signature.bind(**entry.parameters)
-    except TypeError as error:
-        msg = f"{entry.task}{signature}: {error}. Parameters are given as -p name=value"
-        raise EntryError(msg) from None
-    try:
-        hints = typing.get_type_hints(fn)
-    except Exception:  # noqa: BLE001 - annotations that cannot be read convert nothing
-        hints = {}
+    check_names(entry, fn)
+    hints = hints_of(fn)
     arguments: dict[str, Any] = {}
     for name, value in entry.parameters.items():
         try:
@@ -190,6 +185,39 @@ def bind(entry: Entry, found: Any) -> dict[str, Any]:
             msg = f"parameter {name}={value!r} of {entry.task} is not {wanted}: {error}"
             raise EntryError(msg) from None
     return arguments
+
+
+def check_names(entry: Entry, fn: Any) -> None:
+    """Refuse parameters that no function has, or too few of them. Raises `EntryError`."""
+    shown = {each.name: each for each in shown_parameters(fn)}
+    signature = real_signature(fn)
+    if signature is None:
+        return
+    try:
+        signature.bind(**entry.parameters)
+        # A decorator takes whatever comes; a name that what is below it does not have either is a mistake.
+        known = shown.keys() | signature.parameters.keys()
+        if not any(each.kind is each.VAR_KEYWORD for each in shown.values()):
+            for name in entry.parameters.keys() - known:
+                raise TypeError(f"got an unexpected keyword argument {name!r}")
+    except TypeError as error:
+        text = signature_text(shown_signature(fn)) if shown else signature
+        msg = f"{entry.task}{text}: {error}. Parameters are given as -p name=value"
+        raise EntryError(msg) from None
+
+
+def hints_of(fn: Any) -> dict[str, Any]:
+    """Return the annotations of a function that can be read: some may exist for type checkers alone."""
+    with suppress(Exception):
+        return typing.get_type_hints(fn)
+    names = getattr(inspect.unwrap(fn), "__globals__", {})
+    hints: dict[str, Any] = {}
+    for each in shown_parameters(fn):
+        if each.annotation is each.empty:
+            continue
+        with suppress(Exception):
+            hints.update(typing.get_type_hints(SimpleNamespace(__annotations__={each.name: each.annotation}), names))
+    return hints
 
 
 def converted(text: str, hint: Any) -> Any:

@@ -91,9 +91,12 @@ CORE = [
     "recalled",
     "engine",
     "futures",
+    "arity",
     "callables",
+    "function_like",
     "veils",
     "submit",
+    "fan_out",
     "render",
     "critical",
     "graph",
@@ -282,6 +285,7 @@ EXTRAS = {
     "aiodag.pictures.resvg": {"resvg_py"},
     "aiodag.cli.rich": {"rich"},
     "aiodag.traces.opentelemetry": {"opentelemetry"},
+    "aiodag._core.arity": {"annotationlib"},  # of the standard library from Python 3.14 on
 }
 
 FORBIDDEN = re.compile(r"^(?:managers?|helpers?|utils?|data|infos?)$", re.IGNORECASE)

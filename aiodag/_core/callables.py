@@ -10,10 +10,16 @@ from aiodag._core.options import Options, executor_of
 from aiodag._core.search import close_coroutines
 from aiodag.errors import NotATask, OptionError
 
+# What decorates a method, cannot be called itself, and gives what can be when it is asked of an instance or a class.
+DISPATCHED = (functools.singledispatchmethod, functools.partialmethod)
+METHODS = (classmethod, staticmethod, *DISPATCHED)
+
 
 def plain_of(fn: Any) -> Any:
-    """Return the function below a classmethod or staticmethod."""
-    return fn.__func__ if isinstance(fn, classmethod | staticmethod) else fn
+    """Return the function below what decorates a method."""
+    if isinstance(fn, classmethod | staticmethod):
+        return fn.__func__
+    return fn.func if isinstance(fn, DISPATCHED) else fn
 
 
 def innermost(fn: Any) -> Any:
@@ -62,7 +68,7 @@ def name_of(fn: Any) -> str:
     return name.rpartition("<locals>.")[2]
 
 
-def take_over(wrapper: Any, fn: Any) -> None:
+def take_over(wrapper: Any, fn: Any, descriptor: Any = None) -> None:
     """Give a wrapper the name, docstring and signature of a callable, and of a function its further attributes.
 
     Not those of an object, which are its state, nor those that would hide an attribute of the wrapper.
@@ -72,3 +78,5 @@ def take_over(wrapper: Any, fn: Any) -> None:
         for name, value in getattr(fn, "__dict__", {}).items():
             if not hasattr(wrapper, name):
                 setattr(wrapper, name, value)
+    if isinstance(descriptor, functools.singledispatchmethod):
+        wrapper.register = descriptor.register

@@ -7,6 +7,7 @@ from contextvars import copy_context
 from threading import Thread
 from typing import Any
 
+from aiodag._core.arity import real_signature
 from aiodag._core.callables import innermost, is_async
 from aiodag._core.capacity import Anything
 from aiodag._core.engine import Engine
@@ -64,11 +65,9 @@ def check(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     if inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):
         msg = f"plan() got {fn!r}, a generator function, which calling does not run. Pass an async or plain function"
         raise TypeError(msg)
-    try:
-        signature = inspect.signature(fn)
-    except ValueError:  # a builtin that tells nothing
-        return
-    signature.bind(*args, **kwargs)
+    signature = real_signature(fn.fn if isinstance(fn, Task) else fn)
+    if signature is not None:
+        signature.bind(*args, **kwargs)
 
 
 def _plan(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], answer: list[Any]) -> None:

@@ -2,14 +2,16 @@
 
 import asyncio
 import sys
+import threading
 from asyncio import _get_running_loop
 from contextvars import copy_context
 from functools import partial
+from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any, cast
 
 from aiodag._core.capacity import check_request
 from aiodag._core.context import NODE, RUN, current_node
-from aiodag._core.edges import PLAIN, is_awaitable
+from aiodag._core.edges import PLAIN
 from aiodag._core.engine import Engine
 from aiodag._core.futures import follow
 from aiodag._core.node import Node
@@ -20,8 +22,6 @@ from aiodag._core.veils import unveiling, with_secrets
 from aiodag.errors import ForeignLoop, NoLoop
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from aiodag._core.task import Task
 
 WAITING = State.WAITING
@@ -32,9 +32,13 @@ def submit(task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str, Any]
     """Make the node of a call. Called by what the user calls, so that the caller's frame is two up."""
     loop: Any = _get_running_loop()
     try:
-        engine: Engine = loop.aiodag_engine
+        engine: Engine | None = loop.aiodag_engine
     except AttributeError:
-        engine = engine_here(task, args, kwargs)
+        engine = None
+    if engine is None:  # not inside the except: an error raised there would show that one first
+        if loop is None:
+            return without_loop(task, args, kwargs)  # type: ignore[no-any-return]  # in a worker process a value
+        engine = engine_of(loop)
     if kwargs or not task.fewest <= len(args) <= task.most:
         check(task, args, kwargs)
 
@@ -96,43 +100,26 @@ def check(task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str, Any])
         raise
 
 
-def calls_of(task: "Task[..., Any]", iterables: "tuple[Iterable[Any], ...]", constants: dict[str, Any]) -> list[Any]:
-    """Return the arguments of each call that `map` makes, checked before anything is scheduled."""
-    taken: list[Any] = []
-    try:
-        if not iterables:
-            msg = f"{task.name}.map() got nothing to go through. Pass iterables by position: {task.name}.map([1, 2])"
-            raise TypeError(msg)
-        for each in iterables:
-            if not hasattr(each, "__iter__") or is_awaitable(each):
-                msg = (
-                    f"{task.name}.map() got {each!r}, which cannot be iterated now. Await a node first, or pass a list"
-                )
-                raise TypeError(msg)
-        calls = list(zip(*[noted(each, taken) for each in iterables], strict=True))
-        for args in calls:
-            check(task, args, constants)
-    except BaseException:
-        close_coroutines(taken, iterables, constants)
-        raise
-    return calls
-
-
-def noted(items: "Iterable[Any]", taken: list[Any]) -> "Iterator[Any]":
-    """Yield items, and keep them in `taken`: what a generator has given would be lost when the call is refused."""
-    for item in items:
-        taken.append(item)
-        yield item
-
-
-def engine_here(task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str, Any]) -> Engine:
-    """Return the engine of the running loop. Raises `NoLoop` where none runs."""
-    loop: Any = _get_running_loop()
-    if loop is None:
+def without_loop(task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Call a task where no loop runs: in a worker process its body, as a plain call. Raises `NoLoop` elsewhere."""
+    if not in_worker():
         close_coroutines(args, kwargs)
         body = current_node()
         raise NoLoop(task.name, "" if body is None else body.name)
-    return engine_of(loop)
+    check(task, args, kwargs)
+    value = task.fn(*args, **kwargs)
+    # What has sent a function to another process waits there for its value, and cannot be given a coroutine.
+    return asyncio.run(value) if iscoroutine(value) else value
+
+
+def in_worker() -> bool:
+    """Return True where a worker process calls what it was sent: in its main thread.
+
+    In other threads of it a call is what it is in every process: a web server's worker may be such a process, too.
+    """
+    processes: Any = sys.modules.get("multiprocessing.process")
+    in_child = processes is not None and processes.parent_process() is not None
+    return in_child and threading.current_thread() is threading.main_thread()
 
 
 def engine_of(loop: Any) -> Engine:

@@ -1,16 +1,28 @@
 """`@task` and `Task`: what a decorated function becomes."""
 
-import inspect
 from functools import partial
+from inspect import unwrap
 from typing import TYPE_CHECKING, Any, Generic, cast, overload
 
-from aiodag._core.callables import check_callable, executor_for, name_of, plain_of, take_over
+from aiodag._core.arity import bounds, check_fit, real_signature, shown_parameters
+from aiodag._core.callables import (
+    DISPATCHED,
+    METHODS,
+    check_callable,
+    executor_for,
+    is_async,
+    name_of,
+    plain_of,
+    take_over,
+)
 from aiodag._core.edges import Settled, is_awaitable
+from aiodag._core.fan_out import calls_of
+from aiodag._core.function_like import FunctionLike
 from aiodag._core.middleware import compose
 from aiodag._core.options import NO_OPTIONS, Options
 from aiodag._core.search import close_coroutines
 from aiodag._core.signatures import P, R
-from aiodag._core.submit import calls_of, submit
+from aiodag._core.submit import submit
 from aiodag.errors import NotATask
 from aiodag.secret import Secret
 
@@ -53,10 +65,7 @@ if TYPE_CHECKING:
         def __call__(self, fn: "Callable[P, R]", /) -> "Task[P, R]": ...
 
 
-UNLIMITED = float("inf")
-
-
-class Task(Generic[P, R]):
+class Task(FunctionLike, Generic[P, R]):
     """A definition: call it on a running loop to make a `Node`, which runs by itself.
 
     Every awaitable among the arguments is an edge. Raises `NoLoop` without a running loop and `TypeError` for
@@ -73,6 +82,7 @@ class Task(Generic[P, R]):
     """
 
     stands_in = barrier = False  # True: for an awaitable that was passed as an edge; for a node that only joins edges
+    arity: Any = None  # the real signature, once a call has needed it; ... where there is none
 
     if TYPE_CHECKING:
 
@@ -80,10 +90,10 @@ class Task(Generic[P, R]):
         def _signature(self) -> "Callable[P, R]": ...
 
     def __init__(self, fn: "Callable[..., Any]", after: tuple[Any, ...] = (), options: Options = NO_OPTIONS) -> None:
-        # A class method or static method that stands below @task is kept for __get__ and unwrapped for the rest.
-        self._descriptor: Any = fn if isinstance(fn, classmethod | staticmethod) else None
+        # A method that stands below @task as a descriptor is kept for __get__, and unwrapped for the rest.
+        self._descriptor: Any = fn if isinstance(fn, METHODS) else None
         plain = plain_of(fn)
-        take_over(self, plain)
+        take_over(self, plain, self._descriptor)
         self._prepare(plain, after, options)
         self._bounds()
 
@@ -94,40 +104,23 @@ class Task(Generic[P, R]):
         self.name: str = options.name or name_of(fn)
         self.raw = options.raw
         # Whether edges can be anywhere but among plain arguments, or there is more to check at the call.
-        self.special = bool(after or options.raw or options.resources)
-        self.code = getattr(inspect.unwrap(fn) if not hasattr(fn, "__code__") else fn, "__code__", None)
+        self.special = bool(after or options.raw or options.resources or getattr(self, "secrets", ()))
+        self.code = getattr(unwrap(fn) if not hasattr(fn, "__code__") else fn, "__code__", None)
         self.call = compose(options, fn, executor_for(fn, options))
 
     def _bounds(self) -> None:
         """Note how many positional arguments fit, so that most calls need no look at the signature."""
-        try:
-            parameters = list(inspect.signature(self.fn).parameters.values())
-        except (TypeError, ValueError):  # a builtin that tells nothing
-            self.fewest, self.most = 0, UNLIMITED
-            return
-        positional = [each for each in parameters if each.kind in {each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD}]
-        required = [each for each in parameters if each.kind is each.KEYWORD_ONLY and each.default is each.empty]
-        self.fewest = sum(each.default is each.empty for each in positional)
-        self.most = float(len(positional))
-        if any(each.kind is each.VAR_POSITIONAL for each in parameters):
-            self.most = UNLIMITED
-        secrets = tuple([each for each in parameters if type(each.default) is Secret])
+        self.fewest, self.most = bounds(self.fn)
+        secrets = tuple([each for each in shown_parameters(self.fn) if type(each.default) is Secret])
         if secrets:
             self.special, self.secrets = True, secrets
-        if required:  # never by position alone: have check() look at each call
-            self.fewest, self.most = 1, 0.0
 
     def check(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Refuse arguments that do not fit the signature."""
-        try:
-            signature = inspect.signature(self.fn)
-        except (TypeError, ValueError):  # a builtin that tells nothing
-            return
-        try:
-            signature.bind(*args, **kwargs)
-        except TypeError as error:
-            msg = f"{self.name}{signature} {error}"
-            raise TypeError(msg) from None
+        """Refuse arguments that do not fit what Python will call."""
+        if self.arity is None:
+            self.arity = real_signature(self.fn) or ...
+        if self.arity is not ...:
+            check_fit(self.name, self.fn, self.arity, args, kwargs)
 
     def accepts(self, value: Any) -> bool:
         """Return whether a recorded value is still one that this task would return; if not, its node runs again."""
@@ -244,13 +237,13 @@ class Task(Generic[P, R]):
         return self._bound(bound)
 
     def _bound(self, fn: "Callable[..., Any]") -> "Task[Any, Any]":
-        task: Task[Any, Any] = object.__new__(Task)
-        task.__dict__.update(self.__dict__, __wrapped__=fn)
-        task.fn = fn
+        task: Task[Any, Any] = self.rebound(fn)
         task._descriptor = None
-        if task.call is not None:
+        if task.call is not None or (self._descriptor is not None and not is_async(fn)):
             task.call = compose(self.options, fn, executor_for(fn, self.options))
-        if self.fewest <= self.most:  # else every call is checked against the signature
+        if isinstance(self._descriptor, DISPATCHED):
+            task._bounds()
+        elif self.fewest <= self.most:  # else every call is checked against the signature
             task.fewest, task.most = max(self.fewest - 1, 0), self.most - 1
         return task
 

@@ -5,6 +5,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from aiodag._core.arity import shown_signature
 from aiodag._core.callables import executor_for
 from aiodag._core.edges import Opaque
 from aiodag._core.middleware import compose
@@ -23,7 +24,10 @@ def with_secrets(
     declared: tuple[inspect.Parameter, ...] = getattr(task, "secrets", ())
     if not declared:
         return args, kwargs
-    bound = inspect.signature(task.fn).bind(*args, **kwargs)
+    try:
+        bound = shown_signature(task.fn).bind(*args, **kwargs)
+    except TypeError:  # a decorator supplies arguments that nobody sees here, the secrets perhaps among them
+        return args, kwargs
     missing = [each for each in declared if each.name not in bound.arguments]
     if any(each.kind is each.POSITIONAL_ONLY for each in missing):
         bound.apply_defaults()

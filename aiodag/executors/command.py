@@ -18,9 +18,10 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from aiodag._core.arity import UNLIMITED
 from aiodag._core.limits import Limit
 from aiodag._core.options import Options, flag, seconds, version_of
-from aiodag._core.task import UNLIMITED, Task
+from aiodag._core.task import Task
 from aiodag.errors import OptionError, Skip
 from aiodag.executors.arguments import (
     Given,

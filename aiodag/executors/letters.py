@@ -5,15 +5,12 @@ tells why it could not be read in place of raising.
 """
 
 import pickle
-import sys
 import traceback
-from collections.abc import Callable
-from importlib import import_module
 from multiprocessing.reduction import ForkingPickler
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 from aiodag._core.failure import described
+from aiodag._core.function_like import body_of
 from aiodag.errors import NotPicklable
 
 
@@ -81,10 +78,8 @@ def answer(call: Letter) -> Outcome:
     if call.lost:
         return Outcome(call, "call")
     try:
-        fn, name, args, kwargs = call.content
-        if name:
-            fn = attrgetter(name)(import_module(fn)).fn
-        return Outcome(Letter(fn(*args, **kwargs)), "value")
+        fn, args, kwargs = call.content
+        return Outcome(Letter(body_of(fn)(*args, **kwargs)), "value")
     except StopIteration as error:  # as in a coroutine: a future cannot hold it
         told = RuntimeError("a plain function raised StopIteration")
         told.__cause__ = error
@@ -96,17 +91,3 @@ def answer(call: Letter) -> Outcome:
 def failed(error: BaseException) -> Outcome:
     """Answer with an exception."""
     return Outcome(Letter(error), "exception", described(error), "".join(traceback.format_exception(error)))
-
-
-def reference(fn: Callable[..., Any]) -> tuple[Any, str]:
-    """Return what a worker needs to find a function: itself, or its module and the name that now means its task.
-
-    Pickle sends a function as its name, and after `@task` that name is the task.
-    """
-    module = sys.modules.get(getattr(fn, "__module__", ""))
-    name = getattr(fn, "__qualname__", "")
-    try:
-        found = attrgetter(name)(module)
-    except (AttributeError, TypeError):
-        return fn, ""
-    return (fn.__module__, name) if getattr(found, "fn", None) is fn else (fn, "")

@@ -19,13 +19,14 @@ from typing import Any
 from weakref import finalize
 
 from aiodag._core.context import current_node
+from aiodag._core.function_like import sendable
 from aiodag._core.limits import Gate, Limit, gate_of
 from aiodag._core.node import Node
 from aiodag._core.submit import engine_of
 from aiodag.abc import Worker
 from aiodag.errors import WorkerDied
 from aiodag.executors.crew import Crew, Pooled, abandon, crew_here
-from aiodag.executors.letters import Letter, Outcome, reference
+from aiodag.executors.letters import Letter, Outcome
 from aiodag.executors.worker import BEGUN, serve
 
 CONTEXT = get_context("spawn")
@@ -114,7 +115,7 @@ class ProcessPlace:
         """
         node = current_node()
         name = node.name if node else getattr(fn, "__qualname__", repr(fn))
-        letter = Letter((*reference(fn), args, kwargs))
+        letter = Letter((sendable(fn), args, kwargs))
         del args, kwargs
         try:
             outcome = await self._answer(letter)

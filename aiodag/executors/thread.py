@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from aiodag._core.context import RUN
+from aiodag._core.function_like import body_of, sendable
 from aiodag._core.limits import Gate, Limit, gate_of, give_back
 from aiodag._core.submit import engine_of
 from aiodag.abc import Worker
@@ -106,7 +107,7 @@ class GivenPlace:
 
     async def run(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Return `fn(*args, **kwargs)` of the pool."""
-        call = partial(copy_context().run, fn) if self.executor.inside else fn
+        call = partial(copy_context().run, fn) if self.executor.inside else sendable(fn)
         self.future = self.executor.pool.submit(called, call, args, kwargs)
         engine = engine_of(asyncio.get_running_loop())
         engine.away += 1
@@ -133,7 +134,7 @@ class GivenPlace:
 def called(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Call, and raise nothing that a future cannot hold."""
     try:
-        return fn(*args, **kwargs)
+        return body_of(fn)(*args, **kwargs)
     except StopIteration as error:
         msg = "a plain function raised StopIteration"
         raise RuntimeError(msg) from error

@@ -1,6 +1,5 @@
 """From a workflow to the document that says it."""
 
-import inspect
 import re
 import sys
 from collections.abc import Collection, Mapping
@@ -9,6 +8,7 @@ from importlib import import_module
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from aiodag._core.arity import shown_parameters
 from aiodag._core.capacity import Capacity
 from aiodag._core.task import Task
 from aiodag.errors import Complaint, WorkflowError
@@ -192,7 +192,7 @@ def same(one: Any, other: Any) -> bool:
 
 def by_name(task: Task[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Return arguments with their names. Raises `Inexact` for those that have none."""
-    parameters = list(inspect.signature(task.fn).parameters.values())[: len(args)]
+    parameters = shown_parameters(task.fn)[: len(args)]
     if len(parameters) < len(args) or any(each.kind is not each.POSITIONAL_OR_KEYWORD for each in parameters):
         raise Inexact("arguments by position beside arguments by name")
     return {**{each.name: value for each, value in zip(parameters, args, strict=True)}, **kwargs}

@@ -1,0 +1,178 @@
+"""What makes others take a task for the async function that it stands for.
+
+Libraries ask a callable what it is before they call it: whether to await what comes back, whether it is a method or
+a field of a class, how to find it again in another process. They ask with `inspect`, `isinstance` and `pickle`, which
+know functions by their type. So a task answers as the function below it would, as the proxies of `wrapt` do.
+"""
+
+import sys
+from functools import partial
+from importlib import import_module
+from inspect import CO_COROUTINE
+from operator import attrgetter
+from types import CodeType, FunctionType, MethodType
+from typing import TYPE_CHECKING, Any
+
+from aiodag._core.callables import executor_for
+from aiodag._core.middleware import compose
+from aiodag._core.options import Options
+
+if TYPE_CHECKING:
+    from typing import Self
+
+
+async def stand_in(*_args: Any, **_kwargs: Any) -> None:
+    """Lend its code to tasks of what has none, such as a builtin."""
+
+
+class FunctionLike:
+    """The attributes of a function, and how functions are copied and pickled."""
+
+    fn: Any
+    after_deps: tuple[Any, ...]
+    options: Options
+    name: str
+    call: Any
+
+    if not TYPE_CHECKING:  # to a checker a task has its own type alone
+
+        @property
+        def __class__(self) -> type:
+            return FunctionType
+
+        if sys.version_info >= (3, 14):  # before, update_wrapper copies them
+
+            @property
+            def __annotations__(self) -> dict[str, Any]:
+                return getattr(self.fn, "__annotations__", {})
+
+    @property
+    def __code__(self) -> CodeType:
+        # Never run: it says that a call gives an awaitable, also where the body is a plain function in a thread.
+        code = function_of(self.fn).__code__
+        return code.replace(co_flags=code.co_flags | CO_COROUTINE)
+
+    @property
+    def __defaults__(self) -> Any:
+        return function_of(self.fn).__defaults__
+
+    @property
+    def __kwdefaults__(self) -> Any:
+        return function_of(self.fn).__kwdefaults__
+
+    @property
+    def __closure__(self) -> Any:
+        return function_of(self.fn).__closure__
+
+    @property
+    def __globals__(self) -> dict[str, Any]:
+        return function_of(self.fn).__globals__
+
+    def __reduce__(self) -> "str | tuple[Any, ...]":
+        return reduced(self)
+
+    def __copy__(self) -> "Self":
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Self":
+        fn = self.fn
+        if not isinstance(fn, MethodType):
+            return self
+        # Looked up here, as pickle below: `import aiodag` loads nothing that asyncio does not.
+        copied = self.rebound(MethodType(fn.__func__, import_module("copy").deepcopy(fn.__self__, memo)))
+        if copied.call is not None:
+            copied.call = compose(self.options, copied.fn, executor_for(copied.fn, self.options))
+        return copied
+
+    def rebound(self, fn: Any) -> "Self":
+        """Return this task with another function in the place of its own."""
+        made = object.__new__(type(self))
+        vars(made).update(vars(self), fn=fn, __wrapped__=fn)
+        vars(made).pop("arity", None)
+        return made
+
+
+def function_of(fn: Any) -> FunctionType:
+    """Return the function of a method, and one that stands for what is none, such as an object or a builtin."""
+    inner = fn.__func__ if isinstance(fn, MethodType) else fn
+    return inner if type(inner) is FunctionType else stand_in  # type: ignore[return-value]  # a function, too
+
+
+def reduced(task: Any) -> "str | tuple[Any, ...]":
+    """Return how pickle finds a task again: by its name, as a function, or from another that has one."""
+    fn = task.fn
+    found: Any = found_by_name(fn)
+    if found is task:
+        return str(fn.__qualname__)
+    if isinstance(fn, MethodType):
+        found = getattr(fn.__self__, fn.__name__, None)
+        if type(found) is type(task) and found.fn == fn:
+            base = getattr, (fn.__self__, fn.__name__)
+            return base if found.options is task.options else (changed, (found, task.after_deps, task.options.given))
+    elif type(found) is type(task) and found.fn is fn:
+        return changed, (found, task.after_deps[len(found.after_deps) :], task.options.given)
+    elif isinstance(fn, partial):
+        return made_of_partial, (
+            type(task),
+            sendable(fn.func),
+            fn.args,
+            fn.keywords,
+            task.after_deps,
+            task.options.given,
+        )
+    elif found is fn or type(fn) is not FunctionType:
+        return made_again, (type(task), fn, task.after_deps, task.options.given)
+    module, name = getattr(fn, "__module__", "?"), getattr(fn, "__qualname__", task.name)
+    msg = (
+        f"cannot pickle the task {task.name}: {module}.{name} does not lead back to it. "
+        "Define it where its name is found: at the top of a module, or in a class there"
+    )
+    raise import_module("pickle").PicklingError(msg)
+
+
+def found_by_name(fn: Any) -> Any:
+    """Return what the module and the qualified name of a function mean now."""
+    try:
+        return attrgetter(fn.__qualname__)(sys.modules[fn.__module__])
+    except (AttributeError, KeyError, TypeError):
+        return None
+
+
+def sendable(fn: Any) -> Any:
+    """Return what pickle finds again in the place of a function: its task, where its name means that.
+
+    `body_of` is the way back.
+    """
+    if isinstance(fn, partial):
+        return partial(sendable(fn.func), *fn.args, **fn.keywords)
+    found = found_by_name(fn)
+    return found if isinstance(found, FunctionLike) and found.fn is fn else fn
+
+
+def body_of(fn: Any) -> Any:
+    """Return the function to call where `sendable` has arrived."""
+    if isinstance(fn, partial):
+        return partial(body_of(fn.func), *fn.args, **fn.keywords)
+    return fn.fn if isinstance(fn, FunctionLike) else fn
+
+
+def changed(base: Any, after: tuple[Any, ...], given: dict[str, Any]) -> Any:
+    """Return a task with other options."""
+    return base._but(base.after_deps + after, base.options.but(**given))  # noqa: SLF001 - our own
+
+
+def made_again(kind: Any, fn: Any, after: tuple[Any, ...], given: dict[str, Any]) -> Any:
+    """Return the task of a function with some options."""
+    return kind(fn, after, Options(**given))
+
+
+def made_of_partial(
+    kind: Any,
+    fn: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    after: tuple[Any, ...],
+    given: dict[str, Any],
+) -> Any:
+    """Return the task of a function, or of the function of a task, with some arguments bound."""
+    return kind(partial(body_of(fn), *args, **kwargs), after, Options(**given))

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 
 from aiodag import OptionError, task
 
@@ -121,3 +122,63 @@ def decorated(x):
 
 def length_of(text):
     return len(text)
+
+
+class Scale:
+    """Something with methods that are tasks."""
+
+    def __init__(self, factor):
+        self.factor = factor
+
+    def __eq__(self, other):
+        return type(other) is Scale and other.factor == self.factor
+
+    __hash__ = None
+
+    @task(executor="process")
+    def times(self, x):
+        return self.factor * x, os.getpid()
+
+    @task
+    @classmethod
+    def named(cls, x):
+        return cls.__name__, x
+
+    @task
+    @staticmethod
+    def bare(x):
+        return x
+
+    @task
+    async def later(self, x):
+        await asyncio.sleep(0)
+        return self.factor * x
+
+
+@task
+def halved(x):
+    return x / 2
+
+
+@task(retries=1)
+async def doubled(x):
+    await asyncio.sleep(0)
+    return 2 * x
+
+
+twice_doubled = doubled.with_options(retries=2)
+halved_later = task(partial(halved, 8))
+
+
+@task
+async def doubles_all(xs):
+    return [await each for each in doubled.map(xs)]
+
+
+def calls_tasks(x):
+    """Call tasks where no loop runs, and on a loop of its own."""
+
+    async def on_a_loop():
+        return await doubled(x)
+
+    return halved(x), doubled(x), asyncio.run(on_a_loop())

@@ -544,3 +544,51 @@ def test_functions_of_a_script_are_recorded_as_if_it_had_been_imported(tmp_path)
     assert python("begun.py") == f"{json.dumps(recorded)} False\n"
     python("-m", "aiodag", "--store", "runs.db", "resume", "r")  # of the record: the program is another one
     assert "2 succeeded" in python("-m", "aiodag", "--store", "runs.db", "runs")
+
+
+# What a retry covers
+
+
+async def test_a_generator_with_bad_output_is_tried_again():
+    tries = []
+
+    @task(retries=4)
+    async def gives():
+        tries.append(1)
+        return {"added": {"command": ["echo", "there"]}} if len(tries) == 3 else "not JSON"
+
+    flow = Workflow("w")
+    flow.add(gives, generator=True)
+
+    values = await flow.run()
+
+    assert (len(tries), values["added"].stdout) == (3, "there\n")
+
+
+async def test_a_program_that_prints_no_tasks_is_tried_again_and_says_why_in_the_end(tmp_path):
+    line = f'echo try >> {tmp_path}/tries; echo "half of"; [ $(wc -l < {tmp_path}/tries) -lt 9 ]'
+    flow = Workflow("w")
+    flow.add(shell(line, retries=2), name="gives", generator=True)
+    store = Memory()
+
+    with pytest.raises(RunFailed, match="output of gives:1: is no"):
+        await flow.run(store, "r")
+
+    assert (tmp_path / "tries").read_text() == "try\n" * 3
+    assert [each.state for each in store.attempts("r", every=True)] == [State.FAILED] * 3
+
+
+async def test_tasks_that_did_not_fit_take_no_names_from_those_of_the_next_attempt():
+    given = [
+        {"a": {"command": ["true"]}, "b": {"command": ["true"], "parents": ["nowhere"]}},
+        {"a": {"command": ["echo"]}},
+    ]
+
+    @task(retries=1)
+    def gives():
+        return given.pop(0)
+
+    flow = Workflow("w")
+    flow.add(gives, generator=True)
+
+    assert sorted(await flow.run()) == ["a", "gives"]

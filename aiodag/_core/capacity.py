@@ -71,7 +71,7 @@ class Capacity:
             return
         counted = self._counted.get(task)
         if counted is None:
-            counted = self._counted[task] = task.with_options(resources={})
+            counted = self._counted[task] = task.counted()
         node.task = counted
 
     def ask(self, request: Request) -> Ticket:

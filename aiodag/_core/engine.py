@@ -36,6 +36,7 @@ from aiodag._core.node import (
     value_now,
 )
 from aiodag._core.recalled import take_back
+from aiodag._core.rules import notify
 from aiodag._core.search import Kinds, fill
 from aiodag._core.states import State
 from aiodag._core.waits import needed, wait_for
@@ -230,18 +231,9 @@ class Engine:
                 if not entry.pending and entry.state is WAITING:
                     self.release(entry)
             else:
-                self.notify(entry)
-
-    def notify(self, entry: Tolerant | Waiter) -> None:
-        """Tell an awaiter, or a node that takes any outcome, that its upstream has settled."""
-        if isinstance(entry, Waiter):
-            if not entry.done():
-                entry.set_result(None)
-            return
-        node = entry.node
-        node.pending -= 1
-        if not node.pending and node.state is WAITING:
-            self.release(node)
+                skipped = notify(entry, node)
+                if skipped is not None:
+                    self.sweep(skipped)
 
     def fail(self, node: Node[Any], error: BaseException) -> None:
         """Settle a node whose body raised, and skip what needs it."""
@@ -269,7 +261,9 @@ class Engine:
             entries, up.downstream = up.downstream, None
             for entry in entries or ():
                 if type(entry) is not Node:
-                    self.notify(entry)
+                    skipped = notify(entry, up)
+                    if skipped is not None:
+                        queue.append(skipped)
                 elif entry.state is WAITING:
                     self.follow_down(entry, up)
                     queue.append(entry)

@@ -7,6 +7,7 @@ from weakref import WeakKeyDictionary
 from aiodag._core.context import current_node
 from aiodag._core.failure import short, site_of
 from aiodag._core.graph import Graph, GraphEdge, GraphNode
+from aiodag._core.rules import Rule
 from aiodag._core.states import State
 from aiodag.secret import Veiled
 
@@ -70,6 +71,8 @@ class Ledger:
         self.calls[at : at + 2] = code, instruction
         if node.task.barrier:
             self.barriers.add(node.number)
+        elif node.task.rule is not None:
+            self.calls[node.number * WIDTH + HINTS] += (node.task.rule,)
 
     def also_after(self, node: "Node[Any]", upstream: "Sequence[Node[Any]]") -> None:
         """Note that a node waits for more of the run's nodes, without their values."""
@@ -151,10 +154,17 @@ def is_hint(value: object) -> bool:
     )
 
 
+def with_rule(label: str, rule: Rule) -> str:
+    """Name a call with the rule by which it runs."""
+    return f"{label} ({rule.name})"
+
+
 def label(name: str, hints: Any) -> str:
     """Name a call with its short arguments."""
     if hints is OUTSIDE:
         return f"{name} ({OUTSIDE})"
+    if hints and type(hints[-1]) is Rule:
+        return with_rule(label(name, hints[:-1]), hints[-1])
     if all(value is ... for value in hints):
         return name
     return f"{name}({', '.join('…' if value is ... else short(value) for value in hints)})"

@@ -193,12 +193,18 @@ def blocked(node: Node[Any], timeout: float, took: float) -> str:
     )
 
 
-def compose(options: Options, fn: Callable[..., Any], executor: Executor | None) -> Body | None:
-    """Return what runs the body of a task with these options, or None where the engine can call it directly."""
+def compose(
+    options: Options, fn: Callable[..., Any], executor: Executor | None, *, inner: Sequence[Middleware] = ()
+) -> Body | None:
+    """Return what runs the body of a task with these options, or None where the engine can call it directly.
+
+    `inner` is what else decides how an attempt ends: it stands inside the retry, and outside all that waits.
+    """
     layers: list[Middleware] = []
     placed = hasattr(executor, "place")
     if options.retries:
         layers.append(Retry(options.retries, options.backoff, options.retry_on))
+    layers += inner
     held: list[Middleware] = [] if options.resources is None else [Held(options.resources)]
     if options.limit is None:
         layers += held

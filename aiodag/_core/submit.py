@@ -16,6 +16,7 @@ from aiodag._core.engine import Engine
 from aiodag._core.futures import follow
 from aiodag._core.node import Node
 from aiodag._core.options import NO_OPTIONS
+from aiodag._core.rules import JUDGE
 from aiodag._core.search import Search, close_coroutines
 from aiodag._core.states import State
 from aiodag._core.veils import unveiling, with_secrets
@@ -136,7 +137,7 @@ def engine_of(loop: Any) -> Engine:
 class Adopted:
     """Stands for the task of an awaitable that was passed as an edge."""
 
-    stands_in, barrier = True, False
+    stands_in, barrier, rule = True, False, None
     after_deps, raw, code, call = (), False, None, None
     options = NO_OPTIONS
 
@@ -182,6 +183,7 @@ def search(engine: Engine, node: Node[Any]) -> list[tuple[Node[Any], bool]]:
     node.edged = True
     if look.veiled:
         node.task = unveiling(task)
+    node.pending = 0 if task.rule is None else JUDGE  # which comes when the edges are there
     found = cast("list[tuple[Node[Any], bool]]", look.found)
     if found:
         node.after = tuple([up for up, _ in found])

@@ -83,6 +83,8 @@ class Task(FunctionLike, Generic[P, R]):
 
     stands_in = barrier = False  # True: for an awaitable that was passed as an edge; for a node that only joins edges
     arity: Any = None  # the real signature, once a call has needed it; ... where there is none
+    rule: Any = None  # of tasks in workflows: when they run, if that is not when all upstream has succeeded
+    inner: Any = ()  # middleware of its own, which decides how an attempt ends: inside the retry
 
     if TYPE_CHECKING:
 
@@ -121,6 +123,10 @@ class Task(FunctionLike, Generic[P, R]):
             self.arity = real_signature(self.fn) or ...
         if self.arity is not ...:
             check_fit(self.name, self.fn, self.arity, args, kwargs)
+
+    def counted(self) -> "Task[P, R]":
+        """Return this task with `resources={}`: it asks for nothing, and counts for the limit of a capacity."""
+        return self.with_options(resources={})
 
     def accepts(self, value: Any) -> bool:
         """Return whether a recorded value is still one that this task would return; if not, its node runs again."""

@@ -44,7 +44,8 @@ def unveiling(task: "Task[..., Any]") -> "Task[..., Any]":
         return task
     made: Task[..., Any] = object.__new__(type(task))  # not copy(), which may take a task for its name
     vars(made).update(vars(task), unveils=True)
-    made.call = compose(task.options, task.fn, Unveiling(executor_for(task.fn, task.options), raw=task.raw))
+    executor = Unveiling(executor_for(task.fn, task.options), raw=task.raw)
+    made.call = compose(task.options, task.fn, executor, inner=task.inner)
     return made
 
 

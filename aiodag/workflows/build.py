@@ -10,23 +10,22 @@ A barrier only joins edges. Behind a generator there are two nodes, so that what
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from inspect import isroutine
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from aiodag._core.graph import Graph, GraphEdge, GraphNode
+from aiodag._core.ledger import with_rule
 from aiodag._core.options import Options
-from aiodag._core.search import leaves
+from aiodag._core.rules import WHOLE as WHOLE_RULE
+from aiodag._core.rules import Rule, judge
 from aiodag._core.states import State
 from aiodag._core.submit import submit
-from aiodag._core.task import Task, task
-from aiodag._core.veils import unveiling
+from aiodag._core.task import Task
 from aiodag.errors import WorkflowError
-from aiodag.secret import Secret
 from aiodag.workflows.check import Checked
-from aiodag.workflows.expand import BARRIER, PLAIN, Expansion, Instance
-from aiodag.workflows.generators import Present, Wait, checked_fragment, definition_of, fragment, generating
+from aiodag.workflows.expand import BARRIER, PLAIN, WHOLE, Expansion, Instance
+from aiodag.workflows.generators import Present, Wait, checked_fragment, definition_of, fragment
 from aiodag.workflows.model import WorkflowTask
+from aiodag.workflows.named import Adding, Barrier, Generating, Named, in_order, joined, known_by_name, module_of
 from aiodag.workflows.parameters import declared, filled, is_command, with_values
 
 if TYPE_CHECKING:
@@ -35,51 +34,6 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 TURN = 1000  # nodes that are made before the loop has its turn
-
-
-class Named(Task[..., Any]):
-    """A task under the name of one node, with what this waits for. All else is that of the task, and not copied.
-
-    There may be a million: what every call looks at is at hand, the rest is asked of the task.
-    """
-
-    def __init__(self, of: Task[..., Any], name: str, after: tuple[Any, ...]) -> None:
-        self.of = of
-        self.name = name
-        self.after_deps = after
-        self.special = bool(after) or of.special
-        self.fn, self.call = of.fn, of.call
-        self.fewest, self.most = of.fewest, of.most
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "of":  # of a copy that is being made
-            raise AttributeError(name)
-        return getattr(self.of, name)
-
-    def accepts(self, value: Any) -> bool:
-        """Return whether the task that this is a name for accepts a recorded value."""
-        return self.of.accepts(value)
-
-    def _but(self, after: tuple[Any, ...], options: Options) -> Task[..., Any]:
-        return self.of._but(after, options)  # noqa: SLF001 - a task, too
-
-
-class Barrier(Named):
-    """Joins edges, and has no part in counts: it runs in every execution, and is never recorded."""
-
-    barrier = True
-
-
-class Adding(Task[..., Any]):
-    """Adds what a generator has given."""
-
-    barrier = True
-
-
-@task(name="barrier", journal=False)
-async def joined(values: object = None) -> object:
-    """Pass on what came together."""
-    return values
 
 
 class Building:
@@ -92,17 +46,19 @@ class Building:
         self.run = run
         self.within = within  # what this was added to, and by which generator there
         self.giver = giver
-        self.expansion = Expansion(checked)
+        self.expansion: Expansion = Expansion(checked, whole=within is not None and within.expansion.whole)
         self.nodes: list[Node[Any]] = []
         self.ready: asyncio.Future[None] = run.loop.create_future()
         self.added: list[Building] = []
+        # Behind each generator: the node that adds tasks, and those that wait for what it has added.
+        self._joints: dict[Node[Any], tuple[Node[Any], list[Node[Any]]]] = {}
         # The names of the run's nodes that generators have given, with theirs: nobody may give one again.
         self.given: dict[str, str] = {} if within is None else within.given
         # What their tasks wait for in this workflow, by generator.
         self.waits: dict[str, Wait] = {}
         # Recorded tasks that cannot be added any more.
         self.refused: list[WorkflowError] = [] if within is None else within.refused
-        self._prototypes: dict[tuple[Task[..., Any], bool, bool], Task[..., Any]] = {}
+        self._prototypes: dict[tuple[Task[..., Any], bool, bool, Rule | None], Task[..., Any]] = {}
 
     async def make(self) -> None:
         """Make the nodes, giving way to the loop now and then."""
@@ -120,7 +76,8 @@ class Building:
             values = [self.nodes[number] for number in instance.values]
             made = Barrier(joined, instance.name, in_order(after))
             return self._submitted(instance, made, (values,) if values else (), {})
-        return self._behind_generator(instance, *after)
+        (before,) = after
+        return self._whole(instance, before) if instance.kind is WHOLE else self._behind_generator(instance, before)
 
     def _called(self, instance: Instance, after: "list[Node[Any]]") -> "Node[Any]":
         given, choice = instance.task, instance.choice
@@ -144,26 +101,25 @@ class Building:
         given, of = instance.task, instance.task.task
         if instance.choice and is_command(of):
             of = with_values(of, instance.choice, instance.name)
-            made = known_by_name(of, renamed=False, generator=given.generator, module="")
+            made = known_by_name(given, of, renamed=False, module="")
         else:
-            kind = of, given.name != of.name, given.generator
+            kind = of, given.name != of.name, given.generator, given.rule
             if kind not in self._prototypes:
                 module = module_of(of, self.run)
-                self._prototypes[kind] = known_by_name(of, renamed=kind[1], generator=kind[2], module=module)
+                self._prototypes[kind] = known_by_name(given, of, renamed=kind[1], module=module)
             made = self._prototypes[kind]
-        if made.name == instance.name and not after and not given.generator:
-            return made
-        if given.generator and any(type(each) is Secret for each in leaves((given.args, given.kwargs))):
-            made = unveiling(made)  # inside of what makes a definition of its value
-        named = Named(made, instance.name, after)
         if given.generator:
-            named.call = generating(made, partial(self._definition, instance))
-        return named
+            return Generating(made, instance.name, after, given.rule, partial(self._definition, instance))
+        if made.name == instance.name and not after and given.rule is None:
+            return made
+        return Named(made, instance.name, after, given.rule)
 
     def _submitted(
         self, instance: Instance, made: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> "Node[Any]":
         node = submit(made, args, kwargs)
+        if made.rule is not None and node.state is State.WAITING and judge(node, None):
+            node.engine.sweep(node)
         if node.run is not None:
             node.run.ledger.place(node, instance.task.code, instance.task.instruction)
         return node
@@ -175,12 +131,19 @@ class Building:
         giver = Instance(instance.number, generator.name, PLAIN, instance.task, (), instance.choice)
 
         async def add(definition: Any) -> None:
-            await self._add(giver, definition, hidden)
+            await self._add(giver, definition, joints)
 
         adding = Adding(add, (), Options(name=f"{generator.name} adds", journal=False))
         added = self._submitted(instance, adding, (generator,), {})
-        hidden = self._submitted(instance, Barrier(joined, instance.name, (added,)), (), {})
-        return hidden
+        joints = [self._submitted(instance, Barrier(joined, instance.name, (added,)), (), {})]
+        self._joints[generator] = added, joints
+        return joints[0]
+
+    def _whole(self, instance: Instance, generator: "Node[Any]") -> "Node[Any]":
+        """Make the node that waits for all that a generator adds, whatever becomes of it."""
+        added, joints = self._joints[generator]
+        joints.append(self._submitted(instance, Barrier(joined, instance.name, (added,), WHOLE_RULE), (), {}))
+        return joints[-1]
 
     def _definition(self, instance: Instance, value: Any) -> Any:
         """Return what is recorded of what a generator gave. Raises `WorkflowError` for what cannot be added."""
@@ -198,20 +161,22 @@ class Building:
             level.waits[instance.name] = wait
         return found
 
-    async def _add(self, instance: Instance, definition: Any, hidden: "Node[Any]") -> None:
+    async def _add(self, instance: Instance, definition: Any, joints: "list[Node[Any]]") -> None:
         """Make the nodes of what a generator has given, and have what comes after it wait for them."""
+        for each in self.levels():
+            await each.ready
         try:
             found = self._checked(instance, definition)
         except WorkflowError as error:  # what was recorded fitted, and now there is another workflow around it
             self.refused.append(error)
-            also_after(hidden, [self._refusal(instance, error)])
-            return
-        for each in self.levels():
-            await each.ready
-        building = Building(found, self.run, self, instance)
-        self.added.append(building)
-        await building.make()
-        also_after(hidden, building.nodes)
+            made = [self._refusal(instance, error)]
+        else:
+            building = Building(found, self.run, self, instance)
+            self.added.append(building)
+            await building.make()
+            made = building.nodes
+        for joint in joints:
+            also_after(joint, made)
 
     def _refusal(self, instance: Instance, error: WorkflowError) -> "Node[Any]":
         """Make a node that fails with the reason, and counts: what adds tasks only joins edges."""
@@ -276,49 +241,19 @@ async def built(checked: Checked, run: "Run") -> Building:
     return building
 
 
-def in_order(after: "list[Node[Any]]") -> "tuple[Node[Any], ...]":
-    """Return nodes by their names, each once: in which order they were declared plays no part in a key."""
-    return tuple(sorted(dict.fromkeys(after), key=lambda node: node.name)) if len(after) > 1 else tuple(after)
-
-
-def known_by_name(of: Task[..., Any], *, renamed: bool, generator: bool, module: str) -> Task[..., Any]:
-    """Return a task that is known by its name in the workflow.
-
-    But what a function is called elsewhere, and its module, play a part, as its version: who has a name call another
-    function has edited the workflow, and so has who makes it a generator.
-    """
-    words = [module] * bool(module) + [of.name] * (renamed and isroutine(of.fn)) + ["generator"] * generator
-    options: dict[str, Any] = {}
-    if words:
-        version = getattr(of, "given_version", of.options.version)  # that of a command has a digest, too
-        options["version"] = " ".join([*([] if version in {None, ""} else [str(version)]), *words])
-    if of.options.name is None:
-        options["name"] = of.name
-    return of.with_options(**options) if options else of
-
-
-def module_of(of: Task[..., Any], run: "Run") -> str:
-    """Return the module of a function; nothing for that which the run begins in: a program may be renamed."""
-    fn = of.fn
-    while isinstance(fn, partial):
-        fn = fn.func
-    module = "" if is_command(of) else getattr(fn, "__module__", None) or ""
-    home = "" if run.entry is None else PurePath(str(run.entry["file"])).stem
-    return "" if module in {"__main__", home} else module
-
-
 def also_after(node: "Node[Any]", upstream: "Sequence[Node[Any]]") -> None:
     """Have a node that waits wait for more."""
     if node.state is not State.WAITING:
         return
-    edges = [(up, False) for up in upstream]
+    edges = [(up, node.task.rule is not None) for up in upstream]
     node.after = (*node.after, *upstream)
     node.engine.connect(node, edges)
     if node.run is not None:
         node.run.ledger.also_after(node, upstream)
         if node.run.journal is not None:
             node.run.journal.connect(node, edges, exogenous=len(edges))
-    if node.state.final:  # one of them has failed already
+    # One of them may have decided already.
+    if node.state.final or (node.task.rule is not None and judge(node, None)):
         node.engine.sweep(node)
 
 
@@ -359,7 +294,9 @@ def drawn(checked: Checked) -> Graph:
     edges: list[GraphEdge] = []
     for each in Expansion(checked):
         kinds = {True: "endogenous", False: "exogenous"}
-        edges += [GraphEdge(up, each.number, kinds[passed], settled=each.task.task.raw) for up, passed in each.edges()]
         barrier = each.kind is not PLAIN
-        nodes.append(GraphNode(each.number, each.name, each.name, State.WAITING, site=each.task.place, barrier=barrier))
+        any_outcome = each.kind is WHOLE or (each.task.apart and not barrier)
+        edges += [GraphEdge(up, each.number, kinds[passed], any_outcome) for up, passed in each.edges()]
+        label = each.name if each.task.rule is None or barrier else with_rule(each.name, each.task.rule)
+        nodes.append(GraphNode(each.number, each.name, label, State.WAITING, site=each.task.place, barrier=barrier))
     return Graph(checked.workflow.name, nodes, edges)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from aiodag._core.capacity import Capacity
 from aiodag._core.context import RUN
 from aiodag._core.options import flag, name_of
+from aiodag._core.rules import USUAL
 from aiodag._core.run import Run
 from aiodag._core.search import close_coroutines, leaves
 from aiodag._core.task import Task, make
@@ -27,6 +28,7 @@ from aiodag.workflows.model import (
     needs_loop,
     no_command,
     replaced,
+    rule_of,
     stand_ins,
     stands_in,
 )
@@ -35,34 +37,14 @@ from aiodag.workflows.private import stored_text
 if TYPE_CHECKING:
     from functools import partial
     from os import PathLike
-    from typing import Protocol, TypedDict, Unpack
+    from typing import Unpack
 
     from aiodag._core.graph import Graph
     from aiodag.abc import Observer, Store
     from aiodag.workflows.build import Values
     from aiodag.workflows.check import Checked
-    from aiodag.workflows.model import Upstream, Value
-
-    R_co = TypeVar("R_co", covariant=True)
-
-    class Function(Protocol[R_co]):
-        """Anything with a name that is called: not every callable, for then a checker would take a task for one, too."""
-
-        __qualname__: str
-
-        def __call__(self, *args: Any, **kwargs: Any) -> R_co:
-            """Take any arguments: they are checked when a task is added."""
-            ...
-
-    class RunTypes(TypedDict, total=False):
-        """The options of `run`."""
-
-        limit: int | None
-        fail_fast: bool
-        observers: Iterable[Observer]
-        capacity: Any
-        tags: Mapping[str, str] | None
-        opened: Callable[[Run], object] | None
+    from aiodag.workflows.model import TriggerRule, Upstream, Value
+    from aiodag.workflows.signatures import Function, RunTypes
 
 
 R = TypeVar("R")
@@ -125,6 +107,7 @@ class Workflow:
         parameters: "Mapping[str, Iterable[Value]] | None" = None,
         group: str | None = None,
         generator: bool = False,
+        trigger_rule: "TriggerRule" = "all_success",
         **kwargs: Any,
     ) -> WorkflowTask[R]: ...
     @overload
@@ -138,6 +121,7 @@ class Workflow:
         parameters: "Mapping[str, Iterable[Value]] | None" = None,
         group: str | None = None,
         generator: bool = False,
+        trigger_rule: "TriggerRule" = "all_success",
         **kwargs: Any,
     ) -> WorkflowTask[R]: ...
     @overload
@@ -151,6 +135,7 @@ class Workflow:
         parameters: "Mapping[str, Iterable[Value]] | None" = None,
         group: str | None = None,
         generator: bool = False,
+        trigger_rule: "TriggerRule" = "all_success",
         **kwargs: Any,
     ) -> WorkflowTask[R]: ...
     def add(self, work: Any, /, *args: Any, **given: Any) -> Any:
@@ -159,7 +144,9 @@ class Workflow:
         A task of this workflow among the arguments, at any depth in containers, is an upstream: its value arrives.
         `after` are tasks, names or groups to wait for; names may be of what is added later. `name` is that of the task
         unless given. `parameters` are its own, beside those of the workflow. `group` is a name that several tasks share.
-        What a `generator` prints or returns are more tasks, which run before what comes after it.
+        What a `generator` prints or returns are more tasks, which run before what comes after it. `trigger_rule` says by
+        which outcomes of what it waits for it runs: "all_success", "all_done", "all_failed", "none_failed" (succeeded or
+        skipped), and "one_failed" or "one_success", which wait for no others.
 
         Raises `TypeError` for arguments that do not fit. What else is wrong is told by `check`.
         """
@@ -186,6 +173,7 @@ class Workflow:
         parameters: "Mapping[str, Iterable[Value]] | None" = None,
         group: str | None = None,
         generator: bool = False,
+        trigger_rule: str = USUAL,
     ) -> WorkflowTask[Any]:
         if kwargs or not task.fewest <= len(args) <= task.most:
             fitting(task, args, kwargs)
@@ -198,6 +186,7 @@ class Workflow:
         made.parameters = NO_PARAMETERS if parameters is None else dict(parameters)
         made.group = name_of(group)
         made.generator = flag("generator", generator)
+        made.rule = rule_of(trigger_rule)
         self.tasks.append(made)
         self._by_name.setdefault(made.name, made)
         return made
@@ -390,7 +379,7 @@ def capacity_from(given: Any) -> Capacity | None:
 
 
 NO_KEYWORDS: dict[str, Any] = {}  # one for all: a million empty ones would take 64 MB
-OWN = ("name", "after", "parameters", "group", "generator")
+OWN = ("name", "after", "parameters", "group", "generator", "trigger_rule")
 
 
 def as_it_is(leaf: Any) -> Any:

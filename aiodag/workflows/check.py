@@ -5,7 +5,7 @@ for its members, and who waits for it has one edge.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
 from math import prod
@@ -15,6 +15,7 @@ from aiodag._core.capacity import Capacity, refusal
 from aiodag._core.failure import shorten
 from aiodag._core.run_options import tags_of
 from aiodag.errors import Complaint, OptionError, WorkflowError
+from aiodag.workflows.cycles import ordered
 from aiodag.workflows.model import WorkflowTask
 from aiodag.workflows.parameters import (
     Given,
@@ -53,6 +54,7 @@ class Checked(NamedTuple):
     groups: list[str]  # those that something waits for
     members: Mapping[str, list[int]]  # of every group
     outside: Mapping[int, list[str]]  # of tasks that are added to a graph: what they wait for there
+    ruled: bool  # whether a task has another trigger rule than the usual one
 
     def name(self, vertex: int) -> str:
         """Return the name of a task or group."""
@@ -127,8 +129,10 @@ class Check:
         upstream += [self.members[group] for group in self.groups]
         uses = self.uses()
         tasks = list(self.workflow.tasks)
-        found = Checked(self.workflow, tasks, upstream, [], uses, self.groups, self.members, self.outside)
+        ruled = any(task.rule is not None for task in tasks)
+        found = Checked(self.workflow, tasks, upstream, [], uses, self.groups, self.members, self.outside, ruled)
         self.node_names(found)
+        self.rules(found)
         self.commands(found)
         for ring in ordered(upstream, found.order):
             self.complain(self.first_task(ring), f"cycle: {path(found, ring)}")
@@ -271,6 +275,20 @@ class Check:
                     if other is not None:
                         self.complain(other, f"the name {other.name!r} is taken: by a node of {task.name!r}")
 
+    def rules(self, found: Checked) -> None:
+        """Complain of rules that cannot be met, and of values that may not be there."""
+        for task in found.tasks:
+            rule = task.rule
+            if rule is None:
+                continue
+            by = f"{task.name!r} runs by trigger_rule={rule.name!r}"
+            if not (task.passed or task.waits_for):
+                self.complain(task, f"{by}, and waits for nothing: say after=")
+            if task.passed and (rule.runs_on or not task.task.raw):
+                names = ", ".join(repr(each.name) for each in task.passed)
+                how = "" if rule.runs_on else "; or give its task raw=True, which takes them as done futures"
+                self.complain(task, f"{by}, and takes values that may not be there, of {names}: say after={how}")
+
     def resources(self, capacity: Capacity | None) -> None:
         """Complain of attempts that could never begin."""
         for task in self.workflow.tasks:
@@ -332,53 +350,3 @@ def value_shown(found: Checked, task: WorkflowTask[Any]) -> Any:
 def path(found: Checked, ring: list[int]) -> str:
     """Write a cycle, in the direction in which things run; of a long one both ends."""
     return " -> ".join(shorten([found.name(vertex) for vertex in [*ring, ring[0]]]))
-
-
-def ordered(upstream: Sequence[Iterable[int]], order: list[int]) -> list[list[int]]:
-    """Write into `order` each vertex after what it waits for, and return cycles: some of them if they share vertices.
-
-    A search into the depth, upstream first, with its own stack.
-    """
-    fresh, opened, done = 0, 1, 2
-    states = bytearray(len(upstream))
-    entangled = bytearray(len(upstream))
-    rings: list[list[int]] = []
-    for root, ups in enumerate(upstream):
-        if states[root] != fresh:
-            continue
-        if not ups:
-            states[root] = done
-            order.append(root)
-            continue
-        states[root] = opened
-        way, left = [root], [iter(ups)]
-        while way:
-            here = next(left[-1], None)
-            if here is None:
-                left.pop()
-                order.append(way.pop())
-                states[order[-1]] = done
-            elif states[here] == fresh:
-                states[here] = opened
-                way.append(here)
-                left.append(iter(upstream[here]))
-            elif states[here] == opened:
-                ring = back_to(here, way, entangled)
-                rings += [ring] if ring else []
-    return rings
-
-
-def back_to(vertex: int, way: list[int], entangled: bytearray) -> list[int]:
-    """Return the cycle that leads back to a vertex of the way, unless it meets one that was told already.
-
-    What is walked over has the same cycles, and is not walked over again: all walks together are linear.
-    """
-    ring: list[int] = []
-    for each in reversed(way):
-        if entangled[each]:
-            return []
-        entangled[each] = True
-        ring.append(each)
-        if each == vertex:
-            break
-    return [ring[-1], *ring[:-1]]

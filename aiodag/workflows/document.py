@@ -88,6 +88,8 @@ class Writing:
             form["parameters"] = {name: list(values) for name, values in task.parameters.items()}
         if task.generator:
             form["generator"] = True
+        if task.rule is not None:
+            form["trigger_rule"] = task.trigger_rule
         if task.group is not None:
             form["class"] = task.group
         if task.description is not None:

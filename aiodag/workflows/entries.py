@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
-from aiodag.workflows.forms import ITEM, TASK, Hints, checked, is_name, told
+from aiodag.workflows.forms import ITEM, TASK, Hints, checked
 from aiodag.workflows.places import Fault, Path, cut, named
+from aiodag.workflows.shapes import is_name, told
 
 MOST_EDGES = 10_000_000  # that `children` which name a class may make
 BROKEN: frozenset[str] = frozenset({"of a task that is no object"})

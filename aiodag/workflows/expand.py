@@ -17,7 +17,7 @@ from aiodag.workflows.model import WorkflowTask
 from aiodag.workflows.parameters import Choice, choices, name_with
 
 NO_CHOICE: Choice = {}
-PLAIN, BARRIER, GENERATING = "", "barrier", "generating"
+PLAIN, BARRIER, GENERATING, WHOLE = "", "barrier", "generating", "whole"
 
 
 class Instance:
@@ -60,10 +60,16 @@ class Instance:
 
 
 class Expansion:
-    """The instances of a checked workflow, made one after the other, and which of them a task or group is."""
+    """The instances of a checked workflow, made one after the other, and which of them a task or group is.
 
-    def __init__(self, checked: Checked) -> None:
+    Where tasks have trigger rules, or `whole` is asked for, there is one more instance behind each generator, which settles
+    when all that this has added has: for who goes on whatever the outcomes are.
+    """
+
+    def __init__(self, checked: Checked, *, whole: bool = False) -> None:
         self.checked = checked
+        self.whole = whole or checked.ruled
+        self._wholes: dict[int, int] = {}  # by the number of what settles at the first failure
         self.tasks = checked.tasks
         self.count = 0
         # Of a task without parameters its one instance, and what comes after it waits for; -1 for all others. Not lists:
@@ -82,7 +88,7 @@ class Expansion:
 
     def _count_consumers(self) -> None:
         for vertex, upstream in enumerate(self.checked.upstream):
-            if vertex < len(self.tasks) and self.tasks[vertex].task.raw:
+            if vertex < len(self.tasks) and self.tasks[vertex].apart:
                 continue
             for up in upstream:
                 if up in self._wanted:
@@ -101,6 +107,10 @@ class Expansion:
         if vertex in self._gates and not apart:
             return (self._gates[vertex],)
         return self._members[vertex]
+
+    def wholes(self, ends: Sequence[int]) -> Sequence[int]:
+        """Return the ends of a task or group for who goes on when all of it has settled."""
+        return [self._wholes.get(end, end) for end in ends] if self._wholes else ends
 
     def values(self, vertex: int, *, apart: bool) -> int | list[int]:
         """Return the instance whose value a task is, or all of them."""
@@ -121,9 +131,8 @@ class Expansion:
                 made = self._one(vertex)
                 yield made
                 if made.task.generator:
-                    hidden = self._hidden(made)
-                    self._ends[vertex] = hidden.number
-                    yield hidden
+                    self._ends[vertex] = self.count
+                    yield from self._hidden(made)
 
     def _new(self, name: str, kind: str, task: WorkflowTask[Any], after: Sequence[int], **more: Any) -> Instance:
         number = self.count
@@ -138,14 +147,20 @@ class Expansion:
             return Instance(number, task.name, PLAIN, task, ())
         return Instance(number, task.name, PLAIN, task, self._after(vertex), passed=self._passed(task))
 
-    def _hidden(self, generator: Instance) -> Instance:
-        name, after = f"{generator.name} generated", (generator.number,)
-        return self._new(name, GENERATING, generator.task, after, choice=generator.choice)
+    def _hidden(self, generator: Instance) -> Iterator[Instance]:
+        """Make what stands behind a generator; the first of it is what comes after it usually waits for."""
+        name, task, choice = f"{generator.name} generated", generator.task, generator.choice
+        first = self._new(name, GENERATING, task, (generator.number,), choice=choice)
+        yield first
+        if self.whole:
+            last = self._new(f"{name}, all of it", WHOLE, task, (generator.number,), choice=choice)
+            self._wholes[first.number] = last.number
+            yield last
 
     def _expanded(self, vertex: int) -> Iterator[Instance]:
         task = self.tasks[vertex]
         after, passed, size = self._after(vertex), self._passed(task), self.size(vertex)
-        if saves(len(after), size) and not task.task.raw:
+        if saves(len(after), size) and not task.apart:
             yield (gate := self._new(f"before {task.name}", BARRIER, task, after))
             after = (gate.number,)
         numbers: list[int] = []
@@ -157,9 +172,8 @@ class Expansion:
             numbers.append(made.number)
             yield made
             if task.generator:
-                hidden = self._hidden(made)
-                ends.append(hidden.number)
-                yield hidden
+                ends.append(self.count)
+                yield from self._hidden(made)
         if not size:  # what comes after it still waits for what comes before
             self._members[vertex] = unique([*after, *passing(passed)])
         yield from self._gate(vertex, task, values=numbers if vertex in self._taken and not task.generator else ())
@@ -191,9 +205,9 @@ class Expansion:
         """Return what a task waits for without a value of it; for a generator that is passed, what it has generated."""
         task = self.tasks[vertex]
         passed = {each.index for each in task.passed if not each.generator and self.size(each.index)}
-        apart = task.task.raw  # it goes on whatever the outcomes are, and a barrier settles at the first failure
         ups = [up for up in self.checked.upstream[vertex] if up not in passed]
-        return unique([end for up in ups for end in self.ends(up, apart=apart)])
+        ends = unique([end for up in ups for end in self.ends(up, apart=task.apart)])
+        return self.wholes(ends) if task.rule is not None else ends
 
     def _passed(self, task: WorkflowTask[Any]) -> "dict[WorkflowTask[Any], int | list[int]] | None":
         if not task.passed:

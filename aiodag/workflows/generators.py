@@ -4,12 +4,11 @@ It is checked inside the generator's own node, so that one whose tasks cannot be
 is added. What is recorded is the definition: a resumed run adds the same tasks and does not call the generator.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from aiodag._core.capacity import Capacity
-from aiodag._core.task import Task
 from aiodag.errors import Complaint, WorkflowError
 from aiodag.workflows.check import Around, Checked, checked, path
 from aiodag.workflows.expand import Expansion, Instance
@@ -27,17 +26,18 @@ Wait: TypeAlias = tuple[int, Collection[int]]  # a generator, and what tasks tha
 BROKEN = "\ufffd"  # in place of bytes that are no UTF-8
 
 
-def generating(task: Task[..., Any], definition_of: Callable[[Any], Any]) -> Callable[..., Any]:
-    """Return the call of a generator's body: as that of its task, with what it gives made a definition."""
-    call = task.call
+class Defining:
+    """Turns what a generator gives into a definition: in each attempt, so that one with bad output is tried again."""
 
-    async def body(node: "Node[Any]", args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-        if call is not None:
-            return definition_of(await call(node, args, kwargs))
-        node.engine.begin(node)
-        return definition_of(await task.fn(*args, **kwargs))
+    def __init__(self, define: Callable[[Any], Any]) -> None:
+        self.define = define
 
-    return body
+    async def __call__(self, node: "Node[Any]", call_next: Callable[[], Awaitable[Any]]) -> Any:
+        """Return the definition of what was given. Raises `WorkflowError` for what cannot be added."""
+        try:
+            return self.define(await call_next())
+        finally:
+            del node, call_next  # a failure's traceback holds this frame
 
 
 def definition_of(given: Any, name: str, known: Given) -> dict[str, Any]:

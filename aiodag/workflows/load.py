@@ -9,9 +9,9 @@ from typing import Any, NoReturn
 
 from aiodag.errors import Complaint, WorkflowError
 from aiodag.workflows.builder import Workflow
-from aiodag.workflows.forms import is_name
 from aiodag.workflows.places import Places
 from aiodag.workflows.reading import Reading
+from aiodag.workflows.shapes import is_name
 
 __all__ = ["fragment_of", "load", "loads", "workflow_of"]
 

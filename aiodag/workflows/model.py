@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import CodeType
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 from aiodag._core.containers import shape_of
 from aiodag._core.edges import PLAIN, Settled, is_awaitable
 from aiodag._core.failure import site_of
 from aiodag._core.options import KNOWN
+from aiodag._core.rules import NAMES, RULES, USUAL, Rule
 from aiodag._core.search import leaves
-from aiodag.errors import CycleError
+from aiodag.errors import CycleError, OptionError
 from aiodag.secret import Secret
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 Upstream: TypeAlias = "WorkflowTask[Any] | str | Iterable[WorkflowTask[Any] | str]"
 Value: TypeAlias = str | int | float | bool
+TriggerRule: TypeAlias = Literal["all_success", "all_done", "all_failed", "one_failed", "one_success", "none_failed"]
 SILENT: frozenset[Any] = PLAIN - {str}  # types of leaves that stand for nothing
 NO_PARAMETERS: Mapping[str, Any] = {}
 AFTER = frozenset({"parents", "upstream", "depends_on", "dependencies", "needs"})  # what others call it
@@ -59,6 +61,7 @@ class WorkflowTask(Generic[R]):
         "name",
         "parameters",
         "passed",  # the tasks among the arguments
+        "rule",  # when it runs, if that is not when all that it waits for has succeeded
         "task",
         "used",  # the names of the parameters among the arguments
         "waits_for",  # tasks and names, as given
@@ -79,6 +82,7 @@ class WorkflowTask(Generic[R]):
     code: CodeType | str | None
     instruction: int
     passed: "tuple[WorkflowTask[Any], ...]"
+    rule: Rule | None
     used: tuple[str, ...]
     written: str | None
     description: str | None
@@ -88,6 +92,16 @@ class WorkflowTask(Generic[R]):
         """The names of the tasks and groups that it waits for, without those whose values it takes."""
         names = [each if isinstance(each, str) else each.name for each in self.waits_for]
         return tuple(dict.fromkeys(names))
+
+    @property
+    def trigger_rule(self) -> str:
+        """When it runs, such as "all_success" or "one_failed"."""
+        return USUAL if self.rule is None else self.rule.name
+
+    @property
+    def apart(self) -> bool:
+        """Whether it goes on whatever the outcomes are: a barrier before it would settle at the first failure."""
+        return self.task.raw or self.rule is not None
 
     @property
     def place(self) -> str:
@@ -149,6 +163,13 @@ def fitting(task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str, Any
             raise
         msg = f"{error}. In add(), {'; '.join(hints)}"
         raise TypeError(msg) from None
+
+
+def rule_of(given: Any) -> Rule | None:
+    """Return a rule by its name, None for the usual one. Raises `OptionError`."""
+    if given in NAMES:
+        return RULES.get(given)
+    raise OptionError("trigger_rule", given, f"one of {', '.join(NAMES)}")
 
 
 def no_command(work: Any) -> str:

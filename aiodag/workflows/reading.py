@@ -4,16 +4,18 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+from aiodag._core.rules import USUAL
 from aiodag._core.task import Task
 from aiodag.errors import Complaint, WorkflowError
 from aiodag.workflows.bodies import Bodies, Call, Refused, kind_of
 from aiodag.workflows.builder import Workflow
 from aiodag.workflows.entries import Entries, Entry
-from aiodag.workflows.forms import FRAGMENT, KINDS, VALUE_OF, WORKFLOW, Check, Hints, bare, checked, parameters_of, told
+from aiodag.workflows.forms import FRAGMENT, KINDS, VALUE_OF, WORKFLOW, Check, Hints, bare, checked, parameters_of
 from aiodag.workflows.model import Parameter
 from aiodag.workflows.parameters import PLACE
 from aiodag.workflows.places import Fault, Path, Places, cut
 from aiodag.workflows.private import is_secret, secret_of
+from aiodag.workflows.shapes import told
 
 
 async def nothing() -> None:
@@ -134,6 +136,7 @@ class Reading:
             parameters=parameters,
             group=values.get("class"),
             generator=values.get("generator", False),
+            trigger_rule=values.get("trigger_rule", USUAL),
         )
         made.description = values.get("description")
         if "task" in values:

@@ -1,0 +1,121 @@
+"""What a value in a document is: tests of it, and the words for it in messages."""
+
+import math
+from typing import Any
+
+from aiodag.workflows.places import cut
+from aiodag.workflows.private import SECRET, WANTED, is_secret
+
+
+def told(value: Any) -> str:
+    """Say what a value is, in the words of JSON.
+
+    >>> told("3"), told(None), told([1]), told(True)
+    ("the text '3'", 'null', 'a list', 'true')
+    """
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, str):
+        return f"the text {cut(value)!r}"
+    if isinstance(value, dict) and SECRET in value:
+        return f"an object whose {SECRET} cannot be read: it is {WANTED}, with a file beside it where that has the text"
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    if isinstance(value, int | float):
+        return f"the number {number_text(value)}"
+    return f"of the type {type(value).__name__}, which JSON does not have"
+
+
+def number_text(value: float) -> str:
+    """Return a number as messages show it."""
+    try:
+        return cut(repr(value))
+    except ValueError:  # an int with more digits than Python writes
+        return "of very many digits"
+
+
+def is_whole(value: Any) -> bool:
+    """Tell whether this is a whole number of 0 or more."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def is_number(value: Any) -> bool:
+    """Tell whether this is a number that a float can hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def is_seconds(value: Any) -> bool:
+    """Tell whether this is a duration."""
+    return is_number(value) and value >= 0
+
+
+def is_positive(value: Any) -> bool:
+    """Tell whether this is a number above 0."""
+    return is_number(value) and value > 0
+
+
+def is_amount(value: Any) -> bool:
+    """Tell whether this is an amount of a resource: they are counted in millionths."""
+    return is_number(value) and value >= 0.000001
+
+
+def is_code(value: Any) -> bool:
+    """Tell whether this is an exit code, or the number of a signal below 0."""
+    return isinstance(value, int) and not isinstance(value, bool) and -128 < value < 256
+
+
+def is_text(value: Any) -> bool:
+    """Tell whether this is text that UTF-8 can hold, without NUL."""
+    if not isinstance(value, str) or "\0" in value:
+        return False
+    return value.isascii() or encodes(value, "strict")
+
+
+def is_name(value: Any) -> bool:
+    """Tell whether this is a name."""
+    return is_text(value) and value != ""
+
+
+def is_argument(value: Any) -> bool:
+    """Tell whether this is text that a program can be given, or a number that stands for its text."""
+    if not isinstance(value, str):
+        return is_number(value)
+    return "\0" not in value and (value.isascii() or encodes(value, "surrogateescape"))
+
+
+def is_line(value: Any) -> bool:
+    """Tell whether this is a text that a program can be given, and not blank."""
+    return isinstance(value, str) and is_argument(value) and not value.isspace() and value != ""
+
+
+def is_stdin(value: Any) -> bool:
+    """Tell whether this is text that becomes bytes, or names a file to read."""
+    if is_secret(value):
+        return True
+    if isinstance(value, dict):
+        return value.keys() == {"file"} and is_line(value["file"])
+    return isinstance(value, str) and (value.isascii() or encodes(value, "surrogateescape"))
+
+
+def encodes(value: str, errors: str) -> bool:
+    """Tell whether a text can be encoded."""
+    try:
+        value.encode("utf-8", errors)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def is_variable(value: Any) -> bool:
+    """Tell whether this names a variable of the environment."""
+    return is_line(value) and "=" not in value
+
+
+def is_value(value: Any) -> bool:
+    """Tell whether this can be the value of a parameter."""
+    return isinstance(value, bool) or is_text(value) or is_number(value)

@@ -1,0 +1,31 @@
+"""What a checker must know of what a workflow takes; nothing at run time."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict, TypeVar
+
+if TYPE_CHECKING:
+    from aiodag._core.run import Run
+    from aiodag.abc import Observer
+
+R_co = TypeVar("R_co", covariant=True)
+
+
+class Function(Protocol[R_co]):
+    """Anything with a name that is called: not every callable, for then a checker would take a task for one, too."""
+
+    __qualname__: str
+
+    def __call__(self, *args: Any, **kwargs: Any) -> R_co:
+        """Take any arguments: they are checked when a task is added."""
+        ...
+
+
+class RunTypes(TypedDict, total=False):
+    """The options of `run`."""
+
+    limit: int | None
+    fail_fast: bool
+    observers: "Iterable[Observer]"
+    capacity: Any
+    tags: Mapping[str, str] | None
+    opened: "Callable[[Run], object] | None"

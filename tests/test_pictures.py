@@ -545,7 +545,7 @@ def test_a_layer_that_is_folded_lies_between_its_neighbours():
     assert len(columns_of(found, pulled)) > 1
     assert max(columns_of(found, pulled)) < min(columns_of(found, parsed))
     assert max(columns_of(found, parsed)) < found.boxes[1 + 2 * chains].x
-    assert found.width > found.height / 2
+    assert found.width > found.height / 3
 
 
 def test_many_nodes_have_their_words_in_one_line():
@@ -990,6 +990,59 @@ def test_the_page_neither_counts_nor_finds_a_barrier(tmp_path):
     assert "(all of pull)" in told
     assert "joins edges" in told
     assert "succeeded" not in told
+
+
+FAILED = """
+const get = (selector) => document.querySelector(selector);
+const named = [...document.querySelectorAll("#overview .failure b")].map((each) => each.textContent);
+get("#overview .failure").click();
+const box = (selector) => get(selector).getBoundingClientRect();
+const told = get("#details").innerText;
+get("#close").click();
+get('.chip[data-state="failed"]').click();
+const rows = [...document.querySelectorAll("#chart .names [data-row]")].filter((each) => each.style.display !== "none");
+document.body.dataset.out = JSON.stringify({
+  named, told, beside: box("#picture").right <= box("#side").left + 1, rows: rows.length,
+  top: rows[0].getBoundingClientRect().top - box("#chart").top,
+});
+"""
+
+
+@in_a_browser
+@pytest.mark.parametrize("count", [300, 5_052], ids=["nodes", "tasks"])
+def test_what_failed_is_named_on_the_page_and_one_click_away(count, tmp_path):
+    nodes = [
+        GraphNode(
+            id=at,
+            name=f"task_{at % 5}",
+            label=f"task_{at % 5}({at})",
+            state=State.FAILED if at % (count // 4) == 1 else State.SUCCEEDED,
+            attempts=1,
+            moves=((State.RUNNING, 0.0), (State.SUCCEEDED, 1.0)),
+            error="TimeoutError: no answer\n  after 3 tries" * (at % (count // 4) == 1),
+        )
+        for at in range(count)
+    ]
+    page = pictures.html(Graph("many", nodes, [], now=2.0))
+    free = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page)
+
+    document, console = opened(free.replace("</body>", f"<script>{FAILED}</script></body>"), tmp_path)
+    out = json.loads(re.search(r'data-out="([^"]*)"', document)[1].replace("&quot;", '"'))
+
+    assert console == []
+    assert out["named"] == [node.label for node in nodes if node.state is State.FAILED]
+    assert "TimeoutError: no answer\n  after 3 tries" in out["told"]
+    assert out["beside"]
+    assert out["rows"] == len({node.label if count < 1_000 else node.name for node in nodes if node.error})
+    assert out["top"] < 60
+
+
+def test_an_error_keeps_its_lines_on_the_page():
+    graph = made(1, state=State.FAILED, error="ValueError: first\n\x1b[31msecond\r\nthird")
+
+    (shown,) = model_of(pictures.html(graph))["columns"]["errors"][0]
+
+    assert shown == "ValueError: first\n\\x1b[31msecond\nthird"
 
 
 @in_a_browser

@@ -9,7 +9,7 @@ from typing import Any
 from aiodag._core.graph import Graph, GraphNode
 from aiodag._core.states import State
 from aiodag.pictures.groups import Group
-from aiodag.pictures.lettering import escaped, line
+from aiodag.pictures.lettering import escaped, line, lines
 from aiodag.pictures.palette import glyph, named
 from aiodag.pictures.scene import Scene, scene
 from aiodag.pictures.svg import definitions, drawing, keys, style
@@ -19,13 +19,14 @@ _HERE = Path(__file__).parent
 _STATES = tuple(State)
 _LONGEST = 300  # characters of a label or a place; an error may have more
 _LONGEST_ERROR = 1_000
+_MOST_FAILED = 500  # failed nodes that a page of groups has
 
 
 def html(graph: Graph) -> str:
     """Return a page with the graph and its timeline.
 
     The graph can be moved and zoomed, searched, and sifted by state. What is pointed at tells its attempts, times, error
-    and place in the source; a click keeps that on the screen. Colours follow the reader's choice of light or dark. With more
+    and place in the source; a click keeps that on the screen. What failed is listed by name. Colours follow the reader's choice of light or dark. With more
     than 1,000 nodes, or 10,000 edges, the page shows tasks instead, with counts.
 
     >>> from aiodag import plan, task
@@ -38,7 +39,7 @@ def html(graph: Graph) -> str:
     script = (_HERE / "page.js").read_text(encoding="utf-8")
     drawn = drawing(shown, titles=False)
     model = _model(shown, drawn.width, drawn.height)
-    lines = [
+    parts = [
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8">',
         # Only the script of this page runs, whatever a name holds, and nothing is fetched.
@@ -52,13 +53,14 @@ def html(graph: Graph) -> str:
         *drawn.elements,
         "</g></svg>",
         *_keys(shown),
-        '<aside id="details" aria-live="polite" hidden><button id="close" aria-label="Close">✕</button></aside></main>',
+        '<div id="side"><section id="overview"></section>',
+        '<aside id="details" aria-live="polite" hidden><button id="close" aria-label="Close">✕</button></aside></div></main>',
         '<div id="split" role="separator" aria-label="Move the border"></div>',
         *_chart(shown),
         f'<script type="application/json" id="model">{_inert(model)}</script>',
         f"<script>{script}</script></body></html>",
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(parts) + "\n"
 
 
 def _policy(script: str) -> str:
@@ -142,6 +144,7 @@ def _model(shown: Scene, width: int, height: int) -> dict[str, Any]:
             columns[name] = [known[text] for text in texts]
             model[f"{name}s"] = [line(text, _LONGEST) for text in known]
     return model | {
+        "failed": _failed_in_groups(shown),
         "width": width,
         "height": height,
         "now": shown.now,
@@ -154,13 +157,23 @@ def _model(shown: Scene, width: int, height: int) -> dict[str, Any]:
     }
 
 
+def _failed_in_groups(shown: Scene) -> list[dict[str, Any]]:
+    """Return the nodes that failed, where groups are shown in place of nodes: they must be found all the same."""
+    failed = [at for at, node in enumerate(shown.nodes) if node.state is State.FAILED] if shown.groups else []
+    return [
+        _node(node) | {"group": shown.of_node[at], "site": line(node.site, _LONGEST)}
+        for at in failed[:_MOST_FAILED]
+        for node in (shown.nodes[at],)
+    ]
+
+
 def _node(node: GraphNode) -> dict[str, Any]:
     return {
         "label": line(node.label, _LONGEST),
         "state": _STATES.index(node.state),
         "attempts": node.attempts,
         "moves": [part for state, at in node.moves for part in (_STATES.index(state), round(at, 6))],
-        "errors": [line(node.error, _LONGEST_ERROR)] * bool(node.error),
+        "errors": [lines(node.error, _LONGEST_ERROR)] * bool(node.error),
     }
 
 
@@ -173,5 +186,5 @@ def _group(group: Group) -> dict[str, Any]:
         "seconds": group.seconds,
         "started": group.started,
         "settled": group.settled,
-        "errors": [f"{count:,} × {line(error, _LONGEST_ERROR)}" for error, count in group.errors],
+        "errors": [f"{count:,} × {lines(error, _LONGEST_ERROR)}" for error, count in group.errors],
     }

@@ -46,6 +46,24 @@ def line(text: str, most: int = _MOST_READ) -> str:
     return shown if len(shown) <= most else shown[: most - 1] + _ELLIPSIS
 
 
+def lines(text: str, most: int = _MOST_READ) -> str:
+    r"""Return a text of at most `most` characters with its line ends, and each line as `line` gives it.
+
+    >>> print(lines("a\n\tb\r\nc"))
+    a
+        b
+    c
+    """
+    return "\n".join([line(each.expandtabs(4)) for each in line_ends(text[: most + 1])])[:most] + _ELLIPSIS * (
+        len(text) > most
+    )
+
+
+def line_ends(text: str) -> list[str]:
+    """Split a text where a terminal would go to the next line: other signs that end one are only shown."""
+    return text.replace("\r\n", "\n").split("\n")
+
+
 def escaped(text: str) -> str:
     """Return the text for XML and HTML, in elements and in quoted attributes.
 

@@ -4,15 +4,17 @@
   const find = (selector, inside = document) => inside.querySelector(selector);
   const all = (selector, inside = document) => [...inside.querySelectorAll(selector)];
   const graph = JSON.parse(find("#model").textContent);
+  const pairs = (flat) => flat.flatMap((state, at) => (at % 2 ? [] : [[state, flat[at + 1]]]));
   // The model has a list for each column, to be short; moves are pairs of a state and seconds.
   graph.nodes = (graph.columns.label || []).map((_, number) => {
     const node = {};
     for (const [name, column] of Object.entries(graph.columns)) node[name] = column[number];
-    if (node.moves) node.moves = node.moves.flatMap((state, at, flat) => (at % 2 ? [] : [[state, flat[at + 1]]]));
+    if (node.moves) node.moves = pairs(node.moves);
     node.task = node.task === undefined ? node.label : graph.tasks[node.task];
     node.site = node.site === undefined ? "" : graph.sites[node.site];
     return node;
   });
+  for (const node of graph.failed) node.moves = pairs(node.moves);
   // They only join edges: they are no nodes to those who search and count.
   const barriers = new Set(graph.barriers);
   for (const number of barriers) graph.nodes[number].label = `(${graph.nodes[number].label})`;
@@ -20,10 +22,13 @@
   const view = find("#view");
   const chart = find("#chart");
   const details = find("#details");
+  const overview = find("#overview");
   const search = find("#search");
   const nodes = all("[data-node]", picture);
   const edges = all("[data-edge]", picture).map((line) => [line, ...line.dataset.edge.split(" ").map(Number)]);
-  const rows = new Map(graph.rows.map((number, rank) => [number, rank]));
+  let listed = graph.rows; // the rows of the timeline that are shown, from top to bottom
+  let rows = new Map(graph.rows.map((number, rank) => [number, rank]));
+  const ranks = rows; // of all
   const ROW = graph.row;
 
   // Which lines touch a node, and which nodes are at their other ends.
@@ -214,7 +219,55 @@
     links(list, "downstream", around.filter(([nested, from]) => !nested && from === number).map(([, , to]) => to));
     details.replaceChildren(find("#close"), head, list);
     for (const error of node.errors) details.append(make("p", error, "error"));
-    details.hidden = false;
+    const inside = graph.failed.filter((each) => each.group === number);
+    if (inside.length) details.append(...failures(inside));
+    swap(true);
+  }
+
+  // What is told stands beside the graph and never on it. With nothing chosen, that is what failed.
+  function swap(chosen) {
+    details.hidden = !chosen;
+    overview.hidden = chosen;
+  }
+
+  const first = (text) => text.split("\n", 1)[0];
+  const MOST_LISTED = 100;
+
+  function failures(list) {
+    const rows = list.slice(0, MOST_LISTED).map((each) => {
+      const row = make("button", "", "failure");
+      row.append(make("b", each.label), make("span", first(each.errors[0] || "")));
+      row.addEventListener("click", () => (each.group === undefined ? keep(each.number) : keepOne(each)));
+      return row;
+    });
+    const more = list.length - rows.length;
+    return more > 0 ? [...rows, make("p", `and ${more.toLocaleString("en")} more: search for them`, "quiet")] : rows;
+  }
+
+  // A failed node of a group, which has no place in the picture of its own.
+  function keepOne(node) {
+    keep(node.group);
+    const list = make("dl");
+    const back = make("button", graph.nodes[node.group].label);
+    back.addEventListener("click", () => keep(node.group));
+    const task = make("dd");
+    task.append(back);
+    list.append(make("dt", "one of"), task);
+    for (const [title, text] of [["state", graph.states[node.state]], ["attempts", attempts(node).join("\n")], ["called at", node.site]]) {
+      if (text) list.append(make("dt", title), make("dd", text));
+    }
+    const head = make("h2");
+    head.append(make("span", node.label));
+    details.replaceChildren(find("#close"), head, list, ...node.errors.map((error) => make("p", error, "error")));
+  }
+
+  function survey() {
+    const asked = search.value.trim().toLowerCase();
+    const all = graph.failed.length ? graph.failed : graph.nodes.filter((node) => !node.counts && graph.states[node.state] === "failed");
+    const list = all.filter((node) => !asked || `${node.label}\n${node.errors.join("\n")}`.toLowerCase().includes(asked));
+    const head = make("h2", all.length ? `Failed${asked ? `, with "${search.value.trim()}"` : ""}` : "Nothing has failed");
+    overview.replaceChildren(head, ...failures(list));
+    overview.append(make("p", "Point at a node to see more of it; a click keeps it here.", "quiet"));
   }
 
   function mark(number) {
@@ -233,7 +286,7 @@
   function look(number) {
     if (kept !== null) return;
     mark(number);
-    if (number === null) details.hidden = true;
+    if (number === null) swap(false);
     else show(number);
   }
 
@@ -242,7 +295,7 @@
     details.classList.toggle("kept", number !== null);
     mark(number);
     if (number === null) {
-      details.hidden = true;
+      swap(false);
       return;
     }
     show(number);
@@ -269,7 +322,7 @@
   if (sheet) {
     const rowAt = (event) => {
       const rank = Math.floor((event.clientY - sheet.getBoundingClientRect().top - 25) / ROW);
-      return rank >= 0 && rank < graph.rows.length ? graph.rows[rank] : null;
+      return rank >= 0 && rank < listed.length ? listed[rank] : null;
     };
     sheet.addEventListener("pointermove", (event) => look(rowAt(event)));
     sheet.addEventListener("pointerleave", () => look(null));
@@ -300,9 +353,17 @@
     });
     const sifted = Boolean(asked || states.length);
     picture.classList.toggle("sifted", sifted);
+    survey();
+    listed = sifted ? graph.rows.filter((number) => nodes[number].classList.contains("hit")) : graph.rows;
+    rows = new Map(listed.map((number, rank) => [number, rank]));
     for (const row of all("[data-row]", chart)) {
-      row.style.opacity = !sifted || nodes[row.dataset.row].classList.contains("hit") ? "" : "0.25";
+      const number = Number(row.dataset.row);
+      const rank = rows.get(number);
+      row.style.display = rank === undefined ? "none" : "";
+      row.setAttribute("transform", `translate(0 ${((rank ?? 0) - ranks.get(number)) * ROW})`);
     }
+    chart.scrollTop = 0;
+    mark(kept);
     const whole = graph.nodes.length - barriers.size;
     find("#found").textContent = sifted ? `${hits.length.toLocaleString("en")} of ${whole.toLocaleString("en")}` : "";
   }
@@ -366,5 +427,9 @@
     document.documentElement.style.setProperty("--chart", `${high}px`);
   });
 
+  graph.nodes.forEach((node, number) => {
+    node.number = number;
+  });
+  survey();
   fit();
 })();

@@ -62,6 +62,7 @@ class Scene(NamedTuple):
     groups: tuple[Group, ...]
     critical: tuple[int, ...]
     until: float
+    of_node: tuple[int, ...] = ()
 
 
 def scene(graph: Graph) -> Scene:
@@ -72,6 +73,7 @@ def scene(graph: Graph) -> Scene:
     failed = _failed(graph)
     critical = tuple(place[node.id] for node in _critical(graph))
     groups: tuple[Group, ...] = ()
+    of_node: tuple[int, ...] = ()  # the group of each node
     if too_large(graph):
         groups, of_node = grouped(graph, until)
         cards = [_group_card(group) for group in groups]
@@ -103,6 +105,7 @@ def scene(graph: Graph) -> Scene:
         groups=groups,
         critical=critical,
         until=until,
+        of_node=of_node,
     )
 
 

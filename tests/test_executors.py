@@ -942,6 +942,43 @@ def test_the_virtual_clock_stands_still_while_a_process_runs():
     assert run(main()) == (25, 0.0)
 
 
+INTERRUPTED = """
+import asyncio
+import process_bodies
+from aiodag import task
+
+
+async def main():
+    nodes = task(process_bodies.holds, executor="process").map(["/dev/null"] * 2)
+    print("ready", flush=True)
+    await asyncio.wait(nodes)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+def test_ctrl_c_in_a_terminal_is_for_the_program_alone(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(INTERRUPTED, encoding="utf-8")
+    process = subprocess.Popen(
+        [sys.executable, program],
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout.readline() == "ready\n"
+
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+
+    assert "spawn_main" not in err
+    assert process.returncode == -signal.SIGINT
+
+
 # Objects of one's own
 
 

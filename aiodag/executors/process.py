@@ -7,13 +7,14 @@ dies takes all that run in the pool with it, and one which is stuck cannot be en
 import asyncio
 import atexit
 import os
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Generator
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import wait
-from signal import SIGKILL
+from multiprocessing.resource_tracker import ensure_running
 from threading import Lock
 from typing import Any
 from weakref import finalize
@@ -162,7 +163,7 @@ class WorkerProcess:
         """Start it, and wait until it can be called, or has died."""
         try:
             self.connection, theirs = CONTEXT.Pipe()
-            with theirs:
+            with theirs, deaf():
                 self.process = CONTEXT.Process(target=serve, args=(theirs, self.owner), name="aiodag worker")
                 self.process.start()
                 LIVING.add(self)
@@ -219,6 +220,23 @@ class WorkerProcess:
             self.process.close()
 
 
+@contextmanager
+def deaf() -> Generator[None]:
+    """Have Ctrl-C not reach what is started in here: before a worker has a session, its traceback would be all it could say.
+
+    It listens again when it has one, see `worker.serve`.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    ensure_running()  # by itself it would end with the signal let through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def opened_pidfd(pid: int | None) -> int | None:
     """Return what is ready when a process has ended, where the system has such a thing.
 
@@ -233,7 +251,7 @@ def kill_group(process: Any) -> None:
     """Kill a process and those in its group."""
     if hasattr(os, "killpg"):
         with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, SIGKILL)  # it leads one, once it has come so far
+            os.killpg(process.pid, signal.SIGKILL)  # it leads one, once it has come so far
     process.kill()
 
 

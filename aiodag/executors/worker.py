@@ -26,10 +26,13 @@ READY, BEGUN = "ready", "begun"
 
 def serve(connection: "Connection[Any, Any]", owner: int) -> None:
     """Answer calls until there will be none any more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # also one that came while it could not be heard
     if hasattr(os, "setsid"):
         os.setsid()
-    else:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+        signal.signal(
+            signal.SIGINT, signal.default_int_handler
+        )  # for what its bodies start, which would ignore it, too
     end_with(owner)
     with suppress(EOFError, OSError):  # the owner has let it go
         connection.send(READY)

@@ -6,6 +6,7 @@ An entry can be run again by another process: it is a file, a name in it, and pa
 import enum
 import inspect
 import json
+import os
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,7 @@ from aiodag._core.node import Node
 from aiodag._core.task import Task
 from aiodag.errors import EntryError
 from aiodag.modules import load
+from aiodag.secret import Secret
 from aiodag.workflows.builder import Workflow
 from aiodag.workflows.load import load as load_workflow
 
@@ -176,8 +178,12 @@ def bind(entry: Entry, found: Any) -> dict[str, Any]:
     fn = found.fn if isinstance(found, Task) else found
     check_names(entry, fn)
     hints = hints_of(fn)
+    secrets = {each.name for each in shown_parameters(fn) if declares_secret(each, hints.get(each.name))}
     arguments: dict[str, Any] = {}
     for name, value in entry.parameters.items():
+        if isinstance(value, str) and name in secrets:
+            arguments[name] = secret_named(name, value)
+            continue
         try:
             arguments[name] = converted(value, hints.get(name, Any)) if isinstance(value, str) else value
         except (ValueError, ArithmeticError, TypeError) as error:
@@ -209,15 +215,42 @@ def check_names(entry: Entry, fn: Any) -> None:
 def hints_of(fn: Any) -> dict[str, Any]:
     """Return the annotations of a function that can be read: some may exist for type checkers alone."""
     with suppress(Exception):
-        return typing.get_type_hints(fn)
+        return typing.get_type_hints(fn, include_extras=True)
     names = getattr(inspect.unwrap(fn), "__globals__", {})
     hints: dict[str, Any] = {}
     for each in shown_parameters(fn):
         if each.annotation is each.empty:
             continue
         with suppress(Exception):
-            hints.update(typing.get_type_hints(SimpleNamespace(__annotations__={each.name: each.annotation}), names))
+            alone = SimpleNamespace(__annotations__={each.name: each.annotation})
+            hints.update(typing.get_type_hints(alone, names, include_extras=True))
     return hints
+
+
+def declares_secret(parameter: inspect.Parameter, hint: Any) -> bool:
+    """Return True for a parameter with the annotation `Secret` or `Annotated[str, Secret]`, or with a secret as default."""
+    if type(parameter.default) is Secret:
+        return True
+    if hint is None:  # it cannot be read, and what it says must not be lost
+        return "Secret" in str(parameter.annotation)
+    parts = [part for each in (hint, *typing.get_args(hint)) for part in (each, *typing.get_args(each))]
+    return any(part is Secret or type(part) is Secret for part in parts)
+
+
+def secret_named(name: str, text: str) -> Secret:
+    """Return the secret that a parameter is given: by a variable of the environment, or @FILE. Raises `EntryError`.
+
+    Never by its text: what is typed is recorded, and stands in the shell's history and in the system's list of processes.
+    """
+    if text in os.environ:
+        return Secret(text)
+    if text.startswith("@") and os.path.isfile(text[1:]):  # noqa: PTH113 - raises for nothing
+        return Secret(name, file=os.path.abspath(text[1:]))  # noqa: PTH100 - of a text
+    msg = (
+        f"parameter {name} is a secret, and what it is given names no variable of the environment and no file. Write "
+        f"-p {name}=NAME with the variable that has its text, or -p {name}=@FILE; the text itself is never typed"
+    )
+    raise EntryError(msg)
 
 
 def converted(text: str, hint: Any) -> Any:

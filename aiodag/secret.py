@@ -67,6 +67,10 @@ class Secret:
         # What somebody else's function does may take a while; a variable or a small file does not.
         return self.read() if self.get is None else await asyncio.to_thread(self.read)
 
+    def renamed(self, change: Callable[[str], str]) -> "Secret":
+        """Return the secret of another name, in another file: of a command whose texts are filled with parameters."""
+        return Secret(change(self.name), file=None if self.file is None else change(self.file), get=self.get)
+
     def read(self) -> str:
         """Return the text as it is now, and mask it from here on. Raises `NoSecret`."""
         text = self._text()

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,21 @@ def pytest_asyncio_loop_factories(config, item):
         return {"virtual": virtual_loop}
     name = config.getoption("--loop")
     return {name: LOOPS[name]}
+
+
+@pytest.fixture
+def service_at():
+    """Give services of stores, and close them in the end."""
+    from aiodag.service import Service
+
+    with ExitStack() as stack:
+
+        def opened(store):
+            service = Service(store)
+            stack.callback(service.close)
+            return service
+
+        yield opened
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import pytest
 
 from aiodag import NoSecret, OptionError, Run, Secret
 from aiodag.executors.command import CommandFailed, command, shell
-from aiodag.service import Service
 
 TOKEN = "t0p'secret-of-commands"
 SHOW = shell('printf "%s|%s|" "$1" "$TOKEN"; cat')
@@ -45,7 +44,7 @@ async def test_a_definition_takes_secrets_too():
     assert done.stdout == "***" * 3
 
 
-async def test_output_is_masked_across_chunks_in_records_and_for_listeners(tmp_path):
+async def test_output_is_masked_across_chunks_in_records_and_for_listeners(tmp_path, service_at):
     store, heard = str(tmp_path / "runs.db"), []
     cut = command(sys.executable, "-c", CUT, env={"T": SECRET}, on_output=lambda name, chunk: heard.append(chunk))
 
@@ -54,7 +53,7 @@ async def test_output_is_masked_across_chunks_in_records_and_for_listeners(tmp_p
 
     assert done.stdout == "the token is ***, and t0p'secret-of-comma"
     assert b"".join(heard).decode() == done.stdout
-    assert b"".join(each.bytes for each in Service(store).output("r")).decode() == done.stdout
+    assert b"".join(each.bytes for each in service_at(store).output("r")).decode() == done.stdout
 
 
 async def test_a_masked_stdout_is_no_argument_for_another_program():

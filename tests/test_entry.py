@@ -12,6 +12,7 @@ import pytest
 
 from aiodag.entry import bind, candidates, converted, entry_of, find, load, loaded, parse_target
 from aiodag.errors import EntryError
+from aiodag.secret import Secret
 
 SOURCE = """
 from aiodag import task
@@ -209,3 +210,34 @@ def test_texts_become_what_annotations_say(text, hint, value):
 def test_texts_that_fit_nothing_are_refused(text, hint):
     with pytest.raises((ValueError, ArithmeticError, TypeError)):
         converted(text, hint)
+
+
+SECRETIVE = """
+from typing import TYPE_CHECKING, Annotated, Optional
+from aiodag import Secret, task
+if TYPE_CHECKING:
+    from somewhere import Unknown
+
+async def plain(password: Secret): ...
+async def annotated(password: Annotated[str, Secret]): ...
+async def optional(password: "Optional[Annotated[str, Secret]]" = None): ...
+async def default(password=Secret("OTHER_PASSWORD")): ...
+async def unreadable(password: "Secret", other: "Unknown" = None): ...
+"""
+
+
+@pytest.mark.parametrize("name", ["plain", "annotated", "optional", "default", "unreadable"])
+def test_a_parameter_that_is_declared_secret_is_given_by_a_name_alone(tmp_path, monkeypatch, name):
+    file = tmp_path / f"secretive_{name}.py"
+    file.write_text(SECRETIVE)
+    monkeypatch.setenv("DB_PASSWORD", "correct horse battery")
+
+    entry = entry_of(f"{file}:{name}", ["password=DB_PASSWORD"])
+
+    assert entry.parameters == {"password": "DB_PASSWORD"}
+    assert bind(entry, loaded(entry)) == {"password": Secret("DB_PASSWORD")}
+    with pytest.raises(
+        EntryError, match=r"parameter password is a secret.*-p password=NAME.*-p password=@FILE"
+    ) as caught:
+        entry_of(f"{file}:{name}", ["password=correct horse battery"])
+    assert "horse" not in str(caught.value)

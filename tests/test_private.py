@@ -9,7 +9,6 @@ import pytest
 
 from aiodag import EntryError, Run, Secret, WorkflowError, task
 from aiodag.executors.command import command, shell
-from aiodag.service import Service
 from aiodag.workflows import Workflow, loads
 
 TOKEN = "t0p-secret-of-files"
@@ -98,7 +97,7 @@ def test_no_complaint_shows_what_may_be_a_secret(key):
     assert "hunter2" not in str(caught.value)
 
 
-def test_tasks_of_a_file_get_the_text(tmp_path):
+def test_tasks_of_a_file_get_the_text(tmp_path, service_at):
     test = 'test "$1$TOKEN$(cat)" = "$EXPECTED"'
     tasks = {
         "a": {
@@ -109,7 +108,7 @@ def test_tasks_of_a_file_get_the_text(tmp_path):
         },
         "d": {"task": "test_private:login", "arguments": {"user": "anna", "tokens": {"main": SECRET}, "extra": 1}},
     }
-    service = Service(tmp_path / "runs.db")
+    service = service_at(tmp_path / "runs.db")
 
     values = asyncio.run(service.start(service.target(written(tmp_path, tasks)), run_id="r"))
 
@@ -118,12 +117,12 @@ def test_tasks_of_a_file_get_the_text(tmp_path):
     assert TOKEN.encode() not in in_store(tmp_path / "runs.db")
 
 
-def test_a_generator_can_give_tasks_with_secrets(tmp_path):
+def test_a_generator_can_give_tasks_with_secrets(tmp_path, service_at):
     given = json.dumps(
         {"made": {"shell": 'test "$TOKEN" = "$1"', "arguments": [SECRET], "environment": {"TOKEN": SECRET}}}
     )
     tasks = {"gen": {"command": ["printf", "%s", given], "generator": True}}
-    service = Service(tmp_path / "runs.db")
+    service = service_at(tmp_path / "runs.db")
 
     values = asyncio.run(service.start(service.target(written(tmp_path, tasks))))
 
@@ -142,6 +141,24 @@ def test_a_function_that_generates_gets_the_text():
     assert values["made"].stdout == f"{len(TOKEN)}\n"
 
 
+def test_a_parameter_chooses_which_secret_a_command_gets(monkeypatch):
+    monkeypatch.setenv("A_TOKEN", "token-of-a")
+    monkeypatch.setenv("B_TOKEN", "token-of-b")
+    secret = {"$secret": "{{SITE}}_TOKEN"}
+    task = {
+        "shell": 'test "$1$TOKEN$(cat)" = "$EXPECTED"',
+        "arguments": [secret],
+        "environment": {"TOKEN": secret, "EXPECTED": "{{WORD}}{{WORD}}{{WORD}}"},
+        "stdin": secret,
+        "parameters": {"SITE": ["A"], "WORD": ["token-of-a"]},
+    }
+    other = {**task, "parameters": {"SITE": ["B"], "WORD": ["token-of-b"]}}
+
+    values = asyncio.run(loads(json.dumps({"tasks": {"a": task, "b": other}})).run())
+
+    assert [each.code for each in (*values["a"], *values["b"])] == [0, 0]
+
+
 # What no store has
 
 PLAIN = {
@@ -152,10 +169,10 @@ PLAIN = {
 
 
 @pytest.fixture
-def failed(tmp_path):
+def failed(tmp_path, service_at):
     """A run of a file with plain values, which has failed."""
     tasks = {**PLAIN, "a": {**PLAIN["a"], "parameters": {"DAY": ["mon"]}}}
-    service = Service(tmp_path / "runs.db")
+    service = service_at(tmp_path / "runs.db")
     with pytest.raises(Exception, match="exit code 3"):
         asyncio.run(service.start(service.target(written(tmp_path, tasks)), run_id="r"))
     return service
@@ -207,7 +224,7 @@ def test_an_edited_variable_is_a_change_that_can_be_seen(failed, tmp_path):
     assert failed.changes("r")[-1].changed == ["a"]
 
 
-def test_a_run_without_plain_values_needs_no_file(tmp_path):
+def test_a_run_without_plain_values_needs_no_file(tmp_path, service_at):
     tasks = {
         "a": {
             "shell": f"test -e {tmp_path}/go",
@@ -216,7 +233,7 @@ def test_a_run_without_plain_values_needs_no_file(tmp_path):
         }
     }
     file = written(tmp_path, tasks)
-    service = Service(tmp_path / "runs.db")
+    service = service_at(tmp_path / "runs.db")
     with pytest.raises(Exception, match="exit code 1"):
         asyncio.run(service.start(service.target(file), run_id="r"))
     (tmp_path / "job.json").unlink()
@@ -227,10 +244,10 @@ def test_a_run_without_plain_values_needs_no_file(tmp_path):
     assert str(service.run("r").state) == "succeeded"
 
 
-def test_a_registered_workflow_has_marks_and_runs_with_the_values_of_its_file(tmp_path):
+def test_a_registered_workflow_has_marks_and_runs_with_the_values_of_its_file(tmp_path, service_at):
     tasks = {"a": {"shell": 'test "$TOKEN" = hunter22', "environment": {"TOKEN": "hunter22"}}}
     file = written(tmp_path, tasks)
-    service = Service(tmp_path / "runs.db")
+    service = service_at(tmp_path / "runs.db")
     record = service.register(file)
 
     values = asyncio.run(service.start(service.target("job")))
@@ -242,7 +259,7 @@ def test_a_registered_workflow_has_marks_and_runs_with_the_values_of_its_file(tm
         service.target("job")
 
 
-def test_the_definition_of_a_workflow_in_python_has_marks(tmp_path):
+def test_the_definition_of_a_workflow_in_python_has_marks(tmp_path, service_at):
     flow = Workflow("job")
     flow.add(command("true", env={"TOKEN": "hunter22"}, stdin="hunter22"), name="a")
     flow.add(shell("true"), name="b", env={"TOKEN": "hunter22"}, stdin=b"hunter22")
@@ -250,16 +267,16 @@ def test_the_definition_of_a_workflow_in_python_has_marks(tmp_path):
 
     asyncio.run(flow.run(store=str(tmp_path / "runs.db"), id="r"))
 
-    text = Service(tmp_path / "runs.db").run("r").definition
+    text = service_at(tmp_path / "runs.db").run("r").definition
     assert "hunter22" not in text
     assert json.loads(text)["tasks"]["login"]["arguments"] == ["anna", {"main": SECRET}]
     assert flow.document()["tasks"]["a"]["stdin"] == "hunter22"
 
 
-def test_a_run_of_1_2_0_whose_definition_hides_nothing_goes_on_without_its_file(tmp_path):
+def test_a_run_of_1_2_0_whose_definition_hides_nothing_goes_on_without_its_file(tmp_path, service_at):
     tasks = {"a": {"shell": f"test -e {tmp_path}/go", "environment": {"LEVEL": "high"}}}
     file = written(tmp_path, tasks)
-    service = Service(tmp_path / "runs.db")
+    service = service_at(tmp_path / "runs.db")
     with pytest.raises(Exception, match="exit code 1"):
         asyncio.run(service.start(service.target(file), run_id="r"))
     plain = json.dumps({"name": "job", "tasks": tasks})
@@ -274,8 +291,8 @@ def test_a_run_of_1_2_0_whose_definition_hides_nothing_goes_on_without_its_file(
     assert service.changes("r")[-1].changed == []
 
 
-async def test_labels_of_a_run_without_a_workflow_hide_secrets_too(tmp_path):
+async def test_labels_of_a_run_without_a_workflow_hide_secrets_too(tmp_path, service_at):
     async with Run("etl", store=str(tmp_path / "runs.db"), id="r"):
         await login("anna", {"main": Secret("APP_TOKEN")}, extra=Secret("APP_TOKEN").name)
 
-    assert [node.label for node in Service(tmp_path / "runs.db").nodes("r")] == ["login('anna', …)"]
+    assert [node.label for node in service_at(tmp_path / "runs.db").nodes("r")] == ["login('anna', …)"]

@@ -9,7 +9,6 @@ import pytest
 from process_bodies import length_of
 
 from aiodag import NoSecret, OptionError, Run, RunFailed, Secret, SecretInValue, opaque, plan, task
-from aiodag.service import Service
 
 TOKEN = "tr0ub4dor&3-first"
 ROTATED = "tr0ub4dor&3-second"
@@ -238,7 +237,7 @@ class Declined(Exception):
         self.answer = {token: [body]}
 
 
-async def test_a_recorded_exception_has_marks_and_is_still_of_its_type(store):
+async def test_a_recorded_exception_has_marks_and_is_still_of_its_type(store, service_at):
     @task
     async def charge(token):
         error = Declined(f"not with {token!r}", token, token.encode())
@@ -249,11 +248,11 @@ async def test_a_recorded_exception_has_marks_and_is_still_of_its_type(store):
         async with Run("shop", store=store, id="r"):
             charge(Secret("APP_TOKEN"))
 
-    error = Service(store).error("r", "charge")
+    error = service_at(store).error("r", "charge")
     assert type(error) is Declined
     assert error.args == ("not with '***'", "***", b"***")
     assert (error.token, error.answer) == ("***", {"***": [b"***"]})
-    assert TOKEN not in Service(store).nodes("r")[0].error
+    assert TOKEN not in service_at(store).nodes("r")[0].error
 
 
 @pytest.mark.parametrize("codec", ["json", "pickle"])
@@ -311,7 +310,7 @@ async def test_another_secret_is_another_node(store, monkeypatch):
     assert SEEN == [((TOKEN,), {}), ((ROTATED,), {})]
 
 
-async def test_lines_that_bodies_log_are_masked(store):
+async def test_lines_that_bodies_log_are_masked(store, service_at):
     @task
     async def chat(token):
         logging.getLogger("chat").warning("saying %s", token)
@@ -319,4 +318,4 @@ async def test_lines_that_bodies_log_are_masked(store):
     async with Run("shop", store=store, id="r"):
         await chat(Secret("APP_TOKEN"))
 
-    assert [line.text for line in Service(store).logs("r")] == ["saying ***"]
+    assert [line.text for line in service_at(store).logs("r")] == ["saying ***"]

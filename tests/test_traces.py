@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
-from aiodag import AiodagError, Move, Run, RunFailed, Skip, State, settled, task
+from aiodag import AiodagError, Move, Run, RunFailed, Secret, Skip, State, settled, task
 from aiodag.testing import inject, run
 from aiodag.traces.opentelemetry import Traces
 
@@ -775,3 +775,22 @@ def test_a_missing_package_says_what_asked_for_it_and_what_to_install(monkeypatc
         import_module("aiodag.traces.opentelemetry")
 
     assert isinstance(caught.value, AiodagError)
+
+
+def test_a_span_shows_no_secret(spans, monkeypatch, secrets_forgotten):
+    monkeypatch.setenv("APP_TOKEN", "t0p-secret-of-spans")
+
+    @task
+    async def login(token):
+        raise PermissionError(f"not with {token}") from ValueError(token)
+
+    async def main():
+        async with spans.around():
+            login(Secret("APP_TOKEN"))
+
+    with pytest.raises(RunFailed):
+        run(main())
+    shown = spans.one("login").to_json()
+
+    assert "not with ***" in shown
+    assert "t0p-secret-of-spans" not in shown

@@ -6,6 +6,8 @@ import os
 import sys
 from typing import Any, TextIO
 
+from aiodag.masking import masked
+
 # What the drawings use, for an output whose encoding has no such signs.
 SIGNS = {
     "├": "|", "└": "`", "│": "|", "─": "-", "╌": ".", "○": "o", "→": "->", "⇢": "->", "⊸": "-o", "┴": "-", "┼": "+",
@@ -38,8 +40,8 @@ def in_ascii(error: UnicodeError) -> tuple[str, int]:
 
 
 def clean(text: str) -> str:
-    """Escape what is neither visible nor a line end: a recorded text must not steer a terminal."""
-    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
+    """Escape what is neither visible nor a line end: a recorded text must not steer a terminal; and mask secrets."""
+    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in masked(text))
 
 
 def in_line(text: str) -> str:
@@ -68,10 +70,10 @@ def put_json(document: Any, *, indent: int | None = 2) -> None:
 
 
 def write(text: str) -> None:
-    """Write a text as it is. Raises `Closed`."""
+    """Write a text as it is, but for secrets. Raises `Closed`."""
     try:
         if sys.stdout is not None:  # pyright: ignore[reportUnnecessaryComparison]  # None when the shell closed it
-            sys.stdout.write(text)
+            sys.stdout.write(masked(text))
     except OSError as error:
         raise closed(error) from error
 

@@ -1,7 +1,7 @@
 """What a program is given: arguments, variables and stdin, checked, as data and never as syntax."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,6 +25,13 @@ def argument_of(option: str, value: Any) -> str | Secret:
     """Return a value as the text that a program gets, or the secret that stands for it. Raises `OptionError`."""
     secret = value.secret if type(value) is Veiled else value
     return secret if type(secret) is Secret else text_of(option, value)
+
+
+def changed(value: Any, change: Callable[[str], str]) -> Any:
+    """Return an argument or a variable with another text; None stays."""
+    if isinstance(value, Secret):
+        return value.renamed(change)
+    return value if value is None else change(value)
 
 
 def text_of(option: str, value: Any) -> str:

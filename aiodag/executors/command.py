@@ -26,6 +26,7 @@ from aiodag.errors import OptionError, Skip
 from aiodag.executors.arguments import (
     Given,
     argument_of,
+    changed,
     checked_env,
     checked_line,
     checked_skips,
@@ -113,17 +114,19 @@ class Command:
         """Return this command with all its text changed: arguments, values of variables, cwd and stdin.
 
         A path to read from is changed as a path. Raises `OptionError` for what no program can be given. In the line of a
-        shell the new text is read by the shell. Secrets stay.
+        shell the new text is read by the shell. Of a secret its name and its file are changed.
         """
         stdin: Any = self.stdin
         if isinstance(stdin, Path):
             stdin = Path(change(str(stdin)))
         elif isinstance(stdin, bytes):
             stdin = change(stdin.decode("utf-8", "surrogateescape"))
+        else:
+            stdin = changed(stdin, change)
         return replace(
             self,
-            args=checked_line([change(each) if isinstance(each, str) else each for each in self.args]),
-            env=checked_env({name: change(each) if isinstance(each, str) else each for name, each in self.env.items()}),
+            args=checked_line([changed(each, change) for each in self.args]),
+            env=checked_env({name: changed(each, change) for name, each in self.env.items()}),
             cwd=None if self.cwd is None else Path(text_of("cwd", change(str(self.cwd)))),
             stdin=content_of(stdin),
         )

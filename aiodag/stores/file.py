@@ -5,7 +5,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Generator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 from weakref import WeakSet
@@ -226,7 +226,7 @@ class File:
             msg = f"cannot use {self.path} as a store: it is not a regular file. Name a file, such as runs.db"
             raise StoreError(msg)
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_private(self.path)
         except OSError as error:
             msg = f"cannot make the directory of the store {self.path}: {error}"
             raise StoreError(msg) from error
@@ -242,6 +242,19 @@ class File:
         self.read_only = False
         self._guard.opened()
         return connection
+
+
+def make_private(path: Path) -> None:
+    """Make what is missing of a file and of the directories above it, for their owner alone. Raises `OSError`.
+
+    SQLite gives the log beside it the mode of the file. What is there already keeps its mode: others may be meant to read it.
+    """
+    missing = [each for each in (path.parent, *path.parent.parents) if not each.exists()]
+    for directory in reversed(missing):
+        directory.mkdir(mode=0o700, exist_ok=True)
+    with suppress(OSError):  # it is there; or it cannot be made, and SQLite says so
+        # Where it leads to: a link to a file that is not there yet makes that.
+        os.close(os.open(os.path.realpath(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def checked_path(given: str | os.PathLike[str]) -> Path:

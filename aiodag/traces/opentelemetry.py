@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from traceback import format_exception
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -18,6 +19,7 @@ from aiodag._core.run import Run
 from aiodag._core.states import State
 from aiodag.abc import Move
 from aiodag.errors import MissingExtra
+from aiodag.masking import masked
 
 try:
     from opentelemetry import context, trace
@@ -217,7 +219,13 @@ def failed(span: Span, error: BaseException | None, moment: int) -> None:
         return
     span.set_status(StatusCode.ERROR, described(error))
     with suppress(Exception):  # an exception whose own text raises
-        span.record_exception(error, timestamp=moment)
+        span.record_exception(error, attributes=without_secrets(error), timestamp=moment)
+
+
+def without_secrets(error: BaseException) -> dict[str, str]:
+    """Return what a trace has of an exception in place of its own texts, where a secret is in them."""
+    texts = {"exception.message": str(error), "exception.stacktrace": "".join(format_exception(error))}
+    return {name: masked(text) for name, text in texts.items() if masked(text) != text}
 
 
 def error_of(move: Move) -> BaseException | None:

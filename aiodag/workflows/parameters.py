@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiodag._core.task import Task
 from aiodag.errors import OptionError
+from aiodag.secret import Secret
 from aiodag.workflows.model import KEEP, Parameter, WorkflowTask, replaced
 
 if TYPE_CHECKING:
@@ -47,7 +48,9 @@ def places(task: WorkflowTask[Any]) -> set[str]:
     found: set[str] = set()
 
     def look(text: Any) -> Any:
-        if type(text) is str:
+        if type(text) is Secret:
+            text.renamed(look)
+        elif type(text) is str:
             found.update(PLACE.findall(text))
         return text
 
@@ -125,6 +128,8 @@ def filled(value: Any, choice: Choice, *, texts: bool, stands_for: Callable[[Wor
             return stands_for(each)
         if kind is Parameter:
             return choice[each.name]
+        if change is not None and kind is Secret:
+            return each.renamed(change)
         return change(each) if change is not None and kind is str else KEEP
 
     return replaced(value, leaf)

@@ -1,7 +1,7 @@
 """What there is of named resources for the attempts of a run: `Capacity`, and what is refused at the call."""
 
 from asyncio import get_running_loop
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import floor
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 
 from aiodag._core.holdings import Holdings, Request, Ticket, fitting
 from aiodag._core.limits import finite
+from aiodag._core.varying import is_plain_function
 from aiodag.errors import NoCapacity, OptionError
 
 if TYPE_CHECKING:
@@ -74,9 +75,9 @@ class Capacity:
             counted = self._counted[task] = task.counted()
         node.task = counted
 
-    def ask(self, request: Request) -> Ticket:
+    def ask(self, request: Request, priority: int = 0) -> Ticket:
         """Ask for resources: they are held when the ticket's future is done, or gone. Release the ticket in any case."""
-        ticket = Ticket(request, get_running_loop())
+        ticket = Ticket(request, get_running_loop(), priority)
         self._holdings.tell(ticket)
         return ticket
 
@@ -134,9 +135,19 @@ def amount_of(option: str, given: Any) -> int:
 
 def check_request(task: "Task[..., Any]", run: "Run | None") -> None:
     """Refuse a call whose attempts could never begin. Raises `NoCapacity`."""
-    why = refusal(task.options.resources or (), None if run is None else run.capacity)
+    why = refusal(request_at(task.options.resources, 1), None if run is None else run.capacity)
     if why:
         raise NoCapacity(task.name, why)
+
+
+def requests_of(given: Any) -> "Request | Callable[[int], Any]":
+    """Check what attempts ask for: names and amounts, or a function of the attempt's number that returns them."""
+    return given if is_plain_function(given) else request_of("resources", given)
+
+
+def request_at(resources: "Request | Callable[[int], Any] | None", attempt: int) -> Request:
+    """Return what an attempt asks for. Raises `OptionError` for what a function returns that cannot be that."""
+    return request_of("resources", resources(attempt)) if callable(resources) else resources or ()
 
 
 def refusal(request: Request, capacity: Capacity | None) -> str:

@@ -1,6 +1,7 @@
 """Who holds what of a capacity, who waits, and who is next.
 
-Requests that wait stand in lines, one for each different request, and are looked at in the order of asking:
+Requests that wait stand in lines, one for each different request and priority, and are looked at by priority, and
+in the order of asking among equals:
 
     waiting, oldest first      one place, 8 cores, 5 of them free
     asks for 6 cores           does not fit: 6 are kept for it, which leaves nothing to spare
@@ -20,6 +21,9 @@ from weakref import WeakKeyDictionary
 
 Request = tuple[tuple[str, int], ...]  # names and amounts, in the order of the names: equal requests are equal
 
+# What a line is known by: the priority, negative so that the highest comes first, and what each in it asks for.
+Key = tuple[int, Request]
+
 AHEAD = 32  # lines that are looked at: behind so many others, a request waits although it might fit
 NOTHING: Mapping[str, int] = MappingProxyType({})
 
@@ -27,10 +31,11 @@ NOTHING: Mapping[str, int] = MappingProxyType({})
 class Ticket:
     """One request of one attempt: it waits, then it holds, then it has left."""
 
-    __slots__ = ("future", "gone", "leaving", "number", "outlives", "peers", "place", "request")
+    __slots__ = ("future", "gone", "key", "leaving", "number", "outlives", "peers", "place", "request")
 
-    def __init__(self, request: Request, loop: AbstractEventLoop) -> None:
+    def __init__(self, request: Request, loop: AbstractEventLoop, priority: int = 0) -> None:
         self.request = request
+        self.key: Key = (-priority, request)  # of the line where it waits
         self.future: Future[None] | None = loop.create_future()  # until it is let in: what holds must not hold a loop
         self.number = 0  # in the order of asking; 0: has not asked
         self.place: int | None = None  # where it holds what it asked for
@@ -90,8 +95,8 @@ class Holdings:
         self._totals = totals
         self._free = [dict(each) for each in totals]
         self._room: float = float("inf") if limit is None else limit
-        self._lines: dict[Request, Line] = {}
-        self._order: list[tuple[int, Request]] = []  # a heap: each line by the number of its first
+        self._lines: dict[Key, Line] = {}
+        self._order: list[tuple[int, int, Request]] = []  # a heap: each line by its rank and the number of its first
         self._asked = 0
         self._changes: deque[Ticket] = deque()
         self._lock = Lock()
@@ -126,13 +131,14 @@ class Holdings:
                 self._hold(ticket, place)
                 return False
         look = self._reclaim()
-        line = self._lines.get(ticket.request)
+        line = self._lines.get(ticket.key)
         if line is None:
             home = fitting(self._totals, ticket.request, {})
             assert home is not None  # else it is refused at the call
-            line = self._lines[ticket.request] = Line(home)
-            heappush(self._order, (ticket.number, ticket.request))
-            look = look or len(self._lines) <= AHEAD
+            line = self._lines[ticket.key] = Line(home)
+            rank, request = ticket.key
+            heappush(self._order, (rank, ticket.number, request))
+            look = look or rank < 0 or len(self._lines) <= AHEAD
         line.tickets.append(ticket)
         return look
 
@@ -144,7 +150,7 @@ class Holdings:
             self._give_back(ticket, ticket.place)
             return True
         if ticket.number:
-            return self._lines[ticket.request].leave(ticket)
+            return self._lines[ticket.key].leave(ticket)
         ticket.gone = True  # it has left before anybody could look at what it asks for
         return False
 
@@ -166,29 +172,29 @@ class Holdings:
         return bool(lost)
 
     def _let_in(self) -> None:
-        """Let in who fits, oldest first; keep room for who does not."""
+        """Let in who fits, highest priority and then oldest first; keep room for who does not."""
         kept: dict[int, dict[str, int]] = {}
-        back: list[tuple[int, Request]] = []
+        back: list[tuple[int, int, Request]] = []
         while self._order and self._room and len(back) < AHEAD:
-            number, request = heappop(self._order)
-            line = self._lines[request]
+            rank, number, request = heappop(self._order)
+            line = self._lines[rank, request]
             ticket = line.first()
             if ticket is None:
-                del self._lines[request]
+                del self._lines[rank, request]
                 continue
             if ticket.number == number:
                 place = fitting(self._free, request, kept)
                 if place is None:
                     keep(kept.setdefault(line.home, {}), request)
-                    back.append((number, request))
+                    back.append((rank, number, request))
                     continue
                 line.tickets.popleft()
                 self._hold(ticket, place)
                 ticket = line.first()
             if ticket is None:
-                del self._lines[request]
+                del self._lines[rank, request]
             else:
-                heappush(self._order, (ticket.number, request))
+                heappush(self._order, (rank, ticket.number, request))
         for each in back:
             heappush(self._order, each)
 

@@ -1,11 +1,11 @@
 """How many attempts at once, and how many per second: `Limit`, and its state on one loop."""
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable
 from math import isfinite
 from typing import TYPE_CHECKING, Any, cast
 
+from aiodag._core.waiting import Waiting
 from aiodag.errors import OptionError
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class Limit:
     """A capacity, a rate, or both, shared by every task that names it.
 
-    `capacity` attempts run at once; `rate` attempts start in each `per` seconds, evenly spaced. First come, first
-    served. Each event loop has a limit of its own. Raises `OptionError` for zero, negative or missing numbers.
+    `capacity` attempts run at once; `rate` attempts start in each `per` seconds, evenly spaced. Who waits with the
+    highest `priority` of its task is next, first come first served among equals. Each event loop has a limit of its own. Raises `OptionError` for zero, negative or missing numbers.
 
     >>> Limit(3), Limit(rate=10), Limit(2, rate=100, per=60)
     (Limit(3), Limit(rate=10), Limit(2, rate=100, per=60))
@@ -68,51 +68,45 @@ class Gate:
         self.loop = loop
         self.free: float = float("inf") if limit.capacity is None else limit.capacity
         self.interval = 0.0 if limit.rate is None else limit.per / limit.rate
-        self.waiting: deque[asyncio.Future[None]] = deque()
-        self.turn = asyncio.Lock()  # first come, first served
+        self.waiting = Waiting(loop)
+        self.turns = Waiting(loop)
+        self.turning = False  # whether somebody has the turn
         self.origin = float("-inf")  # the start from which the spaced ones are counted
         self.since = 0
 
-    async def acquire(self) -> None:
+    async def acquire(self, priority: int = 0) -> None:
         """Wait for a place, then for the turn. A wait that is cancelled takes neither."""
-        await self.enter()
+        await self.enter(priority)
         if self.interval:
             try:
-                await self.start()
+                await self.start(priority)
             except BaseException:
                 self.release()
                 raise
 
-    async def enter(self) -> None:
+    async def enter(self, priority: int = 0) -> None:
         """Wait for a place alone."""
         if self.free and not self.waiting:
             self.free -= 1
         else:
-            await self._place()
+            await self.waiting.wait(priority, self.release)
 
-    async def _place(self) -> None:
-        ticket: asyncio.Future[None] = self.loop.create_future()
-        self.waiting.append(ticket)
-        try:
-            await ticket
-        except asyncio.CancelledError:
-            # The place may have been given in the same turn of the loop as the cancel: then it is ours to give on.
-            if ticket.done() and not ticket.cancelled():
-                self.release()
-            raise
-
-    async def start(self, last: "Callable[[], Awaitable[Any]] | None" = None) -> Any:
+    async def start(self, priority: int, last: "Callable[[], Awaitable[Any]] | None" = None) -> Any:
         """Wait for the turn, and in it for the last thing that a start needs; return that.
 
         What waits for a worker after its turn would start together with others that did, as soon as workers are free. And
         who has a worker already, while it waits for its turn, would keep it from others.
         """
-        async with self.turn:
-            now = self.loop.time()
-            # Counted from an origin: adding up intervals would add up their rounding errors.
-            due = self.origin + self.since * self.interval
-            if due > now:
-                await asyncio.sleep(due - now)
+        number = self.turns.number()
+        if self.turning:
+            await self.turns.wait(priority, self._end_turn, number)
+        self.turning = True
+        now, due = await self._due()
+        while self.turns.outrank(priority):  # who came in the meantime, and goes first
+            self.turns.let_in()
+            await self.turns.wait(priority, self._end_turn, number)
+            now, due = await self._due()
+        try:
             turn = at = self.loop.time()
             found = None
             if last is not None:
@@ -124,15 +118,29 @@ class Gate:
             else:
                 self.since += 1
             return found
+        finally:
+            self._end_turn()
+
+    async def _due(self) -> tuple[float, float]:
+        """Wait until the next may start; return since when, and until when."""
+        now = self.loop.time()
+        # Counted from an origin: adding up intervals would add up their rounding errors.
+        due = self.origin + self.since * self.interval
+        if due > now:
+            try:
+                await asyncio.sleep(due - now)
+            except BaseException:
+                self._end_turn()
+                raise
+        return now, due
+
+    def _end_turn(self) -> None:
+        self.turning = self.turns.let_in()
 
     def release(self) -> None:
-        """Give a place back: to who waits longest, else to nobody."""
-        while self.waiting:
-            ticket = self.waiting.popleft()
-            if not ticket.done():
-                ticket.set_result(None)
-                return
-        self.free += 1
+        """Give a place back: to who is next, else to nobody."""
+        if not self.waiting.let_in():
+            self.free += 1
 
 
 def gate_of(engine: "Engine", limit: Limit) -> Gate:

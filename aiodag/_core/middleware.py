@@ -4,18 +4,21 @@ import asyncio
 import logging
 from asyncio import _get_running_loop
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextvars import copy_context
 from functools import partial
 from typing import Any
 
 from aiodag._core.cancels import is_asked
+from aiodag._core.capacity import Capacity, refusal, request_at
 from aiodag._core.context import NODE, RUN, Attempted
 from aiodag._core.failure import labelled
+from aiodag._core.fresh import InContext
 from aiodag._core.holdings import Request
-from aiodag._core.limits import Limit, gate_of, give_back
+from aiodag._core.limits import Limit, finite, gate_of, give_back
 from aiodag._core.node import Node
-from aiodag._core.options import Delay, Options, Predicate
+from aiodag._core.options import Delay, Options, Predicate, time_limit_at
 from aiodag.abc import Executor, Middleware
-from aiodag.errors import OptionError, Skip, UnexpectedCancel
+from aiodag.errors import NoCapacity, OptionError, Skip, UnexpectedCancel
 
 log = logging.getLogger("aiodag.retry")
 Call = Callable[[], Awaitable[Any]]
@@ -32,21 +35,26 @@ class Retry:
 
     async def __call__(self, node: Node[Any], call_next: Call) -> Any:
         """Return the value of the first attempt that succeeds."""
-        tried = node.failed  # not the node's attempts, which go on from those of an earlier execution
+        tried = before = node.failed  # not the node's attempts, which go on from those of an earlier execution
+        context = copy_context()
         try:
             while True:
                 tried += 1
                 here = Attempted(node)
-                here.attempt = node.attempt + 1
-                NODE.set(here)  # what this attempt leaves running keeps it
+                here.attempt = node.attempt + 1  # what this attempt leaves running keeps it
                 try:
-                    return await call_next()
+                    if tried == before + 1:
+                        NODE.set(here)
+                        return await call_next()
+                    fresh = context.copy()  # of the call: without what an earlier attempt has set
+                    fresh.run(NODE.set, here)
+                    return await InContext(call_next(), fresh)
                 except Skip:
                     raise
                 except (Exception, SystemExit) as error:
                     if tried > self.retries or not self.retry_on(error):
                         raise
-                    pause = checked_pause(self.backoff(tried))
+                    pause = checked_pause(self.backoff(tried, error))
                     log.info("%s: attempt %d failed, another in %g s: %r", node.name, node.attempt, pause, error)
                     node.engine.again(node, error)
                 await asyncio.sleep(pause)
@@ -56,22 +64,24 @@ class Retry:
 
 def checked_pause(pause: Any) -> float:
     """Check what a backoff function returned."""
-    if isinstance(pause, int | float) and not isinstance(pause, bool) and pause >= 0:
-        return pause
+    plain = finite(pause.total_seconds() if hasattr(type(pause), "total_seconds") else pause)
+    if plain is not None and plain >= 0:
+        return plain
     raise OptionError("backoff", pause, "a function that returns seconds, 0 or more")
 
 
 class Limited:
     """Hold a place of a limit for as long as the attempt really runs."""
 
-    def __init__(self, limit: Limit, *, spaced: bool = True) -> None:
+    def __init__(self, limit: Limit, priority: int, *, spaced: bool = True) -> None:
         self.limit = limit
+        self.priority = priority
         self.spaced = spaced  # else somebody inside waits for the turn
 
     async def __call__(self, node: Node[Any], call_next: Call) -> Any:
         """Wait for a place, run, give it back."""
         gate = gate_of(node.engine, self.limit)
-        await (gate.acquire() if self.spaced else gate.enter())
+        await (gate.acquire(self.priority) if self.spaced else gate.enter(self.priority))
         node.left = None
         succeeded = False
         try:
@@ -107,8 +117,9 @@ def let_go(node: Node[Any], give: Callable[[], object], *, at_once: bool) -> Non
 class Held:
     """Hold resources of the run's capacity for as long as the attempt really runs."""
 
-    def __init__(self, request: Request) -> None:
-        self.request = request
+    def __init__(self, resources: "Request | Callable[[int], Any]", priority: int) -> None:
+        self.resources = resources
+        self.priority = priority
 
     async def __call__(self, node: Node[Any], call_next: Call) -> Any:
         """Wait for a place that has them, run, give them back."""
@@ -117,7 +128,10 @@ class Held:
             return await call_next()
         node.left = None
         succeeded = False
-        ticket = run.capacity.ask(self.request)
+        request = request_at(self.resources, node.attempt + 1)
+        if callable(self.resources):
+            check_attempt(node, request, run.capacity)
+        ticket = run.capacity.ask(request, self.priority)
         try:
             if ticket.future is not None:
                 await ticket.future
@@ -134,17 +148,29 @@ class Held:
             del node, call_next  # a failure's traceback holds this frame
 
 
+def check_attempt(node: Node[Any], request: Request, capacity: Capacity) -> None:
+    """Refuse what the capacity will never have: only the first attempt was looked at when the task was called."""
+    why = refusal(request, capacity)
+    name = node.name
+    del node  # a failure's traceback holds this frame
+    if why:
+        raise NoCapacity(name, why)
+
+
 class Placed:
     """Hold a worker of an executor that has only so many: the attempt begins when one is there."""
 
-    def __init__(self, executor: Any, spaced: Limit | None) -> None:
+    def __init__(self, executor: Any, spaced: Limit | None, priority: int) -> None:
         self.executor = executor
+        self.priority = priority
         self.spaced = spaced  # a limit with a rate, whose turn is the start
 
     async def __call__(self, node: Node[Any], call_next: Call) -> Any:
         """Wait for a worker, run there, give it back."""
         place = self.executor.place
-        worker = await (place() if self.spaced is None else gate_of(node.engine, self.spaced).start(place))
+        worker = await (
+            place() if self.spaced is None else gate_of(node.engine, self.spaced).start(self.priority, place)
+        )
         node.worker = worker
         try:
             return await call_next()
@@ -157,28 +183,32 @@ class Placed:
 class Timeout:
     """End an attempt that takes too long."""
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
+    def __init__(self, timeout: "float | Callable[[int], Any]") -> None:
+        self.timeout = timeout
 
     async def __call__(self, node: Node[Any], call_next: Call) -> Any:
         """Raise `TimeoutError` after so many seconds of the attempt; waiting for a limit does not count."""
         loop = node.engine.loop
-        scope = asyncio.timeout(self.seconds)
-        began = loop.time()
+        scope = None
         try:
+            seconds = time_limit_at(self.timeout, node.attempt + 1)
+            if seconds is None:
+                return await call_next()
+            scope = asyncio.timeout(seconds)
+            began = loop.time()
             try:
                 async with scope:
                     value = await call_next()
                     # A body that was told to end may answer with a value. This one could not be told.
-                    if not scope.expired() and loop.time() > began + self.seconds:
-                        raise TimeoutError(blocked(node, self.seconds, loop.time() - began))
+                    if not scope.expired() and loop.time() > began + seconds:
+                        raise TimeoutError(blocked(node, seconds, loop.time() - began))
                     return value
             except TimeoutError as error:
                 if not scope.expired():
                     raise
                 cause = error.__cause__
             # Not in the block above, and not from that error: its traceback holds asyncio's scope, and so the node.
-            msg = f"attempt {node.attempt} of {node.name} took longer than {self.seconds:g} s"
+            msg = f"attempt {node.attempt} of {node.name} took longer than {seconds:g} s"
             raise TimeoutError(msg) from cause
         finally:
             del node, call_next, scope  # a failure's traceback holds this frame
@@ -205,15 +235,17 @@ def compose(
     if options.retries:
         layers.append(Retry(options.retries, options.backoff, options.retry_on))
     layers += inner
-    held: list[Middleware] = [] if options.resources is None else [Held(options.resources)]
+    held: list[Middleware] = [] if options.resources is None else [Held(options.resources, options.priority)]
     if options.limit is None:
         layers += held
     elif options.limit.rate is None:
-        layers += [Limited(options.limit), *held]  # who waits for a limit holds no resources
+        layers += [Limited(options.limit, options.priority), *held]  # who waits for a limit holds no resources
     else:
-        layers += [*held, Limited(options.limit, spaced=not placed)]  # but a start that is spaced must be the start
+        # But a start that is spaced must be the start.
+        layers += [*held, Limited(options.limit, options.priority, spaced=not placed)]
     if placed:  # who waits for a limit or resources holds no worker
-        layers.append(Placed(executor, options.limit if options.limit and options.limit.rate else None))
+        spaced = options.limit if options.limit and options.limit.rate else None
+        layers.append(Placed(executor, spaced, options.priority))
     if options.timeout is not None:
         layers.append(Timeout(options.timeout))
     if not layers and executor is None:

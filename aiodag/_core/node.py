@@ -102,6 +102,7 @@ class Node(AsyncTask[T]):
     awaits: "tuple[Node[Any], ...]" = ()  # what the body awaits right now
     early: "tuple[tuple[Callable[[Any], object], Context | None], ...]" = ()  # callbacks from before the start
     fault: Failure | None = None
+    title = ""  # what set_name() was given
     stopped = ""  # how its body stopped the loop, which is nobody's to await: everybody is told of a cancel
     aside = 0  # places where its body awaits, of which the first gave its place in the run away
     label = ""  # the call with its short arguments, where the traceback of a failure cannot tell them
@@ -247,8 +248,28 @@ class Node(AsyncTask[T]):
 
     def get_name(self) -> str:
         """Return the name of the task, or what `set_name` was given."""
-        asyncio_task: Any = super()
-        return str(asyncio_task.get_name()) if self.driven else self.task.name
+        return self.title or self.task.name
+
+    def set_name(self, value: object, /) -> None:
+        """Give the asyncio task another name, also before it has started."""
+        self.title = str(value)
+        if self.driven:
+            super().set_name(value)
+
+    def cancelling(self) -> int:
+        """Return how many cancels of this node are pending, as `asyncio.Task` does."""
+        return super().cancelling() if self.driven else int(self.state is State.CANCELLED)
+
+    def uncancel(self) -> int:
+        """Take one cancel back, as `asyncio.Task` does; before the attempt has started there is none to take back."""
+        return super().uncancel() if self.driven else self.cancelling()
+
+    def print_stack(self, *, limit: int | None = None, file: Any = None) -> None:
+        """Print the frames of the body, down to where it waits, or the traceback of its failure."""
+        if self.driven:
+            super().print_stack(limit=limit, file=file)
+        else:
+            print(f"No stack for {self!r}", file=file)
 
     def get_stack(self, *, limit: int | None = None) -> list[FrameType]:
         """Return the frames of the body, outermost first, down to where it waits."""

@@ -3,17 +3,17 @@
 from collections.abc import Callable
 from concurrent.futures import Executor as Pool
 from importlib import import_module
-from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, cast
 
-from aiodag._core.capacity import request_of
+from aiodag._core.capacity import requests_of
 from aiodag._core.limits import Limit, finite
+from aiodag._core.varying import is_plain_function, takes_error
 from aiodag.errors import OptionError, UnknownOption
 
 if TYPE_CHECKING:
     from aiodag._core.holdings import Request
 
-Delay = Callable[[int], float]
+Delay = Callable[[int, BaseException], float]
 Predicate = Callable[[BaseException], bool]
 
 CODECS = ("json", "pickle")
@@ -70,6 +70,7 @@ class Options:
         "key",
         "limit",
         "name",
+        "priority",
         "raw",
         "resources",
         "retries",
@@ -87,14 +88,16 @@ class Options:
         self.retries: int = retries_of(given.get("retries", 0))
         self.backoff: Delay = delay_of(given.get("backoff", 0))
         self.retry_on: Predicate = predicate_of(given.get("retry_on", Exception))
-        self.timeout: float | None = None if given.get("timeout") is None else timeout_of(given["timeout"])
+        self.timeout: float | Callable[[int], Any] | None = time_limit_of(given.get("timeout"))
         self.limit: Limit | None = limit_of(given.get("limit"))
         if self.limit is not None:
             self.given = {**self.given, "limit": self.limit}  # a task made from this one shares it
-        self.resources: Request | None = None
+        self.priority: int = priority_of(given.get("priority", 0))
+        self.resources: Request | Callable[[int], Any] | None = None
         if given.get("resources") is not None:
-            self.resources = request_of("resources", given["resources"])
-            self.given = {**self.given, "resources": dict(given["resources"])}  # as it is now
+            self.resources = requests_of(given["resources"])
+            if not callable(self.resources):
+                self.given = {**self.given, "resources": dict(given["resources"])}  # as it is now
         self.executor: Any = executor_of(given.get("executor"))
         self.raw: bool = flag("raw", given.get("raw", False))
         # Of runs that have a store.
@@ -163,12 +166,32 @@ def timeout_of(given: object) -> float:
     return timeout
 
 
+def time_limit_of(given: Any) -> float | Callable[[int], Any] | None:
+    """Check the time that an attempt may take: seconds, or a function of its number that returns them."""
+    return given if given is None or is_plain_function(given) else timeout_of(given)
+
+
+def time_limit_at(timeout: "float | Callable[[int], Any] | None", attempt: int) -> float | None:
+    """Return the time that an attempt may take. Raises `OptionError` for what a function returns that cannot be that."""
+    found = timeout(attempt) if callable(timeout) else timeout
+    return timeout_of(found) if found is not None and callable(timeout) else found
+
+
+def priority_of(given: object) -> int:
+    """Check a priority."""
+    if type(given) is int:
+        return given
+    raise OptionError("priority", given, "an int: higher ones go first where they wait for a limit, or for resources")
+
+
 def delay_of(given: Any) -> Delay:
-    """Return the pause after an attempt, as a function of its number."""
-    if callable(given) and not isinstance(given, type) and not gives_coroutine(given):
+    """Return the pause after an attempt, as a function of its number and of how it failed."""
+    if not is_plain_function(given):
+        pause = seconds("backoff", given)
+        return lambda _attempt, _error: pause
+    if takes_error(given):
         return cast("Delay", given)
-    pause = seconds("backoff", given)
-    return lambda _attempt: pause
+    return lambda attempt, _error: given(attempt)
 
 
 def predicate_of(given: Any) -> Predicate:
@@ -176,16 +199,11 @@ def predicate_of(given: Any) -> Predicate:
     kinds = given if isinstance(given, tuple) else (given,)
     if kinds and all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds):
         return lambda error: isinstance(error, kinds)
-    if callable(given) and not isinstance(given, type) and not gives_coroutine(given):
+    if is_plain_function(given):
         # Only who names SystemExit has it tried again: a function speaks of what it was written for.
         return lambda error: isinstance(error, Exception) and bool(given(error))
     wanted = "an exception type, a tuple of them, or a function of the exception that is not async"
     raise OptionError("retry_on", given, wanted)
-
-
-def gives_coroutine(fn: Callable[..., Any]) -> bool:
-    """Tell whether a call gives a coroutine, which is true and would never be awaited."""
-    return iscoroutinefunction(fn) or iscoroutinefunction(type(fn).__call__)
 
 
 def limit_of(given: object) -> Limit | None:

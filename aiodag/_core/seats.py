@@ -4,29 +4,33 @@ A body that awaits another node gives its seat away meanwhile, for that node may
 """
 
 from asyncio import Future, get_running_loop
-from collections import deque
 from collections.abc import Generator
+from heapq import heappop, heappush
+from math import inf
 from typing import Any
 
 from aiodag._core.node import Node
 
 
 class Seats:
-    """The seats of one run: given in the order of asking, first to bodies that come back."""
+    """The seats of one run: given by priority and in the order of asking, first to bodies that come back."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.taken = 0
-        self.parked: deque[Any] = deque()  # nodes, and futures of bodies that come back
+        self.parked: list[tuple[float, int, Any]] = []  # a heap: nodes, and futures of bodies that come back
+        self.came = 0
 
     def admit(self, node: Node[Any]) -> bool:
         """Tell whether a node may start now; if not, it is kept until another has ended."""
-        if self.taken < self.limit:
+        if not node.admitted:
+            if self.taken >= self.limit:
+                self.came += 1
+                heappush(self.parked, (-node.task.options.priority, self.came, node))
+                return False
             self.taken += 1
             node.admitted = True
-            return True
-        self.parked.append(node)
-        return False
+        return True
 
     def leave(self, node: Node[Any]) -> None:
         """Take back the seat of a node that has settled."""
@@ -50,7 +54,8 @@ class Seats:
         while self.taken > self.limit:
             ticket: Future[None] = get_running_loop().create_future()
             self.taken -= 1
-            self.parked.appendleft(ticket)
+            self.came += 1
+            heappush(self.parked, (-inf, -self.came, ticket))  # before those behind which it already stood once
             try:
                 yield from ticket
             finally:
@@ -59,10 +64,13 @@ class Seats:
     def let_in(self) -> None:
         """Offer a free seat to the next that waits for one."""
         while self.parked and self.taken < self.limit:
-            next_one = self.parked.popleft()
+            next_one = heappop(self.parked)[2]
             if next_one.done():
                 continue
             if type(next_one) is Node:
+                # From here on: until it starts, others that become ready would take its seat.
+                self.taken += 1
+                next_one.admitted = True
                 next_one.engine.requeue(next_one)
             else:
                 next_one.set_result(None)

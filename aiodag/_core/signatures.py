@@ -71,11 +71,12 @@ if TYPE_CHECKING:
     class OptionTypes(TypedDict, total=False):
         name: str
         retries: int
-        backoff: "float | timedelta | Callable[[int], float] | Backoff"
+        backoff: "float | timedelta | Callable[[int], float] | Callable[[int, Exception], float] | Backoff"
         retry_on: "type[BaseException] | tuple[type[BaseException], ...] | Callable[[Exception], bool]"
-        timeout: "float | timedelta | None"
+        timeout: "float | timedelta | Callable[[int], float | timedelta | None] | None"
         limit: "int | Limit | None"
-        resources: "Mapping[str, float] | None"
+        priority: int
+        resources: "Mapping[str, float] | Callable[[int], Mapping[str, float]] | None"
         executor: "Literal['thread', 'process'] | Executor | Pool"
         raw: bool
         version: "str | int"

@@ -11,7 +11,7 @@ from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aiodag._core.capacity import Capacity, refusal
+from aiodag._core.capacity import Capacity, refusal, request_at
 from aiodag._core.failure import shorten
 from aiodag._core.run_options import tags_of
 from aiodag.errors import Complaint, OptionError, WorkflowError
@@ -292,7 +292,7 @@ class Check:
     def resources(self, capacity: Capacity | None) -> None:
         """Complain of attempts that could never begin."""
         for task in self.workflow.tasks:
-            asked = task.task.options.resources
+            asked = request_at(task.task.options.resources, 1)
             why = refusal(asked, capacity) if asked else ""
             if why:
                 self.complain(task, f"{task.name!r} {why}")

@@ -128,11 +128,12 @@ class Held:
             return await call_next()
         node.left = None
         succeeded = False
-        request = request_at(self.resources, node.attempt + 1)
-        if callable(self.resources):
-            check_attempt(node, request, run.capacity)
-        ticket = run.capacity.ask(request, self.priority)
+        ticket = None
         try:
+            request = request_at(self.resources, node.attempt + 1)
+            if callable(self.resources):
+                check_attempt(node.name, request, run.capacity)
+            ticket = run.capacity.ask(request, self.priority)
             if ticket.future is not None:
                 await ticket.future
             node.place = ticket.place
@@ -141,18 +142,18 @@ class Held:
             return value
         finally:
             left = node.left_behind()
-            if left is not None:
+            if ticket is None:
+                pass  # it could not even ask
+            elif left is not None:
                 run.capacity.release_later(ticket, left)
             else:
                 let_go(node, partial(run.capacity.release, ticket), at_once=succeeded)
             del node, call_next  # a failure's traceback holds this frame
 
 
-def check_attempt(node: Node[Any], request: Request, capacity: Capacity) -> None:
+def check_attempt(name: str, request: Request, capacity: Capacity) -> None:
     """Refuse what the capacity will never have: only the first attempt was looked at when the task was called."""
     why = refusal(request, capacity)
-    name = node.name
-    del node  # a failure's traceback holds this frame
     if why:
         raise NoCapacity(name, why)
 

@@ -111,7 +111,13 @@ class Crew:
         job = Job(call)
         del call  # its arguments are the body's
         thread = self.idle.pop() if self.idle else ThreadPoolExecutor(1, thread_name_prefix=THREADS)
-        future: Future[Any] = thread.submit(job)
+        try:
+            future: Future[Any] = thread.submit(job)
+        except BaseException:
+            # A second Ctrl-C may come while the thread starts: then nobody knows of it, and the end of the interpreter
+            # would wait for a thread that waits for work.
+            thread.shutdown(wait=False)
+            raise
         waiting = asyncio.wrap_future(future)
         # After wrapping it, so that a call has woken the loop before it counts as finished.
         self.unfinished.add(future)

@@ -1,16 +1,60 @@
 """Make a graph of what is recorded of a run, and words of a recorded error."""
 
 import time
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aiodag._core.graph import Graph, GraphEdge, GraphNode
 from aiodag._core.states import State
 from aiodag.errors import RecordedError
 from aiodag.stores.codec import decode_error
-from aiodag.stores.records import BARRIER, AttemptRecord, NodeRecord, RunRecord
+from aiodag.stores.records import BARRIER, CUT_OFF, AttemptRecord, NodeRecord, RunRecord
 
 if TYPE_CHECKING:
     from aiodag.abc import Store
+
+
+def run_again(nodes: Iterable[NodeRecord], chosen: Iterable[NodeRecord]) -> list[int]:
+    """Return the numbers of what has to run again so that the chosen nodes do.
+
+    A body is recalled as a whole, and runs again as a whole: with a node goes all that its body has called. The bodies
+    around it are entered again, and what else they have called is recalled. What needs a node follows by itself.
+    """
+    every = list(nodes)
+    parents = {each.number: each.parent for each in every}
+    inside: dict[int | None, list[int]] = {}
+    for each in every:
+        inside.setdefault(each.parent, []).append(each.number)
+    found: set[int] = set()
+    stack = [each.number for each in chosen]
+    around = [parents[number] for number in stack]
+    while stack:
+        number = stack.pop()
+        if number not in found:
+            found.add(number)
+            stack += inside.get(number, ())
+    while around:
+        parent = around.pop()
+        if parent is not None and parent not in found:
+            found.add(parent)
+            around.append(parents.get(parent))
+    return sorted(found)
+
+
+def cut_off(attempts: Iterable[AttemptRecord], run: RunRecord, there: Iterable[NodeRecord]) -> list[AttemptRecord]:
+    """Return attempts with those that seem to run, and whose process has ended, as what they are.
+
+    `there` are the nodes of the last execution: what it has not come to, no process works on.
+    """
+    goes_on = run.owner is not None and not run.owner.gone()
+    numbers = {each.number for each in there} if goes_on else set[int]()
+    return [
+        replace(each, state=State.CANCELLED, error=CUT_OFF)
+        if each.state is State.RUNNING and each.number not in numbers
+        else each
+        for each in attempts
+    ]
 
 
 def graph_of(store: "Store", record: RunRecord) -> Graph:

@@ -21,7 +21,7 @@ from aiodag._core.states import State
 from aiodag.abc import Observer, Store
 from aiodag.entry import Entry, told
 from aiodag.errors import EntryError, StoreError
-from aiodag.recorded import graph_of
+from aiodag.recorded import cut_off, graph_of, run_again
 from aiodag.registry import Change
 from aiodag.starting import Opened, Options, Plan
 from aiodag.stores.codec import decode, decode_error
@@ -109,8 +109,8 @@ class Service:
 
     def attempts(self, run_id: str) -> list[AttemptRecord]:
         """Return every attempt of every node, those of earlier executions included, with what its body told of it."""
-        self.run(run_id)
-        return self.store.attempts(run_id, every=True)
+        run = self.run(run_id)
+        return cut_off(self.store.attempts(run_id, every=True), run, self.store.nodes(run_id))
 
     def logs(self, run_id: str, node: str | None = None, after: int = 0) -> list[LogRecord]:
         """Return the lines that bodies logged, of all nodes or of one: by its number, its task or its label."""
@@ -310,14 +310,22 @@ class Service:
         fail_fast: bool = False,
         opened: Opened | None = None,
         capacity: Mapping[str, float] | None = None,
+        again: Sequence[str] = (),
     ) -> Any:
         """Go on with a recorded run: what has succeeded is recalled, the rest runs.
+
+        Where its process died, what had failed before is recalled too. Where it had ended, what ended it runs again. So do
+        nodes that `again` names, by number, task or label, also of a run that succeeded: with all that their bodies call,
+        and what needs them.
 
         A workflow of a JSON file goes on as it was recorded, without that file; all else as its Python file has it now.
         `source`, FILE.json or FILE.py[:NAME], is an edited definition, with the parameters that the run began with: what
         it has changed runs again, and what needs that.
         """
         found = await self._again(run_id, source)
+        numbers = await asyncio.to_thread(self._numbers, found.id, again)
+        if numbers:
+            await asyncio.to_thread(self.store.void, found.id, numbers)
         options = Options(found.id, observers, limit, fail_fast, opened, capacity, found.tags)
         return await starting.begin(self.store, found.target, options)
 
@@ -326,22 +334,33 @@ class Service:
             return run_id
         return targets.again(await asyncio.to_thread(self.run, run_id), source)
 
+    def _numbers(self, run_id: str, again: Sequence[str]) -> list[int]:
+        """Return the numbers of what is to run again. Raises `StoreError` for a name that no node has."""
+        chosen = [each for name in again for each in self.matching(run_id, name)]
+        return run_again(self.nodes(run_id, every=True), chosen) if chosen else []
+
     def entry(self, run_id: str) -> Entry:
         """Return what a run began with, or was resumed from. Raises `EntryError` for one that a program of its own made."""
         return targets.began(self.run(run_id))
 
     async def plan(
-        self, run_id: str | Again, *, source: str | None = None, capacity: Mapping[str, float] | None = None
+        self,
+        run_id: str | Again,
+        *,
+        source: str | None = None,
+        capacity: Mapping[str, float] | None = None,
+        again: Sequence[str] = (),
     ) -> Plan:
         """Return what resuming a run would run, in the order of the calls, as far as recorded values tell.
 
         The entry itself runs, since it makes the graph; nothing that it calls does, and nothing is written. `source` is an
-        edited definition, as for `resume`, and `capacity` what there would be. Raises `WorkflowError` for a workflow that
+        edited definition and `again` what is to run again, as for `resume`; `capacity` is what there would be. Raises `WorkflowError` for a workflow that
         asks for resources which there are not.
         """
         found = await self._again(run_id, source)
         starting.refuse(found.target, capacity)
-        return await starting.rehearse(self.store, found.id, found.target)
+        numbers = await asyncio.to_thread(self._numbers, found.id, again)
+        return await starting.rehearse(self.store, found.id, found.target, numbers)
 
     def preview(self, target: Target) -> Graph:
         """Return the graph of what could be run, before anything does, as far as it does not depend on values."""

@@ -25,10 +25,16 @@ Opened = Callable[[Run], object]
 
 
 class Plan(NamedTuple):
-    """What resuming a run would do: the labels of the nodes that would run, and how many would be recalled."""
+    """What resuming a run would do: the labels of the nodes that would run, and how many would be recalled.
+
+    `failed` are the labels of those that would be recalled as failed. `continues` is whether the run's process has died: then
+    all of its failures are recalled, and otherwise those that its bodies have handled.
+    """
 
     run: list[str]
     recalled: int
+    failed: tuple[str, ...] = ()
+    continues: bool = False
 
 
 class Options(NamedTuple):
@@ -93,11 +99,14 @@ def refuse(target: Target, capacity: Mapping[str, float] | None) -> None:
         checked(target, capacity=target.capacity if given is None else given, runs=True)
 
 
-async def rehearse(store: Store, run_id: str, target: Target) -> Plan:
-    """Return what resuming a run with a target would run. What makes the graph runs, and nothing else."""
+async def rehearse(store: Store, run_id: str, target: Target, again: Sequence[int] = ()) -> Plan:
+    """Return what resuming a run with a target would run, and nodes again by their numbers.
+
+    What makes the graph runs, and nothing else.
+    """
     run = run_of(target, run_id)
     await run.__aenter__()
-    rehearsal = Rehearsal(run, store)
+    rehearsal = Rehearsal(run, store, again)
     await rehearsal.open()
     run.journal = rehearsal
     entered: Node[Any] | None = None
@@ -113,10 +122,16 @@ async def rehearse(store: Store, run_id: str, target: Target) -> Plan:
         graph = run.graph()
     finally:
         run.stop()
+        for failure in list(run.untaken.values()):
+            failure.report.take()  # recalled, and told by the plan
         await run.__aexit__(asyncio.CancelledError, asyncio.CancelledError(), None)
     nodes = [each for each in graph.nodes if not each.barrier and (entered is None or each.id != entered.number)]
-    again = [each.label for each in nodes if not each.state.final]
-    return Plan(again, sum(each.state is State.SUCCEEDED for each in nodes))
+    return Plan(
+        run=[each.label for each in nodes if not each.state.final],
+        recalled=sum(each.state is State.SUCCEEDED for each in nodes) + rehearsal.raised,
+        failed=tuple(each.label for each in nodes if each.state is State.FAILED),
+        continues=rehearsal.continues,
+    )
 
 
 def run_of(target: Target, run_id: str) -> Run:

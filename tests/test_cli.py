@@ -627,6 +627,58 @@ def test_plan_lists_what_would_run(aiodag):
     assert out == "  fetch('b')\n  join\n2 would run, 1 would be recalled\n"
 
 
+def test_chosen_tasks_run_again_with_what_needs_them_also_of_a_run_that_succeeded(aiodag):
+    aiodag("run", "etl.py:main", "-p", "names=ac", "--id", "one")
+    planned = aiodag.json("plan", "one", "--again", "fetch('c')")
+
+    out, err = aiodag("resume", "one", "--again", "fetch('c')")
+
+    assert planned == {"run": ["fetch('c')", "join"], "recalled": 1}
+    assert (out, aiodag.notes()) == ("'aacc'\n", ["fetch a", "fetch c", "fetch c"])
+    assert "1 of them recalled" in err
+    tries = {node["label"]: len(node["attempts"]) for node in aiodag.json("show", "one")["nodes"]}
+    assert tries == {"main": 2, "fetch('a')": 1, "fetch('c')": 2, "join": 2}
+    assert aiodag.json("plan", "one") == {"run": [], "recalled": 3}
+
+
+def test_a_task_runs_again_with_all_that_its_body_calls(aiodag):
+    aiodag("run", "etl.py:main", "-p", "names=ac", "--id", "one")
+
+    aiodag("resume", "one", "--again", "main")
+
+    assert aiodag.notes() == ["fetch a", "fetch c"] * 2
+
+
+def test_what_is_to_run_again_must_be_there(aiodag):
+    aiodag("run", "etl.py:main", "--id", "one")
+
+    _, err = aiodag("resume", "one", "--again", "fech", code=2)
+    _, other = aiodag("plan", "etl.py:main", "--again", "fetch", code=2)
+
+    assert "run 'one' has no node 'fech'; its tasks are fetch, join, main" in err
+    assert "--again" in other
+    assert aiodag.json("show", "one")["run"]["execution"] == 1
+
+
+def test_an_attempt_whose_process_was_killed_is_shown_as_cut_off(aiodag):
+    with aiodag.running("etl.py:gated", "--id", "one") as process:
+        process.kill()
+        process.wait()
+
+    out, _ = aiodag("show", "one")
+    planned = aiodag.json("plan", "one")
+    with aiodag.start("resume", "one") as again:
+        ended(again, "\n")
+    later, _ = aiodag("show", "one")
+    tries = {node["name"]: node["attempts"] for node in aiodag.json("show", "one")["nodes"]}
+
+    for shown in (out, later):
+        assert re.search(r"^gated #0 +1 +cut off .* its process ended$", shown, re.MULTILINE)
+    assert planned["continues"]
+    assert tries["gated"][0]["error"] == "cut off: its process ended"
+    assert [each["state"] for each in tries["gated"]] == ["cancelled", "succeeded"]
+
+
 # Signals
 
 

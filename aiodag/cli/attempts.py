@@ -81,7 +81,7 @@ def document(each: Told) -> dict[str, Any]:
 def text(each: Told) -> str:
     """Show an attempt: a line, a few facts, then what it logged and wrote."""
     attempt = each.attempt
-    head = f"{each.run.id}  {each.node.label}  attempt {attempt.attempt}  {attempt.state}{ending(attempt.facts)}"
+    head = f"{each.run.id}  {each.node.label}  attempt {attempt.attempt}  {shown.attempt_state(attempt)}{ending(attempt.facts)}"
     parts = [in_line(head), shown.table([(f"  {name}", value) for name, value in facts_of(attempt)])]
     parts += [indented(f"{shown.moment(line.at)} {line.level} {line.text}") for line in each.logs]
     for stream, written in each.streams.items():

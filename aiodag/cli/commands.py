@@ -5,6 +5,7 @@ import sys
 from argparse import Namespace
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from aiodag._core.graph import Graph
 from aiodag.cli import output
@@ -51,15 +52,22 @@ def plan(args: Namespace) -> int:
         if isinstance(found, RunRecord):
             no_parameters(args)
             again = service.again(found.id, source=args.source)  # before the loop: it imports
-            planned = asyncio.run(service.plan(again, capacity=capacity))
+            planned = asyncio.run(service.plan(again, capacity=capacity, again=args.again))
         elif args.source is not None:
             raise OptionError("--from", args.source, "given with a run that is to be resumed")
+        elif args.again:
+            raise OptionError("--again", args.again[0], "given with a run that is to be resumed")
         else:
             service.refuse(found, capacity)
             planned = Plan([each.label for each in service.preview(found).nodes if not each.barrier], 0)
     counts = f"{len(planned.run)} would run, {planned.recalled} would be recalled"
-    lines = [*(f"  {label}" for label in planned.run), counts]
-    say(args, {"run": planned.run, "recalled": planned.recalled}, "\n".join(lines))
+    lines = [*(f"  {label}" for label in planned.run), *(f"  {label} stays failed" for label in planned.failed), counts]
+    if planned.continues:
+        lines.append("its process has died, so it is continued: what had failed stays failed")
+    told: dict[str, Any] = {"run": planned.run, "recalled": planned.recalled}
+    told |= {"failed": planned.failed} if planned.failed else {}
+    told |= {"continues": True} if planned.continues else {}
+    say(args, told, "\n".join(lines))
     return 0
 
 

@@ -80,6 +80,7 @@ def add_resume(group: Any) -> None:
     )
     add_one_run(parser)
     add_source(parser)
+    add_again(parser)
     add_execution(parser)
 
 
@@ -94,6 +95,7 @@ def add_plan(group: Any) -> None:
     )
     parser.add_argument("run", metavar="RUN|TARGET", help=f"the id of a run; or {TARGET}")
     add_source(parser)
+    add_again(parser)
     add_parameters(parser)
     add_capacity(parser)
 
@@ -105,6 +107,18 @@ def add_source(parser: Parser) -> None:
         dest="source",
         metavar="FILE",
         help="an edited definition: FILE.json or FILE.py:NAME; what changed and what needs it runs again",
+    )
+
+
+def add_again(parser: Parser) -> None:
+    """Add nodes that are to run again."""
+    parser.add_argument(
+        "--again",
+        action="append",
+        default=[],
+        metavar="TASK",
+        help="run this again, with what its body calls and what needs it: a task, a label or the number of a node; "
+        "may be repeated, and takes runs that succeeded",
     )
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from aiodag.abc import Move
 
 FIRST, LONGEST = 1.0, 60.0  # seconds between two lines of counts: a tenth of what has passed, within these
+RECALLED = frozenset({State.SUCCEEDED, State.FAILED, State.SKIPPED})  # straight from queued: without an attempt
 
 
 class Progress:
@@ -62,7 +63,7 @@ class Progress:
             self.running.setdefault(node.name, {})[node.number] = time.monotonic()
         elif previous is State.RUNNING:
             self._left(node.name, node.number)
-        elif previous is State.QUEUED and state is State.SUCCEEDED:
+        elif previous is State.QUEUED and state in RECALLED:
             self.recalled += 1
         if state is State.FAILED and node.failure is not None:
             self.say(told(node.failure))

@@ -51,7 +51,7 @@ def resume(args: Namespace) -> int:
     """Go on with a run, and return the exit code."""
     with serving(args) as service, watching(args) as progress:
         again = service.again(args.run, source=args.source)  # before the loop: it imports
-        begin = partial(service.resume, again)
+        begin = partial(service.resume, again, again=args.again)
         edited = f" from {args.source}" if args.source else ""
         ended = carried_out(begin, args, progress, f"resumed{edited}, in {service.place}")
     return told(args, progress, ended)

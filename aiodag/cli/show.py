@@ -18,7 +18,7 @@ from aiodag.entry import Entry, told
 from aiodag.recorded import error_text
 from aiodag.registry import Change
 from aiodag.service import Service
-from aiodag.stores.records import AttemptRecord, EdgeRecord, LogRecord, NodeRecord, RunRecord
+from aiodag.stores.records import CUT_OFF, AttemptRecord, EdgeRecord, LogRecord, NodeRecord, RunRecord
 
 # JSON
 
@@ -76,7 +76,7 @@ def attempt_document(each: AttemptRecord) -> dict[str, Any]:
         "state": str(each.state),
         "started_at": iso(each.started_at),
         "ended_at": iso(each.ended_at),
-        "error": attempt_error(each) or None,
+        "error": (CUT_OFF if each.error == CUT_OFF else attempt_error(each)) or None,
     }
 
 
@@ -233,7 +233,7 @@ def attempt_line(node: NodeRecord, each: AttemptRecord, *, there: bool) -> tuple
     recalled = node.recalled and each.state is State.SUCCEEDED
     mark = " (earlier)" if not there else " (recalled)" if recalled else ""
     name = f"{node.label} #{node.number}{mark}"
-    return name, str(each.attempt), str(each.state), moment(each.started_at), took, attempt_error(each)
+    return name, str(each.attempt), attempt_state(each), moment(each.started_at), took, attempt_error(each)
 
 
 def moment(at: datetime | None) -> str:
@@ -243,7 +243,14 @@ def moment(at: datetime | None) -> str:
 
 def attempt_error(each: AttemptRecord) -> str:
     """Say in one line why an attempt failed."""
+    if each.error == CUT_OFF:
+        return CUT_OFF.partition(": ")[2]
     return brief(error_text(each.error)) if each.state is State.FAILED else ""
+
+
+def attempt_state(each: AttemptRecord) -> str:
+    """Say how an attempt ended: nobody has cancelled one whose process ended before it."""
+    return CUT_OFF.partition(":")[0] if each.error == CUT_OFF else str(each.state)
 
 
 # Lines of a log

@@ -9,11 +9,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aiodag._core.states import State
+from aiodag.abc import Raised
 from aiodag.stores.recall import Recall
 from aiodag.stores.records import Batch
 
 if TYPE_CHECKING:
     from aiodag._core.node import Node
+    from aiodag._core.run import Run
 
 QUIET = 50  # turns of the loop without a move, after which nothing more is to be seen
 
@@ -21,11 +23,19 @@ QUIET = 50  # turns of the loop without a move, after which nothing more is to b
 class Rehearsal(Recall):
     """The journal of a run that is only thought through."""
 
-    entry: "Node[Any] | None" = None
+    def __init__(self, run: "Run", place: Any, again: Sequence[int] = ()) -> None:
+        super().__init__(run, place)
+        self.entry: Node[Any] | None = None
+        self.raised = 0  # how many would be recalled with what they raised
+        self._again = frozenset(again)  # numbers of what somebody wants to run again
 
     async def open(self) -> None:
         """Learn what is known of the run; it stays whoever's it is."""
-        self._known = await asyncio.to_thread(self.store.known, self.run.id)
+        self.continues = (await asyncio.to_thread(self.store.run, self.run.id)).ended_at is None
+        known = await asyncio.to_thread(self.store.known, self.run.id)
+        self._known = {
+            key: each._replace(void=True) if each.number in self._again else each for key, each in known.items()
+        }
         self._numbers = {known.number: known for known in self._known.values()}
         self._turn = max((known.turn for known in self._known.values()), default=0)
         self._next = 1 + max(self._numbers, default=-1)
@@ -45,6 +55,7 @@ class Rehearsal(Recall):
     def recall(self, node: "Node[Any]") -> Any:
         """Return the recorded value of a node, or `NOTHING`."""
         value = super().recall(node)
+        self.raised += type(value) is Raised
         self._batch = Batch()
         return value
 

@@ -52,10 +52,14 @@ def cut_off(store, body, **options):
             raise StoreError("the process was killed")
         write(*args)
 
+    async def untold():
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # nobody is there to be told
+        return await body()
+
     store.write = while_alive
     try:
         with suppress(Cut, StoreError, asyncio.CancelledError):
-            execute(store, body, **options)
+            execute(store, untold, **options)
         assert Cut.dead
     finally:
         store.write, Cut.dead = write, False

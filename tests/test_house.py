@@ -74,6 +74,9 @@ FACE = [
 CORE = [
     "states",
     "failure",
+    "doors",
+    "render",
+    "notebook",
     "containers",
     "edges",
     "context",
@@ -101,7 +104,6 @@ CORE = [
     "veils",
     "submit",
     "fan_out",
-    "render",
     "critical",
     "graph",
     "ledger",
@@ -284,8 +286,12 @@ LAYERS = {
 LAYERS["aiodag.workflows.bodies"] |= {"aiodag.modules"}
 # Pure: they show a graph, and know nothing of what runs it.
 LAYERS["aiodag._core.render"] = {"aiodag.errors", "aiodag._core.states"}
-LAYERS["aiodag._core.critical"] = set()
-LAYERS["aiodag._core.graph"] = {"aiodag.errors", "aiodag._core.states", "aiodag._core.render", "aiodag._core.critical"}
+LAYERS["aiodag._core.critical"] = LAYERS["aiodag._core.doors"] = set()
+LAYERS["aiodag._core.notebook"] = {"aiodag._core.render", "aiodag._core.doors"}
+LAYERS["aiodag._core.graph"] = {
+    "aiodag.errors",
+    *(f"aiodag._core.{name}" for name in ("states", "render", "notebook", "critical")),
+}
 
 # module: the optional package that this one file is for.
 EXTRAS = {

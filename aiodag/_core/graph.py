@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from aiodag._core import render
 from aiodag._core.critical import critical_path
+from aiodag._core.notebook import bundle_of_graph
 from aiodag._core.states import State
 from aiodag.errors import CycleError
 
@@ -120,6 +121,9 @@ class Graph:
         """Return the name and the sizes."""
         sizes = render.counted(len(self.nodes), "node"), render.counted(len(self.edges), "edge")
         return f"<Graph {self.name!r}: {', '.join(sizes)}>"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        return bundle_of_graph(self)
 
     def upstream(self, id_: int, /) -> tuple[int, ...]:
         """Return the ids of the nodes that this one waits for. Raise `KeyError` for an unknown id."""

@@ -12,6 +12,7 @@ from weakref import ref
 
 from aiodag._core.cancels import mark_asked
 from aiodag._core.failure import Failure, site_of
+from aiodag._core.notebook import bundle_of_node
 from aiodag._core.states import State
 
 if TYPE_CHECKING:
@@ -359,6 +360,9 @@ class Node(AsyncTask[T]):
         """Return the exception of a cancelled node. `asyncio.gather` asks for it by this name."""
         asyncio_task: Any = super()
         return mark_asked(asyncio_task._make_cancelled_error())  # noqa: SLF001 - as asyncio calls it
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> "dict[str, Any]":
+        return bundle_of_node(self)
 
     def __repr__(self) -> str:
         return f"<Node {self.task.name} {self.state} at {self.site}>"

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 from aiodag._core.capacity import requests_of
+from aiodag._core.doors import behind
 from aiodag._core.limits import Limit, finite
 from aiodag._core.varying import is_plain_function, takes_error
 from aiodag.errors import OptionError, UnknownOption
@@ -18,8 +19,7 @@ Predicate = Callable[[BaseException], bool]
 
 CODECS = ("json", "pickle")
 
-# Where an executor of a name lives. The core knows no layer: a name is looked up when a task asks for it.
-EXECUTORS = {"thread": "aiodag.executors.thread", "process": "aiodag.executors.process"}
+EXECUTORS = ("thread", "process")  # those that have a name
 
 
 class Backoff:
@@ -216,9 +216,9 @@ def executor_of(given: object) -> Any:
     if given is None:
         return given
     if isinstance(given, str) and given in EXECUTORS:
-        return import_module(EXECUTORS[given]).EXECUTOR
+        return behind(given).EXECUTOR
     if isinstance(given, Pool):
-        return import_module(EXECUTORS["thread"]).GivenExecutor(given)
+        return behind("thread").GivenExecutor(given)
     if not isinstance(given, str | type) and callable(getattr(given, "run", None)):
         return given
     raise OptionError(

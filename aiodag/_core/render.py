@@ -49,6 +49,11 @@ def printable(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
+def look_of(state: State) -> tuple[str, tuple[str, str]]:
+    """Return the mark of a state, and the colours of its inside and its border."""
+    return _MARKS[state], _COLOURS[state]
+
+
 def _title(node: "GraphNode") -> str:
     tries = f" ×{node.attempts}" if node.attempts > 1 else ""
     return f"{_MARKS[node.state]} {printable(node.label)}{tries}"

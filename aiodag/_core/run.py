@@ -6,15 +6,16 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from contextvars import Token
-from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from aiodag._core.cancels import as_failure, is_asked
 from aiodag._core.capacity import Capacity, capacity_of
 from aiodag._core.context import RUN
+from aiodag._core.doors import behind
 from aiodag._core.ledger import Ledger
 from aiodag._core.members import Members
+from aiodag._core.notebook import bundle_of_graph
 from aiodag._core.options import flag, seconds, timeout_of
 from aiodag._core.report import as_exception, report_of
 from aiodag._core.run_options import id_of, observers_of, tags_of, threads_of
@@ -121,7 +122,7 @@ class Run(Members):
 
     async def _open_journal(self, store: "str | PathLike[str] | Store") -> None:
         # By name: the core knows no layer, and a run without a store loads none.
-        journal = import_module("aiodag.stores.recorder").Recorder(self, store)
+        journal = behind("recorder").Recorder(self, store)
         try:
             await journal.open()
         except BaseException:
@@ -224,6 +225,9 @@ class Run(Members):
 
     def __repr__(self) -> str:
         return f"<Run {self.name!r} {self.state}>"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> "dict[str, Any]":
+        return {"text/plain": repr(self)} if self.state is State.WAITING else bundle_of_graph(self.graph(), repr(self))
 
 
 def _is_cancel(error: BaseException | None) -> bool:

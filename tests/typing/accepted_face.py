@@ -2,10 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import assert_type
 
 from aiodag import Backoff, Limit, Node, Task, opaque, settled, task, value_of
+from aiodag.executors.process import ProcessExecutor
+from aiodag.executors.thread import ThreadExecutor
 
 
 @task
@@ -34,6 +37,21 @@ def plain(x: int) -> str:
 )
 async def options(x: int, y: str) -> bytes:
     return y.encode() * x
+
+
+@task(executor=ThreadPoolExecutor(2))
+def pooled(x: int) -> str:
+    return str(x)
+
+
+@task(executor=ThreadExecutor(2))
+def threaded(x: int) -> str:
+    return str(x)
+
+
+@task(executor=ProcessExecutor(2))
+def elsewhere(x: int) -> str:
+    return str(x)
 
 
 @task

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         Claim,
         Claimed,
         EdgeRecord,
+        FunctionRow,
         Known,
         LogRecord,
         NodeRecord,
@@ -134,6 +135,10 @@ class Store(Protocol):
 
     def attempts(self, run_id: str, *, every: bool = False) -> "list[AttemptRecord]":
         """Return the attempts before the last one of each node, or all of them, by node and attempt."""
+        ...
+
+    def functions(self, run_id: str) -> "list[FunctionRow]":
+        """Return what a run has called: the names of functions, their modules, and whether it began in these."""
         ...
 
     def tried(self, run_id: str) -> "dict[str, int]":

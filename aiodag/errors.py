@@ -21,6 +21,7 @@
      │    │    └── NoIdentity                           a function that could be taken for another of its name
      │    ├── NoCodec        (TypeError)                a value that cannot be stored
      │    ├── ValueTooLarge  (ValueError)               a value that is too large for a store
+     │    ├── TaskMoved                                 a recorded function that is not where it was
      │    ├── Undecodable    (ValueError)               a stored value that cannot be read back
      │    ├── RecordedError                             stands for a stored exception that cannot be rebuilt
      │    ├── EntryError     (ValueError)               a file, a task or arguments that no run can begin with
@@ -399,6 +400,21 @@ class NoIdentity(NoFingerprint):
             self,
             f"{task} cannot be known again in a later run: {why}. Give each function a name of its own, as in "
             '@task(name="..."), or pass what they differ in as an argument or in key=',
+        )
+
+
+class TaskMoved(AiodagError):
+    """Say that a run has recorded a call of a function that is no longer where it was, so that it would run again.
+
+    `former` is what `@task(former=...)` takes to go on with the record.
+    """
+
+    def __init__(self, task: str, former: str, now: str) -> None:
+        self.task, self.former = task, former
+        super().__init__(
+            f"this run has recorded {task} as a function of {former.rpartition(':')[0] or 'its own program'}, and it is one of "
+            f"{now} here: nothing recorded of it would be found, and all of it would run again. If it is the same, say "
+            f'@task(former="{former}"); if it is to run again, give it another version='
         )
 
 

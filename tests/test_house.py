@@ -128,6 +128,7 @@ STORE_MODULES = [
     "exceptions",
     "file",
     "fingerprint",
+    "former",
     "guard",
     "identity",
     "keeper",

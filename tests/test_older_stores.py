@@ -19,17 +19,22 @@ RECORDED = Path(__file__).with_name("recorded")
 EXPECTED = json.loads((RECORDED / "journey-values.json").read_text())
 RUNS = ["functions", "failing", "workflow", "document"]
 LENGTH = {"functions": 79, "workflow": 13, "document": 6}  # nodes, with those that only join edges
-each_store = pytest.mark.parametrize("name", ["v1.2.0-py3.11.db", "v1.2.0-py3.13.db"])
 
 
-@pytest.fixture(scope="module", params=["v1.2.0-py3.11.db", "v1.2.0-py3.13.db"])
+STORES = ["v1.2.0-py3.11.db", "v1.2.0-py3.13.db"]
+IMPORTED = "import sys, journey; journey.STORE = f'sqlite:///{sys.argv[1]}'; journey.main()"
+WAYS = {"the program": ["journey.py"], "who imports it": ["-c", IMPORTED]}
+
+
+@pytest.fixture(scope="module", params=[(name, way) for name in STORES for way in WAYS], ids=" by ".join)
 def journey(request, tmp_path_factory):
     """The program of the store, run again with a copy of it: what it printed, and the copy."""
+    store, way = request.param
     place = tmp_path_factory.mktemp("journey")
-    for name in (request.param, "journey.py", "journey.json"):
+    for name in (store, "journey.py", "journey.json"):
         shutil.copy(RECORDED / name, place)
     done = subprocess.run(
-        [sys.executable, "-W", "error", "journey.py", request.param, "again"],
+        [sys.executable, "-W", "error", *WAYS[way], store, "again"],
         cwd=place,
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"},
         capture_output=True,
@@ -37,7 +42,7 @@ def journey(request, tmp_path_factory):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    service = Service(place / request.param)
+    service = Service(place / store)
     yield json.loads(done.stdout), service
     service.close()
 
@@ -75,7 +80,7 @@ def test_what_an_earlier_version_has_written_beside_the_values_can_be_read(journ
     assert service.value("document", "sum").stdout == "sum\n"
 
 
-@each_store
+@pytest.mark.parametrize("name", STORES)
 def test_the_values_of_an_earlier_version_can_be_read(name, tmp_path):
     shutil.copy(RECORDED / name, tmp_path)
     service = Service(tmp_path / name)

@@ -65,6 +65,7 @@ class Options:
         "cache",
         "codec",
         "executor",
+        "former",
         "given",
         "journal",
         "key",
@@ -102,6 +103,7 @@ class Options:
         self.raw: bool = flag("raw", given.get("raw", False))
         # Of runs that have a store.
         self.version: str = version_of(given.get("version"))
+        self.former: tuple[str, ...] = former_of(given.get("former", ()))
         self.key: Any = key_of(given.get("key"))
         self.journal: bool = flag("journal", given.get("journal", True))
         self.cache: bool | float = cache_of(given.get("cache", False))
@@ -237,6 +239,17 @@ def version_of(given: object) -> str:
         given,
         "a string without control characters, or an int; another one runs again what an earlier one has recorded",
     )
+
+
+def former_of(given: Any) -> tuple[str, ...]:
+    """Check the names that a task had when something was recorded of it."""
+    names = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, list | tuple) else (None,)
+    if all(isinstance(each, str) and each.rpartition(":")[2] and not has_control(each) for each in names):
+        return names
+    wanted = (
+        'the name that it had, such as "module:function", or "function" in the file that runs began with; or several'
+    )
+    raise OptionError("former", given, wanted)
 
 
 def key_of(given: Any) -> Any:

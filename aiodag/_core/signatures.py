@@ -14,7 +14,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from concurrent.futures import Executor as Pool
     from datetime import timedelta
     from typing import Concatenate, Literal, Protocol, TypeAlias, TypedDict
@@ -80,6 +80,7 @@ if TYPE_CHECKING:
         executor: "Literal['thread', 'process'] | Executor | Pool"
         raw: bool
         version: "str | int"
+        former: "str | Sequence[str]"
         key: "str | Callable[..., object]"
         journal: bool
         cache: "bool | float | timedelta"

@@ -15,10 +15,10 @@ What tells nothing apart, such as a session in a closure, is compared when two c
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from functools import partial
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any
 
 from aiodag._core.task import Task
@@ -28,6 +28,7 @@ from aiodag.stores.kinds import KINDS
 from aiodag.stores.names import MAIN, name_of, walked
 from aiodag.stores.written import changing, outermost, says_enough, text_of_code
 
+NO_MODULES: Mapping[str, str] = MappingProxyType({})
 CONSTANT = frozenset({int, str, bool, type(None), bytes, float, *KINDS}) - {bytearray}
 CALLABLE = (Task, FunctionType, BuiltinFunctionType, MethodType, partial, classmethod, staticmethod)
 DEPTH = 8  # of functions in the closures of functions, and of what stands for a function
@@ -71,12 +72,12 @@ def is_main(module: str | None, home: str) -> bool:
 class Mark:
     """What tells functions of one name apart: the text of one function, and of what it holds.
 
-    `home` is the module that the run begins in, which counts as none. With `every`, what changes counts too.
+    `home` is the module that the run begins in, which counts as none.
     """
 
-    def __init__(self, home: str, *, every: bool = False) -> None:
+    def __init__(self, home: str, modules: Mapping[str, str] = NO_MODULES) -> None:
         self.home = home
-        self.every = every
+        self.modules = modules  # as something else than they are called: what they were when something was recorded
         self.inside: list[Any] = []
 
     def of(self, fn: Any, task: str) -> str:
@@ -97,7 +98,8 @@ class Mark:
 
     def place(self, module: str | None, name: str) -> str:
         """Return where something is written."""
-        return f"{'' if is_main(module, self.home) else module}:{name}"
+        here = "" if is_main(module, self.home) else module or ""
+        return f"{self.modules.get(here, here)}:{name}"
 
     def function(self, fn: FunctionType) -> str:
         """Return where a function is written, and the constants that it holds."""
@@ -114,7 +116,7 @@ class Mark:
         """Yield the names and values of defaults and of the closure, but for what is set after the function was made."""
         yield from defaults(fn)
         if fn.__closure__:
-            state = frozenset() if self.every else changing(fn.__code__, outermost(fn))
+            state = changing(fn.__code__, outermost(fn))
             yield from ((name, value) for name, value in closed_over(fn) if name not in state)
 
     def constant(self, value: Any) -> str | None:

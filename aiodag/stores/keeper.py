@@ -64,6 +64,8 @@ class Keeper:
     def _own(self, opened: "asyncio.Future[Claimed]") -> None:
         try:
             claimed = self.store.claim(self.claim)
+            if claimed.execution > 1:
+                claimed = claimed._replace(functions=self.store.functions(self.claim.id))
             if self.claim.definition is not None and claimed.execution > 1:
                 claimed = claimed._replace(tried=self.store.tried(self.claim.id))
             if self._ending:  # nobody waits for it any more

@@ -12,6 +12,7 @@ from aiodag.stores.records import (
     NODE_COLUMNS,
     Batch,
     Claim,
+    FunctionRow,
     Known,
     NodeRecord,
     Owner,
@@ -40,6 +41,7 @@ class Kept:
     nodes: dict[int, Row] = field(default_factory=dict)
     edges: dict[tuple[Any, ...], None] = field(default_factory=dict)
     attempts: dict[tuple[int, int], tuple[Any, ...]] = field(default_factory=dict)
+    functions: dict[FunctionRow, None] = field(default_factory=dict)
     logs: list[tuple[Any, ...]] = field(default_factory=list)
     definitions: list[tuple[int, str]] = field(default_factory=list)
     facts: dict[tuple[int, int], str] = field(default_factory=dict)

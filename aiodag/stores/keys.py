@@ -7,19 +7,22 @@ A key once recorded stays what it is, for somebody else may know it. So where a 
 node for which nothing is recorded is looked for under its former keys, and keeps the one that is found.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from hashlib import blake2b
 from types import FunctionType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from aiodag._core.node import Node
 from aiodag.errors import NoIdentity
 from aiodag.masking import by_names
-from aiodag.stores.arguments import FORMERLY, TODAY, Style, arguments, key_of, plain_name
+from aiodag.stores.arguments import TODAY, Style, arguments, key_of, plain_name
+from aiodag.stores.former import Former, module_of, refuse_moved
 from aiodag.stores.identity import Mark, are_one, function_of, is_found, is_main
-from aiodag.stores.names import found
+
+if TYPE_CHECKING:
+    from aiodag.stores.records import FunctionRow
 
 DIGEST = 16  # bytes: 10^9 nodes collide with a probability of 10^-21
 
@@ -31,9 +34,9 @@ class Keys:
         self._equals: dict[str, int] = {}
         self._home = home  # the module that the run begins in
         self._found: dict[str, Any] = {}  # functions of modules and classes, by the names that lead to them
-        self._first: dict[
-            str, str
-        ] = {}  # of functions of one name: the first, to which belongs what 1.2.0 has recorded
+        self.former = Former(home)
+        self.new_functions: list[FunctionRow] = []  # to be recorded
+        self._noted: set[tuple[str, str]] = set()
         self._alike: dict[str, Any] = {}  # the first function of equal calls, weakly, where there may be two
 
     def key(
@@ -56,15 +59,32 @@ class Keys:
         key = f"{digest}.{count}" if count else digest
         if not known or key in known:
             return key
-        tried = {digest}
-        for former in self._former(node, upstream, enclosing, identity):
-            if former not in tried:
-                tried.add(former)
+        return self._former_key(node, upstream, enclosing, attempt, known, identity, digest) or key
+
+    def _former_key(
+        self,
+        node: Node[Any],
+        upstream: Sequence[tuple[Node[Any], bool]],
+        enclosing: str,
+        attempt: int,
+        known: Collection[str],
+        identity: str,
+        digest: str,
+    ) -> str:
+        """Return the former key of a node under which something is recorded; empty if there is none."""
+        task, seen = node.task, {digest}
+        for candidate in () if task.stands_in else self.former.candidates(task, identity):
+            for style in candidate.styles:
+                former = digest_of(candidate.identity, node, upstream, enclosing, style, candidate.version)
+                if former in seen:
+                    continue
+                seen.add(former)
                 count = self._count(former, attempt)
                 counted = f"{former}.{count}" if count else former
                 if counted in known:
+                    refuse_moved(task, candidate)
                     return counted
-        return key
+        return ""
 
     def _count(self, digest: str, attempt: int) -> int:
         """Count equal calls. Each attempt of the enclosing node counts anew: it calls the same again."""
@@ -82,17 +102,27 @@ class Keys:
         plain = f"{origin(task, self._home)}{name}"
         if type(fn) is not FunctionType:
             if task.stands_in:
-                return name
+                return plain
             fn = function_of(fn)
         if self._found.get(plain) is fn:
             return plain
         if not is_found(fn):
+            self._note(task, getattr(fn, "__qualname__", name))
             return f"{plain}\2{Mark(self._home).of(fn, name)}"
         if isinstance(task.fn, partial):  # whose module is that of `partial`
             return f"{plain}\2{Mark(self._home).place(fn.__module__, fn.__qualname__)}"
+        self._note(task, name)
         if self._found.setdefault(plain, fn) is not fn:
             raise NoIdentity(name, "is the name of another function that this run has called before")
         return plain
+
+    def _note(self, task: Any, name: str) -> None:
+        """Note the module of a function, by which a later execution sees that it has moved."""
+        module = module_of(task)
+        if (name, module) not in self._noted:
+            self._noted.add((name, module))
+            main = is_main(module, self._home)
+            self.new_functions.append((name, self._home if main else module, main))
 
     def _tell_apart(self, task: Any, place: str, count: int) -> None:
         """Refuse equal calls of two functions that nothing tells apart: which is which would be known by their order."""
@@ -106,34 +136,22 @@ class Keys:
         if other is None and isinstance(fn, FunctionType) and fn.__closure__:
             self._alike[place] = ref(fn)
 
-    def _former(
-        self, node: Node[Any], upstream: Sequence[tuple[Node[Any], bool]], enclosing: str, identity: str
-    ) -> Iterator[str]:
-        """Yield the digests under which earlier versions may have recorded a node."""
-        task = node.task
-        plain = task.name if task.options.name else f"{origin(task, self._home)}{task.name}"
-        if "\2" in identity and leads_elsewhere(task):
-            return  # what is recorded under that name is of the function to which it leads
-        if self._first.setdefault(plain, identity) == identity:
-            for style in FORMERLY:
-                yield digest_of(plain, node, upstream, enclosing, style)
-
-
-def leads_elsewhere(task: Any) -> bool:
-    """Tell whether the name of a task that was not found by it leads to something else."""
-    module = getattr(task, "__module__", None) or ""
-    return any(thing is not None for thing in found(f"{module}:{task.name}"))
-
 
 def digest_of(
-    identity: str, node: Node[Any], upstream: Sequence[tuple[Node[Any], bool]], enclosing: str, style: Style
+    identity: str,
+    node: Node[Any],
+    upstream: Sequence[tuple[Node[Any], bool]],
+    enclosing: str,
+    style: Style,
+    version: str | None = None,
 ) -> str:
     """Return what equal calls have in common, in one place of a run or, with nothing enclosing, in all runs."""
     task = node.task
     exogenous = ""
     if task.after_deps:
         exogenous = "".join([key_of(up, style) for up, _ in upstream[: len(task.after_deps)]])
-    text = f"{enclosing}\0{identity}\0{task.options.version}\0{by_names(arguments(node, style))}\0{exogenous}"
+    version = task.options.version if version is None else version
+    text = f"{enclosing}\0{identity}\0{version}\0{by_names(arguments(node, style))}\0{exogenous}"
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=DIGEST).hexdigest()
 
 

@@ -34,6 +34,7 @@ from aiodag.stores.records import (
     Claim,
     Claimed,
     EdgeRecord,
+    FunctionRow,
     Known,
     LogRecord,
     NodeRecord,
@@ -131,6 +132,7 @@ class Memory:
             kept.logs += batch.logs
             for number in batch.recalled:
                 kept.nodes[number].update(execution=kept.execution, recalled=True)
+            kept.functions.update(dict.fromkeys(batch.functions))
             self._cache.update({row[0]: row for row in batch.cache})
             kept.facts.update({(number, attempt): facts for number, attempt, facts in batch.facts})
             keep_output(kept, batch)
@@ -195,6 +197,12 @@ class Memory:
             )
             for number, attempt, state, started, ended, error in map(rows.__getitem__, sorted(rows))
         ]
+
+    def functions(self, run_id: str) -> list[FunctionRow]:
+        """Return what a run has called: the names of functions, their modules, and whether it began in these."""
+        with self._lock:
+            kept = self.kept.get(run_id)
+            return [] if kept is None else list(kept.functions)
 
     def tried(self, run_id: str) -> dict[str, int]:
         """Return the number of the last attempt of each task, by its name, in all executions of a run."""

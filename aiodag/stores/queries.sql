@@ -51,6 +51,9 @@ insert or replace into attempts (run, number, attempt, state, started_at, ended_
 -- :name put_logs
 insert into logs (run, at, number, level, logger, text) values (?...)
 
+-- :name put_functions
+insert or ignore into functions (run, name, module, main) values (?...)
+
 -- :name put_cache
 insert or replace into cache (key, task, codec, value, at) values (?...)
 
@@ -112,6 +115,9 @@ with tries as (
 )
 select number, attempt, state, started_at, ended_at, error, facts
 from tries left join facts using (run, number, attempt) order by number, attempt
+
+-- :name functions
+select functions.name, module, main from functions join runs using (run) where id = ?
 
 -- :name tried
 select nodes.name, max(attempt) from nodes join runs using (run)

@@ -67,6 +67,9 @@ class Recall:
             nested = bool(parent.task.options.retries) or inside[KEY] in self._nested.numbers
             if nested and key in self._nested.numbers:
                 return self._enter_again(node, upstream, key, inside)
+        if self._keys.new_functions:
+            self._batch.functions += self._keys.new_functions
+            self._keys.new_functions = []
         known = self._known.get(key)
         if known is None:
             number, codec = self._next, ""

@@ -93,6 +93,7 @@ class Recorder(Recall):
         finally:
             self._engine.away -= 1
         self._known, self._tried = claimed.known, claimed.tried
+        self._keys.former.know(claimed.functions)
         self._turn = max((known.turn for known in claimed.known.values()), default=0)
         done = sum(known.state is State.SUCCEEDED for known in claimed.known.values())
         log.info("run %s: execution %d, %d successes recorded in %s", run.id, claimed.execution, done, self.store)

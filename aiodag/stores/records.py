@@ -7,7 +7,7 @@ written over it, `damaged` says what, and the rest of the record is as good as i
 
 import os
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -106,6 +106,7 @@ class Claimed(NamedTuple):
     run: int
     execution: int
     known: dict[str, Known]
+    functions: "Sequence[FunctionRow]" = ()  # what earlier executions have called
     tried: Mapping[str, int] = NO_ATTEMPTS  # last attempts by task, of a run with a definition
 
 
@@ -136,6 +137,10 @@ OutputRow = tuple[int, int, str, int, float, bytes]
 TrimmedRow = tuple[int, int, str, int, int]
 
 
+# What a run has called: the name of a function, its module, and whether the run began in that.
+FunctionRow = tuple[str, str, bool]
+
+
 @dataclass
 class Batch:
     """What one transaction writes: rows as the tables have them, without the number of the run."""
@@ -147,6 +152,7 @@ class Batch:
     recalled: list[int] = field(default_factory=list)  # numbers of nodes
     void: list[tuple[int, int]] = field(default_factory=list)  # attempts (number, attempt) that count no longer
     again: list[int] = field(default_factory=list)  # numbers of nodes whose last attempt was in an earlier execution
+    functions: list[FunctionRow] = field(default_factory=list)
     cache: list[tuple[Any, ...]] = field(default_factory=list)  # key, task, codec, value, at
     facts: list[tuple[int, int, str]] = field(default_factory=list)  # number, attempt, all facts as JSON
     output: list[OutputRow] = field(default_factory=list)

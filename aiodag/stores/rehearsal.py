@@ -36,6 +36,7 @@ class Rehearsal(Recall):
         self._known = {
             key: each._replace(void=True) if each.number in self._again else each for key, each in known.items()
         }
+        self._keys.former.know(await asyncio.to_thread(self.store.functions, self.run.id))
         self._numbers = {known.number: known for known in self._known.values()}
         self._turn = max((known.turn for known in self._known.values()), default=0)
         self._next = 1 + max(self._numbers, default=-1)

@@ -112,3 +112,10 @@ create table workflows (
 alter table nodes add column void integer; -- null where version 1.2 has written
 alter table nodes add column failures integer not null default 0;
 alter table nodes add column turn integer not null default 0;
+create table functions ( -- what a run has called: tasks that are known by the module and the name of their function
+    run integer not null references runs on delete cascade,
+    name text not null,
+    module text not null,
+    main integer not null, -- whether that was the module that the run began in, which counts as none
+    primary key (run, name, module, main)
+) without rowid;

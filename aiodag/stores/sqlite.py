@@ -21,6 +21,7 @@ from aiodag.stores.records import (
     Claim,
     Claimed,
     EdgeRecord,
+    FunctionRow,
     Known,
     LogRecord,
     NodeRecord,
@@ -129,6 +130,7 @@ class SQLite(File):
             put(connection, "put_edges", [(run, *row) for row in batch.edges])
             put(connection, "put_attempts", [(run, *row) for row in batch.attempts])
             put(connection, "put_logs", [(run, *row) for row in batch.logs])
+            put(connection, "put_functions", [(run, *row) for row in batch.functions])
             put(connection, "put_cache", batch.cache)
             put(connection, "put_facts", [(run, *row) for row in batch.facts])
             put(connection, "put_output", [(run, *row) for row in batch.output])
@@ -195,6 +197,12 @@ class SQLite(File):
         """Return the lines that bodies logged, in order."""
         with self.reading() as connection:
             return [log_record(row) for row in connection.execute(query("logs"), (run_id, after))]
+
+    def functions(self, run_id: str) -> list[FunctionRow]:
+        """Return what a run has called: the names of functions, their modules, and whether it began in these."""
+        with self.reading() as connection:
+            rows = connection.execute(query("functions"), (run_id,))
+            return [(str(name), str(module), bool(main)) for name, module, main in rows]
 
     def tried(self, run_id: str) -> dict[str, int]:
         """Return the number of the last attempt of each task, by its name, in all executions of a run."""

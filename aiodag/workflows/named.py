@@ -119,7 +119,13 @@ def known_by_name(given: WorkflowTask[Any], of: Task[..., Any], *, renamed: bool
         options["version"] = " ".join([*([] if version in {None, ""} else [str(version)]), *words])
     if of.options.name is None:
         options["name"] = of.name
-    return of.with_options(**options) if options else of
+    if is_command(of):
+        return of.with_options(**options) if options else of
+    made = of.with_options(**options)
+    version = of.options.version
+    # Whether its module counts may be otherwise than when something was recorded of it: journals look for both.
+    vars(made)["around_module"] = [version] * bool(version), words[bool(module) :]
+    return made
 
 
 def module_of(of: Task[..., Any], run: "Run") -> str:

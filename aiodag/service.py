@@ -23,7 +23,7 @@ from aiodag.entry import Entry, told
 from aiodag.errors import EntryError, StoreError
 from aiodag.recorded import cut_off, graph_of, run_again
 from aiodag.registry import Change
-from aiodag.starting import Opened, Options, Plan
+from aiodag.starting import Opened, Options, Resumption
 from aiodag.stores.codec import decode, decode_error
 from aiodag.stores.places import store_at
 from aiodag.stores.records import (
@@ -350,7 +350,7 @@ class Service:
         source: str | None = None,
         capacity: Mapping[str, float] | None = None,
         again: Sequence[str] = (),
-    ) -> Plan:
+    ) -> Resumption:
         """Return what resuming a run would run, in the order of the calls, as far as recorded values tell.
 
         The entry itself runs, since it makes the graph; nothing that it calls does, and nothing is written. `source` is an

@@ -25,16 +25,21 @@ Opened = Callable[[Run], object]
 
 
 class Plan(NamedTuple):
-    """What resuming a run would do: the labels of the nodes that would run, and how many would be recalled.
+    """What resuming a run would do: the labels of the nodes that would run, and how many would be recalled."""
+
+    run: list[str]
+    recalled: int
+
+
+class Resumption(Plan):
+    """A plan for a recorded run, which is the same pair and says more of what would be recalled.
 
     `failed` are the labels of those that would be recalled as failed. `continues` is whether the run's process has died: then
     all of its failures are recalled, and otherwise those that its bodies have handled.
     """
 
-    run: list[str]
-    recalled: int
     failed: tuple[str, ...] = ()
-    continues: bool = False
+    continues = False
 
 
 class Options(NamedTuple):
@@ -99,7 +104,7 @@ def refuse(target: Target, capacity: Mapping[str, float] | None) -> None:
         checked(target, capacity=target.capacity if given is None else given, runs=True)
 
 
-async def rehearse(store: Store, run_id: str, target: Target, again: Sequence[int] = ()) -> Plan:
+async def rehearse(store: Store, run_id: str, target: Target, again: Sequence[int] = ()) -> Resumption:
     """Return what resuming a run with a target would run, and nodes again by their numbers.
 
     What makes the graph runs, and nothing else.
@@ -126,12 +131,11 @@ async def rehearse(store: Store, run_id: str, target: Target, again: Sequence[in
             failure.report.take()  # recalled, and told by the plan
         await run.__aexit__(asyncio.CancelledError, asyncio.CancelledError(), None)
     nodes = [each for each in graph.nodes if not each.barrier and (entered is None or each.id != entered.number)]
-    return Plan(
-        run=[each.label for each in nodes if not each.state.final],
-        recalled=sum(each.state is State.SUCCEEDED for each in nodes) + rehearsal.raised,
-        failed=tuple(each.label for each in nodes if each.state is State.FAILED),
-        continues=rehearsal.continues,
-    )
+    recalled = sum(each.state is State.SUCCEEDED for each in nodes) + rehearsal.raised
+    found = Resumption([each.label for each in nodes if not each.state.final], recalled)
+    found.failed = tuple(each.label for each in nodes if each.state is State.FAILED)
+    found.continues = rehearsal.continues
+    return found
 
 
 def run_of(target: Target, run_id: str) -> Run:

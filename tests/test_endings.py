@@ -18,6 +18,7 @@ from aiodag import RecordedError, RunFailed, Skip, State, current_node, settled,
 from aiodag.errors import StoreError
 from aiodag.stores.memory import Memory
 from aiodag.stores.records import Owner
+from aiodag.stores.sqlite import SQLite
 from aiodag.testing import run as virtual
 
 GONE = Owner.here()._replace(pid=2**22 + 1)  # above what a system gives out
@@ -582,3 +583,51 @@ def may_be_retried(tree, path, state):
     steps = path.split(".")
     above = [".".join(steps[:length]) for length in range(2, len(steps))]
     return state is State.FAILED and any(spec_of(tree, each)["retries"] for each in above)
+
+
+# What version 1.2 has recorded has no marks
+
+
+def recorded_by_1_2(tmp_path, body):
+    """Execute a body, and take from the store what version 1.2 did not write."""
+    store = SQLite(tmp_path / "runs.db")
+    with suppress(Exception):
+        execute(store, body)
+    with store.writing() as connection:
+        connection.execute("update nodes set void = null, failures = 0, turn = 0")
+    return store
+
+
+def test_of_a_run_of_version_1_2_that_failed_what_its_error_tells_of_runs_again(tmp_path):
+    shop = Shop()
+    shop.dies = False
+
+    async def body():
+        told = await shop.order()
+
+        @task
+        async def pack():
+            RAN["pack"] += 1
+            if shop.declines:
+                raise OSError("no box")
+            return told
+
+        return await pack()
+
+    store = recorded_by_1_2(tmp_path, body)
+    shop.declines = False
+
+    assert execute(store, body) == "refunded"
+    assert RAN == {"charge": 1, "refund": 1, "pack": 2}
+    store.close()
+
+
+def test_a_run_of_version_1_2_that_succeeded_takes_back_what_it_handled(tmp_path):
+    shop = Shop()
+    shop.dies = False
+    store = recorded_by_1_2(tmp_path, shop.order)
+    shop.declines = False
+
+    assert execute(store, shop.order) == "refunded"
+    assert RAN == {"charge": 1, "refund": 1}
+    store.close()

@@ -3,9 +3,12 @@
 import json
 import os
 import sqlite3
+import subprocess
+import sys
 import time
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -530,13 +533,32 @@ class TestSQLite(StoreContract):
         with pytest.raises(StoreError, match="unable to open"):
             SQLite(tmp_path).runs()
 
-    def test_a_file_that_another_process_holds_is_refused(self, store, claimed, tmp_path, monkeypatch):
+    @pytest.mark.skipif(not Path("/proc/locks").exists(), reason="Linux tells who holds a lock, other systems do not")
+    def test_a_file_that_another_process_holds_is_refused_with_its_number(self, store, claimed, tmp_path, monkeypatch):
+        monkeypatch.setattr("aiodag.stores.file.BUSY", 0.0)
+        hold = (
+            "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None); c.execute('begin immediate')"
+        )
+        held = f"{hold}; print(flush=True); sys.stdin.read()"
+        path = tmp_path / "deep" / "runs.db"
+        with subprocess.Popen(
+            [sys.executable, "-c", held, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as holder:
+            holder.stdout.readline()
+            with pytest.raises(StoreError, match=rf"locked\. Another process, {holder.pid}, has held it"):
+                self.write(store, claimed, nodes=[row(0)])
+            holder.stdin.close()
+
+    def test_a_file_that_another_connection_of_this_process_holds_is_refused(
+        self, store, claimed, tmp_path, monkeypatch
+    ):
         monkeypatch.setattr("aiodag.stores.file.BUSY", 0.0)
         store.close()
         holder = sqlite3.connect(tmp_path / "deep" / "runs.db", isolation_level=None)
         holder.execute("begin exclusive")
 
-        with pytest.raises(StoreError, match=r"locked\. Another process has held it"):
+        who = "connection of this process" if Path("/proc/locks").exists() else "process"
+        with pytest.raises(StoreError, match=rf"locked\. Another {who} has held it"):
             self.write(store, claimed, nodes=[row(0)])
         holder.rollback()
         holder.close()

@@ -14,7 +14,7 @@ from aiodag.cli.answers import remark, say, say_text
 from aiodag.cli.grammar import FORMATS
 from aiodag.cli.opening import only_once, serving
 from aiodag.errors import OptionError
-from aiodag.starting import Plan
+from aiodag.starting import Resumption
 from aiodag.stores.records import RunRecord
 
 # Look
@@ -59,7 +59,7 @@ def plan(args: Namespace) -> int:
             raise OptionError("--again", args.again[0], "given with a run that is to be resumed")
         else:
             service.refuse(found, capacity)
-            planned = Plan([each.label for each in service.preview(found).nodes if not each.barrier], 0)
+            planned = Resumption([each.label for each in service.preview(found).nodes if not each.barrier], 0)
     counts = f"{len(planned.run)} would run, {planned.recalled} would be recalled"
     lines = [*(f"  {label}" for label in planned.run), *(f"  {label} stays failed" for label in planned.failed), counts]
     if planned.continues:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from weakref import WeakSet
 
 from aiodag.errors import StoreError
-from aiodag.stores.guard import Guard, Locked, refuse_after_fork
+from aiodag.stores.guard import Guard, Locked, refuse_after_fork, writer_of
 from aiodag.stores.statements import query, steps
 
 BUSY = 10.0  # seconds to wait for another writer of the file
@@ -206,12 +206,15 @@ class File:
         return StoreError(f"cannot {verb} the store {self.path}: {text}{hint}")
 
     def _holder(self) -> str:
-        """Return who is writing to the file: a thread of this process, as far as that is known, or another process."""
+        """Return who is writing to the file: another thread or connection of this process, or another process."""
         for other in list(FILES):
             connection = other.connection
             if other is not self and connection is not None and connection.in_transaction and other.is_at(self.path):
                 return "Another thread of this process"
-        return "Another process"
+        writer = writer_of(self.path)
+        if writer == os.getpid():
+            return "Another connection of this process"
+        return f"Another process, {writer}," if writer else "Another process"
 
     def is_at(self, path: Path) -> bool:
         """Return True if this is the file at a path."""

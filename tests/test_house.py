@@ -77,6 +77,7 @@ CORE = [
     "doors",
     "render",
     "notebook",
+    "no_value",
     "containers",
     "edges",
     "context",

@@ -1,17 +1,16 @@
 """One call of a task; awaitable."""
 
-import sys
 from asyncio import AbstractEventLoop, CancelledError, Future, InvalidStateError
 from asyncio import Task as AsyncTask
 from collections.abc import Callable, Generator, Iterable
 from contextvars import Context, copy_context
-from inspect import CO_ITERABLE_COROUTINE
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import ref
 
 from aiodag._core.cancels import mark_asked
 from aiodag._core.failure import Failure, site_of
+from aiodag._core.no_value import NoValue
 from aiodag._core.notebook import bundle_of_node
 from aiodag._core.states import State
 
@@ -36,7 +35,7 @@ error_now: Any = Future.exception
 on_done: Any = Future.add_done_callback
 
 
-class Node(AsyncTask[T]):
+class Node(NoValue, AsyncTask[T]):
     """One call of a task. Await it for its value, pass it to other tasks, or let it run by itself.
 
     A failed node raises the exception of the body that failed, at every place that awaits it; a skipped node
@@ -184,33 +183,6 @@ class Node(AsyncTask[T]):
             # had in their variables, would wait for the garbage collector.
             del self, waiter
             raise
-
-    def __iter__(self) -> Generator[Any, None, T]:
-        # `yield from node` is how a coroutine of types.coroutine awaits, and what an __await__ may do: both call this.
-        caller = sys._getframe(1).f_code  # noqa: SLF001 - the one way to tell those from a loop over the node
-        if caller.co_flags & CO_ITERABLE_COROUTINE or caller.co_name == "__await__":
-            return self.__await__()
-        raise self._no_value("iterated")
-
-    if not TYPE_CHECKING:  # to a checker a node has no items, and has to stay so
-
-        def __getitem__(self, key: Any) -> Any:
-            raise self._no_value("subscripted")
-
-        def __contains__(self, item: Any) -> bool:
-            raise self._no_value("searched with `in`")
-
-        def __len__(self) -> int:
-            raise self._no_value("measured with len()")
-
-        def __bool__(self) -> bool:
-            return True  # as any asyncio task, in spite of __len__: `if job: job.cancel()` is an idiom
-
-    def _no_value(self, verb: str) -> TypeError:
-        return TypeError(
-            f"{self!r} cannot be {verb}: it is a node, which stands for a value that may not be there yet. "
-            f"Await it first, or pass it to a task, whose body gets the value"
-        )
 
     def result(self) -> T:
         """Return the value, or raise the failure. Raises `asyncio.InvalidStateError` before the node has settled."""

@@ -40,7 +40,7 @@ def unveiling(task: "Task[..., Any]") -> "Task[..., Any]":
 
     All else is that of the task. A command reads its own, since it must not show them in its line.
     """
-    if getattr(task.fn, "reads_secrets", False) or getattr(task, "unveils", False):
+    if getattr(type(task.fn), "reads_secrets", False) or getattr(task, "unveils", False):
         return task
     made: Task[..., Any] = object.__new__(type(task))  # not copy(), which may take a task for its name
     vars(made).update(vars(task), unveils=True)

@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import assert_type
 
-from aiodag import Backoff, Limit, Node, Task, opaque, settled, task, value_of
+from aiodag import Backoff, Limit, Node, Secret, Task, opaque, settled, task, value_of
 from aiodag.executors.process import ProcessExecutor
 from aiodag.executors.thread import ThreadExecutor
 
@@ -179,6 +180,10 @@ async def main() -> None:
     assert_type(report(settled(n)), Node[str])
     assert_type(settled(n), Node[int])
     assert_type(value_of(n), int)
+    assert_type(number(Secret("NUMBER", file=Path("number"))), Node[int])
+    assert_type(value_of(Secret("NUMBER", get=str)), str)
+    assert_type(await Secret("NUMBER"), str)
+    assert_type(Secret("NUMBER").read(), str)
     assert_type(opaque([1]), list[int])
     assert_type(total([value_of(n), 2]), Node[int])
     assert_type(total([1], 2, 3, a=4), Node[int])

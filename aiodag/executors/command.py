@@ -1,8 +1,8 @@
 """A task whose body is a program: `command("sync", "--fast")`, `shell("a | b")`.
 
 A call goes through these files, from the top down: here the definition, `shells` what a shell is told beside its script,
-`arguments` what the program is given, `finished` what came of it, `children` how it is handed over and heard of, `streams`
-its output and input, and `warden` the process that starts and ends it.
+`arguments` what the program is given, `record` what a journal is told of it, `finished` what came of it, `children` how it
+is handed over and heard of, `streams` its output and input, and `warden` the process that starts and ends it.
 """
 
 import asyncio

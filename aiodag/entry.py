@@ -14,6 +14,7 @@ from contextlib import suppress
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from difflib import get_close_matches
+from inspect import Parameter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -202,7 +203,8 @@ def check_names(entry: Entry, fn: Any) -> None:
     try:
         signature.bind(**entry.parameters)
         # A decorator takes whatever comes; a name that what is below it does not have either is a mistake.
-        known = shown.keys() | signature.parameters.keys()
+        variable = {Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD}
+        known = shown.keys() | {each.name for each in signature.parameters.values() if each.kind not in variable}
         if not any(each.kind is each.VAR_KEYWORD for each in shown.values()):
             for name in entry.parameters.keys() - known:
                 raise TypeError(f"got an unexpected keyword argument {name!r}")
@@ -227,7 +229,7 @@ def hints_of(fn: Any) -> dict[str, Any]:
     return hints
 
 
-def declares_secret(parameter: inspect.Parameter, hint: Any) -> bool:
+def declares_secret(parameter: Parameter, hint: Any) -> bool:
     """Return True for a parameter with the annotation `Secret` or `Annotated[str, Secret]`, or with a secret as default."""
     if type(parameter.default) is Secret:
         return True

@@ -241,3 +241,48 @@ def test_a_parameter_that_is_declared_secret_is_given_by_a_name_alone(tmp_path, 
     ) as caught:
         entry_of(f"{file}:{name}", ["password=correct horse battery"])
     assert "horse" not in str(caught.value)
+
+
+PARTLY_UNREADABLE = """
+from functools import wraps
+from typing import TYPE_CHECKING
+from aiodag import task
+if TYPE_CHECKING:
+    from somewhere import Unknown
+
+@task
+async def load(number: "int", other: "Unknown" = None, *, numbers: "list[int]" = ()): ...
+
+def supplied(fn):
+    @wraps(fn)
+    async def call(*args, **kwargs):
+        return await fn("database", *args, **kwargs)
+    return call
+
+@task
+@supplied
+async def supplied_load(database, number: int): ...
+"""
+
+
+@pytest.fixture
+def partly(tmp_path, request):
+    file = tmp_path / f"partly_{request.node.name}.py"  # a name of its own: modules stay loaded
+    file.write_text(PARTLY_UNREADABLE)
+    return file
+
+
+def test_annotations_that_can_be_read_convert_beside_one_that_cannot(partly):
+    entry = entry_of(f"{partly}:load", ["number=3", "other=x", "numbers=[1]"])
+
+    assert bind(entry, loaded(entry)) == {"number": 3, "other": "x", "numbers": [1]}
+
+
+def test_an_entry_needs_no_parameter_that_a_decorator_supplies(partly):
+    entry = entry_of(f"{partly}:supplied_load", ["number=3"])
+
+    assert bind(entry, loaded(entry)) == {"number": 3}
+    with pytest.raises(EntryError, match="unexpected keyword argument 'nmber'"):
+        entry_of(f"{partly}:supplied_load", ["nmber=3"])
+    with pytest.raises(EntryError, match="unexpected keyword argument 'kwargs'"):
+        entry_of(f"{partly}:supplied_load", ["number=3", "kwargs=3"])

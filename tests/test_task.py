@@ -3,6 +3,8 @@
 import asyncio
 import functools
 import inspect
+import itertools
+import re
 import threading
 from contextvars import ContextVar
 from unittest.mock import AsyncMock, Mock
@@ -866,6 +868,35 @@ def test_map_refuses_before_anything_is_scheduled(kind, call):
 def test_map_of_nothing_to_go_through_says_what_would_work():
     with pytest.raises(TypeError, match=r"by position: double\.map\(\[1, 2\]\)"):
         double.map(x=[1, 2])
+
+
+CONSTANT = r"same for all calls by keyword: later\.map\(items, option=value\)"
+UNEVEN = {
+    "shorter": (lambda: ([1, 2], "a"), r"number 2 ended after 1 items, number 1 has more"),
+    "longer": (lambda: ([1], "abc"), r"number 1 ended after 1 items, number 2 has more"),
+    "nothing": (lambda: ([], "a"), r"number 1 ended after 0 items"),
+    "generator": (lambda: ((x for x in (1, 2)), [1, 2, 3]), r"number 1 ended after 2 items"),
+    "repeated": (lambda: ([1, 2], itertools.repeat("a")), r"repeat\('a'\), which never ends"),
+    "repeated often": (lambda: ([1, 2], itertools.repeat("a", 3)), r"number 1 ended after 2"),
+    "counted": (lambda: (itertools.count(),), r"count\(0\), which never ends"),
+    "cycled": (lambda: (itertools.cycle("ab"), [1]), r"cycle .*, which never ends"),
+}
+
+
+@pytest.mark.parametrize(("given", "said"), UNEVEN.values(), ids=UNEVEN)
+def test_map_says_which_iterable_is_short_or_endless(given, said):
+    async def main():
+        with pytest.raises(ValueError, match=said) as caught:
+            wait.map(*given())
+        return caught.value
+
+    error = run(main())
+    assert re.search(CONSTANT, str(error))
+    assert (error.__cause__, error.__context__) == (None, None)
+
+
+def test_map_takes_a_value_that_is_repeated_so_often():
+    assert values(lambda: wait.map([0, 0], itertools.repeat("a", 2))) == ["a", "a"]
 
 
 REFUSED_MAPS = {

@@ -51,12 +51,9 @@ def check_iterable(name: str, items: Any) -> None:
 
 def is_endless(items: Any) -> bool:
     """Return True for an iterator of `itertools` that never ends."""
-    if isinstance(items, itertools.count | itertools.cycle):
-        return True
-    try:
-        return isinstance(items, itertools.repeat) and length_hint(items) < 0
-    except TypeError:  # repeat() without a number of times
-        return True
+    if isinstance(items, itertools.repeat):
+        return length_hint(items, -1) < 0  # without a number of times it has none
+    return isinstance(items, itertools.count | itertools.cycle)
 
 
 def in_step(name: str, iterators: "list[Iterator[Any]]") -> "Iterator[tuple[Any, ...]]":

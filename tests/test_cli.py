@@ -971,7 +971,7 @@ def test_the_page_shows_what_the_command_prints(aiodag):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
-        timeout=SECONDS,
+        timeout=5 * SECONDS,  # there are many commands
         check=False,
     )
 

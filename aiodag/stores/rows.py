@@ -228,10 +228,11 @@ def run_record(row: Row, counts: Mapping[State, int]) -> RunRecord:
 def known_of(connection: sqlite3.Connection, run_id: str) -> dict[str, Known]:
     """Return the nodes of all executions by their keys. One whose row is damaged is not known, and runs again."""
     return {
-        key: Known(number, STATES[state], attempt, codec, value, *rest)
-        for key, number, state, attempt, codec, value, *rest in connection.execute(query("known"), (run_id,))
+        key: Known(number, STATES[state], attempt, codec, value, error, void, failures, turn, execution)
+        for key, number, state, attempt, codec, value, error, void, failures, turn, execution in connection.execute(
+            query("known"), (run_id,)
+        )
         if state in STATES
-        and type(number) is type(attempt) is int
-        and type(key) is type(codec) is type(rest[0]) is str
-        and type(rest[2]) is type(rest[3]) is type(rest[4]) is int
+        and type(number) is type(attempt) is type(failures) is type(turn) is type(execution) is int
+        and type(key) is type(codec) is type(error) is str
     }

@@ -82,6 +82,7 @@ CORE = [
     "edges",
     "context",
     "cancels",
+    "interrupts",
     "node",
     "search",
     "waiting",

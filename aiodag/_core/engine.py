@@ -23,6 +23,7 @@ from aiodag._core.cancels import as_failure, is_asked
 from aiodag._core.deadlock import needs
 from aiodag._core.edges import PLAIN
 from aiodag._core.failure import Exited, Failure, Report
+from aiodag._core.interrupts import put_back_wakeup
 from aiodag._core.node import (
     Node,
     Tolerant,
@@ -182,7 +183,6 @@ class Engine:
     def drive(self, node: Node[Any], coroutine: Any) -> None:
         """Drive a body in the context of the call, to its first suspension at once where Python can."""
         context: Any = node.context
-        node.context = None
         node.driven = True
         try:
             if EAGER:
@@ -325,6 +325,7 @@ class Engine:
     def cancel(self, node: Node[Any], message: Any) -> bool:
         """Cancel a node: at once if its attempt has not started, else where it waits."""
         if node.driven:
+            put_back_wakeup(self.loop)
             if not EAGER:
                 # Not eager, the attempt may not have had its first step: then it never has one to settle itself in.
                 on_done(node, self.ended, context=self.context)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from aiodag.abc import Journal
 
 
+HURRY = 0.5  # seconds that a run waits for its nodes at most when it is asked to end again
+
+
 class FailedNode(NamedTuple):
     """What is said of a failure, holding nothing of it."""
 
@@ -70,6 +73,7 @@ class Members:
         self._stopped_body = False
         self._cut_short = False  # whether nodes were cancelled because somebody stopped or drained the run
         self._given_up = False
+        self.hurried = False  # whether it was asked to end again, as by a second Ctrl-C
         self._timer: asyncio.TimerHandle | None = None
 
     # What the engine tells
@@ -181,16 +185,24 @@ class Members:
         """Cancel what is left, consumers first, and wait: no longer than `grace` seconds."""
         self.stop()
         try:
-            async with asyncio.timeout(self.grace):
+            async with asyncio.timeout(self._patience()):
                 await self._wait()
         except TimeoutError:
             self._name_survivors()
+        except asyncio.CancelledError:
+            self.hurried = True
+            raise
+
+    def _patience(self) -> float:
+        return min(self.grace, HURRY) if self.hurried else self.grace
 
     def _name_survivors(self) -> None:
         if self._live:
             names = sorted({f"{node.name} (called at {node.site})" for node in self._live})
             self.loop.call_exception_handler(
-                {"message": f"run {self.name!r} left after {self.grace:g} s what would not end: {', '.join(names)}"}
+                {
+                    "message": f"run {self.name!r} left after {self._patience():g} s what would not end: {', '.join(names)}"
+                }
             )
 
     def stop(self) -> None:

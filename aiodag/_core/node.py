@@ -10,6 +10,7 @@ from weakref import ref
 
 from aiodag._core.cancels import mark_asked
 from aiodag._core.failure import Failure, site_of
+from aiodag._core.interrupts import put_back_wakeup
 from aiodag._core.no_value import NoValue
 from aiodag._core.notebook import bundle_of_node
 from aiodag._core.states import State
@@ -63,7 +64,7 @@ class Node(NoValue, AsyncTask[T]):
         "attempt",
         "caller",  # a weak reference to the node in whose body the call stands; None outside of one
         "code",  # of the caller, with `instruction`: where the call stands
-        "context",  # of the caller, until the attempt starts
+        "context",  # of the caller
         "downstream",  # what waits: Node, Tolerant or Waiter, each with done()
         "driven",  # whether it has become an asyncio task: until then most C methods of one would crash
         "edged",  # whether results must be put in the place of arguments
@@ -264,8 +265,7 @@ class Node(NoValue, AsyncTask[T]):
 
     def get_context(self) -> Context:
         """Return the context of the call: the C method would crash before the attempt starts."""
-        asyncio_task: Any = super()
-        return asyncio_task.get_context() if self.driven else self.context or Context()
+        return self.context or Context()  # the asyncio task has the same, and no such method on Python 3.11
 
     def initialise(self) -> None:
         """Make a node a future that can be settled, if no attempt has made it one."""
@@ -365,6 +365,11 @@ class Waiter(Future[None]):
     body: Node[Any] | None  # that awaits
     seats: "Seats | None"  # where a body gave its seat away for this
     stands_for: Node[Any] | None  # that body: it awaits itself, or an asyncio task that it made does
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Cancel the wait, as asyncio does for whoever awaits."""
+        put_back_wakeup(self.get_loop())
+        return super().cancel(msg)
 
     def forget(self) -> None:
         """End the wait on the side of the body."""

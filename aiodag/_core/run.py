@@ -14,7 +14,7 @@ from aiodag._core.capacity import Capacity, capacity_of
 from aiodag._core.context import RUN
 from aiodag._core.doors import behind
 from aiodag._core.ledger import Ledger
-from aiodag._core.members import Members
+from aiodag._core.members import HURRY, Members
 from aiodag._core.notebook import bundle_of_graph
 from aiodag._core.options import flag, seconds, timeout_of
 from aiodag._core.report import as_exception, report_of
@@ -166,11 +166,13 @@ class Run(Members):
         try:
             if error is not None:
                 self._end_timer()
+                self.hurried = isinstance(error, KeyboardInterrupt)
                 await self._stop()
             else:
                 await self._wait()
         except BaseException:
             self.state = State.CANCELLED
+            self.hurried = error is not None  # asked to end while it was about to
             await self._stop()
             raise
         finally:
@@ -183,7 +185,10 @@ class Run(Members):
         journal = self.journal
         if journal is None:
             return
-        await journal.close(self.state, error)
+        # Who is in a hurry does not wait for a disk, nor for a commit of which an interrupt has taken the news.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HURRY if self.hurried else None):
+                await journal.close(self.state, error)
         if error is None and isinstance(journal.error, StoreError):  # the end of the run could not be written
             self.state = State.FAILED
             raise journal.error

@@ -10,8 +10,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aiodag import Capacity, Limit, NoCapacity, OptionError, Run, State, WorkerDied, current_node, plan, settled, task
+from aiodag import (
+    Capacity,
+    Limit,
+    NoCapacity,
+    OptionError,
+    Run,
+    State,
+    WorkerDied,
+    WorkflowError,
+    current_node,
+    plan,
+    settled,
+    task,
+)
 from aiodag.testing import run, shuffle
+from aiodag.workflows import Workflow
 
 PATIENCE = 30  # seconds that a thread waits for another before the test fails
 
@@ -774,6 +788,17 @@ TWO = Capacity([{"cores": 4}, {"cores": 2, "gpu": 1}])
         (ONE, {"cores": 8.5}, "asks for cores 8.5, and no place has more than 8"),
         (TWO, {"cores": 5}, "asks for cores 5, and no place has more than 4"),
         (TWO, {"cores": 3, "gpu": 1}, r"no place has all of that: there are cores 4 \| cores 2, gpu 1"),
+        (
+            ONE,
+            {"memory": 2, "gpu": 1},
+            "there is no 'gpu', and there is no 'memory'. There are at most cores 8, license 1",
+        ),
+        (
+            ONE,
+            {"core": 9, "license": 2},
+            r"there is no 'core', and no place has more than 1 license. Did you mean 'cores'\?",
+        ),
+        (TWO, {"cores": 5, "gpu": 3}, "no place has more than 4 cores, and no place has more than 1 gpu"),
         (Capacity(limit=2), {"cores": 1}, "there is no 'cores'. There are at most none"),
         (None, {"cores": 1}, r"asks for cores 1, .*: Run\(capacity=Capacity\(\{'cores': 1\}\)\)"),
     ],
@@ -800,6 +825,30 @@ def test_resources_are_refused_outside_a_run():
 
     with pytest.raises(NoCapacity, match=r"^work asks for cores 1, and there is no run with a capacity around it"):
         run(main())
+
+
+def test_a_run_that_the_command_line_began_is_told_of_its_option():
+    work, _ = metered(resources={"cores": 1, "gpu": 2})
+
+    async def main():
+        this = Run()
+        this.entry = {"file": "etl.py", "task": "main", "parameters": {}}
+        async with this:
+            work()
+
+    with pytest.raises(NoCapacity, match="and the run has no capacity: --capacity cores=1 --capacity gpu=2"):
+        run(main())
+
+
+def test_a_workflow_in_python_is_told_of_its_own_option():
+    work, _ = metered(resources={"cores": 1})
+    flow = Workflow("w")
+    flow.add(work)
+
+    with pytest.raises(
+        WorkflowError, match=r"no capacity: Workflow\(\.\.\., capacity=\{'cores': 1\}\), or --capacity cores=1"
+    ):
+        asyncio.run(flow.run())
 
 
 def test_no_resources_are_had_anywhere():

@@ -1,5 +1,6 @@
 """Workflows from files: what is read, and what is said of what is wrong, with its line and path."""
 
+import asyncio
 import json
 import os
 import sys
@@ -368,9 +369,9 @@ def test_a_file_that_raises_says_what(beside):
         ('{"capacity": {"a": 1e999}, "tasks": {}}', "etl.json:1 $.capacity.a: is 1e999, a number that nothing here can hold"),
         ('{"limit": ' + "9" * 5000 + ', "tasks": {}}', f"etl.json:1 $.limit: is {'9' * 60}…, a number that nothing here can hold"),
         ('{"tasks": {"a\0": {}}}', "etl.json:1: is no JSON: Invalid control character at, at column 14"),
-        ('{"tasks": {"": {}}}', "etl.json:1 $.tasks[\"\"]: cannot be the name of a task: the text ''. Names are text without NUL"),
-        ('{"tasks": {"a\\u0000": {}}}', "etl.json:1 $.tasks[\"a\\u0000\"]: cannot be the name of a task: the text 'a\\x00'. Names are text without NUL"),
-        ('{"tasks": {"\\ud800": {}}}', "etl.json:1 $.tasks[\"\\ud800\"]: cannot be the name of a task: the text '\\ud800'. Names are text without NUL"),
+        ('{"tasks": {"": {"shell": "x"}}}', "etl.json:1 $.tasks[\"\"]: cannot be the name of a task: the text ''. Names are text without NUL"),
+        ('{"tasks": {"a\\u0000": {"shell": "x"}}}', "etl.json:1 $.tasks[\"a\\u0000\"]: cannot be the name of a task: the text 'a\\x00'. Names are text without NUL"),
+        ('{"tasks": {"\\ud800": {"shell": "x"}}}', "etl.json:1 $.tasks[\"\\ud800\"]: cannot be the name of a task: the text '\\ud800'. Names are text without NUL"),
         ('{"tasks": {"a": ["x"]}}', 'etl.json:1 $.tasks.a: takes an object, such as {"command": ["echo", "hello"]}; this is a list'),
     ],
 )  # fmt: skip
@@ -589,3 +590,44 @@ def test_any_text_is_a_workflow_or_a_workflow_error(text):
         loads(text)
     except WorkflowError as error:
         assert error.complaints
+
+
+# All at once, also in a task with a bad name
+
+
+@pytest.mark.parametrize("bad", [{"": "TASK"}, [{"id": ""}], [{"id": 3}], [{"class": ""}], [{}]])
+def test_what_is_wrong_in_a_task_with_a_bad_name_is_told_too(bad):
+    wrong = {"command": ["x"], "shell": "y", "oops": 1, "parents": ["nowhere"], "retries": -1}
+    tasks = {"": wrong} if isinstance(bad, dict) else [{**bad[0], **wrong}]
+
+    with pytest.raises(WorkflowError) as refused:
+        loads(json.dumps({"tasks": tasks}))
+
+    told = "\n".join(map(str, refused.value.complaints))
+    for each in ("has command and shell", "oops", "nowhere", "retries"):
+        assert each in told
+    assert len(refused.value.complaints) >= 5
+
+
+def test_what_is_wrong_in_a_task_with_the_name_of_another_is_told_too():
+    tasks = [{"id": "a", "command": ["x"]}, {"id": "a", "task": "no_such_module:f"}]
+
+    with pytest.raises(WorkflowError) as refused:
+        loads(json.dumps({"tasks": tasks}))
+
+    told = [each.text for each in refused.value.complaints]
+    assert len(told) == 2
+    assert "no_such_module" in "".join(told)
+
+
+def test_a_file_without_a_capacity_is_told_of_its_own_key_and_of_the_command_line():
+    flow = loads('{"tasks": {"a": {"command": ["x"], "resources": {"cores": 2, "gpu": 0.5}}}}')
+
+    with pytest.raises(WorkflowError) as refused:
+        asyncio.run(flow.run())
+
+    (told,) = refused.value.complaints
+    assert told.text == (
+        "'a' asks for cores 2, gpu 0.5, and the workflow has no capacity: "
+        '"capacity": {"cores": 2, "gpu": 0.5} in the file, or --capacity cores=2 --capacity gpu=0.5'
+    )

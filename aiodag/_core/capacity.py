@@ -13,6 +13,8 @@ from aiodag._core.varying import is_plain_function
 from aiodag.errors import NoCapacity, OptionError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aiodag._core.node import Node
     from aiodag._core.run import Run
     from aiodag._core.task import Task
@@ -55,12 +57,11 @@ class Capacity:
         most: dict[str, int] = {}
         for name, amount in (pair for each in self._totals for pair in each.items()):
             most[name] = max(amount, most.get(name, 0))
-        for name, amount in request:
-            if name not in most:
-                return unknown(name, most)
-            if amount > most[name]:
-                return f"and no place has more than {shown(most[name])}"
-        return f"and no place has all of that: there are {' | '.join(map(listed, self._totals))}"
+        missing = [name for name, _ in request if name not in most]
+        scarce = [name for name, amount in request if amount > most.get(name, amount)]
+        if missing or scarce:
+            return lacking(missing, scarce, most)
+        return f"no place has all of that: there are {' | '.join(map(listed, self._totals))}"
 
     def enter(self, node: "Node[Any]") -> None:
         """Have a new node of a run count for the limit although it asks for nothing.
@@ -136,6 +137,8 @@ def amount_of(option: str, given: Any) -> int:
 def check_request(task: "Task[..., Any]", run: "Run | None") -> None:
     """Refuse a call whose attempts could never begin. Raises `NoCapacity`."""
     why = refusal(request_at(task.options.resources, 1), None if run is None else run.capacity)
+    door = by_program if run is None or run.entry is None else by_command_line
+    why = refusal(task.options.resources or (), None if run is None else run.capacity, door)
     if why:
         raise NoCapacity(task.name, why)
 
@@ -158,16 +161,59 @@ def refusal(request: Request, capacity: Capacity | None) -> str:
         wanted = ", ".join(f"{name!r}: {shown(amount)}" for name, amount in request)
         why = f"and there is no run with a capacity around it: Run(capacity=Capacity({{{wanted}}}))" if wanted else ""
     return f"asks for {listed(dict(request))}, {why}" if why else ""
+def refusal(request: Request, capacity: Capacity | None, door: "Callable[[Request], str]") -> str:
+    """Say what is asked for and why nobody could ever have it, or nothing if it can be had.
+
+    `door` says how to give it, where there is no capacity: as those who began the run would write it.
+    """
+    why = capacity.lack(request) if capacity is not None else door(request) if request else ""
+    return f"asks for {listed(dict(request))}, and {why}" if why else ""
 
 
-def unknown(name: str, known: Mapping[str, int]) -> str:
-    """Say that there is no such resource, which was meant perhaps, and which there are."""
+def by_program(request: Request) -> str:
+    """Say how a program gives what is asked for."""
+    return f"there is no run with a capacity around it: Run(capacity=Capacity({{{pairs(request)}}}))"
+
+
+def by_command_line(request: Request) -> str:
+    """Say how the command line gives what is asked for."""
+    return f"the run has no capacity: {flags(request)}"
+
+
+def by_workflow(request: Request) -> str:
+    """Say how a workflow in Python gives what is asked for."""
+    return f"the workflow has no capacity: Workflow(..., capacity={{{pairs(request)}}}), or {flags(request)}"
+
+
+def by_file(request: Request) -> str:
+    """Say how a workflow in a file gives what is asked for."""
+    amounts = ", ".join(f'"{name}": {shown(amount)}' for name, amount in request)
+    return f'the workflow has no capacity: "capacity": {{{amounts}}} in the file, or {flags(request)}'
+
+
+def flags(request: Request) -> str:
+    """Return names and amounts as options of the command line."""
+    return " ".join(f"--capacity {name}={shown(amount)}" for name, amount in request)
+
+
+def pairs(request: Request) -> str:
+    """Return names and amounts as the inside of a dict."""
+    return ", ".join(f"{name!r}: {shown(amount)}" for name, amount in request)
+
+
+def lacking(missing: Sequence[str], scarce: Sequence[str], most: Mapping[str, int]) -> str:
+    """Say which resources there are not, which were meant perhaps, of which there is too little, and what there is."""
     # Imported here: asyncio does not load difflib, and `import aiodag` loads nothing that asyncio does not.
     from difflib import get_close_matches  # noqa: PLC0415 - see above
 
-    near = get_close_matches(name, known, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"and there is no {name!r}.{hint} There are at most {listed(known)}"
+    told = [f"there is no {name!r}" for name in missing]
+    told += [
+        f"no place has more than {shown(most[name])}{f' {name}' * (len(missing) + len(scarce) > 1)}" for name in scarce
+    ]
+    near = [each for name in missing for each in get_close_matches(name, most, n=1)]
+    hint = f" Did you mean {' and '.join(map(repr, near))}?" if near else ""
+    there = f".{hint} There are at most {listed(most)}" if missing else ""
+    return f"{', and '.join(told)}{there}"
 
 
 def capacity_of(given: Any) -> Capacity | None:

@@ -1,7 +1,7 @@
 """The tasks of a document, one by one: their names, what is right in them, and what comes after what."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
@@ -40,25 +40,35 @@ class Entries:
         self.hints = hints
         self.faults = faults
         self.path = path
+        self.unnamed = 0  # tasks without a name of their own that can be used
 
     def read(self, tasks: Mapping[Any, Any] | list[Any]) -> list[Entry]:
         """Return the tasks of an object or of a list."""
         return list(self._listed(tasks) if isinstance(tasks, list) else self._mapped(tasks))
 
     def _mapped(self, tasks: Mapping[Any, Any]) -> Iterator[Entry]:
-        for name, given in tasks.items():
-            path = (*self.path, name if isinstance(name, str) else str(name))
-            if not is_name(name):
-                self.faults.append((path, f"cannot be the name of a task: {told(name)}. Names are text without NUL"))
-            elif isinstance(given, dict):
+        for key, given in tasks.items():
+            path = (*self.path, key if isinstance(key, str) else str(key))
+            name = key if is_name(key) else self._stand_in(tasks)
+            if name != key:
+                self.faults.append((path, f"cannot be the name of a task: {told(key)}. Names are text without NUL"))
+            if isinstance(given, dict):
                 yield Entry(name, path, checked(given, TASK, self.hints, self.faults, path), given.keys())
             else:
                 self.faults.append((path, f"takes an object, such as {EXAMPLE}; this is {told(given)}"))
                 yield Entry(name, path, {}, BROKEN)
 
+    def _stand_in(self, taken: Collection[str]) -> str:
+        """Return a name for a task that has none, or a bad one: what else is wrong in it is to be told at once."""
+        self.unnamed += 1
+        while f"task {self.unnamed}" in taken:
+            self.unnamed += 1
+        return f"task {self.unnamed}"
+
     def _listed(self, tasks: list[Any]) -> Iterator[Entry]:
         """Read the form of lists, where tasks have a class and may have no name of their own."""
         items = [self._item(given, (*self.path, place)) for place, given in enumerate(tasks)]
+        given_names = {item.name for item in items}
         counts: Counter[str] = Counter()
         taken: dict[str, Path] = {}
         for item in items:
@@ -70,9 +80,10 @@ class Entries:
                 self.faults.append(
                     (item.path, f"is {cut(name)!r}, as {named(taken[name])} is: give it an id of its own")
                 )
-            elif name:
-                taken[name] = item.path
-                yield item._replace(name=name)
+            if not name or name in taken:
+                name = self._stand_in(given_names | taken.keys())
+            taken[name] = item.path
+            yield item._replace(name=name)
 
     def _item(self, given: Any, path: Path) -> Entry:
         """Return an item of a list, with its details among its keys."""

@@ -136,9 +136,8 @@ def amount_of(option: str, given: Any) -> int:
 
 def check_request(task: "Task[..., Any]", run: "Run | None") -> None:
     """Refuse a call whose attempts could never begin. Raises `NoCapacity`."""
-    why = refusal(request_at(task.options.resources, 1), None if run is None else run.capacity)
     door = by_program if run is None or run.entry is None else by_command_line
-    why = refusal(task.options.resources or (), None if run is None else run.capacity, door)
+    why = refusal(request_at(task.options.resources, 1), None if run is None else run.capacity, door)
     if why:
         raise NoCapacity(task.name, why)
 
@@ -153,14 +152,6 @@ def request_at(resources: "Request | Callable[[int], Any] | None", attempt: int)
     return request_of("resources", resources(attempt)) if callable(resources) else resources or ()
 
 
-def refusal(request: Request, capacity: Capacity | None) -> str:
-    """Say what is asked for and why nobody could ever have it, or nothing if it can be had."""
-    if capacity is not None:
-        why = capacity.lack(request)
-    else:
-        wanted = ", ".join(f"{name!r}: {shown(amount)}" for name, amount in request)
-        why = f"and there is no run with a capacity around it: Run(capacity=Capacity({{{wanted}}}))" if wanted else ""
-    return f"asks for {listed(dict(request))}, {why}" if why else ""
 def refusal(request: Request, capacity: Capacity | None, door: "Callable[[Request], str]") -> str:
     """Say what is asked for and why nobody could ever have it, or nothing if it can be had.
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from aiodag._core.cancels import is_asked
-from aiodag._core.capacity import Capacity, refusal, request_at
+from aiodag._core.capacity import Capacity, by_program, refusal, request_at
 from aiodag._core.context import NODE, RUN, Attempted
 from aiodag._core.failure import labelled
 from aiodag._core.fresh import InContext
@@ -153,7 +153,7 @@ class Held:
 
 def check_attempt(name: str, request: Request, capacity: Capacity) -> None:
     """Refuse what the capacity will never have: only the first attempt was looked at when the task was called."""
-    why = refusal(request, capacity)
+    why = refusal(request, capacity, by_program)
     if why:
         raise NoCapacity(name, why)
 

@@ -11,8 +11,7 @@ from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aiodag._core.capacity import Capacity, refusal, request_at
-from aiodag._core.capacity import Capacity, by_file, by_workflow, refusal
+from aiodag._core.capacity import Capacity, by_file, by_workflow, refusal, request_at
 from aiodag._core.failure import shorten
 from aiodag._core.run_options import tags_of
 from aiodag.errors import Complaint, OptionError, WorkflowError
@@ -294,8 +293,6 @@ class Check:
         """Complain of attempts that could never begin."""
         for task in self.workflow.tasks:
             asked = request_at(task.task.options.resources, 1)
-            why = refusal(asked, capacity) if asked else ""
-            asked = task.task.options.resources
             why = refusal(asked, capacity, by_file if isinstance(task.code, str) else by_workflow) if asked else ""
             if why:
                 self.complain(task, f"{task.name!r} {why}")

@@ -206,7 +206,6 @@ HOSTILE_NAMES = [
     "\"'`$(x)",
     "größe ☃ 🐍",
     "$value_of",
-    "a\nb",
     "[0]",
     "tasks",
 ]
@@ -369,9 +368,10 @@ def test_a_file_that_raises_says_what(beside):
         ('{"capacity": {"a": 1e999}, "tasks": {}}', "etl.json:1 $.capacity.a: is 1e999, a number that nothing here can hold"),
         ('{"limit": ' + "9" * 5000 + ', "tasks": {}}', f"etl.json:1 $.limit: is {'9' * 60}…, a number that nothing here can hold"),
         ('{"tasks": {"a\0": {}}}', "etl.json:1: is no JSON: Invalid control character at, at column 14"),
-        ('{"tasks": {"": {"shell": "x"}}}', "etl.json:1 $.tasks[\"\"]: cannot be the name of a task: the text ''. Names are text without NUL"),
-        ('{"tasks": {"a\\u0000": {"shell": "x"}}}', "etl.json:1 $.tasks[\"a\\u0000\"]: cannot be the name of a task: the text 'a\\x00'. Names are text without NUL"),
-        ('{"tasks": {"\\ud800": {"shell": "x"}}}', "etl.json:1 $.tasks[\"\\ud800\"]: cannot be the name of a task: the text '\\ud800'. Names are text without NUL"),
+        ('{"tasks": {"": {"shell": "x"}}}', "etl.json:1 $.tasks[\"\"]: cannot be the name of a task: the text ''. Names are text without control characters"),
+        ('{"tasks": {"a\\u0000": {"shell": "x"}}}', "etl.json:1 $.tasks[\"a\\u0000\"]: cannot be the name of a task: the text 'a\\x00'. Names are text without control characters"),
+        ('{"tasks": {"a\\nb": {"shell": "x"}}}', "etl.json:1 $.tasks[\"a\\nb\"]: cannot be the name of a task: the text 'a\\nb'. Names are text without control characters"),
+        ('{"tasks": {"\\ud800": {"shell": "x"}}}', "etl.json:1 $.tasks[\"\\ud800\"]: cannot be the name of a task: the text '\\ud800'. Names are text without control characters"),
         ('{"tasks": {"a": ["x"]}}', 'etl.json:1 $.tasks.a: takes an object, such as {"command": ["echo", "hello"]}; this is a list'),
     ],
 )  # fmt: skip

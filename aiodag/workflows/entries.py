@@ -51,7 +51,9 @@ class Entries:
             path = (*self.path, key if isinstance(key, str) else str(key))
             name = key if is_name(key) else self._stand_in(tasks)
             if name != key:
-                self.faults.append((path, f"cannot be the name of a task: {told(key)}. Names are text without NUL"))
+                self.faults.append(
+                    (path, f"cannot be the name of a task: {told(key)}. Names are text without control characters")
+                )
             if isinstance(given, dict):
                 yield Entry(name, path, checked(given, TASK, self.hints, self.faults, path), given.keys())
             else:

@@ -200,7 +200,7 @@ def check_capacity(value: Any) -> Iterator[Fault]:
 amounts = every(is_name, "names of resources", is_amount, "numbers above 0, a millionth or more")
 count = one(is_whole, "a whole number, 0 or more")
 seconds = one(is_seconds, "seconds, 0 or more")
-name = one(is_name, "text that is not empty, without NUL and half surrogates")
+name = one(is_name, "text that is not empty, without control characters and half surrogates")
 flag = one(lambda value: isinstance(value, bool), "true or false")
 text = one(is_text, "text without NUL and half surrogates")
 names = each(is_name, "names of tasks or classes")

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from aiodag._core.options import has_control
 from aiodag.workflows.places import cut
 from aiodag.workflows.private import SECRET, WANTED, is_secret
 
@@ -77,8 +78,8 @@ def is_text(value: Any) -> bool:
 
 
 def is_name(value: Any) -> bool:
-    """Tell whether this is a name."""
-    return is_text(value) and value != ""
+    """Return True if this is a name."""
+    return is_text(value) and value != "" and not has_control(value)
 
 
 def is_argument(value: Any) -> bool:

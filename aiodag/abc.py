@@ -72,6 +72,33 @@ class Worker(Executor, Protocol):
         ...
 
 
+class Codec(Protocol):
+    """How the values of a task are recorded: `@task(codec=...)`.
+
+    `name` is what the store says of them, and has to stay. A value of another name is read only by a task that asks for it.
+
+    >>> class Upper:
+    ...     name = "upper"
+    ...     def encode(self, value: str) -> str:
+    ...         return value.upper()
+    ...     def decode(self, stored: str) -> str:
+    ...         return stored.lower()
+    """
+
+    @property
+    def name(self) -> str:
+        """What the store says of its values."""
+        ...
+
+    def encode(self, value: Any, /) -> str | bytes:
+        """Return a value as text or bytes. Raises any `Exception` for one that it does not take."""
+        ...
+
+    def decode(self, stored: Any, /) -> Any:
+        """Return the value again. Raises any `Exception` for what is none."""
+        ...
+
+
 class Middleware(Protocol):
     """Wraps the call of a node: does something, awaits `call_next()`, does something."""
 

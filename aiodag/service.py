@@ -168,7 +168,10 @@ class Service:
             raise StoreError(msg)
         if found.codec == "json":
             return decode(str(found.value))
-        msg = f"the value of {found.label!r} is pickled, and reading it could run anything: resume the run to have it"
+        how = "is pickled, and reading it could run anything"
+        if found.codec != "pickle":
+            how = f"is in the codec {found.codec!r}, which only its task knows"
+        msg = f"the value of {found.label!r} {how}: resume the run to have it"
         raise StoreError(msg)
 
     def error(self, run_id: str, node: str | None = None) -> BaseException | None:

@@ -122,14 +122,19 @@ CORE_MODULES = [f"aiodag._core.{name}" for name in CORE]
 BELOW_CORE = {"aiodag.abc", "aiodag.errors", "aiodag.masking", "aiodag.secret"}
 
 STORE_MODULES = [
+    "msgspec",
+    "numpy",
+    "pydantic",
     "arguments",
     "caching",
     "classes",
     "codec",
+    "codecs",
     "endings",
     "exceptions",
     "file",
     "fingerprint",
+    "foreign",
     "former",
     "guard",
     "identity",
@@ -253,6 +258,7 @@ LAYERS = {
     **{module: BELOW_CORE | set(CORE_MODULES[:place]) for place, module in enumerate(CORE_MODULES)},
     "aiodag.stores": set(),
     **{f"aiodag.stores.{name}": BELOW_CORE | set(CORE_MODULES) | STORES for name in STORE_MODULES},
+    "aiodag.codecs": BELOW_CORE | STORES,
     "aiodag.modules": {"aiodag.errors"},
     "aiodag.entry": BELOW_CORE | set(CORE_MODULES + WORKFLOW_MODULES) | {"aiodag.modules"},
     **{
@@ -301,6 +307,9 @@ EXTRAS = {
     "aiodag.pictures.pillow": {"PIL"},
     "aiodag.pictures.resvg": {"resvg_py"},
     "aiodag.cli.rich": {"rich"},
+    "aiodag.stores.msgspec": {"msgspec"},
+    "aiodag.stores.numpy": {"numpy"},
+    "aiodag.stores.pydantic": {"pydantic"},
     "aiodag.traces.opentelemetry": {"opentelemetry"},
     "aiodag._core.arity": {"annotationlib"},  # of the standard library from Python 3.14 on
 }

@@ -13,11 +13,13 @@ from aiodag.errors import OptionError, UnknownOption
 
 if TYPE_CHECKING:
     from aiodag._core.holdings import Request
+    from aiodag.abc import Codec
 
 Delay = Callable[[int, BaseException], float]
 Predicate = Callable[[BaseException], bool]
 
 CODECS = ("json", "pickle")
+RESERVED = frozenset({"", "pickle", "barrier", "recorded"})  # names of codecs that mean something else to a store
 
 EXECUTORS = ("thread", "process")  # those that have a name
 
@@ -107,7 +109,7 @@ class Options:
         self.key: Any = key_of(given.get("key"))
         self.journal: bool = flag("journal", given.get("journal", True))
         self.cache: bool | float = cache_of(given.get("cache", False))
-        self.codec: str = codec_of(given.get("codec", CODECS[0]))
+        self.codec: str | Codec = codec_of(given.get("codec", CODECS[0]))
 
     def but(self, **changes: Any) -> "Options":
         """Return these options with some changed."""
@@ -243,7 +245,9 @@ def version_of(given: object) -> str:
 
 def former_of(given: Any) -> tuple[str, ...]:
     """Check the names that a task had when something was recorded of it."""
-    names = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, list | tuple) else (None,)
+    names: tuple[Any, ...] = (given,)
+    if isinstance(given, list | tuple):
+        names = tuple(given)
     if all(isinstance(each, str) and each.rpartition(":")[2] and not has_control(each) for each in names):
         return names
     wanted = (
@@ -269,11 +273,20 @@ def cache_of(given: Any) -> bool | float:
     return age
 
 
-def codec_of(given: Any) -> str:
+def codec_of(given: Any) -> Any:
     """Check a codec."""
-    if given in CODECS:
-        return str(given)
-    raise OptionError("codec", given, " or ".join(map(repr, CODECS)))
+    if isinstance(given, str) and given in CODECS:
+        return given
+    parts = (getattr(given, "encode", None), getattr(given, "decode", None))
+    name = getattr(given, "name", None)
+    if (
+        not isinstance(given, str | type)
+        and all(map(callable, parts))
+        and isinstance(name, str)
+        and name not in RESERVED
+    ):
+        return given
+    raise OptionError("codec", given, f"{' or '.join(map(repr, CODECS))}, or an object with a name, encode and decode")
 
 
 NO_OPTIONS = Options()

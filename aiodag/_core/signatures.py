@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from aiodag._core.limits import Limit
     from aiodag._core.options import Backoff
-    from aiodag.abc import Executor
+    from aiodag.abc import Codec, Executor
 
     Q = ParamSpec("Q")
     T = TypeVar("T")
@@ -84,4 +84,4 @@ if TYPE_CHECKING:
         key: "str | Callable[..., object]"
         journal: bool
         cache: "bool | float | timedelta"
-        codec: "Literal['json', 'pickle']"
+        codec: "Literal['json', 'pickle'] | Codec"

@@ -4,6 +4,7 @@ A class is named in the record and looked up among what is loaded. No code of it
 values are put where `__init__` has put them.
 """
 
+import sys
 from collections.abc import Container, Iterable
 from dataclasses import MISSING, Field, fields
 from enum import Enum, Flag
@@ -12,6 +13,7 @@ from operator import or_
 from typing import Any
 
 from aiodag.errors import Undecodable
+from aiodag.stores.foreign import loaded
 from aiodag.stores.kinds import listed, texted
 from aiodag.stores.names import found_class
 from aiodag.stores.refusals import Refused
@@ -142,6 +144,62 @@ def dataclass_instance(parts: Any) -> Any:
     if further:
         vars(value).update(fields_in(*further))
     return value
+
+
+def is_attrs(kind: type) -> bool:
+    """Tell whether a class is one of attrs, whose instances can be made without their `__init__`."""
+    return type(getattr(kind, "__attrs_attrs__", None)).__base__ is tuple and made_by_object(kind)
+
+
+def attribute_names(kind: Any, *, compared: bool = False) -> list[str]:
+    """Return the names of the attributes of a class of attrs: all of them, or those that it compares."""
+    return [str(each.name) for each in kind.__attrs_attrs__ if each.eq or not compared]
+
+
+def attrs_instance(parts: Any) -> Any:
+    """Make an instance of a class of attrs again, without its `__init__`."""
+    name, values = listed(parts, 2)
+    kind: Any = class_named(name, "class of attrs")
+    if not is_attrs(kind):
+        raise changed(name, "it is no class of attrs that can be made without its __init__")
+    if set(attribute_names(kind)) != fields_in(values).keys():
+        raise changed(name, f"its attributes are {', '.join(attribute_names(kind))}, recorded are {', '.join(values)}")
+    value: Any = object.__new__(kind)
+    for attribute, each in values.items():
+        object.__setattr__(value, attribute, each)
+    return value
+
+
+def plain_number(value: Any, kind: type) -> int | float:
+    """Return the plain number of an instance of a class that extends `int` or `float`."""
+    if vars(value) if hasattr(value, "__dict__") else has_slots(kind):
+        raise Refused(kind, "is a number with attributes")
+    return int.__index__(value) if isinstance(value, int) else float.__float__(value)
+
+
+def has_slots(kind: type) -> bool:
+    """Tell whether instances have attributes in slots."""
+    return any(vars(each).get("__slots__") for each in kind.__mro__)
+
+
+def number(parts: Any) -> Any:
+    """Make an instance of a class that extends `int` or `float` again, without its `__init__`."""
+    name, plain = listed(parts, 2)
+    kind: Any = class_named(name, "number")
+    base: Any = type(plain)
+    if base not in {int, float} or not issubclass(kind, base) or issubclass(kind, Enum | bool):
+        raise changed(name, "it is no number of that kind")
+    make: Any = base.__new__
+    return make(kind, plain)
+
+
+def foreign(package: str, parts: Any) -> Any:
+    """Make a value of another package again. One of numpy is a plain number where numpy is not loaded."""
+    name, form = listed(parts, 2)
+    if package == "numpy":
+        return loaded(package).build([texted(name), form]) if package in sys.modules else form
+    kind = class_named(name, f"class of {package}")
+    return loaded(package).read(kind, texted(form))
 
 
 def default(name: str, field: "Field[Any]") -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 from aiodag.errors import NoFingerprint
 from aiodag.secret import Secret
+from aiodag.stores.classes import attribute_names
 from aiodag.stores.names import leads_back, name_of, public_name
 from aiodag.stores.refusals import Refused
 from aiodag.stores.writer import Writer, plain_text, sorted_keys, tagged, written
@@ -91,6 +92,16 @@ class Canonical(Writer):
     def secret(self, value: Secret) -> Any:
         """Return the name of a secret: where it is read may change."""
         return value.name
+
+    def counted_attributes(self, kind: Any) -> Iterable[str]:
+        """Return the names of the attributes that a class of attrs compares."""
+        return attribute_names(kind, compared=True)
+
+    def foreign(self, value: Any, kind: type, package: Any) -> Any:
+        """Return the form of a value of another package: of a model what it holds, for JSON has sets in any order."""
+        if not hasattr(package, "fields") or not isinstance(value, package.KIND):
+            return super().foreign(value, kind, package)
+        return tagged(package.TAG, [self.name(kind), self.values(package.fields(value).items(), ".")])
 
     def name(self, kind: type) -> str:
         """Return the name of the class of a value, the same on every Python."""

@@ -31,7 +31,8 @@ def public_name(thing: Any) -> str:
     >>> public_name(Path), public_name(open)
     ('pathlib:Path', 'io:open')
     """
-    module, name = thing.__module__, RENAMED.get(thing.__qualname__, thing.__qualname__)
+    module, own = thing.__module__, str(thing.__qualname__)
+    name = RENAMED.get(own, own)
     top = module.partition(".")[0]
     if top in sys.stdlib_module_names and module not in MAIN:
         for place in ("os.path" if top in PATHS else "", top.lstrip("_"), "os"):

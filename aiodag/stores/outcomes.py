@@ -4,10 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 from aiodag._core.states import State
 from aiodag.abc import NOTHING
-from aiodag.errors import SecretInValue, Undecodable, ValueTooLarge
+from aiodag.errors import NoCodec, SecretInValue, Undecodable, ValueTooLarge
 from aiodag.masking import masked, secret_in
 from aiodag.stores.codec import decode, decode_pickle, encode, encode_error, encode_pickle
 from aiodag.stores.records import LARGEST
+from aiodag.stores.writer import is_text
 
 if TYPE_CHECKING:
     from aiodag._core.node import Node
@@ -51,10 +52,29 @@ def writable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
+def in_codec(task: "Task[..., Any]", value: Any) -> tuple[str, str | bytes]:
+    """Return the codec of a task and what it makes of a value. Raises `NoCodec`."""
+    codec: Any = task.options.codec
+    if codec == "json":
+        return codec, encode(value, task.name)
+    if codec == "pickle":
+        return codec, encode_pickle(value, task.name)
+    try:
+        made = codec.encode(value)
+    except NoCodec:
+        raise
+    except Exception as error:
+        raise NoCodec(
+            task.name, type(value), "", f"is not taken by its codec: {type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(made, bytes) and not (isinstance(made, str) and is_text(made)):
+        raise NoCodec(task.name, type(value), "", f"is made a {type(made).__name__} by its codec, not text or bytes")
+    return codec.name, made
+
+
 def encoded(task: "Task[..., Any]", value: Any) -> tuple[str, str | bytes]:
     """Return the codec of a task and a value in it. Raises `NoCodec`, `SecretInValue` and `ValueTooLarge`."""
-    codec = "pickle" if task.options.codec == "pickle" else "json"
-    text = encode_pickle(value) if codec == "pickle" else encode(value, task.name)
+    codec, text = in_codec(task, value)
     if len(text) > LARGEST // MOST_BYTES and size_of(text) > LARGEST:
         raise ValueTooLarge(task.name, size_of(text), LARGEST)
     secret = secret_in(text)
@@ -83,6 +103,15 @@ def decoded(task: "Task[..., Any]", codec: str, text: Any) -> Any:
 
 def opened(task: "Task[..., Any]", codec: str, text: Any) -> Any:
     """Return a stored value. What the store says to be pickled is unpickled only for a task that asks for it."""
+    own: Any = task.options.codec
+    if not isinstance(own, str) and own.name == codec:
+        try:
+            return own.decode(text)
+        except Undecodable:
+            raise
+        except Exception as error:
+            msg = f"its codec {codec!r} does not take it: {type(error).__name__}: {error}"
+            raise Undecodable(msg) from error
     if codec == "json":
         return decode(text)
     if codec == "pickle" and task.options.codec == "pickle":

@@ -6,6 +6,7 @@ that takes plain parts; classes are found by `classes`, which imports nothing.
 
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
+from functools import partial
 from json import JSONDecoder
 from math import isinf
 from typing import Any, Never
@@ -13,6 +14,8 @@ from typing import Any, Never
 from aiodag.errors import Undecodable
 from aiodag.secret import Secret
 from aiodag.stores import classes
+from aiodag.stores.codecs import REGISTERED, Types
+from aiodag.stores.foreign import PACKAGES
 from aiodag.stores.kinds import KINDS, listed, texted
 from aiodag.stores.writer import FACTORIES
 
@@ -65,20 +68,23 @@ BUILD: dict[str, Callable[[Any], Any]] = {
     "enum": classes.member,
     "namedtuple": classes.named_tuple,
     "dataclass": classes.dataclass_instance,
+    "attrs": classes.attrs_instance,
+    "number": classes.number,
+    **{package: partial(classes.foreign, package) for package in PACKAGES},
     "Secret": secret_of,
 }
 
 
-def built(found: dict[str, Any]) -> Any:
+def built(found: dict[str, Any], types: Types = REGISTERED) -> Any:
     """Return what an object of JSON stands for; what it holds has been built already."""
     if "$" not in found:
         return found
     tag = found["$"]
-    if type(tag) is not str or tag not in BUILD or len(found) != 2 or "v" not in found:
+    if type(tag) is not str or (tag not in BUILD and tag != "registered") or len(found) != 2 or "v" not in found:
         msg = f"it has no kind of value that is called {tag!r:.80}"
         raise Undecodable(msg)
     try:
-        return BUILD[tag](found["v"])
+        return types.decoded(*listed(found["v"], 2)) if tag == "registered" else BUILD[tag](found["v"])
     except Undecodable:
         raise
     except Exception as error:
@@ -105,17 +111,22 @@ read_plain = JSONDecoder(parse_float=finite, parse_constant=refuse).decode
 read_tagged = JSONDecoder(parse_float=finite, parse_constant=refuse, object_hook=built).decode
 
 
-def decode(text: str) -> Any:
+def decode(text: str, types: Types = REGISTERED) -> Any:
     """Return the value that `encode` has written: equal, and of the same type.
 
-    Types that the text names are looked up among loaded modules, never imported, and made without their `__init__`.
+    Types of users that the text names are looked up among loaded modules, never imported, and made without their `__init__`.
     Raises `Undecodable`, whatever the text is.
 
     >>> decode('{"$": "tuple", "v": [1, 2]}')
     (1, 2)
     """
     try:
-        return read_tagged(text) if '"$"' in text else read_plain(text)
+        if '"$"' not in text:
+            return read_plain(text)
+        if types is REGISTERED:
+            return read_tagged(text)
+        hook = partial(built, types=types)
+        return JSONDecoder(parse_float=finite, parse_constant=refuse, object_hook=hook).decode(text)
     except Undecodable:
         raise
     except RecursionError:

@@ -17,6 +17,8 @@ from typing import Any
 from aiodag.errors import NoCodec
 from aiodag.secret import Secret
 from aiodag.stores import classes
+from aiodag.stores.codecs import REGISTERED, Types
+from aiodag.stores.foreign import package_of
 from aiodag.stores.kinds import KINDS
 from aiodag.stores.names import leads_back, name_of
 from aiodag.stores.refusals import Refused
@@ -103,7 +105,8 @@ class Writer:
 
     LACK = "has no codec"
 
-    def __init__(self) -> None:
+    def __init__(self, types: Types = REGISTERED) -> None:
+        self.types = types
         self.path: list[Any] = []
         self.inside: set[int] = set()
 
@@ -178,6 +181,9 @@ class Writer:
 
     def other(self, value: Any, kind: type) -> Any:
         """Return the form of an instance of a class that a user has written. Raises `Refused`."""
+        registered = self.types.of(kind)
+        if registered is not None:
+            return tagged("registered", [registered.name, self.tree(registered.encode(value))])
         if issubclass(kind, Enum):
             return tagged("enum", [self.name(kind), *classes.member_names(value)])
         if classes.is_named_tuple(kind):
@@ -186,7 +192,26 @@ class Writer:
             return tagged("dataclass", [self.name(kind), *self.attributes(value, kind)])
         if kind is Secret:
             return tagged("Secret", self.secret(value))
+        if classes.is_attrs(kind):
+            names = self.counted_attributes(kind)
+            return tagged("attrs", [self.name(kind), self.values(classes.field_values(value, kind, names), ".")])
+        package = package_of(kind)
+        if package is not None:
+            return self.foreign(value, kind, package)
+        if issubclass(kind, int | float):
+            return tagged("number", [self.name(kind), self.tree(classes.plain_number(value, kind))])
         raise Refused(kind, self.LACK)
+
+    def counted_attributes(self, kind: Any) -> Iterable[str]:
+        """Return the names of the attributes, of a class of attrs, that count."""
+        return classes.attribute_names(kind)
+
+    def foreign(self, value: Any, kind: type, package: Any) -> Any:
+        """Return the form of a value of another package: what its own JSON says."""
+        tag, parts = package.form(value, kind)
+        if tag == "numpy":
+            return tagged(tag, [parts[0], self.tree(parts[1])])
+        return tagged(tag, [self.name(kind), parts])
 
     def secret(self, value: Secret) -> Any:
         """Return the form of a secret: what it is known by, and never its text."""
@@ -263,20 +288,21 @@ def written(
         raise refusal(type(value), "", f"cannot be read: {type(error).__name__}: {error}") from error
 
 
-def encode(value: Any, task: str = "") -> str:
+def encode(value: Any, task: str = "", types: Types = REGISTERED) -> str:
     """Return a value as the text of a record, which `decode` reads.
 
     Takes None, bool, int, float, complex, str, bytes, list, tuple, set, dict, range, datetime, date, time, timedelta,
     Decimal, Fraction, UUID, paths, deque, OrderedDict, Counter, defaultdict, members of an Enum, dataclasses and named
     tuples, up to 100 levels deep. Classes must be found by their names, at the top level of a module or of
     a class. One object that is held twice becomes two. A time zone that is neither `timezone` nor `ZoneInfo` becomes
-    its offset.
+    its offset. Also takes numbers of numpy and of classes that extend `int` and `float`, instances of classes of attrs,
+    models of pydantic and structs of msgspec, and the `types` that somebody has registered.
 
-    Raises `NoCodec`, with the name of the `task`, for anything else: subclasses of these types too, since they would come
-    back as the type they extend.
+    Raises `NoCodec`, with the name of the `task`, for anything else: subclasses of these types too, but for numbers, since
+    they would come back as the type they extend.
 
     >>> encode({"id": 7, "sizes": (1, 2)})
     '{"id":7,"sizes":{"$":"tuple","v":[1,2]}}'
     """
     text = plain_text(value, in_order)
-    return written(Writer(), value, in_order, partial(NoCodec, task)) if text is None else text
+    return written(Writer(types), value, in_order, partial(NoCodec, task)) if text is None else text

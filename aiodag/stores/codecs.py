@@ -1,0 +1,67 @@
+"""Types that are recorded in a form of their own, by what their owner has registered."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+from aiodag.errors import Undecodable
+from aiodag.stores.names import name_of
+
+T = TypeVar("T")
+
+
+class Registered(NamedTuple):
+    """How values of one type are recorded, and by which name they are known."""
+
+    kind: type
+    name: str
+    encode: Callable[[Any], Any]
+    decode: Callable[[Any], Any]
+
+
+class Types:
+    """Types by themselves and by their names."""
+
+    def __init__(self, further: "Types | None" = None) -> None:
+        self.further = further  # where what is not here is looked for
+        self._by_kind: dict[type, Registered] = {}
+        self._by_name: dict[str, Registered] = {}
+
+    def register(
+        self, kind: type[T], encode: Callable[[T], Any], decode: Callable[[Any], T], *, name: str | None = None
+    ) -> None:
+        """Record values of exactly this type as what `encode` makes of them, and read them with `decode`.
+
+        `encode` returns anything that can be recorded. `name` is what records say, and has to stay: that of the class as
+        `module:qualname` unless given. Registering the same again replaces it. Raises `TypeError` for what is no type or no
+        function, and `ValueError` for a name that another type has.
+        """
+        given: Any = kind
+        functions: tuple[Any, ...] = (encode, decode)
+        if not isinstance(given, type) or not all(map(callable, functions)):
+            msg = f"register({given!r}, ...) takes a type and two functions: to record its values, and to read them"
+            raise TypeError(msg)
+        known = name_of(kind) if name is None else name
+        other = self._by_name.get(known)
+        taken = other is not None and name_of(other.kind) != name_of(kind)
+        if not known or taken:
+            msg = f"name={known!r} cannot work: {'another type has it' if taken else 'it is empty'}"
+            raise ValueError(msg)
+        self._by_kind[kind] = self._by_name[known] = Registered(kind, known, encode, decode)
+
+    def of(self, kind: type) -> Registered | None:
+        """Return how values of a type are recorded, if somebody has said it."""
+        found = self._by_kind.get(kind)
+        return found if found is not None or self.further is None else self.further.of(kind)
+
+    def decoded(self, name: Any, parts: Any) -> Any:
+        """Return the value of a record. Raises `Undecodable`."""
+        found = self._by_name.get(name) if type(name) is str else None
+        if found is None and self.further is not None:
+            return self.further.decoded(name, parts)
+        if found is None:
+            why = f"no type is registered as {name!r:.80}"
+            raise Undecodable(why)
+        return found.decode(parts)
+
+
+REGISTERED = Types()  # of everybody: as with `copyreg`, a type has one form in a process

@@ -1,0 +1,37 @@
+"""Models of pydantic as records: the JSON that they make of themselves, and check again when it is read."""
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from aiodag.stores.refusals import Refused
+
+TAG = "pydantic"
+KIND = BaseModel
+
+
+def form(value: Any, kind: type) -> tuple[str, Any]:
+    """Return the tag and the text of a model. Raises `Refused` where it would not come back equal."""
+    if not isinstance(value, BaseModel):
+        raise Refused(kind, "is no model of pydantic: return one that holds it, or its text")
+    text = value.model_dump_json(round_trip=True, by_alias=False)
+    try:
+        same = read(kind, text) == value
+    except Exception as error:
+        raise Refused(kind, f"is not read back from its own JSON: {type(error).__name__}: {error}") from error
+    if not same:
+        raise Refused(kind, "does not come back equal from its own JSON, which leaves out or changes something")
+    return TAG, text
+
+
+def fields(value: Any) -> dict[str, Any]:
+    """Return what a model holds, by the names of its fields."""
+    return {**value.__dict__, **(value.__pydantic_extra__ or {})}
+
+
+def read(kind: Any, text: str) -> Any:
+    """Make a model again. Raises any `Exception` where its class does not take the text."""
+    if not issubclass(kind, BaseModel):
+        msg = "it is no model of pydantic"
+        raise TypeError(msg)
+    return kind.model_validate_json(text, by_alias=False, by_name=True)

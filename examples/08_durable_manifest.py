@@ -96,7 +96,7 @@ def unfinished(store):
 async def manifest(root, target):
     """Return the exit status."""
     draft, place = (target.with_name(f"{target.name}.{ending}") for ending in ("part", "runs"))
-    own = [target, draft, place, *(place.with_name(place.name + more) for more in ("-wal", "-shm"))]
+    own = [target, draft, place, *(place.with_name(place.name + more) for more in ("-wal", "-shm", "-lock"))]
     with closing(SQLite(place)) as store:
         async with Run("manifest", store=store, id=unfinished(store)) as run:
             files, faults = await walk(root, own)

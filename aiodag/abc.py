@@ -231,6 +231,7 @@ class Journal(Protocol):
     """Writes what happens in one run, and takes outcomes back: what a store adds to a run."""
 
     error: BaseException | None  # why the run cannot be written any more
+    listener: "Callable[[Node[Any], str, bytes], object] | None"  # hears what programs write, as `output` does
 
     async def open(self) -> None:
         """Own the run. Raises what keeps it from being owned."""

@@ -167,10 +167,10 @@ def find(file: str, module: types.ModuleType, name: str) -> Any:
     raise EntryError(msg)
 
 
-def loaded(entry: Entry) -> Any:
+def loaded(entry: Entry, capacity: Mapping[str, float] | None = None) -> Any:
     """Return the workflow, the task or the function of an entry. Raises `EntryError` when its code is gone."""
     if is_json(entry.file):
-        return load_workflow(entry.file)
+        return load_workflow(entry.file, capacity=capacity)
     return find(entry.file, load(entry.file), entry.task)
 
 
@@ -212,6 +212,19 @@ def check_names(entry: Entry, fn: Any) -> None:
         text = signature_text(shown_signature(fn)) if shown else signature
         msg = f"{entry.task}{text}: {error}. Parameters are given as -p name=value"
         raise EntryError(msg) from None
+
+
+def parameters_shown(found: Any) -> dict[str, str]:
+    """Return the parameters of a task or a function, each with its type and its default, as people read them."""
+    shown: dict[str, str] = {}
+    fn = found.fn if isinstance(found, Task) else found
+    for each in shown_parameters(fn):
+        if each.kind in {each.VAR_POSITIONAL, each.VAR_KEYWORD}:
+            continue
+        kind = "" if each.annotation is each.empty else inspect.formatannotation(each.annotation)
+        default = "required" if each.default is each.empty else f"default {each.default!r}"
+        shown[each.name] = ", ".join(filter(None, [kind, default]))
+    return shown
 
 
 def hints_of(fn: Any) -> dict[str, Any]:
@@ -283,10 +296,22 @@ def converted(text: str, hint: Any) -> Any:
 
 
 def contained(text: str, kind: Any, hints: Sequence[Any]) -> Any:
-    """Return a container that is written as JSON, with elements of the type that its annotation says."""
-    value = json.loads(text)
+    """Return a container that is written as JSON, or plainly with commas, with elements of the type that is annotated.
+
+    >>> contained("a, b", list, (str,)), contained('["a, b"]', list, (str,)), contained("1,2", set, (int,))
+    (['a', 'b'], ['a, b'], {1, 2})
+    """
+    if kind is not dict and not text.lstrip().startswith("["):
+        each = hints[0] if len(hints) == 1 or hints[-1:] == (...,) else str
+        return kind(converted(part.strip(), each) for part in text.split(",") if part.strip())
+    form = 'an object in JSON, such as {"a": 1}' if kind is dict else 'a list in JSON, such as ["a", "b"], or just a,b'
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        msg = f"write {form} ({error})"
+        raise TypeError(msg) from None
     if type(value) is not (dict if kind is dict else list):
-        msg = f"write {'an object' if kind is dict else 'a list'} in JSON"
+        msg = f"write {form}"
         raise TypeError(msg)
     # The type of the elements: the last one, but for tuple[int, ...] and tuple[int, str], which is not looked into.
     wanted = hints[0] if hints[-1:] == (...,) else hints[-1] if hints and kind is not tuple else object

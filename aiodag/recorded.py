@@ -117,3 +117,10 @@ def error_text(written: str) -> str:
     else:
         kind, text = type(error).__name__, str(getattr(error, "message", error))
     return f"{kind}: {text}" if text else kind
+
+
+def among(nodes: Iterable[NodeRecord], which: str) -> list[NodeRecord]:
+    """Return the nodes that a number, a task or a label stands for, or a task of a workflow that has parameters."""
+    every = list(nodes)
+    found = [each for each in every if which in {str(each.number), each.name, each.label}]
+    return found or [each for each in every if each.name.startswith(f"{which}[") and each.name.endswith("]")]

@@ -5,12 +5,8 @@ resumes runs in this one.
 """
 
 import asyncio
-import platform
-import sqlite3
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any
 
@@ -21,7 +17,9 @@ from aiodag._core.states import State
 from aiodag.abc import Observer, Store
 from aiodag.entry import Entry, told
 from aiodag.errors import EntryError, StoreError
-from aiodag.recorded import cut_off, graph_of, run_again
+from aiodag.executors.finished import Finished
+from aiodag.installed import extras, versions
+from aiodag.recorded import among, cut_off, graph_of, run_again
 from aiodag.registry import Change
 from aiodag.starting import Opened, Options, Resumption
 from aiodag.stores.codec import decode, decode_error
@@ -39,7 +37,7 @@ from aiodag.stores.records import (
 from aiodag.targets import Again, Target
 from aiodag.workflows.private import stored
 
-EXTRAS = {"cli": "rich", "draw": "resvg_py", "otel": "opentelemetry"}
+OF_OURS = (Finished,)  # classes that recorded values are of: they are read where they are loaded
 
 
 class Service:
@@ -226,16 +224,25 @@ class Service:
 
     # By name
 
-    def target(self, text: str, given: Sequence[str] = ()) -> Target:
+    def target(self, text: str, given: Sequence[str] = (), *, capacity: Mapping[str, float] | None = None) -> Target:
         """Return what people typed to begin with: FILE.py[:NAME], FILE.json or a registered name, and name=value.
 
         Raises `EntryError` and `WorkflowError`.
         """
-        return targets.target_of(self.store, text, given)
+        return targets.target_of(self.store, text, given, capacity)
 
-    def find(self, text: str, given: Sequence[str] = ()) -> RunRecord | Target:
+    def find(
+        self, text: str, given: Sequence[str] = (), *, capacity: Mapping[str, float] | None = None
+    ) -> RunRecord | Target:
         """Return the run of an id, or else what `target` does. Raises `UnknownRun` too."""
-        return targets.run_or_target(self.store, text, given)
+        return targets.run_or_target(self.store, text, given, capacity)
+
+    def parameters(self, text: str) -> dict[str, str]:
+        """Return the parameters of what people typed to begin with, each with what it takes; nothing runs.
+
+        Raises `EntryError` and `WorkflowError`.
+        """
+        return targets.parameters_of_target(self.store, text)
 
     def register(self, text: str, *, name: str | None = None, replace: bool = False) -> WorkflowRecord:
         """Keep the workflow of FILE.json or FILE.py[:NAME] under its name or another; all of it is checked, nothing runs.
@@ -296,12 +303,12 @@ class Service:
                 msg = f"run {run_id!r} {how} {told(began)}, not with {told(entry)}: use another id, or resume it"
                 raise EntryError(msg)
 
-    def again(self, run_id: str, *, source: str | None = None) -> Again:
+    def again(self, run_id: str, *, source: str | None = None, capacity: Mapping[str, float] | None = None) -> Again:
         """Return what a recorded run goes on with, to pass to `resume` or `plan` in place of its id.
 
         This reads and imports its file, which is better done before a loop runs: a file may run a loop of its own.
         """
-        return targets.again(self.run(run_id), source)
+        return targets.again(self.run(run_id), source, capacity)
 
     async def resume(
         self,
@@ -325,17 +332,17 @@ class Service:
         `source`, FILE.json or FILE.py[:NAME], is an edited definition, with the parameters that the run began with: what
         it has changed runs again, and what needs that.
         """
-        found = await self._again(run_id, source)
+        found = await self._again(run_id, source, capacity)
         numbers = await asyncio.to_thread(self._numbers, found.id, again)
         if numbers:
             await asyncio.to_thread(self.store.void, found.id, numbers)
         options = Options(found.id, observers, limit, fail_fast, opened, capacity, found.tags)
         return await starting.begin(self.store, found.target, options)
 
-    async def _again(self, run_id: str | Again, source: str | None) -> Again:
+    async def _again(self, run_id: str | Again, source: str | None, capacity: Mapping[str, float] | None) -> Again:
         if isinstance(run_id, Again):
             return run_id
-        return targets.again(await asyncio.to_thread(self.run, run_id), source)
+        return targets.again(await asyncio.to_thread(self.run, run_id), source, capacity)
 
     def _numbers(self, run_id: str, again: Sequence[str]) -> list[int]:
         """Return the numbers of what is to run again. Raises `StoreError` for a name that no node has."""
@@ -360,7 +367,7 @@ class Service:
         edited definition and `again` what is to run again, as for `resume`; `capacity` is what there would be. Raises `WorkflowError` for a workflow that
         asks for resources which there are not.
         """
-        found = await self._again(run_id, source)
+        found = await self._again(run_id, source, capacity)
         starting.refuse(found.target, capacity)
         numbers = await asyncio.to_thread(self._numbers, found.id, again)
         return await starting.rehearse(self.store, found.id, found.target, numbers)
@@ -379,21 +386,4 @@ class Service:
 
     def about(self) -> dict[str, str]:
         """Return what there is: versions, where the store is, which extras are installed."""
-        try:
-            own = version("aiodag")
-        except PackageNotFoundError:
-            own = "not installed"
-        return {
-            "aiodag": own,
-            "python": platform.python_version(),
-            "sqlite": sqlite3.sqlite_version,
-            "store": self.place,
-            **{f"extra {extra}": "installed" if find_spec(module) else "missing" for extra, module in EXTRAS.items()},
-        }
-
-
-def among(nodes: Iterable[NodeRecord], which: str) -> list[NodeRecord]:
-    """Return the nodes that a number, a task or a label stands for, or a task of a workflow that has parameters."""
-    every = list(nodes)
-    found = [each for each in every if which in {str(each.number), each.name, each.label}]
-    return found or [each for each in every if each.name.startswith(f"{which}[") and each.name.endswith("]")]
+        return {**versions(), "store": self.place, **extras()}

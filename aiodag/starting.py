@@ -91,6 +91,8 @@ async def begin(store: Store, target: Target, options: Options) -> Any:
         if options.opened is not None:
             options.opened(run)
         made.append(call(target, found))
+    if run.state is State.CANCELLED:  # also where the entry returned: of what it called, something was not done
+        raise asyncio.CancelledError
     return made[0].result()
 
 

@@ -7,12 +7,25 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from aiodag.entry import Entry, as_task, bind, converted, in_file, is_json, loaded, only_one_of, pairs_of, parse_target
+from aiodag.entry import (
+    Entry,
+    as_task,
+    bind,
+    converted,
+    in_file,
+    is_json,
+    loaded,
+    only_one_of,
+    pairs_of,
+    parameters_shown,
+    parse_target,
+)
 from aiodag.errors import EntryError, UnknownRun
 from aiodag.stores.records import RunRecord, WorkflowRecord
 from aiodag.workflows.builder import Workflow
 from aiodag.workflows.load import load as load_workflow
 from aiodag.workflows.load import workflow_of
+from aiodag.workflows.parameters import text_of
 from aiodag.workflows.places import Places
 from aiodag.workflows.private import restored
 
@@ -23,7 +36,9 @@ Target: TypeAlias = Entry | Workflow
 HINT = "Give FILE.py, FILE.py:NAME, FILE.json, or the name of a workflow that `aiodag list` has"
 
 
-def target_of(store: "Store", text: str, given: Sequence[str] = ()) -> Target:
+def target_of(
+    store: "Store", text: str, given: Sequence[str] = (), capacity: Mapping[str, float] | None = None
+) -> Target:
     """Return what people typed: FILE.py[:NAME], FILE.json or the name of a registered workflow, and parameters.
 
     A file wins over a workflow that is called like it, if it is there and ends in .py or .json. Raises `EntryError`
@@ -31,12 +46,12 @@ def target_of(store: "Store", text: str, given: Sequence[str] = ()) -> Target:
     """
     is_file, is_there = file_in(text)
     if is_there:
-        return in_source(text, given)
+        return in_source(text, given, capacity)
     found = store.registered(text)
     if found:
-        return with_values(of_record(found[0]), pairs_of(given))
+        return with_values(of_record(found[0], capacity), pairs_of(given))
     if is_file:
-        return in_source(text, given)
+        return in_source(text, given, capacity)
     near = get_close_matches(text, [each.name for each in store.registered()], n=1)
     hint = f"Did you mean {near[0]!r}? " if near else ""
     msg = f"{text}: no workflow in {store} has this name. {hint}{HINT}"
@@ -50,16 +65,16 @@ def file_in(text: str) -> tuple[bool, bool]:
     return is_file, is_file and os.path.exists(file)  # noqa: PTH110 - raises for nothing, however long a name may be
 
 
-def opened(text: str) -> tuple[Entry, Any]:
+def opened(text: str, capacity: Mapping[str, float] | None = None) -> tuple[Entry, Any]:
     """Return the entry of what people typed as a file, without parameters, and what is there."""
     entry = Entry(*in_file(text), {})
     # By the path as it was typed: so the messages speak of it.
-    return entry, loaded(entry._replace(file=parse_target(text)[0]))
+    return entry, loaded(entry._replace(file=parse_target(text)[0]), capacity)
 
 
-def in_source(text: str, given: Sequence[str] = ()) -> Target:
+def in_source(text: str, given: Sequence[str] = (), capacity: Mapping[str, float] | None = None) -> Target:
     """Return what a file has. Raises `EntryError` and `WorkflowError`."""
-    entry, found = opened(text)
+    entry, found = opened(text, capacity)
     if isinstance(found, Workflow):
         return with_values(begun(found, entry), pairs_of(given))
     entry = entry._replace(parameters=only_one_of(pairs_of(given)))
@@ -94,6 +109,22 @@ def with_values(workflow: Workflow, given: Mapping[str, Any]) -> Workflow:
     made = workflow.but(parameters=values)
     made.entry = {**(workflow.entry or {}), "parameters": values}
     return made
+
+
+def parameters_of_target(store: "Store", text: str) -> dict[str, str]:
+    """Return the parameters of what people typed, each with what it takes. Raises `EntryError` and `WorkflowError`."""
+    is_file, is_there = file_in(text)
+    found: Any = None
+    if not is_there:
+        records = store.registered(text)
+        found = of_record(records[0]) if records else None
+    if found is None and (is_there or is_file):
+        found = opened(text)[1]
+    if found is None:
+        found = target_of(store, text)  # which says what is wrong
+    if isinstance(found, Workflow):
+        return {name: f"one of {', '.join(map(text_of, values))}" for name, values in declared(found).items()}
+    return parameters_shown(found)
 
 
 def declared(workflow: Workflow) -> dict[str, list[Any]]:
@@ -159,12 +190,12 @@ class Again(NamedTuple):
     tags: Mapping[str, str]
 
 
-def of_record(record: WorkflowRecord) -> Workflow:
+def of_record(record: WorkflowRecord, capacity: Mapping[str, float] | None = None) -> Workflow:
     """Return a registered workflow: of its text, or, where Python made it, of its file. Raises `EntryError`."""
     file, name = parse_target(record.target)
     entry = Entry(file, name or "", {})
     if is_json(file):
-        return begun(of_text(record.document, file), entry, record.name)
+        return begun(of_text(record.document, file, capacity), entry, record.name)
     return begun(workflow_in(entry), entry, record.name)
 
 
@@ -176,11 +207,11 @@ def began(run: RunRecord) -> Entry:
     return Entry(**run.entry)
 
 
-def again(run: RunRecord, source: str | None) -> Again:
+def again(run: RunRecord, source: str | None, capacity: Mapping[str, float] | None = None) -> Again:
     """Return what a run goes on with, as it was recorded or from an edited file."""
     if source is None:
-        return Again(run.id, of_run(run), run.tags)
-    target = edited(run, source)
+        return Again(run.id, of_run(run, capacity), run.tags)
+    target = edited(run, source, capacity)
     own = target.tags if isinstance(target, Workflow) else {}
     return Again(run.id, target, {**own, **given_tags(run)})
 
@@ -192,10 +223,10 @@ def given_tags(run: RunRecord) -> dict[str, str]:
     return {name: value for name, value in run.tags.items() if written.get(name) != value}
 
 
-def of_run(run: RunRecord) -> Target:
+def of_run(run: RunRecord, capacity: Mapping[str, float] | None = None) -> Target:
     """Return what a run goes on with: its recorded text, or, where Python made it, what its file has now."""
     if run.definition is not None and (run.entry is None or is_json(str(run.entry["file"]))):
-        workflow = of_text(run.definition, str(run.entry["file"]) if run.entry else "")
+        workflow = of_text(run.definition, str(run.entry["file"]) if run.entry else "", capacity)
         return begun(workflow, Entry(**run.entry) if run.entry else None, run.name)
     entry = began(run)
     found = loaded(entry)
@@ -204,10 +235,10 @@ def of_run(run: RunRecord) -> Target:
     return with_values(begun(found, entry._replace(parameters={}), run.name), entry.parameters)
 
 
-def edited(run: RunRecord, source: str) -> Target:
+def edited(run: RunRecord, source: str, capacity: Mapping[str, float] | None = None) -> Target:
     """Return what an edited file has for a run: with the run's name, and the parameters that it began with."""
     given = began(run).parameters if run.entry is not None or run.definition is None else {}
-    entry, found = opened(source)
+    entry, found = opened(source, capacity)
     refuse_another(run, source, entry, found)
     if isinstance(found, Workflow):
         return with_values(begun(found, entry, run.name), given)
@@ -256,10 +287,10 @@ def workflow_in(entry: Entry) -> Workflow:
     raise EntryError(msg)
 
 
-def of_text(text: str, file: str) -> Workflow:
+def of_text(text: str, file: str, capacity: Mapping[str, float] | None = None) -> Workflow:
     """Return the workflow of a text that was recorded, with what no store has from its file. Raises `EntryError`."""
     document = restored(json.loads(text), lambda: source_of(file), file)
-    return workflow_of(document, places=Places(file, None, str(Path(file).parent)))
+    return workflow_of(document, places=Places(file, None, str(Path(file).parent)), capacity=capacity)
 
 
 def source_of(file: str) -> dict[str, Any]:
@@ -288,7 +319,9 @@ def entry_of_target(target: Target) -> Entry | None:
     return None if target.entry is None else Entry(**target.entry)
 
 
-def run_or_target(store: "Store", text: str, given: Sequence[str] = ()) -> RunRecord | Target:
+def run_or_target(
+    store: "Store", text: str, given: Sequence[str] = (), capacity: Mapping[str, float] | None = None
+) -> RunRecord | Target:
     """Return the run of an id, or else what people could begin with. A file that is there wins."""
     is_file, is_there = file_in(text)
     if not is_there:
@@ -298,4 +331,4 @@ def run_or_target(store: "Store", text: str, given: Sequence[str] = ()) -> RunRe
         if not is_file and not store.registered(text):
             names = [each.name for each in store.registered()]
             raise UnknownRun(text, [*names, *(run.id for run in store.runs())], str(store))
-    return target_of(store, text, given)
+    return target_of(store, text, given, capacity)

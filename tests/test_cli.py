@@ -18,10 +18,13 @@ import pytest
 from programs import ROOT
 from typed_in import SECONDS, Place, Terminal, ended, line_with
 
+from aiodag import State
 from aiodag.cli import grammar
 from aiodag.cli.completion import options
 from aiodag.cli.progress import seconds
 from aiodag.cli.typed import duration
+from aiodag.service import Service
+from aiodag.stores.records import Batch, Claim, Owner
 
 COMMANDS = sorted(grammar.build().commands)
 PROGRAM = '''
@@ -89,6 +92,12 @@ async def last(*_):
 @task
 async def gated():
     return await last(await hold.after(first())())
+
+
+@task
+async def leaves():
+    last.after(hold())()
+    return "left"
 
 
 @task(retries=1)
@@ -696,6 +705,94 @@ def test_the_first_signal_drains(aiodag, number, code):
     assert document["run"]["state"] == "cancelled"
     assert states(document) == {"gated": "cancelled", "first": "succeeded", "hold": "succeeded", "last": "cancelled"}
     assert aiodag("resume", "one")[0] == "'the end'\n"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_run_whose_entry_returned_early_is_interrupted_all_the_same(aiodag, number, code):
+    with aiodag.running("etl.py:leaves", "--id", "one") as process:
+        process.send_signal(number)
+        line_with(process.stderr, "nothing more starts")
+        result = ended(process, "\n")
+
+    assert result[:2] == (code, "")
+    assert "`aiodag resume one` runs what has not succeeded" in result[2]
+    assert aiodag.json("show", "one")["run"]["state"] == "cancelled"
+
+
+def test_a_run_that_failed_says_how_to_go_on(aiodag):
+    _, err = aiodag("run", "etl.py:main", "-p", "names=b", "--id", "one", code=1)
+
+    assert err.endswith("`aiodag resume one` runs what has not succeeded\n")
+    assert "aiodag resume" not in aiodag("run", "etl.py:main", "-p", "names=b", "--store", "memory:", code=1)[1]
+
+
+def test_what_commands_write_is_shown_as_it_comes_after_the_name_of_the_node(aiodag):
+    aiodag.write("wf.json", json.dumps({"tasks": {"a": {"shell": "echo one; printf 'two\\033[2J'; printf 3 >&2"}}}))
+
+    lines = aiodag("run", "wf.json", "--id", "one")[1].splitlines()
+    assert sorted(line for line in lines if " | " in line) == ["a | 3", "a | one", "a | two\\x1b[2J"]
+    assert " | " not in aiodag("run", "wf.json", "--id", "two", "-q")[1]
+
+
+def test_the_output_that_is_shown_of_one_stream_is_bounded(aiodag):
+    aiodag.write("wf.json", json.dumps({"tasks": {"a": {"shell": "yes 0123456 | head -n 400000"}}}))
+
+    lines = aiodag("run", "wf.json", "--id", "one")[1].splitlines()
+    shown = [line for line in lines if line == "a | 0123456"]
+    assert len(shown) == 2**20 // 8
+    assert [line for line in lines if "more than 1,048,576 bytes of stdout" in line]
+
+
+def test_the_capacity_of_the_command_line_replaces_that_of_a_file(aiodag):
+    task = {"command": ["true"], "resources": {"cores": 3}}
+    aiodag.write("wf.json", json.dumps({"capacity": {"cores": 2}, "tasks": {"a": task}}))
+
+    assert "asks for cores 3" in aiodag("run", "wf.json", code=2)[1]
+    aiodag("run", "wf.json", "--capacity", "cores=4", "--id", "one")
+    aiodag("plan", "wf.json", "--capacity", "cores=4")
+    aiodag("resume", "one", "--capacity", "cores=3")
+    assert "asks for cores 3" in aiodag("resume", "one", code=2)[1]
+
+
+def test_the_help_of_a_target_has_its_parameters(aiodag):
+    out, _ = aiodag("run", "etl.py:main", "--help")
+
+    assert out.startswith("usage: aiodag run")
+    assert out.endswith("\nparameters of etl.py:main:\n  -p names=VALUE  str, default 'ac'\n")
+    assert "parameters of etl" not in aiodag("run", "--help")[0]
+
+
+def test_a_list_is_given_with_commas_or_as_json(aiodag):
+    aiodag.write("listed.py", "async def main(names: list[str], numbers: tuple[int, ...] = ()): return names, numbers")
+
+    assert aiodag("run", "listed.py", "-p", "names=a,b", "-p", "numbers=1, 2")[0] == "(['a', 'b'], (1, 2))\n"
+    assert aiodag("run", "listed.py", "-p", 'names=["a,b"]')[0] == "(['a,b'], ())\n"
+    assert 'such as ["a", "b"], or just a,b' in aiodag("run", "listed.py", "-p", "names=[a", code=2)[1]
+
+
+def test_one_node_is_shown_with_its_value_or_its_error(aiodag):
+    aiodag("run", "etl.py:main", "-p", "names=ab", "--id", "one", code=1)
+
+    assert aiodag("show", "one", "fetch('a')", "--value")[0] == "'aa'\n"
+    assert aiodag.json("show", "one", "fetch('a')", "--value") == "aa"
+    assert "LookupError: no b\\x1b[31m" in aiodag("show", "one", "fetch('b')")[0]
+    assert {node["label"] for node in aiodag.json("show", "one", "--failed")} == {"main", "fetch('b')"}
+    assert "has no value: it is failed" in aiodag("show", "one", "fetch('b')", "--value", code=2)[1]
+    assert "aiodag show RUN NODE --value" in aiodag("show", "one", "--value", code=2)[1]
+
+
+def test_the_newest_20_runs_are_listed_newest_first(aiodag):
+    service = Service(aiodag.path / "runs.db")
+    for number in range(22):
+        claimed = service.store.claim(Claim(f"r{number}", "r", None, Owner.here(), 60.0, 1000.0 + number))
+        service.store.write(claimed, Batch(state=State.SUCCEEDED, at=2000.0), 3000.0, f"r{number}")
+    service.store.close()
+
+    out, err = aiodag("runs")
+    assert [line.split()[0] for line in out.splitlines()[1:]] == [f"r{number}" for number in range(21, 1, -1)]
+    assert "the newest 20 of 22" in err
+    assert len(aiodag.json("runs", "--all")) == 22
+    assert [run["id"] for run in aiodag.json("runs", "-n", "1")] == ["r21"]
 
 
 def states(document):

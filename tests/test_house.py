@@ -119,7 +119,7 @@ CORE = [
     "plan",
 ]
 CORE_MODULES = [f"aiodag._core.{name}" for name in CORE]
-BELOW_CORE = {"aiodag.abc", "aiodag.errors", "aiodag.masking", "aiodag.secret"}
+BELOW_CORE = {"aiodag.abc", "aiodag.errors", "aiodag.masking", "aiodag.secret", "aiodag.wording"}
 
 STORE_MODULES = [
     "msgspec",
@@ -180,7 +180,7 @@ PICTURES = [
     "png",
 ]
 PICTURE_MODULES = [f"aiodag.pictures.{name}" for name in PICTURES]
-BELOW_PICTURES = {"aiodag.errors", "aiodag._core.states", "aiodag._core.graph"}
+BELOW_PICTURES = {"aiodag.errors", "aiodag.wording", "aiodag._core.states", "aiodag._core.graph"}
 
 # The files of cli in reading order. They speak to the service, and of what it gives back.
 CLI = [
@@ -190,6 +190,7 @@ CLI = [
     "grammar",
     "opening",
     "answers",
+    "printed",
     "progress",
     "written",
     "show",
@@ -200,6 +201,7 @@ CLI = [
     "running",
     "commands",
     "registry",
+    "described",
     "completion",
     "program",
 ]
@@ -252,6 +254,8 @@ LAYERS = {
     "aiodag.complaint": set(),
     "aiodag.errors": {"aiodag.complaint"},
     "aiodag.masking": set(),
+    "aiodag.wording": set(),
+    "aiodag.installed": set(),
     "aiodag.secret": {"aiodag.errors", "aiodag.masking"},
     "aiodag.abc": {"aiodag.errors"},
     "aiodag._core": set(),
@@ -293,12 +297,14 @@ LAYERS = {
     "aiodag.testing": BELOW_CORE | set(CORE_MODULES),
 }
 LAYERS["aiodag.workflows.bodies"] |= {"aiodag.modules"}
+LAYERS["aiodag.service"] |= {"aiodag.installed", "aiodag.executors.finished"}  # a class of values that it reads
 # Pure: they show a graph, and know nothing of what runs it.
-LAYERS["aiodag._core.render"] = {"aiodag.errors", "aiodag._core.states"}
+LAYERS["aiodag._core.render"] = {"aiodag.errors", "aiodag.wording", "aiodag._core.states"}
 LAYERS["aiodag._core.critical"] = LAYERS["aiodag._core.doors"] = set()
-LAYERS["aiodag._core.notebook"] = {"aiodag._core.render", "aiodag._core.doors"}
+LAYERS["aiodag._core.notebook"] = {"aiodag.wording", "aiodag._core.render", "aiodag._core.doors"}
 LAYERS["aiodag._core.graph"] = {
     "aiodag.errors",
+    "aiodag.wording",
     *(f"aiodag._core.{name}" for name in ("states", "render", "notebook", "critical")),
 }
 

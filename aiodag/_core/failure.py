@@ -15,6 +15,7 @@ from weakref import ref
 
 from aiodag.masking import MARK, masked, masked_bytes
 from aiodag.secret import Veiled
+from aiodag.wording import printable
 
 if TYPE_CHECKING:
     from aiodag._core.members import FailedNode, Members
@@ -170,7 +171,7 @@ def path_text(hop: Hop, root: str) -> str:
     name, *between = path_of(hop)[:-1] or ("",)
     if not name:
         return root
-    return f"{name} skipped: {''.join(f'{each} <- ' for each in shorten(between))}{root}"
+    return f"{printable(name)} skipped: {''.join(f'{printable(each)} <- ' for each in shorten(between))}{root}"
 
 
 def shorten(names: Sequence[str]) -> list[str]:
@@ -221,7 +222,7 @@ def label_of(name: str, traceback: TracebackType | None) -> str:
     value; the traceback holds the frame anyway.
     """
     if traceback is None:
-        return name
+        return printable(name)
     frame = traceback.tb_frame
     code = frame.f_code
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
@@ -240,7 +241,7 @@ def rebound(code: CodeType) -> frozenset[str]:
 
 def labelled(name: str, values: Iterable[object]) -> str:
     """Name a call with its short arguments."""
-    return f"{name}({', '.join(map(short, values))})"
+    return f"{printable(name)}({', '.join(map(short, values))})"
 
 
 def short(value: object) -> str:

@@ -13,6 +13,7 @@ from aiodag._core.critical import critical_path
 from aiodag._core.notebook import bundle_of_graph
 from aiodag._core.states import State
 from aiodag.errors import CycleError
+from aiodag.wording import printable
 
 
 class GraphNode(NamedTuple):
@@ -157,7 +158,7 @@ class Graph:
             walked[at] = len(walked)
             at = next(edge.source for edge in self._incoming[at] if edge.source in stuck)
         ring = [at, *reversed(list(walked)[walked[at] :])]
-        return [render.printable(self._by_id[id_].name) for id_ in ring]
+        return [printable(self._by_id[id_].name) for id_ in ring]
 
     def counts(self) -> dict[State, int]:
         """Return how many nodes are in each state, in the order of `State`, without the zeros and without barriers."""

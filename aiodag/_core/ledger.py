@@ -104,6 +104,10 @@ class Ledger:
             self.moves += (known, node.state, self.origin)
         return known
 
+    def label_of(self, node: "Node[Any]") -> str:
+        """Return the name of a node of this run with its short arguments."""
+        return label(node.name, self.calls[node.number * WIDTH + HINTS])
+
     def graph(self, now: float) -> Graph:
         """Return what is known at a moment of the loop's clock."""
         traces: list[list[tuple[State, float]]] = [[] for _ in range(self.count)]

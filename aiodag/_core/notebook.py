@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiodag._core import render
 from aiodag._core.doors import behind
+from aiodag.wording import printable
 
 if TYPE_CHECKING:
     from aiodag._core.graph import Graph
@@ -36,9 +37,9 @@ def bundle_of_node(node: "Node[Any]") -> Bundle:
     """Return what a node is, and how it went; not its value, which is shown by `await node`."""
     from html import escape  # noqa: PLC0415 - asyncio does not load it, and `import aiodag` loads nothing else
 
-    failure = "" if node.failure is None else render.printable(str(node.failure))
+    failure = "" if node.failure is None else printable(str(node.failure))
     mark, (fill, border) = render.look_of(node.state)
     style = f"border:1px solid {border};border-radius:6px;background:{fill};color:#1f2328;padding:2px 8px"
-    words = f"{mark} <b>{escape(render.printable(node.name))}</b> {node.state}, called at {escape(node.site)}"
+    words = f"{mark} <b>{escape(printable(node.name))}</b> {node.state}, called at {escape(node.site)}"
     html = f'<span style="{style}">{words}</span>' + (f"<pre>{escape(failure)}</pre>" if failure else "")
     return {"text/plain": "\n".join(filter(None, [repr(node), failure])), "text/html": html}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from aiodag._core.states import State
 from aiodag.errors import OptionError
+from aiodag.wording import printable
 
 if TYPE_CHECKING:
     from aiodag._core.graph import Graph, GraphEdge, GraphNode
@@ -41,12 +42,6 @@ _COLOURS = {  # fill, border
     State.SKIPPED: ("#eaeef2", "#57606a"),
     State.CANCELLED: ("#fbefff", "#8250df"),
 }
-
-
-def printable(text: str) -> str:
-    """Return a text with everything escaped that is more than a visible sign or a space."""
-    # Lone surrogates, line ends and marks that turn the direction of writing are not printable either.
-    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def look_of(state: State) -> tuple[str, tuple[str, str]]:

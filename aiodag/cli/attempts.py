@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from aiodag.cli import show as shown
-from aiodag.cli.output import in_line
 from aiodag.cli.progress import seconds
 from aiodag.errors import StoreError
 from aiodag.service import Service
 from aiodag.stores.records import AttemptRecord, LogRecord, NodeRecord, OutputRecord, RunRecord, left_out, output_text
+from aiodag.wording import printable
 
 STREAMS = ("stdout", "stderr")
 UNITS = ((10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
@@ -82,7 +82,7 @@ def text(each: Told) -> str:
     """Show an attempt: a line, a few facts, then what it logged and wrote."""
     attempt = each.attempt
     head = f"{each.run.id}  {each.node.label}  attempt {attempt.attempt}  {shown.attempt_state(attempt)}{ending(attempt.facts)}"
-    parts = [in_line(head), shown.table([(f"  {name}", value) for name, value in facts_of(attempt)])]
+    parts = [printable(head), shown.table([(f"  {name}", value) for name, value in facts_of(attempt)])]
     parts += [indented(f"{shown.moment(line.at)} {line.level} {line.text}") for line in each.logs]
     for stream, written in each.streams.items():
         missing = left_out(written)
@@ -102,19 +102,19 @@ def facts_of(attempt: AttemptRecord) -> Iterator[tuple[str, str]]:
     """Give what is known of an attempt."""
     facts = attempt.facts
     if facts.get("command"):
-        yield "command", in_line(shown.command_line(facts["command"]))
+        yield "command", printable(shown.command_line(facts["command"]))
     yield "started", shown.moment(attempt.started_at) or "never"
     if attempt.started_at is not None and attempt.ended_at is not None:
         yield "took", seconds((attempt.ended_at - attempt.started_at).total_seconds())
     if facts.get("host"):
         process = "" if facts.get("pid") is None else f", process {facts['pid']}"  # none of what never started
-        yield "host", in_line(f"{facts['host']}{process}")
+        yield "host", printable(f"{facts['host']}{process}")
     if facts.get("cpu_seconds") is not None:
         yield "cpu", seconds(float(facts["cpu_seconds"]))
     if facts.get("peak_bytes") is not None:
         yield "peak", size(int(facts["peak_bytes"]))
     if error := shown.attempt_error(attempt):
-        yield "error", in_line(error)
+        yield "error", printable(error)
 
 
 def size(count: int) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from aiodag._core.graph import Graph
+from aiodag._core.states import State
 from aiodag.cli import output
 from aiodag.cli import show as shown
 from aiodag.cli.answers import remark, say, say_text
@@ -16,6 +17,9 @@ from aiodag.cli.opening import only_once, serving
 from aiodag.errors import OptionError
 from aiodag.starting import Resumption
 from aiodag.stores.records import RunRecord
+from aiodag.wording import printable
+
+MOST = 20  # runs that are listed unless somebody wants more
 
 # Look
 
@@ -23,21 +27,36 @@ from aiodag.stores.records import RunRecord
 def runs(args: Namespace) -> int:
     """List the runs."""
     with serving(args) as service:
-        found = service.runs(
-            name=args.name, state=args.state, limit=args.limit, tags=only_once("--tag", args.tags), since=args.since
-        )
+        every = service.runs(name=args.name, state=args.state, tags=only_once("--tag", args.tags), since=args.since)
+        limit = len(every) if args.all else MOST if args.limit is None else args.limit
+        found = every[::-1][:limit]
         if not found:
             remark(args, f"no such runs in {service.place}")
         text = shown.table([shown.HEAD, *map(shown.run_line, found)]) if found else ""
         say(args, [shown.run_document(each) for each in found], text)
+        if args.limit is None and len(found) < len(every):
+            remark(args, f"the newest {len(found)} of {len(every)}: --all lists every one, -n N the newest N")
         return 0
 
 
 def show(args: Namespace) -> int:
-    """Show one run."""
+    """Show one run, or one node of it."""
     with serving(args) as service:
         run = service.run(args.run)
-        if args.json:
+        if args.value:
+            if args.node is None:
+                raise OptionError("--value", args.run, "given with a node: aiodag show RUN NODE --value")
+            value = shown.value_of(service, run, args.node)
+            say(args, shown.plain_value(value), repr(value))
+        elif args.node is not None:
+            nodes = service.matching(run.id, args.node)
+            say(args, shown.some(service, run, nodes), shown.nodes_text(service, run, nodes))
+        elif args.failed:
+            nodes = [node for node in service.nodes(run.id) if node.state is State.FAILED]
+            say(args, shown.some(service, run, nodes), shown.nodes_text(service, run, nodes))
+            if not nodes:
+                remark(args, f"no node of run {run.id!r} failed")
+        elif args.json:
             output.put_json(shown.whole(service, run))
         else:
             say_text(shown.run_text(run, service.graph(run.id), service))
@@ -48,10 +67,10 @@ def plan(args: Namespace) -> int:
     """Say what resuming a run, or running a file, would do."""
     capacity = only_once("--capacity", args.capacity) or None
     with serving(args) as service:
-        found = service.find(args.run, args.parameters)
+        found = service.find(args.run, args.parameters, capacity=capacity)
         if isinstance(found, RunRecord):
             no_parameters(args)
-            again = service.again(found.id, source=args.source)  # before the loop: it imports
+            again = service.again(found.id, source=args.source, capacity=capacity)  # before the loop: it imports
             planned = asyncio.run(service.plan(again, capacity=capacity, again=args.again))
         elif args.source is not None:
             raise OptionError("--from", args.source, "given with a run that is to be resumed")
@@ -61,7 +80,11 @@ def plan(args: Namespace) -> int:
             service.refuse(found, capacity)
             planned = Resumption([each.label for each in service.preview(found).nodes if not each.barrier], 0)
     counts = f"{len(planned.run)} would run, {planned.recalled} would be recalled"
-    lines = [*(f"  {label}" for label in planned.run), *(f"  {label} stays failed" for label in planned.failed), counts]
+    lines = [
+        *(f"  {printable(label)}" for label in planned.run),
+        *(f"  {printable(label)} stays failed" for label in planned.failed),
+        counts,
+    ]
     if planned.continues:
         lines.append("its process has died, so it is continued: what had failed stays failed")
     told: dict[str, Any] = {"run": planned.run, "recalled": planned.recalled}

@@ -1,17 +1,20 @@
 """Print what completes the commands and their options in a shell, made from the parser: nothing to keep in step.
 
-Written here and not taken from a package: it must be there in the base install, and is this one page. The scripts are
-static, so that completing never starts Python.
+Written here and not taken from a package: it must be there in the base install, and is this one page. Commands and options
+stand in the scripts, so that completing them starts no Python; for ids of runs, names and parameters they ask `aiodag`.
 """
 
 import argparse
 from argparse import Namespace
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 from aiodag.cli import output
-from aiodag.cli.grammar import build
+from aiodag.cli.described import known
+from aiodag.cli.grammar import SHELLS, build
 from aiodag.cli.parser import Parser
+from aiodag.errors import OptionError
 
 
 class Option(NamedTuple):
@@ -24,7 +27,13 @@ class Option(NamedTuple):
 
 
 def print_completion(args: Namespace) -> int:
-    """Print the script for a shell."""
+    """Print the script for a shell, or what it asks for."""
+    if args.words is not None:
+        with suppress(Exception):  # nobody wants to read of an error while completing
+            output.write("".join(f"{word}\n" for word in known(args) if word.isprintable()))
+        return 0
+    if args.shell is None:
+        raise OptionError("completion", args.shell, f"the shell: {', '.join(SHELLS)}")
     scripts = {"bash": bash, "zsh": zsh, "fish": fish}
     output.write(scripts[args.shell](build()))
     return 0
@@ -35,7 +44,8 @@ def options(parser: argparse.ArgumentParser) -> Iterator[Option]:
     for action in parser._actions:  # noqa: SLF001 - argparse has no public way to ask
         if action.option_strings:
             choices = tuple(map(str, action.choices or ()))
-            yield Option(tuple(action.option_strings), action.nargs != 0, choices, action.help or "")
+            if action.help != argparse.SUPPRESS:
+                yield Option(tuple(action.option_strings), action.nargs != 0, choices, action.help or "")
 
 
 def words(parser: argparse.ArgumentParser) -> list[str]:
@@ -48,6 +58,14 @@ def words(parser: argparse.ArgumentParser) -> list[str]:
     ]
 
 
+def asked(parser: argparse.ArgumentParser) -> list[str]:
+    """Return what has to be asked for the arguments of a command."""
+    places = {str(action.metavar) for action in parser._actions if not action.option_strings}  # noqa: SLF001 - as above
+    ids = any("RUN" in place for place in places)
+    names = any(part in place for place in places for part in ("TARGET", "NAME"))
+    return ["runs"] * ids + ["names"] * names
+
+
 def summaries(parser: Parser) -> dict[str, str]:
     """Return what each command is for."""
     return {name: (each.description or "").rstrip(".") for name, each in parser.commands.items()}
@@ -56,13 +74,14 @@ def summaries(parser: Parser) -> dict[str, str]:
 def bash(parser: Parser) -> str:
     """Return the script for bash."""
     everything = {"": parser, **parser.commands}
+    asking = "aiodag completion --words"
     cases = [
         f"    {name or repr('')}) words='{' '.join([*words(each), *(parser.commands if not name else ())])}'; "
-        f"options='{' '.join(spelling for option in options(each) for spelling in option.names)}' ;;"
+        f"asked='{' '.join(asked(each))}'; options='{' '.join(spelling for option in options(each) for spelling in option.names)}' ;;"
         for name, each in everything.items()
     ]
     found = {option for each in everything.values() for option in options(each) if option.takes}
-    plain = sorted(spelling for option in found if not option.choices for spelling in option.names)
+    plain = sorted({spelling for option in found if not option.choices for spelling in option.names} - {"-p"})
     chosen = [
         f"    {'|'.join(option.names)}) COMPREPLY=($(compgen -W '{' '.join(option.choices)}' -- \"$word\")); return ;;"
         for option in sorted(found)
@@ -71,19 +90,26 @@ def bash(parser: Parser) -> str:
     return "\n".join(
         [
             "_aiodag() {",
-            "  local word=${COMP_WORDS[COMP_CWORD]} command='' words='' options='' each",
+            "  local word=${COMP_WORDS[COMP_CWORD]} command='' words='' asked='' options='' target='' each",
             '  for each in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do',
             f"    case $each in {'|'.join(parser.commands)}) command=$each; break ;; esac",
+            "  done",
+            '  for each in "${COMP_WORDS[@]:2:COMP_CWORD-2}"; do',
+            "    [[ $each == -* ]] || { target=$each; break; }",
             "  done",
             "  COMPREPLY=()",
             "  case ${COMP_WORDS[COMP_CWORD-1]} in",
             *chosen,
+            f'    -p) compopt -o nospace; COMPREPLY=($(compgen -W "$({asking} parameters --of "$target" 2>/dev/null)" -- "$word")); return ;;',
             f"    {'|'.join(plain)}) return ;;",
             "  esac",
             "  case $command in",
             *cases,
             "  esac",
             "  [[ $word == -* ]] && words=$options",
+            "  [[ $word != -* ]] && for each in $asked; do",
+            f'    words="$words $({asking} $each 2>/dev/null)"',
+            "  done",
             '  COMPREPLY=($(compgen -W "$words" -- "$word"))',
             "}",
             "complete -o default -F _aiodag aiodag",
@@ -99,7 +125,8 @@ def zsh(parser: Parser) -> str:
         described = " ".join(
             quoted(f"{spelling}:{option.purpose}") for option in options(each) for spelling in option.names
         )
-        cases.append(f"    {name}) options=({described}); arguments=({' '.join(words(each))}) ;;")
+        asks = " ".join(f"$(aiodag completion --words {what} 2>/dev/null)" for what in asked(each))
+        cases.append(f"    {name}) options=({described}); arguments=({' '.join(words(each))} {asks}) ;;")
     commands = " ".join(quoted(f"{name}:{summary}") for name, summary in summaries(parser).items())
     return "\n".join(
         [
@@ -116,8 +143,7 @@ def zsh(parser: Parser) -> str:
             *cases,
             "  esac",
             "  if [[ $PREFIX == -* ]]; then _describe -o option options",
-            "  elif (( $#arguments )); then compadd -a arguments",
-            "  else _files; fi",
+            "  else (( $#arguments )) && compadd -a arguments; _files; fi",
             "}",
             'if [[ $funcstack[1] == _aiodag ]]; then _aiodag "$@"; else compdef _aiodag aiodag; fi',
             "",
@@ -134,6 +160,7 @@ def fish(parser: Parser) -> str:
     for name, each in parser.commands.items():
         given = f"complete -c aiodag -n '__fish_seen_subcommand_from {name}'"
         lines += [f"{given} -f -a {quoted(' '.join(words(each)))}"] if words(each) else []
+        lines += [f"{given} -a {quoted(f'(aiodag completion --words {what} 2>/dev/null)')}" for what in asked(each)]
         lines += [f"{given} {fish_option(option)}" for option in options(each)]
     return "\n".join([*lines, ""])
 

@@ -11,6 +11,7 @@ RUN_STATES = ("running", "succeeded", "failed", "cancelled")
 FORMATS = ("txt", "mmd", "dot", "json", "svg", "png", "html")
 SHELLS = ("bash", "zsh", "fish")
 STYLES = ("flat", "tree")
+WORDS = ("runs", "names", "parameters")
 SOURCE = (
     "a file and what it has: a task or a workflow in FILE.py:NAME, without :NAME its main or the only one; or FILE.json"
 )
@@ -59,6 +60,7 @@ def add_run(group: Any) -> None:
         "running.run",
         "begin a run with a task or a workflow",
         "aiodag run etl.py:main -p day=2026-01-31 --limit 10",
+        of_target=True,
     )
     parser.add_argument("target", metavar="TARGET", help=TARGET)
     add_parameters(parser)
@@ -174,7 +176,7 @@ def add_runs(group: Any) -> None:
         group,
         "runs",
         "commands.runs",
-        "list the runs, oldest first",
+        "list the runs, newest first",
         "aiodag runs --tag env=test --state failed --since 1d -n 10",
     )
     parser.add_argument("--name", metavar="NAME", help="only those with this name")
@@ -185,7 +187,8 @@ def add_runs(group: Any) -> None:
     parser.add_argument(
         "--since", metavar="AGE", type=duration, help="only those that began no longer ago: 90s, 15m, 12h, 30d"
     )
-    parser.add_argument("-n", dest="limit", metavar="N", type=count, help="only the newest N")
+    parser.add_argument("-n", dest="limit", metavar="N", type=count, help="the newest N (20)")
+    parser.add_argument("--all", action="store_true", help="every one")
 
 
 def add_show(group: Any) -> None:
@@ -194,6 +197,9 @@ def add_show(group: Any) -> None:
         group, "show", "commands.show", "show a run: its tree, the states, every attempt", "aiodag show main-1a2b3c4d"
     )
     add_one_run(parser)
+    parser.add_argument("node", metavar="NODE", nargs="?", help="only this node: its number, its task or its label")
+    parser.add_argument("--value", action="store_true", help="the recorded value of the node, and nothing else")
+    parser.add_argument("--failed", action="store_true", help="only the nodes that failed, in a flat list")
 
 
 def add_log(group: Any) -> None:
@@ -325,7 +331,10 @@ def add_completion(group: Any) -> None:
         "print what completes this command in a shell",
         'eval "$(aiodag completion bash)"',
     )
-    parser.add_argument("shell", metavar="SHELL", choices=SHELLS, help="bash, zsh or fish")
+    parser.add_argument("shell", metavar="SHELL", nargs="?", choices=SHELLS, help="bash, zsh or fish")
+    # Asked by the scripts, when somebody completes what only the store or a file knows.
+    parser.add_argument("--words", choices=WORDS, help=argparse.SUPPRESS)
+    parser.add_argument("--of", metavar="TARGET", help=argparse.SUPPRESS)
 
 
 STARTING: tuple[Callable[[Any], None], ...] = (add_run, add_resume, add_plan)

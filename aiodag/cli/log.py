@@ -13,7 +13,8 @@ from aiodag.cli.answers import on_terminal, remark, say, say_states, say_text
 from aiodag.cli.opening import serving
 from aiodag.cli.written import Written
 from aiodag.errors import OptionError
-from aiodag.service import Service, among
+from aiodag.recorded import among
+from aiodag.service import Service
 from aiodag.stores.records import NodeRecord, RunRecord
 
 PAUSE = 0.25  # seconds between two looks at a run that is followed
@@ -29,7 +30,9 @@ def log(args: Namespace) -> int:
         found = service.newest(args.run, args.limit)
         if not found:
             remark(args, f"workflow {args.run!r} has no runs yet")
-        elif args.follow:
+            say(args, [], "")
+            return 0
+        if args.follow:
             return follow(args, service, found[0])
         answer(args, service, found)
     return 0
@@ -54,7 +57,7 @@ def answer(args: Namespace, service: Service, found: list[RunRecord]) -> None:
 
 def is_about_lines(args: Namespace, found: list[RunRecord]) -> bool:
     """Tell whether the lines of a run were asked for: by its id, or by a node."""
-    return args.node is not None or (args.style is None and found[:1] != [] and found[0].id == args.run)
+    return args.node is not None or (args.style is None and found[0].id == args.run)
 
 
 # Follow

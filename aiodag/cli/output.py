@@ -44,11 +44,6 @@ def clean(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in masked(text))
 
 
-def in_line(text: str) -> str:
-    """Escape all that is not visible: the names of others must not begin lines of their own."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-
-
 def brief(text: str) -> str:
     r"""Return the first line of a text, with the next one where the first ends by announcing it.
 

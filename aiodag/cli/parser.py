@@ -52,6 +52,21 @@ class Version(argparse.Action):
         parser.exit()
 
 
+class TargetHelp(argparse.Action):
+    """Prints the help, and after a target the parameters of that target."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **_: Any) -> None:
+        text = "show this help, and the parameters of a target that comes before it, and exit"
+        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, default=argparse.SUPPRESS, help=text)
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, *_: Any) -> None:
+        """Print it and exit; or have the parameters of the target told as well, which needs more than the parser."""
+        parser.print_help()
+        if getattr(namespace, "target", None) is None:
+            parser.exit()
+        namespace.module, namespace.function = "described", "describe"
+
+
 def near(given: str, known: Sequence[str]) -> str:
     """Return a question that names the nearest, or nothing."""
     found = get_close_matches(given, known, n=1, cutoff=0.5)
@@ -76,8 +91,8 @@ def add_common(parser: argparse.ArgumentParser, default: Any) -> None:
     )
 
 
-def command(group: Any, name: str, function: str, summary: str, example: str) -> Parser:
-    """Add a command that is carried out by MODULE.FUNCTION of this package."""
+def command(group: Any, name: str, function: str, summary: str, example: str, *, of_target: bool = False) -> Parser:
+    """Add a command that is carried out by MODULE.FUNCTION of this package; its help may tell of a target."""
     module, _, function = function.partition(".")
     added: Parser = group.add_parser(
         name,
@@ -86,7 +101,10 @@ def command(group: Any, name: str, function: str, summary: str, example: str) ->
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
+        add_help=not of_target,
     )
+    if of_target:
+        added.add_argument("-h", "--help", action=TargetHelp)
     added.set_defaults(module=module, function=function)
     add_common(added, default=argparse.SUPPRESS)
     return added

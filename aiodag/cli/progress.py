@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Self
 
 from aiodag._core.states import State
 from aiodag.cli import output
+from aiodag.cli.printed import Output
+from aiodag.wording import printable
 
 if TYPE_CHECKING:
     from aiodag._core.failure import Failure
@@ -24,12 +26,15 @@ RECALLED = frozenset({State.SUCCEEDED, State.FAILED, State.SKIPPED})  # straight
 class Progress:
     """Counts, and says nothing: what `--quiet` wants. An observer of one run."""
 
+    speaks = False
+
     def __init__(self) -> None:
         self.run: Run | None = None
         self.began = self.ended = 0.0
         self.counts: Counter[State] = Counter()
         self.recalled = 0
         self.running: dict[str, dict[int, float]] = {}  # by task, the numbers of nodes with the moments they began
+        self.output = Output(self.say)
 
     def __enter__(self) -> Self:
         return self
@@ -50,6 +55,8 @@ class Progress:
         self.run = run
         self.began = time.monotonic()
         self.say(f"run {run.id}: {where}")
+        if self.speaks and run.journal is not None:
+            run.journal.listener = self.output.write
 
     def moved(self, move: "Move") -> None:
         """Count a move, and tell of what failed."""
@@ -63,12 +70,15 @@ class Progress:
             self.running.setdefault(node.name, {})[node.number] = time.monotonic()
         elif previous is State.RUNNING:
             self._left(node.name, node.number)
+            self.output.end(node)
         elif previous is State.QUEUED and state in RECALLED:
             self.recalled += 1
         if state is State.FAILED and node.failure is not None:
             self.say(told(node.failure))
         elif state is State.QUEUED and node.lost is not None:
-            self.say(f"{node.name}: attempt {move.attempt} failed, and is tried again: {one_line(node.lost)}")
+            assert self.run is not None
+            name = printable(self.run.ledger.label_of(node))
+            self.say(f"{name}: attempt {move.attempt} failed, and is tried again: {one_line(node.lost)}")
 
     def _left(self, name: str, number: int) -> None:
         there = self.running[name]
@@ -99,6 +109,8 @@ class Progress:
 
 class Lines(Progress):
     """Says in lines: every failure when it happens; counts now and then, ever more rarely in a long run."""
+
+    speaks = True
 
     def opened(self, run: "Run", where: str) -> None:
         """Say which run this is, and begin to count aloud."""

@@ -12,6 +12,7 @@ from aiodag.cli.opening import serving
 from aiodag.errors import OptionError
 from aiodag.registry import tasks_in
 from aiodag.stores.records import RunRecord, WorkflowRecord
+from aiodag.wording import printable
 
 HEAD = ("NAME", "TASKS", "TARGET", "TAGS", "REGISTERED", "RUNS", "LAST")
 
@@ -20,7 +21,7 @@ def register(args: Namespace) -> int:
     """Keep a workflow by its name."""
     with serving(args) as service:
         record = service.register(args.target, name=args.name, replace=args.replace)
-    text = f"registered {output.in_line(record.name)}: {shown.how_many(len(tasks_in(record.document)))}, of {record.target}"
+    text = f"registered {printable(record.name)}: {shown.how_many(len(tasks_in(record.document)))}, of {record.target}"
     say(args, workflow_document(record, []), "" if args.quiet else text)
     return 0
 
@@ -81,8 +82,8 @@ def delete(args: Namespace) -> int:
         else:
             gone = service.forget(*args.which)
             ids, names = [run.id for run in gone.runs], [each.name for each in gone.workflows]
-    lines = [*(f"deleted {output.in_line(each)}" for each in ids)]
-    lines += [f"deleted workflow {output.in_line(each)}" for each in names]
+    lines = [*(f"deleted {printable(each)}" for each in ids)]
+    lines += [f"deleted workflow {printable(each)}" for each in names]
     text = "\n".join(lines or ["nothing to delete"])
     say(args, {"deleted": ids, "workflows": names}, "" if args.quiet else text)
     return 0

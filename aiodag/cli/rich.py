@@ -33,6 +33,8 @@ MOST = 8  # tasks that are named while they run
 class Screen(Progress):
     """Draws the counts and what runs now at the end of the terminal; all that is said scrolls above."""
 
+    speaks = True
+
     def __init__(self) -> None:
         super().__init__()
         self._console = Console(stderr=True, highlight=False)

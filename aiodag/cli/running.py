@@ -40,8 +40,9 @@ class Ended(NamedTuple):
 def run(args: Namespace) -> int:
     """Begin a run with a task or a workflow, and return the exit code."""
     tags = only_once("--tag", args.tags)
+    capacity = only_once("--capacity", args.capacity) or None
     with serving(args) as service, watching(args) as progress:
-        target = service.target(args.target, args.parameters)
+        target = service.target(args.target, args.parameters, capacity=capacity)
         begin = partial(service.start, target, run_id=args.id, tags=tags)
         ended = carried_out(begin, args, progress, f"{service.spelled(args.target, target)}, in {service.place}")
     return told(args, progress, ended)
@@ -50,7 +51,8 @@ def run(args: Namespace) -> int:
 def resume(args: Namespace) -> int:
     """Go on with a run, and return the exit code."""
     with serving(args) as service, watching(args) as progress:
-        again = service.again(args.run, source=args.source)  # before the loop: it imports
+        capacity = only_once("--capacity", args.capacity) or None
+        again = service.again(args.run, source=args.source, capacity=capacity)  # before the loop: it imports
         begin = partial(service.resume, again, again=args.again)
         edited = f" from {args.source}" if args.source else ""
         ended = carried_out(begin, args, progress, f"resumed{edited}, in {service.place}")
@@ -169,7 +171,14 @@ def told(args: Namespace, progress: Progress, ended: Ended) -> int:
     if args.traceback:
         output.traceback(ended.error)
     output.error(reason if args.quiet else without_errors(reason, run))
+    if isinstance(ended.error, RunFailed) and not ended.signal and not args.quiet and lasts(run):
+        output.remark(f"`aiodag resume {run.id}` runs what has not succeeded")
     return 128 + ended.signal if ended.signal else 130 if isinstance(ended.error, KeyboardInterrupt) else FAILED
+
+
+def lasts(run: "Run") -> bool:
+    """Return True if another process can go on with a run: its store is not in the memory of this one."""
+    return not str(run.store).startswith("memory:")
 
 
 def why(run: "Run", ended: Ended) -> str:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+import json
 import math
 import shlex
 from collections import defaultdict
@@ -11,14 +12,16 @@ from typing import Any
 
 from aiodag._core.graph import Graph
 from aiodag._core.states import State
-from aiodag.cli.output import brief, in_line
+from aiodag.cli.output import brief
 from aiodag.cli.progress import seconds
 from aiodag.cli.written import Line
 from aiodag.entry import Entry, told
+from aiodag.errors import Undecodable
 from aiodag.recorded import error_text
 from aiodag.registry import Change
 from aiodag.service import Service
 from aiodag.stores.records import CUT_OFF, AttemptRecord, EdgeRecord, LogRecord, NodeRecord, RunRecord
+from aiodag.wording import printable
 
 # JSON
 
@@ -100,6 +103,21 @@ def whole(service: Service, run: RunRecord) -> dict[str, Any]:
     }
 
 
+def some(service: Service, run: RunRecord, nodes: Iterable[NodeRecord]) -> list[dict[str, Any]]:
+    """Return some nodes of a run for JSON."""
+    attempts = tries(service, run.id)
+    return [node_document(node, attempts[node.number]) for node in nodes]
+
+
+def value_of(service: Service, run: RunRecord, node: str) -> Any:
+    """Return the value of a node; as it is recorded, where a class of it is not loaded here."""
+    try:
+        return service.value(run.id, node)
+    except Undecodable:
+        (found, *_) = service.matching(run.id, node)
+        return json.loads(str(found.value))
+
+
 def tries(service: Service, run_id: str) -> dict[int, list[AttemptRecord]]:
     """Return the attempts of a run by the numbers of their nodes."""
     attempts: dict[int, list[AttemptRecord]] = defaultdict(list)
@@ -167,7 +185,7 @@ def counted(counts: Mapping[State, int]) -> str:
 
 def table(rows: Sequence[Sequence[str]]) -> str:
     """Return rows with their columns aligned, each in one line whatever names are in it."""
-    rows = [[in_line(cell) for cell in row] for row in rows]
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
@@ -195,6 +213,21 @@ def run_text(run: RunRecord, graph: Graph, service: Service) -> str:
     if rows:
         parts.append(table([("NODE", "ATTEMPT", "STATE", "STARTED", "TOOK", ""), *rows]))
     return "\n\n".join(parts)
+
+
+def nodes_text(service: Service, run: RunRecord, nodes: Iterable[NodeRecord]) -> str:
+    """Show some nodes of a run: every attempt, and the whole of each error."""
+    attempts = tries(service, run.id)
+    rows = [(node, each) for node in nodes for each in attempts[node.number]]
+    if not rows:
+        return ""
+    lines = [attempt_line(node, each, there=True) for node, each in rows]
+    errors = [
+        f"{printable(node.label)}: " + error_text(node.error).replace("\n", "\n    ")
+        for node in nodes
+        if node.state is State.FAILED
+    ]
+    return "\n\n".join([table([("NODE", "ATTEMPT", "STATE", "STARTED", "TOOK", ""), *lines]), *errors])
 
 
 def with_brief_errors(graph: Graph) -> Graph:
@@ -303,4 +336,4 @@ def log_text(document: Mapping[str, Any]) -> str:
     """Return a line of a log for people: at which moment, how grave, which node, what."""
     at = datetime.fromisoformat(document["at"])
     what = str(document["text"]).replace("\n", "\n    ")
-    return f"{moment(at)} {document['level']:<7} {document['label'] or '-'}: {what}"
+    return f"{moment(at)} {printable(document['level']):<7} {printable(document['label'] or '-')}: {what}"

@@ -8,10 +8,11 @@ from collections import Counter
 
 from aiodag._core.graph import Graph, GraphNode
 from aiodag._core.states import State
-from aiodag.cli.output import brief, in_line
+from aiodag.cli.output import brief
 from aiodag.cli.progress import seconds
 from aiodag.cli.show import counted, state_of, with_brief_errors
 from aiodag.stores.records import RunRecord
+from aiodag.wording import printable
 
 SIGNS = dict(zip(State, "·:▸✓✗»⊘", strict=True))
 # What a tree draws before the sign of a node: lines, how deep it is where that is too deep to draw, what an edge accepts.
@@ -29,7 +30,14 @@ def headline(run: RunRecord) -> str:
     """Say in one line what became of a run."""
     took = [] if run.ended_at is None else [seconds((run.ended_at - run.started_at).total_seconds())]
     again = [f"execution {run.execution}"] if run.execution > 1 else []
-    parts = [in_line(run.id), state_of(run), f"{run.started_at:%Y-%m-%d %H:%M:%S}Z", *took, *again, counted(run.counts)]
+    parts = [
+        printable(run.id),
+        state_of(run),
+        f"{run.started_at:%Y-%m-%d %H:%M:%S}Z",
+        *took,
+        *again,
+        counted(run.counts),
+    ]
     return "  ".join(filter(None, parts))
 
 
@@ -41,7 +49,7 @@ def tree(graph: Graph) -> list[str]:
 def flat(graph: Graph) -> list[str]:
     """Return a line for each node, in the order of their calls."""
     nodes = [node for node in graph.nodes if not node.barrier]
-    labels = {node.id: in_line(node.label) for node in nodes}
+    labels = {node.id: printable(node.label) for node in nodes}
     count = Counter(labels.values())
     names = {id_: f"{label} #{id_}" if count[label] > 1 else label for id_, label in labels.items()}
     width = max((len(name) for name in names.values() if len(name) <= WIDEST), default=0)
@@ -55,7 +63,7 @@ def told(node: GraphNode, now: float) -> str:
         words.append(seconds(node.running(now)))
     if node.attempts > 1:
         words.append(f"{node.attempts} attempts")
-    error = in_line(brief(node.error))
+    error = printable(brief(node.error))
     return f"{', '.join(words)}: {error}" if error else ", ".join(words)
 
 

@@ -7,6 +7,8 @@ A label may hold anything, since it quotes arguments. All text of a picture pass
 from functools import cache
 from unicodedata import combining, east_asian_width
 
+from aiodag.wording import printable
+
 FONT = "'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', Aileron, sans-serif"
 SIZE, SMALL = 12, 10.5  # pixels
 
@@ -41,8 +43,7 @@ def line(text: str, most: int = _MOST_READ) -> str:
     a\n<b> aaa…
     """
     read = text[: most + 1]
-    # Lone surrogates, line ends and marks that turn the direction of writing are not printable either.
-    shown = read if read.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in read)
+    shown = printable(read)
     return shown if len(shown) <= most else shown[: most - 1] + _ELLIPSIS
 
 

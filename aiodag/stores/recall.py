@@ -4,7 +4,7 @@ Every node gets its key and its number here, and with them what is recorded of i
 of `recorder.py`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aiodag._core.context import attempt_here, current_node
@@ -43,6 +43,7 @@ class Recall:
         self.run = run
         self.store = store_at(place)
         self.error: BaseException | None = None
+        self.listener: Callable[[Node[Any], str, bytes], object] | None = None
         self.offset = 0.0  # from the run's clock to the time of day
         self._ours = self.store is not place  # to be closed
         self._keys = Keys(home_of(run.entry))

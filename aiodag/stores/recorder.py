@@ -15,7 +15,6 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from aiodag._core.failure import site_of
-from aiodag._core.ledger import HINTS, WIDTH, label
 from aiodag._core.search import check_returned
 from aiodag._core.states import State
 from aiodag._core.submit import engine_of
@@ -221,6 +220,8 @@ class Recorder(Recall):
         """Keep what the attempt of a node wrote, in bounded memory: written in a moment, with what comes until then."""
         if node.state.final or self._broken:
             return
+        if self.listener is not None:
+            self.listener(node, stream, chunk)
         self._outputs.add(node.row[NUMBER], node.attempt, stream, chunk)
         if self._timer is None:
             self._timer = self.run.loop.call_later(PAUSE, self._heard)
@@ -277,7 +278,7 @@ class Recorder(Recall):
         if type(node) is not str:
             task = node.task
             row[NAME], row[VERSION] = writable(task.name), writable(task.options.version)
-            row[LABEL] = writable(label(task.name, self.run.ledger.calls[node.number * WIDTH + HINTS]))
+            row[LABEL] = writable(self.run.ledger.label_of(node))
             row[SITE] = writable(self._site(node.code, node.instruction))
             if task.barrier:
                 row[CODEC] = BARRIER

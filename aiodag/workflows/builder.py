@@ -245,9 +245,9 @@ class Workflow:
 
     # What becomes of it
 
-    def check(self) -> None:
-        """Look for all that is wrong: names, edges, cycles, parameters, resources. Raises `WorkflowError`."""
-        self._checked(self.capacity)
+    def check(self, capacity: Any = None) -> None:
+        """Look for all that is wrong, also for another `capacity` than its own. Raises `WorkflowError`."""
+        self._checked(self.capacity if capacity is None else capacity_from(capacity))
 
     def _checked(self, capacity: Any, *, runs: bool = False) -> "Checked":
         """Return what a check finds out; `runs` if there is no other capacity to come than this one."""
@@ -255,7 +255,7 @@ class Workflow:
 
     def graph(self) -> "Graph":
         """Return the nodes and edges that it will have, all waiting; of generators without what they will add."""
-        return drawn(self._checked(self.capacity))
+        return drawn(self._checked(None))
 
     def document(self) -> dict[str, Any]:
         """Return its JSON form. Python tasks are named there, to look at and compare."""

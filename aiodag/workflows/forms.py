@@ -1,5 +1,6 @@
 """What a document of a workflow may hold: each key, and what its value must be. `schema.json` says the same."""
 
+import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -111,6 +112,10 @@ def told_size(value: Any) -> str:
 
 def check_command(value: Any) -> Iterator[Fault]:
     """Check an argument list."""
+    if isinstance(value, str) and value:
+        text = cut(f'write {json.dumps(value.split())}, or "shell": {json.dumps(value)}')
+        yield (), f"takes a list of a program and its arguments; this is {told(value)}: {text}"
+        return
     yield from each(lambda given: is_argument(given) or is_secret(given), "text without NUL, or numbers", least=1)(
         value
     )

@@ -18,8 +18,10 @@ __all__ = ["fragment_of", "load", "loads", "workflow_of"]
 EMPTY = 'is empty: a workflow is at least {"tasks": {}}'
 
 
-def load(path: "str | PathLike[str]") -> Workflow:
+def load(path: "str | PathLike[str]", *, capacity: Any = None) -> Workflow:
     """Return the workflow in a JSON file. Its name is that of the file, unless the file says one.
+
+    `capacity` is what there will be when it runs, if that is not what the file says.
 
     Raises `WorkflowError` with all that is wrong, each with its line and path. The file is read as a whole; its functions
     are imported, and nothing of it runs.
@@ -34,12 +36,12 @@ def load(path: "str | PathLike[str]") -> Workflow:
         refuse(source, "no such file. Give the path of a JSON file, such as etl.json")
     except (OSError, ValueError) as error:
         refuse(source, f"cannot be read: {error}")
-    workflow = loads(content, source)
+    workflow = loads(content, source, capacity=capacity)
     workflow.entry = {"file": os.path.abspath(source), "task": "", "parameters": {}}  # noqa: PTH100 - without links
     return workflow
 
 
-def loads(text: str | bytes, source: str = "") -> Workflow:
+def loads(text: str | bytes, source: str = "", *, capacity: Any = None) -> Workflow:
     """Return the workflow in a text in JSON. `source` is the path it came from: for messages, and to find files beside it.
 
     Raises `WorkflowError` with all that is wrong.
@@ -50,12 +52,14 @@ def loads(text: str | bytes, source: str = "") -> Workflow:
     """
     places = Places(source, decoded(text, source), os.path.dirname(source))  # noqa: PTH120 - as above
     document, complaints = parsed(places)
-    return Reading(places, complaints).workflow(document, stem(source))
+    return Reading(places, complaints).workflow(document, stem(source), capacity)
 
 
-def workflow_of(document: Mapping[str, Any], name: str = "workflow", places: Places | None = None) -> Workflow:
+def workflow_of(
+    document: Mapping[str, Any], name: str = "workflow", places: Places | None = None, *, capacity: Any = None
+) -> Workflow:
     """Return the workflow that a document says, which JSON text has become already. Raises `WorkflowError`."""
-    return Reading(places or Places()).workflow(document, name)
+    return Reading(places or Places()).workflow(document, name, capacity)
 
 
 def fragment_of(

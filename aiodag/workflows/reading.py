@@ -36,8 +36,8 @@ class Reading:
         self.declared: Collection[str] = ()  # parameters of elsewhere
         self.bodies = Bodies(places.directory)
 
-    def workflow(self, document: Any, name: str) -> Workflow:
-        """Return the workflow of a whole document. Raises `WorkflowError`."""
+    def workflow(self, document: Any, name: str, capacity: Any = None) -> Workflow:
+        """Return the workflow of a whole document, checked for a capacity or its own. Raises `WorkflowError`."""
         values = self._values(document, WORKFLOW)
         workflow = Workflow(
             values.get("name", name),
@@ -49,7 +49,7 @@ class Reading:
         workflow.description = values.get("description")
         entries = self._fill(workflow, values.get("tasks", {}), ("tasks",))
         try:
-            workflow.check()
+            workflow.check(capacity)
         except WorkflowError as error:
             self._take(error.complaints, entries)
         self._raise()

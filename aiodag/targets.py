@@ -290,7 +290,8 @@ def workflow_in(entry: Entry) -> Workflow:
 def of_text(text: str, file: str, capacity: Mapping[str, float] | None = None) -> Workflow:
     """Return the workflow of a text that was recorded, with what no store has from its file. Raises `EntryError`."""
     document = restored(json.loads(text), lambda: source_of(file), file)
-    return workflow_of(document, places=Places(file, None, str(Path(file).parent)), capacity=capacity)
+    places = Places(file, None, str(Path(file).parent))
+    return workflow_of(document, places=places, capacity=capacity, recorded=True)
 
 
 def source_of(file: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import aiodag
 from aiodag import WorkflowError, task
 from aiodag.executors.command import command, shell
 from aiodag.workflows import Parameter, Workflow
+from aiodag.workflows.details import BESIDE
 from aiodag.workflows.document import document_of
 from aiodag.workflows.forms import FRAGMENT, ITEM, TASK, WORKFLOW
 from aiodag.workflows.load import fragment_of, loads
@@ -95,7 +96,7 @@ def test_lists_children_and_braces_have_one_form():
     document = {
         "parameters": {"{{VAR}}": ["a"]},
         "tasks": [
-            {"class": "producer", "details": {"command": ["make", 3]}, "children": ["echoer"]},
+            {"class": "producer", "details": {"command": ["make", "{{VAR}}", 3]}, "children": ["echoer"]},
             {"class": "echoer", "details": ECHO},
             {"class": "echoer", "details": ECHO},
         ],
@@ -107,7 +108,7 @@ def test_lists_children_and_braces_have_one_form():
         "name": "workflow",
         "parameters": {"VAR": ["a"]},
         "tasks": {
-            "producer": {"command": ["make", "3"], "class": "producer"},
+            "producer": {"command": ["make", "{{VAR}}", "3"], "class": "producer"},
             "echoer": {**ECHO, "parents": ["producer"], "class": "echoer"},
             "echoer-2": {**ECHO, "parents": ["producer"], "class": "echoer"},
         },
@@ -229,6 +230,7 @@ def test_the_schema_has_the_keys_of_the_loader():
     assert SCHEMA["properties"].keys() == WORKFLOW.keys()
     assert SCHEMA["$defs"]["keys"]["properties"].keys() == TASK.keys()
     assert SCHEMA["$defs"]["item"]["properties"].keys() | TASK.keys() == ITEM.keys()
+    assert SCHEMA["$defs"]["theirs"]["properties"].keys() == BESIDE.keys()
     assert FRAGMENT.keys() < WORKFLOW.keys()
 
 
@@ -243,8 +245,12 @@ ACCEPTED = [
     {"capacity": [{"cores": 8}, {"gpu": 1.5}], "tasks": {}},
     {
         "parameters": {"{{VAR}}": ["a"]},
+        "unused": ["VAR"],
         "tasks": [{"class": "a", "details": ECHO}, {"id": "b", **ECHO, "parents": ["a"]}],
     },
+    {"tags": ["a", "b"], "tasks": {"A": {"details": {**ECHO, "timeout": 0, "resources": {"cores": 0}}}}},
+    {"tasks": {"A": {"details": ECHO, "is_generator": True, "max_retries": 3, "retries": 0, "pool": "local"}}},
+    {"tasks": {"A": {"details": None, "task_type": "Structural"}}},
 ]
 REFUSED = [
     [],
@@ -261,7 +267,7 @@ REFUSED = [
     {"tasks": {}, "capacity": {"a": 0}},
     {"tasks": {}, "capacity": [{}, 3]},
     {"tasks": {}, "capacity": {"": 1}},
-    {"tasks": {}, "parameters": {"{{A": []}},
+    {"tasks": {}, "parameters": {"{{}}": []}},
     {"tasks": {}, "parameters": {"A": [None]}},
     {"tasks": {"": ECHO}},
     {"tasks": {"A": []}},
@@ -297,6 +303,14 @@ REFUSED = [
     {"tasks": {"A": {**ECHO, "generator": 1}}},
     {"tasks": [ECHO]},
     {"tasks": [{"class": "a", "details": {**ECHO, "id": "b"}}]},
+    {"tags": [1], "tasks": {}},
+    {"unused": "A", "tasks": {}},
+    {"tasks": {"A": {"details": 3}}},
+    {"tasks": {"A": {"details": {**ECHO, "oops": 1}}}},
+    {"tasks": {"A": {"details": {**ECHO, "timeout": -1}}}},
+    {"tasks": {"A": {"details": ECHO, "pool": "slurm"}}},
+    {"tasks": {"A": {**ECHO, "max_retries": 1}}},
+    {"tasks": {"A": {**ECHO, "resources": {"cores": 0}}}},
 ]
 
 
@@ -364,8 +378,9 @@ def forms(kind):
 
 
 FORM = st.sampled_from(["command", "command", "shell", "task"]).flatmap(forms)
+THEIRS = {"is_generator": st.booleans(), "max_retries": st.integers(-1, 3), "pool": st.just("local"), "details": FORM}
 ITEMS = st.lists(st.builds(lambda item, inner: {**item, "details": inner}, some({"class": NAME, "id": NAME}), FORM) | FORM, max_size=3)  # fmt: skip
-TASKS = st.dictionaries(NAME, FORM, max_size=3) | ITEMS
+TASKS = st.dictionaries(NAME, FORM | some(THEIRS, least=["details"]), max_size=3) | ITEMS
 DOCUMENT = some(
     {
         "name": NAME,

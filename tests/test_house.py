@@ -238,6 +238,7 @@ WORKFLOWS = [
     "places",
     "shapes",
     "forms",
+    "details",
     "bodies",
     "entries",
     "reading",

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from aiodag.errors import WorkflowError
 from aiodag.stores.places import store_at
+from aiodag.workflows.document import document_of
 from aiodag.workflows.forms import Hints
 from aiodag.workflows.load import fragment_of, load, loads, workflow_of
 from aiodag.workflows.model import Parameter
@@ -193,7 +194,7 @@ def test_parameters_of_functions_stand_for_their_values():
 
 
 def test_names_in_braces_name_the_parameters():
-    flow = loads('{"parameters": {"{{DATE}}": ["d1", "d2"], "SIZE": [1]}, "tasks": {}}')
+    flow = loads('{"parameters": {"{{DATE}}": ["d1", "d2"], "SIZE": [1]}, "unused": ["DATE", "SIZE"], "tasks": {}}')
 
     assert flow.parameters == {"DATE": ["d1", "d2"], "SIZE": [1]}
 
@@ -206,6 +207,7 @@ HOSTILE_NAMES = [
     "\"'`$(x)",
     "größe ☃ 🐍",
     "$value_of",
+    "a\tb",
     "[0]",
     "tasks",
 ]
@@ -631,3 +633,43 @@ def test_a_file_without_a_capacity_is_told_of_its_own_key_and_of_the_command_lin
         "'a' asks for cores 2, gpu 0.5, and the workflow has no capacity: "
         '"capacity": {"cores": 2, "gpu": 0.5} in the file, or --capacity cores=2 --capacity gpu=0.5'
     )
+
+
+# Parameters that have no effect
+
+
+@pytest.mark.parametrize(
+    "tasks",
+    [
+        {"a": {"command": ["echo", "DATE"]}},
+        {"a": ECHO},
+        {"a": {"command": ["echo", "{{DATE}}"], "parameters": {"DATE": ["d1"]}}},
+        {},
+    ],
+)
+def test_a_parameter_that_no_task_uses_is_refused_with_its_line(tasks):
+    said = complaint({"parameters": {"DATE": ["d1", "d2"]}, "tasks": tasks})
+
+    assert said.startswith("etl.json:3 $.parameters.DATE: is used by no task: write {{DATE}} where")
+
+
+def test_a_parameter_may_be_declared_as_unused():
+    document = {
+        "parameters": {"DATE": ["d1"], "DAY": [1]},
+        "unused": ["DATE"],
+        "tasks": {"a": {"shell": "echo {{DAY}}"}},
+    }
+
+    assert document_of(loads(json.dumps(document)))["unused"] == ["DATE"]
+    document["unused"] = ["DATES"]
+    assert "no parameter here has that name; did you mean 'DATE'?" in " ".join(complaints(document))
+
+
+def test_what_was_recorded_with_an_unused_parameter_is_read():
+    document = {"parameters": {"DATE": ["d1"]}, "tasks": {"a": ECHO}}
+
+    assert len(workflow_of(document, recorded=True)) == 1
+
+
+def test_what_a_generator_gives_may_use_a_parameter():
+    loads(json.dumps({"parameters": {"DATE": ["d1"]}, "tasks": {"a": {**ECHO, "generator": True}}}))

@@ -147,7 +147,8 @@ class Building:
 
     def _definition(self, instance: Instance, value: Any) -> Any:
         """Return what is recorded of what a generator gave. Raises `WorkflowError` for what cannot be added."""
-        definition = definition_of(value, instance.name, declared(self.checked.workflow, instance.task))
+        workflow = self.checked.workflow
+        definition = definition_of(value, instance.name, declared(workflow, instance.task), workflow.literals)
         self._checked(instance, definition)
         return definition
 

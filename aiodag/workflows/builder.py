@@ -89,6 +89,9 @@ class Workflow:
         self.limit = limit
         self.capacity = capacity_from(capacity)
         self.description: str | None = None  # for people, and of no effect
+        self.literals: Mapping[
+            str, str
+        ] = {}  # names of parameters by texts that stand for them in a generator's output
         self.entry: Mapping[str, Any] | None = None  # how to load it again, for its runs: a file
         self.tasks: list[WorkflowTask[Any]] = []
         self._by_name: dict[str, WorkflowTask[Any]] = {}
@@ -269,7 +272,7 @@ class Workflow:
         """
         made = Workflow(name or self.name, tags=self.tags, parameters=self.parameters, limit=self.limit)
         made.capacity, made.entry, made.given = self.capacity, self.entry, {**self.given, **(parameters or {})}
-        made.description = self.description
+        made.description, made.literals = self.description, self.literals
         made.tasks = copies(self.tasks, made)
         made._by_name = {task.name: made.tasks[task.index] for task in self._by_name.values()}
         known = {*self.parameters, *(each for task in self.tasks for each in task.parameters)}

@@ -15,7 +15,7 @@ from aiodag.errors import Complaint, WorkflowError
 from aiodag.secret import Secret
 from aiodag.workflows.forms import OPTIONS, TASK, VALUE_OF, bare, check_arguments
 from aiodag.workflows.model import Parameter, WorkflowTask
-from aiodag.workflows.parameters import is_command
+from aiodag.workflows.parameters import is_command, unused
 from aiodag.workflows.private import SECRET, secret_form
 
 if TYPE_CHECKING:
@@ -51,6 +51,11 @@ def document_of(workflow: "Workflow", *, exact: bool = False) -> dict[str, Any]:
         document["tags"] = dict(workflow.tags)
     if workflow.parameters:
         document["parameters"] = {name: list(values) for name, values in workflow.parameters.items()}
+    without = unused(workflow)
+    if without:
+        document["unused"] = without
+    if workflow.literals and any(task.generator for task in workflow.tasks):
+        document["literals"] = dict(workflow.literals)
     if workflow.capacity is not None:
         document["capacity"] = capacity_form(workflow.capacity)
     if workflow.limit is not None:

@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
-from aiodag.workflows.forms import ITEM, TASK, Hints, checked
+from aiodag.workflows.details import Flat, Literals, flattened
+from aiodag.workflows.forms import ITEM, TASK, Check, Hints, checked
 from aiodag.workflows.places import Fault, Path, cut, named
 from aiodag.workflows.shapes import is_name, told
 
@@ -21,25 +22,34 @@ class Entry(NamedTuple):
     path: Path
     values: Mapping[str, Any]  # what is right
     keys: AbstractSet[str]  # all that are there
-    details: AbstractSet[str] = frozenset()  # those of them that stand in an object of this name, as in the list form
+    places: Mapping[str, Path]  # of those that stand elsewhere in the task
+    detailed: bool = False
 
     @property
     def faulty(self) -> bool:
         """Whether a key is not known, or its value is wrong."""
         return len(self.values) < len(self.keys)
 
+    @property
+    def asks(self) -> bool:
+        """Whether it may ask for resources: itself, or by what it gives."""
+        return bool(self.values.get("resources") or self.values.get("generator"))
+
     def at(self, *parts: str | int) -> Path:
         """Return the path of something in this task."""
-        return (*self.path, "details", *parts) if parts and parts[0] in self.details else (*self.path, *parts)
+        place: Path = self.places.get(str(parts[0]), parts[:1]) if parts else ()
+        return (*self.path, *place, *parts[1:])
 
 
 class Entries:
-    """Reads the tasks of one document, which are at `path`, and notes what is wrong."""
+    """Reads the tasks of one document, which are at `path`, and notes what is wrong. `giver` is what has given them."""
 
-    def __init__(self, hints: Hints, faults: list[Fault], path: Path) -> None:
+    def __init__(self, hints: Hints, faults: list[Fault], path: Path, literals: Literals, giver: str = "") -> None:
         self.hints = hints
         self.faults = faults
         self.path = path
+        self.literals = literals
+        self.giver = giver
         self.unnamed = 0  # tasks without a name of their own that can be used
 
     def read(self, tasks: Mapping[Any, Any] | list[Any]) -> list[Entry]:
@@ -55,10 +65,10 @@ class Entries:
                     (path, f"cannot be the name of a task: {told(key)}. Names are text without control characters")
                 )
             if isinstance(given, dict):
-                yield Entry(name, path, checked(given, TASK, self.hints, self.faults, path), given.keys())
+                yield Entry(name, path, *self._flat(given, TASK, path), "details" in given)
             else:
                 self.faults.append((path, f"takes an object, such as {EXAMPLE}; this is {told(given)}"))
-                yield Entry(name, path, {}, BROKEN)
+                yield Entry(name, path, {}, BROKEN, {})
 
     def _stand_in(self, taken: Collection[str]) -> str:
         """Return a name for a task that has none, or a bad one: what else is wrong in it is to be told at once."""
@@ -88,22 +98,28 @@ class Entries:
             yield item._replace(name=name)
 
     def _item(self, given: Any, path: Path) -> Entry:
-        """Return an item of a list, with its details among its keys."""
-        right = checked(given, ITEM, self.hints, self.faults, path)
-        keys = set(map(str, given)) if isinstance(given, dict) else set(BROKEN)
+        """Return an item of a list."""
+        right, keys, places = self._flat(given, ITEM, path)
         if keys.isdisjoint({"id", "name", "class"} | BROKEN):
             self.faults.append((path, "has no id and no class"))
-        details = right.get("details", {})
-        inner = checked(details, TASK, self.hints, self.faults, (*path, "details"))
-        for key in sorted(keys & details.keys()):
-            self.faults.append(((*path, "details", key), "is given here and beside details"))
         names = [right[key] for key in ("id", "name") if key in right]
         if len(set(names)) > 1:
             self.faults.append(((*path, "name"), f"is {cut(names[1])!r}, and the id is {cut(names[0])!r}: give one"))
-        values = {**inner, **{key: value for key, value in right.items() if key in TASK}}
-        # Names and details that are right have been used; what is left is to be among the values, or is wrong.
-        left = {*keys, *map(str, details)} - ({"id", "name", "details"} & right.keys())
-        return Entry(names[0] if names else "", path, values, left, inner.keys() - right.keys())
+        values = {key: value for key, value in right.items() if key in TASK}
+        # Names that are right have been used; what is left is to be among the values, or is wrong.
+        left = keys - ({"id", "name"} & right.keys())
+        return Entry(
+            names[0] if names else "", path, values, left, places, isinstance(given, dict) and "details" in given
+        )
+
+    def _flat(self, given: Any, checks: Mapping[str, Check], path: Path) -> Flat:
+        """Return a task with its details among its keys, and with places where the texts of parameters stand."""
+        if not isinstance(given, dict):
+            return Flat(dict(checked(given, checks, self.hints, self.faults, path)), set(BROKEN), {})
+        if "details" not in given:
+            return Flat(checked(given, checks, self.hints, self.faults, path), given.keys(), {})
+        flat = flattened(given, checks, self.hints, self.faults, path)
+        return flat._replace(values=self.literals.placed(flat.values))
 
     def after(self, entries: list[Entry], *, outside: bool) -> dict[str, list[str]]:
         """Return what each task waits for, by its name. Names that are not known may be `outside`, or are wrong."""
@@ -116,9 +132,13 @@ class Entries:
         edges = 0
         for entry in entries:
             for place, name in enumerate(entry.values.get("parents", ())):
+                if self._is_giver(entry, name):
+                    continue
                 if outside or self._known(entry, "parents", place, name, names, groups):
                     after.setdefault(entry.name, []).append(name)
             for place, name in enumerate(entry.values.get("children", ())):
+                if outside and entry.detailed and name not in names and name not in groups:
+                    continue  # what comes after the generator waits for all that this has given
                 if self._known(entry, "children", place, name, names, groups):
                     children = groups.get(name) or [name]
                     edges += len(children)
@@ -129,6 +149,10 @@ class Entries:
                     for child in children:
                         after.setdefault(child, []).append(entry.name)
         return after
+
+    def _is_giver(self, entry: Entry, name: str) -> bool:
+        """Return True for the generator that has given a task with details: those name it as their parent."""
+        return entry.detailed and bool(self.giver) and self.giver.split("[", 1)[0] == name.split("[", 1)[0]
 
     def _known(
         self, entry: Entry, key: str, place: int, name: str, names: set[str], groups: Mapping[str, list[str]]

@@ -151,21 +151,26 @@ def check_arguments(value: Any) -> Iterator[Fault]:
                 yield (*path, key), f"takes what JSON has; this is {told(element)}"
 
 
-def check_parameters(value: Any) -> Iterator[Fault]:
-    """Check parameters: names, which may stand in double braces, and lists of values."""
-    if not isinstance(value, dict):
-        yield (), f'takes an object of names and lists, such as {{"DATE": ["d1", "d2"]}}; this is {told(value)}'
-        return
-    seen: set[str] = set()
-    for key, values in value.items():
-        if not (is_name(key) and is_name(bare(key))) or set(bare(key)) & set("{}"):
-            yield (cut(str(key)),), "cannot name a parameter: names are text without braces, such as DATE, or {{DATE}}"
-            continue
-        if bare(key) in seen:
-            yield (key,), f"is given twice, as {bare(key)} and as {{{{{bare(key)}}}}}"
-        seen.add(bare(key))
-        for path, fault in check_values(values):
-            yield (key, *path), fault
+def check_parameters(name_in: Callable[[str], str]) -> Check:
+    """Check parameters: texts, in which `name_in` finds the names, and lists of values."""
+
+    def check(value: Any) -> Iterator[Fault]:
+        if not isinstance(value, dict):
+            yield (), f'takes an object of names and lists, such as {{"DATE": ["d1", "d2"]}}; this is {told(value)}'
+            return
+        seen: dict[str, str] = {}
+        for key, values in value.items():
+            if not (is_name(key) and is_name(name := name_in(key))) or set(name) & set("{}"):
+                text = "cannot name a parameter: names are text without braces, such as DATE, or {{DATE}}"
+                yield (cut(str(key)),), text
+                continue
+            if name in seen:
+                yield (key,), f"is given twice, as {seen[name]} and as {key}"
+            seen[name] = key
+            for path, fault in check_values(values):
+                yield (key, *path), fault
+
+    return check
 
 
 def check_values(values: Any) -> Iterator[Fault]:
@@ -185,9 +190,22 @@ def bare(name: str) -> str:
     return name[2:-2] if name.startswith("{{") and name.endswith("}}") else name
 
 
-def parameters_of(values: Mapping[str, Any]) -> dict[str, list[Any]]:
+def parameters_of(values: Mapping[str, Any], name_in: Callable[[str], str] = bare) -> dict[str, list[Any]]:
     """Return the parameters in an object that has been checked."""
-    return {bare(name): each for name, each in values.get("parameters", {}).items()}
+    return {name_in(name): each for name, each in values.get("parameters", {}).items()}
+
+
+def check_tags(value: Any) -> Iterable[Fault]:
+    """Check tags: an object, or a list of those that have no value."""
+    if isinstance(value, list):
+        return each(is_text, "text")(value)
+    return every(is_text, "text", is_text, "text")(value)
+
+
+def tags_in(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return the tags in an object that has been checked."""
+    given = values.get("tags", {})
+    return dict.fromkeys(given, "") if isinstance(given, list) else given
 
 
 def check_capacity(value: Any) -> Iterator[Fault]:
@@ -203,12 +221,14 @@ def check_capacity(value: Any) -> Iterator[Fault]:
 
 
 amounts = every(is_name, "names of resources", is_amount, "numbers above 0, a millionth or more")
+parameters = check_parameters(bare)
 count = one(is_whole, "a whole number, 0 or more")
 seconds = one(is_seconds, "seconds, 0 or more")
 name = one(is_name, "text that is not empty, without control characters and half surrogates")
 flag = one(lambda value: isinstance(value, bool), "true or false")
 text = one(is_text, "text without NUL and half surrogates")
 names = each(is_name, "names of tasks or classes")
+names_of_parameters = each(is_name, "names of parameters")
 
 # Of a task, by what it is: a program, a line for a shell, a function.
 KINDS = ("command", "shell", "task")
@@ -246,7 +266,7 @@ TASK: dict[str, Check] = {
     "backoff": seconds,
     "timeout": one(is_positive, "seconds above 0"),
     "version": one(lambda value: is_text(value) or is_whole(value), "text or a whole number"),
-    "parameters": check_parameters,
+    "parameters": parameters,
     "resources": amounts,
     "generator": flag,
     "trigger_rule": one(lambda value: isinstance(value, str) and value in NAMES, f"one of {', '.join(NAMES)}"),
@@ -257,14 +277,15 @@ ITEM: dict[str, Check] = {
     **TASK,
     "id": name,
     "name": name,
-    "details": one(lambda value: isinstance(value, dict), "an object with the keys of a task"),
 }
 WORKFLOW: dict[str, Check] = {
     "$schema": one(lambda value: isinstance(value, str), "the address of the schema"),
     "name": name,
     "description": text,
-    "tags": every(is_text, "text", is_text, "text"),
-    "parameters": check_parameters,
+    "tags": check_tags,
+    "parameters": parameters,
+    "unused": names_of_parameters,
+    "literals": every(is_text, "texts", is_name, "names of parameters"),
     "capacity": check_capacity,
     "limit": one(lambda value: is_whole(value) and value > 0, "a whole number, 1 or more"),
     "tasks": one(lambda value: isinstance(value, dict | list), "an object or a list of tasks"),

@@ -40,16 +40,16 @@ class Defining:
             del node, call_next  # a failure's traceback holds this frame
 
 
-def definition_of(given: Any, name: str, known: Given) -> dict[str, Any]:
+def definition_of(given: Any, name: str, known: Given, literals: Mapping[str, str]) -> dict[str, Any]:
     """Return the definition of what a generator gave: its tasks and their parameters, beside those that are known.
 
-    Raises `WorkflowError` for what is no tasks, or cannot be written down.
+    `literals` are names of these by the texts that stand for them where tasks have details. Raises `WorkflowError` for what is no tasks, or cannot be written down.
     """
     written: Any = printed(given, name) if hasattr(given, "stdout_dropped") else given
     if hasattr(written, "tasks"):
         made: Workflow = written
     elif isinstance(written, str | bytes | Mapping) or (isinstance(written, list) and not any(map(callable, written))):
-        made = read(written, name, known)
+        made = read(written, name, known, literals)
     else:
         made = workflow_of(written, name)
     refuse_repeated(made)  # a document has a place for one task of a name
@@ -97,15 +97,16 @@ def output_of(name: str) -> str:
     return f"output of {name}"
 
 
-def read(given: Any, name: str, known: Given) -> "Workflow":
+def read(given: Any, name: str, known: Given, literals: Mapping[str, str]) -> "Workflow":
     """Return tasks in their JSON form as a workflow. Raises `WorkflowError`."""
-    made: Workflow = import_module("aiodag.workflows.load").fragment_of(given, output_of(name), tuple(known))
+    load = import_module("aiodag.workflows.load")
+    made: Workflow = load.fragment_of(given, output_of(name), tuple(known), literals, name)
     return made
 
 
 def fragment(definition: Any, instance: Instance, known: Given) -> "Workflow":
     """Return what a generator has given, with the parameters that are known, and those of its own node as they are there."""
-    made = read(definition, instance.name, known)
+    made = read(definition, instance.name, known, {})
     made.parameters = {**known, **{key: [value] for key, value in instance.choice.items()}, **made.parameters}
     return made
 

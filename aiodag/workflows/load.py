@@ -15,6 +15,7 @@ from aiodag.workflows.shapes import is_name
 
 __all__ = ["fragment_of", "load", "loads", "workflow_of"]
 
+NO_LITERALS: Mapping[str, str] = {}
 EMPTY = 'is empty: a workflow is at least {"tasks": {}}'
 
 
@@ -56,25 +57,38 @@ def loads(text: str | bytes, source: str = "", *, capacity: Any = None) -> Workf
 
 
 def workflow_of(
-    document: Mapping[str, Any], name: str = "workflow", places: Places | None = None, *, capacity: Any = None
+    document: Mapping[str, Any],
+    name: str = "workflow",
+    places: Places | None = None,
+    *,
+    capacity: Any = None,
+    recorded: bool = False,
 ) -> Workflow:
-    """Return the workflow that a document says, which JSON text has become already. Raises `WorkflowError`."""
-    return Reading(places or Places()).workflow(document, name, capacity)
+    """Return the workflow that a document says, which JSON text has become already. Raises `WorkflowError`.
+
+    One that was `recorded`, when fewer things were refused, may have parameters that no task uses.
+    """
+    return Reading(places or Places()).workflow(document, name, capacity, recorded=recorded)
 
 
 def fragment_of(
-    given: "str | bytes | Mapping[str, Any] | list[Any]", source: str, declared: Iterable[str] = ()
+    given: "str | bytes | Mapping[str, Any] | list[Any]",
+    source: str,
+    declared: Iterable[str] = (),
+    literals: Mapping[str, str] = NO_LITERALS,
+    giver: str = "",
 ) -> Workflow:
     """Return the tasks that a generator gave, as a workflow that is not yet checked as a whole.
 
     They may be the object or the list of a document's "tasks", alone or with "parameters" in a document. Their parents
-    may be names that are not among them, and `declared` names parameters that it has beside its own.
+    may be names that are not among them, and `declared` names parameters that it has beside its own. `literals` are
+    names of parameters by the texts that stand for them in tasks with details, and `giver` is the generator's node.
     """
     if not isinstance(given, str | bytes):
-        return Reading(Places(source)).fragment(given, source, declared)
+        return Reading(Places(source)).fragment(given, source, declared, literals, giver)
     places = Places(source, decoded(given, source))
     document, complaints = parsed(places)
-    return Reading(places, complaints).fragment(document, source, declared)
+    return Reading(places, complaints).fragment(document, source, declared, literals, giver)
 
 
 def stem(source: str) -> str:

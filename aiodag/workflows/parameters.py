@@ -60,6 +60,17 @@ def places(task: WorkflowTask[Any]) -> set[str]:
     return found
 
 
+def unused(workflow: "Workflow") -> list[str]:
+    """Return the parameters of a workflow that no task uses; none where a generator may give one that does."""
+    left = dict.fromkeys(workflow.parameters)
+    for task in workflow.tasks:
+        if not left or task.generator:
+            return []
+        for name in {*places(task), *task.used}.intersection(left).difference(task.parameters):
+            del left[name]
+    return list(left)
+
+
 def fold(name: str) -> str:
     """Return what a name has in common with others that only differ in spaces at the ends and in capitals."""
     return name.strip().casefold()

@@ -8,11 +8,23 @@ from aiodag._core.rules import USUAL
 from aiodag._core.task import Task
 from aiodag.errors import Complaint, WorkflowError
 from aiodag.workflows.bodies import Bodies, Call, Refused, kind_of
-from aiodag.workflows.builder import Workflow
+from aiodag.workflows.builder import Workflow, capacity_from
+from aiodag.workflows.details import DETAILED, Literals, is_detailed, machine, name_in
 from aiodag.workflows.entries import Entries, Entry
-from aiodag.workflows.forms import FRAGMENT, KINDS, VALUE_OF, WORKFLOW, Check, Hints, bare, checked, parameters_of
+from aiodag.workflows.forms import (
+    FRAGMENT,
+    KINDS,
+    VALUE_OF,
+    WORKFLOW,
+    Check,
+    Hints,
+    bare,
+    checked,
+    parameters_of,
+    tags_in,
+)
 from aiodag.workflows.model import Parameter
-from aiodag.workflows.parameters import PLACE
+from aiodag.workflows.parameters import PLACE, unused
 from aiodag.workflows.places import Fault, Path, Places, cut
 from aiodag.workflows.private import is_secret, secret_of
 from aiodag.workflows.shapes import told
@@ -22,6 +34,7 @@ async def nothing() -> None:
     """Stand for the body of a task that is wrong, so that the rest can be looked at."""
 
 
+DETAILED_FRAGMENT = {key: DETAILED[key] for key in FRAGMENT}
 PLACEHOLDER: Call = (Task(nothing), (), {})
 
 
@@ -34,20 +47,35 @@ class Reading:
         self.faults: list[Fault] = []
         self.hints = Hints()
         self.declared: Collection[str] = ()  # parameters of elsewhere
+        self.literals: dict[str, str] = {}  # names of parameters by texts that stand for them in tasks with details
+        self.giver = ""  # the generator that has given the tasks
         self.bodies = Bodies(places.directory)
 
-    def workflow(self, document: Any, name: str, capacity: Any = None) -> Workflow:
-        """Return the workflow of a whole document, checked for a capacity or its own. Raises `WorkflowError`."""
-        values = self._values(document, WORKFLOW)
+    def workflow(self, document: Any, name: str, capacity: Any = None, *, recorded: bool = False) -> Workflow:
+        """Return the workflow of a whole document, checked for a capacity or its own. Raises `WorkflowError`.
+
+        One that was `recorded` may have parameters that no task uses.
+        """
+        detailed = isinstance(document, dict) and is_detailed(document.get("tasks"))
+        values = self._values(document, DETAILED if detailed else WORKFLOW)
         workflow = Workflow(
             values.get("name", name),
-            tags=values.get("tags"),
-            parameters=parameters_of(values),
+            tags=tags_in(values),
+            parameters=parameters_of(values, name_in if detailed else bare),
             limit=values.get("limit"),
             capacity=values.get("capacity"),
         )
         workflow.description = values.get("description")
+        self.literals = dict(values.get("literals", {}))
+        if detailed:
+            self.literals |= {text: name_in(text) for text in values.get("parameters", {})}
+        workflow.literals = self.literals
         entries = self._fill(workflow, values.get("tasks", {}), ("tasks",))
+        if detailed and "capacity" not in values and any(entry.asks for entry in entries):
+            workflow.capacity = capacity_from(machine())
+        if not recorded:
+            name_of = name_in if detailed else bare
+            self._unused(workflow, values, {name_of(text): text for text in values.get("parameters", {})})
         try:
             workflow.check(capacity)
         except WorkflowError as error:
@@ -55,15 +83,34 @@ class Reading:
         self._raise()
         return workflow
 
-    def fragment(self, document: Any, name: str, declared: Iterable[str]) -> Workflow:
+    def _unused(self, workflow: Workflow, values: Mapping[str, Any], texts: Mapping[str, str]) -> None:
+        """Complain of parameters without effect, by their texts, unless the document says that they may be."""
+        listed = values.get("unused", ())
+        for name in unused(workflow):
+            if name not in listed:
+                where = f"write {{{{{name}}}}} where its values belong, or take it away"
+                self.faults.append(
+                    (("parameters", texts[name]), f'is used by no task: {where}, or list it in "unused"')
+                )
+        for place, name in enumerate(listed):
+            if name not in texts:
+                hint = self.hints.near(name, texts)
+                self.faults.append((("unused", place), f"is {cut(name)!r}, and no parameter here has that name{hint}"))
+
+    def fragment(
+        self, document: Any, name: str, declared: Iterable[str], literals: Mapping[str, str], giver: str
+    ) -> Workflow:
         """Return the tasks of a document that goes into a workflow with declared parameters."""
-        self.declared = frozenset(declared)
+        self.declared, self.literals, self.giver = frozenset(declared), dict(literals), giver
         path: Path = ()
         parameters: dict[str, list[Any]] = {}
         if isinstance(document, dict) and "tasks" in document and document.keys() <= WORKFLOW.keys():
             path = ("tasks",)
-            values = self._values(document, FRAGMENT)
-            document, parameters = values.get("tasks", {}), parameters_of(values)
+            detailed = is_detailed(document["tasks"])
+            values = self._values(document, DETAILED_FRAGMENT if detailed else FRAGMENT)
+            document = values.get("tasks", {})
+            parameters = parameters_of(values, name_in if detailed else bare)
+            self.literals |= {text: name_in(text) for text in values.get("parameters", {})}
         elif not isinstance(document, dict | list):
             self.faults.append(((), f"takes an object or a list of tasks; this is {told(document)}"))
             document = {}
@@ -80,7 +127,7 @@ class Reading:
 
     def _fill(self, workflow: Workflow, tasks: Any, path: Path, *, outside: bool = False) -> list[Entry]:
         """Add the tasks to a workflow, with placeholders for those that are wrong, and return them in their order."""
-        read = Entries(self.hints, self.faults, path)
+        read = Entries(self.hints, self.faults, path, Literals(self.literals), self.giver)
         entries = read.read(tasks)
         after = read.after(entries, outside=outside)
         passing: dict[str, list[str]] = {}  # of tasks that take the values of others, the names of those

@@ -1,4 +1,4 @@
-"""Bytes per waiting node, and time and peak memory of fan-out/fan-in up to a million nodes."""
+"""Bytes per waiting node, what handled failures keep alive, and time and peak memory of fan-out/fan-in up to a million nodes."""
 
 from __future__ import annotations
 
@@ -27,6 +27,14 @@ def waiting(nodes: int, *, old: bool) -> dict[str, dict[str, float]]:
     return table
 
 
+def handled(failures: int = 60) -> dict[str, float]:
+    """Give the peak bytes of bodies with 20 MiB each that fail and are handled, and the ratio to asyncio's tasks."""
+    peaks = {
+        variant: run_worker("worker_handled.py", variant, failures)["peak_bytes"] for variant in ("hand", "aiodag")
+    }
+    return {**peaks, "ratio": peaks["aiodag"] / peaks["hand"]}
+
+
 def growth(sizes: tuple[int, ...]) -> dict[str, list[dict[str, float]]]:
     """Give time and peak memory per size, each in a process of its own."""
     return {variant: [run_worker("worker_wide.py", variant, size) for size in sizes] for variant in ("hand", "aiodag")}
@@ -34,6 +42,11 @@ def growth(sizes: tuple[int, ...]) -> dict[str, list[dict[str, float]]]:
 
 def show(result: dict[str, Any]) -> None:
     """Print the tables."""
+    peaks = result["handled"]
+    print(
+        f"  60 handled failures of 20 MiB: hand {peaks['hand'] / 2**20:.0f} MiB, aiodag {peaks['aiodag'] / 2**20:.0f} MiB, "
+        f"ratio {peaks['ratio']:.2f}"
+    )
     for variant, row in result["waiting"].items():
         print(f"  {variant:12} bytes per waiting node:", {shape: round(value) for shape, value in row.items()})
     for variant, rows in result["growth"].items():
@@ -53,6 +66,7 @@ def main() -> None:
     result = {
         "python": platform.python_version(),
         "nodes": options.nodes,
+        "handled": handled(),
         "waiting": waiting(options.nodes, old=not options.quick),
         "growth": growth(SIZES[:2] if options.quick else SIZES),
     }

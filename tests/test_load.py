@@ -320,6 +320,7 @@ def test_all_that_is_wrong_is_said_at_once_in_the_order_of_the_file():
         ({**ECHO, "parents": "B"}, "$.tasks.A.parents: takes a list of names of tasks or classes; this is the text 'B'"),
         ({**ECHO, "retries": True}, "$.tasks.A.retries: takes a whole number, 0 or more; this is true"),
         ({**ECHO, "retries": 1.0}, "$.tasks.A.retries: takes a whole number, 0 or more; this is the number 1.0"),
+        ({**ECHO, "priority": "high"}, "$.tasks.A.priority: takes a whole number, also below 0; this is the text 'high'"),
         ({**ECHO, "timeout": 0}, "$.tasks.A.timeout: takes seconds above 0; this is the number 0"),
         ({**ECHO, "success": [256]}, "$.tasks.A.success[0]: takes exit codes from 0 to 255, or -15 for signal 15; this is the number 256"),
         ({**ECHO, "generator": "yes"}, "$.tasks.A.generator: takes true or false; this is the text 'yes'"),

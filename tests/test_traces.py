@@ -681,7 +681,8 @@ async def is_left():
 
 
 async def is_cancelled():
-    raise asyncio.CancelledError
+    asyncio.current_task().cancel()
+    await asyncio.sleep(0)
 
 
 async def is_well():

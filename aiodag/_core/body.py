@@ -4,12 +4,11 @@ from asyncio import CancelledError
 from typing import Any
 from weakref import ref
 
-from aiodag._core.cancels import is_asked
+from aiodag._core.cancels import as_failure, is_asked
 from aiodag._core.context import NODE
 from aiodag._core.failure import Exited
 from aiodag._core.node import Node, on_done
 from aiodag._core.search import check_returned
-from aiodag.errors import UnexpectedCancel
 
 
 async def drive_body(node: Node[Any], call: Any, args: Any, kwargs: Any) -> Any:
@@ -32,7 +31,7 @@ async def drive_body(node: Node[Any], call: Any, args: Any, kwargs: Any) -> Any:
         del node  # as below
         if asked:
             raise
-        raise UnexpectedCancel(name) from error
+        raise as_failure(name, error) from error
     except BaseException as error:
         engine = node.engine
         on_done(node, engine.ended, context=engine.context)

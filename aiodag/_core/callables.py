@@ -38,7 +38,10 @@ def check_callable(fn: Any) -> None:
             raise NotATask(fn, "is awaitable already; pass it as an argument, or task the function that made it")
         raise NotATask(fn)
     inner = innermost(target)
-    if inspect.isasyncgenfunction(inner) or inspect.isgeneratorfunction(inner):
+    if inspect.isasyncgenfunction(inner):
+        each = f"[work(item) async for item in {getattr(inner, '__name__', 'it')}()]"
+        raise NotATask(fn, f"is an async generator function; call a task for each item in an async function: {each}")
+    if inspect.isgeneratorfunction(inner):
         raise NotATask(fn, "is a generator function; return a list, or iterate inside an async function of your own")
 
 

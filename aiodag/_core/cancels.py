@@ -35,6 +35,6 @@ def as_failure(what: str, error: BaseException) -> BaseException:
     """Return an error as it is, and a `CancelledError` that nobody asked for as the failure that it is."""
     if not isinstance(error, CancelledError):
         return error
-    failure = UnexpectedCancel(what)
+    failure = UnexpectedCancel(what).with_traceback(error.__traceback__)  # which begins in the body
     failure.__cause__ = error
     return failure

@@ -8,7 +8,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any
 
-from aiodag._core.cancels import is_asked
+from aiodag._core.cancels import as_failure, is_asked
 from aiodag._core.capacity import Capacity, by_program, refusal, request_at
 from aiodag._core.context import NODE, RUN, Attempted
 from aiodag._core.failure import labelled
@@ -18,7 +18,7 @@ from aiodag._core.limits import Limit, finite, gate_of, give_back
 from aiodag._core.node import Node
 from aiodag._core.options import Delay, Options, Predicate, time_limit_at
 from aiodag.abc import Executor, Middleware
-from aiodag.errors import NoCapacity, OptionError, Skip, UnexpectedCancel
+from aiodag.errors import NoCapacity, OptionError, Skip
 
 log = logging.getLogger("aiodag.retry")
 Call = Callable[[], Awaitable[Any]]
@@ -276,7 +276,7 @@ async def attempt(
     except asyncio.CancelledError as error:
         if is_asked(node, error):
             raise
-        raise UnexpectedCancel(node.name) from error  # here, inside: it is worth another attempt like any failure
+        raise as_failure(node.name, error) from error  # here, inside: it is worth another attempt like any failure
     finally:
         del node  # as above
 

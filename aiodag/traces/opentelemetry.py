@@ -194,7 +194,7 @@ def about(run: Run | None) -> dict[str, Any]:
 
 def enter(node: Node[Any], inside: Context) -> None:
     """Make a context the current one of a body that is about to start."""
-    if node.context is not None:
+    if node.context is not None and not node.driven:
         node.context.run(context.attach, inside)  # the loop starts it, in this context
     elif current_node() is node:
         context.attach(inside)  # its options do, and we are in that context

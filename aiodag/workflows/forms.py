@@ -232,7 +232,7 @@ names_of_parameters = each(is_name, "names of parameters")
 
 # Of a task, by what it is: a program, a line for a shell, a function.
 KINDS = ("command", "shell", "task")
-OPTIONS = ("retries", "backoff", "timeout", "version", "resources")
+OPTIONS = ("retries", "backoff", "timeout", "priority", "version", "resources")
 CODES = "exit codes from 0 to 255, or -15 for signal 15"
 PROGRAM: dict[str, Check] = {
     "environment": every(
@@ -265,6 +265,7 @@ TASK: dict[str, Check] = {
     "retries": count,
     "backoff": seconds,
     "timeout": one(is_positive, "seconds above 0"),
+    "priority": one(lambda value: type(value) is int, "a whole number, also below 0"),
     "version": one(lambda value: is_text(value) or is_whole(value), "text or a whole number"),
     "parameters": parameters,
     "resources": amounts,

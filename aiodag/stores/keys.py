@@ -12,14 +12,14 @@ from functools import partial
 from hashlib import blake2b
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
-from weakref import ref
+from weakref import WeakKeyDictionary, ref
 
 from aiodag._core.node import Node
 from aiodag.errors import NoIdentity
 from aiodag.masking import by_names
 from aiodag.stores.arguments import TODAY, Style, arguments, key_of, plain_name
 from aiodag.stores.former import Former, module_of, refuse_moved
-from aiodag.stores.identity import Mark, are_one, function_of, is_found, is_main
+from aiodag.stores.identity import CALLABLE, Mark, are_one, closed_over, function_of, is_found, is_main
 
 if TYPE_CHECKING:
     from aiodag.stores.records import FunctionRow
@@ -37,6 +37,8 @@ class Keys:
         self.former = Former(home)
         self.new_functions: list[FunctionRow] = []  # to be recorded
         self._noted: set[tuple[str, str]] = set()
+        # Marks of inner functions, with what these held: to make one takes longer than all else here.
+        self._marks: WeakKeyDictionary[FunctionType, tuple[tuple[Any, ...], str]] = WeakKeyDictionary()
         self._alike: dict[str, Any] = {}  # the first function of equal calls, weakly, where there may be two
 
     def key(
@@ -106,15 +108,34 @@ class Keys:
             fn = function_of(fn)
         if self._found.get(plain) is fn:
             return plain
-        if not is_found(fn):
-            self._note(task, getattr(fn, "__qualname__", name))
-            return f"{plain}\2{Mark(self._home).of(fn, name)}"
+        mark = self._mark(task, fn)
+        if mark:
+            return f"{plain}\2{mark}"
         if isinstance(task.fn, partial):  # whose module is that of `partial`
             return f"{plain}\2{Mark(self._home).place(fn.__module__, fn.__qualname__)}"
         self._note(task, name)
         if self._found.setdefault(plain, fn) is not fn:
             raise NoIdentity(name, "is the name of another function that this run has called before")
         return plain
+
+    def _mark(self, task: Any, fn: Any) -> str:
+        """Return what tells a function from others of its name; empty for one that its name leads to."""
+        if not isinstance(fn, FunctionType) or (fn.__closure__ is None and "<locals>" not in fn.__qualname__):
+            return "" if is_found(fn) else self._made_mark(task, fn)
+        held = tuple(closed_over(fn)) if fn.__closure__ else ()
+        known = self._marks.get(fn)
+        if known is not None and (
+            known[0] is held or (len(known[0]) == len(held) and all(map(is_same, known[0], held)))
+        ):
+            return known[1]
+        mark = "" if is_found(fn) else self._made_mark(task, fn)
+        if not any(isinstance(value, CALLABLE) for _, value in held):  # which may hold something else the next time
+            self._marks[fn] = held, mark
+        return mark
+
+    def _made_mark(self, task: Any, fn: Any) -> str:
+        self._note(task, getattr(fn, "__qualname__", task.name))
+        return Mark(self._home).of(fn, task.name)
 
     def _note(self, task: Any, name: str) -> None:
         """Note the module of a function, by which a later execution sees that it has moved."""
@@ -135,6 +156,11 @@ class Keys:
             )
         if other is None and isinstance(fn, FunctionType) and fn.__closure__:
             self._alike[place] = ref(fn)
+
+
+def is_same(one: tuple[str, Any], other: tuple[str, Any]) -> bool:
+    """Tell whether a closure holds the same object."""
+    return one[1] is other[1]
 
 
 def digest_of(

@@ -10,6 +10,7 @@ from aiodag._core.failure import Failure as Failure
 from aiodag._core.graph import Graph as Graph
 from aiodag._core.graph import GraphEdge as GraphEdge
 from aiodag._core.graph import GraphNode as GraphNode
+from aiodag._core.hooks import RunSummary as RunSummary
 from aiodag._core.limits import Limit as Limit
 from aiodag._core.node import Node as Node
 from aiodag._core.options import Backoff as Backoff
@@ -27,6 +28,7 @@ from aiodag.errors import CycleError as CycleError
 from aiodag.errors import Deadlock as Deadlock
 from aiodag.errors import EntryError as EntryError
 from aiodag.errors import ForeignLoop as ForeignLoop
+from aiodag.errors import HookFailed as HookFailed
 from aiodag.errors import LeaseLost as LeaseLost
 from aiodag.errors import MissingExtra as MissingExtra
 from aiodag.errors import NoCapacity as NoCapacity

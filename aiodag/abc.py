@@ -232,6 +232,7 @@ class Journal(Protocol):
 
     error: BaseException | None  # why the run cannot be written any more
     listener: "Callable[[Node[Any], str, bytes], object] | None"  # hears what programs write, as `output` does
+    begun: int  # how often somebody has begun the run: again after it had ended
 
     async def open(self) -> None:
         """Own the run. Raises what keeps it from being owned."""

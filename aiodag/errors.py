@@ -13,6 +13,7 @@
      │    ├── UnknownOption  (TypeError)                an option that no task has
      │    ├── OptionError    (ValueError)               an option with a value that cannot work
      │    ├── NoCapacity     (ValueError)               a task asks for what its run will never have
+     │    ├── HookFailed     (RuntimeError)             a URL that could not be told of a run
      │    ├── CycleError     (ValueError)               a graph with a cycle, or a container inside itself
      │    ├── MissingExtra   (ImportError)              an optional dependency that is not installed
      │    ├── NoSecret       (LookupError)              a secret that cannot be read, or is too short to be one
@@ -199,6 +200,14 @@ class NoCapacity(AiodagError, ValueError):
     def __init__(self, task: str, why: str) -> None:
         self.task = task
         super().__init__(f"{task} {why}")
+
+
+class HookFailed(AiodagError, RuntimeError):
+    """Say that a URL could not be told of a run, and why. It names the host alone: the rest may give access."""
+
+    def __init__(self, host: str, why: str) -> None:
+        self.host = host
+        super().__init__(f"{host} {why}")
 
 
 class NoSecret(AiodagError, LookupError):

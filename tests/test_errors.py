@@ -26,6 +26,7 @@ OURS = [
     errors.UnknownOption("retry", ["retries"]),
     errors.OptionError("retries", -1, "an int of 0 or more"),
     errors.NoCapacity("fetch", "asks for cores 9, and no place has more than 8"),
+    errors.HookFailed("https://example.org", "answered 403 Forbidden"),
     errors.CycleError(["a", "b", "a"]),
     errors.WorkflowError(
         [errors.Complaint("etl.py:3", "'a' waits for itself"), errors.Complaint("", "cycle: a -> b -> a")]

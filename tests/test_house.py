@@ -28,6 +28,7 @@ FACE = [
     "Graph",
     "GraphEdge",
     "GraphNode",
+    "HookFailed",
     "LeaseLost",
     "Limit",
     "MissingExtra",
@@ -47,6 +48,7 @@ FACE = [
     "RunCancelled",
     "RunFailed",
     "RunOwned",
+    "RunSummary",
     "Secret",
     "SecretInValue",
     "Skip",
@@ -110,12 +112,14 @@ CORE = [
     "graph",
     "ledger",
     "seats",
+    "signatures",  # types only
+    "task",
+    "posting",
+    "hooks",
     "members",
     "report",
     "run_options",
     "run",
-    "signatures",  # types only
-    "task",
     "plan",
 ]
 CORE_MODULES = [f"aiodag._core.{name}" for name in CORE]

@@ -15,6 +15,7 @@ from aiodag._core.states import State
 from aiodag.abc import Move, Observer
 
 if TYPE_CHECKING:
+    from aiodag._core.hooks import Hooks
     from aiodag.abc import Journal
 
 
@@ -58,6 +59,7 @@ class Members:
         self.timeout = timeout
         self.timed_out = False
         self.journal: Journal | None = None
+        self.hooks: Hooks | None = None
         self.state = State.WAITING
         self.stopping = False
         # What nobody has taken, by the ids of the reports: a failure that was handled is not held, nor what its frames
@@ -67,11 +69,11 @@ class Members:
         self._begun: dict[int, FailedNode] = {}  # by the ids of exceptions, which may be raised again by other bodies
         self.moves: list[Any] = []  # of the ledger
         self.seats = None if limit is None else Seats(limit)
-        self._live: set[Node[Any]] = set()
+        self.live: set[Node[Any]] = set()
         self._idle: asyncio.Future[None] | None = None
         self._body: asyncio.Task[Any] | None = None
         self._stopped_body = False
-        self._cut_short = False  # whether nodes were cancelled because somebody stopped or drained the run
+        self.cut_short = False  # whether nodes were cancelled because somebody stopped or drained the run
         self._given_up = False
         self.hurried = False  # whether it was asked to end again, as by a second Ctrl-C
         self._timer: asyncio.TimerHandle | None = None
@@ -89,7 +91,7 @@ class Members:
             live = self.journal.enter(node, upstream)
             if live is not None:
                 return live
-        self._live.add(node)
+        self.live.add(node)
         at = self.clock()
         self.ledger.enter(node, upstream, at)
         if self.observers:
@@ -113,19 +115,21 @@ class Members:
             self.journal.moved(node, node.state, at)
         if self.observers:
             self._tell(node, previous, node.state, at)
-        self._live.discard(node)
+        self.live.discard(node)
         if self.stopping and node.state is State.CANCELLED:
-            self._cut_short = True
+            self.cut_short = True
         if self.seats is not None:
             self.seats.leave(node)
         if node.fault is not None and node.state is State.FAILED:
             self._failed(node, node.fault)
-        if self._idle is not None and not self._live and not self._idle.done():
+        if self._idle is not None and not self.live and not self._idle.done():
             self._idle.set_result(None)
 
     def _failed(self, node: Node[Any], fault: Failure) -> None:
         report = fault.report
         self.ledger.errors[node.number] = described(report.exception)
+        if self.hooks is not None and self.hooks.failed(node, fault):
+            return
         failed = FailedNode(str(report), report.label, report.site)
         self.failed.append(failed)
         if report.here:
@@ -168,9 +172,9 @@ class Members:
 
     # How it ends
 
-    async def _wait(self) -> None:
+    async def wait(self) -> None:
         # A counter and not the nodes themselves: a body that ends may have added others.
-        while self._live and not self._given_up:
+        while self.live and not self._given_up:
             self._idle = self.loop.create_future()
             await self._idle
 
@@ -186,7 +190,7 @@ class Members:
         self.stop()
         try:
             async with asyncio.timeout(self._patience()):
-                await self._wait()
+                await self.wait()
         except TimeoutError:
             self._name_survivors()
         except asyncio.CancelledError:
@@ -197,8 +201,8 @@ class Members:
         return min(self.grace, HURRY) if self.hurried else self.grace
 
     def _name_survivors(self) -> None:
-        if self._live:
-            names = sorted({f"{node.name} (called at {node.site})" for node in self._live})
+        if self.live:
+            names = sorted({f"{node.name} (called at {node.site})" for node in self.live})
             self.loop.call_exception_handler(
                 {
                     "message": f"run {self.name!r} left after {self._patience():g} s what would not end: {', '.join(names)}"
@@ -206,10 +210,12 @@ class Members:
             )
 
     def stop(self) -> None:
-        """Cancel every unfinished node, and every node that is still made."""
+        """Cancel every unfinished node but those of hooks, and every node that is still made."""
         self.stopping = True
-        for node in sorted(self._live, key=lambda node: node.state is State.RUNNING):
-            node.cancel(f"run {self.name!r} is being cancelled")
+        spared = () if self.hooks is None else self.hooks.nodes
+        for node in sorted(self.live, key=lambda node: node.state is State.RUNNING):
+            if node not in spared:
+                node.cancel(f"run {self.name!r} is being cancelled")
 
     def time_out(self) -> None:
         """Cancel every node and the body of the scope, since they take too long."""
@@ -225,13 +231,15 @@ class Members:
         """Cancel every node and the body of the scope; why is noted elsewhere, and raised when the scope is left."""
         self.stopping = True
         self._stop_all()
+        if self.hooks is not None and not self.timed_out:
+            self.hooks.cancel()
         self._end_timer()
         self._timer = self.loop.call_later(self.grace, self._give_up)
 
     def drain(self) -> None:
         """Let what runs finish, and start nothing more: what waits is cancelled, and so is what is still made."""
         self.stopping = True
-        for node in [node for node in self._live if node.state is not State.RUNNING]:
+        for node in [node for node in self.live if node.state is not State.RUNNING]:
             node.cancel(f"run {self.name!r} is being drained")
 
 

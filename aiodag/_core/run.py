@@ -13,6 +13,7 @@ from aiodag._core.cancels import as_failure, is_asked
 from aiodag._core.capacity import Capacity, capacity_of
 from aiodag._core.context import RUN
 from aiodag._core.doors import behind
+from aiodag._core.hooks import Hooks, hooks_of
 from aiodag._core.ledger import Ledger
 from aiodag._core.members import HURRY, Members
 from aiodag._core.notebook import bundle_of_graph
@@ -45,6 +46,9 @@ class Run(Members):
     of every move. With a `store` the run is durable: what happens is written there, and a run of the same `id` recalls
     what has succeeded. Entering raises `RunOwned` and `StoreError` then; leaving raises `RunCancelled` when somebody
     cancelled the run from outside. `tags` are words by which to find it there, such as `{"env": "test"}`.
+    `on_start`, `on_success` and `on_failure` are hooks, one or a list: a task or function of one argument, a `RunSummary`, a
+    command, or a URL, which gets that as JSON. They are nodes of the run, which waits for them; what fails in one is
+    reported, and no failure of the run.
 
     >>> import asyncio, aiodag
     >>> @aiodag.task
@@ -72,6 +76,9 @@ class Run(Members):
         store: "str | PathLike[str] | Store | None" = None,
         id: str | None = None,  # noqa: A002 - the word of the field
         tags: Mapping[str, str] | None = None,
+        on_start: Any = None,
+        on_success: Any = None,
+        on_failure: Any = None,
     ) -> None:
         given: Any = name
         if not isinstance(given, str):
@@ -93,6 +100,8 @@ class Run(Members):
         self.store = store
         self.id = id_of(id, name) if store is not None or id is not None else ""
         self.tags = tags_of(tags)
+        hooks = hooks_of(on_start=on_start, on_success=on_success, on_failure=on_failure)
+        self.hooks = Hooks(hooks) if hooks else None
         self.entry: Mapping[str, Any] | None = None  # how to run it again: a file, a task and its parameters
         self.definition: str | None = None  # what it is built from, for its store: the text of a workflow
         self._ended_at: float | None = None
@@ -108,7 +117,7 @@ class Run(Members):
         planned = getattr(self.loop, "aiodag_ledger", None)  # plan() collects the nodes of every run it meets
         self.ledger: Ledger = planned or Ledger(self.name, self.clock())
         if planned is not None:
-            self.observers, self.store = (), None  # nothing happens that could be told or written
+            self.observers, self.store, self.hooks = (), None, None  # nothing happens that could be told or written
         self.moves = self.ledger.moves
         self._body = asyncio.current_task()
         self._token: Token[Run | None] = RUN.set(self)
@@ -117,6 +126,8 @@ class Run(Members):
             await self._open_journal(self.store)
         if self.timeout is not None and planned is None:
             self._timer = self.loop.call_later(self.timeout, self.time_out)
+        if self.hooks is not None:
+            self.hooks.begin(self)
         log.debug("run %s begins", self.id or self.name)
         return self
 
@@ -167,12 +178,19 @@ class Run(Members):
             if error is not None:
                 self._end_timer()
                 self.hurried = isinstance(error, KeyboardInterrupt)
+                if self.hooks is not None and not isinstance(error, Exception):
+                    self.hooks.cancel()
                 await self._stop()
             else:
-                await self._wait()
+                await self.wait()
+            if self.hooks is not None:
+                self._end_timer()
+                await self.hooks.end(self, error)
         except BaseException:
             self.state = State.CANCELLED
             self.hurried = error is not None  # asked to end while it was about to
+            if self.hooks is not None:
+                self.hooks.cancel()
             await self._stop()
             raise
         finally:
@@ -207,7 +225,7 @@ class Run(Members):
             raise TimeoutError(msg)
         roots = list(self.untaken.values())
         if not roots:
-            self.state = State.CANCELLED if self._cut_short else State.SUCCEEDED
+            self.state = State.CANCELLED if self.cut_short else State.SUCCEEDED
             return True
         self.state = State.FAILED
         for failure in roots:

@@ -128,6 +128,10 @@ class Task(FunctionLike, Generic[P, R]):
         """Return this task with `resources={}`: it asks for nothing, and counts for the limit of a capacity."""
         return self.with_options(resources={})
 
+    def hook_call(self, summary: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the arguments with which a run calls this as a hook."""
+        return (summary,), {}
+
     def accepts(self, value: Any) -> bool:
         """Return whether a recorded value is still one that this task would return; if not, its node runs again."""
         return True

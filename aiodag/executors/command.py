@@ -6,6 +6,7 @@ is handed over and heard of, `streams` its output and input, and `warden` the pr
 """
 
 import asyncio
+import json
 import logging
 import os
 import sys
@@ -214,6 +215,12 @@ class CommandTask(Task[..., Finished]):
         """Return the task of another body, with the options of this one, or some changed."""
         given = {**self.options.given, **options}
         return CommandTask(body, self.after_deps, given, options.get("version", self.given_version))
+
+    def hook_call(self, summary: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return what tells a program of a run: variables, and all of it as JSON in stdin, unless that has a use already."""
+        told = {"AIODAG_RUN": summary.id, "AIODAG_RUN_NAME": summary.name, "AIODAG_RUN_STATE": summary.state}
+        stdin = {} if self.fn.stdin is not None else {"stdin": json.dumps(summary._asdict()) + "\n"}
+        return (), {"env": told, **stdin}
 
     def accepts(self, value: Any) -> bool:
         """Return whether a recorded end is a success: whoever edits `success` may have made it a failure."""

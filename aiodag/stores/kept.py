@@ -32,6 +32,7 @@ class Kept:
     created_at: float
     started_at: float
     execution: int = 1
+    begun: int = 1
     state: State = State.RUNNING
     ended_at: float | None = None
     owner: Owner | None = None

@@ -82,13 +82,14 @@ class Memory:
                 kept.execution += 1
                 entry = kept.claim.entry if claim.entry is None else claim.entry
                 kept.claim = claim._replace(entry=entry, tags=claim.tags or kept.claim.tags)
+                kept.begun += kept.ended_at is not None
                 kept.state, kept.started_at, kept.ended_at = State.RUNNING, claim.at, None
                 kept.cancel, kept.error = False, ""
                 known = {row["key"]: known_of(row) for row in kept.nodes.values()}
             kept.owner, kept.leased_until = claim.owner, claim.at + claim.lease
             if claim.definition is not None and claim.definition != newest(kept):
                 kept.definitions.append((kept.execution, claim.definition))
-            return Claimed(kept.number, kept.execution, known)
+            return Claimed(kept.number, kept.execution, known, begun=kept.begun)
 
     def known(self, run_id: str) -> dict[str, Known]:
         """Return what all executions of a run have left, by key, without owning it."""

@@ -4,14 +4,15 @@
 select user_version, (select count(*) from sqlite_master) from pragma_user_version
 
 -- :name find_run
-select run, execution, name, owner, leased_until, state, error from runs where id = :id
+select run, execution, name, owner, leased_until, state, error, begun + (ended_at is not null) from runs where id = :id
 
 -- :name add_run
 insert into runs (id, name, state, execution, entry, created_at, started_at, owner, leased_until, tags)
 values (:id, :name, 'running', 1, :entry, :at, :at, :owner, :until, :tags)
 
 -- :name take_run
-update runs set state = 'running', execution = execution + 1, started_at = :at, ended_at = null, error = '', cancel = 0,
+update runs set state = 'running', execution = execution + 1, begun = begun + (ended_at is not null), started_at = :at,
+    ended_at = null, error = '', cancel = 0,
     owner = :owner, leased_until = :until, entry = coalesce(:entry, entry),
     tags = case :tags when '{}' then tags else :tags end
 where run = :run

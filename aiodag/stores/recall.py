@@ -44,6 +44,7 @@ class Recall:
         self.store = store_at(place)
         self.error: BaseException | None = None
         self.listener: Callable[[Node[Any], str, bytes], object] | None = None
+        self.begun = 1
         self.offset = 0.0  # from the run's clock to the time of day
         self._ours = self.store is not place  # to be closed
         self._keys = Keys(home_of(run.entry))

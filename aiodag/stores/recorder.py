@@ -91,7 +91,7 @@ class Recorder(Recall):
             raise
         finally:
             self._engine.away -= 1
-        self._known, self._tried = claimed.known, claimed.tried
+        self._known, self._tried, self.begun = claimed.known, claimed.tried, claimed.begun
         self._keys.former.know(claimed.functions)
         self._turn = max((known.turn for known in claimed.known.values()), default=0)
         done = sum(known.state is State.SUCCEEDED for known in claimed.known.values())

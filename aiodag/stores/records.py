@@ -108,6 +108,7 @@ class Claimed(NamedTuple):
     known: dict[str, Known]
     functions: "Sequence[FunctionRow]" = ()  # what earlier executions have called
     tried: Mapping[str, int] = NO_ATTEMPTS  # last attempts by task, of a run with a definition
+    begun: int = 1  # how often somebody has begun it: again after it had ended
 
 
 # The columns of a node's row, in the order of the table.

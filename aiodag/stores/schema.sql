@@ -109,6 +109,7 @@ create table workflows (
 );
 
 -- :step 3
+alter table runs add column begun integer not null default 1; -- how often: again after it had ended
 alter table nodes add column void integer; -- null where version 1.2 has written
 alter table nodes add column failures integer not null default 0;
 alter table nodes add column turn integer not null default 0;

@@ -79,10 +79,11 @@ class SQLite(File):
                 run = connection.execute(query("add_run"), values).lastrowid or 0
                 claimed = Claimed(run, 1, {})
             else:
-                run, execution, name, owner, until, *ended = found
+                run, execution, name, owner, until, *ended, begun = found
                 refuse(claim, name, owner, until)
                 connection.execute(query("take_run"), {**values, "run": run})
-                claimed = Claimed(run, execution + 1, with_marks(known_of(connection, claim.id), execution, *ended))
+                known = with_marks(known_of(connection, claim.id), execution, *ended)
+                claimed = Claimed(run, execution + 1, known, begun=begun)
             if claim.definition is not None:
                 built = {"run": run, "execution": claimed.execution, "document": claim.definition}
                 connection.execute(query("put_definition"), built)
@@ -94,7 +95,7 @@ class SQLite(File):
             found = connection.execute(query("find_run"), {"id": run_id}).fetchone()
             if found is None:
                 return {}
-            _, execution, _, _, _, *ended = found
+            _, execution, _, _, _, *ended, _ = found
             return with_marks(known_of(connection, run_id), execution, *ended)
 
     def void(self, run_id: str, numbers: Sequence[int]) -> None:

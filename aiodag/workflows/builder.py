@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from aiodag._core.capacity import Capacity
 from aiodag._core.context import RUN
+from aiodag._core.hooks import hooks_of
 from aiodag._core.options import flag, name_of
 from aiodag._core.rules import USUAL
 from aiodag._core.run import Run
@@ -55,7 +56,7 @@ class Workflow:
 
     `tags` are kept with its runs, to find them by. `parameters` are names with lists of values: a task that uses some of
     them is there once for each combination. `limit` bounds how many nodes run at once, and `capacity` is what the
-    `resources` of tasks are taken from.
+    `resources` of tasks are taken from. `on_start`, `on_success` and `on_failure` are the hooks of its runs, as of a `Run`.
 
     >>> import asyncio, aiodag
     >>> @aiodag.task
@@ -78,6 +79,9 @@ class Workflow:
         parameters: "Mapping[str, Iterable[Value]] | None" = None,
         limit: int | None = None,
         capacity: Any = None,
+        on_start: Any = None,
+        on_success: Any = None,
+        on_failure: Any = None,
     ) -> None:
         given: Any = name
         if not isinstance(given, str) or not name:
@@ -88,6 +92,7 @@ class Workflow:
         self.given: Mapping[str, Any] = {}  # values that were asked for in place of those that are declared
         self.limit = limit
         self.capacity = capacity_from(capacity)
+        self.hooks: Mapping[str, Any] = hooks_of(on_start=on_start, on_success=on_success, on_failure=on_failure)
         self.description: str | None = None  # for people, and of no effect
         self.literals: Mapping[
             str, str
@@ -271,6 +276,7 @@ class Workflow:
         Raises `WorkflowError` for a parameter that nobody declares.
         """
         made = Workflow(name or self.name, tags=self.tags, parameters=self.parameters, limit=self.limit)
+        made.hooks = self.hooks
         made.capacity, made.entry, made.given = self.capacity, self.entry, {**self.given, **(parameters or {})}
         made.description, made.literals = self.description, self.literals
         made.tasks = copies(self.tasks, made)
@@ -324,6 +330,7 @@ class Workflow:
             store=store,
             id=id,
             tags={**self.tags, **(tags or {})},
+            **self.hooks,
         )
         run.entry = self.entry
         if store is not None:

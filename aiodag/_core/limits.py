@@ -84,11 +84,16 @@ class Gate:
                 self.release()
                 raise
 
+    def take(self) -> bool:
+        """Take a place if one is free and nobody waits; return whether that was so."""
+        if self.free and not self.waiting.heap:
+            self.free -= 1
+            return True
+        return False
+
     async def enter(self, priority: int = 0) -> None:
         """Wait for a place alone."""
-        if self.free and not self.waiting:
-            self.free -= 1
-        else:
+        if not self.take():
             await self.waiting.wait(priority, self.release)
 
     async def start(self, priority: int, last: "Callable[[], Awaitable[Any]] | None" = None) -> Any:
@@ -139,7 +144,7 @@ class Gate:
 
     def release(self) -> None:
         """Give a place back: to who is next, else to nobody."""
-        if not self.waiting.let_in():
+        if not (self.waiting.heap and self.waiting.let_in()):
             self.free += 1
 
 

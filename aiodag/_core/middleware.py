@@ -81,7 +81,10 @@ class Limited:
     async def __call__(self, node: Node[Any], call_next: Call) -> Any:
         """Wait for a place, run, give it back."""
         gate = gate_of(node.engine, self.limit)
-        await (gate.acquire(self.priority) if self.spaced else gate.enter(self.priority))
+        if gate.interval and self.spaced:
+            await gate.acquire(self.priority)
+        elif not gate.take():
+            await gate.enter(self.priority)
         node.left = None
         succeeded = False
         try:
@@ -93,22 +96,23 @@ class Limited:
             left = node.left_behind()
             if left is not None:
                 left.add_done_callback(partial(give_back, gate))
+            elif succeeded:
+                gate.release()
             else:
-                let_go(node, gate.release, at_once=succeeded)
+                let_go(node, gate.release)
             del node, call_next  # a failure's traceback holds this frame
 
 
-def let_go(node: Node[Any], give: Callable[[], object], *, at_once: bool) -> None:
-    """Give back what an attempt has held: at once if it succeeded.
+def let_go(node: Node[Any], give: Callable[[], object]) -> None:
+    """Give back what an attempt has held that did not succeed: not at once.
 
-    The end of one that failed is noted when its asyncio task has the exception, in the next turn of the loop. Who got what
-    it held before that would hold it twice, as far as records tell. Given back in that turn, it wakes the next one behind
-    the note:
+    Its end is noted when its asyncio task has the exception, in the next turn of the loop. Who got what it held before that
+    would hold it twice, as far as records tell. Given back in that turn, it wakes the next one behind the note:
 
         finally: call_soon(give)   the task ends: call_soon(note)   give ─► call_soon(wake)   note   wake
     """
     loop = node.engine.loop
-    if at_once or _get_running_loop() is not loop:  # or the coroutine is thrown away with its loop
+    if _get_running_loop() is not loop:  # the coroutine is thrown away with its loop
         give()
     else:
         loop.call_soon(give)
@@ -146,8 +150,10 @@ class Held:
                 pass  # it could not even ask
             elif left is not None:
                 run.capacity.release_later(ticket, left)
+            elif succeeded:
+                run.capacity.release(ticket)
             else:
-                let_go(node, partial(run.capacity.release, ticket), at_once=succeeded)
+                let_go(node, partial(run.capacity.release, ticket))
             del node, call_next  # a failure's traceback holds this frame
 
 
@@ -185,24 +191,25 @@ class Timeout:
     """End an attempt that takes too long."""
 
     def __init__(self, timeout: "float | Callable[[int], Any]") -> None:
-        self.timeout = timeout
+        self.timeout = timeout if callable(timeout) else None
+        self.seconds = None if callable(timeout) else timeout
 
     async def __call__(self, node: Node[Any], call_next: Call) -> Any:
         """Raise `TimeoutError` after so many seconds of the attempt; waiting for a limit does not count."""
         loop = node.engine.loop
         scope = None
         try:
-            seconds = time_limit_at(self.timeout, node.attempt + 1)
+            seconds = self.seconds if self.timeout is None else time_limit_at(self.timeout, node.attempt + 1)
             if seconds is None:
                 return await call_next()
             scope = asyncio.timeout(seconds)
-            began = loop.time()
             try:
                 async with scope:
                     value = await call_next()
                     # A body that was told to end may answer with a value. This one could not be told.
-                    if not scope.expired() and loop.time() > began + seconds:
-                        raise TimeoutError(blocked(node, seconds, loop.time() - began))
+                    late = loop.time() - (scope.when() or 0.0)
+                    if late > 0 and not scope.expired():
+                        raise TimeoutError(blocked(node, seconds, seconds + late))
                     return value
             except TimeoutError as error:
                 if not scope.expired():

@@ -10,11 +10,8 @@ class Waiting:
 
     def __init__(self, loop: AbstractEventLoop) -> None:
         self._loop = loop
-        self._heap: list[tuple[int, int, Future[None]]] = []
+        self.heap: list[tuple[int, int, Future[None]]] = []
         self._came = 0
-
-    def __bool__(self) -> bool:
-        return bool(self._heap)
 
     def number(self) -> int:
         """Return the next number in the order of asking."""
@@ -23,14 +20,14 @@ class Waiting:
 
     def outrank(self, priority: int) -> bool:
         """Return whether somebody waits with a higher priority."""
-        while self._heap and self._heap[0][2].done():
-            heappop(self._heap)
-        return bool(self._heap) and self._heap[0][0] < -priority
+        while self.heap and self.heap[0][2].done():
+            heappop(self.heap)
+        return bool(self.heap) and self.heap[0][0] < -priority
 
     async def wait(self, priority: int, give_on: Callable[[], object], number: int | None = None) -> None:
         """Wait for one's turn. Cancelled with the turn just given, it is given on."""
         ticket: Future[None] = self._loop.create_future()
-        heappush(self._heap, (-priority, self.number() if number is None else number, ticket))
+        heappush(self.heap, (-priority, self.number() if number is None else number, ticket))
         try:
             await ticket
         except CancelledError:
@@ -41,8 +38,8 @@ class Waiting:
 
     def let_in(self) -> bool:
         """Give the turn to the next; return False if nobody waits."""
-        while self._heap:
-            ticket = heappop(self._heap)[2]
+        while self.heap:
+            ticket = heappop(self.heap)[2]
             if not ticket.done():
                 ticket.set_result(None)
                 return True

@@ -114,7 +114,11 @@ class Recall:
             node.engine.connect(node, [(live, True)])
             codec = RECORDED
         elif known is not None and recallable(node.task, known):
-            if live is not None and live.state is State.SUCCEEDED and not self._has_moved_on(upstream, known.turn):
+            if (
+                live is not None
+                and live.state is State.SUCCEEDED
+                and not self._has_moved_on_from([up for up, _ in upstream], known.turn)
+            ):
                 return live
             codec = RECORDED
         self._put(node, upstream, key, number, inside, codec)
@@ -159,7 +163,7 @@ class Recall:
             return
         if known is not None:
             node.row[TURN] = known.turn
-        if any(tolerant for _, tolerant in upstream):
+        if upstream and any(tolerant for _, tolerant in upstream):
             node.tolerated = tuple([up for up, tolerant in upstream if tolerant])
 
     def connect(self, node: "Node[Any]", upstream: "Sequence[tuple[Node[Any], bool]]", *, exogenous: int) -> None:
@@ -210,19 +214,21 @@ class Recall:
 
     def _outdated(self, node: "Node[Any]", turn: int) -> bool:
         """Tell whether an upstream of what began in a turn has had another outcome since, or may have had."""
-        if any(up.run is not self.run or up.state is State.CANCELLED or not is_known(up.task) for up in node.tolerated):
-            return True
-        return any(self._turn_of(up) > turn for up in upstream_of(node))
+        for up in node.tolerated:
+            if up.run is not self.run or up.state is State.CANCELLED or not is_known(up.task):
+                return True
+        return self._has_moved_on_from(upstream_of(node), turn)
 
     def _takes_another(self, live: "Node[Any]", upstream: "Sequence[tuple[Node[Any], bool]]") -> bool:
         """Tell whether an unfinished node takes something else than what it would take if it was called now."""
         if live.args is None:  # it has begun
-            return self._has_moved_on(upstream, live.row[TURN])
+            return self._has_moved_on_from([up for up, _ in upstream], live.row[TURN])
         waits_for = set(upstream_of(live))
         return any(up not in waits_for for up, _ in upstream if not up.task.stands_in)
 
-    def _has_moved_on(self, upstream: "Sequence[tuple[Node[Any], bool]]", turn: int) -> bool:
-        return any(self._turn_of(up) > turn for up, _ in upstream)
+    def _has_moved_on_from(self, upstream: "Sequence[Node[Any]]", turn: int) -> bool:
+        # Most nodes have no upstream, and this is asked of each.
+        return bool(upstream) and any(self._turn_of(up) > turn for up in upstream)
 
     def _turn_of(self, up: "Node[Any]") -> int:
         """Return when a node began that gives what it gives; 0 where what needs it is known by its key alone."""

@@ -27,7 +27,7 @@ class Masks(NamedTuple):
 
 
 class Table:
-    """The values that have been read in this process, by the names of their secrets."""
+    """The values that have been read in this process, by what their secrets are known as: a name, or `name=file`."""
 
     def __init__(self) -> None:
         self.masks: Masks | None = None
@@ -181,7 +181,7 @@ def secret_in(content: str | bytes) -> str | None:
     masks = TABLE.masks
     for text, name in () if masks is None else masks.whole:
         if text in content if isinstance(content, str) else text.encode("utf-8", "surrogateescape") in content:
-            return name
+            return name.partition("=")[0]
     return None
 
 

@@ -15,7 +15,8 @@ class Secret:
 
     `name` is the variable of the environment that has it; or only a name, where `file` is read (without the newlines at its
     end) or `get()` called in its place. It is read anew when an attempt starts; the body receives the text. Records,
-    labels, keys and definitions have the name alone, and wherever the text itself turns up afterwards, `***` is shown.
+    labels, keys and definitions have the name and the file alone, and wherever the text itself turns up afterwards, `***`
+    is shown. Secrets with a `get` are told apart by their names: two of one name count as one.
 
     `await secret` and `secret.read()` give the text too. Raises `OptionError` for what can name none; reading raises
     `NoSecret`, for one that is not there and for one of fewer than 6 characters.
@@ -50,7 +51,7 @@ class Secret:
         self.get = get
 
     def __repr__(self) -> str:
-        return f"Secret({self.name!r})"
+        return f"Secret({self.name!r})" if self.file is None else f"Secret({self.name!r}, file={self.file!r})"
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not Secret:
@@ -67,6 +68,11 @@ class Secret:
         # What somebody else's function does may take a while; a variable or a small file does not.
         return self.read() if self.get is None else await asyncio.to_thread(self.read)
 
+    @property
+    def known_as(self) -> str:
+        """What stands for it in keys: the name, and the file. Tenants may have files of their own for one name."""
+        return self.name if self.file is None else f"{self.name}={self.file}"  # a name has no "=" in it
+
     def renamed(self, change: Callable[[str], str]) -> "Secret":
         """Return the secret of another name, in another file: of a command whose texts are filled with parameters."""
         return Secret(change(self.name), file=None if self.file is None else change(self.file), get=self.get)
@@ -76,7 +82,7 @@ class Secret:
         text = self._text()
         if len(text) < LEAST:
             raise NoSecret(self.name, f"has fewer than {LEAST} characters, and could not be told from other text")
-        TABLE.add(self.name, text)
+        TABLE.add(self.known_as, text)
         return text
 
     def _text(self) -> str:

@@ -116,6 +116,21 @@ async def test_a_command_is_known_by_the_name_of_its_secret(tmp_path, monkeypatc
     )
 
 
+@pytest.mark.parametrize("place", ["argument", "env", "stdin"])
+def test_a_command_is_known_by_the_file_of_its_secret(place):
+    def version(file):
+        secret = Secret("TOKEN", file=file)
+        made = {
+            "argument": lambda: command("true", secret),
+            "env": lambda: command("true", env={"TOKEN": secret}),
+            "stdin": lambda: command("true", stdin=secret),
+        }
+        return made[place]().options.version
+
+    assert version("a") == version("a")
+    assert version("a") != version("b")
+
+
 @pytest.mark.parametrize(
     ("env", "stdin"),
     [

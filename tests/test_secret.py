@@ -310,6 +310,25 @@ async def test_another_secret_is_another_node(store, monkeypatch):
     assert SEEN == [((TOKEN,), {}), ((ROTATED,), {})]
 
 
+async def test_one_name_in_two_files_is_two_secrets(store, tmp_path):
+    @task(cache=True)
+    async def rows_of(token):
+        SEEN.append(token)
+
+    @task
+    async def load(token):
+        await rows_of([token])  # its text
+
+    for tenant in ("tenant-one", "tenant-two"):
+        (tmp_path / tenant).write_text(tenant)
+        secret = Secret("TENANT_TOKEN", file=tmp_path / tenant)
+        async with Run("shop", store=store, id=tenant):
+            await rows_of(secret)
+            await load(secret)
+
+    assert SEEN == ["tenant-one", ["tenant-one"], "tenant-two", ["tenant-two"]]
+
+
 async def test_lines_that_bodies_log_are_masked(store, service_at):
     @task
     async def chat(token):

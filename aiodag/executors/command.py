@@ -241,7 +241,7 @@ def versioned(body: Command, version: object) -> str:
     """Return the version of a task with a digest of what its body runs."""
     what = (body.args, sorted(body.env.items()), body.cwd and str(body.cwd), type(body.stdin).__name__)
     digest = blake2b(ascii(what).encode(), digest_size=8)
-    stdin = body.stdin.name if isinstance(body.stdin, Secret) else body.stdin
+    stdin = body.stdin.known_as if isinstance(body.stdin, Secret) else body.stdin
     digest.update(stdin if isinstance(stdin, bytes) else os.fsencode(stdin or ""))
     given = version_of(version)
     return f"{given} {digest.hexdigest()}" if given else digest.hexdigest()

@@ -95,7 +95,7 @@ def text_of(value: Any, task: str = "", style: Style = TODAY) -> str:
     if kind is Settled:
         return f"settled {key_of(value.dep, style)}"
     if kind is Veiled:
-        return f"secret {value.secret.name!r}"
+        return f"secret {value.secret.known_as!r}"
     if kind is Opaque:
         return text_of(plain(value.value), task, style)
     return fingerprint(value, task, style.form)

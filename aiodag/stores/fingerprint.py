@@ -90,8 +90,8 @@ class Canonical(Writer):
         return super().other(value, kind)
 
     def secret(self, value: Secret) -> Any:
-        """Return the name of a secret: where it is read may change."""
-        return value.name
+        """Return what a secret is known by."""
+        return value.known_as
 
     def counted_attributes(self, kind: Any) -> Iterable[str]:
         """Return the names of the attributes that a class of attrs compares."""

@@ -1,6 +1,7 @@
 """Lines that bodies log are kept, whatever the program does to the loggers meanwhile."""
 
 import asyncio
+import contextvars
 import logging
 import logging.config
 
@@ -83,6 +84,35 @@ def test_the_lines_of_two_runs_at_once_go_each_to_its_own():
 
     assert [line.text for line in first.logs("a")] == ["a"]
     assert [line.text for line in second.logs("b")] == ["b"]
+
+
+def test_warnings_go_to_stderr_once_where_nobody_set_up_logging_from_inside_and_outside_of_runs(monkeypatch):
+    written = []
+    monkeypatch.setattr(logging, "lastResort", Listing(written))
+    ROOT.handlers.clear()
+    log = logging.getLogger("app.unconfigured")
+
+    @task
+    async def noisy():
+        log.warning("inside")
+
+    async def main():
+        async with Run("a", store=Memory(), id="a"), Run("b", store=Memory(), id="b"):
+            await noisy()
+            contextvars.Context().run(log.warning, "outside")
+
+    asyncio.run(main())
+
+    assert written == ["inside", "outside"]
+
+
+class Listing(logging.Handler):
+    def __init__(self, written):
+        super().__init__(logging.WARNING)
+        self.written = written
+
+    def emit(self, record):
+        self.written.append(record.getMessage())
 
 
 def test_nothing_is_left_at_the_root_logger_when_no_run_has_a_store_any_more():

@@ -16,6 +16,22 @@ ABOVE = logging.Logger("above the root logger")  # noqa: LOG001 - it must not be
 attaching = threading.Lock()  # runs may begin and end in several threads
 
 
+class LastResort(logging.Handler):
+    """Stands in for `logging.lastResort`, which logging asks only where it finds no handler at all: it finds ours.
+
+    So where nobody has set up logging, warnings go to stderr still, also those that come from outside of every run.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line, if the program has no handler for it."""
+        last = logging.lastResort
+        if last is not None and record.levelno >= last.level and not handled_elsewhere(record.name):
+            last.handle(record)
+
+
+LAST_RESORT = LastResort()
+
+
 class Lines(logging.Handler):
     """Gives a recorder the lines of its run. Levels are as the program has set them."""
 
@@ -23,6 +39,7 @@ class Lines(logging.Handler):
         super().__init__()
         self._recorder = recorder
         with attaching:
+            ABOVE.addHandler(LAST_RESORT)  # once, for the lines of all runs
             ABOVE.addHandler(self)
             logging.getLogger().parent = ABOVE
 
@@ -35,15 +52,13 @@ class Lines(logging.Handler):
             self._recorder.log(record.created, current_node(), record.levelname, record.name, text)
         except Exception:  # noqa: BLE001 - as every handler of logging: a line must not end the program
             self.handleError(record)
-        last = logging.lastResort
-        if last is not None and record.levelno >= last.level and not handled_elsewhere(record.name):
-            last.handle(record)  # where nobody set up logging, warnings go to stderr: they must go on doing so
 
     def detach(self) -> None:
         """Keep no more. Not named `close`: `dictConfig` closes every handler, and this one must go on."""
         with attaching:
             ABOVE.removeHandler(self)
-            if not ABOVE.handlers:
+            if ABOVE.handlers == [LAST_RESORT]:
+                ABOVE.removeHandler(LAST_RESORT)
                 logging.getLogger().parent = None
         self.close()
 

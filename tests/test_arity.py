@@ -1,5 +1,6 @@
 """What Python accepts at a call is accepted, and what it refuses is refused there."""
 
+import asyncio
 import functools
 import inspect
 import sys
@@ -7,7 +8,7 @@ from unittest import mock
 
 import pytest
 
-from aiodag import plan, task
+from aiodag import current_node, plan, task
 from aiodag.testing import run
 
 
@@ -286,6 +287,25 @@ def test_annotations_are_not_evaluated(prefix):
         return [await each for each in calls]
 
     assert run(main()) == [1, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("annotation", ["'Seconds'", "Seconds", "1 / 0"])
+def test_annotations_of_a_backoff_function_are_not_evaluated(annotation):
+    if annotation != "'Seconds'" and sys.version_info < (3, 14):
+        pytest.skip("Python itself evaluates them")
+    names = {}
+    exec(f"def pause(attempt: {annotation}, error: {annotation}) -> {annotation}: return error.args[0]", names)
+
+    @task(retries=1, backoff=names["pause"])
+    async def fetch():
+        if current_node().attempt == 1:
+            raise OSError(7)
+        return asyncio.get_running_loop().time()
+
+    async def main():
+        return await fetch()
+
+    assert run(main()) == 7
 
 
 @pytest.mark.parametrize("prefix", [DEFERRED, ""], ids=["deferred", "lazy"])

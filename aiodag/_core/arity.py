@@ -74,10 +74,13 @@ def shown_parameters(fn: Any) -> list[Parameter]:
 
 
 def bounds(fn: Any) -> tuple[int, float]:
-    """Return the fewest and the most arguments that fit by position alone: (1, 0) where keywords are needed, too."""
+    """Return the fewest and the most arguments of a call that fit by position alone."""
     signature = real_signature(fn)
-    if signature is None:
-        return 0, UNLIMITED
+    return (0, UNLIMITED) if signature is None else fit_by_position(signature)
+
+
+def fit_by_position(signature: Signature) -> tuple[int, float]:
+    """Return the fewest and the most arguments that fit by position alone: (1, 0) where keywords are needed, too."""
     parameters = list(signature.parameters.values())
     if any(each.kind is each.KEYWORD_ONLY and each.default is each.empty for each in parameters):
         return 1, 0

@@ -1,10 +1,10 @@
 """Options that may be functions: of the attempt's number, and of how the last attempt failed."""
 
-from collections.abc import Callable, Iterable
-from inspect import Parameter, iscoroutinefunction, signature
-from math import inf
+from collections.abc import Callable
+from inspect import Signature, iscoroutinefunction
 from typing import Any
 
+from aiodag._core.arity import fit_by_position, real_signature, shown_signature
 from aiodag.errors import OptionError
 
 
@@ -21,25 +21,14 @@ def takes_error(given: Callable[..., Any]) -> bool:
     A parameter with a default, or `*args`, is not meant: a function of the attempt may have such for its own use.
     """
     try:
-        parameters = signature(given).parameters.values()
-    except (TypeError, ValueError):  # of C, without a signature
+        # The one that it shows: below a decorator that takes whatever comes there is the function that was meant.
+        signature: Signature | None = shown_signature(given)
+    except Exception:  # noqa: BLE001 - of C, without a signature, or with annotations that cannot be read
+        signature = real_signature(given)
+    if signature is None:
         return False
-    fewest, most = positional_counts(parameters)
+    fewest, most = fit_by_position(signature)
     if fewest > 2 or most < 1:
         wanted = "a function of the attempt's number, or of that and the exception: fn(attempt), fn(attempt, error)"
         raise OptionError("backoff", given, wanted)
     return fewest == 2
-
-
-def positional_counts(parameters: Iterable[Parameter]) -> tuple[float, float]:
-    """Return how many arguments must be given by position, and how many can be."""
-    fewest, most = 0.0, 0.0
-    for each in parameters:
-        if each.kind is each.VAR_POSITIONAL:
-            most = inf
-        elif each.kind is each.POSITIONAL_ONLY or each.kind is each.POSITIONAL_OR_KEYWORD:
-            most += 1
-            fewest += each.default is each.empty
-        elif each.kind is each.KEYWORD_ONLY and each.default is each.empty:
-            fewest = inf  # it must be given, and cannot be
-    return fewest, most

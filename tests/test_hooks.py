@@ -13,13 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from aiodag import Capacity, OptionError, Run, RunFailed, RunSummary, Secret, Skip, State, plan, task
+from aiodag import Capacity, OptionError, Run, RunFailed, RunSummary, Secret, Skip, State, WorkflowError, plan, task
 from aiodag._core.posting import origin
 from aiodag.executors.command import command, shell
 from aiodag.stores.memory import Memory
 from aiodag.stores.sqlite import SQLite
 from aiodag.testing import run as virtual
 from aiodag.workflows import Workflow
+from aiodag.workflows.document import document_of
+from aiodag.workflows.load import load, loads
 
 ROOT = Path(__file__).parent.parent
 
@@ -491,3 +493,91 @@ async def test_a_workflow_has_hooks_of_its_runs():
         ("copy", "", "running"),
         ("copy", "", "succeeded"),
     ]
+
+
+FILE = """
+async def told(summary):
+    with open("told", "a") as file:
+        print("function", summary.state, summary.id, file=file)
+"""
+DOCUMENT = {
+    "name": "etl",
+    "on_start": {"task": "hooks.py:told", "retries": 1},
+    "on_failure": [{"shell": "cat >> told"}, {"command": ["sh", "-c", "echo command >> told"]}],
+    "tasks": {"load": {"command": ["false"]}},
+}
+
+
+@pytest.fixture
+def written(tmp_path):
+    (tmp_path / "hooks.py").write_text(FILE)
+    (tmp_path / "etl.json").write_text(json.dumps(DOCUMENT))
+    return tmp_path
+
+
+def aiodag(directory, *args):
+    line = [sys.executable, "-W", "error", "-m", "aiodag", *args]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "AIODAG_STORE": f"sqlite:///{directory}/runs.db"}
+    return subprocess.run(line, cwd=directory, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_hooks_of_a_file_are_called_and_go_on_from_the_record(written):
+    told = written / "told"
+    assert aiodag(written, "plan", "etl.json").returncode == 0
+    assert not told.exists()
+
+    assert aiodag(written, "run", "etl.json", "--id", "r").returncode == 1
+    lines = told.read_text().splitlines()
+    assert lines[0] == "function running r"
+    assert sorted(line.split('"begun"')[0] for line in lines[1:])[0] == "command"
+    assert any(line.startswith('{"id": "r", "name": "etl", "state": "failed"') for line in lines)
+    shown = aiodag(written, "show", "r").stdout
+    assert "on_start told" in shown
+    assert "on_failure cat >> told" in shown
+
+    told.unlink()
+    assert aiodag(written, "resume", "r").returncode == 1
+    assert len(told.read_text().splitlines()) == 3
+
+
+def test_hooks_are_written_as_they_were_read(written):
+    flow = load(written / "etl.json")
+
+    assert document_of(flow)["on_start"] == DOCUMENT["on_start"]
+    assert document_of(flow.but("other"))["on_failure"] == DOCUMENT["on_failure"]
+    made = Workflow("w", on_start="https://example.org/a", on_success=[shell("x", retries=2), Secret("URL"), shown])
+    assert document_of(made) == {
+        "name": "w",
+        "on_start": {"url": "https://example.org/a"},
+        "on_success": [
+            {"shell": "x", "retries": 2},
+            {"url": {"$secret": "URL"}},
+            {"task": "test_hooks:shown"},
+        ],
+        "tasks": {},
+    }
+
+
+async def shown(summary):
+    return summary
+
+
+@pytest.mark.parametrize(
+    ("hook", "told"),
+    [
+        ({"comand": ["x"]}, "$.on_failure.comand: is a key that is not known here; did you mean 'command'?"),
+        ({"retries": 1}, "$.on_failure: has nothing to call: it takes one of command, shell, task or url"),
+        ({"url": "x"}, "$.on_failure.url: takes a URL"),
+        ({"url": "https://x", "cwd": "."}, "$.on_failure.cwd: is a key of other hooks, and this one is a URL"),
+        ({"task": "no_such_module:f"}, "$.on_failure.task: 'no_such_module:f' cannot be loaded"),
+        ({"task": "os:getcwd"}, "on_failure="),
+        ([{"shell": "x"}, 3], "$.on_failure[1]: takes an object"),
+        ([{"shell": "x"}, {"shell": " "}], "$.on_failure[1].shell: takes a line"),
+        ("echo", 'takes an object, such as {"url": "https://..."}, or a list of them'),
+    ],
+)
+def test_what_is_wrong_with_a_hook_in_a_file_is_said_with_its_place(hook, told):
+    with pytest.raises(WorkflowError) as refused:
+        loads(json.dumps({"on_failure": hook, "tasks": {}}))
+
+    assert told in str(refused.value)

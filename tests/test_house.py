@@ -244,6 +244,7 @@ WORKFLOWS = [
     "forms",
     "details",
     "bodies",
+    "hooking",
     "entries",
     "reading",
     "document",

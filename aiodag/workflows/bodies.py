@@ -63,7 +63,7 @@ class Bodies:
         args = () if isinstance(arguments, dict) else tuple(arguments)
         kwargs = arguments if isinstance(arguments, dict) else {}
         if kind == "task":
-            task = self._function(values["task"], {key: values[key] for key in OPTIONS if key in values})
+            task = self.function(values["task"], {key: values[key] for key in OPTIONS if key in values})
             self._check(task, values["task"], args, kwargs)
             return task, args, kwargs
         plain = tuple(takewhile(is_argument, args))
@@ -88,7 +88,7 @@ class Bodies:
             raise Refused("", str(error)) from None
         return task
 
-    def _function(self, spelled: str, options: dict[str, Any]) -> Task[..., Any]:
+    def function(self, spelled: str, options: dict[str, Any]) -> Task[..., Any]:
         """Return the task of a function, with the options that the document adds."""
         known = self._functions.get(spelled)
         if known is None:

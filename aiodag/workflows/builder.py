@@ -92,6 +92,7 @@ class Workflow:
         self.given: Mapping[str, Any] = {}  # values that were asked for in place of those that are declared
         self.limit = limit
         self.capacity = capacity_from(capacity)
+        self.hook_forms: Mapping[str, Any] = {}  # as a file writes them
         self.hooks: Mapping[str, Any] = hooks_of(on_start=on_start, on_success=on_success, on_failure=on_failure)
         self.description: str | None = None  # for people, and of no effect
         self.literals: Mapping[
@@ -276,7 +277,7 @@ class Workflow:
         Raises `WorkflowError` for a parameter that nobody declares.
         """
         made = Workflow(name or self.name, tags=self.tags, parameters=self.parameters, limit=self.limit)
-        made.hooks = self.hooks
+        made.hooks, made.hook_forms = self.hooks, self.hook_forms
         made.capacity, made.entry, made.given = self.capacity, self.entry, {**self.given, **(parameters or {})}
         made.description, made.literals = self.description, self.literals
         made.tasks = copies(self.tasks, made)

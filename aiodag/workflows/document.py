@@ -14,6 +14,7 @@ from aiodag._core.task import Task
 from aiodag.errors import Complaint, WorkflowError
 from aiodag.secret import Secret
 from aiodag.workflows.forms import OPTIONS, TASK, VALUE_OF, bare, check_arguments
+from aiodag.workflows.hooking import form_of
 from aiodag.workflows.model import Parameter, WorkflowTask
 from aiodag.workflows.parameters import is_command, unused
 from aiodag.workflows.private import SECRET, secret_form
@@ -43,7 +44,7 @@ def document_of(workflow: "Workflow", *, exact: bool = False) -> dict[str, Any]:
     What only Python can say (a lambda, an argument that is an object) stands there as text, to look at and to compare;
     with `exact` it raises `WorkflowError`, with all there is of it. Keys that say what is usual are left out.
     """
-    writing = Writing(workflow.parameters, exact=exact)
+    writing = Writing(workflow, exact=exact)
     document: dict[str, Any] = {"name": workflow.name}
     if workflow.description is not None:
         document["description"] = workflow.description
@@ -60,6 +61,9 @@ def document_of(workflow: "Workflow", *, exact: bool = False) -> dict[str, Any]:
         document["capacity"] = capacity_form(workflow.capacity)
     if workflow.limit is not None:
         document["limit"] = workflow.limit
+    for event, hooks in workflow.hooks.items():
+        forms = [writing.hook(each) for each in hooks]
+        document[event] = workflow.hook_forms.get(event, forms[0] if len(forms) == 1 else forms)
     document["tasks"] = {task.name: writing.task(task) for task in workflow.tasks}
     if writing.complaints:
         raise WorkflowError(writing.complaints)
@@ -77,8 +81,9 @@ def capacity_form(capacity: Capacity) -> Any:
 class Writing:
     """One workflow on its way to a document."""
 
-    def __init__(self, parameters: Mapping[str, Any], *, exact: bool) -> None:
-        self.parameters = parameters
+    def __init__(self, workflow: "Workflow", *, exact: bool) -> None:
+        self.workflow = workflow
+        self.parameters = workflow.parameters
         self.exact = exact
         self.complaints: list[Complaint] = []
         self._found: dict[str, Any] = {}
@@ -100,6 +105,15 @@ class Writing:
         if task.description is not None:
             form["description"] = task.description
         return form
+
+    def hook(self, task: Task[..., Any]) -> dict[str, Any]:
+        """Return the form of a hook."""
+
+        def written(task: Task[..., Any]) -> dict[str, Any]:
+            args = () if is_command(task) else (None,)  # for what it will be told
+            return self.task(type(self.workflow)("hooks").put(task, args, {}, place=""))
+
+        return form_of(task, written)
 
     def _inexact(self, task: WorkflowTask[Any], text: str) -> None:
         """Complain, if the document is to be read again."""

@@ -220,6 +220,14 @@ def check_capacity(value: Any) -> Iterator[Fault]:
             yield (place, *path), fault
 
 
+def check_hooks(value: Any) -> Iterator[Fault]:
+    """Check that hooks are an object, or a list of them. What is in them is looked at when they are made."""
+    for place, form in enumerate(value if isinstance(value, list) else [value]):
+        if not isinstance(form, dict):
+            path = (place,) if isinstance(value, list) else ()
+            yield path, f'takes an object, such as {{"url": "https://..."}}, or a list of them; this is {told(form)}'
+
+
 amounts = every(is_name, "names of resources", is_amount, "numbers above 0, a millionth or more")
 parameters = check_parameters(bare)
 count = one(is_whole, "a whole number, 0 or more")
@@ -289,6 +297,9 @@ WORKFLOW: dict[str, Check] = {
     "literals": every(is_text, "texts", is_name, "names of parameters"),
     "capacity": check_capacity,
     "limit": one(lambda value: is_whole(value) and value > 0, "a whole number, 1 or more"),
+    "on_start": check_hooks,
+    "on_success": check_hooks,
+    "on_failure": check_hooks,
     "tasks": one(lambda value: isinstance(value, dict | list), "an object or a list of tasks"),
 }
 FRAGMENT = {key: WORKFLOW[key] for key in ("$schema", "description", "parameters", "tasks")}

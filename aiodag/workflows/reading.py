@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+from aiodag._core.hooks import EVENTS
 from aiodag._core.rules import USUAL
 from aiodag._core.task import Task
 from aiodag.errors import Complaint, WorkflowError
@@ -23,6 +24,7 @@ from aiodag.workflows.forms import (
     parameters_of,
     tags_in,
 )
+from aiodag.workflows.hooking import hooks_in
 from aiodag.workflows.model import Parameter
 from aiodag.workflows.parameters import PLACE, unused
 from aiodag.workflows.places import Fault, Path, Places, cut
@@ -64,7 +66,9 @@ class Reading:
             parameters=parameters_of(values, name_in if detailed else bare),
             limit=values.get("limit"),
             capacity=values.get("capacity"),
+            **hooks_in(values, self.bodies, self.hints, self.faults),
         )
+        workflow.hook_forms = {event: values[event] for event in EVENTS if event in values}
         workflow.description = values.get("description")
         self.literals = dict(values.get("literals", {}))
         if detailed:

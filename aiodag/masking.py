@@ -152,7 +152,9 @@ def covered(text: AnyStr, secrets: Iterable[AnyStr], mark: AnyStr) -> AnyStr:
         parts += text[at:start], mark
         at = end
     parts.append(text[at:])
-    return text[:0].join(parts)
+    empty: Any = text[:0]
+    shown: AnyStr = empty.join(parts)
+    return shown
 
 
 def spans(text: AnyStr, secrets: Iterable[AnyStr]) -> list[tuple[int, int]]:

@@ -13,8 +13,6 @@ from aiodag._core.varying import is_plain_function
 from aiodag.errors import NoCapacity, OptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from aiodag._core.node import Node
     from aiodag._core.run import Run
     from aiodag._core.task import Task

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 class Limit:
     """A capacity, a rate, or both, shared by every task that names it.
 
-    `capacity` attempts run at once; `rate` attempts start in each `per` seconds, evenly spaced. Who waits with the
-    highest `priority` of its task is next, first come first served among equals. Each event loop has a limit of its own. Raises `OptionError` for zero, negative or missing numbers.
+    `capacity` attempts run at once; `rate` attempts start in each `per` seconds, evenly spaced. The attempt whose task
+    has the highest `priority` is next; among equals, the one that came first. Each event loop counts by itself. Raises
+    `OptionError` for zero, negative or missing numbers.
 
     >>> Limit(3), Limit(rate=10), Limit(2, rate=100, per=60)
     (Limit(3), Limit(rate=10), Limit(2, rate=100, per=60))

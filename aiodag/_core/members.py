@@ -36,6 +36,7 @@ class Members:
     loop: asyncio.AbstractEventLoop
     clock: Callable[[], float]
     ledger: Ledger
+    observers: tuple[Observer, ...]
 
     def __init__(
         self,

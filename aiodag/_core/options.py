@@ -205,7 +205,8 @@ def predicate_of(given: Any) -> Predicate:
         return lambda error: isinstance(error, kinds)
     if is_plain_function(given):
         # Only who names SystemExit has it tried again: a function speaks of what it was written for.
-        return lambda error: isinstance(error, Exception) and bool(given(error))
+        worth_it = cast("Predicate", given)
+        return lambda error: isinstance(error, Exception) and bool(worth_it(error))
     wanted = "an exception type, a tuple of them, or a function of the exception that is not async"
     raise OptionError("retry_on", given, wanted)
 

@@ -349,9 +349,10 @@ def task(fn: Any = None, /, *after: "Awaitable[object]", **options: Any) -> Any:
 
     `fn` is an async function, a plain function (it runs in a thread), a method, a `functools.partial`, an object with
     an async `__call__`, or a `Task`, which keeps what it has. `after` are awaitables that its nodes wait for without
-    their values. Options: `name`; `retries`, `backoff` (seconds, a function of the attempt, or `Backoff`) and
-    `retry_on`; `timeout` (seconds of one attempt); `limit`; `resources`; `executor` ("thread", "process", or an
-    object); `raw`. In runs that have a store: `version`, `key`, `journal`, `cache`, `codec`.
+    their values. Options: `name`; `retries`, `backoff` (seconds, a function of the attempt or of that and
+    its exception, or `Backoff`) and `retry_on`; `timeout` (seconds of one attempt) and `resources`, or functions of the
+    attempt that return them; `limit`; `priority`; `executor` ("thread", "process", a pool of `concurrent.futures`, or an
+    object); `raw`. In runs that have a store: `version`, `former`, `key`, `journal`, `cache`, `codec`.
 
     Raises `TypeError` for what cannot be a task or an unknown option, and `OptionError` for a value that cannot work.
 

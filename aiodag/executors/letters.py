@@ -17,8 +17,8 @@ from aiodag.errors import NotPicklable
 class Letter:
     """Something on its way to another process: its content, or why that is lost.
 
-    It is pickled when the pool sends it, and not before: of a thousand calls with one large argument, few are on their
-    way at a time. It is unpickled where it arrives, off the loop.
+    It is pickled when it is sent, in a thread, and not before: of a thousand calls with one large argument, few are on
+    their way at a time. It is unpickled where it arrives, off the loop.
     """
 
     def __init__(self, content: Any = None, lost: str = "") -> None:

@@ -15,6 +15,7 @@ from aiodag._core.rules import NAMES
 from aiodag.executors.command import command, shell
 from aiodag.pictures import svg
 from aiodag.recorded import graph_of
+from aiodag.starting import rehearse
 from aiodag.stores.memory import Memory
 from aiodag.testing import run as virtual
 from aiodag.workflows import Parameter, Workflow
@@ -419,6 +420,28 @@ async def test_another_rule_is_an_edit_of_its_task():
     assert await calls.run(calls.flow("all_done"), store) == ["behind", "x"]
     assert await calls.run(calls.flow("all_done"), store) == []
     assert await calls.run(calls.flow("all_success"), store) == []
+
+
+async def test_a_plan_says_what_an_edit_has_run_again():
+    store = Memory()
+
+    def flow(rule="all_success", success=(0, 3), skip_codes=(), timeout=None):
+        made = Workflow("w")
+        odd = made.add(shell("exit 3", success=success, timeout=timeout), name="odd")
+        made.add(shell("exit 0", skip_codes=skip_codes), name="usual")
+        made.add(shell("exit 0"), name="after", after=odd, trigger_rule=rule)
+        return made
+
+    await flow().run(store, "r")
+
+    async def planned(**edits):
+        return sorted((await rehearse(store, "r", flow(**edits)))[0])
+
+    assert await planned() == []
+    assert await planned(timeout=60, skip_codes=[75]) == []
+    assert await planned(success=(0, 3, 4)) == []
+    assert await planned(success=(0,)) == ["after", "odd"]
+    assert await planned(rule="all_done") == ["after (all_done)"]
 
 
 # Refused, written, drawn

@@ -22,6 +22,12 @@ from aiodag.masking import masked
 from aiodag.secret import Secret
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import TypeAlias
+
+    Hook: TypeAlias = "Task[..., Any] | Callable[[RunSummary], object] | str | Secret"  # a text is a URL
+    HookTypes: TypeAlias = "Hook | Sequence[Hook] | None"
+
     from aiodag._core.run import Run
 
 EVENTS = ("on_start", "on_success", "on_failure")

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from aiodag._core.graph import Graph
+    from aiodag._core.hooks import HookTypes
     from aiodag.abc import Store
 
 log = logging.getLogger("aiodag.run")
@@ -80,9 +81,9 @@ class Run(Members):
         store: "str | PathLike[str] | Store | None" = None,
         id: str | None = None,  # noqa: A002 - the word of the field
         tags: Mapping[str, str] | None = None,
-        on_start: Any = None,
-        on_success: Any = None,
-        on_failure: Any = None,
+        on_start: "HookTypes" = None,
+        on_success: "HookTypes" = None,
+        on_failure: "HookTypes" = None,
     ) -> None:
         given: Any = name
         if not isinstance(given, str):

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from aiodag._core.graph import Graph
+    from aiodag._core.hooks import HookTypes
     from aiodag.abc import Observer, Store
     from aiodag.workflows.build import Values
     from aiodag.workflows.check import Checked
@@ -79,9 +80,9 @@ class Workflow:
         parameters: "Mapping[str, Iterable[Value]] | None" = None,
         limit: int | None = None,
         capacity: Any = None,
-        on_start: Any = None,
-        on_success: Any = None,
-        on_failure: Any = None,
+        on_start: "HookTypes" = None,
+        on_success: "HookTypes" = None,
+        on_failure: "HookTypes" = None,
     ) -> None:
         given: Any = name
         if not isinstance(given, str) or not name:

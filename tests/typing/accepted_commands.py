@@ -26,6 +26,7 @@ def hear(stream: str, chunk: bytes) -> None:
 variables: Mapping[str, str | None] = {"A": "1", "B": None}
 sync = command("sync", "--fast", 1, 0.5, Path("a"), env=variables, cwd=Path("b"), stdin=b"c", retries=2, limit=Limit(3))
 sort = shell('sort "$1"', "a", env={"A": 1}, success=[0, 1], grace=timedelta(seconds=1), on_output=hear, timeout=5)
+piped = shell("a | b", shell=Path("/bin/bash"), strict=False, skip_codes=[75])
 secret = command("sync", Secret("A"), env={"A": Secret("A"), "B": "b"}, stdin=Secret("A"))
 
 

@@ -4,7 +4,7 @@ import asyncio
 from functools import partial
 from typing import Any, assert_type
 
-from aiodag import Capacity, Graph, Run, Task, WorkflowError, task
+from aiodag import Capacity, Graph, Run, RunSummary, Secret, Task, WorkflowError, task
 from aiodag.executors.command import Finished, command
 from aiodag.workflows import Parameter, Values, Workflow, WorkflowTask
 
@@ -66,3 +66,12 @@ async def main() -> None:
     async with Run("own"):
         assert_type((await flow.build()).values(), Values)
     assert_type(flow.but("other", parameters={"DAY": ["d3"]}), Workflow)
+
+
+async def alert(summary: RunSummary) -> None:
+    assert_type(summary.failures, tuple[str, ...])
+
+
+hooked = Workflow("w", on_start="https://example.org", on_success=Secret("URL"), on_failure=[alert, task(alert)])
+hooked.add(alert, RunSummary("", "", ""), after="x", trigger_rule="all_done")
+Run("r", on_start=print, on_failure=[alert, "https://example.org"])

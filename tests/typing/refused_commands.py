@@ -13,3 +13,7 @@ command("a", env=["A=1"])  # E
 command("a", on_output=print, on_end=3)  # E
 shell("a", keep="1")  # E
 shell("a", timeouts=1)  # E
+shell("a", strict="no")  # E
+shell("a", shell=3)  # E
+command("a", skip_codes="75")  # E
+command("a", strict=True)  # E

@@ -24,6 +24,9 @@ flow.add(rows, "monday", name=3)  # E
 flow.add(rows, "monday", after=3)  # E
 flow.add(rows, "monday", parameters=["DAY"])  # E
 flow.add(rows, "monday", generator="yes")  # E
+flow.add(rows, "monday", trigger_rule="sometimes")  # E
+Workflow("w", on_failure=3)  # E
+Workflow("w", on_success=[3])  # E
 pull.set_upstream(3)  # E
 wrong: WorkflowTask[int] = pull  # E
 

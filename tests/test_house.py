@@ -230,6 +230,7 @@ COMMAND_MODULES = [f"aiodag.executors.{name}" for name in COMMANDS]
 WORKFLOWS = [
     "model",
     "parameters",
+    "paired",
     "cycles",
     "check",
     "expand",

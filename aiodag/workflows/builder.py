@@ -19,10 +19,10 @@ from aiodag.errors import Complaint, OptionError, WorkflowError
 from aiodag.workflows.build import Building, built, drawn
 from aiodag.workflows.check import checked
 from aiodag.workflows.model import (
-    KEEP,
     NO_PARAMETERS,
     Parameter,
     WorkflowTask,
+    as_it_is,
     copies,
     each_of,
     fitting,
@@ -31,8 +31,8 @@ from aiodag.workflows.model import (
     replaced,
     rule_of,
     stand_ins,
-    stands_in,
 )
+from aiodag.workflows.paired import pairing_of
 from aiodag.workflows.private import stored_text
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ class Workflow:
     """A named graph of tasks, checked as a whole before it runs.
 
     `tags` are kept with its runs, to find them by. `parameters` are names with lists of values: a task that uses some of
-    them is there once for each combination. `limit` bounds how many nodes run at once, and `capacity` is what the
+    them is there once for each combination. Tasks that use the same `paired` parameter meet value by value, and names in
+    a list there walk together: `paired=["DAY", ["A", "B"]]`. `limit` bounds how many nodes run at once, and `capacity` is what the
     `resources` of tasks are taken from. `on_start`, `on_success` and `on_failure` are the hooks of its runs, as of a `Run`.
 
     >>> import asyncio, aiodag
@@ -80,6 +81,7 @@ class Workflow:
         parameters: "Mapping[str, Iterable[Value]] | None" = None,
         limit: int | None = None,
         capacity: Any = None,
+        paired: "Iterable[str | Iterable[str]]" = (),
         on_start: "HookTypes" = None,
         on_success: "HookTypes" = None,
         on_failure: "HookTypes" = None,
@@ -96,9 +98,8 @@ class Workflow:
         self.hook_forms: Mapping[str, Any] = {}  # as a file writes them
         self.hooks: Mapping[str, Any] = hooks_of(on_start=on_start, on_success=on_success, on_failure=on_failure)
         self.description: str | None = None  # for people, and of no effect
-        self.literals: Mapping[
-            str, str
-        ] = {}  # names of parameters by texts that stand for them in a generator's output
+        self.paired = pairing_of(paired)
+        self.literals: Mapping[str, str] = {}  # names of parameters by the texts that a generator writes for them
         self.entry: Mapping[str, Any] | None = None  # how to load it again, for its runs: a file
         self.tasks: list[WorkflowTask[Any]] = []
         self._by_name: dict[str, WorkflowTask[Any]] = {}
@@ -278,7 +279,7 @@ class Workflow:
         Raises `WorkflowError` for a parameter that nobody declares.
         """
         made = Workflow(name or self.name, tags=self.tags, parameters=self.parameters, limit=self.limit)
-        made.hooks, made.hook_forms = self.hooks, self.hook_forms
+        made.hooks, made.hook_forms, made.paired = self.hooks, self.hook_forms, self.paired
         made.capacity, made.entry, made.given = self.capacity, self.entry, {**self.given, **(parameters or {})}
         made.description, made.literals = self.description, self.literals
         made.tasks = copies(self.tasks, made)
@@ -392,8 +393,3 @@ def capacity_from(given: Any) -> Capacity | None:
 
 NO_KEYWORDS: dict[str, Any] = {}  # one for all: a million empty ones would take 64 MB
 OWN = ("name", "after", "parameters", "group", "generator", "trigger_rule")
-
-
-def as_it_is(leaf: Any) -> Any:
-    """Have containers copied that hold tasks or parameters."""
-    return leaf if stands_in(leaf) else KEEP

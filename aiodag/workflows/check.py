@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
-from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiodag._core.capacity import Capacity, by_file, by_workflow, refusal, request_at
@@ -17,10 +16,10 @@ from aiodag._core.run_options import tags_of
 from aiodag.errors import Complaint, OptionError, WorkflowError
 from aiodag.workflows.cycles import ordered
 from aiodag.workflows.model import WorkflowTask
+from aiodag.workflows.paired import choices, count_of, meets_one, pairing_faults, shared
 from aiodag.workflows.parameters import (
     Given,
     Shown,
-    choices,
     declared,
     doubtful,
     fold,
@@ -154,6 +153,9 @@ class Check:
         if limit is not None and (type(limit) is not int or limit < 1):
             self.complain(None, f"limit={limit!r} cannot work: limit takes an int of 1 or more")
         self.values(None, workflow.parameters)
+        if workflow.paired and not self.complaints:
+            for task, fault in pairing_faults(workflow):
+                self.complain(task, fault)
 
     def values(self, task: WorkflowTask[Any] | None, parameters: Given) -> None:
         """Check the values of parameters."""
@@ -264,13 +266,13 @@ class Check:
             task = self.workflow.tasks[vertex]
             if any(isinstance(known[name], str | Mapping) or not isinstance(known[name], Collection) for name in names):
                 continue  # told already
-            count = prod(len(known[name]) for name in names)
+            count = count_of(names, known, self.workflow.paired)
             if count > MOST:
                 self.complain(
                     task, f"{task.name!r} is there {count:,} times, with {', '.join(names)}: more than {MOST:,}"
                 )
             elif taken and not self.complaints:
-                for choice in choices(names, known):
+                for choice in choices(names, known, self.workflow.paired):
                     other = taken.get(name_with(task.name, choice))
                     if other is not None:
                         self.complain(other, f"the name {other.name!r} is taken: by a node of {task.name!r}")
@@ -333,16 +335,18 @@ class Check:
             if any(id(known[name]) in self.unusable for name in names) or not set(task.used).issubset(names):
                 continue  # told already
             for choice in doubtful(names, known):
-                why = misfit(task, choice, partial(value_shown, found))
+                why = misfit(task, choice, partial(value_shown, found, task))
                 if why:
                     name = name_with(task.name, choice) if choice else task.name
                     self.complain(task, f"{name!r} cannot run: {why}")
                     break
 
 
-def value_shown(found: Checked, task: WorkflowTask[Any]) -> Any:
+def value_shown(found: Checked, taker: WorkflowTask[Any], task: WorkflowTask[Any]) -> Any:
     """Return what stands for the value of a task while nothing has run: text, unless it is sure to be something else."""
-    if task.index in found.uses:
+    uses = found.uses.get(task.index)
+    groups = shared(uses, found.uses.get(taker.index), found.workflow.paired)
+    if uses is not None and not (groups and meets_one(uses, groups)):
         return Shown(f"<the values of {task.name!r}, a list>")
     return Shown(f"<the definition that {task.name!r} gives>") if task.generator else ""
 

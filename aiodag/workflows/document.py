@@ -52,6 +52,8 @@ def document_of(workflow: "Workflow", *, exact: bool = False) -> dict[str, Any]:
         document["tags"] = dict(workflow.tags)
     if workflow.parameters:
         document["parameters"] = {name: list(values) for name, values in workflow.parameters.items()}
+    if workflow.paired:
+        document["paired"] = [group[0] if len(group) == 1 else list(group) for group in workflow.paired]
     without = unused(workflow)
     if without:
         document["unused"] = without

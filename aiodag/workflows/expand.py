@@ -8,13 +8,13 @@ Instances come in an order in which each is after what it waits for, and know ea
 """
 
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
-from math import prod
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from aiodag.workflows.check import Checked
 from aiodag.workflows.model import WorkflowTask
-from aiodag.workflows.parameters import Choice, choices, name_with
+from aiodag.workflows.paired import Group, Positions, choices, count_of, meets_one, shared
+from aiodag.workflows.parameters import Choice, name_with
 
 NO_CHOICE: Choice = {}
 PLAIN, BARRIER, GENERATING, WHOLE = "", "barrier", "generating", "whole"
@@ -83,6 +83,8 @@ class Expansion:
         # How many wait for each of the others, without those that need no barrier, and of which the values are taken.
         self._wanted = dict.fromkeys([*checked.uses, *range(len(self.tasks), len(checked.upstream))], 0)
         self._taken: set[int] = set()
+        # Of paired tasks: their instances by the places of their values, each with what comes after it waits for.
+        self._met: dict[tuple[int, tuple[Group, ...]], dict[tuple[int, ...], list[tuple[int, int]]]] = {}
         if self._wanted:
             self._count_consumers()
 
@@ -90,15 +92,34 @@ class Expansion:
         for vertex, upstream in enumerate(self.checked.upstream):
             if vertex < len(self.tasks) and self.tasks[vertex].apart:
                 continue
+            partners = self._partners(vertex)
             for up in upstream:
-                if up in self._wanted:
+                if up in self._wanted and not (partners and self._meets(up, partners)):
                     self._wanted[up] += max(self.size(vertex), 1)
         self._taken.update([each.index for task in self.tasks for each in task.passed])
 
     def size(self, vertex: int) -> int:
         """Return how many instances of a task there are; a group counts as one."""
         uses = self.checked.uses.get(vertex)
-        return 1 if uses is None else prod(len(uses[1][name]) for name in uses[0])
+        return 1 if uses is None else count_of(*uses, self.checked.workflow.paired)
+
+    def _groups(self, vertex: int, up: int) -> tuple[Group, ...]:
+        """Return the paired parameters by which instances of a task meet those of another."""
+        paired = self.checked.workflow.paired
+        return shared(self.checked.uses.get(vertex), self.checked.uses.get(up), paired) if paired else ()
+
+    def _meets(self, up: int, partners: Collection[int]) -> bool:
+        """Return True for a task, or for a group with a task, that is met value by value."""
+        members = self.checked.upstream[up] if up >= len(self.tasks) else (up,)
+        return not set(partners).isdisjoint(members)
+
+    def _partners(self, vertex: int) -> dict[int, tuple[Group, ...]]:
+        """Return what a task meets value by value, also such as a group has that it waits for."""
+        if not self.checked.workflow.paired or vertex not in self.checked.uses or not self.size(vertex):
+            return {}
+        upstream = self.checked.upstream
+        ups = [each for up in upstream[vertex] for each in ((up,) if up < len(self.tasks) else upstream[up])]
+        return {up: groups for up in ups if (groups := self._groups(vertex, up)) and self.size(up)}
 
     def ends(self, vertex: int, *, apart: bool = False) -> Sequence[int]:
         """Return what has to be waited for to come after a task or group: each instance `apart`, or their barrier."""
@@ -139,6 +160,10 @@ class Expansion:
         self.count += 1
         return Instance(number, name, kind, task, after, **more)
 
+    def barrier(self, name: str, task: WorkflowTask[Any], after: Sequence[int], **more: Any) -> Instance:
+        """Make what joins edges."""
+        return self._new(name, BARRIER, task, after, **more)
+
     def _one(self, vertex: int) -> Instance:
         task = self.tasks[vertex]
         number = self._single[vertex] = self._ends[vertex] = self.count
@@ -159,7 +184,8 @@ class Expansion:
 
     def _expanded(self, vertex: int) -> Iterator[Instance]:
         task = self.tasks[vertex]
-        after, passed, size = self._after(vertex), self._passed(task), self.size(vertex)
+        partners = self._partners(vertex)
+        after, passed, size = self._after(vertex, partners), self._passed(task, partners), self.size(vertex)
         if saves(len(after), size) and not task.apart:
             yield (gate := self._new(f"before {task.name}", BARRIER, task, after))
             after = (gate.number,)
@@ -167,8 +193,14 @@ class Expansion:
         ends: list[int] = [] if task.generator else numbers
         self._many[vertex], self._members[vertex] = numbers, ends
         names, known = self.checked.uses[vertex]
-        for choice in choices(names, known) if size else ():
-            made = self._new(name_with(task.name, choice), PLAIN, task, after, choice=choice, passed=passed)
+        meeting = Meeting(self, vertex, partners) if partners else None
+        for choice in choices(names, known, self.checked.workflow.paired) if size else ():
+            if meeting is None:
+                made = self._new(name_with(task.name, choice), PLAIN, task, after, choice=choice, passed=passed)
+            else:
+                yield from meeting.barriers(choice)
+                waits, takes = meeting.upstream(choice, after, passed)
+                made = self._new(name_with(task.name, choice), PLAIN, task, waits, choice=choice, passed=takes)
             numbers.append(made.number)
             yield made
             if task.generator:
@@ -201,18 +233,80 @@ class Expansion:
             self._gates[vertex] = made.number
             yield made
 
-    def _after(self, vertex: int) -> Sequence[int]:
+    def _after(self, vertex: int, partners: Collection[int] = ()) -> Sequence[int]:
         """Return what a task waits for without a value of it; for a generator that is passed, what it has generated."""
         task = self.tasks[vertex]
         passed = {each.index for each in task.passed if not each.generator and self.size(each.index)}
-        ups = [up for up in self.checked.upstream[vertex] if up not in passed]
+        ups = [up for up in self.checked.upstream[vertex] if up not in passed and up not in partners]
+        if partners:  # of a group the others alone
+            upstream, tasks = self.checked.upstream, len(self.tasks)
+            ups = [each for up in ups for each in (upstream[up] if up >= tasks else (up,)) if each not in partners]
         ends = unique([end for up in ups for end in self.ends(up, apart=task.apart)])
         return self.wholes(ends) if task.rule is not None else ends
 
-    def _passed(self, task: WorkflowTask[Any]) -> "dict[WorkflowTask[Any], int | list[int]] | None":
+    def _passed(
+        self, task: WorkflowTask[Any], partners: Collection[int] = ()
+    ) -> "dict[WorkflowTask[Any], int | list[int]] | None":
         if not task.passed:
             return None
-        return {each: self.values(each.index, apart=task.task.raw) for each in task.passed}
+        return {
+            each: self.values(each.index, apart=task.task.raw) for each in task.passed if each.index not in partners
+        }
+
+    def met(self, up: int, groups: tuple[Group, ...]) -> dict[tuple[int, ...], list[tuple[int, int]]]:
+        """Return the instances of a task by the places of their values, each with its end."""
+        found = self._met.get((up, groups))
+        if found is None:
+            found = self._met[up, groups] = {}
+            uses = self.checked.uses[up]
+            positions = Positions(uses, groups)
+            every = choices(*uses, self.checked.workflow.paired)
+            for choice, number, end in zip(every, self._many[up], self._members[up], strict=True):
+                found.setdefault(positions.of(choice), []).append((number, end))
+        return found
+
+
+class Meeting:
+    """What the instances of one task wait for where parameters are paired: of each other task those of their values."""
+
+    def __init__(self, expansion: Expansion, vertex: int, partners: Mapping[int, tuple[Group, ...]]) -> None:
+        self.expansion = expansion
+        self.task = expansion.tasks[vertex]
+        uses = expansion.checked.uses
+        self.partners = [(up, groups, Positions(uses[vertex], groups)) for up, groups in partners.items()]
+        self.taken = {each.index for each in self.task.passed}
+        self._gates: dict[tuple[int, tuple[int, ...]], int] = {}
+        self._size = expansion.size(vertex)
+
+    def barriers(self, choice: Choice) -> Iterator[Instance]:
+        """Make a barrier where several that are met are waited for by several."""
+        for up, groups, positions in self.partners:
+            place, met = positions.of(choice), self.expansion.met(up, groups)
+            if self.task.apart or (up, place) in self._gates or not saves(len(met[place]), self._size // len(met)):
+                continue
+            passed = up in self.taken and not self.expansion.tasks[up].generator
+            numbers = [number if passed else end for number, end in met[place]]
+            name = f"{self.expansion.tasks[up].name} before {self.task.name}"
+            given = {"values": numbers} if passed else {}
+            yield (gate := self.expansion.barrier(name, self.task, () if passed else numbers, **given))
+            self._gates[up, place] = gate.number
+
+    def upstream(
+        self, choice: Choice, after: Sequence[int], passed: "Mapping[WorkflowTask[Any], int | list[int]] | None"
+    ) -> "tuple[Sequence[int], Mapping[WorkflowTask[Any], int | list[int]] | None]":
+        """Return what an instance waits for and takes, beside what all of them do."""
+        waits, takes = [*after], {**(passed or {})}
+        for up, groups, positions in self.partners:
+            place, task = positions.of(choice), self.expansion.tasks[up]
+            met, gate = self.expansion.met(up, groups)[place], self._gates.get((up, place))
+            if up in self.taken:
+                numbers = [number for number, _ in met]
+                one = meets_one(self.expansion.checked.uses[up], groups)
+                takes[task] = numbers[0] if one else numbers if gate is None or task.generator else gate
+            if up not in self.taken or task.generator:
+                ends = [end for _, end in met] if gate is None else [gate]
+                waits += self.expansion.wholes(ends) if self.task.rule is not None else ends
+        return unique(waits), takes or None
 
 
 def passing(passed: "Mapping[WorkflowTask[Any], int | list[int]] | None") -> Iterator[int]:

@@ -293,6 +293,10 @@ WORKFLOW: dict[str, Check] = {
     "description": text,
     "tags": check_tags,
     "parameters": parameters,
+    "paired": each(
+        lambda value: is_name(value) or (isinstance(value, list) and value != [] and all(map(is_name, value))),
+        "names of parameters, or lists of such that walk together",
+    ),
     "unused": names_of_parameters,
     "literals": every(is_text, "texts", is_name, "names of parameters"),
     "capacity": check_capacity,

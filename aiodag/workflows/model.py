@@ -269,6 +269,11 @@ def replaced(value: Any, stands_for: Callable[[Any], Any]) -> Any:
     return value if new is KEEP else new
 
 
+def as_it_is(leaf: Any) -> Any:
+    """Have containers copied that hold tasks or parameters."""
+    return leaf if stands_in(leaf) else KEEP
+
+
 def items_of(container: Any) -> list[Any]:
     """Return what is in a container: of a dict, first the keys and then the values."""
     shape: Any = shape_of(type(container))

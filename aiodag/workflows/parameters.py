@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from difflib import get_close_matches
 from importlib import import_module
-from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from aiodag._core.task import Task
@@ -80,11 +79,6 @@ def near(name: str, known: Given) -> str | None:
     """Return the parameter that was meant by a name with some other letters, if any was."""
     cutoff = SHORT if len(name) == 3 else CLOSE
     return next(iter(get_close_matches(name, list(known), n=1, cutoff=cutoff)), None) if len(name) <= LONGEST else None
-
-
-def choices(names: list[str], known: Given) -> Iterator[Choice]:
-    """Yield each combination of values; the last parameter changes fastest."""
-    return (dict(zip(names, values, strict=True)) for values in product(*[known[name] for name in names]))
 
 
 def text_of(value: "Value") -> str:

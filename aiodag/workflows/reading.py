@@ -66,6 +66,7 @@ class Reading:
             parameters=parameters_of(values, name_in if detailed else bare),
             limit=values.get("limit"),
             capacity=values.get("capacity"),
+            paired=values.get("paired", ()),
             **hooks_in(values, self.bodies, self.hints, self.faults),
         )
         workflow.hook_forms = {event: values[event] for event in EVENTS if event in values}

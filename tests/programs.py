@@ -16,12 +16,14 @@ SECONDS = 60
 def run(source, name):
     """Run `source` as the file `name`, alone in a directory of its own."""
     with TemporaryDirectory() as directory:
+        outside = {key: value for key, value in os.environ.items() if key != "AIODAG_STORE"}
+        store = {"XDG_STATE_HOME": directory}  # where runs are kept when a program names no store
         program = Path(directory, name)
         program.write_text(source, encoding="utf-8")
         return subprocess.run(
             [sys.executable, "-W", "error", program.name],
             cwd=directory,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8", "NO_COLOR": "1"},
+            env={**outside, **store, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8", "NO_COLOR": "1"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",

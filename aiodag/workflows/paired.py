@@ -44,7 +44,7 @@ def pairing_faults(workflow: "Workflow") -> "Iterator[tuple[WorkflowTask[Any] | 
             if name in seen:
                 yield None, f"paired names the parameter {name!r} twice"
             seen.add(name)
-        counts = {name: len([*workflow.parameters.get(name, ())]) for name in group}
+        counts = {name: len([*workflow.parameters.get(name, [])]) for name in group}
         if len(set(counts.values())) > 1 and all(name in workflow.parameters for name in group):
             told = ", ".join(f"{name} has {count}" for name, count in counts.items())
             yield None, f"paired parameters walk together, and need as many values each: {told}"

@@ -308,7 +308,7 @@ def test_all_that_is_wrong_is_said_at_once_in_the_order_of_the_file():
     [
         ({}, "$.tasks.A: has nothing to run: it takes one of command, shell or task"),
         ({"command": []}, "$.tasks.A.command: takes a list that is not empty of text without NUL, or numbers; this is an empty list"),
-        ({"command": "ls -l"}, "$.tasks.A.command: takes a list that is not empty of text without NUL, or numbers; this is the text 'ls -l'"),
+        ({"command": "ls -l"}, "$.tasks.A.command: takes a list of a program and its arguments; this is the text 'ls -l': write [\"ls\", \"-l\"], or \"shell\": \"ls -l\""),
         ({"command": [1]}, "$.tasks.A.command[0]: takes the name or the path of a program; this is the number 1"),
         ({"command": ["a", "b\0"]}, "$.tasks.A.command[1]: takes text without NUL, or numbers; this is the text 'b\\x00'"),
         ({"command": ["a", "\ud800"]}, "$.tasks.A.command[1]: takes text without NUL, or numbers; this is the text '\\ud800'"),

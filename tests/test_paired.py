@@ -80,11 +80,11 @@ async def test_parameters_in_one_list_walk_together():
     }
 
 
-async def test_a_failure_skips_only_what_meets_it():
+async def test_a_failure_skips_only_what_meets_it(tmp_path):
     flow = days("DAY")
     flow.add(pull, Parameter("DAY"), after=flow.add(fail_on_tuesday, Parameter("DAY")))
 
-    store = store_at("memory:")
+    store = store_at(tmp_path / "runs.db")
     with pytest.raises(RunFailed):
         await flow.run(store, "r")
 
@@ -94,16 +94,18 @@ async def test_a_failure_skips_only_what_meets_it():
         "pull[DAY=mon]": "succeeded",
         "pull[DAY=tue]": "skipped",
     }
+    store.close()
 
 
-async def test_pairing_runs_nothing_again_that_has_succeeded():
-    store = store_at("memory:")
+async def test_pairing_runs_nothing_again_that_has_succeeded(tmp_path):
+    store = store_at(tmp_path / "runs.db")
     for paired in ((), ("DAY",)):
         flow = days(*paired)
         flow.add(pull, Parameter("DAY"), after=flow.add(fail_on_tuesday.with_options(name="f"), "mon", name="f"))
         await flow.run(store, "r")
 
     assert all(node.recalled for node in store.nodes("r"))
+    store.close()
 
 
 def test_a_group_is_met_task_by_task():

@@ -50,20 +50,22 @@ async def stop_when_gone(request, run):
 
 @asynccontextmanager
 async def request_run(request, backend, timeout):
-    async with Run("request", timeout=timeout, grace=1) as run:
-        backend.runs.append(run)
-        watch = asyncio.create_task(stop_when_gone(request, run))
-        try:
+    run = Run("request", timeout=timeout, grace=1)
+    backend.runs.append(run)
+    watch = asyncio.create_task(stop_when_gone(request, run))
+    try:
+        async with run:
             yield run
-        finally:
-            watch.cancel()
+    finally:
+        watch.cancel()
 
 
-async def answer(request, backend, seconds, timeout):
+async def answer(request, backend, seconds, timeout, *, awaits=True):
     fetch = task(backend.call, name="fetch")
     try:
         async with request_run(request, backend, timeout):
-            text = await parse(fetch(seconds))
+            node = parse(fetch(seconds))
+            text = await node if awaits else ""
     except TimeoutError:
         return JSONResponse({"error": "too late"}, status_code=504)
     except asyncio.CancelledError:
@@ -166,3 +168,20 @@ def test_a_client_that_hangs_up_ends_what_its_request_called(framework):
         return backend.log, backend.runs[0].state
 
     assert asyncio.run(main()) == (["cancelled"], State.CANCELLED)
+
+
+def test_a_client_that_hangs_up_ends_what_its_handler_does_not_await():
+    async def handler(request):
+        return await answer(request, backend, 60, 60, awaits=False)
+
+    async def main():
+        async with served(Starlette(routes=[Route("/", handler)])) as port:
+            _, writer = await request(port, "/")
+            await backend.began.wait()
+            writer.close()
+            await backend.ended.wait()
+
+    backend = Backend()
+    asyncio.run(main())
+
+    assert (backend.log, backend.runs[0].state) == (["cancelled"], State.CANCELLED)

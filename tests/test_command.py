@@ -1219,6 +1219,16 @@ async def test_a_program_that_is_missing_fails_at_once_and_says_so():
     assert isinstance(caught.value.__cause__, FileNotFoundError)
 
 
+async def test_a_line_in_place_of_a_program_is_told_how_to_be_one():
+    with pytest.raises(CommandFailed, match=r"'ls -l' is taken for the name of a program.*shell\("):
+        await command("ls -l")()
+
+
+def test_a_list_in_place_of_a_program_is_told_to_be_given_one_by_one():
+    with pytest.raises(OptionError, match="not list; give its items one by one"):
+        command(["ls", "-l"])
+
+
 async def test_what_keeps_a_program_from_starting_is_told(tmp_path):
     plain, nothing, lost = (tmp_path / name for name in ("plain", "nothing", "lost"))
     for file, mode, text in [(plain, 0o644, "echo"), (nothing, 0o755, "echo"), (lost, 0o755, "#!/no/such/shell\n")]:

@@ -201,7 +201,7 @@ def test_texts_become_what_annotations_say(text, hint, value):
         ("x", int | float),
         ("x", bytes),
         ("ten", int | None),
-        ("1", list[int]),
+        ("1,x", list[int]),
         ('["z"]', list[int]),
         ("[1]", dict[str, int]),
         ("[1.5]", tuple[int, ...]),

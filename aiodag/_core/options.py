@@ -153,26 +153,28 @@ def number(option: str, given: object, *, least: float) -> float:
     raise OptionError(option, given, f"a number of {least:g} or more")
 
 
-def seconds(option: str, given: Any) -> float:
-    """Check a duration; return it in seconds."""
+def seconds(option: str, given: Any, works: str = "seconds, 0 or more, or a timedelta") -> float:
+    """Check a duration; return it in seconds. `works` is what a message says that would."""
     # A timedelta has total_seconds: asyncio does not load datetime, so neither do we.
     plain = finite(given.total_seconds() if hasattr(type(given), "total_seconds") else given)
     if plain is not None and plain >= 0:
         return plain
-    raise OptionError(option, given, "seconds, 0 or more, or a timedelta")
+    raise OptionError(option, given, works)
 
 
-def timeout_of(given: object) -> float:
-    """Check the time that an attempt may take."""
-    timeout = seconds("timeout", given)
+def timeout_of(given: object, works: str = "seconds above 0, or a timedelta") -> float:
+    """Check a time after which something ends; return it in seconds. `works` is what a message says that would."""
+    timeout = seconds("timeout", given, works)
     if timeout == 0:
-        raise OptionError("timeout", given, "seconds above 0, or a timedelta")
+        raise OptionError("timeout", given, works)
     return timeout
 
 
 def time_limit_of(given: Any) -> float | Callable[[int], Any] | None:
     """Check the time that an attempt may take: seconds, or a function of its number that returns them."""
-    return given if given is None or is_plain_function(given) else timeout_of(given)
+    if given is None or is_plain_function(given):
+        return cast("Callable[[int], Any] | None", given)
+    return timeout_of(given, "seconds above 0, a timedelta, or a function of the attempt's number that returns them")
 
 
 def time_limit_at(timeout: "float | Callable[[int], Any] | None", attempt: int) -> float | None:
@@ -191,7 +193,8 @@ def priority_of(given: object) -> int:
 def delay_of(given: Any) -> Delay:
     """Return the pause after an attempt, as a function of its number and of how it failed."""
     if not is_plain_function(given):
-        pause = seconds("backoff", given)
+        works = "seconds, 0 or more, a timedelta, a Backoff, or a function that is not async: fn(attempt), fn(attempt, error)"
+        pause = seconds("backoff", given, works)
         return lambda _attempt, _error: pause
     if takes_error(given):
         return cast("Delay", given)
@@ -268,9 +271,10 @@ def cache_of(given: Any) -> bool | float:
     """Check how old a value may be that another run has computed: True for any age."""
     if isinstance(given, bool):
         return given
-    age = seconds("cache", given)
+    works = "True, or an age in seconds above 0"
+    age = seconds("cache", given, works)
     if age == 0:
-        raise OptionError("cache", given, "True, or an age in seconds above 0")
+        raise OptionError("cache", given, works)
     return age
 
 

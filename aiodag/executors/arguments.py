@@ -47,9 +47,8 @@ def text_of(option: str, value: Any) -> str:
     elif isinstance(value, float):
         text = float.__repr__(value)
     else:
-        wanted = (
-            f"str, int, float, a path, or what a command returned, and not {type(value).__name__}; make it text first"
-        )
+        instead = "give its items one by one" if isinstance(value, list | tuple) else "make it text first"
+        wanted = f"str, int, float, a path, or what a command returned, and not {type(value).__name__}; {instead}"
         raise OptionError(option, shown(option, value), wanted)
     encoded(option, text)
     return text

@@ -24,6 +24,7 @@ LOST = (
     "cannot be told of: the process that starts programs for this one was killed, or has no room for descriptors. What it "
     "had started was killed with it; the next attempt gets a new one"
 )
+LINE = 'Give each argument by itself, as in command("ls", "-l"); shell("ls -l") takes a line'
 
 HINTS = {
     errno.ENOENT: ": there is no such file",
@@ -189,6 +190,8 @@ def why_not(fault: NotStarted, program: str, cwd: Path | None, stdin: object) ->
     if fault.fault == "file":
         return f"did not start: {why_not_this(os.fsdecode(fault.path), number)}"
     if number == errno.ENOENT and "/" not in program:
+        if program.split()[1:]:
+            return f"did not start: {program!r} is taken for the name of a program, blanks included. {LINE}"
         return f"did not start: no directory of PATH has a program {program!r}. Install it, or give its whole path"
     return f"did not start: {said}{HINTS.get(number, '')}"
 

@@ -162,7 +162,10 @@ class Service:
         """Return the value of a node that succeeded. Pickled ones are not read: only their task may ask for that."""
         found = self._one(run_id, node)
         if found.state is not State.SUCCEEDED or found.value is None:
-            msg = f"node {found.label!r} of run {run_id!r} has no value: it is {found.state}"
+            why = f"has no value: its state is {found.state}"
+            if found.state is State.SUCCEEDED:
+                why = "succeeded, but its value is not recorded: it runs again in each execution"
+            msg = f"node {found.label!r} of run {run_id!r} {why}"
             raise StoreError(msg)
         if found.codec == "json":
             return decode(str(found.value))

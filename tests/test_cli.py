@@ -307,7 +307,7 @@ def test_fail_fast_cancels_the_rest(aiodag):
         ("delete one onee", "Did you mean 'one'?"),
         ("delete", "--older AGE, --keep N or both"),
         ("delete one --keep 3", "--older AGE, --keep N or both"),
-        ("delete --older 30", "'30' is no duration: write 90s, 15m, 12h or 30d"),
+        ("delete --older 30", "'30' is not a duration: write 90s, 15m, 12h or 30d"),
         ("completion tcsh", "SHELL cannot be 'tcsh'; did you mean"),
     ],
 )
@@ -777,8 +777,17 @@ def test_one_node_is_shown_with_its_value_or_its_error(aiodag):
     assert aiodag.json("show", "one", "fetch('a')", "--value") == "aa"
     assert "LookupError: no b\\x1b[31m" in aiodag("show", "one", "fetch('b')")[0]
     assert {node["label"] for node in aiodag.json("show", "one", "--failed")} == {"main", "fetch('b')"}
-    assert "has no value: it is failed" in aiodag("show", "one", "fetch('b')", "--value", code=2)[1]
+    assert "has no value: its state is failed" in aiodag("show", "one", "fetch('b')", "--value", code=2)[1]
     assert "aiodag show RUN NODE --value" in aiodag("show", "one", "--value", code=2)[1]
+
+
+def test_a_value_that_is_not_recorded_is_not_said_to_be_missing(aiodag):
+    aiodag("run", "etl.py:main", "-p", "names=a", "--id", "one")
+
+    assert (
+        "'main' of run 'one' succeeded, but its value is not recorded"
+        in aiodag("show", "one", "main", "--value", code=2)[1]
+    )
 
 
 def test_the_newest_20_runs_are_listed_newest_first(aiodag):
@@ -1031,7 +1040,7 @@ def test_durations_of_every_length_have_words():
 
 @pytest.mark.parametrize("text", ["", "30", "d", "-3d", "3 d", "1e3s", "３d"])
 def test_what_is_no_duration_is_refused(text):
-    with pytest.raises(argparse.ArgumentTypeError, match="is no duration"):
+    with pytest.raises(argparse.ArgumentTypeError, match="is not a duration"):
         duration(text)
 
 

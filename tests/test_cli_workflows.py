@@ -876,7 +876,7 @@ def test_what_is_no_text_is_bad_input(aiodag, typed):
     assert out == ""
     assert err.count("\n") == 1
     assert "--traceback" not in err
-    assert "is no UTF-8" in err or "surrogate" in err or "at least one character" in err
+    assert "not valid UTF-8" in err or "surrogate" in err or "at least one character" in err
     assert aiodag.json("runs") == aiodag.json("list") == []
 
 

@@ -495,7 +495,7 @@ async def test_output_that_is_not_whole_fails_with_that_reason():
 async def test_output_that_is_no_utf8_fails_with_that_reason():
     _, failed = await failing(around(shell(r"""printf '{"a": \n{"command": ["echo", "\377"]}}'""")))
 
-    assert "output of G: line 2 is no UTF-8" in str(failed.exceptions[0])
+    assert "output of G: line 2 is not valid UTF-8" in str(failed.exceptions[0])
 
 
 async def test_nothing_is_added_of_what_has_a_program_without_a_name():

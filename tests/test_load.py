@@ -362,7 +362,7 @@ def test_a_file_that_raises_says_what(beside):
     ("text", "said"),
     [
         ("", 'etl.json: is empty: a workflow is at least {"tasks": {}}'),
-        (b"\n\xff", "etl.json:2: is no UTF-8: byte 0xff at offset 1. Save it as UTF-8"),
+        (b"\n\xff", "etl.json:2: is not valid UTF-8: byte 0xff at offset 1. Save it as UTF-8"),
         ("[]", "etl.json:1 $: takes an object; this is a list"),
         ("{}", 'etl.json:1 $: has no "tasks", an object or a list of them'),
         ('{"tasks":\n {"a": {}, "a": {"command": ["x"]}}}', "etl.json:2 $.tasks.a: is given for the second time in one object, and one would be lost"),
@@ -370,7 +370,7 @@ def test_a_file_that_raises_says_what(beside):
         ('{"limit": 1, "tasks": {},\n "capacity": {"a": -Infinity}}', "etl.json:2 $.capacity.a: is -Infinity, which JSON does not have"),
         ('{"capacity": {"a": 1e999}, "tasks": {}}', "etl.json:1 $.capacity.a: is 1e999, a number that nothing here can hold"),
         ('{"limit": ' + "9" * 5000 + ', "tasks": {}}', f"etl.json:1 $.limit: is {'9' * 60}…, a number that nothing here can hold"),
-        ('{"tasks": {"a\0": {}}}', "etl.json:1: is no JSON: Invalid control character at, at column 14"),
+        ('{"tasks": {"a\0": {}}}', "etl.json:1: is not valid JSON: Invalid control character at, at column 14"),
         ('{"tasks": {"": {"shell": "x"}}}', "etl.json:1 $.tasks[\"\"]: cannot be the name of a task: the text ''. Names are text without control characters"),
         ('{"tasks": {"a\\u0000": {"shell": "x"}}}', "etl.json:1 $.tasks[\"a\\u0000\"]: cannot be the name of a task: the text 'a\\x00'. Names are text without control characters"),
         ('{"tasks": {"a\\nb": {"shell": "x"}}}', "etl.json:1 $.tasks[\"a\\nb\"]: cannot be the name of a task: the text 'a\\nb'. Names are text without control characters"),
@@ -383,7 +383,7 @@ def test_what_is_wrong_with_a_text(text, said):
 
 
 def test_bad_json_has_line_and_column():
-    assert complaint('{\n "tasks" {}}').startswith("etl.json:2: is no JSON: ")
+    assert complaint('{\n "tasks" {}}').startswith("etl.json:2: is not valid JSON: ")
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"tasks": {"a": {"arguments": ' + "[" * 300 + "]" * 300 + "}}}"])
@@ -521,7 +521,7 @@ def test_parents_of_a_fragment_may_be_elsewhere_and_children_not():
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ("hello", "gen:1: is no JSON: Expecting value, at column 1"),
+        ("hello", "gen:1: is not valid JSON: Expecting value, at column 1"),
         ('{"A":\n {}}', "gen:2 $.A: has nothing to run: it takes one of command, shell or task"),
         ("3", "gen:1 $: takes an object or a list of tasks; this is the number 3"),
         (3, "gen $: takes an object or a list of tasks; this is the number 3"),

@@ -52,9 +52,11 @@ def guarded(args: Namespace) -> int:
     except SystemExit as error:  # once a run has begun, `running` says so
         text = f"nothing has run: what was imported or called to begin with called sys.exit({error.code!r})"
         return told(args, error, text, BAD_INPUT)
-    except UnicodeEncodeError as error:  # of a text for a store: bytes that were typed, and are no UTF-8
+    except UnicodeEncodeError as error:  # of a text for a store: bytes that were typed, and are not valid UTF-8
         wrong = ascii(error.object[max(error.start - 20, 0) : error.end])
-        return told(args, error, f"{wrong} ends with what is no UTF-8: ids, names and values are text", BAD_INPUT)
+        return told(
+            args, error, f"{wrong} ends with bytes that are not valid UTF-8: ids, names and values are text", BAD_INPUT
+        )
     except OSError as error:
         return told(args, error, f"{error.filename}: {error.strerror}" if error.filename else str(error), BAD_INPUT)
     except Exception as error:  # noqa: BLE001 - people get a line and not a traceback, whatever it is

@@ -33,7 +33,7 @@ def duration(text: str) -> float:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text, re.ASCII)
     if found:
         return float(found[1]) * SECONDS[found[2]]
-    msg = f"{text!r} is no duration: write 90s, 15m, 12h or 30d"
+    msg = f"{text!r} is not a duration: write 90s, 15m, 12h or 30d"
     raise ArgumentTypeError(msg)
 
 

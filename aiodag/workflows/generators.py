@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from aiodag.workflows.model import WorkflowTask
 
 Wait: TypeAlias = tuple[int, Collection[int]]  # a generator, and what tasks that it has given wait for, in its workflow
-BROKEN = "\ufffd"  # in place of bytes that are no UTF-8
+BROKEN = "\ufffd"  # in place of bytes that are not UTF-8
 
 
 class Defining:
@@ -66,7 +66,9 @@ def printed(finished: Any, name: str) -> str:
         why = 'it holds a secret, which is never recorded. Have it print {"$secret": "NAME"} in place of the text'
     elif BROKEN in text:
         line = text.count("\n", 0, text.index(BROKEN)) + 1
-        why = f"line {line} is no UTF-8. Have the command write UTF-8, and the character U+FFFD itself as \\ufffd"
+        why = (
+            f"line {line} is not valid UTF-8. Have the command write UTF-8, and the character U+FFFD itself as \\ufffd"
+        )
     else:
         return text
     raise WorkflowError([Complaint(output_of(name), why)])

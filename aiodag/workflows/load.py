@@ -109,13 +109,15 @@ def decoded(text: str | bytes, source: str) -> str:
             text = text.decode("utf-8")
         except UnicodeDecodeError as error:
             line = error.object.count(b"\n", 0, error.start) + 1
-            wrong = f"is no UTF-8: byte 0x{error.object[error.start]:02x} at offset {error.start}. Save it as UTF-8"
+            wrong = (
+                f"is not valid UTF-8: byte 0x{error.object[error.start]:02x} at offset {error.start}. Save it as UTF-8"
+            )
             refuse(Places(source).at(line), wrong)
     return text.removeprefix("\ufeff")
 
 
 def parsed(places: Places) -> tuple[Any, list[Complaint]]:
-    """Return the document in a text, and what the parser lets pass. Raises `WorkflowError` for what is no JSON."""
+    """Return the document in a text, and what the parser lets pass. Raises `WorkflowError` for what is not JSON."""
     text = places.text or ""
     if not text.strip():
         refuse(places.source, EMPTY)
@@ -137,7 +139,7 @@ def parsed(places: Places) -> tuple[Any, list[Complaint]]:
     try:
         document = json.loads(text, object_pairs_hook=pairs, parse_float=number, parse_constant=number)
     except json.JSONDecodeError as error:
-        refuse(places.at(error.lineno), f"is no JSON: {error.msg}, at column {error.colno}")
+        refuse(places.at(error.lineno), f"is not valid JSON: {error.msg}, at column {error.colno}")
     except (RecursionError, ValueError) as error:  # too deep; an int of too many digits
         raise WorkflowError(places.faults_of_text() or [Complaint(places.source, str(error))]) from None
     return document, places.faults_of_text() if suspicious else []

@@ -1771,7 +1771,9 @@ def test_a_fork_holds_no_stdin_of_a_command_open(tmp_path):
 
 
 def test_a_fork_that_leaves_our_loop_disturbs_no_command(tmp_path):
-    code = FORKED.replace("FORK", "sys.exit(0)").replace("FIRST", "print(os.waitpid(pid, 0)[1])").replace("LAST", "")
+    # From Python 3.14 on asyncio takes no further step in a fork, so not even asyncio.run could end there.
+    leave = "sys.exit(0)" if sys.version_info < (3, 14) else "os._exit(0)"
+    code = FORKED.replace("FORK", leave).replace("FIRST", "print(os.waitpid(pid, 0)[1])").replace("LAST", "")
 
     assert executed(code, cwd=tmp_path) == "0\n['begun', '3000000']\n"
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from functools import partial
 
 from aiodag import OptionError, task
@@ -30,6 +31,17 @@ def pid():
 
 def dies():
     os._exit(3)
+
+
+def forks():
+    """Fork, and return from the body in both processes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # a process with threads forks
+        child = os.fork()
+    if not child:
+        return "child"
+    os.waitpid(child, 0)
+    return "parent"
 
 
 def dies_once(path):

@@ -611,6 +611,16 @@ def test_a_process_gets_values_where_the_call_had_nodes():
     assert asyncio.run(main()) == (4, ([9],), {"k": 16})
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_what_a_body_in_a_process_has_forked_answers_no_call():
+    async def main():
+        worker = ProcessExecutor(1)
+        forks, square = (task(each, executor=worker) for each in (process_bodies.forks, process_bodies.squared))
+        return await forks(), await square(3)
+
+    assert asyncio.run(main()) == ("parent", 9)
+
+
 def test_a_decorated_function_runs_in_another_process():
     async def main():
         return await process_bodies.decorated(1)

@@ -34,13 +34,19 @@ def serve(connection: "Connection[Any, Any]", owner: int) -> None:
             signal.SIGINT, signal.default_int_handler
         )  # for what its bodies start, which would ignore it, too
     end_with(owner)
+    worker = os.getpid()
     with suppress(EOFError, OSError):  # the owner has let it go
         connection.send(READY)
         while True:
             call = connection.recv()
             connection.send(BEGUN)
-            connection.send(answer(call))
-            del call
+            outcome = answer(call)
+            if os.getpid() != worker:
+                # A fork that a body has made, and that has come out of the body. The pipe is not its own: what it sends
+                # would be taken for the value of this call, or of the next one.
+                os._exit(1)
+            connection.send(outcome)
+            del call, outcome
 
 
 def end_with(owner: int) -> None:

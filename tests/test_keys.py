@@ -325,6 +325,26 @@ def test_equal_calls_of_functions_that_nothing_tells_apart_are_refused(store):
     assert execute(store, body) == ("a/index", "b/about", "b/index")
 
 
+def adding_to(rows):
+    @task
+    async def add(number, *, to=rows):
+        return [*to, number]
+
+    return add
+
+
+def test_equal_calls_of_functions_that_differ_in_a_default_that_may_change_are_refused(store):
+    one, other = adding_to([1]), adding_to([2])
+
+    async def body():
+        first = one(3)
+        with pytest.raises(NoIdentity, match=r"add cannot be known again.*equal arguments.*name="):
+            other(3)
+        return await first, await one(3), await other(4)
+
+    assert execute(store, body) == ([1, 3], [1, 3], [2, 4])
+
+
 def test_a_name_tells_functions_apart(store):
     tasks = [with_session(Session(host)).with_options(name=f"get {host}") for host in "ab"]
 

@@ -172,10 +172,10 @@ def closed_over(fn: FunctionType) -> Iterator[tuple[str, Any]]:
 
 
 def are_one(fn: Any, other: Any, depth: int = DEPTH) -> bool:
-    """Tell whether two functions of one mark are one: of the same code, with the same in their closures."""
+    """Tell whether two functions of one mark are one: of the same code, with the same in their closures and defaults."""
     if fn is other or not (isinstance(fn, FunctionType) and isinstance(other, FunctionType)):
         return bool(fn is other or fn == other)
-    one, two = dict(closed_over(fn)), dict(closed_over(other))
+    one, two = ({**dict(closed_over(each)), **dict(defaults(each))} for each in (fn, other))
     alike = all(are_alike(one[name], two[name], depth - 1) for name in one.keys() & two.keys())
     return fn.__code__ is other.__code__ and alike
 

@@ -154,7 +154,7 @@ class Keys:
             raise NoIdentity(
                 task.name, "is called twice with equal arguments, as two functions that differ in what they hold"
             )
-        if other is None and isinstance(fn, FunctionType) and fn.__closure__:
+        if other is None and isinstance(fn, FunctionType) and (fn.__closure__ or fn.__defaults__ or fn.__kwdefaults__):
             self._alike[place] = ref(fn)
 
 

@@ -1062,7 +1062,7 @@ def test_tags_are_copied():
     assert (Run().tags, Run().definition) == ({}, None)
 
 
-@pytest.mark.parametrize("name", ["etl", "-rf", "a\nb", "\u202eabc", "\ud800", "", "---", "é ü", "x" * 200])
+@pytest.mark.parametrize("name", ["etl", "-rf", "a\nb", "\u202eabc", "", "---", "é ü", "x" * 200])
 def test_an_id_that_is_made_of_a_name_can_be_given_again(name):
     made = Run(name, store="memory:").id
 

@@ -48,6 +48,43 @@ async def once(x, fails):
     return x
 
 
+@task
+async def part(x):
+    RAN.append(x)
+    await asyncio.sleep(1)
+    return x
+
+
+@task(cache=True)
+async def of_a_part(x):
+    return await part(x)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_who_waits_for_an_equal_call_does_not_keep_its_run_from_going_on(store, limit):
+    async def main():
+        async with asyncio.timeout(60), Run("one", store=store, limit=limit) as run:
+            nodes = [of_a_part(1) for _ in range(4)] + [part(2)]
+        return [node.result() for node in nodes], run.seats.taken
+
+    assert virtual(main()) == ([1, 1, 1, 1, 2], 0)
+    assert sorted(RAN) == [1, 2]
+
+
+def test_who_waits_for_an_equal_call_and_is_cancelled_gives_nothing_away_twice(store):
+    async def main():
+        async with asyncio.timeout(60), Run("one", store=store, limit=1) as run:
+            first, second = of_a_part(1), of_a_part(1)
+            await asyncio.sleep(0.5)
+            second.cancel()
+            await asyncio.wait([second])
+            running = run.seats.taken
+            last = part(2)
+        return first.result(), second.cancelled(), last.result(), running, run.seats.taken
+
+    assert virtual(main()) == (1, True, 2, 1, 0)
+
+
 def test_equal_calls_at_once_run_once(store):
     async def main():
         async with Run("one", store=store):

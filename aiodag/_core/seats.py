@@ -79,3 +79,26 @@ class Seats:
     def _give(self) -> None:
         self.taken -= 1
         self.let_in()
+
+
+class Aside:
+    """Awaits a future in a body that gives its seat away meanwhile, as a body does that awaits a node."""
+
+    __slots__ = ("future", "node", "seats")
+
+    def __init__(self, future: "Future[Any]", node: Node[Any], seats: Seats) -> None:
+        self.future = future
+        self.node = node
+        self.seats = seats
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        try:
+            self.seats.step_aside(self.node)
+            try:
+                value = yield from self.future
+            finally:
+                self.seats.come_back(self.node)
+            yield from self.seats.readmit()
+            return value
+        finally:
+            del self  # the traceback of a cancel holds this frame

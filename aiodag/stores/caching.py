@@ -18,6 +18,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from aiodag._core.context import current_node
+from aiodag._core.seats import Aside
 from aiodag.errors import NoIdentity
 from aiodag.stores.arguments import FORMERLY, TODAY, plain_name
 from aiodag.stores.identity import Mark, function_of, is_found, is_main
@@ -154,6 +156,17 @@ def settle(future: "Future[Value | None]", value: Value | None) -> None:
         future.set_result(value)
 
 
+async def without_seat(ending: "Future[Value | None]") -> "Value | None":
+    """Wait for another computation without a seat of the run: what that calls may need one."""
+    node = current_node()
+    seats = None if node is None or node.run is None else node.run.seats
+    try:
+        found: Value | None = await (ending if node is None or seats is None else Aside(ending, node, seats))
+        return found
+    finally:
+        del node  # as in Aside
+
+
 class Cache:
     """The values of one store that runs of it share."""
 
@@ -177,18 +190,21 @@ class Cache:
             away = flight.loop is not loop  # where a virtual clock does not see what it waits for
             self._engine.away += away
             try:
-                value = await ending
+                value = await without_seat(ending)
             finally:
                 self._engine.away -= away
             if value is not None:
                 return value
             flight, ending = Flight.of(place, loop)
         COMPUTING.set(COMPUTING.get() | {place})
+        self._engine.away += 1  # on a virtual clock: reading takes real time
         try:
             found = await asyncio.to_thread(self._found, keys, age)
         except BaseException:
             flight.land(None)
             raise
+        finally:
+            self._engine.away -= 1
         if found is None:
             return flight
         flight.land(found)

@@ -338,7 +338,11 @@ class Recorder(Recall):
         finally:
             self._broken = True
             self._keeper.end()  # also when we are cancelled here: a thread that goes on would keep the run
-        await self._keeper.ended()
+        self._engine.away += 1  # on a virtual clock: the end of a thread, and of a file, takes real time
+        try:
+            await self._keeper.ended()
+        finally:
+            self._engine.away -= 1
 
     async def _write_the_end(self, state: State, error: BaseException | None) -> None:
         await self._all_written()

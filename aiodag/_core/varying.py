@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from inspect import Signature, iscoroutinefunction
-from typing import Any
+from typing import Any, TypeGuard
 
 from aiodag._core.arity import fit_by_position, real_signature, shown_signature
 from aiodag.errors import OptionError
 
 
-def is_plain_function(given: Any) -> bool:
+def is_plain_function(given: Any) -> TypeGuard[Callable[..., Any]]:
     """Return whether an option is a function, and not one that gives a coroutine: that would never be awaited."""
     if not callable(given) or isinstance(given, type):
         return False

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any
 
-from aiodag import registry, starting, targets
+from aiodag import exchange, registry, starting, targets
 from aiodag._core.graph import Graph
 from aiodag._core.options import name_of
 from aiodag._core.states import State
@@ -267,6 +267,17 @@ class Service:
     def workflows(self, name: str | None = None) -> list[WorkflowRecord]:
         """Return the registered workflows by their names, or the one of a name."""
         return self.store.registered(name)
+
+    def export(self, *names: str) -> list[dict[str, Any]]:
+        """Return registered workflows for JSON, those of the names or all. Raises `UnknownRun`."""
+        return exchange.exported(self.store, names)
+
+    def take_in(self, text: str, source: str = "", *, replace: bool = False) -> list[WorkflowRecord]:
+        """Register the workflows in the JSON text of `export`, all of them or none.
+
+        Raises `WorkflowError` with all that is wrong, and `StoreError` for names that are taken.
+        """
+        return exchange.imported(self.store, text, source, replace=replace)
 
     def unregister(self, name: str) -> bool:
         """Forget a workflow and keep its runs; return whether there was one."""

@@ -137,6 +137,8 @@ FORMS = {
     "graph": ["graph {}", "graph {} --format mmd", "graph {} --format dot", "graph {} --json", "graph {} -o g.svg"],
     "register": ["register {} --replace", "register etl.py:flow --name {} --replace"],
     "list": ["list"],
+    "export": ["export", "export {}", "export {} -o exported.json"],
+    "import": ["import {}", "import {} --replace"],
     "cancel": ["cancel {}"],
     "delete": ["delete {}"],
     "backup": ["backup {}"],

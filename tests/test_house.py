@@ -254,7 +254,14 @@ WORKFLOWS = [
 WORKFLOW_MODULES = [f"aiodag.workflows.{name}" for name in WORKFLOWS]
 
 # The files of the service in reading order: like those of _core.
-SERVICE_MODULES = ["aiodag.recorded", "aiodag.registry", "aiodag.targets", "aiodag.starting", "aiodag.service"]
+SERVICE_MODULES = [
+    "aiodag.recorded",
+    "aiodag.registry",
+    "aiodag.exchange",
+    "aiodag.targets",
+    "aiodag.starting",
+    "aiodag.service",
+]
 
 # module: what it may import of aiodag. A module without a row fails.
 LAYERS = {

@@ -266,6 +266,32 @@ def add_list(group: Any) -> None:
     command(group, "list", "registry.workflows", "list the registered workflows", "aiodag list --json")
 
 
+def add_export(group: Any) -> None:
+    """Add `export`."""
+    parser = command(
+        group,
+        "export",
+        "registry.export",
+        "write registered workflows as JSON, which import takes",
+        "aiodag export nightly -o nightly-export.json",
+    )
+    parser.add_argument("names", metavar="NAME", nargs="*", help="names of registered workflows; all without one")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write to a file")
+
+
+def add_import(group: Any) -> None:
+    """Add `import`."""
+    parser = command(
+        group,
+        "import",
+        "registry.take_in",
+        "register the workflows that export, or list --json, has written",
+        "aiodag import nightly-export.json --replace",
+    )
+    parser.add_argument("file", metavar="FILE", help="a file, or - for what is piped in")
+    parser.add_argument("--replace", action="store_true", help="in place of what has these names")
+
+
 # Change
 
 
@@ -339,6 +365,6 @@ def add_completion(group: Any) -> None:
 
 STARTING: tuple[Callable[[Any], None], ...] = (add_run, add_resume, add_plan)
 LOOKING: tuple[Callable[[Any], None], ...] = (add_runs, add_show, add_log, add_graph)
-NAMING: tuple[Callable[[Any], None], ...] = (add_register, add_list)
+NAMING: tuple[Callable[[Any], None], ...] = (add_register, add_list, add_export, add_import)
 CHANGING: tuple[Callable[[Any], None], ...] = (add_cancel, add_delete, add_backup)
 TELLING: tuple[Callable[[Any], None], ...] = (add_about, add_schema, add_completion)

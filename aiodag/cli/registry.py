@@ -1,8 +1,10 @@
-"""Keep workflows by their names, list them, delete them and runs, and print the schema of their files."""
+"""Keep workflows by their names, list, export and import them, delete them and runs, and print the schema of their files."""
 
 import json
+import sys
 from argparse import Namespace
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from aiodag.cli import output
@@ -66,6 +68,31 @@ def workflow_line(record: WorkflowRecord, runs: list[RunRecord]) -> tuple[str, .
         str(len(runs)),
         shown.state_of(runs[-1]) if runs else "",
     )
+
+
+def export(args: Namespace) -> int:
+    """Write registered workflows as JSON."""
+    with serving(args) as service:
+        documents = service.export(*args.names)
+    if args.output is None:
+        output.put_json(documents)
+    else:
+        Path(args.output).write_text(f"{json.dumps(documents, indent=2, ensure_ascii=False)}\n", encoding="utf-8")
+        remark(args, f"written: {args.output}")
+    return 0
+
+
+def take_in(args: Namespace) -> int:
+    """Register the workflows in a file that `export` has written."""
+    try:
+        text = sys.stdin.read() if args.file == "-" else Path(args.file).read_text("utf-8")
+    except (OSError, ValueError) as error:
+        raise OptionError("FILE", args.file, f"a file that can be read, or - for what is piped in ({error})") from None
+    with serving(args) as service:
+        records = service.take_in(text, args.file, replace=args.replace)
+    lines = [f"registered {printable(each.name)}: of {each.target}" for each in records]
+    say(args, [workflow_document(each, []) for each in records], "" if args.quiet else "\n".join(lines))
+    return 0
 
 
 def delete(args: Namespace) -> int:

@@ -273,10 +273,7 @@ class Service:
         return exchange.exported(self.store, names)
 
     def take_in(self, text: str, source: str = "", *, replace: bool = False) -> list[WorkflowRecord]:
-        """Register the workflows in the JSON text of `export`, all of them or none.
-
-        Raises `WorkflowError` with all that is wrong, and `StoreError` for names that are taken.
-        """
+        """Register the workflows in a text of `export`, or none. Raises `WorkflowError`; `StoreError` for taken names."""
         return exchange.imported(self.store, text, source, replace=replace)
 
     def unregister(self, name: str) -> bool:

@@ -34,6 +34,10 @@ class Types:
         `encode` returns anything that can be recorded. `name` is what records say, and has to stay: that of the class as
         `module:qualname` unless given. Registering the same again replaces it. Raises `TypeError` for what is no type or no
         function, and `ValueError` for a name that another type has.
+
+        >>> from array import array
+        >>> from aiodag.codecs import register_codec
+        >>> register_codec(array, lambda value: [value.typecode, value.tolist()], lambda parts: array(*parts))
         """
         given: Any = kind
         functions: tuple[Any, ...] = (encode, decode)

@@ -938,3 +938,17 @@ def test_a_run_goes_on_with_a_file_that_has_its_name_or_none_or_is_its_own(aioda
     assert [each[0] for each in streams(aiodag, "one", "say")] == ["etl\n", "same\n", "none\n"]
     assert [each[0] for each in streams(aiodag, "two", "say")] == ["etl\n", "edited\n"]
     assert [each["name"] for each in aiodag.json("runs")] == ["nightly", "etl"]
+
+
+def test_a_hook_that_fails_is_told_in_one_line(aiodag):
+    keep(aiodag, "etl.json", {"a": {"command": ["true"]}}, on_success={"shell": "echo no post >&2; exit 3"})
+
+    _, err = aiodag("run", "etl.json")
+    _, quiet = aiodag("run", "etl.json", "--quiet")
+    _, whole = aiodag.start("run", "etl.json", "--traceback").communicate()
+
+    failed = re.compile(r"^on_success .* failed: CommandFailed: .* ended with exit code 3: no post$", re.MULTILINE)
+    assert len(failed.findall(err)) == 1
+    assert "Traceback" not in err + quiet
+    assert re.fullmatch(r"aiodag: on_success .*, a hook of run 'etl', failed: CommandFailed: .*: no post\n.*\n?", quiet)
+    assert "Traceback" in whole

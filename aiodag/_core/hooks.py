@@ -154,7 +154,8 @@ class Hooks:
 def report(run: "Run", failure: Failure, who: str) -> None:
     """Tell the loop of a failure that is none of the run."""
     failure.report.take()
-    run.loop.call_exception_handler({"message": f"{who} failed", "exception": failure.exception})
+    context = {"message": f"{who} failed", "exception": failure.exception, "hooks_of": run}
+    run.loop.call_exception_handler(context)
 
 
 def outcome_of(run: "Run", error: BaseException | None) -> tuple[str, ...] | None:

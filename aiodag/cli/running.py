@@ -78,6 +78,7 @@ def carried_out(begin: Begin, args: Namespace, progress: Progress, where: str) -
         def opened(run: "Run") -> None:
             interrupts.opened(run)
             progress.opened(run, where)
+            run.loop.set_exception_handler(partial(report_hook, args, progress))
 
         coroutine = begin(
             observers=[progress], limit=args.limit, fail_fast=args.fail_fast, opened=opened, capacity=capacity
@@ -91,6 +92,17 @@ def carried_out(begin: Begin, args: Namespace, progress: Progress, where: str) -
             return Ended(None, error, interrupts.first)
     progress.finish()
     return Ended(value, None, interrupts.first)
+
+
+def report_hook(args: Namespace, progress: Progress, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Say of a failed hook what is said of a failed task: a line. Leave other reports to the loop, which logs them."""
+    if "hooks_of" not in context:
+        loop.default_exception_handler(context)
+        return
+    if args.traceback:
+        output.traceback(context["exception"])
+    if not progress.speaks:
+        output.error(f"{context['message']}: {one_line(context['exception'])}")
 
 
 class Interrupts:

@@ -2,10 +2,12 @@
 
 import asyncio
 import gc
+import os
 import sys
 import traceback
 from dataclasses import dataclass
 
+import programs
 import pytest
 
 from aiodag import Run, RunFailed, Skip, State, settled, task
@@ -551,6 +553,32 @@ def test_a_run_with_a_body_that_exits_has_failed(body):
         run(main())
 
     assert {type(error.__cause__) for error in caught.value.exceptions} == {SystemExit}
+
+
+FORKS = """import asyncio, os, sys
+from aiodag import Run, task
+
+@task
+async def fork(code):
+    child = os.fork()
+    if not child:
+        sys.exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+async def main():
+    async with Run():
+        nodes = fork.map((0, None, 7, "enough"))
+    print([node.result() for node in nodes])
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_an_exit_ends_the_process_that_a_body_has_forked():
+    ended = programs.run(FORKS, "forks.py")
+
+    assert (ended.stdout, ended.stderr, ended.returncode) == ("[0, 0, 7, 1]\n", "enough\n", 0)
 
 
 def test_whoever_awaits_a_body_that_exits_gets_its_exception():

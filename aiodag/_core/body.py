@@ -1,6 +1,9 @@
 """Run a body in the asyncio task that is its node."""
 
-from asyncio import CancelledError
+import os
+import sys
+from asyncio import CancelledError, get_running_loop
+from contextlib import suppress
 from typing import Any
 from weakref import ref
 
@@ -40,6 +43,7 @@ async def drive_body(node: Node[Any], call: Any, args: Any, kwargs: Any) -> Any:
         # wait for the garbage collector.
         del node
         if isinstance(error, SystemExit):
+            leave_fork(error)
             # An asyncio task that raises it stops the loop, and with it all that has nothing to do with this body.
             raise Exited(error) from None
         raise
@@ -50,3 +54,24 @@ async def drive_body(node: Node[Any], call: Any, args: Any, kwargs: Any) -> Any:
     engine.alive.discard(node)
     engine.succeed(node)
     return value
+
+
+def leave_fork(error: SystemExit) -> None:
+    """End this process as its body asks for if the body has forked it; else do nothing.
+
+    Not by raising: on its way out asyncio would close the loop, and take what it waits for from the parent, with which a
+    fork shares the selector.
+    """
+    try:
+        get_running_loop()
+    except RuntimeError:  # the loop that runs is the parent's
+        pass
+    else:
+        return
+    code = error.code
+    if not isinstance(code, int | None):
+        sys.stderr.write(f"{code}\n")
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    os._exit(1 if not isinstance(code, int | None) else code or 0)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from aiodag import State, task
 from aiodag.cli.progress import Progress
+from aiodag.errors import WorkflowError
 from aiodag.executors.command import command, shell
 from aiodag.pictures.scene import scene
 from aiodag.stores.memory import Memory
@@ -307,3 +308,20 @@ SOME = st.dictionaries(st.sampled_from(["A", "B"]), st.text(), min_size=1)
 @given(SOME, SOME)
 def test_different_values_never_give_one_name(one, two):
     assert (name_with("t", one) == name_with("t", two)) == (json.dumps(one) == json.dumps(two))
+
+
+@pytest.mark.parametrize("text", ["DATE", "x-DATE", "--day=DATE"])
+def test_a_parameter_that_no_task_uses_and_that_stands_in_a_command_is_a_complaint(text):
+    flow = Workflow("w", parameters={"DATE": ["d1", "d2"]})
+    flow.add(command("echo", text), name="a")
+
+    with pytest.raises(WorkflowError, match=r"'a' has DATE, a parameter that no task uses. Write \{\{DATE\}\}"):
+        flow.check()
+
+
+@pytest.mark.parametrize("text", ["UPDATE", "DATE2", "date", "{{DATE}} DATE"])
+def test_words_that_are_no_parameter_stay(text):
+    flow = Workflow("w", parameters={"DATE": ["d1", "d2"]})
+    flow.add(command("echo", text), name="a")
+
+    flow.check()

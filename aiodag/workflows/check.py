@@ -30,6 +30,7 @@ from aiodag.workflows.parameters import (
     name_with,
     near,
     places,
+    standing_bare,
     text_of,
 )
 
@@ -257,6 +258,9 @@ class Check:
             names = [name for name in known if name in said or name in task.used]
             if names:
                 found[task.index] = names, known
+        if not any(isinstance(task.code, str) for task in workflow.tasks):  # reading a file has looked for more
+            for task, name in standing_bare(workflow):
+                self.complain(task, f"{task.name!r} has {name}, a parameter that no task uses. Write {{{{{name}}}}}")
         return found
 
     def node_names(self, found: Checked) -> None:

@@ -70,6 +70,31 @@ def unused(workflow: "Workflow") -> list[str]:
     return list(left)
 
 
+def standing_bare(workflow: "Workflow") -> Iterator[tuple[WorkflowTask[Any], str]]:
+    """Yield parameters that no task uses and that are words of a command, with its task: a place was meant."""
+    for name in unused(workflow):
+        word = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")
+        for task in workflow.tasks:
+            if is_command(task.task) and any(map(word.search, texts_of(task))):
+                yield task, name
+                break
+
+
+def texts_of(task: WorkflowTask[Any]) -> list[str]:
+    """Return the texts in a command and its arguments, without the places in them."""
+    found: list[str] = []
+
+    def look(text: Any) -> Any:
+        if type(text) is str:
+            found.append(PLACE.sub("", text))
+        return text
+
+    body: Any = task.task.fn
+    body.substituted(look)
+    replaced((task.args, task.kwargs), look)
+    return found
+
+
 def fold(name: str) -> str:
     """Return what a name has in common with others that only differ in spaces at the ends and in capitals."""
     return name.strip().casefold()

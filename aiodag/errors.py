@@ -183,8 +183,8 @@ class UnknownOption(AiodagError, TypeError):
 
         names = sorted(known)
         near = get_close_matches(option, names, n=2)
-        hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
-        super().__init__(f"task() has no option {option!r}; {hint}The options are {', '.join(names)}")
+        hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else "."
+        super().__init__(f"task() has no option {option!r}{hint} The options are {', '.join(names)}")
 
 
 class OptionError(AiodagError, ValueError):

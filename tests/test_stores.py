@@ -814,3 +814,11 @@ class TestPlaces:
         monkeypatch.setenv("HOME", str(tmp_path))
 
         assert usual_place() == f"sqlite:///{tmp_path}/.local/state/aiodag/runs.db"
+
+
+@pytest.mark.parametrize("place", ["~/runs.db", "sqlite:///~/runs.db"])
+def test_a_tilde_in_the_place_of_a_store_is_the_home_directory(place, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+
+    assert store_at(place).path == tmp_path / "runs.db"

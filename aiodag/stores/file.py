@@ -261,7 +261,10 @@ def make_private(path: Path) -> None:
 
 
 def checked_path(given: str | os.PathLike[str]) -> Path:
-    """Return the path of a store. Raises `StoreError` for what names no file, or a file that would not be kept."""
+    """Return the path of a store, from the home directory where it begins with `~`.
+
+    Raises `StoreError` for what names no file, or a file that would not be kept.
+    """
     text = os.fspath(given)
     if text == ":memory:":
         msg = "':memory:' is forgotten with its connection: write 'memory:' for a store in this process"
@@ -269,7 +272,8 @@ def checked_path(given: str | os.PathLike[str]) -> Path:
     if not text.strip() or "\0" in text or text.endswith("/") or Path(text).name in {"", ".", ".."}:
         msg = f"{text!r} does not name a file: write a path such as runs.db, or 'sqlite:///runs.db'"
         raise StoreError(msg)
-    return Path(text)
+    # No shell has expanded what stands in a program or a file of settings. A directory named ~ is a trap for `rm -r`.
+    return Path(os.path.expanduser(text))  # noqa: PTH111 - that of pathlib raises for a user that is not there
 
 
 FILES: WeakSet[File] = WeakSet()

@@ -207,6 +207,20 @@ def test_a_function_that_was_renamed_says_what_it_was(modules):
     assert execute(store, lambda: pull(1)) == ["transform"]
 
 
+def test_a_resumed_run_that_takes_back_nothing_says_so(modules, caplog):
+    """It may be meant; and may be a function with another name, which nothing tells from a new one."""
+    store = Memory()
+    execute(store, lambda: modules["extract"].load(1))
+    assert not caplog.messages
+
+    execute(store, lambda: modules["extract"].load.with_options(name="pull")(1))
+    assert "taken back none of 1 recorded successes" in caplog.text
+    caplog.clear()
+
+    execute(store, lambda: modules["extract"].load(1), lambda: modules["extract"].load(2))
+    assert not caplog.messages
+
+
 @pytest.mark.parametrize("former", ["", "module:", 5, [5], [""], "a\nb:c"])
 def test_a_former_name_that_is_none_is_refused(former):
     with pytest.raises(OptionError, match="former"):

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from aiodag.stores.refusals import Refused
+from aiodag.stores.refusals import Refused, check_comes_back
 
 TAG = "msgspec"
 KIND = msgspec.Struct
@@ -14,19 +14,20 @@ def form(value: Any, kind: Any) -> tuple[str, Any]:
     """Return the tag and the text of a struct. Raises `Refused` where it would not come back the same."""
     if not isinstance(value, msgspec.Struct):
         raise Refused(kind, "is no Struct of msgspec: return one that holds it")
-    text = msgspec.json.encode(value, order="deterministic").decode()
-    try:
-        again = read(kind, text)
-        same = (
-            again == value
-            if kind.__struct_config__.eq
-            else msgspec.json.encode(again, order="deterministic").decode() == text
-        )
-    except Exception as error:
-        raise Refused(kind, f"is not read back from its own JSON: {type(error).__name__}: {error}") from error
-    if not same:
-        raise Refused(kind, "does not come back the same from its own JSON")
+    text = text_of(value)
+    by_value = kind.__struct_config__.eq
+
+    def again() -> bool:
+        back = read(kind, text)
+        return bool(back == value) if by_value else text_of(back) == text
+
+    check_comes_back(kind, again)
     return TAG, text
+
+
+def text_of(value: Any) -> str:
+    """Return the JSON of a struct."""
+    return msgspec.json.encode(value, order="deterministic").decode()
 
 
 def fields(value: Any) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from aiodag.stores.refusals import Refused
+from aiodag.stores.refusals import Refused, check_comes_back
 
 TAG = "pydantic"
 KIND = BaseModel
@@ -15,12 +15,7 @@ def form(value: Any, kind: type) -> tuple[str, Any]:
     if not isinstance(value, BaseModel):
         raise Refused(kind, "is no model of pydantic: return one that holds it, or its text")
     text = value.model_dump_json(round_trip=True, by_alias=False)
-    try:
-        same = read(kind, text) == value
-    except Exception as error:
-        raise Refused(kind, f"is not read back from its own JSON: {type(error).__name__}: {error}") from error
-    if not same:
-        raise Refused(kind, "does not come back equal from its own JSON, which leaves out or changes something")
+    check_comes_back(kind, lambda: bool(read(kind, text) == value))
     return TAG, text
 
 

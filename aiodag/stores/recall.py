@@ -55,6 +55,7 @@ class Recall:
         self._chosen: set[int] = set()  # numbers of successes that somebody wants to run again
         self._endings = Endings()
         self._next = 0  # number of the next new node
+        self._met = False  # whether anything recorded was taken back
         self._turn = 0  # of the node that began last
         self._batch = Batch()
 
@@ -190,6 +191,7 @@ class Recall:
             return NOTHING
         row[STATE], row[TURN] = known.state, known.turn
         self._batch.recalled.append(known.number)
+        self._met = True
         for up in node.tolerated:
             if up.fault is not None:
                 up.fault.report.take()  # as its body has done

@@ -94,9 +94,9 @@ class Recorder(Recall):
         self._known, self._tried, self.begun = claimed.known, claimed.tried, claimed.begun
         self._keys.former.know(claimed.functions)
         self._turn = max((known.turn for known in claimed.known.values()), default=0)
-        done = sum(known.state is State.SUCCEEDED for known in claimed.known.values())
+        self._done = done = sum(known.state is State.SUCCEEDED for known in claimed.known.values())
         log.info("run %s: execution %d, %d successes recorded in %s", run.id, claimed.execution, done, self.store)
-        self._next = 1 + max((known.number for known in claimed.known.values()), default=-1)
+        self._first = self._next = 1 + max((known.number for known in claimed.known.values()), default=-1)
         self._lines = Lines(self)
 
     # Nodes
@@ -343,6 +343,18 @@ class Recorder(Recall):
             await self._keeper.ended()
         finally:
             self._engine.away -= 1
+        self._warn_of_a_fresh_start()
+
+    def _warn_of_a_fresh_start(self) -> None:
+        """Tell whoever resumed a run that nothing of it was met again: maybe its functions have moved."""
+        if self._done and not self._met and self._next > self._first:
+            log.warning(
+                "run %s has run %d nodes and taken back none of %d recorded successes: were all of them changed? Of functions "
+                "that have moved or were renamed, @task(former=...) says where they were",
+                self.run.id,
+                self._next - self._first,
+                self._done,
+            )
 
     async def _write_the_end(self, state: State, error: BaseException | None) -> None:
         await self._all_written()

@@ -1,5 +1,7 @@
 """Carry a fault from inside a value to the function that knows what the value is for."""
 
+from collections.abc import Callable
+
 
 class Refused(Exception):
     """Say which type is at fault, and why."""
@@ -7,3 +9,13 @@ class Refused(Exception):
     def __init__(self, kind: type, why: str) -> None:
         super().__init__(why)
         self.kind = kind
+
+
+def check_comes_back(kind: type, again: Callable[[], bool]) -> None:
+    """Refuse a value whose own JSON, when it is read `again`, is not the same."""
+    try:
+        same = again()
+    except Exception as error:
+        raise Refused(kind, f"is not read back from its own JSON: {type(error).__name__}: {error}") from error
+    if not same:
+        raise Refused(kind, "does not come back equal from its own JSON, which leaves out or changes something")

@@ -228,7 +228,7 @@ def test_resources_that_there_are_not_are_told_where_the_capacity_is_known():
     flow.add(nothing.with_options(resources={"licence": 1}), name="odd")
 
     flow.check()
-    with pytest.raises(WorkflowError, match="no run with a capacity"):
+    with pytest.raises(WorkflowError, match="the workflow has no capacity"):
         asyncio.run(flow.run())
 
     flow.capacity = Capacity({"cores": 2, "license": 1})
@@ -254,9 +254,9 @@ UNFIT = {
     "true": ((True,), {}, "argument=True"),
     "null": ((None,), {}, "argument=None"),
     "a list": ((["x"],), {}, "argument=['x']"),
-    "a number as stdin": ((), {"stdin": 3}, "stdin=3"),
+    "a number as stdin": ((), {"stdin": 3}, "and not int"),
     "a variable with =": ((), {"env": {"A=": "1"}}, "env='A='"),
-    "variables in a list": ((), {"env": [1]}, "env=[1]"),
+    "variables in a list": ((), {"env": [1]}, "env takes a dict of names and values"),
     "half a surrogate pair": (("\ud800",), {}, "text that can be encoded"),
 }
 

@@ -429,7 +429,7 @@ def test_runs_are_found_by_tags_and_age(aiodag):
     def ids(*typed):
         return [run["id"] for run in aiodag.json("runs", *typed)]
 
-    assert ids("--tag", "env=test") == ["one", "two"]
+    assert ids("--tag", "env=test") == ["two", "one"]
     assert ids("--tag", "env=test", "--tag", "team=a") == ["two"]
     assert ids("--tag", "team=a", "--since", "1d", "--state", "succeeded", "-n", "1") == ["three"]
     assert ids("--since", "0s") == []

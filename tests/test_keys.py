@@ -510,3 +510,27 @@ def test_every_python_gives_a_call_the_same_key(call, key):
 def test_letters_that_every_python_shows_leave_the_key_as_it_was():
     """It is the one that 1.2.0 gave."""
     assert key_of(Memory(), CALLS[3]) == "8a2293d816c0a09ff363d325b28aad0a"
+
+
+def test_two_functions_of_one_given_name_are_refused_where_only_their_order_would_tell_them_apart():
+    """Called in another order, each would take what the other has recorded."""
+
+    @task(name="same")
+    async def one(value):
+        return 1
+
+    @task(name="same")
+    async def two(value):
+        return 2
+
+    async def main():
+        async with Run("r", store=Memory(), id="r"):
+            one("a"), two("b"), one("c"), one("c"), two("d"), two("d")
+            with pytest.raises(
+                NoIdentity, match="same cannot be known again .* two functions that are called with equal"
+            ):
+                two("a")
+            with pytest.raises(NoIdentity):
+                one("d")
+
+    asyncio.run(main())

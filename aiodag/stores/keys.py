@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, ref
 
 from aiodag._core.node import Node
+from aiodag._core.task import Task
 from aiodag.errors import NoIdentity
 from aiodag.masking import by_names
 from aiodag.stores.arguments import TODAY, Style, arguments, key_of, plain_name
@@ -40,6 +41,9 @@ class Keys:
         # Marks of inner functions, with what these held: to make one takes longer than all else here.
         self._marks: WeakKeyDictionary[FunctionType, tuple[tuple[Any, ...], str]] = WeakKeyDictionary()
         self._alike: dict[str, Any] = {}  # the first function of equal calls, weakly, where there may be two
+        self._named: dict[str, Any] = {}  # the first function of each name that an author gave
+        self._several: set[str] = set()  # names that more than one function has
+        self._shared: dict[str, Any] = {}  # by the place of a call, the function, where several have its name
 
     def key(
         self,
@@ -58,6 +62,8 @@ class Keys:
         count = self._count(digest, attempt)
         if "\2" in identity and not node.task.options.key:
             self._tell_apart(node.task, f"{digest} {attempt}", count)
+        elif node.task.options.name and type(node.task) is Task and not node.task.options.key:
+            self._tell_named_apart(node.task, f"{digest} {attempt}", count)
         key = f"{digest}.{count}" if count else digest
         if not known or key in known:
             return key
@@ -144,6 +150,18 @@ class Keys:
             self._noted.add((name, module))
             main = is_main(module, self._home)
             self.new_functions.append((name, self._home if main else module, main))
+
+    def _tell_named_apart(self, task: Any, place: str, count: int) -> None:
+        """Refuse equal calls of two functions to which their authors gave one name."""
+        fn = function_of(task.fn)
+        first = self._named.setdefault(task.name, fn)
+        if first is fn and task.name not in self._several:
+            return
+        self._several.add(task.name)
+        # A call whose function was not noted was made when the name had only one.
+        other = self._shared.setdefault(place, fn) if not count else self._shared.get(place, first)
+        if count and not are_one(fn, other):
+            raise NoIdentity(task.name, "is the name of two functions that are called with equal arguments")
 
     def _tell_apart(self, task: Any, place: str, count: int) -> None:
         """Refuse equal calls of two functions that nothing tells apart: which is which would be known by their order."""

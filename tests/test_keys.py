@@ -525,7 +525,8 @@ def test_two_functions_of_one_given_name_are_refused_where_only_their_order_woul
 
     async def main():
         async with Run("r", store=Memory(), id="r"):
-            one("a"), two("b"), one("c"), one("c"), two("d"), two("d")
+            for called, argument in ((one, "a"), (two, "b"), (one, "c"), (one, "c"), (two, "d"), (two, "d")):
+                called(argument)
             with pytest.raises(
                 NoIdentity, match="same cannot be known again .* two functions that are called with equal"
             ):

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aiodag.entry import is_json, parse_target
-from aiodag.errors import Complaint, StoreError, UnknownRun, WorkflowError
+from aiodag.errors import Complaint, StoreError, WorkflowError
 from aiodag.stores.records import WorkflowRecord
 from aiodag.workflows.load import workflow_of
 from aiodag.workflows.places import Places, cut, named
-from aiodag.workflows.private import DIGEST
+from aiodag.workflows.private import without_hidden
 from aiodag.workflows.shapes import is_name, is_text, told
 
 if TYPE_CHECKING:
@@ -32,13 +32,15 @@ NEEDED = ("name", "target", "definition")
 def exported(store: "Store", names: Iterable[str]) -> list[dict[str, Any]]:
     """Return registered workflows for JSON, those of the names or all of them, as they were registered.
 
-    Values that no store has, such as plain ones of variables, are `***` there. Raises `UnknownRun` for another name.
+    Values that no store has, such as plain ones of variables, are `***` there. Raises `StoreError` for another name.
     """
     there = {record.name: record for record in store.registered()}
     wanted = list(dict.fromkeys(names)) or list(there)
     for name in wanted:
         if name not in there:
-            raise UnknownRun(name, list(there), str(store))
+            known = ", ".join(map(repr, there)) or "none"
+            msg = f"no workflow {name!r} is registered in {store}; there is {known}"
+            raise StoreError(msg)
     return [
         {
             "name": record.name,
@@ -115,13 +117,8 @@ def faults_of_definition(form: Mapping[str, Any]) -> Iterable[str]:
         if not Path(file).exists():
             yield f"comes from {file}, which is not here, and each run of it reads that file"
         return
-    tasks = form["definition"]["tasks"]
-    bare = {
-        name: {key: value for key, value in task.items() if key != DIGEST} if isinstance(task, dict) else task
-        for name, task in tasks.items()
-    }
     try:
         places = Places(directory=str(Path(file).parent))
-        workflow_of({**form["definition"], "tasks": bare}, form["name"], places, recorded=True)
+        workflow_of(without_hidden(form["definition"]), form["name"], places, recorded=True)
     except WorkflowError as error:
         yield from (f"has a definition that cannot run: {each}" for each in error.complaints)

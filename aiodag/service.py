@@ -269,7 +269,7 @@ class Service:
         return self.store.registered(name)
 
     def export(self, *names: str) -> list[dict[str, Any]]:
-        """Return registered workflows for JSON, those of the names or all. Raises `UnknownRun`."""
+        """Return registered workflows for JSON, those of the names or all. Raises `StoreError`."""
         return exchange.exported(self.store, names)
 
     def take_in(self, text: str, source: str = "", *, replace: bool = False) -> list[WorkflowRecord]:

@@ -7,8 +7,10 @@ from contextlib import closing
 
 import pytest
 
-from aiodag import EntryError, Run, Secret, WorkflowError, task
+from aiodag import EntryError, Run, RunFailed, Secret, WorkflowError, task
+from aiodag.errors import StoreError
 from aiodag.executors.command import command, shell
+from aiodag.service import Service
 from aiodag.workflows import Workflow, loads
 
 TOKEN = "t0p-secret-of-files"
@@ -296,3 +298,34 @@ async def test_labels_of_a_run_without_a_workflow_hide_secrets_too(tmp_path, ser
         await login("anna", {"main": Secret("APP_TOKEN")}, extra=Secret("APP_TOKEN").name)
 
     assert [node.label for node in service_at(tmp_path / "runs.db").nodes("r")] == ["login('anna', …)"]
+
+
+def hooked(tmp_path, url):
+    file = tmp_path / "job.json"
+    hooks = {"on_success": {"command": ["true"]}, "on_failure": [{"url": url, "retries": 0}, {"shell": "true"}]}
+    file.write_text(json.dumps({"name": "job", **hooks, "tasks": {"a": {"shell": "exit 3"}}}))
+    return str(file)
+
+
+def test_no_store_has_the_url_of_a_hook_and_runs_and_registered_workflows_find_it_again(tmp_path):
+    path = "services/T0/who-has-this-may-post"
+    file, store = hooked(tmp_path, f"http://127.0.0.1:9/{path}"), tmp_path / "runs.db"
+    service = Service(str(store))
+    service.register(file)
+    for target in (file, "job"):
+        with pytest.raises(RunFailed):
+            asyncio.run(service.start(service.target(target), run_id=f"r{len(target)}"))
+    again = service.again("r3").target
+
+    assert path.encode() not in in_store(store)
+    assert [each.fn.url for each in again.hooks["on_failure"][:1]] == [f"http://127.0.0.1:9/{path}"]
+
+    with pytest.raises(StoreError, match=r"no workflow 'jib' is registered in .*; there is 'job'"):
+        service.export("jib")
+    copy = Service(str(tmp_path / "copy.db"))
+    copy.take_in(json.dumps(service.export()))
+    assert copy.target("job")
+
+    hooked(tmp_path, "http://127.0.0.1:9/another")
+    with pytest.raises(EntryError, match=r"on_failure needs its URLs, which no store has, and .* has other ones now"):
+        service.target("job")

@@ -1,4 +1,4 @@
-"""Secrets in a document, and what of a document no store has: the values of variables and of stdin.
+"""Secrets in a document, and what of a document no store has: the values of variables and of stdin, and URLs of hooks.
 
 What is stored has `***` in their place, and a digest by which they are found again in the file that they came from.
 """
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from hashlib import blake2b
 from typing import Any
 
+from aiodag._core.hooks import EVENTS
 from aiodag.errors import EntryError, OptionError
 from aiodag.masking import MARK
 from aiodag.secret import Secret
@@ -54,7 +55,27 @@ def read_secrets(value: Any) -> Any:
 def stored(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return a document as a store has it."""
     tasks = {name: stored_task(form) for name, form in document["tasks"].items()}
-    return {**document, "tasks": tasks}
+    hooks = {event: [stored_task(each) for each in forms] for event, forms in forms_of_hooks(document).items()}
+    return {**document, **hooks, "tasks": tasks}
+
+
+def forms_of_hooks(document: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Return the hooks of a document by their events, as lists."""
+    given = {event: document[event] for event in EVENTS if event in document}
+    return {event: forms if isinstance(forms, list) else [forms] for event, forms in given.items()}
+
+
+def without_hidden(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a stored document for a check: without digests, and without hooks whose URLs are hidden."""
+    tasks = {
+        name: {key: value for key, value in form.items() if key != DIGEST} if isinstance(form, dict) else form
+        for name, form in document["tasks"].items()
+    }
+    hooks = {
+        event: [form for form in forms if not isinstance(form, dict) or DIGEST not in form]
+        for event, forms in forms_of_hooks(document).items()
+    }
+    return {**document, **hooks, "tasks": tasks}
 
 
 def stored_text(document: Mapping[str, Any]) -> str:
@@ -63,7 +84,7 @@ def stored_text(document: Mapping[str, Any]) -> str:
 
 
 def stored_task(form: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a task of a document as a store has it: with a digest of what is hidden, where something is."""
+    """Return a task or hook of a document as a store has it: with a digest of what is hidden, where something is."""
     hidden = [] if DIGEST in form else [*private(form)]
     return (
         {**with_values(form, [(path, MARK) for path, _ in hidden]), DIGEST: digest_of(hidden)} if hidden else {**form}
@@ -71,7 +92,9 @@ def stored_task(form: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def private(form: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Yield what is hidden of a task, with its place: it may be a secret that nobody has declared."""
+    """Yield what is hidden of a task or hook, with its place: it may be a secret that nobody has declared."""
+    if isinstance(form.get("url"), str):  # who has the URL of a hook may post to it
+        yield ("url",), form["url"]
     if "task" in form:
         return
     given = form.get("arguments")
@@ -114,22 +137,25 @@ def digest_of(hidden: list[tuple[tuple[str, ...], Any]]) -> str:
 
 def restored(document: Mapping[str, Any], source: Callable[[], Mapping[str, Any]], file: str) -> dict[str, Any]:
     """Return a stored document with what is hidden in it, from the document that a file has now. Raises `EntryError`."""
-    hidden = [name for name, form in document["tasks"].items() if DIGEST in form]
+    hooks = forms_of_hooks(document)
+    hidden = [("tasks", name) for name, form in document["tasks"].items() if DIGEST in form]
+    hidden += [(event, place) for event, forms in hooks.items() for place, form in enumerate(forms) if DIGEST in form]
     if not hidden:
         return {**document}
-    tasks, there = {**document["tasks"]}, source()["tasks"]
-    for name in hidden:
-        form = {key: value for key, value in tasks[name].items() if key != DIGEST}
-        found = [*private(there.get(name, {}))]
-        if digest_of(found) != tasks[name][DIGEST]:
-            raise EntryError(lost(name, f"{file} has other ones now. --from {file} takes those"))
-        tasks[name] = with_values(form, found)
-    return {**document, "tasks": tasks}
+    now = source()
+    there = {"tasks": now["tasks"]} | {event: dict(enumerate(forms)) for event, forms in forms_of_hooks(now).items()}
+    made: dict[str, Any] = {"tasks": {**document["tasks"]}, **{event: [*forms] for event, forms in hooks.items()}}
+    for group, place in hidden:
+        stored_form = made[group][place]
+        found = [*private(there.get(group, {}).get(place, {}))]
+        if digest_of(found) != stored_form[DIGEST]:
+            raise EntryError(lost(group, place, f"{file} has other ones now. --from {file} takes those"))
+        form = {key: value for key, value in stored_form.items() if key != DIGEST}
+        made[group][place] = with_values(form, found)
+    return {**document, **made}
 
 
-def lost(name: str, why: str) -> str:
-    """Say that what a task needs is not in the store."""
-    return (
-        f"task {name!r} needs values of its environment or stdin, which no store has, and {why}. Written as {WANTED}, a "
-        "value is read when the task starts"
-    )
+def lost(group: str, place: object, why: str) -> str:
+    """Say that what a task or hook needs is not in the store."""
+    what = f"task {place!r} needs values of its environment or stdin" if group == "tasks" else f"{group} needs its URLs"
+    return f"{what}, which no store has, and {why}. Written as {WANTED}, a value is read when the task starts"

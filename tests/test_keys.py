@@ -528,7 +528,7 @@ def test_two_functions_of_one_given_name_are_refused_where_only_their_order_woul
             for called, argument in ((one, "a"), (two, "b"), (one, "c"), (one, "c"), (two, "d"), (two, "d")):
                 called(argument)
             with pytest.raises(
-                NoIdentity, match="same cannot be known again .* two functions that are called with equal"
+                NoIdentity, match=r"same cannot be known again .* two functions that are called with equal"
             ):
                 two("a")
             with pytest.raises(NoIdentity):

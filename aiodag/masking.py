@@ -7,6 +7,7 @@ text make it: `repr`, JSON, HTML, a shell's quotes, URLs, base64 and hexadecimal
 
 import logging
 import sys
+import threading
 import traceback
 from collections.abc import Iterable, Iterator
 from threading import Lock
@@ -98,6 +99,7 @@ def escaped(text: str) -> set[str]:
 
     # With both kinds of quotes before it, Python takes single ones and escapes those; a text with fewer may not.
     python = [write("'\"" + text)[4:-1] for write in (repr, ascii)]
+    python.append(repr(b"'\"" + text.encode("utf-8", "surrogatepass"))[5:-1])
     json = [dumps(text, ensure_ascii=each)[1:-1] for each in (True, False)]
     return {*python, *(each.replace("\\'", "'") for each in python), *json}
 
@@ -249,13 +251,13 @@ def begun(stream: bytes, secrets: Iterable[bytes]) -> int:
 
 
 def watch_process() -> None:
-    """Mask what goes to a log, whoever logs it, and what Python prints of an exception that ends the program.
+    """Mask what goes to a log, whoever logs it, and what Python prints of an exception that ends the program or a thread.
 
     Records are masked when they are made: handlers are set up and replaced at any time, by anybody. What holds no secret
     passes as it was.
     """
     make_record = logging.getLogRecordFactory()
-    print_exception = sys.excepthook
+    print_exception, print_of_thread = sys.excepthook, threading.excepthook
 
     def factory(*args: Any, **kwargs: Any) -> logging.LogRecord:
         record = make_record(*args, **kwargs)
@@ -269,8 +271,17 @@ def watch_process() -> None:
         else:
             sys.stderr.write(masked(printed))
 
+    def hook_of_threads(args: threading.ExceptHookArgs, /) -> None:
+        printed = "".join(traceback.format_exception(args.exc_type, args.exc_value, args.exc_traceback))
+        if masked(printed) == printed:
+            print_of_thread(args)
+        else:
+            name = "" if args.thread is None else args.thread.name
+            sys.stderr.write(f"Exception in thread {name}:\n{masked(printed)}")
+
     logging.setLogRecordFactory(factory)
     sys.excepthook = hook
+    threading.excepthook = hook_of_threads
 
 
 def mask_record(record: logging.LogRecord) -> None:

@@ -37,6 +37,7 @@ def written(value):
         "repr": repr(value),
         "repr with both quotes": repr(value + "'\""),
         "ascii": ascii(value),
+        "repr of its bytes": repr(value.encode()),
         "JSON": json.dumps(value),
         "JSON in letters": json.dumps(value, ensure_ascii=False),
         "JSON in JSON": nested,
@@ -143,3 +144,23 @@ raise RuntimeError("refused: " + Secret("TOKEN").read())
     assert ended.returncode == 1
     assert ended.stderr.endswith(f"RuntimeError: refused: {MARK}\n")
     assert "abcdefgh" not in ended.stderr.replace('= "abcdefgh"', "")
+
+
+def test_what_python_prints_of_an_exception_that_ends_a_thread_is_masked():
+    program = """
+import os, threading
+from aiodag import Secret
+os.environ["TOKEN"] = "abcdef" + "gh"
+
+def refused():
+    raise RuntimeError("refused: " + Secret("TOKEN").read())
+
+thread = threading.Thread(target=refused)
+thread.start()
+thread.join()
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+
+    assert ended.returncode == 0
+    assert ended.stderr.endswith(f"RuntimeError: refused: {MARK}\n")
+    assert "abcdefgh" not in ended.stderr

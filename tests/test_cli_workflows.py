@@ -937,7 +937,7 @@ def test_a_run_goes_on_with_a_file_that_has_its_name_or_none_or_is_its_own(aioda
 
     assert [each[0] for each in streams(aiodag, "one", "say")] == ["etl\n", "same\n", "none\n"]
     assert [each[0] for each in streams(aiodag, "two", "say")] == ["etl\n", "edited\n"]
-    assert [each["name"] for each in aiodag.json("runs")] == ["nightly", "etl"]
+    assert [each["name"] for each in aiodag.json("runs")] == ["etl", "nightly"]
 
 
 def test_a_hook_that_fails_is_told_in_one_line(aiodag):

@@ -383,7 +383,7 @@ def test_deleting_a_name_takes_its_runs_and_leaves_a_longer_name_whole(aiodag):
     out, _ = aiodag("delete", "TestJob")
 
     assert out == "deleted TestJob 0\ndeleted TestJob 1\ndeleted workflow TestJob\n"
-    assert [each["id"] for each in aiodag.json("runs")] == ["TestJob2 0", "TestJob2 1"]
+    assert [each["id"] for each in aiodag.json("runs")] == ["TestJob2 1", "TestJob2 0"]
     assert [each["name"] for each in aiodag.json("list")] == ["TestJob2"]
     assert len(states(aiodag, "TestJob2 1")) == 60
 
@@ -898,7 +898,7 @@ flow.add(command("echo"), name="a\\ud800")
 
 
 def test_a_run_of_a_name_that_begins_like_an_option_can_be_resumed(aiodag):
-    keep(aiodag, "odd.json", {"say": said("x")}, name="-rf\n")
+    keep(aiodag, "odd.json", {"say": said("x")}, name="-rf\u2028")
     run = aiodag.json("run", "odd.json")["id"]
 
     assert run.startswith("rf_-")

@@ -335,7 +335,7 @@ def recorded(tmp_path_factory):
 # Look
 
 
-def test_runs_are_listed_oldest_first_and_chosen_by_name_state_and_number(aiodag):
+def test_runs_are_listed_newest_first_and_chosen_by_name_state_and_number(aiodag):
     aiodag("run", "etl.py:main", "--id", "one")
     aiodag("run", "etl.py:main", "-p", "names=b", "--id", "two", code=1)
     aiodag("run", "etl.py:nothing", "--id", "three")
@@ -343,17 +343,17 @@ def test_runs_are_listed_oldest_first_and_chosen_by_name_state_and_number(aiodag
     def ids(*args):
         return [run["id"] for run in aiodag.json("runs", *args)]
 
-    assert ids() == ["one", "two", "three"]
-    assert ids("--name", "main") == ["one", "two"]
+    assert ids() == ["three", "two", "one"]
+    assert ids("--name", "main") == ["two", "one"]
     assert ids("--state", "failed") == ["two"]
-    assert ids("-n", "2") == ["two", "three"]
+    assert ids("-n", "2") == ["three", "two"]
     assert ids("--name", "none") == []
     lines = aiodag("runs")[0].splitlines()
     assert lines[0].split() == ["RUN", "NAME", "STATE", "STARTED", "TOOK", "NODES"]
     assert [line.split()[:3] for line in lines[1:]] == [
-        ["one", "main", "succeeded"],
-        ["two", "main", "failed"],
         ["three", "nothing", "succeeded"],
+        ["two", "main", "failed"],
+        ["one", "main", "succeeded"],
     ]
 
 

@@ -11,7 +11,6 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from aiodag.cli import output
-from aiodag.cli.described import known
 from aiodag.cli.grammar import SHELLS, build
 from aiodag.cli.parser import Parser
 from aiodag.errors import OptionError
@@ -29,6 +28,8 @@ class Option(NamedTuple):
 def print_completion(args: Namespace) -> int:
     """Print the script for a shell, or what it asks for."""
     if args.words is not None:
+        from aiodag.cli.described import known  # noqa: PLC0415 - a script is printed at once, without the service
+
         with suppress(Exception):  # nobody wants to read of an error while completing
             output.write("".join(f"{word}\n" for word in known(args) if word.isprintable()))
         return 0

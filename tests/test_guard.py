@@ -1,6 +1,7 @@
 """A file of runs keeps what was committed, whatever happens to it: copies, forks, deletion, crowds."""
 
 import asyncio
+import gc
 import hashlib
 import os
 import shutil
@@ -301,3 +302,13 @@ def test_a_store_that_cannot_be_written_to_can_be_looked_at(tmp_path):
     assert first == "[('r', 'succeeded')] 1"
     assert "cannot write to the store box/runs.db" in second
     assert shutil.which("python3")
+
+
+def test_a_store_that_nobody_holds_any_more_lets_go_of_its_file(tmp_path):
+    service = Service(tmp_path / "runs.db")
+    service.store.delete([])  # makes the file
+    assert len(list(tmp_path.iterdir())) > 2
+    del service
+    gc.collect()
+
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["runs.db", "runs.db-lock"]

@@ -329,3 +329,5 @@ def test_no_store_has_the_url_of_a_hook_and_runs_and_registered_workflows_find_i
     hooked(tmp_path, "http://127.0.0.1:9/another")
     with pytest.raises(EntryError, match=r"on_failure needs its URLs, which no store has, and .* has other ones now"):
         service.target("job")
+    service.store.close()
+    copy.store.close()

@@ -54,6 +54,12 @@ class File:
         with self._lock:
             self._close()
 
+    def __del__(self) -> None:
+        # Without the lock beside the file: this may run in the middle of somebody's transaction, in the same thread.
+        with suppress(Exception):  # the interpreter may be ending
+            self._disconnect()
+            self._guard.forget()
+
     def _close(self) -> None:
         if self.connection is None:
             return

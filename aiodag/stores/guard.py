@@ -176,7 +176,7 @@ class Guard:
         Our copies of its descriptors are closed: the parent's locks stay, for they end with the last copy.
         """
         global presences_lock  # another thread of the parent may have held it
-        presences_lock = threading.Lock()
+        presences_lock = threading.RLock()
         inherited.append(connection)
         if self._file is not None:
             inherited_files.add(self._file)
@@ -188,7 +188,7 @@ class Guard:
 
 # Of this process: by file, who has it open.
 presences: dict[Identity, Presence] = {}
-presences_lock = threading.Lock()
+presences_lock = threading.RLock()  # again in one thread: the collector may end another store meanwhile
 # Of a forked process: connections that are its parent's. They must not even be closed: SQLite would take the locks of the
 # parent for its own, and might put the parent's log away. So they are kept, unused, until the process ends.
 inherited: list[Any] = []

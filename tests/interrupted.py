@@ -23,12 +23,12 @@ async def parent(number):
 
 @task
 def in_thread(number):
-    time.sleep(0.2)
+    time.sleep(0.2)  # real time: a thread that nobody can interrupt
 
 
 @task(executor="process")
 def in_process(number):
-    time.sleep(60)
+    time.sleep(60)  # real time: a process that has to be ended
 
 
 sleeps = shell("sleep 60")

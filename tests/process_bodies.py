@@ -65,7 +65,7 @@ def holds(path, how="sleeps"):
     subprocess.Popen(["sleep", "1000"], stdout=pipe)
     os.write(pipe, b"begun\n")
     if how == "sleeps":
-        time.sleep(1000)
+        time.sleep(1000)  # real time: until it is ended
     sum(range(10**15))  # native code, which lets no other thread run
 
 

@@ -14,7 +14,7 @@ import sys, time
 for piece in ("the tok", "en is t0", "p'sec", "ret-of", "-commands, and", " t0p'secret-of-comma"):
     sys.stdout.write(piece)
     sys.stdout.flush()
-    time.sleep(0.02)
+    time.sleep(0.02)  # real time: each piece is to come as a chunk of its own
 """
 
 

@@ -196,10 +196,12 @@ class File:
             raise StoreError(msg) from error
         address = f"file:{quote(str(self.path.absolute()))}?immutable=1"
         connection = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False)
-        there = connection.execute(query("version")).fetchone()[0]
-        if there != len(steps()):
+        try:
+            if connection.execute(query("version")).fetchone()[0] != len(steps()):
+                raise error
+        except BaseException:
             connection.close()
-            raise error
+            raise
         self.read_only = True
         self._guard.opened()
         return connection

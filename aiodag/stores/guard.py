@@ -20,6 +20,7 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain, repeat
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -155,7 +156,8 @@ class Guard:
         if fcntl is None:
             return False
         until = time.monotonic() + patience
-        for number in range(10**9):
+        pauses = chain(PAUSES, repeat(PAUSES[-1]))
+        while True:
             try:
                 if self._descriptor is None:
                     self._descriptor = os.open(self._beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -163,12 +165,11 @@ class Guard:
             except BlockingIOError:
                 if time.monotonic() > until:
                     raise Locked from None
-                time.sleep(PAUSES[min(number, len(PAUSES) - 1)])
+                time.sleep(next(pauses))
             except OSError:
                 return False
             else:
                 return True
-        return False
 
     def disown(self, connection: Any) -> None:
         """Let go, in a forked process, of a connection that the parent opened.

@@ -2,6 +2,7 @@
 # make test     the suite; PYTHON=python3.13 picks the interpreter
 # make check    format, lint and types
 # make bench    measure
+# make docs     build the site: build/docs/index.html
 # make assets   draw the pictures of the README again
 
 PYTHON ?= python3
@@ -13,12 +14,12 @@ PYTEST_ARGS ?=
 PIP = -m pip install --quiet --disable-pip-version-check --no-input
 export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 
-.PHONY: demo test check bench assets clean
+.PHONY: demo test check bench docs assets clean
 .DELETE_ON_ERROR:
 
 demo: $(DEMO)/.ready
-	@# build/ would ship files that the source no longer has
-	@rm -rf build
+	@# build/lib would ship files that the source no longer has
+	@rm -rf build/lib
 	@$(DEMO)/bin/python $(PIP) --force-reinstall --no-deps .
 	@cd examples && ../$(DEMO)/bin/python demo.py
 
@@ -34,6 +35,10 @@ check: $(VENV)/.installed
 bench: $(VENV)/.installed
 	$(VENV)/bin/python -m benchmarks
 
+docs: $(VENV)/.documented
+	$(VENV)/bin/python -m sphinx --nitpicky --fail-on-warning --keep-going --fresh-env --quiet -d build/doctrees docs build/docs
+	@echo "built: build/docs/index.html"
+
 assets: $(VENV)/.installed
 	$(VENV)/bin/python assets/make.py
 
@@ -43,6 +48,11 @@ clean:
 # One environment for both: the suite runs the type checkers over tests/typing.
 $(VENV)/.installed: setup.cfg | $(VENV)/.ready
 	$(VENV)/bin/python $(PIP) --editable '.[test,check]'
+	@touch $@
+
+# autodoc imports every public module, and so what they need.
+$(VENV)/.documented: setup.cfg | $(VENV)/.ready
+	$(VENV)/bin/python $(PIP) --editable '.[docs]'
 	@touch $@
 
 $(VENV)/.ready $(DEMO)/.ready:

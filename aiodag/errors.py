@@ -1,4 +1,4 @@
-"""Every exception that aiodag raises.
+"""Every exception that aiodag raises::
 
     Exception
      ├── AiodagError

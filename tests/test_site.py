@@ -1,0 +1,69 @@
+"""The site: each page has a place in it, and each link leads somewhere, on the site and in the plain files alike."""
+
+import re
+
+import pytest
+from programs import ROOT
+
+DOCS = ROOT / "docs"
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
+GROUPS = ["Start", "Guides", "Reference", "About"]
+
+TOCTREE = re.compile(r"^```\{toctree\}\n(?P<options>(?::[^\n]*\n)*)\n(?P<entries>.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCED = re.compile(r"^(```+).*?^\1 *$", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"`[^`\n]*`")
+HEADING = re.compile(r"^#+ +(.*)$", re.MULTILINE)
+LINK = re.compile(r"\]\((?P<path>[^)#\s]*)(?:#(?P<anchor>[^)\s]+))?\)")
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+
+
+def captions(text):
+    return [re.search(r":caption: (.*)", tree["options"])[1] for tree in TOCTREE.finditer(text)]
+
+
+def entries(text):
+    return [entry for tree in TOCTREE.finditer(text) for entry in tree["entries"].split()]
+
+
+def slug(heading):
+    """Return the anchor that GitHub and the site give a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+def anchors(page):
+    return {slug(heading) for heading in HEADING.findall(FENCED.sub("", page.read_text(encoding="utf-8")))}
+
+
+def links(page):
+    text = CODE.sub("", FENCED.sub("", page.read_text(encoding="utf-8")))
+    return [(link["path"], link["anchor"]) for link in LINK.finditer(text) if "://" not in link["path"]]
+
+
+def leads_somewhere(page, path, anchor):
+    target = (page.parent / path).resolve() if path else page
+    return target.is_file() and (anchor is None or anchor in anchors(target))
+
+
+def test_every_page_stands_in_one_group_of_the_site():
+    index = (DOCS / "index.md").read_text(encoding="utf-8")
+    pages = [page.relative_to(DOCS).with_suffix("").as_posix() for page in DOCS.rglob("*.md")]
+
+    assert captions(index) == GROUPS
+    assert sorted([*entries(index), "index"]) == sorted(pages)
+
+
+@each_page
+def test_every_relative_link_leads_to_a_file_and_a_heading_in_it(page):
+    astray = [f"{path}#{anchor}" for path, anchor in links(page) if not leads_somewhere(page, path, anchor)]
+
+    assert astray == []
+
+
+def test_a_link_astray_is_seen(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# Two words, `code`\n\n```\n# no heading\n```\n[a](#two-words-code) [b](#no-heading) [c](gone.md)\n"
+    )
+
+    assert [leads_somewhere(page, *link) for link in links(page)] == [True, False, False]

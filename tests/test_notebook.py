@@ -1,8 +1,6 @@
 """What a notebook shows, and that the cells of its page do what the page says."""
 
-import ast
 import asyncio
-import inspect
 import re
 import sys
 from types import ModuleType
@@ -10,6 +8,7 @@ from xml.etree.ElementTree import fromstring
 
 import pytest
 from programs import ROOT
+from sessions import run_cell
 
 from aiodag import Graph, GraphEdge, GraphNode, Run, RunFailed, Skip, State, plan, task
 from aiodag.testing import run
@@ -39,18 +38,6 @@ def many(count):
     return Graph("many", nodes, [GraphEdge(at, at + 1, "endogenous") for at in range(count - 1)])
 
 
-async def cell(source, names):
-    """Run a cell as a notebook does, and return what it shows: what is printed, or the last expression."""
-    tree = ast.parse(source)
-    last = None
-    if isinstance(tree.body[-1], ast.Expr):
-        last = compile(ast.Expression(tree.body.pop().value), "cell", "eval", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-    for code in (compile(tree, "cell", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), last):
-        value = eval(code, names) if code else None
-        value = await value if inspect.iscoroutine(value) else value
-    return value
-
-
 def text_of(value):
     return shown(value)["text/plain"] if hasattr(value, "_repr_mimebundle_") else repr(value)
 
@@ -67,7 +54,7 @@ def test_the_cells_of_the_page_show_what_it_says(tmp_path, monkeypatch, capsys):
     async def main():
         names = vars(sys.modules["__main__"])
         for source, expected in CELLS:
-            value = await cell(source, names)
+            value = await run_cell(source, names)
             got = capsys.readouterr().out or text_of(value)
             assert without_times(got).strip() == expected.strip()
 

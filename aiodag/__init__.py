@@ -54,4 +54,7 @@ from aiodag.errors import UnknownRun as UnknownRun
 from aiodag.errors import ValueTooLarge as ValueTooLarge
 from aiodag.errors import WorkerDied as WorkerDied
 from aiodag.errors import WorkflowError as WorkflowError
+from aiodag.faces import publish as _publish
 from aiodag.secret import Secret as Secret
+
+_publish(__name__, globals())

@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 
 from aiodag import task
 from aiodag.errors import AiodagError, NoLoop, RunFailed
+from aiodag.stores import codec
 from aiodag.stores.codec import (
     NoCodec,
     NoFingerprint,
@@ -772,7 +773,7 @@ def test_reading_asks_no_module_for_what_it_loads_on_demand(monkeypatch):
 def test_pickle_is_out_of_reach_for_those_who_did_not_ask(monkeypatch):
     monkeypatch.setattr(pickle, "loads", None)
     monkeypatch.setattr(pickle, "load", None)
-    monkeypatch.setattr(pickle, "Unpickler", None)
+    monkeypatch.setattr(codec, "Unpickler", None)
     values = [1, Order(1, {2}), Colour.RED, Point(1), [b"\x80\x04."], datetime(2024, 1, 1)]
 
     assert decode(encode(values)) == values

@@ -124,7 +124,7 @@ VALUES = [
 ]
 
 
-@pytest.mark.parametrize("value", VALUES, ids=repr)
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
 def test_a_value_comes_back_equal_and_of_the_same_type(value):
     back = decode(encode([value, {"in": value}]))
 
@@ -140,7 +140,7 @@ def test_what_does_not_equal_itself_comes_back():
     assert decode(encode(Place("a", seen=9))).seen == 9
 
 
-@pytest.mark.parametrize("value", VALUES, ids=repr)
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
 def test_a_value_is_known_again_as_an_argument(value):
     assert fingerprint(value) == fingerprint(decode(encode(value)))
 
@@ -247,7 +247,7 @@ def execute(store, task, *args, run_id="r"):
     return asyncio.run(main())
 
 
-@pytest.mark.parametrize("value", VALUES, ids=repr)
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
 def test_a_durable_run_takes_and_gives_such_values(value):
     ran = []
 

@@ -12,7 +12,7 @@ from aiodag.testing import run
 CLASSES = [
     each
     for _, each in inspect.getmembers(errors, inspect.isclass)
-    if each.__module__ == errors.__name__ and issubclass(each, BaseException)
+    if each.__module__ in {"aiodag", errors.__name__} and issubclass(each, BaseException)
 ]
 OURS = [
     errors.AiodagError("anything"),

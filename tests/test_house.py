@@ -270,6 +270,7 @@ LAYERS = {
     "aiodag.masking": set(),
     "aiodag.wording": set(),
     "aiodag.installed": set(),
+    "aiodag.faces": set(),
     "aiodag.secret": {"aiodag.errors", "aiodag.masking"},
     "aiodag.abc": {"aiodag.errors"},
     "aiodag._core": set(),
@@ -295,7 +296,7 @@ LAYERS = {
     | {"aiodag.executors.crew", "aiodag.executors.letters", "aiodag.executors.worker"},
     "aiodag.executors.crew": BELOW_CORE | set(CORE_MODULES),
     "aiodag.executors.thread": BELOW_CORE | set(CORE_MODULES) | {"aiodag.executors.crew"},
-    "aiodag.workflows": set(WORKFLOW_MODULES),
+    "aiodag.workflows": set(WORKFLOW_MODULES) | {"aiodag.faces"},
     **{
         module: BELOW_CORE | set(CORE_MODULES + WORKFLOW_MODULES[:place])
         for place, module in enumerate(WORKFLOW_MODULES)
@@ -317,7 +318,7 @@ LAYERS = {
         "aiodag.service",
         "aiodag.workflows.builder",
     },
-    "aiodag": BELOW_CORE | set(CORE_MODULES),
+    "aiodag": BELOW_CORE | set(CORE_MODULES) | {"aiodag.faces"},
     "aiodag.testing": BELOW_CORE | set(CORE_MODULES),
 }
 LAYERS["aiodag.workflows.bodies"] |= {"aiodag.modules"}

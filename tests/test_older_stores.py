@@ -21,7 +21,7 @@ RUNS = ["functions", "failing", "workflow", "document"]
 LENGTH = {"functions": 79, "workflow": 13, "document": 6}  # nodes, with those that only join edges
 
 
-STORES = ["v1.2.0-py3.11.db", "v1.2.0-py3.13.db"]
+STORES = ["v1.2.0-py3.11.db", "v1.2.0-py3.13.db", "v1.3.0-py3.11.db", "v1.3.0-py3.13.db"]
 IMPORTED = "import sys, journey; journey.STORE = f'sqlite:///{sys.argv[1]}'; journey.main()"
 WAYS = {"the program": ["journey.py"], "who imports it": ["-c", IMPORTED]}
 
@@ -89,3 +89,21 @@ def test_the_values_of_an_earlier_version_can_be_read(name, tmp_path):
 
     assert nodes
     assert all(decode(node.value) is not ... for node in nodes)
+
+
+def test_values_and_arguments_of_classes_of_aiodag_itself_are_known_again(tmp_path):
+    for name in ("v1.3.0-own.db", "own.py"):
+        shutil.copy(RECORDED / name, tmp_path)
+
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "own.py", "v1.3.0-own.db"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    )
+
+    answer = json.loads(done.stdout)
+    assert answer["ran"] == []
+    assert "[<Finished echo one: exit code 0>, {'state': <State.QUEUED: 'queued'>}]" in answer["values"]

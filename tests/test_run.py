@@ -712,7 +712,6 @@ def test_a_run_is_used_once():
         {"observers": ["moved"]},
         {"observers": MoveRecorder()},
     ],
-    ids=str,
 )
 def test_a_run_refuses_what_cannot_work_and_says_what_would(bad_option):
     (option,) = bad_option

@@ -5,11 +5,13 @@ names. Pickle is used only by those who call it here.
 """
 
 import pickle
+from io import BytesIO
 from typing import Any
 
 from aiodag.errors import NoCodec, NoFingerprint, RecordedError, Undecodable
 from aiodag.stores.exceptions import decode_error, encode_error
 from aiodag.stores.fingerprint import fingerprint
+from aiodag.stores.names import MOVED_TO
 from aiodag.stores.reader import decode
 from aiodag.stores.writer import encode
 
@@ -41,13 +43,22 @@ def encode_pickle(value: Any, task: str = "") -> bytes:
         raise NoCodec(task, type(value), "", why) from error
 
 
+class Unpickler(pickle.Unpickler):
+    """Finds the classes of aiodag where they are now, whatever version has pickled them."""
+
+    def find_class(self, module: str, name: str, /) -> Any:
+        """Return the class or function of that name."""
+        module, _, name = MOVED_TO.get(f"{module}:{name}", f"{module}:{name}").partition(":")
+        return super().find_class(module, name)
+
+
 def decode_pickle(pickled: bytes) -> Any:
     """Return the value of `encode_pickle`. This runs what the bytes say: call it only where pickle was asked for.
 
     Raises `Undecodable`.
     """
     try:
-        return pickle.loads(pickled)  # noqa: S301 - the user has asked for it: @task(codec="pickle")
+        return Unpickler(BytesIO(pickled)).load()
     except Exception as error:
         msg = f"it cannot be unpickled: {type(error).__name__}: {error}"
         raise Undecodable(msg) from error

@@ -9,7 +9,7 @@ from typing import Any
 from aiodag.errors import NoFingerprint
 from aiodag.secret import Secret
 from aiodag.stores.classes import attribute_names
-from aiodag.stores.names import leads_back, name_of, public_name
+from aiodag.stores.names import key_name, leads_back, name_of, public_name
 from aiodag.stores.refusals import Refused
 from aiodag.stores.writer import Writer, plain_text, sorted_keys, tagged, written
 
@@ -110,7 +110,7 @@ class Canonical(Writer):
 
     def named(self, thing: Any) -> str:
         """Return the name of a class or a function, the same on every Python."""
-        return public_name(thing)
+        return key_name(public_name(thing))
 
     def method(self, value: Any) -> Any:
         """Return the form of a bound method: of what it is bound to, and its name."""
@@ -125,7 +125,7 @@ class NamedBefore313(Canonical):
 
     def named(self, thing: Any) -> str:
         """Return the name of a class or a function as its module has it."""
-        return name_of(thing).replace("pathlib._local:", "pathlib:", 1)
+        return key_name(name_of(thing)).replace("pathlib._local:", "pathlib:", 1)
 
 
 class NamedIn313(Canonical):
@@ -133,5 +133,5 @@ class NamedIn313(Canonical):
 
     def named(self, thing: Any) -> str:
         """Return the name of a class or a function as its module has it."""
-        name = name_of(thing)
+        name = key_name(name_of(thing))
         return name.replace("pathlib:", "pathlib._local:", 1) if name in MOVED_IN_313 else name

@@ -7,8 +7,10 @@ a function of `old` is now one of `new`                      nobody says so: ref
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
+from aiodag._core.task import Task
 from aiodag.errors import TaskMoved
 from aiodag.stores.arguments import FORMERLY, TODAY, Style
 from aiodag.stores.identity import Mark, function_of, is_main
@@ -54,6 +56,8 @@ class Former:
             if hasattr(task, "around_module"):
                 yield Candidate(identity, self._other_version(task), EVER)
             return
+        if isinstance(task.fn, partial):
+            yield from self._partial(task, identity)
         module = module_of(task)
         here = "" if is_main(module, self.home) else module
         name = name_in(task, identity)
@@ -78,6 +82,15 @@ class Former:
         here = "" if is_main(own, self.home) else own
         mark = "\2" in identity and f"\2{Mark(self.home, {here: module}).of(function_of(task.fn), task.name)}"
         return f"{joined(module, name)}{mark or ''}"
+
+    def _partial(self, task: Any, identity: str) -> Iterator[Candidate]:
+        """Yield what a partial was known by where its function's module counted, and counts no longer, or the reverse."""
+        fn = function_of(task.fn)
+        here = "" if is_main(fn.__module__, self.home) else fn.__module__
+        there = self.home if here == "" else ""
+        place = Mark(self.home, {here: there}).place(fn.__module__, fn.__qualname__)
+        plain, _, _ = identity.partition("\2")
+        yield Candidate(f"{plain}\2{place}", task.options.version, EVER)
 
     def _is_functions(self, plain: str) -> bool:
         """Tell whether a later version than 1.2.0 has recorded a function that its name alone leads to."""
@@ -105,7 +118,7 @@ class Former:
 def module_of(task: Any) -> str:
     """Return the module of a task."""
     module = getattr(task, "__module__", None) or ""
-    return "" if module == "aiodag._core.task" else module
+    return "" if module == Task.__module__ else module
 
 
 def name_in(task: Any, identity: str) -> str:

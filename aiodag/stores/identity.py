@@ -25,7 +25,7 @@ from aiodag._core.task import Task
 from aiodag.errors import NoFingerprint, NoIdentity
 from aiodag.stores.fingerprint import fingerprint
 from aiodag.stores.kinds import KINDS
-from aiodag.stores.names import MAIN, name_of, walked
+from aiodag.stores.names import MAIN, key_name, name_of, walked
 from aiodag.stores.written import changing, outermost, says_enough, text_of_code
 
 NO_MODULES: Mapping[str, str] = MappingProxyType({})
@@ -99,7 +99,7 @@ class Mark:
     def place(self, module: str | None, name: str) -> str:
         """Return where something is written."""
         here = "" if is_main(module, self.home) else module or ""
-        return f"{self.modules.get(here, here)}:{name}"
+        return key_name(f"{self.modules.get(here, here)}:{name}")
 
     def function(self, fn: FunctionType) -> str:
         """Return where a function is written, and the constants that it holds."""
@@ -136,7 +136,7 @@ class Mark:
         try:
             return fingerprint(value)
         except NoFingerprint:  # of an Enum in a function
-            return f"{name_of(kind)} {value.name}"
+            return f"{key_name(name_of(kind))} {value.name}"
 
     def callable(self, value: Any) -> str:
         """Return the text of a function or task that another one holds."""

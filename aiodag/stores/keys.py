@@ -205,4 +205,4 @@ def origin(task: Any, home: str) -> str:
     Functions of one name in two modules are two tasks; a program may be renamed, and run by its file or as a module.
     """
     module = getattr(task, "__module__", "")
-    return "" if task.options.name or is_main(module, home) or module == "aiodag._core.task" else f"{module}:"
+    return "" if task.options.name or is_main(module, home) or module == Task.__module__ else f"{module}:"

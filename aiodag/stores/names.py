@@ -10,10 +10,43 @@ from functools import lru_cache
 from pathlib import PurePath
 from typing import Any
 
+from aiodag import errors
+
 # What a script is called while it runs, and in a worker process that was spawned by it.
 MAIN = frozenset({"__main__", "__mp_main__"})
 PATHS = frozenset({"genericpath", "nt", "ntpath", "posix", "posixpath"})  # where `os.path` keeps its functions
+# Since 1.4.0 classes of aiodag are named as people import them. Before, as the files they were in: public module, file, classes.
+FORMER_HOMES = (
+    ("aiodag", "aiodag._core.options", "Backoff"),
+    ("aiodag", "aiodag._core.capacity", "Capacity"),
+    ("aiodag", "aiodag.complaint", "Complaint"),
+    ("aiodag", "aiodag.abc", "Executor Move Observer"),
+    ("aiodag", "aiodag._core.failure", "Failure"),
+    ("aiodag", "aiodag._core.graph", "Graph GraphEdge GraphNode"),
+    ("aiodag", "aiodag._core.limits", "Limit"),
+    ("aiodag", "aiodag._core.node", "Node"),
+    ("aiodag", "aiodag._core.run", "Run"),
+    ("aiodag", "aiodag._core.hooks", "RunSummary"),
+    ("aiodag", "aiodag.secret", "Secret"),
+    ("aiodag", "aiodag._core.states", "State"),
+    ("aiodag", "aiodag._core.task", "Task"),
+    ("aiodag.workflows", "aiodag.workflows.model", "Parameter WorkflowTask"),
+    ("aiodag.workflows", "aiodag.workflows.build", "Values"),
+    ("aiodag.workflows", "aiodag.workflows.builder", "Workflow"),
+)
+MOVED_TO = {f"{file}:{name}": f"{public}:{name}" for public, file, names in FORMER_HOMES for name in names.split()}
+IN_KEYS = {today: formerly for formerly, today in MOVED_TO.items()}
 RENAMED = {"PatternError": "error"}  # of the standard library: the name that every version has
+
+
+def key_name(name: str) -> str:
+    """Return the name by which keys know a class: of aiodag's own the one that 1.3.0 used, so that keys stay the same.
+
+    >>> key_name("aiodag:State"), key_name("aiodag:Skip"), key_name("etl:Row")
+    ('aiodag._core.states:State', 'aiodag.errors:Skip', 'etl:Row')
+    """
+    module, _, own = name.partition(":")
+    return f"aiodag.errors:{own}" if module == "aiodag" and hasattr(errors, own) else IN_KEYS.get(name, name)
 
 
 def name_of(thing: Any) -> str:
@@ -64,7 +97,7 @@ def stem(file: str) -> str:
 
 def found(name: str) -> Iterator[Any]:
     """Yield what a name means now: at most one thing of the main module, and one of the module of that name."""
-    module, _, path = name.rpartition(":")
+    module, _, path = MOVED_TO.get(name, name).rpartition(":")
     places = [module, "__main__"] if module != "__main__" and module == main_name() else [module]
     # The main module comes first: where a script is loaded twice, the tasks that run are mostly those of the script.
     for place in reversed(places):

@@ -1,8 +1,11 @@
 """Graphs that are written down before they run: in Python, or in JSON."""
 
+from aiodag.faces import publish as _publish
 from aiodag.workflows.build import Values as Values
 from aiodag.workflows.builder import Workflow as Workflow
 from aiodag.workflows.load import load as load
 from aiodag.workflows.load import loads as loads
 from aiodag.workflows.model import Parameter as Parameter
 from aiodag.workflows.model import WorkflowTask as WorkflowTask
+
+_publish(__name__, globals())

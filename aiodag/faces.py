@@ -1,0 +1,19 @@
+"""Have public names say where people import them from, and not in which file they are written."""
+
+from collections.abc import Mapping
+from types import FunctionType
+from typing import Any
+
+
+def publish(module: str, names: Mapping[str, Any]) -> None:
+    """Give the classes and functions of a face its name as their `__module__`.
+
+    Tracebacks, `repr` and recorded values then have the public path, and a file can move without changing them.
+    """
+    for name, thing in names.items():
+        if (
+            not name.startswith("_")
+            and isinstance(thing, type | FunctionType)
+            and thing.__module__.startswith(f"{module}.")
+        ):
+            thing.__module__ = module

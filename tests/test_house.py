@@ -72,266 +72,239 @@ FACE = [
     "value_of",
 ]
 
-# The files of _core in reading order: each may import those above it, and nothing below.
-CORE = [
-    "states",
-    "failure",
-    "doors",
-    "render",
-    "notebook",
-    "no_value",
-    "containers",
-    "edges",
-    "context",
-    "cancels",
-    "interrupts",
-    "node",
-    "search",
-    "waiting",
-    "limits",
-    "holdings",
-    "arity",
-    "varying",
-    "capacity",
-    "options",
-    "fresh",
-    "middleware",
-    "deadlock",
-    "waits",
-    "body",
-    "recalled",
-    "rules",
-    "engine",
-    "futures",
-    "callables",
-    "function_like",
-    "veils",
-    "submit",
-    "fan_out",
-    "critical",
-    "graph",
-    "ledger",
-    "seats",
-    "signatures",  # types only
-    "task",
-    "posting",
-    "hooks",
-    "members",
-    "report",
-    "run_options",
-    "run",
-    "plan",
-]
-CORE_MODULES = [f"aiodag._core.{name}" for name in CORE]
-BELOW_CORE = {"aiodag.abc", "aiodag.errors", "aiodag.masking", "aiodag.secret", "aiodag.wording"}
-
-STORE_MODULES = [
-    "msgspec",
-    "numpy",
-    "pydantic",
-    "arguments",
-    "caching",
-    "classes",
-    "codec",
-    "codecs",
-    "endings",
-    "exceptions",
-    "file",
-    "fingerprint",
-    "foreign",
-    "former",
-    "guard",
-    "identity",
-    "keeper",
-    "kept",
-    "keys",
-    "kinds",
-    "printing",
-    "lines",
-    "memory",
-    "names",
-    "nested",
-    "outcomes",
-    "outputs",
-    "places",
-    "reader",
-    "recall",
-    "recorder",
-    "records",
-    "refusals",
-    "rehearsal",
-    "rows",
-    "sqlite",
-    "statements",
-    "writer",
-    "written",
-]
-STORES = {f"aiodag.stores.{name}" for name in STORE_MODULES}
-
-# The files of pictures in reading order: like those of _core.
-PICTURES = [
-    "lettering",
-    "palette",
-    "groups",
-    "scene",
-    "layers",
-    "layout",
-    "svg",
-    "timeline",
-    "html",
-    "pillow",
-    "resvg",
-    "png",
-]
-PICTURE_MODULES = [f"aiodag.pictures.{name}" for name in PICTURES]
-BELOW_PICTURES = {"aiodag.errors", "aiodag.wording", "aiodag._core.states", "aiodag._core.graph"}
-
-# The files of cli in reading order. They speak to the service, and of what it gives back.
-CLI = [
-    "output",
-    "typed",
-    "parser",
-    "grammar",
-    "opening",
-    "answers",
-    "printed",
-    "progress",
-    "written",
-    "show",
-    "attempts",
-    "views",
-    "rich",
-    "log",
-    "running",
-    "commands",
-    "registry",
-    "described",
-    "completion",
-    "program",
-]
-CLI_MODULES = [f"aiodag.cli.{name}" for name in CLI]
-BELOW_CLI = BELOW_CORE | {
-    "aiodag._core.states",
-    "aiodag._core.graph",
-    "aiodag.stores.codec",
-    "aiodag.stores.records",
-    "aiodag.entry",
-    "aiodag.recorded",
-    "aiodag.registry",
-    "aiodag.starting",
-    "aiodag.service",
-}
-
-# The files of commands in reading order, from the process that starts programs up: like those of _core.
-COMMANDS = ["warden", "streams", "descriptors", "children", "finished", "record", "arguments", "shells", "command"]
-COMMAND_MODULES = [f"aiodag.executors.{name}" for name in COMMANDS]
-
-# The files of workflows in reading order: like those of _core. How they are written in files comes last.
-WORKFLOWS = [
-    "model",
-    "parameters",
-    "paired",
-    "cycles",
-    "check",
-    "expand",
-    "generators",
-    "named",
-    "build",
-    "private",
-    "signatures",  # types only
-    "builder",
-    "places",
-    "shapes",
-    "forms",
-    "details",
-    "bodies",
-    "hooking",
-    "entries",
-    "reading",
-    "document",
-    "load",
-]
-WORKFLOW_MODULES = [f"aiodag.workflows.{name}" for name in WORKFLOWS]
-
-# The files of the service in reading order: like those of _core.
-SERVICE_MODULES = [
-    "aiodag.recorded",
-    "aiodag.registry",
-    "aiodag.exchange",
-    "aiodag.targets",
-    "aiodag.starting",
-    "aiodag.service",
+# The house from the ground up. A room stands on the floors below its own, and never on a neighbour of its floor. The files
+# of a room are in reading order: each may import those before it, and nothing after. A file without a place fails.
+FLOORS = [
+    {"": ["complaint", "errors", "masking", "wording", "installed", "faces", "secret", "modules"]},
+    {"": ["abc"]},
+    {
+        "_core": [
+            "states",
+            "failure",
+            "doors",
+            "render",
+            "notebook",
+            "no_value",
+            "containers",
+            "edges",
+            "context",
+            "cancels",
+            "interrupts",
+            "node",
+            "search",
+            "waiting",
+            "limits",
+            "holdings",
+            "arity",
+            "varying",
+            "capacity",
+            "options",
+            "fresh",
+            "middleware",
+            "deadlock",
+            "waits",
+            "body",
+            "recalled",
+            "rules",
+            "engine",
+            "futures",
+            "callables",
+            "function_like",
+            "veils",
+            "submit",
+            "fan_out",
+            "critical",
+            "graph",
+            "ledger",
+            "seats",
+            "signatures",  # types only
+            "task",
+            "posting",
+            "hooks",
+            "members",
+            "report",
+            "run_options",
+            "run",
+            "plan",
+        ]
+    },
+    {
+        "stores": [
+            "refusals",
+            "msgspec",
+            "numpy",
+            "pydantic",
+            "foreign",
+            "kinds",
+            "names",
+            "classes",
+            "codecs",
+            "writer",
+            "fingerprint",
+            "printing",
+            "arguments",
+            "written",
+            "identity",
+            "records",
+            "former",
+            "keys",
+            "caching",
+            "reader",
+            "exceptions",
+            "codec",
+            "endings",
+            "guard",
+            "statements",
+            "file",
+            "keeper",
+            "kept",
+            "lines",
+            "memory",
+            "nested",
+            "outcomes",
+            "outputs",
+            "rows",
+            "sqlite",
+            "places",
+            "recall",
+            "recorder",
+            "rehearsal",
+        ],
+        "executors": [
+            "warden",
+            "streams",
+            "descriptors",
+            "children",
+            "finished",
+            "record",
+            "arguments",
+            "shells",
+            "command",
+            "letters",
+            "worker",
+            "crew",
+            "process",
+            "thread",
+        ],
+        "pictures": [
+            "lettering",
+            "palette",
+            "groups",
+            "scene",
+            "layers",
+            "layout",
+            "svg",
+            "timeline",
+            "html",
+            "pillow",
+            "resvg",
+            "png",
+        ],
+        "traces": ["opentelemetry"],
+    },
+    {
+        "workflows": [
+            "model",
+            "parameters",
+            "paired",
+            "cycles",
+            "check",
+            "expand",
+            "generators",
+            "named",
+            "build",
+            "private",
+            "signatures",  # types only
+            "builder",
+            "places",
+            "shapes",
+            "forms",
+            "details",
+            "bodies",
+            "hooking",
+            "entries",
+            "reading",
+            "document",
+            "load",
+        ],
+        "": ["testing", "codecs"],
+    },
+    {"": ["entry", "recorded", "registry", "exchange", "targets", "starting", "service"]},
+    {
+        "cli": [
+            "output",
+            "typed",
+            "parser",
+            "grammar",
+            "opening",
+            "answers",
+            "printed",
+            "progress",
+            "written",
+            "show",
+            "attempts",
+            "views",
+            "rich",
+            "log",
+            "running",
+            "commands",
+            "registry",
+            "described",
+            "completion",
+            "program",
+        ],
+        "compat": ["pydag"],
+        "": ["__main__"],
+    },
 ]
 
-# module: what it may import of aiodag. A module without a row fails.
+
+def in_rooms(floor):
+    return {room: [f"aiodag.{room}.{file}".replace("..", ".") for file in files] for room, files in floor.items()}
+
+
+def layers():
+    """module: what it may import of aiodag."""
+    below = set()
+    found = {}
+    for floor in map(in_rooms, FLOORS):
+        for room, files in floor.items():
+            for place, file in enumerate(files):
+                found[file] = below | set(files[:place])
+            if room:
+                found[f"aiodag.{room}"] = below | set(files)
+        below |= {file for files in floor.values() for file in files} | {f"aiodag.{room}" for room in floor if room}
+    return found
+
+
+WORDS, CORE = ({f"aiodag.{file}" for file in FLOORS[0][""]}, {f"aiodag._core.{file}" for file in FLOORS[2]["_core"]})
 LAYERS = {
-    "aiodag.complaint": set(),
-    "aiodag.errors": {"aiodag.complaint"},
-    "aiodag.masking": set(),
-    "aiodag.wording": set(),
-    "aiodag.installed": set(),
-    "aiodag.faces": set(),
-    "aiodag.secret": {"aiodag.errors", "aiodag.masking"},
-    "aiodag.abc": {"aiodag.errors"},
-    "aiodag._core": set(),
-    **{module: BELOW_CORE | set(CORE_MODULES[:place]) for place, module in enumerate(CORE_MODULES)},
-    "aiodag.stores": set(),
-    **{f"aiodag.stores.{name}": BELOW_CORE | set(CORE_MODULES) | STORES for name in STORE_MODULES},
-    "aiodag.codecs": BELOW_CORE | STORES,
-    "aiodag.modules": {"aiodag.errors"},
-    "aiodag.entry": BELOW_CORE | set(CORE_MODULES + WORKFLOW_MODULES) | {"aiodag.modules"},
-    **{
-        module: BELOW_CORE | set(CORE_MODULES + WORKFLOW_MODULES + SERVICE_MODULES[:place]) | STORES | {"aiodag.entry"}
-        for place, module in enumerate(SERVICE_MODULES)
-    },
-    "aiodag.executors": set(),
-    **{
-        module: BELOW_CORE | set(CORE_MODULES + COMMAND_MODULES[:place]) for place, module in enumerate(COMMAND_MODULES)
-    },
-    "aiodag.executors.warden": set(),  # a program of its own
-    "aiodag.executors.letters": BELOW_CORE | set(CORE_MODULES),
+    **layers(),
+    "aiodag": WORDS | CORE | {"aiodag.abc"},
+    # Programs of their own.
+    "aiodag.executors.warden": set(),
     "aiodag.executors.worker": {"aiodag.executors.letters"},
-    "aiodag.executors.process": BELOW_CORE
-    | set(CORE_MODULES)
-    | {"aiodag.executors.crew", "aiodag.executors.letters", "aiodag.executors.worker"},
-    "aiodag.executors.crew": BELOW_CORE | set(CORE_MODULES),
-    "aiodag.executors.thread": BELOW_CORE | set(CORE_MODULES) | {"aiodag.executors.crew"},
-    "aiodag.workflows": set(WORKFLOW_MODULES) | {"aiodag.faces"},
-    **{
-        module: BELOW_CORE | set(CORE_MODULES + WORKFLOW_MODULES[:place])
-        for place, module in enumerate(WORKFLOW_MODULES)
-    },
-    "aiodag.pictures": set(PICTURE_MODULES),
-    **{module: BELOW_PICTURES | set(PICTURE_MODULES[:place]) for place, module in enumerate(PICTURE_MODULES)},
-    "aiodag.cli": {"aiodag.cli.program"},
-    **{module: BELOW_CLI | {"aiodag.cli", *CLI_MODULES[:place]} for place, module in enumerate(CLI_MODULES)},
     "aiodag.__main__": {"aiodag.cli"},
-    "aiodag.traces": set(),
-    "aiodag.traces.opentelemetry": BELOW_CORE | set(CORE_MODULES),
-    "aiodag.compat": set(),
-    "aiodag.compat.pydag": {
+    # Pure: they show a graph, and know nothing of what runs it.
+    "aiodag._core.render": {"aiodag.errors", "aiodag.wording", "aiodag._core.states"},
+    "aiodag._core.critical": set(),
+    "aiodag._core.doors": set(),
+    "aiodag._core.notebook": {"aiodag.wording", "aiodag._core.render", "aiodag._core.doors"},
+    "aiodag._core.graph": {
         "aiodag.errors",
-        "aiodag.executors.command",
-        "aiodag.pictures",
-        "aiodag.pictures.png",
-        "aiodag.pictures.svg",
-        "aiodag.service",
-        "aiodag.workflows.builder",
+        "aiodag.wording",
+        *(f"aiodag._core.{name}" for name in ("states", "render", "notebook", "critical")),
     },
-    "aiodag": BELOW_CORE | set(CORE_MODULES) | {"aiodag.faces"},
-    "aiodag.testing": BELOW_CORE | set(CORE_MODULES),
 }
-LAYERS["aiodag.workflows.bodies"] |= {"aiodag.modules"}
-LAYERS["aiodag.service"] |= {"aiodag.installed", "aiodag.executors.finished"}  # a class of values that it reads
-# Pure: they show a graph, and know nothing of what runs it.
-LAYERS["aiodag._core.render"] = {"aiodag.errors", "aiodag.wording", "aiodag._core.states"}
-LAYERS["aiodag._core.critical"] = LAYERS["aiodag._core.doors"] = set()
-LAYERS["aiodag._core.notebook"] = {"aiodag.wording", "aiodag._core.render", "aiodag._core.doors"}
-LAYERS["aiodag._core.graph"] = {
-    "aiodag.errors",
-    "aiodag.wording",
-    *(f"aiodag._core.{name}" for name in ("states", "render", "notebook", "critical")),
-}
+PURE = {"aiodag.errors", "aiodag.wording", "aiodag._core.states", "aiodag._core.graph"}
+# The command line speaks to the service, and of what it gives back.
+SPOKEN = WORDS | {f"aiodag.{name}" for name in ("abc", "_core.states", "_core.graph", "stores.codec", "stores.records")}
+SERVICE = set(in_rooms(FLOORS[-2])[""])
+for name in LAYERS:
+    if name.startswith("aiodag.pictures."):
+        LAYERS[name] &= PURE | {each for each in LAYERS if each.startswith("aiodag.pictures.")}
+    if name.startswith("aiodag.cli."):
+        LAYERS[name] &= SPOKEN | SERVICE | {each for each in LAYERS if each.startswith("aiodag.cli")}
 
 # module: the optional package that this one file is for.
 EXTRAS = {

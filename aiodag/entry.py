@@ -24,7 +24,7 @@ from aiodag._core.arity import real_signature, shown_parameters, shown_signature
 from aiodag._core.node import Node
 from aiodag._core.task import Task
 from aiodag.errors import EntryError
-from aiodag.modules import load
+from aiodag.names import import_file
 from aiodag.secret import Secret
 from aiodag.workflows.builder import Workflow
 from aiodag.workflows.load import load as load_workflow
@@ -84,7 +84,7 @@ def in_file(target: str) -> tuple[str, str]:
     file, name = parse_target(target)
     if is_json(file):
         return str(Path(file).absolute()), ""  # not resolved: a link may have a better name for a workflow
-    module = load(file)
+    module = import_file(file)
     name = name or only_one(file, module)
     find(file, module, name)
     return str(Path(file).resolve()), name
@@ -171,7 +171,7 @@ def loaded(entry: Entry, capacity: Mapping[str, float] | None = None) -> Any:
     """Return the workflow, the task or the function of an entry. Raises `EntryError` when its code is gone."""
     if is_json(entry.file):
         return load_workflow(entry.file, capacity=capacity)
-    return find(entry.file, load(entry.file), entry.task)
+    return find(entry.file, import_file(entry.file), entry.task)
 
 
 def bind(entry: Entry, found: Any) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from uuid import UUID
 
 import pytest
 
-from aiodag.entry import bind, candidates, converted, entry_of, find, load, loaded, parse_target
+from aiodag.entry import bind, candidates, converted, entry_of, find, loaded, parse_target
 from aiodag.errors import EntryError
+from aiodag.names import import_file
 from aiodag.secret import Secret
 
 SOURCE = """
@@ -69,11 +70,11 @@ def test_an_entry_keeps_its_file_its_task_and_what_was_typed(source):
 
 
 def test_the_candidates_of_a_file_are_its_tasks_and_coroutine_functions(source):
-    assert candidates(load(str(source))) == ["fetch", "report", "plain"]
+    assert candidates(import_file(str(source))) == ["fetch", "report", "plain"]
 
 
 def test_a_file_is_imported_once(source):
-    assert load(str(source)) is load(str(source))
+    assert import_file(str(source)) is load(str(source))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,7 @@ def test_a_file_that_cannot_be_imported_says_why(tmp_path):
     path.write_text("import no_such_module_anywhere")
 
     with pytest.raises(EntryError, match="importing it raised ModuleNotFoundError: No module named 'no_such"):
-        load(str(path))
+        import_file(str(path))
     assert "broken_entry" not in sys.modules
 
 
@@ -121,7 +122,7 @@ def test_a_file_that_fails_because_it_runs_something_says_where_that_belongs(tmp
     with pytest.raises(
         EntryError, match=r"importing it raised \w+: (no rows|1)\. .* below `if __name__ == \"__main__\":`$"
     ):
-        load(str(path))
+        import_file(str(path))
     assert "unguarded" not in sys.modules
 
 
@@ -130,7 +131,7 @@ def test_a_file_that_fails_of_itself_is_given_no_such_advice(tmp_path):
     path.write_text("raise ValueError('no rows')")
 
     with pytest.raises(EntryError, match=r"importing it raised ValueError: no rows$"):
-        load(str(path))
+        import_file(str(path))
 
 
 def test_a_file_with_the_name_of_a_loaded_module_is_refused(tmp_path):
@@ -139,7 +140,7 @@ def test_a_file_with_the_name_of_a_loaded_module_is_refused(tmp_path):
     assert "json" in sys.modules
 
     with pytest.raises(EntryError, match="a module 'json' is loaded already: rename the file"):
-        load(str(path))
+        import_file(str(path))
 
 
 def test_code_that_has_gone_is_told(source):
@@ -153,7 +154,7 @@ def test_a_signature_that_has_changed_is_told(source):
     entry = entry_of(f"{source}:fetch", ["url=a"])._replace(parameters={"address": "a"})
 
     with pytest.raises(EntryError, match=r"missing a required argument: .url"):
-        bind(entry, find(entry.file, load(entry.file), "fetch"))
+        bind(entry, find(entry.file, import_file(entry.file), "fetch"))
 
 
 @pytest.mark.parametrize(
@@ -251,7 +252,7 @@ if TYPE_CHECKING:
     from somewhere import Unknown
 
 @task
-async def load(number: "int", other: "Unknown" = None, *, numbers: "list[int]" = ()): ...
+async def import_file(number: "int", other: "Unknown" = None, *, numbers: "list[int]" = ()): ...
 
 def supplied(fn):
     @wraps(fn)

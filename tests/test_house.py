@@ -75,7 +75,7 @@ FACE = [
 # The house from the ground up. A room stands on the floors below its own, and never on a neighbour of its floor. The files
 # of a room are in reading order: each may import those before it, and nothing after. A file without a place fails.
 FLOORS = [
-    {"": ["complaint", "errors", "masking", "wording", "installed", "faces", "secret", "modules"]},
+    {"": ["complaint", "errors", "masking", "wording", "installed", "faces", "secret", "names"]},
     {"": ["abc"]},
     {
         "_core": [
@@ -136,7 +136,6 @@ FLOORS = [
             "pydantic",
             "foreign",
             "kinds",
-            "names",
             "classes",
             "codecs",
             "writer",

@@ -13,9 +13,9 @@ from operator import or_
 from typing import Any
 
 from aiodag.errors import Undecodable
+from aiodag.names import found_class
 from aiodag.stores.foreign import loaded
 from aiodag.stores.kinds import listed, texted
-from aiodag.stores.names import found_class
 from aiodag.stores.refusals import Refused
 
 HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: set for what is written in Python

@@ -9,9 +9,9 @@ from io import BytesIO
 from typing import Any
 
 from aiodag.errors import NoCodec, NoFingerprint, RecordedError, Undecodable
+from aiodag.names import MOVED_TO
 from aiodag.stores.exceptions import decode_error, encode_error
 from aiodag.stores.fingerprint import fingerprint
-from aiodag.stores.names import MOVED_TO
 from aiodag.stores.reader import decode
 from aiodag.stores.writer import encode
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 from aiodag.errors import Undecodable
-from aiodag.stores.names import name_of
+from aiodag.names import name_of
 
 T = TypeVar("T")
 

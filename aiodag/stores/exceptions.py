@@ -11,9 +11,9 @@ from typing import Any
 
 from aiodag.errors import NoCodec, RecordedError, RunFailed
 from aiodag.masking import masked, masked_bytes
+from aiodag.names import found_class, name_of
 from aiodag.stores.classes import fields_in
 from aiodag.stores.kinds import listed, texted
-from aiodag.stores.names import found_class, name_of
 from aiodag.stores.reader import decode
 from aiodag.stores.writer import Writer, encode, in_order, written
 

@@ -7,9 +7,9 @@ from types import FunctionType, MethodType
 from typing import Any
 
 from aiodag.errors import NoFingerprint
+from aiodag.names import key_name, leads_back, name_of, public_name
 from aiodag.secret import Secret
 from aiodag.stores.classes import attribute_names
-from aiodag.stores.names import key_name, leads_back, name_of, public_name
 from aiodag.stores.refusals import Refused
 from aiodag.stores.writer import Writer, plain_text, sorted_keys, tagged, written
 

@@ -23,9 +23,9 @@ from typing import Any
 
 from aiodag._core.task import Task
 from aiodag.errors import NoFingerprint, NoIdentity
+from aiodag.names import MAIN, key_name, name_of, walked
 from aiodag.stores.fingerprint import fingerprint
 from aiodag.stores.kinds import KINDS
-from aiodag.stores.names import MAIN, key_name, name_of, walked
 from aiodag.stores.written import changing, outermost, says_enough, text_of_code
 
 NO_MODULES: Mapping[str, str] = MappingProxyType({})

@@ -12,11 +12,11 @@ from aiodag._core.node import Node
 from aiodag._core.states import State
 from aiodag.abc import NOTHING, Raised
 from aiodag.errors import Skip
+from aiodag.names import home_of
 from aiodag.stores.caching import cache_keys
 from aiodag.stores.codec import decode_error
 from aiodag.stores.endings import Endings
 from aiodag.stores.keys import Keys
-from aiodag.stores.names import home_of
 from aiodag.stores.nested import Nested
 from aiodag.stores.outcomes import decoded, writable
 from aiodag.stores.places import store_at

@@ -15,12 +15,12 @@ from reprlib import repr as short_repr
 from typing import Any
 
 from aiodag.errors import NoCodec
+from aiodag.names import leads_back, name_of
 from aiodag.secret import Secret
 from aiodag.stores import classes
 from aiodag.stores.codecs import REGISTERED, Types
 from aiodag.stores.foreign import package_of
 from aiodag.stores.kinds import KINDS
-from aiodag.stores.names import leads_back, name_of
 from aiodag.stores.refusals import Refused
 
 # Fixed, and far below what the readers of JSON and the stack of any caller allow: what can be written here can be read there.

@@ -9,7 +9,7 @@ from functools import lru_cache
 from types import CodeType, FunctionType
 from typing import Any
 
-from aiodag.stores.names import walked
+from aiodag.names import walked
 
 STORES = frozenset({"STORE_DEREF", "DELETE_DEREF"})
 LAMBDA = "<lambda>"

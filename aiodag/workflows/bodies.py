@@ -10,14 +10,14 @@ from typing import Any, TypeAlias
 
 from aiodag._core.task import Task, make
 from aiodag.errors import AiodagError
-from aiodag.modules import load
+from aiodag.names import import_file, main_name
 from aiodag.workflows.forms import KINDS, OPTIONS, PROGRAM, SCRIPT
 from aiodag.workflows.places import Path, cut
 from aiodag.workflows.private import is_secret, read_secrets, secret_of
 from aiodag.workflows.shapes import is_argument
 
 # Other layers: reached by their names, when something asks for them.
-COMMANDS, NAMES = "aiodag.executors.command", "aiodag.stores.names"
+COMMANDS = "aiodag.executors.command"
 ON_CALL = {"environment": "env", "executable": "shell"}  # keys of a document that a command calls otherwise
 WHAT = {"command": "command", "task": "function"}
 
@@ -121,7 +121,7 @@ def found_as(spelled: str, directory: str) -> Task[..., Any] | str:
     if not where or not qualname:
         return f'takes a function, such as "file.py:function" or "module:function"; this is {cut(spelled)!r}'
     try:
-        module = load(str(FilePath(directory, where))) if where.endswith(".py") else module_of(where, qualname)
+        module = import_file(str(FilePath(directory, where))) if where.endswith(".py") else module_of(where, qualname)
     except Exception as error:  # noqa: BLE001 - an import can raise anything
         hint = "" if where.endswith(".py") else f". A file beside this one is written as {where}.py:{qualname}"
         told = str(error) if isinstance(error, AiodagError) else f"importing it raised {type(error).__name__}: {error}"
@@ -143,6 +143,6 @@ def found_as(spelled: str, directory: str) -> Task[..., Any] | str:
 def module_of(name: str, qualname: str) -> Any:
     """Return a module: the script that runs, under the name that it has when it is imported, if that has the function."""
     main = sys.modules.get("__main__")
-    if name == import_module(NAMES).main_name() and hasattr(main, qualname.partition(".")[0]):
+    if name == main_name() and hasattr(main, qualname.partition(".")[0]):
         return main
     return import_module(name)

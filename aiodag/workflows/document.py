@@ -4,7 +4,6 @@ import re
 import sys
 from collections.abc import Collection, Mapping
 from datetime import timedelta
-from importlib import import_module
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from aiodag._core.arity import shown_parameters
 from aiodag._core.capacity import Capacity
 from aiodag._core.task import Task
 from aiodag.errors import Complaint, WorkflowError
+from aiodag.names import main_name
 from aiodag.secret import Secret
 from aiodag.workflows.forms import OPTIONS, TASK, VALUE_OF, bare, check_arguments
 from aiodag.workflows.hooking import form_of
@@ -89,7 +89,7 @@ class Writing:
         self.exact = exact
         self.complaints: list[Complaint] = []
         self._found: dict[str, Any] = {}
-        self.main: str = import_module("aiodag.stores.names").main_name()  # another layer: reached by its name
+        self.main: str = main_name()
 
     def task(self, task: WorkflowTask[Any]) -> dict[str, Any]:
         """Return the form of a task."""

@@ -1,16 +1,20 @@
-"""The names of classes and functions in records: `module:qualname`.
+"""Find code by its name, and name it: `module:qualname` in records, a path on the command line.
 
-A name is only looked up among the modules that are loaded. Nothing is imported, and no attribute is asked for that could
-run code: a record is text that somebody may have changed.
+A name in a record is only looked up among the modules that are loaded. Nothing is imported, and no attribute is read that
+could run code: a record is text that somebody may have changed. A file is imported only where somebody names its path.
 """
 
 import sys
+from asyncio import runners
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from pathlib import PurePath
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path, PurePath
+from types import ModuleType
 from typing import Any
 
 from aiodag import errors
+from aiodag.errors import EntryError
 
 # What a script is called while it runs, and in a worker process that was spawned by it.
 MAIN = frozenset({"__main__", "__mp_main__"})
@@ -36,6 +40,7 @@ FORMER_HOMES = (
 )
 MOVED_TO = {f"{file}:{name}": f"{public}:{name}" for public, file, names in FORMER_HOMES for name in names.split()}
 IN_KEYS = {today: formerly for formerly, today in MOVED_TO.items()}
+GUARD = '`if __name__ == "__main__":`'
 RENAMED = {"PatternError": "error"}  # of the standard library: the name that every version has
 
 
@@ -138,3 +143,51 @@ def leads_back(thing: Any) -> bool:
         return walked(sys.modules.get(thing.__module__), thing.__qualname__) is thing
     except (AttributeError, TypeError):
         return False
+
+
+def import_file(file: str) -> ModuleType:
+    """Import a file under its own name, as another file beside it would import it. Raises `EntryError`."""
+    path = Path(file).resolve()
+    if not path.is_file():
+        msg = f"{file}: no such file. Give FILE.py or FILE.py:TASK"
+        raise EntryError(msg)
+    name = path.stem
+    there = sys.modules.get(name)
+    if there is not None and Path(getattr(there, "__file__", None) or "").resolve() == path:
+        return there
+    spec = spec_from_file_location(name, path)
+    if spec is None or spec.loader is None or there is not None:
+        why = "it is not a Python file" if there is None else f"a module {name!r} is loaded already: rename the file"
+        msg = f"{file}: cannot be imported, {why}"
+        raise EntryError(msg)
+    module = module_from_spec(spec)
+    sys.modules[name] = module
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    try:
+        spec.loader.exec_module(module)
+    except BaseException as error:
+        sys.modules.pop(name, None)
+        if not isinstance(error, Exception | SystemExit):
+            raise
+        msg = f"{file}: {describe_import_error(error)}"
+        raise EntryError(msg) from error
+    return module
+
+
+def describe_import_error(error: BaseException) -> str:
+    """Say what importing a file raised, and what helps where the file has run something of its own."""
+    text = f"importing it raised {type(error).__name__}: {error}"
+    if isinstance(error, SystemExit) or began_loop(error):
+        return f"{text.rstrip(': ')}. A file is imported before it runs: put what runs it below {GUARD}"
+    return text
+
+
+def began_loop(error: BaseException) -> bool:
+    """Tell whether something was raised by `asyncio.run`, or below it."""
+    traceback = error.__traceback__
+    while traceback is not None:
+        if traceback.tb_frame.f_code.co_filename == runners.__file__:
+            return True
+        traceback = traceback.tb_next
+    return False

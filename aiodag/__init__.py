@@ -16,7 +16,6 @@ from aiodag._core.node import Node as Node
 from aiodag._core.options import Backoff as Backoff
 from aiodag._core.plan import plan as plan
 from aiodag._core.run import Run as Run
-from aiodag._core.states import State as State
 from aiodag._core.task import Task as Task
 from aiodag._core.task import task as task
 from aiodag.abc import Executor as Executor
@@ -56,5 +55,6 @@ from aiodag.errors import WorkerDied as WorkerDied
 from aiodag.errors import WorkflowError as WorkflowError
 from aiodag.faces import publish as _publish
 from aiodag.secret import Secret as Secret
+from aiodag.states import State as State
 
 _publish(__name__, globals())

@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from aiodag._core.node import Node
-    from aiodag._core.states import State
-    from aiodag.stores.records import (
+    from aiodag.records import (
         AttemptRecord,
         Batch,
         Claim,
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
         RunRecord,
         WorkflowRecord,
     )
+    from aiodag.states import State
 
 
 class Move(NamedTuple):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiodag.entry import is_json, parse_target
 from aiodag.errors import Complaint, StoreError, WorkflowError
-from aiodag.stores.records import WorkflowRecord
+from aiodag.records import WorkflowRecord
 from aiodag.workflows.load import workflow_of
 from aiodag.workflows.places import Places, cut, named
 from aiodag.workflows.private import without_hidden

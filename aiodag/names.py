@@ -37,6 +37,11 @@ FORMER_HOMES = (
     ("aiodag.workflows", "aiodag.workflows.model", "Parameter WorkflowTask"),
     ("aiodag.workflows", "aiodag.workflows.build", "Values"),
     ("aiodag.workflows", "aiodag.workflows.builder", "Workflow"),
+    (
+        "aiodag.records",
+        "aiodag.stores.records",
+        "AttemptRecord Batch Claim Claimed EdgeRecord Known LogRecord NodeRecord OutputRecord Owner RunRecord WorkflowRecord",
+    ),
 )
 MOVED_TO = {f"{file}:{name}": f"{public}:{name}" for public, file, names in FORMER_HOMES for name in names.split()}
 IN_KEYS = {today: formerly for formerly, today in MOVED_TO.items()}

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiodag.errors import StoreError, UnknownRun
-from aiodag.stores.records import RunRecord, WorkflowRecord
+from aiodag.records import RunRecord, WorkflowRecord
 from aiodag.workflows.private import stored_task
 
 if TYPE_CHECKING:

@@ -13,18 +13,13 @@ from typing import Any
 from aiodag import exchange, registry, starting, targets
 from aiodag._core.graph import Graph
 from aiodag._core.options import name_of
-from aiodag._core.states import State
 from aiodag.abc import Observer, Store
 from aiodag.entry import Entry, told
 from aiodag.errors import EntryError, StoreError
 from aiodag.executors.finished import Finished
 from aiodag.installed import extras, versions
 from aiodag.recorded import among, cut_off, graph_of, run_again
-from aiodag.registry import Change
-from aiodag.starting import Opened, Options, Resumption
-from aiodag.stores.codec import decode, decode_error
-from aiodag.stores.places import store_at
-from aiodag.stores.records import (
+from aiodag.records import (
     BARRIER,
     AttemptRecord,
     EdgeRecord,
@@ -34,6 +29,11 @@ from aiodag.stores.records import (
     RunRecord,
     WorkflowRecord,
 )
+from aiodag.registry import Change
+from aiodag.starting import Opened, Options, Resumption
+from aiodag.states import State
+from aiodag.stores.codec import decode, decode_error
+from aiodag.stores.places import store_at
 from aiodag.targets import Again, Target
 from aiodag.workflows.private import stored
 

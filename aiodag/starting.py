@@ -9,10 +9,10 @@ from aiodag._core.capacity import Anything, Capacity
 from aiodag._core.graph import Graph
 from aiodag._core.plan import plan
 from aiodag._core.run import Run
-from aiodag._core.states import State
 from aiodag.abc import Observer, Store
 from aiodag.entry import as_task, bind, call, loaded
 from aiodag.errors import WorkflowError
+from aiodag.states import State
 from aiodag.stores.rehearsal import Rehearsal
 from aiodag.targets import Target
 from aiodag.workflows.builder import Workflow

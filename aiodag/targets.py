@@ -21,7 +21,7 @@ from aiodag.entry import (
     parse_target,
 )
 from aiodag.errors import EntryError, UnknownRun
-from aiodag.stores.records import RunRecord, WorkflowRecord
+from aiodag.records import RunRecord, WorkflowRecord
 from aiodag.workflows.builder import Workflow
 from aiodag.workflows.load import load as load_workflow
 from aiodag.workflows.load import workflow_of

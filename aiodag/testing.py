@@ -26,10 +26,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from aiodag._core.cancels import mark_asked
 from aiodag._core.failure import labelled, shorten
 from aiodag._core.node import Node
-from aiodag._core.states import MOVES, State
 from aiodag._core.submit import Adopted, engine_of
 from aiodag.abc import Move
 from aiodag.errors import Stalled
+from aiodag.states import MOVES, State
 
 if TYPE_CHECKING:
     from aiodag._core.engine import Engine

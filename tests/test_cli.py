@@ -23,8 +23,8 @@ from aiodag.cli import grammar
 from aiodag.cli.completion import options
 from aiodag.cli.progress import seconds
 from aiodag.cli.typed import duration
+from aiodag.records import Batch, Claim, Owner
 from aiodag.service import Service
-from aiodag.stores.records import Batch, Claim, Owner
 
 COMMANDS = sorted(grammar.build().commands)
 PROGRAM = '''
@@ -978,7 +978,7 @@ try:
     main({args})
 except SystemExit:
     pass
-loaded = {{"aiodag.service", "aiodag.stores.records", "sqlite3", "rich", "importlib.metadata"}} & set(sys.modules)
+loaded = {{"aiodag.service", "aiodag.records", "sqlite3", "rich", "importlib.metadata"}} & set(sys.modules)
 sys.exit(repr(loaded) if loaded else 0)
 """
         done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)

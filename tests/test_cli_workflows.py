@@ -14,7 +14,7 @@ from typed_in import Place, Terminal, ended, line_with
 from aiodag.cli.attempts import size
 from aiodag.cli.rich import shortened
 from aiodag.cli.written import LONGEST, Written
-from aiodag.stores.records import OutputRecord
+from aiodag.records import OutputRecord
 
 ODD = "wörk \"a\"/b: 'c' ✓ " + "x" * 182  # 200 characters
 

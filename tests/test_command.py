@@ -27,9 +27,9 @@ from aiodag import Capacity, Limit, OptionError, Run, RunFailed, State, UnknownO
 from aiodag.abc import NOTHING
 from aiodag.executors import children
 from aiodag.executors.command import CommandFailed, Finished, command, shell
+from aiodag.records import left_out, output_text
 from aiodag.stores.codec import decode, decode_error, encode, encode_error
 from aiodag.stores.memory import Memory
-from aiodag.stores.records import left_out, output_text
 from aiodag.stores.sqlite import SQLite
 from aiodag.testing import run as virtual
 from aiodag.workflows import Workflow

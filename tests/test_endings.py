@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from aiodag import RecordedError, RunFailed, Skip, State, current_node, settled, task
 from aiodag.errors import StoreError
+from aiodag.records import Owner
 from aiodag.stores.memory import Memory
-from aiodag.stores.records import Owner
 from aiodag.stores.sqlite import SQLite
 from aiodag.testing import run as virtual
 

@@ -74,7 +74,7 @@ def test_the_candidates_of_a_file_are_its_tasks_and_coroutine_functions(source):
 
 
 def test_a_file_is_imported_once(source):
-    assert import_file(str(source)) is load(str(source))
+    assert import_file(str(source)) is import_file(str(source))
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ if TYPE_CHECKING:
     from somewhere import Unknown
 
 @task
-async def import_file(number: "int", other: "Unknown" = None, *, numbers: "list[int]" = ()): ...
+async def load(number: "int", other: "Unknown" = None, *, numbers: "list[int]" = ()): ...
 
 def supplied(fn):
     @wraps(fn)

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aiodag._core.graph import Graph, GraphEdge, GraphNode
-from aiodag._core.states import MOVES, State
 from aiodag.errors import CycleError, OptionError
+from aiodag.states import MOVES, State
 
 MERMAID = Path(__file__).parent / "mermaid"
 LONG = 100_000

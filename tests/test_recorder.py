@@ -32,10 +32,10 @@ from aiodag.errors import (
     Undecodable,
     ValueTooLarge,
 )
+from aiodag.records import BARRIER, left_out, output_text
 from aiodag.service import Service
 from aiodag.stores.codec import decode, decode_error
 from aiodag.stores.memory import Memory
-from aiodag.stores.records import BARRIER, left_out, output_text
 from aiodag.stores.rehearsal import Rehearsal
 from aiodag.stores.sqlite import SQLite
 from aiodag.testing import run as virtual

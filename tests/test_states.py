@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aiodag import Run, RunFailed, Skip, State, current_node, settled, task
-from aiodag._core.states import MOVES
+from aiodag.states import MOVES
 from aiodag.testing import MoveRecorder, run, shuffle
 
 FATES = ("value", "value", "value", "fail", "skip", "retry", "suspend", "cancel self")

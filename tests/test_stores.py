@@ -14,11 +14,11 @@ import pytest
 
 from aiodag import State
 from aiodag.errors import LeaseLost, RunOwned, StoreError, UnknownRun
+from aiodag.records import BARRIER, Batch, Claim, Owner, WorkflowRecord, left_out, output_text
 from aiodag.service import Service
 from aiodag.stores.file import migrate
 from aiodag.stores.memory import Memory
 from aiodag.stores.places import store_at, usual_place
-from aiodag.stores.records import BARRIER, Batch, Claim, Owner, WorkflowRecord, left_out, output_text
 from aiodag.stores.sqlite import SQLite
 from aiodag.stores.statements import steps
 

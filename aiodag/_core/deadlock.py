@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from aiodag._core.node import Node, Tolerant
-from aiodag._core.states import State
+from aiodag.states import State
 
 CameFrom = dict[Node[Any], Node[Any] | None]
 

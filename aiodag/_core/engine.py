@@ -39,9 +39,9 @@ from aiodag._core.node import (
 from aiodag._core.recalled import take_back
 from aiodag._core.rules import notify
 from aiodag._core.search import Kinds, fill
-from aiodag._core.states import State
 from aiodag._core.waits import needed, wait_for
 from aiodag.errors import Skip
+from aiodag.states import State
 
 if TYPE_CHECKING:
     from aiodag._core.limits import Gate, Limit

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from aiodag._core import render
 from aiodag._core.critical import critical_path
 from aiodag._core.notebook import bundle_of_graph
-from aiodag._core.states import State
 from aiodag.errors import CycleError
+from aiodag.states import State
 from aiodag.wording import printable
 
 

@@ -14,12 +14,12 @@ from aiodag._core.context import RUN
 from aiodag._core.failure import Failure
 from aiodag._core.node import Node
 from aiodag._core.posting import Post, is_url
-from aiodag._core.states import State
 from aiodag._core.submit import submit
 from aiodag._core.task import Task, make
 from aiodag.errors import OptionError
 from aiodag.masking import masked
 from aiodag.secret import Secret
+from aiodag.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -8,8 +8,8 @@ from aiodag._core.context import current_node
 from aiodag._core.failure import short, site_of
 from aiodag._core.graph import Graph, GraphEdge, GraphNode
 from aiodag._core.rules import Rule
-from aiodag._core.states import State
 from aiodag.secret import Veiled
+from aiodag.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

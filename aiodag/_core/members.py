@@ -11,8 +11,8 @@ from aiodag._core.ledger import Ledger
 from aiodag._core.limits import Limit
 from aiodag._core.node import Node
 from aiodag._core.seats import Seats
-from aiodag._core.states import State
 from aiodag.abc import Move, Observer
+from aiodag.states import State
 
 if TYPE_CHECKING:
     from aiodag._core.hooks import Hooks

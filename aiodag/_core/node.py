@@ -13,7 +13,7 @@ from aiodag._core.failure import Failure, site_of
 from aiodag._core.interrupts import put_back_wakeup
 from aiodag._core.no_value import NoValue
 from aiodag._core.notebook import bundle_of_node
-from aiodag._core.states import State
+from aiodag.states import State
 
 if TYPE_CHECKING:
     from concurrent.futures import Future as RemoteFuture

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from math import floor, log10
 from typing import TYPE_CHECKING, NamedTuple
 
-from aiodag._core.states import State
 from aiodag.errors import OptionError
+from aiodag.states import State
 from aiodag.wording import printable
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ For the judge a node keeps one more `pending` than its edges, so that nothing el
 from typing import Any, NamedTuple
 
 from aiodag._core.node import Node, Tolerant, Waiter
-from aiodag._core.states import State
 from aiodag.errors import Skip
+from aiodag.states import State
 
 JUDGE = 1  # of `pending`: the judge's own
 NONE: frozenset[str] = frozenset()

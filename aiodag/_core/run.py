@@ -20,9 +20,9 @@ from aiodag._core.notebook import bundle_of_graph
 from aiodag._core.options import flag, seconds, timeout_of
 from aiodag._core.report import as_exception, report_of
 from aiodag._core.run_options import id_of, observers_of, tags_of, threads_of
-from aiodag._core.states import State
 from aiodag.abc import Observer
 from aiodag.errors import OptionError, RunCancelled, RunFailed, StoreError
+from aiodag.states import State
 
 if TYPE_CHECKING:
     from datetime import timedelta

@@ -18,9 +18,9 @@ from aiodag._core.node import Node
 from aiodag._core.options import NO_OPTIONS
 from aiodag._core.rules import JUDGE
 from aiodag._core.search import Search, close_coroutines
-from aiodag._core.states import State
 from aiodag._core.veils import unveiling, with_secrets
 from aiodag.errors import ForeignLoop, NoLoop
+from aiodag.states import State
 
 if TYPE_CHECKING:
     from aiodag._core.task import Task

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from aiodag.cli import show as shown
 from aiodag.cli.progress import seconds
 from aiodag.errors import StoreError
+from aiodag.records import AttemptRecord, LogRecord, NodeRecord, OutputRecord, RunRecord, left_out, output_text
 from aiodag.service import Service
-from aiodag.stores.records import AttemptRecord, LogRecord, NodeRecord, OutputRecord, RunRecord, left_out, output_text
 from aiodag.wording import printable
 
 STREAMS = ("stdout", "stderr")

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from aiodag._core.graph import Graph
-from aiodag._core.states import State
 from aiodag.cli import output
 from aiodag.cli import show as shown
 from aiodag.cli.answers import remark, say, say_text
 from aiodag.cli.grammar import FORMATS
 from aiodag.cli.opening import only_once, serving
 from aiodag.errors import OptionError
+from aiodag.records import RunRecord
 from aiodag.starting import Resumption
-from aiodag.stores.records import RunRecord
+from aiodag.states import State
 from aiodag.wording import printable
 
 MOST = 20  # runs that are listed unless somebody wants more

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from aiodag._core.states import State
 from aiodag.cli import attempts, output, views
 from aiodag.cli import show as shown
 from aiodag.cli.answers import on_terminal, remark, say, say_states, say_text
@@ -14,8 +13,9 @@ from aiodag.cli.opening import serving
 from aiodag.cli.written import Written
 from aiodag.errors import OptionError
 from aiodag.recorded import among
+from aiodag.records import NodeRecord, RunRecord
 from aiodag.service import Service
-from aiodag.stores.records import NodeRecord, RunRecord
+from aiodag.states import State
 
 PAUSE = 0.25  # seconds between two looks at a run that is followed
 Document = dict[str, Any]

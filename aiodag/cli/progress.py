@@ -9,9 +9,9 @@ from collections import Counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from aiodag._core.states import State
 from aiodag.cli import output
 from aiodag.cli.printed import Output
+from aiodag.states import State
 from aiodag.wording import printable
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from aiodag.cli import show as shown
 from aiodag.cli.answers import remark, say
 from aiodag.cli.opening import serving
 from aiodag.errors import OptionError
+from aiodag.records import RunRecord, WorkflowRecord
 from aiodag.registry import tasks_in
-from aiodag.stores.records import RunRecord, WorkflowRecord
 from aiodag.wording import printable
 
 HEAD = ("NAME", "TASKS", "TARGET", "TAGS", "REGISTERED", "RUNS", "LAST")

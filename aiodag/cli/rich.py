@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from aiodag._core.states import State
 from aiodag.cli.output import clean
 from aiodag.cli.progress import Progress, seconds
 from aiodag.cli.views import SIGNS, state_at
+from aiodag.states import State
 
 if TYPE_CHECKING:
     from aiodag._core.run import Run

@@ -7,11 +7,11 @@ import re
 from collections import Counter
 
 from aiodag._core.graph import Graph, GraphNode
-from aiodag._core.states import State
 from aiodag.cli.output import brief
 from aiodag.cli.progress import seconds
 from aiodag.cli.show import counted, state_of, with_brief_errors
-from aiodag.stores.records import RunRecord
+from aiodag.records import RunRecord
+from aiodag.states import State
 from aiodag.wording import printable
 
 SIGNS = dict(zip(State, "·:▸✓✗»⊘", strict=True))

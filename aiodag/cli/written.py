@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 
-from aiodag.stores.records import OutputRecord
+from aiodag.records import OutputRecord
 
 LONGEST = 2**16  # bytes of a line that is kept back until its end comes
 Source = tuple[int, int, str]  # a node's number, an attempt, a stream

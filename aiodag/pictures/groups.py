@@ -4,7 +4,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from aiodag._core.graph import Graph, GraphNode
-from aiodag._core.states import State
+from aiodag.states import State
 
 MOST_NODES = 1_000
 MOST_EDGES = 10_000

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from aiodag._core.graph import Graph, GraphNode
-from aiodag._core.states import State
 from aiodag.pictures.groups import Group
 from aiodag.pictures.lettering import escaped, line, lines
 from aiodag.pictures.palette import glyph, named
 from aiodag.pictures.scene import Scene, scene
 from aiodag.pictures.svg import definitions, drawing, keys, style
 from aiodag.pictures.timeline import ROW, axis, bars, labels, rows_of, rules
+from aiodag.states import State
 
 _HERE = Path(__file__).parent
 _STATES = tuple(State)

@@ -6,7 +6,7 @@ not run has a broken outline. Glyphs are paths and not letters, since a font may
 
 from typing import NamedTuple
 
-from aiodag._core.states import State
+from aiodag.states import State
 
 
 class Colours(NamedTuple):

@@ -9,10 +9,10 @@ from math import isfinite
 from typing import NamedTuple
 
 from aiodag._core.graph import Graph, GraphEdge, GraphNode
-from aiodag._core.states import State
 from aiodag.errors import CycleError
 from aiodag.pictures.groups import Group, grouped, too_large
 from aiodag.pictures.lettering import SMALL, line, plural, seconds, shortened, width
+from aiodag.states import State
 
 _NARROWEST, _WIDEST = 96, 230  # pixels of a card
 _HIGH, _GROUP_HIGH = 40, 58

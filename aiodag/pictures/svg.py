@@ -8,11 +8,11 @@ from math import dist, log10
 from typing import NamedTuple
 
 from aiodag._core.graph import Graph
-from aiodag._core.states import State
 from aiodag.pictures.layout import Box, Layout, Route, layout
 from aiodag.pictures.lettering import FONT, SIZE, SMALL, escaped, width
 from aiodag.pictures.palette import LOOKS, glyph, glyphs, named
 from aiodag.pictures.scene import LOW, Card, Link, Scene, scene
+from aiodag.states import State
 
 MARGIN, HEAD = 20, 46  # pixels
 _FOOT = 36

@@ -5,11 +5,11 @@ from math import floor, log10
 from typing import NamedTuple
 
 from aiodag._core.graph import Graph, GraphNode
-from aiodag._core.states import State
 from aiodag.pictures.lettering import SMALL, escaped, seconds, shortened, width
 from aiodag.pictures.palette import glyph
 from aiodag.pictures.scene import Scene, outcome, scene
 from aiodag.pictures.svg import HEAD, MARGIN, Drawing, document, headline, headline_width
+from aiodag.states import State
 
 ROW = 24  # pixels
 _WIDE, _RIGHT = 660, 92  # pixels for the whole run, and for the times written behind it

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from aiodag._core.failure import NOTE
-from aiodag._core.states import State
-from aiodag.stores.records import Known
+from aiodag.records import Known
+from aiodag.states import State
 
 if TYPE_CHECKING:
     from aiodag._core.failure import Failure, Report

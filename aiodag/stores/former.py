@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 from aiodag._core.task import Task
 from aiodag.errors import TaskMoved
 from aiodag.names import MAIN, found
+from aiodag.records import FunctionRow
 from aiodag.stores.arguments import FORMERLY, TODAY, Style
 from aiodag.stores.identity import Mark, function_of, is_main
-from aiodag.stores.records import FunctionRow
 
 EVER = (TODAY, *FORMERLY)
 

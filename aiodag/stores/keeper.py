@@ -10,9 +10,9 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from aiodag._core.states import State
 from aiodag.abc import Store
-from aiodag.stores.records import Batch, Claim, Claimed
+from aiodag.records import Batch, Claim, Claimed
+from aiodag.states import State
 
 LISTEN = 0.25  # seconds between two looks for a cancellation
 Told = Callable[[BaseException | None], None]

@@ -4,9 +4,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiodag._core.states import State
 from aiodag.errors import RunOwned, StoreError
-from aiodag.stores.records import (
+from aiodag.records import (
     BARRIER,
     CUT_OFF,
     NODE_COLUMNS,
@@ -19,6 +18,7 @@ from aiodag.stores.records import (
     RunRecord,
     moment,
 )
+from aiodag.states import State
 
 Row = dict[str, Any]
 

@@ -23,7 +23,7 @@ from aiodag.stores.former import Former, module_of, refuse_moved
 from aiodag.stores.identity import CALLABLE, Mark, are_one, closed_over, function_of, is_found, is_main
 
 if TYPE_CHECKING:
-    from aiodag.stores.records import FunctionRow
+    from aiodag.records import FunctionRow
 
 DIGEST = 16  # bytes: 10^9 nodes collide with a probability of 10^-21
 

@@ -8,24 +8,8 @@ from collections.abc import Sequence
 from itertools import count
 from typing import Any, ClassVar
 
-from aiodag._core.states import State
 from aiodag.errors import LeaseLost, StoreError, UnknownRun
-from aiodag.stores.kept import (
-    WITHOUT_VALUE,
-    ZERO,
-    Kept,
-    attempt_of,
-    keep_attempt,
-    keep_output,
-    known_of,
-    newest,
-    node_record,
-    owned,
-    refuse,
-    refuse_owned,
-    run_record,
-)
-from aiodag.stores.records import (
+from aiodag.records import (
     BARRIER,
     KEEP,
     ROW_COLUMNS,
@@ -44,6 +28,22 @@ from aiodag.stores.records import (
     checked_keep,
     moment,
     registered_already,
+)
+from aiodag.states import State
+from aiodag.stores.kept import (
+    WITHOUT_VALUE,
+    ZERO,
+    Kept,
+    attempt_of,
+    keep_attempt,
+    keep_output,
+    known_of,
+    newest,
+    node_record,
+    owned,
+    refuse,
+    refuse_owned,
+    run_record,
 )
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
-from aiodag._core.states import State
+from aiodag.states import State
 
 if TYPE_CHECKING:
     from aiodag._core.failure import Report

@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
-from aiodag._core.states import State
 from aiodag.abc import NOTHING
 from aiodag.errors import NoCodec, SecretInValue, Undecodable, ValueTooLarge
 from aiodag.masking import masked, secret_in
+from aiodag.records import LARGEST
+from aiodag.states import State
 from aiodag.stores.codec import decode, decode_pickle, encode, encode_error, encode_pickle
-from aiodag.stores.records import LARGEST
 from aiodag.stores.writer import is_text
 
 if TYPE_CHECKING:

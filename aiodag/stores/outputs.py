@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiodag.masking import masked
-from aiodag.stores.records import Batch
+from aiodag.records import Batch
 
 PAUSE = 0.1  # seconds from the first byte to its write: all that comes meanwhile goes with it
 PIECE = 2**16  # bytes of a row: what has been written of a tail is given up row by row

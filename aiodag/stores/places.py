@@ -7,8 +7,8 @@ from urllib.parse import parse_qsl
 
 from aiodag.abc import Store
 from aiodag.errors import StoreError
+from aiodag.records import KEEP, checked_keep
 from aiodag.stores.memory import Memory
-from aiodag.stores.records import KEEP, checked_keep
 from aiodag.stores.sqlite import SQLite
 
 WANTED = "a path, 'sqlite:///runs.db', 'memory:', or a store"

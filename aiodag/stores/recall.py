@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from aiodag._core.context import attempt_here, current_node
 from aiodag._core.node import Node
-from aiodag._core.states import State
 from aiodag.abc import NOTHING, Raised
 from aiodag.errors import Skip
 from aiodag.names import home_of
+from aiodag.records import Batch, Known
+from aiodag.states import State
 from aiodag.stores.caching import cache_keys
 from aiodag.stores.codec import decode_error
 from aiodag.stores.endings import Endings
@@ -20,7 +21,6 @@ from aiodag.stores.keys import Keys
 from aiodag.stores.nested import Nested
 from aiodag.stores.outcomes import decoded, writable
 from aiodag.stores.places import store_at
-from aiodag.stores.records import Batch, Known
 
 if TYPE_CHECKING:
     from aiodag._core.run import Run

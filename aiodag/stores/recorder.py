@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from aiodag._core.failure import site_of
 from aiodag._core.search import check_returned
-from aiodag._core.states import State
 from aiodag._core.submit import engine_of
 from aiodag.abc import NOTHING
 from aiodag.errors import RunCancelled
 from aiodag.masking import masked
+from aiodag.records import BARRIER, Batch, Claim, Owner
+from aiodag.states import State
 from aiodag.stores.caching import Cache, Flight
 from aiodag.stores.keeper import Keeper
 from aiodag.stores.lines import Lines
@@ -47,7 +48,6 @@ from aiodag.stores.recall import (
     Recall,
     Row,
 )
-from aiodag.stores.records import BARRIER, Batch, Claim, Owner
 
 if TYPE_CHECKING:
     from aiodag._core.node import Node

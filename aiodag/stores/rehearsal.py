@@ -8,10 +8,10 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from aiodag._core.states import State
 from aiodag.abc import Raised
+from aiodag.records import Batch
+from aiodag.states import State
 from aiodag.stores.recall import Recall
-from aiodag.stores.records import Batch
 
 if TYPE_CHECKING:
     from aiodag._core.node import Node

@@ -10,8 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from aiodag._core.states import State
-from aiodag.stores.records import (
+from aiodag.records import (
     UNSEEN,
     AttemptRecord,
     Known,
@@ -22,6 +21,7 @@ from aiodag.stores.records import (
     RunRecord,
     WorkflowRecord,
 )
+from aiodag.states import State
 from aiodag.stores.statements import query
 
 STATES = {str(state): state for state in State}

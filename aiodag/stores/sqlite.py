@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aiodag.errors import LeaseLost, RunOwned, StoreError, UnknownRun
-from aiodag.stores.endings import with_marks
-from aiodag.stores.file import File
-from aiodag.stores.records import (
+from aiodag.records import (
     KEEP,
     AttemptRecord,
     Batch,
@@ -32,6 +30,8 @@ from aiodag.stores.records import (
     checked_keep,
     registered_already,
 )
+from aiodag.stores.endings import with_marks
+from aiodag.stores.file import File
 from aiodag.stores.rows import (
     STATES,
     attempt_record,
@@ -46,7 +46,7 @@ from aiodag.stores.rows import (
 from aiodag.stores.statements import listed, pieces, put, query
 
 if TYPE_CHECKING:
-    from aiodag._core.states import State
+    from aiodag.states import State
 
 
 class SQLite(File):

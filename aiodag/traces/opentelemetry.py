@@ -16,10 +16,10 @@ from aiodag._core.deadlock import needs
 from aiodag._core.failure import described
 from aiodag._core.node import Node
 from aiodag._core.run import Run
-from aiodag._core.states import State
 from aiodag.abc import Move
 from aiodag.errors import MissingExtra
 from aiodag.masking import masked
+from aiodag.states import State
 
 try:
     from opentelemetry import context, trace

@@ -17,10 +17,10 @@ from aiodag._core.ledger import with_rule
 from aiodag._core.options import Options
 from aiodag._core.rules import WHOLE as WHOLE_RULE
 from aiodag._core.rules import Rule, judge
-from aiodag._core.states import State
 from aiodag._core.submit import submit
 from aiodag._core.task import Task
 from aiodag.errors import WorkflowError
+from aiodag.states import State
 from aiodag.workflows.check import Checked
 from aiodag.workflows.expand import BARRIER, PLAIN, WHOLE, Expansion, Instance
 from aiodag.workflows.generators import Present, Wait, checked_fragment, definition_of, fragment

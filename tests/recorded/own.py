@@ -12,9 +12,11 @@ from aiodag import Run as Scope
 
 try:
     from aiodag.commands import Finished, command
-    from aiodag.records import Owner
 except ImportError:  # 1.3.0
     from aiodag.executors.command import Finished, command
+try:
+    from aiodag.records import Owner
+except ImportError:
     from aiodag.stores.records import Owner
 
 RAN = []

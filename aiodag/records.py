@@ -14,8 +14,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from aiodag._core.states import State
 from aiodag.errors import StoreError
+from aiodag.states import State
 
 KEEP = 2**20  # bytes that a store keeps of each stream of an attempt
 # Bytes of one value, error or line. SQLite takes a billion for a whole row: https://sqlite.org/limits.html

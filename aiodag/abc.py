@@ -29,7 +29,19 @@ if TYPE_CHECKING:
 
 
 class Move(NamedTuple):
-    """One move of one node, as an observer sees it. `at` is in seconds of the loop's clock."""
+    """One move of one node, as an observer sees it. `at` is in seconds of the loop's clock.
+
+    `previous` is None for the first move of a node.
+
+    >>> from aiodag import Run, task
+    >>> moves = []
+    >>> class Watch:
+    ...     moved = moves.append
+    >>> async with Run("etl", observers=[Watch()]):
+    ...     node = task(sum)([1, 2])
+    >>> [(move.state.value, move.attempt) for move in moves]
+    [('waiting', 0), ('queued', 0), ('running', 1), ('succeeded', 1)]
+    """
 
     node: "Node[Any]"
     previous: "State | None"
@@ -42,6 +54,17 @@ class Observer(Protocol):
     """Is told of every move of every node of a run, in order, at once.
 
     An observer that raises is reported through the loop's exception handler; the run goes on.
+
+    >>> from aiodag import Run, task
+    >>> class Printer:
+    ...     def moved(self, move):
+    ...         print(move.node.name, move.state)
+    >>> async with Run("etl", observers=[Printer()]):
+    ...     node = task(sum)([1, 2])
+    sum waiting
+    sum queued
+    sum running
+    sum succeeded
     """
 
     def moved(self, move: Move, /) -> object:
@@ -52,11 +75,18 @@ class Observer(Protocol):
 class Executor(Protocol):
     """Where an attempt runs.
 
-    The one method gets the task's function and its finished arguments, and returns or raises as the function did.
+    `run` gets the task's function and its finished arguments, and returns or raises as the function did.
     Cancelling it must end the attempt, or leave it and say so with `Node.abandon`.
 
     An executor that has only so many workers has a second method, `async def place(self) -> Worker`. It is awaited before
     the attempt begins: the node is queued meanwhile, and its timeout counts from then on.
+
+    >>> from aiodag import task
+    >>> class Inline:
+    ...     async def run(self, fn, /, *args, **kwargs):
+    ...         return fn(*args, **kwargs)  # on the loop, which it blocks
+    >>> await task(sum, executor=Inline())([1, 2])
+    3
     """
 
     async def run(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:

@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 
 class Complaint(NamedTuple):
-    """Say what is wrong in a workflow, and where: `etl.py:12`, or the line and the path in a file.
+    """One fault of a workflow: what is wrong, and where: `etl.py:12`, or the line and the path in a file.
 
+    >>> from aiodag import Complaint
     >>> print(Complaint("etl.py:12", "'load' waits for itself"))
     etl.py:12: 'load' waits for itself
     """

@@ -49,10 +49,14 @@ if TYPE_CHECKING:
 
 
 class AiodagError(Exception):
-    """Mark an error that aiodag itself found.
+    """The base of every error that aiodag itself finds. What a body raises stays what it is.
 
-    >>> issubclass(Deadlock, AiodagError)
-    True
+    >>> from aiodag import AiodagError, task
+    >>> try:
+    ...     task(print, retires=3)
+    ... except AiodagError as error:
+    ...     print(type(error).__name__)
+    UnknownOption
     """
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -65,7 +69,15 @@ def remade(kind: type[BaseException], args: tuple[Any, ...]) -> BaseException:
 
 
 class NoLoop(AiodagError, RuntimeError):
-    """Say that a task was called where no event loop runs: outside of any, or in the body of a plain function."""
+    """Raised when a task is called where no event loop runs: outside any, or in the body of a plain function.
+
+    >>> from aiodag import task
+    >>> @task
+    ... async def fetch(name): ...
+    >>> fetch("a1")
+    Traceback (most recent call last):
+    aiodag.errors.NoLoop: fetch(...) was called without a running event loop, so nothing was scheduled. ...
+    """
 
     def __init__(self, task: str, body: str = "") -> None:
         outside = f"Call it inside a coroutine: async def main(): await {task}(...), then asyncio.run(main())"
@@ -77,7 +89,16 @@ class NoLoop(AiodagError, RuntimeError):
 
 
 class ForeignLoop(AiodagError, RuntimeError, ValueError):
-    """Say that an awaitable belongs to another event loop than the one that runs."""
+    """Raised when a task is passed an awaitable that belongs to another event loop.
+
+    >>> import asyncio
+    >>> from aiodag import task
+    >>> elsewhere = asyncio.new_event_loop()
+    >>> await task(print)(elsewhere.create_future())
+    Traceback (most recent call last):
+    aiodag.errors.ForeignLoop: <Future pending> belongs to an event loop that is not the one that runs here. ...
+    >>> elsewhere.close()
+    """
 
     def __init__(self, awaitable: object, *, closed: bool) -> None:
         state = "is closed" if closed else "is not the one that runs here"
@@ -88,9 +109,19 @@ class ForeignLoop(AiodagError, RuntimeError, ValueError):
 
 
 class Deadlock(AiodagError, RuntimeError):
-    """Say that a body awaits a node that waits for that body.
+    """Raised when a body awaits a node that waits for that body.
 
     `cycle` holds the names, from the awaiting task round to itself.
+
+    >>> from aiodag import current_node, task
+    >>> @task
+    ... async def whole():
+    ...     return await part(current_node())
+    >>> @task
+    ... async def part(value): ...
+    >>> await whole()
+    Traceback (most recent call last):
+    aiodag.errors.Deadlock: whole waits for part waits for whole: none of them could ever go on. ...
     """
 
     def __init__(self, cycle: Sequence[str]) -> None:
@@ -102,9 +133,18 @@ class Deadlock(AiodagError, RuntimeError):
 
 
 class UnexpectedCancel(AiodagError, RuntimeError):
-    """Say that a body ended in a `CancelledError` although nobody had cancelled it: that is a failure, not a cancel.
+    """Raised when a body ends in a `CancelledError` although nobody cancelled it: that is a failure, not a cancel.
 
-    The cause of this error is that `CancelledError`.
+    Its `__cause__` is that `CancelledError`.
+
+    >>> import asyncio
+    >>> from aiodag import task
+    >>> @task
+    ... async def fetch():
+    ...     raise asyncio.CancelledError
+    >>> await fetch()
+    Traceback (most recent call last):
+    aiodag.errors.UnexpectedCancel: fetch ended in a CancelledError, but nobody asked to cancel it: ...
     """
 
     def __init__(self, what: str) -> None:
@@ -116,9 +156,15 @@ class UnexpectedCancel(AiodagError, RuntimeError):
 
 
 class WorkerDied(AiodagError, RuntimeError):
-    """Say that the worker process of an attempt ended without an answer. No other attempt has noticed.
+    """Raised when the worker process of an attempt ends without an answer. Other attempts are not affected.
 
-    `code` is its exit code, or a negative signal; None where nobody knows it.
+    `code` is its exit code, a negative signal number, or None if it is not known.
+
+    >>> import os
+    >>> from aiodag import task
+    >>> await task(os._exit, executor="process")(3)
+    Traceback (most recent call last):
+    aiodag.errors.WorkerDied: _exit got no answer in attempt 1 of 1, because its worker process ended (exit code 3): ...
     """
 
     def __init__(self, task: str, *, attempt: int = 1, attempts: int = 1, code: int | None = None) -> None:
@@ -132,9 +178,14 @@ class WorkerDied(AiodagError, RuntimeError):
 
 
 class NotPicklable(AiodagError, TypeError):
-    """Say that a call cannot go to a worker process, or its value or its exception cannot come back, and why.
+    """Raised when a call cannot go to a worker process, or its value or exception cannot come back.
 
-    The cause of this error shows where an exception that was lost had been raised.
+    If it was an exception that got lost, `__cause__` shows where that was raised.
+
+    >>> from aiodag import task
+    >>> await task(lambda: 1, executor="process")()
+    Traceback (most recent call last):
+    aiodag.errors.NotPicklable: the call of <lambda> cannot go to a worker process: ...
     """
 
     def __init__(self, task: str, what: str, why: str, *, raised: str = "") -> None:
@@ -151,9 +202,15 @@ class NotPicklable(AiodagError, TypeError):
 
 
 class Stalled(AiodagError, RuntimeError):
-    """Say that nothing on a virtual clock can go on: no timer is left, no thread, no I/O, and something still waits.
+    """Raised when nothing on a virtual clock can go on: something waits, and no timer, thread or I/O could end the wait.
 
     `waiting` names what waits.
+
+    >>> import asyncio
+    >>> from aiodag.testing import run
+    >>> run(asyncio.Event().wait())
+    Traceback (most recent call last):
+    aiodag.errors.Stalled: nothing can go on: ...
     """
 
     def __init__(self, waiting: Iterable[str]) -> None:
@@ -165,7 +222,13 @@ class Stalled(AiodagError, RuntimeError):
 
 
 class NotATask(AiodagError, TypeError):
-    """Say that something cannot be made a task."""
+    """Raised when something that cannot be a task is decorated.
+
+    >>> from aiodag import task
+    >>> task(42)
+    Traceback (most recent call last):
+    aiodag.errors.NotATask: task() got 42, which is not callable. ...
+    """
 
     def __init__(self, given: object, why: str = "is not callable") -> None:
         super().__init__(
@@ -175,7 +238,13 @@ class NotATask(AiodagError, TypeError):
 
 
 class UnknownOption(AiodagError, TypeError):
-    """Say that no task has such an option, and name the nearest that is one."""
+    """Raised for an option that no task has; the message names the nearest one.
+
+    >>> from aiodag import task
+    >>> task(print, retires=3)
+    Traceback (most recent call last):
+    aiodag.errors.UnknownOption: task() has no option 'retires'; did you mean 'retries'? ...
+    """
 
     def __init__(self, option: str, known: Iterable[str]) -> None:
         # Imported here: asyncio does not load difflib, and `import aiodag` loads nothing that asyncio does not.
@@ -188,14 +257,29 @@ class UnknownOption(AiodagError, TypeError):
 
 
 class OptionError(AiodagError, ValueError):
-    """Say that the value of an option cannot work, and what would."""
+    """Raised for an option with a value that cannot work; the message says what would.
+
+    >>> from aiodag import task
+    >>> task(print, retries=-1)
+    Traceback (most recent call last):
+    aiodag.errors.OptionError: retries=-1 cannot work: retries takes ...
+    """
 
     def __init__(self, option: str, given: object, wanted: str) -> None:
         super().__init__(f"{option}={given!r} cannot work: {option} takes {wanted}")
 
 
 class NoCapacity(AiodagError, ValueError):
-    """Say that a task asks for resources that its run will never have: what, and what there is."""
+    """Raised when a task asks for resources that its run will never have.
+
+    `task` is its name; the message says what it asks for, and what there is.
+
+    >>> from aiodag import Capacity, Run, task
+    >>> async with Run("etl", capacity=Capacity({"cores": 4})):
+    ...     node = task(print, resources={"cores": 8})()
+    Traceback (most recent call last):
+    aiodag.errors.NoCapacity: print ...
+    """
 
     def __init__(self, task: str, why: str) -> None:
         self.task = task
@@ -203,7 +287,15 @@ class NoCapacity(AiodagError, ValueError):
 
 
 class HookFailed(AiodagError, RuntimeError):
-    """Say that a URL could not be told of a run, and why. It names the host alone: the rest may give access."""
+    """Raised when a URL could not be told of a run.
+
+    `host` is all that it names of the URL, since the rest may give access.
+
+    >>> from aiodag import HookFailed
+    >>> raise HookFailed("https://example.com", "answered 404 Not Found")
+    Traceback (most recent call last):
+    aiodag.errors.HookFailed: https://example.com answered 404 Not Found
+    """
 
     def __init__(self, host: str, why: str) -> None:
         self.host = host
@@ -211,7 +303,13 @@ class HookFailed(AiodagError, RuntimeError):
 
 
 class NoSecret(AiodagError, LookupError):
-    """Say that a secret cannot be read, by its name, and why."""
+    """Raised when a secret cannot be read, or is too short to be one. `name` is the name of the secret.
+
+    >>> from aiodag import Secret
+    >>> Secret("NO_SUCH_TOKEN").read()
+    Traceback (most recent call last):
+    aiodag.errors.NoSecret: secret 'NO_SUCH_TOKEN' ...
+    """
 
     def __init__(self, name: str, why: str) -> None:
         self.name = name
@@ -219,7 +317,21 @@ class NoSecret(AiodagError, LookupError):
 
 
 class SecretInValue(AiodagError, ValueError):
-    """Say that the value of a task cannot be recorded, because the text of a secret is in it. Values are never altered."""
+    """Raised when the value of a task cannot be recorded because it holds the text of a secret. Values are never altered.
+
+    `task` and `secret` are names.
+
+    >>> import os
+    >>> from aiodag import Run, Secret, task
+    >>> os.environ["API_TOKEN"] = "correct horse"
+    >>> @task
+    ... async def login(token):
+    ...     return {"auth": token}
+    >>> async with Run("etl", store="memory:"):
+    ...     await login(Secret("API_TOKEN"))
+    Traceback (most recent call last):
+    aiodag.errors.SecretInValue: the value of login cannot be recorded: it holds the text of the secret 'API_TOKEN'. ...
+    """
 
     def __init__(self, task: str, secret: str) -> None:
         self.task = task
@@ -231,7 +343,14 @@ class SecretInValue(AiodagError, ValueError):
 
 
 class CycleError(AiodagError, ValueError):
-    """Say that something leads back to itself; `path` holds the names on the way round."""
+    """Raised when something leads back to itself. `path` holds the names on the way round.
+
+    >>> from aiodag import Graph, GraphEdge, GraphNode, State
+    >>> nodes = [GraphNode(1, "a", "a", State.WAITING), GraphNode(2, "b", "b", State.WAITING)]
+    >>> Graph("loop", nodes, [GraphEdge(1, 2, "endogenous"), GraphEdge(2, 1, "endogenous")]).order()
+    Traceback (most recent call last):
+    aiodag.errors.CycleError: cycle: a -> b -> a
+    """
 
     def __init__(self, path: Sequence[str]) -> None:
         self.path = tuple(path)
@@ -239,19 +358,35 @@ class CycleError(AiodagError, ValueError):
 
 
 class Skip(Exception):
-    """Raise it in a body to settle the node as skipped: what needs the node is skipped too, and nothing failed.
+    """Raise this in a body to settle its node as skipped: what needs the node is skipped too, and nothing has failed.
 
-    >>> raise Skip("no new rows today")
+    >>> from aiodag import Skip, task
+    >>> @task
+    ... async def load(rows):
+    ...     if not rows:
+    ...         raise Skip("no new rows today")
+    >>> node = load([])
+    >>> await node
     Traceback (most recent call last):
     aiodag.errors.Skip: no new rows today
+    >>> node.state
+    <State.SKIPPED: 'skipped'>
     """
 
 
 class RunFailed(ExceptionGroup[Exception]):
-    """Hold the root failures of a run: one exception for each node that failed of itself.
+    """Raised on leaving a run in which nodes failed: a group with one exception for each node that failed of itself.
 
     `failures` has a `Failure` for each exception, in the same order; a copy or pickle has none, since they belong to a
     loop. Catch single types with `except*`.
+
+    >>> from aiodag import Run, RunFailed, task
+    >>> try:
+    ...     async with Run("etl"):
+    ...         nodes = task(int).map(["1", "two"])
+    ... except RunFailed as failed:
+    ...     print(*failed.failures)
+    int('two') failed: ValueError: invalid literal for int() with base 10: 'two'
     """
 
     failures: "tuple[Failure, ...]"
@@ -276,18 +411,41 @@ class RunFailed(ExceptionGroup[Exception]):
 
 
 class MissingExtra(AiodagError, ImportError):
-    """Say that an optional dependency is not installed."""
+    """Raised when an optional package is needed and not installed; the message says how to install it.
+
+    >>> from aiodag import MissingExtra
+    >>> raise MissingExtra("graph.to_png()", "resvg-py", "draw")
+    Traceback (most recent call last):
+    aiodag.errors.MissingExtra: graph.to_png() needs resvg-py, which is not installed: pip install 'aiodag[draw]'
+    """
 
     def __init__(self, wanted: str, package: str, extra: str) -> None:
         super().__init__(f"{wanted} needs {package}, which is not installed: pip install 'aiodag[{extra}]'")
 
 
 class EntryError(AiodagError, ValueError):
-    """Say why no run can begin with a file, a task in it, or the arguments given."""
+    """Raised when no run can begin with a file, the task in it, or the arguments.
+
+    >>> from aiodag.service import Service
+    >>> Service("memory:").target("gone.py")
+    Traceback (most recent call last):
+    aiodag.errors.EntryError: gone.py: no such file. Give FILE.py or FILE.py:TASK
+    """
 
 
 class WorkflowError(AiodagError, ValueError):
-    """Hold all that is wrong in a workflow, one complaint a line."""
+    """Raised for a workflow with faults: all of them at once, a line each.
+
+    `complaints` holds a `Complaint` for each.
+
+    >>> from aiodag import WorkflowError
+    >>> from aiodag.workflows import loads
+    >>> try:
+    ...     flow = loads('{"tasks": {"pull": {"comand": ["ls"], "retries": -1}}}', "etl.json")
+    ... except WorkflowError as error:
+    ...     print(len(error.complaints), "complaints, the first:", error.complaints[0])
+    2 complaints, the first: etl.json:1 $.tasks.pull.comand: is a key that is not known here; did you mean 'command'?
+    """
 
     def __init__(self, complaints: Iterable[Complaint]) -> None:
         self.complaints = tuple(complaints)
@@ -295,18 +453,42 @@ class WorkflowError(AiodagError, ValueError):
 
 
 class RunCancelled(AiodagError):
-    """Say that a run was cancelled on request."""
+    """Raised on leaving a run that was cancelled on request, from this process or another one.
+
+    >>> import asyncio
+    >>> from aiodag import Run, task
+    >>> from aiodag.service import Service
+    >>> async with Run("etl", store="memory:cancelled", id="monday"):
+    ...     node = task(asyncio.sleep)(3600)
+    ...     asked = Service("memory:cancelled").cancel("monday")
+    Traceback (most recent call last):
+    aiodag.errors.RunCancelled: run 'monday' was cancelled on request; resuming it runs what has not succeeded
+    """
 
     def __init__(self, run: str) -> None:
         super().__init__(f"run {run!r} was cancelled on request; resuming it runs what has not succeeded")
 
 
 class StoreError(AiodagError):
-    """Say that a store cannot be used: where it is, what was tried, what went wrong."""
+    """Raised when a store cannot be used; the message says where it is, what was tried and what went wrong.
+
+    >>> from pathlib import Path
+    >>> from aiodag.service import Service
+    >>> size = Path("notes.txt").write_text("milk, bread, a store")
+    >>> Service("notes.txt").runs()
+    Traceback (most recent call last):
+    aiodag.errors.StoreError: ...
+    """
 
 
 class UnknownRun(StoreError):
-    """Say that a store has no such run."""
+    """Raised when a store has no run of that id; the message names a near miss.
+
+    >>> from aiodag.service import Service
+    >>> Service("memory:").run("monday")
+    Traceback (most recent call last):
+    aiodag.errors.UnknownRun: no run 'monday' in memory:. `aiodag runs` lists what there is.
+    """
 
     def __init__(self, run: str, known: Iterable[str], place: str) -> None:
         from difflib import get_close_matches  # noqa: PLC0415 - as above
@@ -317,7 +499,15 @@ class UnknownRun(StoreError):
 
 
 class RunOwned(StoreError):
-    """Say who owns a run that was to be resumed."""
+    """Raised when a run cannot be entered or deleted because another process, or another scope of this one, owns it.
+
+    >>> from aiodag import Run
+    >>> async with Run("etl", store="memory:owned", id="monday"):
+    ...     async with Run("etl", store="memory:owned", id="monday"):
+    ...         pass
+    Traceback (most recent call last):
+    aiodag.errors.RunOwned: run 'monday' is owned by ...
+    """
 
     def __init__(self, run: str, owner: object, left: float) -> None:
         super().__init__(
@@ -327,7 +517,19 @@ class RunOwned(StoreError):
 
 
 class LeaseLost(StoreError):
-    """Say that a run is no longer this process's: it was taken over, or deleted. Nothing more is written, its nodes stop."""
+    """Raised when a run no longer belongs to this process: it was taken over, or deleted. Its nodes stop; nothing more is
+    written.
+
+    >>> import asyncio
+    >>> from aiodag import Run, task
+    >>> from aiodag.stores.memory import Memory
+    >>> store = Memory()
+    >>> async with Run("etl", store=store, id="monday"):
+    ...     node = task(asyncio.sleep)(3600)
+    ...     gone = store.delete(["monday"])
+    Traceback (most recent call last):
+    aiodag.errors.LeaseLost: run 'monday' was deleted while this process did not renew its lease. ...
+    """
 
     def __init__(self, run: str, *, deleted: bool = False) -> None:
         what = "deleted" if deleted else "taken over by another process"
@@ -348,9 +550,16 @@ def named(kind: type) -> str:
 
 
 class NoCodec(AiodagError, TypeError):
-    """Say that a value cannot be recorded: which task returned it, what in it is at fault, and both ways out.
+    """Raised when a value cannot be recorded; the message names the type at fault and what would work.
 
-    `type_name` is the type at fault, and `where` its place inside the value, such as `[2].price` ("" is the value itself).
+    `task` is the name of the task, `type_name` the type, `where` its place in the value, such as `[2].price` ("" is the
+    value itself).
+
+    >>> from aiodag import Run, task
+    >>> async with Run("etl", store="memory:"):
+    ...     await task(object)()
+    Traceback (most recent call last):
+    aiodag.errors.NoCodec: the value of object cannot be recorded: the value, of type object, has no codec. ...
     """
 
     def __init__(self, task: str, kind: type, where: str, why: str = "has no codec") -> None:
@@ -365,10 +574,12 @@ class NoCodec(AiodagError, TypeError):
 
 
 class ValueTooLarge(AiodagError, ValueError):
-    """Say that a value is too large for a store, and what to return instead. Sizes are bytes.
+    """Raised when a value is too large for a store. `task` is the name of the task; `size` and `largest` are bytes.
 
-    >>> str(ValueTooLarge("load", 3_000, 1_000)).partition(":")[0]
-    'the value of load takes 3,000 bytes, and a store keeps at most 1,000'
+    >>> from aiodag import ValueTooLarge
+    >>> raise ValueTooLarge("load", 3_000, 1_000)
+    Traceback (most recent call last):
+    aiodag.errors.ValueTooLarge: the value of load takes 3,000 bytes, and a store keeps at most 1,000: ...
     """
 
     def __init__(self, task: str, size: int, largest: int) -> None:
@@ -382,9 +593,16 @@ class ValueTooLarge(AiodagError, ValueError):
 
 
 class NoFingerprint(AiodagError, TypeError):
-    """Say that an argument has nothing stable by which a later run could know it again, and what would help.
+    """Raised when an argument has nothing stable by which a later run could recognise the call.
 
-    `type_name` is the type at fault, and `where` its place inside the argument ("" is the argument itself).
+    `task` is the name of the task, `type_name` the type at fault, `where` its place in the argument ("" is the argument
+    itself).
+
+    >>> from aiodag import Run, task
+    >>> async with Run("etl", store="memory:"):
+    ...     node = task(print)(object())
+    Traceback (most recent call last):
+    aiodag.errors.NoFingerprint: an argument of print cannot be known again in a later run: the argument, of type object, is known by nothing that lasts beyond this process. ...
     """
 
     def __init__(self, task: str, kind: type, where: str, why: str = "has no stable fingerprint") -> None:
@@ -400,7 +618,19 @@ class NoFingerprint(AiodagError, TypeError):
 
 
 class NoIdentity(NoFingerprint):
-    """Say that a task could be taken for another one of the same name, so that values would be mistaken; and what helps."""
+    """Raised when a task could be mistaken for another one of the same name, so that one would get the other's value.
+
+    >>> from aiodag import Run, task
+    >>> def adder(amounts):
+    ...     @task
+    ...     async def add(x):
+    ...         return x + sum(amounts)
+    ...     return add
+    >>> async with Run("etl", store="memory:"):
+    ...     nodes = adder([1])(5), adder([2])(5)
+    Traceback (most recent call last):
+    aiodag.errors.NoIdentity: add cannot be known again in a later run: ...
+    """
 
     def __init__(self, task: str, why: str) -> None:
         self.task = task
@@ -413,9 +643,14 @@ class NoIdentity(NoFingerprint):
 
 
 class TaskMoved(AiodagError):
-    """Say that a run has recorded a call of a function that is no longer where it was, so that it would run again.
+    """Raised when a run has recorded calls of a function that is no longer where it was, and so would run again.
 
     `former` is what `@task(former=...)` takes to go on with the record.
+
+    >>> from aiodag.errors import TaskMoved
+    >>> raise TaskMoved("fetch", "old:fetch", "etl.py")
+    Traceback (most recent call last):
+    aiodag.errors.TaskMoved: this run has recorded fetch as a function of old, and it is one of etl.py here: ...
     """
 
     def __init__(self, task: str, former: str, now: str) -> None:
@@ -428,9 +663,14 @@ class TaskMoved(AiodagError):
 
 
 class Undecodable(AiodagError, ValueError):
-    """Say that a record cannot be read back: it names a type that is not there, has changed, or it is not a record.
+    """Raised when a record cannot be read back: its type is missing or has changed, or it is not a record.
 
     `type_name` is the type that the record names, as `module:qualname`, or "".
+
+    >>> from aiodag.codecs import Codecs
+    >>> Codecs().decode('{"$": "registered", "v": ["money", 5]}')
+    Traceback (most recent call last):
+    aiodag.errors.Undecodable: a recorded value cannot be read back: no type is registered as 'money'. ...
     """
 
     def __init__(self, why: str, type_name: str = "", *, loaded: bool = True) -> None:
@@ -443,9 +683,23 @@ class Undecodable(AiodagError, ValueError):
 
 
 class RecordedError(AiodagError):
-    """Stand for a recorded exception that cannot be rebuilt: its class is not there, or what it held has no codec.
+    """Stands for a recorded exception that cannot be rebuilt: its class is missing, or something it held has no codec.
 
-    `type_name` is its type as `module:qualname`, `text` what it said, `traceback_text` the traceback as it was printed.
+    `type_name` is its type as `module:qualname`, `text` what it said, `traceback_text` its traceback as printed.
+
+    >>> from aiodag import RecordedError, Run, task
+    >>> from aiodag.service import Service
+    >>> class Declined(Exception): ...
+    >>> @task
+    ... async def pay():
+    ...     raise Declined("no cover")
+    >>> async with Run("bill", store="memory:declined", id="monday"):
+    ...     await pay()
+    Traceback (most recent call last):
+    Declined: no cover
+    >>> del Declined
+    >>> Service("memory:declined").error("monday", "pay")
+    RecordedError('__main__:Declined: no cover (recorded; it cannot be rebuilt: ...)')
     """
 
     def __init__(self, type_name: str, text: str, traceback_text: str = "", *, why: str = "") -> None:

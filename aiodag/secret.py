@@ -21,17 +21,14 @@ class Secret:
     `await secret` and `secret.read()` give the text too. Raises `OptionError` for what can name none; reading raises
     `NoSecret`, for one that is not there and for one of fewer than 6 characters.
 
-    >>> import asyncio, os, aiodag
-    >>> @aiodag.task
-    ... async def login(user: str, password: str) -> int:
-    ...     return len(password)
+    >>> import os
+    >>> from aiodag import Secret, task
     >>> os.environ["DB_PASSWORD"] = "correct horse"
-    >>> async def main() -> int:
-    ...     return await login("anna", Secret("DB_PASSWORD"))
-    >>> asyncio.run(main())
+    >>> @task
+    ... async def login(user, password):
+    ...     return len(password)
+    >>> await login("anna", Secret("DB_PASSWORD"))
     13
-    >>> Secret("DB_PASSWORD")
-    Secret('DB_PASSWORD')
     """
 
     __slots__ = ("file", "get", "name")

@@ -1,7 +1,9 @@
-"""Every example in a docstring runs, and answers what it says."""
+"""Every public name has an example that stands by itself; every example in a docstring answers what it says."""
 
 import ast
 import importlib
+import inspect
+import re
 import sys
 from types import ModuleType
 
@@ -9,7 +11,25 @@ import pytest
 from programs import ROOT
 from sessions import run_session
 
+import aiodag
+
+SHOWN = re.compile(r"^\.\. auto(?:class|exception|function)::[ ]([\w.]+)", re.MULTILINE)
 NAMED = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+def names_of_the_reference():
+    return [name for page in sorted((ROOT / "docs" / "api").glob("*.md")) for name in SHOWN.findall(page.read_text())]
+
+
+def found(name):
+    """Return what a dotted name stands for, and the text that is written for it, not for what it inherits from."""
+    module, _, own = name.rpartition(".")
+    thing = getattr(importlib.import_module(module), own)
+    written = vars(thing).get("__doc__") if isinstance(thing, type) else thing.__doc__
+    return inspect.cleandoc(written or "")
+
+
+PUBLIC = {name: found(name) for name in names_of_the_reference()}
 
 
 def docstrings(tree, name):
@@ -26,29 +46,42 @@ def module_of(path):
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-SESSIONS = {
+OTHERS = {
     name: (module, text)
     for module, path in {module_of(path): path for path in sorted((ROOT / "aiodag").rglob("*.py"))}.items()
     for name, text in docstrings(ast.parse(path.read_text(encoding="utf-8")), module)
-    if ">>>" in text
+    if ">>>" in text and text not in PUBLIC.values()
 }
 
 
 @pytest.fixture
-def main_module(monkeypatch):
-    """Give the names of a `__main__` of its own, as that of an interactive session."""
+def typed_names(monkeypatch, tmp_path, secrets_forgotten):
+    """Give the names of a `__main__` of its own, as that of an interactive session, in an empty directory."""
+    monkeypatch.chdir(tmp_path)
     main = ModuleType("__main__")
     monkeypatch.setitem(sys.modules, "__main__", main)
     return vars(main)
 
 
-@pytest.mark.parametrize("name", SESSIONS)
-def test_the_examples_of_a_docstring_answer_what_they_say(name, main_module, secrets_forgotten, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    module, text = SESSIONS[name]
-    main_module.update(vars(importlib.import_module(module)), __name__="__main__")
+def test_the_reference_shows_the_whole_face():
+    face = {f"aiodag.{name}" for name, thing in vars(aiodag).items() if name[0] != "_" and not inspect.ismodule(thing)}
 
-    assert run_session(text, main_module) == []
+    assert face == {name for name in PUBLIC if name.count(".") == 1}
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_the_example_of_a_public_name_stands_by_itself(name, typed_names):
+    assert ">>>" in PUBLIC[name]
+    assert run_session(PUBLIC[name], typed_names) == []
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_an_example_beside_the_code_answers_what_it_says(name, typed_names):
+    module, text = OTHERS[name]
+    beside = vars(importlib.import_module(module))
+    typed_names.update({each: beside[each] for each in beside if not each.startswith("__")})
+
+    assert run_session(text, typed_names) == []
 
 
 @pytest.mark.parametrize(

@@ -544,7 +544,7 @@ def test_functions_and_modules_stay_small(path):
 
     assert not long
     # The errors are a catalogue, read by its tree: a second file would only hide half of it.
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= (600 if path.name == "errors.py" else 400)
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= (800 if path.name == "errors.py" else 400)
 
 
 @pytest.mark.parametrize("name", TEXTS)

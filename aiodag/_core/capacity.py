@@ -29,8 +29,16 @@ class Capacity:
     `current_node().place` is the number of that place. `limit` bounds the attempts whatever they ask for. Amounts are
     numbers above 0, counted in millionths. Raises `OptionError` for what cannot be an amount.
 
-    >>> Capacity({"cores": 8, "license": 1}), Capacity([{"cores": 8}, {"cores": 2, "gpu": 1}], limit=5)
-    (Capacity({'cores': 8, 'license': 1}), Capacity([{'cores': 8}, {'cores': 2, 'gpu': 1}], limit=5))
+    >>> import asyncio
+    >>> from aiodag import Capacity, Run, current_node, task
+    >>> @task(resources={"cores": 2})
+    ... async def solve():
+    ...     await asyncio.sleep(0)
+    ...     return current_node().place
+    >>> async with Run("two", capacity=Capacity([{"cores": 2}, {"cores": 2, "gpu": 1}])):
+    ...     nodes = solve(), solve()
+    >>> [node.result() for node in nodes]
+    [0, 1]
     """
 
     def __init__(

@@ -28,8 +28,16 @@ def attempt_here(node: "Node[Any]") -> int:
 
 
 def current_node() -> "Node[Any] | None":
-    """Return the node whose body this is, or None outside of one. Works in threads and in tasks the body makes.
+    """Return the node whose body this is, or None outside a body. Works in threads and in tasks the body makes.
 
+    >>> from aiodag import current_node, task
+    >>> @task(retries=1)
+    ... async def fetch():
+    ...     if current_node().attempt == 1:
+    ...         raise TimeoutError
+    ...     return current_node().name
+    >>> await fetch()
+    'fetch'
     >>> current_node() is None
     True
     """
@@ -38,8 +46,12 @@ def current_node() -> "Node[Any] | None":
 
 
 def current_run() -> "Run | None":
-    """Return the run that owns the nodes made here, or None outside of one.
+    """Return the run that owns the nodes made here, or None outside a run.
 
+    >>> from aiodag import Run, current_run
+    >>> async with Run("etl"):
+    ...     print(current_run().name)
+    etl
     >>> current_run() is None
     True
     """

@@ -34,15 +34,13 @@ class Settled:
 def opaque(value: T) -> T:
     """Pass `value` to the body as it is: an awaitable is not waited for, a huge container is not searched.
 
-    >>> import asyncio, aiodag
-    >>> @aiodag.task
-    ... async def kind(x: object) -> str:
+    >>> from aiodag import opaque, task
+    >>> @task
+    ... async def kind(x):
     ...     return type(x).__name__
-    >>> async def main() -> str:
-    ...     node = kind(1)
-    ...     return await kind(aiodag.opaque(node))
-    >>> asyncio.run(main())
-    'Node'
+    >>> node = kind(1)
+    >>> await kind(node), await kind(opaque(node))
+    ('str', 'Node')
     """
     return value if type(value) is Opaque else cast("T", Opaque(value))
 
@@ -52,16 +50,14 @@ def settled(dep: Awaitable[T]) -> "Node[T]":
 
     Raises `TypeError` for what is not awaitable.
 
-    >>> import asyncio, aiodag
-    >>> @aiodag.task
-    ... async def fetch() -> int:
+    >>> from aiodag import settled, task
+    >>> @task
+    ... async def fetch():
     ...     raise TimeoutError
-    >>> @aiodag.task
-    ... async def report(node: aiodag.Node[int]) -> str:
+    >>> @task
+    ... async def report(node):
     ...     return str(node.state)
-    >>> async def main() -> str:
-    ...     return await report(aiodag.settled(fetch()))
-    >>> asyncio.run(main())
+    >>> await report(settled(fetch()))
     'failed'
     """
     if not is_awaitable(dep):
@@ -71,17 +67,15 @@ def settled(dep: Awaitable[T]) -> "Node[T]":
 
 
 def value_of(awaitable: Awaitable[T]) -> T:
-    """Say to a type checker that `awaitable` stands for its value; return it unchanged.
+    """Tell a type checker that `awaitable` stands for its value; return it unchanged.
 
-    Use it where a node is passed as a keyword or inside a container: `upload(rows=value_of(node))`.
+    Use it where a node is passed as a keyword or inside a container.
 
-    >>> import asyncio, aiodag
-    >>> @aiodag.task
+    >>> from aiodag import task, value_of
+    >>> @task
     ... async def double(x: int) -> int:
     ...     return 2 * x
-    >>> async def main() -> int:
-    ...     return await double(x=aiodag.value_of(double(10)))
-    >>> asyncio.run(main())
+    >>> await double(x=value_of(double(10)))
     40
     """
     return cast("T", awaitable)

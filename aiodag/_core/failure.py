@@ -108,9 +108,22 @@ class Report:
 
 
 class Failure:
-    """Why a node has no value: the root of the failure and the path to it.
+    """Why a node has no value: the root of the failure and the path to it. Printed, it is one line.
 
-    Printed, it is one line: ``upload skipped: concatenate <- fetch('a1') failed: TimeoutError``.
+    >>> from aiodag import Run, RunFailed, task
+    >>> @task
+    ... async def fetch(name):
+    ...     raise TimeoutError
+    >>> @task
+    ... async def upload(rows): ...
+    >>> try:
+    ...     async with Run("etl"):
+    ...         node = upload(fetch("a1"))
+    ... except RunFailed as failed:
+    ...     print(*failed.failures)
+    fetch('a1') failed: TimeoutError
+    >>> print(node.failure)
+    upload skipped: fetch('a1') failed: TimeoutError
     """
 
     __slots__ = ("hop", "report")

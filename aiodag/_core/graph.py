@@ -17,9 +17,9 @@ from aiodag.wording import printable
 
 
 class GraphNode(NamedTuple):
-    """Tell of one node: its state, its place in the source, and its moves in seconds since the run began.
+    """One node of a `Graph`: its state, its place in the source, and its moves in seconds since the run began.
 
-    >>> from aiodag import State
+    >>> from aiodag import GraphNode, State
     >>> GraphNode(id=1, name="fetch", label="fetch('a1')", state=State.WAITING).state.final
     False
     """
@@ -60,8 +60,13 @@ class GraphEdge(NamedTuple):
 
     `kind` is "endogenous" (the value is passed) or "exogenous" (only waited for); `settled` accepts any outcome.
 
-    >>> GraphEdge(source=1, target=2, kind="endogenous").settled
-    False
+    >>> from aiodag import plan, task
+    >>> @task
+    ... async def fetch(): ...
+    >>> @task
+    ... async def load(rows): ...
+    >>> plan(lambda: load(fetch())).edges
+    (GraphEdge(source=0, target=1, kind='endogenous', settled=False),)
     """
 
     source: int
@@ -71,20 +76,25 @@ class GraphEdge(NamedTuple):
 
 
 class Graph:
-    """Hold the nodes and edges of one moment; `now` is that moment, in seconds since the run began.
+    """The nodes and edges of one moment; `now` is that moment, in seconds since the run began.
 
-    Raise `TypeError` for an id that is not an int of 0 or more, and `ValueError` if two nodes have one id, or an edge
+    Raises `TypeError` for an id that is not an int of 0 or more, and `ValueError` if two nodes have one id, or an edge
     names a node that is not there.
 
-    >>> from aiodag import State
-    >>> fetch, load = (GraphNode(id=i, name=n, label=n, state=State.WAITING) for i, n in enumerate(("fetch", "load")))
-    >>> graph = Graph("etl", [load, fetch], [GraphEdge(0, 1, "endogenous")])
-    >>> [node.name for node in graph.order()]
-    ['fetch', 'load']
-    >>> print(graph.to_text())
-    etl: 2 nodes, 2 waiting
-    └─ · fetch   waiting
-       └─ · load waiting
+    >>> from aiodag import Run, task
+    >>> @task
+    ... async def fetch(name): ...
+    >>> @task
+    ... async def load(*tables): ...
+    >>> async with Run("etl") as run:
+    ...     node = load(fetch("a1"), fetch("a2"))
+    ...     print(run.graph().to_text())
+    etl: 3 nodes, 1 waiting, 2 queued
+    ├─ : fetch('a1') queued  → load
+    └─ : fetch('a2') queued
+       └─ · load     waiting
+    >>> run.graph().counts()
+    {<State.SUCCEEDED: 'succeeded'>: 3}
     """
 
     __slots__ = ("_by_id", "_incoming", "_outgoing", "edges", "name", "nodes", "now")

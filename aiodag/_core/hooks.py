@@ -38,11 +38,15 @@ MOST = 100  # failures that a summary names
 class RunSummary(NamedTuple):
     """What a hook is told of a run.
 
-    `id` is empty without a store. `state` is "running", "succeeded" or "failed"; `failures` are the root failures as text, of
-    many the first 100. `begun` is how often somebody has begun the run: 2 when it is resumed after it had ended.
+    `id` is empty without a store. `state` is "running", "succeeded" or "failed"; `failures` are the root failures as text,
+    at most the first 100. `begun` counts how often the run was begun: 2 when it is resumed after it had ended.
 
-    >>> RunSummary(id="etl-1", name="etl", state="failed", failures=("load failed: KeyError: 'day'",)).state
-    'failed'
+    >>> from aiodag import Run, RunSummary
+    >>> def tell(summary: RunSummary) -> None:
+    ...     print(summary.name, summary.state)
+    >>> async with Run("etl", on_success=tell):
+    ...     pass
+    etl succeeded
     """
 
     id: str

@@ -19,8 +19,16 @@ class Limit:
     has the highest `priority` is next; among equals, the one that came first. Each event loop counts by itself. Raises
     `OptionError` for zero, negative or missing numbers.
 
-    >>> Limit(3), Limit(rate=10), Limit(2, rate=100, per=60)
-    (Limit(3), Limit(rate=10), Limit(2, rate=100, per=60))
+    >>> from aiodag import Limit, task
+    >>> server = Limit(5, rate=100, per=60)
+    >>> @task(limit=server)
+    ... async def fetch(name):
+    ...     return name
+    >>> @task(limit=server)
+    ... async def upload(rows):
+    ...     return len(rows)
+    >>> await upload(fetch("a1"))
+    2
     """
 
     __slots__ = ("__weakref__", "capacity", "per", "rate")

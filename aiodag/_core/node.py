@@ -43,16 +43,17 @@ class Node(NoValue, AsyncTask[T]):
     raises the exception of its root. Awaiting is not owning: when the awaiter is cancelled, the node goes on if
     anything else needs it.
 
-    >>> import asyncio, aiodag
-    >>> @aiodag.task
-    ... async def double(x: int) -> int:
+    >>> from aiodag import task
+    >>> @task
+    ... async def double(x):
     ...     return 2 * x
-    >>> async def main() -> int:
-    ...     node = double(double(10))
-    ...     assert node.state is aiodag.State.WAITING
-    ...     return await node
-    >>> asyncio.run(main())
+    >>> node = double(double(10))
+    >>> node.state
+    <State.WAITING: 'waiting'>
+    >>> await node
     40
+    >>> node.state.final, node.result()
+    (True, 40)
     """
 
     # Set by the engine for every node, one by one: a Python __init__ would cost as much as the asyncio task itself,

@@ -30,6 +30,7 @@ class Backoff:
     `jitter` is the share of each pause that chance takes off, from 0 (none) to 1 (all), so that many callers do not
     return at the same moment.
 
+    >>> from aiodag import Backoff
     >>> pause = Backoff(first=1, factor=2, maximum=5, jitter=0)
     >>> [pause(attempt) for attempt in (1, 2, 3, 4)]
     [1.0, 2.0, 4.0, 5.0]

@@ -30,14 +30,15 @@ def plan(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Graph:
     whose body does not run at all.
     Raises what `fn` raises, and `TypeError` for what cannot be called and arguments that do not fit.
 
-    >>> import aiodag
-    >>> @aiodag.task
-    ... async def fetch(x: str) -> str:
-    ...     return x
-    >>> async def etl() -> None:
-    ...     await fetch(fetch("a1"))
-    >>> len(plan(etl))
-    2
+    >>> from aiodag import plan, task
+    >>> @task
+    ... async def fetch(name): ...
+    >>> @task
+    ... async def load(*tables): ...
+    >>> async def etl():
+    ...     await load(fetch("a1"), fetch("a2"))
+    >>> [node.label for node in plan(etl).order()]
+    ["fetch('a1')", "fetch('a2')", 'load']
     """
     try:
         check(fn, args, kwargs)

@@ -55,16 +55,14 @@ class Run(Members):
     `RunSummary`; a command; or a URL, to which that is sent as JSON. They are nodes of the run, which waits for them. A
     hook that fails is reported, and the run does not fail with it.
 
-    >>> import asyncio, aiodag
-    >>> @aiodag.task
-    ... async def fetch(x: int) -> int:
-    ...     return x
-    >>> async def main() -> str:
-    ...     async with aiodag.Run("etl") as run:
-    ...         fetch(1)
-    ...     return str(run.state)
-    >>> asyncio.run(main())
-    'succeeded'
+    >>> from aiodag import Run, task
+    >>> @task
+    ... async def fetch(name):
+    ...     return name * 2
+    >>> async with Run("etl", limit=10) as run:
+    ...     nodes = fetch.map(["a1", "a2"])
+    >>> run.state.value, [node.result() for node in nodes]
+    ('succeeded', ['a1a1', 'a2a2'])
     """
 
     def __init__(

@@ -71,13 +71,11 @@ class Task(FunctionLike, Generic[P, R]):
     Every awaitable among the arguments is an edge. Raises `NoLoop` without a running loop and `TypeError` for
     arguments that do not fit, both at the call. Works as a method, too.
 
-    >>> import asyncio
+    >>> from aiodag import task
     >>> @task(retries=2)
-    ... async def double(x: int) -> int:
+    ... async def double(x):
     ...     return 2 * x
-    >>> async def main() -> int:
-    ...     return await double(double(10))
-    >>> asyncio.run(main())
+    >>> await double(double(10))
     40
     """
 
@@ -310,13 +308,11 @@ class Task(FunctionLike, Generic[P, R]):
 
         Before any call, raises `TypeError` for nothing or what is not iterable, `ValueError` for different lengths.
 
-        >>> import asyncio
+        >>> from aiodag import task
         >>> @task
-        ... async def add(x: int, y: int) -> int:
+        ... async def add(x, y):
         ...     return x + y
-        >>> async def main() -> list[int]:
-        ...     return [await node for node in add.map([1, 2], [10, 20])]
-        >>> asyncio.run(main())
+        >>> [await node for node in add.map([1, 2], [10, 20])]
         [11, 22]
         """
         calls = calls_of(self, iterables, constants)
@@ -356,14 +352,15 @@ def task(fn: Any = None, /, *after: "Awaitable[object]", **options: Any) -> Any:
 
     Raises `TypeError` for what cannot be a task or an unknown option, and `OptionError` for a value that cannot work.
 
-    >>> import asyncio
+    >>> from aiodag import task
+    >>> @task(retries=2, timeout=10)
+    ... async def fetch(name):
+    ...     return [name]
     >>> @task
-    ... async def fetch() -> str:
-    ...     return "rows"
-    >>> async def main() -> str:
-    ...     return await task(fetch, asyncio.sleep(0), name="late")()
-    >>> asyncio.run(main())
-    'rows'
+    ... async def join(left, right):
+    ...     return left + right
+    >>> await join(fetch("a1"), fetch("a2"))
+    ['a1', 'a2']
     """
     if fn is None:
         if after:

@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Raises `SystemExit` as argparse does: for `--help`, `--version` and what cannot be parsed.
 
-    >>> main(["--store", "memory:", "runs", "--json"])
+    >>> main(["--store", "memory:empty", "runs", "--json"])
     []
     0
     """

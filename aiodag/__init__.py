@@ -33,6 +33,7 @@ from aiodag.errors import MissingExtra as MissingExtra
 from aiodag.errors import NoCapacity as NoCapacity
 from aiodag.errors import NoCodec as NoCodec
 from aiodag.errors import NoFingerprint as NoFingerprint
+from aiodag.errors import NoIdentity as NoIdentity
 from aiodag.errors import NoLoop as NoLoop
 from aiodag.errors import NoSecret as NoSecret
 from aiodag.errors import NotATask as NotATask
@@ -46,6 +47,7 @@ from aiodag.errors import SecretInValue as SecretInValue
 from aiodag.errors import Skip as Skip
 from aiodag.errors import Stalled as Stalled
 from aiodag.errors import StoreError as StoreError
+from aiodag.errors import TaskMoved as TaskMoved
 from aiodag.errors import Undecodable as Undecodable
 from aiodag.errors import UnexpectedCancel as UnexpectedCancel
 from aiodag.errors import UnknownOption as UnknownOption

@@ -76,7 +76,7 @@ class NoLoop(AiodagError, RuntimeError):
     ... async def fetch(name): ...
     >>> fetch("a1")
     Traceback (most recent call last):
-    aiodag.errors.NoLoop: fetch(...) was called without a running event loop, so nothing was scheduled. ...
+    aiodag.NoLoop: fetch(...) was called without a running event loop, so nothing was scheduled. ...
     """
 
     def __init__(self, task: str, body: str = "") -> None:
@@ -96,7 +96,7 @@ class ForeignLoop(AiodagError, RuntimeError, ValueError):
     >>> elsewhere = asyncio.new_event_loop()
     >>> await task(print)(elsewhere.create_future())
     Traceback (most recent call last):
-    aiodag.errors.ForeignLoop: <Future pending> belongs to an event loop that is not the one that runs here. ...
+    aiodag.ForeignLoop: <Future pending> belongs to an event loop that is not the one that runs here. ...
     >>> elsewhere.close()
     """
 
@@ -121,7 +121,7 @@ class Deadlock(AiodagError, RuntimeError):
     ... async def part(value): ...
     >>> await whole()
     Traceback (most recent call last):
-    aiodag.errors.Deadlock: whole waits for part waits for whole: none of them could ever go on. ...
+    aiodag.Deadlock: whole waits for part waits for whole: none of them could ever go on. ...
     """
 
     def __init__(self, cycle: Sequence[str]) -> None:
@@ -144,7 +144,7 @@ class UnexpectedCancel(AiodagError, RuntimeError):
     ...     raise asyncio.CancelledError
     >>> await fetch()
     Traceback (most recent call last):
-    aiodag.errors.UnexpectedCancel: fetch ended in a CancelledError, but nobody asked to cancel it: ...
+    aiodag.UnexpectedCancel: fetch ended in a CancelledError, but nobody asked to cancel it: ...
     """
 
     def __init__(self, what: str) -> None:
@@ -164,7 +164,7 @@ class WorkerDied(AiodagError, RuntimeError):
     >>> from aiodag import task
     >>> await task(os._exit, executor="process")(3)
     Traceback (most recent call last):
-    aiodag.errors.WorkerDied: _exit got no answer in attempt 1 of 1, because its worker process ended (exit code 3): ...
+    aiodag.WorkerDied: _exit got no answer in attempt 1 of 1, because its worker process ended (exit code 3): ...
     """
 
     def __init__(self, task: str, *, attempt: int = 1, attempts: int = 1, code: int | None = None) -> None:
@@ -185,7 +185,7 @@ class NotPicklable(AiodagError, TypeError):
     >>> from aiodag import task
     >>> await task(lambda: 1, executor="process")()
     Traceback (most recent call last):
-    aiodag.errors.NotPicklable: the call of <lambda> cannot go to a worker process: ...
+    aiodag.NotPicklable: the call of <lambda> cannot go to a worker process: ...
     """
 
     def __init__(self, task: str, what: str, why: str, *, raised: str = "") -> None:
@@ -210,7 +210,7 @@ class Stalled(AiodagError, RuntimeError):
     >>> from aiodag.testing import run
     >>> run(asyncio.Event().wait())
     Traceback (most recent call last):
-    aiodag.errors.Stalled: nothing can go on: ...
+    aiodag.Stalled: nothing can go on: ...
     """
 
     def __init__(self, waiting: Iterable[str]) -> None:
@@ -227,7 +227,7 @@ class NotATask(AiodagError, TypeError):
     >>> from aiodag import task
     >>> task(42)
     Traceback (most recent call last):
-    aiodag.errors.NotATask: task() got 42, which is not callable. ...
+    aiodag.NotATask: task() got 42, which is not callable. ...
     """
 
     def __init__(self, given: object, why: str = "is not callable") -> None:
@@ -243,7 +243,7 @@ class UnknownOption(AiodagError, TypeError):
     >>> from aiodag import task
     >>> task(print, retires=3)
     Traceback (most recent call last):
-    aiodag.errors.UnknownOption: task() has no option 'retires'; did you mean 'retries'? ...
+    aiodag.UnknownOption: task() has no option 'retires'; did you mean 'retries'? ...
     """
 
     def __init__(self, option: str, known: Iterable[str]) -> None:
@@ -262,7 +262,7 @@ class OptionError(AiodagError, ValueError):
     >>> from aiodag import task
     >>> task(print, retries=-1)
     Traceback (most recent call last):
-    aiodag.errors.OptionError: retries=-1 cannot work: retries takes ...
+    aiodag.OptionError: retries=-1 cannot work: retries takes ...
     """
 
     def __init__(self, option: str, given: object, wanted: str) -> None:
@@ -278,7 +278,7 @@ class NoCapacity(AiodagError, ValueError):
     >>> async with Run("etl", capacity=Capacity({"cores": 4})):
     ...     node = task(print, resources={"cores": 8})()
     Traceback (most recent call last):
-    aiodag.errors.NoCapacity: print ...
+    aiodag.NoCapacity: print ...
     """
 
     def __init__(self, task: str, why: str) -> None:
@@ -294,7 +294,7 @@ class HookFailed(AiodagError, RuntimeError):
     >>> from aiodag import HookFailed
     >>> raise HookFailed("https://example.com", "answered 404 Not Found")
     Traceback (most recent call last):
-    aiodag.errors.HookFailed: https://example.com answered 404 Not Found
+    aiodag.HookFailed: https://example.com answered 404 Not Found
     """
 
     def __init__(self, host: str, why: str) -> None:
@@ -308,7 +308,7 @@ class NoSecret(AiodagError, LookupError):
     >>> from aiodag import Secret
     >>> Secret("NO_SUCH_TOKEN").read()
     Traceback (most recent call last):
-    aiodag.errors.NoSecret: secret 'NO_SUCH_TOKEN' ...
+    aiodag.NoSecret: secret 'NO_SUCH_TOKEN' ...
     """
 
     def __init__(self, name: str, why: str) -> None:
@@ -330,7 +330,7 @@ class SecretInValue(AiodagError, ValueError):
     >>> async with Run("etl", store="memory:"):
     ...     await login(Secret("API_TOKEN"))
     Traceback (most recent call last):
-    aiodag.errors.SecretInValue: the value of login cannot be recorded: it holds the text of the secret 'API_TOKEN'. ...
+    aiodag.SecretInValue: the value of login cannot be recorded: it holds the text of the secret 'API_TOKEN'. ...
     """
 
     def __init__(self, task: str, secret: str) -> None:
@@ -349,7 +349,7 @@ class CycleError(AiodagError, ValueError):
     >>> nodes = [GraphNode(1, "a", "a", State.WAITING), GraphNode(2, "b", "b", State.WAITING)]
     >>> Graph("loop", nodes, [GraphEdge(1, 2, "endogenous"), GraphEdge(2, 1, "endogenous")]).order()
     Traceback (most recent call last):
-    aiodag.errors.CycleError: cycle: a -> b -> a
+    aiodag.CycleError: cycle: a -> b -> a
     """
 
     def __init__(self, path: Sequence[str]) -> None:
@@ -368,7 +368,7 @@ class Skip(Exception):
     >>> node = load([])
     >>> await node
     Traceback (most recent call last):
-    aiodag.errors.Skip: no new rows today
+    aiodag.Skip: no new rows today
     >>> node.state
     <State.SKIPPED: 'skipped'>
     """
@@ -416,7 +416,7 @@ class MissingExtra(AiodagError, ImportError):
     >>> from aiodag import MissingExtra
     >>> raise MissingExtra("graph.to_png()", "resvg-py", "draw")
     Traceback (most recent call last):
-    aiodag.errors.MissingExtra: graph.to_png() needs resvg-py, which is not installed: pip install 'aiodag[draw]'
+    aiodag.MissingExtra: graph.to_png() needs resvg-py, which is not installed: pip install 'aiodag[draw]'
     """
 
     def __init__(self, wanted: str, package: str, extra: str) -> None:
@@ -429,7 +429,7 @@ class EntryError(AiodagError, ValueError):
     >>> from aiodag.service import Service
     >>> Service("memory:").target("gone.py")
     Traceback (most recent call last):
-    aiodag.errors.EntryError: gone.py: no such file. Give FILE.py or FILE.py:TASK
+    aiodag.EntryError: gone.py: no such file. Give FILE.py or FILE.py:TASK
     """
 
 
@@ -462,7 +462,7 @@ class RunCancelled(AiodagError):
     ...     node = task(asyncio.sleep)(3600)
     ...     asked = Service("memory:cancelled").cancel("monday")
     Traceback (most recent call last):
-    aiodag.errors.RunCancelled: run 'monday' was cancelled on request; resuming it runs what has not succeeded
+    aiodag.RunCancelled: run 'monday' was cancelled on request; resuming it runs what has not succeeded
     """
 
     def __init__(self, run: str) -> None:
@@ -477,7 +477,7 @@ class StoreError(AiodagError):
     >>> size = Path("notes.txt").write_text("milk, bread, a store")
     >>> Service("notes.txt").runs()
     Traceback (most recent call last):
-    aiodag.errors.StoreError: ...
+    aiodag.StoreError: ...
     """
 
 
@@ -487,7 +487,7 @@ class UnknownRun(StoreError):
     >>> from aiodag.service import Service
     >>> Service("memory:").run("monday")
     Traceback (most recent call last):
-    aiodag.errors.UnknownRun: no run 'monday' in memory:. `aiodag runs` lists what there is.
+    aiodag.UnknownRun: no run 'monday' in memory:. `aiodag runs` lists what there is.
     """
 
     def __init__(self, run: str, known: Iterable[str], place: str) -> None:
@@ -506,7 +506,7 @@ class RunOwned(StoreError):
     ...     async with Run("etl", store="memory:owned", id="monday"):
     ...         pass
     Traceback (most recent call last):
-    aiodag.errors.RunOwned: run 'monday' is owned by ...
+    aiodag.RunOwned: run 'monday' is owned by ...
     """
 
     def __init__(self, run: str, owner: object, left: float) -> None:
@@ -528,7 +528,7 @@ class LeaseLost(StoreError):
     ...     node = task(asyncio.sleep)(3600)
     ...     gone = store.delete(["monday"])
     Traceback (most recent call last):
-    aiodag.errors.LeaseLost: run 'monday' was deleted while this process did not renew its lease. ...
+    aiodag.LeaseLost: run 'monday' was deleted while this process did not renew its lease. ...
     """
 
     def __init__(self, run: str, *, deleted: bool = False) -> None:
@@ -559,7 +559,7 @@ class NoCodec(AiodagError, TypeError):
     >>> async with Run("etl", store="memory:"):
     ...     await task(object)()
     Traceback (most recent call last):
-    aiodag.errors.NoCodec: the value of object cannot be recorded: the value, of type object, has no codec. ...
+    aiodag.NoCodec: the value of object cannot be recorded: the value, of type object, has no codec. ...
     """
 
     def __init__(self, task: str, kind: type, where: str, why: str = "has no codec") -> None:
@@ -579,7 +579,7 @@ class ValueTooLarge(AiodagError, ValueError):
     >>> from aiodag import ValueTooLarge
     >>> raise ValueTooLarge("load", 3_000, 1_000)
     Traceback (most recent call last):
-    aiodag.errors.ValueTooLarge: the value of load takes 3,000 bytes, and a store keeps at most 1,000: ...
+    aiodag.ValueTooLarge: the value of load takes 3,000 bytes, and a store keeps at most 1,000: ...
     """
 
     def __init__(self, task: str, size: int, largest: int) -> None:
@@ -602,7 +602,7 @@ class NoFingerprint(AiodagError, TypeError):
     >>> async with Run("etl", store="memory:"):
     ...     node = task(print)(object())
     Traceback (most recent call last):
-    aiodag.errors.NoFingerprint: an argument of print cannot be known again in a later run: the argument, of type object, is known by nothing that lasts beyond this process. ...
+    aiodag.NoFingerprint: an argument of print cannot be known again in a later run: the argument, of type object, is known by nothing that lasts beyond this process. ...
     """
 
     def __init__(self, task: str, kind: type, where: str, why: str = "has no stable fingerprint") -> None:
@@ -629,7 +629,7 @@ class NoIdentity(NoFingerprint):
     >>> async with Run("etl", store="memory:"):
     ...     nodes = adder([1])(5), adder([2])(5)
     Traceback (most recent call last):
-    aiodag.errors.NoIdentity: add cannot be known again in a later run: ...
+    aiodag.NoIdentity: add cannot be known again in a later run: ...
     """
 
     def __init__(self, task: str, why: str) -> None:
@@ -647,10 +647,10 @@ class TaskMoved(AiodagError):
 
     `former` is what `@task(former=...)` takes to go on with the record.
 
-    >>> from aiodag.errors import TaskMoved
+    >>> from aiodag import TaskMoved
     >>> raise TaskMoved("fetch", "old:fetch", "etl.py")
     Traceback (most recent call last):
-    aiodag.errors.TaskMoved: this run has recorded fetch as a function of old, and it is one of etl.py here: ...
+    aiodag.TaskMoved: this run has recorded fetch as a function of old, and it is one of etl.py here: ...
     """
 
     def __init__(self, task: str, former: str, now: str) -> None:
@@ -670,7 +670,7 @@ class Undecodable(AiodagError, ValueError):
     >>> from aiodag.codecs import Codecs
     >>> Codecs().decode('{"$": "registered", "v": ["money", 5]}')
     Traceback (most recent call last):
-    aiodag.errors.Undecodable: a recorded value cannot be read back: no type is registered as 'money'. ...
+    aiodag.Undecodable: a recorded value cannot be read back: no type is registered as 'money'. ...
     """
 
     def __init__(self, why: str, type_name: str = "", *, loaded: bool = True) -> None:

@@ -1,40 +1,9 @@
-"""Say how values are recorded: types of your own, for all tasks or for some.
+"""The former place of `aiodag.codec`. It goes with 1.5."""
 
-A type that is registered is recorded wherever it stands in a value, and counts as an argument. A task may have a codec of
-its own: any object with a `name`, `encode` and `decode`, such as a `Codecs`.
-"""
+from warnings import warn
 
-from typing import Any
-
-from aiodag.stores.codecs import REGISTERED, Types
-from aiodag.stores.reader import decode
-from aiodag.stores.writer import encode
+from aiodag.codec import Codecs, register_codec
 
 __all__ = ["Codecs", "register_codec"]
 
-register_codec = REGISTERED.register
-
-
-class Codecs(Types):
-    """Types with forms of their own, for the tasks that ask for it: `@task(codec=codecs)`.
-
-    What is registered for all is known here too. Arguments are known by what is registered for all alone.
-
-    >>> codecs = Codecs()
-    >>> codecs.register(slice, lambda value: [value.start, value.stop], lambda parts: slice(*parts))
-    >>> codecs.decode(codecs.encode([slice(1, 2)]))
-    [slice(1, 2, None)]
-    """
-
-    name = "json"
-
-    def __init__(self) -> None:
-        super().__init__(REGISTERED)
-
-    def encode(self, value: Any, /) -> str:
-        """Return a value as the text of a record. Raises `NoCodec`."""
-        return encode(value, types=self)
-
-    def decode(self, stored: Any, /) -> Any:
-        """Return the value of a record. Raises `Undecodable`."""
-        return decode(stored, self)
+warn("aiodag.codecs is aiodag.codec since 1.4.0, and goes with 1.5", DeprecationWarning, stacklevel=2)

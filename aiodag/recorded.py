@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aiodag._core.graph import Graph, GraphEdge, GraphNode
+from aiodag.codec.text import decode_error
 from aiodag.errors import RecordedError
 from aiodag.records import BARRIER, CUT_OFF, AttemptRecord, NodeRecord, RunRecord
 from aiodag.states import State
-from aiodag.stores.codec import decode_error
 
 if TYPE_CHECKING:
     from aiodag.abc import Store

@@ -14,6 +14,7 @@ from aiodag import exchange, registry, starting, targets
 from aiodag._core.graph import Graph
 from aiodag._core.options import name_of
 from aiodag.abc import Observer, Store
+from aiodag.codec.text import decode, decode_error
 from aiodag.entry import Entry, told
 from aiodag.errors import EntryError, StoreError
 from aiodag.executors.finished import Finished
@@ -32,7 +33,6 @@ from aiodag.records import (
 from aiodag.registry import Change
 from aiodag.starting import Opened, Options, Resumption
 from aiodag.states import State
-from aiodag.stores.codec import decode, decode_error
 from aiodag.stores.places import store_at
 from aiodag.targets import Again, Target
 from aiodag.workflows.private import stored

@@ -25,9 +25,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aiodag import task
-from aiodag.errors import AiodagError, NoLoop, RunFailed
-from aiodag.stores import codec
-from aiodag.stores.codec import (
+from aiodag.codec import text
+from aiodag.codec.text import (
     NoCodec,
     NoFingerprint,
     RecordedError,
@@ -40,7 +39,8 @@ from aiodag.stores.codec import (
     encode_pickle,
     fingerprint,
 )
-from aiodag.stores.writer import json_writer
+from aiodag.codec.writer import json_writer
+from aiodag.errors import AiodagError, NoLoop, RunFailed
 
 ROOT = Path(__file__).parent.parent
 HERE = __name__
@@ -773,7 +773,7 @@ def test_reading_asks_no_module_for_what_it_loads_on_demand(monkeypatch):
 def test_pickle_is_out_of_reach_for_those_who_did_not_ask(monkeypatch):
     monkeypatch.setattr(pickle, "loads", None)
     monkeypatch.setattr(pickle, "load", None)
-    monkeypatch.setattr(codec, "Unpickler", None)
+    monkeypatch.setattr(text, "Unpickler", None)
     values = [1, Order(1, {2}), Colour.RED, Point(1), [b"\x80\x04."], datetime(2024, 1, 1)]
 
     assert decode(encode(values)) == values
@@ -789,7 +789,7 @@ def test_pickle_is_out_of_reach_for_those_who_did_not_ask(monkeypatch):
 SCRIPT = """
 import enum, json, sys
 from dataclasses import dataclass
-from aiodag.stores.codec import decode, encode, encode_error, fingerprint
+from aiodag.codec.text import decode, encode, encode_error, fingerprint
 
 @dataclass
 class Order:
@@ -846,7 +846,7 @@ def test_a_script_and_the_module_of_its_name_understand_each_other(etl, tmp_path
 WITHOUT_FILE = """
 import json
 from dataclasses import dataclass
-from aiodag.stores.codec import decode, encode
+from aiodag.codec.text import decode, encode
 
 @dataclass
 class Order:
@@ -1168,7 +1168,7 @@ def test_the_order_of_a_set_does_not_count():
 
 OF_A_SET = """
 import json
-from aiodag.stores.codec import fingerprint
+from aiodag.codec.text import fingerprint
 print(json.dumps(fingerprint({"a": frozenset(f"name {number}" for number in range(50))})))
 """
 

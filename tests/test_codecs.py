@@ -18,11 +18,11 @@ import pydantic
 import pytest
 
 from aiodag import NoCodec, NoFingerprint, Run, RunFailed, Undecodable, task
-from aiodag.codecs import Codecs, register_codec
+from aiodag.codec import Codecs, register_codec
+from aiodag.codec.registered import Types
+from aiodag.codec.text import decode, encode, fingerprint
 from aiodag.errors import OptionError, StoreError
 from aiodag.service import Service
-from aiodag.stores.codec import decode, encode, fingerprint
-from aiodag.stores.codecs import Types
 from aiodag.stores.memory import Memory
 
 ROOT = Path(__file__).parent.parent
@@ -227,7 +227,7 @@ def test_what_is_no_record_is_undecodable(text):
 def test_reading_imports_no_package():
     """Without numpy a number is the plain one; a model cannot be there without its package."""
     source = (
-        'import sys; from aiodag.stores.codec import decode, encode; print(decode(\'{"$":"numpy","v":["int8",5]}\')); '
+        'import sys; from aiodag.codec.text import decode, encode; print(decode(\'{"$":"numpy","v":["int8",5]}\')); '
         "encode([1, (2,)]); print([name for name in ('numpy', 'pydantic', 'msgspec', 'attrs') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", source], cwd=ROOT, capture_output=True, text=True, check=True)

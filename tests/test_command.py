@@ -25,10 +25,10 @@ from hypothesis import strategies as st
 
 from aiodag import Capacity, Limit, OptionError, Run, RunFailed, State, UnknownOption, task
 from aiodag.abc import NOTHING
+from aiodag.codec.text import decode, decode_error, encode, encode_error
 from aiodag.executors import children
 from aiodag.executors.command import CommandFailed, Finished, command, shell
 from aiodag.records import left_out, output_text
-from aiodag.stores.codec import decode, decode_error, encode, encode_error
 from aiodag.stores.memory import Memory
 from aiodag.stores.sqlite import SQLite
 from aiodag.testing import run as virtual

@@ -11,7 +11,7 @@ import pytest
 from programs import ROOT
 
 from aiodag import State
-from aiodag.stores.codec import decode
+from aiodag.codec.text import decode
 from aiodag.stores.sqlite import SQLite
 
 EXAMPLE = ROOT / "examples" / "08_durable_manifest.py"

@@ -130,27 +130,32 @@ FLOORS = [
         ]
     },
     {
-        "stores": [
+        "codec": [
             "refusals",
             "msgspec",
             "numpy",
             "pydantic",
             "foreign",
             "kinds",
+            "printing",
             "classes",
-            "codecs",
+            "registered",
             "writer",
             "fingerprint",
-            "printing",
+            "reader",
+            "exceptions",
+            "text",
+            "codecs",
+        ]
+    },
+    {
+        "stores": [
             "arguments",
             "written",
             "identity",
             "former",
             "keys",
             "caching",
-            "reader",
-            "exceptions",
-            "codec",
             "endings",
             "guard",
             "statements",
@@ -226,7 +231,7 @@ FLOORS = [
             "document",
             "load",
         ],
-        "": ["testing", "codecs"],
+        "": ["testing"],
     },
     {"": ["entry", "recorded", "registry", "exchange", "targets", "starting", "service"]},
     {
@@ -284,6 +289,9 @@ LAYERS = {
     "aiodag.executors.warden": set(),
     "aiodag.executors.worker": {"aiodag.executors.letters"},
     "aiodag.__main__": {"aiodag.cli"},
+    # Former places, for one version.
+    "aiodag.codecs": {"aiodag.codec"},
+    "aiodag.stores.records": {"aiodag.records"},
     # Pure: they show a graph, and know nothing of what runs it.
     "aiodag._core.render": {"aiodag.errors", "aiodag.wording", "aiodag.states"},
     "aiodag._core.critical": set(),
@@ -298,7 +306,7 @@ LAYERS = {
 }
 PURE = {"aiodag.errors", "aiodag.wording", "aiodag.states", "aiodag._core.graph"}
 # The command line speaks to the service, and of what it gives back.
-SPOKEN = WORDS | {f"aiodag.{name}" for name in ("abc", "_core.states", "_core.graph", "stores.codec", "stores.records")}
+SPOKEN = WORDS | {f"aiodag.{name}" for name in ("abc", "_core.states", "_core.graph", "codec.text")}
 SERVICE = set(in_rooms(FLOORS[-2])[""])
 for name in LAYERS:
     if name.startswith("aiodag.pictures."):
@@ -311,9 +319,9 @@ EXTRAS = {
     "aiodag.pictures.pillow": {"PIL"},
     "aiodag.pictures.resvg": {"resvg_py"},
     "aiodag.cli.rich": {"rich"},
-    "aiodag.stores.msgspec": {"msgspec"},
-    "aiodag.stores.numpy": {"numpy"},
-    "aiodag.stores.pydantic": {"pydantic"},
+    "aiodag.codec.msgspec": {"msgspec"},
+    "aiodag.codec.numpy": {"numpy"},
+    "aiodag.codec.pydantic": {"pydantic"},
     "aiodag.traces.opentelemetry": {"opentelemetry"},
     "aiodag._core.arity": {"annotationlib"},  # of the standard library from Python 3.14 on
 }

@@ -11,8 +11,8 @@ import pytest
 
 import aiodag.executors.finished  # noqa: F401 - the values name a class of it
 from aiodag import State
+from aiodag.codec.text import decode
 from aiodag.service import Service
-from aiodag.stores.codec import decode
 
 ROOT = Path(__file__).parent.parent
 RECORDED = Path(__file__).with_name("recorded")

@@ -22,6 +22,7 @@ import pytest
 from executions import execute
 
 from aiodag import Run, RunFailed, Skip, State, current_node, settled, task
+from aiodag.codec.text import decode, decode_error
 from aiodag.errors import (
     LeaseLost,
     NoCodec,
@@ -34,7 +35,6 @@ from aiodag.errors import (
 )
 from aiodag.records import BARRIER, left_out, output_text
 from aiodag.service import Service
-from aiodag.stores.codec import decode, decode_error
 from aiodag.stores.memory import Memory
 from aiodag.stores.rehearsal import Rehearsal
 from aiodag.stores.sqlite import SQLite

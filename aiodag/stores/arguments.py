@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from aiodag._core.edges import Opaque, Settled
 from aiodag._core.node import Node
 from aiodag._core.search import Template
+from aiodag.codec.classes import further_attributes
+from aiodag.codec.fingerprint import Canonical, NamedBefore313, NamedIn313, fingerprint
+from aiodag.codec.printing import printed, printed_by
 from aiodag.secret import Veiled
-from aiodag.stores.classes import further_attributes
-from aiodag.stores.fingerprint import Canonical, NamedBefore313, NamedIn313, fingerprint
-from aiodag.stores.printing import printed, printed_by
 
 if TYPE_CHECKING:
     from asyncio import Future

@@ -22,10 +22,10 @@ from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodTyp
 from typing import Any
 
 from aiodag._core.task import Task
+from aiodag.codec.fingerprint import fingerprint
+from aiodag.codec.kinds import KINDS
 from aiodag.errors import NoFingerprint, NoIdentity
 from aiodag.names import MAIN, key_name, name_of, walked
-from aiodag.stores.fingerprint import fingerprint
-from aiodag.stores.kinds import KINDS
 from aiodag.stores.written import changing, outermost, says_enough, text_of_code
 
 NO_MODULES: Mapping[str, str] = MappingProxyType({})

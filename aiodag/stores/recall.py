@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from aiodag._core.context import attempt_here, current_node
 from aiodag._core.node import Node
 from aiodag.abc import NOTHING, Raised
+from aiodag.codec.text import decode_error
 from aiodag.errors import Skip
 from aiodag.names import home_of
 from aiodag.records import Batch, Known
 from aiodag.states import State
 from aiodag.stores.caching import cache_keys
-from aiodag.stores.codec import decode_error
 from aiodag.stores.endings import Endings
 from aiodag.stores.keys import Keys
 from aiodag.stores.nested import Nested

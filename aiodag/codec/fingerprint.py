@@ -6,12 +6,12 @@ from functools import partial
 from types import FunctionType, MethodType
 from typing import Any
 
+from aiodag.codec.classes import attribute_names
+from aiodag.codec.refusals import Refused
+from aiodag.codec.writer import Writer, plain_text, sorted_keys, tagged, written
 from aiodag.errors import NoFingerprint
 from aiodag.names import key_name, leads_back, name_of, public_name
 from aiodag.secret import Secret
-from aiodag.stores.classes import attribute_names
-from aiodag.stores.refusals import Refused
-from aiodag.stores.writer import Writer, plain_text, sorted_keys, tagged, written
 
 SMALL = frozenset({int, str, bool, type(None), bytes, float})
 

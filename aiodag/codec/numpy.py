@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from aiodag.stores.refusals import Refused
+from aiodag.codec.refusals import Refused
 
 PLAIN = "biufc"  # bool, int, unsigned, float, complex
 TIMES = "mM"

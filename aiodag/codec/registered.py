@@ -36,7 +36,7 @@ class Types:
         function, and `ValueError` for a name that another type has.
 
         >>> from array import array
-        >>> from aiodag.codecs import register_codec
+        >>> from aiodag.codec import register_codec
         >>> register_codec(array, lambda value: [value.typecode, value.tolist()], lambda parts: array(*parts))
         """
         given: Any = kind

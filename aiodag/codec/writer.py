@@ -14,14 +14,14 @@ from math import isfinite
 from reprlib import repr as short_repr
 from typing import Any
 
+from aiodag.codec import classes
+from aiodag.codec.foreign import package_of
+from aiodag.codec.kinds import KINDS
+from aiodag.codec.refusals import Refused
+from aiodag.codec.registered import REGISTERED, Types
 from aiodag.errors import NoCodec
 from aiodag.names import leads_back, name_of
 from aiodag.secret import Secret
-from aiodag.stores import classes
-from aiodag.stores.codecs import REGISTERED, Types
-from aiodag.stores.foreign import package_of
-from aiodag.stores.kinds import KINDS
-from aiodag.stores.refusals import Refused
 
 # Fixed, and far below what the readers of JSON and the stack of any caller allow: what can be written here can be read there.
 LEVELS = 100

@@ -8,12 +8,12 @@ import pickle
 from io import BytesIO
 from typing import Any
 
+from aiodag.codec.exceptions import decode_error, encode_error
+from aiodag.codec.fingerprint import fingerprint
+from aiodag.codec.reader import decode
+from aiodag.codec.writer import encode
 from aiodag.errors import NoCodec, NoFingerprint, RecordedError, Undecodable
 from aiodag.names import MOVED_TO
-from aiodag.stores.exceptions import decode_error, encode_error
-from aiodag.stores.fingerprint import fingerprint
-from aiodag.stores.reader import decode
-from aiodag.stores.writer import encode
 
 __all__ = [
     "NoCodec",

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from aiodag.stores.refusals import Refused, check_comes_back
+from aiodag.codec.refusals import Refused, check_comes_back
 
 TAG = "msgspec"
 KIND = msgspec.Struct

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from aiodag.stores.refusals import Refused, check_comes_back
+from aiodag.codec.refusals import Refused, check_comes_back
 
 TAG = "pydantic"
 KIND = BaseModel

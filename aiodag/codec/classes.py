@@ -12,11 +12,11 @@ from functools import cached_property, reduce
 from operator import or_
 from typing import Any
 
+from aiodag.codec.foreign import loaded
+from aiodag.codec.kinds import listed, texted
+from aiodag.codec.refusals import Refused
 from aiodag.errors import Undecodable
 from aiodag.names import found_class
-from aiodag.stores.foreign import loaded
-from aiodag.stores.kinds import listed, texted
-from aiodag.stores.refusals import Refused
 
 HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: set for what is written in Python
 

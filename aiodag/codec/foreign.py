@@ -19,9 +19,9 @@ def loaded(package: str) -> Any:
     """Return the file for a package."""
     # Here, for each imports a package that need not be installed.
     if package == "numpy":
-        from aiodag.stores import numpy as file  # noqa: PLC0415 - see above
+        from aiodag.codec import numpy as file  # noqa: PLC0415 - see above
     elif package == "pydantic":
-        from aiodag.stores import pydantic as file  # type: ignore[no-redef]  # noqa: PLC0415 - see above
+        from aiodag.codec import pydantic as file  # type: ignore[no-redef]  # noqa: PLC0415 - see above
     else:
-        from aiodag.stores import msgspec as file  # type: ignore[no-redef]  # noqa: PLC0415 - see above
+        from aiodag.codec import msgspec as file  # type: ignore[no-redef]  # noqa: PLC0415 - see above
     return file

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from aiodag.stores.refusals import Refused
+from aiodag.codec.refusals import Refused
 
 SECOND = timedelta(seconds=1)
 MICROSECOND = timedelta(microseconds=1)

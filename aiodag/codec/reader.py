@@ -11,13 +11,13 @@ from json import JSONDecoder
 from math import isinf
 from typing import Any, Never
 
+from aiodag.codec import classes
+from aiodag.codec.foreign import PACKAGES
+from aiodag.codec.kinds import KINDS, listed, texted
+from aiodag.codec.registered import REGISTERED, Types
+from aiodag.codec.writer import FACTORIES
 from aiodag.errors import Undecodable
 from aiodag.secret import Secret
-from aiodag.stores import classes
-from aiodag.stores.codecs import REGISTERED, Types
-from aiodag.stores.foreign import PACKAGES
-from aiodag.stores.kinds import KINDS, listed, texted
-from aiodag.stores.writer import FACTORIES
 
 FLOATS = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
 

@@ -9,13 +9,13 @@ from traceback import format_exception
 from types import GetSetDescriptorType, MemberDescriptorType
 from typing import Any
 
+from aiodag.codec.classes import fields_in
+from aiodag.codec.kinds import listed, texted
+from aiodag.codec.reader import decode
+from aiodag.codec.writer import Writer, encode, in_order, written
 from aiodag.errors import NoCodec, RecordedError, RunFailed
 from aiodag.masking import masked, masked_bytes
 from aiodag.names import found_class, name_of
-from aiodag.stores.classes import fields_in
-from aiodag.stores.kinds import listed, texted
-from aiodag.stores.reader import decode
-from aiodag.stores.writer import Writer, encode, in_order, written
 
 GROUP_LEVELS = 20
 LINKS = {"args", "obj"}  # `obj` of an AttributeError is whatever had no such attribute

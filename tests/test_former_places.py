@@ -1,0 +1,26 @@
+"""Where people imported from in earlier versions: it works for one more, and says what is right now."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+# former import: where it is now
+MOVED = {
+    "from aiodag.codecs import Codecs, register_codec": "aiodag.codec",
+    "from aiodag.stores.records import left_out, output_text": "aiodag.records",
+}
+
+
+@pytest.mark.parametrize("line", MOVED)
+def test_a_former_import_works_and_names_the_new_one(line):
+    program = f"import warnings\nwarnings.simplefilter('always')\n{line}\n"
+
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    former = line.split()[1]
+    assert f"DeprecationWarning: {former} is {MOVED[line]} since 1.4.0" in done.stderr
+    assert "<string>:3" in done.stderr  # the line to change

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 from aiodag import task
-from aiodag.stores.memory import Memory
+from aiodag.stores import Memory
 from aiodag.workflows import Parameter, Workflow
 from benchmarks.worker_wide import peak_bytes
 

@@ -24,7 +24,7 @@ from contextlib import closing
 from pathlib import Path
 
 from aiodag import Limit, Run, State, StoreError, settled, task
-from aiodag.stores.sqlite import SQLite
+from aiodag.stores import SQLite
 
 DISKS = Limit(max(2, os.cpu_count() or 1))
 

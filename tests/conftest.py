@@ -34,8 +34,7 @@ def virtual_loop():
 @pytest.fixture(params=["sqlite", "memory"])
 def store(request, tmp_path):
     """A store of each kind, of this test alone."""
-    from aiodag.stores.memory import Memory
-    from aiodag.stores.sqlite import SQLite
+    from aiodag.stores import Memory, SQLite
 
     store = Memory() if request.param == "memory" else SQLite(tmp_path / "runs.db")
     yield store

@@ -11,8 +11,7 @@ import pytest
 
 from aiodag import Run, RunFailed, task
 from aiodag.errors import NoIdentity
-from aiodag.stores.memory import Memory
-from aiodag.stores.sqlite import SQLite
+from aiodag.stores import Memory, SQLite
 from aiodag.testing import run as virtual
 
 ROOT = Path(__file__).parent.parent

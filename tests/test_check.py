@@ -8,7 +8,7 @@ import pytest
 
 from aiodag import Capacity, Complaint, WorkflowError, task
 from aiodag.executors.command import command, shell
-from aiodag.stores.memory import Memory
+from aiodag.stores import Memory
 from aiodag.workflows import Parameter, Workflow
 from aiodag.workflows.check import checked
 

@@ -23,7 +23,7 @@ from aiodag.codec.registered import Types
 from aiodag.codec.text import decode, encode, fingerprint
 from aiodag.errors import OptionError, StoreError
 from aiodag.service import Service
-from aiodag.stores.memory import Memory
+from aiodag.stores import Memory
 
 ROOT = Path(__file__).parent.parent
 

@@ -29,8 +29,7 @@ from aiodag.codec.text import decode, decode_error, encode, encode_error
 from aiodag.executors import children
 from aiodag.executors.command import CommandFailed, Finished, command, shell
 from aiodag.records import left_out, output_text
-from aiodag.stores.memory import Memory
-from aiodag.stores.sqlite import SQLite
+from aiodag.stores import Memory, SQLite
 from aiodag.testing import run as virtual
 from aiodag.workflows import Workflow
 
@@ -888,7 +887,7 @@ def test_an_attempt_that_was_cut_off_shows_what_it_ran(file, tmp_path):
 import asyncio, os, signal
 from aiodag import Run
 from aiodag.executors.command import shell
-from aiodag.stores.sqlite import SQLite
+from aiodag.stores import SQLite
 store = SQLite({str(tmp_path / "runs.db")!r})
 def say(stream, chunk):
     print(chunk.decode(), end="", flush=True)

@@ -12,7 +12,7 @@ from programs import ROOT
 
 from aiodag import State
 from aiodag.codec.text import decode
-from aiodag.stores.sqlite import SQLite
+from aiodag.stores import SQLite
 
 EXAMPLE = ROOT / "examples" / "08_durable_manifest.py"
 NAMES = [*(f"file {number}" for number in range(40)), "deep/er", "deep/new\nline", "deep/back\\slash", "deep/ünï"]

@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 from aiodag import RecordedError, RunFailed, Skip, State, current_node, settled, task
 from aiodag.errors import StoreError
 from aiodag.records import Owner
-from aiodag.stores.memory import Memory
-from aiodag.stores.sqlite import SQLite
+from aiodag.stores import Memory, SQLite
 from aiodag.testing import run as virtual
 
 GONE = Owner.here()._replace(pid=2**22 + 1)  # above what a system gives out

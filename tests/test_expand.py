@@ -11,7 +11,7 @@ from aiodag.cli.progress import Progress
 from aiodag.errors import WorkflowError
 from aiodag.executors.command import command, shell
 from aiodag.pictures.scene import scene
-from aiodag.stores.memory import Memory
+from aiodag.stores import Memory
 from aiodag.testing import MoveRecorder
 from aiodag.workflows import Parameter, Workflow
 from aiodag.workflows.parameters import name_with

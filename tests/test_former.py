@@ -10,7 +10,7 @@ import pytest
 
 from aiodag import Run, task
 from aiodag.errors import OptionError, TaskMoved
-from aiodag.stores.memory import Memory
+from aiodag.stores import Memory
 
 ROOT = Path(__file__).parent.parent
 PROGRAM = """

@@ -11,8 +11,7 @@ import pytest
 from aiodag import Capacity, RunFailed, State, WorkflowError, current_run, task
 from aiodag.executors.command import command, shell
 from aiodag.starting import rehearse
-from aiodag.stores.memory import Memory
-from aiodag.stores.sqlite import SQLite
+from aiodag.stores import Memory, SQLite
 from aiodag.testing import MoveRecorder
 from aiodag.workflows import Parameter, Workflow
 

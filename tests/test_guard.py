@@ -15,7 +15,7 @@ import pytest
 
 from aiodag import Run, StoreError, task
 from aiodag.service import Service
-from aiodag.stores.sqlite import SQLite
+from aiodag.stores import SQLite
 
 READERS = {
     "a checksum of it": "hashlib.md5(Path('runs.db').read_bytes(), usedforsecurity=False)",

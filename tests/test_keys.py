@@ -22,7 +22,7 @@ import pytest
 import aiodag
 from aiodag import NoFingerprint, Run, current_node, task
 from aiodag.errors import NoIdentity, OptionError
-from aiodag.stores.memory import Memory
+from aiodag.stores import Memory
 
 RAN = Counter()
 

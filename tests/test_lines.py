@@ -8,7 +8,7 @@ import logging.config
 import pytest
 
 from aiodag import Run, task
-from aiodag.stores.memory import Memory
+from aiodag.stores import Memory
 
 ROOT = logging.getLogger()
 KEEP_LOGGERS = {"version": 1, "disable_existing_loggers": False, "root": {"handlers": []}}

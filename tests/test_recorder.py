@@ -35,9 +35,8 @@ from aiodag.errors import (
 )
 from aiodag.records import BARRIER, left_out, output_text
 from aiodag.service import Service
-from aiodag.stores.memory import Memory
+from aiodag.stores import Memory, SQLite
 from aiodag.stores.rehearsal import Rehearsal
-from aiodag.stores.sqlite import SQLite
 from aiodag.testing import run as virtual
 
 PROGRAM = Path(__file__).with_name("durable_etl.py")

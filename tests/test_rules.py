@@ -16,7 +16,7 @@ from aiodag.executors.command import command, shell
 from aiodag.pictures import svg
 from aiodag.recorded import graph_of
 from aiodag.starting import rehearse
-from aiodag.stores.memory import Memory
+from aiodag.stores import Memory
 from aiodag.testing import run as virtual
 from aiodag.workflows import Parameter, Workflow
 from aiodag.workflows.document import document_of

@@ -16,11 +16,10 @@ from aiodag import State
 from aiodag.errors import LeaseLost, RunOwned, StoreError, UnknownRun
 from aiodag.records import BARRIER, Batch, Claim, Owner, WorkflowRecord, left_out, output_text
 from aiodag.service import Service
-from aiodag.stores.file import migrate
-from aiodag.stores.memory import Memory
+from aiodag.stores import Memory, SQLite
 from aiodag.stores.places import store_at, usual_place
-from aiodag.stores.sqlite import SQLite
-from aiodag.stores.statements import steps
+from aiodag.stores.sql.file import migrate
+from aiodag.stores.sql.statements import steps
 
 HERE = Owner.here()
 ELSEWHERE = Owner("another-host", 1, "1")
@@ -503,7 +502,7 @@ class TestSQLite(StoreContract):
 
     @pytest.mark.parametrize("statements", [0, 1])
     def test_another_process_makes_the_same_file_meanwhile(self, tmp_path, statements, monkeypatch):
-        monkeypatch.setattr("aiodag.stores.file.BUSY", 0.0)
+        monkeypatch.setattr("aiodag.stores.sql.file.BUSY", 0.0)
         path = tmp_path / "runs.db"
         seen = []
 
@@ -535,7 +534,7 @@ class TestSQLite(StoreContract):
 
     @pytest.mark.skipif(not Path("/proc/locks").exists(), reason="Linux tells who holds a lock, other systems do not")
     def test_a_file_that_another_process_holds_is_refused_with_its_number(self, store, claimed, tmp_path, monkeypatch):
-        monkeypatch.setattr("aiodag.stores.file.BUSY", 0.0)
+        monkeypatch.setattr("aiodag.stores.sql.file.BUSY", 0.0)
         hold = (
             "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None); c.execute('begin immediate')"
         )
@@ -552,7 +551,7 @@ class TestSQLite(StoreContract):
     def test_a_file_that_another_connection_of_this_process_holds_is_refused(
         self, store, claimed, tmp_path, monkeypatch
     ):
-        monkeypatch.setattr("aiodag.stores.file.BUSY", 0.0)
+        monkeypatch.setattr("aiodag.stores.sql.file.BUSY", 0.0)
         store.close()
         holder = sqlite3.connect(tmp_path / "deep" / "runs.db", isolation_level=None)
         holder.execute("begin exclusive")
@@ -566,7 +565,7 @@ class TestSQLite(StoreContract):
         assert len(store.nodes("etl")) == 1
 
     def test_a_thread_of_this_process_that_holds_the_file_is_named(self, store, claimed, tmp_path, monkeypatch):
-        monkeypatch.setattr("aiodag.stores.file.BUSY", 0.0)
+        monkeypatch.setattr("aiodag.stores.sql.file.BUSY", 0.0)
         other = SQLite(tmp_path / "deep" / "runs.db")
         with other.writing(), pytest.raises(StoreError, match=r"locked\. Another thread of this process has held it"):
             self.write(store, claimed, nodes=[row(0)])

@@ -20,8 +20,7 @@ from hypothesis import strategies as st
 
 from aiodag import Capacity, Run, RunFailed, Skip, State, UnknownRun, WorkflowError, current_node, settled, task
 from aiodag.executors.command import shell
-from aiodag.stores.memory import Memory
-from aiodag.stores.sqlite import SQLite
+from aiodag.stores import Memory, SQLite
 from aiodag.testing import MoveRecorder, shuffle
 from aiodag.testing import run as virtual
 from aiodag.workflows import Parameter, Workflow

@@ -9,7 +9,7 @@ from aiodag.abc import Store
 from aiodag.errors import StoreError
 from aiodag.records import KEEP, checked_keep
 from aiodag.stores.memory import Memory
-from aiodag.stores.sqlite import SQLite
+from aiodag.stores.sql.sqlite import SQLite
 
 WANTED = "a path, 'sqlite:///runs.db', 'memory:', or a store"
 

@@ -31,7 +31,7 @@ def queries() -> dict[str, str]:
 
 def sql(name: str) -> str:
     """Return the text of a file of statements."""
-    return files("aiodag.stores").joinpath(name).read_text(encoding="utf-8")
+    return files("aiodag.stores.sql").joinpath(name).read_text(encoding="utf-8")
 
 
 @cache

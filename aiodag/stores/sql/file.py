@@ -11,8 +11,8 @@ from urllib.parse import quote
 from weakref import WeakSet
 
 from aiodag.errors import StoreError
-from aiodag.stores.guard import Guard, Locked, refuse_after_fork, writer_of
-from aiodag.stores.statements import query, steps
+from aiodag.stores.sql.guard import Guard, Locked, refuse_after_fork, writer_of
+from aiodag.stores.sql.statements import query, steps
 
 BUSY = 10.0  # seconds to wait for another writer of the file
 LEAST_VERSION = (3, 35)

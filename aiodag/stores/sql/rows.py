@@ -22,7 +22,7 @@ from aiodag.records import (
     WorkflowRecord,
 )
 from aiodag.states import State
-from aiodag.stores.statements import query
+from aiodag.stores.sql.statements import query
 
 STATES = {str(state): state for state in State}
 EPOCH = datetime.fromtimestamp(0, UTC)

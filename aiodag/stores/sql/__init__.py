@@ -1,0 +1,1 @@
+"""Runs in an SQL database: the rules, the statements by name, and what is SQLite's own."""

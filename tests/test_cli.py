@@ -1044,10 +1044,10 @@ def test_what_is_no_duration_is_refused(text):
         duration(text)
 
 
-# The page
+# The pages: the second one goes on where the first has ended
 
 
-PAGE = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
+PAGES = "".join((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("first-session.md", "command-line.md"))
 TIME = re.compile(r"\b\d+(?:\.\d+)? (?:µs|ms|s)\b")
 AT = re.compile(r"\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)?")
 
@@ -1057,14 +1057,14 @@ def alike(text):
     return AT.sub("AT", TIME.sub("TIME", text))
 
 
-def test_the_page_shows_what_the_command_prints(aiodag):
-    aiodag.write("etl.py", re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)[1])
-    aiodag.write("nightly.json", re.search(r"```json\n(.*?)```", PAGE, re.DOTALL)[1])
+def test_the_pages_show_what_the_command_prints(aiodag):
+    aiodag.write("etl.py", re.search(r"```python\n(.*?)```", PAGES, re.DOTALL)[1])
+    aiodag.write("nightly.json", re.search(r"```json\n(.*?)```", PAGES, re.DOTALL)[1])
     aiodag.write("aiodag", f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -W error -m aiodag "$@"\n')
     (aiodag.path / "aiodag").chmod(0o755)
     steps = [
         step.split("\n", 1)
-        for block in re.findall(r"```console\n\$ (.*?)```", PAGE, re.DOTALL)
+        for block in re.findall(r"```console\n\$ (.*?)```", PAGES, re.DOTALL)
         for step in re.split(r"^\$ ", block, flags=re.MULTILINE)
     ]
     # `(exit N)` gives the next command the exit code that it may ask for.

@@ -27,7 +27,8 @@ from aiodag.errors import EntryError
 from aiodag.names import import_file
 from aiodag.secret import Secret
 from aiodag.workflows.builder import Workflow
-from aiodag.workflows.load import load as load_workflow
+from aiodag.workflows.files.load import is_workflow_file
+from aiodag.workflows.files.load import load as load_workflow
 
 PLAIN: dict[Any, Callable[[str], Any]] = {
     int: int,
@@ -82,17 +83,12 @@ def parse_target(target: str) -> tuple[str, str | None]:
 def in_file(target: str) -> tuple[str, str]:
     """Return the path of a file, and which of its names is meant. Raises `EntryError`, with the candidates."""
     file, name = parse_target(target)
-    if is_json(file):
+    if is_workflow_file(file):
         return str(Path(file).absolute()), ""  # not resolved: a link may have a better name for a workflow
     module = import_file(file)
     name = name or only_one(file, module)
     find(file, module, name)
     return str(Path(file).resolve()), name
-
-
-def is_json(file: str) -> bool:
-    """Tell whether a file is a workflow as a whole."""
-    return file.lower().endswith(".json")
 
 
 def entry_of(target: str, given: Sequence[str] = ()) -> Entry:
@@ -169,7 +165,7 @@ def find(file: str, module: types.ModuleType, name: str) -> Any:
 
 def loaded(entry: Entry, capacity: Mapping[str, float] | None = None) -> Any:
     """Return the workflow, the task or the function of an entry. Raises `EntryError` when its code is gone."""
-    if is_json(entry.file):
+    if is_workflow_file(entry.file):
         return load_workflow(entry.file, capacity=capacity)
     return find(entry.file, import_file(entry.file), entry.task)
 

@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aiodag.entry import is_json, parse_target
+from aiodag.entry import parse_target
 from aiodag.errors import Complaint, StoreError, WorkflowError
 from aiodag.records import WorkflowRecord
-from aiodag.workflows.load import workflow_of
-from aiodag.workflows.places import Places, cut, named
+from aiodag.workflows.files.json import Places, cut, named
+from aiodag.workflows.files.load import is_workflow_file, workflow_of
+from aiodag.workflows.files.shapes import is_name, is_text, told
 from aiodag.workflows.private import without_hidden
-from aiodag.workflows.shapes import is_name, is_text, told
 
 if TYPE_CHECKING:
     from aiodag.abc import Store
@@ -113,7 +113,7 @@ def faults_of(form: Any) -> list[str]:
 def faults_of_definition(form: Mapping[str, Any]) -> Iterable[str]:
     """Yield what is wrong with a definition; that of a Python file is read from there, when it runs."""
     file = parse_target(form["target"])[0]
-    if not is_json(file):
+    if not is_workflow_file(file):
         if not Path(file).exists():
             yield f"comes from {file}, which is not here, and each run of it reads that file"
         return

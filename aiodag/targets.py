@@ -13,7 +13,6 @@ from aiodag.entry import (
     bind,
     converted,
     in_file,
-    is_json,
     loaded,
     only_one_of,
     pairs_of,
@@ -23,10 +22,10 @@ from aiodag.entry import (
 from aiodag.errors import EntryError, UnknownRun
 from aiodag.records import RunRecord, WorkflowRecord
 from aiodag.workflows.builder import Workflow
-from aiodag.workflows.load import load as load_workflow
-from aiodag.workflows.load import workflow_of
+from aiodag.workflows.files.json import Places
+from aiodag.workflows.files.load import is_workflow_file, workflow_of
+from aiodag.workflows.files.load import load as load_workflow
 from aiodag.workflows.parameters import text_of
-from aiodag.workflows.places import Places
 from aiodag.workflows.private import restored
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ def target_of(
 def file_in(text: str) -> tuple[bool, bool]:
     """Tell whether what people typed looks like a file, and whether that is there."""
     file, _ = parse_target(text)
-    is_file = file.endswith(".py") or is_json(file)
+    is_file = file.endswith(".py") or is_workflow_file(file)
     return is_file, is_file and os.path.exists(file)  # noqa: PTH110 - raises for nothing, however long a name may be
 
 
@@ -194,7 +193,7 @@ def of_record(record: WorkflowRecord, capacity: Mapping[str, float] | None = Non
     """Return a registered workflow: of its text, or, where Python made it, of its file. Raises `EntryError`."""
     file, name = parse_target(record.target)
     entry = Entry(file, name or "", {})
-    if is_json(file):
+    if is_workflow_file(file):
         return begun(of_text(record.document, file, capacity), entry, record.name)
     return begun(workflow_in(entry), entry, record.name)
 
@@ -225,7 +224,7 @@ def given_tags(run: RunRecord) -> dict[str, str]:
 
 def of_run(run: RunRecord, capacity: Mapping[str, float] | None = None) -> Target:
     """Return what a run goes on with: its recorded text, or, where Python made it, what its file has now."""
-    if run.definition is not None and (run.entry is None or is_json(str(run.entry["file"]))):
+    if run.definition is not None and (run.entry is None or is_workflow_file(str(run.entry["file"]))):
         workflow = of_text(run.definition, str(run.entry["file"]) if run.entry else "", capacity)
         return begun(workflow, Entry(**run.entry) if run.entry else None, run.name)
     entry = began(run)
@@ -261,7 +260,7 @@ def refuse_another(run: RunRecord, source: str, entry: Entry, found: Any) -> Non
 
 def name_in(entry: Entry, found: Any) -> str | None:
     """Return the name that a task or a workflow has of itself; None where it is only called like its file."""
-    if not is_json(entry.file):
+    if not is_workflow_file(entry.file):
         return str(found.name if isinstance(found, Workflow) else as_task(found).name)
     document: Any = json.loads(Path(entry.file).read_text("utf-8-sig"))
     return document.get("name") if isinstance(document, dict) else None
@@ -296,7 +295,7 @@ def of_text(text: str, file: str, capacity: Mapping[str, float] | None = None) -
 
 def source_of(file: str) -> dict[str, Any]:
     """Return the document that a file has now: one without tasks if it is gone, or was none."""
-    return load_workflow(file).document() if is_json(file) and Path(file).exists() else {"tasks": {}}
+    return load_workflow(file).document() if is_workflow_file(file) and Path(file).exists() else {"tasks": {}}
 
 
 # What is ready to begin

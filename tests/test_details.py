@@ -6,8 +6,8 @@ import json
 import pytest
 
 from aiodag.errors import WorkflowError
-from aiodag.workflows.document import document_of
-from aiodag.workflows.load import loads
+from aiodag.workflows.files.document import document_of
+from aiodag.workflows.files.load import loads
 
 ECHO = {"command": ["/bin/echo", "hello", "world"]}
 ASKING = {"cores": 1, "memory_mb": 100}

@@ -13,12 +13,12 @@ import aiodag
 from aiodag import WorkflowError, task
 from aiodag.executors.command import command, shell
 from aiodag.workflows import Parameter, Workflow
-from aiodag.workflows.details import BESIDE
-from aiodag.workflows.document import document_of
-from aiodag.workflows.forms import FRAGMENT, ITEM, TASK, WORKFLOW
-from aiodag.workflows.load import fragment_of, loads
+from aiodag.workflows.files.details import BESIDE
+from aiodag.workflows.files.document import document_of
+from aiodag.workflows.files.forms import FRAGMENT, ITEM, TASK, WORKFLOW
+from aiodag.workflows.files.load import fragment_of, loads
 
-SCHEMA = json.loads((Path(aiodag.__file__).parent / "workflows" / "schema.json").read_text(encoding="utf-8"))
+SCHEMA = json.loads((Path(aiodag.__file__).parent / "workflows" / "files" / "schema.json").read_text(encoding="utf-8"))
 VALIDATOR = Draft202012Validator(SCHEMA)
 ECHO = {"command": ["echo", "hello"]}
 

@@ -13,6 +13,8 @@ MOVED = {
     "from aiodag.codecs import Codecs, register_codec": "aiodag.codec",
     "from aiodag.stores.records import left_out, output_text": "aiodag.records",
     "from aiodag.stores.sqlite import SQLite": "aiodag.stores",
+    "from aiodag.workflows.document import document_of": "aiodag.workflows",
+    "from aiodag.workflows.load import load, loads": "aiodag.workflows",
 }
 
 
@@ -25,3 +27,11 @@ def test_a_former_import_works_and_names_the_new_one(line):
     former = line.split()[1]
     assert f"DeprecationWarning: {former} is {MOVED[line]} since 1.4.0" in done.stderr
     assert "<string>:3" in done.stderr  # the line to change
+
+
+def test_the_function_of_a_former_modules_name_is_still_called():
+    program = "from aiodag.workflows.load import loads\nimport aiodag.workflows as w\nw.load('etl.json')"
+
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert "WorkflowError" in done.stderr

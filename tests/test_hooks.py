@@ -19,8 +19,8 @@ from aiodag.executors.command import command, shell
 from aiodag.stores import Memory, SQLite
 from aiodag.testing import run as virtual
 from aiodag.workflows import Workflow
-from aiodag.workflows.document import document_of
-from aiodag.workflows.load import load, loads
+from aiodag.workflows.files.document import document_of
+from aiodag.workflows.files.load import load, loads
 
 ROOT = Path(__file__).parent.parent
 

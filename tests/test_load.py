@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from aiodag.errors import WorkflowError
 from aiodag.stores.places import store_at
-from aiodag.workflows.document import document_of
-from aiodag.workflows.forms import Hints
-from aiodag.workflows.load import fragment_of, load, loads, workflow_of
+from aiodag.workflows.files.document import document_of
+from aiodag.workflows.files.forms import Hints
+from aiodag.workflows.files.json import lines_of, named
+from aiodag.workflows.files.load import fragment_of, load, loads, workflow_of
 from aiodag.workflows.model import Parameter
-from aiodag.workflows.places import lines_of, named
 
 ECHO = {"command": ["echo", "hello"]}
 
@@ -429,7 +429,7 @@ def test_a_wrong_task_hides_no_other_fault():
 
 
 def test_children_of_large_classes_are_refused_before_they_fill_the_memory(monkeypatch):
-    monkeypatch.setattr("aiodag.workflows.entries.MOST_EDGES", 8)
+    monkeypatch.setattr("aiodag.workflows.files.entries.MOST_EDGES", 8)
     tasks = {
         f"{kind}{n}": {**ECHO, "class": kind, "children": ["b"] * (kind == "a")} for kind in "ab" for n in range(3)
     }
@@ -456,7 +456,7 @@ def test_many_unknown_keys_in_one_object_are_told_in_linear_time():
 
 
 def test_so_many_faults_that_nobody_reads_them_are_counted(monkeypatch):
-    monkeypatch.setattr("aiodag.workflows.places.MOST", 2)
+    monkeypatch.setattr("aiodag.workflows.files.json.MOST", 2)
 
     assert complaints({"tasks": dict.fromkeys("ABCDE", 3)})[2:] == ["etl.json: has 3 more faults"]
     assert complaints('{"tasks": {' + '"A": {"command": ["x"]},' * 9 + '"A": {"command": ["x"]}}}')[2:] == [

@@ -10,8 +10,8 @@ from aiodag.errors import OptionError, RunFailed, WorkflowError
 from aiodag.executors.command import command
 from aiodag.stores.places import store_at
 from aiodag.workflows import Parameter, Workflow
-from aiodag.workflows.document import document_of
-from aiodag.workflows.load import loads
+from aiodag.workflows.files.document import document_of
+from aiodag.workflows.files.load import loads
 
 
 @task

@@ -65,7 +65,7 @@ def test_the_schema_takes_it():
     jsonschema = pytest.importorskip("jsonschema")
     from importlib.resources import files
 
-    schema = json.loads(files("aiodag.workflows").joinpath("schema.json").read_text())
+    schema = json.loads(files("aiodag.workflows.files").joinpath("schema.json").read_text())
 
     jsonschema.Draft202012Validator(schema).validate(DOCUMENT)
 

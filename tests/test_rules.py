@@ -19,8 +19,8 @@ from aiodag.starting import rehearse
 from aiodag.stores import Memory
 from aiodag.testing import run as virtual
 from aiodag.workflows import Parameter, Workflow
-from aiodag.workflows.document import document_of
-from aiodag.workflows.load import load, loads, workflow_of
+from aiodag.workflows.files.document import document_of
+from aiodag.workflows.files.load import load, loads, workflow_of
 
 ROOT = Path(__file__).parent.parent
 SUCCEEDED, FAILED, SKIPPED, CANCELLED = State.SUCCEEDED, State.FAILED, State.SKIPPED, State.CANCELLED

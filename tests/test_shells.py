@@ -9,8 +9,8 @@ import pytest
 from aiodag import OptionError, Run
 from aiodag.executors.command import CommandFailed, command, shell
 from aiodag.executors.shells import strict_line
-from aiodag.workflows.document import document_of
-from aiodag.workflows.load import loads, workflow_of
+from aiodag.workflows.files.document import document_of
+from aiodag.workflows.files.load import loads, workflow_of
 
 HAS_PIPEFAIL = (
     subprocess.run(["/bin/sh", "-o", "pipefail", "-c", ":"], capture_output=True, check=False).returncode == 0

@@ -24,7 +24,7 @@ from aiodag.stores import Memory, SQLite
 from aiodag.testing import MoveRecorder, shuffle
 from aiodag.testing import run as virtual
 from aiodag.workflows import Parameter, Workflow
-from aiodag.workflows.load import loads
+from aiodag.workflows.files.load import loads
 
 ROOT = Path(__file__).parent.parent
 Point = namedtuple("Point", "x y")  # noqa: PYI024 - the untyped kind is meant

@@ -126,5 +126,5 @@ def backup(args: Namespace) -> int:
 
 def schema(_: Namespace) -> int:
     """Print the JSON Schema of workflow files."""
-    output.write(files("aiodag.workflows").joinpath("schema.json").read_text(encoding="utf-8"))
+    output.write(files("aiodag.workflows.files").joinpath("schema.json").read_text(encoding="utf-8"))
     return 0

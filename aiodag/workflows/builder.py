@@ -270,7 +270,7 @@ class Workflow:
 
     def document(self) -> dict[str, Any]:
         """Return its JSON form. Python tasks are named there, to look at and compare."""
-        document: dict[str, Any] = import_module("aiodag.workflows.document").document_of(self)
+        document: dict[str, Any] = import_module("aiodag.workflows.files.document").document_of(self)
         return document
 
     def but(self, name: str | None = None, *, parameters: "Mapping[str, Iterable[Value]] | None" = None) -> "Workflow":

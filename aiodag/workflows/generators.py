@@ -53,7 +53,7 @@ def definition_of(given: Any, name: str, known: Given, literals: Mapping[str, st
     else:
         made = workflow_of(written, name)
     refuse_repeated(made)  # a document has a place for one task of a name
-    document: dict[str, Any] = import_module("aiodag.workflows.document").document_of(made, exact=True)
+    document: dict[str, Any] = import_module("aiodag.workflows.files.document").document_of(made, exact=True)
     return {key: document[key] for key in ("parameters", "tasks") if key in document}
 
 
@@ -101,7 +101,7 @@ def output_of(name: str) -> str:
 
 def read(given: Any, name: str, known: Given, literals: Mapping[str, str]) -> "Workflow":
     """Return tasks in their JSON form as a workflow. Raises `WorkflowError`."""
-    load = import_module("aiodag.workflows.load")
+    load = import_module("aiodag.workflows.files.load")
     made: Workflow = load.fragment_of(given, output_of(name), tuple(known), literals, name)
     return made
 

@@ -19,15 +19,12 @@ from typing import NamedTuple
 from uuid import UUID
 
 from aiodag import Run, RunFailed, Skip, current_node, settled, task
-from aiodag.workflows import Workflow
+from aiodag.workflows import Workflow, load
 
 try:
     from aiodag.commands import command, shell
-
-    from aiodag.workflows import load
-except ImportError:  # 1.2.0
+except ImportError:  # 1.3.0
     from aiodag.executors.command import command, shell
-    from aiodag.workflows.load import load
 
 RAN = []
 log = logging.getLogger("journey")

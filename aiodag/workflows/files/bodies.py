@@ -11,10 +11,10 @@ from typing import Any, TypeAlias
 from aiodag._core.task import Task, make
 from aiodag.errors import AiodagError
 from aiodag.names import import_file, main_name
-from aiodag.workflows.forms import KINDS, OPTIONS, PROGRAM, SCRIPT
-from aiodag.workflows.places import Path, cut
+from aiodag.workflows.files.forms import KINDS, OPTIONS, PROGRAM, SCRIPT
+from aiodag.workflows.files.json import Path, cut
+from aiodag.workflows.files.shapes import is_argument
 from aiodag.workflows.private import is_secret, read_secrets, secret_of
-from aiodag.workflows.shapes import is_argument
 
 # Other layers: reached by their names, when something asks for them.
 COMMANDS = "aiodag.executors.command"

@@ -6,10 +6,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from aiodag._core.rules import NAMES
-from aiodag.workflows.parameters import text_of
-from aiodag.workflows.places import DEEPEST, Fault, cut
-from aiodag.workflows.private import SECRET, WANTED, is_secret
-from aiodag.workflows.shapes import (
+from aiodag.workflows.files.json import DEEPEST, Fault, cut
+from aiodag.workflows.files.shapes import (
     is_amount,
     is_argument,
     is_code,
@@ -25,6 +23,8 @@ from aiodag.workflows.shapes import (
     is_whole,
     told,
 )
+from aiodag.workflows.parameters import text_of
+from aiodag.workflows.private import SECRET, WANTED, is_secret
 
 Check = Callable[[Any], Iterable[Fault]]  # what is wrong with a value, with paths from that value on
 Test = Callable[[Any], bool]

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
-from aiodag.workflows.forms import (
+from aiodag.workflows.files.forms import (
     PROGRAM,
     TASK,
     WORKFLOW,
@@ -26,8 +26,8 @@ from aiodag.workflows.forms import (
     one,
     seconds,
 )
-from aiodag.workflows.places import Fault, Path
-from aiodag.workflows.shapes import is_amount, is_name
+from aiodag.workflows.files.json import Fault, Path
+from aiodag.workflows.files.shapes import is_amount, is_name
 
 LOCAL = ("local", "default")  # pools of a server that stand for this machine
 NOTHING = ["true"]  # what a structural task runs

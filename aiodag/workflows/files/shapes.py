@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from aiodag._core.options import has_control
-from aiodag.workflows.places import cut
+from aiodag.workflows.files.json import cut
 from aiodag.workflows.private import SECRET, WANTED, is_secret
 
 

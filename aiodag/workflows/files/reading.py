@@ -8,11 +8,11 @@ from aiodag._core.hooks import EVENTS
 from aiodag._core.rules import USUAL
 from aiodag._core.task import Task
 from aiodag.errors import Complaint, WorkflowError
-from aiodag.workflows.bodies import Bodies, Call, Refused, kind_of
 from aiodag.workflows.builder import Workflow, capacity_from
-from aiodag.workflows.details import DETAILED, Literals, is_detailed, machine, name_in
-from aiodag.workflows.entries import Entries, Entry
-from aiodag.workflows.forms import (
+from aiodag.workflows.files.bodies import Bodies, Call, Refused, kind_of
+from aiodag.workflows.files.details import DETAILED, Literals, is_detailed, machine, name_in
+from aiodag.workflows.files.entries import Entries, Entry
+from aiodag.workflows.files.forms import (
     FRAGMENT,
     KINDS,
     VALUE_OF,
@@ -24,12 +24,12 @@ from aiodag.workflows.forms import (
     parameters_of,
     tags_in,
 )
-from aiodag.workflows.hooking import hooks_in
+from aiodag.workflows.files.hooking import hooks_in
+from aiodag.workflows.files.json import Fault, Path, Places, cut
+from aiodag.workflows.files.shapes import told
 from aiodag.workflows.model import Parameter
 from aiodag.workflows.parameters import PLACE, unused
-from aiodag.workflows.places import Fault, Path, Places, cut
 from aiodag.workflows.private import is_secret, secret_of
-from aiodag.workflows.shapes import told
 
 
 async def nothing() -> None:

@@ -5,10 +5,10 @@ from collections.abc import Collection, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
-from aiodag.workflows.details import Flat, Literals, flattened
-from aiodag.workflows.forms import ITEM, TASK, Check, Hints, checked
-from aiodag.workflows.places import Fault, Path, cut, named
-from aiodag.workflows.shapes import is_name, told
+from aiodag.workflows.files.details import Flat, Literals, flattened
+from aiodag.workflows.files.forms import ITEM, TASK, Check, Hints, checked
+from aiodag.workflows.files.json import Fault, Path, cut, named
+from aiodag.workflows.files.shapes import is_name, told
 
 MOST_EDGES = 10_000_000  # that `children` which name a class may make
 BROKEN: frozenset[str] = frozenset({"of a task that is no object"})

@@ -8,9 +8,9 @@ from aiodag._core.hooks import EVENTS, hook_of
 from aiodag._core.posting import Post, is_url
 from aiodag.errors import AiodagError
 from aiodag.secret import Secret
-from aiodag.workflows.bodies import Bodies, Refused, kind_of
-from aiodag.workflows.forms import KINDS, OPTIONS, TASK, Check, Hints, checked, one
-from aiodag.workflows.places import Fault, cut
+from aiodag.workflows.files.bodies import Bodies, Refused, kind_of
+from aiodag.workflows.files.forms import KINDS, OPTIONS, TASK, Check, Hints, checked, one
+from aiodag.workflows.files.json import Fault, cut
 from aiodag.workflows.private import is_secret, secret_form, secret_of
 
 if TYPE_CHECKING:

@@ -667,7 +667,7 @@ class Undecodable(AiodagError, ValueError):
 
     `type_name` is the type that the record names, as `module:qualname`, or "".
 
-    >>> from aiodag.codecs import Codecs
+    >>> from aiodag.codec import Codecs
     >>> Codecs().decode('{"$": "registered", "v": ["money", 5]}')
     Traceback (most recent call last):
     aiodag.Undecodable: a recorded value cannot be read back: no type is registered as 'money'. ...

@@ -1,6 +1,8 @@
 """The site: each page has a place in it, and each link leads somewhere, on the site and in the plain files alike."""
 
 import re
+import sqlite3
+from contextlib import closing
 
 import pytest
 from programs import ROOT
@@ -58,6 +60,24 @@ def test_every_relative_link_leads_to_a_file_and_a_heading_in_it(page):
     astray = [f"{path}#{anchor}" for path, anchor in links(page) if not leads_somewhere(page, path, anchor)]
 
     assert astray == []
+
+
+def columns_of_the_schema():
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript((ROOT / "aiodag" / "stores" / "sql" / "schema.sql").read_text(encoding="utf-8"))
+        for (table,) in connection.execute(
+            "select name from sqlite_schema where type = 'table' and name not like 'sqlite%'"
+        ).fetchall():
+            yield from ((table, column[1]) for column in connection.execute(f"pragma table_info({table})"))
+
+
+@pytest.mark.parametrize(("table", "column"), [*columns_of_the_schema()])
+def test_the_page_of_the_tables_describes_every_column(table, column):
+    page = (DOCS / "store-tables.md").read_text(encoding="utf-8")
+    own = re.search(rf"^## {table}\n(.*?)(?=^## )", page, re.MULTILINE | re.DOTALL)
+    described = own[1] if own else re.search(rf"^\| `{table}` \|.*$", page, re.MULTILINE)[0]
+
+    assert f"`{column}`" in described
 
 
 def test_a_link_astray_is_seen(tmp_path):

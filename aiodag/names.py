@@ -37,6 +37,7 @@ FORMER_HOMES = (
     ("aiodag.workflows", "aiodag.workflows.model", "Parameter WorkflowTask"),
     ("aiodag.workflows", "aiodag.workflows.build", "Values"),
     ("aiodag.workflows", "aiodag.workflows.builder", "Workflow"),
+    ("aiodag.commands", "aiodag.executors.finished", "CommandFailed Finished"),
     (
         "aiodag.records",
         "aiodag.stores.records",
@@ -44,6 +45,7 @@ FORMER_HOMES = (
     ),
 )
 MOVED_TO = {f"{file}:{name}": f"{public}:{name}" for public, file, names in FORMER_HOMES for name in names.split()}
+MODULES_IN_KEYS = {"aiodag.commands.task": "aiodag.executors.command"}
 IN_KEYS = {today: formerly for formerly, today in MOVED_TO.items()}
 GUARD = '`if __name__ == "__main__":`'
 RENAMED = {"PatternError": "error"}  # of the standard library: the name that every version has
@@ -56,6 +58,8 @@ def key_name(name: str) -> str:
     ('aiodag._core.states:State', 'aiodag.errors:Skip', 'etl:Row')
     """
     module, _, own = name.partition(":")
+    if module in MODULES_IN_KEYS:
+        return f"{MODULES_IN_KEYS[module]}:{own}"
     return f"aiodag.errors:{own}" if module == "aiodag" and hasattr(errors, own) else IN_KEYS.get(name, name)
 
 

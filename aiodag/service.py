@@ -15,9 +15,9 @@ from aiodag._core.graph import Graph
 from aiodag._core.options import name_of
 from aiodag.abc import Observer, Store
 from aiodag.codec.text import decode, decode_error
+from aiodag.commands.finished import Finished
 from aiodag.entry import Entry, told
 from aiodag.errors import EntryError, StoreError
-from aiodag.executors.finished import Finished
 from aiodag.installed import extras, versions
 from aiodag.recorded import among, cut_off, graph_of, run_again
 from aiodag.records import (

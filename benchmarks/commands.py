@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from aiodag import Run
-from aiodag.executors.command import command
+from aiodag.commands import command
 from benchmarks.results import save
 
 TRUE = shutil.which("true") or "/bin/true"

@@ -121,7 +121,7 @@ def stores(graphs: ModuleType) -> dict[str, Callable[[Path], Any]]:
 
 def workflows() -> dict[str, Callable[[Path], Any]]:
     """Return cases of workflows, of functions and of commands."""
-    from aiodag.executors.command import command
+    from aiodag.commands import command
     from aiodag.workflows import Workflow
 
     async def nothing() -> None:

@@ -11,7 +11,7 @@ succeeded; Machine Learning said: trained
 
 import asyncio
 
-from aiodag.executors.command import command, shell
+from aiodag.commands import command, shell
 from aiodag.workflows import Workflow
 
 job = Workflow("TestJob")

@@ -14,7 +14,7 @@ from html import escape
 from pathlib import Path
 
 from aiodag import RunFailed, task
-from aiodag.executors.command import command
+from aiodag.commands import command
 from aiodag.workflows import Workflow
 
 PLACE = Path("nightly")

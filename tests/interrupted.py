@@ -5,7 +5,7 @@ import sys
 import time
 
 from aiodag import Run, task
-from aiodag.executors.command import shell
+from aiodag.commands import shell
 
 
 @task

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 import pytest
 
 from aiodag import Capacity, Complaint, WorkflowError, task
-from aiodag.executors.command import command, shell
+from aiodag.commands import command, shell
 from aiodag.stores import Memory
 from aiodag.workflows import Parameter, Workflow
 from aiodag.workflows.check import checked

@@ -48,7 +48,7 @@ HELD = {
 }
 FLOW = """
 from aiodag import task
-from aiodag.executors.command import command
+from aiodag.commands import command
 from aiodag.workflows import Parameter, Workflow
 
 @task
@@ -884,7 +884,7 @@ def test_a_workflow_without_a_name_that_can_be_recorded_is_refused_before_it_run
     aiodag.write(
         "odd.py",
         """
-from aiodag.executors.command import command
+from aiodag.commands import command
 from aiodag.workflows import Workflow
 flow = Workflow("flow")
 flow.add(command("echo"), name="a\\ud800")

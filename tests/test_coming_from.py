@@ -9,13 +9,13 @@ from programs import ROOT
 from typed_in import Place, Terminal, ended, line_with
 
 from aiodag import Capacity, NoCapacity, RunFailed, State, WorkflowError, task
-from aiodag.executors.command import CommandFailed, command, shell
+from aiodag.commands import CommandFailed, command, shell
 from aiodag.service import Service
 from aiodag.workflows import Workflow
 
 JOB = """
 from pathlib import Path
-from aiodag.executors.command import command, shell
+from aiodag.commands import command, shell
 from aiodag.workflows import Workflow
 
 job = Workflow("TestJob", tags={"env": "test"})

@@ -26,8 +26,7 @@ from hypothesis import strategies as st
 from aiodag import Capacity, Limit, OptionError, Run, RunFailed, State, UnknownOption, task
 from aiodag.abc import NOTHING
 from aiodag.codec.text import decode, decode_error, encode, encode_error
-from aiodag.executors import children
-from aiodag.executors.command import CommandFailed, Finished, command, shell
+from aiodag.commands import CommandFailed, Finished, command, local, shell
 from aiodag.records import left_out, output_text
 from aiodag.stores import Memory, SQLite
 from aiodag.testing import run as virtual
@@ -886,7 +885,7 @@ def test_an_attempt_that_was_cut_off_shows_what_it_ran(file, tmp_path):
     code = f"""
 import asyncio, os, signal
 from aiodag import Run
-from aiodag.executors.command import shell
+from aiodag.commands import shell
 from aiodag.stores import SQLite
 store = SQLite({str(tmp_path / "runs.db")!r})
 def say(stream, chunk):
@@ -914,7 +913,7 @@ asyncio.run(main())
 FLOOD = """
 import asyncio, resource, sys
 from aiodag import Run
-from aiodag.executors.command import command
+from aiodag.commands import command
 async def main():
     await command("true")()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -1260,7 +1259,7 @@ async def test_long_arguments_that_the_system_takes_arrive():
 def test_a_directory_that_is_gone_is_told(tmp_path):
     code = f"""
 import asyncio, os
-from aiodag.executors.command import command
+from aiodag.commands import command
 os.mkdir({str(tmp_path / "gone")!r}); os.chdir({str(tmp_path / "gone")!r}); os.rmdir({str(tmp_path / "gone")!r})
 async def main():
     try:
@@ -1275,7 +1274,7 @@ asyncio.run(main())
 def test_an_absolute_cwd_does_where_our_own_directory_is_gone(tmp_path):
     code = f"""
 import asyncio, os
-from aiodag.executors.command import command
+from aiodag.commands import command
 os.mkdir({str(tmp_path / "gone")!r}); os.chdir({str(tmp_path / "gone")!r}); os.rmdir({str(tmp_path / "gone")!r})
 async def main():
     print((await command("pwd", cwd="/")()).stdout)
@@ -1558,7 +1557,7 @@ async def test_leaving_a_run_by_an_exception_ends_its_commands():
 def test_a_loop_that_is_closed_in_mid_flight_leaves_nothing():
     code = """
 import asyncio, warnings
-from aiodag.executors.command import shell
+from aiodag.commands import shell
 loop = asyncio.new_event_loop()
 async def main():
     heard = asyncio.Event()
@@ -1596,13 +1595,13 @@ def test_many_at_once_are_all_cancelled():
 
 PARENT = """
 import asyncio, os, sys
-from aiodag.executors import children
-from aiodag.executors.command import command, shell
+from aiodag.commands import local
+from aiodag.commands import command, shell
 def say(stream, chunk):
     print(chunk.decode(), end="", flush=True)
 async def main():
     await command("true")()
-    print(children.ENTRANCE.warden, flush=True)
+    print(local.ENTRANCE.warden, flush=True)
     {body}
 asyncio.run(main())
 """
@@ -1690,8 +1689,8 @@ async def test_where_the_warden_dies_its_commands_fail_and_the_next_one_gets_ano
     heard = Heard()
     node = shell("echo ready; exec sleep 300", **heard.options)()
     await heard.wait_for("ready")
-    (session,) = [pid for pid in children_of(children.ENTRANCE.warden) if alive(pid)]
-    os.kill(children.ENTRANCE.warden, signal.SIGKILL)
+    (session,) = [pid for pid in children_of(local.ENTRANCE.warden) if alive(pid)]
+    os.kill(local.ENTRANCE.warden, signal.SIGKILL)
 
     with pytest.raises(CommandFailed, match="the process that starts programs for this one was killed"):
         await node
@@ -1703,10 +1702,10 @@ async def test_where_the_warden_dies_its_commands_fail_and_the_next_one_gets_ano
 def silent(monkeypatch, tmp_path):
     """An entrance of its own, to a warden that tells of a program when it has ended."""
     slow = tmp_path / "warden.py"
-    slow.write_text(re.sub(r"^HOLD = \S+", "HOLD = 300", children.PROGRAM.read_text(), flags=re.MULTILINE))
-    entrance = children.Entrance()
-    monkeypatch.setattr(children, "PROGRAM", slow)
-    monkeypatch.setattr(children, "ENTRANCE", entrance)
+    slow.write_text(re.sub(r"^HOLD = \S+", "HOLD = 300", local.PROGRAM.read_text(), flags=re.MULTILINE))
+    entrance = local.Entrance()
+    monkeypatch.setattr(local, "PROGRAM", slow)
+    monkeypatch.setattr(local, "ENTRANCE", entrance)
     yield entrance
     entrance.close()
 
@@ -1728,7 +1727,7 @@ async def test_where_the_warden_dies_before_it_has_told_of_a_program_that_is_end
 def test_a_fork_has_commands_of_its_own():
     code = """
 import asyncio, os, warnings
-from aiodag.executors.command import command
+from aiodag.commands import command
 async def main(word):
     return (await command("echo", word)()).stdout.strip()
 print(asyncio.run(main("parent")), flush=True)
@@ -1743,7 +1742,7 @@ print(asyncio.run(main("parent again")))
 
 FORKED = """
 import asyncio, os, signal, sys
-from aiodag.executors.command import shell
+from aiodag.commands import shell
 begun = asyncio.Event()
 os.mkfifo("gate")
 gate = os.open("gate", os.O_RDWR)
@@ -1780,7 +1779,7 @@ def test_a_fork_that_leaves_our_loop_disturbs_no_command(tmp_path):
 def test_children_of_ones_own_and_commands_do_not_disturb_each_other():
     code = """
 import asyncio, os, signal, subprocess
-from aiodag.executors.command import command
+from aiodag.commands import command
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 async def main():
     return (await command("echo", "ignored")()).stdout.strip()

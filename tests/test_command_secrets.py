@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from aiodag import NoSecret, OptionError, Run, Secret
-from aiodag.executors.command import CommandFailed, command, shell
+from aiodag.commands import CommandFailed, command, shell
 
 TOKEN = "t0p'secret-of-commands"
 SHOW = shell('printf "%s|%s|" "$1" "$TOKEN"; cat')

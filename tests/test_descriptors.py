@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aiodag.executors.descriptors import programs_at_once
+from aiodag.commands.descriptors import programs_at_once
 
 ROOT = Path(__file__).parent.parent
 SECONDS = 60  # after which something hangs
@@ -28,7 +28,7 @@ def executed(code, *lines):
 MANY = """
 import asyncio
 from aiodag import Run
-from aiodag.executors.command import command, shell
+from aiodag.commands import command, shell
 echo = shell('read line; echo "$line"', **OPTIONS)
 async def main():
     async with Run("many", STORE):
@@ -49,7 +49,7 @@ def test_with_few_descriptors_programs_wait_and_none_fails(options, store, tmp_p
 def test_where_the_limit_is_lowered_later_programs_wait_too():
     code = """
 import asyncio, resource
-from aiodag.executors.command import command
+from aiodag.commands import command
 resource.setrlimit(resource.RLIMIT_NOFILE, (60, 60))
 async def main():
     nodes = [command("sleep", "0.01", limit=60)() for _ in range(60)]
@@ -62,7 +62,7 @@ asyncio.run(main())
 def test_loops_of_several_threads_share_the_room():
     code = """
 import asyncio, threading
-from aiodag.executors.command import command
+from aiodag.commands import command
 ended = []
 async def main():
     nodes = [command("true", limit=30)() for _ in range(30)]
@@ -80,7 +80,7 @@ print(len(ended), set(ended))
 def test_where_descriptors_are_held_by_others_the_attempt_fails_and_a_later_one_does_not():
     code = """
 import asyncio, os
-from aiodag.executors.command import CommandFailed, command
+from aiodag.commands import CommandFailed, command
 async def main():
     await command("true")()
     held = []
@@ -104,7 +104,7 @@ asyncio.run(main())
 def test_a_program_that_is_cancelled_while_it_waits_for_room_leaves_the_others_going():
     code = """
 import asyncio
-from aiodag.executors.command import command
+from aiodag.commands import command
 async def main():
     nodes = [command("sleep", "0.05", limit=40)() for _ in range(40)]
     await nodes[0]

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 
 import aiodag
 from aiodag import WorkflowError, task
-from aiodag.executors.command import command, shell
+from aiodag.commands import command, shell
 from aiodag.workflows import Parameter, Workflow
 from aiodag.workflows.files.details import BESIDE
 from aiodag.workflows.files.document import document_of

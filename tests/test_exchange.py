@@ -14,7 +14,7 @@ FLOW = {
     },
 }
 PYTHON = """
-from aiodag.executors.command import command
+from aiodag.commands import command
 from aiodag.workflows import Workflow
 
 flow = Workflow("of python")

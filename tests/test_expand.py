@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from aiodag import State, task
 from aiodag.cli.progress import Progress
+from aiodag.commands import command, shell
 from aiodag.errors import WorkflowError
-from aiodag.executors.command import command, shell
 from aiodag.pictures.scene import scene
 from aiodag.stores import Memory
 from aiodag.testing import MoveRecorder

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent
 MOVED = {
     "from aiodag.codecs import Codecs, register_codec": "aiodag.codec",
     "from aiodag.stores.records import left_out, output_text": "aiodag.records",
+    "from aiodag.executors.command import CommandFailed, Finished, command, shell": "aiodag.commands",
     "from aiodag.stores.sqlite import SQLite": "aiodag.stores",
     "from aiodag.workflows.document import document_of": "aiodag.workflows",
     "from aiodag.workflows.load import load, loads": "aiodag.workflows",

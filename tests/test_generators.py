@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from aiodag import Capacity, RunFailed, State, WorkflowError, current_run, task
-from aiodag.executors.command import command, shell
+from aiodag.commands import command, shell
 from aiodag.starting import rehearse
 from aiodag.stores import Memory, SQLite
 from aiodag.testing import MoveRecorder

@@ -15,7 +15,7 @@ import pytest
 
 from aiodag import Capacity, OptionError, Run, RunFailed, RunSummary, Secret, Skip, State, WorkflowError, plan, task
 from aiodag._core.posting import origin
-from aiodag.executors.command import command, shell
+from aiodag.commands import command, shell
 from aiodag.stores import Memory, SQLite
 from aiodag.testing import run as virtual
 from aiodag.workflows import Workflow

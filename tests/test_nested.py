@@ -7,7 +7,7 @@ import pytest
 from executions import execute, rows, tries
 
 from aiodag import Run, RunFailed, State, current_node, settled, task
-from aiodag.executors.command import command
+from aiodag.commands import command
 from aiodag.testing import run as virtual
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import aiodag.executors.finished  # noqa: F401 - the values name a class of it
+import aiodag.commands  # noqa: F401 - the values name a class of it
 from aiodag import State
 from aiodag.codec.text import decode
 from aiodag.service import Service

@@ -6,8 +6,8 @@ import json
 import pytest
 
 from aiodag import task
+from aiodag.commands import command
 from aiodag.errors import OptionError, RunFailed, WorkflowError
-from aiodag.executors.command import command
 from aiodag.stores.places import store_at
 from aiodag.workflows import Parameter, Workflow
 from aiodag.workflows.files.document import document_of

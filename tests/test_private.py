@@ -8,8 +8,8 @@ from contextlib import closing
 import pytest
 
 from aiodag import EntryError, Run, RunFailed, Secret, WorkflowError, task
+from aiodag.commands import command, shell
 from aiodag.errors import StoreError
-from aiodag.executors.command import command, shell
 from aiodag.service import Service
 from aiodag.workflows import Workflow, loads
 

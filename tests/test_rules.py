@@ -12,7 +12,7 @@ import pytest
 
 from aiodag import Capacity, OptionError, Run, RunFailed, Skip, State, WorkflowError, settled, task
 from aiodag._core.rules import NAMES
-from aiodag.executors.command import command, shell
+from aiodag.commands import command, shell
 from aiodag.pictures import svg
 from aiodag.recorded import graph_of
 from aiodag.starting import rehearse

@@ -17,7 +17,7 @@ PROGRAM = """
 import asyncio, logging, os, sys
 from typing import Annotated
 from aiodag import Secret, task
-from aiodag.executors.command import command
+from aiodag.commands import command
 
 log = logging.getLogger("login")
 

@@ -9,9 +9,9 @@ import time
 import pytest
 
 from aiodag import Run, RunFailed, State, task
+from aiodag.commands import command, shell
 from aiodag.entry import Entry, entry_of
 from aiodag.errors import EntryError, StoreError, UnknownRun, WorkflowError
-from aiodag.executors.command import command, shell
 from aiodag.registry import changes
 from aiodag.service import Service
 from aiodag.testing import MoveRecorder

@@ -7,8 +7,8 @@ import subprocess
 import pytest
 
 from aiodag import OptionError, Run
-from aiodag.executors.command import CommandFailed, command, shell
-from aiodag.executors.shells import strict_line
+from aiodag.commands import CommandFailed, command, shell
+from aiodag.commands.shells import strict_line
 from aiodag.workflows.files.document import document_of
 from aiodag.workflows.files.load import loads, workflow_of
 

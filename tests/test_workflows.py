@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aiodag import Capacity, Run, RunFailed, Skip, State, UnknownRun, WorkflowError, current_node, settled, task
-from aiodag.executors.command import shell
+from aiodag.commands import shell
 from aiodag.stores import Memory, SQLite
 from aiodag.testing import MoveRecorder, shuffle
 from aiodag.testing import run as virtual
@@ -515,7 +515,7 @@ async def test_a_name_that_calls_another_function_is_another_definition(store):
 PROGRAM = """
     import asyncio, sys
     from aiodag import RunFailed
-    from aiodag.executors.command import shell
+    from aiodag.commands import shell
     from aiodag.workflows import Workflow
 
     ETL, REVERSE, LINES = {etl!r}, {reverse!r}, {lines!r}

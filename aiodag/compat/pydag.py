@@ -16,8 +16,8 @@ from pathlib import Path
 from shutil import which
 from typing import Any
 
+from aiodag.commands import shell
 from aiodag.errors import Complaint, EntryError, MissingExtra, OptionError, WorkflowError
-from aiodag.executors.command import shell
 from aiodag.pictures import png, svg
 from aiodag.service import Service
 from aiodag.workflows.builder import Workflow

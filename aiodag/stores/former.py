@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from aiodag._core.task import Task
 from aiodag.errors import TaskMoved
-from aiodag.names import MAIN, found
+from aiodag.names import MAIN, MODULES_IN_KEYS, found
 from aiodag.records import FunctionRow
 from aiodag.stores.arguments import FORMERLY, TODAY, Style
 from aiodag.stores.identity import Mark, function_of, is_main
@@ -118,7 +118,7 @@ class Former:
 def module_of(task: Any) -> str:
     """Return the module of a task."""
     module = getattr(task, "__module__", None) or ""
-    return "" if module == Task.__module__ else module
+    return "" if module == Task.__module__ else MODULES_IN_KEYS.get(module, module)
 
 
 def name_in(task: Any, identity: str) -> str:

@@ -18,6 +18,7 @@ from aiodag._core.node import Node
 from aiodag._core.task import Task
 from aiodag.errors import NoIdentity
 from aiodag.masking import by_names
+from aiodag.names import key_name
 from aiodag.stores.arguments import TODAY, Style, arguments, key_of, plain_name
 from aiodag.stores.former import Former, module_of, refuse_moved
 from aiodag.stores.identity import CALLABLE, Mark, are_one, closed_over, function_of, is_found, is_main
@@ -205,4 +206,4 @@ def origin(task: Any, home: str) -> str:
     Functions of one name in two modules are two tasks; a program may be renamed, and run by its file or as a module.
     """
     module = getattr(task, "__module__", "")
-    return "" if task.options.name or is_main(module, home) or module == Task.__module__ else f"{module}:"
+    return "" if task.options.name or is_main(module, home) or module == Task.__module__ else key_name(f"{module}:")

@@ -208,7 +208,7 @@ def is_simple(argument: Any) -> bool:
 def misfit(task: WorkflowTask[Any], choice: Choice, stands_for: Callable[[WorkflowTask[Any]], Any]) -> str:
     """Say what of a command and the arguments of its call no program can be given; nothing if it takes all."""
     command: Any = task.task
-    given = import_module("aiodag.executors.arguments")  # by its name: layers never import each other
+    given = import_module("aiodag.commands.arguments")  # by its name: layers never import each other
     try:
         if choice:
             command.fn.substituted(changer(choice))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import assert_type
 
 from aiodag import Limit, Node, Secret, Task, task
-from aiodag.executors.command import CommandFailed, CommandTask, Finished, command, shell
+from aiodag.commands.task import CommandFailed, CommandTask, Finished, command, shell
 
 
 @task

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, assert_type
 
 from aiodag import Capacity, Graph, Run, RunSummary, Secret, Task, WorkflowError, task
-from aiodag.executors.command import Finished, command
+from aiodag.commands import Finished, command
 from aiodag.workflows import Parameter, Values, Workflow, WorkflowTask
 
 

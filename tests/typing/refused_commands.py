@@ -1,6 +1,6 @@
 """Commands that both checkers refuse. Never runs."""
 
-from aiodag.executors.command import command, shell
+from aiodag.commands import command, shell
 
 command()  # E
 command(1)  # E

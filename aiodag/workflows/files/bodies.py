@@ -17,7 +17,7 @@ from aiodag.workflows.files.shapes import is_argument
 from aiodag.workflows.private import is_secret, read_secrets, secret_of
 
 # Other layers: reached by their names, when something asks for them.
-COMMANDS = "aiodag.executors.command"
+COMMANDS = "aiodag.commands.task"
 ON_CALL = {"environment": "env", "executable": "shell"}  # keys of a document that a command calls otherwise
 WHAT = {"command": "command", "task": "function"}
 

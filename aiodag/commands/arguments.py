@@ -6,8 +6,8 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from aiodag.commands.finished import Finished
 from aiodag.errors import NoSecret, OptionError
-from aiodag.executors.finished import Finished
 from aiodag.masking import MARK
 from aiodag.secret import Secret, Veiled
 

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 from weakref import ref
 
 from aiodag._core.context import current_node
-from aiodag.executors.finished import Finished, facts_of
+from aiodag.commands.finished import Finished, facts_of
 
 if TYPE_CHECKING:
     from aiodag.abc import Journal
-    from aiodag.executors.streams import Hear
+    from aiodag.commands.streams import Hear
 
 
 class Record:

@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 from aiodag._core.limits import Gate, Limit
 from aiodag._core.submit import engine_of
-from aiodag.executors.descriptors import FULL, ROOM, descriptors_allowed, programs_at_once
-from aiodag.executors.streams import Hear, Input, Output, drop
-from aiodag.executors.warden import groups_of, send
+from aiodag.commands.descriptors import FULL, ROOM, descriptors_allowed, programs_at_once
+from aiodag.commands.streams import Hear, Input, Output, drop
+from aiodag.commands.warden import groups_of, send
 
 PROGRAM = Path(__file__).absolute().with_name("warden.py")
 LENGTH = 8  # bytes, as there

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
+from aiodag.commands.descriptors import descriptors_allowed
+from aiodag.commands.local import Child, NotStarted
 from aiodag.errors import AiodagError
-from aiodag.executors.children import Child, NotStarted
-from aiodag.executors.descriptors import descriptors_allowed
 from aiodag.masking import MARK, masked
 from aiodag.secret import Secret
 

@@ -1,6 +1,6 @@
 """The warden: a process that starts programs for another process, its owner, and ends them.
 
-A program of its own, run by `children.py`; it imports nothing of aiodag. Why a process between the two:
+A program of its own, run by `local.py`; it imports nothing of aiodag. Why a process between the two:
 
 - It lives on when its owner is killed, and ends what the owner has started. It is the parent of these programs, so there
   is no moment in which one of them is not known to it.

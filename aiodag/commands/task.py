@@ -1,0 +1,369 @@
+"""A task whose body is a program: `command("sync", "--fast")`, `shell("a | b")`.
+
+A call goes through these files, from the top down: here the definition, `shells` what a shell is told beside its script,
+`arguments` what the program is given, `record` what a journal is told of it, `finished` what came of it, `local` how it
+is handed over and heard of, `streams` its output and input, and `warden` the process that starts and ends it.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from hashlib import blake2b
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from aiodag._core.arity import UNLIMITED
+from aiodag._core.limits import Limit
+from aiodag._core.options import Options, flag, seconds, version_of
+from aiodag._core.task import Task
+from aiodag.commands.arguments import (
+    Given,
+    argument_of,
+    changed,
+    checked_env,
+    checked_line,
+    checked_skips,
+    codes_of,
+    content_of,
+    encoded,
+    environment,
+    size_of,
+    text_of,
+)
+from aiodag.commands.descriptors import descriptors_allowed, programs_at_once
+from aiodag.commands.finished import (
+    LOST,
+    CommandFailed,
+    Finished,
+    finished_of,
+    host,
+    how,
+    line_of,
+    shown_line,
+    why_failed,
+    why_not,
+    why_skipped,
+)
+from aiodag.commands.local import Child, Lost, NotStarted, Request
+from aiodag.commands.record import Record
+from aiodag.commands.shells import PLACE, SHELL, check_strict, strict_line
+from aiodag.errors import OptionError, Skip
+from aiodag.secret import Secret
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from aiodag._core.signatures import OptionTypes
+    from aiodag.commands.arguments import Argument, Text
+
+    class CommandTypes(OptionTypes, total=False):
+        env: "Mapping[str, Argument | None] | None"
+        cwd: "str | PathLike[str] | None"
+        stdin: "Text | None"
+        success: Iterable[int]
+        skip_codes: Iterable[int]
+        grace: float | timedelta
+        keep: int
+        on_output: "Callable[[str, bytes], object] | None"
+        on_end: "Callable[[Finished], object] | None"
+
+
+__all__ = ["CommandFailed", "Finished", "command", "shell"]
+
+log = logging.getLogger("aiodag.command")
+MOST = 64
+# Programs of one loop, for tasks without a limit of their own: their attempts have not begun while they wait for that.
+AT_ONCE = Limit(programs_at_once(descriptors_allowed(), MOST))
+SHORT = 40  # characters of a shell's line in the name of its task
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Command:
+    """The body of a command: a call runs the program once. By what it compares, a later run knows it again."""
+
+    reads_secrets = True  # at each attempt, of its own and of the call's: the line that it shows must not have them
+
+    args: tuple[str | Secret, ...]
+    env: Mapping[str, str | Secret | None]
+    cwd: Path | None
+    stdin: bytes | Path | Secret | None
+    success: frozenset[int] = field(compare=False)
+    skip_codes: frozenset[int] = field(compare=False)
+    grace: float = field(compare=False)
+    keep: int = field(compare=False)
+    on_output: Callable[[str, bytes], object] | None = field(compare=False)
+    on_end: Callable[[Finished], object] | None = field(compare=False)
+    script: bool = field(compare=False)  # whether `shell` made it: a shell reads args[2]
+    strict: bool = field(compare=False)
+
+    def __repr__(self) -> str:
+        return f"<Command {line_of(self.args)}>"
+
+    @property
+    def line(self) -> str | None:
+        """What a shell is to read, in the body that `shell` makes; its arguments are `args[4:]`."""
+        return str(self.args[PLACE]) if self.script else None
+
+    def substituted(self, change: Callable[[str], str]) -> "Command":
+        """Return this command with all its text changed: arguments, values of variables, cwd and stdin.
+
+        A path to read from is changed as a path. Raises `OptionError` for what no program can be given. In the line of a
+        shell the new text is read by the shell. Of a secret its name and its file are changed.
+        """
+        stdin: Any = self.stdin
+        if isinstance(stdin, Path):
+            stdin = Path(change(str(stdin)))
+        elif isinstance(stdin, bytes):
+            stdin = change(stdin.decode("utf-8", "surrogateescape"))
+        else:
+            stdin = changed(stdin, change)
+        return replace(
+            self,
+            args=checked_line([changed(each, change) for each in self.args]),
+            env=checked_env({name: changed(each, change) for name, each in self.env.items()}),
+            cwd=None if self.cwd is None else Path(text_of("cwd", change(str(self.cwd)))),
+            stdin=content_of(stdin),
+        )
+
+    async def __call__(
+        self,
+        /,
+        *args: "Argument",
+        stdin: "Text | None" = None,
+        env: "Mapping[str, Argument | None] | None" = None,
+    ) -> Finished:
+        """Run the program with further arguments and variables, or another stdin."""
+        given = Given(
+            (*self.args, *[argument_of("argument", each) for each in args]),
+            {**self.env, **checked_env(env or {})},
+            self.stdin if stdin is None else content_of(stdin),
+        )
+        real, variables, content = await given.read()
+        line = shown_line(given.line)
+        record = Record()
+        record.facts({"command": list(line), "host": host()})
+        hears = [hear for hear in (record.hear, self.on_output) if hear is not None]
+        child = Child(asyncio.get_running_loop(), keep=self.keep, hears=hears, started=record.started)
+        try:
+            await child.run(self._request(real, variables), content)
+            finished = self._ended(line, child, record)
+        except asyncio.CancelledError as cancelled:
+            self._cancelled(line, child, record, cancelled)
+            raise
+        except NotStarted as fault:
+            raise CommandFailed(line, why_not(fault, line[0], self.cwd, content)) from fault.error
+        except Lost:
+            raise CommandFailed(line, LOST) from None
+        if finished.code in self.skip_codes:
+            raise Skip(why_skipped(finished))
+        if finished.code not in self.success:
+            raise CommandFailed(line, why_failed(finished, self.success), finished)
+        return finished
+
+    def _request(self, line: tuple[str, ...], variables: Mapping[str, str | None]) -> Request:
+        cwd = os.fsencode(self.cwd or "")
+        if not cwd.startswith(b"/"):  # our own directory may be gone, and does not matter to an absolute one
+            try:
+                cwd = os.path.join(os.getcwdb(), cwd)  # noqa: PTH109, PTH118 - bytes
+            except OSError as error:
+                raise NotStarted(error, "cwd") from None
+        # The record, messages and the digest have the line as it was written.
+        line = strict_line(line) if self.strict else line
+        return Request([encoded("argument", each) for each in line], environment(variables), cwd, self.grace)
+
+    def _ended(self, line: tuple[str, ...], child: Child, record: "Record") -> Finished:
+        """Return how a program ended, and tell whoever wants to hear. Raises `NotStarted`, and `Lost`."""
+        finished = finished_of(line, child)
+        record.ended(finished)
+        if child.end().left:
+            log.warning("%s has ended, but no signal ends what it left in session %d", line_of(line), finished.pid)
+        if self.on_end is not None:
+            try:
+                self.on_end(finished)
+            except Exception as error:  # noqa: BLE001 - of a listener, who cannot interfere
+                message = f"{self.on_end!r}, which hears of the end of a command, raised"
+                child.loop.call_exception_handler({"message": message, "exception": error})
+        return finished
+
+    def _cancelled(self, line: tuple[str, ...], child: Child, record: "Record", cancelled: BaseException) -> None:
+        """Tell how a program ended that was cancelled; the traceback of a timeout shows what it said last."""
+        with suppress(NotStarted, Lost):  # there may have been nothing to cancel yet
+            cancelled.add_note(f"{line_of(line)} {how(self._ended(line, child, record))}")
+
+
+class CommandTask(Task[..., Finished]):
+    """The task of a command. Its version says what is run, so that what a changed command gave is not recalled."""
+
+    fn: Command
+
+    def __init__(self, body: Command, after: tuple[Any, ...], given: Mapping[str, Any], version: object) -> None:
+        self.given_version = version  # as its author gave it; that of the options has a digest, too
+        options = Options(**{**given, "version": versioned(body, version)})
+        if options.limit is None:
+            options.limit = AT_ONCE  # not among what was given: nobody has asked for it
+        super().__init__(body, after, options)
+        self.__doc__ = f"Run {line_of(body.args)}"
+
+    def with_body(self, body: Command, /, **options: "Unpack[OptionTypes]") -> "CommandTask":
+        """Return the task of another body, with the options of this one, or some changed."""
+        given = {**self.options.given, **options}
+        return CommandTask(body, self.after_deps, given, options.get("version", self.given_version))
+
+    def hook_call(self, summary: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return what tells a program of a run: variables, and all of it as JSON in stdin, unless that has a use already."""
+        told = {"AIODAG_RUN": summary.id, "AIODAG_RUN_NAME": summary.name, "AIODAG_RUN_STATE": summary.state}
+        stdin = {} if self.fn.stdin is not None else {"stdin": json.dumps(summary._asdict()) + "\n"}
+        return (), {"env": told, **stdin}
+
+    def accepts(self, value: Any) -> bool:
+        """Return whether a recorded end is a success: whoever edits `success` may have made it a failure."""
+        return not isinstance(value, Finished) or value.code in self.fn.success
+
+    def _bounds(self) -> None:
+        """Note how many positional arguments fit. Known: to ask the signature would take as long as all the rest."""
+        self.fewest, self.most = 0, UNLIMITED
+
+    def _but(self, after: tuple[Any, ...], options: Options) -> "CommandTask":
+        version: object = options.given["version"]
+        if version == self.options.given["version"]:
+            version = self.given_version
+        return CommandTask(self.fn, after, options.given, version)
+
+
+def versioned(body: Command, version: object) -> str:
+    """Return the version of a task with a digest of what its body runs."""
+    what = (body.args, sorted(body.env.items()), body.cwd and str(body.cwd), type(body.stdin).__name__)
+    digest = blake2b(ascii(what).encode(), digest_size=8)
+    stdin = body.stdin.known_as if isinstance(body.stdin, Secret) else body.stdin
+    digest.update(stdin if isinstance(stdin, bytes) else os.fsencode(stdin or ""))
+    given = version_of(version)
+    return f"{given} {digest.hexdigest()}" if given else digest.hexdigest()
+
+
+def command(
+    program: "str | PathLike[str]",
+    /,
+    *args: "Argument",
+    env: "Mapping[str, Argument | None] | None" = None,
+    cwd: "str | PathLike[str] | None" = None,
+    stdin: "Text | None" = None,
+    success: Iterable[int] = (0,),
+    skip_codes: Iterable[int] = (),
+    grace: float | timedelta = 5.0,
+    keep: int = 2**20,
+    on_output: Callable[[str, bytes], object] | None = None,
+    on_end: Callable[[Finished], object] | None = None,
+    **options: "Unpack[OptionTypes]",
+) -> "Task[..., Finished]":
+    r"""Return the task that runs a program. Its result is a `Finished`; no shell reads the arguments.
+
+    Calling the task appends the call's arguments: str, int, float, a path, or the result of another command, which stands
+    for its stdout without the newlines at the end, as `$(...)` does in a shell. `env=` of the call adds to the variables,
+    `stdin=` of the call replaces the stdin.
+
+    A `Secret` may stand among the arguments, in `env`, and for `stdin`: it is read when the attempt starts, and shown nowhere.
+
+    `env` adds to the environment; None takes a variable away. `cwd` is the directory to run in. `stdin` is text, bytes, a
+    path to read from, or the result of another command; without it there is nothing to read. `success` are the exit codes
+    that are no failure, `skip_codes` those with which a program says that there is nothing to do: its node is skipped, and
+    so is what needs it. `grace` is the time in seconds between SIGTERM and SIGKILL for a program that is cancelled or takes
+    longer than its `timeout`, and for all in its session. `keep` is how many bytes of each stream the result holds: head
+    and tail. `on_output(stream, chunk)` hears "stdout" or "stderr" and the bytes as they come, `on_end(finished)`
+    how each attempt ended that had started, also a cancelled one; both are called on the loop. `name` is that of the program
+    unless given. The other options are those of every task; without a `limit`, 64 programs of a loop run at once.
+
+    A code that is no success raises `CommandFailed`, as does a program that cannot be started. Raises `OptionError`
+    at once for what cannot work, and `RuntimeError` on Windows.
+
+    >>> import asyncio
+    >>> greet = command("echo", "good", name="greet")
+    >>> async def main() -> str:
+    ...     return (await greet("$(evening)", "all")).stdout
+    >>> asyncio.run(main())
+    'good $(evening) all\n'
+    """
+    settings = Settings(env, cwd, stdin, success, skip_codes, grace, keep, on_output, on_end)
+    return made([program, *args], settings, options)
+
+
+def shell(
+    line: str,
+    /,
+    *args: "Argument",
+    shell: "str | PathLike[str]" = SHELL,
+    strict: bool = True,
+    **options: "Unpack[CommandTypes]",
+) -> "Task[..., Finished]":
+    r"""Return the task that has a shell run a line. Arguments are "$1", "$2" and "$@" in it, and never part of it.
+
+    `shell` is the path of the shell. It stops where a line fails, as after `set -e`, and a pipeline fails with any of its
+    members, as after `set -o pipefail`, where the shell has that: bash, ksh and zsh do, `/bin/sh` on some systems. With
+    `strict=False` only the last line, and the last member of its pipeline, decide. The other options are those of `command`.
+    `name` is the beginning of the line unless given. Raises `OptionError` also for a shell that cannot be strict.
+
+    >>> import asyncio
+    >>> last = shell('printf "%s\\n" "$@" | sort | tail -n 1')
+    >>> async def main() -> str:
+    ...     return (await last("a b", "$(c)", "d")).stdout
+    >>> asyncio.run(main())
+    'd\n'
+    """
+    first = next(iter(text_of("line", line).strip().splitlines()), "")
+    if not first:
+        raise OptionError("line", line, "what a shell can run")
+    program = text_of("shell", shell)
+    if flag("strict", strict):
+        check_strict(program)
+    options.setdefault("name", first if len(first) <= SHORT else f"{first[: SHORT - 1]}…")
+    given: Any = options
+    settings = Settings(**{key: given.pop(key) for key in Settings._fields if key in given})
+    return made([program, "-c", line, "sh", *args], settings, given, script=True, strict=strict)
+
+
+class Settings(NamedTuple):
+    """The options of a command that are those of its program, as given."""
+
+    env: Any = None
+    cwd: Any = None
+    stdin: Any = None
+    success: Any = (0,)
+    skip_codes: Any = ()
+    grace: Any = 5.0
+    keep: Any = 2**20
+    on_output: Any = None
+    on_end: Any = None
+
+
+def made(
+    given: list[Any], settings: Settings, options: Mapping[str, Any], *, script: bool = False, strict: bool = False
+) -> CommandTask:
+    """Return the task of a program, of which everything is checked."""
+    if os.name != "posix":
+        msg = f"commands need a POSIX system, such as Linux or macOS, and this is {sys.platform}"
+        raise RuntimeError(msg)
+    line = checked_line(given)
+    success = codes_of(settings.success)
+    body = Command(
+        line,
+        env=checked_env(settings.env or {}),
+        cwd=None if settings.cwd is None else Path(text_of("cwd", settings.cwd)),
+        stdin=content_of(settings.stdin),
+        success=success,
+        skip_codes=checked_skips(settings.skip_codes, success),
+        grace=seconds("grace", settings.grace),
+        keep=size_of(settings.keep),
+        on_output=settings.on_output,
+        on_end=settings.on_end,
+        script=script,
+        strict=strict,
+    )
+    program = str(line[0])
+    named = {"name": os.path.basename(program) or program, **options}  # noqa: PTH119 - text
+    return CommandTask(body, (), named, named.get("version"))

@@ -95,7 +95,22 @@ class Executor(Protocol):
 
 
 class Worker(Executor, Protocol):
-    """Where one attempt runs, and nothing else meanwhile: what `place` of an executor gives."""
+    """Where one attempt runs, and nothing else meanwhile: what `place` of an executor gives.
+
+    >>> from aiodag import task
+    >>> class Desk:
+    ...     async def run(self, fn, /, *args, **kwargs):
+    ...         return fn(*args, **kwargs)
+    ...     def leave(self):
+    ...         print("the desk is free")
+    >>> class Office:
+    ...     async def place(self):
+    ...         return Desk()
+    ...     async def run(self, fn, /, *args, **kwargs): ...
+    >>> await task(sum, executor=Office())([1, 2])
+    the desk is free
+    3
+    """
 
     def leave(self) -> None:
         """Give the worker back. Called once, when the attempt has ended, also if nothing has run."""
@@ -107,12 +122,22 @@ class Codec(Protocol):
 
     `name` is what the store says of them, and has to stay. A value of another name is read only by a task that asks for it.
 
+    >>> from aiodag import Run, task
+    >>> from aiodag.stores import Memory
     >>> class Upper:
     ...     name = "upper"
     ...     def encode(self, value: str) -> str:
     ...         return value.upper()
     ...     def decode(self, stored: str) -> str:
     ...         return stored.lower()
+    >>> @task(codec=Upper())
+    ... async def greet():
+    ...     return "hello"
+    >>> store = Memory()
+    >>> async with Run("etl", store=store, id="monday"):
+    ...     node = greet()
+    >>> [(record.codec, record.value) for record in store.nodes("monday")]
+    [('upper', 'HELLO')]
     """
 
     @property
@@ -130,7 +155,15 @@ class Codec(Protocol):
 
 
 class Middleware(Protocol):
-    """Wraps the call of a node: does something, awaits `call_next()`, does something."""
+    """Wraps the call of a node: does something, awaits `call_next()`, does something.
+
+    >>> class Timed:
+    ...     async def __call__(self, node, call_next, /):
+    ...         try:
+    ...             return await call_next()
+    ...         finally:
+    ...             print(node.name, "has ended")
+    """
 
     async def __call__(self, node: "Node[Any]", call_next: Callable[[], Awaitable[Any]], /) -> Any:
         """Return what the node's body returned, or something in its place."""
@@ -142,6 +175,13 @@ class Store(Protocol):
 
     Whoever claims a run owns it until its lease runs out; every write is fenced by the number of the execution, so
     that the late write of a process that lost the run is refused.
+
+    >>> from aiodag.abc import Store
+    >>> from aiodag.stores import Memory
+    >>> def names(store: Store) -> set[str]:
+    ...     return {run.name for run in store.runs()}
+    >>> names(Memory())
+    set()
     """
 
     keep: int  # bytes that are kept of each stream of an attempt: its head and its tail
@@ -258,7 +298,20 @@ class Store(Protocol):
 
 
 class Journal(Protocol):
-    """Writes what happens in one run, and takes outcomes back: what a store adds to a run."""
+    """Writes what happens in one run, and takes outcomes back: what a store adds to a run.
+
+    >>> from aiodag import Run, current_node, task
+    >>> from aiodag.stores import Memory
+    >>> @task
+    ... async def load():
+    ...     node = current_node()
+    ...     node.run.journal.facts(node, {"rows": 3})
+    >>> store = Memory()
+    >>> async with Run("etl", store=store, id="monday"):
+    ...     node = load()
+    >>> [attempt.facts for attempt in store.attempts("monday", every=True)]
+    [{'rows': 3}]
+    """
 
     error: BaseException | None  # why the run cannot be written any more
     listener: "Callable[[Node[Any], str, bytes], object] | None"  # hears what programs write, as `output` does
@@ -305,7 +358,12 @@ class Journal(Protocol):
 
 
 class Raised(NamedTuple):
-    """What a journal recalls of a body that failed, or raised `Skip`."""
+    """What a journal recalls of a body that failed, or raised `Skip`.
+
+    >>> from aiodag.abc import Raised
+    >>> Raised(TimeoutError("no answer")).error
+    TimeoutError('no answer')
+    """
 
     error: BaseException
 

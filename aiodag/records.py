@@ -28,7 +28,16 @@ UNSEEN = "unseen"  # in place of when a process began: there is one, and no more
 
 
 class Owner(NamedTuple):
-    """The process that owns a run: host, process id, and when that process began, in its system's own count."""
+    """The process that owns a run: host, process id, and when that process began, in its system's own count.
+
+    >>> import os
+    >>> from aiodag import Run
+    >>> from aiodag.service import Service
+    >>> async with Run("etl", store="memory:owner", id="monday"):
+    ...     owner = Service("memory:owner").run("monday").owner
+    >>> owner.pid == os.getpid(), owner.gone()
+    (True, False)
+    """
 
     host: str
     pid: int
@@ -73,6 +82,13 @@ class Claim(NamedTuple):
 
     `definition` is the text that this execution is built from, if there is one. Where it or `entry` is None, or `tags` are
     empty, those of an earlier execution stay.
+
+    >>> import time
+    >>> from aiodag.records import Claim, Owner
+    >>> from aiodag.stores import Memory
+    >>> claim = Claim("monday", "etl", None, Owner.here(), lease=15, at=time.time())
+    >>> Memory().claim(claim).execution
+    1
     """
 
     id: str
@@ -86,7 +102,16 @@ class Claim(NamedTuple):
 
 
 class Known(NamedTuple):
-    """A node as a run knows it from earlier executions."""
+    """A node as a run knows it from earlier executions.
+
+    >>> from aiodag import Run, task
+    >>> from aiodag.stores import Memory
+    >>> store = Memory()
+    >>> async with Run("etl", store=store, id="monday"):
+    ...     node = task(sum)([1, 2])
+    >>> [(known.state.value, known.attempt, known.value) for known in store.known("monday").values()]
+    [('succeeded', 1, '3')]
+    """
 
     number: int
     state: State
@@ -101,7 +126,15 @@ class Known(NamedTuple):
 
 
 class Claimed(NamedTuple):
-    """What a store answers: the run's number, the number of this execution, which fences its writes, and what is known."""
+    """What a store answers: the run's number, the number of this execution, which fences its writes, and what is known.
+
+    >>> import time
+    >>> from aiodag.records import Claim, Owner
+    >>> from aiodag.stores import Memory
+    >>> claimed = Memory().claim(Claim("monday", "etl", None, Owner.here(), lease=15, at=time.time()))
+    >>> claimed.execution, claimed.begun, claimed.known
+    (1, 1, {})
+    """
 
     run: int
     execution: int
@@ -144,7 +177,19 @@ FunctionRow = tuple[str, str, bool]
 
 @dataclass
 class Batch:
-    """What one transaction writes: rows as the tables have them, without the number of the run."""
+    """What one transaction writes: rows as the tables have them, without the number of the run.
+
+    >>> from aiodag import Run, task
+    >>> from aiodag.stores import Memory
+    >>> class Told(Memory):
+    ...     def write(self, claimed, batch, until, run_id):
+    ...         super().write(claimed, batch, until, run_id)
+    ...         if batch.state:
+    ...             print(run_id, batch.state)
+    >>> async with Run("etl", store=Told(), id="monday"):
+    ...     node = task(sum)([1, 2])
+    monday succeeded
+    """
 
     nodes: list[NodeRow] = field(default_factory=list)
     edges: list[tuple[int, int, bool, bool]] = field(default_factory=list)  # down, up, exogenous, tolerant
@@ -174,6 +219,14 @@ class RunRecord:
 
     `counts` are those of the last execution, without barriers. `definition` is the text that it was built from, only in the
     record of one run, as `run(id)` returns it: it may be large.
+
+    >>> from aiodag import Run, task
+    >>> from aiodag.service import Service
+    >>> async with Run("etl", store="memory:run-record", id="monday"):
+    ...     node = task(sum)([1, 2])
+    >>> run = Service("memory:run-record").run("monday")
+    >>> run.name, run.state.value, run.execution, run.counts
+    ('etl', 'succeeded', 1, {<State.SUCCEEDED: 'succeeded'>: 1})
     """
 
     id: str
@@ -197,6 +250,13 @@ class NodeRecord:
     """A node as a store remembers it. `value` and `error` are as the codec wrote them.
 
     The `codec` of a barrier is "barrier": such a node only joins edges.
+
+    >>> from aiodag import Run, task
+    >>> from aiodag.service import Service
+    >>> async with Run("etl", store="memory:node-record", id="monday"):
+    ...     node = task(sum)([1, 2])
+    >>> [(node.label, node.attempt, node.value) for node in Service("memory:node-record").nodes("monday")]
+    [('sum', 1, '3')]
     """
 
     number: int
@@ -220,7 +280,15 @@ class NodeRecord:
 
 @dataclass(frozen=True, slots=True)
 class EdgeRecord:
-    """An edge between two nodes of a run, by their numbers."""
+    """An edge between two nodes of a run, by their numbers.
+
+    >>> from aiodag import Run, task
+    >>> from aiodag.service import Service
+    >>> async with Run("etl", store="memory:edge-record", id="monday"):
+    ...     node = task(sum)([task(abs)(-1), 2])
+    >>> Service("memory:edge-record").edges("monday")
+    [EdgeRecord(up=0, down=1, exogenous=False, tolerant=False)]
+    """
 
     up: int
     down: int
@@ -232,6 +300,17 @@ class EdgeRecord:
 class AttemptRecord:
     """One attempt of a node. `error` is as the codec wrote it; `facts` are what its body told of itself, such as the
     `code` and the `host` of a command.
+
+    >>> from aiodag import Run, current_node, task
+    >>> from aiodag.service import Service
+    >>> @task(retries=1)
+    ... async def fetch():
+    ...     if current_node().attempt == 1:
+    ...         raise TimeoutError
+    >>> async with Run("etl", store="memory:attempt-record", id="monday"):
+    ...     node = fetch()
+    >>> [(each.attempt, str(each.state)) for each in Service("memory:attempt-record").attempts("monday")]
+    [(1, 'failed'), (2, 'succeeded')]
     """
 
     number: int
@@ -246,10 +325,18 @@ class AttemptRecord:
 
 @dataclass(frozen=True, slots=True)
 class OutputRecord:
-    """A part of what an attempt wrote to one stream, "stdout" or "stderr", in the order of `part` within its run.
+    r"""A part of what an attempt wrote to one stream, "stdout" or "stderr", in the order of `part` within its run.
 
     `start` is how many bytes of the stream came before. Of a long stream the store keeps the head and the tail: where a
     part starts later than the one before it ended, the bytes between them are left out.
+
+    >>> from aiodag import Run
+    >>> from aiodag.commands import command
+    >>> from aiodag.service import Service
+    >>> async with Run("etl", store="memory:output-record", id="monday"):
+    ...     node = command("echo", "rows")()
+    >>> [(part.stream, part.start, part.bytes) for part in Service("memory:output-record").output("monday")]
+    [('stdout', 0, b'rows\n')]
     """
 
     number: int
@@ -264,7 +351,15 @@ class OutputRecord:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowRecord:
-    """A workflow that is known by its name: where it comes from, and its text when it was registered."""
+    """A workflow that is known by its name: where it comes from, and its text when it was registered.
+
+    >>> from pathlib import Path
+    >>> from aiodag.service import Service
+    >>> size = Path("hello.json").write_text('{"tasks": {"greet": {"command": ["echo", "hello"]}}}')
+    >>> record = Service("memory:workflow-record").register("hello.json")
+    >>> record.name, record.document
+    ('hello', '{"name": "hello", "tasks": {"greet": {"command": ["echo", "hello"]}}}')
+    """
 
     name: str
     target: str
@@ -276,7 +371,16 @@ class WorkflowRecord:
 
 @dataclass(frozen=True, slots=True)
 class LogRecord:
-    """One line that a body logged: the node's number, or None outside of one."""
+    """One line that a body logged: the node's number, or None outside of one.
+
+    >>> import logging
+    >>> from aiodag import Run, task
+    >>> from aiodag.service import Service
+    >>> async with Run("etl", store="memory:log-record", id="monday"):
+    ...     node = task(logging.warning)("late")
+    >>> [(line.level, line.text) for line in Service("memory:log-record").logs("monday")]
+    [('WARNING', 'late')]
+    """
 
     at: datetime
     number: int | None
@@ -300,7 +404,16 @@ def registered_already(name: str, store: object) -> StoreError:
 
 
 def left_out(parts: Iterable[OutputRecord]) -> int:
-    """Return how many bytes of one stream of one attempt are missing between its parts."""
+    """Return how many bytes of one stream of one attempt are missing between its parts.
+
+    >>> from datetime import UTC, datetime
+    >>> from aiodag.records import OutputRecord, left_out
+    >>> at = datetime.now(UTC)
+    >>> head = OutputRecord(1, 1, 1, "stdout", 0, at, b"one ")
+    >>> tail = OutputRecord(2, 1, 1, "stdout", 9, at, b"two")
+    >>> left_out([head, tail])
+    5
+    """
     dropped = end = 0
     for part in parts:
         dropped += part.start - end
@@ -309,14 +422,19 @@ def left_out(parts: Iterable[OutputRecord]) -> int:
 
 
 def output_text(parts: Iterable[OutputRecord]) -> str:
-    r"""Return the parts of one stream of one attempt as text, with a line where something is left out.
+    """Return the parts of one stream of one attempt as text, with a line where something is left out.
 
-    They are read as UTF-8; what is none becomes U+FFFD.
+    They are read as UTF-8; what is not valid becomes U+FFFD.
 
+    >>> from datetime import UTC, datetime
+    >>> from aiodag.records import OutputRecord, output_text
     >>> at = datetime.now(UTC)
-    >>> parts = [OutputRecord(0, 1, 1, "stdout", 0, at, b"one\n"), OutputRecord(0, 1, 2, "stdout", 9, at, b"two\n")]
-    >>> output_text(parts), left_out(parts)
-    ('one\n\n[5 bytes are left out here]\ntwo\n', 5)
+    >>> head = OutputRecord(1, 1, 1, "stdout", 0, at, b"one ")
+    >>> tail = OutputRecord(2, 1, 1, "stdout", 9, at, b"two")
+    >>> print(output_text([head, tail]))
+    one
+    [5 bytes are left out here]
+    two
     """
     pieces: list[bytes] = []
     end = 0

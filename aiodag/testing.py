@@ -47,6 +47,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     Sleeping costs nothing and times are exact. While a thread or process runs for a node, or for `run_in_executor`,
     the clock stands still and the loop really waits. Do not mix it with sockets that have timeouts. Raises `Stalled`
     where nothing could ever go on.
+
+    >>> import asyncio
+    >>> from aiodag.testing import VirtualLoop
+    >>> with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+    ...     runner.run(asyncio.sleep(3600))
+    ...     runner.get_loop().time()
+    3600.0
     """
 
     def __init__(self) -> None:
@@ -177,7 +184,20 @@ def virtual_policy() -> type[Any] | None:
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine on a virtual loop and return its value, as `asyncio.run` does on a real one."""
+    """Run a coroutine on a virtual loop and return its value, as `asyncio.run` does on a real one.
+
+    >>> import asyncio
+    >>> from aiodag import task
+    >>> from aiodag.testing import run
+    >>> @task
+    ... async def nightly():
+    ...     await asyncio.sleep(8 * 3600)
+    ...     return "done"
+    >>> async def main():
+    ...     return await nightly(), asyncio.get_running_loop().time()
+    >>> run(main())
+    ('done', 28800.0)
+    """
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(main)
 
@@ -200,6 +220,18 @@ def shuffle(seed: int) -> None:
     """Start ready nodes in another order from now on, the same one for the same seed. Call it on a running loop.
 
     Code that passes for every seed does not depend on an order that nothing promises.
+
+    >>> from aiodag import Run, task
+    >>> from aiodag.testing import shuffle
+    >>> begun = []
+    >>> @task
+    ... async def fetch(number):
+    ...     begun.append(number)
+    >>> shuffle(seed=1)
+    >>> async with Run("etl"):
+    ...     nodes = fetch.map(range(5))
+    >>> begun
+    [1, 0, 4, 3, 2]
     """
     engine = engine_of(asyncio.get_running_loop())
     queue = _Shuffled(seed)
@@ -210,15 +242,14 @@ def shuffle(seed: int) -> None:
 class MoveRecorder:
     """An observer that keeps every move: `Run(observers=[recorder])`.
 
-    >>> import aiodag
-    >>> @aiodag.task
-    ... async def fetch() -> int:
+    >>> from aiodag import Run, task
+    >>> from aiodag.testing import MoveRecorder
+    >>> @task
+    ... async def fetch():
     ...     return 1
-    >>> async def main() -> list[str]:
-    ...     async with aiodag.Run(observers=[recorder := MoveRecorder()]):
-    ...         fetch()
-    ...     return [str(state) for state in recorder.states("fetch")]
-    >>> run(main())
+    >>> async with Run(observers=[recorder := MoveRecorder()]):
+    ...     node = fetch()
+    >>> [str(state) for state in recorder.states("fetch")]
     ['waiting', 'queued', 'running', 'succeeded']
     """
 
@@ -250,16 +281,17 @@ def inject(failures: Mapping[tuple[str, int], BaseException]) -> Generator[None]
     Raises `TypeError` or `ValueError` for what cannot be a name, a number or an exception, and `AssertionError` at the
     end of the block if it failed nothing with one of them.
 
-    >>> import aiodag
-    >>> @aiodag.task(retries=1)
-    ... async def fetch() -> int:
-    ...     return 1
-    >>> async def main() -> tuple[int, int]:
-    ...     with inject({("fetch", 1): TimeoutError()}):
-    ...         node = fetch()
-    ...         return await node, node.attempt
-    >>> run(main())
-    (1, 2)
+    >>> from aiodag import task
+    >>> from aiodag.testing import inject
+    >>> @task(retries=1)
+    ... async def fetch():
+    ...     return "rows"
+    >>> with inject({("fetch", 1): TimeoutError()}):
+    ...     node = fetch()
+    ...     await node
+    'rows'
+    >>> node.attempt
+    2
     """
     check_failures(failures)
     engine = engine_of(asyncio.get_running_loop())

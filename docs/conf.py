@@ -4,8 +4,13 @@ from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sphinx.util.nodes import make_refnode
+
 if TYPE_CHECKING:
+    from docutils.nodes import Element
+    from sphinx.addnodes import pending_xref
     from sphinx.application import Sphinx
+    from sphinx.environment import BuildEnvironment
 
 ROOT = Path(__file__).parent.parent
 
@@ -36,6 +41,8 @@ html_copy_source = False
 html_show_copyright = False
 html_show_sphinx = False
 
+CLASSES = {"class", "exception"}
+
 # README.md and CHANGELOG.md stand in the root, where their links begin; on the site they are pages of docs/.
 PAGES_OF_THE_ROOT = {"index": "README.md", "changelog": "CHANGELOG.md"}
 LINKS_OF_THE_ROOT = {
@@ -55,6 +62,22 @@ def read_from_root(_: "Sphinx", page: str, source: list[str]) -> None:
         source[0] = f"{text}\n{source[0]}"
 
 
+def lead_to_public_name(
+    _: "Sphinx", env: "BuildEnvironment", target: "pending_xref", shown: "Element"
+) -> "Element | None":
+    """Lead an annotation that names a class by the file it is written in, or by itself, to its public name."""
+    python = env.domains.python_domain
+    own = target.get("reftarget", "").rpartition(".")[2]
+    public = [
+        name for name, found in python.objects.items() if name.rpartition(".")[2] == own and found.objtype in CLASSES
+    ]
+    if target.get("refdomain") != "py" or len(public) != 1:
+        return None
+    found = python.objects[public[0]]
+    return make_refnode(env.app.builder, target["refdoc"], found.docname, found.node_id, shown, public[0])
+
+
 def setup(app: "Sphinx") -> None:
     """Connect what this file adds."""
     app.connect("source-read", read_from_root)
+    app.connect("missing-reference", lead_to_public_name)

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+import os
 import re
 import sys
 from types import ModuleType
@@ -60,7 +61,10 @@ def typed_names(monkeypatch, tmp_path, secrets_forgotten):
     monkeypatch.chdir(tmp_path)
     main = ModuleType("__main__")
     monkeypatch.setitem(sys.modules, "__main__", main)
-    return vars(main)
+    variables = dict(os.environ)
+    yield vars(main)
+    os.environ.clear()
+    os.environ.update(variables)
 
 
 def test_the_reference_shows_the_whole_face():

@@ -18,8 +18,9 @@ register_codec = REGISTERED.register
 class Codecs(Types):
     """Types with forms of their own, for the tasks that ask for it: `@task(codec=codecs)`.
 
-    What is registered for all is known here too. Arguments are known by what is registered for all alone.
+    What is registered for all tasks is known here too. Keys are made with what is registered for all tasks alone.
 
+    >>> from aiodag.codec import Codecs
     >>> codecs = Codecs()
     >>> codecs.register(slice, lambda value: [value.start, value.stop], lambda parts: slice(*parts))
     >>> codecs.decode(codecs.encode([slice(1, 2)]))

@@ -32,8 +32,8 @@ class Types:
         """Record values of exactly this type as what `encode` makes of them, and read them with `decode`.
 
         `encode` returns anything that can be recorded. `name` is what records say, and has to stay: that of the class as
-        `module:qualname` unless given. Registering the same again replaces it. Raises `TypeError` for what is no type or no
-        function, and `ValueError` for a name that another type has.
+        `module:qualname` unless given. Registering the same again replaces it. Raises `TypeError` for what is not a type or not
+        a function, and `ValueError` for a name that another type has.
 
         >>> from array import array
         >>> from aiodag.codec import register_codec

@@ -32,6 +32,7 @@ COMMANDS = {"py": "PYDAG_PYTHON_COMMAND", "ipynb": "PYDAG_JUPYTERNB_COMMAND"}
 class PyGoCron:
     """Stand for the connection to a gocron server, which is not needed: its address and password are not used.
 
+    >>> from aiodag.compat.pydag import PyGoCron
     >>> PyGoCron()
     <PyGoCron: this machine>
     """
@@ -54,6 +55,7 @@ class GoCronTask:
 
     `node_id` is refused with `OptionError`: it names another machine. None and 1, that of the server itself, are this one.
 
+    >>> from aiodag.compat.pydag import GoCronTask
     >>> GoCronTask(name="Sync Data", command="sleep 1")
     Task<Sync Data>
     """
@@ -84,6 +86,7 @@ class GoCronTask:
 class GoCronJob:
     """Gather tasks, draw them, and run them.
 
+    >>> from aiodag.compat.pydag import GoCronJob, GoCronTask, PyGoCron
     >>> tasks = [GoCronTask("Sync Data", "echo rows"), GoCronTask("Send Email", "echo sent")]
     >>> tasks[0].set_downstream(tasks[1])
     >>> job = GoCronJob("TestJob", PyGoCron())

@@ -45,15 +45,12 @@ class ProcessExecutor(Pooled):
     Workers are spawned, never forked: a fork of a process with threads can hang. The function, its arguments and its
     value must be picklable, and the main module importable (`if __name__ == "__main__":`). An attempt that is cancelled
     or takes too long is ended with its worker, and so are all processes that its body has started there. Raises
-    `OptionError` for a size that is no int of 1 or more.
+    `OptionError` for a size that is not an int of 1 or more.
 
-    >>> import asyncio
     >>> from math import sqrt
     >>> from aiodag import task
-    >>> root = task(sqrt, executor=ProcessExecutor(2))
-    >>> async def main() -> float:
-    ...     return await root(4)
-    >>> asyncio.run(main())
+    >>> from aiodag.executors.process import ProcessExecutor
+    >>> await task(sqrt, executor=ProcessExecutor(2))(4)
     2.0
     """
 

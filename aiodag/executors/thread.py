@@ -23,16 +23,14 @@ class ThreadExecutor(Pooled):
     """Run attempts in threads of the loop, at most `size` of its tasks' at once; for each loop by itself.
 
     Without a size it is what `executor="thread"` means: 40 at once, or as many as the run says (`Run(threads=...)`).
-    Context variables are those of the call. Raises `OptionError` for a size that is no int of 1 or more.
+    Context variables are those of the call. Raises `OptionError` for a size that is not an int of 1 or more.
 
-    >>> import asyncio
     >>> from aiodag import task
+    >>> from aiodag.executors.thread import ThreadExecutor
     >>> @task(executor=ThreadExecutor(2))
-    ... def read(name: str) -> str:
+    ... def read(name):
     ...     return name.upper()
-    >>> async def main() -> list[str]:
-    ...     return [await node for node in read.map(["a", "b", "c"])]
-    >>> asyncio.run(main())
+    >>> [await node for node in read.map(["a", "b", "c"])]
     ['A', 'B', 'C']
     """
 

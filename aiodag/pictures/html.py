@@ -25,11 +25,12 @@ _MOST_FAILED = 500  # failed nodes that a page of groups has
 def html(graph: Graph) -> str:
     """Return a page with the graph and its timeline.
 
-    The graph can be moved and zoomed, searched, and sifted by state. What is pointed at tells its attempts, times, error
-    and place in the source; a click keeps that on the screen. What failed is listed by name. Colours follow the reader's choice of light or dark. With more
-    than 1,000 nodes, or 10,000 edges, the page shows tasks instead, with counts.
+    The graph can be moved and zoomed, searched, and filtered by state. Pointing at a node shows its attempts, times, error
+    and place in the source; a click keeps them on the screen. Failures are listed by name. Colours follow the reader's
+    choice of light or dark. With more than 1,000 nodes, or 10,000 edges, the page shows tasks instead, with counts.
 
     >>> from aiodag import plan, task
+    >>> from aiodag.pictures import html
     >>> @task
     ... async def fetch(name): ...
     >>> html(plan(fetch, "a1"))[:15]

@@ -13,17 +13,18 @@ _LONGEST_SIDE = 20_000
 
 
 def png(graph: Graph, *, scale: float | None = None) -> bytes:
-    r"""Return the picture of `svg` as a PNG file, `scale` pixels for each of its pixels.
+    """Return the picture of `svg` as a PNG file, `scale` pixels for each of its pixels.
 
     Without a scale a picture has 2, and a large one less, down to 1, so that it is there within a second. The scale is
     lowered for a picture that would have more than 25 million pixels, or be longer than 20,000. Needs the
-    extra `draw`: raise `MissingExtra` if it is not installed. Raise `OptionError` for a scale that is not above 0.
+    extra `draw`: raises `MissingExtra` if it is not installed. Raises `OptionError` for a scale that is not above 0.
 
     >>> from aiodag import plan, task
+    >>> from aiodag.pictures import png
     >>> @task
     ... async def fetch(name): ...
-    >>> png(plan(fetch, "a1"), scale=1)[:4]
-    b'\x89PNG'
+    >>> png(plan(fetch, "a1"), scale=1)[1:4]
+    b'PNG'
     """
     # Imported when it is asked for: the rest of the package comes with the base install.
     from aiodag.pictures.resvg import rendered  # noqa: PLC0415 - see above

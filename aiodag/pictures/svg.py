@@ -35,10 +35,11 @@ class Drawing(NamedTuple):
 def svg(graph: Graph) -> str:
     """Return a picture of the graph: an SVG document that looks the same everywhere, on white.
 
-    Colours and glyphs tell the states, exogenous edges are dashed, thick red ones lead from what failed to what was
+    Colours and glyphs show the states, exogenous edges are dashed, thick red ones lead from what failed to what was
     skipped because of it. A graph of more than 1,000 nodes, or 10,000 edges, is drawn by task, with counts.
 
     >>> from aiodag import plan, task
+    >>> from aiodag.pictures import svg
     >>> @task
     ... async def fetch(name): ...
     >>> svg(plan(fetch, "a1"))[:47]

@@ -32,6 +32,7 @@ def timeline(graph: Graph) -> str:
     which shows how many attempts were under way.
 
     >>> from aiodag import plan, task
+    >>> from aiodag.pictures import timeline
     >>> @task
     ... async def fetch(name): ...
     >>> "nothing has run yet" in timeline(plan(fetch, "a1"))

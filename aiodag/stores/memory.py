@@ -48,7 +48,19 @@ from aiodag.stores.kept import (
 
 
 class Memory:
-    """A store without a file."""
+    """A store in this process, gone with it: for tests.
+
+    `keep` is how many bytes it keeps of each stream of an attempt. `store="memory:name"` is one that all runs of the
+    process share under that name.
+
+    >>> from aiodag import Run, task
+    >>> from aiodag.stores import Memory
+    >>> store = Memory()
+    >>> for execution in (1, 2):
+    ...     async with Run("etl", store=store, id="monday"):
+    ...         node = task(print)("once")
+    once
+    """
 
     _named: ClassVar[dict[str, "Memory"]] = {}
 

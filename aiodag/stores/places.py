@@ -18,6 +18,12 @@ def usual_place() -> str:
     """Return where runs are kept when nobody says: `AIODAG_STORE`, else a file in the user's state directory (XDG).
 
     Source: the XDG Base Directory Specification, version 0.8.
+
+    >>> import os
+    >>> from aiodag.stores import usual_place
+    >>> os.environ["AIODAG_STORE"] = "sqlite:////srv/runs.db"
+    >>> usual_place()
+    'sqlite:////srv/runs.db'
     """
     given = os.environ.get("AIODAG_STORE")
     if given:

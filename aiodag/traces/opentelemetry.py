@@ -65,21 +65,17 @@ class Traces:
     that settles without an attempt gets a span without length that says why. `provider` is the tracer provider, by
     default OpenTelemetry's global one; without an SDK nothing is recorded.
 
-    >>> import asyncio, aiodag
+    >>> from aiodag import Run, task
+    >>> from aiodag.traces.opentelemetry import Traces
     >>> from opentelemetry.sdk.trace import TracerProvider
     >>> from opentelemetry.sdk.trace.export import SimpleSpanProcessor
     >>> from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-    >>> @aiodag.task
-    ... async def fetch(x: int) -> int:
-    ...     return x
-    >>> async def main() -> list[str]:
-    ...     provider, memory = TracerProvider(), InMemorySpanExporter()
-    ...     provider.add_span_processor(SimpleSpanProcessor(memory))
-    ...     async with Traces(provider).around(aiodag.Run("etl")):
-    ...         fetch(1)
-    ...     return [span.name for span in memory.get_finished_spans()]
-    >>> asyncio.run(main())
-    ['fetch', 'run etl']
+    >>> provider, spans = TracerProvider(), InMemorySpanExporter()
+    >>> provider.add_span_processor(SimpleSpanProcessor(spans))
+    >>> async with Traces(provider).around(Run("etl")):
+    ...     node = task(sum)([1, 2])
+    >>> [span.name for span in spans.get_finished_spans()]
+    ['sum', 'run etl']
     """
 
     def __init__(self, provider: TracerProvider | None = None) -> None:

@@ -262,9 +262,14 @@ MISSING: Any = object()
 
 
 class Values(Mapping[str, Any]):
-    """The values of a workflow's tasks by their names; of a task with parameters a list of them, in order.
+    r"""The values of a workflow's tasks by their names; of a task with parameters a list of them, in order.
 
     What did not succeed has none. `run` is the run.
+
+    >>> from aiodag.workflows import loads
+    >>> values = await loads('{"tasks": {"greet": {"command": ["echo", "hello"]}}}').run()
+    >>> values["greet"].stdout, values.run.state.value
+    ('hello\n', 'succeeded')
     """
 
     def __init__(self, values: dict[str, Any], run: "Run") -> None:

@@ -60,16 +60,17 @@ class Workflow:
     a list there walk together: `paired=["DAY", ["A", "B"]]`. `limit` bounds how many nodes run at once, and `capacity` is what the
     `resources` of tasks are taken from. `on_start`, `on_success` and `on_failure` are the hooks of its runs, as of a `Run`.
 
-    >>> import asyncio, aiodag
-    >>> @aiodag.task
-    ... async def fetch(day: str) -> int:
+    >>> from aiodag import task
+    >>> from aiodag.workflows import Parameter, Workflow
+    >>> @task
+    ... async def fetch(day):
     ...     return len(day)
-    >>> @aiodag.task
-    ... async def total(counts: list[int]) -> int:
+    >>> @task
+    ... async def total(counts):
     ...     return sum(counts)
     >>> flow = Workflow("etl", parameters={"DAY": ["monday", "friday"]})
     >>> report = flow.add(total, flow.add(fetch, Parameter("DAY")))
-    >>> asyncio.run(flow.run())[report]
+    >>> (await flow.run())[report]
     12
     """
 

@@ -29,8 +29,12 @@ AFTER = frozenset({"parents", "upstream", "depends_on", "dependencies", "needs"}
 class Parameter:
     """Stands, among the arguments of a task, for each value of a parameter in turn.
 
-    >>> Parameter("DATE")
-    Parameter('DATE')
+    >>> from aiodag import task
+    >>> from aiodag.workflows import Parameter, Workflow
+    >>> flow = Workflow("etl", parameters={"N": [1, 2, 3]})
+    >>> square = flow.add(task(pow), Parameter("N"), 2)
+    >>> (await flow.run())[square]
+    [1, 4, 9]
     """
 
     __slots__ = ("name",)
@@ -45,8 +49,16 @@ class Parameter:
 class WorkflowTask(Generic[R]):
     """A task in a workflow, made by `Workflow.add`. Pass it to other tasks for its value, or order them with `>>`.
 
-    `args` and `kwargs` are its arguments, `after` the names of what it waits for beside them, `parameters` its own
+    `args` and `kwargs` are its arguments, `after` the names of what else it waits for, `parameters` its own
     parameters, `group` the name of several tasks together, and `place` where it was added.
+
+    >>> from aiodag.commands import command
+    >>> from aiodag.workflows import Workflow
+    >>> flow = Workflow("etl")
+    >>> pull = flow.add(command("echo", "rows"), name="pull")
+    >>> report = flow.add(command("wc", "-c"), name="report", stdin=pull)
+    >>> pull >> flow.add(command("rm", "-f", "rows"), name="clean")
+    <WorkflowTask 'clean' at ...>
     """
 
     __slots__ = (

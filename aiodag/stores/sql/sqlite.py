@@ -54,6 +54,15 @@ class SQLite(File):
 
     Raises `StoreError` for a file that is not SQLite, is of a newer version, cannot be written, or is locked longer
     than 10 seconds. `keep` is how many bytes it keeps of each stream of an attempt: the head and the tail.
+
+    >>> from aiodag import Run, task
+    >>> from aiodag.stores import SQLite
+    >>> store = SQLite("runs.db")
+    >>> async with Run("etl", store=store, id="monday"):
+    ...     node = task(sum)([1, 2])
+    >>> str(store), [run.id for run in store.runs()]
+    ('sqlite:///runs.db', ['monday'])
+    >>> store.close()
     """
 
     def __init__(self, path: str | Path, *, synchronous: str = "NORMAL", keep: int = KEEP) -> None:

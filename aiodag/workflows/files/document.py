@@ -42,7 +42,14 @@ def document_of(workflow: "Workflow", *, exact: bool = False) -> dict[str, Any]:
     """Return the document of a workflow: of one that was read, a document that reads the same.
 
     What only Python can say (a lambda, an argument that is an object) stands there as text, to look at and to compare;
-    with `exact` it raises `WorkflowError`, with all there is of it. Keys that say what is usual are left out.
+    with `exact` it raises `WorkflowError`, with all there is of it. Keys with their default values are left out.
+
+    >>> from aiodag.commands import command
+    >>> from aiodag.workflows import Workflow, document_of
+    >>> flow = Workflow("hello")
+    >>> greet = flow.add(command("echo", "hello", retries=2), name="greet")
+    >>> document_of(flow)
+    {'name': 'hello', 'tasks': {'greet': {'command': ['echo', 'hello'], 'retries': 2}}}
     """
     writing = Writing(workflow, exact=exact)
     document: dict[str, Any] = {"name": workflow.name}

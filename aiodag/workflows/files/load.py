@@ -31,6 +31,12 @@ def load(path: "str | PathLike[str]", *, capacity: Any = None) -> Workflow:
 
     Raises `WorkflowError` with all that is wrong, each with its line and path. The file is read as a whole; its functions
     are imported, and nothing of it runs.
+
+    >>> from pathlib import Path
+    >>> from aiodag.workflows import load
+    >>> size = Path("hello.json").write_text('{"tasks": {"greet": {"command": ["echo", "hello"]}}}')
+    >>> load("hello.json").name
+    'hello'
     """
     source = os.fspath(path)
     if not is_workflow_file(source):
@@ -52,6 +58,7 @@ def loads(text: str | bytes, source: str = "", *, capacity: Any = None) -> Workf
 
     Raises `WorkflowError` with all that is wrong.
 
+    >>> from aiodag.workflows import loads
     >>> flow = loads('{"name": "hello", "tasks": {"greet": {"command": ["echo", "hello"]}}}')
     >>> [task.name for task in flow]
     ['greet']

@@ -36,18 +36,19 @@ HINTS = {
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Finished:
-    """How a program ended, what it wrote and what it took.
+    r"""How a program ended, what it wrote and what it took.
 
     `args` is the program and its arguments. `code` is its exit code, or -15 if SIGTERM ended it. `stdout` and `stderr` are
-    read as UTF-8, with U+FFFD in place of what is none; of a long stream they are the head and the tail, with a line between
+    read as UTF-8, with U+FFFD in place of what is not valid; of a long stream they are the head and the tail, with a line between
     them that says so, and `stdout_dropped` and `stderr_dropped` are the bytes left out. Moments are in UTC. `cpu_seconds`
     are those of the program and of the processes it waited for, in user and system mode. `peak_bytes` is the memory of
     the largest of these; it cannot tell what is below some 12 MB. Where the program wrote a secret, `***` stands in its
     streams and in `args`, and `masked` says whether it does in `stdout`.
 
-    >>> now = datetime.now(UTC)
-    >>> Finished(("sync", "a b"), -9, "", "", 0, 0, now, now, "here", 7, 0.0, 0)
-    <Finished sync 'a b': SIGKILL>
+    >>> from aiodag.commands import shell
+    >>> finished = await shell("echo rows; echo careful >&2; exit 1", success=[0, 1])()
+    >>> finished.code, finished.stdout, finished.stderr
+    (1, 'rows\n', 'careful\n')
     """
 
     args: tuple[str, ...]
@@ -79,13 +80,17 @@ class Finished:
 
 
 class CommandFailed(AiodagError):
-    """Say that a program ended as a failure, or why it could not be started.
+    """Raised when a program ends as a failure, or cannot be started.
 
     `command` is the program and its arguments. `finished` is how it ended and what it wrote; None if it did not start, or
     if nobody knows. `code` and `signal` are those of `finished`.
 
-    >>> CommandFailed(["sync", "a b"], "did not start")
-    CommandFailed("sync 'a b' did not start")
+    >>> from aiodag.commands import CommandFailed, shell
+    >>> try:
+    ...     await shell("echo no printer >&2; exit 3")()
+    ... except CommandFailed as failed:
+    ...     print(failed.code, failed.finished.stderr.strip())
+    3 no printer
     """
 
     def __init__(self, command: Sequence[str], why: str, finished: Finished | None = None) -> None:

@@ -272,21 +272,19 @@ def command(
 
     `env` adds to the environment; None takes a variable away. `cwd` is the directory to run in. `stdin` is text, bytes, a
     path to read from, or the result of another command; without it there is nothing to read. `success` are the exit codes
-    that are no failure, `skip_codes` those with which a program says that there is nothing to do: its node is skipped, and
+    that are not a failure, `skip_codes` those with which a program says that there is nothing to do: its node is skipped, and
     so is what needs it. `grace` is the time in seconds between SIGTERM and SIGKILL for a program that is cancelled or takes
     longer than its `timeout`, and for all in its session. `keep` is how many bytes of each stream the result holds: head
     and tail. `on_output(stream, chunk)` hears "stdout" or "stderr" and the bytes as they come, `on_end(finished)`
     how each attempt ended that had started, also a cancelled one; both are called on the loop. `name` is that of the program
     unless given. The other options are those of every task; without a `limit`, 64 programs of a loop run at once.
 
-    A code that is no success raises `CommandFailed`, as does a program that cannot be started. Raises `OptionError`
+    Any other exit code raises `CommandFailed`, as does a program that cannot be started. Raises `OptionError`
     at once for what cannot work, and `RuntimeError` on Windows.
 
-    >>> import asyncio
-    >>> greet = command("echo", "good", name="greet")
-    >>> async def main() -> str:
-    ...     return (await greet("$(evening)", "all")).stdout
-    >>> asyncio.run(main())
+    >>> from aiodag.commands import command
+    >>> greet = command("echo", "good", name="greet", retries=2)
+    >>> (await greet("$(evening)", "all")).stdout
     'good $(evening) all\n'
     """
     settings = Settings(env, cwd, stdin, success, skip_codes, grace, keep, on_output, on_end)
@@ -308,11 +306,9 @@ def shell(
     `strict=False` only the last line, and the last member of its pipeline, decide. The other options are those of `command`.
     `name` is the beginning of the line unless given. Raises `OptionError` also for a shell that cannot be strict.
 
-    >>> import asyncio
+    >>> from aiodag.commands import shell
     >>> last = shell('printf "%s\\n" "$@" | sort | tail -n 1')
-    >>> async def main() -> str:
-    ...     return (await last("a b", "$(c)", "d")).stdout
-    >>> asyncio.run(main())
+    >>> (await last("a b", "$(c)", "d")).stdout
     'd\n'
     """
     first = next(iter(text_of("line", line).strip().splitlines()), "")

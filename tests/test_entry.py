@@ -10,10 +10,10 @@ from uuid import UUID
 
 import pytest
 
-from aiodag.entry import bind, candidates, converted, entry_of, find, loaded, parse_target
 from aiodag.errors import EntryError
 from aiodag.names import import_file
 from aiodag.secret import Secret
+from aiodag.service.entry import bind, candidates, converted, entry_of, find, loaded, parse_target
 
 SOURCE = """
 from aiodag import task

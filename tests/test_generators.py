@@ -10,7 +10,7 @@ import pytest
 
 from aiodag import Capacity, RunFailed, State, WorkflowError, current_run, task
 from aiodag.commands import command, shell
-from aiodag.starting import rehearse
+from aiodag.service.starting import rehearse
 from aiodag.stores import Memory, SQLite
 from aiodag.testing import MoveRecorder
 from aiodag.workflows import Parameter, Workflow

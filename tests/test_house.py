@@ -226,7 +226,7 @@ FLOORS = [
         ],
         "": ["testing"],
     },
-    {"": ["entry", "recorded", "registry", "exchange", "targets", "starting", "service"]},
+    {"service": ["entry", "recorded", "registry", "exchange", "targets", "starting", "service"]},
     {
         "cli": [
             "output",
@@ -306,7 +306,7 @@ LAYERS = {
 PURE = {"aiodag.errors", "aiodag.wording", "aiodag.states", "aiodag._core.graph"}
 # The command line speaks to the service, and of what it gives back.
 SPOKEN = WORDS | {f"aiodag.{name}" for name in ("abc", "_core.states", "_core.graph", "codec.text")}
-SERVICE = set(in_rooms(FLOORS[-2])[""])
+SERVICE = {each for each in LAYERS if each.startswith("aiodag.service")}
 for name in LAYERS:
     if name.startswith("aiodag.pictures."):
         LAYERS[name] &= PURE | {each for each in LAYERS if each.startswith("aiodag.pictures.")}

@@ -14,8 +14,8 @@ from aiodag import Capacity, OptionError, Run, RunFailed, Skip, State, WorkflowE
 from aiodag._core.rules import NAMES
 from aiodag.commands import command, shell
 from aiodag.pictures import svg
-from aiodag.recorded import graph_of
-from aiodag.starting import rehearse
+from aiodag.service.recorded import graph_of
+from aiodag.service.starting import rehearse
 from aiodag.stores import Memory
 from aiodag.testing import run as virtual
 from aiodag.workflows import Parameter, Workflow

@@ -15,7 +15,7 @@ from aiodag.cli.grammar import FORMATS
 from aiodag.cli.opening import only_once, serving
 from aiodag.errors import OptionError
 from aiodag.records import RunRecord
-from aiodag.starting import Resumption
+from aiodag.service.starting import Resumption
 from aiodag.states import State
 from aiodag.wording import printable
 

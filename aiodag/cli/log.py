@@ -12,9 +12,9 @@ from aiodag.cli.answers import on_terminal, remark, say, say_states, say_text
 from aiodag.cli.opening import serving
 from aiodag.cli.written import Written
 from aiodag.errors import OptionError
-from aiodag.recorded import among
 from aiodag.records import NodeRecord, RunRecord
 from aiodag.service import Service
+from aiodag.service.recorded import among
 from aiodag.states import State
 
 PAUSE = 0.25  # seconds between two looks at a run that is followed

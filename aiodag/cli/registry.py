@@ -13,7 +13,7 @@ from aiodag.cli.answers import remark, say
 from aiodag.cli.opening import serving
 from aiodag.errors import OptionError
 from aiodag.records import RunRecord, WorkflowRecord
-from aiodag.registry import tasks_in
+from aiodag.service.registry import tasks_in
 from aiodag.wording import printable
 
 HEAD = ("NAME", "TASKS", "TARGET", "TAGS", "REGISTERED", "RUNS", "LAST")

@@ -14,12 +14,12 @@ from aiodag._core.graph import Graph
 from aiodag.cli.output import brief
 from aiodag.cli.progress import seconds
 from aiodag.cli.written import Line
-from aiodag.entry import Entry, told
 from aiodag.errors import Undecodable
-from aiodag.recorded import error_text
 from aiodag.records import CUT_OFF, AttemptRecord, EdgeRecord, LogRecord, NodeRecord, RunRecord
-from aiodag.registry import Change
 from aiodag.service import Service
+from aiodag.service.entry import Entry, told
+from aiodag.service.recorded import error_text
+from aiodag.service.registry import Change
 from aiodag.states import State
 from aiodag.wording import printable
 

@@ -10,11 +10,11 @@ from aiodag._core.graph import Graph
 from aiodag._core.plan import plan
 from aiodag._core.run import Run
 from aiodag.abc import Observer, Store
-from aiodag.entry import as_task, bind, call, loaded
 from aiodag.errors import WorkflowError
+from aiodag.service.entry import as_task, bind, call, loaded
+from aiodag.service.targets import Target
 from aiodag.states import State
 from aiodag.stores.rehearsal import Rehearsal
-from aiodag.targets import Target
 from aiodag.workflows.builder import Workflow
 from aiodag.workflows.check import checked
 

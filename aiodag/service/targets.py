@@ -7,7 +7,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from aiodag.entry import (
+from aiodag.errors import EntryError, UnknownRun
+from aiodag.records import RunRecord, WorkflowRecord
+from aiodag.service.entry import (
     Entry,
     as_task,
     bind,
@@ -19,8 +21,6 @@ from aiodag.entry import (
     parameters_shown,
     parse_target,
 )
-from aiodag.errors import EntryError, UnknownRun
-from aiodag.records import RunRecord, WorkflowRecord
 from aiodag.workflows.builder import Workflow
 from aiodag.workflows.files.json import Places
 from aiodag.workflows.files.load import is_workflow_file, workflow_of

@@ -10,16 +10,13 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any
 
-from aiodag import exchange, registry, starting, targets
 from aiodag._core.graph import Graph
 from aiodag._core.options import name_of
 from aiodag.abc import Observer, Store
 from aiodag.codec.text import decode, decode_error
 from aiodag.commands.finished import Finished
-from aiodag.entry import Entry, told
 from aiodag.errors import EntryError, StoreError
 from aiodag.installed import extras, versions
-from aiodag.recorded import among, cut_off, graph_of, run_again
 from aiodag.records import (
     BARRIER,
     AttemptRecord,
@@ -30,11 +27,14 @@ from aiodag.records import (
     RunRecord,
     WorkflowRecord,
 )
-from aiodag.registry import Change
-from aiodag.starting import Opened, Options, Resumption
+from aiodag.service import exchange, registry, starting, targets
+from aiodag.service.entry import Entry, told
+from aiodag.service.recorded import among, cut_off, graph_of, run_again
+from aiodag.service.registry import Change
+from aiodag.service.starting import Opened, Options, Resumption
+from aiodag.service.targets import Again, Target
 from aiodag.states import State
 from aiodag.stores.places import store_at
-from aiodag.targets import Again, Target
 from aiodag.workflows.private import stored
 
 OF_OURS = (Finished,)  # classes that recorded values are of: they are read where they are loaded

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aiodag.entry import parse_target
 from aiodag.errors import Complaint, StoreError, WorkflowError
 from aiodag.records import WorkflowRecord
+from aiodag.service.entry import parse_target
 from aiodag.workflows.files.json import Places, cut, named
 from aiodag.workflows.files.load import is_workflow_file, workflow_of
 from aiodag.workflows.files.shapes import is_name, is_text, told

@@ -1,9 +1,12 @@
 """How sphinx builds the site: `make docs`. The Markdown of this directory is its source, and reads well without it."""
 
+import sys
+from importlib import import_module
 from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.nodes import make_refnode
 
 if TYPE_CHECKING:
@@ -35,13 +38,26 @@ autodoc_typehints_format = "short"
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", r"(?!aiodag\.).*|aiodag\..*\b_.*|aiodag\.(.*\.)?[A-Z]\d?")]
 
+python_maximum_signature_line_length = 120
+
 html_theme = "furo"
+pygments_dark_style = "github-dark"
 html_title = f"aiodag {release}"
 html_copy_source = False
 html_show_copyright = False
 html_show_sphinx = False
 
+FACES = ["aiodag", "aiodag.codec", "aiodag.commands", "aiodag.stores", "aiodag.workflows"]
 CLASSES = {"class", "exception"}
+# Nobody calls these: they are what calls return.
+RETURNED = {
+    "aiodag.Failure",
+    "aiodag.Node",
+    "aiodag.Task",
+    "aiodag.commands.Finished",
+    "aiodag.workflows.Values",
+    "aiodag.workflows.WorkflowTask",
+}
 
 # README.md and CHANGELOG.md stand in the root, where their links begin; on the site they are pages of docs/.
 PAGES_OF_THE_ROOT = {"index": "README.md", "changelog": "CHANGELOG.md"}
@@ -77,7 +93,36 @@ def lead_to_public_name(
     return make_refnode(env.app.builder, target["refdoc"], found.docname, found.node_id, shown, public[0])
 
 
+def show_sources_to_autodoc(_: "Sphinx") -> None:
+    """Have autodoc find the order of members and the overloads of a public name in the file that it is written in.
+
+    It looks for them in the module that the name says it is of, and a face has no source of its own.
+    """
+    for face in FACES:
+        package = ModuleAnalyzer.for_module(import_module(face).__name__)
+        package.analyze()
+        for module in [name for name in sys.modules if name.startswith(f"{face}.")]:
+            written = ModuleAnalyzer.for_module(module)
+            written.analyze()
+            package.tagorder |= {name: place for name, place in written.tagorder.items() if is_of(face, module, name)}
+            package.overloads |= {name: each for name, each in written.overloads.items() if is_of(face, module, name)}
+
+
+def is_of(face: str, module: str, name: str) -> bool:
+    """Return True if a name that is written in a module is public in a face, or belongs to what is."""
+    first = name.partition(".")[0]
+    missing = object()
+    return getattr(sys.modules[face], first, missing) is getattr(sys.modules[module], first, None)
+
+
+def hide_signature(_: "Sphinx", __: str, name: str, *___: object) -> tuple[str, str] | None:
+    """Show no signature of a class that nobody calls."""
+    return ("", "") if name in RETURNED else None
+
+
 def setup(app: "Sphinx") -> None:
     """Connect what this file adds."""
+    app.connect("builder-inited", show_sources_to_autodoc)
+    app.connect("autodoc-process-signature", hide_signature)
     app.connect("source-read", read_from_root)
     app.connect("missing-reference", lead_to_public_name)

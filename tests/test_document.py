@@ -16,7 +16,8 @@ from aiodag.workflows import Parameter, Workflow
 from aiodag.workflows.files.details import BESIDE
 from aiodag.workflows.files.document import document_of
 from aiodag.workflows.files.forms import FRAGMENT, ITEM, TASK, WORKFLOW
-from aiodag.workflows.files.load import fragment_of, loads
+from aiodag.workflows.files.load import loads
+from aiodag.workflows.files.reading import fragment_of
 
 SCHEMA = json.loads((Path(aiodag.__file__).parent / "workflows" / "files" / "schema.json").read_text(encoding="utf-8"))
 VALIDATOR = Draft202012Validator(SCHEMA)

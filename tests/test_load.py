@@ -15,7 +15,8 @@ from aiodag.stores.places import store_at
 from aiodag.workflows.files.document import document_of
 from aiodag.workflows.files.forms import Hints
 from aiodag.workflows.files.json import lines_of, named
-from aiodag.workflows.files.load import fragment_of, load, loads, workflow_of
+from aiodag.workflows.files.load import load, loads, workflow_of
+from aiodag.workflows.files.reading import fragment_of
 from aiodag.workflows.model import Parameter
 
 ECHO = {"command": ["echo", "hello"]}

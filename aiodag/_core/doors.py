@@ -7,6 +7,8 @@ from typing import Any
 DOORS = MappingProxyType(
     {
         "thread": "aiodag.executors.thread",
+        "commands": "aiodag.commands",
+        "places": "aiodag.stores.places",
         "process": "aiodag.executors.process",
         "recorder": "aiodag.stores.recorder",
         "svg": "aiodag.pictures.svg",

@@ -132,6 +132,13 @@ class Command:
             stdin=content_of(stdin),
         )
 
+    def check_call(self, args: Iterable[Any], kwargs: Mapping[str, Any]) -> None:
+        """Refuse arguments of a call that no program can be given. Raises `OptionError`."""
+        for each in args:
+            argument_of("argument", each)
+        content_of(kwargs.get("stdin"))
+        checked_env(kwargs.get("env") or {})
+
     async def __call__(
         self,
         /,

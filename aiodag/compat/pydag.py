@@ -20,7 +20,7 @@ from aiodag.commands import shell
 from aiodag.errors import Complaint, EntryError, MissingExtra, OptionError, WorkflowError
 from aiodag.pictures import png, svg
 from aiodag.service import Service
-from aiodag.workflows.builder import Workflow
+from aiodag.workflows.workflow import Workflow
 
 __all__ = ["GoCronJob", "GoCronTask", "PyGoCron", "compose_command", "compose_command_for_file"]
 

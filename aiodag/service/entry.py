@@ -26,9 +26,9 @@ from aiodag._core.task import Task
 from aiodag.errors import EntryError
 from aiodag.names import import_file
 from aiodag.secret import Secret
-from aiodag.workflows.builder import Workflow
 from aiodag.workflows.files.load import is_workflow_file
 from aiodag.workflows.files.load import load as load_workflow
+from aiodag.workflows.workflow import Workflow
 
 PLAIN: dict[Any, Callable[[str], Any]] = {
     int: int,

@@ -15,8 +15,8 @@ from aiodag.service.entry import as_task, bind, call, loaded
 from aiodag.service.targets import Target
 from aiodag.states import State
 from aiodag.stores.rehearsal import Rehearsal
-from aiodag.workflows.builder import Workflow
 from aiodag.workflows.check import checked
+from aiodag.workflows.workflow import Workflow
 
 if TYPE_CHECKING:
     from aiodag._core.node import Node

@@ -21,12 +21,12 @@ from aiodag.service.entry import (
     parameters_shown,
     parse_target,
 )
-from aiodag.workflows.builder import Workflow
 from aiodag.workflows.files.json import Places
 from aiodag.workflows.files.load import is_workflow_file, workflow_of
 from aiodag.workflows.files.load import load as load_workflow
 from aiodag.workflows.parameters import text_of
 from aiodag.workflows.private import restored
+from aiodag.workflows.workflow import Workflow
 
 if TYPE_CHECKING:
     from aiodag.abc import Store

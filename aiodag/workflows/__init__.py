@@ -2,11 +2,11 @@
 
 from aiodag.faces import publish as _publish
 from aiodag.workflows.build import Values as Values
-from aiodag.workflows.builder import Workflow as Workflow
 from aiodag.workflows.files.document import document_of as document_of
 from aiodag.workflows.files.load import load as load
 from aiodag.workflows.files.load import loads as loads
 from aiodag.workflows.model import Parameter as Parameter
 from aiodag.workflows.model import WorkflowTask as WorkflowTask
+from aiodag.workflows.workflow import Workflow as Workflow
 
 _publish(__name__, globals())

@@ -35,7 +35,7 @@ from aiodag.workflows.parameters import (
 )
 
 if TYPE_CHECKING:
-    from aiodag.workflows.builder import Workflow
+    from aiodag.workflows.definition import Definition
 
 MOST = 10_000_000  # nodes of one task
 SEARCHED = 10_000  # names among which a near miss is looked for: it takes time for each
@@ -46,7 +46,7 @@ NEAR = 100  # names in commands that are compared with those of all parameters
 class Checked(NamedTuple):
     """A workflow without faults: tasks and groups by number, groups after the tasks."""
 
-    workflow: "Workflow"
+    workflow: "Definition"
     tasks: Sequence[WorkflowTask[Any]]  # as they were: somebody may add more while these run
     upstream: list[Sequence[int]]
     order: list[int]  # upstream first, else as declared
@@ -85,7 +85,7 @@ class Around:
 
 
 def checked(
-    workflow: "Workflow", around: Around | None = None, *, capacity: Capacity | None = None, runs: bool = False
+    workflow: "Definition", around: Around | None = None, *, capacity: Capacity | None = None, runs: bool = False
 ) -> Checked:
     """Check a workflow, also that a capacity has what tasks ask for; `runs` if it is the one that they will find.
 
@@ -103,7 +103,7 @@ def checked(
 class Check:
     """One look at a workflow."""
 
-    def __init__(self, workflow: "Workflow", around: Around) -> None:
+    def __init__(self, workflow: "Definition", around: Around) -> None:
         self.workflow = workflow
         self.around = around
         self.complaints: list[Complaint] = []

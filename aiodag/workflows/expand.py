@@ -12,8 +12,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from aiodag.workflows.check import Checked
-from aiodag.workflows.model import WorkflowTask
-from aiodag.workflows.paired import Group, Positions, choices, count_of, meets_one, shared
+from aiodag.workflows.model import Group, WorkflowTask
+from aiodag.workflows.paired import Positions, choices, count_of, meets_one, shared
 from aiodag.workflows.parameters import Choice, name_with
 
 NO_CHOICE: Choice = {}

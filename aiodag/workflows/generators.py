@@ -5,13 +5,15 @@ is added. What is recorded is the definition: a resumed run adds the same tasks 
 """
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from aiodag._core.capacity import Capacity
 from aiodag.errors import Complaint, WorkflowError
 from aiodag.workflows.check import Around, Checked, checked, path
+from aiodag.workflows.definition import Definition
 from aiodag.workflows.expand import Expansion, Instance
+from aiodag.workflows.files.document import document_of
+from aiodag.workflows.files.reading import fragment_of
 from aiodag.workflows.parameters import Given
 
 if TYPE_CHECKING:
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
 
     from aiodag._core.node import Node
     from aiodag.workflows.build import Building
-    from aiodag.workflows.builder import Workflow
     from aiodag.workflows.model import WorkflowTask
 
 Wait: TypeAlias = tuple[int, Collection[int]]  # a generator, and what tasks that it has given wait for, in its workflow
@@ -46,14 +47,14 @@ def definition_of(given: Any, name: str, known: Given, literals: Mapping[str, st
     `literals` are names of these by the texts that stand for them where tasks have details. Raises `WorkflowError` for what is no tasks, or cannot be written down.
     """
     written: Any = printed(given, name) if hasattr(given, "stdout_dropped") else given
-    if hasattr(written, "tasks"):
-        made: Workflow = written
+    if isinstance(written, Definition):
+        made = written
     elif isinstance(written, str | bytes | Mapping) or (isinstance(written, list) and not any(map(callable, written))):
         made = read(written, name, known, literals)
     else:
         made = workflow_of(written, name)
     refuse_repeated(made)  # a document has a place for one task of a name
-    document: dict[str, Any] = import_module("aiodag.workflows.files.document").document_of(made, exact=True)
+    document = document_of(made, exact=True)
     return {key: document[key] for key in ("parameters", "tasks") if key in document}
 
 
@@ -74,7 +75,7 @@ def printed(finished: Any, name: str) -> str:
     raise WorkflowError([Complaint(output_of(name), why)])
 
 
-def refuse_repeated(made: "Workflow") -> None:
+def refuse_repeated(made: Definition) -> None:
     """Complain of tasks that have the name of another. Raises `WorkflowError`."""
     twice = [each for each in made.tasks if made[each.name] is not each]
     if twice:
@@ -83,9 +84,9 @@ def refuse_repeated(made: "Workflow") -> None:
         )
 
 
-def workflow_of(given: Any, name: str) -> "Workflow":
+def workflow_of(given: Any, name: str) -> Definition:
     """Return tasks that are listed as a workflow. Raises `WorkflowError`."""
-    made: Workflow = import_module("aiodag.workflows.builder").Workflow(name)
+    made = Definition(name)
     if not isinstance(given, Iterable) or not all(map(callable, items := list(given))):
         text = f"a generator gives a workflow, a list of tasks and commands, or their JSON form, and not {given!r:.200}"
         raise WorkflowError([Complaint(output_of(name), text)])
@@ -99,21 +100,19 @@ def output_of(name: str) -> str:
     return f"output of {name}"
 
 
-def read(given: Any, name: str, known: Given, literals: Mapping[str, str]) -> "Workflow":
+def read(given: Any, name: str, known: Given, literals: Mapping[str, str]) -> Definition:
     """Return tasks in their JSON form as a workflow. Raises `WorkflowError`."""
-    load = import_module("aiodag.workflows.files.load")
-    made: Workflow = load.fragment_of(given, output_of(name), tuple(known), literals, name)
-    return made
+    return fragment_of(given, output_of(name), tuple(known), literals, name)
 
 
-def fragment(definition: Any, instance: Instance, known: Given) -> "Workflow":
+def fragment(definition: Any, instance: Instance, known: Given) -> Definition:
     """Return what a generator has given, with the parameters that are known, and those of its own node as they are there."""
     made = read(definition, instance.name, known, {})
     made.parameters = {**known, **{key: [value] for key, value in instance.choice.items()}, **made.parameters}
     return made
 
 
-def checked_fragment(made: "Workflow", around: Around, capacity: Capacity | None) -> Checked:
+def checked_fragment(made: Definition, around: Around, capacity: Capacity | None) -> Checked:
     """Check tasks that are to be added, down to the names of their nodes. Raises `WorkflowError`."""
     found = checked(made, around, capacity=capacity, runs=True)
     complaints = [

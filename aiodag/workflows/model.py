@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import CodeType
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 from aiodag._core.containers import shape_of
 from aiodag._core.edges import PLAIN, Settled, is_awaitable
@@ -15,15 +15,24 @@ from aiodag.secret import Secret
 
 if TYPE_CHECKING:
     from aiodag._core.task import Task
-    from aiodag.workflows.builder import Workflow
 
 R = TypeVar("R")
 Upstream: TypeAlias = "WorkflowTask[Any] | str | Iterable[WorkflowTask[Any] | str]"
 Value: TypeAlias = str | int | float | bool
+Group: TypeAlias = tuple[str, ...]  # names of parameters that walk together: one or several
 TriggerRule: TypeAlias = Literal["all_success", "all_done", "all_failed", "one_failed", "one_success", "none_failed"]
 SILENT: frozenset[Any] = PLAIN - {str}  # types of leaves that stand for nothing
 NO_PARAMETERS: Mapping[str, Any] = {}
 AFTER = frozenset({"parents", "upstream", "depends_on", "dependencies", "needs"})  # what others call it
+
+
+class TaskHome(Protocol):
+    """What a task knows of the workflow that it is in."""
+
+    name: str
+
+    def own(self, upstream: Iterable[Any], /) -> list[Any]:
+        """Return tasks and names as they are. Raises for a task of another workflow, and for what is neither."""
 
 
 class Parameter:
@@ -81,7 +90,7 @@ class WorkflowTask(Generic[R]):
         "written",  # how a file calls the function
     )
 
-    workflow: "Workflow"
+    workflow: TaskHome
     index: int
     name: str
     task: "Task[..., R]"
@@ -193,7 +202,7 @@ def no_command(work: Any) -> str:
     return f"add() takes a task, a function or a command, and {work!r:.100} is none. Write {meant:.300}"
 
 
-def copies(tasks: "Sequence[WorkflowTask[Any]]", workflow: "Workflow") -> "list[WorkflowTask[Any]]":
+def copies(tasks: "Sequence[WorkflowTask[Any]]", workflow: TaskHome) -> "list[WorkflowTask[Any]]":
     """Return tasks as those of another workflow, which wait for each other as they do."""
     made: list[WorkflowTask[Any]] = [WorkflowTask.__new__(WorkflowTask) for _ in tasks]
 

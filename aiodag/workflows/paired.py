@@ -6,34 +6,23 @@ paired=["DAY"]         pull[DAY=mon] ── load[DAY=mon]      A name alone: tas
 paired=[["A", "B"]]    job[A=1,B=x], job[A=2,B=y]          Several names walk together, and are no product.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from aiodag.errors import OptionError
+from aiodag.workflows.model import Group
 from aiodag.workflows.parameters import Choice, Given, text_of
 
 if TYPE_CHECKING:
-    from aiodag.workflows.builder import Workflow
+    from aiodag.workflows.definition import Definition
     from aiodag.workflows.model import WorkflowTask
 
-Group: TypeAlias = tuple[str, ...]  # names of parameters that walk together: one or several
 Uses: TypeAlias = tuple[list[str], Given]  # the names that a task uses, and the values of all
 NONE: tuple[Group, ...] = ()
 
 
-def pairing_of(given: Any) -> tuple[Group, ...]:
-    """Return what is paired: from names, and lists of names. Raises `OptionError`."""
-    if isinstance(given, Iterable) and not isinstance(given, str | Mapping):
-        found = [(each,) if isinstance(each, str) else tuple(each) for each in given if isinstance(each, Iterable)]
-        names = [name for group in found for name in group]
-        if all(found) and len(found) == len([*given]) and all(isinstance(name, str) for name in names):
-            return tuple(found)
-    raise OptionError("paired", given, 'names of parameters, and lists of such that walk together: ["DAY", ["A", "B"]]')
-
-
-def pairing_faults(workflow: "Workflow") -> "Iterator[tuple[WorkflowTask[Any] | None, str]]":
+def pairing_faults(workflow: "Definition") -> "Iterator[tuple[WorkflowTask[Any] | None, str]]":
     """Yield what is wrong with what a workflow has paired, and where."""
     seen: set[str] = set()
     for group in workflow.paired:

@@ -5,7 +5,6 @@ import math
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from difflib import get_close_matches
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from aiodag._core.task import Task
@@ -14,7 +13,7 @@ from aiodag.secret import Secret
 from aiodag.workflows.model import KEEP, Parameter, WorkflowTask, replaced
 
 if TYPE_CHECKING:
-    from aiodag.workflows.builder import Workflow
+    from aiodag.workflows.definition import Definition
     from aiodag.workflows.model import Value
 
 Given = Mapping[str, Any]
@@ -27,7 +26,7 @@ SHORT = 0.66  # the same for names of three letters: two that agree, so that {{D
 LONGEST = 200  # characters of a name that is compared with others: it takes the square of the time
 
 
-def declared(workflow: "Workflow", task: WorkflowTask[Any]) -> Given:
+def declared(workflow: "Definition", task: WorkflowTask[Any]) -> Given:
     """Return the parameters that a task could use: those of the workflow, then its own; its own come before others."""
     if not task.parameters and not workflow.given:
         return workflow.parameters
@@ -59,7 +58,7 @@ def places(task: WorkflowTask[Any]) -> set[str]:
     return found
 
 
-def unused(workflow: "Workflow") -> list[str]:
+def unused(workflow: "Definition") -> list[str]:
     """Return the parameters of a workflow that no task uses; none where a generator may give one that does."""
     left = dict.fromkeys(workflow.parameters)
     for task in workflow.tasks:
@@ -70,7 +69,7 @@ def unused(workflow: "Workflow") -> list[str]:
     return list(left)
 
 
-def standing_bare(workflow: "Workflow") -> Iterator[tuple[WorkflowTask[Any], str]]:
+def standing_bare(workflow: "Definition") -> Iterator[tuple[WorkflowTask[Any], str]]:
     """Yield parameters that no task uses and that are words of a command, with its task: a place was meant."""
     for name in unused(workflow):
         word = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")
@@ -208,7 +207,6 @@ def is_simple(argument: Any) -> bool:
 def misfit(task: WorkflowTask[Any], choice: Choice, stands_for: Callable[[WorkflowTask[Any]], Any]) -> str:
     """Say what of a command and the arguments of its call no program can be given; nothing if it takes all."""
     command: Any = task.task
-    given = import_module("aiodag.commands.arguments")  # by its name: layers never import each other
     try:
         if choice:
             command.fn.substituted(changer(choice))
@@ -216,10 +214,7 @@ def misfit(task: WorkflowTask[Any], choice: Choice, stands_for: Callable[[Workfl
         kwargs = {
             key: filled(each, choice, texts=bool(choice), stands_for=stands_for) for key, each in task.kwargs.items()
         }
-        for each in args:
-            given.argument_of("argument", each)
-        given.content_of(kwargs.get("stdin"))
-        given.checked_env(kwargs.get("env") or {})
+        command.fn.check_call(args, kwargs)
     except OptionError as error:
         return str(error)
     return ""

@@ -8,6 +8,7 @@ from itertools import takewhile
 from pathlib import Path as FilePath
 from typing import Any, TypeAlias
 
+from aiodag._core.doors import behind
 from aiodag._core.task import Task, make
 from aiodag.errors import AiodagError
 from aiodag.names import import_file, main_name
@@ -16,8 +17,6 @@ from aiodag.workflows.files.json import Path, cut
 from aiodag.workflows.files.shapes import is_argument
 from aiodag.workflows.private import is_secret, read_secrets, secret_of
 
-# Other layers: reached by their names, when something asks for them.
-COMMANDS = "aiodag.commands.task"
 ON_CALL = {"environment": "env", "executable": "shell"}  # keys of a document that a command calls otherwise
 WHAT = {"command": "command", "task": "function"}
 
@@ -68,11 +67,11 @@ class Bodies:
             return task, args, kwargs
         plain = tuple(takewhile(is_argument, args))
         task = self._command(name, kind, values, plain)
-        self._check(task, COMMANDS, (), kwargs)
+        self._check(task, "a program", (), kwargs)
         return task, args[len(plain) :], kwargs
 
     def _command(self, name: str, kind: str, values: Mapping[str, Any], args: tuple[Any, ...]) -> Task[..., Any]:
-        commands = import_module(COMMANDS)
+        commands = behind("commands")
         options = {ON_CALL.get(key, key): values[key] for key in (*PROGRAM, *SCRIPT, *OPTIONS) if key in values}
         stdin = options.get("stdin")
         if isinstance(stdin, dict):

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Collection, Mapping
 from datetime import timedelta
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiodag._core.arity import shown_parameters
 from aiodag._core.capacity import Capacity
@@ -13,14 +13,12 @@ from aiodag._core.task import Task
 from aiodag.errors import Complaint, WorkflowError
 from aiodag.names import main_name
 from aiodag.secret import Secret
+from aiodag.workflows.definition import Definition
 from aiodag.workflows.files.forms import OPTIONS, TASK, VALUE_OF, bare, check_arguments
 from aiodag.workflows.files.hooking import form_of
 from aiodag.workflows.model import Parameter, WorkflowTask
 from aiodag.workflows.parameters import is_command, unused
 from aiodag.workflows.private import SECRET, secret_form
-
-if TYPE_CHECKING:
-    from aiodag.workflows.builder import Workflow
 
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # another one in each process
 LONGEST = 1000  # characters of what stands for something that JSON does not have
@@ -38,7 +36,7 @@ class Inexact(Exception):
     """Say what JSON does not have."""
 
 
-def document_of(workflow: "Workflow", *, exact: bool = False) -> dict[str, Any]:
+def document_of(workflow: Definition, *, exact: bool = False) -> dict[str, Any]:
     """Return the document of a workflow: of one that was read, a document that reads the same.
 
     What only Python can say (a lambda, an argument that is an object) stands there as text, to look at and to compare;
@@ -90,7 +88,7 @@ def capacity_form(capacity: Capacity) -> Any:
 class Writing:
     """One workflow on its way to a document."""
 
-    def __init__(self, workflow: "Workflow", *, exact: bool) -> None:
+    def __init__(self, workflow: Definition, *, exact: bool) -> None:
         self.workflow = workflow
         self.parameters = workflow.parameters
         self.exact = exact
@@ -120,7 +118,7 @@ class Writing:
 
         def written(task: Task[..., Any]) -> dict[str, Any]:
             args = () if is_command(task) else (None,)  # for what it will be told
-            return self.task(type(self.workflow)("hooks").put(task, args, {}, place=""))
+            return self.task(Definition("hooks").put(task, args, {}, place=""))
 
         return form_of(task, written)
 

@@ -1,22 +1,17 @@
 """Workflows from files and texts."""
 
-import json
 import os
-from collections.abc import Iterable, Mapping
-from math import isfinite
+from collections.abc import Mapping
 from os import PathLike
-from typing import Any, NoReturn
+from typing import Any
 
-from aiodag.errors import Complaint, WorkflowError
-from aiodag.workflows.builder import Workflow
 from aiodag.workflows.files.json import Places
 from aiodag.workflows.files.reading import Reading
 from aiodag.workflows.files.shapes import is_name
+from aiodag.workflows.files.text import decoded, parsed, refuse
+from aiodag.workflows.workflow import Workflow
 
-__all__ = ["fragment_of", "load", "loads", "workflow_of"]
-
-NO_LITERALS: Mapping[str, str] = {}
-EMPTY = 'is empty: a workflow is at least {"tasks": {}}'
+__all__ = ["load", "loads", "workflow_of"]
 
 
 def is_workflow_file(path: str) -> bool:
@@ -65,7 +60,7 @@ def loads(text: str | bytes, source: str = "", *, capacity: Any = None) -> Workf
     """
     places = Places(source, decoded(text, source), os.path.dirname(source))  # noqa: PTH120 - as above
     document, complaints = parsed(places)
-    return Reading(places, complaints).workflow(document, stem(source), capacity)
+    return Reading(places, complaints).workflow(Workflow, document, stem(source), capacity)
 
 
 def workflow_of(
@@ -80,78 +75,10 @@ def workflow_of(
 
     One that was `recorded`, when fewer things were refused, may have parameters that no task uses.
     """
-    return Reading(places or Places()).workflow(document, name, capacity, recorded=recorded)
-
-
-def fragment_of(
-    given: "str | bytes | Mapping[str, Any] | list[Any]",
-    source: str,
-    declared: Iterable[str] = (),
-    literals: Mapping[str, str] = NO_LITERALS,
-    giver: str = "",
-) -> Workflow:
-    """Return the tasks that a generator gave, as a workflow that is not yet checked as a whole.
-
-    They may be the object or the list of a document's "tasks", alone or with "parameters" in a document. Their parents
-    may be names that are not among them, and `declared` names parameters that it has beside its own. `literals` are
-    names of parameters by the texts that stand for them in tasks with details, and `giver` is the generator's node.
-    """
-    if not isinstance(given, str | bytes):
-        return Reading(Places(source)).fragment(given, source, declared, literals, giver)
-    places = Places(source, decoded(given, source))
-    document, complaints = parsed(places)
-    return Reading(places, complaints).fragment(document, source, declared, literals, giver)
+    return Reading(places or Places()).workflow(Workflow, document, name, capacity, recorded=recorded)
 
 
 def stem(source: str) -> str:
     """Return the name of a file without its ending, if it is one that a workflow can have."""
     name = os.path.splitext(os.path.basename(source))[0]  # noqa: PTH119, PTH122 - as above
     return name if is_name(name) else "workflow"
-
-
-def refuse(source: str, text: str) -> NoReturn:
-    """Raise the one complaint about a text that cannot be read."""
-    raise WorkflowError([Complaint(source, text)]) from None
-
-
-def decoded(text: str | bytes, source: str) -> str:
-    """Return text, without the mark that some editors write first."""
-    if isinstance(text, bytes):
-        try:
-            text = text.decode("utf-8")
-        except UnicodeDecodeError as error:
-            line = error.object.count(b"\n", 0, error.start) + 1
-            wrong = (
-                f"is not valid UTF-8: byte 0x{error.object[error.start]:02x} at offset {error.start}. Save it as UTF-8"
-            )
-            refuse(Places(source).at(line), wrong)
-    return text.removeprefix("\ufeff")
-
-
-def parsed(places: Places) -> tuple[Any, list[Complaint]]:
-    """Return the document in a text, and what the parser lets pass. Raises `WorkflowError` for what is not JSON."""
-    text = places.text or ""
-    if not text.strip():
-        refuse(places.source, EMPTY)
-    suspicious = False
-
-    def pairs(given: list[tuple[str, Any]]) -> dict[str, Any]:
-        nonlocal suspicious
-        made = dict(given)
-        suspicious = suspicious or len(made) < len(given)
-        return made
-
-    def number(token: str) -> float:
-        """Return a float; in place of what is none, a number that raises no further complaint."""
-        nonlocal suspicious
-        value = float(token)
-        suspicious = suspicious or not isfinite(value)
-        return value if isfinite(value) else 1
-
-    try:
-        document = json.loads(text, object_pairs_hook=pairs, parse_float=number, parse_constant=number)
-    except json.JSONDecodeError as error:
-        refuse(places.at(error.lineno), f"is not valid JSON: {error.msg}, at column {error.colno}")
-    except (RecursionError, ValueError) as error:  # too deep; an int of too many digits
-        raise WorkflowError(places.faults_of_text() or [Complaint(places.source, str(error))]) from None
-    return document, places.faults_of_text() if suspicious else []

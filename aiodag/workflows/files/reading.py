@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
-from typing import Any
+from typing import Any, TypeVar
 
 from aiodag._core.hooks import EVENTS
 from aiodag._core.rules import USUAL
 from aiodag._core.task import Task
 from aiodag.errors import Complaint, WorkflowError
-from aiodag.workflows.builder import Workflow, capacity_from
+from aiodag.workflows.check import checked as checked_whole
+from aiodag.workflows.definition import Definition, capacity_from
 from aiodag.workflows.files.bodies import Bodies, Call, Refused, kind_of
 from aiodag.workflows.files.details import DETAILED, Literals, is_detailed, machine, name_in
 from aiodag.workflows.files.entries import Entries, Entry
@@ -27,9 +28,13 @@ from aiodag.workflows.files.forms import (
 from aiodag.workflows.files.hooking import hooks_in
 from aiodag.workflows.files.json import Fault, Path, Places, cut
 from aiodag.workflows.files.shapes import told
+from aiodag.workflows.files.text import decoded, parsed
 from aiodag.workflows.model import Parameter
 from aiodag.workflows.parameters import PLACE, unused
 from aiodag.workflows.private import is_secret, secret_of
+
+D = TypeVar("D", bound=Definition)
+NO_LITERALS: Mapping[str, str] = {}
 
 
 async def nothing() -> None:
@@ -53,14 +58,16 @@ class Reading:
         self.giver = ""  # the generator that has given the tasks
         self.bodies = Bodies(places.directory)
 
-    def workflow(self, document: Any, name: str, capacity: Any = None, *, recorded: bool = False) -> Workflow:
-        """Return the workflow of a whole document, checked for a capacity or its own. Raises `WorkflowError`.
+    def workflow(
+        self, kind: "type[D]", document: Any, name: str, capacity: Any = None, *, recorded: bool = False
+    ) -> "D":
+        """Return the workflow of a whole document, of a kind, checked for a capacity or its own. Raises `WorkflowError`.
 
         One that was `recorded` may have parameters that no task uses.
         """
         detailed = isinstance(document, dict) and is_detailed(document.get("tasks"))
         values = self._values(document, DETAILED if detailed else WORKFLOW)
-        workflow = Workflow(
+        workflow = kind(
             values.get("name", name),
             tags=tags_in(values),
             parameters=parameters_of(values, name_in if detailed else bare),
@@ -82,13 +89,13 @@ class Reading:
             name_of = name_in if detailed else bare
             self._unused(workflow, values, {name_of(text): text for text in values.get("parameters", {})})
         try:
-            workflow.check(capacity)
+            checked_whole(workflow, capacity=workflow.capacity if capacity is None else capacity_from(capacity))
         except WorkflowError as error:
             self._take(error.complaints, entries)
         self._raise()
         return workflow
 
-    def _unused(self, workflow: Workflow, values: Mapping[str, Any], texts: Mapping[str, str]) -> None:
+    def _unused(self, workflow: Definition, values: Mapping[str, Any], texts: Mapping[str, str]) -> None:
         """Complain of parameters without effect, by their texts, unless the document says that they may be."""
         listed = values.get("unused", ())
         for name in unused(workflow):
@@ -104,7 +111,7 @@ class Reading:
 
     def fragment(
         self, document: Any, name: str, declared: Iterable[str], literals: Mapping[str, str], giver: str
-    ) -> Workflow:
+    ) -> Definition:
         """Return the tasks of a document that goes into a workflow with declared parameters."""
         self.declared, self.literals, self.giver = frozenset(declared), dict(literals), giver
         path: Path = ()
@@ -119,7 +126,7 @@ class Reading:
         elif not isinstance(document, dict | list):
             self.faults.append(((), f"takes an object or a list of tasks; this is {told(document)}"))
             document = {}
-        workflow = Workflow(name, parameters=parameters)
+        workflow = Definition(name, parameters=parameters)
         self._fill(workflow, document, path, outside=True)
         self._raise()
         return workflow
@@ -130,7 +137,7 @@ class Reading:
             self.faults.append(((), 'has no "tasks", an object or a list of them'))
         return values
 
-    def _fill(self, workflow: Workflow, tasks: Any, path: Path, *, outside: bool = False) -> list[Entry]:
+    def _fill(self, workflow: Definition, tasks: Any, path: Path, *, outside: bool = False) -> list[Entry]:
         """Add the tasks to a workflow, with placeholders for those that are wrong, and return them in their order."""
         read = Entries(self.hints, self.faults, path, Literals(self.literals), self.giver)
         entries = read.read(tasks)
@@ -170,7 +177,7 @@ class Reading:
             self.faults.append((by_name[cycle[0]].at("arguments"), text))
             return list(passing)
 
-    def _put(self, workflow: Workflow, entry: Entry, after: Mapping[str, list[str]]) -> None:
+    def _put(self, workflow: Definition, entry: Entry, after: Mapping[str, list[str]]) -> None:
         """Add one task."""
         values = entry.values
         parameters = parameters_of(values) if "parameters" in values else None
@@ -205,7 +212,7 @@ class Reading:
             self.faults.append((entry.at(*refused.path), refused.text))
         return PLACEHOLDER
 
-    def _filled(self, workflow: Workflow, entry: Entry, arguments: Any, declared: set[str]) -> Any:
+    def _filled(self, workflow: Definition, entry: Entry, arguments: Any, declared: set[str]) -> Any:
         """Return arguments with the tasks and the parameters that they speak of; those in commands stay as they are."""
         inside: set[str] = set()
 
@@ -233,6 +240,26 @@ class Reading:
     def _raise(self) -> None:
         if self.faults or self.complaints:
             raise WorkflowError([*self.complaints, *self.places.complaints(self.faults)])
+
+
+def fragment_of(
+    given: "str | bytes | Mapping[str, Any] | list[Any]",
+    source: str,
+    declared: Iterable[str] = (),
+    literals: Mapping[str, str] = NO_LITERALS,
+    giver: str = "",
+) -> Definition:
+    """Return the tasks that a generator gave, as a workflow that is not yet checked as a whole.
+
+    They may be the object or the list of a document's "tasks", alone or with "parameters" in a document. Their parents
+    may be names that are not among them, and `declared` names parameters that it has beside its own. `literals` are
+    names of parameters by the texts that stand for them in tasks with details, and `giver` is the generator's node.
+    """
+    if not isinstance(given, str | bytes):
+        return Reading(Places(source)).fragment(given, source, declared, literals, giver)
+    places = Places(source, decoded(given, source))
+    document, complaints = parsed(places)
+    return Reading(places, complaints).fragment(document, source, declared, literals, giver)
 
 
 def replaced(value: Any, leaf: Callable[[Any], Any]) -> Any:

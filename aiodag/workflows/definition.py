@@ -1,23 +1,16 @@
-"""A graph that is written down before it runs."""
+"""What a workflow is: its tasks, what they wait for, its parameters and settings. Nothing here runs or is checked."""
 
-import asyncio
-import sys
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
-from importlib import import_module
+from collections.abc import Iterable, Iterator, Mapping
 from types import CodeType
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self
 
 from aiodag._core.capacity import Capacity
-from aiodag._core.context import RUN
 from aiodag._core.hooks import hooks_of
 from aiodag._core.options import flag, name_of
 from aiodag._core.rules import USUAL
-from aiodag._core.run import Run
 from aiodag._core.search import close_coroutines, leaves
 from aiodag._core.task import Task, make
 from aiodag.errors import Complaint, OptionError, WorkflowError
-from aiodag.workflows.build import Building, built, drawn
-from aiodag.workflows.check import checked
 from aiodag.workflows.model import (
     NO_PARAMETERS,
     Parameter,
@@ -32,47 +25,14 @@ from aiodag.workflows.model import (
     rule_of,
     stand_ins,
 )
-from aiodag.workflows.paired import pairing_of
-from aiodag.workflows.private import stored_text
 
 if TYPE_CHECKING:
-    from functools import partial
-    from os import PathLike
-    from typing import Unpack
-
-    from aiodag._core.graph import Graph
     from aiodag._core.hooks import HookTypes
-    from aiodag.abc import Observer, Store
-    from aiodag.workflows.build import Values
-    from aiodag.workflows.check import Checked
-    from aiodag.workflows.model import TriggerRule, Upstream, Value
-    from aiodag.workflows.signatures import Function, RunTypes
+    from aiodag.workflows.model import Group, Upstream, Value
 
 
-R = TypeVar("R")
-
-
-class Workflow:
-    """A named graph of tasks, checked as a whole before it runs.
-
-    `tags` are kept with its runs, to find them by. `parameters` are names with lists of values: a task that uses some of
-    them is there once for each combination. Tasks that use the same `paired` parameter meet value by value, and names in
-    a list there walk together: `paired=["DAY", ["A", "B"]]`. `limit` bounds how many nodes run at once, and `capacity` is what the
-    `resources` of tasks are taken from. `on_start`, `on_success` and `on_failure` are the hooks of its runs, as of a `Run`.
-
-    >>> from aiodag import task
-    >>> from aiodag.workflows import Parameter, Workflow
-    >>> @task
-    ... async def fetch(day):
-    ...     return len(day)
-    >>> @task
-    ... async def total(counts):
-    ...     return sum(counts)
-    >>> flow = Workflow("etl", parameters={"DAY": ["monday", "friday"]})
-    >>> report = flow.add(total, flow.add(fetch, Parameter("DAY")))
-    >>> (await flow.run())[report]
-    12
-    """
+class Definition:
+    """A named graph of tasks, as it is written down: in Python, in a file, or by a generator."""
 
     def __init__(
         self,
@@ -107,64 +67,6 @@ class Workflow:
         self._made: dict[Any, Task[..., Any]] = {}
 
     # What is in it
-
-    @overload
-    def add(
-        self,
-        work: "Task[..., R]",
-        /,
-        *args: Any,
-        name: str | None = None,
-        after: "Upstream" = (),
-        parameters: "Mapping[str, Iterable[Value]] | None" = None,
-        group: str | None = None,
-        generator: bool = False,
-        trigger_rule: "TriggerRule" = "all_success",
-        **kwargs: Any,
-    ) -> WorkflowTask[R]: ...
-    @overload
-    def add(
-        self,
-        work: "Function[Coroutine[Any, Any, R]] | partial[Coroutine[Any, Any, R]]",
-        /,
-        *args: Any,
-        name: str | None = None,
-        after: "Upstream" = (),
-        parameters: "Mapping[str, Iterable[Value]] | None" = None,
-        group: str | None = None,
-        generator: bool = False,
-        trigger_rule: "TriggerRule" = "all_success",
-        **kwargs: Any,
-    ) -> WorkflowTask[R]: ...
-    @overload
-    def add(
-        self,
-        work: "Function[R] | partial[R]",
-        /,
-        *args: Any,
-        name: str | None = None,
-        after: "Upstream" = (),
-        parameters: "Mapping[str, Iterable[Value]] | None" = None,
-        group: str | None = None,
-        generator: bool = False,
-        trigger_rule: "TriggerRule" = "all_success",
-        **kwargs: Any,
-    ) -> WorkflowTask[R]: ...
-    def add(self, work: Any, /, *args: Any, **given: Any) -> Any:
-        """Add a call of a task, a function or a command, and return what stands for it.
-
-        A task of this workflow among the arguments, at any depth in containers, is an upstream: its value arrives.
-        `after` are tasks, names or groups to wait for; names may be of what is added later. `name` is that of the task
-        unless given. `parameters` are its own, beside those of the workflow. `group` is a name that several tasks share.
-        What a `generator` prints or returns are more tasks, which run before what comes after it. `trigger_rule` says by
-        which outcomes of what it waits for it runs: "all_success", "all_done", "all_failed", "none_failed" (succeeded or
-        skipped), and "one_failed" or "one_success", which wait for no others.
-
-        Raises `TypeError` for arguments that do not fit. What else is wrong is told by `check`.
-        """
-        frame = sys._getframe(1)  # noqa: SLF001 - the one way to know the place of the call
-        own = {key: given.pop(key) for key in OWN if key in given}
-        return self._put(self._task_of(work), args, given, frame.f_code, frame.f_lasti, **own)
 
     def put(
         self, work: Any, args: tuple[Any, ...], kwargs: dict[str, Any], *, place: str, **options: Any
@@ -255,36 +157,18 @@ class Workflow:
                 raise TypeError(msg)
         return given
 
-    # What becomes of it
-
-    def check(self, capacity: Any = None) -> None:
-        """Look for all that is wrong, also for another `capacity` than its own. Raises `WorkflowError`."""
-        self._checked(self.capacity if capacity is None else capacity_from(capacity))
-
-    def _checked(self, capacity: Any, *, runs: bool = False) -> "Checked":
-        """Return what a check finds out; `runs` if there is no other capacity to come than this one."""
-        return checked(self, capacity=capacity, runs=runs)
-
-    def graph(self) -> "Graph":
-        """Return the nodes and edges that it will have, all waiting; of generators without what they will add."""
-        return drawn(self._checked(None))
-
-    def document(self) -> dict[str, Any]:
-        """Return its JSON form. Python tasks are named there, to look at and compare."""
-        document: dict[str, Any] = import_module("aiodag.workflows.files.document").document_of(self)
-        return document
-
-    def but(self, name: str | None = None, *, parameters: "Mapping[str, Iterable[Value]] | None" = None) -> "Workflow":
+    def but(self, name: str | None = None, *, parameters: "Mapping[str, Iterable[Value]] | None" = None) -> Self:
         """Return a copy with another name, or other values of parameters that it or one of its tasks declares.
 
         Raises `WorkflowError` for a parameter that nobody declares.
         """
-        made = Workflow(name or self.name, tags=self.tags, parameters=self.parameters, limit=self.limit)
+        made = type(self)(name or self.name, tags=self.tags, parameters=self.parameters, limit=self.limit)
         made.hooks, made.hook_forms, made.paired = self.hooks, self.hook_forms, self.paired
         made.capacity, made.entry, made.given = self.capacity, self.entry, {**self.given, **(parameters or {})}
         made.description, made.literals = self.description, self.literals
         made.tasks = copies(self.tasks, made)
-        made._by_name = {task.name: made.tasks[task.index] for task in self._by_name.values()}
+        own = made._by_name  # noqa: SLF001 - a copy of this
+        own.update({task.name: made.tasks[task.index] for task in self._by_name.values()})
         known = {*self.parameters, *(each for task in self.tasks for each in task.parameters)}
         unknown = [each for each in parameters or {} if each not in known]
         if unknown:
@@ -294,76 +178,6 @@ class Workflow:
             )
         made.parameters = {**self.parameters, **{key: made.given[key] for key in self.parameters if key in made.given}}
         return made
-
-    async def build(self) -> "Building":
-        """Make its nodes in the run that is entered here, and return them; `values()` of them when the run has ended.
-
-        Raises `WorkflowError`, and `RuntimeError` outside a run.
-        """
-        run = RUN.get()
-        if run is None:
-            msg = f"workflow {self.name!r} is to be built where no run is entered. Write: async with Run(...) as run:"
-            raise RuntimeError(msg)
-        return await built(self._checked(run.capacity, runs=True), run)
-
-    async def run(
-        self,
-        store: "str | PathLike[str] | Store | None" = None,
-        id: str | None = None,  # noqa: A002 - the word of the field
-        *,
-        limit: int | None = None,
-        fail_fast: bool = False,
-        observers: "Iterable[Observer]" = (),
-        capacity: Any = None,
-        tags: Mapping[str, str] | None = None,
-        opened: "Callable[[Run], object] | None" = None,
-    ) -> "Values":
-        """Run it, and return the values of its tasks. Options are those of a `Run`.
-
-        With a `store` it is recorded, and an `id` that is there already is resumed. `opened(run)` is called when the run
-        has begun. Raises `WorkflowError` before anything runs, and what leaving a `Run` raises, such as `RunFailed`.
-        """
-        given = self.capacity if capacity is None else capacity_from(capacity)
-        found = self._checked(given, runs=True)
-        run = Run(
-            self.name,
-            limit=self.limit if limit is None else limit,
-            capacity=given,
-            fail_fast=fail_fast,
-            observers=observers,
-            store=store,
-            id=id,
-            tags={**self.tags, **(tags or {})},
-            **self.hooks,
-        )
-        run.entry = self.entry
-        if store is not None:
-            run.definition = stored_text(self.document())
-        made: list[Building] = []
-        async with run:
-            if opened is not None:
-                opened(run)
-            made.append(await built(found, run))
-        return made[0].values()
-
-    async def resume(
-        self,
-        id: str,  # noqa: A002 - as above
-        store: "str | PathLike[str] | Store",
-        **options: "Unpack[RunTypes]",
-    ) -> "Values":
-        """Run what has not succeeded in a run, or has another definition now; take the rest from its records.
-
-        Options are those of `run`. Raises `UnknownRun`, and what `run` raises.
-        """
-        # By name: layers never import each other.
-        place: Store = import_module("aiodag.stores.places").store_at(store)
-        try:
-            await asyncio.to_thread(place.run, id)
-            return await self.run(place, id, **options)
-        finally:
-            if place is not store:
-                place.close()
 
     def __getitem__(self, name: str) -> WorkflowTask[Any]:
         """Return a task by its name. Raises `KeyError`."""
@@ -387,10 +201,19 @@ class Workflow:
         return f"<Workflow {self.name!r}: {len(self.tasks)} task{'s' * (len(self.tasks) != 1)}>"
 
 
+def pairing_of(given: Any) -> "tuple[Group, ...]":
+    """Return what is paired: from names, and lists of names. Raises `OptionError`."""
+    if isinstance(given, Iterable) and not isinstance(given, str | Mapping):
+        found = [(each,) if isinstance(each, str) else tuple(each) for each in given if isinstance(each, Iterable)]
+        names = [name for group in found for name in group]
+        if all(found) and len(found) == len([*given]) and all(isinstance(name, str) for name in names):
+            return tuple(found)
+    raise OptionError("paired", given, 'names of parameters, and lists of such that walk together: ["DAY", ["A", "B"]]')
+
+
 def capacity_from(given: Any) -> Capacity | None:
     """Return a capacity, also one that is told by its amounts."""
     return given if given is None or isinstance(given, Capacity) else Capacity(given)
 
 
 NO_KEYWORDS: dict[str, Any] = {}  # one for all: a million empty ones would take 64 MB
-OWN = ("name", "after", "parameters", "group", "generator", "trigger_rule")

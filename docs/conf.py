@@ -47,7 +47,7 @@ html_copy_source = False
 html_show_copyright = False
 html_show_sphinx = False
 
-FACES = ["aiodag", "aiodag.codec", "aiodag.commands", "aiodag.stores", "aiodag.workflows"]
+FACES = ["aiodag", "aiodag.codec", "aiodag.commands", "aiodag.service", "aiodag.stores", "aiodag.workflows"]
 CLASSES = {"class", "exception"}
 # Nobody calls these: they are what calls return.
 RETURNED = {
@@ -84,6 +84,7 @@ def lead_to_public_name(
     """Lead an annotation that names a class by the file it is written in, or by itself, to its public name."""
     python = env.domains.python_domain
     own = target.get("reftarget", "").rpartition(".")[2]
+    own = "Workflow" if own == "Definition" else own  # what both are; only a workflow can be made from outside
     public = [
         name for name, found in python.objects.items() if name.rpartition(".")[2] == own and found.objtype in CLASSES
     ]

@@ -48,6 +48,15 @@ class Entry(NamedTuple):
     """What a run begins with: a file, a task or a workflow in it, and its parameters as text or JSON values.
 
     `task` is empty where the file itself is a workflow.
+
+    >>> from pathlib import Path
+    >>> from aiodag.service import Service
+    >>> size = Path("etl.py").write_text("async def main(day: str) -> str: return day")
+    >>> service = Service("memory:entry")
+    >>> await service.start(service.target("etl.py", ["day=monday"]), run_id="first")
+    'monday'
+    >>> service.entry("first").task
+    'main'
     """
 
     file: str

@@ -1,8 +1,4 @@
-"""Join the layers: what the command line and the web page speak to, and your own code may.
-
-A service speaks of the runs of one store. It reads records, also of runs that go on in other processes; it starts and
-resumes runs in this one.
-"""
+"""Join the layers: what the command line speaks to, and your own code may."""
 
 import asyncio
 import time
@@ -41,7 +37,21 @@ OF_OURS = (Finished,)  # classes that recorded values are of: they are read wher
 
 
 class Service:
-    """The runs of one store: `AIODAG_STORE` or a file in the user's state directory when none is named."""
+    r"""The runs of one store: `AIODAG_STORE` or a file in the user's state directory when none is named.
+
+    Raises `StoreError` for a store that cannot be used.
+
+    >>> from pathlib import Path
+    >>> from aiodag.service import Service
+    >>> size = Path("hello.json").write_text('{"tasks": {"greet": {"command": ["echo", "hello"]}}}')
+    >>> service = Service("sqlite:///runs.db")
+    >>> values = await service.start(service.target("hello.json"), run_id="monday")
+    >>> [(run.id, run.state.value) for run in service.runs()]
+    [('monday', 'succeeded')]
+    >>> service.value("monday", "greet").stdout
+    'hello\n'
+    >>> service.close()
+    """
 
     def __init__(self, store: Any = None) -> None:
         self.store: Store = store_at(store)
@@ -250,7 +260,7 @@ class Service:
     def register(self, text: str, *, name: str | None = None, replace: bool = False) -> WorkflowRecord:
         """Keep the workflow of FILE.json or FILE.py[:NAME] under its name or another; all of it is checked, nothing runs.
 
-        Of a JSON file its text is kept, so the file may go; of a Python file its place, which each run reads again.
+        A JSON file is kept as text, so the file may go; of a Python file the place is kept, and each run reads it again.
         Raises `StoreError` if the name is taken, unless it is to be replaced; `EntryError` and `WorkflowError`.
         """
         workflow = targets.to_register(text, name_of(name))

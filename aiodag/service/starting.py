@@ -32,10 +32,19 @@ class Plan(NamedTuple):
 
 
 class Resumption(Plan):
-    """A plan for a recorded run, which is the same pair and says more of what would be recalled.
+    """What resuming a run would do: the labels of the nodes that would `run`, and how many would be `recalled`.
 
-    `failed` are the labels of those that would be recalled as failed. `continues` is whether the run's process has died: then
+    `failed` are the labels of those that would be recalled as failed. `continues` is True if the run's process has died: then
     all of its failures are recalled, and otherwise those that its bodies have handled.
+
+    >>> from pathlib import Path
+    >>> from aiodag.service import Service
+    >>> size = Path("hello.json").write_text('{"tasks": {"greet": {"command": ["echo", "hello"]}}}')
+    >>> service = Service("memory:resumption")
+    >>> values = await service.start(service.target("hello.json"), run_id="monday")
+    >>> plan = await service.plan("monday", again=["greet"])
+    >>> plan.run, plan.recalled, plan.continues
+    (['greet'], 0, False)
     """
 
     failed: tuple[str, ...] = ()

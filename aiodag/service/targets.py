@@ -182,7 +182,17 @@ def like(kinds: set[Any], name: str, value: Any) -> Any:
 
 
 class Again(NamedTuple):
-    """What a recorded run goes on with: its id, an entry of a task or a workflow, and the tags that it will have."""
+    """What a recorded run goes on with: its id, an entry of a task or a workflow, and the tags that it will have.
+
+    >>> from pathlib import Path
+    >>> from aiodag.service import Service
+    >>> size = Path("hello.json").write_text('{"tasks": {"greet": {"command": ["echo", "hello"]}}}')
+    >>> service = Service("memory:again")
+    >>> values = await service.start(service.target("hello.json"), run_id="monday")
+    >>> again = service.again("monday")
+    >>> again.id, again.target.name
+    ('monday', 'hello')
+    """
 
     id: str
     target: Target

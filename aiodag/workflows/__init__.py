@@ -1,6 +1,7 @@
 """Graphs that are written down before they run: in Python, or in JSON."""
 
 from aiodag.faces import publish as _publish
+from aiodag.workflows.build import Building as Building
 from aiodag.workflows.build import Values as Values
 from aiodag.workflows.files.document import document_of as document_of
 from aiodag.workflows.files.load import load as load

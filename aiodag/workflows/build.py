@@ -37,7 +37,17 @@ TURN = 1000  # nodes that are made before the loop has its turn
 
 
 class Building:
-    """The nodes of one workflow in one run, or of the tasks that a generator has added."""
+    """The nodes of one workflow in one run, as `Workflow.build` made them.
+
+    >>> from aiodag import Run, task
+    >>> from aiodag.workflows import Workflow
+    >>> flow = Workflow("etl")
+    >>> total = flow.add(task(sum), [1, 2], name="total")
+    >>> async with Run("both"):
+    ...     building = await flow.build()
+    >>> building.values()["total"]
+    3
+    """
 
     def __init__(
         self, checked: Checked, run: "Run", within: "Building | None" = None, giver: Instance | None = None

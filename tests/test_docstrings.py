@@ -13,6 +13,7 @@ from programs import ROOT
 from sessions import run_session
 
 SHOWN = re.compile(r"^\.\. auto(?:class|exception|function)::[ ]([\w.]+)", re.MULTILINE)
+IMPORT = re.compile(r"^ *from (aiodag[\w.]*) import (.+)$", re.MULTILINE)
 NAMED = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
@@ -77,6 +78,19 @@ def test_the_reference_shows_the_whole_face(face):
     public = {f"{face}.{name}" for name, thing in names if name[0] != "_" and not inspect.ismodule(thing)}
 
     assert public == {name for name in PUBLIC if name.rpartition(".")[0] == face}
+
+
+def imported_by_pages():
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    lines = [line for page in pages for line in IMPORT.findall(page.read_text(encoding="utf-8"))]
+    return {f"{module}.{name.strip()}" for module, names in lines for name in names.partition("#")[0].split(",")}
+
+
+def test_what_pages_import_is_in_the_reference():
+    modules = {"aiodag.pictures"}
+    policy = {"aiodag.testing.VirtualPolicy"}  # made where Python still has policies
+
+    assert imported_by_pages() - modules - policy <= set(PUBLIC)
 
 
 @pytest.mark.parametrize("name", PUBLIC)

@@ -221,6 +221,7 @@ FLOORS = [
             "expand",
             "generators",
             "named",
+            "lead",
             "build",
             "signatures",  # types only
             "workflow",

@@ -71,7 +71,9 @@ class Members:
         self.moves: list[Any] = []  # of the ledger
         self.seats = None if limit is None else Seats(limit)
         self.live: set[Node[Any]] = set()
-        self._idle: asyncio.Future[None] | None = None
+        self._idle: asyncio.Future[None] | None = None  # of who waits until no more than a few nodes are unfinished
+        self._few = 0
+        self._leaving = False  # whether the scope waits for the last nodes
         self._body: asyncio.Task[Any] | None = None
         self._stopped_body = False
         self.cut_short = False  # whether nodes were cancelled because somebody stopped or drained the run
@@ -123,7 +125,7 @@ class Members:
             self.seats.leave(node)
         if node.fault is not None and node.state is State.FAILED:
             self._failed(node, node.fault)
-        if self._idle is not None and not self.live and not self._idle.done():
+        if self._idle is not None and len(self.live) <= self._few and not self._idle.done():
             self._idle.set_result(None)
 
     def _failed(self, node: Node[Any], fault: Failure) -> None:
@@ -148,7 +150,7 @@ class Members:
 
     def _stop_all(self) -> None:
         self.stop()
-        if self._body is not None and not self._body.done() and self._idle is None:
+        if self._body is not None and not self._body.done() and not self._leaving:
             self._stopped_body = True
             self._body.cancel()
 
@@ -174,8 +176,16 @@ class Members:
     # How it ends
 
     async def wait(self) -> None:
+        """Wait until all nodes have settled."""
+        if self.live:
+            self._leaving = True
+        await self.settle_to(0)
+
+    async def settle_to(self, count: int) -> None:
+        """Wait until no more than so many nodes are unfinished, or until the run waits for them no longer."""
         # A counter and not the nodes themselves: a body that ends may have added others.
-        while self.live and not self._given_up:
+        while len(self.live) > count and not self._given_up:
+            self._few = count
             self._idle = self.loop.create_future()
             await self._idle
 

@@ -24,6 +24,7 @@ from aiodag.states import State
 from aiodag.workflows.check import Checked
 from aiodag.workflows.expand import BARRIER, PLAIN, WHOLE, Expansion, Instance
 from aiodag.workflows.generators import Present, Wait, checked_fragment, definition_of, fragment
+from aiodag.workflows.lead import MISSING, Lead, settled_value
 from aiodag.workflows.model import WorkflowTask
 from aiodag.workflows.named import Adding, Barrier, Generating, Named, in_order, joined, known_by_name, module_of
 from aiodag.workflows.parameters import declared, filled, is_command, with_values
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from aiodag._core.run import Run
 
 R = TypeVar("R")
-TURN = 1000  # nodes that are made before the loop has its turn
+TURN = 64  # nodes that are made before the loop has its turn: a few milliseconds
 
 
 class Building:
@@ -57,7 +58,7 @@ class Building:
         self.within = within  # what this was added to, and by which generator there
         self.giver = giver
         self.expansion: Expansion = Expansion(checked, whole=within is not None and within.expansion.whole)
-        self.nodes: list[Node[Any]] = []
+        self.nodes: list[Any] = []  # or the values of those that were let go of
         self.ready: asyncio.Future[None] = run.loop.create_future()
         self.added: list[Building] = []
         # Behind each generator: the node that adds tasks, and those that wait for what it has added.
@@ -78,6 +79,24 @@ class Building:
                 await asyncio.sleep(0)
         self.ready.set_result(None)
 
+    async def make_ahead(self) -> None:
+        """Make the nodes while the first of them run, a bounded lead ahead, and hold none for longer than it is needed.
+
+        Only of a workflow without generators: what these give may wait for any of its nodes. When the run is to end, what
+        is not made yet never is.
+        """
+        lead = Lead(self.checked, self.run, self.nodes)
+        for vertex in self.checked.order:
+            lead.begin(vertex)
+            for instance in self.expansion.of(vertex):
+                lead.take(self._node_of(instance), vertex)
+                if len(self.nodes) % TURN == 0:
+                    await asyncio.sleep(0)
+                    await lead.room()
+                    if self.run.stopping:
+                        return
+            lead.complete(vertex)
+
     def _node_of(self, instance: Instance) -> "Node[Any]":
         after = [self.nodes[number] for number in instance.after]
         if instance.kind is PLAIN:
@@ -97,9 +116,9 @@ class Building:
         args, kwargs = given.args, given.kwargs
         if instance.passed or choice:
             texts = bool(choice) and is_command(given.task)
-            value_of = partial(self._value_of, instance.passed or {})
-            args = tuple([filled(each, choice, texts=texts, stands_for=value_of) for each in args])
-            kwargs = {key: filled(each, choice, texts=texts, stands_for=value_of) for key, each in kwargs.items()}
+            settled_value = partial(self._value_of, instance.passed or {})
+            args = tuple([filled(each, choice, texts=texts, stands_for=settled_value) for each in args])
+            kwargs = {key: filled(each, choice, texts=texts, stands_for=settled_value) for key, each in kwargs.items()}
         return self._submitted(instance, self._task_of(instance, in_order(after)), args, kwargs)
 
     def _value_of(self, passed: "Mapping[WorkflowTask[Any], int | list[int]]", given: WorkflowTask[Any]) -> Any:
@@ -235,14 +254,13 @@ class Building:
             left.extend(reversed(level.added))
 
     def _value(self, vertex: int) -> Any:
-        if len(self.nodes) < self.expansion.count or not self.ready.done():
+        if not self.expansion.is_made(vertex):
             return MISSING
         numbers = self.expansion.values(vertex, apart=True)
         if isinstance(numbers, int):
-            node = self.nodes[numbers]
-            return node.result() if node.state is State.SUCCEEDED else MISSING
-        nodes = [self.nodes[number] for number in numbers]
-        return [node.result() for node in nodes] if all(each.state is State.SUCCEEDED for each in nodes) else MISSING
+            return settled_value(self.nodes[numbers])
+        values = [settled_value(self.nodes[number]) for number in numbers]
+        return MISSING if any(each is MISSING for each in values) else values
 
 
 async def built(checked: Checked, run: "Run") -> Building:
@@ -250,6 +268,11 @@ async def built(checked: Checked, run: "Run") -> Building:
     building = Building(checked, run)
     await building.make()
     return building
+
+
+def generates(checked: Checked) -> bool:
+    """Return True if tasks may be added to a workflow while it runs."""
+    return any(task.generator for task in checked.tasks)
 
 
 def also_after(node: "Node[Any]", upstream: "Sequence[Node[Any]]") -> None:
@@ -266,9 +289,6 @@ def also_after(node: "Node[Any]", upstream: "Sequence[Node[Any]]") -> None:
     # One of them may have decided already.
     if node.state.final or (node.task.rule is not None and judge(node, None)):
         node.engine.sweep(node)
-
-
-MISSING: Any = object()
 
 
 class Values(Mapping[str, Any]):

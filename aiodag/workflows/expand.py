@@ -76,6 +76,7 @@ class Expansion:
         # most tasks are such, and there may be a million.
         self._single = array("q", [-1]) * len(checked.upstream)
         self._ends = self._single[:]
+        self._made = bytearray(len(checked.upstream))
         # Of the others: all instances, what who comes after waits for, and the barrier between them and those.
         self._many: dict[int, list[int]] = {}
         self._members: dict[int, Sequence[int]] = {}
@@ -144,16 +145,25 @@ class Expansion:
     def __iter__(self) -> Iterator[Instance]:
         """Make the instances."""
         for vertex in self.checked.order:
-            if vertex >= len(self.tasks):
-                yield from self._group(vertex)
-            elif vertex in self.checked.uses:
-                yield from self._expanded(vertex)
-            else:
-                made = self._one(vertex)
-                yield made
-                if made.task.generator:
-                    self._ends[vertex] = self.count
-                    yield from self._hidden(made)
+            yield from self.of(vertex)
+
+    def of(self, vertex: int) -> Iterator[Instance]:
+        """Make the instances of a task, or what joins a group: in the order of the check, upstream first."""
+        if vertex >= len(self.tasks):
+            yield from self._group(vertex)
+        elif vertex in self.checked.uses:
+            yield from self._expanded(vertex)
+        else:
+            made = self._one(vertex)
+            yield made
+            if made.task.generator:
+                self._ends[vertex] = self.count
+                yield from self._hidden(made)
+        self._made[vertex] = True
+
+    def is_made(self, vertex: int) -> bool:
+        """Return True if all instances of a task or group have been made."""
+        return bool(self._made[vertex])
 
     def _new(self, name: str, kind: str, task: WorkflowTask[Any], after: Sequence[int], **more: Any) -> Instance:
         number = self.count

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from aiodag._core.context import RUN
 from aiodag._core.doors import behind
 from aiodag._core.run import Run
-from aiodag.workflows.build import Building, built, drawn
+from aiodag.workflows.build import Building, built, drawn, generates
 from aiodag.workflows.check import checked
 from aiodag.workflows.definition import Definition, capacity_from
 from aiodag.workflows.files.document import document_of
@@ -181,7 +181,8 @@ class Workflow(Definition):
         async with run:
             if opened is not None:
                 opened(run)
-            made.append(await built(found, run))
+            made.append(building := Building(found, run))
+            await (building.make() if generates(found) else building.make_ahead())
         return made[0].values()
 
     async def resume(

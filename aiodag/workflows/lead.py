@@ -1,0 +1,133 @@
+"""How far the making of nodes is ahead of their running, and which nodes are still held.
+
+A workflow may have ten million nodes. What is made and has not begun is bounded, and what has settled is let go of as
+soon as all that takes its value, or waits for it, has been made: its value stays, or that it has none.
+
+    made ──────────────┬──────────── queued ───────────┬── running ──┬── settled
+    nothing yet        │ at most LEAD, where all queue  │             │ its value alone, or nothing
+                       │ for the same                   │             │
+"""
+
+from array import array
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from aiodag._core.node import Node, value_now
+from aiodag.states import State
+
+if TYPE_CHECKING:
+    from aiodag._core.run import Run
+    from aiodag._core.task import Task
+    from aiodag.workflows.check import Checked
+
+LEAD = 10_000  # nodes that are ready and have not begun, above which no more are made
+SOME = LEAD // 8  # nodes that settle before more are made
+QUEUED = State.QUEUED
+MISSING: Any = object()  # in place of the value of what has none
+
+
+class Lead:
+    """The nodes of one workflow in one run, from their making to their being let go of.
+
+    `nodes` has for each number its node, or in place of one that was let go of its value, or `MISSING`.
+    """
+
+    def __init__(self, checked: "Checked", run: "Run", nodes: list[Any]) -> None:
+        self.run = run
+        self.nodes = nodes
+        self._upstream = checked.upstream
+        self._tasks = len(checked.tasks)
+        # Of each task and group: how many that wait for it are not made yet, and the numbers of its nodes, from and to.
+        self._wanted = array("q", [0]) * len(checked.upstream)
+        self._from, self._to = self._wanted[:], self._wanted[:]
+        for upstream in checked.upstream:
+            for up in upstream:
+                self._wanted[up] += 1
+        self._held = bytearray()  # of each node, whether something that is not made yet may ask for it
+        self._gates: list[int] = []  # what joins edges within the task of which nodes are made now
+        self._open: list[int] = []  # nodes that are not known to have settled
+        self._next = LEAD  # how many of these there are before they are looked through
+        self._bounded = in_one_line({id(each.task): each.task for each in checked.tasks}.values())
+
+    def begin(self, vertex: int) -> None:
+        """Note that the nodes of a task or group are made from here on."""
+        self._from[vertex] = len(self.nodes)
+
+    def take(self, node: Node[Any], vertex: int) -> None:
+        """Take a new node."""
+        if node.task.barrier and not self._wanted[vertex]:
+            self._gates.append(len(self.nodes))
+        self._open.append(len(self.nodes))
+        self._held.append(node.task.barrier or self._wanted[vertex] > 0)
+        self.nodes.append(node)
+
+    def complete(self, vertex: int) -> None:
+        """Note that all nodes of a task or group are made, and let go of what nothing else will ask for."""
+        self._to[vertex] = len(self.nodes)
+        if not self._wanted[vertex]:
+            self._release(self._gates)
+            self._gates = []
+        if vertex < self._tasks or not self._wanted[vertex]:
+            self._count_down(vertex)
+
+    def _count_down(self, vertex: int) -> None:
+        """Note that what a task waits for has one less to wait for it; a group asks for its own while it is asked for."""
+        left = [vertex]
+        while left:
+            for up in self._upstream[left.pop()]:
+                self._wanted[up] -= 1
+                if not self._wanted[up]:
+                    self._release(range(self._from[up], self._to[up]))
+                    if up >= self._tasks:
+                        left.append(up)
+
+    def _release(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            self._held[number] = False
+            if self.nodes[number].state.final:
+                self._let_go(number)
+
+    def _let_go(self, number: int) -> None:
+        node = self.nodes[number]
+        self.nodes[number] = settled_value(node)
+
+    async def room(self) -> None:
+        """Wait until more may be made."""
+        if len(self._open) < self._next:
+            return
+        while self._look_through() >= LEAD and self._bounded and not self.run.stopping:
+            await self.run.settle_to(len(self.run.live) - SOME)
+        self._next = max(LEAD, len(self._open) * 3 // 2)
+
+    def _look_through(self) -> int:
+        """Let go of what has settled, and return how many are ready and have not begun."""
+        unsettled: list[int] = []
+        queued = 0
+        for number in self._open:
+            node = self.nodes[number]
+            if type(node) is not Node:
+                continue
+            state = node.state
+            if not state.final:
+                unsettled.append(number)
+                queued += state is QUEUED
+            elif not self._held[number]:
+                self._let_go(number)
+        self._open = unsettled
+        return queued
+
+
+def settled_value(entry: Any) -> Any:
+    """Return the value of a node, `MISSING` where it has none; of one that was let go of what stands in its place."""
+    if type(entry) is not Node:
+        return entry
+    return value_now(entry) if entry.state is State.SUCCEEDED else MISSING
+
+
+def in_one_line(tasks: "Iterable[Task[..., Any]]") -> bool:
+    """Return True if all nodes of these queue for the same, first come, first served.
+
+    Else one that is not made yet might have begun before those that are: it has a higher priority, or needs less.
+    """
+    lines = [(each.options.priority, each.options.resources, each.options.limit, each.call is None) for each in tasks]
+    return all(line == lines[0] for line in lines)

@@ -208,7 +208,7 @@ async def test_the_current_node_is_known_in_tasks_and_threads_of_the_body(way):
 
 
 async def test_the_private_getters_of_asyncio_answer(way):
-    asked = ["_state", "_result", "_exception", "_callbacks", "_log_traceback", "_asyncio_future_blocking"]
+    asked = ["_state", "_result", "_exception", "_callbacks", "_asyncio_future_blocking"]
     asked += ["_must_cancel", "_coro", "_fut_waiter", "_cancel_message", "_source_traceback", "_loop"]
 
     async def body():
@@ -218,7 +218,7 @@ async def test_the_private_getters_of_asyncio_answer(way):
     answers = await way(body)
 
     assert answers["_state"] == "PENDING"
-    assert answers["_must_cancel"] is answers["_asyncio_future_blocking"] is answers["_log_traceback"] is False
+    assert answers["_must_cancel"] is answers["_asyncio_future_blocking"] is False
     assert answers["_result"] is answers["_exception"] is answers["_fut_waiter"] is answers["_cancel_message"] is None
 
 

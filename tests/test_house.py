@@ -106,6 +106,7 @@ FLOORS = [
             "deadlock",
             "waits",
             "body",
+            "steps",
             "recalled",
             "rules",
             "engine",

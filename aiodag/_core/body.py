@@ -5,7 +5,7 @@ import sys
 from asyncio import CancelledError, get_running_loop
 from contextlib import suppress
 from typing import Any
-from weakref import ref
+from weakref import proxy
 
 from aiodag._core.cancels import as_failure, is_asked
 from aiodag._core.context import NODE
@@ -20,7 +20,9 @@ async def drive_body(node: Node[Any], call: Any, args: Any, kwargs: Any) -> Any:
     Settled here, in the last step of the asyncio task, success costs no callback of the loop. Whatever else ends the
     attempt is settled by a callback, when the asyncio task knows its exception.
     """
-    NODE.set(ref(node))
+    NODE.set(proxy(node))
+    if node.early is not None:
+        node.hand_over()
     try:
         body = call(*args, **kwargs) if kwargs else call(*args)  # an empty ** would cost a dict
         del args, kwargs  # the body's from here on
@@ -28,30 +30,41 @@ async def drive_body(node: Node[Any], call: Any, args: Any, kwargs: Any) -> Any:
         # The usual values are looked at here: a call for each of them would cost a twentieth of a node.
         if value is not None and type(value) is not int and type(value) is not str:
             check_returned(node, value)
-    except CancelledError as error:
-        engine, name = node.engine, node.name
-        on_done(node, engine.ended, context=engine.context)
-        asked = is_asked(node, error)
-        del node  # as below
-        if asked:
-            raise
-        raise as_failure(name, error) from error
     except BaseException as error:
-        engine = node.engine
-        on_done(node, engine.ended, context=engine.context)
+        ended = as_raised(node, error)
         # The traceback keeps this frame: with the node in it, the node would keep itself, and its report would
         # wait for the garbage collector.
         del node
-        if isinstance(error, SystemExit):
-            leave_fork(error)
-            # An asyncio task that raises it stops the loop, and with it all that has nothing to do with this body.
-            raise Exited(error) from None
-        raise
+        if ended is None:
+            raise
+        try:
+            raise ended from ended.__cause__
+        finally:
+            del ended  # as above
+    return end_attempt(node, value)
+
+
+def as_raised(node: Node[Any], error: BaseException) -> BaseException | None:
+    """Have a node settled whose body has raised, and return what its asyncio task raises in place of that, if anything."""
+    engine = node.engine
+    on_done(node, engine.ended, context=engine.context)
+    if isinstance(error, CancelledError):
+        return None if is_asked(node, error) else as_failure(node.name, error)
+    if isinstance(error, SystemExit):
+        leave_fork(error)
+        # An asyncio task that raises it stops the loop, and with it all that has nothing to do with this body.
+        return Exited(error)
+    return None
+
+
+def end_attempt(node: Node[Any], value: Any) -> Any:
+    """Settle a node whose body has returned, and return what its asyncio task returns."""
     engine = node.engine
     if node._must_cancel:  # type: ignore[attr-defined]  # noqa: SLF001 - it cancelled itself: asyncio drops the value
         on_done(node, engine.ended, context=engine.context)
         return value
     engine.alive.discard(node)
+    node.value = value
     engine.succeed(node)
     return value
 

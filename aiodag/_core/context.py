@@ -8,8 +8,9 @@ if TYPE_CHECKING:
     from aiodag._core.node import Node
     from aiodag._core.run import Run
 
-# A weak reference: a node is the asyncio task that holds this context, and must not hold itself.
-NODE: "ContextVar[ref[Node[Any]] | None]" = ContextVar("aiodag.node", default=None)
+# A weak proxy, which is made sooner than a weak reference: a node is the asyncio task that holds this context, and must
+# not hold itself.
+NODE: "ContextVar[Node[Any] | Attempted | None]" = ContextVar("aiodag.node", default=None)
 RUN: "ContextVar[Run | None]" = ContextVar("aiodag.run", default=None)
 
 
@@ -20,11 +21,26 @@ class Attempted(ref["Node[Any]"]):
 
     attempt: int
 
+    def itself(self) -> "Node[Any]":
+        """Return the node. Raises `ReferenceError` when it has gone, as a weak proxy does."""
+        node = self()
+        if node is None:
+            raise ReferenceError
+        return node
+
 
 def attempt_here(node: "Node[Any]") -> int:
     """Return the number of the attempt of the current node that this is called in."""
     here = NODE.get()
     return here.attempt if type(here) is Attempted else node.attempt
+
+
+def node_of(here: "Node[Any] | Attempted | None") -> "Node[Any] | None":
+    """Return the node that a value of `NODE` stands for, None if there is none any more."""
+    try:
+        return None if here is None else here.itself()
+    except ReferenceError:
+        return None
 
 
 def current_node() -> "Node[Any] | None":
@@ -41,8 +57,7 @@ def current_node() -> "Node[Any] | None":
     >>> current_node() is None
     True
     """
-    here = NODE.get()
-    return None if here is None else here()
+    return node_of(NODE.get())
 
 
 def current_run() -> "Run | None":

@@ -11,20 +11,23 @@ in place of a future and a task saves a quarter of the time and a third of the m
 """
 
 import asyncio
-import sys
+from asyncio import CancelledError
 from collections import deque
 from contextvars import Context
 from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from aiodag._core.body import drive_body
+from aiodag._core.body import drive_body, leave_fork
 from aiodag._core.cancels import as_failure, is_asked
 from aiodag._core.deadlock import needs
 from aiodag._core.edges import PLAIN
 from aiodag._core.failure import Exited, Failure, Report
 from aiodag._core.interrupts import put_back_wakeup
 from aiodag._core.node import (
+    CALLED_OFF,
+    FIRST,
+    TASK,
     Node,
     Tolerant,
     Waiter,
@@ -32,13 +35,24 @@ from aiodag._core.node import (
     cancel_task,
     error_now,
     init_task,
+    is_done,
     on_done,
     set_error,
-    value_now,
 )
 from aiodag._core.recalled import take_back
 from aiodag._core.rules import notify
 from aiodag._core.search import Kinds, fill
+from aiodag._core.steps import (
+    EAGER,
+    ENDED,
+    become_task,
+    can_step,
+    enter_task,
+    first_step,
+    leave_task,
+    register_task,
+    unregister_task,
+)
 from aiodag._core.waits import needed, wait_for
 from aiodag.errors import Skip
 from aiodag.states import State
@@ -50,7 +64,6 @@ if TYPE_CHECKING:
 WAITING, QUEUED, RUNNING = State.WAITING, State.QUEUED, State.RUNNING
 SUCCEEDED, FAILED, SKIPPED, CANCELLED = State.SUCCEEDED, State.FAILED, State.SKIPPED, State.CANCELLED
 
-EAGER = sys.version_info >= (3, 12)
 BUDGET = 256  # attempts started in one turn of the loop, so that I/O is never starved
 
 
@@ -59,6 +72,8 @@ class Engine:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
+        self.direct = can_step(loop)
+        self.steps: Any = None  # of the body that is in its first step now
         self.context = Context()  # empty: the drain must not keep the variables of whoever called first
         self.ready: Any = deque()  # append and popleft; aiodag.testing puts a shuffled one in its place
         self.draining = False  # whether a drain is under way or will be; while planning always
@@ -94,15 +109,18 @@ class Engine:
             node.run.moved(node, WAITING, QUEUED)
         self.ready.append(node)
         if not self.draining:
-            self.draining = True
-            self.loop.call_soon(self.drain, context=self.context)
+            self.wake()
 
     def requeue(self, node: Node[Any]) -> None:
         """Have a node started that its run has kept back."""
         self.ready.append(node)
         if not self.draining:
-            self.draining = True
-            self.loop.call_soon(self.drain, context=self.context)
+            self.wake()
+
+    def wake(self) -> None:
+        """Have the loop work off the queue."""
+        self.draining = True
+        self.loop.call_soon(self.drain, context=self.context)
 
     def drain(self) -> None:
         """Start what is ready: a bounded number of attempts, then the loop has its turn."""
@@ -135,15 +153,15 @@ class Engine:
             if run is not None and run.journal is not None and take_back(self, node, run.journal):
                 return
             if node.edged:
-                args = [value_now(a) if type(a) is Node else a if type(a) in PLAIN else fill(a) for a in args]
+                args = [a.value if type(a) is Node else a if type(a) in PLAIN else fill(a) for a in args]
                 if kwargs:
                     kwargs = {key: fill(value) for key, value in kwargs.items()}
             if run is not None and run.journal is not None:
-                call, args, kwargs = run.journal, (node, args, kwargs), {}
+                call, args, kwargs = run.journal, (node, args, kwargs or {}), {}
             elif task.call is None:
                 self.begin(node)
             else:
-                call, args, kwargs = task.call, (node, args, kwargs), {}
+                call, args, kwargs = task.call, (node, args, kwargs or {}), {}
         except BaseException as error:  # whatever it is, it is the node's
             if node.state is QUEUED:
                 self.begin(node)
@@ -157,10 +175,11 @@ class Engine:
             return
         if run is not None and node.state.final:
             return  # an observer cancelled it
-        coroutine = drive_body(node, call, args, kwargs)
+        drive = self.drive if task.waits or not self.direct else self.step
+        coroutine = (drive_body if task.waits or not self.direct else first_step)(node, call, args, kwargs)
         del args, kwargs  # the body starts inside drive(), and they are the body's
-        self.drive(node, coroutine)
-        del node, run  # as in drive(), and the run has the failure until somebody takes it
+        drive(node, coroutine)
+        del node, run, task, drive  # as in drive(), and the run has the failure until somebody takes it
 
     def begin(self, node: Node[Any]) -> None:
         """Move a node to running: its body starts now, and the arguments are the body's."""
@@ -180,10 +199,57 @@ class Engine:
             node.run.moved(node, RUNNING, QUEUED)
             del node.lost
 
-    def drive(self, node: Node[Any], coroutine: Any) -> None:
-        """Drive a body in the context of the call, to its first suspension at once where Python can."""
+    def step(self, node: Node[Any], steps: Any) -> None:
+        """Take the first step of a body, in the context of the call. See steps.py."""
+        loop = self.loop
         context: Any = node.context
-        node.driven = True
+        node.driven = FIRST
+        self.steps = steps
+        register_task(node)
+        enter_task(loop, node)
+        try:
+            waits_for = context.run(next, steps, ENDED)
+        except BaseException as error:  # whatever it is, it is the node's
+            leave_task(loop, node)
+            unregister_task(node)
+            self.raised(node, error)
+            del (
+                node,
+                context,
+            )  # as in drive(); the context leads to the run, which has the failure until somebody takes it
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            return
+        leave_task(loop, node)
+        unregister_task(node)
+        if waits_for is not ENDED:
+            become_task(node, steps, waits_for, context)
+        elif node.driven == FIRST:
+            node.context = None
+            self.succeed(node)
+        else:
+            self.called_off(node)
+
+    def raised(self, node: Node[Any], error: BaseException) -> None:
+        """Settle a node whose body raised in its first step."""
+        if isinstance(error, CancelledError) and is_asked(node, error):
+            self.stop(node, *error.args[:1] or (None,))
+            return
+        if isinstance(error, SystemExit):
+            leave_fork(error)
+        self.fail(node, as_failure(node.name, error))
+
+    def called_off(self, node: Node[Any]) -> None:
+        """Settle a node whose body has cancelled itself in its first step, and then returned."""
+        if node._must_cancel:  # type: ignore[attr-defined]  # noqa: SLF001 - not if it took the cancel back
+            self.stop(node, node._cancel_message)  # type: ignore[attr-defined]  # noqa: SLF001 - as above
+        else:
+            self.succeed(node)
+
+    def drive(self, node: Node[Any], coroutine: Any) -> None:
+        """Drive a body as an asyncio task in the context of the call, to its first suspension at once where Python can."""
+        context: Any = node.context
+        node.driven = TASK
         try:
             if EAGER:
                 init_task(node, coroutine, loop=self.loop, name=node.task.name, context=context, eager_start=True)
@@ -191,14 +257,16 @@ class Engine:
                 init_task(node, coroutine, loop=self.loop, name=node.task.name, context=context)
         except KeyboardInterrupt as error:
             self.fail(node, error)
-            node.hand_over()
+            if node.early is not None:
+                node.hand_over()
             raise
-        if node.state is not SUCCEEDED:
-            if not node.done():
-                self.alive.add(node)
-            elif not node.state.final:
-                self.ended(node)
-        if node.early:
+        if node.state is SUCCEEDED:
+            node.task.waits = False  # it did not: the next of its task takes its first step without an asyncio task
+        elif not is_done(node):
+            self.alive.add(node)
+        elif not node.state.final:
+            self.ended(node)
+        if node.early is not None:
             node.hand_over()
         # The traceback of an eager attempt keeps this frame: with the node in it, the failure and what its frames hold
         # would wait for the garbage collector.
@@ -219,6 +287,8 @@ class Engine:
         """Settle a node that has its value, or gets it before the loop goes on, and count down what waits for it."""
         previous = node.state
         node.state = SUCCEEDED
+        if node.early is not None:
+            node.initialise()
         if node.run is not None:
             node.run.leave(node, previous)
         entries = node.downstream
@@ -300,7 +370,7 @@ class Engine:
         if fault is not None:
             node.fault = fault
         node.initialise()
-        if not node.done():
+        if not is_done(node):
             if error is None:
                 cancel_future(node, message)
             else:
@@ -326,7 +396,9 @@ class Engine:
         """Cancel a node: at once if its attempt has not started, else where it waits."""
         if node.driven:
             put_back_wakeup(self.loop)
-            if not EAGER:
+            if node.driven != TASK:
+                node.driven = CALLED_OFF
+            elif not EAGER:
                 # Not eager, the attempt may not have had its first step: then it never has one to settle itself in.
                 on_done(node, self.ended, context=self.context)
             return bool(cancel_task(node, message))

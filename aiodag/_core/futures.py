@@ -5,7 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aiodag._core.cancels import as_failure, is_asked
-from aiodag._core.node import Node, set_value
+from aiodag._core.node import Node
 
 if TYPE_CHECKING:
     from aiodag._core.engine import Engine
@@ -44,6 +44,5 @@ def followed(engine: "Engine", node: Node[Any], future: Any) -> None:
     elif (error := future.exception()) is not None:
         engine.fail(node, error)
     else:
-        node.initialise()
-        set_value(node, future.result())
+        node.value = future.result()
         engine.succeed(node)

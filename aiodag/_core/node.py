@@ -6,7 +6,6 @@ from collections.abc import Callable, Generator, Iterable
 from contextvars import Context, copy_context
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
-from weakref import ref
 
 from aiodag._core.cancels import mark_asked
 from aiodag._core.failure import Failure, site_of
@@ -18,12 +17,18 @@ from aiodag.states import State
 if TYPE_CHECKING:
     from concurrent.futures import Future as RemoteFuture
 
+    from aiodag._core.context import Attempted
     from aiodag._core.engine import Engine
     from aiodag._core.run import Run
     from aiodag._core.seats import Seats
     from aiodag._core.task import Task
 
 T = TypeVar("T")
+SUCCEEDED = State.SUCCEEDED
+
+# How far an attempt is driven: not at all yet; in its first step, see steps.py; in that and told to end; an asyncio task.
+# Until the last of these the C methods that need a coroutine or a loop would crash.
+UNDRIVEN, FIRST, CALLED_OFF, TASK = range(4)
 
 # The plain methods of the C classes, which Node covers with its own.
 init_task: Any = AsyncTask.__init__
@@ -31,9 +36,20 @@ cancel_task: Any = AsyncTask.cancel
 cancel_future: Any = Future.cancel
 set_value: Any = Future.set_result
 set_error: Any = Future.set_exception
-value_now: Any = Future.result
 error_now: Any = Future.exception
+is_done: Any = Future.done
 on_done: Any = Future.add_done_callback
+
+
+def answered(getter: Any, pending: Any) -> Any:
+    """Return a private getter of asyncio tasks for nodes, where the C one raises for what is not a future yet."""
+
+    def ask(node: "Node[Any]") -> Any:
+        if node.state is SUCCEEDED:
+            node.initialise()
+        return getter.__get__(node) if node.initialised() else pending
+
+    return property(ask)
 
 
 class Node(NoValue, AsyncTask[T]):
@@ -59,15 +75,16 @@ class Node(NoValue, AsyncTask[T]):
     # Set by the engine for every node, one by one: a Python __init__ would cost as much as the asyncio task itself,
     # which the engine initialises when the attempt starts. Until then a node is allocated, pending, and without a
     # loop. It cannot be made a future earlier, for who watches it: from Python 3.15 on what is initialised once cannot
-    # become a task. So callbacks wait in `early`.
+    # become a task. So callbacks wait in `early`. A node that succeeds in its first step is made a future only for who asks.
     __slots__ = (
         "args",  # as called until the body starts, then None
         "attempt",
-        "caller",  # a weak reference to the node in whose body the call stands; None outside of one
+        "caller",  # what stands for the node in whose body the call stands, see context.py; None outside of one
         "code",  # of the caller, with `instruction`: where the call stands
-        "context",  # of the caller
+        "context",  # of the caller, until a first step in which the body ends
         "downstream",  # what waits: Node, Tolerant or Waiter, each with done()
-        "driven",  # whether it has become an asyncio task: until then most C methods of one would crash
+        "driven",  # how far its attempt is driven: see above
+        "early",  # callbacks from before it was a future, or None
         "edged",  # whether results must be put in the place of arguments
         "engine",
         "instruction",
@@ -78,15 +95,17 @@ class Node(NoValue, AsyncTask[T]):
         "run",
         "state",
         "task",
+        "value",  # of a node that has succeeded
     )
 
     args: Any
     attempt: int
-    caller: "ref[Node[Any]] | None"
+    caller: "Node[Any] | Attempted | None"
     code: CodeType | str | None
     context: Context | None
     downstream: "list[Any] | None"
-    driven: bool
+    driven: int
+    early: "list[tuple[Callable[[Any], object], Context]] | None"
     edged: bool
     engine: "Engine"
     instruction: int
@@ -97,12 +116,12 @@ class Node(NoValue, AsyncTask[T]):
     run: "Run | None"
     state: State
     task: "Task[..., T]"
+    value: T
 
     # Set for few nodes, so they live in the instance's dictionary, which is made only then.
     admitted = False  # whether it counts for the limit of its run
     after: "tuple[Node[Any], ...]" = ()  # all upstream nodes, where they are not simply arguments
     awaits: "tuple[Node[Any], ...]" = ()  # what the body awaits right now
-    early: "tuple[tuple[Callable[[Any], object], Context | None], ...]" = ()  # callbacks from before the start
     fault: Failure | None = None
     title = ""  # what set_name() was given
     stopped = ""  # how its body stopped the loop, which is nobody's to await: everybody is told of a cancel
@@ -144,6 +163,10 @@ class Node(NoValue, AsyncTask[T]):
         """Whether a thread or process still runs the body although the node has settled."""
         return self.left_behind() is not None
 
+    def itself(self) -> "Node[T]":
+        """Return the node, also where a weak proxy stands for it."""
+        return self
+
     def left_behind(self) -> "RemoteFuture[Any] | None":
         """Return the call that goes on without the node, if there is one."""
         return None if self.left is None or self.left.done() else self.left
@@ -177,9 +200,9 @@ class Node(NoValue, AsyncTask[T]):
                 waiter.forget()
                 if waiter.seats is not None:
                     yield from waiter.seats.readmit()
-            if self.state is not State.SUCCEEDED:
+            if self.state is not SUCCEEDED:
                 raise self._reason()
-            return super().result()
+            return self.value
         except BaseException:
             # Its traceback holds this frame: with the node in it, a failure that was handled, and all that its bodies
             # had in their variables, would wait for the garbage collector.
@@ -188,9 +211,11 @@ class Node(NoValue, AsyncTask[T]):
 
     def result(self) -> T:
         """Return the value, or raise the failure. Raises `asyncio.InvalidStateError` before the node has settled."""
+        if self.state is SUCCEEDED:
+            return self.value
         self._look()
         try:
-            if self.state.final and self.state is not State.SUCCEEDED:
+            if self.state.final:
                 raise self._reason()
             return super().result()
         except BaseException:
@@ -199,6 +224,8 @@ class Node(NoValue, AsyncTask[T]):
 
     def exception(self) -> BaseException | None:
         """Return the exception of a failed or skipped node, None of one that succeeded."""
+        if self.state is SUCCEEDED:
+            return None
         self._look()
         try:
             if self.state is State.CANCELLED:
@@ -207,6 +234,10 @@ class Node(NoValue, AsyncTask[T]):
         except BaseException:
             del self  # as above
             raise
+
+    def done(self) -> bool:
+        """Return True if the node has settled."""
+        return self.state.final or super().done()
 
     def cancelled(self) -> bool:
         """Return True if the node was cancelled."""
@@ -249,8 +280,9 @@ class Node(NoValue, AsyncTask[T]):
     def get_stack(self, *, limit: int | None = None) -> list[FrameType]:
         """Return the frames of the body, outermost first, down to where it waits."""
         frames: list[FrameType] = []
-        # The outermost coroutine is the engine's own: it says nothing to its reader.
-        coroutine: Any = getattr(self.get_coro(), "cr_await", None)
+        # The outermost is the engine's own, a coroutine or a generator: it says nothing to its reader.
+        own = self.get_coro()
+        coroutine: Any = getattr(own, "cr_await", None) or getattr(own, "gi_yieldfrom", None)
         while getattr(coroutine, "cr_frame", None) is not None:
             frames.append(coroutine.cr_frame)
             coroutine = coroutine.cr_await
@@ -261,6 +293,8 @@ class Node(NoValue, AsyncTask[T]):
 
         The C method crashes before the start on Python 3.11, and after an eager one on 3.12 (cpython issue 122332).
         """
+        if self.state is State.RUNNING and self.driven in {FIRST, CALLED_OFF}:
+            return self.engine.steps
         coroutine: Any = getattr(self, "_coro", None)
         return coroutine
 
@@ -272,14 +306,15 @@ class Node(NoValue, AsyncTask[T]):
         """Make a node a future that can be settled, if no attempt has made it one."""
         if not self.initialised():
             Future.__init__(self, loop=self.engine.loop)
+            if self.state is SUCCEEDED:
+                set_value(self, self.value)
             self.hand_over()
 
     def hand_over(self) -> None:
         """Give the callbacks that came too early to the future that the node is now."""
-        for fn, context in self.early:
+        early, self.early = self.early, None
+        for fn, context in early or ():
             super().add_done_callback(fn, context=context)
-        if self.early:
-            del self.early
 
     def watched(self) -> bool:
         """Tell whether callbacks wait for this node, such as those of `asyncio.gather` and `asyncio.wait`."""
@@ -288,7 +323,7 @@ class Node(NoValue, AsyncTask[T]):
 
     def watchers(self) -> "Iterable[tuple[Any, Context | None]]":
         """Return the callbacks and their contexts."""
-        callbacks: Any = self._callbacks if self.initialised() else self.early
+        callbacks: Any = self.early or self._callbacks
         return callbacks or []
 
     def initialised(self) -> bool:
@@ -298,19 +333,26 @@ class Node(NoValue, AsyncTask[T]):
 
     def add_done_callback(self, fn: Callable[[Any], object], /, *, context: Context | None = None) -> None:
         """Have `fn(node)` called soon after the node has settled, as `asyncio.Future` does."""
+        if self.state is SUCCEEDED:
+            self.initialise()
         if self.initialised():
             super().add_done_callback(fn, context=context)
         else:
-            self.early = (*self.early, (fn, copy_context() if context is None else context))
+            self.early = [*(self.early or ()), (fn, copy_context() if context is None else context)]
 
     def remove_done_callback(self, fn: Callable[[Any], object], /) -> int:
         """Take back callbacks, as `asyncio.Future` does."""
         if self.initialised():
             return super().remove_done_callback(fn)
-        kept = tuple([each for each in self.early if each[0] != fn])
-        removed = len(self.early) - len(kept)
-        self.early = kept
-        return removed
+        early = self.early or []
+        self.early = [each for each in early if each[0] != fn]
+        return len(early) - len(self.early)
+
+    # Not promised by asyncio, and read by many.
+    _state: Any = answered(AsyncTask.__dict__["_state"], "PENDING")
+    _result: Any = answered(AsyncTask.__dict__["_result"], None)
+    _exception: Any = answered(AsyncTask.__dict__["_exception"], None)
+    _callbacks: Any = answered(AsyncTask.__dict__["_callbacks"], None)
 
     def get_loop(self) -> AbstractEventLoop:
         """Return the event loop of the node."""

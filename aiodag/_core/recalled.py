@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from aiodag._core.failure import labelled
-from aiodag._core.node import Node, set_value
+from aiodag._core.node import Node
 from aiodag.abc import NOTHING, Raised
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ def take_back(engine: "Engine", node: Node[Any], journal: "Journal") -> bool:
     node.args = node.kwargs = node.context = None
     if node.after:
         del node.after
-    node.initialise()
-    set_value(node, value)
+    node.value = value
     engine.succeed(node)
     return True

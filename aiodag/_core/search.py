@@ -20,6 +20,7 @@ from types import CoroutineType, GeneratorType
 from typing import Any
 
 from aiodag._core.containers import EXACT, shape_of
+from aiodag._core.context import node_of
 from aiodag._core.edges import PLAIN, Opaque, Settled
 from aiodag._core.node import Node
 from aiodag.errors import CycleError
@@ -302,6 +303,8 @@ def fill(value: Any) -> Any:
     if kind is Settled:
         return delivered(value.dep)
     # Not value.result(), with which a node takes its failure: a body starts only when its upstream has succeeded.
+    if kind is Node:
+        return value.value
     return result(value) if issubclass(kind, Future) else value
 
 
@@ -345,7 +348,7 @@ def check_returned(node: Any, value: Any) -> None:
 
 def called_by(node: Node[Any], other: object) -> bool:
     """Return True if a node was called in the body of another."""
-    return node.caller is not None and node.caller() is other
+    return node_of(node.caller) is other
 
 
 def close_coroutines(*arguments: object) -> None:

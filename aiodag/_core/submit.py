@@ -52,9 +52,8 @@ def submit(task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str, Any]
     node.args = args
     node.kwargs = kwargs
     node.context = copy_context()
-    node.downstream = None
-    node.attempt = node.pending = 0
-    node.driven = False
+    node.downstream = node.early = None
+    node.attempt = node.pending = node.driven = 0
     node.caller = NODE.get()
     node.state = WAITING
     node.run = run = RUN.get()
@@ -137,7 +136,7 @@ def engine_of(loop: Any) -> Engine:
 class Adopted:
     """Stands for the task of an awaitable that was passed as an edge."""
 
-    stands_in, barrier, rule = True, False, None
+    stands_in, barrier, rule, waits = True, False, None, False
     after_deps, raw, code, call = (), False, None, None
     options = NO_OPTIONS
 
@@ -225,9 +224,9 @@ def stand_in(engine: Engine, awaitable: Any) -> Node[Any]:
     node.task, node.engine = cast("Task[..., Any]", Adopted(engine, awaitable)), engine
     node.args, node.kwargs = (awaitable,), {}
     node.context = copy_context()
-    node.downstream = None
-    node.attempt = node.pending = 0
-    node.driven = node.edged = False
+    node.downstream = node.early = None
+    node.attempt = node.pending = node.driven = 0
+    node.edged = False
     node.caller = None
     node.state = State.WAITING
     run = RUN.get()

@@ -80,6 +80,7 @@ class Task(FunctionLike, Generic[P, R]):
     """
 
     stands_in = barrier = False  # True: for an awaitable that was passed as an edge; for a node that only joins edges
+    waits = False  # whether the body of the last call waited: then the next will, too, and starts as an asyncio task
     arity: Any = None  # the real signature, once a call has needed it; ... where there is none
     rule: Any = None  # of tasks in workflows: when they run, if that is not when all upstream has succeeded
     inner: Any = ()  # middleware of its own, which decides how an attempt ends: inside the retry

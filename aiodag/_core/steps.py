@@ -1,0 +1,172 @@
+"""Take the first step of a body without an asyncio task; make the task only for a body that waits.
+
+Most bodies of large graphs end in their first step, or in every one of them wait. For the former, half of what a node costs is
+the asyncio task that nobody needs: it is initialised, started, and ended by an exception. So the engine does what an eager
+asyncio task does in its first step, and no more:
+
+    register, enter           the node is among all tasks, and the current one
+    context.run(next, …)  ──► first_step ──► the body
+    leave, unregister         │
+                              ├── ends: the node has its value, and was never a future
+                              └── waits: `become_task` makes the node an asyncio task, which goes on with the body
+
+This is the one file that leans on private functions of asyncio: those with which asyncio registers its own eager tasks. It is
+tried on CPython 3.11 to 3.13. Everywhere else, in debug mode, and where the environment has `AIODAG_FIRST_STEP=task`, each
+body is an asyncio task from the beginning (`drive_body`). `tests/test_first_step.py` pins that nobody sees the difference.
+"""
+
+import asyncio.tasks
+import os
+import sys
+from asyncio import AbstractEventLoop
+from contextvars import Context
+from types import CoroutineType, FrameType, coroutine
+from typing import TYPE_CHECKING, Any
+from weakref import proxy
+
+from aiodag._core.body import as_raised, end_attempt
+from aiodag._core.context import NODE
+from aiodag._core.node import CALLED_OFF, TASK, Node, cancel_task, init_task
+from aiodag._core.search import check_returned
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+EAGER = sys.version_info >= (3, 12)
+ENDED: Any = object()  # what the first step of a body gives that has ended in it
+
+KIND = "eager_task" if EAGER else "task"
+enter_task: Any = getattr(asyncio.tasks, "_enter_task", None)
+leave_task: Any = getattr(asyncio.tasks, "_leave_task", None)
+register_task: Any = getattr(asyncio.tasks, f"_register_{KIND}", None)
+unregister_task: Any = getattr(asyncio.tasks, f"_unregister_{KIND}", None)
+
+KNOWN = sys.implementation.name == "cpython" and sys.version_info < (3, 14)
+WANTED = os.environ.get("AIODAG_FIRST_STEP") != "task"
+WORKS = KNOWN and WANTED and None not in {enter_task, leave_task, register_task, unregister_task}
+
+
+def can_step(loop: AbstractEventLoop) -> bool:
+    """Return whether bodies on a loop take their first step without an asyncio task."""
+    return WORKS and not loop.get_debug()
+
+
+@coroutine
+def first_step(node: Node[Any], call: Any, args: Any, kwargs: Any) -> "Generator[Any, Any, Any]":
+    """Run a body from its first step on: alone in that, and as the asyncio task that is its node in those that follow.
+
+    A generator and no coroutine: `next` with a default takes its end without an exception, if it returns None.
+    """
+    NODE.set(proxy(node))
+    try:
+        body = call(*args, **kwargs) if kwargs else call(*args)  # an empty ** would cost a dict
+        del args, kwargs  # the body's from here on
+        value = yield from body if type(body) is CoroutineType else as_coroutine(body)
+        # As in drive_body().
+        if value is not None and type(value) is not int and type(value) is not str:
+            check_returned(node, value)
+    except BaseException as error:
+        ended = as_raised(node, error) if node.driven == TASK else None
+        del node  # as in drive_body()
+        if ended is None:
+            raise
+        try:
+            raise ended from ended.__cause__
+        finally:
+            del ended
+    if node.driven == TASK:
+        return end_attempt(node, value)
+    node.value = value
+    return None
+
+
+async def as_coroutine(body: Any) -> Any:
+    """Await what a call gave in place of a coroutine."""
+    return await body
+
+
+class Begun:
+    """A body that has begun, as the coroutine of the asyncio task that its node becomes.
+
+    First it gives what the body waits for already, as if it had come to that just now.
+    """
+
+    __slots__ = ("steps", "waits_for")
+
+    def __init__(self, steps: Any, waits_for: Any) -> None:
+        self.steps = steps
+        self.waits_for = waits_for
+
+    def send(self, value: Any) -> Any:
+        """Take a step with a value."""
+        waits_for = self.waits_for
+        if waits_for is ENDED:
+            return self.steps.send(value)
+        self.waits_for = ENDED
+        return waits_for
+
+    def throw(self, error: Any) -> Any:
+        """Take a step with an exception."""
+        waits_for, self.waits_for = self.waits_for, ENDED
+        try:
+            # Cancelled before the asyncio task had its first step, which it has in a turn of its own on Python 3.11: to
+            # whoever cancels, the body waits already. So what it waits for is cancelled, and may refuse.
+            if waits_for is not ENDED and waits_for is not None and waits_for.cancel(*error.args):
+                return waits_for
+            return self.steps.throw(error)
+        finally:
+            del error, waits_for  # what is thrown in comes out, and its traceback holds this frame
+
+    def close(self) -> None:
+        """End the body."""
+        self.steps.close()
+
+    def __await__(self) -> Any:
+        """Be a coroutine to asyncio, which looks for this method and never calls it."""
+        raise NotImplementedError
+
+    @property
+    def cr_frame(self) -> FrameType | None:
+        """The outermost frame, which is ours."""
+        frame: FrameType | None = self.steps.gi_frame
+        return frame
+
+    @property
+    def cr_await(self) -> Any:
+        """The coroutine of the body."""
+        return self.steps.gi_yieldfrom
+
+
+def become_task(node: Node[Any], steps: Any, waits_for: Any, context: Context) -> None:
+    """Make a node whose body has begun, and waits for something, the asyncio task that it is."""
+    engine = node.engine
+    asked = cancels_of(node) if node.driven == CALLED_OFF else ()  # which initialising forgets
+    node.driven = TASK
+    if EAGER:
+        node.task.waits = True
+        going_on = Begun(steps, waits_for)
+        init_task(node, going_on, loop=engine.loop, name=node.task.name, context=context, eager_start=True)
+    else:
+        # Not eager, the asyncio task starts in the next turn of the loop. A body that only gave the loop a turn goes on then.
+        if waits_for is not None:
+            node.task.waits = True
+            steps = Begun(steps, waits_for)
+        init_task(node, steps, loop=engine.loop, name=node.task.name, context=context)
+    engine.alive.add(node)
+    if node.early is not None:
+        node.hand_over()
+    if asked:
+        cancel_again(node, *asked)
+
+
+def cancels_of(node: Any) -> tuple[int, bool, Any]:
+    """Return how many cancels of a node are pending, whether one is still to come to the body, and its message."""
+    return node.cancelling(), node._must_cancel, node._cancel_message  # noqa: SLF001 - asyncio has no face for them
+
+
+def cancel_again(node: Node[Any], requests: int, comes: bool, message: Any) -> None:
+    """Cancel a node as it was cancelled in its first step."""
+    for _ in range(requests or comes):
+        cancel_task(node, message)
+    if comes and not requests:  # taken back, which stops it from Python 3.13 on
+        node.uncancel()

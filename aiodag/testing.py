@@ -317,11 +317,12 @@ def inject(failures: Mapping[tuple[str, int], BaseException]) -> Generator[None]
             raise mark_asked(error) if isinstance(error, asyncio.CancelledError) else error
 
     engine.begin = begin_or_fail  # type: ignore[method-assign]  # for this loop only, and taken back below
+    engine.start_plain = engine.start  # type: ignore[method-assign]  # which begins by what stands here
     try:
         yield
     finally:
         if before is None:
-            del engine.begin
+            del engine.begin, engine.start_plain
         else:
             engine.begin = before  # type: ignore[method-assign]  # an inject around this one
     if left:
@@ -355,7 +356,7 @@ def stands_for_future(node: Node[Any]) -> bool:
 
 def label_of(node: Node[Any]) -> str:
     """Name a call with its short arguments, while the node still has them."""
-    given = [*node.args, *node.kwargs.values()]
+    given = [*node.args, *(node.kwargs or {}).values()]
     known = [each.result() if type(each) is Node and each.state is State.SUCCEEDED else each for each in given]
     return labelled(node.name, known)
 

@@ -79,6 +79,11 @@ def bounds(fn: Any) -> tuple[int, float]:
     return (0, UNLIMITED) if signature is None else fit_by_position(signature)
 
 
+def exactly(fewest: int, most: float) -> int:
+    """Return how many positional arguments most calls have that fit: as an int, which is compared soonest; -1 for none."""
+    return int(most) if fewest <= most < UNLIMITED else -1
+
+
 def fit_by_position(signature: Signature) -> tuple[int, float]:
     """Return the fewest and the most arguments that fit by position alone: (1, 0) where keywords are needed, too."""
     parameters = list(signature.parameters.values())

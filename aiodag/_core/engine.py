@@ -102,6 +102,20 @@ class Engine:
                 self.follow_down(node, up)
                 return
 
+    def connect_plain(self, node: Node[Any], upstream: tuple[Node[Any], ...]) -> None:
+        """Make the edges of a new node that all need a success."""
+        for up in upstream:
+            if up.state is SUCCEEDED:
+                continue
+            if up.state.final:
+                self.follow_down(node, up)
+                return
+            node.pending += 1
+            if up.downstream is None:
+                up.downstream = [node]
+            else:
+                up.downstream.append(node)
+
     def release(self, node: Node[Any]) -> None:
         """Put a node whose upstream is done into the ready queue."""
         node.state = QUEUED
@@ -129,12 +143,38 @@ class Engine:
         try:
             while ready and left:
                 left -= 1
-                self.start(ready.popleft())
+                node = ready.popleft()
+                if node.plain:
+                    self.start_plain(node)
+                else:
+                    self.start(node)
+            node = None  # as in drive()
         finally:  # also when KeyboardInterrupt comes out of a body: the rest must not be lost
             if ready:
                 self.loop.call_soon(self.drain, context=self.context)
             else:
                 self.draining = False
+
+    def start_plain(self, node: Node[Any]) -> None:
+        """Start a node of no run and without options, whose arguments are plain values and nodes: as `start` and `begin` do."""
+        if node.state is not QUEUED:  # cancelled in the queue
+            return
+        args = node.args
+        if node.edged:
+            args = [each.value if type(each) is Node else each for each in args]
+        node.state = RUNNING
+        node.attempt += 1
+        node.args = None
+        task = node.task
+        if task.waits or not self.direct:
+            coroutine = drive_body(node, task.fn, args, None)
+            del args  # as in start()
+            self.drive(node, coroutine)
+        else:
+            steps = first_step(node, task.fn, args, None)
+            del args
+            self.step(node, steps)
+        del node
 
     def start(self, node: Node[Any]) -> None:
         """Fill the arguments and start the attempt."""

@@ -90,6 +90,7 @@ class Node(NoValue, AsyncTask[T]):
         "instruction",
         "kwargs",
         "number",  # in its run's ledger; of a node that has a run
+        "plain",  # whether it is of no run, without options, and called with plain values and nodes alone
         "pending",  # upstream nodes that are not settled
         "row",  # in its run's journal; of a node whose run has one
         "run",
@@ -112,6 +113,7 @@ class Node(NoValue, AsyncTask[T]):
     kwargs: Any
     number: int
     pending: int
+    plain: bool
     row: "list[Any]"
     run: "Run | None"
     state: State

@@ -7,6 +7,7 @@ from asyncio import _get_running_loop
 from contextvars import copy_context
 from functools import partial
 from inspect import iscoroutine
+from sys import _getframe
 from typing import TYPE_CHECKING, Any, cast
 
 from aiodag._core.capacity import check_request
@@ -25,12 +26,12 @@ from aiodag.states import State
 if TYPE_CHECKING:
     from aiodag._core.task import Task
 
-WAITING = State.WAITING
+WAITING, QUEUED = State.WAITING, State.QUEUED
 new_node: Any = Node.__new__
 
 
-def submit(task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str, Any]) -> Node[Any]:
-    """Make the node of a call. Called by what the user calls, so that the caller's frame is two up."""
+def submit(task: "Task[..., Any]", /, *args: Any, **kwargs: Any) -> Node[Any]:
+    """Make the node of a call. This is `Task.__call__`: the frame above is the caller's."""
     loop: Any = _get_running_loop()
     try:
         engine: Engine | None = loop.aiodag_engine
@@ -40,20 +41,21 @@ def submit(task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str, Any]
         if loop is None:
             return without_loop(task, args, kwargs)  # type: ignore[no-any-return]  # in a worker process a value
         engine = engine_of(loop)
-    if kwargs or not task.fewest <= len(args) <= task.most:
+    if (len(args) != task.exactly and not task.fewest <= len(args) <= task.most) or kwargs:
         check(task, args, kwargs)
 
     node: Node[Any] = new_node(Node)
-    frame = sys._getframe(2)  # noqa: SLF001 - the one way to know the place of the call
+    frame: Any = _getframe(1)  # the one way to know the place of the call
+    if frame.f_code is MANY:
+        frame = frame.f_back.f_back
     node.code = frame.f_code
     node.instruction = frame.f_lasti
     node.task = task
     node.engine = engine
     node.args = args
-    node.kwargs = kwargs
     node.context = copy_context()
     node.downstream = node.early = None
-    node.attempt = node.pending = node.driven = 0
+    node.attempt = node.pending = node.driven = node.edged = 0
     node.caller = NODE.get()
     node.state = WAITING
     node.run = run = RUN.get()
@@ -61,23 +63,58 @@ def submit(task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str, Any]
         node.run = run = None  # a plain function that runs a loop of its own, in a thread with our context
 
     upstream: Any = ()
-    node.edged = False
     if kwargs or task.special:
+        upstream = None
+    else:
+        try:
+            for value in args:
+                kind = type(value)
+                if kind is Node and value.engine is engine:
+                    upstream = (*upstream, value)
+                elif kind not in PLAIN:
+                    upstream = None
+                    break
+        except TypeError:  # a class whose metaclass has no hash is none of those
+            upstream = None
+    if upstream is None or run is not None:
+        return enter(node, kwargs, upstream)
+    node.kwargs = None  # not the empty dict: it would be one more object for the garbage collector
+    node.plain = task.call is None
+    if upstream:
+        node.edged = 1
+        engine.connect_plain(node, upstream)
+    if not node.pending and node.state is WAITING:
+        node.state = QUEUED  # as in release()
+        engine.ready.append(node)
+        if not engine.draining:
+            engine.wake()
+    return node
+
+
+def submit_all(task: "Task[..., Any]", calls: list[Any], constants: dict[str, Any]) -> list[Node[Any]]:
+    """Make the nodes of the calls of `Task.map`: the place of each is two frames up from here."""
+    nodes = []
+    for args in calls:  # a loop: a comprehension would be a frame of its own on Python 3.11
+        nodes.append(submit(task, *args, **constants))  # noqa: PERF401 - see above
+    return nodes
+
+
+MANY = submit_all.__code__
+
+
+def enter(node: Node[Any], kwargs: dict[str, Any], plain: tuple[Node[Any], ...] | None) -> Node[Any]:
+    """Make the edges of a call that is of a run, or has more than plain values and nodes, and tell its run.
+
+    `plain` has the nodes among the arguments, if these are nothing but plain values and nodes.
+    """
+    engine, run = node.engine, node.run
+    node.kwargs = kwargs
+    node.plain = False
+    if plain is None:
         upstream = search(engine, node)
     else:
-        for value in args:
-            kind = type(value)
-            if kind is Node and value.engine is engine:
-                upstream = (*upstream, (value, False))
-                node.edged = True
-                continue
-            try:
-                if kind in PLAIN:
-                    continue
-            except TypeError:  # a class whose metaclass has no hash is none of those
-                pass
-            upstream = search(engine, node)
-            break
+        upstream = [(each, False) for each in plain]
+        node.edged = bool(plain)
     if run is not None:
         live = run.enter(node, upstream)
         if live is not None:
@@ -228,6 +265,7 @@ def stand_in(engine: Engine, awaitable: Any) -> Node[Any]:
     node.attempt = node.pending = node.driven = 0
     node.edged = False
     node.caller = None
+    node.plain = False
     node.state = State.WAITING
     run = RUN.get()
     node.run = run if run is not None and run.loop is engine.loop else None

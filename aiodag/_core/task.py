@@ -4,7 +4,7 @@ from functools import partial
 from inspect import unwrap
 from typing import TYPE_CHECKING, Any, Generic, cast, overload
 
-from aiodag._core.arity import bounds, check_fit, real_signature, shown_parameters
+from aiodag._core.arity import bounds, check_fit, exactly, real_signature, shown_parameters
 from aiodag._core.callables import (
     DISPATCHED,
     METHODS,
@@ -22,7 +22,7 @@ from aiodag._core.middleware import compose
 from aiodag._core.options import NO_OPTIONS, Options
 from aiodag._core.search import close_coroutines
 from aiodag._core.signatures import P, R
-from aiodag._core.submit import submit
+from aiodag._core.submit import submit, submit_all
 from aiodag.errors import NotATask
 from aiodag.secret import Secret
 
@@ -81,6 +81,7 @@ class Task(FunctionLike, Generic[P, R]):
 
     stands_in = barrier = False  # True: for an awaitable that was passed as an edge; for a node that only joins edges
     waits = False  # whether the body of the last call waited: then the next will, too, and starts as an asyncio task
+    exactly = -1  # positional arguments of most calls, which need no further look: see arity.py
     arity: Any = None  # the real signature, once a call has needed it; ... where there is none
     rule: Any = None  # of tasks in workflows: when they run, if that is not when all upstream has succeeded
     inner: Any = ()  # middleware of its own, which decides how an attempt ends: inside the retry
@@ -112,6 +113,7 @@ class Task(FunctionLike, Generic[P, R]):
     def _bounds(self) -> None:
         """Note how many positional arguments fit, so that most calls need no look at the signature."""
         self.fewest, self.most = bounds(self.fn)
+        self.exactly = exactly(self.fewest, self.most)
         secrets = tuple([each for each in shown_parameters(self.fn) if type(each.default) is Secret])
         if secrets:
             self.special, self.secrets = True, secrets
@@ -223,7 +225,9 @@ class Task(FunctionLike, Generic[P, R]):
     ) -> "Node[R]": ...
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Make the node of one call."""
-        return submit(self, args, kwargs)
+
+    if not TYPE_CHECKING:
+        __call__ = submit  # and not a method that calls it: one frame less for each node
 
     @overload
     def __get__(self: "Takes1[type[T], Q, R]", instance: "T | None", owner: "type[T]", /) -> "Task[Q, R]": ...
@@ -254,6 +258,7 @@ class Task(FunctionLike, Generic[P, R]):
             task._bounds()
         elif self.fewest <= self.most:  # else every call is checked against the signature
             task.fewest, task.most = max(self.fewest - 1, 0), self.most - 1
+            task.exactly = exactly(task.fewest, task.most)
         return task
 
     def after(self, /, *after: "Awaitable[object]") -> "Task[P, R]":
@@ -317,14 +322,11 @@ class Task(FunctionLike, Generic[P, R]):
         [11, 22]
         """
         calls = calls_of(self, iterables, constants)
-        nodes = []
         try:
-            for args in calls:  # a loop: a comprehension would be the caller whose place the nodes note
-                nodes.append(submit(self, args, constants))  # noqa: PERF401 - see above
+            return submit_all(self, calls, constants)
         except BaseException:
             close_coroutines(calls)
             raise
-        return nodes
 
 
 @overload

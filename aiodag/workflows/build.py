@@ -146,7 +146,7 @@ class Building:
     def _submitted(
         self, instance: Instance, made: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> "Node[Any]":
-        node = submit(made, args, kwargs)
+        node = submit(made, *args, **kwargs)
         if made.rule is not None and node.state is State.WAITING and judge(node, None):
             node.engine.sweep(node)
         if node.run is not None:

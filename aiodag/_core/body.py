@@ -4,14 +4,18 @@ import os
 import sys
 from asyncio import CancelledError, get_running_loop
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import proxy
 
+from aiodag._core.as_task import EAGER, SUCCEEDED, TASK, init_task, is_done, on_done
 from aiodag._core.cancels import as_failure, is_asked
 from aiodag._core.context import NODE
 from aiodag._core.failure import Exited
-from aiodag._core.node import Node, on_done
+from aiodag._core.node import Node
 from aiodag._core.search import check_returned
+
+if TYPE_CHECKING:
+    from aiodag._core.engine import Engine
 
 
 async def drive_body(node: Node[Any], call: Any, args: Any, kwargs: Any) -> Any:
@@ -42,6 +46,33 @@ async def drive_body(node: Node[Any], call: Any, args: Any, kwargs: Any) -> Any:
         finally:
             del ended  # as above
     return end_attempt(node, value)
+
+
+def start_task(engine: "Engine", node: Node[Any], coroutine: Any) -> None:
+    """Start a body as an asyncio task in the context of the call, and take its first step at once where Python can."""
+    context: Any = node.context
+    node.driven = TASK
+    try:
+        if EAGER:
+            init_task(node, coroutine, loop=engine.loop, name=node.task.name, context=context, eager_start=True)
+        else:
+            init_task(node, coroutine, loop=engine.loop, name=node.task.name, context=context)
+    except KeyboardInterrupt as error:
+        engine.fail(node, error)
+        if node.early is not None:
+            node.hand_over()
+        raise
+    if node.state is SUCCEEDED:
+        node.task.waits = False  # it did not: the next of its task takes its first step without an asyncio task
+    elif not is_done(node):
+        engine.alive.add(node)
+    elif not node.state.final:
+        engine.ended(node)
+    if node.early is not None:
+        node.hand_over()
+    # The traceback of an eager attempt keeps this frame: with the node in it, the failure and what its frames hold
+    # would wait for the garbage collector.
+    del node, context
 
 
 def as_raised(node: Node[Any], error: BaseException) -> BaseException | None:

@@ -11,53 +11,36 @@ in place of a future and a task saves a quarter of the time and a third of the m
 """
 
 import asyncio
-from asyncio import CancelledError
 from collections import deque
 from contextvars import Context
 from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from aiodag._core.body import drive_body, leave_fork
-from aiodag._core.cancels import as_failure, is_asked
-from aiodag._core.deadlock import needs
-from aiodag._core.edges import PLAIN
-from aiodag._core.failure import Exited, Failure, Report
-from aiodag._core.interrupts import put_back_wakeup
-from aiodag._core.node import (
-    CALLED_OFF,
-    FIRST,
-    TASK,
-    Node,
-    Tolerant,
-    Waiter,
+from aiodag._core.as_task import (
     cancel_future,
-    cancel_task,
     error_now,
-    init_task,
     is_done,
-    on_done,
     set_error,
 )
+from aiodag._core.body import drive_body, start_task
+from aiodag._core.cancelling import cancel, cancel_with_upstream
+from aiodag._core.cancels import as_failure, is_asked
+from aiodag._core.edges import PLAIN
+from aiodag._core.failure import Exited, Failure, Report
+from aiodag._core.links import cut_upstream
+from aiodag._core.node import Node, Waiter
 from aiodag._core.recalled import take_back
 from aiodag._core.rules import notify
 from aiodag._core.search import Kinds, fill
-from aiodag._core.steps import (
-    EAGER,
-    ENDED,
-    become_task,
-    can_step,
-    enter_task,
-    first_step,
-    leave_task,
-    register_task,
-    unregister_task,
-)
+from aiodag._core.steps import can_step, first_step, take_step
 from aiodag._core.waits import needed, wait_for
 from aiodag.errors import Skip
 from aiodag.states import State
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aiodag._core.limits import Gate, Limit
 
 # As globals: reading a member of an enum on every move would cost more than the move.
@@ -67,250 +50,12 @@ SUCCEEDED, FAILED, SKIPPED, CANCELLED = State.SUCCEEDED, State.FAILED, State.SKI
 BUDGET = 256  # attempts started in one turn of the loop, so that I/O is never starved
 
 
-class Engine:
-    """What aiodag knows of one event loop."""
+class Settling:
+    """How nodes end, and what comes of that for the nodes that wait for them."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self.direct = can_step(loop)
-        self.steps: Any = None  # of the body that is in its first step now
-        self.context = Context()  # empty: the drain must not keep the variables of whoever called first
-        self.ready: Any = deque()  # append and popleft; aiodag.testing puts a shuffled one in its place
-        self.draining = False  # whether a drain is under way or will be; while planning always
-        self.away = 0  # attempts in processes, which take real time: a virtual clock must wait for them
-        # A loop holds its asyncio tasks weakly: unfinished ones that only their own cycle holds would be collected
-        # in mid-flight. Nodes that wait are held by their upstream.
-        self.alive: set[Node[Any]] = set()
-        self.adopted: WeakKeyDictionary[Any, Node[Any]] = WeakKeyDictionary()
-        self.gates: WeakKeyDictionary[Limit, Gate] = WeakKeyDictionary()
-        self.kinds = Kinds()
-
-    def connect(self, node: Node[Any], upstream: "list[tuple[Node[Any], bool]]") -> None:
-        """Make the edges of a new node. An upstream that has settled counts at once."""
-        for up, tolerant in upstream:
-            state = up.state
-            if state is SUCCEEDED:
-                continue
-            if not state.final:
-                node.pending += 1
-                entry = Tolerant(node) if tolerant else node
-                if up.downstream is None:
-                    up.downstream = [entry]
-                else:
-                    up.downstream.append(entry)
-            elif not tolerant:
-                self.follow_down(node, up)
-                return
-
-    def connect_plain(self, node: Node[Any], upstream: tuple[Node[Any], ...]) -> None:
-        """Make the edges of a new node that all need a success."""
-        for up in upstream:
-            if up.state is SUCCEEDED:
-                continue
-            if up.state.final:
-                self.follow_down(node, up)
-                return
-            node.pending += 1
-            if up.downstream is None:
-                up.downstream = [node]
-            else:
-                up.downstream.append(node)
-
-    def release(self, node: Node[Any]) -> None:
-        """Put a node whose upstream is done into the ready queue."""
-        node.state = QUEUED
-        if node.run is not None:
-            node.run.moved(node, WAITING, QUEUED)
-        self.ready.append(node)
-        if not self.draining:
-            self.wake()
-
-    def requeue(self, node: Node[Any]) -> None:
-        """Have a node started that its run has kept back."""
-        self.ready.append(node)
-        if not self.draining:
-            self.wake()
-
-    def wake(self) -> None:
-        """Have the loop work off the queue."""
-        self.draining = True
-        self.loop.call_soon(self.drain, context=self.context)
-
-    def drain(self) -> None:
-        """Start what is ready: a bounded number of attempts, then the loop has its turn."""
-        ready = self.ready
-        left = BUDGET
-        try:
-            while ready and left:
-                left -= 1
-                node = ready.popleft()
-                if node.plain:
-                    self.start_plain(node)
-                else:
-                    self.start(node)
-            node = None  # as in drive()
-        finally:  # also when KeyboardInterrupt comes out of a body: the rest must not be lost
-            if ready:
-                self.loop.call_soon(self.drain, context=self.context)
-            else:
-                self.draining = False
-
-    def start_plain(self, node: Node[Any]) -> None:
-        """Start a node of no run and without options, whose arguments are plain values and nodes: as `start` and `begin` do."""
-        if node.state is not QUEUED:  # cancelled in the queue
-            return
-        args = node.args
-        if node.edged:
-            args = [each.value if type(each) is Node else each for each in args]
-        node.state = RUNNING
-        node.attempt += 1
-        node.args = None
-        task = node.task
-        if task.waits or not self.direct:
-            coroutine = drive_body(node, task.fn, args, None)
-            del args  # as in start()
-            self.drive(node, coroutine)
-        else:
-            steps = first_step(node, task.fn, args, None)
-            del args
-            self.step(node, steps)
-        del node
-
-    def start(self, node: Node[Any]) -> None:
-        """Fill the arguments and start the attempt."""
-        run = node.run
-        if node.state is not QUEUED:  # cancelled in the queue
-            if run is not None and run.seats is not None:
-                run.seats.let_in()  # the place that it was called for is for another
-            return
-        if run is not None and run.seats is not None and not run.seats.admit(node):
-            return
-        task = node.task
-        call: Any = task.fn
-        args = node.args
-        kwargs = node.kwargs
-        try:
-            if run is not None and run.journal is not None and take_back(self, node, run.journal):
-                return
-            if node.edged:
-                args = [a.value if type(a) is Node else a if type(a) in PLAIN else fill(a) for a in args]
-                if kwargs:
-                    kwargs = {key: fill(value) for key, value in kwargs.items()}
-            if run is not None and run.journal is not None:
-                call, args, kwargs = run.journal, (node, args, kwargs or {}), {}
-            elif task.call is None:
-                self.begin(node)
-            else:
-                call, args, kwargs = task.call, (node, args, kwargs or {}), {}
-        except BaseException as error:  # whatever it is, it is the node's
-            if node.state is QUEUED:
-                self.begin(node)
-            if is_asked(None, error):
-                self.stop(node, None)
-            else:
-                self.fail(node, as_failure(node.name, error))
-            del node  # as in drive()
-            if isinstance(error, KeyboardInterrupt):
-                raise
-            return
-        if run is not None and node.state.final:
-            return  # an observer cancelled it
-        drive = self.drive if task.waits or not self.direct else self.step
-        coroutine = (drive_body if task.waits or not self.direct else first_step)(node, call, args, kwargs)
-        del args, kwargs  # the body starts inside drive(), and they are the body's
-        drive(node, coroutine)
-        del node, run, task, drive  # as in drive(), and the run has the failure until somebody takes it
-
-    def begin(self, node: Node[Any]) -> None:
-        """Move a node to running: its body starts now, and the arguments are the body's."""
-        node.state = RUNNING
-        node.attempt += 1
-        node.args = node.kwargs = None
-        if node.after:
-            del node.after
-        if node.run is not None:
-            node.run.moved(node, QUEUED, RUNNING)
-
-    def again(self, node: Node[Any], error: BaseException) -> None:
-        """Move a node back to queued: another attempt will follow."""
-        node.state = QUEUED
-        if node.run is not None:
-            node.lost = error
-            node.run.moved(node, RUNNING, QUEUED)
-            del node.lost
-
-    def step(self, node: Node[Any], steps: Any) -> None:
-        """Take the first step of a body, in the context of the call. See steps.py."""
-        loop = self.loop
-        context: Any = node.context
-        node.driven = FIRST
-        self.steps = steps
-        register_task(node)
-        enter_task(loop, node)
-        try:
-            waits_for = context.run(next, steps, ENDED)
-        except BaseException as error:  # whatever it is, it is the node's
-            leave_task(loop, node)
-            unregister_task(node)
-            self.raised(node, error)
-            del (
-                node,
-                context,
-            )  # as in drive(); the context leads to the run, which has the failure until somebody takes it
-            if isinstance(error, KeyboardInterrupt):
-                raise
-            return
-        leave_task(loop, node)
-        unregister_task(node)
-        if waits_for is not ENDED:
-            become_task(node, steps, waits_for, context)
-        elif node.driven == FIRST:
-            node.context = None
-            self.succeed(node)
-        else:
-            self.called_off(node)
-
-    def raised(self, node: Node[Any], error: BaseException) -> None:
-        """Settle a node whose body raised in its first step."""
-        if isinstance(error, CancelledError) and is_asked(node, error):
-            self.stop(node, *error.args[:1] or (None,))
-            return
-        if isinstance(error, SystemExit):
-            leave_fork(error)
-        self.fail(node, as_failure(node.name, error))
-
-    def called_off(self, node: Node[Any]) -> None:
-        """Settle a node whose body has cancelled itself in its first step, and then returned."""
-        if node._must_cancel:  # type: ignore[attr-defined]  # noqa: SLF001 - not if it took the cancel back
-            self.stop(node, node._cancel_message)  # type: ignore[attr-defined]  # noqa: SLF001 - as above
-        else:
-            self.succeed(node)
-
-    def drive(self, node: Node[Any], coroutine: Any) -> None:
-        """Drive a body as an asyncio task in the context of the call, to its first suspension at once where Python can."""
-        context: Any = node.context
-        node.driven = TASK
-        try:
-            if EAGER:
-                init_task(node, coroutine, loop=self.loop, name=node.task.name, context=context, eager_start=True)
-            else:
-                init_task(node, coroutine, loop=self.loop, name=node.task.name, context=context)
-        except KeyboardInterrupt as error:
-            self.fail(node, error)
-            if node.early is not None:
-                node.hand_over()
-            raise
-        if node.state is SUCCEEDED:
-            node.task.waits = False  # it did not: the next of its task takes its first step without an asyncio task
-        elif not is_done(node):
-            self.alive.add(node)
-        elif not node.state.final:
-            self.ended(node)
-        if node.early is not None:
-            node.hand_over()
-        # The traceback of an eager attempt keeps this frame: with the node in it, the failure and what its frames hold
-        # would wait for the garbage collector.
-        del node, context
+    loop: asyncio.AbstractEventLoop
+    alive: set[Node[Any]]
+    release: "Callable[[Node[Any]], None]"
 
     def ended(self, node: Node[Any]) -> None:
         """Settle a node whose attempt did not succeed."""
@@ -400,7 +145,7 @@ class Engine:
         """Move a node to a final state without a value, and drop what it held."""
         previous = node.state
         if previous is WAITING:
-            self.forget(node)
+            cut_upstream(node)
         if node.task.stands_in and node.args and iscoroutine(node.args[0]):
             node.args[0].close()
         node.state = state
@@ -419,53 +164,163 @@ class Engine:
         if node.run is not None:
             node.run.leave(node, previous)
 
-    def forget(self, node: Node[Any]) -> None:
-        """Have the upstream nodes that are unfinished let go of one that waits no longer.
 
-        Whole lists are cleared of such when half of one has settled: removing each at once would take the square of
-        the time, and keeping them until the upstream settles would hold what nobody needs, and its failure untold.
-        """
-        for up in needs(node):
-            if up.downstream:
-                up.stale += 1
-                if up.stale * 2 >= len(up.downstream):
-                    up.downstream = [entry for entry in up.downstream if entry is not node and not entry.done()]
-                    up.stale = 0
+class Engine(Settling):
+    """What aiodag knows of one event loop."""
 
-    def cancel(self, node: Node[Any], message: Any) -> bool:
-        """Cancel a node: at once if its attempt has not started, else where it waits."""
-        if node.driven:
-            put_back_wakeup(self.loop)
-            if node.driven != TASK:
-                node.driven = CALLED_OFF
-            elif not EAGER:
-                # Not eager, the attempt may not have had its first step: then it never has one to settle itself in.
-                on_done(node, self.ended, context=self.context)
-            return bool(cancel_task(node, message))
-        self.alive.discard(node)
-        self.stop(node, message)
-        return True
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.direct = can_step(loop)
+        self.steps: Any = None  # of the body that is in its first step now
+        self.context = Context()  # empty: the drain must not keep the variables of whoever called first
+        self.ready: Any = deque()  # append and popleft; aiodag.testing puts a shuffled one in its place
+        self.draining = False  # whether a drain is under way or will be; while planning always
+        self.away = 0  # attempts in processes, which take real time: a virtual clock must wait for them
+        # A loop holds its asyncio tasks weakly: unfinished ones that only their own cycle holds would be collected
+        # in mid-flight. Nodes that wait are held by their upstream.
+        self.alive = set()
+        self.adopted: WeakKeyDictionary[Any, Node[Any]] = WeakKeyDictionary()
+        self.gates: WeakKeyDictionary[Limit, Gate] = WeakKeyDictionary()
+        self.kinds = Kinds()
 
-    def cancel_with_upstream(self, node: Node[Any], message: Any) -> bool:
-        """Cancel a node and, iteratively, what it waits for, unless something else needs that."""
-        queue = deque(needs(node))
-        cancelled = self.cancel(node, message)
-        while queue:
-            up = queue.popleft()
-            # In this order: what has been cancelled does not need its own upstream any more.
-            if not up.state.final and not needed(up):
-                queue.extend(needs(up))
-                self.cancel(up, f"{node.name}, which needed it, was cancelled")
-        return cancelled
+    def release(self, node: Node[Any]) -> None:
+        """Put a node whose upstream is done into the ready queue."""
+        node.state = QUEUED
+        if node.run is not None:
+            node.run.moved(node, WAITING, QUEUED)
+        self.ready.append(node)
+        if not self.draining:
+            self.wake()
+
+    def requeue(self, node: Node[Any]) -> None:
+        """Have a node started that its run has kept back."""
+        self.ready.append(node)
+        if not self.draining:
+            self.wake()
+
+    def wake(self) -> None:
+        """Have the loop work off the queue."""
+        self.draining = True
+        self.loop.call_soon(self.drain, context=self.context)
+
+    def drain(self) -> None:
+        """Start what is ready: a bounded number of attempts, then the loop has its turn."""
+        ready = self.ready
+        left = BUDGET
+        try:
+            while ready and left:
+                left -= 1
+                node = ready.popleft()
+                if node.plain:
+                    self.start_plain(node)
+                else:
+                    self.start(node)
+            node = None  # as in start_task()
+        finally:  # also when KeyboardInterrupt comes out of a body: the rest must not be lost
+            if ready:
+                self.loop.call_soon(self.drain, context=self.context)
+            else:
+                self.draining = False
+
+    def start_plain(self, node: Node[Any]) -> None:
+        """Start a node of no run and without options, whose arguments are plain values and nodes: as `start` and `begin` do."""
+        if node.state is not QUEUED:  # cancelled in the queue
+            return
+        args = node.args
+        if node.edged:
+            args = [each.value if type(each) is Node else each for each in args]
+        node.state = RUNNING
+        node.attempt += 1
+        node.args = None
+        task = node.task
+        if task.waits or not self.direct:
+            coroutine = drive_body(node, task.fn, args, None)
+            del args  # as in start()
+            start_task(self, node, coroutine)
+        else:
+            steps = first_step(node, task.fn, args, None)
+            del args
+            take_step(self, node, steps)
+        del node
+
+    def start(self, node: Node[Any]) -> None:
+        """Fill the arguments and start the attempt."""
+        run = node.run
+        if node.state is not QUEUED:  # cancelled in the queue
+            if run is not None and run.seats is not None:
+                run.seats.let_in()  # the place that it was called for is for another
+            return
+        if run is not None and run.seats is not None and not run.seats.admit(node):
+            return
+        task = node.task
+        call: Any = task.fn
+        args = node.args
+        kwargs = node.kwargs
+        try:
+            if run is not None and run.journal is not None and take_back(self, node, run.journal):
+                return
+            if node.edged:
+                args = [a.value if type(a) is Node else a if type(a) in PLAIN else fill(a) for a in args]
+                if kwargs:
+                    kwargs = {key: fill(value) for key, value in kwargs.items()}
+            if run is not None and run.journal is not None:
+                call, args, kwargs = run.journal, (node, args, kwargs or {}), {}
+            elif task.call is None:
+                self.begin(node)
+            else:
+                call, args, kwargs = task.call, (node, args, kwargs or {}), {}
+        except BaseException as error:  # whatever it is, it is the node's
+            if node.state is QUEUED:
+                self.begin(node)
+            if is_asked(None, error):
+                self.stop(node, None)
+            else:
+                self.fail(node, as_failure(node.name, error))
+            del node  # as in start_task()
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            return
+        if run is not None and node.state.final:
+            return  # an observer cancelled it
+        as_task = task.waits or not self.direct
+        body = drive_body(node, call, args, kwargs) if as_task else first_step(node, call, args, kwargs)
+        del args, kwargs  # the body starts below, and they are the body's
+        if as_task:
+            start_task(self, node, body)
+        else:
+            take_step(self, node, body)
+        del node, run  # as in start_task(), and the run has the failure until somebody takes it
+
+    def begin(self, node: Node[Any]) -> None:
+        """Move a node to running: its body starts now, and the arguments are the body's."""
+        node.state = RUNNING
+        node.attempt += 1
+        node.args = node.kwargs = None
+        if node.after:
+            del node.after
+        if node.run is not None:
+            node.run.moved(node, QUEUED, RUNNING)
+
+    def again(self, node: Node[Any], error: BaseException) -> None:
+        """Move a node back to queued: another attempt will follow."""
+        node.state = QUEUED
+        if node.run is not None:
+            node.lost = error
+            node.run.moved(node, RUNNING, QUEUED)
+            del node.lost
+
+    def cancel(self, node: Node[Any], message: Any, *, upstream: bool = False) -> bool:
+        """Cancel a node; with `upstream` also what it waits for and nothing else needs."""
+        return cancel_with_upstream(self, node, message) if upstream else cancel(self, node, message)
 
     def leave(self, node: Node[Any]) -> None:
         """Cancel a node whose awaiter was cancelled, unless something else needs it."""
         if not needed(node):
-            self.cancel(node, "its last awaiter was cancelled")
+            cancel(self, node, "its last awaiter was cancelled")
 
     def wait_for(self, node: Node[Any]) -> Waiter:
         """Note that somebody awaits a node. Raises `Deadlock` in a body for which the node waits."""
         try:
             return wait_for(self.loop, node)
         finally:
-            del node  # as in drive()
+            del node  # as in start_task()

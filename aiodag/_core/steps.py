@@ -18,21 +18,24 @@ body is an asyncio task from the beginning (`drive_body`). `tests/test_first_ste
 import asyncio.tasks
 import os
 import sys
-from asyncio import AbstractEventLoop
+from asyncio import AbstractEventLoop, CancelledError
 from contextvars import Context
 from types import CoroutineType, FrameType, coroutine
 from typing import TYPE_CHECKING, Any
 from weakref import proxy
 
-from aiodag._core.body import as_raised, end_attempt
+from aiodag._core.as_task import CALLED_OFF, EAGER, FIRST, TASK, cancel_task, init_task
+from aiodag._core.body import as_raised, end_attempt, leave_fork
+from aiodag._core.cancels import as_failure, is_asked
 from aiodag._core.context import NODE
-from aiodag._core.node import CALLED_OFF, TASK, Node, cancel_task, init_task
+from aiodag._core.node import Node
 from aiodag._core.search import check_returned
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-EAGER = sys.version_info >= (3, 12)
+    from aiodag._core.engine import Engine
+
 ENDED: Any = object()  # what the first step of a body gives that has ended in it
 
 KIND = "eager_task" if EAGER else "task"
@@ -49,6 +52,38 @@ WORKS = KNOWN and WANTED and None not in {enter_task, leave_task, register_task,
 def can_step(loop: AbstractEventLoop) -> bool:
     """Return whether bodies on a loop take their first step without an asyncio task."""
     return WORKS and not loop.get_debug()
+
+
+def take_step(engine: "Engine", node: Node[Any], steps: Any) -> None:
+    """Take the first step of a body, in the context of the call."""
+    loop = engine.loop
+    context: Any = node.context
+    node.driven = FIRST
+    engine.steps = steps
+    try:
+        try:
+            # Entered inside of the block, and first, left first: an interrupt that finds a node entered which nobody leaves
+            # would end every task of the loop.
+            enter_task(loop, node)
+            register_task(node)
+            waits_for = context.run(next, steps, ENDED)
+        finally:
+            leave_task(loop, node)
+            unregister_task(node)
+    except BaseException as error:  # whatever it is, it is the node's
+        settle_raised(engine, node, error)
+        # As in start_task(). The context leads to the run, which has the failure until somebody takes it.
+        del node, context
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        return
+    if waits_for is not ENDED:
+        become_task(node, steps, waits_for, context)
+    elif node.driven == FIRST:
+        node.context = None
+        engine.succeed(node)
+    else:
+        settle_called_off(engine, node)
 
 
 @coroutine
@@ -123,7 +158,7 @@ class Begun:
 
     def __await__(self) -> Any:
         """Be a coroutine to asyncio, which looks for this method and never calls it."""
-        raise NotImplementedError
+        return self.steps
 
     @property
     def cr_frame(self) -> FrameType | None:
@@ -170,3 +205,22 @@ def cancel_again(node: Node[Any], requests: int, comes: bool, message: Any) -> N
         cancel_task(node, message)
     if comes and not requests:  # taken back, which stops it from Python 3.13 on
         node.uncancel()
+
+
+def settle_raised(engine: "Engine", node: Node[Any], error: BaseException) -> None:
+    """Settle a node whose body raised in its first step."""
+    if isinstance(error, CancelledError) and is_asked(node, error):
+        engine.stop(node, *error.args[:1] or (None,))
+        return
+    if isinstance(error, SystemExit):
+        leave_fork(error)
+    engine.fail(node, as_failure(node.name, error))
+
+
+def settle_called_off(engine: "Engine", node: Node[Any]) -> None:
+    """Settle a node whose body has cancelled itself in its first step, and then returned."""
+    _, comes, message = cancels_of(node)
+    if comes:  # and has not taken the cancel back
+        engine.stop(node, message)
+    else:
+        engine.succeed(node)

@@ -15,6 +15,7 @@ from aiodag._core.context import NODE, RUN, current_node
 from aiodag._core.edges import PLAIN
 from aiodag._core.engine import Engine
 from aiodag._core.futures import follow
+from aiodag._core.links import connect, connect_plain
 from aiodag._core.node import Node
 from aiodag._core.options import NO_OPTIONS
 from aiodag._core.rules import JUDGE
@@ -55,7 +56,8 @@ def submit(task: "Task[..., Any]", /, *args: Any, **kwargs: Any) -> Node[Any]:
     node.args = args
     node.context = copy_context()
     node.downstream = node.early = None
-    node.attempt = node.pending = node.driven = node.edged = 0
+    node.attempt = node.pending = node.driven = 0
+    node.edged = False
     node.caller = NODE.get()
     node.state = WAITING
     node.run = run = RUN.get()
@@ -81,8 +83,8 @@ def submit(task: "Task[..., Any]", /, *args: Any, **kwargs: Any) -> Node[Any]:
     node.kwargs = None  # not the empty dict: it would be one more object for the garbage collector
     node.plain = task.call is None
     if upstream:
-        node.edged = 1
-        engine.connect_plain(node, upstream)
+        node.edged = True
+        connect_plain(node, upstream)
     if not node.pending and node.state is WAITING:
         node.state = QUEUED  # as in release()
         engine.ready.append(node)
@@ -120,7 +122,7 @@ def enter(node: Node[Any], kwargs: dict[str, Any], plain: tuple[Node[Any], ...] 
         if live is not None:
             return live
     if upstream:
-        engine.connect(node, upstream)
+        connect(node, upstream)
     if not node.pending and node.state is WAITING:
         engine.release(node)
     if node.run is not None and node.run.stopping:

@@ -106,7 +106,6 @@ FLOORS = [
             "middleware",
             "deadlock",
             "waits",
-            "links",
             "cancelling",
             "body",
             "steps",
@@ -495,6 +494,7 @@ def targets(node):
 # A node gets its first state where it is made, which is no move.
 NOT_A_NODE = {
     "aiodag._core.submit": {"node"},
+    "aiodag._core.node": {"node"},
     "aiodag._core.run": {"self"},
     "aiodag._core.members": {"self"},
     "aiodag.stores.memory": {"kept"},

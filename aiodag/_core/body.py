@@ -3,11 +3,12 @@
 import os
 import sys
 from asyncio import CancelledError, get_running_loop
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import proxy
 
-from aiodag._core.as_task import EAGER, SUCCEEDED, TASK, init_task, is_done, on_done
+from aiodag._core.as_task import SUCCEEDED, is_done, on_done
 from aiodag._core.cancels import as_failure, is_asked
 from aiodag._core.context import NODE
 from aiodag._core.failure import Exited
@@ -17,8 +18,12 @@ from aiodag._core.search import check_returned
 if TYPE_CHECKING:
     from aiodag._core.engine import Engine
 
+T = TypeVar("T")
 
-async def drive_body(node: Node[Any], call: Any, args: Any, kwargs: Any) -> Any:
+
+async def drive_body(
+    node: Node[Any], call: Callable[..., Any], args: Sequence[Any], kwargs: "dict[str, Any] | None"
+) -> Any:
     """Run a body in the asyncio task that is its node, and settle the node with it.
 
     Settled here, in the last step of the asyncio task, success costs no callback of the loop. Whatever else ends the
@@ -48,15 +53,11 @@ async def drive_body(node: Node[Any], call: Any, args: Any, kwargs: Any) -> Any:
     return end_attempt(node, value)
 
 
-def start_task(engine: "Engine", node: Node[Any], coroutine: Any) -> None:
+def start_task(engine: "Engine", node: Node[Any], coroutine: Coroutine[Any, Any, Any]) -> None:
     """Start a body as an asyncio task in the context of the call, and take its first step at once where Python can."""
     context: Any = node.context
-    node.driven = TASK
     try:
-        if EAGER:
-            init_task(node, coroutine, loop=engine.loop, name=node.task.name, context=context, eager_start=True)
-        else:
-            init_task(node, coroutine, loop=engine.loop, name=node.task.name, context=context)
+        node.become_task(coroutine, context)
     except KeyboardInterrupt as error:
         engine.fail(node, error)
         if node.early is not None:
@@ -88,7 +89,7 @@ def as_raised(node: Node[Any], error: BaseException) -> BaseException | None:
     return None
 
 
-def end_attempt(node: Node[Any], value: Any) -> Any:
+def end_attempt(node: Node[T], value: T) -> T:
     """Settle a node whose body has returned, and return what its asyncio task returns."""
     engine = node.engine
     if node._must_cancel:  # type: ignore[attr-defined]  # noqa: SLF001 - it cancelled itself: asyncio drops the value

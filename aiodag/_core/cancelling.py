@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from aiodag._core.engine import Engine
 
 
-def cancel(engine: "Engine", node: Node[Any], message: Any) -> bool:
+def cancel_node(engine: "Engine", node: Node[Any], message: str | None) -> bool:
     """Cancel a node: at once if its attempt has not started, else where it waits."""
     if node.driven:
         put_back_wakeup(engine.loop)
@@ -28,14 +28,14 @@ def cancel(engine: "Engine", node: Node[Any], message: Any) -> bool:
     return True
 
 
-def cancel_with_upstream(engine: "Engine", node: Node[Any], message: Any) -> bool:
+def cancel_with_upstream(engine: "Engine", node: Node[Any], message: str | None) -> bool:
     """Cancel a node and, iteratively, what it waits for, unless something else needs that."""
     queue = deque(needs(node))
-    cancelled = cancel(engine, node, message)
+    cancelled = cancel_node(engine, node, message)
     while queue:
         up = queue.popleft()
         # In this order: what has been cancelled does not need its own upstream any more.
         if not up.state.final and not needed(up):
             queue.extend(needs(up))
-            cancel(engine, up, f"{node.name}, which needed it, was cancelled")
+            cancel_node(engine, up, f"{node.name}, which needed it, was cancelled")
     return cancelled

@@ -24,11 +24,11 @@ from aiodag._core.as_task import (
     set_error,
 )
 from aiodag._core.body import drive_body, start_task
-from aiodag._core.cancelling import cancel, cancel_with_upstream
+from aiodag._core.cancelling import cancel_node, cancel_with_upstream
 from aiodag._core.cancels import as_failure, is_asked
+from aiodag._core.deadlock import needs
 from aiodag._core.edges import PLAIN
 from aiodag._core.failure import Exited, Failure, Report
-from aiodag._core.links import cut_upstream
 from aiodag._core.node import Node, Waiter
 from aiodag._core.recalled import take_back
 from aiodag._core.rules import notify
@@ -145,13 +145,12 @@ class Settling:
         """Move a node to a final state without a value, and drop what it held."""
         previous = node.state
         if previous is WAITING:
-            cut_upstream(node)
+            for up in needs(node):
+                up.drop_edge(node)
         if node.task.stands_in and node.args and iscoroutine(node.args[0]):
             node.args[0].close()
         node.state = state
-        node.args = node.kwargs = node.context = None
-        if node.after:
-            del node.after
+        node.drop_call()
         if fault is not None:
             node.fault = fault
         node.initialise()
@@ -282,13 +281,14 @@ class Engine(Settling):
             return
         if run is not None and node.state.final:
             return  # an observer cancelled it
-        as_task = task.waits or not self.direct
-        body = drive_body(node, call, args, kwargs) if as_task else first_step(node, call, args, kwargs)
-        del args, kwargs  # the body starts below, and they are the body's
-        if as_task:
-            start_task(self, node, body)
+        if task.waits or not self.direct:
+            coroutine = drive_body(node, call, args, kwargs)
+            del args, kwargs  # the body starts below, and they are the body's
+            start_task(self, node, coroutine)
         else:
-            take_step(self, node, body)
+            steps = first_step(node, call, args, kwargs)
+            del args, kwargs
+            take_step(self, node, steps)
         del node, run  # as in start_task(), and the run has the failure until somebody takes it
 
     def begin(self, node: Node[Any]) -> None:
@@ -309,14 +309,14 @@ class Engine(Settling):
             node.run.moved(node, RUNNING, QUEUED)
             del node.lost
 
-    def cancel(self, node: Node[Any], message: Any, *, upstream: bool = False) -> bool:
+    def cancel(self, node: Node[Any], message: str | None, *, upstream: bool = False) -> bool:
         """Cancel a node; with `upstream` also what it waits for and nothing else needs."""
-        return cancel_with_upstream(self, node, message) if upstream else cancel(self, node, message)
+        return cancel_with_upstream(self, node, message) if upstream else cancel_node(self, node, message)
 
     def leave(self, node: Node[Any]) -> None:
         """Cancel a node whose awaiter was cancelled, unless something else needs it."""
         if not needed(node):
-            cancel(self, node, "its last awaiter was cancelled")
+            cancel_node(self, node, "its last awaiter was cancelled")
 
     def wait_for(self, node: Node[Any]) -> Waiter:
         """Note that somebody awaits a node. Raises `Deadlock` in a body for which the node waits."""

@@ -1,7 +1,8 @@
 """One call of a task; awaitable."""
 
 from asyncio import CancelledError, Future, InvalidStateError
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiodag._core.as_task import SUCCEEDED, AsTask, error_now
@@ -15,7 +16,9 @@ from aiodag.states import State
 if TYPE_CHECKING:
     from concurrent.futures import Future as RemoteFuture
 
+    from aiodag._core.engine import Engine
     from aiodag._core.seats import Seats
+    from aiodag._core.task import Task
 
 T = TypeVar("T")
 
@@ -103,6 +106,56 @@ class Node(NoValue, AsTask[T]):
         if self.state.final:
             return False
         return self.engine.cancel(self, msg, upstream=upstream)
+
+    def connect(self, upstream: "Iterable[tuple[Node[Any], bool]]") -> None:
+        """Make the edges of a new node, each with whether it takes any outcome. An upstream that has settled counts at once."""
+        for up, tolerant in upstream:
+            if up.state is SUCCEEDED:
+                continue
+            if not up.state.final:
+                self._add_edge(up, Tolerant(self) if tolerant else self)
+            elif not tolerant:
+                self.engine.follow_down(self, up)
+                return
+
+    def connect_plain(self, upstream: "Iterable[Node[Any]]") -> None:
+        """Make the edges of a new node that needs the success of all."""
+        for up in upstream:
+            if up.state is SUCCEEDED:
+                continue
+            if up.state.final:
+                self.engine.follow_down(self, up)
+                return
+            self.pending += 1  # as in _add_edge()
+            if up.downstream is None:
+                up.downstream = [self]
+            else:
+                up.downstream.append(self)
+
+    def drop_edge(self, node: "Node[Any]") -> None:
+        """Let go of a node that waits for this one no longer.
+
+        The list is cleared of such when half of it has settled: removing each at once would take the square of the time,
+        and keeping them until this one settles would hold what nobody needs, and its failure untold.
+        """
+        if self.downstream:
+            self.stale += 1
+            if self.stale * 2 >= len(self.downstream):
+                self.downstream = [entry for entry in self.downstream if entry is not node and not entry.done()]
+                self.stale = 0
+
+    def drop_call(self) -> None:
+        """Let go of what the node was called with: its body has it, or never will."""
+        self.args = self.kwargs = self.context = None
+        if self.after:
+            del self.after
+
+    def _add_edge(self, up: "Node[Any]", entry: "Node[Any] | Tolerant") -> None:
+        self.pending += 1
+        if up.downstream is None:
+            up.downstream = [entry]
+        else:
+            up.downstream.append(entry)
 
     def abandon(self, left: "RemoteFuture[Any]") -> None:
         """Note that the attempt could not be stopped: its limit is held until `left` is done. For executors."""
@@ -194,6 +247,21 @@ class Node(NoValue, AsTask[T]):
 
     def __repr__(self) -> str:
         return f"<Node {self.task.name} {self.state} at {self.site}>"
+
+
+def blank_node(engine: "Engine", task: "Task[..., Any]", args: tuple[Any, ...]) -> Node[Any]:
+    """Return a node whose call nobody has written down. `submit` does the same, field by field, for every other."""
+    node: Node[Any] = Node.__new__(Node)
+    node.code, node.instruction = None, 0
+    node.task, node.engine = task, engine
+    node.args, node.kwargs = args, {}
+    node.context = copy_context()
+    node.downstream = node.early = node.caller = None
+    node.attempt = node.pending = node.driven = 0
+    node.edged = node.plain = False
+    node.state = State.WAITING
+    node.run = None
+    return node
 
 
 class Tolerant:

@@ -20,9 +20,7 @@ def take_back(engine: "Engine", node: Node[Any], journal: "Journal") -> bool:
         node.label = labelled(node.name, node.args)  # there is no frame to read them from
         engine.fail(node, value.error)
         return True
-    node.args = node.kwargs = node.context = None
-    if node.after:
-        del node.after
+    node.drop_call()
     node.value = value
     engine.succeed(node)
     return True

@@ -8,7 +8,7 @@ asyncio task does in its first step, and no more:
     context.run(next, …)  ──► first_step ──► the body
     leave, unregister         │
                               ├── ends: the node has its value, and was never a future
-                              └── waits: `become_task` makes the node an asyncio task, which goes on with the body
+                              └── waits: `hand_to_task` makes the node an asyncio task, which goes on with the body
 
 This is the one file that leans on private functions of asyncio: those with which asyncio registers its own eager tasks. It is
 tried on CPython 3.11 to 3.13. Everywhere else, in debug mode, and where the environment has `AIODAG_FIRST_STEP=task`, each
@@ -24,7 +24,7 @@ from types import CoroutineType, FrameType, coroutine
 from typing import TYPE_CHECKING, Any
 from weakref import proxy
 
-from aiodag._core.as_task import CALLED_OFF, EAGER, FIRST, TASK, cancel_task, init_task
+from aiodag._core.as_task import CALLED_OFF, EAGER, FIRST, TASK, cancel_task
 from aiodag._core.body import as_raised, end_attempt, leave_fork
 from aiodag._core.cancels import as_failure, is_asked
 from aiodag._core.context import NODE
@@ -32,9 +32,11 @@ from aiodag._core.node import Node
 from aiodag._core.search import check_returned
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Awaitable, Callable, Generator, Sequence
 
     from aiodag._core.engine import Engine
+
+    Steps = Generator[Any, Any, Any]
 
 ENDED: Any = object()  # what the first step of a body gives that has ended in it
 
@@ -54,7 +56,7 @@ def can_step(loop: AbstractEventLoop) -> bool:
     return WORKS and not loop.get_debug()
 
 
-def take_step(engine: "Engine", node: Node[Any], steps: Any) -> None:
+def take_step(engine: "Engine", node: Node[Any], steps: "Steps") -> None:
     """Take the first step of a body, in the context of the call."""
     loop = engine.loop
     context: Any = node.context
@@ -78,7 +80,7 @@ def take_step(engine: "Engine", node: Node[Any], steps: Any) -> None:
             raise
         return
     if waits_for is not ENDED:
-        become_task(node, steps, waits_for, context)
+        hand_to_task(node, steps, waits_for, context)
     elif node.driven == FIRST:
         node.context = None
         engine.succeed(node)
@@ -87,7 +89,9 @@ def take_step(engine: "Engine", node: Node[Any], steps: Any) -> None:
 
 
 @coroutine
-def first_step(node: Node[Any], call: Any, args: Any, kwargs: Any) -> "Generator[Any, Any, Any]":
+def first_step(
+    node: Node[Any], call: "Callable[..., Any]", args: "Sequence[Any]", kwargs: "dict[str, Any] | None"
+) -> "Steps":
     """Run a body from its first step on: alone in that, and as the asyncio task that is its node in those that follow.
 
     A generator and no coroutine: `next` with a default takes its end without an exception, if it returns None.
@@ -115,7 +119,7 @@ def first_step(node: Node[Any], call: Any, args: Any, kwargs: Any) -> "Generator
     return None
 
 
-async def as_coroutine(body: Any) -> Any:
+async def as_coroutine(body: "Awaitable[Any]") -> Any:
     """Await what a call gave in place of a coroutine."""
     return await body
 
@@ -128,11 +132,11 @@ class Begun:
 
     __slots__ = ("steps", "waits_for")
 
-    def __init__(self, steps: Any, waits_for: Any) -> None:
+    def __init__(self, steps: "Steps", waits_for: object) -> None:
         self.steps = steps
-        self.waits_for = waits_for
+        self.waits_for: Any = waits_for
 
-    def send(self, value: Any) -> Any:
+    def send(self, value: object) -> Any:
         """Take a step with a value."""
         waits_for = self.waits_for
         if waits_for is ENDED:
@@ -140,7 +144,7 @@ class Begun:
         self.waits_for = ENDED
         return waits_for
 
-    def throw(self, error: Any) -> Any:
+    def throw(self, error: BaseException) -> Any:
         """Take a step with an exception."""
         waits_for, self.waits_for = self.waits_for, ENDED
         try:
@@ -163,30 +167,25 @@ class Begun:
     @property
     def cr_frame(self) -> FrameType | None:
         """The outermost frame, which is ours."""
-        frame: FrameType | None = self.steps.gi_frame
+        frame: FrameType | None = getattr(self.steps, "gi_frame", None)
         return frame
 
     @property
     def cr_await(self) -> Any:
         """The coroutine of the body."""
-        return self.steps.gi_yieldfrom
+        return getattr(self.steps, "gi_yieldfrom", None)
 
 
-def become_task(node: Node[Any], steps: Any, waits_for: Any, context: Context) -> None:
+def hand_to_task(node: Node[Any], steps: "Steps", waits_for: object, context: Context) -> None:
     """Make a node whose body has begun, and waits for something, the asyncio task that it is."""
     engine = node.engine
     asked = cancels_of(node) if node.driven == CALLED_OFF else ()  # which initialising forgets
-    node.driven = TASK
-    if EAGER:
+    going_on: Any = steps
+    # Where its asyncio task starts in the next turn of the loop, a body that only gave the loop a turn goes on with it.
+    if EAGER or waits_for is not None:
         node.task.waits = True
         going_on = Begun(steps, waits_for)
-        init_task(node, going_on, loop=engine.loop, name=node.task.name, context=context, eager_start=True)
-    else:
-        # Not eager, the asyncio task starts in the next turn of the loop. A body that only gave the loop a turn goes on then.
-        if waits_for is not None:
-            node.task.waits = True
-            steps = Begun(steps, waits_for)
-        init_task(node, steps, loop=engine.loop, name=node.task.name, context=context)
+    node.become_task(going_on, context)
     engine.alive.add(node)
     if node.early is not None:
         node.hand_over()
@@ -199,7 +198,7 @@ def cancels_of(node: Any) -> tuple[int, bool, Any]:
     return node.cancelling(), node._must_cancel, node._cancel_message  # noqa: SLF001 - asyncio has no face for them
 
 
-def cancel_again(node: Node[Any], requests: int, comes: bool, message: Any) -> None:
+def cancel_again(node: Node[Any], requests: int, comes: bool, message: object) -> None:
     """Cancel a node as it was cancelled in its first step."""
     for _ in range(requests or comes):
         cancel_task(node, message)

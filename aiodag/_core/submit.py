@@ -15,8 +15,7 @@ from aiodag._core.context import NODE, RUN, current_node
 from aiodag._core.edges import PLAIN
 from aiodag._core.engine import Engine
 from aiodag._core.futures import follow
-from aiodag._core.links import connect, connect_plain
-from aiodag._core.node import Node
+from aiodag._core.node import Node, blank_node
 from aiodag._core.options import NO_OPTIONS
 from aiodag._core.rules import JUDGE
 from aiodag._core.search import Search, close_coroutines
@@ -54,10 +53,11 @@ def submit(task: "Task[..., Any]", /, *args: Any, **kwargs: Any) -> Node[Any]:
     node.task = task
     node.engine = engine
     node.args = args
+    node.kwargs = kwargs
     node.context = copy_context()
     node.downstream = node.early = None
     node.attempt = node.pending = node.driven = 0
-    node.edged = False
+    node.edged = node.plain = False
     node.caller = NODE.get()
     node.state = WAITING
     node.run = run = RUN.get()
@@ -78,13 +78,14 @@ def submit(task: "Task[..., Any]", /, *args: Any, **kwargs: Any) -> Node[Any]:
                     break
         except TypeError:  # a class whose metaclass has no hash is none of those
             upstream = None
+    if upstream:
+        node.edged = True
     if upstream is None or run is not None:
-        return enter(node, kwargs, upstream)
+        return enter_node(node, upstream)
     node.kwargs = None  # not the empty dict: it would be one more object for the garbage collector
     node.plain = task.call is None
     if upstream:
-        node.edged = True
-        connect_plain(node, upstream)
+        node.connect_plain(upstream)
     if not node.pending and node.state is WAITING:
         node.state = QUEUED  # as in release()
         engine.ready.append(node)
@@ -104,25 +105,19 @@ def submit_all(task: "Task[..., Any]", calls: list[Any], constants: dict[str, An
 MANY = submit_all.__code__
 
 
-def enter(node: Node[Any], kwargs: dict[str, Any], plain: tuple[Node[Any], ...] | None) -> Node[Any]:
+def enter_node(node: Node[Any], plain: tuple[Node[Any], ...] | None) -> Node[Any]:
     """Make the edges of a call that is of a run, or has more than plain values and nodes, and tell its run.
 
     `plain` has the nodes among the arguments, if these are nothing but plain values and nodes.
     """
     engine, run = node.engine, node.run
-    node.kwargs = kwargs
-    node.plain = False
-    if plain is None:
-        upstream = search(engine, node)
-    else:
-        upstream = [(each, False) for each in plain]
-        node.edged = bool(plain)
+    upstream = search(engine, node) if plain is None else [(each, False) for each in plain]
     if run is not None:
         live = run.enter(node, upstream)
         if live is not None:
             return live
     if upstream:
-        connect(node, upstream)
+        node.connect(upstream)
     if not node.pending and node.state is WAITING:
         engine.release(node)
     if node.run is not None and node.run.stopping:
@@ -258,17 +253,7 @@ def stand_in(engine: Engine, awaitable: Any) -> Node[Any]:
     """Make a node for a coroutine, a future or another awaitable. It does nothing before it is launched."""
     if is_future(awaitable) and awaitable.get_loop() is not engine.loop:
         raise ForeignLoop(awaitable, closed=awaitable.get_loop().is_closed())
-    node: Node[Any] = Node.__new__(Node)
-    node.code, node.instruction = None, 0
-    node.task, node.engine = cast("Task[..., Any]", Adopted(engine, awaitable)), engine
-    node.args, node.kwargs = (awaitable,), {}
-    node.context = copy_context()
-    node.downstream = node.early = None
-    node.attempt = node.pending = node.driven = 0
-    node.edged = False
-    node.caller = None
-    node.plain = False
-    node.state = State.WAITING
+    node = blank_node(engine, cast("Task[..., Any]", Adopted(engine, awaitable)), (awaitable,))
     run = RUN.get()
     node.run = run if run is not None and run.loop is engine.loop else None
     return node

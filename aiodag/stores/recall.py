@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aiodag._core.context import attempt_here, current_node
-from aiodag._core.links import connect
 from aiodag._core.node import Node
 from aiodag.abc import NOTHING, Raised
 from aiodag.codec.text import decode_error
@@ -113,7 +112,7 @@ class Recall:
                 return live
             # It is on its way to an end that is not the one to take. The new one waits for that, or there would be two
             # bodies of a key at once; and says nothing of itself until then, for the row is the other's.
-            connect(node, [(live, True)])
+            node.connect([(live, True)])
             codec = RECORDED
         elif known is not None and recallable(node.task, known):
             if (

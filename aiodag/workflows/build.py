@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from aiodag._core.graph import Graph, GraphEdge, GraphNode
 from aiodag._core.ledger import with_rule
-from aiodag._core.links import connect
 from aiodag._core.options import Options
 from aiodag._core.rules import WHOLE as WHOLE_RULE
 from aiodag._core.rules import Rule, judge
@@ -282,7 +281,7 @@ def also_after(node: "Node[Any]", upstream: "Sequence[Node[Any]]") -> None:
         return
     edges = [(up, node.task.rule is not None) for up in upstream]
     node.after = (*node.after, *upstream)
-    connect(node, edges)
+    node.connect(edges)
     if node.run is not None:
         node.run.ledger.also_after(node, upstream)
         if node.run.journal is not None:

@@ -4,8 +4,9 @@ A *middleware* wraps the call of a node. An *observer* is told of every move and
 An *executor* is where an attempt runs. A *store* is where runs are remembered, by a *journal* for each run.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from warnings import warn
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from aiodag._core.node import Node
     from aiodag.records import (
         AttemptRecord,
-        Batch,
         Claim,
         Claimed,
         EdgeRecord,
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
         LogRecord,
         NodeRecord,
         OutputRecord,
+        Owner,
         RunRecord,
         WorkflowRecord,
+        Write,
     )
     from aiodag.states import State
 
@@ -170,15 +172,15 @@ class Middleware(Protocol):
         ...
 
 
-class Store(Protocol):
-    """Where runs are remembered. Every method may block: a recorder calls them in a thread of its own.
+class Runs(Protocol):
+    """Where runs are remembered. Every method may block: one thread of a process calls them for all of its runs.
 
-    Whoever claims a run owns it until its lease runs out; every write is fenced by the number of the execution, so
-    that the late write of a process that lost the run is refused.
+    Whoever claims a run owns it until the lease of its process runs out; every write is fenced by the number of the
+    execution, so that the late write of a process that lost the run is refused.
 
-    >>> from aiodag.abc import Store
+    >>> from aiodag.abc import Runs
     >>> from aiodag.stores import Memory
-    >>> def names(store: Store) -> set[str]:
+    >>> def names(store: Runs) -> set[str]:
     ...     return {run.name for run in store.runs()}
     >>> names(Memory())
     set()
@@ -186,8 +188,21 @@ class Store(Protocol):
 
     keep: int  # bytes that are kept of each stream of an attempt: its head and its tail
 
-    def claim(self, claim: "Claim") -> "Claimed":
-        """Make a run, or take over one whose owner has gone. Raises `RunOwned`."""
+    @property
+    def place(self) -> Hashable:
+        """What two stores of one place have equal: their runs are written by one thread."""
+        ...
+
+    def replaced(self) -> bool:
+        """Return True if what was opened is no longer in its place: runs that begin now are written elsewhere."""
+        ...
+
+    def journal(self, run: Any, *, ours: bool) -> "Journal":
+        """Return what writes a `Run` to this store, and closes it in the end where it is `ours` to close."""
+        ...
+
+    def claim_all(self, claims: "Sequence[Claim]") -> "Sequence[Claimed | BaseException]":
+        """Make runs, or take over those whose owners have gone; return for each what it got, or why not: `RunOwned`."""
         ...
 
     def known(self, run_id: str) -> "dict[str, Known]":
@@ -198,16 +213,23 @@ class Store(Protocol):
         """Have nodes of a run that nobody owns run again, whatever is recorded of them. Raises `RunOwned`."""
         ...
 
-    def renew(self, claimed: "Claimed", until: float, run_id: str) -> None:
-        """Keep a run. Raises `LeaseLost`."""
+    def renew(self, owner: "Owner", until: float) -> None:
+        """Keep all runs of a process until a moment: seconds since the epoch."""
         ...
 
-    def wants_cancel(self, claimed: "Claimed", run_id: str) -> bool:
-        """Tell whether somebody asked to cancel a run. Raises `LeaseLost`."""
+    def held(self, owner: "Owner") -> "Mapping[int, tuple[int, bool]]":
+        """Return the runs of a process by number: which execution it has, and whether somebody wants it cancelled."""
         ...
 
-    def write(self, claimed: "Claimed", batch: "Batch", until: float, run_id: str) -> None:
-        """Write all of a batch or nothing. Raises `LeaseLost` and `StoreError`."""
+    def release(self, claimed: "Sequence[Claimed]") -> None:
+        """Let go of runs that have not ended, so that others can go on with them at once."""
+        ...
+
+    def write_all(self, writes: "Sequence[Write]") -> "Sequence[BaseException | None]":
+        """Write batches of several runs at once, each of them whole or not at all; return for each why it was not written.
+
+        `LeaseLost` for a run that is no longer its writer's. Raises `StoreError` when nothing could be written.
+        """
         ...
 
     def cached(self, key: str, since: float) -> "tuple[str, Any] | None":
@@ -370,3 +392,12 @@ class Raised(NamedTuple):
 
 NOTHING: Any = object()
 """What a journal recalls where nothing is recorded: a value may be None."""
+
+
+def __getattr__(name: str) -> object:
+    """Give the former name of `Runs` for one version."""
+    if name != "Store":
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    warn("aiodag.abc.Store is aiodag.abc.Runs since 1.4.0, and goes with 1.5", DeprecationWarning, stacklevel=2)
+    return Runs

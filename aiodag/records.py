@@ -10,11 +10,12 @@ import socket
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
+from functools import cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from aiodag.errors import StoreError
+from aiodag.errors import RunOwned, StoreError
+from aiodag.processes import UNSEEN, began, surroundings
 from aiodag.states import State
 
 KEEP = 2**20  # bytes that a store keeps of each stream of an attempt
@@ -24,11 +25,14 @@ NO_TAGS: Mapping[str, str] = MappingProxyType({})
 NO_ATTEMPTS: Mapping[str, int] = MappingProxyType({})
 BARRIER = "barrier"  # in place of a codec: a node of a workflow that only joins edges, and has no value
 CUT_OFF = "cut off: its process ended"  # in place of the error of an attempt whose end nobody has seen
-UNSEEN = "unseen"  # in place of when a process began: there is one, and no more can be known
 
 
 class Owner(NamedTuple):
-    """The process that owns a run: host, process id, and when that process began, in its system's own count.
+    """The process that owns a run: host, process id, and when that process began.
+
+    `began` is a count of its system's own, and what says where that count and the id are of this very process: the start
+    of the system, and the processes that see each other there. These are missing where the system does not tell, and where
+    1.3 has written.
 
     >>> import os
     >>> from aiodag import Run
@@ -49,32 +53,35 @@ class Owner(NamedTuple):
     @classmethod
     def here(cls) -> "Owner":
         """Return this process."""
-        return cls(socket.gethostname(), os.getpid(), began(os.getpid()))
+        return process_of(os.getpid())
 
     def gone(self) -> bool:
-        """Tell whether the process is known to have ended: only on its own host can that be known."""
-        return self.host == socket.gethostname() and began(self.pid) not in {self.began, UNSEEN}
+        """Return True if the process is known to have ended.
+
+        The name of its host says nothing of that: containers, clones, and machines that began anew share names and ids.
+        """
+        count, *where = self.began.split()
+        return bool(where) and where == surroundings() and began(self.pid) not in {count, UNSEEN}
 
 
-def began(pid: int) -> str:
-    """Return when a process began, empty if there is none: a number of a process may be given out again."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:  # no /proc, or one that shows the processes of others to nobody
-        return UNSEEN if alive(pid) else ""
-    state, *fields = stat.rpartition(")")[2].split()
-    return "" if state in "ZX" else fields[18]  # a zombie has ended, and waits to be looked at
+@cache
+def process_of(pid: int) -> Owner:
+    """Return this process, which has that id: a forked child has another."""
+    return Owner(socket.gethostname(), pid, " ".join([began(pid), *surroundings()]))
 
 
-def alive(pid: int) -> bool:
-    """Tell whether a process exists."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def live_owner(owner: Owner | None, until: float | None, at: float) -> Owner | None:
+    """Return who has a run: a process that has not ended, as far as can be known, and whose lease has not run out."""
+    if owner is None or until is None or until <= at or owner.gone():
+        return None
+    return owner
+
+
+def refuse_owned(run_id: str, owner: Owner | None, until: float | None, at: float) -> None:
+    """Refuse to change a run that somebody works on. Raises `RunOwned`."""
+    holder = live_owner(owner, until, at)
+    if holder is not None and until is not None:
+        raise RunOwned(run_id, holder, until - at)
 
 
 class Claim(NamedTuple):
@@ -87,8 +94,8 @@ class Claim(NamedTuple):
     >>> from aiodag.records import Claim, Owner
     >>> from aiodag.stores import Memory
     >>> claim = Claim("monday", "etl", None, Owner.here(), lease=15, at=time.time())
-    >>> Memory().claim(claim).execution
-    1
+    >>> [claimed.execution for claimed in Memory().claim_all([claim])]
+    [1]
     """
 
     id: str
@@ -99,6 +106,13 @@ class Claim(NamedTuple):
     at: float
     tags: Mapping[str, str] = NO_TAGS
     definition: str | None = None
+
+    def refuse(self, name: str, owner: Owner | None, until: float | None) -> None:
+        """Refuse to take over a run of another name, or one that somebody works on. Raises `StoreError`, `RunOwned`."""
+        if name != self.name:
+            msg = f"run {self.id!r} is one of {name!r}, not of {self.name!r}: use another id"
+            raise StoreError(msg)
+        refuse_owned(self.id, owner, until, self.at)
 
 
 class Known(NamedTuple):
@@ -131,7 +145,7 @@ class Claimed(NamedTuple):
     >>> import time
     >>> from aiodag.records import Claim, Owner
     >>> from aiodag.stores import Memory
-    >>> claimed = Memory().claim(Claim("monday", "etl", None, Owner.here(), lease=15, at=time.time()))
+    >>> (claimed,) = Memory().claim_all([Claim("monday", "etl", None, Owner.here(), lease=15, at=time.time())])
     >>> claimed.execution, claimed.begun, claimed.known
     (1, 1, {})
     """
@@ -182,10 +196,11 @@ class Batch:
     >>> from aiodag import Run, task
     >>> from aiodag.stores import Memory
     >>> class Told(Memory):
-    ...     def write(self, claimed, batch, until, run_id):
-    ...         super().write(claimed, batch, until, run_id)
-    ...         if batch.state:
-    ...             print(run_id, batch.state)
+    ...     def write_all(self, writes):
+    ...         for write in writes:
+    ...             if write.batch.state:
+    ...                 print(write.run_id, write.batch.state)
+    ...         return super().write_all(writes)
     >>> async with Run("etl", store=Told(), id="monday"):
     ...     node = task(sum)([1, 2])
     monday succeeded
@@ -206,6 +221,23 @@ class Batch:
     state: State | None = None  # of the run, with its last write
     error: str = ""
     at: float = 0.0
+
+
+class Write(NamedTuple):
+    """One batch of one run, on its way to a store.
+
+    >>> import time
+    >>> from aiodag.records import Batch, Claim, Owner, Write
+    >>> from aiodag.stores import Memory
+    >>> store = Memory()
+    >>> (claimed,) = store.claim_all([Claim("monday", "etl", None, Owner.here(), lease=15, at=time.time())])
+    >>> store.write_all([Write(claimed, "monday", Batch(state=State.SUCCEEDED, at=time.time()))])
+    [None]
+    """
+
+    claimed: Claimed
+    run_id: str
+    batch: Batch
 
 
 def moment(seconds: float | None) -> datetime | None:
@@ -353,8 +385,7 @@ class OutputRecord:
 class WorkflowRecord:
     """A workflow that is known by its name: where it comes from, and its text when it was registered.
 
-    >>> from pathlib import Path
-    >>> from aiodag.service import Service
+    >>>     >>> from aiodag.service import Service
     >>> size = Path("hello.json").write_text('{"tasks": {"greet": {"command": ["echo", "hello"]}}}')
     >>> record = Service("memory:workflow-record").register("hello.json")
     >>> record.name, record.document

@@ -3,6 +3,7 @@
 import asyncio
 
 from aiodag import Run
+from aiodag.records import Batch, Write
 
 
 def execute(store, body, run_id="r", *, runner=asyncio.run, **options):
@@ -28,3 +29,18 @@ def tries(store, run_id="r"):
     for each in store.attempts(run_id, every=True):
         found.setdefault(names[each.number], []).append(str(each.state))
     return found
+
+
+def claim_one(store, claim):
+    """Claim a run. Raises why it cannot be had."""
+    (answer,) = store.claim_all([claim])
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer
+
+
+def write_one(store, claimed, run_id, **batch):
+    """Write a batch of a run. Raises why it cannot be."""
+    (error,) = store.write_all([Write(claimed, run_id, Batch(**batch))])
+    if error is not None:
+        raise error

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from executions import claim_one, write_one
 from programs import ROOT
 from typed_in import SECONDS, Place, Terminal, ended, line_with
 
@@ -23,7 +24,7 @@ from aiodag.cli import grammar
 from aiodag.cli.completion import options
 from aiodag.cli.progress import seconds
 from aiodag.cli.typed import duration
-from aiodag.records import Batch, Claim, Owner
+from aiodag.records import Claim, Owner
 from aiodag.service import Service
 
 COMMANDS = sorted(grammar.build().commands)
@@ -793,8 +794,8 @@ def test_a_value_that_is_not_recorded_is_not_said_to_be_missing(aiodag):
 def test_the_newest_20_runs_are_listed_newest_first(aiodag):
     service = Service(aiodag.path / "runs.db")
     for number in range(22):
-        claimed = service.store.claim(Claim(f"r{number}", "r", None, Owner.here(), 60.0, 1000.0 + number))
-        service.store.write(claimed, Batch(state=State.SUCCEEDED, at=2000.0), 3000.0, f"r{number}")
+        claimed = claim_one(service.store, Claim(f"r{number}", "r", None, Owner.here(), 60.0, 1000.0 + number))
+        write_one(service.store, claimed, f"r{number}", state=State.SUCCEEDED, at=2000.0)
     service.store.close()
 
     out, err = aiodag("runs")

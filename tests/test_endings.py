@@ -1,7 +1,6 @@
 """A run that goes on: continued where its process died, resumed where it had ended."""
 
 import asyncio
-import json
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from aiodag import RecordedError, RunFailed, Skip, State, current_node, settled,
 from aiodag.errors import StoreError
 from aiodag.records import Owner
 from aiodag.stores import Memory, SQLite
+from aiodag.stores.sql.rows import owner_text
 from aiodag.testing import run as virtual
 
 GONE = Owner.here()._replace(pid=2**22 + 1)  # above what a system gives out
@@ -45,24 +45,24 @@ class Cut(BaseException):
 
 def cut_off(store, body, **options):
     """Execute a body that raises `Cut` somewhere, and leave the run as a killed process would."""
-    write = store.write
+    write_all = store.write_all
 
-    def while_alive(*args):
+    def while_alive(writes):
         if Cut.dead:
             raise StoreError("the process was killed")
-        write(*args)
+        return write_all(writes)
 
     async def untold():
         asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # nobody is there to be told
         return await body()
 
-    store.write = while_alive
+    store.write_all = while_alive
     try:
         with suppress(Cut, StoreError, asyncio.CancelledError):
             execute(store, untold, **options)
         assert Cut.dead
     finally:
-        store.write, Cut.dead = write, False
+        store.write_all, Cut.dead = write_all, False
     forget_owner(store)
 
 
@@ -71,7 +71,7 @@ def forget_owner(store):
         store.kept["r"].owner = GONE
     else:
         with store.writing() as connection:
-            connection.execute("update runs set owner = ?", (json.dumps(GONE),))
+            connection.execute("update runs set owner = ?", (owner_text(GONE),))
 
 
 @task
@@ -545,11 +545,11 @@ class Dying(Memory):
         super().__init__()
         self.left = None
 
-    def write(self, claimed, batch, until, run_id):
+    def write_all(self, writes):
         if self.left == 0:
             raise StoreError("the process was killed")
         self.left = None if self.left is None else self.left - 1
-        super().write(claimed, batch, until, run_id)
+        return super().write_all(writes)
 
 
 @settings(max_examples=60, deadline=None)

@@ -78,7 +78,21 @@ FACE = [
 # The house from the ground up. A room stands on the floors below its own, and never on a neighbour of its floor. The files
 # of a room are in reading order: each may import those before it, and nothing after. A file without a place fails.
 FLOORS = [
-    {"": ["complaint", "errors", "masking", "wording", "installed", "faces", "secret", "names", "states", "records"]},
+    {
+        "": [
+            "complaint",
+            "errors",
+            "masking",
+            "wording",
+            "installed",
+            "faces",
+            "secret",
+            "names",
+            "states",
+            "processes",
+            "records",
+        ]
+    },
     {"": ["abc"]},
     {
         "_core": [
@@ -167,15 +181,17 @@ FLOORS = [
             "keeper",
             "kept",
             "lines",
-            "memory",
             "nested",
             "outcomes",
             "outputs",
-            "sql.rows",
-            "sql.sqlite",
-            "places",
             "recall",
             "recorder",
+            "memory",
+            "sql.rows",
+            "sql.batches",
+            "sql.ownership",
+            "sql.sqlite",
+            "places",
             "rehearsal",
         ],
         "commands": ["warden", "streams", "descriptors", "local", "finished", "record", "arguments", "shells", "task"],

@@ -627,7 +627,7 @@ def test_a_run_whose_opening_is_cancelled_is_given_up(tmp_path):
             await entering
         holder.rollback()
         holder.close()
-        while any(thread.name == "aiodag r" for thread in threading.enumerate()):
+        while any(thread.name.startswith("aiodag keeper") for thread in threading.enumerate()):
             await asyncio.sleep(0)
 
     asyncio.run(main())
@@ -1512,7 +1512,7 @@ def test_a_run_can_be_cancelled_from_outside(store):
 
 
 def test_a_body_that_blocks_the_loop_does_not_lose_the_run(tmp_path, monkeypatch):
-    monkeypatch.setattr("aiodag.stores.recorder.LEASE", 0.3)
+    monkeypatch.setattr("aiodag.stores.keeper.LEASE", 0.3)
     store = SQLite(tmp_path / "runs.db")
 
     async def body():
@@ -1531,7 +1531,7 @@ def test_a_body_that_blocks_the_loop_does_not_lose_the_run(tmp_path, monkeypatch
 
 def leased_until(store):
     connection = sqlite3.connect(store.path)
-    until = connection.execute("select leased_until from runs").fetchone()[0]
+    until = connection.execute("select until from leases").fetchone()[0]
     connection.close()
     return until
 
@@ -1668,7 +1668,7 @@ def stop_outside_a_write(process, path):
         connection = sqlite3.connect(path, timeout=0)
         try:
             with connection:
-                connection.execute("update runs set leased_until = 0")  # instead of waiting for it to run out
+                connection.execute("update leases set until = 0")  # instead of waiting for it to run out
         except sqlite3.OperationalError:
             os.kill(process.pid, signal.SIGCONT)
         else:

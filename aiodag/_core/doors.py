@@ -10,7 +10,6 @@ DOORS = MappingProxyType(
         "commands": "aiodag.commands",
         "places": "aiodag.stores.places",
         "process": "aiodag.executors.process",
-        "recorder": "aiodag.stores.recorder",
         "svg": "aiodag.pictures.svg",
     }
 )

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from aiodag._core.graph import Graph
     from aiodag._core.hooks import HookTypes
-    from aiodag.abc import Store
+    from aiodag.abc import Runs
 
 log = logging.getLogger("aiodag.run")
 
@@ -76,7 +76,7 @@ class Run(Members):
         timeout: "float | timedelta | None" = None,
         observers: Iterable[Observer] = (),
         grace: float = 10.0,
-        store: "str | PathLike[str] | Store | None" = None,
+        store: "str | PathLike[str] | Runs | None" = None,
         id: str | None = None,  # noqa: A002 - the word of the field
         tags: Mapping[str, str] | None = None,
         on_start: "HookTypes" = None,
@@ -134,9 +134,10 @@ class Run(Members):
         log.debug("run %s begins", self.id or self.name)
         return self
 
-    async def _open_journal(self, store: "str | PathLike[str] | Store") -> None:
+    async def _open_journal(self, store: "str | PathLike[str] | Runs") -> None:
         # By name: the core knows no layer, and a run without a store loads none.
-        journal = behind("recorder").Recorder(self, store)
+        place: Runs = behind("places").store_at(store)
+        journal = place.journal(self, ours=place is not store)
         try:
             await journal.open()
         except BaseException:

@@ -15,7 +15,7 @@ from aiodag.workflows.files.shapes import is_name, is_text, told
 from aiodag.workflows.private import without_hidden
 
 if TYPE_CHECKING:
-    from aiodag.abc import Store
+    from aiodag.abc import Runs
 
 CHECKS = {
     "name": (is_name, "the name of a workflow"),
@@ -29,7 +29,7 @@ CHECKS = {
 NEEDED = ("name", "target", "definition")
 
 
-def exported(store: "Store", names: Iterable[str]) -> list[dict[str, Any]]:
+def exported(store: "Runs", names: Iterable[str]) -> list[dict[str, Any]]:
     """Return registered workflows for JSON, those of the names or all of them, as they were registered.
 
     Values that no store has, such as plain ones of variables, are `***` there. Raises `StoreError` for another name.
@@ -52,7 +52,7 @@ def exported(store: "Store", names: Iterable[str]) -> list[dict[str, Any]]:
     ]
 
 
-def imported(store: "Store", text: str, source: str, *, replace: bool) -> list[WorkflowRecord]:
+def imported(store: "Runs", text: str, source: str, *, replace: bool) -> list[WorkflowRecord]:
     """Register the workflows of a text that `export` or `list` has written, all of them or none.
 
     Raises `WorkflowError` for what is no such text, with all that is wrong, and `StoreError` for names that are taken.

@@ -12,7 +12,7 @@ from aiodag.records import BARRIER, CUT_OFF, AttemptRecord, NodeRecord, RunRecor
 from aiodag.states import State
 
 if TYPE_CHECKING:
-    from aiodag.abc import Store
+    from aiodag.abc import Runs
 
 
 def run_again(nodes: Iterable[NodeRecord], chosen: Iterable[NodeRecord]) -> list[int]:
@@ -57,7 +57,7 @@ def cut_off(attempts: Iterable[AttemptRecord], run: RunRecord, there: Iterable[N
     ]
 
 
-def graph_of(store: "Store", record: RunRecord) -> Graph:
+def graph_of(store: "Runs", record: RunRecord) -> Graph:
     """Return the graph of a run as its records have it, in seconds since its last execution began."""
     origin = record.started_at.timestamp()
     # With barriers, for what they join would lie in pieces; not with damaged rows that have no number.

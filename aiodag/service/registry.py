@@ -10,7 +10,7 @@ from aiodag.records import RunRecord, WorkflowRecord
 from aiodag.workflows.private import stored_task
 
 if TYPE_CHECKING:
-    from aiodag.abc import Store
+    from aiodag.abc import Runs
 
 
 class Meant(NamedTuple):
@@ -30,7 +30,7 @@ class Change(NamedTuple):
     removed: list[str]
 
 
-def meant(store: "Store", which: str) -> Meant:
+def meant(store: "Runs", which: str) -> Meant:
     """Return the run of an id, else all runs of a name, oldest first, and the workflow of that name.
 
     Only exactly that name counts. Raises `UnknownRun`, with a near miss, for what is neither.
@@ -47,7 +47,7 @@ def meant(store: "Store", which: str) -> Meant:
     return found
 
 
-def all_meant(store: "Store", which: Iterable[str]) -> Meant:
+def all_meant(store: "Runs", which: Iterable[str]) -> Meant:
     """Return what several names and ids stand for, each once."""
     found = [meant(store, each) for each in which]
     runs = {run.id: run for each in found for run in each.runs}
@@ -55,7 +55,7 @@ def all_meant(store: "Store", which: Iterable[str]) -> Meant:
     return Meant(list(runs.values()), list(workflows.values()))
 
 
-def delete(store: "Store", which: Iterable[str]) -> Meant:
+def delete(store: "Runs", which: Iterable[str]) -> Meant:
     """Delete what names and ids stand for. Raises `UnknownRun`, and `StoreError` for a run that goes on, before any is."""
     found = all_meant(store, which)
     for run in found.runs:
@@ -77,7 +77,7 @@ def refuse_live(run: RunRecord) -> None:
 
 
 def register(
-    store: "Store", name: str, target: str, document: Mapping[str, Any], tags: Mapping[str, str], *, replace: bool
+    store: "Runs", name: str, target: str, document: Mapping[str, Any], tags: Mapping[str, str], *, replace: bool
 ) -> WorkflowRecord:
     """Keep a workflow under its name. Raises `StoreError` if there is one of that name, unless it is to be replaced."""
     there = store.registered(name)

@@ -8,7 +8,7 @@ from typing import Any
 
 from aiodag._core.graph import Graph
 from aiodag._core.options import name_of
-from aiodag.abc import Observer, Store
+from aiodag.abc import Observer, Runs
 from aiodag.codec.text import decode, decode_error
 from aiodag.commands.finished import Finished
 from aiodag.errors import EntryError, StoreError
@@ -54,7 +54,7 @@ class Service:
     """
 
     def __init__(self, store: Any = None) -> None:
-        self.store: Store = store_at(store)
+        self.store: Runs = store_at(store)
 
     @property
     def place(self) -> str:

@@ -9,7 +9,7 @@ from aiodag._core.capacity import Anything, Capacity
 from aiodag._core.graph import Graph
 from aiodag._core.plan import plan
 from aiodag._core.run import Run
-from aiodag.abc import Observer, Store
+from aiodag.abc import Observer, Runs
 from aiodag.errors import WorkflowError
 from aiodag.service.entry import as_task, bind, call, loaded
 from aiodag.service.targets import Target
@@ -63,7 +63,7 @@ class Options(NamedTuple):
     tags: Mapping[str, str] | None
 
 
-async def begin(store: Store, target: Target, options: Options) -> Any:
+async def begin(store: Runs, target: Target, options: Options) -> Any:
     """Run to the end, and return the value of an entry, or the values of a workflow.
 
     Raises what the run raises, and `CancelledError` where somebody drained or stopped it before its end.
@@ -115,7 +115,7 @@ def refuse(target: Target, capacity: Mapping[str, float] | None) -> None:
         checked(target, capacity=target.capacity if given is None else given, runs=True)
 
 
-async def rehearse(store: Store, run_id: str, target: Target, again: Sequence[int] = ()) -> Resumption:
+async def rehearse(store: Runs, run_id: str, target: Target, again: Sequence[int] = ()) -> Resumption:
     """Return what resuming a run with a target would run, and nodes again by their numbers.
 
     What makes the graph runs, and nothing else.

@@ -29,14 +29,14 @@ from aiodag.workflows.private import restored
 from aiodag.workflows.workflow import Workflow
 
 if TYPE_CHECKING:
-    from aiodag.abc import Store
+    from aiodag.abc import Runs
 
 Target: TypeAlias = Entry | Workflow
 HINT = "Give FILE.py, FILE.py:NAME, FILE.json, or the name of a workflow that `aiodag list` has"
 
 
 def target_of(
-    store: "Store", text: str, given: Sequence[str] = (), capacity: Mapping[str, float] | None = None
+    store: "Runs", text: str, given: Sequence[str] = (), capacity: Mapping[str, float] | None = None
 ) -> Target:
     """Return what people typed: FILE.py[:NAME], FILE.json or the name of a registered workflow, and parameters.
 
@@ -110,7 +110,7 @@ def with_values(workflow: Workflow, given: Mapping[str, Any]) -> Workflow:
     return made
 
 
-def parameters_of_target(store: "Store", text: str) -> dict[str, str]:
+def parameters_of_target(store: "Runs", text: str) -> dict[str, str]:
     """Return the parameters of what people typed, each with what it takes. Raises `EntryError` and `WorkflowError`."""
     is_file, is_there = file_in(text)
     found: Any = None
@@ -330,7 +330,7 @@ def entry_of_target(target: Target) -> Entry | None:
 
 
 def run_or_target(
-    store: "Store", text: str, given: Sequence[str] = (), capacity: Mapping[str, float] | None = None
+    store: "Runs", text: str, given: Sequence[str] = (), capacity: Mapping[str, float] | None = None
 ) -> RunRecord | Target:
     """Return the run of an id, or else what people could begin with. A file that is there wins."""
     is_file, is_there = file_in(text)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from aiodag._core.engine import Engine
     from aiodag._core.node import Node
     from aiodag._core.task import Task
-    from aiodag.abc import Store
+    from aiodag.abc import Runs
 
 COMPUTING: ContextVar[frozenset[Any]] = ContextVar("aiodag_computing", default=frozenset())  # around here
 Value = tuple[str, Any]  # a codec, and a value in it
@@ -170,8 +170,8 @@ async def without_seat(ending: "Future[Value | None]") -> "Value | None":
 class Cache:
     """The values of one store that runs of it share."""
 
-    def __init__(self, store: "Store", engine: "Engine") -> None:
-        self._store = store
+    def __init__(self, store: "Runs", engine: "Engine") -> None:
+        self.store = store
         self._engine = engine
         # The process too: a forked child has a copy of the table, and nobody there computes what it says.
         self._place = os.getpid(), getattr(store, "path", store)
@@ -212,4 +212,4 @@ class Cache:
 
     def _found(self, keys: Sequence[str], age: "bool | float") -> Value | None:
         since = 0.0 if age is True else time.time() - age
-        return next((found for key in keys if (found := self._store.cached(key, since)) is not None), None)
+        return next((found for key in keys if (found := self.store.cached(key, since)) is not None), None)

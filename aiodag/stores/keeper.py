@@ -1,125 +1,359 @@
-"""The thread that writes a run to its store, keeps its lease, and hears who wants it cancelled.
+"""The thread that writes all runs of this process to one store, keeps their leases, and hears which ones are to be cancelled.
 
-A thread and not the loop: a commit must not block the loop, and a body that blocks the loop must not lose the run.
+A thread and not the loop: a commit must not block the loop, and a body that blocks the loop must not lose its run. One
+thread and not one for each run: a store has one writer at a time, so a thousand of them would wait for each other, each for
+longer than it has patience. What the runs have to write when the thread comes back from a commit goes with the next one.
+
+    loop of run a   write ─┐                                ┌─► written
+    loop of run a2  write ─┼─► queue ─► one commit ─► posts ┼─► written     (a post for each loop)
+    loop of run b   claim ─┘                                └─► claimed
+
+The first run of a store makes its keeper; the last one waits until the thread has ended and the file is closed.
 """
 
 import asyncio
+import os
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from aiodag.abc import Store
-from aiodag.records import Batch, Claim, Claimed
+from aiodag.errors import LeaseLost, StoreError
+from aiodag.records import Batch, Claim, Claimed, Owner, Write
 from aiodag.states import State
 
-LISTEN = 0.25  # seconds between two looks for a cancellation
-Told = Callable[[BaseException | None], None]
+if TYPE_CHECKING:
+    from aiodag._core.run import Run
+    from aiodag.abc import Runs
+
+LEASE = 15.0  # seconds
+LISTEN = 0.25  # seconds between two looks for cancellations
+GROUP = 1024  # runs that one commit writes
+ROWS = 4096  # rows of nodes after which a commit takes no more runs: others wait to be heard
+PORTION = 64  # pieces of news in one turn of a loop: each wakes a body
+LEFT = Batch()  # in place of a batch: a run that was left without its end being written
+
+News = tuple[Callable[..., None], tuple[Any, ...]]
+
+
+class Post:
+    """Carries news from keepers to one loop: in portions, so that a commit for thousands of runs does not stop it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._news: deque[News] = deque()
+        self._coming = False  # whether the loop is about to look
+
+    def add(self, heard: Callable[..., None], *args: object) -> None:
+        """Have the loop call something with the next delivery."""
+        self._news.append((heard, args))
+
+    def send(self) -> None:
+        """Have the loop look. Called in any thread."""
+        if self._coming or not self._news:
+            return
+        self._coming = True
+        # Of a loop that has been closed: nobody waits any more.
+        with suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(self._deliver)
+
+    def _deliver(self) -> None:
+        # First of all: what a thread adds from here on it also sends. The other way round, news that come between the
+        # look and this line would stay.
+        self._coming = False
+        try:
+            for _ in range(min(PORTION, len(self._news))):
+                heard, args = self._news.popleft()
+                heard(*args)
+        finally:  # also after a KeyboardInterrupt
+            if self._news and not self._coming:
+                self._coming = True
+                self.loop.call_soon(self._deliver)
+
+
+class Writer:
+    """One run on its way to its store: what a recorder holds of the keeper."""
+
+    def __init__(
+        self, keeper: "Keeper", post: Post, claim: Claim, written: Callable[..., None], wanted: Callable[[], None]
+    ) -> None:
+        self.keeper = keeper
+        self.post = post
+        self.claim = claim
+        self.written = written  # called with None when a batch is committed, else with what went wrong
+        self.wanted = wanted  # called when somebody wants the run cancelled
+        self.opened: asyncio.Future[Claimed] = post.loop.create_future()
+        self.claimed: Claimed | None = None  # of the thread: what the store has answered
+        self.given_up = False  # nobody waits for it to be opened
+        self.over = False  # whether its end is written
+
+    async def open(self) -> Claimed:
+        """Claim the run. Raises what the store raises."""
+        self.keeper.put(self, None)
+        try:
+            return await self.opened
+        except asyncio.CancelledError:
+            self.given_up = True
+            self.write(Batch(state=State.CANCELLED, at=time.time()))  # counts only if it is claimed meanwhile
+            self.leave()
+            raise
+        except BaseException:
+            ended = self.leave()
+            if ended is not None:
+                await ended
+            raise
+
+    def write(self, batch: Batch) -> None:
+        """Have a batch written. The next one may follow when this is."""
+        self.keeper.put(self, batch)
+
+    def leave(self) -> "asyncio.Future[None] | None":
+        """Give the run up; return what to wait for if it was the last one there: the end of the thread, and of its file."""
+        return self.keeper.leave(self)
 
 
 class Keeper:
-    """Write batches one after the other; tell the loop when each is committed, or why it cannot be."""
+    """Writes the runs of one store; everything with an underscore but for `_ended` is the thread's."""
 
-    def __init__(self, store: Store, claim: Claim, *, written: Told, wanted: Callable[[], None], ours: bool) -> None:
+    def __init__(self, store: "Runs", *, ours: bool) -> None:
         self.store = store
+        self.writers: set[Writer] = set()  # under the lock of the table
+        self.posts: dict[asyncio.AbstractEventLoop, Post] = {}  # as above
         self._ours = ours  # to be closed in the end: in the thread, for that may have to wait
-        self.claim = claim
-        self._loop = asyncio.get_running_loop()
-        self._written = written
-        self._wanted = wanted
-        self._queue: SimpleQueue[Batch | None] = SimpleQueue()
-        self._renewed_at = claim.at
-        self._looked_at = 0.0
-        self._ending = False
-        self._ended: asyncio.Future[None] = self._loop.create_future()
+        self._queue: SimpleQueue[tuple[Writer, Batch | None] | None] = SimpleQueue()
+        self._runs: dict[int, Writer] = {}  # that are owned, by the numbers that the store has given them
+        self._owner = Owner.here()
+        self._renewed_at = 0.0
+        self._looked_at = time.monotonic()
+        self._ended: tuple[Post, asyncio.Future[None]] | None = None
 
-    async def open(self) -> Claimed:
-        """Claim the run in the thread, and start to listen. Raises what the store raises."""
-        opened: asyncio.Future[Claimed] = self._loop.create_future()
-        threading.Thread(target=self._work, args=(opened,), name=f"aiodag {self.claim.id}", daemon=True).start()
-        return await opened
+    # On the loops
 
-    def write(self, batch: Batch) -> None:
-        """Have a batch written."""
-        self._queue.put(batch)
+    def put(self, writer: Writer, batch: Batch | None) -> None:
+        """Have a run claimed, with None in place of a batch, or written."""
+        self._queue.put((writer, batch))
 
-    def end(self) -> None:
-        """Have the thread end when all is written."""
-        self._ending = True
+    def leave(self, writer: Writer) -> "asyncio.Future[None] | None":
+        """Take a run out; return what to wait for if it was the last one."""
+        if not writer.over:
+            self.put(writer, LEFT)
+        if not self._drop([writer]):
+            return None
+        ended = writer.post.loop.create_future()
+        self._ended = writer.post, ended
         self._queue.put(None)
+        return ended
 
-    async def ended(self) -> None:
-        """Wait for the thread to end."""
-        await self._ended
+    def _drop(self, writers: Sequence[Writer]) -> bool:
+        """Take runs out; return True if nobody is left, and nobody will come."""
+        with table_lock:
+            before = bool(self.writers)
+            self.writers.difference_update(writers)
+            last = before and not self.writers
+            if last and KEEPERS.get(self.store.place) is self:
+                del KEEPERS[self.store.place]
+            return last
 
-    def _work(self, opened: "asyncio.Future[Claimed]") -> None:
+    # In the thread
+
+    def work(self) -> None:
+        """Write what there is to write until the last run has left."""
         try:
-            self._own(opened)
+            while self._turn():
+                pass
         finally:
             if self._ours:
                 self.store.close()
-            self._tell(settle, self._ended, None, None)
+            if self._ended is not None:
+                post, ended = self._ended
+                post.add(settle, ended, None, None)
+                post.send()
 
-    def _own(self, opened: "asyncio.Future[Claimed]") -> None:
-        try:
-            claimed = self.store.claim(self.claim)
-            if claimed.execution > 1:
-                claimed = claimed._replace(functions=self.store.functions(self.claim.id))
-            if self.claim.definition is not None and claimed.execution > 1:
-                claimed = claimed._replace(tried=self.store.tried(self.claim.id))
-            if self._ending:  # nobody waits for it any more
-                self.store.write(claimed, Batch(state=State.CANCELLED, at=time.time()), self._until(), self.claim.id)
-                return
-        except BaseException as error:  # noqa: BLE001 - it is raised where the run is opened
-            self._tell(settle, opened, error, None)
-            return
-        self._tell(settle, opened, None, claimed)
-        while not self._loop.is_closed() and self._turn(claimed):
-            pass
+    def _turn(self) -> bool:
+        """Write a group, or listen; return False when all have left."""
+        works, more = self._group()
+        claims = [writer for writer, batch in works if batch is None and not writer.given_up]
+        if claims:
+            self._claim(claims)
+        batches = [(writer, batch) for writer, batch in works if batch is not None and batch is not LEFT]
+        if batches:
+            self._write(batches)
+        left = [writer for writer, batch in works if batch is LEFT]
+        if left:
+            self._release(left)
+        if time.monotonic() - self._looked_at >= LISTEN:
+            more = self._listen() and more
+        for post in list(self.posts.values()):
+            post.send()
+        return more
 
-    def _turn(self, claimed: Claimed) -> bool:
-        """Write one batch, or listen; return whether there is more to come."""
+    def _group(self) -> tuple[list[tuple[Writer, Batch | None]], bool]:
+        """Wait for something to do; return all there is, up to a bound, and whether there may be more."""
+        works: list[tuple[Writer, Batch | None]] = []
+        rows = 0
+        with suppress(Empty):
+            work = self._queue.get(timeout=max(self._looked_at + LISTEN - time.monotonic(), 0.0))
+            while work is not None:
+                works.append(work)
+                rows += len(work[1].nodes) if work[1] is not None else 0
+                if len(works) >= GROUP or rows >= ROWS:
+                    return works, True
+                work = self._queue.get_nowait()
+            return works, False
+        return works, True
+
+    def _claim(self, writers: list[Writer]) -> None:
+        answers: Sequence[Claimed | BaseException]
         try:
-            batch = self._queue.get(timeout=LISTEN)
-        except Empty:
-            self._listen(claimed)
-            return True
-        if batch is None:
+            answers = self.store.claim_all([writer.claim for writer in writers])
+        except BaseException as error:  # noqa: BLE001 - it is raised where the runs are opened
+            answers = apart(error, len(writers))
+        self._renewed_at = self._renewed_at or min(writer.claim.at for writer in writers)
+        for writer, answer in zip(writers, answers, strict=True):
+            if isinstance(answer, BaseException):
+                writer.post.add(settle, writer.opened, answer, None)
+                continue
+            self._runs[answer.run] = writer
+            try:
+                writer.claimed = self._with_past(writer, answer)
+            except BaseException as error:  # noqa: BLE001 - as above
+                writer.claimed = answer
+                writer.post.add(settle, writer.opened, error, None)
+            else:
+                writer.post.add(settle, writer.opened, None, writer.claimed)
+
+    def _with_past(self, writer: Writer, claimed: Claimed) -> Claimed:
+        """Return a claimed run with what earlier executions have called."""
+        if claimed.execution == 1:
+            return claimed
+        tried = claimed.tried if writer.claim.definition is None else self.store.tried(writer.claim.id)
+        return claimed._replace(functions=self.store.functions(writer.claim.id), tried=tried)
+
+    def _write(self, batches: list[tuple[Writer, Batch]]) -> None:
+        claimed = [(writer, writer.claimed, batch) for writer, batch in batches if writer.claimed is not None]
+        errors: Sequence[BaseException | None]
+        try:
+            errors = self.store.write_all([Write(owned, writer.claim.id, batch) for writer, owned, batch in claimed])
+        except BaseException as error:  # noqa: BLE001 - it ends the runs, on their loops
+            errors = apart(error, len(claimed))
+        for (writer, owned, batch), why in zip(claimed, errors, strict=True):
+            writer.over = writer.over or (why is None and batch.state is not None)
+            if writer.over or isinstance(why, LeaseLost):
+                self._runs.pop(owned.run, None)
+            writer.post.add(writer.written, why)
+
+    def _release(self, writers: Sequence[Writer]) -> None:
+        """Let go of runs whose end is not written: somebody may go on with them at once."""
+        left = [writer.claimed for writer in writers if writer.claimed is not None and not writer.over]
+        for claimed in left:
+            self._runs.pop(claimed.run, None)
+        if left:
+            with suppress(StoreError):  # their lease will run out
+                self.store.release(left)
+
+    def _listen(self) -> bool:
+        """Keep the leases and hear who wants what cancelled; return False if all loops are closed."""
+        self._looked_at = time.monotonic()
+        if any(loop.is_closed() for loop in list(self.posts)) and self._bury():
             return False
+        if not self._runs:
+            return True
         try:
-            self.store.write(claimed, batch, self._until(), self.claim.id)
-        except BaseException as error:  # noqa: BLE001 - it ends the run, on the loop
-            self._tell(self._written, error)
-        else:
-            self._tell(self._written, None)
-        if batch.state is None and time.monotonic() - self._looked_at > LISTEN:
-            self._listen(claimed)
+            if time.time() - self._renewed_at > LEASE / 3:
+                now = time.time()
+                self.store.renew(self._owner, now + LEASE)
+                self._renewed_at = now
+            held = self.store.held(self._owner)
+        except BaseException as error:  # noqa: BLE001 - it ends the runs, on their loops
+            writers = list(self._runs.values())
+            for writer, each in zip(writers, apart(error, len(writers)), strict=True):
+                writer.post.add(writer.written, each)
+            return True
+        for number, writer in list(self._runs.items()):
+            execution, cancel = held.get(number, (0, False))
+            if writer.claimed is None or execution != writer.claimed.execution:
+                self._tell_lost(number, writer)
+            elif cancel:
+                writer.post.add(writer.wanted)
         return True
 
-    def _listen(self, claimed: Claimed) -> None:
-        self._looked_at = time.monotonic()
+    def _tell_lost(self, number: int, writer: Writer) -> None:
+        """Have the store say how a run was lost, and pass it on. Not as a batch that was written: another is under way."""
+        if writer.claimed is None:
+            return
+        why: BaseException | None
         try:
-            if self.store.wants_cancel(claimed, self.claim.id):
-                self._tell(self._wanted)
-            if time.time() - self._renewed_at > self.claim.lease / 3:
-                self.store.renew(claimed, self._until(), self.claim.id)
-        except BaseException as error:  # noqa: BLE001 - it ends the run, on the loop
-            self._tell(self._written, error)
+            (why,) = self.store.write_all([Write(writer.claimed, writer.claim.id, Batch())])
+        except StoreError as error:
+            why = error
+        if why is not None:
+            del self._runs[number]
+            writer.post.add(writer.written, why)
 
-    def _until(self) -> float:
-        self._renewed_at = time.time()
-        return self._renewed_at + self.claim.lease
-
-    def _tell(self, told: Callable[..., None], *args: Any) -> None:
-        try:
-            self._loop.call_soon_threadsafe(told, *args)
-        except RuntimeError:
-            if not self._loop.is_closed():
-                raise
+    def _bury(self) -> bool:
+        """Let go of the runs of loops that were closed without leaving them; return True if no others are left."""
+        with table_lock:
+            dead = [writer for writer in self.writers if writer.post.loop.is_closed()]
+            for loop in [loop for loop in self.posts if loop.is_closed()]:
+                del self.posts[loop]
+        self._release(dead)
+        return self._drop(dead)
 
 
-def settle(future: "asyncio.Future[Any]", error: BaseException | None, value: Any) -> None:
+KEEPERS: dict[Hashable, Keeper] = {}  # of this process, by the place of their store
+table_lock = threading.Lock()
+
+
+def join_keeper(
+    store: "Runs", run: "Run", *, ours: bool, written: Callable[..., None], wanted: Callable[[], None]
+) -> Writer:
+    """Return what writes a run to a store: through the keeper of its place, made if there is none.
+
+    `ours` is True if nobody else has `store`: it is closed when it is no longer needed.
+    """
+    loop = run.loop
+    claim = Claim(run.id, run.name, run.entry, Owner.here(), LEASE, time.time(), run.tags, run.definition)
+    with table_lock:
+        keeper = KEEPERS.get(store.place)
+        # A keeper whose file was deleted or replaced has only to come to its end: what is new belongs into the new file.
+        new = keeper is None or keeper.store.replaced()
+        if keeper is None or new:
+            keeper = KEEPERS[store.place] = Keeper(store, ours=ours)
+        post = keeper.posts.get(loop)
+        if post is None:
+            post = keeper.posts[loop] = Post(loop)
+        writer = Writer(keeper, post, claim, written, wanted)
+        keeper.writers.add(writer)
+    if new:
+        threading.Thread(target=keeper.work, name=f"aiodag keeper of {store}", daemon=True).start()
+    return writer
+
+
+def forget_keepers() -> None:
+    """Forget, in a forked process, what the parent keeps: its threads are not here."""
+    global table_lock  # another thread of the parent may have held it
+    table_lock = threading.Lock()
+    KEEPERS.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=forget_keepers)
+
+
+def apart(error: BaseException, count: int) -> list[BaseException]:
+    """Return an error for each of some runs: raised in many places, one object would collect the frames of all."""
+    if type(error) is not StoreError:
+        return [error] * count
+    copies: list[BaseException] = [StoreError(*error.args) for _ in range(count)]
+    for each in copies:
+        each.__cause__ = error.__cause__
+    return copies
+
+
+def settle(future: "asyncio.Future[Any]", error: BaseException | None, value: object) -> None:
     """Give a future its outcome, on its loop."""
     if future.done():
         return

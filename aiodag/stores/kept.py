@@ -4,7 +4,6 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiodag.errors import RunOwned, StoreError
 from aiodag.records import (
     BARRIER,
     CUT_OFF,
@@ -52,25 +51,6 @@ class Kept:
 
 ZERO: Any = moment(0.0)
 WITHOUT_VALUE = frozenset({State.FAILED, State.SKIPPED})
-
-
-def refuse(claim: Claim, kept: Kept) -> None:
-    """Refuse a claim to a run that is another's."""
-    if kept.claim.name != claim.name:
-        msg = f"run {claim.id!r} is one of {kept.claim.name!r}, not of {claim.name!r}: use another id"
-        raise StoreError(msg)
-    refuse_owned(kept, claim.at)
-
-
-def refuse_owned(kept: Kept, at: float) -> None:
-    """Refuse to change a run that somebody works on."""
-    if kept.owner is not None and owned(kept, at):
-        raise RunOwned(kept.claim.id, kept.owner, kept.leased_until - at)
-
-
-def owned(kept: Kept, at: float) -> bool:
-    """Return True if a process has a run that has not ended, and its lease has not run out."""
-    return kept.owner is not None and kept.leased_until > at and not kept.owner.gone()
 
 
 def known_of(row: Row) -> Known:

@@ -4,9 +4,9 @@ import json
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from itertools import count
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from aiodag.errors import LeaseLost, StoreError, UnknownRun
 from aiodag.records import (
@@ -14,7 +14,6 @@ from aiodag.records import (
     KEEP,
     ROW_COLUMNS,
     AttemptRecord,
-    Batch,
     Claim,
     Claimed,
     EdgeRecord,
@@ -23,10 +22,14 @@ from aiodag.records import (
     LogRecord,
     NodeRecord,
     OutputRecord,
+    Owner,
     RunRecord,
     WorkflowRecord,
+    Write,
     checked_keep,
+    live_owner,
     moment,
+    refuse_owned,
     registered_already,
 )
 from aiodag.states import State
@@ -40,11 +43,12 @@ from aiodag.stores.kept import (
     known_of,
     newest,
     node_record,
-    owned,
-    refuse,
-    refuse_owned,
     run_record,
 )
+from aiodag.stores.recorder import Recorder
+
+if TYPE_CHECKING:
+    from aiodag._core.run import Run
 
 
 class Memory:
@@ -80,17 +84,39 @@ class Memory:
     def __str__(self) -> str:
         return "memory:"
 
+    @property
+    def place(self) -> Hashable:
+        """What no other store has equal."""
+        return self
+
+    def replaced(self) -> bool:
+        """Return False: nothing takes the place of a store in memory."""
+        return False
+
+    def journal(self, run: "Run", *, ours: bool) -> Recorder:
+        """Return what writes a run to this store, and closes it in the end where it is `ours` to close."""
+        return Recorder(run, self, ours=ours)
+
     # Own a run
 
-    def claim(self, claim: Claim) -> Claimed:
-        """Make a run or take over one whose owner has gone. Raises `RunOwned`."""
+    def claim_all(self, claims: Sequence[Claim]) -> list[Claimed | StoreError]:
+        """Make runs, or take over those whose owners have gone; return for each what it got, or why not."""
+        answers: list[Claimed | StoreError] = []
+        for claim in claims:
+            try:
+                answers.append(self._claim(claim))
+            except StoreError as error:
+                answers.append(error)
+        return answers
+
+    def _claim(self, claim: Claim) -> Claimed:
         with self._lock:
             kept = self.kept.get(claim.id)
             if kept is None:
                 kept = self.kept[claim.id] = Kept(next(self._numbers), claim, claim.at, claim.at)
                 known: dict[str, Known] = {}
             else:
-                refuse(claim, kept)
+                claim.refuse(kept.claim.name, kept.owner, kept.leased_until)
                 kept.execution += 1
                 entry = kept.claim.entry if claim.entry is None else claim.entry
                 kept.claim = claim._replace(entry=entry, tags=claim.tags or kept.claim.tags)
@@ -113,25 +139,46 @@ class Memory:
         """Have nodes of a run that nobody owns run again, whatever is recorded of them. Raises `RunOwned`."""
         with self._lock:
             kept = self.kept[run_id]
-            refuse_owned(kept, time.time())
+            refuse_owned(run_id, kept.owner, kept.leased_until, time.time())
             for number in numbers:
                 kept.nodes[number]["void"] = True
 
-    def renew(self, claimed: Claimed, until: float, run_id: str) -> None:
-        """Keep a run. Raises `LeaseLost` when another process has it."""
+    def renew(self, owner: Owner, until: float) -> None:
+        """Keep the runs of a process until a moment."""
         with self._lock:
-            self._fenced(claimed, run_id).leased_until = until
+            for kept in self.kept.values():
+                if kept.owner == owner:
+                    kept.leased_until = until
 
-    def wants_cancel(self, claimed: Claimed, run_id: str) -> bool:
-        """Tell whether somebody asked to cancel a run. Raises `LeaseLost` when another process has it."""
+    def held(self, owner: Owner) -> dict[int, tuple[int, bool]]:
+        """Return the runs of a process by number: which execution it has, and whether somebody wants it cancelled."""
         with self._lock:
-            return self._fenced(claimed, run_id).cancel
+            return {kept.number: (kept.execution, kept.cancel) for kept in self.kept.values() if kept.owner == owner}
 
-    def write(self, claimed: Claimed, batch: Batch, until: float, run_id: str) -> None:
-        """Write a batch. Raises `LeaseLost`, and writes nothing then."""
+    def release(self, claimed: Sequence[Claimed]) -> None:
+        """Let go of runs that have not ended: their leases end now."""
         with self._lock:
-            kept = self._fenced(claimed, run_id)
-            kept.leased_until = until
+            executions = {each.run: each.execution for each in claimed}
+            for kept in self.kept.values():
+                if kept.owner is not None and executions.get(kept.number) == kept.execution:
+                    kept.leased_until = time.time()
+
+    def write_all(self, writes: Sequence[Write]) -> list[BaseException | None]:
+        """Write batches of several runs; return for each why it could not be written."""
+        errors: list[BaseException | None] = []
+        for write in writes:
+            try:
+                self._write(write)
+            except LeaseLost as error:
+                errors.append(error)
+            else:
+                errors.append(None)
+        return errors
+
+    def _write(self, write: Write) -> None:
+        batch = write.batch
+        with self._lock:
+            kept = self._fenced(write.claimed, write.run_id)
             for number in batch.again:
                 keep_attempt(kept, kept.nodes[number])
             for values in batch.nodes:
@@ -292,10 +339,14 @@ class Memory:
         """Delete runs and all that belongs to them; return how many."""
         with self._lock:
             found = [run_id for run_id in dict.fromkeys(run_ids) if run_id in self.kept]
-            gone = [run_id for run_id in found if not (unless_owned and owned(self.kept[run_id], time.time()))]
+            gone = [run_id for run_id in found if not (unless_owned and self._is_owned(run_id))]
             for run_id in gone:
                 del self.kept[run_id]
             return len(gone)
+
+    def _is_owned(self, run_id: str) -> bool:
+        kept = self.kept[run_id]
+        return live_owner(kept.owner, kept.leased_until, time.time()) is not None
 
     def backup(self, path: str | os.PathLike[str]) -> None:
         """Refuse: what is in memory has no file to copy. Raises `StoreError`."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import parse_qsl
 
-from aiodag.abc import Store
+from aiodag.abc import Runs
 from aiodag.errors import StoreError
 from aiodag.records import KEEP, checked_keep
 from aiodag.stores.memory import Memory
@@ -33,7 +33,7 @@ def usual_place() -> str:
     return f"sqlite:///{directory / 'aiodag' / 'runs.db'}"
 
 
-def store_at(place: Any = None) -> Store:
+def store_at(place: Any = None) -> Runs:
     """Return the store at an address. Raises `StoreError` for what is none.
 
     >>> str(store_at("sqlite:///runs.db"))
@@ -44,8 +44,8 @@ def store_at(place: Any = None) -> Store:
     if isinstance(place, os.PathLike):
         return SQLite(Path(place))
     if not isinstance(place, str):
-        if callable(getattr(place, "claim", None)):
-            return cast("Store", place)
+        if callable(getattr(place, "journal", None)):
+            return cast("Runs", place)
         msg = f"store={place!r}: {WANTED}"
         raise StoreError(msg)
     scheme, separator, rest = place.partition(":")

@@ -20,10 +20,10 @@ from aiodag.stores.endings import Endings
 from aiodag.stores.keys import Keys
 from aiodag.stores.nested import Nested
 from aiodag.stores.outcomes import decoded, writable
-from aiodag.stores.places import store_at
 
 if TYPE_CHECKING:
     from aiodag._core.run import Run
+    from aiodag.abc import Runs
 
 RECORDED = "recorded"  # in place of a codec: the row in the store is an outcome that is to be taken
 # Places in the row of a node, which is a list in the order of ROW_COLUMNS.
@@ -39,14 +39,13 @@ OUTCOMES = frozenset({State.SUCCEEDED, State.FAILED, State.SKIPPED})
 class Recall:
     """What is known of one run, and which of its nodes need not run."""
 
-    def __init__(self, run: "Run", place: Any) -> None:
+    def __init__(self, run: "Run", store: "Runs") -> None:
         self.run = run
-        self.store = store_at(place)
+        self.store = store
         self.error: BaseException | None = None
         self.listener: Callable[[Node[Any], str, bytes], object] | None = None
         self.begun = 1
         self.offset = 0.0  # from the run's clock to the time of day
-        self._ours = self.store is not place  # to be closed
         self._keys = Keys(home_of(run.entry))
         self._known: dict[str, Known] = {}
         self._tried: Mapping[str, int] = {}  # last attempts by task, where tasks are known by their names

@@ -20,10 +20,10 @@ from aiodag._core.submit import engine_of
 from aiodag.abc import NOTHING
 from aiodag.errors import RunCancelled
 from aiodag.masking import masked
-from aiodag.records import BARRIER, Batch, Claim, Owner
+from aiodag.records import BARRIER, Batch
 from aiodag.states import State
 from aiodag.stores.caching import Cache, Flight
-from aiodag.stores.keeper import Keeper
+from aiodag.stores.keeper import join_keeper
 from aiodag.stores.lines import Lines
 from aiodag.stores.outcomes import decoded, encoded, fitting, recorded, why, writable
 from aiodag.stores.outputs import PAUSE, Outputs
@@ -52,17 +52,18 @@ from aiodag.stores.recall import (
 if TYPE_CHECKING:
     from aiodag._core.node import Node
     from aiodag._core.run import Run
+    from aiodag.abc import Runs
 
 log = logging.getLogger("aiodag.stores")
-LEASE = 15.0  # seconds
 PORTION = 256  # rows of a batch, if there are not more successes
 
 
 class Recorder(Recall):
     """The journal of one run in one store."""
 
-    def __init__(self, run: "Run", place: Any) -> None:
-        super().__init__(run, place)
+    def __init__(self, run: "Run", store: "Runs", *, ours: bool) -> None:
+        super().__init__(run, store)
+        self._ours = ours
         self._sites: dict[tuple[CodeType | None, int], str] = {}
         self._dirty: dict[int, Row] = {}
         self._urgent: dict[int, Row] = {}  # rows of what runs or has settled
@@ -81,13 +82,14 @@ class Recorder(Recall):
         self._engine = engine_of(run.loop)
         self._cache = Cache(self.store, self._engine)
         self.offset = time.time() - run.clock()
-        claim = Claim(run.id, run.name, run.entry, Owner.here(), LEASE, time.time(), run.tags, run.definition)
-        self._keeper = Keeper(self.store, claim, written=self._committed, wanted=self._cancelled, ours=self._ours)
+        self._writer = join_keeper(self.store, run, ours=self._ours, written=self._committed, wanted=self._cancelled)
+        if self._ours:  # else each run would open the file once more to read from it
+            self.store = self._cache.store = self._writer.keeper.store
         self._engine.away += 1
         try:
-            claimed = await self._keeper.open()
+            claimed = await self._writer.open()
         except BaseException:
-            self._keeper.end()
+            self._broken = True
             raise
         finally:
             self._engine.away -= 1
@@ -270,7 +272,7 @@ class Recorder(Recall):
             batch.logs.append(self._logged.popleft())
         self._engine.away += 1  # on a virtual clock: a commit takes real time
         self._written, self._waiting = self._waiting, []
-        self._keeper.write(batch)
+        self._writer.write(batch)
 
     def _written_out(self, row: Row) -> tuple[Any, ...]:
         """Return a row as the store gets it. What only people read is made here, once, and not at every move."""
@@ -337,12 +339,13 @@ class Recorder(Recall):
             await self._write_the_end(state, error)
         finally:
             self._broken = True
-            self._keeper.end()  # also when we are cancelled here: a thread that goes on would keep the run
-        self._engine.away += 1  # on a virtual clock: the end of a thread, and of a file, takes real time
-        try:
-            await self._keeper.ended()
-        finally:
-            self._engine.away -= 1
+            ended = self._writer.leave()  # also when we are cancelled here: the store would keep the run for us
+        if ended is not None:
+            self._engine.away += 1  # on a virtual clock: the end of a thread, and of a file, takes real time
+            try:
+                await ended
+            finally:
+                self._engine.away -= 1
         self._warn_of_a_fresh_start()
 
     def _warn_of_a_fresh_start(self) -> None:

@@ -16,6 +16,7 @@ from aiodag.stores.recall import Recall
 if TYPE_CHECKING:
     from aiodag._core.node import Node
     from aiodag._core.run import Run
+    from aiodag.abc import Runs
 
 QUIET = 50  # turns of the loop without a move, after which nothing more is to be seen
 
@@ -23,8 +24,8 @@ QUIET = 50  # turns of the loop without a move, after which nothing more is to b
 class Rehearsal(Recall):
     """The journal of a run that is only thought through."""
 
-    def __init__(self, run: "Run", place: Any, again: Sequence[int] = ()) -> None:
-        super().__init__(run, place)
+    def __init__(self, run: "Run", store: "Runs", again: Sequence[int] = ()) -> None:
+        super().__init__(run, store)
         self.entry: Node[Any] | None = None
         self.raised = 0  # how many would be recalled with what they raised
         self._again = frozenset(again)  # numbers of what somebody wants to run again
@@ -82,6 +83,4 @@ class Rehearsal(Recall):
             await asyncio.sleep(0)
 
     async def close(self, state: State, error: BaseException | None) -> None:
-        """Let go of the store."""
-        if self._ours:
-            self.store.close()
+        """Write nothing."""

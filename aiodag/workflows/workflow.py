@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from aiodag._core.graph import Graph
     from aiodag._core.task import Task
-    from aiodag.abc import Observer, Store
+    from aiodag.abc import Observer, Runs
     from aiodag.workflows.build import Values
     from aiodag.workflows.check import Checked
     from aiodag.workflows.model import TriggerRule, Upstream, Value
@@ -146,7 +146,7 @@ class Workflow(Definition):
 
     async def run(
         self,
-        store: "str | PathLike[str] | Store | None" = None,
+        store: "str | PathLike[str] | Runs | None" = None,
         id: str | None = None,  # noqa: A002 - the word of the field
         *,
         limit: int | None = None,
@@ -188,14 +188,14 @@ class Workflow(Definition):
     async def resume(
         self,
         id: str,  # noqa: A002 - as above
-        store: "str | PathLike[str] | Store",
+        store: "str | PathLike[str] | Runs",
         **options: "Unpack[RunTypes]",
     ) -> "Values":
         """Run what has not succeeded in a run, or has another definition now; take the rest from its records.
 
         Options are those of `run`. Raises `UnknownRun`, and what `run` raises.
         """
-        place: Store = behind("places").store_at(store)  # late: a run without a store loads none
+        place: Runs = behind("places").store_at(store)  # late: a run without a store loads none
         try:
             await asyncio.to_thread(place.run, id)
             return await self.run(place, id, **options)

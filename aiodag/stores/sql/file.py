@@ -4,7 +4,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Hashable
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -48,6 +48,15 @@ class File:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.path}>"
+
+    @property
+    def place(self) -> Hashable:
+        """What other stores of this file have equal, whatever they call it: their runs share a keeper."""
+        return type(self), os.path.realpath(self.path), self.synchronous
+
+    def replaced(self) -> bool:
+        """Return True if the file was deleted or moved since it was opened."""
+        return self.connection is not None and self._guard.replaced()
 
     def close(self) -> None:
         """Close the file."""

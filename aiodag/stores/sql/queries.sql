@@ -4,7 +4,10 @@
 select user_version, (select count(*) from sqlite_master) from pragma_user_version
 
 -- :name find_run
-select run, execution, name, owner, leased_until, state, error, begun + (ended_at is not null) from runs where id = :id
+select run, execution, name, owner,
+    min(leased_until, coalesce((select until from leases where leases.owner = runs.owner), leased_until)),
+    state, error, begun + (ended_at is not null)
+from runs where id = :id
 
 -- :name add_run
 insert into runs (id, name, state, execution, entry, created_at, started_at, owner, leased_until, tags)
@@ -27,11 +30,20 @@ select key, number, nodes.state, attempt, codec, value,
     case when nodes.state = 'skipped' and nodes.started_at is null then 1 else void end, failures, turn, nodes.execution
 from nodes join runs using (run) where id = ?
 
--- :name renew
-update runs set leased_until = :until where run = :run and execution = :execution and owner is not null
+-- :name put_lease
+insert or replace into leases (owner, until) values (:owner, :until)
 
--- :name wants_cancel
-select execution, cancel, owner from runs where run = ?
+-- :name sweep_leases
+delete from leases where until < ? and owner not in (select owner from runs where owner is not null)
+
+-- :name held
+select run, execution, cancel from runs where owner = ?
+
+-- :name owned_runs
+select run, id, execution, owner from runs where run in (?...)
+
+-- :name release
+update runs set leased_until = ? where run = ? and execution = ? and owner is not null
 
 -- :name put_nodes
 insert or replace into nodes (run, execution, recalled, void, number, key, name, version, label, state, attempt, parent,
@@ -78,8 +90,7 @@ update nodes set void = 1 where run = ? and number in (?...)
 update nodes set execution = ?, recalled = 1 where run = ? and number in (?...)
 
 -- :name end_run
-update runs set state = :state, error = :error, ended_at = :at, owner = null, leased_until = null
-where run = :run and execution = :execution
+update runs set state = ?, error = ?, ended_at = ?, owner = null, leased_until = null where run = ?
 
 -- :name cached
 select codec, value from cache where key = ? and at >= ?

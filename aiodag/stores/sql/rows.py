@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from aiodag.processes import UNSEEN
 from aiodag.records import (
-    UNSEEN,
     AttemptRecord,
     Known,
     LogRecord,
@@ -83,8 +83,13 @@ def tags(value: Any) -> dict[str, str]:
 
 def owner(value: Any) -> Owner:
     """Return the process that owns a run."""
-    host, pid, began = json.loads(value)
-    return Owner(text(host), whole(pid), text(began))
+    host, pid, *began = json.loads(value)
+    return Owner(text(host), whole(pid), " ".join(map(text, began)))
+
+
+def owner_text(owner: Owner) -> str:
+    """Return a process as the column has it: in 1.4 with more parts than before, for 1.3 would misread what it compares."""
+    return json.dumps([owner.host, owner.pid, *owner.began.split()])
 
 
 def optional(read: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -120,3 +120,10 @@ create table functions ( -- what a run has called: tasks that are known by the m
     main integer not null, -- whether that was the module that the run began in, which counts as none
     primary key (run, name, module, main)
 ) without rowid;
+
+-- :step 4
+create table leases ( -- until when the runs of a process are its own, unless `leased_until` of one says that it ends before
+    owner text primary key,
+    until real not null
+) without rowid;
+create index runs_of_owner on runs (owner) where owner is not null;

@@ -5,37 +5,31 @@ commits with it, never the file; `sqlite:///runs.db?synchronous=FULL` waits for 
 """
 
 import json
-import sqlite3
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aiodag.errors import LeaseLost, RunOwned, StoreError, UnknownRun
+from aiodag.errors import UnknownRun
 from aiodag.records import (
     KEEP,
     AttemptRecord,
-    Batch,
-    Claim,
-    Claimed,
     EdgeRecord,
     FunctionRow,
-    Known,
     LogRecord,
     NodeRecord,
     OutputRecord,
-    Owner,
     RunRecord,
     WorkflowRecord,
     checked_keep,
+    live_owner,
     registered_already,
 )
-from aiodag.stores.endings import with_marks
-from aiodag.stores.sql.file import File
+from aiodag.stores.recorder import Recorder
+from aiodag.stores.sql.ownership import OwnedRuns
 from aiodag.stores.sql.rows import (
     STATES,
     attempt_record,
-    known_of,
     log_record,
     node_record,
     output_record,
@@ -43,13 +37,14 @@ from aiodag.stores.sql.rows import (
     run_record,
     workflow_record,
 )
-from aiodag.stores.sql.statements import listed, pieces, put, query
+from aiodag.stores.sql.statements import query
 
 if TYPE_CHECKING:
+    from aiodag._core.run import Run
     from aiodag.states import State
 
 
-class SQLite(File):
+class SQLite(OwnedRuns):
     """A store in one file, made when it is not there.
 
     Raises `StoreError` for a file that is not SQLite, is of a newer version, cannot be written, or is locked longer
@@ -69,96 +64,9 @@ class SQLite(File):
         super().__init__(path, synchronous=synchronous)
         self.keep = checked_keep(keep)
 
-    # Own a run
-
-    def claim(self, claim: Claim) -> Claimed:
-        """Make a run or take over one whose owner has gone. Raises `RunOwned`."""
-        with self.writing() as connection:
-            found = connection.execute(query("find_run"), {"id": claim.id}).fetchone()
-            values = {
-                "id": claim.id,
-                "name": claim.name,
-                "entry": None if claim.entry is None else json.dumps(claim.entry),
-                "owner": json.dumps(claim.owner),
-                "at": claim.at,
-                "until": claim.at + claim.lease,
-                "tags": json.dumps(dict(claim.tags)),
-            }
-            if found is None:
-                run = connection.execute(query("add_run"), values).lastrowid or 0
-                claimed = Claimed(run, 1, {})
-            else:
-                run, execution, name, owner, until, *ended, begun = found
-                refuse(claim, name, owner, until)
-                connection.execute(query("take_run"), {**values, "run": run})
-                known = with_marks(known_of(connection, claim.id), execution, *ended)
-                claimed = Claimed(run, execution + 1, known, begun=begun)
-            if claim.definition is not None:
-                built = {"run": run, "execution": claimed.execution, "document": claim.definition}
-                connection.execute(query("put_definition"), built)
-            return claimed
-
-    def known(self, run_id: str) -> dict[str, Known]:
-        """Return what all executions of a run have left, by key, without owning it."""
-        with self.reading() as connection:
-            found = connection.execute(query("find_run"), {"id": run_id}).fetchone()
-            if found is None:
-                return {}
-            _, execution, _, _, _, *ended, _ = found
-            return with_marks(known_of(connection, run_id), execution, *ended)
-
-    def void(self, run_id: str, numbers: Sequence[int]) -> None:
-        """Have nodes of a run that nobody owns run again, whatever is recorded of them. Raises `RunOwned`."""
-        with self.writing() as connection:
-            run, _, _, owner, until, *_ = connection.execute(query("find_run"), {"id": run_id}).fetchone()
-            refuse_owned(run_id, owner, until, time.time())
-            for some in pieces(list(numbers)):
-                connection.execute(listed("void_nodes", len(some)), (run, *some))
-
-    def renew(self, claimed: Claimed, until: float, run_id: str) -> None:
-        """Keep a run. Raises `LeaseLost` when another process has it."""
-        with self.writing(owner=True) as connection:
-            self._fence(connection, claimed, until, run_id)
-
-    def wants_cancel(self, claimed: Claimed, run_id: str) -> bool:
-        """Tell whether somebody asked to cancel a run. Raises `LeaseLost` when another process has it."""
-        with self.reading(owner=True) as connection:
-            found = connection.execute(query("wants_cancel"), (claimed.run,)).fetchone()
-        if found is None or found[0] != claimed.execution or found[2] is None:
-            raise LeaseLost(run_id, deleted=found is None)
-        return bool(found[1])
-
-    def write(self, claimed: Claimed, batch: Batch, until: float, run_id: str) -> None:
-        """Write a batch in one transaction. Raises `LeaseLost`, and writes nothing then."""
-        run, execution = claimed.run, claimed.execution
-        with self.writing(owner=True) as connection:
-            self._fence(connection, claimed, until, run_id)
-            for some in pieces(batch.again):
-                connection.execute(listed("keep_attempts", len(some)), (run, *some))
-            put(connection, "put_nodes", [(run, execution, 0, 0, *row) for row in batch.nodes])
-            connection.executemany(query("void_attempt"), [(run, *attempt) for attempt in batch.void])
-            put(connection, "put_edges", [(run, *row) for row in batch.edges])
-            put(connection, "put_attempts", [(run, *row) for row in batch.attempts])
-            put(connection, "put_logs", [(run, *row) for row in batch.logs])
-            put(connection, "put_functions", [(run, *row) for row in batch.functions])
-            put(connection, "put_cache", batch.cache)
-            put(connection, "put_facts", [(run, *row) for row in batch.facts])
-            put(connection, "put_output", [(run, *row) for row in batch.output])
-            for trimmed in batch.trimmed:
-                connection.execute(query("trim_output"), (run, *trimmed))
-            for some in pieces(batch.recalled):
-                connection.execute(listed("mark_recalled", len(some)), (execution, run, *some))
-            if batch.state is not None:
-                end = {"state": batch.state, "error": batch.error, "at": batch.at, "run": run, "execution": execution}
-                connection.execute(query("end_run"), end)
-
-    def _fence(self, connection: sqlite3.Connection, claimed: Claimed, until: float, run_id: str) -> None:
-        renewed = connection.execute(
-            query("renew"), {"until": until, "run": claimed.run, "execution": claimed.execution}
-        ).rowcount
-        if not renewed:
-            deleted = connection.execute(query("wants_cancel"), (claimed.run,)).fetchone() is None
-            raise LeaseLost(run_id, deleted=deleted)
+    def journal(self, run: "Run", *, ours: bool) -> Recorder:
+        """Return what writes a run to this store, and closes it in the end where it is `ours` to close."""
+        return Recorder(run, self, ours=ours)
 
     def cached(self, key: str, since: float) -> tuple[str, Any] | None:
         """Return codec and value of a computation that any run has made since a moment."""
@@ -289,7 +197,10 @@ class SQLite(File):
     def _delete(self, run_id: str, *, unless_owned: bool) -> int:
         with self.writing() as connection:
             found = connection.execute(query("find_run"), {"id": run_id}).fetchone()
-            if found is None or (unless_owned and owned(found[3], found[4], time.time()) is not None):
+            if found is None:
+                return 0
+            owner = None if found[3] is None else owner_of(found[3])
+            if unless_owned and live_owner(owner, found[4], time.time()) is not None:
                 return 0
             return connection.execute(query("delete_run"), (run_id,)).rowcount
 
@@ -319,26 +230,3 @@ SWEEPS = (
     "sweep_nodes",
 )
 PORTION = 500  # rows that one transaction deletes
-
-
-def owned(owner: str | None, until: float | None, at: float) -> Owner | None:
-    """Return who has a run: a process that has not ended, as far as can be known, and whose lease has not run out."""
-    if owner is None or until is None or until <= at:
-        return None
-    holder = owner_of(owner)
-    return None if holder.gone() else holder
-
-
-def refuse(claim: Claim, name: str, owner: str | None, until: float | None) -> None:
-    """Refuse a claim to a run that is another's."""
-    if name != claim.name:
-        msg = f"run {claim.id!r} is one of {name!r}, not of {claim.name!r}: use another id"
-        raise StoreError(msg)
-    refuse_owned(claim.id, owner, until, claim.at)
-
-
-def refuse_owned(run_id: str, owner: str | None, until: float | None, at: float) -> None:
-    """Refuse to change a run that somebody works on."""
-    holder = owned(owner, until, at)
-    if holder is not None and until is not None:
-        raise RunOwned(run_id, holder, until - at)

@@ -1,0 +1,141 @@
+"""Own runs in an SQL database, and write what they do: for many runs of one process at once."""
+
+import json
+import sqlite3
+import time
+from collections.abc import Sequence
+
+from aiodag.errors import StoreError
+from aiodag.records import Claim, Claimed, Known, Owner, Write, refuse_owned
+from aiodag.stores.endings import with_marks
+from aiodag.stores.sql.batches import fenced, put_batches
+from aiodag.stores.sql.file import File
+from aiodag.stores.sql.rows import known_of, owner_of, owner_text
+from aiodag.stores.sql.statements import listed, pieces, query
+
+# What one batch alone is to blame for, and not the file: such as a value that is too large, or of no type that SQLite knows.
+ITS_OWN = (
+    sqlite3.DataError,
+    sqlite3.IntegrityError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+    ValueError,
+    OverflowError,
+)
+# In place of when the lease of a run ends: when that of its process does. Versions before 1.4 look at nothing else, and must
+# not take the run for free.
+NEVER = 1e12
+
+
+class OwnedRuns(File):
+    """The runs of a file, for those who own them."""
+
+    def claim_all(self, claims: Sequence[Claim]) -> list[Claimed | StoreError]:
+        """Make runs, or take over those whose owners have gone; return for each what it got, or why not."""
+        with self.writing() as connection:
+            answers = [self._claim(connection, claim) for claim in claims]
+            for owner, until in {claim.owner: claim.at + claim.lease for claim in claims}.items():
+                connection.execute(query("put_lease"), {"owner": owner_text(owner), "until": until})
+            connection.execute(query("sweep_leases"), (time.time(),))
+        return answers
+
+    def _claim(self, connection: sqlite3.Connection, claim: Claim) -> Claimed | StoreError:
+        connection.execute("savepoint one")
+        try:
+            return self._claim_one(connection, claim)
+        except (StoreError, *ITS_OWN) as error:
+            connection.execute("rollback to one")
+            return error if isinstance(error, StoreError) else self._failed("write to", error)
+        finally:
+            if connection.in_transaction:
+                connection.execute("release one")
+
+    def _claim_one(self, connection: sqlite3.Connection, claim: Claim) -> Claimed:
+        found = connection.execute(query("find_run"), {"id": claim.id}).fetchone()
+        values = {
+            "id": claim.id,
+            "name": claim.name,
+            "entry": None if claim.entry is None else json.dumps(claim.entry),
+            "owner": owner_text(claim.owner),
+            "at": claim.at,
+            "until": NEVER,
+            "tags": json.dumps(dict(claim.tags)),
+        }
+        if found is None:
+            run = connection.execute(query("add_run"), values).lastrowid or 0
+            claimed = Claimed(run, 1, {})
+        else:
+            run, execution, name, owner, until, *ended, begun = found
+            claim.refuse(name, None if owner is None else owner_of(owner), until)
+            connection.execute(query("take_run"), {**values, "run": run})
+            known = with_marks(known_of(connection, claim.id), execution, *ended)
+            claimed = Claimed(run, execution + 1, known, begun=begun)
+        if claim.definition is not None:
+            built = {"run": run, "execution": claimed.execution, "document": claim.definition}
+            connection.execute(query("put_definition"), built)
+        return claimed
+
+    def known(self, run_id: str) -> dict[str, Known]:
+        """Return what all executions of a run have left, by key, without owning it."""
+        with self.reading() as connection:
+            found = connection.execute(query("find_run"), {"id": run_id}).fetchone()
+            if found is None:
+                return {}
+            _, execution, _, _, _, *ended, _ = found
+            return with_marks(known_of(connection, run_id), execution, *ended)
+
+    def void(self, run_id: str, numbers: Sequence[int]) -> None:
+        """Have nodes of a run that nobody owns run again, whatever is recorded of them. Raises `RunOwned`."""
+        with self.writing() as connection:
+            run, _, _, owner, until, *_ = connection.execute(query("find_run"), {"id": run_id}).fetchone()
+            refuse_owned(run_id, None if owner is None else owner_of(owner), until, time.time())
+            for some in pieces(list(numbers)):
+                connection.execute(listed("void_nodes", len(some)), (run, *some))
+
+    def renew(self, owner: Owner, until: float) -> None:
+        """Keep the runs of a process until a moment."""
+        with self.writing(owner=True) as connection:
+            connection.execute(query("put_lease"), {"owner": owner_text(owner), "until": until})
+
+    def held(self, owner: Owner) -> dict[int, tuple[int, bool]]:
+        """Return the runs of a process by number: which execution it has, and whether somebody wants it cancelled."""
+        with self.reading(owner=True) as connection:
+            rows = connection.execute(query("held"), (owner_text(owner),))
+            return {run: (execution, bool(cancel)) for run, execution, cancel in rows}
+
+    def release(self, claimed: Sequence[Claimed]) -> None:
+        """Let go of runs that have not ended: their leases end now."""
+        with self.writing(owner=True) as connection:
+            connection.executemany(query("release"), [(time.time(), each.run, each.execution) for each in claimed])
+
+    def write_all(self, writes: Sequence[Write]) -> list[BaseException | None]:
+        """Write batches of several runs in one transaction; return for each why it could not be written.
+
+        Raises `StoreError` when nothing could be written at all.
+        """
+        try:
+            with self.writing(owner=True) as connection:
+                errors, sound = fenced(connection, writes)
+                put_batches(connection, sound)
+        except (StoreError, *ITS_OWN) as error:
+            if len(writes) == 1 or not isinstance(error.__cause__ or error, ITS_OWN):
+                raise
+            return self._write_apart(writes)
+        return errors
+
+    def _write_apart(self, writes: Sequence[Write]) -> list[BaseException | None]:
+        """Write batches of which one cannot be written: the others are, and it alone is refused."""
+        errors: list[BaseException | None] = []
+        with self.writing(owner=True) as connection:
+            for write in writes:
+                connection.execute("savepoint one")
+                (error,), sound = fenced(connection, [write])
+                try:
+                    put_batches(connection, sound)
+                except ITS_OWN as failed:
+                    error = self._failed("write to", failed)
+                    error.__cause__ = failed
+                    connection.execute("rollback to one")
+                errors.append(error)
+                connection.execute("release one")
+        return errors

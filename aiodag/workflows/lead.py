@@ -12,7 +12,7 @@ from array import array
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from aiodag._core.node import Node, value_now
+from aiodag._core.node import Node
 from aiodag.states import State
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def settled_value(entry: Any) -> Any:
     """Return the value of a node, `MISSING` where it has none; of one that was let go of what stands in its place."""
     if type(entry) is not Node:
         return entry
-    return value_now(entry) if entry.state is State.SUCCEEDED else MISSING
+    return entry.value if entry.state is State.SUCCEEDED else MISSING
 
 
 def in_one_line(tasks: "Iterable[Task[..., Any]]") -> bool:

@@ -1,5 +1,5 @@
 # make demo     install as a user would, and run examples/demo.py
-# make test     the suite; PYTHON=python3.13 picks the interpreter
+# make test     the suite, in a process for each core; PYTHON=python3.13 picks the interpreter, WORKERS=0 takes one process
 # make check    format, lint and types
 # make bench    measure
 # make docs     build the site: build/docs/index.html
@@ -10,6 +10,7 @@ VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 VENV ?= .venv/$(VERSION)
 DEMO ?= .venv-demo/$(VERSION)
 PYTEST_ARGS ?=
+WORKERS ?= auto
 
 PIP = -m pip install --quiet --disable-pip-version-check --no-input
 export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
@@ -24,7 +25,7 @@ demo: $(DEMO)/.ready
 	@cd examples && ../$(DEMO)/bin/python demo.py
 
 test: $(VENV)/.installed
-	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+	$(VENV)/bin/python -m pytest --numprocesses $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 check: $(VENV)/.installed
 	$(VENV)/bin/ruff format --check .

@@ -57,6 +57,20 @@ def pytest_configure(config):
         raise pytest.UsageError("--loop eager: the eager task factory came with Python 3.12")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable():
+    """Let the processes of pytest-xdist send what a test has printed, also where it is not valid text."""
+    return encodable((yield))
+
+
+def encodable(value):
+    if isinstance(value, dict):
+        return {encodable(key): encodable(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [encodable(each) for each in value]
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+
+
 def pytest_asyncio_loop_factories(config, item):
     if item.get_closest_marker("virtual"):
         return {"virtual": virtual_loop}

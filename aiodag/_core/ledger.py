@@ -1,5 +1,6 @@
 """What a run remembers of its nodes after they have settled: no values, no nodes."""
 
+from array import array
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -12,7 +13,7 @@ from aiodag.secret import Veiled
 from aiodag.states import State
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from aiodag._core.node import Node
 
@@ -21,6 +22,9 @@ OUTSIDE = "outside the run"
 WIDTH = 6  # entries of `calls` for each node
 PLACE, HINTS, EDGES = 1, 3, 4  # which of them: where the call stands, its arguments, its edges
 WAITING = State.WAITING
+STATES = tuple(State)
+CODES = {state: code for code, state in enumerate(STATES)}
+ROOM = 3 * 8192  # entries of the moves that are not packed yet
 
 # An edge is one number, the upstream's times four, and these: a tuple of numbers is nothing to the garbage collector.
 TOLERANT, EXOGENOUS = 1, 2
@@ -29,8 +33,9 @@ TOLERANT, EXOGENOUS = 1, 2
 class Ledger:
     """The nodes of a run by number, in the order of the calls, and their moves in the order of time.
 
-    Two flat lists and no object for a node: they are written for every node and every move, and read when somebody
-    looks. Lists of objects would cost the garbage collector as much as writing them costs us.
+    Flat lists and no object for a node: they are written for every node and every move, and read when somebody looks.
+    Lists of objects would cost the garbage collector as much as writing them costs us. Moves are packed now and then, many
+    at once: 13 bytes for each, where a number and a moment are objects of 80.
     """
 
     def __init__(self, name: str, origin: float) -> None:
@@ -39,8 +44,9 @@ class Ledger:
         # For each node: name, code and instruction of the call, hints of the arguments, edges, the number of the
         # enclosing node.
         self.calls: list[Any] = []
-        # For each move: number of the node, state, seconds.
+        # For each move: number of the node, state, seconds. The earlier ones are packed.
         self.moves: list[Any] = []
+        self._numbers, self._states, self._moments = array("I"), bytearray(), array("d")
         self.count = 0
         self.errors: dict[int, str] = {}
         self.outside: WeakKeyDictionary[Node[Any], int] = WeakKeyDictionary()
@@ -63,6 +69,20 @@ class Ledger:
         self.count += 1
         self.calls += (node.task.name, node.code, node.instruction, hints, edges, inside)
         self.moves += (number, WAITING, at)
+        if len(self.moves) > ROOM:
+            self._pack()
+
+    def _pack(self) -> None:
+        moves = self.moves
+        self._numbers.extend(moves[0::3])
+        self._states.extend(map(CODES.__getitem__, moves[1::3]))
+        self._moments.extend(moves[2::3])
+        moves.clear()  # in place: the run writes to it
+
+    def _in_order(self) -> "Iterator[tuple[int, State, float]]":
+        """Yield each move: number of the node, state, seconds."""
+        self._pack()
+        return zip(self._numbers, map(STATES.__getitem__, self._states), self._moments, strict=True)
 
     def place(self, node: "Node[Any]", code: "CodeType | str | None", instruction: int) -> None:
         """Note where a node of a workflow was written down, in place of where its call stands."""
@@ -111,8 +131,7 @@ class Ledger:
     def graph(self, now: float) -> Graph:
         """Return what is known at a moment of the loop's clock."""
         traces: list[list[tuple[State, float]]] = [[] for _ in range(self.count)]
-        moves = iter(self.moves)
-        for number, state, at in zip(moves, moves, moves, strict=True):
+        for number, state, at in self._in_order():
             traces[number].append((state, at - self.origin))
         seen = {number: node.state for node, number in self.outside.items()}
         nodes: list[GraphNode] = []

@@ -157,14 +157,22 @@ class Codec(Protocol):
 
 
 class Middleware(Protocol):
-    """Wraps the call of a node: does something, awaits `call_next()`, does something.
+    """Wraps each attempt of a node: does something, awaits `call_next()`, does something. An async function is one, too.
 
-    >>> class Timed:
+    The first listed is outermost. `call_next()` runs the body; it can be called once, or not at all. What a middleware
+    returns is the node's value, and what it raises fails the attempt, which is tried again if the task has `retries`.
+
+    >>> from aiodag import task
+    >>> class Announced:
     ...     async def __call__(self, node, call_next, /):
-    ...         try:
-    ...             return await call_next()
-    ...         finally:
-    ...             print(node.name, "has ended")
+    ...         print(node.name, "attempt", node.attempt)
+    ...         return await call_next()
+    >>> @task(middleware=[Announced()])
+    ... async def fetch():
+    ...     return "rows"
+    >>> await fetch()
+    fetch attempt 1
+    'rows'
     """
 
     async def __call__(self, node: "Node[Any]", call_next: Callable[[], Awaitable[Any]], /) -> Any:

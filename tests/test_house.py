@@ -113,6 +113,7 @@ FLOORS = [
             "limits",
             "holdings",
             "arity",
+            "layers",
             "varying",
             "capacity",
             "options",

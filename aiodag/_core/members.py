@@ -9,9 +9,10 @@ from aiodag._core.capacity import Capacity
 from aiodag._core.failure import Failure, Report, described
 from aiodag._core.ledger import Ledger
 from aiodag._core.limits import Limit
+from aiodag._core.middleware import called_by_run
 from aiodag._core.node import Node
 from aiodag._core.seats import Seats
-from aiodag.abc import Move, Observer
+from aiodag.abc import Middleware, Move, Observer
 from aiodag.states import State
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Members:
         capacity: Capacity | None,
         fail_fast: bool,
         observers: tuple[Observer, ...],
+        middleware: tuple[Middleware, ...],
         grace: float,
         timeout: float | None,
     ) -> None:
@@ -56,6 +58,7 @@ class Members:
         self.capacity = capacity
         self.fail_fast = fail_fast
         self.observers = observers
+        self.middleware = middleware
         self.grace = grace
         self.timeout = timeout
         self.timed_out = False
@@ -90,6 +93,8 @@ class Members:
         if self.state.final:
             node.run = None  # made by what outlived the run: nobody waits for it here
             return None
+        if self.middleware:
+            node.task = called_by_run(node.task)
         if self.journal is not None:
             live = self.journal.enter(node, upstream)
             if live is not None:

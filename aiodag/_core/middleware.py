@@ -6,7 +6,7 @@ from asyncio import _get_running_loop
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextvars import copy_context
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiodag._core.cancels import as_failure, is_asked
 from aiodag._core.capacity import Capacity, by_program, refusal, request_at
@@ -14,14 +14,17 @@ from aiodag._core.context import NODE, RUN, Attempted
 from aiodag._core.failure import labelled
 from aiodag._core.fresh import InContext
 from aiodag._core.holdings import Request
+from aiodag._core.layers import Call, call_within
 from aiodag._core.limits import Limit, finite, gate_of, give_back
 from aiodag._core.node import Node
 from aiodag._core.options import Delay, Options, Predicate, time_limit_at
 from aiodag.abc import Executor, Middleware
 from aiodag.errors import NoCapacity, OptionError, Skip
 
+if TYPE_CHECKING:
+    from aiodag._core.task import Task
+
 log = logging.getLogger("aiodag.retry")
-Call = Callable[[], Awaitable[Any]]
 Body = Callable[[Node[Any], Sequence[Any], dict[str, Any]], Awaitable[Any]]
 
 
@@ -256,11 +259,11 @@ def compose(
         layers.append(Placed(executor, spaced, options.priority))
     if options.timeout is not None:
         layers.append(Timeout(options.timeout))
-    if not layers and executor is None:
+    if not layers and executor is None and not options.middleware:
         return None
 
     async def body(node: Node[Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-        call: Call = partial(attempt, node, fn, executor, args, kwargs)
+        call: Call = partial(attempt, node, fn, executor, options.middleware, args, kwargs)
         for layer in reversed(layers):
             call = partial(layer, node, call)
         try:
@@ -271,21 +274,51 @@ def compose(
     return body
 
 
+def direct_body(node: Node[Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Awaitable[Any]:
+    """Run a body that has no options, with the middleware of its run around it."""
+    return attempt(node, node.task.fn, None, (), args, kwargs)
+
+
+def called_by_run(task: "Task[..., Any]") -> "Task[..., Any]":
+    """Return a task whose body the engine does not call directly, so that the middleware of a run is around it."""
+    if task.call is not None or task.stands_in or task.barrier:
+        return task
+    made: Task[..., Any] = object.__new__(type(task))  # not copy(), which may take a task for its name
+    vars(made).update(vars(task), call=direct_body)
+    return made
+
+
+def layers_around(node: Node[Any], own: Sequence[Middleware]) -> Sequence[Middleware]:
+    """Return the middleware of a node's run, and then that of its task."""
+    if node.run is None or not node.run.middleware or node.task.barrier:
+        return own
+    return (*node.run.middleware, *own)
+
+
 async def attempt(
-    node: Node[Any], fn: Callable[..., Any], executor: Executor | None, args: Sequence[Any], kwargs: dict[str, Any]
+    node: Node[Any],
+    fn: Callable[..., Any],
+    executor: Executor | None,
+    own: Sequence[Middleware],
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
 ) -> Any:
-    """Run the body once: here, or where the executor says."""
+    """Run the body once: here, or where the executor says, with middleware around it."""
     try:
+        body: Call = partial(fn, *args, **kwargs)
+        if executor is not None:
+            body = partial(carried_out, node, fn, executor, args, kwargs)
+        layers = layers_around(node, own)
+        if layers:
+            return await call_within(node, layers, body)
         node.engine.begin(node)
-        if executor is None:
-            return await fn(*args, **kwargs)
-        return await carried_out(node, fn, executor, args, kwargs)
+        return await body()
     except asyncio.CancelledError as error:
         if is_asked(node, error):
             raise
         raise as_failure(node.name, error) from error  # here, inside: it is worth another attempt like any failure
     finally:
-        del node  # as above
+        del node, body  # as above
 
 
 async def carried_out(

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from aiodag._core.capacity import requests_of
 from aiodag._core.doors import behind
+from aiodag._core.layers import layers_of
 from aiodag._core.limits import Limit, finite
 from aiodag._core.varying import is_plain_function, takes_error
 from aiodag.errors import OptionError, UnknownOption
 
 if TYPE_CHECKING:
     from aiodag._core.holdings import Request
-    from aiodag.abc import Codec
+    from aiodag.abc import Codec, Middleware
 
 Delay = Callable[[int, BaseException], float]
 Predicate = Callable[[BaseException], bool]
@@ -73,6 +74,7 @@ class Options:
         "journal",
         "key",
         "limit",
+        "middleware",
         "name",
         "priority",
         "raw",
@@ -102,6 +104,7 @@ class Options:
             self.resources = requests_of(given["resources"])
             if not callable(self.resources):
                 self.given = {**self.given, "resources": dict(given["resources"])}  # as it is now
+        self.middleware: tuple[Middleware, ...] = layers_of(given.get("middleware", ()))
         self.executor: Any = executor_of(given.get("executor"))
         self.raw: bool = flag("raw", given.get("raw", False))
         # Of runs that have a store.

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import Token
 from types import TracebackType
@@ -14,6 +14,7 @@ from aiodag._core.capacity import Capacity, capacity_of
 from aiodag._core.context import RUN
 from aiodag._core.doors import behind
 from aiodag._core.hooks import Hooks, hooks_of
+from aiodag._core.layers import layers_of
 from aiodag._core.ledger import Ledger
 from aiodag._core.members import HURRY, Members
 from aiodag._core.notebook import bundle_of_graph
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from aiodag._core.graph import Graph
     from aiodag._core.hooks import HookTypes
+    from aiodag._core.signatures import Wraps
     from aiodag.abc import Runs
 
 log = logging.getLogger("aiodag.run")
@@ -45,7 +47,8 @@ class Run(Members):
 
     `limit` bounds the nodes that run at once; a body that awaits another node of the run does not count. `threads`
     bounds the plain functions that run at once (without it, 40 on each loop). `capacity` has the resources that tasks
-    ask for. `observers` are told of every move.
+    ask for. `observers` are told of every move. `middleware` is called around the body of every attempt, outside that of its
+    task.
 
     With a `store` the run is durable: what happens is written there, and a run of the same `id` recalls what has
     succeeded. Entering raises `RunOwned` and `StoreError` then; leaving raises `RunCancelled` when somebody cancelled the
@@ -75,6 +78,7 @@ class Run(Members):
         fail_fast: bool = False,
         timeout: "float | timedelta | None" = None,
         observers: Iterable[Observer] = (),
+        middleware: "Sequence[Wraps]" = (),
         grace: float = 10.0,
         store: "str | PathLike[str] | Runs | None" = None,
         id: str | None = None,  # noqa: A002 - the word of the field
@@ -97,6 +101,7 @@ class Run(Members):
             capacity=capacity_of(capacity),
             fail_fast=flag("fail_fast", fail_fast),
             observers=observers_of(observers),
+            middleware=layers_of(middleware),
             grace=seconds("grace", grace),
             timeout=None if timeout is None else timeout_of(timeout),
         )

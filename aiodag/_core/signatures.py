@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from concurrent.futures import Executor as Pool
     from datetime import timedelta
-    from typing import Concatenate, Literal, Protocol, TypeAlias, TypedDict
+    from typing import Any, Concatenate, Literal, Protocol, TypeAlias, TypedDict
 
     from aiodag._core.limits import Limit
+    from aiodag._core.node import Node
     from aiodag._core.options import Backoff
     from aiodag.abc import Codec, Executor
 
@@ -68,6 +69,8 @@ if TYPE_CHECKING:
         @property
         def _signature(self) -> Callable[Concatenate[A1, A2, A3, A4, A5, A6, A7, A8, Q], R_co]: ...
 
+    Wraps: TypeAlias = Callable[[Node[Any], Callable[[], Awaitable[Any]]], Awaitable[Any]]
+
     class OptionTypes(TypedDict, total=False):
         name: str
         retries: int
@@ -77,6 +80,7 @@ if TYPE_CHECKING:
         limit: "int | Limit | None"
         priority: int
         resources: "Mapping[str, float] | Callable[[int], Mapping[str, float]] | None"
+        middleware: "Sequence[Wraps]"
         executor: "Literal['thread', 'process'] | Executor | Pool"
         raw: bool
         version: "str | int"

@@ -350,7 +350,7 @@ def task(fn: Any = None, /, *after: "Awaitable[object]", **options: Any) -> Any:
     an async `__call__`, or a `Task`, which keeps what it has. `after` are awaitables that its nodes wait for without
     their values. Options: `name`; `retries`, `backoff` (seconds, a function of the attempt or of that and
     its exception, or `Backoff`) and `retry_on`; `timeout` (seconds of one attempt) and `resources`, or functions of the
-    attempt that return them; `limit`; `priority`; `executor` ("thread", "process", a pool of `concurrent.futures`, or an
+    attempt that return them; `limit`; `priority`; `middleware` (around the body of each attempt); `executor` ("thread", "process", a pool of `concurrent.futures`, or an
     object); `raw`. In runs that have a store: `version`, `former`, `key`, `journal`, `cache`, `codec`.
 
     Raises `TypeError` for what cannot be a task or an unknown option, and `OptionError` for a value that cannot work.

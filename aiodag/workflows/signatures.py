@@ -1,10 +1,11 @@
 """What a checker must know of what a workflow takes; nothing at run time."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict, TypeVar
 
 if TYPE_CHECKING:
     from aiodag._core.run import Run
+    from aiodag._core.signatures import Wraps
     from aiodag.abc import Observer
 
 R_co = TypeVar("R_co", covariant=True)
@@ -26,6 +27,7 @@ class RunTypes(TypedDict, total=False):
     limit: int | None
     fail_fast: bool
     observers: "Iterable[Observer]"
+    middleware: "Sequence[Wraps]"
     capacity: Any
     tags: Mapping[str, str] | None
     opened: "Callable[[Run], object] | None"

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from aiodag._core.context import RUN
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from aiodag._core.graph import Graph
+    from aiodag._core.signatures import Wraps
     from aiodag._core.task import Task
     from aiodag.abc import Observer, Runs
     from aiodag.workflows.build import Values
@@ -152,6 +153,7 @@ class Workflow(Definition):
         limit: int | None = None,
         fail_fast: bool = False,
         observers: "Iterable[Observer]" = (),
+        middleware: "Sequence[Wraps]" = (),
         capacity: Any = None,
         tags: Mapping[str, str] | None = None,
         opened: "Callable[[Run], object] | None" = None,
@@ -169,6 +171,7 @@ class Workflow(Definition):
             capacity=given,
             fail_fast=fail_fast,
             observers=observers,
+            middleware=middleware,
             store=store,
             id=id,
             tags={**self.tags, **(tags or {})},

@@ -1,13 +1,14 @@
 """The whole face, as both checkers must see it. Never runs."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import assert_type
+from typing import Any, assert_type
 
-from aiodag import Backoff, Limit, Node, Secret, Task, opaque, settled, task, value_of
+from aiodag import Backoff, Limit, Node, Run, Secret, Task, opaque, settled, task, value_of
+from aiodag.abc import Middleware
 from aiodag.executors.process import ProcessExecutor
 from aiodag.executors.thread import ThreadExecutor
 
@@ -63,6 +64,26 @@ async def eight(a: int, b: str, c: float, d: bytes, e: bool, f: int, g: str, h: 
 @task(raw=True)
 async def raw(a: "asyncio.Future[int]", b: Node[str]) -> int:
     return await a
+
+
+async def timed(node: Node[Any], call_next: Callable[[], Awaitable[Any]]) -> Any:
+    return await call_next()
+
+
+class Counted:
+    async def __call__(self, node: Node[Any], call_next: Callable[[], Awaitable[Any]], /) -> Any:
+        return await call_next()
+
+
+counted: Middleware = Counted()
+
+
+@task(middleware=[timed, counted, Counted()])
+async def within(x: int) -> int:
+    return x
+
+
+wrapping = Run("etl", middleware=(timed, counted))
 
 
 class Api:

@@ -109,6 +109,8 @@ async def wrong_wrapping() -> None:
     task(retires=3)  # E
     task(3)  # E
     task(executor="fork")  # E
+    task(middleware=undecorated)  # E
+    task(middleware=[undecorated])  # E
     plain.after(3)  # E
     plain.after(n)(s)  # E
     plain.with_options(retires=3)  # E

@@ -4,7 +4,7 @@ A *middleware* wraps the call of a node. An *observer* is told of every move and
 An *executor* is where an attempt runs. A *store* is where runs are remembered, by a *journal* for each run.
 """
 
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from warnings import warn
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         NodeRecord,
         OutputRecord,
         Owner,
+        RunFilter,
         RunRecord,
         WorkflowRecord,
         Write,
@@ -244,24 +245,74 @@ class Runs(Protocol):
         """Return codec and value of a computation that any run has made since a moment."""
         ...
 
-    def runs(self, run_id: str | None = None) -> "list[RunRecord]":
-        """Return the runs, oldest first."""
+    def runs(
+        self,
+        run_id: str | None = None,
+        *,
+        wanted: "RunFilter | None" = None,
+        limit: int | None = None,
+        before: str | None = None,
+    ) -> "list[RunRecord]":
+        """Return the run of an id, or those that are wanted, oldest first; with a limit, the newest.
+
+        `before` takes those that were made before a run. Raises `UnknownRun` if there is none of that id.
+        """
         ...
 
     def run(self, run_id: str) -> "RunRecord":
         """Return one run. Raises `UnknownRun`."""
         ...
 
-    def nodes(self, run_id: str, *, every: bool = False) -> "list[NodeRecord]":
-        """Return the nodes of the last execution of a run, or of every one."""
+    def head(self, run_id: str) -> "RunRecord":
+        """Return one run without the counts of its nodes, if these have to be read. Raises `UnknownRun`."""
+        ...
+
+    def near(self, text: str) -> "list[str]":
+        """Return names and ids of runs that a text may be a slip for, some and not all of them."""
+        ...
+
+    def count_runs(self, name: str) -> int:
+        """Return how many runs of a name there are."""
+        ...
+
+    def ended_runs(self, *, before: float | None = None, keep: int | None = None) -> "list[str]":
+        """Return the ids of ended runs: those that ended before a moment, of each name all but the newest `keep`."""
+        ...
+
+    def nodes(
+        self,
+        run_id: str,
+        *,
+        every: bool = False,
+        numbers: Iterable[int] | None = None,
+        state: "State | None" = None,
+    ) -> "list[NodeRecord]":
+        """Return the nodes of the last execution of a run, or of every one: all, those of some numbers, or in a state."""
+        ...
+
+    def nodes_called(self, run_id: str, which: str) -> "list[NodeRecord]":
+        """Return the nodes of every execution that a number, a task or a label stands for.
+
+        Where there are none: those that were made of a task of a workflow that has parameters.
+        """
+        ...
+
+    def names_of_nodes(self, run_id: str) -> "list[str]":
+        """Return the names of the tasks that a run has called."""
         ...
 
     def edges(self, run_id: str) -> "list[EdgeRecord]":
         """Return the edges of a run."""
         ...
 
-    def attempts(self, run_id: str, *, every: bool = False) -> "list[AttemptRecord]":
+    def attempts(
+        self, run_id: str, *, every: bool = False, numbers: Iterable[int] | None = None
+    ) -> "list[AttemptRecord]":
         """Return the attempts before the last one of each node, or all of them, by node and attempt."""
+        ...
+
+    def failures(self, run_id: str, since: float = 0.0) -> "list[AttemptRecord]":
+        """Return the attempts of all executions that failed, from a moment on, in the order of their ends."""
         ...
 
     def functions(self, run_id: str) -> "list[FunctionRow]":
@@ -291,8 +342,8 @@ class Runs(Protocol):
         """Return the definitions of a run, oldest first, each with the first execution that was built from it."""
         ...
 
-    def logs(self, run_id: str, after: int = 0) -> "list[LogRecord]":
-        """Return the lines that bodies logged, in order, after so many."""
+    def logs(self, run_id: str, after: int = 0, *, numbers: Iterable[int] | None = None) -> "list[LogRecord]":
+        """Return the lines that bodies logged, in order, after so many: of all nodes, or of some."""
         ...
 
     def cancel(self, run_id: str) -> bool:

@@ -240,6 +240,18 @@ class Write(NamedTuple):
     batch: Batch
 
 
+class RunFilter(NamedTuple):
+    """Which runs a store is asked for: all that is given must hold.
+
+    `since` is the moment, in seconds since the epoch, from which on the last execution began. All `tags` must be there.
+    """
+
+    name: str | None = None
+    state: str | None = None
+    tags: Mapping[str, str] = NO_TAGS
+    since: float | None = None
+
+
 def moment(seconds: float | None) -> datetime | None:
     """Return a stored moment for people: aware, UTC."""
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

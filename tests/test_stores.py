@@ -14,7 +14,7 @@ from executions import claim_one, write_one
 
 from aiodag import State
 from aiodag.errors import LeaseLost, RunOwned, StoreError, UnknownRun
-from aiodag.records import BARRIER, Claim, Owner, WorkflowRecord, left_out, output_text
+from aiodag.records import BARRIER, Claim, Owner, RunFilter, WorkflowRecord, left_out, output_text
 from aiodag.service import Service
 from aiodag.stores import Memory, SQLite
 from aiodag.stores.places import store_at, usual_place
@@ -68,6 +68,17 @@ def row(
         0,
         0,
     )
+
+
+def many_runs(store):
+    """Five runs: of two names, some with tags, all but the last ended."""
+    states = [State.SUCCEEDED, State.FAILED, State.FAILED, State.SUCCEEDED, None]
+    tags = [{"env": "test"}, {"env": "test"}, {}, {"who": "it's", "env": "test"}, {}]
+    for place, run_id in enumerate(("one", "two", "three", "four", "five")):
+        at = 1.0 + place
+        claimed = claim_one(store, claim_of(run_id, name=("etl", "report")[place % 2], at=at, tags=tags[place]))
+        if states[place] is not None:
+            write_one(store, claimed, run_id, state=states[place], at=100.0 + at)
 
 
 class StoreContract:
@@ -377,6 +388,102 @@ class StoreContract:
         with pytest.raises(UnknownRun, match=r"no run 'elt' in .*Did you mean 'etl'"):
             store.run("elt")
 
+    # List
+
+    def listed(self, store, **wanted):
+        more = {name: wanted.pop(name) for name in ("limit", "before") if name in wanted}
+        return [record.id for record in store.runs(wanted=RunFilter(**wanted), **more)]
+
+    def test_runs_are_listed_by_name_by_state_by_tags_and_by_when_they_began(self, store):
+        many_runs(store)
+
+        assert self.listed(store) == ["one", "two", "three", "four", "five"]
+        assert self.listed(store, name="etl") == ["one", "three", "five"]
+        assert self.listed(store, state="failed") == ["two", "three"]
+        assert self.listed(store, name="etl", state="failed") == ["three"]
+        assert self.listed(store, tags={"env": "test"}) == ["one", "two", "four"]
+        assert self.listed(store, tags={"env": "test", "who": "it's"}) == ["four"]
+        assert self.listed(store, tags={"env": "test"}, state="failed", name="report") == ["two"]
+        assert self.listed(store, tags={"env": "production"}) == []
+
+    def test_a_run_that_was_begun_again_began_then_and_keeps_its_place(self, store):
+        many_runs(store)
+        claim_one(store, claim_of("one", owner=HERE, at=10.0, tags={"env": "test"}))
+
+        assert self.listed(store, since=3.0) == ["one", "three", "four", "five"]
+        assert self.listed(store, since=10.0) == ["one"]
+        assert self.listed(store, since=3.0, name="etl", tags={"env": "test"}) == ["one"]
+        assert self.listed(store, since=3.0, tags={"env": "test"}, limit=1) == ["four"]
+        assert self.listed(store, since=3.0, before="four") == ["one", "three"]
+
+    def test_a_limit_takes_the_newest_and_the_run_before_turns_the_page(self, store):
+        many_runs(store)
+
+        assert self.listed(store, limit=2) == ["four", "five"]
+        assert self.listed(store, limit=2, before="four") == ["two", "three"]
+        assert self.listed(store, limit=2, before="two") == ["one"]
+        assert self.listed(store, tags={"env": "test"}, limit=1, before="four") == ["two"]
+        assert self.listed(store, limit=0) == []
+        with pytest.raises(UnknownRun, match="Did you mean 'four'"):
+            store.runs(before="fuor")
+
+    def test_the_tags_of_a_later_execution_take_the_place_of_the_former(self, store):
+        many_runs(store)
+        claim_one(store, claim_of("one", owner=HERE, at=10.0, tags={"env": "dev"}))
+
+        assert self.listed(store, tags={"env": "dev"}) == ["one"]
+        assert self.listed(store, tags={"env": "test"}) == ["two", "four"]
+
+    def test_runs_of_a_name_are_counted_and_a_slip_is_near_to_one_of_them(self, store):
+        many_runs(store)
+
+        assert (store.count_runs("etl"), store.count_runs("train")) == (3, 0)
+        assert {"etl", "report", "three"} <= set(store.near("thre"))
+
+    def test_ended_runs_are_told_by_when_they_ended_and_by_how_many_are_newer(self, store):
+        many_runs(store)
+
+        assert sorted(store.ended_runs(before=103.5)) == ["one", "three", "two"]
+        assert sorted(store.ended_runs(keep=1)) == ["one", "three", "two"]
+        assert sorted(store.ended_runs(keep=2)) == ["one"]
+        assert sorted(store.ended_runs(before=101.5, keep=1)) == ["one"]
+        assert store.ended_runs(before=1.0) == []
+
+    def test_some_nodes_and_their_attempts_and_lines_are_read_without_the_others(self, store, claimed):
+        failed = row(2, state=State.FAILED)
+        tries = [(each, 1, State.FAILED, 5.0 + each, 6.0 + each, "") for each in (0, 1)]
+        lines = [(1.0, each, "INFO", "a", f"{each}") for each in (0, 1, 2, None)]
+        self.write(store, claimed, nodes=[row(0, attempt=2), row(1, attempt=2), failed], attempts=tries, logs=lines)
+
+        assert [each.number for each in store.nodes("etl", numbers=[2, 0, 7])] == [0, 2]
+        assert [each.number for each in store.nodes("etl", state=State.FAILED)] == [2]
+        assert [(each.number, each.attempt) for each in store.attempts("etl", every=True, numbers=[1])] == [
+            (1, 1),
+            (1, 2),
+        ]
+        assert [line.text for line in store.logs("etl", numbers=[2, 0])] == ["0", "2"]
+        assert [line.text for line in store.logs("etl", 2)] == ["2", "None"]
+        assert [each.number for each in store.failures("etl")] == [0, 1, 2]
+        assert [each.number for each in store.failures("etl", since=6.5)] == [1, 2]
+
+    def test_a_word_stands_for_a_number_a_task_a_label_or_what_was_made_of_a_task(self, store, claimed):
+        made = [row(0), row(1), row(2)]
+        made = [
+            (*each[:2], name, each[3], label, *each[5:])
+            for each, name, label in zip(
+                made, ("load[a]", "load[b]", "2"), ("load[a]", "the second", "last"), strict=True
+            )
+        ]
+        self.write(store, claimed, nodes=made)
+
+        def called(which):
+            return [each.number for each in store.nodes_called("etl", which)]
+
+        assert called("load") == [0, 1]
+        assert (called("load[b]"), called("the second"), called("2"), called("1")) == ([1], [1], [2], [1])
+        assert called("loa") == called("load[") == called("%") == []
+        assert store.names_of_nodes("etl") == ["load[a]", "load[b]", "2"]
+
     def test_deleting_a_run_takes_all_that_is_its_own_and_nothing_of_another(self, store, claimed):
         other = claim_one(store, claim_of("etl2"))
         self.write(store, claimed, nodes=[row(0)], edges=[(0, 0, True, False)], logs=[(1.0, 0, "INFO", "a", "b")])
@@ -431,6 +538,15 @@ class TestMemory(StoreContract):
         return Memory()
 
 
+def steps_of(store, look):
+    """How many steps SQLite takes for a look: at least one for each row that it reads."""
+    steps = []
+    store.connection.set_progress_handler(lambda: steps.append(None), 1)
+    look()
+    store.connection.set_progress_handler(None, 0)
+    return len(steps)
+
+
 class TestSQLite(StoreContract):
     @pytest.fixture
     def store(self, tmp_path):
@@ -469,6 +585,60 @@ class TestSQLite(StoreContract):
             self.write(store, claimed, nodes=[row(0)], logs=[(1.0, 0, None, "a", "b")])
 
         assert store.nodes("etl") == []
+
+    @pytest.mark.parametrize(
+        ("wanted", "limit"),
+        [
+            ({}, 5),
+            ({"name": "etl"}, 5),
+            ({"state": "failed"}, 5),
+            ({"name": "etl", "state": "failed"}, 5),
+            ({"tags": {"env": "test"}}, 5),
+            ({"tags": {"env": "none"}}, None),
+            ({"tags": {"env": "test"}, "state": "failed", "since": 3990.0}, 5),
+            ({"since": 3999.0}, None),
+            ({"name": "etl", "since": 3990.0}, None),
+        ],
+    )
+    def test_a_list_reads_what_is_listed_and_not_every_run(self, store, wanted, limit):
+        with store.writing() as connection:
+            for number in range(4000):
+                state = "failed" if number % 10 == 0 else "succeeded"
+                at = float(number)
+                columns = "id, name, state, execution, created_at, started_at, ended_at, tags"
+                values = (f"r{number}", "etl", state, 1, at, at, at, '{"env": "test"}')
+                run = connection.execute(
+                    f"insert into runs ({columns}) values (?, ?, ?, ?, ?, ?, ?, ?)", values
+                ).lastrowid
+                connection.execute("insert into tags values ('env', 'test', ?, ?)", (at, run))
+
+        assert steps_of(store, lambda: store.runs(wanted=RunFilter(**wanted), limit=limit)) < 4000
+
+    def test_nothing_that_looks_one_run_up_reads_every_run(self, store):
+        with store.writing() as connection:
+            columns = "id, name, state, execution, created_at, started_at, ended_at"
+            rows = [(f"run-{number:05}", "etl", "succeeded", 1, 1.0, 1.0, float(number)) for number in range(4000)]
+            connection.executemany(f"insert into runs ({columns}) values (?, ?, ?, ?, ?, ?, ?)", rows)
+
+        def misspelled():
+            with pytest.raises(UnknownRun, match="Did you mean 'run-01"):
+                store.run("run-0123x")
+
+        assert steps_of(store, lambda: store.run("run-01234")) < 4000
+        assert steps_of(store, misspelled) < 4000
+        assert steps_of(store, lambda: store.ended_runs(before=10.0)) < 4000
+        assert steps_of(store, lambda: store.delete(["run-00001", "run-00002"])) < 4000
+
+    def test_of_a_large_run_what_is_asked_for_is_read_and_not_every_node(self, store, claimed):
+        rows = [row(number, state=State.FAILED if number == 7 else State.SUCCEEDED) for number in range(4000)]
+        self.write(store, claimed, nodes=rows, logs=[(1.0, number, "INFO", "a", "b") for number in range(4000)])
+
+        assert steps_of(store, lambda: store.nodes("etl", state=State.FAILED)) < 4000
+        assert steps_of(store, lambda: store.nodes("etl", numbers=[1, 2], every=True)) < 4000
+        assert steps_of(store, lambda: store.attempts("etl", numbers=[1, 2], every=True)) < 4000
+        assert steps_of(store, lambda: store.logs("etl", numbers=[1, 2])) < 4000
+        assert steps_of(store, lambda: store.failures("etl")) < 4000
+        assert steps_of(store, lambda: store.head("etl")) < 4000
 
     def test_a_newer_version_is_refused(self, tmp_path):
         with sqlite3.connect(tmp_path / "runs.db") as connection:

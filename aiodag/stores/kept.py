@@ -14,6 +14,7 @@ from aiodag.records import (
     Known,
     NodeRecord,
     Owner,
+    RunFilter,
     RunRecord,
     moment,
 )
@@ -102,6 +103,21 @@ def keep_output(kept: Kept, batch: Batch) -> None:
         ]
         for part in gone:
             del kept.output[part]
+
+
+def age_of(kept: Kept) -> tuple[float, int]:
+    """Return what runs are ordered by: when they were made, and their numbers."""
+    return kept.created_at, kept.number
+
+
+def is_wanted(kept: Kept, wanted: RunFilter) -> bool:
+    """Return True if a run is one of those that are asked for."""
+    return (
+        wanted.name in {None, kept.claim.name}
+        and wanted.state in {None, kept.state}
+        and wanted.tags.items() <= kept.claim.tags.items()
+        and (wanted.since is None or kept.started_at >= wanted.since)
+    )
 
 
 def newest(kept: Kept) -> str | None:

@@ -1,57 +1,43 @@
 """Runs in this process, for tests and for trying things out: gone with it."""
 
-import json
 import os
-import threading
 import time
 from collections.abc import Hashable, Sequence
 from itertools import count
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from aiodag.errors import LeaseLost, StoreError, UnknownRun
+from aiodag.errors import LeaseLost, StoreError
 from aiodag.records import (
-    BARRIER,
     KEEP,
     ROW_COLUMNS,
-    AttemptRecord,
     Claim,
     Claimed,
-    EdgeRecord,
-    FunctionRow,
     Known,
-    LogRecord,
-    NodeRecord,
-    OutputRecord,
     Owner,
-    RunRecord,
     WorkflowRecord,
     Write,
     checked_keep,
     live_owner,
-    moment,
     refuse_owned,
     registered_already,
 )
 from aiodag.states import State
 from aiodag.stores.kept import (
     WITHOUT_VALUE,
-    ZERO,
     Kept,
-    attempt_of,
     keep_attempt,
     keep_output,
     known_of,
     newest,
-    node_record,
-    run_record,
 )
+from aiodag.stores.kept_runs import KeptRuns
 from aiodag.stores.recorder import Recorder
 
 if TYPE_CHECKING:
     from aiodag._core.run import Run
 
 
-class Memory:
+class Memory(KeptRuns):
     """A store in this process, gone with it: for tests.
 
     `keep` is how many bytes it keeps of each stream of an attempt. `store="memory:name"` is one that all runs of the
@@ -69,12 +55,9 @@ class Memory:
     _named: ClassVar[dict[str, "Memory"]] = {}
 
     def __init__(self, *, keep: int = KEEP) -> None:
+        super().__init__()
         self.keep = checked_keep(keep)
-        self._lock = threading.Lock()
-        self.kept: dict[str, Kept] = {}
         self._numbers = count(1)  # of runs: a deleted run's number is given to no other, its owner may still write
-        self._cache: dict[str, tuple[Any, ...]] = {}
-        self._workflows: dict[str, WorkflowRecord] = {}
 
     @classmethod
     def named(cls, name: str) -> "Memory":
@@ -206,106 +189,6 @@ class Memory:
             raise LeaseLost(run_id, deleted=deleted)
         return kept
 
-    def cached(self, key: str, since: float) -> tuple[str, Any] | None:
-        """Return codec and value of a computation that any run has made since a moment."""
-        with self._lock:
-            found = self._cache.get(key)
-        return None if found is None or found[4] < since else (found[2], found[3])
-
-    # Look
-
-    def runs(self, run_id: str | None = None) -> list[RunRecord]:
-        """Return the runs, oldest first."""
-        with self._lock:
-            found = [kept for key, kept in self.kept.items() if run_id in {None, key}]
-            return [run_record(kept, None if run_id is None else newest(kept)) for kept in found]
-
-    def run(self, run_id: str) -> RunRecord:
-        """Return one run. Raises `UnknownRun`, naming a near miss."""
-        found = self.runs(run_id)
-        if not found:
-            raise UnknownRun(run_id, list(self.kept), str(self))
-        return found[0]
-
-    def nodes(self, run_id: str, *, every: bool = False) -> list[NodeRecord]:
-        """Return the nodes of the last execution of a run, or of every one, in the order of their first calls."""
-        with self._lock:
-            kept = self.kept.get(run_id)
-            found = [] if kept is None else kept.nodes.values()
-            rows = [row for row in found if every or (kept is not None and row["execution"] == kept.execution)]
-        return [node_record(row) for row in sorted(rows, key=lambda row: int(row["number"]))]
-
-    def edges(self, run_id: str) -> list[EdgeRecord]:
-        """Return the edges of a run."""
-        with self._lock:
-            kept = self.kept.get(run_id)
-            rows = [] if kept is None else sorted(kept.edges)
-        return [EdgeRecord(up, down, exogenous, tolerant) for down, up, exogenous, tolerant in rows]
-
-    def attempts(self, run_id: str, *, every: bool = False) -> list[AttemptRecord]:
-        """Return the attempts before the last one of each node, or all of them, by node and attempt."""
-        with self._lock:
-            kept = self.kept.get(run_id)
-            if kept is None:
-                return []
-            last = map(attempt_of, kept.nodes.values()) if every else ()
-            rows = {**{row[:2]: row for row in last if row is not None}, **kept.attempts}
-            facts = {key: json.loads(text) for key, text in kept.facts.items() if key in rows}
-        return [
-            AttemptRecord(
-                number, attempt, state, moment(started), moment(ended), error, facts.get((number, attempt), {})
-            )
-            for number, attempt, state, started, ended, error in map(rows.__getitem__, sorted(rows))
-        ]
-
-    def functions(self, run_id: str) -> list[FunctionRow]:
-        """Return what a run has called: the names of functions, their modules, and whether it began in these."""
-        with self._lock:
-            kept = self.kept.get(run_id)
-            return [] if kept is None else list(kept.functions)
-
-    def tried(self, run_id: str) -> dict[str, int]:
-        """Return the number of the last attempt of each task, by its name, in all executions of a run."""
-        found: dict[str, int] = {}
-        with self._lock:
-            kept = self.kept.get(run_id)
-            for row in [] if kept is None else kept.nodes.values():
-                if row["attempt"] and row["codec"] != BARRIER:
-                    found[row["name"]] = max(row["attempt"], found.get(row["name"], 0))
-        return found
-
-    def output(
-        self,
-        run_id: str,
-        number: int | None = None,
-        attempt: int | None = None,
-        after: int = 0,
-        *,
-        limit: int | None = None,
-    ) -> list[OutputRecord]:
-        """Return the parts of what programs wrote, in order, after the part of that number."""
-        with self._lock:
-            kept = self.kept.get(run_id)
-            rows = [] if kept is None else list(kept.output.items())
-        return [
-            OutputRecord(row[0], row[1], part, row[2], row[3], moment(row[4]) or ZERO, row[5])
-            for part, row in rows
-            if part > after and number in {None, row[0]} and attempt in {None, row[1]}
-        ][:limit]
-
-    def definitions(self, run_id: str) -> list[tuple[int, str]]:
-        """Return the definitions of a run, oldest first, each with the first execution that was built from it."""
-        with self._lock:
-            kept = self.kept.get(run_id)
-            return [] if kept is None else list(kept.definitions)
-
-    def logs(self, run_id: str, after: int = 0) -> list[LogRecord]:
-        """Return the lines that bodies logged, in order, after so many."""
-        with self._lock:
-            kept = self.kept.get(run_id)
-            rows = [] if kept is None else kept.logs[after:]
-        return [LogRecord(moment(at) or ZERO, *rest) for at, *rest in rows]
-
     # Workflows by name
 
     def register(self, record: WorkflowRecord, *, replace: bool = False) -> None:
@@ -314,11 +197,6 @@ class Memory:
             if record.name in self._workflows and not replace:
                 raise registered_already(record.name, self)
             self._workflows[record.name] = record
-
-    def registered(self, name: str | None = None) -> list[WorkflowRecord]:
-        """Return the workflows by name, or the one of a name."""
-        with self._lock:
-            return [record for key, record in sorted(self._workflows.items()) if name in {None, key}]
 
     def unregister(self, name: str) -> bool:
         """Forget a workflow, not its runs; return whether there was one."""

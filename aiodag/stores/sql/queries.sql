@@ -1,4 +1,5 @@
--- The statements of the SQLite store by name. What ends in `(?...)` is repeated for many rows at once.
+-- The statements of the SQLite store by name. What ends in `(?...)` is repeated for many rows at once; what stands in
+-- braces is filled by `listing.py`.
 
 -- :name version
 select user_version, (select count(*) from sqlite_master) from pragma_user_version
@@ -19,6 +20,12 @@ update runs set state = 'running', execution = execution + 1, begun = begun + (e
     owner = :owner, leased_until = :until, entry = coalesce(:entry, entry),
     tags = case :tags when '{}' then tags else :tags end
 where run = :run
+
+-- :name forget_tags
+delete from tags where run = ?
+
+-- :name put_tags
+insert into tags (name, value, created_at, run) select ?, ?, created_at, run from runs where run = ?
 
 -- :name put_definition
 insert into definitions (run, execution, document) select :run, :execution, :document
@@ -95,21 +102,66 @@ update runs set state = ?, error = ?, ended_at = ?, owner = null, leased_until =
 -- :name cached
 select codec, value from cache where key = ? and at >= ?
 
--- :name list_runs
+-- :name one_run
 select run, id, name, state, execution, entry, error, created_at, started_at, ended_at, owner, tags,
-    case when :id is not null then
-        (select document from definitions where definitions.run = runs.run order by execution desc limit 1)
-    end
-from runs where (:id is null or id = :id) order by created_at, run
+    (select document from definitions where definitions.run = runs.run order by execution desc limit 1)
+from runs where id = :id
+
+-- :name list_runs
+select run, id, runs.name, state, execution, entry, error, {made_at}, started_at, ended_at, owner, tags, null
+from {source} where {condition}
+
+-- :name apart
+select * from ({statement} limit -1)
+
+-- :name has_tag
+exists (select 1 from tags as also
+    where also.name = :name{place} and also.value = :value{place} and also.run = runs.run)
+
+-- :name place_of_run
+select created_at, run from runs where id = ?
+
+-- :name count_runs
+select count(*) from runs where name = ?
+
+-- :name ids_near
+select id from (select id from runs where id < :id order by id desc limit 16)
+union all select id from (select id from runs where id > :id order by id limit 16)
+union all select id from (select id from runs order by created_at desc limit 64)
+
+-- :name names_of_runs
+with recursive there(name) as (
+    select min(name) from runs
+    union all
+    select (select min(runs.name) from runs where runs.name > there.name) from there where there.name is not null
+)
+select name from there where name is not null limit 1000
+
+-- :name ended_before
+select id from runs where ended_at < :before order by ended_at
+
+-- :name beyond_the_newest
+select id from (
+    select id, ended_at, row_number() over (partition by name order by created_at desc, run desc) as place from runs
+) where place > :keep and ended_at is not null and (:before is null or ended_at < :before)
 
 -- :name counts
-select run, nodes.state, count(*) from nodes join runs using (run, execution) where codec <> 'barrier'
-group by run, nodes.state
+select run, sum(nodes.state = 'waiting'), sum(nodes.state = 'queued'), sum(nodes.state = 'running'),
+    sum(nodes.state = 'succeeded'), sum(nodes.state = 'failed'), sum(nodes.state = 'skipped'),
+    sum(nodes.state = 'cancelled')
+from nodes join runs using (run, execution) where run in (?...) and codec <> 'barrier' group by run
 
 -- :name nodes
 select number, key, nodes.name, version, label, nodes.state, attempt, parent, codec, value, nodes.error, site,
     nodes.created_at, nodes.started_at, nodes.ended_at, recalled
-from nodes join runs using (run) where id = :id and (:every or nodes.execution = runs.execution) order by number
+from nodes join runs using (run) where id = :id and (:every or nodes.execution = runs.execution){some} order by number
+
+-- :name is_failed
+ and number in (select failed.number from nodes as failed join runs as theirs using (run)
+    where theirs.id = :id and failed.state = 'failed' and failed.ended_at >= 0) -- all of them: it is the index that asks
+
+-- :name names_of_nodes
+select distinct nodes.name from nodes join runs using (run) where id = ? and codec <> 'barrier' limit 1000
 
 -- :name edges
 select up, down, exogenous, tolerant from edges join runs using (run) where id = ? order by down, up
@@ -117,16 +169,30 @@ select up, down, exogenous, tolerant from edges join runs using (run) where id =
 -- :name attempts
 with tries as (
     select run, number, attempt, attempts.state, attempts.started_at, attempts.ended_at, attempts.error
-    from attempts join runs using (run) where id = :id
+    from attempts join runs using (run) where id = :id{some}
     union all
     select run, number, attempt, nodes.state, nodes.started_at, nodes.ended_at, nodes.error
     from nodes join runs using (run)
-    where id = :id and :every and attempt > 0 and nodes.started_at is not null and codec <> 'barrier'
+    where id = :id and :every{some} and attempt > 0 and nodes.started_at is not null and codec <> 'barrier'
         and not exists (select 1 from attempts as kept
             where kept.run = nodes.run and kept.number = nodes.number and kept.attempt = nodes.attempt)
 )
 select number, attempt, state, started_at, ended_at, error, facts
 from tries left join facts using (run, number, attempt) order by number, attempt
+
+-- :name failures
+with tries as (
+    select run, number, attempt, attempts.state, attempts.started_at, attempts.ended_at, attempts.error
+    from attempts join runs using (run) where id = :id and attempts.state = 'failed' and attempts.ended_at >= :since
+    union all
+    select run, number, attempt, nodes.state, nodes.started_at, nodes.ended_at, nodes.error
+    from nodes join runs using (run)
+    where id = :id and nodes.state = 'failed' and nodes.ended_at >= :since
+        and attempt > 0 and nodes.started_at is not null and codec <> 'barrier'
+        and not exists (select 1 from attempts as kept
+            where kept.run = nodes.run and kept.number = nodes.number and kept.attempt = nodes.attempt)
+)
+select number, attempt, state, started_at, ended_at, error, null from tries order by ended_at, number, attempt
 
 -- :name functions
 select functions.name, module, main from functions join runs using (run) where id = ?
@@ -150,8 +216,12 @@ order by part limit :limit
 select definitions.execution, document from definitions join runs using (run) where id = ? order by definitions.execution
 
 -- :name logs
-select at, number, level, logger, text from logs join runs using (run) where id = ? order by logs.rowid
-limit -1 offset ?
+select at, number, level, logger, text from logs join runs using (run) where id = :id order by logs.rowid
+limit -1 offset :after
+
+-- :name logs_of_nodes
+select at, number, level, logger, text from logs join runs using (run)
+where id = :id and number in (select value from json_each(:numbers)) order by +logs.rowid limit -1 offset :after
 
 -- :name ask_cancel
 update runs set cancel = 1 where id = ? and owner is not null
@@ -165,46 +235,48 @@ update nodes set error = case when state = 'running' then 'cut off: its process 
 update runs set state = 'cancelled', ended_at = ?, owner = null, leased_until = null where id = ? and owner is not null
 
 -- :name delete_run
-delete from runs where id = ?
+delete from runs where run = ?
+
+-- :name note_deleted
+insert into deleted values (?)
 
 -- :name deleted_runs
-with recursive
-    seen(run) as (
-        select min(run) from nodes
-        union all
-        select (select min(nodes.run) from nodes where nodes.run > seen.run) from seen where seen.run is not null
-    ),
-    logged(run) as (
-        select min(run) from logs
-        union all
-        select (select min(logs.run) from logs where logs.run > logged.run) from logged where logged.run is not null
-    )
-select run from (select run from seen union select run from logged)
-where run is not null and run not in (select run from runs)
+select run from deleted order by run limit ?
 
 -- :name sweep_edges
-delete from edges where run = :run and (down, up, exogenous, tolerant) in
-    (select down, up, exogenous, tolerant from edges where run = :run limit :rows)
+delete from edges where (run, down, up, exogenous, tolerant) in
+    (select run, down, up, exogenous, tolerant from edges where run in (?...) limit ?)
 
 -- :name sweep_attempts
-delete from attempts where run = :run and (number, attempt) in
-    (select number, attempt from attempts where run = :run limit :rows)
+delete from attempts where (run, number, attempt) in
+    (select run, number, attempt from attempts where run in (?...) limit ?)
 
 -- :name sweep_facts
-delete from facts where run = :run and (number, attempt) in
-    (select number, attempt from facts where run = :run limit :rows)
+delete from facts where (run, number, attempt) in
+    (select run, number, attempt from facts where run in (?...) limit ?)
 
 -- :name sweep_output
-delete from output where part in (select part from output where run = :run limit :rows)
+delete from output where part in (select part from output where run in (?...) limit ?)
 
 -- :name sweep_definitions
-delete from definitions where rowid in (select rowid from definitions where run = :run limit :rows)
+delete from definitions where rowid in (select rowid from definitions where run in (?...) limit ?)
+
+-- :name sweep_functions
+delete from functions where (run, name, module, main) in
+    (select run, name, module, main from functions where run in (?...) limit ?)
 
 -- :name sweep_logs
-delete from logs where rowid in (select rowid from logs where run = :run limit :rows)
+delete from logs where rowid in (select rowid from logs where run in (?...) limit ?)
 
 -- :name sweep_nodes
-delete from nodes where run = :run and number in (select number from nodes where run = :run limit :rows)
+delete from nodes where (run, number) in (select run, number from nodes where run in (?...) limit ?)
+
+-- :name sweep_tags
+delete from tags where (name, value, created_at, run) in
+    (select name, value, created_at, run from tags where run in (?...) limit ?)
+
+-- :name forget_deleted
+delete from deleted where run in (?...)
 
 -- :name add_workflow
 insert or ignore into workflows (name, target, document, tags, registered_at) values (?, ?, ?, ?, ?)

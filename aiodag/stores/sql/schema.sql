@@ -127,3 +127,44 @@ create table leases ( -- until when the runs of a process are its own, unless `l
     until real not null
 ) without rowid;
 create index runs_of_owner on runs (owner) where owner is not null;
+
+-- Who lists runs reads those that are listed: an index for each question, in the order of the answer.
+create index runs_by_age on runs (created_at);
+create index runs_by_name on runs (name, created_at);
+create index runs_by_state on runs (state, created_at);
+create index runs_by_name_and_state on runs (name, state, created_at);
+create index runs_by_end on runs (ended_at) where ended_at is not null;
+create index runs_begun_again on runs (started_at) where execution > 1;
+create table tags (
+    name text not null,
+    value text not null,
+    created_at real not null, -- of the run
+    run integer not null references runs on delete cascade,
+    primary key (name, value, created_at, run)
+) without rowid;
+create index tags_of_run on tags (run);
+insert into tags
+    select key, value, created_at, run from runs, json_each(case when json_valid(tags) then tags else '{}' end)
+    where json_each.type = 'text';
+create index failed_nodes on nodes (run, ended_at) where state = 'failed';
+create index failed_attempts on attempts (run, ended_at) where state = 'failed';
+drop index logs_of_run;
+create index logs_of_run on logs (run); -- in the order of their rows, which is that of the lines
+create index logs_of_node on logs (run, number);
+create table deleted ( -- runs of which there still are rows in other tables
+    run integer primary key
+);
+insert into deleted
+    with recursive
+        seen(run) as (
+            select min(run) from nodes
+            union all
+            select (select min(nodes.run) from nodes where nodes.run > seen.run) from seen where seen.run is not null
+        ),
+        logged(run) as (
+            select min(run) from logs
+            union all
+            select (select min(logs.run) from logs where logs.run > logged.run) from logged where logged.run is not null
+        )
+    select run from (select run from seen union select run from logged)
+    where run is not null and run not in (select run from runs);

@@ -5,21 +5,14 @@ commits with it, never the file; `sqlite:///runs.db?synchronous=FULL` waits for 
 """
 
 import json
+import sqlite3
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from aiodag.errors import UnknownRun
 from aiodag.records import (
     KEEP,
-    AttemptRecord,
-    EdgeRecord,
-    FunctionRow,
-    LogRecord,
-    NodeRecord,
-    OutputRecord,
-    RunRecord,
     WorkflowRecord,
     checked_keep,
     live_owner,
@@ -27,24 +20,17 @@ from aiodag.records import (
 )
 from aiodag.stores.recorder import Recorder
 from aiodag.stores.sql.ownership import OwnedRuns
+from aiodag.stores.sql.reading import RecordedRuns
 from aiodag.stores.sql.rows import (
-    STATES,
-    attempt_record,
-    log_record,
-    node_record,
-    output_record,
     owner_of,
-    run_record,
-    workflow_record,
 )
-from aiodag.stores.sql.statements import query
+from aiodag.stores.sql.statements import listed, query
 
 if TYPE_CHECKING:
     from aiodag._core.run import Run
-    from aiodag.states import State
 
 
-class SQLite(OwnedRuns):
+class SQLite(OwnedRuns, RecordedRuns):
     """A store in one file, made when it is not there.
 
     Raises `StoreError` for a file that is not SQLite, is of a newer version, cannot be written, or is locked longer
@@ -68,87 +54,6 @@ class SQLite(OwnedRuns):
         """Return what writes a run to this store, and closes it in the end where it is `ours` to close."""
         return Recorder(run, self, ours=ours)
 
-    def cached(self, key: str, since: float) -> tuple[str, Any] | None:
-        """Return codec and value of a computation that any run has made since a moment."""
-        with self.reading() as connection:
-            found: tuple[str, Any] | None = connection.execute(query("cached"), (key, since)).fetchone()
-        return found
-
-    # Look
-
-    def runs(self, run_id: str | None = None) -> list[RunRecord]:
-        """Return the runs, oldest first."""
-        with self.reading() as connection:
-            rows = connection.execute(query("list_runs"), {"id": run_id}).fetchall()
-            counts: dict[int, dict[State, int]] = {}
-            for run, state, count in connection.execute(query("counts")):
-                if state in STATES:
-                    counts.setdefault(run, {})[STATES[state]] = count
-        return [run_record(row, counts.get(row[0], {})) for row in rows]
-
-    def run(self, run_id: str) -> RunRecord:
-        """Return one run. Raises `UnknownRun`, naming a near miss."""
-        found = self.runs(run_id)
-        if not found:
-            raise UnknownRun(run_id, [each.id for each in self.runs()], str(self))
-        return found[0]
-
-    def nodes(self, run_id: str, *, every: bool = False) -> list[NodeRecord]:
-        """Return the nodes of the last execution of a run, or of every one, in the order of their first calls."""
-        with self.reading() as connection:
-            rows = connection.execute(query("nodes"), {"id": run_id, "every": every})
-            return [node_record(row) for row in rows]
-
-    def edges(self, run_id: str) -> list[EdgeRecord]:
-        """Return the edges of a run."""
-        with self.reading() as connection:
-            rows = connection.execute(query("edges"), (run_id,))
-            return [EdgeRecord(up, down, bool(exogenous), bool(tolerant)) for up, down, exogenous, tolerant in rows]
-
-    def attempts(self, run_id: str, *, every: bool = False) -> list[AttemptRecord]:
-        """Return the attempts before the last one of each node, or all of them, by node and attempt."""
-        with self.reading() as connection:
-            rows = connection.execute(query("attempts"), {"id": run_id, "every": every})
-            return [attempt_record(row) for row in rows]
-
-    def logs(self, run_id: str, after: int = 0) -> list[LogRecord]:
-        """Return the lines that bodies logged, in order."""
-        with self.reading() as connection:
-            return [log_record(row) for row in connection.execute(query("logs"), (run_id, after))]
-
-    def functions(self, run_id: str) -> list[FunctionRow]:
-        """Return what a run has called: the names of functions, their modules, and whether it began in these."""
-        with self.reading() as connection:
-            rows = connection.execute(query("functions"), (run_id,))
-            return [(str(name), str(module), bool(main)) for name, module, main in rows]
-
-    def tried(self, run_id: str) -> dict[str, int]:
-        """Return the number of the last attempt of each task, by its name, in all executions of a run."""
-        with self.reading() as connection:
-            return {name: last for name, last in connection.execute(query("tried"), (run_id,)) if type(last) is int}
-
-    def output(
-        self,
-        run_id: str,
-        number: int | None = None,
-        attempt: int | None = None,
-        after: int = 0,
-        *,
-        limit: int | None = None,
-    ) -> list[OutputRecord]:
-        """Return the parts of what programs wrote, in order, after the part of that number."""
-        values = {"id": run_id, "number": number, "attempt": attempt, "after": after}
-        with self.reading() as connection:
-            name = "output" if number is None else "output_of_node"
-            rows = connection.execute(query(name), {**values, "limit": -1 if limit is None else limit})
-            return [output_record(row) for row in rows]
-
-    def definitions(self, run_id: str) -> list[tuple[int, str]]:
-        """Return the definitions of a run, oldest first, each with the first execution that was built from it."""
-        with self.reading() as connection:
-            rows = connection.execute(query("definitions"), (run_id,))
-            return [(execution, text) for execution, text in rows if type(execution) is int and type(text) is str]
-
     # Workflows by name
 
     def register(self, record: WorkflowRecord, *, replace: bool = False) -> None:
@@ -161,11 +66,6 @@ class SQLite(OwnedRuns):
             if not connection.execute(query("add_workflow"), row).rowcount:
                 raise registered_already(record.name, self)
 
-    def registered(self, name: str | None = None) -> list[WorkflowRecord]:
-        """Return the workflows by name, or the one of a name."""
-        with self.reading() as connection:
-            return [workflow_record(row) for row in connection.execute(query("workflows"), {"name": name})]
-
     def unregister(self, name: str) -> bool:
         """Forget a workflow, not its runs; return whether there was one."""
         if not self.registered(name):
@@ -177,7 +77,7 @@ class SQLite(OwnedRuns):
 
     def cancel(self, run_id: str) -> bool:
         """Ask the owner of a run to cancel it; end a run whose owner has gone. Return whether it was unfinished."""
-        if self.run(run_id).owner is None:
+        if self.head(run_id).owner is None:
             return False
         with self.writing() as connection:
             found = connection.execute(query("find_run"), {"id": run_id}).fetchone()
@@ -189,35 +89,45 @@ class SQLite(OwnedRuns):
             return connection.execute(query("ask_cancel"), (run_id,)).rowcount > 0
 
     def delete(self, run_ids: Sequence[str], *, unless_owned: bool = False) -> int:
-        """Delete runs, each in a transaction that also looks at its owner; return how many."""
-        deleted = sum([self._delete(run_id, unless_owned=unless_owned) for run_id in run_ids])
-        self._sweep()
+        """Delete runs, some in each transaction, which also looks at their owners; return how many."""
+        deleted = 0
+        for start in range(0, max(len(run_ids), 1), RUNS_AT_ONCE):  # once at least: for what a killed deletion left
+            with self.writing() as connection:
+                for run_id in run_ids[start : start + RUNS_AT_ONCE]:
+                    deleted += delete_run(connection, run_id, unless_owned=unless_owned)
+            self._sweep()
         return deleted
-
-    def _delete(self, run_id: str, *, unless_owned: bool) -> int:
-        with self.writing() as connection:
-            found = connection.execute(query("find_run"), {"id": run_id}).fetchone()
-            if found is None:
-                return 0
-            owner = None if found[3] is None else owner_of(found[3])
-            if unless_owned and live_owner(owner, found[4], time.time()) is not None:
-                return 0
-            return connection.execute(query("delete_run"), (run_id,)).rowcount
 
     def _sweep(self) -> None:
         """Delete what belonged to deleted runs, a portion at a time, so that others can write meanwhile.
 
         Nobody sees it any more, and no other run gets its number. What a process leaves that is killed here is deleted
-        the next time: the rows of nodes and lines, by which it is found, go last.
+        the next time: that a run was deleted is forgotten last.
         """
-        with self.writing() as connection:
-            runs = [run for (run,) in connection.execute(query("deleted_runs"))]
-        for run in runs:
-            for name in SWEEPS:
-                rows = PORTION
-                while rows == PORTION:
-                    with self.writing() as connection:
-                        rows = connection.execute(query(name), {"run": run, "rows": PORTION}).rowcount
+        while self._deleted():
+            with self.writing() as connection:
+                runs = [run for (run,) in connection.execute(query("deleted_runs"), (RUNS_AT_ONCE,))]
+                left = PORTION
+                for name in SWEEPS:
+                    left -= connection.execute(listed(name, len(runs)), (*runs, left)).rowcount
+                if left:
+                    connection.execute(listed("forget_deleted", len(runs)), runs)
+
+    def _deleted(self) -> bool:
+        with self.reading() as connection:
+            return connection.execute(query("deleted_runs"), (1,)).fetchone() is not None
+
+
+def delete_run(connection: sqlite3.Connection, run_id: str, *, unless_owned: bool) -> int:
+    """Delete a run, but not what belongs to it; return how many there were."""
+    found = connection.execute(query("find_run"), {"id": run_id}).fetchone()
+    if found is None:
+        return 0
+    owner = None if found[3] is None else owner_of(found[3])
+    if unless_owned and live_owner(owner, found[4], time.time()) is not None:
+        return 0
+    connection.execute(query("note_deleted"), (found[0],))
+    return connection.execute(query("delete_run"), (found[0],)).rowcount
 
 
 SWEEPS = (
@@ -226,7 +136,10 @@ SWEEPS = (
     "sweep_facts",
     "sweep_output",
     "sweep_definitions",
+    "sweep_functions",
+    "sweep_tags",
     "sweep_logs",
     "sweep_nodes",
 )
 PORTION = 500  # rows that one transaction deletes
+RUNS_AT_ONCE = 64  # runs

@@ -1,0 +1,218 @@
+"""Look at a SQLite file: what is there of runs, and no more of it than was asked for."""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from aiodag.errors import UnknownRun
+from aiodag.records import (
+    AttemptRecord,
+    EdgeRecord,
+    FunctionRow,
+    LogRecord,
+    NodeRecord,
+    OutputRecord,
+    RunFilter,
+    RunRecord,
+    WorkflowRecord,
+)
+from aiodag.states import State
+from aiodag.stores.sql.file import File
+from aiodag.stores.sql.listing import CALLED, MADE_OF, as_list, in_state, of_some, runs_listed
+from aiodag.stores.sql.rows import (
+    attempt_record,
+    log_record,
+    node_record,
+    output_record,
+    run_record,
+    workflow_record,
+)
+from aiodag.stores.sql.statements import listed, pieces, query
+
+
+class RecordedRuns(File):
+    """A file of runs, as those see it who look."""
+
+    # Runs
+
+    def runs(
+        self,
+        run_id: str | None = None,
+        *,
+        wanted: RunFilter | None = None,
+        limit: int | None = None,
+        before: str | None = None,
+    ) -> list[RunRecord]:
+        """Return the run of an id, or those that are wanted, oldest first; with a limit, the newest.
+
+        `before` takes those that were made before a run. Raises `UnknownRun` if there is none of that id.
+        """
+        with self.reading() as connection:
+            if run_id is not None:
+                rows = connection.execute(query("one_run"), {"id": run_id}).fetchall()
+            else:
+                place = None if before is None else self._place(connection, before)
+                rows = connection.execute(*runs_listed(wanted or RunFilter(), limit, place)).fetchall()[::-1]
+            counts = node_counts(connection, [row[0] for row in rows])
+        return [run_record(row, counts.get(row[0], {})) for row in rows]
+
+    def run(self, run_id: str) -> RunRecord:
+        """Return one run. Raises `UnknownRun`, naming a near miss."""
+        found = self.runs(run_id)
+        if not found:
+            raise UnknownRun(run_id, self.near(run_id), str(self))
+        return found[0]
+
+    def head(self, run_id: str) -> RunRecord:
+        """Return one run without the counts of its nodes, which are many to read. Raises `UnknownRun`."""
+        with self.reading() as connection:
+            row = connection.execute(query("one_run"), {"id": run_id}).fetchone()
+        if row is None:
+            raise UnknownRun(run_id, self.near(run_id), str(self))
+        return run_record(row, {})
+
+    def _place(self, connection: sqlite3.Connection, run_id: str) -> tuple[float, int]:
+        found: tuple[float, int] | None = connection.execute(query("place_of_run"), (run_id,)).fetchone()
+        if found is None:
+            raise UnknownRun(run_id, near_in(connection, run_id), str(self))
+        return found
+
+    def near(self, text: str) -> list[str]:
+        """Return names and ids of runs that a text may be a slip for: those next to it, and the newest."""
+        with self.reading() as connection:
+            return near_in(connection, text)
+
+    def count_runs(self, name: str) -> int:
+        """Return how many runs of a name there are."""
+        with self.reading() as connection:
+            return int(connection.execute(query("count_runs"), (name,)).fetchone()[0])
+
+    def ended_runs(self, *, before: float | None = None, keep: int | None = None) -> list[str]:
+        """Return the ids of ended runs: those that ended before a moment, of each name all but the newest `keep`."""
+        name = "ended_before" if keep is None else "beyond_the_newest"
+        with self.reading() as connection:
+            rows = connection.execute(query(name), {"before": before, "keep": keep})
+            return [run_id for (run_id,) in rows if type(run_id) is str]
+
+    # What belongs to a run
+
+    def nodes(
+        self,
+        run_id: str,
+        *,
+        every: bool = False,
+        numbers: Iterable[int] | None = None,
+        state: State | None = None,
+    ) -> list[NodeRecord]:
+        """Return the nodes of the last execution of a run, or of every one, in the order of their first calls.
+
+        All of them, those of some numbers, or those in a state.
+        """
+        statement, values = of_some("nodes", numbers, in_state(state))
+        return self._nodes(statement, {"id": run_id, "every": every, **values})
+
+    def nodes_called(self, run_id: str, which: str) -> list[NodeRecord]:
+        """Return the nodes of every execution that a number, a task or a label stands for.
+
+        Where there are none: those that were made of a task of a workflow that has parameters.
+        """
+        number = int(which) if which.isascii() and which.isdigit() and len(which) < 18 else -1
+        values = {"id": run_id, "every": True, "which": which, "number": number}
+        found = self._nodes(of_some("nodes", None, CALLED)[0], values)
+        return found or self._nodes(of_some("nodes", None, MADE_OF)[0], values)
+
+    def _nodes(self, statement: str, values: dict[str, Any]) -> list[NodeRecord]:
+        with self.reading() as connection:
+            return [node_record(row) for row in connection.execute(statement, values)]
+
+    def names_of_nodes(self, run_id: str) -> list[str]:
+        """Return the names of the tasks that a run has called."""
+        with self.reading() as connection:
+            rows = connection.execute(query("names_of_nodes"), (run_id,))
+            return [str(name) for (name,) in rows]
+
+    def edges(self, run_id: str) -> list[EdgeRecord]:
+        """Return the edges of a run."""
+        with self.reading() as connection:
+            rows = connection.execute(query("edges"), (run_id,))
+            return [EdgeRecord(up, down, bool(exogenous), bool(tolerant)) for up, down, exogenous, tolerant in rows]
+
+    def attempts(
+        self, run_id: str, *, every: bool = False, numbers: Iterable[int] | None = None
+    ) -> list[AttemptRecord]:
+        """Return the attempts before the last one of each node, or all of them, by node and attempt."""
+        statement, values = of_some("attempts", numbers)
+        with self.reading() as connection:
+            rows = connection.execute(statement, {"id": run_id, "every": every, **values})
+            return [attempt_record(row) for row in rows]
+
+    def failures(self, run_id: str, since: float = 0.0) -> list[AttemptRecord]:
+        """Return the attempts of all executions that failed, from a moment on, in the order of their ends."""
+        with self.reading() as connection:
+            rows = connection.execute(query("failures"), {"id": run_id, "since": since})
+            return [attempt_record(row) for row in rows]
+
+    def logs(self, run_id: str, after: int = 0, *, numbers: Iterable[int] | None = None) -> list[LogRecord]:
+        """Return the lines that bodies logged, in order, after so many: of all nodes, or of some."""
+        name = "logs" if numbers is None else "logs_of_nodes"
+        values = {"id": run_id, "after": after, "numbers": as_list(numbers or ())}
+        with self.reading() as connection:
+            return [log_record(row) for row in connection.execute(query(name), values)]
+
+    def functions(self, run_id: str) -> list[FunctionRow]:
+        """Return what a run has called: the names of functions, their modules, and whether it began in these."""
+        with self.reading() as connection:
+            rows = connection.execute(query("functions"), (run_id,))
+            return [(str(name), str(module), bool(main)) for name, module, main in rows]
+
+    def tried(self, run_id: str) -> dict[str, int]:
+        """Return the number of the last attempt of each task, by its name, in all executions of a run."""
+        with self.reading() as connection:
+            return {name: last for name, last in connection.execute(query("tried"), (run_id,)) if type(last) is int}
+
+    def output(
+        self,
+        run_id: str,
+        number: int | None = None,
+        attempt: int | None = None,
+        after: int = 0,
+        *,
+        limit: int | None = None,
+    ) -> list[OutputRecord]:
+        """Return the parts of what programs wrote, in order, after the part of that number."""
+        values = {"id": run_id, "number": number, "attempt": attempt, "after": after}
+        with self.reading() as connection:
+            name = "output" if number is None else "output_of_node"
+            rows = connection.execute(query(name), {**values, "limit": -1 if limit is None else limit})
+            return [output_record(row) for row in rows]
+
+    def definitions(self, run_id: str) -> list[tuple[int, str]]:
+        """Return the definitions of a run, oldest first, each with the first execution that was built from it."""
+        with self.reading() as connection:
+            rows = connection.execute(query("definitions"), (run_id,))
+            return [(execution, text) for execution, text in rows if type(execution) is int and type(text) is str]
+
+    # What belongs to none
+
+    def cached(self, key: str, since: float) -> tuple[str, Any] | None:
+        """Return codec and value of a computation that any run has made since a moment."""
+        with self.reading() as connection:
+            found: tuple[str, Any] | None = connection.execute(query("cached"), (key, since)).fetchone()
+        return found
+
+    def registered(self, name: str | None = None) -> list[WorkflowRecord]:
+        """Return the workflows by name, or the one of a name."""
+        with self.reading() as connection:
+            return [workflow_record(row) for row in connection.execute(query("workflows"), {"name": name})]
+
+
+def near_in(connection: sqlite3.Connection, text: str) -> list[str]:
+    """Return names and ids of runs that a text may be a slip for."""
+    rows = [*connection.execute(query("names_of_runs")), *connection.execute(query("ids_near"), {"id": text})]
+    return [near for (near,) in rows if type(near) is str]
+
+
+def node_counts(connection: sqlite3.Connection, runs: Sequence[int]) -> dict[int, dict[State, int]]:
+    """Return how many nodes of runs are in which state, in their last executions."""
+    rows = (row for some in pieces(list(runs)) for row in connection.execute(listed("counts", len(some)), some))
+    return {run: {state: count for state, count in zip(State, counts, strict=True) if count} for run, *counts in rows}

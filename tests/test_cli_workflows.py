@@ -383,7 +383,7 @@ def test_deleting_a_name_takes_its_runs_and_leaves_a_longer_name_whole(aiodag):
     out, _ = aiodag("delete", "TestJob")
 
     assert out == "deleted TestJob 0\ndeleted TestJob 1\ndeleted workflow TestJob\n"
-    assert [each["id"] for each in aiodag.json("runs")] == ["TestJob2 1", "TestJob2 0"]
+    assert [each["id"] for each in aiodag.json("runs")] == ["TestJob2 0", "TestJob2 1"]
     assert [each["name"] for each in aiodag.json("list")] == ["TestJob2"]
     assert len(states(aiodag, "TestJob2 1")) == 60
 
@@ -429,7 +429,7 @@ def test_runs_are_found_by_tags_and_age(aiodag):
     def ids(*typed):
         return [run["id"] for run in aiodag.json("runs", *typed)]
 
-    assert ids("--tag", "env=test") == ["two", "one"]
+    assert ids("--tag", "env=test") == ["one", "two"]
     assert ids("--tag", "env=test", "--tag", "team=a") == ["two"]
     assert ids("--tag", "team=a", "--since", "1d", "--state", "succeeded", "-n", "1") == ["three"]
     assert ids("--since", "0s") == []
@@ -937,7 +937,7 @@ def test_a_run_goes_on_with_a_file_that_has_its_name_or_none_or_is_its_own(aioda
 
     assert [each[0] for each in streams(aiodag, "one", "say")] == ["etl\n", "same\n", "none\n"]
     assert [each[0] for each in streams(aiodag, "two", "say")] == ["etl\n", "edited\n"]
-    assert [each["name"] for each in aiodag.json("runs")] == ["etl", "nightly"]
+    assert [each["name"] for each in aiodag.json("runs")] == ["nightly", "etl"]
 
 
 def test_a_hook_that_fails_is_told_in_one_line(aiodag):

@@ -27,15 +27,20 @@ MOST = 20  # runs that are listed unless somebody wants more
 def runs(args: Namespace) -> int:
     """List the runs."""
     with serving(args) as service:
-        every = service.runs(name=args.name, state=args.state, tags=only_once("--tag", args.tags), since=args.since)
-        limit = len(every) if args.all else MOST if args.limit is None else args.limit
-        found = every[::-1][:limit]
+        whole = args.limit is None and (args.all or args.json)
+        limit = None if whole else args.limit or MOST + 1  # one more than is shown: there may be others
+        tags = only_once("--tag", args.tags)
+        found = service.runs(name=args.name, state=args.state, tags=tags, since=args.since, limit=limit)
+        others = args.limit is None and not whole and len(found) > MOST
+        # A document of all runs begins with the oldest, so that it only grows at its end.
+        found = found if args.json and whole else found[::-1]
+        found = found[:MOST] if others else found
         if not found:
             remark(args, f"no such runs in {service.place}")
         text = shown.table([shown.HEAD, *map(shown.run_line, found)]) if found else ""
         say(args, [shown.run_document(each) for each in found], text)
-        if args.limit is None and len(found) < len(every):
-            remark(args, f"the newest {len(found)} of {len(every)}: --all lists every one, -n N the newest N")
+        if others:
+            remark(args, f"the newest {len(found)}, and there are more: --all lists every one, -n N the newest N")
         return 0
 
 

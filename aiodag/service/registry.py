@@ -1,12 +1,12 @@
 """Find runs and workflows by their names, keep workflows by name, and tell the definitions of a run apart."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiodag.errors import StoreError, UnknownRun
-from aiodag.records import RunRecord, WorkflowRecord
+from aiodag.records import RunFilter, RunRecord, WorkflowRecord
 from aiodag.workflows.private import stored_task
 
 if TYPE_CHECKING:
@@ -30,20 +30,20 @@ class Change(NamedTuple):
     removed: list[str]
 
 
-def meant(store: "Runs", which: str) -> Meant:
-    """Return the run of an id, else all runs of a name, oldest first, and the workflow of that name.
+DELETED_AT_ONCE = 64  # runs that are deleted between two looks at which are gone
+
+
+def meant(store: "Runs", which: str, limit: int | None = None) -> Meant:
+    """Return the run of an id, else all runs of a name, or the newest, oldest first, and the workflow of that name.
 
     Only exactly that name counts. Raises `UnknownRun`, with a near miss, for what is neither.
     """
     run = store.runs(which)
     if run:
         return Meant(run, [])
-    every = store.runs()
-    workflows = store.registered()
-    found = Meant([run for run in every if run.name == which], [each for each in workflows if each.name == which])
+    found = Meant(store.runs(wanted=RunFilter(name=which), limit=limit), store.registered(which))
     if not found.runs and not found.workflows:
-        names = {run.name for run in every} | {each.name for each in workflows}
-        raise UnknownRun(which, [*names, *(run.id for run in every)], str(store))
+        raise UnknownRun(which, [*(each.name for each in store.registered()), *store.near(which)], str(store))
     return found
 
 
@@ -60,13 +60,24 @@ def delete(store: "Runs", which: Iterable[str]) -> Meant:
     found = all_meant(store, which)
     for run in found.runs:
         refuse_live(run)
-    for run in found.runs:
-        if not store.delete([run.id], unless_owned=True):
-            for again in store.runs(run.id):  # somebody has resumed it since we looked
-                refuse_live(again)
+    ids = [run.id for run in found.runs]
+    for run_id in set(ids) - set(delete_ended(store, ids)):
+        for again in store.runs(run_id):  # somebody has resumed it since we looked
+            refuse_live(again)
     for each in found.workflows:
         store.unregister(each.name)
     return found
+
+
+def delete_ended(store: "Runs", ids: Sequence[str]) -> list[str]:
+    """Delete runs, but those that somebody owns by now, and return which are gone."""
+    gone: list[str] = []
+    for start in range(0, len(ids), DELETED_AT_ONCE):
+        some = list(ids[start : start + DELETED_AT_ONCE])
+        if store.delete(some, unless_owned=True) < len(some):
+            some = [run_id for run_id in some if not store.runs(run_id)]
+        gone += some
+    return gone
 
 
 def refuse_live(run: RunRecord) -> None:

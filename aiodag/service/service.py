@@ -20,6 +20,7 @@ from aiodag.records import (
     LogRecord,
     NodeRecord,
     OutputRecord,
+    RunFilter,
     RunRecord,
     WorkflowRecord,
 )
@@ -75,28 +76,22 @@ class Service:
         limit: int | None = None,
         tags: Mapping[str, str] | None = None,
         since: float | None = None,
+        before: str | None = None,
     ) -> list[RunRecord]:
         """Return the runs, oldest first; with a limit, the newest.
 
-        All `tags` must be there; `since` takes what began no longer ago than so many seconds.
+        All `tags` must be there; `since` takes what began no longer ago than so many seconds. `before` takes those that were
+        made before the run of that id: with a limit, the next page. Raises `UnknownRun` if there is none.
         """
-        wanted, after = (tags or {}).items(), 0.0 if since is None else time.time() - since
-        found = [
-            each
-            for each in self.store.runs()
-            if (name is None or each.name == name)
-            and (state is None or each.state == state)
-            and wanted <= each.tags.items()
-            and each.started_at.timestamp() >= after
-        ]
-        return found if limit is None else found[max(len(found) - limit, 0) :]
+        after = None if since is None else time.time() - since
+        return self.store.runs(wanted=RunFilter(name, state, tags or {}, after), limit=limit, before=before)
 
     def newest(self, which: str, limit: int | None = None) -> list[RunRecord]:
         """Return the run of an id, or the newest runs of exactly a name, newest first. Raises `UnknownRun`.
 
         A registered workflow that has not run yet has none.
         """
-        return registry.meant(self.store, which).runs[::-1][:limit]
+        return registry.meant(self.store, which, limit).runs[::-1]
 
     def run(self, run_id: str) -> RunRecord:
         """Return one run. Raises `UnknownRun`, naming a near miss."""
@@ -220,16 +215,8 @@ class Service:
         if older is None and keep is None:
             msg = "say which runs may go: older=seconds, keep=count, or both"
             raise ValueError(msg)
-        gone: list[str] = []
-        newer: dict[str, int] = {}
-        for record in reversed(self.store.runs()):
-            newer[record.name] = newer.get(record.name, 0) + 1
-            if record.ended_at is None or (keep is not None and newer[record.name] <= keep):
-                continue
-            if older is None or time.time() - record.ended_at.timestamp() > older:
-                gone.append(record.id)
-        # One by one: somebody may have resumed a run since we looked, and then it stays.
-        return [each for each in gone if self.store.delete([each], unless_owned=True)]
+        before = None if older is None else time.time() - older
+        return registry.delete_ended(self.store, self.store.ended_runs(before=before, keep=keep))
 
     def backup(self, path: str | PathLike[str]) -> None:
         """Copy the store to a new file, whole and as of one moment, also while runs go on. Raises `StoreError`."""

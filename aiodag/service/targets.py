@@ -340,5 +340,5 @@ def run_or_target(
             return runs[0]
         if not is_file and not store.registered(text):
             names = [each.name for each in store.registered()]
-            raise UnknownRun(text, [*names, *(run.id for run in store.runs())], str(store))
+            raise UnknownRun(text, [*names, *store.near(text)], str(store))
     return target_of(store, text, given, capacity)

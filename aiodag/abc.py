@@ -202,16 +202,15 @@ class Runs(Protocol):
         """What two stores of one place have equal: their runs are written by one thread."""
         ...
 
-    def replaced(self) -> bool:
-        """Return True if what was opened is no longer in its place: runs that begin now are written elsewhere."""
-        ...
-
     def journal(self, run: Any, *, ours: bool) -> "Journal":
         """Return what writes a `Run` to this store, and closes it in the end where it is `ours` to close."""
         ...
 
-    def claim_all(self, claims: "Sequence[Claim]") -> "Sequence[Claimed | BaseException]":
-        """Make runs, or take over those whose owners have gone; return for each what it got, or why not: `RunOwned`."""
+    def claim_all(self, claims: "Sequence[Claim]", *, joining: bool = False) -> "Sequence[Claimed | BaseException]":
+        """Make runs, or take over those whose owners have gone; return for each what it got, or why not: `RunOwned`.
+
+        With `joining` they come to others of this process that are being written: what these are in must still be there.
+        """
         ...
 
     def known(self, run_id: str) -> "dict[str, Known]":
@@ -427,6 +426,10 @@ class Journal(Protocol):
 
     def output(self, node: "Node[Any]", stream: str, chunk: bytes) -> None:
         """Keep what the attempt of a node wrote, in bounded memory: `stream` is "stdout" or "stderr"."""
+        ...
+
+    def log(self, at: float, node: "Node[Any] | None", level: str, logger: str, text: str) -> None:
+        """Keep a line that was logged in a body, or in the run outside of all bodies. Called from any thread."""
         ...
 
     def facts(self, node: "Node[Any]", facts: "Mapping[str, Any]") -> None:

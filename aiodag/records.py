@@ -222,6 +222,10 @@ class Batch:
     error: str = ""
     at: float = 0.0
 
+    def __bool__(self) -> bool:
+        """Return True if there is anything in it."""
+        return any(self.__dict__.values())
+
 
 class Write(NamedTuple):
     """One batch of one run, on its way to a store.

@@ -179,6 +179,7 @@ FLOORS = [
             "sql.guard",
             "sql.statements",
             "sql.file",
+            "post",
             "keeper",
             "kept",
             "kept_runs",

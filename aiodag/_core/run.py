@@ -141,15 +141,12 @@ class Run(Members):
 
     async def _open_journal(self, store: "str | PathLike[str] | Runs") -> None:
         # By name: the core knows no layer, and a run without a store loads none.
-        place: Runs = behind("places").store_at(store)
-        journal = place.journal(self, ours=place is not store)
         try:
-            await journal.open()
+            self.journal = await behind("places").open_journal(self, store)
         except BaseException:
             self.state = State.FAILED
             RUN.reset(self._token)
             raise
-        self.journal = journal
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

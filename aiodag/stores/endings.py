@@ -24,8 +24,7 @@ class Endings:
     """The failures of one execution, by what can be found in the error of a run."""
 
     def __init__(self) -> None:
-        self._turns: WeakKeyDictionary[Report, int] = WeakKeyDictionary()
-        self._attempts: WeakKeyDictionary[Report, Attempt] = WeakKeyDictionary()
+        self._reports: WeakKeyDictionary[Report, tuple[Attempt, int]] | None = None  # made for the first one
         # By the note that a failure has put on its exception. The exception itself is not held, which would hold the
         # variables of the body; nor its id, which another one may get. A body that fails with what it has awaited fails
         # with the same exception, and the same note.
@@ -33,20 +32,23 @@ class Endings:
 
     def failed(self, report: "Report", attempt: Attempt, turn: int) -> None:
         """Take note of a node that failed."""
-        self._turns[report], self._attempts[report] = turn, attempt
+        if self._reports is None:
+            self._reports = WeakKeyDictionary()
+        self._reports[report] = attempt, turn
         note = note_of(report.exception)
         if note is not None:
             self._noted.setdefault(id(note), (note, []))[1].append(attempt)
 
     def turn(self, report: "Report") -> int:
         """Return when the root of a failure ran."""
-        return self._turns.get(report, 0)
+        return self._reports[report][1] if self._reports and report in self._reports else 0
 
     def of(self, error: BaseException | None, failures: "Iterable[Failure]") -> list[Attempt]:
         """Return the attempts that ended a run: with this error, and with failures that nobody has taken."""
         told: tuple[Failure, ...] = getattr(error, "failures", ())
         reports = [each.report for each in (*told, *failures)]
-        found = [self._attempts[each] for each in reports if each in self._attempts]
+        known: Mapping[Report, tuple[Attempt, int]] = self._reports or {}
+        found = [known[each][0] for each in reports if each in known]
         errors = [each.exception for each in reports] + ([] if error is None else [error])
         for each in causes(errors):
             note = note_of(each)

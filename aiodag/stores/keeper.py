@@ -4,10 +4,6 @@ A thread and not the loop: a commit must not block the loop, and a body that blo
 thread and not one for each run: a store has one writer at a time, so a thousand of them would wait for each other, each for
 longer than it has patience. What the runs have to write when the thread comes back from a commit goes with the next one.
 
-    loop of run a   write ─┐                                ┌─► written
-    loop of run a2  write ─┼─► queue ─► one commit ─► posts ┼─► written     (a post for each loop)
-    loop of run b   claim ─┘                                └─► claimed
-
 The first run of a store makes its keeper; the last one waits until the thread has ended and the file is closed.
 """
 
@@ -15,15 +11,15 @@ import asyncio
 import os
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aiodag.errors import LeaseLost, StoreError
 from aiodag.records import Batch, Claim, Claimed, Owner, Write
 from aiodag.states import State
+from aiodag.stores.post import Post, Scribe, Work, Writer, settle
 
 if TYPE_CHECKING:
     from aiodag._core.run import Run
@@ -33,86 +29,7 @@ LEASE = 15.0  # seconds
 LISTEN = 0.25  # seconds between two looks for cancellations
 GROUP = 1024  # runs that one commit writes
 ROWS = 4096  # rows of nodes after which a commit takes no more runs: others wait to be heard
-PORTION = 64  # pieces of news in one turn of a loop: each wakes a body
 LEFT = Batch()  # in place of a batch: a run that was left without its end being written
-
-News = tuple[Callable[..., None], tuple[Any, ...]]
-
-
-class Post:
-    """Carries news from keepers to one loop: in portions, so that a commit for thousands of runs does not stop it."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self._news: deque[News] = deque()
-        self._coming = False  # whether the loop is about to look
-
-    def add(self, heard: Callable[..., None], *args: object) -> None:
-        """Have the loop call something with the next delivery."""
-        self._news.append((heard, args))
-
-    def send(self) -> None:
-        """Have the loop look. Called in any thread."""
-        if self._coming or not self._news:
-            return
-        self._coming = True
-        # Of a loop that has been closed: nobody waits any more.
-        with suppress(RuntimeError):
-            self.loop.call_soon_threadsafe(self._deliver)
-
-    def _deliver(self) -> None:
-        # First of all: what a thread adds from here on it also sends. The other way round, news that come between the
-        # look and this line would stay.
-        self._coming = False
-        try:
-            for _ in range(min(PORTION, len(self._news))):
-                heard, args = self._news.popleft()
-                heard(*args)
-        finally:  # also after a KeyboardInterrupt
-            if self._news and not self._coming:
-                self._coming = True
-                self.loop.call_soon(self._deliver)
-
-
-class Writer:
-    """One run on its way to its store: what a recorder holds of the keeper."""
-
-    def __init__(
-        self, keeper: "Keeper", post: Post, claim: Claim, written: Callable[..., None], wanted: Callable[[], None]
-    ) -> None:
-        self.keeper = keeper
-        self.post = post
-        self.claim = claim
-        self.written = written  # called with None when a batch is committed, else with what went wrong
-        self.wanted = wanted  # called when somebody wants the run cancelled
-        self.opened: asyncio.Future[Claimed] = post.loop.create_future()
-        self.claimed: Claimed | None = None  # of the thread: what the store has answered
-        self.given_up = False  # nobody waits for it to be opened
-        self.over = False  # whether its end is written
-
-    async def open(self) -> Claimed:
-        """Claim the run. Raises what the store raises."""
-        self.keeper.put(self, None)
-        try:
-            return await self.opened
-        except asyncio.CancelledError:
-            self.given_up = True
-            self.write(Batch(state=State.CANCELLED, at=time.time()))  # counts only if it is claimed meanwhile
-            self.leave()
-            raise
-        except BaseException:
-            ended = self.leave()
-            if ended is not None:
-                await ended
-            raise
-
-    def write(self, batch: Batch) -> None:
-        """Have a batch written. The next one may follow when this is."""
-        self.keeper.put(self, batch)
-
-    def leave(self) -> "asyncio.Future[None] | None":
-        """Give the run up; return what to wait for if it was the last one there: the end of the thread, and of its file."""
-        return self.keeper.leave(self)
 
 
 class Keeper:
@@ -123,7 +40,7 @@ class Keeper:
         self.writers: set[Writer] = set()  # under the lock of the table
         self.posts: dict[asyncio.AbstractEventLoop, Post] = {}  # as above
         self._ours = ours  # to be closed in the end: in the thread, for that may have to wait
-        self._queue: SimpleQueue[tuple[Writer, Batch | None] | None] = SimpleQueue()
+        self._queue: SimpleQueue[list[Work] | None] = SimpleQueue()
         self._runs: dict[int, Writer] = {}  # that are owned, by the numbers that the store has given them
         self._owner = Owner.here()
         self._renewed_at = 0.0
@@ -132,14 +49,31 @@ class Keeper:
 
     # On the loops
 
-    def put(self, writer: Writer, batch: Batch | None) -> None:
-        """Have a run claimed, with None in place of a batch, or written."""
-        self._queue.put((writer, batch))
+    async def open(self, writer: Writer) -> Claimed:
+        """Claim a run. Raises what the store raises."""
+        self.put([(writer, None)])
+        try:
+            return await writer.opened
+        except asyncio.CancelledError:
+            writer.given_up = True
+            # Counts only if it is claimed meanwhile.
+            self.put([(writer, Batch(state=State.CANCELLED, at=time.time()))])
+            self.leave(writer)
+            raise
+        except BaseException:
+            ended = self.leave(writer)
+            if ended is not None:
+                await ended
+            raise
+
+    def put(self, works: list[Work]) -> None:
+        """Have runs claimed and written, after what has been put before."""
+        self._queue.put(works)
 
     def leave(self, writer: Writer) -> "asyncio.Future[None] | None":
-        """Take a run out; return what to wait for if it was the last one."""
+        """Take a run out; return what to wait for if it was the last one there: the end of the thread, and of its file."""
         if not writer.over:
-            self.put(writer, LEFT)
+            self.put([(writer, LEFT)])
         if not self._drop([writer]):
             return None
         ended = writer.post.loop.create_future()
@@ -190,25 +124,25 @@ class Keeper:
             post.send()
         return more
 
-    def _group(self) -> tuple[list[tuple[Writer, Batch | None]], bool]:
+    def _group(self) -> tuple[list[Work], bool]:
         """Wait for something to do; return all there is, up to a bound, and whether there may be more."""
-        works: list[tuple[Writer, Batch | None]] = []
+        works: list[Work] = []
         rows = 0
         with suppress(Empty):
-            work = self._queue.get(timeout=max(self._looked_at + LISTEN - time.monotonic(), 0.0))
-            while work is not None:
-                works.append(work)
-                rows += len(work[1].nodes) if work[1] is not None else 0
+            more = self._queue.get(timeout=max(self._looked_at + LISTEN - time.monotonic(), 0.0))
+            while more is not None:
+                works += more
+                rows += sum(len(batch.nodes) for _, batch in more if batch is not None)
                 if len(works) >= GROUP or rows >= ROWS:
                     return works, True
-                work = self._queue.get_nowait()
+                more = self._queue.get_nowait()
             return works, False
         return works, True
 
     def _claim(self, writers: list[Writer]) -> None:
         answers: Sequence[Claimed | BaseException]
         try:
-            answers = self.store.claim_all([writer.claim for writer in writers])
+            answers = self.store.claim_all([writer.claim for writer in writers], joining=bool(self._runs))
         except BaseException as error:  # noqa: BLE001 - it is raised where the runs are opened
             answers = apart(error, len(writers))
         self._renewed_at = self._renewed_at or min(writer.claim.at for writer in writers)
@@ -239,11 +173,13 @@ class Keeper:
             errors = self.store.write_all([Write(owned, writer.claim.id, batch) for writer, owned, batch in claimed])
         except BaseException as error:  # noqa: BLE001 - it ends the runs, on their loops
             errors = apart(error, len(claimed))
+        for post in {writer.post for writer, _, _ in claimed}:
+            post.add(post.free)
         for (writer, owned, batch), why in zip(claimed, errors, strict=True):
             writer.over = writer.over or (why is None and batch.state is not None)
             if writer.over or isinstance(why, LeaseLost):
                 self._runs.pop(owned.run, None)
-            writer.post.add(writer.written, why)
+            writer.post.add(writer.scribe.committed, why)
 
     def _release(self, writers: Sequence[Writer]) -> None:
         """Let go of runs whose end is not written: somebody may go on with them at once."""
@@ -270,14 +206,14 @@ class Keeper:
         except BaseException as error:  # noqa: BLE001 - it ends the runs, on their loops
             writers = list(self._runs.values())
             for writer, each in zip(writers, apart(error, len(writers)), strict=True):
-                writer.post.add(writer.written, each)
+                writer.post.add(writer.scribe.committed, each)
             return True
         for number, writer in list(self._runs.items()):
             execution, cancel = held.get(number, (0, False))
             if writer.claimed is None or execution != writer.claimed.execution:
                 self._tell_lost(number, writer)
             elif cancel:
-                writer.post.add(writer.wanted)
+                writer.post.add(writer.scribe.cancel)
         return True
 
     def _tell_lost(self, number: int, writer: Writer) -> None:
@@ -291,7 +227,7 @@ class Keeper:
             why = error
         if why is not None:
             del self._runs[number]
-            writer.post.add(writer.written, why)
+            writer.post.add(writer.scribe.committed, why)
 
     def _bury(self) -> bool:
         """Let go of the runs of loops that were closed without leaving them; return True if no others are left."""
@@ -307,29 +243,26 @@ KEEPERS: dict[Hashable, Keeper] = {}  # of this process, by the place of their s
 table_lock = threading.Lock()
 
 
-def join_keeper(
-    store: "Runs", run: "Run", *, ours: bool, written: Callable[..., None], wanted: Callable[[], None]
-) -> Writer:
-    """Return what writes a run to a store: through the keeper of its place, made if there is none.
+def join_keeper(store: "Runs", run: "Run", scribe: Scribe, *, ours: bool) -> tuple[Keeper, Writer]:
+    """Return what writes a run to a store: the keeper of its place, made if there is none.
 
     `ours` is True if nobody else has `store`: it is closed when it is no longer needed.
     """
-    loop = run.loop
     claim = Claim(run.id, run.name, run.entry, Owner.here(), LEASE, time.time(), run.tags, run.definition)
+    place = store.place
     with table_lock:
-        keeper = KEEPERS.get(store.place)
-        # A keeper whose file was deleted or replaced has only to come to its end: what is new belongs into the new file.
-        new = keeper is None or keeper.store.replaced()
-        if keeper is None or new:
-            keeper = KEEPERS[store.place] = Keeper(store, ours=ours)
-        post = keeper.posts.get(loop)
+        keeper = KEEPERS.get(place)
+        new = keeper is None
+        if keeper is None:
+            keeper = KEEPERS[place] = Keeper(store, ours=ours)
+        post = keeper.posts.get(run.loop)
         if post is None:
-            post = keeper.posts[loop] = Post(loop)
-        writer = Writer(keeper, post, claim, written, wanted)
+            post = keeper.posts[run.loop] = Post(run.loop, keeper.put)
+        writer = Writer(scribe, post, claim)
         keeper.writers.add(writer)
     if new:
         threading.Thread(target=keeper.work, name=f"aiodag keeper of {store}", daemon=True).start()
-    return writer
+    return keeper, writer
 
 
 def forget_keepers() -> None:
@@ -351,13 +284,3 @@ def apart(error: BaseException, count: int) -> list[BaseException]:
     for each in copies:
         each.__cause__ = error.__cause__
     return copies
-
-
-def settle(future: "asyncio.Future[Any]", error: BaseException | None, value: object) -> None:
-    """Give a future its outcome, on its loop."""
-    if future.done():
-        return
-    if error is None:
-        future.set_result(value)
-    else:
-        future.set_exception(error)

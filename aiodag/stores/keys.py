@@ -40,7 +40,7 @@ class Keys:
         self.new_functions: list[FunctionRow] = []  # to be recorded
         self._noted: set[tuple[str, str]] = set()
         # Marks of inner functions, with what these held: to make one takes longer than all else here.
-        self._marks: WeakKeyDictionary[FunctionType, tuple[tuple[Any, ...], str]] = WeakKeyDictionary()
+        self._marks: WeakKeyDictionary[FunctionType, tuple[tuple[Any, ...], str]] | None = None
         self._alike: dict[str, Any] = {}  # the first function of equal calls, weakly, where there may be two
         self._named: dict[str, Any] = {}  # the first function of each name that an author gave
         self._several: set[str] = set()  # names that more than one function has
@@ -130,6 +130,8 @@ class Keys:
         if not isinstance(fn, FunctionType) or (fn.__closure__ is None and "<locals>" not in fn.__qualname__):
             return "" if is_found(fn) else self._made_mark(task, fn)
         held = tuple(closed_over(fn)) if fn.__closure__ else ()
+        if self._marks is None:
+            self._marks = WeakKeyDictionary()
         known = self._marks.get(fn)
         if known is not None and (
             known[0] is held or (len(known[0]) == len(held) and all(map(is_same, known[0], held)))

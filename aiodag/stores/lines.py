@@ -2,12 +2,8 @@
 
 import logging
 import threading
-from typing import TYPE_CHECKING
 
 from aiodag._core.context import current_node, current_run
-
-if TYPE_CHECKING:
-    from aiodag.stores.recorder import Recorder
 
 # What reaches the root logger goes on to its parent, which nothing else uses. A handler of the root logger itself would
 # be lost as soon as a body configures logging: `dictConfig`, `basicConfig(force=True)` and `root.handlers.clear()` all
@@ -33,34 +29,46 @@ LAST_RESORT = LastResort()
 
 
 class Lines(logging.Handler):
-    """Gives a recorder the lines of its run. Levels are as the program has set them."""
+    """Gives the lines of each run to its journal. Levels are as the program has set them.
 
-    def __init__(self, recorder: "Recorder") -> None:
+    One for all runs: with a handler for each, every line would be offered to every run.
+    """
+
+    def __init__(self) -> None:
         super().__init__()
-        self._recorder = recorder
+        self._runs = 0
+
+    def attach(self) -> None:
+        """Keep the lines of one run more."""
         with attaching:
-            ABOVE.addHandler(LAST_RESORT)  # once, for the lines of all runs
-            ABOVE.addHandler(self)
+            self._runs += 1
+            if self._runs == 1:
+                ABOVE.addHandler(LAST_RESORT)
+                ABOVE.addHandler(self)
             logging.getLogger().parent = ABOVE
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep one line, with the node whose body it comes from, whichever thread that runs in."""
-        if current_run() is not self._recorder.run:
+        run = current_run()
+        journal = None if run is None else run.journal
+        if journal is None:
             return
         try:
-            text = self.format(record)
-            self._recorder.log(record.created, current_node(), record.levelname, record.name, text)
+            journal.log(record.created, current_node(), record.levelname, record.name, self.format(record))
         except Exception:  # noqa: BLE001 - as every handler of logging: a line must not end the program
             self.handleError(record)
 
     def detach(self) -> None:
-        """Keep no more. Not named `close`: `dictConfig` closes every handler, and this one must go on."""
+        """Keep the lines of one run less. Not named `close`: `dictConfig` closes every handler, and this one must go on."""
         with attaching:
-            ABOVE.removeHandler(self)
-            if ABOVE.handlers == [LAST_RESORT]:
+            self._runs -= 1
+            if not self._runs:
+                ABOVE.removeHandler(self)
                 ABOVE.removeHandler(LAST_RESORT)
                 logging.getLogger().parent = None
-        self.close()
+
+
+LINES = Lines()
 
 
 def handled_elsewhere(name: str) -> bool:

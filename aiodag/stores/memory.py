@@ -72,18 +72,15 @@ class Memory(KeptRuns):
         """What no other store has equal."""
         return self
 
-    def replaced(self) -> bool:
-        """Return False: nothing takes the place of a store in memory."""
-        return False
-
     def journal(self, run: "Run", *, ours: bool) -> Recorder:
         """Return what writes a run to this store, and closes it in the end where it is `ours` to close."""
         return Recorder(run, self, ours=ours)
 
     # Own a run
 
-    def claim_all(self, claims: Sequence[Claim]) -> list[Claimed | StoreError]:
+    def claim_all(self, claims: Sequence[Claim], *, joining: bool = False) -> list[Claimed | StoreError]:
         """Make runs, or take over those whose owners have gone; return for each what it got, or why not."""
+        del joining  # nothing takes the place of a store in memory
         answers: list[Claimed | StoreError] = []
         for claim in claims:
             try:

@@ -27,8 +27,9 @@ class Nested:
     def __init__(self) -> None:
         self.numbers: dict[str, int] = {}  # by key
         self._inside: dict[int, list[int]] = {}  # numbers of what each body has called
-        self._nodes: WeakValueDictionary[str, Node[Any]] = WeakValueDictionary()
-        self._reports: WeakValueDictionary[str, Report] = WeakValueDictionary()
+        # Made for the first ones: most runs have none.
+        self._nodes: WeakValueDictionary[str, Node[Any]] | None = None
+        self._reports: WeakValueDictionary[str, Report] | None = None
         self._failed: dict[int, int] = {}  # the last attempts, by number, of what has settled without a value
         self._tries: dict[str, tuple[Any, ...]] = {}  # the last attempt of what has settled in this execution
 
@@ -37,11 +38,13 @@ class Nested:
         if key not in self.numbers:
             self.numbers[key] = number
             self._inside.setdefault(parent, []).append(number)
+        if self._nodes is None:
+            self._nodes = WeakValueDictionary()
         self._nodes[key] = node
 
     def node(self, key: str) -> "Node[Any] | None":
         """Return the node that was called last with a key, if it is unfinished or somebody still has it."""
-        return self._nodes.get(key)
+        return None if self._nodes is None else self._nodes.get(key)
 
     def _inside_of(self, number: int) -> Iterator[int]:
         """Give the numbers of what a body has called, and of what was called in turn."""
@@ -56,6 +59,8 @@ class Nested:
         if attempt[3] is not None:  # it had begun
             self._tries[key] = attempt
         if node.fault is not None and node.state is State.FAILED:
+            if self._reports is None:
+                self._reports = WeakValueDictionary()
             self._reports[key] = node.fault.report
 
     def failed(self, number: int, attempt: int) -> None:
@@ -71,7 +76,7 @@ class Nested:
 
         Its failure is no longer one that nobody took: what counts is how it ends now.
         """
-        report = self._reports.pop(key, None)
+        report = None if self._reports is None else self._reports.pop(key, None)
         if report is not None:
             report.take()
         return self._tries.pop(key, None)

@@ -1,16 +1,23 @@
 """Find a store by what people write: an address, a path, or nothing for the usual place."""
 
+import asyncio
 import os
+from collections import deque
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qsl
+from weakref import WeakKeyDictionary
 
-from aiodag.abc import Runs
+from aiodag.abc import Journal, Runs
 from aiodag.errors import StoreError
 from aiodag.records import KEEP, checked_keep
 from aiodag.stores.memory import Memory
 from aiodag.stores.sql.sqlite import SQLite
 
+if TYPE_CHECKING:
+    from aiodag._core.run import Run
+
+ENTERING = 32  # runs that begin in one turn of a loop
 WANTED = "a path, 'sqlite:///runs.db', 'memory:', or a store"
 
 
@@ -57,6 +64,52 @@ def store_at(place: Any = None) -> Runs:
         msg = f"store={place!r}: {WANTED}"
         raise StoreError(msg)
     return SQLite(place)
+
+
+async def open_journal(run: "Run", place: object) -> Journal:
+    """Return what writes a run to the store at an address, opened. Raises `StoreError`, and `RunOwned`."""
+    door = DOORS.get(run.loop)
+    if door is None:
+        door = DOORS[run.loop] = Door(run.loop)
+    await door.passed()
+    store = store_at(place)
+    journal = store.journal(run, ours=store is not place)
+    await journal.open()
+    return journal
+
+
+class Door:
+    """Lets runs begin, a bounded number in one turn of the loop: thousands at once must not stop it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._call_soon = loop.call_soon
+        self._create_future = loop.create_future
+        self._room = ENTERING
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def passed(self) -> None:
+        """Wait for a turn that has room: mostly this one."""
+        if self._room == ENTERING:
+            self._call_soon(self._next_turn)
+        if self._room:
+            self._room -= 1
+            return
+        waiter = self._create_future()
+        self._waiting.append(waiter)
+        await waiter
+
+    def _next_turn(self) -> None:
+        self._room = ENTERING
+        while self._waiting and self._room:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                self._room -= 1
+        if self._room < ENTERING:
+            self._call_soon(self._next_turn)
+
+
+DOORS: WeakKeyDictionary[asyncio.AbstractEventLoop, Door] = WeakKeyDictionary()
 
 
 def sqlite_at(place: str, rest: str) -> SQLite:

@@ -56,7 +56,15 @@ class Recall:
         self._next = 0  # number of the next new node
         self._met = False  # whether anything recorded was taken back
         self._turn = 0  # of the node that began last
-        self._batch = Batch()
+        self._changes: Batch | None = None
+        self.raised = 0  # how many were taken back with what they raised
+
+    @property
+    def _batch(self) -> Batch:
+        """What is to be written next beside rows of nodes: made when there is something, for most runs are idle mostly."""
+        if self._changes is None:
+            self._changes = Batch()
+        return self._changes
 
     def enter(self, node: "Node[Any]", upstream: "Sequence[tuple[Node[Any], bool]]") -> "Node[Any] | None":
         """Give a new node its key and its row; return the node that an earlier attempt of the caller has made instead."""
@@ -191,6 +199,7 @@ class Recall:
         row[STATE], row[TURN] = known.state, known.turn
         self._batch.recalled.append(known.number)
         self._met = True
+        self.raised += type(value) is Raised
         for up in node.tolerated:
             if up.fault is not None:
                 up.fault.report.take()  # as its body has done

@@ -24,7 +24,7 @@ from aiodag.records import BARRIER, Batch
 from aiodag.states import State
 from aiodag.stores.caching import Cache, Flight
 from aiodag.stores.keeper import join_keeper
-from aiodag.stores.lines import Lines
+from aiodag.stores.lines import LINES
 from aiodag.stores.outcomes import decoded, encoded, fitting, recorded, why, writable
 from aiodag.stores.outputs import PAUSE, Outputs
 from aiodag.stores.recall import (
@@ -82,12 +82,12 @@ class Recorder(Recall):
         self._engine = engine_of(run.loop)
         self._cache = Cache(self.store, self._engine)
         self.offset = time.time() - run.clock()
-        self._writer = join_keeper(self.store, run, ours=self._ours, written=self._committed, wanted=self._cancelled)
+        self._keeper, self._writer = join_keeper(self.store, run, self, ours=self._ours)
         if self._ours:  # else each run would open the file once more to read from it
-            self.store = self._cache.store = self._writer.keeper.store
+            self.store = self._cache.store = self._keeper.store
         self._engine.away += 1
         try:
-            claimed = await self._writer.open()
+            claimed = await self._keeper.open(self._writer)
         except BaseException:
             self._broken = True
             raise
@@ -99,7 +99,7 @@ class Recorder(Recall):
         self._done = done = sum(known.state is State.SUCCEEDED for known in claimed.known.values())
         log.info("run %s: execution %d, %d successes recorded in %s", run.id, claimed.execution, done, self.store)
         self._first = self._next = 1 + max((known.number for known in claimed.known.values()), default=-1)
-        self._lines = Lines(self)
+        LINES.attach()
 
     # Nodes
 
@@ -250,13 +250,11 @@ class Recorder(Recall):
     def _wake(self) -> None:
         if not self._busy and not self._broken:
             self._busy = True
-            # Not at once, and not before what the loop has to do already, such as starting what has become ready: what
-            # happens meanwhile goes with it, and saves a commit.
-            self.run.loop.call_soon(self.run.loop.call_soon, self._flush)
+            self._writer.ask()
 
-    def _flush(self) -> None:
-        """Give the writer what has changed since the last time."""
-        batch, self._batch = self._batch, Batch()
+    def next_batch(self) -> Batch:
+        """Return what has changed since the last time."""
+        batch, self._changes = self._changes or Batch(), None
         # What only waits comes in small portions: in a hurry it will have moved on before its turn, and a success must
         # not wait for the rows of what has not even begun.
         dirty, room = self._dirty, PORTION - len(self._urgent)
@@ -272,7 +270,7 @@ class Recorder(Recall):
             batch.logs.append(self._logged.popleft())
         self._engine.away += 1  # on a virtual clock: a commit takes real time
         self._written, self._waiting = self._waiting, []
-        self._writer.write(batch)
+        return batch
 
     def _written_out(self, row: Row) -> tuple[Any, ...]:
         """Return a row as the store gets it. What only people read is made here, once, and not at every move."""
@@ -297,7 +295,7 @@ class Recorder(Recall):
             self._sites[place] = site_of(code, instruction) if code else ""
         return self._sites[place]
 
-    def _committed(self, error: BaseException | None) -> None:
+    def committed(self, error: BaseException | None) -> None:
         """Let the successes of a batch go on, and write the next one."""
         if self._broken:
             return
@@ -312,12 +310,13 @@ class Recorder(Recall):
                 waiter.set_result(None)
         self._written = []
         self._busy = False
-        if self._dirty or self._urgent or self._logged or self._batch != EMPTY or self._outputs.wanting():
+        if self._dirty or self._urgent or self._logged or self._changes or self._outputs.wanting():
             self._wake()
         elif self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
 
-    def _cancelled(self) -> None:
+    def cancel(self) -> None:
+        """Stop the run, as somebody has asked for."""
         if self.error is None:
             self._fail(RunCancelled(self.run.id))
 
@@ -331,7 +330,7 @@ class Recorder(Recall):
 
     async def close(self, state: State, error: BaseException | None) -> None:
         """Write how the run ended, and give it up."""
-        self._lines.detach()
+        LINES.detach()
         if self._timer is not None:
             self._timer.cancel()
         self._outputs.due = True
@@ -339,7 +338,9 @@ class Recorder(Recall):
             await self._write_the_end(state, error)
         finally:
             self._broken = True
-            ended = self._writer.leave()  # also when we are cancelled here: the store would keep the run for us
+            ended = self._keeper.leave(
+                self._writer
+            )  # also when we are cancelled here: the store would keep the run for us
         if ended is not None:
             self._engine.away += 1  # on a virtual clock: the end of a thread, and of a file, takes real time
             try:
@@ -363,7 +364,7 @@ class Recorder(Recall):
         await self._all_written()
         void = self._endings.of(error, list(self.run.untaken.values()))
         text = "" if error is None else recorded(error)
-        self._batch = Batch(state=state, error=text, at=time.time(), void=void)
+        self._changes = Batch(state=state, error=text, at=time.time(), void=void)
         await self._all_written()
 
     async def _all_written(self) -> None:
@@ -371,6 +372,3 @@ class Recorder(Recall):
             self._idle = self.run.loop.create_future()
             self._wake()
             await self._idle
-
-
-EMPTY = Batch()

@@ -8,8 +8,6 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from aiodag.abc import Raised
-from aiodag.records import Batch
 from aiodag.states import State
 from aiodag.stores.recall import Recall
 
@@ -27,7 +25,6 @@ class Rehearsal(Recall):
     def __init__(self, run: "Run", store: "Runs", again: Sequence[int] = ()) -> None:
         super().__init__(run, store)
         self.entry: Node[Any] | None = None
-        self.raised = 0  # how many would be recalled with what they raised
         self._again = frozenset(again)  # numbers of what somebody wants to run again
 
     async def open(self) -> None:
@@ -43,25 +40,14 @@ class Rehearsal(Recall):
         self._next = 1 + max(self._numbers, default=-1)
         self.moves = 0
 
-    def enter(self, node: "Node[Any]", upstream: "Sequence[tuple[Node[Any], bool]]") -> "Node[Any] | None":
-        """Give a new node its key."""
-        live = super().enter(node, upstream)
-        self._batch = Batch()
-        self.moves += 1
-        return live
-
     def moved(self, node: "Node[Any]", state: State, at: float) -> None:
         """Count a move: while there are some, there may be more."""
         self.moves += 1
 
-    def recall(self, node: "Node[Any]") -> Any:
-        """Return the recorded value of a node, or `NOTHING`."""
-        value = super().recall(node)
-        self.raised += type(value) is Raised
-        self._batch = Batch()
-        return value
-
     def output(self, node: "Node[Any]", stream: str, chunk: bytes) -> None:
+        """Keep nothing."""
+
+    def log(self, at: float, node: "Node[Any] | None", level: str, logger: str, text: str) -> None:
         """Keep nothing."""
 
     def facts(self, node: "Node[Any]", facts: Mapping[str, Any]) -> None:
@@ -76,10 +62,11 @@ class Rehearsal(Recall):
 
     async def quiet(self) -> None:
         """Wait until nothing moves any more."""
-        seen, turns = -1, 0
+        seen, turns = (-1, -1), 0
         while turns < QUIET:
-            turns = turns + 1 if seen == self.moves else 0
-            seen = self.moves
+            now = self.moves, self.run.ledger.count
+            turns = turns + 1 if seen == now else 0
+            seen = now
             await asyncio.sleep(0)
 
     async def close(self, state: State, error: BaseException | None) -> None:

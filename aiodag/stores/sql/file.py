@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Generator, Hashable
 from contextlib import closing, contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote
 from weakref import WeakSet
@@ -52,11 +53,7 @@ class File:
     @property
     def place(self) -> Hashable:
         """What other stores of this file have equal, whatever they call it: their runs share a keeper."""
-        return type(self), os.path.realpath(self.path), self.synchronous
-
-    def replaced(self) -> bool:
-        """Return True if the file was deleted or moved since it was opened."""
-        return self.connection is not None and self._guard.replaced()
+        return type(self), real_path(self.path.absolute()), self.synchronous
 
     def close(self) -> None:
         """Close the file."""
@@ -262,6 +259,12 @@ class File:
         self.read_only = False
         self._guard.opened()
         return connection
+
+
+@lru_cache(maxsize=64)
+def real_path(path: Path) -> str:
+    """Return where a path leads to, through all links. A link that leads elsewhere since is seen by who has it open."""
+    return os.path.realpath(path)
 
 
 def make_private(path: Path) -> None:

@@ -30,9 +30,12 @@ NEVER = 1e12
 class OwnedRuns(File):
     """The runs of a file, for those who own them."""
 
-    def claim_all(self, claims: Sequence[Claim]) -> list[Claimed | StoreError]:
-        """Make runs, or take over those whose owners have gone; return for each what it got, or why not."""
-        with self.writing() as connection:
+    def claim_all(self, claims: Sequence[Claim], *, joining: bool = False) -> list[Claimed | StoreError]:
+        """Make runs, or take over those whose owners have gone; return for each what it got, or why not.
+
+        With `joining` they come to others that are written here: then the file must be the one that these are in.
+        """
+        with self.writing(owner=joining) as connection:
             answers = [self._claim(connection, claim) for claim in claims]
             for owner, until in {claim.owner: claim.at + claim.lease for claim in claims}.items():
                 connection.execute(query("put_lease"), {"owner": owner_text(owner), "until": until})

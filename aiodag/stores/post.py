@@ -1,0 +1,137 @@
+"""Between the loops and the keeper of a store: batches go there, and news of them come back.
+
+In portions, so that neither a loop nor the keeper stands still for thousands of runs. One portion of a loop is under way at a
+time. A run that has something to write asks, and is asked for its batch when the last portion is committed: what happens to
+it until then goes together.
+
+    loop       ask, ask, ask ─► collect                     ask ─► deliver ─► collect
+    keeper                        └─► commit ─► add, send ───────────┘           └─► ...
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Protocol
+
+from aiodag.records import Batch, Claim, Claimed
+
+PORTION = 64  # runs in one turn of a loop: each wakes a body
+
+News = tuple[Callable[..., None], tuple[Any, ...]]
+
+
+class Scribe(Protocol):
+    """Knows what a run has to write."""
+
+    def next_batch(self) -> Batch:
+        """Return what has happened since the last batch."""
+        ...
+
+    def committed(self, error: BaseException | None) -> None:
+        """Hear that the batch is written, or why nothing can be written any more."""
+        ...
+
+    def cancel(self) -> None:
+        """Hear that somebody wants the run cancelled."""
+        ...
+
+
+class Writer:
+    """One run on its way to its store."""
+
+    def __init__(self, scribe: Scribe, post: "Post", claim: Claim) -> None:
+        self.scribe = scribe
+        self.post = post
+        self.claim = claim
+        self.opened: asyncio.Future[Claimed] = post.loop.create_future()
+        self.given_up = False  # nobody waits for it to be opened
+        self.claimed: Claimed | None = None  # of the keeper: what the store has answered
+        self.over = False  # of the keeper: whether its end is written
+
+    def ask(self) -> None:
+        """Have the next batch written."""
+        self.post.ask(self)
+
+
+Work = tuple[Writer, Batch | None]  # None: the run is to be claimed
+
+
+class Post:
+    """Carries batches from one loop to a keeper, and news back."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, put: Callable[[list[Work]], None]) -> None:
+        self.loop = loop
+        self._put = put
+        self._asking: deque[Writer] = deque()
+        self._busy = False  # whether a portion is under way, or will be in this turn of the loop
+        self._news: deque[News] = deque()
+        self._coming = False  # whether the loop is about to look
+
+    # On the loop
+
+    def ask(self, writer: Writer) -> None:
+        """Have a run asked for its next batch."""
+        self._asking.append(writer)
+        if not self._busy:
+            self._collect_soon()
+
+    def _collect_soon(self) -> None:
+        # Not at once, and not before what the loop has to do already, such as starting what has become ready: what happens
+        # meanwhile goes with it, and saves a commit.
+        self._busy = True
+        self.loop.call_soon(self.loop.call_soon, self._collect)
+
+    def _collect(self) -> None:
+        works: list[Work] = []
+        try:
+            while self._asking and len(works) < PORTION:
+                writer = self._asking.popleft()
+                works.append((writer, writer.scribe.next_batch()))
+        finally:  # also after a KeyboardInterrupt
+            self._busy = bool(works)
+            if works:
+                self._put(works)
+
+    def free(self) -> None:
+        """Let the next portion come."""
+        self._busy = False
+
+    def _deliver(self) -> None:
+        # First of all: what the keeper adds from here on it also sends. The other way round, news that come between the
+        # look and this line would stay.
+        self._coming = False
+        try:
+            for _ in range(min(PORTION, len(self._news))):
+                heard, args = self._news.popleft()
+                heard(*args)
+        finally:
+            if self._news and not self._coming:
+                self._coming = True
+                self.loop.call_soon(self._deliver)
+            if self._asking and not self._busy:
+                self._collect_soon()
+
+    # In the keeper's thread
+
+    def add(self, heard: Callable[..., None], *args: object) -> None:
+        """Have the loop call something with the next delivery."""
+        self._news.append((heard, args))
+
+    def send(self) -> None:
+        """Have the loop look."""
+        if self._coming or not self._news:
+            return
+        self._coming = True
+        with suppress(RuntimeError):  # of a loop that has been closed: nobody waits any more
+            self.loop.call_soon_threadsafe(self._deliver)
+
+
+def settle(future: "asyncio.Future[Any]", error: BaseException | None, value: object) -> None:
+    """Give a future its outcome, on its loop."""
+    if future.done():
+        return
+    if error is None:
+        future.set_result(value)
+    else:
+        future.set_exception(error)

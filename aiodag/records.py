@@ -401,7 +401,8 @@ class OutputRecord:
 class WorkflowRecord:
     """A workflow that is known by its name: where it comes from, and its text when it was registered.
 
-    >>>     >>> from aiodag.service import Service
+    >>> from pathlib import Path
+    >>> from aiodag.service import Service
     >>> size = Path("hello.json").write_text('{"tasks": {"greet": {"command": ["echo", "hello"]}}}')
     >>> record = Service("memory:workflow-record").register("hello.json")
     >>> record.name, record.document

@@ -1,4 +1,4 @@
-"""Say what is installed here: versions, and which extras."""
+"""What is installed here: versions, and which extras."""
 
 import platform
 import sqlite3

@@ -147,7 +147,7 @@ def found_class(name: str) -> type | None:
 
 
 def leads_back(thing: Any) -> bool:
-    """Tell whether a record can name `thing`: its name leads to itself, not into a function or to something else."""
+    """Return True if a record can name `thing`: its name leads to itself, not into a function or to something else."""
     try:
         return walked(sys.modules.get(thing.__module__), thing.__qualname__) is thing
     except (AttributeError, TypeError):
@@ -185,7 +185,7 @@ def import_file(file: str) -> ModuleType:
 
 
 def describe_import_error(error: BaseException) -> str:
-    """Say what importing a file raised, and what helps where the file has run something of its own."""
+    """Return what importing a file raised, and what helps where the file has run something of its own."""
     text = f"importing it raised {type(error).__name__}: {error}"
     if isinstance(error, SystemExit) or began_loop(error):
         return f"{text.rstrip(': ')}. A file is imported before it runs: put what runs it below {GUARD}"
@@ -193,7 +193,7 @@ def describe_import_error(error: BaseException) -> str:
 
 
 def began_loop(error: BaseException) -> bool:
-    """Tell whether something was raised by `asyncio.run`, or below it."""
+    """Return True if something was raised by `asyncio.run`, or below it."""
     traceback = error.__traceback__
     while traceback is not None:
         if traceback.tb_frame.f_code.co_filename == runners.__file__:

@@ -1,4 +1,4 @@
-"""For tests of code that uses aiodag: a clock that costs nothing, another order, moves on record, failures on order.
+"""For tests of code that uses aiodag: a clock that costs nothing, another order, recorded moves, injected failures.
 
 >>> import asyncio, aiodag
 >>> @aiodag.task
@@ -91,12 +91,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.outside -= 1
 
     def waits_outside(self) -> bool:
-        """Tell whether anything runs that takes real time."""
+        """Return True if anything runs that takes real time."""
         engine = self._engine()
         return self.outside > 0 or (engine is not None and engine.away > 0)
 
     def may_be_woken(self) -> bool:
-        """Tell whether a thread or a signal could still call back, although no timer will."""
+        """Return True if a thread or a signal could still call back, although no timer will."""
         crew: Any = getattr(self, "aiodag_crew", None)
         unfinished = self.unfinished or (crew is not None and crew.unfinished)
         return bool(self.waits_outside() or unfinished or getattr(self, "_signal_handlers", None) or self.strangers())
@@ -123,7 +123,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def described(waiting: "asyncio.Task[Any]") -> str:
-    """Say which call a node or another asyncio task is."""
+    """Return which call a node or another asyncio task is."""
     if isinstance(waiting, Node):
         return f"{waiting.name} ({waiting.state}, called at {waiting.site})"
     stack = waiting.get_stack(limit=1)
@@ -349,7 +349,7 @@ def check_failures(failures: Any) -> None:
 
 
 def stands_for_future(node: Node[Any]) -> bool:
-    """Tell whether a node only follows a future that was passed to a task."""
+    """Return True if a node only follows a future that was passed to a task."""
     task: Any = node.task
     return isinstance(task, Adopted) and asyncio.isfuture(node.args[0])
 
@@ -362,7 +362,7 @@ def label_of(node: Node[Any]) -> str:
 
 
 def unused(key: tuple[str, int], begun: Mapping[str, int]) -> str:
-    """Say why a failure was not used."""
+    """Return why a failure was not used."""
     name = key[0]
     if name in begun:
         return f"{key!r}: the last attempt of {name} was number {begun[name]}"

@@ -1,4 +1,4 @@
-"""Say how values are recorded: types of your own, for all tasks or for some."""
+"""How values are recorded: types of your own, for all tasks or for some."""
 
 from aiodag.codec.codecs import Codecs as Codecs
 from aiodag.codec.codecs import register_codec as register_codec

@@ -22,17 +22,17 @@ HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: set for what is written in Python
 
 
 def is_named_tuple(kind: type) -> bool:
-    """Tell whether instances are named tuples."""
+    """Return True if instances are named tuples."""
     return issubclass(kind, tuple) and type(getattr(kind, "_fields", None)) is tuple
 
 
 def is_dataclass(kind: type) -> bool:
-    """Tell whether instances are dataclasses that can be made without their `__init__`."""
+    """Return True if instances are dataclasses that can be made without their `__init__`."""
     return hasattr(kind, "__dataclass_fields__") and not issubclass(kind, Enum) and made_by_object(kind)
 
 
 def made_by_object(kind: type) -> bool:
-    """Tell whether `object.__new__` makes instances: no base of the class is a built-in type."""
+    """Return True if `object.__new__` makes instances: no base of the class is a built-in type."""
     # `__base__` is the base that decides how an instance is laid out
     while kind.__flags__ & HEAP_TYPE and kind.__base__ is not None:
         kind = kind.__base__
@@ -80,7 +80,7 @@ def further_attributes(value: Any, kind: type, known: Container[str]) -> dict[st
 
 
 def is_cached(kind: type, name: str) -> bool:
-    """Tell whether an attribute is only kept so that it need not be computed again."""
+    """Return True if an attribute is only kept so that it need not be computed again."""
     return isinstance(getattr(kind, name, None), cached_property)
 
 
@@ -147,7 +147,7 @@ def dataclass_instance(parts: Any) -> Any:
 
 
 def is_attrs(kind: type) -> bool:
-    """Tell whether a class is one of attrs, whose instances can be made without their `__init__`."""
+    """Return True if a class is one of attrs, whose instances can be made without their `__init__`."""
     return type(getattr(kind, "__attrs_attrs__", None)).__base__ is tuple and made_by_object(kind)
 
 
@@ -178,7 +178,7 @@ def plain_number(value: Any, kind: type) -> int | float:
 
 
 def has_slots(kind: type) -> bool:
-    """Tell whether instances have attributes in slots."""
+    """Return True if instances have attributes in slots."""
     return any(vars(each).get("__slots__") for each in kind.__mro__)
 
 

@@ -1,4 +1,4 @@
-"""Say how values are recorded: types of your own, for all tasks or for some.
+"""How values are recorded: types of your own, for all tasks or for some.
 
 A type that is registered is recorded wherever it stands in a value, and counts as an argument. A task may have a codec of
 its own: any object with a `name`, `encode` and `decode`, such as a `Codecs`.

@@ -61,7 +61,7 @@ def plain_text(value: Any, form: Callable[[Any], str]) -> str | None:
 
 
 def is_plain(value: Any, levels: int = LEVELS) -> bool:
-    """Tell whether JSON has all of `value` as it is, but for nan, inf and broken strings, which are found later."""
+    """Return True if JSON has all of `value` as it is, but for nan, inf and broken strings, which are found later."""
     kind = type(value)
     if kind in PLAIN:
         return True
@@ -82,7 +82,7 @@ def is_plain(value: Any, levels: int = LEVELS) -> bool:
 
 
 def is_text(value: str) -> bool:
-    """Tell whether a string has a form in UTF-8. One with half of a surrogate pair has none, and no store takes it."""
+    """Return True if a string has a form in UTF-8. One with half of a surrogate pair has none, and no store takes it."""
     if value.isascii():
         return True
     try:

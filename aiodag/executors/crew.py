@@ -168,7 +168,7 @@ async def until_the_loop_ends(crew: Crew) -> "AsyncGenerator[None, None]":
 
 
 def abandon(behind: "Future[None]") -> None:
-    """Say that the current node leaves a call behind that cannot be stopped."""
+    """Note that the current node leaves a call behind that cannot be stopped."""
     node = current_node()
     if node is not None:
         node.abandon(behind)

@@ -190,7 +190,7 @@ class WorkerProcess:
         return None
 
     def is_alive(self) -> bool:
-        """Tell whether it can be called."""
+        """Return True if it can be called."""
         return not self.doomed and not self.buried and self.ready and self.process.is_alive()
 
     def kill(self) -> None:

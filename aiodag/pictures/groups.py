@@ -61,7 +61,7 @@ class Grouped(NamedTuple):
 
 
 def too_large(graph: Graph) -> bool:
-    """Say whether the graph is drawn by task."""
+    """Return True if the graph is drawn by task."""
     return len(graph.nodes) > MOST_NODES or len(graph.edges) > MOST_EDGES
 
 

@@ -185,7 +185,7 @@ def _merged(graph: Graph, group: dict[int, int], failed: set[GraphEdge]) -> list
 
 
 def outcome(node: GraphNode) -> str:
-    """Say in a word what became of a node: its state, or that it was recalled, which is to succeed without running."""
+    """Return one word for what became of a node: its state, or that it was recalled, which is to succeed without running."""
     recalled = (
         node.state is State.SUCCEEDED and node.started is None and any(state is State.QUEUED for state, _ in node.moves)
     )

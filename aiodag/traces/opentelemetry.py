@@ -197,7 +197,7 @@ def enter(node: Node[Any], inside: Context) -> None:
 
 
 def tell(span: Span, move: Move, moment: int) -> None:
-    """Say how an attempt ended, and why."""
+    """Record in a span how its attempt ended, and why."""
     state = State.FAILED if move.state is State.QUEUED else move.state  # of the attempt: the node tries again
     span.set_attribute("aiodag.state", str(state))
     if state is State.FAILED:
@@ -209,7 +209,7 @@ def tell(span: Span, move: Move, moment: int) -> None:
 
 
 def failed(span: Span, error: BaseException | None, moment: int) -> None:
-    """Say of a span that its attempt failed."""
+    """Record in a span that its attempt failed."""
     if error is None:
         span.set_status(StatusCode.ERROR)
         return

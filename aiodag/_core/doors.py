@@ -7,7 +7,7 @@ from typing import Any
 DOORS = MappingProxyType(
     {
         "thread": "aiodag.executors.thread",
-        "commands": "aiodag.commands",
+        "commands": "aiodag.commands.alike",
         "places": "aiodag.stores.places",
         "process": "aiodag.executors.process",
         "svg": "aiodag.pictures.svg",

@@ -119,6 +119,15 @@ class Options:
         """Return these options with some changed."""
         return Options(**{**self.given, **changes})
 
+    def renamed(self, name: str, version: str) -> "Options":
+        """Return these options with another name and version, which are right: nothing is checked again."""
+        made = object.__new__(Options)
+        for option in Options.__slots__:
+            setattr(made, option, getattr(self, option))
+        made.given = {**self.given, "name": name, "version": version}
+        made.name, made.version = name, version
+        return made
+
 
 KNOWN = frozenset(Options.__slots__) - {"given"}
 

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiodag._core.arity import UNLIMITED
 from aiodag._core.limits import Limit
-from aiodag._core.options import Options, flag, seconds, version_of
+from aiodag._core.middleware import compose
+from aiodag._core.options import Options, flag, name_of, seconds, version_of
 from aiodag._core.task import Task
 from aiodag.commands.arguments import (
     Given,
@@ -218,10 +219,30 @@ class CommandTask(Task[..., Finished]):
         super().__init__(body, after, options)
         self.__doc__ = f"Run {line_of(body.args)}"
 
+    @property
+    def pattern(self) -> "CommandTask":
+        """The task whose options these are: this one, unless it is one of many that share them."""
+        return self
+
+    def whole(self) -> "CommandTask":
+        """Return this task with all that a command has."""
+        return self
+
     def with_body(self, body: Command, /, **options: "Unpack[OptionTypes]") -> "CommandTask":
         """Return the task of another body, with the options of this one, or some changed."""
+        if options.keys() == {"name"}:
+            return self._renamed(body, str(options["name"]))
         given = {**self.options.given, **options}
         return CommandTask(body, self.after_deps, given, options.get("version", self.given_version))
+
+    def _renamed(self, body: Command, name: str) -> "CommandTask":
+        """Return the task of another body under another name. Quickly: a workflow may make a million."""
+        made = self.rebound(body)
+        vars(made).pop("__doc__", None)  # of another line
+        made.name = name_of(name) or ""
+        made.options = self.options.renamed(made.name, versioned(body, self.given_version))
+        made.call = compose(made.options, body, None)
+        return made
 
     def hook_call(self, summary: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return what tells a program of a run: variables, and all of it as JSON in stdin, unless that has a use already."""

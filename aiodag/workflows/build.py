@@ -27,7 +27,7 @@ from aiodag.workflows.generators import Present, Wait, checked_fragment, definit
 from aiodag.workflows.lead import MISSING, Lead, settled_value
 from aiodag.workflows.model import WorkflowTask
 from aiodag.workflows.named import Adding, Barrier, Generating, Named, in_order, joined, known_by_name, module_of
-from aiodag.workflows.parameters import declared, filled, is_command, with_values
+from aiodag.workflows.parameters import declared, filled, is_command, whole
 
 if TYPE_CHECKING:
     from aiodag._core.node import Node
@@ -128,9 +128,8 @@ class Building:
     def _task_of(self, instance: Instance, after: tuple[Any, ...]) -> Task[..., Any]:
         """Return the task under the name of a node."""
         given, of = instance.task, instance.task.task
-        if instance.choice and is_command(of):
-            of = with_values(of, instance.choice, instance.name)
-            made = known_by_name(given, of, renamed=False, module="")
+        if is_command(of):
+            made = known_by_name(given, whole(of, instance.choice, instance.name), renamed=False, module="")
         else:
             kind = of, given.name != of.name, given.generator, given.rule
             if kind not in self._prototypes:

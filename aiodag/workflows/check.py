@@ -29,6 +29,7 @@ from aiodag.workflows.parameters import (
     misfit,
     name_with,
     near,
+    options_of,
     places,
     standing_bare,
     text_of,
@@ -298,7 +299,7 @@ class Check:
     def resources(self, capacity: Capacity | None) -> None:
         """Complain of attempts that could never begin."""
         for task in self.workflow.tasks:
-            asked = request_at(task.task.options.resources, 1)
+            asked = request_at(options_of(task.task).resources, 1)
             why = refusal(asked, capacity, by_file if isinstance(task.code, str) else by_workflow) if asked else ""
             if why:
                 self.complain(task, f"{task.name!r} {why}")

@@ -47,7 +47,7 @@ class Lead:
         self._gates: list[int] = []  # what joins edges within the task of which nodes are made now
         self._open: list[int] = []  # nodes that are not known to have settled
         self._next = LEAD  # how many of these there are before they are looked through
-        self._bounded = in_one_line({id(each.task): each.task for each in checked.tasks}.values())
+        self._bounded = in_one_line([each.task for each in checked.tasks])
 
     def begin(self, vertex: int) -> None:
         """Note that the nodes of a task or group are made from here on."""
@@ -129,5 +129,9 @@ def in_one_line(tasks: "Iterable[Task[..., Any]]") -> bool:
 
     Else one that is not made yet might have begun before those that are: it has a higher priority, or needs less.
     """
-    lines = [(each.options.priority, each.options.resources, each.options.limit, each.call is None) for each in tasks]
+    patterns = {id(pattern): pattern for pattern in [getattr(each, "pattern", each) for each in tasks]}
+    lines = [
+        (each.options.priority, each.options.resources, each.options.limit, each.call is None)
+        for each in patterns.values()
+    ]
     return all(line == lines[0] for line in lines)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from aiodag._core.options import Options
 from aiodag._core.task import Task
 from aiodag.errors import OptionError
 from aiodag.secret import Secret
@@ -37,6 +38,12 @@ def declared(workflow: "Definition", task: WorkflowTask[Any]) -> Given:
 def is_command(task: Task[..., Any]) -> bool:
     """Tell whether a task is a command: its body can be given with other texts."""
     return hasattr(type(task), "with_body")
+
+
+def options_of(task: Task[..., Any]) -> Options:
+    """Return the options of a task but for its name and version, without making one of many alike a whole."""
+    pattern: Task[..., Any] = getattr(task, "pattern", task)
+    return pattern.options
 
 
 def places(task: WorkflowTask[Any]) -> set[str]:
@@ -131,10 +138,12 @@ def quoted(text: str) -> str:
     return text if PLAIN_TEXT.fullmatch(text) and text.isprintable() else json.dumps(text, ensure_ascii=False)
 
 
-def with_values(task: Task[..., Any], choice: Choice, name: str) -> Task[..., Any]:
-    """Return a command with values in its places, under the name of its node."""
+def whole(task: Task[..., Any], choice: Choice, name: str) -> Task[..., Any]:
+    """Return a command with values in its places, if it has such, under the name of its node then."""
     command: Any = task
-    return command.with_body(command.fn.substituted(changer(choice)), name=name)  # type: ignore[no-any-return]  # a task
+    if choice:
+        return command.with_body(command.fn.substituted(changer(choice)), name=name)  # type: ignore[no-any-return]  # a task
+    return command.whole()  # type: ignore[no-any-return]  # as above
 
 
 def changer(choice: Choice) -> Callable[[str], str]:

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
+from functools import cached_property
 from importlib import import_module
 from itertools import takewhile
 from pathlib import Path as FilePath
@@ -18,6 +19,7 @@ from aiodag.workflows.files.shapes import is_argument
 from aiodag.workflows.private import is_secret, read_secrets, secret_of
 
 ON_CALL = {"environment": "env", "executable": "shell"}  # keys of a document that a command calls otherwise
+SETTINGS = frozenset({*PROGRAM, *SCRIPT, *OPTIONS})  # keys that are the same for many
 WHAT = {"command": "command", "task": "function"}
 
 Call: TypeAlias = tuple[Task[..., Any], tuple[Any, ...], dict[str, Any]]
@@ -71,21 +73,20 @@ class Bodies:
         return task, args[len(plain) :], kwargs
 
     def _command(self, name: str, kind: str, values: Mapping[str, Any], args: tuple[Any, ...]) -> Task[..., Any]:
-        commands = behind("commands")
-        options = {ON_CALL.get(key, key): values[key] for key in (*PROGRAM, *SCRIPT, *OPTIONS) if key in values}
-        stdin = options.get("stdin")
-        if isinstance(stdin, dict):
-            options["stdin"] = secret_of(stdin) if is_secret(stdin) else FilePath(stdin["file"])
-        if "env" in options:
-            options["env"] = read_secrets(options["env"])
+        given = {key: value for key, value in values.items() if key in SETTINGS}
+        settings = f"{kind} {given!r}" if given else kind
+        line = [values["shell"], *args] if kind == "shell" else [*read_secrets(values["command"]), *args]
         try:
-            if kind == "shell":
-                task: Task[..., Any] = commands.shell(values["shell"], *args, name=name, **options)
-            else:
-                task = commands.command(*read_secrets(values["command"]), *args, name=name, **options)
+            known: Task[..., Any] | None = self._patterns.known(settings, line, name)
+            if known is None:
+                known = self._patterns.new(settings, line, name, options_in(given), script=kind == "shell")
         except (AiodagError, RuntimeError) as error:
             raise Refused("", str(error)) from None
-        return task
+        return known
+
+    @cached_property
+    def _patterns(self) -> Any:
+        return behind("commands").Patterns()
 
     def function(self, spelled: str, options: dict[str, Any]) -> Task[..., Any]:
         """Return the task of a function, with the options that the document adds."""
@@ -112,6 +113,17 @@ class Bodies:
             self._fit[shape] = fault
         if fault:
             raise Refused("arguments", f"does not fit: {fault}")
+
+
+def options_in(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a command, as it calls them."""
+    options = {ON_CALL.get(key, key): value for key, value in given.items()}
+    stdin = options.get("stdin")
+    if isinstance(stdin, dict):
+        options["stdin"] = secret_of(stdin) if is_secret(stdin) else FilePath(stdin["file"])
+    if "env" in options:
+        options["env"] = read_secrets(options["env"])
+    return options
 
 
 def found_as(spelled: str, directory: str) -> Task[..., Any] | str:

@@ -17,7 +17,7 @@ from aiodag.workflows.definition import Definition
 from aiodag.workflows.files.forms import OPTIONS, TASK, VALUE_OF, bare, check_arguments
 from aiodag.workflows.files.hooking import form_of
 from aiodag.workflows.model import Parameter, WorkflowTask
-from aiodag.workflows.parameters import is_command, unused
+from aiodag.workflows.parameters import is_command, options_of, unused
 from aiodag.workflows.private import SECRET, secret_form
 
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # another one in each process
@@ -151,7 +151,7 @@ class Writing:
         if body.on_output is not None or body.on_end is not None:
             self._inexact(task, "has functions that hear of it, which JSON does not have")
         self._arguments(task, form, () if body.line is None else body.args[FIRST:])
-        self._options(task, form, {**command.options.given, "version": command.given_version}, {"version": None})
+        self._options(task, form, {**options_of(command).given, "version": command.given_version}, {"version": None})
         return form
 
     def _function(self, task: WorkflowTask[Any]) -> dict[str, Any]:

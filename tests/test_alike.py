@@ -88,6 +88,17 @@ def test_the_document_of_many_is_that_which_was_read(form, made):
     assert document_of(loads(json.dumps(document))) == document
 
 
+async def test_parameters_come_into_one_of_many():
+    document = {
+        "parameters": {"DAY": ["d1", "d2"]},
+        "tasks": {name: {"command": ["echo", name, "{{DAY}}"], "version": 4} for name in "ab"},
+    }
+
+    values = await loads(json.dumps(document)).run()
+
+    assert [each.stdout for each in values["b"]] == ["b d1\n", "b d2\n"]
+
+
 def test_each_fault_of_many_is_told():
     with pytest.raises(WorkflowError) as failed:
         flow_of(a={"command": ["echo"]}, b={"command": [""]}, c={"command": ["echo", "\0"]}, d={"shell": " "})

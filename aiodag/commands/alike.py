@@ -10,11 +10,16 @@ becomes a whole task for as long as somebody asks for more:
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiodag._core.arity import UNLIMITED
 from aiodag.commands.arguments import checked_line
 from aiodag.commands.task import Command, CommandTask, command, shell
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from aiodag._core.signatures import OptionTypes
 
 
 class LineTask(CommandTask):
@@ -43,7 +48,11 @@ class LineTask(CommandTask):
 
     def whole(self) -> CommandTask:
         """Return the task with all that a command has. It is not kept."""
-        made: CommandTask = self._pattern.with_body(self.fn, name=self.name)
+        return self.with_body(self.fn)
+
+    def with_body(self, body: Command, /, **options: "Unpack[OptionTypes]") -> CommandTask:
+        """Return the task of another body, with the options of this one, or some changed."""
+        made: CommandTask = self._pattern.with_body(body, **{"name": self.name, **options})
         return made
 
     @property

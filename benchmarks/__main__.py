@@ -65,6 +65,7 @@ def main() -> None:
         run(python, "imports", f"imports-{version}")
     run(sys.executable, "memory", "memory", *(("--quick",) if quick else ()))
     run(sys.executable, "journal", "journal", *(("--quick",) if quick else ()))
+    run(sys.executable, "runs", "runs", *(("--quick",) if quick else ()))
     run(sys.executable, "commands", "commands", *(("--quick",) if quick else ()))
     run(sys.executable, "workflows", "workflows", *(("--quick",) if quick else ()))
     run(sys.executable, "promises", "promises")

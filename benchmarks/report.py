@@ -142,6 +142,32 @@ def journal(results: list[dict[str, Any]]) -> Iterable[str]:
         yield from durable(result)
 
 
+def runs(results: list[dict[str, Any]]) -> Iterable[str]:
+    """Tell how many runs go on at once in one process."""
+    for result in results:
+        yield (
+            f"## Many runs in one process\n\n{result['runs']:,} runs at once, each five tasks in a chain that sleep 10 ms, in one "
+            f"SQLite file, CPython {result['python']}. A pause is how long the loop stood still; all runs are made in one turn of "
+            "it, and what thousands of them hold is visited by the garbage collector.\n\n"
+        )
+        rows = [
+            [
+                name,
+                f"{row['runs_per_second']:,.0f}",
+                f"{row['cpu_per_run'] * 1e6:,.0f} µs",
+                str(row["threads"]),
+                ", ".join(f"{pause * 1000:.0f}" for pause in row["longest_pauses"]) + " ms",
+            ]
+            for name, row in (("without a store", result["no_store"]), ("SQLite", result["sqlite"]))
+        ]
+        yield table(("", "runs/s", "CPU of a run", "threads", "longest pauses"), rows)
+        sizes = ", ".join(f"{size / MIB:,.0f}" for size in result["follow"]["resident_bytes"])
+        yield (
+            f"Others one after the other, 100 at a time: {result['follow']['runs_per_second']:,.0f} runs/s; resident memory at "
+            f"each tenth of them: {sizes} MiB.\n\n"
+        )
+
+
 def journaled(result: dict[str, Any]) -> Iterable[str]:
     """Tell the nodes per second, and what a recalled node holds."""
     yield (
@@ -280,6 +306,7 @@ def page() -> str:
                 (neighbours, load("neighbours.json")),
                 (memory, load("memory.json")),
                 (journal, load("journal.json")),
+                (runs, load("runs.json")),
                 (commands, load("commands.json")),
                 (workflows, load("workflows.json")),
                 (imports, load("imports-*.json")),

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from aiodag.abc import Runs
 
 LEASE = 15.0  # seconds
-LISTEN = 0.25  # seconds between two looks for cancellations
+LISTEN = 0.25  # seconds between two looks for cancellations: up to twice that where a look itself takes long
 GROUP = 1024  # runs that one commit writes
 ROWS = 4096  # rows of nodes after which a commit takes no more runs: others wait to be heard
 LEFT = Batch()  # in place of a batch: a run that was left without its end being written
@@ -44,7 +44,7 @@ class Keeper:
         self._runs: dict[int, Writer] = {}  # that are owned, by the numbers that the store has given them
         self._owner = Owner.here()
         self._renewed_at = 0.0
-        self._looked_at = time.monotonic()
+        self._look_at = time.monotonic() + LISTEN
         self._ended: tuple[Post, asyncio.Future[None]] | None = None
 
     # On the loops
@@ -118,8 +118,11 @@ class Keeper:
         left = [writer for writer, batch in works if batch is LEFT]
         if left:
             self._release(left)
-        if time.monotonic() - self._looked_at >= LISTEN:
+        began = time.monotonic()
+        if began >= self._look_at:
             more = self._listen() and more
+            ended = time.monotonic()
+            self._look_at = ended + min(max(LISTEN, 20 * (ended - began)), 2 * LISTEN)
         for post in list(self.posts.values()):
             post.send()
         return more
@@ -129,7 +132,7 @@ class Keeper:
         works: list[Work] = []
         rows = 0
         with suppress(Empty):
-            more = self._queue.get(timeout=max(self._looked_at + LISTEN - time.monotonic(), 0.0))
+            more = self._queue.get(timeout=max(self._look_at - time.monotonic(), 0.0))
             while more is not None:
                 works += more
                 rows += sum(len(batch.nodes) for _, batch in more if batch is not None)
@@ -192,7 +195,6 @@ class Keeper:
 
     def _listen(self) -> bool:
         """Keep the leases and hear who wants what cancelled; return False if all loops are closed."""
-        self._looked_at = time.monotonic()
         if any(loop.is_closed() for loop in list(self.posts)) and self._bury():
             return False
         if not self._runs:

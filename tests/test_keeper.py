@@ -1,0 +1,485 @@
+"""Many runs in one process: they share what writes to their store, and one run's trouble is its own."""
+
+import asyncio
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from executions import claim_one
+from programs import ROOT, SECONDS
+
+from aiodag import Run, State, task
+from aiodag.errors import LeaseLost, RunCancelled, RunOwned, StoreError
+from aiodag.processes import surroundings
+from aiodag.records import Claim, Owner
+from aiodag.stores import Memory, SQLite
+from aiodag.stores.keeper import KEEPERS
+from aiodag.stores.post import Post
+
+LINUX = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="Linux says what a process has open")
+
+
+@task
+async def step(before):
+    return before
+
+
+def chain(start, length=5):
+    node = step(start)
+    for _ in range(length - 1):
+        node = step(node)
+    return node
+
+
+async def chained(store, run_id, *, meanwhile=None, **options):
+    async with Run("chain", store=store, id=run_id, **options) as run:
+        node = chain(run_id)
+        if meanwhile is not None:
+            await meanwhile(run)
+    return node.result()
+
+
+def keeper_threads():
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("aiodag keeper")]
+
+
+def open_files(directory):
+    found = []
+    for each in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the descriptor that lists them
+            found.append(str(each.readlink()))
+    return sorted(name for name in found if name.startswith(str(directory)))
+
+
+def states_of(path):
+    store = SQLite(path)
+    found = {run.id: run.state for run in store.runs()}
+    store.close()
+    return found
+
+
+# One thread for all
+
+
+def test_many_runs_at_once_all_succeed_and_share_a_thread(tmp_path):
+    path, seen = tmp_path / "runs.db", set()
+
+    async def main():
+        async def look(run):
+            seen.add(tuple(keeper_threads()))
+
+        return await asyncio.gather(*(chained(path, f"r{number}", meanwhile=look) for number in range(300)))
+
+    assert asyncio.run(main()) == [f"r{number}" for number in range(300)]
+    assert set(states_of(path).values()) == {State.SUCCEEDED}
+    assert {len(names) for names in seen} == {1}
+
+
+@LINUX
+def test_the_last_run_lets_go_of_the_thread_and_of_the_file(tmp_path):
+    async def main():
+        await asyncio.gather(*(chained(tmp_path / "runs.db", f"r{number}") for number in range(9)))
+        return open_files(tmp_path), dict(KEEPERS)
+
+    assert asyncio.run(main()) == ([], {})
+    for thread in threading.enumerate():
+        if thread.name in keeper_threads():
+            thread.join(SECONDS)  # it has said that it is about to end
+    assert keeper_threads() == []
+
+
+@LINUX
+def test_a_run_that_goes_on_keeps_the_file_for_the_next(tmp_path):
+    async def main():
+        async with Run("first", store=tmp_path / "runs.db", id="first"):
+            before = open_files(tmp_path)
+            for number in range(20):
+                await chained(tmp_path / "runs.db", f"r{number}")
+            return len(keeper_threads()), before == open_files(tmp_path)
+
+    assert asyncio.run(main()) == (1, True)
+
+
+def test_a_file_has_one_keeper_whatever_its_stores_call_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "linked").symlink_to(tmp_path)
+    own = SQLite(tmp_path / "runs.db")
+    places = ["runs.db", "sqlite:///runs.db", tmp_path / "linked" / "runs.db", own, "sqlite:///./runs.db?keep=0"]
+
+    async def main():
+        async def look(run):
+            seen.add(len(KEEPERS))
+
+        seen = set()
+        await asyncio.gather(*(chained(place, f"r{number}", meanwhile=look) for number, place in enumerate(places)))
+        return seen
+
+    assert asyncio.run(main()) == {1}
+    assert len(states_of("runs.db")) == 5
+    own.close()
+
+
+def test_two_stores_and_a_run_inside_a_run_each_have_their_own(tmp_path):
+    @task
+    async def inside():
+        return await chained(tmp_path / "a.db", "inner")
+
+    async def main():
+        async with Run("outer", store=tmp_path / "a.db", id="outer"):
+            async with Run("other", store=tmp_path / "b.db", id="other"):
+                node = inside()
+                await node
+                return node.result(), len(KEEPERS)
+
+    assert asyncio.run(main()) == ("inner", 2)
+    assert states_of(tmp_path / "a.db") == {"outer": State.SUCCEEDED, "inner": State.SUCCEEDED}
+    assert states_of(tmp_path / "b.db") == {"other": State.SUCCEEDED}
+
+
+def test_loops_of_several_threads_share_the_keeper_of_their_store(tmp_path):
+    everybody, found = threading.Barrier(4), {}
+
+    def work(name):
+        async def main():
+            async def meet(run):
+                await asyncio.to_thread(everybody.wait, SECONDS)
+                seen.append(len(keeper_threads()))
+                await asyncio.to_thread(everybody.wait, SECONDS)
+
+            seen = []
+            await asyncio.gather(
+                chained(tmp_path / "runs.db", f"{name}-0", meanwhile=meet),
+                *(chained(tmp_path / "runs.db", f"{name}-{number}") for number in range(1, 20)),
+            )
+            found[name] = seen
+
+        asyncio.run(main())
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert found == {name: [1] for name in "abcd"}
+    assert list(states_of(tmp_path / "runs.db").values()) == [State.SUCCEEDED] * 80
+
+
+@LINUX
+def test_a_loop_that_dies_with_its_runs_leaves_neither_a_thread_nor_a_lease(tmp_path):
+    path = tmp_path / "runs.db"
+
+    async def enter():
+        await Run("left", store=path, id="left").__aenter__()
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(enter())
+    loop.close()
+    (thread,) = [each for each in threading.enumerate() if each.name.startswith("aiodag keeper")]
+    thread.join(SECONDS)
+
+    assert not thread.is_alive()
+    assert open_files(tmp_path) == []
+    assert asyncio.run(chained_as("left", path)) == "left"  # its process lives on, and would have kept it
+
+
+async def chained_as(name, path):
+    async with Run(name, store=path, id=name):
+        node = chain(name)
+    return node.result()
+
+
+def test_a_process_that_ends_in_the_middle_of_its_runs_does_not_hang(tmp_path):
+    program = """
+        import asyncio, sys
+        from aiodag import Run
+
+        async def main():
+            for number in range(3):
+                await Run("left", store="runs.db", id=f"r{number}").__aenter__()
+            sys.exit(7)
+
+        asyncio.run(main())
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=SECONDS,
+        check=False,
+    )
+
+    assert done.returncode == 7
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_has_no_keeper_of_its_parent(tmp_path):
+    program = """
+        import asyncio, os, sys
+        from aiodag import Run, StoreError, task
+        from aiodag.stores.keeper import KEEPERS
+
+        @task
+        async def step(): return 1
+
+        async def child_run(store):
+            async with Run("child", store=store, id="child"):
+                return await step()
+
+        def child():
+            assert not KEEPERS
+            assert asyncio.new_event_loop().run_until_complete(child_run("other.db")) == 1
+            try:
+                asyncio.new_event_loop().run_until_complete(child_run("runs.db"))
+            except StoreError as error:
+                assert "was forked" in str(error), error
+                os._exit(0)
+            os._exit(3)
+
+        async def main():
+            async with Run("parent", store="runs.db", id="parent"):
+                await step()
+                pid = os.fork()
+                if not pid:
+                    asyncio._set_running_loop(None)
+                    try:
+                        child()
+                    finally:
+                        os._exit(4)
+                print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+
+        asyncio.run(main())
+    """
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+    assert (done.stdout, done.stderr, done.returncode) == ("0\n", "", 0)
+    assert states_of(tmp_path / "runs.db") == {"parent": State.SUCCEEDED}
+    assert states_of(tmp_path / "other.db") == {"child": State.SUCCEEDED}
+
+
+# Trouble
+
+
+class Picky:
+    """A codec of values that SQLite does not take."""
+
+    name = "picky"
+
+    def encode(self, value):
+        return "x" * 2_000_000 if value == "large" else value
+
+    def decode(self, stored):
+        return stored
+
+
+@task(codec=Picky())
+async def picky(value):
+    return value
+
+
+def test_a_value_that_is_too_large_fails_its_run_alone(tmp_path):
+    store = SQLite(tmp_path / "runs.db")
+
+    async def one(value, number):
+        async with Run("values", store=store, id=f"r{number}"):
+            await picky(value)
+
+    async def main():
+        async with Run("first", store=store, id="first"):
+            store.connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 1_000_000)
+            values = ["large" if number == 3 else "small" for number in range(9)]
+            return await asyncio.gather(*map(one, values, range(9)), return_exceptions=True)
+
+    ends = asyncio.run(main())
+
+    assert [type(end) for end in ends] == [StoreError if number == 3 else type(None) for number in range(9)]
+    assert "too big" in str(ends[3])
+    found = states_of(tmp_path / "runs.db")
+    assert found.pop("r3") is State.RUNNING  # its end could not be told apart from what could not be written
+    assert set(found.values()) == {State.SUCCEEDED}
+    store.close()  # the limit is the connection's
+    asyncio.run(one("small", 3))
+    assert states_of(tmp_path / "runs.db")["r3"] is State.SUCCEEDED
+    store.close()
+
+
+def test_a_codec_that_fails_fails_its_run_alone(tmp_path):
+    class Broken(Picky):
+        name = "broken"
+
+        def encode(self, value):
+            raise ZeroDivisionError(value)
+
+    broken = task(codec=Broken())(abs)
+
+    async def one(number):
+        async with Run("values", store=tmp_path / "runs.db", id=f"r{number}"):
+            (broken if number == 3 else step)(number)
+
+    async def main():
+        return await asyncio.gather(*(one(number) for number in range(9)), return_exceptions=True)
+
+    assert [number for number, end in enumerate(asyncio.run(main())) if end is not None] == [3]
+    assert [run for run, state in states_of(tmp_path / "runs.db").items() if state is not State.SUCCEEDED] == ["r3"]
+
+
+def test_a_run_that_is_lost_is_lost_alone(tmp_path):
+    store = SQLite(tmp_path / "runs.db")
+
+    async def one(number):
+        async with Run("lost", store=store, id=f"r{number}"):
+            await everybody.wait()
+            if number == 3:
+                with sqlite3.connect(store.path) as other:
+                    other.execute("update runs set execution = execution + 1 where id = 'r3'")
+                other.close()
+            return await step(number)
+
+    everybody = asyncio.Barrier(9)
+
+    async def main():
+        return await asyncio.gather(*(one(number) for number in range(9)), return_exceptions=True)
+
+    ends = asyncio.run(main())
+    store.close()
+    assert isinstance(ends.pop(3), LeaseLost)
+    assert ends == [0, 1, 2, 4, 5, 6, 7, 8]
+
+
+def test_a_full_disk_fails_all_runs_with_its_reason_and_all_go_on_when_there_is_room(tmp_path):
+    store, everybody = SQLite(tmp_path / "runs.db"), asyncio.Barrier(9)
+
+    async def one(number, *, full):
+        async with Run("full", store=store, id=f"r{number}"):
+            await step(number)
+            if full and await everybody.wait() == 0:
+                pages = store.connection.execute("pragma page_count").fetchone()[0]
+                store.connection.execute(f"pragma max_page_count = {pages}")
+            return len(await step("x" * 100_000))
+
+    async def main(*, full):
+        return await asyncio.gather(*(one(number, full=full) for number in range(9)), return_exceptions=True)
+
+    ends = asyncio.run(main(full=True))
+    store.close()  # a limit of the connection
+
+    assert {type(end) for end in ends} == {StoreError}
+    assert all("full. Make room, then resume the run" in str(end) for end in ends)
+    assert len({id(end) for end in ends}) == 9
+    assert asyncio.run(main(full=False)) == [100_000] * 9
+    assert set(states_of(store.path).values()) == {State.SUCCEEDED}
+    store.close()
+
+
+def test_runs_are_cancelled_one_by_one(tmp_path):
+    path, everybody = tmp_path / "runs.db", asyncio.Barrier(4)
+
+    async def one(number):
+        async with Run("cancelled", store=path, id=f"r{number}"):
+            if await everybody.wait() == 0:
+                other = SQLite(path)
+                await asyncio.to_thread(other.cancel, "r2")
+                other.close()
+            if number == 2:
+                await asyncio.Event().wait()
+            return await step(number)
+
+    async def main():
+        return await asyncio.gather(*(one(number) for number in range(4)), return_exceptions=True)
+
+    ends = asyncio.run(main())
+    assert isinstance(ends.pop(2), RunCancelled)
+    assert ends == [0, 1, 3]
+
+
+def test_one_lease_keeps_all_runs_of_a_process(tmp_path):
+    path = tmp_path / "runs.db"
+
+    async def look(run):
+        await everybody.wait()
+
+    async def main():
+        return await asyncio.gather(*(chained(path, f"r{number}", meanwhile=look) for number in range(5)), rows())
+
+    async def rows():
+        await everybody.wait()
+        connection = sqlite3.connect(path)
+        found = connection.execute("select owner from leases").fetchall()
+        owners = connection.execute("select count(distinct owner), count(*) from runs").fetchone()
+        connection.close()
+        return found, owners
+
+    everybody = asyncio.Barrier(6)
+    (leases, owners) = asyncio.run(main())[-1]
+
+    assert owners == (1, 5)
+    assert [json.loads(owner)[1] for (owner,) in leases] == [os.getpid()]
+
+
+def test_news_that_come_while_a_loop_looks_at_others_are_not_left_lying():
+    async def main():
+        def hear(number):
+            heard.append(number)
+            if number < 3:
+                post.add(hear, number + 1)
+                post.send()
+            else:
+                done.set()
+
+        heard, done = [], asyncio.Event()
+        post = Post(asyncio.get_running_loop(), lambda works: None)
+        post.add(hear, 0)
+        post.send()
+        await done.wait()
+        return heard
+
+    assert asyncio.run(main()) == [0, 1, 2, 3]
+
+
+# Who is gone
+
+here = Owner.here()
+
+
+@pytest.mark.skipif(not surroundings(), reason="the system does not say where its process ids count")
+@pytest.mark.parametrize("make", [Memory, None], ids=["memory", "sqlite"])
+@pytest.mark.parametrize(
+    ("owner", "free"),
+    [
+        (here._replace(pid=2**22 + 1), True),
+        (here._replace(began=here.began.replace(here.began.split()[0], "1", 1)), True),  # its id is another's now
+        (here._replace(pid=2**22 + 1, began=f"1 another-boot {here.began.split()[2]}"), False),
+        (here._replace(pid=2**22 + 1, began=f"1 {here.began.split()[1]} pid:[1]"), False),
+        (here._replace(pid=2**22 + 1, began="1"), False),  # as 1.3 wrote it
+        (here, False),
+    ],
+    ids=["ended", "followed", "other boot", "other namespace", "of 1.3", "alive"],
+)
+def test_an_owner_is_gone_only_where_its_id_is_one_of_this_system(tmp_path, make, owner, free):
+    store = SQLite(tmp_path / "runs.db") if make is None else make()
+    now = 1e9
+    claim_one(store, Claim("r", "r", None, owner, lease=60.0, at=now))
+    again = Claim("r", "r", None, here, lease=60.0, at=now + 1)
+    try:
+        if free:
+            assert claim_one(store, again).execution == 2
+        else:
+            with pytest.raises(RunOwned):
+                claim_one(store, again)
+    finally:
+        store.close()

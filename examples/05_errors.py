@@ -34,7 +34,7 @@ PRICES = {"apple": "3", "pear": "4", "plum": "free"}
 
 @task
 async def price(fruit):
-    """Fail with KeyError for an unknown fruit, with ValueError for a price that is no number."""
+    """Fail with KeyError for an unknown fruit, with ValueError for a price that is not a number."""
     await asyncio.sleep(0.01)
     return int(PRICES[fruit])
 

@@ -591,7 +591,7 @@ def with_odd_attribute():
     ("value", "why"),
     [
         (Late(), "has a field without a value"),
-        (with_odd_attribute(), "has an attribute whose name is no identifier"),
+        (with_odd_attribute(), "has an attribute whose name is not an identifier"),
         (local_class(), "cannot be found again by its name: define it at the top level"),
         (with_attribute(), "has attributes beside its fields"),
         (defaultdict(lambda: 1), "has a factory other than bool, bytes, dict"),

@@ -179,7 +179,7 @@ def test_attributes_that_a_class_does_not_compare_do_not_count():
     ("value", "why"),
     [
         (np.arange(3), r"is an array: return its \.tolist\(\)"),
-        (np.str_("x"), r"is no number: return its \.item\(\)"),
+        (np.str_("x"), r"is not a number: return its \.item\(\)"),
         (Rated(1, "m"), "is a number with attributes"),
         (Hidden(token="x"), "does not come back equal from its own JSON"),
         (Untyped(Item(1)), "does not come back equal"),

@@ -359,7 +359,7 @@ def joined() -> Graph:
 
 
 def test_text_shows_a_barrier_as_a_fork() -> None:
-    """It is no node to the reader: it has no state, no time and no attempts."""
+    """It is not a node to the reader: it has no state, no time and no attempts."""
     expected = """\
 x: 4 nodes, 1 waiting, 3 succeeded, after 2 s
 ├─ ✓ pull[1]        succeeded, 1 s  ⇢ (all of pull)

@@ -1,4 +1,4 @@
-"""Paired parameters: tasks meet value by value, and parameters that walk together are no product."""
+"""Paired parameters: tasks meet value by value, and parameters that walk together form no product."""
 
 import asyncio
 import json

@@ -130,7 +130,7 @@ class Settling:
         elif up.fault is None:
             self.close(node, SKIPPED, error_now(up), None)
         else:
-            # What only joins edges is no station on the way of a failure.
+            # What only joins edges is not a station on the path of a failure.
             fault = up.fault if node.task.barrier else up.fault.onward(node.name)
             self.close(node, SKIPPED, fault.exception, fault)
 

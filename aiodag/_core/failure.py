@@ -283,7 +283,7 @@ def site_of(code: CodeType | str | None, instruction: int) -> str:
     """
     if code is None:
         return "unknown place"
-    if isinstance(code, str):  # of a file that is no program
+    if isinstance(code, str):  # of a file that is not a program
         return code
     return f"{code.co_filename}:{line_of(code, instruction)}"
 

@@ -2,7 +2,7 @@
 
 A hook is a node of its run, made when everything else has settled (or, of the beginning, before anything else is made), so it
 has attempts, a record, a place in the graph. But it decides nothing: how the run ends is known before the first one begins,
-and whatever fails in one is reported and taken, so that it is no failure of the run.
+and whatever fails in one is reported and taken, so that it is not a failure of the run.
 """
 
 import asyncio

@@ -75,7 +75,7 @@ def further_attributes(value: Any, kind: type, known: Container[str]) -> dict[st
     if not further:
         return further
     if not all(map(str.isidentifier, further)):
-        raise Refused(kind, "has an attribute whose name is no identifier")
+        raise Refused(kind, "has an attribute whose name is not an identifier")
     return {name: each for name, each in further.items() if name[:2] != "__" and not is_cached(kind, name)}
 
 
@@ -122,7 +122,7 @@ def named_tuple(parts: Any) -> Any:
     name, values = listed(parts, 2)
     kind: Any = class_named(name, "named tuple")
     if not is_named_tuple(kind):
-        raise changed(name, "it is no named tuple")
+        raise changed(name, "it is not a named tuple")
     if set(kind._fields) != set(fields_in(values)):
         raise changed(name, f"its fields are {', '.join(kind._fields)}, recorded are {', '.join(values)}")
     return tuple.__new__(kind, [values[field] for field in kind._fields])
@@ -133,7 +133,7 @@ def dataclass_instance(parts: Any) -> Any:
     name, values, *further = listed(parts)
     kind = class_named(name, "dataclass")
     if not is_dataclass(kind):
-        raise changed(name, "it is no dataclass that can be made without its __init__")
+        raise changed(name, "it is not a dataclass that can be made without its __init__")
     known = known_fields(kind)
     if not fields_in(values).keys() <= known.keys():
         raise changed(name, f"it has no field {', '.join(values.keys() - known.keys())}")
@@ -161,7 +161,7 @@ def attrs_instance(parts: Any) -> Any:
     name, values = listed(parts, 2)
     kind: Any = class_named(name, "class of attrs")
     if not is_attrs(kind):
-        raise changed(name, "it is no class of attrs that can be made without its __init__")
+        raise changed(name, "it is not an attrs class that can be made without its __init__")
     if set(attribute_names(kind)) != fields_in(values).keys():
         raise changed(name, f"its attributes are {', '.join(attribute_names(kind))}, recorded are {', '.join(values)}")
     value: Any = object.__new__(kind)
@@ -188,7 +188,7 @@ def number(parts: Any) -> Any:
     kind: Any = class_named(name, "number")
     base: Any = type(plain)
     if base not in {int, float} or not issubclass(kind, base) or issubclass(kind, Enum | bool):
-        raise changed(name, "it is no number of that kind")
+        raise changed(name, "it is not a number of that kind")
     make: Any = base.__new__
     return make(kind, plain)
 

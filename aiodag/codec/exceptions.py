@@ -153,7 +153,7 @@ def decode_error(text: str) -> BaseException:
 
 
 def rebuilt(record: Any) -> BaseException:
-    """Return the exception of a record, or a `RecordedError`. Raises any `Exception` for what is no record."""
+    """Return the exception of a record, or a `RecordedError`. Raises any `Exception` for what is not a record."""
     name, text, printed = (texted(record[part]) for part in ("type", "text", "traceback"))
     notes = [texted(note) for note in listed(record["notes"])]
     cause = record["cause"]

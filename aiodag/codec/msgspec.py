@@ -13,7 +13,7 @@ KIND = msgspec.Struct
 def form(value: Any, kind: Any) -> tuple[str, Any]:
     """Return the tag and the text of a struct. Raises `Refused` where it would not come back the same."""
     if not isinstance(value, msgspec.Struct):
-        raise Refused(kind, "is no Struct of msgspec: return one that holds it")
+        raise Refused(kind, "is not a msgspec Struct: return one that holds it")
     text = text_of(value)
     by_value = kind.__struct_config__.eq
 
@@ -38,6 +38,6 @@ def fields(value: Any) -> dict[str, Any]:
 def read(kind: Any, text: str) -> Any:
     """Make a struct again. Raises any `Exception` where its class does not take the text."""
     if not issubclass(kind, msgspec.Struct):
-        msg = "it is no Struct of msgspec"
+        msg = "it is not a msgspec Struct"
         raise TypeError(msg)
     return msgspec.json.decode(text, type=kind)

@@ -18,7 +18,7 @@ def form(value: Any, kind: type) -> tuple[str, Any]:
     if issubclass(kind, np.ndarray):
         raise Refused(kind, "is an array: return its .tolist(), or save it in a file and return the path")
     if kind.__module__ != "numpy" or not issubclass(kind, np.generic) or value.dtype.kind not in PLAIN + TIMES:
-        raise Refused(kind, "is no number: return its .item()")
+        raise Refused(kind, "is not a number: return its .item()")
     name = value.dtype.name
     if value.dtype.kind in TIMES:
         return "numpy", [name, int(value.astype(np.int64))]
@@ -36,6 +36,6 @@ def build(parts: list[Any]) -> Any:
     if kind.kind in TIMES:
         return np.asarray(plain, np.int64).astype(kind)[()]
     if kind.kind not in PLAIN:
-        msg = f"{name} is no number"
+        msg = f"{name} is not a number"
         raise ValueError(msg)
     return kind.type(plain)

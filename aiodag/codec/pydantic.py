@@ -13,7 +13,7 @@ KIND = BaseModel
 def form(value: Any, kind: type) -> tuple[str, Any]:
     """Return the tag and the text of a model. Raises `Refused` where it would not come back equal."""
     if not isinstance(value, BaseModel):
-        raise Refused(kind, "is no model of pydantic: return one that holds it, or its text")
+        raise Refused(kind, "is not a pydantic model: return one that holds it, or its text")
     text = value.model_dump_json(round_trip=True, by_alias=False)
     check_comes_back(kind, lambda: bool(read(kind, text) == value))
     return TAG, text
@@ -27,6 +27,6 @@ def fields(value: Any) -> dict[str, Any]:
 def read(kind: Any, text: str) -> Any:
     """Make a model again. Raises any `Exception` where its class does not take the text."""
     if not issubclass(kind, BaseModel):
-        msg = "it is no model of pydantic"
+        msg = "it is not a pydantic model"
         raise TypeError(msg)
     return kind.model_validate_json(text, by_alias=False, by_name=True)

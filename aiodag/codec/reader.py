@@ -1,6 +1,6 @@
 """Read values back from the text of a record.
 
-The text may be anything: what is no record raises `Undecodable`, and nothing in it can run code. Every tag has a function
+The text may be anything: what is not a record raises `Undecodable`, and nothing in it can run code. Every tag has a function
 that takes plain parts; classes are found by `classes`, which imports nothing.
 """
 
@@ -133,5 +133,5 @@ def decode(text: str, types: Types = REGISTERED) -> Any:
         msg = "it is nested deeper than the stack here has room for"
         raise Undecodable(msg) from None
     except Exception as error:
-        msg = f"it is no JSON of ours: {error!s:.200}"
+        msg = f"it is not JSON of ours: {error!s:.200}"
         raise Undecodable(msg) from error

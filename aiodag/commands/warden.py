@@ -291,7 +291,7 @@ class Warden:
             self.end(ward)
 
     def abandon(self, watch: int) -> None:
-        """End everything: there is no owner any more."""
+        """End everything: the owner has gone."""
         self.selector.unregister(watch)
         if self.open:
             self.open = False

@@ -15,7 +15,7 @@
     return node;
   });
   for (const node of graph.failed) node.moves = pairs(node.moves);
-  // They only join edges: they are no nodes to those who search and count.
+  // They only join edges: they are not nodes for those who search and count.
   const barriers = new Set(graph.barriers);
   for (const number of barriers) graph.nodes[number].label = `(${graph.nodes[number].label})`;
   const picture = find("#picture");

@@ -110,7 +110,7 @@ def scene(graph: Graph) -> Scene:
 
 
 def _finite(graph: Graph) -> Graph:
-    """Drop moments that are no numbers: a graph may have been read from a file, and they have no place on an axis."""
+    """Drop moments that are not numbers: a graph may have been read from a file, and they have no place on an axis."""
     if isfinite(graph.now) and all(isfinite(at) for node in graph.nodes for _, at in node.moves):
         return graph
     kept = (node._replace(moves=tuple(move for move in node.moves if isfinite(move[1]))) for node in graph.nodes)

@@ -128,7 +128,7 @@ class Service:
     ) -> list[OutputRecord]:
         """Return the parts of what commands wrote, in order: of all nodes or of one, of all its attempts or of one.
 
-        `after` is the `part` of the last one that was seen. A number that is no string is taken for one of the run.
+        `after` is the `part` of the last one that was seen. A number that is not a string is taken for one of the run.
         """
         if isinstance(node, int):
             return self.store.output(run_id, node, attempt, after)

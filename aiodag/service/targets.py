@@ -292,7 +292,7 @@ def workflow_in(entry: Entry) -> Workflow:
     found = loaded(entry)
     if isinstance(found, Workflow):
         return found
-    msg = f"{entry.file}:{entry.task} is no workflow any more"
+    msg = f"{entry.file}:{entry.task} is no longer a workflow"
     raise EntryError(msg)
 
 

@@ -94,7 +94,7 @@ class Outputs:
         self._heard[key] = stream
 
     def tell(self, number: int, attempt: int, facts: Mapping[str, Any]) -> None:
-        """Take facts about an attempt. Raises `TypeError` and `ValueError` for what is no JSON."""
+        """Take facts about an attempt. Raises `TypeError` and `ValueError` for what is not JSON."""
         key = number, attempt
         told = {**self._facts.get(key, {}), **facts}
         self._told[key] = masked(json.dumps(told, allow_nan=False))

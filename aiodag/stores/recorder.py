@@ -234,7 +234,7 @@ class Recorder(Recall):
         self._wake()
 
     def facts(self, node: "Node[Any]", facts: Mapping[str, Any]) -> None:
-        """Keep facts about the attempt of a node. Raises `TypeError` and `ValueError` for what is no JSON."""
+        """Keep facts about the attempt of a node. Raises `TypeError` and `ValueError` for what is not JSON."""
         if not node.state.final and not self._broken:
             self._outputs.tell(node.row[NUMBER], node.attempt, facts)
             self._wake()

@@ -54,7 +54,7 @@ class Rehearsal(Recall):
         """Keep nothing."""
 
     async def __call__(self, node: "Node[Any]", args: Any, kwargs: Any, /) -> Any:
-        """Run the entry, what is no task, and what only joins edges; leave everything else where it is."""
+        """Run the entry, what is not a task, and what only joins edges; leave everything else where it is."""
         if node is self.entry or node.task.stands_in or node.task.barrier:
             node.engine.begin(node)
             return await node.task.fn(*args, **kwargs)

@@ -305,7 +305,7 @@ class Check:
                 self.complain(task, f"{task.name!r} {why}")
 
     def spellings(self, task: WorkflowTask[Any], known: Given, said: set[str]) -> None:
-        """Complain of names that are no parameter: among the arguments of any, in a command of what one was meant by."""
+        """Complain of names that are not parameters: among the arguments of any, in a command of what one was meant by."""
         listed = ", ".join(map(repr, known)) or "none"
         for name in task.used:
             if name not in known:

@@ -3,7 +3,7 @@
 paired=["DAY"]         pull[DAY=mon] ── load[DAY=mon]      A name alone: tasks that use it meet value by value, and
                        pull[DAY=tue] ── load[DAY=tue]      load of monday does not wait for pull of tuesday.
 
-paired=[["A", "B"]]    job[A=1,B=x], job[A=2,B=y]          Several names walk together, and are no product.
+paired=[["A", "B"]]    job[A=1,B=x], job[A=2,B=y]          Several names walk together, and form no product.
 """
 
 from collections.abc import Iterator, Sequence

@@ -11,7 +11,7 @@ from aiodag.workflows.files.json import Fault, Path, cut, named
 from aiodag.workflows.files.shapes import is_name, told
 
 MOST_EDGES = 10_000_000  # that `children` which name a class may make
-BROKEN: frozenset[str] = frozenset({"of a task that is no object"})
+BROKEN: frozenset[str] = frozenset({"of a task that is not an object"})
 EXAMPLE = '{"command": ["echo", "hello"]}'
 
 

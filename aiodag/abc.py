@@ -1,7 +1,8 @@
 """The seams: what a layer, or your own code, can put into aiodag.
 
-A *middleware* wraps the call of a node. An *observer* is told of every move and cannot interfere.
-An *executor* is where an attempt runs. A *store* is where runs are remembered, by a *journal* for each run.
+A *middleware* wraps each attempt of a node. An *observer* is told of every move and cannot interfere.
+An *executor* is where an attempt of a function runs, a *host* where a program does. A *store* is where runs are remembered,
+by a *journal* for each run.
 """
 
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from aiodag._core.node import Node
+    from aiodag.programs import ProgramRequest, ProgramWatch
     from aiodag.records import (
         AttemptRecord,
         Claim,
@@ -178,6 +180,33 @@ class Middleware(Protocol):
 
     async def __call__(self, node: "Node[Any]", call_next: Callable[[], Awaitable[Any]], /) -> Any:
         """Return what the node's body returned, or something in its place."""
+        ...
+
+
+class Host(Protocol):
+    """Where programs run: `command("sync", host=...)`. `name` is that of the machine, for records.
+
+    Cancelling `run` must end the program, and all that it has started, before the `CancelledError` goes on.
+
+    >>> from aiodag.commands import command
+    >>> from aiodag.programs import ProgramEnd
+    >>> class Echo:
+    ...     name = "echo"
+    ...     async def run(self, request, watch, /):
+    ...         watch.wrote("stdout", " ".join(request.args).encode())
+    ...         watch.ended(ProgramEnd(code=0, started_at=0.0, ended_at=1.0))
+    >>> finished = await command("sync", "--fast", host=Echo())()
+    >>> finished.stdout, finished.host
+    ('sync --fast', 'echo')
+    """
+
+    @property
+    def name(self) -> str:
+        """What records say of where a program ran."""
+        ...
+
+    async def run(self, request: "ProgramRequest", watch: "ProgramWatch", /) -> object:
+        """Run a program until nothing of it is left. Raises `ProgramNotStarted` and `ProgramLost`."""
         ...
 
 

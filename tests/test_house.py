@@ -91,6 +91,7 @@ FLOORS = [
             "states",
             "processes",
             "records",
+            "programs",
         ]
     },
     {"": ["abc"]},
@@ -203,8 +204,10 @@ FLOORS = [
             "warden",
             "streams",
             "descriptors",
+            "refusal",
             "local",
             "finished",
+            "transcript",
             "record",
             "arguments",
             "shells",

@@ -4,8 +4,9 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from aiodag.abc import Host
 from aiodag.commands.finished import Finished
 from aiodag.errors import NoSecret, OptionError
 from aiodag.masking import MARK
@@ -100,18 +101,6 @@ def checked_env(given: Any) -> dict[str, str | Secret | None]:
     return {str.__str__(name): None if value is None else argument_of("env", value) for name, value in given.items()}
 
 
-def environment(changes: Mapping[str, str | None]) -> dict[bytes, bytes]:
-    """Return the variables of this process with some changes, as the system has them."""
-    # What is below os.environb: to encode each variable for each command would take a quarter of the time of a start.
-    variables = dict(getattr(os.environb, "_data", os.environb))
-    for name, value in changes.items():
-        if value is None:
-            variables.pop(os.fsencode(name), None)
-        else:
-            variables[os.fsencode(name)] = os.fsencode(value)
-    return variables
-
-
 def content_of(value: Any) -> bytes | Path | Secret | None:
     """Return what a program finds in its stdin: bytes, a file, a secret, or nothing. Raises `OptionError`."""
     if value is None or isinstance(value, bytes):
@@ -162,6 +151,19 @@ def checked_line(given: "list[Any]") -> tuple[str | Secret, ...]:
     if not first:
         raise OptionError("program", program, "the name or the path of a program")
     return (first, *[argument_of("argument", each) for each in args])
+
+
+def host_of(given: object) -> Host | None:
+    """Check where a program runs; None is this machine."""
+    if given is None:
+        return None
+    if (
+        not isinstance(given, type)
+        and isinstance(getattr(given, "name", None), str)
+        and callable(getattr(given, "run", None))
+    ):
+        return cast("Host", given)
+    raise OptionError("host", given, "an object with a name and an async run(request, watch), as aiodag.abc.Host says")
 
 
 class Given(NamedTuple):

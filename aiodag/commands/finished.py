@@ -1,37 +1,17 @@
-"""What came of a program: how it ended, or why it did not start."""
+"""What came of a program: how it ended, and what is said of that."""
 
-import errno
-import os
-import re
 import shlex
 import signal
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import cache
-from pathlib import Path
+from datetime import datetime
 
-from aiodag.commands.descriptors import descriptors_allowed
-from aiodag.commands.local import Child, NotStarted
 from aiodag.errors import AiodagError
 from aiodag.masking import MARK, masked
 from aiodag.secret import Secret
 
 TAIL = 10  # lines of a stream in a message
 WIDTH = 200  # characters of a line in a message
-FIRST_LINE = 256  # bytes of a script, as far as Linux reads
-LOST = (
-    "cannot be told of: the process that starts programs for this one was killed, or has no room for descriptors. What it "
-    "had started was killed with it; the next attempt gets a new one"
-)
-LINE = 'Give each argument by itself, as in command("ls", "-l"); shell("ls -l") takes a line'
-
-HINTS = {
-    errno.ENOENT: ": there is no such file",
-    errno.EACCES: ": it is a directory, or may not be executed (chmod +x)",
-    errno.ENOEXEC: ": it is not a program; a script needs a first line such as #!/bin/sh",
-    errno.E2BIG: ": its arguments and variables are longer than the system takes. Pass them as stdin, or in a file",
-}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -101,38 +81,10 @@ class CommandFailed(AiodagError):
         super().__init__(f"{line_of(command)} {why}")
 
 
-def finished_of(args: tuple[str, ...], child: Child) -> Finished:
-    """Return how a program ended. Raises `NotStarted`, and `Lost`."""
-    end = child.end()
-    stdout, stdout_dropped = child.stdout.kept.text()
-    stderr, stderr_dropped = child.stderr.kept.text()
-    return Finished(
-        args,
-        end.code,
-        stdout,
-        stderr,
-        stdout_dropped,
-        stderr_dropped,
-        datetime.fromtimestamp(end.started_at, UTC),
-        datetime.fromtimestamp(end.ended_at, UTC),
-        host(),
-        end.pid,
-        end.cpu_seconds,
-        end.peak_bytes,
-        child.stdout.mask.count > 0,
-    )
-
-
 def facts_of(finished: Finished) -> dict[str, object]:
     """Return what a journal notes of an attempt, beside its streams, when its program has ended."""
     names = ("pid", "code", "signal", "cpu_seconds", "peak_bytes", "stdout_dropped", "stderr_dropped")
     return {name: getattr(finished, name) for name in names}
-
-
-@cache
-def host() -> str:
-    """Return the name of this machine."""
-    return os.uname().nodename
 
 
 def shown_line(args: Sequence[str | Secret]) -> tuple[str, ...]:
@@ -174,52 +126,3 @@ def why_failed(finished: Finished, success: Collection[int]) -> str:
 def why_skipped(finished: Finished) -> str:
     """Say that a program had nothing to do, with what it said last."""
     return f"{line_of(finished.args)} {how(finished)}\n  (one of its skip_codes)"
-
-
-def why_not(fault: NotStarted, program: str, cwd: Path | None, stdin: object) -> str:
-    """Say why a program did not start, and what would help."""
-    number = fault.error.errno or 0
-    said = os.strerror(number)
-    if fault.fault == "stdin":
-        return f"did not start: its stdin {str(stdin)!r} cannot be read: {said}"
-    if fault.fault == "cwd":
-        return f"did not start: {str(cwd or os.curdir)!r} cannot be the directory it runs in: {said}"
-    if not fault.fault:
-        full = number in {errno.EMFILE, errno.ENFILE}
-        many = (
-            f". Files and sockets that are open leave no room below `ulimit -n`, {descriptors_allowed():,.0f}: raise it"
-            if full
-            else ""
-        )
-        return f"did not start: {fault.error}{many}"
-    if fault.fault == "file":
-        return f"did not start: {why_not_this(os.fsdecode(fault.path), number)}"
-    if number == errno.ENOENT and "/" not in program:
-        if program.split()[1:]:
-            return f"did not start: {program!r} is taken for the name of a program, blanks included. {LINE}"
-        return f"did not start: no directory of PATH has a program {program!r}. Install it, or give its whole path"
-    return f"did not start: {said}{HINTS.get(number, '')}"
-
-
-def why_not_this(path: str, number: int) -> str:
-    """Say why a file that is there was not run: what runs it may be missing."""
-    said = os.strerror(number)
-    missing, forbidden = number == errno.ENOENT, number == errno.EACCES and os.access(path, os.X_OK)
-    if not (missing or forbidden):
-        return f"{said}{HINTS.get(number, '')}"
-    interpreter = interpreter_of(path)
-    if interpreter is None:
-        return f"{path!r} is there, and what it needs is not: it was built for another system" if missing else said
-    why = f"the first line of {path!r} names {interpreter!r}, which {'is missing' if missing else 'cannot be executed'}"
-    return f"{why}. Its lines end as those of Windows do: convert them" if interpreter.endswith("\r") else why
-
-
-def interpreter_of(path: str) -> str | None:
-    """Return what the first line of a script says that it is for; None if it says nothing."""
-    try:
-        with open(path, "rb") as file:  # noqa: PTH123 - of a text, as it was found
-            first = file.read(FIRST_LINE).split(b"\n", 1)[0]
-    except OSError:
-        return None
-    interpreter = re.split(rb"[ \t]", first[2:].strip(b" \t"), maxsplit=1)[0] if first[:2] == b"#!" else b""
-    return os.fsdecode(interpreter) or None

@@ -7,8 +7,9 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from signal import SIGKILL
 from threading import Lock
@@ -17,8 +18,10 @@ from typing import NamedTuple
 from aiodag._core.limits import Gate, Limit
 from aiodag._core.submit import engine_of
 from aiodag.commands.descriptors import FULL, ROOM, descriptors_allowed, programs_at_once
-from aiodag.commands.streams import Hear, Input, Output, drop
+from aiodag.commands.refusal import NotStarted, describe_refusal
+from aiodag.commands.streams import InputPipe, OutputPipe, drop
 from aiodag.commands.warden import groups_of, send
+from aiodag.programs import ProgramEnd, ProgramLost, ProgramNotStarted, ProgramRequest, ProgramWatch
 
 PROGRAM = Path(__file__).absolute().with_name("warden.py")
 LENGTH = 8  # bytes, as there
@@ -26,33 +29,10 @@ UNBOUNDED = 10**6  # programs at once, for all but descriptors
 STARTS = Limit(32)  # programs of one loop that are being started: the warden starts one after the other
 
 
-class End(NamedTuple):
-    """How a program ended. Moments are seconds since 1970."""
-
-    pid: int
-    started_at: float
-    code: int
-    cpu_seconds: float
-    peak_bytes: int
-    ended_at: float
-    left: int  # process groups that no signal has ended
-
-
-class NotStarted(Exception):
-    """Carries why there is no program: what the system says, and of what.
-
-    That is the "program"; the "file" of it, at `path`, which was found and cannot be run; its "cwd" or "stdin"; or "".
-    """
-
-    def __init__(self, error: OSError, fault: str = "", path: bytes = b"") -> None:
-        super().__init__(error, fault)
-        self.error = error
-        self.fault = fault
-        self.path = path
-
-
-class Lost(Exception):
-    """Says that the warden is gone, and that nobody knows how a program ended."""
+LOST = (
+    "cannot be told of: the process that starts programs for this one was killed, or has no room for descriptors. What it "
+    "had started was killed with it; the next attempt gets a new one"
+)
 
 
 class Request(NamedTuple):
@@ -156,12 +136,9 @@ os.register_at_fork(after_in_child=forked)
 class Child:
     """One program: run it once."""
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, *, keep: int, hears: Sequence[Hear], started: Callable[[int], object]
-    ) -> None:
-        self.loop = loop
-        self.started = started  # hears the pid of a program that goes on; one that has ended tells all in `end()`
-        self._keep, self._hears = keep, hears
+    def __init__(self, watch: ProgramWatch) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._watch = watch
         self._new_streams()
         self._over = asyncio.Event()  # nothing is left of it, or nothing more will be heard
         self._told: dict[str, list[str]] = {}
@@ -170,9 +147,9 @@ class Child:
         self._gate: Gate | None = None
 
     def _new_streams(self) -> None:
-        self.stdout = Output(self.loop, "stdout", self._keep, self._hears, self._look)
-        self.stderr = Output(self.loop, "stderr", self._keep, self._hears, self._look)
-        self._stdin = Input(self.loop)
+        self.stdout = OutputPipe(self.loop, "stdout", self._watch.wrote, self._look)
+        self.stderr = OutputPipe(self.loop, "stderr", self._watch.wrote, self._look)
+        self._stdin = InputPipe(self.loop)
 
     async def run(self, request: Request, stdin: bytes | Path | None) -> None:
         """Run the program and wait until nothing of it is left. Then `end()` says how it ended.
@@ -180,14 +157,11 @@ class Child:
         Cancelled, it ends the program, waits for that, too, and only then raises: a second cancel does not shorten the
         grace of the program. Raises `NotStarted`.
         """
-        engine = engine_of(self.loop)
-        engine.away += 1
         UNDER_WAY.add(self)
         try:
             await self._start(request, stdin)
             await self._settle()
         finally:
-            engine.away -= 1
             UNDER_WAY.discard(self)
             self._close()
 
@@ -278,7 +252,8 @@ class Child:
             word, *rest = line.decode().split()
             self._told[word] = rest
         if "exit" not in self._told and lines[0].startswith(b"pid"):
-            self.started(int(self._told["pid"][0]))
+            # Of one that goes on; one that has ended tells all at its end.
+            self._watch.started({"pid": int(self._told["pid"][0])})
         self._release()
         self._look()
 
@@ -323,17 +298,73 @@ class Child:
             self._control.close()
             self._control = None
 
-    def end(self) -> End:
-        """Return how the program ended. Raises `NotStarted`, and `Lost`."""
+    def end(self) -> ProgramEnd:
+        """Return how the program ended. Raises `NotStarted` and `ProgramLost`."""
         told = self._told
         if "error" in told:
             number, fault, *path = told["error"]
             raise NotStarted(OSError(int(number), os.strerror(int(number))), fault, bytes.fromhex("".join(path)))
         if "exit" not in told:
-            raise Lost
+            raise ProgramLost(LOST)
         pid, started_at = told["pid"]
         code, cpu_seconds, peak_bytes, ended_at = told["exit"]
         (left,) = told.get("gone", ["0"])
-        return End(
-            int(pid), float(started_at), int(code), float(cpu_seconds), int(peak_bytes), float(ended_at), int(left)
+        return ProgramEnd(
+            int(code), float(started_at), float(ended_at), int(pid), float(cpu_seconds), int(peak_bytes), int(left)
         )
+
+
+class LocalHost:
+    """This machine: programs end with this process, however that ends."""
+
+    @property
+    def name(self) -> str:
+        """The name of this machine."""
+        return machine_name()
+
+    async def run(self, request: ProgramRequest, watch: ProgramWatch, /) -> None:
+        """Run a program until nothing of it is left. Raises `ProgramNotStarted` and `ProgramLost`."""
+        child = Child(watch)
+        try:
+            await child.run(local_request(request), request.stdin)
+            end = child.end()
+        except asyncio.CancelledError:
+            with suppress(NotStarted, ProgramLost):  # there may have been nothing to cancel yet
+                watch.ended(child.end())
+            raise
+        except NotStarted as fault:
+            why = describe_refusal(fault, request.args[0], request.cwd, request.stdin)
+            raise ProgramNotStarted(why) from fault.error
+        watch.ended(end)
+
+
+def local_request(request: ProgramRequest) -> Request:
+    """Return a request as this system has it. Raises `NotStarted`."""
+    cwd = os.fsencode(request.cwd or "")
+    if not cwd.startswith(b"/"):  # our own directory may be gone, and does not matter to an absolute one
+        try:
+            cwd = os.path.join(os.getcwdb(), cwd)  # noqa: PTH109, PTH118 - bytes
+        except OSError as error:
+            raise NotStarted(error, "cwd") from None
+    return Request([os.fsencode(each) for each in request.args], local_variables(request.env), cwd, request.grace)
+
+
+def local_variables(changes: Mapping[str, str | None]) -> dict[bytes, bytes]:
+    """Return the variables of this process with some changes, as the system has them."""
+    # What is below os.environb: to encode each variable for each command would take a quarter of the time of a start.
+    variables = dict(getattr(os.environb, "_data", os.environb))
+    for name, value in changes.items():
+        if value is None:
+            variables.pop(os.fsencode(name), None)
+        else:
+            variables[os.fsencode(name)] = os.fsencode(value)
+    return variables
+
+
+@cache
+def machine_name() -> str:
+    """Return the name of this machine."""
+    return os.uname().nodename
+
+
+LOCAL = LocalHost()

@@ -1,48 +1,90 @@
-"""What the journal of a run is told of a program: facts of the attempt, and its output as it comes."""
+"""What is known of one program while it runs, wherever that is: told by its host, and passed on to the journal of the run."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from weakref import ref
 
 from aiodag._core.context import current_node
 from aiodag.commands.finished import Finished, facts_of
+from aiodag.commands.transcript import Transcript
+from aiodag.programs import ProgramLost
 
 if TYPE_CHECKING:
-    from aiodag.abc import Journal
-    from aiodag.commands.streams import Hear
+    from aiodag.abc import Host, Journal
+    from aiodag.commands.transcript import Hear
+    from aiodag.programs import ProgramEnd
 
 
-class Record:
-    """The side of the journal: it is told the facts of an attempt, and its output as it comes. Without one, nobody is."""
+class ProgramRecord:
+    """What a host tells of a program: kept, and passed on to who hears of it and to the journal, where there is one."""
 
-    def __init__(self) -> None:
+    def __init__(self, line: tuple[str, ...], host: "Host", *, keep: int, on_output: "Hear | None") -> None:
         node = current_node()
         run = None if node is None else node.run
         # Weak: a failed node holds its traceback, and that the frame which holds this.
         self._node = None if node is None else ref(node)
         self._journal: Journal | None = None if run is None else run.journal
+        self._line = line
+        self._host = host.name
+        self._end: ProgramEnd | None = None
+        hears = [*([] if self._journal is None else [self._write]), *([] if on_output is None else [on_output])]
+        self._streams = {name: Transcript(name, keep, hears) for name in ("stdout", "stderr")}
+        self.note({"command": list(line), "host": self._host})
 
-    @property
-    def hear(self) -> "Hear | None":
-        """What hears the output, if anybody does."""
-        return None if self._journal is None else self._heard
+    def started(self, facts: Mapping[str, object], /) -> None:
+        """Note by what the host knows the program, for whoever looks while it goes on."""
+        self.note(facts)
 
-    def facts(self, facts: Mapping[str, object]) -> None:
+    def note(self, facts: Mapping[str, object]) -> None:
         """Note what is known of the attempt, in addition to what has been noted."""
         node = None if self._node is None else self._node()
         if self._journal is not None and node is not None:
             self._journal.facts(node, facts)
 
-    def started(self, pid: int) -> None:
-        """Note which process it is, for whoever looks while it goes on."""
-        self.facts({"pid": pid})
+    def wrote(self, stream: str, chunk: bytes, /) -> None:
+        """Keep what the program wrote."""
+        self._streams[stream].add(chunk)
 
-    def ended(self, finished: Finished) -> None:
-        """Note how the program ended."""
-        if self._journal is not None:
-            self.facts(facts_of(finished))
+    def ended(self, end: "ProgramEnd", /) -> None:
+        """Keep how the program ended."""
+        for stream in self._streams.values():
+            stream.add(b"", last=True)
+        self._end = end
 
-    def _heard(self, stream: str, chunk: bytes) -> None:
+    @property
+    def left(self) -> int:
+        """How many process groups no signal has ended."""
+        return 0 if self._end is None else self._end.left
+
+    def finish(self) -> Finished:
+        """Return how the program ended, and note it. Raises `ProgramLost` where its host has not told."""
+        end = self._end
+        if end is None:
+            msg = f"cannot be told of: its host, {self._host}, has not said how it ended"
+            raise ProgramLost(msg)
+        out, err = self._streams["stdout"], self._streams["stderr"]
+        stdout, stdout_dropped = out.kept.text()
+        stderr, stderr_dropped = err.kept.text()
+        finished = Finished(
+            self._line,
+            end.code,
+            stdout,
+            stderr,
+            stdout_dropped,
+            stderr_dropped,
+            datetime.fromtimestamp(end.started_at, UTC),
+            datetime.fromtimestamp(end.ended_at, UTC),
+            self._host,
+            end.pid,
+            end.cpu_seconds,
+            end.peak_bytes,
+            out.mask.count > 0,
+        )
+        self.note(facts_of(finished))
+        return finished
+
+    def _write(self, stream: str, chunk: bytes) -> None:
         node = None if self._node is None else self._node()
         if self._journal is not None and node is not None:
             self._journal.output(node, stream, chunk)

@@ -1,78 +1,26 @@
-"""The streams of a program: its output read as it comes, its input written as fast as it is taken. Nothing blocks."""
+"""The pipes of a program here: its output read as it comes, its input written as fast as it is taken. Nothing blocks."""
 
 import asyncio
-import codecs
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-
-from aiodag.masking import StreamMask
 
 CHUNK = 2**16  # bytes: what a pipe holds
 
-Hear = Callable[[str, bytes], object]
 
-
-class Kept:
-    r"""The head and the tail of a stream, in bounded memory, and how much came between them.
-
-    >>> kept = Kept(8)
-    >>> for line in (b"one ", b"two ", b"three ", b"four"):
-    ...     kept.add(line)
-    >>> kept.text()
-    ('one \n[10 bytes are left out here]\nfour', 10)
-    """
-
-    def __init__(self, room: int) -> None:
-        self.head = bytearray()
-        self.tail = bytearray()
-        self.dropped = 0
-        self._head_room = room // 2
-        self._tail_room = room - room // 2
-
-    def add(self, chunk: bytes) -> None:
-        """Keep what there is room for."""
-        free = self._head_room - len(self.head)
-        if free > 0:
-            self.head += chunk[:free]
-            chunk = chunk[free:]
-        self.tail += chunk
-        if len(self.tail) > 2 * self._tail_room:  # not at every byte: each cut moves the rest
-            self._cut()
-
-    def _cut(self) -> None:
-        excess = len(self.tail) - self._tail_room
-        if excess > 0:
-            del self.tail[:excess]
-            self.dropped += excess
-
-    def text(self) -> tuple[str, int]:
-        """Return what is kept as text, and the number of bytes that are left out of it.
-
-        It is read as UTF-8; what is none becomes U+FFFD. No character is cut in two.
-        """
-        self._cut()
-        if not self.dropped:
-            return (self.head + self.tail).decode("utf-8", "replace"), 0
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        head = decoder.decode(bytes(self.head))
-        half = next((place for place, byte in enumerate(self.tail[:3]) if byte & 0xC0 != 0x80), 0)
-        dropped = self.dropped + len(decoder.getstate()[0]) + half
-        tail = self.tail[half:].decode("utf-8", "replace")
-        return f"{head}\n[{dropped:,} bytes are left out here]\n{tail}", dropped
-
-
-class Output:
+class OutputPipe:
     """One stream that a program writes."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, name: str, keep: int, hears: Sequence[Hear], ended: Callable[[], object]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        name: str,
+        wrote: Callable[[str, bytes], object],
+        ended: Callable[[], object],
     ) -> None:
         self.loop = loop
         self.name = name
-        self.kept = Kept(keep)
-        self.mask = StreamMask()
-        self.hears = hears
+        self.wrote = wrote
         self.ended = ended
         self.fd = -1
 
@@ -97,21 +45,7 @@ class Output:
         if not chunk:
             self.close()
             return
-        self._take(self.mask.add(chunk))
-
-    def _take(self, chunk: bytes) -> None:
-        """Keep what came without secrets, and have it heard."""
-        if chunk:
-            self.kept.add(chunk)
-            for hear in self.hears:
-                self._tell(hear, chunk)
-
-    def _tell(self, hear: Hear, chunk: bytes) -> None:
-        try:
-            hear(self.name, chunk)
-        except Exception as error:  # noqa: BLE001 - of a listener, who cannot interfere
-            message = f"{hear!r}, which hears the {self.name} of a command, raised"
-            self.loop.call_exception_handler({"message": message, "exception": error})
+        self.wrote(self.name, chunk)
 
     def finish(self) -> None:
         """Take what is there, and no more: somebody else still holds the stream."""
@@ -124,7 +58,6 @@ class Output:
         if self.active:
             drop(self.loop, self.fd, self.loop.remove_reader)
             self.fd = -1
-            self._take(self.mask.add(b"", last=True))
             self.ended, ended = ignore, self.ended  # not to be held in a cycle by what it belongs to
             ended()
 
@@ -133,7 +66,7 @@ def ignore() -> None:
     """Take no note of the end of a stream."""
 
 
-class Input:
+class InputPipe:
     """What a program reads."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -1,8 +1,9 @@
 """A task whose body is a program: `command("sync", "--fast")`, `shell("a | b")`.
 
-A call goes through these files, from the top down: here the definition, `shells` what a shell is told beside its script,
-`arguments` what the program is given, `record` what a journal is told of it, `finished` what came of it, `local` how it
-is handed over and heard of, `streams` its output and input, and `warden` the process that starts and ends it.
+A call goes through these files, from the top down. What runs: here the definition, `shells` what a shell is told besides
+its script, `arguments` what the program is given, `record` what its host and then a journal is told of it, `transcript` its
+output, `finished` what came of it. Where it runs: `local` is the host that this machine is, `refusal` why a program did not
+start on it, `streams` its pipes, and `warden` the process that starts and ends it.
 """
 
 import asyncio
@@ -23,7 +24,9 @@ from aiodag._core.arity import UNLIMITED
 from aiodag._core.limits import Limit
 from aiodag._core.middleware import compose
 from aiodag._core.options import Options, flag, name_of, seconds, version_of
+from aiodag._core.submit import engine_of
 from aiodag._core.task import Task
+from aiodag.abc import Host
 from aiodag.commands.arguments import (
     Given,
     argument_of,
@@ -33,29 +36,17 @@ from aiodag.commands.arguments import (
     checked_skips,
     codes_of,
     content_of,
-    encoded,
-    environment,
+    host_of,
     size_of,
     text_of,
 )
 from aiodag.commands.descriptors import descriptors_allowed, programs_at_once
-from aiodag.commands.finished import (
-    LOST,
-    CommandFailed,
-    Finished,
-    finished_of,
-    host,
-    how,
-    line_of,
-    shown_line,
-    why_failed,
-    why_not,
-    why_skipped,
-)
-from aiodag.commands.local import Child, Lost, NotStarted, Request
-from aiodag.commands.record import Record
+from aiodag.commands.finished import CommandFailed, Finished, how, line_of, shown_line, why_failed, why_skipped
+from aiodag.commands.local import LOCAL
+from aiodag.commands.record import ProgramRecord
 from aiodag.commands.shells import PLACE, SHELL, check_strict, strict_line
 from aiodag.errors import OptionError, Skip
+from aiodag.programs import ProgramLost, ProgramNotStarted, ProgramRequest
 from aiodag.secret import Secret
 
 if TYPE_CHECKING:
@@ -74,6 +65,7 @@ if TYPE_CHECKING:
         keep: int
         on_output: "Callable[[str, bytes], object] | None"
         on_end: "Callable[[Finished], object] | None"
+        host: "Host | None"
 
 
 __all__ = ["CommandFailed", "Finished", "command", "shell"]
@@ -101,6 +93,7 @@ class Command:
     keep: int = field(compare=False)
     on_output: Callable[[str, bytes], object] | None = field(compare=False)
     on_end: Callable[[Finished], object] | None = field(compare=False)
+    host: Host | None = field(compare=False)  # where it runs is not what it is: a run goes on elsewhere
     script: bool = field(compare=False)  # whether `shell` made it: a shell reads args[2]
     strict: bool = field(compare=False)
 
@@ -153,57 +146,54 @@ class Command:
             {**self.env, **checked_env(env or {})},
             self.stdin if stdin is None else content_of(stdin),
         )
-        real, variables, content = await given.read()
+        args, variables, stdin = await given.read()
+        # The record, messages and the digest have the line as it was written.
         line = shown_line(given.line)
-        record = Record()
-        record.facts({"command": list(line), "host": host()})
-        hears = [hear for hear in (record.hear, self.on_output) if hear is not None]
-        child = Child(asyncio.get_running_loop(), keep=self.keep, hears=hears, started=record.started)
+        request = ProgramRequest(strict_line(args) if self.strict else args, variables, self.cwd, stdin, self.grace)
+        host = LOCAL if self.host is None else self.host
+        record = ProgramRecord(line, host, keep=self.keep, on_output=self.on_output)
         try:
-            await child.run(self._request(real, variables), content)
-            finished = self._ended(line, child, record)
+            await run_program(host, request, record)
+            finished = self._finish(record)
         except asyncio.CancelledError as cancelled:
-            self._cancelled(line, child, record, cancelled)
+            with suppress(ProgramLost):  # there may have been nothing to cancel yet
+                # The traceback of a timeout shows what it said last.
+                cancelled.add_note(f"{line_of(line)} {how(self._finish(record))}")
             raise
-        except NotStarted as fault:
-            raise CommandFailed(line, why_not(fault, line[0], self.cwd, content)) from fault.error
-        except Lost:
-            raise CommandFailed(line, LOST) from None
+        except ProgramNotStarted as fault:
+            raise CommandFailed(line, str(fault)) from fault.__cause__
+        except ProgramLost as fault:
+            raise CommandFailed(line, str(fault)) from None
         if finished.code in self.skip_codes:
             raise Skip(why_skipped(finished))
         if finished.code not in self.success:
             raise CommandFailed(line, why_failed(finished, self.success), finished)
         return finished
 
-    def _request(self, line: tuple[str, ...], variables: Mapping[str, str | None]) -> Request:
-        cwd = os.fsencode(self.cwd or "")
-        if not cwd.startswith(b"/"):  # our own directory may be gone, and does not matter to an absolute one
-            try:
-                cwd = os.path.join(os.getcwdb(), cwd)  # noqa: PTH109, PTH118 - bytes
-            except OSError as error:
-                raise NotStarted(error, "cwd") from None
-        # The record, messages and the digest have the line as it was written.
-        line = strict_line(line) if self.strict else line
-        return Request([encoded("argument", each) for each in line], environment(variables), cwd, self.grace)
-
-    def _ended(self, line: tuple[str, ...], child: Child, record: "Record") -> Finished:
-        """Return how a program ended, and tell whoever wants to hear. Raises `NotStarted`, and `Lost`."""
-        finished = finished_of(line, child)
-        record.ended(finished)
-        if child.end().left:
-            log.warning("%s has ended, but no signal ends what it left in session %d", line_of(line), finished.pid)
+    def _finish(self, record: ProgramRecord) -> Finished:
+        """Return how a program ended, and tell whoever wants to hear. Raises `ProgramLost`."""
+        finished = record.finish()
+        if record.left:
+            log.warning(
+                "%s has ended, but no signal ends what it left in session %d", line_of(finished.args), finished.pid
+            )
         if self.on_end is not None:
             try:
                 self.on_end(finished)
             except Exception as error:  # noqa: BLE001 - of a listener, who cannot interfere
                 message = f"{self.on_end!r}, which hears of the end of a command, raised"
-                child.loop.call_exception_handler({"message": message, "exception": error})
+                asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})
         return finished
 
-    def _cancelled(self, line: tuple[str, ...], child: Child, record: "Record", cancelled: BaseException) -> None:
-        """Tell how a program ended that was cancelled; the traceback of a timeout shows what it said last."""
-        with suppress(NotStarted, Lost):  # there may have been nothing to cancel yet
-            cancelled.add_note(f"{line_of(line)} {how(self._ended(line, child, record))}")
+
+async def run_program(host: Host, request: ProgramRequest, record: ProgramRecord) -> None:
+    """Run a program on a host. It takes real time: a virtual clock waits for it."""
+    engine = engine_of(asyncio.get_running_loop())
+    engine.away += 1
+    try:
+        await host.run(request, record)
+    finally:
+        engine.away -= 1
 
 
 class CommandTask(Task[..., Finished]):
@@ -288,6 +278,7 @@ def command(
     keep: int = 2**20,
     on_output: Callable[[str, bytes], object] | None = None,
     on_end: Callable[[Finished], object] | None = None,
+    host: Host | None = None,
     **options: "Unpack[OptionTypes]",
 ) -> "Task[..., Finished]":
     r"""Return the task that runs a program. Its result is a `Finished`; no shell reads the arguments.
@@ -304,7 +295,8 @@ def command(
     so is what needs it. `grace` is the time in seconds between SIGTERM and SIGKILL for a program that is cancelled or takes
     longer than its `timeout`, and for all in its session. `keep` is how many bytes of each stream the result holds: head
     and tail. `on_output(stream, chunk)` hears "stdout" or "stderr" and the bytes as they come, `on_end(finished)`
-    how each attempt ended that had started, also a cancelled one; both are called on the loop. `name` is that of the program
+    how each attempt ended that had started, also a cancelled one; both are called on the loop. `host` is where it runs, an
+    object as `aiodag.abc.Host` says; without one it is this machine. `name` is that of the program
     unless given. The other options are those of every task; without a `limit`, 64 programs of a loop run at once.
 
     Any other exit code raises `CommandFailed`, as does a program that cannot be started. Raises `OptionError`
@@ -315,7 +307,7 @@ def command(
     >>> (await greet("$(evening)", "all")).stdout
     'good $(evening) all\n'
     """
-    settings = Settings(env, cwd, stdin, success, skip_codes, grace, keep, on_output, on_end)
+    settings = Settings(env, cwd, stdin, success, skip_codes, grace, keep, on_output, on_end, host)
     return made([program, *args], settings, options)
 
 
@@ -363,6 +355,7 @@ class Settings(NamedTuple):
     keep: Any = 2**20
     on_output: Any = None
     on_end: Any = None
+    host: Any = None
 
 
 def made(
@@ -385,6 +378,7 @@ def made(
         keep=size_of(settings.keep),
         on_output=settings.on_output,
         on_end=settings.on_end,
+        host=host_of(settings.host),
         script=script,
         strict=strict,
     )

@@ -148,6 +148,8 @@ class Writing:
                 form[key] = sorted(value) if isinstance(value, frozenset) else value
         if any(type(each) is Secret and each.get for each in (*body.args, *body.env.values(), body.stdin)):
             self._inexact(task, "has a secret with get=, a function, which JSON does not have")
+        if body.host is not None:
+            self._inexact(task, f"runs on the host {body.host.name!r}, which a document cannot say")
         if body.on_output is not None or body.on_end is not None:
             self._inexact(task, "has functions that hear of it, which JSON does not have")
         self._arguments(task, form, () if body.line is None else body.args[FIRST:])

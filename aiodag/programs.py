@@ -1,0 +1,101 @@
+"""What passes between a command and the host that its program runs on."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple, Protocol
+
+NOTHING_CHANGED: Mapping[str, str | None] = MappingProxyType({})
+
+
+class ProgramRequest(NamedTuple):
+    """What a host is to run: a program as it was written, with nothing of a machine in it.
+
+    `args` is the program and its arguments. `env` adds to the variables that the host has, and None takes one away. `cwd`
+    and a path as `stdin` are those of the host; without a `stdin` there is nothing to read. `grace` is the time in seconds
+    between asking the program to end and ending it.
+
+    >>> from aiodag.programs import ProgramRequest
+    >>> ProgramRequest(("sync", "--fast")).args
+    ('sync', '--fast')
+    """
+
+    args: tuple[str, ...]
+    env: Mapping[str, str | None] = NOTHING_CHANGED
+    cwd: Path | None = None
+    stdin: bytes | Path | None = None
+    grace: float = 5.0
+
+
+class ProgramEnd(NamedTuple):
+    """How a program ended, as far as its host knows. Moments are seconds since 1970.
+
+    `code` is its exit code, or -15 if signal 15 ended it. `left` counts the process groups that no signal has ended.
+
+    >>> from aiodag.programs import ProgramEnd
+    >>> ProgramEnd(code=-15, started_at=0.0, ended_at=2.5).pid
+    0
+    """
+
+    code: int
+    started_at: float
+    ended_at: float
+    pid: int = 0
+    cpu_seconds: float = 0.0
+    peak_bytes: int = 0
+    left: int = 0
+
+
+class ProgramWatch(Protocol):
+    """What a host tells of one program, on the loop: its start, what it writes, its end.
+
+    >>> from aiodag.commands import command
+    >>> from aiodag.programs import ProgramEnd
+    >>> class Quiet:
+    ...     name = "quiet"
+    ...     async def run(self, request, watch, /):
+    ...         watch.started({"job": 7})
+    ...         watch.wrote("stderr", b"nothing to do")
+    ...         watch.ended(ProgramEnd(code=0, started_at=0.0, ended_at=1.0))
+    >>> (await command("sync", host=Quiet())()).stderr
+    'nothing to do'
+    """
+
+    def started(self, facts: Mapping[str, object], /) -> None:
+        """Keep by what the host knows the program again, as plain JSON: a pid, the number of a job."""
+        ...
+
+    def wrote(self, stream: str, chunk: bytes, /) -> None:
+        """Take what came on "stdout" or "stderr"."""
+        ...
+
+    def ended(self, end: ProgramEnd, /) -> None:
+        """Take how the program ended. Told last, also of one that was cancelled."""
+        ...
+
+
+class ProgramNotStarted(Exception):
+    """Raised by a host that could not start a program: its text says why, and what would help.
+
+    >>> from aiodag.programs import ProgramNotStarted
+    >>> from aiodag.commands import CommandFailed, command
+    >>> class Full:
+    ...     name = "full"
+    ...     async def run(self, request, watch, /):
+    ...         raise ProgramNotStarted("did not start: the queue is full")
+    >>> try:
+    ...     await command("sync", host=Full())()
+    ... except CommandFailed as failed:
+    ...     print(failed)
+    sync did not start: the queue is full
+    """
+
+
+class ProgramLost(Exception):
+    """Raised by a host when nobody can know how a program ended: its text says why.
+
+    >>> from aiodag.programs import ProgramLost
+    >>> raise ProgramLost("cannot be told of: the connection broke")
+    Traceback (most recent call last):
+    aiodag.programs.ProgramLost: cannot be told of: the connection broke
+    """

@@ -186,7 +186,7 @@ class AsTask(AsyncTask[T]):
             super().add_done_callback(fn, context=context)
 
     def watched(self) -> bool:
-        """Tell whether callbacks wait for this node, such as those of `asyncio.gather` and `asyncio.wait`."""
+        """Return True if callbacks wait for this node, such as those of `asyncio.gather` and `asyncio.wait`."""
         own = self.engine.ended
         return any(callback != own for callback, _ in self.watchers())
 
@@ -196,7 +196,7 @@ class AsTask(AsyncTask[T]):
         return callbacks or []
 
     def initialised(self) -> bool:
-        """Tell whether this is a future yet; until then the C type has no loop."""
+        """Return True if this is a future yet; until then the C type has no loop."""
         loop: Any = self._loop
         return loop is not None
 

@@ -46,7 +46,7 @@ def check_callable(fn: Any) -> None:
 
 
 def is_async(fn: Callable[..., Any]) -> bool:
-    """Tell whether calling `fn` gives a coroutine at once."""
+    """Return True if calling `fn` gives a coroutine at once."""
     return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(innermost(fn))
 
 

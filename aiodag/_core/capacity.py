@@ -57,7 +57,7 @@ class Capacity:
         self._counted: WeakKeyDictionary[Task[..., Any], Task[..., Any]] = WeakKeyDictionary()
 
     def lack(self, request: Request) -> str:
-        """Say why a request could never be met, or nothing if it could."""
+        """Return why a request could never be met, or nothing if it could."""
         if fitting(self._totals, request, {}) is not None:
             return ""
         most: dict[str, int] = {}
@@ -159,7 +159,7 @@ def request_at(resources: "Request | Callable[[int], Any] | None", attempt: int)
 
 
 def refusal(request: Request, capacity: Capacity | None, door: "Callable[[Request], str]") -> str:
-    """Say what is asked for and why nobody could ever have it, or nothing if it can be had.
+    """Return what is asked for and why it can never be had, or nothing if it can.
 
     `door` says how to give it, where there is no capacity: as those who began the run would write it.
     """
@@ -168,22 +168,22 @@ def refusal(request: Request, capacity: Capacity | None, door: "Callable[[Reques
 
 
 def by_program(request: Request) -> str:
-    """Say how a program gives what is asked for."""
+    """Return how a program gives what is asked for."""
     return f"there is no run with a capacity around it: Run(capacity=Capacity({{{pairs(request)}}}))"
 
 
 def by_command_line(request: Request) -> str:
-    """Say how the command line gives what is asked for."""
+    """Return how the command line gives what is asked for."""
     return f"the run has no capacity: {flags(request)}"
 
 
 def by_workflow(request: Request) -> str:
-    """Say how a workflow in Python gives what is asked for."""
+    """Return how a workflow in Python gives what is asked for."""
     return f"the workflow has no capacity: Workflow(..., capacity={{{pairs(request)}}}), or {flags(request)}"
 
 
 def by_file(request: Request) -> str:
-    """Say how a workflow in a file gives what is asked for."""
+    """Return how a workflow in a file gives what is asked for."""
     amounts = ", ".join(f'"{name}": {shown(amount)}' for name, amount in request)
     return f'the workflow has no capacity: "capacity": {{{amounts}}} in the file, or {flags(request)}'
 
@@ -199,7 +199,7 @@ def pairs(request: Request) -> str:
 
 
 def lacking(missing: Sequence[str], scarce: Sequence[str], most: Mapping[str, int]) -> str:
-    """Say which resources there are not, which were meant perhaps, of which there is too little, and what there is."""
+    """Return which resources are missing, which may have been meant, which are too small, and what there is."""
     # Imported here: asyncio does not load difflib, and `import aiodag` loads nothing that asyncio does not.
     from difflib import get_close_matches  # noqa: PLC0415 - see above
 
@@ -221,7 +221,7 @@ def capacity_of(given: Any) -> Capacity | None:
 
 
 def listed(amounts: Mapping[str, int]) -> str:
-    """Say how much of what: cores 2, license 1."""
+    """Return amounts as text: cores 2, license 1."""
     return ", ".join(f"{name} {shown(amount)}" for name, amount in amounts.items()) or "none"
 
 

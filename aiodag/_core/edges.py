@@ -82,6 +82,6 @@ def value_of(awaitable: Awaitable[T]) -> T:
 
 
 def is_awaitable(value: object) -> bool:
-    """Tell whether `await value` would work; the same answer as `inspect.isawaitable`, sooner."""
+    """Return True if `await value` would work; the same answer as `inspect.isawaitable`, sooner."""
     kind = type(value)
     return hasattr(kind, "__await__") or (kind is GeneratorType and inspect.isawaitable(value))

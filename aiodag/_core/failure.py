@@ -180,7 +180,7 @@ def path_of(hop: Hop | None) -> tuple[str, ...]:
 
 
 def path_text(hop: Hop, root: str) -> str:
-    """Say in one line how a failure reached a node."""
+    """Return in one line how a failure reached a node."""
     name, *between = path_of(hop)[:-1] or ("",)
     if not name:
         return root

@@ -75,5 +75,5 @@ def in_step(name: str, iterators: "list[Iterator[Any]]") -> "Iterator[tuple[Any,
 
 
 def constant_hint(name: str) -> str:
-    """Say how a value is passed that all calls share."""
+    """Return how a value that all calls share is passed."""
     return f"Pass a value that is the same for all calls by keyword: {name}.map(items, option=value)"

@@ -156,7 +156,7 @@ class Hooks:
 
 
 def report(run: "Run", failure: Failure, who: str) -> None:
-    """Tell the loop of a failure that is none of the run."""
+    """Report a failure that is not the run's to the loop."""
     failure.report.take()
     context = {"message": f"{who} failed", "exception": failure.exception, "hooks_of": run}
     run.loop.call_exception_handler(context)

@@ -165,7 +165,7 @@ class Ledger:
 
 
 def is_hint(value: object) -> bool:
-    """Tell whether an argument is kept for a label: numbers, short strings. Not by a set: a class may have no hash."""
+    """Return True if an argument is kept for a label: numbers, short strings. Not by a set: a class may have no hash."""
     kind = type(value)
     return (
         kind is int

@@ -227,7 +227,7 @@ class Timeout:
 
 
 def blocked(node: Node[Any], timeout: float, took: float) -> str:
-    """Say that an attempt could not be ended in time."""
+    """Return the message for an attempt that could not be ended in time."""
     return (
         f"attempt {node.attempt} of {node.name} took {took:.3g} s, longer than its timeout of {timeout:g} s, and could not "
         "be ended in time, because something blocked the loop. What blocks belongs into a plain function, which runs in a thread"

@@ -140,7 +140,7 @@ def name_of(given: object) -> str | None:
 
 
 def has_control(text: str) -> bool:
-    """Tell whether a text has characters that forge lines, or end them; a tab does neither."""
+    """Return True if a text has characters that forge or end lines; a tab does neither."""
     return not text.isprintable() and any((each < " " and each != "\t") or each == "\x7f" for each in text)
 
 

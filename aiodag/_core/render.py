@@ -251,12 +251,12 @@ def _headline(graph: "Graph") -> str:
 
 
 def _has_run(graph: "Graph") -> bool:
-    """Tell whether time means anything here: not in a plan."""
+    """Return True if time means anything here, as it does not in a plan."""
     return any(node.started is not None or node.settled is not None for node in graph.nodes if not node.barrier)
 
 
 def counted(count: int, word: str) -> str:
-    """Say how many of something there are."""
+    """Return how many of something there are."""
     return f"{count} {word}{'s' * (count != 1)}"
 
 

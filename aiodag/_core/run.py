@@ -218,7 +218,7 @@ class Run(Members):
             raise journal.error
 
     def _end(self, error: BaseException | None) -> bool:
-        """Say how the run ended. Raises `RunFailed`, and what ended its journal."""
+        """Return how the run ended. Raises `RunFailed`, and what ended its journal."""
         if self.journal is not None and self.journal.error is not None:
             self.state = State.CANCELLED if isinstance(self.journal.error, RunCancelled) else State.FAILED
             raise self.journal.error

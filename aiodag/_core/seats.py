@@ -22,7 +22,7 @@ class Seats:
         self.came = 0
 
     def admit(self, node: Node[Any]) -> bool:
-        """Tell whether a node may start now; if not, it is kept until another has ended."""
+        """Return True if a node may start now; if not, it is kept until another has ended."""
         if not node.admitted:
             if self.taken >= self.limit:
                 self.came += 1

@@ -243,7 +243,7 @@ def adopt(engine: Engine, made: dict[int, Node[Any]], awaitable: Any) -> Node[An
 
 
 def is_known_again(awaitable: Any) -> bool:
-    """Tell whether another call can know an awaitable again: by identity, since two that are equal are still two."""
+    """Return True if another call can know an awaitable again: by identity, since two that are equal are still two."""
     kind: Any = type(awaitable)
     plain = kind.__hash__ is object.__hash__ and kind.__eq__ is object.__eq__
     return plain and kind.__weakrefoffset__ != 0
@@ -284,5 +284,5 @@ def forget(engine: Engine, awaitable: Any) -> None:
 
 
 def is_future(awaitable: Any) -> bool:
-    """Tell whether something is a future: as `asyncio.isfuture`, but by its type and not by what it says it is."""
+    """Return True if something is a future: as `asyncio.isfuture`, but by its type and not by what it says it is."""
     return getattr(type(awaitable), "_asyncio_future_blocking", None) is not None

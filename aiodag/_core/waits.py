@@ -39,7 +39,7 @@ def wait_for(loop: AbstractEventLoop, node: Node[Any]) -> Waiter:
 
 
 def needed(node: Node[Any]) -> bool:
-    """Tell whether anything waits for a node, or has ended already."""
+    """Return True if anything waits for a node, or has ended already."""
     entries = node.downstream or []
     # Only the end is looked at, and dropped when it is done: constant time for each of many awaiters.
     while entries and entries[-1].done():

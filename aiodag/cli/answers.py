@@ -49,6 +49,6 @@ def on_terminal(name: str) -> Callable[..., Any] | None:
 
 
 def remark(args: Namespace, text: str) -> None:
-    """Say what nobody asked for, unless nobody wants to hear it."""
+    """Print a remark, unless the command is to be quiet."""
     if not args.quiet:
         output.remark(text)

@@ -57,7 +57,7 @@ def told(service: Service, run: RunRecord, task: str) -> Iterator[Told]:
 
 
 def is_of(line: LogRecord, attempt: AttemptRecord, tries: list[AttemptRecord]) -> bool:
-    """Tell whether a line was logged in an attempt: after it began, and before the next one of its node did."""
+    """Return True if a line was logged in an attempt: after it began, and before the next one of its node did."""
     later = [each.started_at for each in tries if each.attempt > attempt.attempt]
     after = attempt.started_at is None or line.at >= attempt.started_at
     return after and all(began is None or line.at < began for began in later)
@@ -92,7 +92,7 @@ def text(each: Told) -> str:
 
 
 def ending(facts: Any) -> str:
-    """Say how a program ended."""
+    """Return how a program ended."""
     if facts.get("signal"):
         return f", by {facts['signal']}"
     return f", exit code {facts['code']}" if facts.get("code") is not None else ""
@@ -118,7 +118,7 @@ def facts_of(attempt: AttemptRecord) -> Iterator[tuple[str, str]]:
 
 
 def size(count: int) -> str:
-    """Say how many bytes there are.
+    """Return how many bytes there are.
 
     >>> size(512), size(12_600_000)
     ('512 bytes', '12.6 MB')

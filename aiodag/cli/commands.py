@@ -69,7 +69,7 @@ def show(args: Namespace) -> int:
 
 
 def plan(args: Namespace) -> int:
-    """Say what resuming a run, or running a file, would do."""
+    """Print what resuming a run, or running a file, would do."""
     capacity = only_once("--capacity", args.capacity) or None
     with serving(args) as service:
         found = service.find(args.run, args.parameters, capacity=capacity)
@@ -106,7 +106,7 @@ def no_parameters(args: Namespace) -> None:
 
 
 def about(args: Namespace) -> int:
-    """Say which versions, store and extras there are."""
+    """Print which versions, store and extras there are."""
     with serving(args) as service:
         found = service.about()
     say(args, found, shown.table(list(found.items())))

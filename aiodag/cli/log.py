@@ -56,7 +56,7 @@ def answer(args: Namespace, service: Service, found: list[RunRecord]) -> None:
 
 
 def is_about_lines(args: Namespace, found: list[RunRecord]) -> bool:
-    """Tell whether the lines of a run were asked for: by its id, or by a node."""
+    """Return True if the lines of a run were asked for: by its id, or by a node."""
     return args.node is not None or (args.style is None and found[0].id == args.run)
 
 

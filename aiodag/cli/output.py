@@ -104,7 +104,7 @@ def discard() -> None:
 
 
 def error(text: str) -> None:
-    """Say on the standard error why a command cannot go on, or did not succeed."""
+    """Print on the standard error why a command cannot go on, or did not succeed."""
     remark(f"aiodag: {text}")
 
 
@@ -127,5 +127,5 @@ def traceback(error: BaseException) -> None:
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Tell whether a stream is a terminal that can do more than print lines."""
+    """Return True if a stream is a terminal that can do more than print lines."""
     return stream is not None and stream.isatty() and os.environ.get("TERM", "") not in {"dumb", "unknown"}

@@ -17,7 +17,7 @@ class Parser(argparse.ArgumentParser):
     commands: "dict[str, Parser]"
 
     def error(self, message: str) -> NoReturn:
-        """Say what cannot be parsed, and what comes near to it."""
+        """Print what cannot be parsed, and what comes near to it."""
         choice = CHOICE.search(message)
         if choice:
             known = re.findall(r"[\w-]+", choice["known"])
@@ -27,7 +27,7 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"aiodag: {message} (try: {self.prog} --help)\n")
 
     def unknown(self, given: Sequence[str]) -> NoReturn:
-        """Say that nobody knows what to do with arguments."""
+        """Refuse arguments that no option takes."""
         options = [option for action in self._actions for option in action.option_strings]
         first = given[0].partition("=")[0]
         hint = near(first, options) if first.startswith("--") else ""

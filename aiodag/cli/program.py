@@ -65,7 +65,7 @@ def guarded(args: Namespace) -> int:
 
 
 def told(args: Namespace, error: BaseException, text: str, code: int) -> int:
-    """Say why a command ended, with the traceback if that was asked for, and return the exit code."""
+    """Print why a command ended, with the traceback if that was asked for, and return the exit code."""
     if args.traceback:
         output.traceback(error)
     output.error(text)

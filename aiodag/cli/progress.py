@@ -95,14 +95,14 @@ class Progress:
     # What is seen of it
 
     def say(self, text: str) -> None:
-        """Say something, in one line or a few."""
+        """Print a text of one line or a few."""
 
     def elapsed(self) -> float:
         """Return the seconds since the run was opened."""
         return (self.ended or time.monotonic()) - self.began if self.began else 0.0
 
     def counted(self) -> str:
-        """Say how many nodes are in which state."""
+        """Return how many nodes are in which state."""
         parts = [f"{self.counts[state]} {state}" for state in State if self.counts[state]]
         return ", ".join(parts + [f"{self.recalled} of them recalled"] * bool(self.recalled)) or "no nodes yet"
 
@@ -113,7 +113,7 @@ class Lines(Progress):
     speaks = True
 
     def opened(self, run: "Run", where: str) -> None:
-        """Say which run this is, and begin to count aloud."""
+        """Print which run this is, and begin to show counts."""
         super().opened(run, where)
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(FIRST, self._count)
@@ -136,14 +136,14 @@ def one_line(error: BaseException) -> str:
 
 
 def told(failure: "Failure") -> str:
-    """Say why a node failed in one line, with what the program of a command wrote last."""
+    """Return in one line why a node failed, with the last line that the program of a command wrote."""
     said = str(failure)
     # Not node.exception(): who asks for that has taken the failure.
     return output.brief(f"{said}\n{str(failure.exception).partition(chr(10))[2]}") if said.endswith(":") else said
 
 
 def seconds(value: float) -> str:
-    """Say how long something took.
+    """Return how long something took.
 
     >>> [seconds(value) for value in (0.00042, 0.042, 1.25, 75, 7384, 200000)]
     ['420 µs', '42 ms', '1.2 s', '1 min 15 s', '2 h 3 min', '2 d 7 h']

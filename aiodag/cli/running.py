@@ -95,7 +95,7 @@ def carried_out(begin: Begin, args: Namespace, progress: Progress, where: str) -
 
 
 def report_hook(args: Namespace, progress: Progress, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Say of a failed hook what is said of a failed task: a line. Leave other reports to the loop, which logs them."""
+    """Print a line for a failed hook, as for a failed task. Leave other reports to the loop, which logs them."""
     if "hooks_of" not in context:
         loop.default_exception_handler(context)
         return
@@ -194,7 +194,7 @@ def lasts(run: "Run") -> bool:
 
 
 def why(run: "Run", ended: Ended) -> str:
-    """Say why a run has no value."""
+    """Return why a run has no value."""
     error = ended.error
     if isinstance(error, RunFailed):
         report = str(error.message)
@@ -227,5 +227,5 @@ def without_error(line: str, labels: Mapping[str, str]) -> str:
 
 
 def interrupted(run: "Run") -> str:
-    """Say how to go on."""
+    """Return how to go on."""
     return f"run {run.id!r} was interrupted; `aiodag resume {run.id}` runs what has not succeeded"

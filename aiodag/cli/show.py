@@ -167,19 +167,19 @@ HEAD = ("RUN", "NAME", "STATE", "STARTED", "TOOK", "NODES")
 
 
 def state_of(run: RunRecord) -> str:
-    """Say the state of a run, whether it only looks as if it ran, and whether its row is damaged."""
+    """Return the state of a run, whether it only looks as if it ran, and whether its row is damaged."""
     if run.damaged:
         return "damaged"
     return f"{run.state}, its process has gone" if is_orphan(run) else str(run.state)
 
 
 def is_orphan(run: RunRecord) -> bool:
-    """Tell whether a run is unfinished and nobody works on it."""
+    """Return True if a run is unfinished and nobody works on it."""
     return run.ended_at is None and (run.owner is None or run.owner.gone())
 
 
 def counted(counts: Mapping[State, int]) -> str:
-    """Say how many nodes are in which state."""
+    """Return how many nodes are in which state."""
     return ", ".join(f"{counts[state]} {state}" for state in State if counts.get(state))
 
 
@@ -237,19 +237,19 @@ def with_brief_errors(graph: Graph) -> Graph:
 
 
 def entry_text(entry: Mapping[str, Any]) -> str:
-    """Say what a run began with."""
+    """Return what a run began with."""
     return told(Entry(entry.get("file", ""), entry.get("task", ""), entry.get("parameters") or {}))
 
 
 def change_text(change: Change) -> str:
-    """Say which execution brought which definition, beside the one before it."""
+    """Return which execution brought which definition, with the one before it."""
     lists = (("changed", change.changed), ("added", change.added), ("removed", change.removed))
     told = [f"{word} {', '.join(names)}" for word, names in lists if names]
     return f"of execution {change.execution}: {'; '.join(told) or how_many(change.tasks)}"
 
 
 def how_many(tasks: int) -> str:
-    """Say how many tasks there are.
+    """Return how many tasks there are.
 
     >>> how_many(1), how_many(2)
     ('1 task', '2 tasks')
@@ -275,14 +275,14 @@ def moment(at: datetime | None) -> str:
 
 
 def attempt_error(each: AttemptRecord) -> str:
-    """Say in one line why an attempt failed."""
+    """Return in one line why an attempt failed."""
     if each.error == CUT_OFF:
         return CUT_OFF.partition(": ")[2]
     return brief(error_text(each.error)) if each.state is State.FAILED else ""
 
 
 def attempt_state(each: AttemptRecord) -> str:
-    """Say how an attempt ended: nobody has cancelled one whose process ended before it."""
+    """Return how an attempt ended: nobody has cancelled one whose process ended before it."""
     return CUT_OFF.partition(":")[0] if each.error == CUT_OFF else str(each.state)
 
 

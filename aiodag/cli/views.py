@@ -27,7 +27,7 @@ def states_text(run: RunRecord, graph: Graph, style: str) -> str:
 
 
 def headline(run: RunRecord) -> str:
-    """Say in one line what became of a run."""
+    """Return in one line what became of a run."""
     took = [] if run.ended_at is None else [seconds((run.ended_at - run.started_at).total_seconds())]
     again = [f"execution {run.execution}"] if run.execution > 1 else []
     parts = [
@@ -57,7 +57,7 @@ def flat(graph: Graph) -> list[str]:
 
 
 def told(node: GraphNode, now: float) -> str:
-    """Say what became of a node."""
+    """Return what became of a node."""
     words = [str(node.state)]
     if node.started is not None:
         words.append(seconds(node.running(now)))

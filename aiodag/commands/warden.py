@@ -342,7 +342,7 @@ def send(group: int, number: int) -> None:
 
 
 def is_group(group: int) -> bool:
-    """Tell whether a process group has members, be they zombies."""
+    """Return True if a process group has members, be they zombies."""
     try:
         os.killpg(group, 0)
     except ProcessLookupError:

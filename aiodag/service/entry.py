@@ -65,7 +65,7 @@ class Entry(NamedTuple):
 
 
 def told(entry: Entry | None) -> str:
-    """Say what a run begins with.
+    """Return what a run begins with.
 
     >>> told(Entry("etl.py", "main", {"day": ["1", "2"], "to": "x"})), told(Entry("etl.json", "", {}))
     ('etl.py:main day=1 day=2 to=x', 'etl.json')

@@ -108,7 +108,7 @@ def shown(node: NodeRecord, origin: float, there: set[int], earlier: list[Attemp
 
 
 def error_text(written: str) -> str:
-    """Say what a recorded error was, as it says it itself: the name of its type, and its text."""
+    """Return a recorded error as it prints itself: the name of its type, and its text."""
     if not written:
         return ""
     error = decode_error(written)

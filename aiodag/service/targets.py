@@ -58,7 +58,7 @@ def target_of(
 
 
 def file_in(text: str) -> tuple[bool, bool]:
-    """Tell whether what people typed looks like a file, and whether that is there."""
+    """Return whether what people typed looks like a file, and whether it exists."""
     file, _ = parse_target(text)
     is_file = file.endswith(".py") or is_workflow_file(file)
     return is_file, is_file and os.path.exists(file)  # noqa: PTH110 - raises for nothing, however long a name may be

@@ -82,7 +82,7 @@ class FileMark(Mark):
 
 
 def is_own(module: str | None) -> bool:
-    """Tell whether a module is part of a program, and not of an installed package or of Python."""
+    """Return True if a module is part of a program, and not of an installed package or of Python."""
     if (module or "").partition(".")[0] in sys.stdlib_module_names - {"__main__"}:
         return False
     file = file_of(module)
@@ -140,7 +140,7 @@ class Flight:
             return flight, future
 
     def land(self, value: Value | None) -> None:
-        """Tell all who wait how it has ended. What is said later does not count."""
+        """Tell everyone who waits how it ended. What is said later does not count."""
         with self._lock:
             if self._flying.get(self.place) is self:
                 del self._flying[self.place]

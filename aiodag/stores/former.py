@@ -93,12 +93,12 @@ class Former:
         yield Candidate(f"{plain}\2{place}", task.options.version, EVER)
 
     def _is_functions(self, plain: str) -> bool:
-        """Tell whether a later version than 1.2.0 has recorded a function that its name alone leads to."""
+        """Return True if a later version than 1.2.0 has recorded a function that its name alone leads to."""
         module, _, name = plain.rpartition(":")
         return any((main and not module) or other == module for other, main in self._recorded.get(name, ()))
 
     def _is_other_self(self, name: str, module: str, *, main: bool) -> bool:
-        """Tell whether a function was recorded as that of the same module when the run began in that, or did not.
+        """Return True if a function was recorded as that of the same module when the run began in that, or did not.
 
         Version 1.2.0 did not say in which module a run began: there the name must lead to nothing in the one of now.
         """
@@ -139,7 +139,7 @@ def split(name: str) -> tuple[str, str]:
 
 
 def leads(module: str, name: str) -> bool:
-    """Tell whether a name leads to something among the loaded modules."""
+    """Return True if a name leads to something among the loaded modules."""
     return any(thing is not None for thing in found(f"{module}:{name}"))
 
 

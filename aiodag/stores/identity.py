@@ -48,7 +48,7 @@ def function_of(fn: Any) -> Any:
 
 
 def is_found(fn: Any) -> bool:
-    """Tell whether the name of a function or a class leads to it, or to a task that runs it."""
+    """Return True if the name of a function or a class leads to it, or to a task that runs it."""
     if isinstance(fn, BuiltinFunctionType) and not isinstance(fn.__self__, ModuleType | None):
         return False  # a method of a value
     thing = walked(sys.modules.get(getattr(fn, "__module__", None) or "builtins"), getattr(fn, "__qualname__", ""))
@@ -65,7 +65,7 @@ def is_found(fn: Any) -> bool:
 
 
 def is_main(module: str | None, home: str) -> bool:
-    """Tell whether a module is the one that the run begins in, under whatever name."""
+    """Return True if a module is the one that the run begins in, under whatever name."""
     return module in MAIN or module == home
 
 
@@ -172,7 +172,7 @@ def closed_over(fn: FunctionType) -> Iterator[tuple[str, Any]]:
 
 
 def are_one(fn: Any, other: Any, depth: int = DEPTH) -> bool:
-    """Tell whether two functions of one mark are one: of the same code, with the same in their closures and defaults."""
+    """Return True if two functions of one mark are one: of the same code, with the same in their closures and defaults."""
     if fn is other or not (isinstance(fn, FunctionType) and isinstance(other, FunctionType)):
         return bool(fn is other or fn == other)
     one, two = ({**dict(closed_over(each)), **dict(defaults(each))} for each in (fn, other))
@@ -181,7 +181,7 @@ def are_one(fn: Any, other: Any, depth: int = DEPTH) -> bool:
 
 
 def are_alike(value: Any, other: Any, depth: int) -> bool:
-    """Tell whether two closures hold the same: one object, equal constants, functions that are one."""
+    """Return True if two closures hold the same: one object, equal constants, functions that are one."""
     if value is other or not depth:
         return True
     if isinstance(value, CALLABLE) and type(value) is type(other):

@@ -180,7 +180,7 @@ class Keys:
 
 
 def is_same(one: tuple[str, Any], other: tuple[str, Any]) -> bool:
-    """Tell whether a closure holds the same object."""
+    """Return True if a closure holds the same object."""
     return one[1] is other[1]
 
 

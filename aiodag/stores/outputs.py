@@ -103,11 +103,11 @@ class Outputs:
         self._facts[key] = told
 
     def wanting(self) -> bool:
-        """Tell whether there is something that should be written now."""
+        """Return True if there is something that should be written now."""
         return bool(self._told) or (self.due and bool(self._heard))
 
     def held(self) -> bool:
-        """Tell whether anything is held of any attempt."""
+        """Return True if anything is held of any attempt."""
         return bool(self._numbers)
 
     def put(self, batch: Batch, settled: set[int]) -> None:

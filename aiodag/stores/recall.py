@@ -218,19 +218,19 @@ class Recall:
             self._nested.failed(row[NUMBER], row[ATTEMPT])
 
     def _is_local(self, edge: "tuple[Node[Any], bool]") -> bool:
-        """Tell whether the outcome of an edge may be another in another run, although its key is the same."""
+        """Return True if the outcome of an edge may be another in another run, although its key is the same."""
         up, tolerant = edge
         return tolerant or up.run is not self.run or up.row[NUMBER] in self._local
 
     def _outdated(self, node: "Node[Any]", turn: int) -> bool:
-        """Tell whether an upstream of what began in a turn has had another outcome since, or may have had."""
+        """Return True if an upstream of what began in a turn has had another outcome since, or may have had."""
         for up in node.tolerated:
             if up.run is not self.run or up.state is State.CANCELLED or not is_known(up.task):
                 return True
         return self._has_moved_on_from(upstream_of(node), turn)
 
     def _takes_another(self, live: "Node[Any]", upstream: "Sequence[tuple[Node[Any], bool]]") -> bool:
-        """Tell whether an unfinished node takes something else than what it would take if it was called now."""
+        """Return True if an unfinished node takes something else than what it would take if it was called now."""
         if live.args is None:  # it has begun
             return self._has_moved_on_from([up for up, _ in upstream], live.row[TURN])
         waits_for = set(upstream_of(live))
@@ -257,12 +257,12 @@ class Recall:
 
 
 def is_known(task: Any) -> bool:
-    """Tell whether outcomes of a task are taken back: those of what has no arguments to be seen are not."""
+    """Return True if outcomes of a task are taken back: those of what has no arguments to be seen are not."""
     return bool(task.options.journal) and not task.stands_in and not task.barrier
 
 
 def recallable(task: Any, known: Known) -> bool:
-    """Tell whether what is known of a node is an outcome that counts.
+    """Return True if what is known of a node is an outcome that counts.
 
     A cancellation is none: it came from outside of the body. Neither is what was skipped because of others.
     """

@@ -37,7 +37,7 @@ def inner_codes(code: CodeType) -> Iterator[CodeType]:
 
 @lru_cache(maxsize=1024)
 def says_enough(code: CodeType, outer: CodeType | None) -> bool:
-    """Tell whether the qualified name of a function stands for one piece of code only."""
+    """Return True if the qualified name of a function stands for one piece of code only."""
     if outer is None or LAMBDA in code.co_qualname.rpartition(".")[2]:
         return False
     return sum(each.co_qualname == code.co_qualname for each in inner_codes(outer)) == 1

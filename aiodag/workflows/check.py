@@ -63,7 +63,7 @@ class Checked(NamedTuple):
         return tasks[vertex].name if vertex < len(tasks) else self.groups[vertex - len(tasks)]
 
     def has(self, name: str) -> bool:
-        """Tell whether a task has this name."""
+        """Return True if a task has this name."""
         return name in self.workflow and self.workflow[name].index < len(self.tasks)
 
     def named(self, name: str) -> Sequence[int]:
@@ -77,11 +77,11 @@ class Around:
     """What a workflow finds around it: nothing, unless its tasks are added to a graph."""
 
     def has(self, name: str) -> bool:
-        """Tell whether a name is taken."""
+        """Return True if a name is taken."""
         return False
 
     def why_not(self, name: str) -> str | None:
-        """Say why a name cannot be waited for; None if it can."""
+        """Return why a name cannot be waited for; None if it can."""
         return "which is not there"
 
 

@@ -331,5 +331,5 @@ def unique(numbers: Sequence[int]) -> Sequence[int]:
 
 
 def saves(many: int, others: int) -> bool:
-    """Tell whether a barrier between so many has fewer edges than there are from each to each."""
+    """Return True if a barrier between them has fewer edges than there are from each to each."""
     return many * others > many + others

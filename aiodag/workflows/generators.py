@@ -134,13 +134,13 @@ class Present(Around):
         self.behind: dict[Building, dict[int, int]] = {}  # what comes after the generator, or what gave that
 
     def has(self, name: str) -> bool:
-        """Tell whether a name is taken: but not by what the same generator gave before, in an attempt that failed."""
+        """Return True if a name is taken: but not by what the same generator gave before, in an attempt that failed."""
         giver = self.building.given.get(name)
         known = any(level.checked.has(name) for level in self.building.levels())
         return known if giver is None else giver != self.generator.name
 
     def why_not(self, name: str) -> str | None:
-        """Say why a name cannot be waited for."""
+        """Return why a name cannot be waited for."""
         for level, generator in self._levels():
             vertices = level.checked.named(name)
             if vertices:

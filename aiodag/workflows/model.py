@@ -194,7 +194,7 @@ def rule_of(given: Any) -> Rule | None:
 
 
 def no_command(work: Any) -> str:
-    """Say that a text or a list is nothing to call, and what it could be."""
+    """Return the message for a text or a list, which cannot be called, with what it could be."""
     if isinstance(work, str):
         meant = f"shell({work!r:.100})" + (f" or command({', '.join(map(repr, work.split()))})" if work.split() else "")
     else:
@@ -239,7 +239,7 @@ def stand_ins(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
 
 
 def stands_in(value: object) -> bool:
-    """Tell whether an argument stands for a value: that of a task, or of a parameter."""
+    """Return True if an argument stands for a value: that of a task, or of a parameter."""
     kind = type(value)
     return kind is WorkflowTask or kind is Parameter
 
@@ -251,12 +251,12 @@ def needs_loop(value: object) -> bool:
 
 
 def is_container(value: object) -> bool:
-    """Tell whether an argument is looked into."""
+    """Return True if an argument is looked into."""
     return not is_one_of(type(value), PLAIN) and shape_of(type(value)) is not None
 
 
 def is_one_of(kind: type, kinds: frozenset[Any]) -> bool:
-    """Tell whether a type is among some."""
+    """Return True if a type is among some."""
     try:
         return kind in kinds
     except TypeError:  # a class whose metaclass has no hash is none of those

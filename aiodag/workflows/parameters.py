@@ -36,7 +36,7 @@ def declared(workflow: "Definition", task: WorkflowTask[Any]) -> Given:
 
 
 def is_command(task: Task[..., Any]) -> bool:
-    """Tell whether a task is a command: its body can be given with other texts."""
+    """Return True if a task is a command: its body can be given with other texts."""
     return hasattr(type(task), "with_body")
 
 
@@ -118,7 +118,7 @@ def text_of(value: "Value") -> str:
 
 
 def is_value(value: object) -> bool:
-    """Tell whether a parameter can have a value: text that a program can be given, a number, true or false."""
+    """Return True if a parameter can have a value: text that a program can be given, a number, true or false."""
     if isinstance(value, str):
         return "\0" not in value
     return isinstance(value, VALUES) and (not isinstance(value, float) or math.isfinite(value))
@@ -203,18 +203,18 @@ def doubtful(names: Collection[str], known: Given) -> Iterator[Choice]:
 
 
 def is_plain(value: "Value") -> bool:
-    """Tell whether every program takes a value."""
+    """Return True if every program takes a value."""
     return value.isascii() and value.isprintable() if isinstance(value, str) else not isinstance(value, bool)
 
 
 def is_simple(argument: Any) -> bool:
-    """Tell quickly that a program takes an argument; of others it is to be found out."""
+    """Return True if it is quickly seen that a program takes an argument; others need a closer look."""
     kind = type(argument)
     return is_plain(argument) if kind is str else kind is int or kind is float
 
 
 def misfit(task: WorkflowTask[Any], choice: Choice, stands_for: Callable[[WorkflowTask[Any]], Any]) -> str:
-    """Say what of a command and the arguments of its call no program can be given; nothing if it takes all."""
+    """Return what in a command and the arguments of its call no program can take; nothing if it can take all."""
     command: Any = task.task
     try:
         if choice:

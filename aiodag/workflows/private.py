@@ -156,6 +156,6 @@ def restored(document: Mapping[str, Any], source: Callable[[], Mapping[str, Any]
 
 
 def lost(group: str, place: object, why: str) -> str:
-    """Say that what a task or hook needs is not in the store."""
+    """Return the message for what a task or hook needs and the store does not have."""
     what = f"task {place!r} needs values of its environment or stdin" if group == "tasks" else f"{group} needs its URLs"
     return f"{what}, which no store has, and {why}. Written as {WANTED}, a value is read when the task starts"

@@ -112,7 +112,7 @@ class Guard:
 
     @contextmanager
     def closing(self) -> Generator[None]:
-        """Say that the file is no longer in use, then close it, inside; the descriptors are closed after SQLite's own."""
+        """Give up the locks on the file, then close it, inside; the descriptors are closed after SQLite's own."""
         descriptors: list[int] = []
         with presences_lock:
             here = presences.get(self._file) if self._file is not None else None

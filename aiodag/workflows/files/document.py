@@ -216,7 +216,7 @@ class Writing:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Tell whether two values of an option are the same, whatever they are."""
+    """Return True if two values of an option are the same, whatever they are."""
     return one is other or (type(one) is type(other) and isinstance(one, str | int | float | dict) and one == other)
 
 

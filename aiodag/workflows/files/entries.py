@@ -157,7 +157,7 @@ class Entries:
     def _known(
         self, entry: Entry, key: str, place: int, name: str, names: set[str], groups: Mapping[str, list[str]]
     ) -> bool:
-        """Tell whether an edge leads to a task or a class, and to another than its own."""
+        """Return True if an edge leads to a task or a class other than its own."""
         if name == entry.name and len(groups.get(name, (name,))) == 1:
             self.faults.append((entry.at(key, place), f"is {cut(name)!r} itself"))
             return False

@@ -106,7 +106,7 @@ def every(name: Test, names: str, test: Test, wanted: str, single: Callable[[Tes
 
 
 def told_size(value: Any) -> str:
-    """Say what a value is, and of a list when it is empty."""
+    """Return the type of a value, and of a list whether it is empty."""
     return "an empty list" if value == [] else told(value)
 
 

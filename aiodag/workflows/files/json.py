@@ -103,7 +103,7 @@ def faults_in(text: str) -> Iterator[tuple[Path, str, int]]:
 
 
 def fault_of(token: str) -> str:
-    """Say what is wrong with a number or a word.
+    """Return what is wrong with a number or a word.
 
     >>> fault_of("1e999"), fault_of("NaN"), fault_of("12.5"), fault_of("true")
     ('is 1e999, a number that nothing here can hold', 'is NaN, which JSON does not have', '', '')

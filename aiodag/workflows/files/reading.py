@@ -274,7 +274,7 @@ def replaced(value: Any, leaf: Callable[[Any], Any]) -> Any:
 
 
 def stands_in(value: Any) -> bool:
-    """Tell whether an argument stands for the value of a task."""
+    """Return True if an argument stands for the value of a task."""
     return isinstance(value, dict) and VALUE_OF in value
 
 

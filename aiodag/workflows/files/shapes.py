@@ -9,7 +9,7 @@ from aiodag.workflows.private import SECRET, WANTED, is_secret
 
 
 def told(value: Any) -> str:
-    """Say what a value is, in the words of JSON.
+    """Return the type of a value, in the words of JSON.
 
     >>> told("3"), told(None), told([1]), told(True)
     ("the text '3'", 'null', 'a list', 'true')
@@ -36,12 +36,12 @@ def number_text(value: float) -> str:
 
 
 def is_whole(value: Any) -> bool:
-    """Tell whether this is a whole number of 0 or more."""
+    """Return True if this is a whole number of 0 or more."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def is_number(value: Any) -> bool:
-    """Tell whether this is a number that a float can hold."""
+    """Return True if this is a number that a float can hold."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     try:
@@ -51,27 +51,27 @@ def is_number(value: Any) -> bool:
 
 
 def is_seconds(value: Any) -> bool:
-    """Tell whether this is a duration."""
+    """Return True if this is a duration."""
     return is_number(value) and value >= 0
 
 
 def is_positive(value: Any) -> bool:
-    """Tell whether this is a number above 0."""
+    """Return True if this is a number above 0."""
     return is_number(value) and value > 0
 
 
 def is_amount(value: Any) -> bool:
-    """Tell whether this is an amount of a resource: they are counted in millionths."""
+    """Return True if this is an amount of a resource: they are counted in millionths."""
     return is_number(value) and value >= 0.000001
 
 
 def is_code(value: Any) -> bool:
-    """Tell whether this is an exit code, or the number of a signal below 0."""
+    """Return True if this is an exit code, or the number of a signal below 0."""
     return isinstance(value, int) and not isinstance(value, bool) and -128 < value < 256
 
 
 def is_text(value: Any) -> bool:
-    """Tell whether this is text that UTF-8 can hold, without NUL."""
+    """Return True if this is text that UTF-8 can hold, without NUL."""
     if not isinstance(value, str) or "\0" in value:
         return False
     return value.isascii() or encodes(value, "strict")
@@ -83,19 +83,19 @@ def is_name(value: Any) -> bool:
 
 
 def is_argument(value: Any) -> bool:
-    """Tell whether this is text that a program can be given, or a number that stands for its text."""
+    """Return True if this is text that a program can be given, or a number that stands for its text."""
     if not isinstance(value, str):
         return is_number(value)
     return "\0" not in value and (value.isascii() or encodes(value, "surrogateescape"))
 
 
 def is_line(value: Any) -> bool:
-    """Tell whether this is a text that a program can be given, and not blank."""
+    """Return True if this is a text that a program can be given, and not blank."""
     return isinstance(value, str) and is_argument(value) and not value.isspace() and value != ""
 
 
 def is_stdin(value: Any) -> bool:
-    """Tell whether this is text that becomes bytes, or names a file to read."""
+    """Return True if this is text that becomes bytes, or names a file to read."""
     if is_secret(value):
         return True
     if isinstance(value, dict):
@@ -104,7 +104,7 @@ def is_stdin(value: Any) -> bool:
 
 
 def encodes(value: str, errors: str) -> bool:
-    """Tell whether a text can be encoded."""
+    """Return True if a text can be encoded."""
     try:
         value.encode("utf-8", errors)
     except UnicodeEncodeError:
@@ -113,10 +113,10 @@ def encodes(value: str, errors: str) -> bool:
 
 
 def is_variable(value: Any) -> bool:
-    """Tell whether this names a variable of the environment."""
+    """Return True if this names a variable of the environment."""
     return is_line(value) and "=" not in value
 
 
 def is_value(value: Any) -> bool:
-    """Tell whether this can be the value of a parameter."""
+    """Return True if this can be the value of a parameter."""
     return isinstance(value, bool) or is_text(value) or is_number(value)

@@ -102,7 +102,7 @@ def line_of(given: Sequence[str | Secret]) -> str:
 
 
 def how(finished: Finished) -> str:
-    """Say how a program ended, and what it said last: its last line at once, for many see no more than one line."""
+    """Return how a program ended, and the last lines it wrote: the very last one first, since many see only one line."""
     ended = f"was ended by {finished.signal}" if finished.signal else f"ended with exit code {finished.code}"
     name, text = next(
         ((name, text) for name, text in (("stderr", finished.stderr), ("stdout", finished.stdout)) if text.strip()),
@@ -116,7 +116,7 @@ def how(finished: Finished) -> str:
 
 
 def why_failed(finished: Finished, success: Collection[int]) -> str:
-    """Say how a program failed, and what would not have."""
+    """Return how a program failed, and what would not have."""
     if finished.code == -signal.SIGKILL:
         return f"{how(finished)}\n  (killed by somebody, or for want of memory: its peak was {finished.peak_bytes:,} bytes)"
     codes = ", ".join(map(str, sorted({*success, finished.code})))
@@ -124,5 +124,5 @@ def why_failed(finished: Finished, success: Collection[int]) -> str:
 
 
 def why_skipped(finished: Finished) -> str:
-    """Say that a program had nothing to do, with what it said last."""
+    """Return that a program had nothing to do, with the last lines it wrote."""
     return f"{line_of(finished.args)} {how(finished)}\n  (one of its skip_codes)"

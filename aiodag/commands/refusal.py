@@ -57,7 +57,7 @@ def describe_refusal(fault: NotStarted, program: str, cwd: Path | None, stdin: o
 
 
 def describe_broken_file(path: str, number: int) -> str:
-    """Return why a file that is there was not run: what runs it may be missing."""
+    """Return why an existing file was not run: its interpreter may be missing."""
     said = os.strerror(number)
     missing, forbidden = number == errno.ENOENT, number == errno.EACCES and os.access(path, os.X_OK)
     if not (missing or forbidden):

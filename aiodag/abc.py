@@ -83,7 +83,7 @@ class Executor(Protocol):
     `run` gets the task's function and its finished arguments, and returns or raises as the function did.
     Cancelling it must end the attempt, or leave it and say so with `Node.abandon`.
 
-    An executor that has only so many workers has a second method, `async def place(self) -> Worker`. It is awaited before
+    An executor with a limited number of workers has a second method, `async def place(self) -> Worker`. It is awaited before
     the attempt begins: the node is queued meanwhile, and its timeout counts from then on.
 
     >>> from aiodag import task

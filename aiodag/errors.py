@@ -392,7 +392,7 @@ class RunFailed(ExceptionGroup[Exception]):
     failures: "tuple[Failure, ...]"
 
     def __new__(cls, message: str, exceptions: Sequence[Exception], failures: "Sequence[Failure]" = ()) -> Self:
-        """Make the group; `failures` are kept beside the exceptions."""
+        """Make the group; `failures` are kept with the exceptions."""
         group = super().__new__(cls, message, exceptions)
         group.failures = tuple(failures)
         return group

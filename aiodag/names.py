@@ -155,7 +155,7 @@ def leads_back(thing: Any) -> bool:
 
 
 def import_file(file: str) -> ModuleType:
-    """Import a file under its own name, as another file beside it would import it. Raises `EntryError`."""
+    """Import a file under its own name, as another file next to it would import it. Raises `EntryError`."""
     path = Path(file).resolve()
     if not path.is_file():
         msg = f"{file}: no such file. Give FILE.py or FILE.py:TASK"

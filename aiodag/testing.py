@@ -73,7 +73,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.pool: Executor = executor
 
     def run_in_executor(self, executor: Any, func: Any, *args: Any) -> "asyncio.Future[Any]":  # type: ignore[override]  # any function
-        """Run in a thread as ever; the clock stands still until it has ended."""
+        """Run in a thread as usual; the clock stands still until it has ended."""
         remote: Future[Any] = (executor or self.pool).submit(func, *args)
         future = asyncio.wrap_future(remote, loop=self)
         self.outside += 1

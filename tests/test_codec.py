@@ -593,7 +593,7 @@ def with_odd_attribute():
         (Late(), "has a field without a value"),
         (with_odd_attribute(), "has an attribute whose name is not an identifier"),
         (local_class(), "cannot be found again by its name: define it at the top level"),
-        (with_attribute(), "has attributes beside its fields"),
+        (with_attribute(), "has attributes besides its fields"),
         (defaultdict(lambda: 1), "has a factory other than bool, bytes, dict"),
         (Bits(9), "is a member without a name"),
         (time(1, tzinfo=Silent()), "is a time zone that gives no offset here"),

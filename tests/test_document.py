@@ -172,7 +172,7 @@ def test_what_only_python_can_say_stands_there_as_text():
         (lambda flow: flow.add(plain, {1: 2}, name="a"), "an object with the keys \\[1\\]"),
         (lambda flow: flow.add(plain, float("nan"), name="a"), "numbers and depths that JSON does not have"),
         (lambda flow: flow.add(plain, "{{X}}", name="a", parameters={"X": [1]}), "the text '{{X}}', which stands for a parameter"),
-        (lambda flow: flow.add(plain, 1, of=2, name="a"), "arguments by position beside arguments by name"),
+        (lambda flow: flow.add(plain, 1, of=2, name="a"), "arguments both by position and by name"),
         (lambda flow: flow.add(double.with_options(limit=3), 1, name="a"), "'a' has the option limit="),
         (lambda flow: flow.add(command("a", backoff=aiodag.Backoff())), "'a' has the option backoff=Backoff"),
         (lambda flow: flow.add(command("a", on_end=print)), "'a' has functions that hear of it"),

@@ -261,7 +261,7 @@ def test_the_form_of_lists_names_tasks_by_their_class():
         (3, "$.tasks[0]: takes an object; this is the number 3"),
         ({"class": "a", "details": 3}, "$.tasks[0].details: takes an object with the keys of a task; this is the number 3"),
         ({"class": "a", "details": {"command": ["a"], "parents": ["b"]}}, "$.tasks[0].details.parents[0]: is 'b', and no task or class here has that name"),
-        ({"class": "a", "retries": 1, "details": {"command": ["a"], "retries": 2}}, "$.tasks[0].details.retries: is given here and beside details"),
+        ({"class": "a", "retries": 1, "details": {"command": ["a"], "retries": 2}}, "$.tasks[0].details.retries: is given here and next to details"),
         ({"id": "a", "name": "b", "command": ["a"]}, "$.tasks[0].name: is 'b', and the id is 'a': give one"),
     ],
 )  # fmt: skip
@@ -348,7 +348,7 @@ def test_a_missing_module_says_how_files_are_written():
     said = of_task(task="not_there:run")
 
     assert said.startswith("$.tasks.A.task: 'not_there:run' cannot be loaded: importing it raised ModuleNotFoundError")
-    assert said.endswith("A file beside this one is written as not_there.py:run")
+    assert said.endswith("A file next to this one is written as not_there.py:run")
 
 
 def test_a_file_that_raises_says_what(beside):

@@ -4,7 +4,7 @@ A node *is* the asyncio task of its attempt, allocated at the call and initialis
 type has no loop, and most of its methods raise or crash, so these stand in front of them:
 
     allocated ──► in its first step ──► an asyncio task ──► done      a body that waits
-        │              └──► has its value ──► a future, for who asks  a body that ends at once
+        │              └──► has its value ──► a future, if asked  a body that ends at once
         └──► a future, for a node that never starts
 """
 

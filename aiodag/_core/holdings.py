@@ -172,7 +172,7 @@ class Holdings:
         return bool(lost)
 
     def _let_in(self) -> None:
-        """Let in who fits, highest priority and then oldest first; keep room for who does not."""
+        """Let in what fits, highest priority and then oldest first; keep room for what does not."""
         kept: dict[int, dict[str, int]] = {}
         back: list[tuple[int, int, Request]] = []
         while self._order and self._room and len(back) < AHEAD:

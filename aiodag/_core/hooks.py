@@ -99,7 +99,7 @@ class Hooks:
         self.nodes: WeakSet[Node[Any]] = WeakSet()
 
     def begin(self, run: "Run") -> None:
-        """Call those of the beginning. They run beside everything else, and the run waits for them."""
+        """Call those of the beginning. They run alongside everything else, and the run waits for them."""
         self._call(run, "on_start", "running", ())
 
     async def end(self, run: "Run", error: BaseException | None) -> None:

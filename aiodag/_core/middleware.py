@@ -168,7 +168,7 @@ def check_attempt(name: str, request: Request, capacity: Capacity) -> None:
 
 
 class Placed:
-    """Hold a worker of an executor that has only so many: the attempt begins when one is there."""
+    """Hold a worker of an executor with a limited number: the attempt begins when one is free."""
 
     def __init__(self, executor: Any, spaced: Limit | None, priority: int) -> None:
         self.executor = executor

@@ -60,7 +60,7 @@ class Node(NoValue, AsTask[T]):
     stale = 0  # entries of downstream that have settled for another reason
     place: int | None = None  # of its run's capacity, where the attempt holds its resources
     left: "RemoteFuture[Any] | None" = None  # the thread or process call that goes on without the node
-    worker: Any = None  # where its attempt runs, of an executor that has only so many
+    worker: Any = None  # where its attempt runs, of an executor with a limited number
     source: Any = None  # the future that this node stands for
 
     @property

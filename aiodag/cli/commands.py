@@ -100,7 +100,7 @@ def plan(args: Namespace) -> int:
 
 
 def no_parameters(args: Namespace) -> None:
-    """Refuse parameters beside a run."""
+    """Refuse parameters for a run that exists."""
     if args.parameters:
         raise OptionError("-p", args.parameters[0], "a value for what has not begun; a run has its own")
 

@@ -60,7 +60,7 @@ def combined(kind: Any, names: list[str]) -> Any:
 def tuple_items(value: Any, kind: Any) -> list[tuple[str, Any]]:
     """Return the names and values of a named tuple."""
     if getattr(value, "__dict__", None):
-        raise Refused(kind, "has attributes beside its fields")
+        raise Refused(kind, "has attributes besides its fields")
     return list(zip(kind._fields, tuple.__iter__(value), strict=True))
 
 
@@ -70,7 +70,7 @@ def known_fields(kind: Any) -> "dict[str, Field[Any]]":
 
 
 def further_attributes(value: Any, kind: type, known: Container[str]) -> dict[str, Any]:
-    """Return what an instance holds beside its fields, such as what `__post_init__` has put there."""
+    """Return what an instance holds besides its fields, such as what `__post_init__` has put there."""
     further = {name: each for name, each in getattr(value, "__dict__", {}).items() if name not in known}
     if not further:
         return further

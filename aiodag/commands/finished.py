@@ -82,7 +82,7 @@ class CommandFailed(AiodagError):
 
 
 def facts_of(finished: Finished) -> dict[str, object]:
-    """Return what a journal notes of an attempt, beside its streams, when its program has ended."""
+    """Return what a journal notes of an attempt, besides its streams, when its program has ended."""
     names = ("pid", "code", "signal", "cpu_seconds", "peak_bytes", "stdout_dropped", "stderr_dropped")
     return {name: getattr(finished, name) for name in names}
 

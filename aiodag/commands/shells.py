@@ -1,4 +1,4 @@
-"""What a shell is told beside its script, so that a failing line or member of a pipeline ends it."""
+"""What a shell is told besides its script, so that a failing line or member of a pipeline ends it."""
 
 from os.path import basename
 

@@ -54,7 +54,7 @@ class Job:
         self.call: Callable[[], Any] | None = call
         self.lock = Lock()
         self.begun = self.over = self.revoked = False
-        self.left: Future[None] | None = None  # for who has left it: done when it has really ended
+        self.left: Future[None] | None = None  # for whoever has left it: done when it has really ended
 
     def __call__(self) -> Any:
         """Run in the thread."""

@@ -1,4 +1,4 @@
-"""Draw a graph as one HTML page that needs nothing else: no network, no server, no file beside it."""
+"""Draw a graph as one HTML page that needs nothing else: no network, no server, no other file."""
 
 import json
 from base64 import b64encode

@@ -24,7 +24,7 @@ _SWEEPS, _PATIENCE = 24, 4  # how often a better order is looked for, and how of
 class Layers:
     """Hold the points of each layer, from top to bottom: boxes, numbered from 0 to `count`, and after them slots.
 
-    `layer` has the layer of each point, `up` and `down` its neighbours in the layers beside it, `paths` the points of
+    `layer` has the layer of each point, `up` and `down` its neighbours in the adjacent layers, `paths` the points of
     each edge from left to right. An edge in `turned` runs from right to left: it would close a cycle.
     """
 
@@ -132,7 +132,7 @@ def _folded(layer: list[int], order: list[int], pitch: float) -> list[int]:
 
 
 def _rows(sizes: list[int], pitch: float) -> int:
-    """Return how many boxes a column has at most: so many that the whole is not much higher than wide, and no fewer."""
+    """Return the most boxes that a column has, so that the whole is not much higher than wide."""
     fold = 1
     while True:
         most = -(-sizes[-1] // fold)
@@ -143,7 +143,7 @@ def _rows(sizes: list[int], pitch: float) -> int:
 
 
 def _depth_first(up: Sequence[Sequence[int]], down: Sequence[Sequence[int]]) -> list[int]:
-    """Return the points, each after all left of it, and what leads on from one before what stands beside it."""
+    """Return the points, each after all left of it, and what leads on from one before what is next to it."""
     missing = [len(each) for each in up]
     stack = [at for at in reversed(range(len(up))) if not missing[at]]
     order: list[int] = []

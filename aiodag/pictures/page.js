@@ -224,7 +224,7 @@
     swap(true);
   }
 
-  // What is told stands beside the graph and never on it. With nothing chosen, that is what failed.
+  // Details stand next to the graph, never on it. With nothing chosen, they are what failed.
   function swap(chosen) {
     details.hidden = !chosen;
     overview.hidden = chosen;

@@ -75,7 +75,7 @@ def arguments(node: Node[Any], style: Style = TODAY) -> str:
 
 
 def bound_to(fn: Any) -> Any:
-    """Return what a callable carries beside the call's own arguments: of a partial, a method, an object."""
+    """Return what a callable carries besides the call's own arguments: of a partial, a method, an object."""
     if isinstance(fn, partial):
         return bound_to(fn.func), fn.args, fn.keywords
     if isinstance(fn, MethodType):
@@ -133,7 +133,7 @@ def compared(kind: type) -> frozenset[str] | None:
 
 
 def beside(container: Any, names: Sequence[str]) -> dict[str, Any]:
-    """Return what a container has beside its items, in which a body could tell it from others."""
+    """Return what a container has besides its items, by which a body could tell it from others."""
     if isinstance(container, type):
         return {}  # of exactly this type, which has nothing else
     found = further_attributes(container, type(container), names)

@@ -1,7 +1,7 @@
 """Know a node by what it is: its key, the same in every execution of a run.
 
 A key is a digest of what the task runs, its version, the call's plain arguments, the keys of the upstream nodes and the key
-of the enclosing node; a counter tells equal calls apart. When a node ran, and what ran beside it, plays no part.
+of the enclosing node; a counter tells equal calls apart. When a node ran, and what ran at the same time, plays no part.
 
 A key once recorded stays what it is, for somebody else may know it. So where a key is made in another way than it was, a
 node for which nothing is recorded is looked for under its former keys, and keeps the one that is found.

@@ -1,4 +1,4 @@
-"""What attempts leave beside their outcome: facts, and what programs wrote. Bounded, however much that is.
+"""What attempts leave besides their outcome: facts, and what programs wrote. Bounded, however much that is.
 
 Of each stream the head is written as it comes. After it only the tail is kept: what is pending is cut to it here, and what
 was written before is taken out of the store again. So 1 GiB of output holds neither memory nor the file.

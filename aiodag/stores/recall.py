@@ -61,7 +61,7 @@ class Recall:
 
     @property
     def _batch(self) -> Batch:
-        """What is to be written next beside rows of nodes: made when there is something, for most runs are idle mostly."""
+        """What is to be written next besides rows of nodes: made when there is something, for most runs are idle mostly."""
         if self._changes is None:
             self._changes = Batch()
         return self._changes

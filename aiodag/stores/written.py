@@ -1,4 +1,4 @@
-"""Read from compiled code where a function is written, beside what, and what of its closure changes afterwards."""
+"""Read from compiled code where a function is written, next to what, and what of its closure changes afterwards."""
 
 import dis
 import inspect

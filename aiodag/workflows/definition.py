@@ -71,7 +71,7 @@ class Definition:
     def put(
         self, work: Any, args: tuple[Any, ...], kwargs: dict[str, Any], *, place: str, **options: Any
     ) -> WorkflowTask[Any]:
-        """Add a call as `add` does, for who reads workflows from a file: with any keywords, and a place in that file."""
+        """Add a call as `add` does, for readers of workflow files: with any keywords, and a place in that file."""
         return self._put(self._task_of(work), args, kwargs, place, 0, **options)
 
     def _put(

@@ -24,7 +24,7 @@ class Instance:
     """What one node is made of: a task with values of parameters, or something hidden between tasks.
 
     `passed` are the instances whose values it takes, by their task: one, or a list where the task uses parameters.
-    `after` are those that it waits for beside them. A barrier that has `values` passes these on, as a list.
+    `after` are the others that it waits for. A barrier that has `values` passes these on, as a list.
     """
 
     __slots__ = ("after", "choice", "kind", "name", "number", "passed", "task", "values")
@@ -63,7 +63,7 @@ class Expansion:
     """The instances of a checked workflow, made one after the other, and which of them a task or group is.
 
     Where tasks have trigger rules, or `whole` is asked for, there is one more instance behind each generator, which settles
-    when all that this has added has: for who goes on whatever the outcomes are.
+    when all that this has added has: for what goes on whatever the outcomes are.
     """
 
     def __init__(self, checked: Checked, *, whole: bool = False) -> None:
@@ -131,7 +131,7 @@ class Expansion:
         return self._members[vertex]
 
     def wholes(self, ends: Sequence[int]) -> Sequence[int]:
-        """Return the ends of a task or group for who goes on when all of it has settled."""
+        """Return the ends of a task or group for what goes on when all of it has settled."""
         return [self._wholes.get(end, end) for end in ends] if self._wholes else ends
 
     def values(self, vertex: int, *, apart: bool) -> int | list[int]:
@@ -304,7 +304,7 @@ class Meeting:
     def upstream(
         self, choice: Choice, after: Sequence[int], passed: "Mapping[WorkflowTask[Any], int | list[int]] | None"
     ) -> "tuple[Sequence[int], Mapping[WorkflowTask[Any], int | list[int]] | None]":
-        """Return what an instance waits for and takes, beside what all of them do."""
+        """Return what an instance waits for and takes, besides what all of them do."""
         waits, takes = [*after], {**(passed or {})}
         for up, groups, positions in self.partners:
             place, task = positions.of(choice), self.expansion.tasks[up]

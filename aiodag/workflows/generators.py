@@ -42,7 +42,7 @@ class Defining:
 
 
 def definition_of(given: Any, name: str, known: Given, literals: Mapping[str, str]) -> dict[str, Any]:
-    """Return the definition of what a generator gave: its tasks and their parameters, beside those that are known.
+    """Return the definition of what a generator gave: its tasks and their parameters, besides those that are known.
 
     `literals` are names of these by the texts that stand for them where tasks have details. Raises `WorkflowError` for what does not define tasks, or cannot be written down.
     """

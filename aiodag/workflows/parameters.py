@@ -189,7 +189,7 @@ class Shown:
 def doubtful(names: Collection[str], known: Given) -> Iterator[Choice]:
     """Yield some combinations of values, so that a command takes all if it takes these.
 
-    A text is refused for a character in it, whatever stands beside, or because nothing is in it: the shortest values
+    A text is refused for a character in it, whatever stands next to it, or because nothing is in it: the shortest values
     come together, and each that is not plain text or a number once.
     """
     if not all(len(known[name]) for name in names):

@@ -61,7 +61,7 @@ class File:
             self._close()
 
     def __del__(self) -> None:
-        # Without the lock beside the file: this may run in the middle of somebody's transaction, in the same thread.
+        # Without the lock next to the file: this may run in the middle of somebody's transaction, in the same thread.
         with suppress(Exception):  # the interpreter may be ending
             self._disconnect()
             self._guard.forget()
@@ -270,7 +270,7 @@ def real_path(path: Path) -> str:
 def make_private(path: Path) -> None:
     """Make what is missing of a file and of the directories above it, for their owner alone. Raises `OSError`.
 
-    SQLite gives the log beside it the mode of the file. What is there already keeps its mode: others may be meant to read it.
+    SQLite gives the log next to it the mode of the file. Existing files keep their mode: others may be meant to read them.
     """
     missing = [each for each in (path.parent, *path.parent.parents) if not each.exists()]
     for directory in reversed(missing):

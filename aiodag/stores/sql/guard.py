@@ -4,7 +4,7 @@ SQLite locks with `fcntl`, and POSIX drops every such lock of a process as soon 
 file, even one that only made a checksum of it. Others then take the freed locks for theirs: two write at once, or one that
 closes the store believes it is the last and deletes the log that the other still writes to. So here
 
-- who writes also holds a `flock` on a file beside the store, and
+- the writer also holds a `flock` on a file next to the store, and
 - who has the store open also holds, on Linux, the two locks that say so by its own descriptors: open file description locks.
 
 Both belong to a descriptor, and only closing that very descriptor frees them.
@@ -130,7 +130,7 @@ class Guard:
             self._file = None
 
     def forget(self) -> None:
-        """Give up the lock beside the file."""
+        """Give up the lock on the file next to the store."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -152,7 +152,7 @@ class Guard:
                 fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def _lock(self, patience: float) -> bool:
-        """Lock the file beside; return False where that cannot be had: a system or a directory without such locks."""
+        """Lock the file next to the store; return False if that is impossible: a system or a directory without such locks."""
         if fcntl is None:
             return False
         until = time.monotonic() + patience

@@ -1,7 +1,7 @@
 """Rows of a SQLite store as records for people, whatever is in them.
 
 Somebody may have written to the file, or a disk may have. A row of which something cannot be read is a record all the same,
-with what can be, and says what is damaged: it must not hide the rows beside it.
+with what can be, and says what is damaged: it must not hide other rows.
 """
 
 import json

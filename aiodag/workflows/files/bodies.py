@@ -134,7 +134,7 @@ def found_as(spelled: str, directory: str) -> Task[..., Any] | str:
     try:
         module = import_file(str(FilePath(directory, where))) if where.endswith(".py") else module_of(where, qualname)
     except Exception as error:  # noqa: BLE001 - an import can raise anything
-        hint = "" if where.endswith(".py") else f". A file beside this one is written as {where}.py:{qualname}"
+        hint = "" if where.endswith(".py") else f". A file next to this one is written as {where}.py:{qualname}"
         told = str(error) if isinstance(error, AiodagError) else f"importing it raised {type(error).__name__}: {error}"
         return f"{cut(spelled)!r} cannot be loaded: {told}{hint}"
     found: Any = module

@@ -151,7 +151,7 @@ class Flattening:
 def flattened(
     given: Mapping[str, Any], checks: Mapping[str, Check], hints: Hints, faults: list[Fault], path: Path
 ) -> Flat:
-    """Check a task with details, and flatten it; `checks` are of the keys beside them."""
+    """Check a task with details, and flatten it; `checks` are of the keys next to them."""
     beside = checked(given, {**checks, **BESIDE, **DETAILS}, hints, faults, path)
     details = beside.get("details") or {}
     flat = Flattening(beside, checked(details, INSIDE, hints, faults, (*path, "details")), given)
@@ -160,7 +160,7 @@ def flattened(
     for key in had:
         flat.forget(key)
     twice = sorted((given.keys() & details.keys()) - had)
-    faults.extend(((*path, "details", key), "is given here and beside details") for key in twice)
+    faults.extend(((*path, "details", key), "is given here and next to details") for key in twice)
     faults.extend(((*path, *place), text) for place, text in flat.rename())
     flat.settle()
     return Flat(flat.values, flat.keys, flat.places)

@@ -203,7 +203,7 @@ class Writing:
     def _options(
         self, task: WorkflowTask[Any], form: dict[str, Any], given: Mapping[str, Any], own: Mapping[str, Any]
     ) -> None:
-        """Add the options that a task has beside its own."""
+        """Add the options that a task has besides its own."""
         for option, value in given.items():
             if option == "name" or (option in own and same(value, own[option])):
                 continue
@@ -224,7 +224,7 @@ def by_name(task: Task[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, An
     """Return arguments with their names. Raises `Inexact` for those that have none."""
     parameters = shown_parameters(task.fn)[: len(args)]
     if len(parameters) < len(args) or any(each.kind is not each.POSITIONAL_OR_KEYWORD for each in parameters):
-        raise Inexact("arguments by position beside arguments by name")
+        raise Inexact("arguments both by position and by name")
     return {**{each.name: value for each, value in zip(parameters, args, strict=True)}, **kwargs}
 
 

@@ -142,7 +142,7 @@ def check_arguments(value: Any) -> Iterator[Fault]:
             if is_object and not isinstance(key, str):
                 yield path, f"has the key {cut(repr(key))}, and keys are text"
             elif key == SECRET and not is_secret(container):
-                yield path, f'takes {WANTED}, and a "file" beside it where that has the secret'
+                yield path, f'takes {WANTED}, and a "file" next to it if that has the secret'
             elif key == VALUE_OF and not (is_name(element) and len(container) == 1):
                 yield (*path, key), f"takes the name of a task, alone in its object; this is {told(element)}"
             elif isinstance(element, dict | list):

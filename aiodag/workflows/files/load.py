@@ -49,7 +49,7 @@ def load(path: "str | PathLike[str]", *, capacity: Any = None) -> Workflow:
 
 
 def loads(text: str | bytes, source: str = "", *, capacity: Any = None) -> Workflow:
-    """Return the workflow in a text in JSON. `source` is the path it came from: for messages, and to find files beside it.
+    """Return the workflow in a text in JSON. `source` is the path it came from: for messages, and to find files next to it.
 
     Raises `WorkflowError` with all that is wrong.
 

@@ -252,7 +252,7 @@ def fragment_of(
     """Return the tasks that a generator gave, as a workflow that is not yet checked as a whole.
 
     They may be the object or the list of a document's "tasks", alone or with "parameters" in a document. Their parents
-    may be names that are not among them, and `declared` names parameters that it has beside its own. `literals` are
+    may be names that are not among them, and `declared` names parameters that it has besides its own. `literals` are
     names of parameters by the texts that stand for them in tasks with details, and `giver` is the generator's node.
     """
     if not isinstance(given, str | bytes):

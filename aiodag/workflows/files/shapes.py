@@ -19,7 +19,7 @@ def told(value: Any) -> str:
     if isinstance(value, str):
         return f"the text {cut(value)!r}"
     if isinstance(value, dict) and SECRET in value:
-        return f"an object whose {SECRET} cannot be read: it is {WANTED}, with a file beside it where that has the text"
+        return f"an object whose {SECRET} cannot be read: it is {WANTED}, with a file next to it if that has the text"
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "a list"
     if isinstance(value, int | float):

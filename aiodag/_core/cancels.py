@@ -21,7 +21,7 @@ MARK = "aiodag_node"  # the attribute of a CancelledError that came out of a can
 
 
 def mark_asked(error: CancelledError) -> CancelledError:
-    """Mark what a cancelled node raises to those that await it: who needs it is cancelled with it."""
+    """Mark what a cancelled node raises to those that await it: what needs it is cancelled with it."""
     setattr(error, MARK, True)
     return error
 

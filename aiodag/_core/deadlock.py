@@ -13,7 +13,7 @@ CameFrom = dict[Node[Any], Node[Any] | None]
 def find_cycle(body: Node[Any], awaited: Node[Any]) -> list[Node[Any]]:
     """Return the cycle that `body` closes by awaiting `awaited`, from `body` round to itself, or nothing.
 
-    Two searches in step, up from what is awaited and down from who awaits: the one that ends first decides. A huge
+    Two searches in step, up from what is awaited and down from what awaits: the one that ends first decides. A huge
     graph on one side costs nothing where the other side is small, as it nearly always is.
     """
     for (up, ups), (down, downs) in zip(walk(awaited, needs), walk(body, needed_by), strict=False):

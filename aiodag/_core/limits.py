@@ -109,7 +109,7 @@ class Gate:
         """Wait for the turn, and in it for the last thing that a start needs; return that.
 
         What waits for a worker after its turn would start together with others that did, as soon as workers are free. And
-        who has a worker already, while it waits for its turn, would keep it from others.
+        one that already has a worker would keep it from others while it waits for its turn.
         """
         number = self.turns.number()
         if self.turning:
@@ -152,7 +152,7 @@ class Gate:
         self.turning = self.turns.let_in()
 
     def release(self) -> None:
-        """Give a place back: to who is next, else to nobody."""
+        """Give a place back: to the next, if there is one."""
         if not (self.waiting.heap and self.waiting.let_in()):
             self.free += 1
 

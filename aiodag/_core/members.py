@@ -74,7 +74,7 @@ class Members:
         self.moves: list[Any] = []  # of the ledger
         self.seats = None if limit is None else Seats(limit)
         self.live: set[Node[Any]] = set()
-        self._idle: asyncio.Future[None] | None = None  # of who waits until no more than a few nodes are unfinished
+        self._idle: asyncio.Future[None] | None = None  # of the one that waits until only a few nodes are unfinished
         self._few = 0
         self._leaving = False  # whether the scope waits for the last nodes
         self._body: asyncio.Task[Any] | None = None

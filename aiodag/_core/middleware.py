@@ -250,11 +250,11 @@ def compose(
     if options.limit is None:
         layers += held
     elif options.limit.rate is None:
-        layers += [Limited(options.limit, options.priority), *held]  # who waits for a limit holds no resources
+        layers += [Limited(options.limit, options.priority), *held]  # a node that waits for a limit holds no resources
     else:
         # But a start that is spaced must be the start.
         layers += [*held, Limited(options.limit, options.priority, spaced=not placed)]
-    if placed:  # who waits for a limit or resources holds no worker
+    if placed:  # a node that waits for a limit or resources holds no worker
         spaced = options.limit if options.limit and options.limit.rate else None
         layers.append(Placed(executor, spaced, options.priority))
     if options.timeout is not None:

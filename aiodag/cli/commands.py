@@ -170,7 +170,7 @@ def drawn(graph: Graph, form: str) -> str | bytes:
         return texts[form]()
     if form == "json":
         return graph.to_json(indent=2)
-    # By name: only who wants a picture loads what draws it.
+    # By name: what draws is loaded only if a picture is wanted.
     picture: str | bytes = getattr(import_module("aiodag.pictures"), form)(graph)
     return picture
 

@@ -138,7 +138,7 @@ def one_line(error: BaseException) -> str:
 def told(failure: "Failure") -> str:
     """Return in one line why a node failed, with the last line that the program of a command wrote."""
     said = str(failure)
-    # Not node.exception(): who asks for that has taken the failure.
+    # Not node.exception(): whoever asks for that has taken the failure.
     return output.brief(f"{said}\n{str(failure.exception).partition(chr(10))[2]}") if said.endswith(":") else said
 
 

@@ -109,7 +109,7 @@ def installed() -> frozenset[str]:
 
 
 class Flight:
-    """One computation, and who waits for it: maybe on loops of several threads.
+    """One computation, and those who wait for it, perhaps on loops of several threads.
 
     Equal calls wait for the first of them. If that fails or is cancelled, it says nothing about the others: each of them
     takes its turn then, one after the other.

@@ -1,7 +1,7 @@
 """Which failures ended a run, and which ones somebody has handled.
 
 A body that catches a failure and takes another way must take that way again when its run goes on: so a recorded failure is
-recalled like a value. But who resumes a run that has failed wants the cause of that to be tried again. So when a run ends,
+recalled like a value. But whoever resumes a run that has failed wants the cause of that to be tried again. So when a run ends,
 those failures are marked that ended it: what nobody took, and what the error of the run is, groups, or says to be its cause.
 """
 

@@ -74,7 +74,7 @@ class Recorder(Recall):
         self._timer: asyncio.TimerHandle | None = None  # of output that waits for more
         self._busy = False  # whether a batch is being written, or will be in this turn of the loop
         self._broken = False  # whether nothing can be written any more
-        self._idle: asyncio.Future[None] | None = None  # of who waits for all to be written
+        self._idle: asyncio.Future[None] | None = None  # of the one that waits for everything to be written
 
     async def open(self) -> None:
         """Own the run and learn what is known of it."""

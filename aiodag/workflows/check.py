@@ -1,7 +1,7 @@
 """Find all that is wrong in a workflow, and the order in which its tasks can run.
 
 Everything takes time in proportion to tasks and edges, and nothing recurses. A group is a vertex like a task: it waits
-for its members, and who waits for it has one edge.
+for its members, and what waits for it has one edge.
 """
 
 from collections import Counter

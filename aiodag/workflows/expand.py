@@ -77,7 +77,7 @@ class Expansion:
         self._single = array("q", [-1]) * len(checked.upstream)
         self._ends = self._single[:]
         self._made = bytearray(len(checked.upstream))
-        # Of the others: all instances, what who comes after waits for, and the barrier between them and those.
+        # Of the others: all instances, what those after it wait for, and the barrier between them and those.
         self._many: dict[int, list[int]] = {}
         self._members: dict[int, Sequence[int]] = {}
         self._gates: dict[int, int] = {}

@@ -108,7 +108,7 @@ def in_order(after: "list[Node[Any]]") -> "tuple[Node[Any], ...]":
 def known_by_name(given: WorkflowTask[Any], of: Task[..., Any], *, renamed: bool, module: str) -> Task[..., Any]:
     """Return a task that is known by its name in the workflow.
 
-    But what a function is called elsewhere, and its module, play a part, as its version: who has a name call another
+    But what a function is called elsewhere, and its module, play a part, as its version: if you have a name call another
     function has edited the workflow, and so has who makes it a generator, or gives it another trigger rule.
     """
     words = [module] * bool(module) + [of.name] * (renamed and isroutine(of.fn)) + ["generator"] * given.generator

@@ -93,7 +93,7 @@ def stored_task(form: Mapping[str, Any]) -> dict[str, Any]:
 
 def private(form: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Yield what is hidden of a task or hook, with its place: it may be a secret that nobody has declared."""
-    if isinstance(form.get("url"), str):  # who has the URL of a hook may post to it
+    if isinstance(form.get("url"), str):  # whoever has the URL of a hook may post to it
         yield ("url",), form["url"]
     if "task" in form:
         return

@@ -5,7 +5,7 @@ file, even one that only made a checksum of it. Others then take the freed locks
 closes the store believes it is the last and deletes the log that the other still writes to. So here
 
 - the writer also holds a `flock` on a file next to the store, and
-- who has the store open also holds, on Linux, the two locks that say so by its own descriptors: open file description locks.
+- whoever has the store open also holds, on Linux, the two locks that say so by its own descriptors: open file description locks.
 
 Both belong to a descriptor, and only closing that very descriptor frees them.
 

@@ -18,7 +18,7 @@ from aiodag.records import BARRIER, Claim, Owner, RunFilter, WorkflowRecord, lef
 from aiodag.service import Service
 from aiodag.stores import Memory, SQLite
 from aiodag.stores.places import store_at, usual_place
-from aiodag.stores.sql.file import migrate
+from aiodag.stores.sql.migration import migrate
 from aiodag.stores.sql.rows import owner_text
 from aiodag.stores.sql.statements import steps
 

@@ -121,7 +121,12 @@ def sqlite_at(place: str, rest: str) -> SQLite:
     given = dict(parse_qsl(options))
     synchronous = given.pop("synchronous", "NORMAL")
     keep = given.pop("keep", str(KEEP))
-    if given:
-        msg = f"store={place!r}: its options are synchronous and keep, not {', '.join(given)}"
+    backup = given.pop("backup", "yes")
+    if backup not in {"yes", "no"}:
+        msg = f"store={place!r}: backup is yes or no, not {backup!r}"
         raise StoreError(msg)
-    return SQLite(path[3:], synchronous=synchronous, keep=int(keep) if keep.isdecimal() else checked_keep(keep))
+    if given:
+        msg = f"store={place!r}: its options are synchronous, keep and backup, not {', '.join(given)}"
+        raise StoreError(msg)
+    kept = int(keep) if keep.isdecimal() else checked_keep(keep)
+    return SQLite(path[3:], synchronous=synchronous, keep=kept, backup=backup == "yes")

@@ -3,7 +3,6 @@
 import os
 import sqlite3
 import threading
-import time
 from collections.abc import Generator, Hashable
 from contextlib import closing, contextmanager, suppress
 from functools import lru_cache
@@ -13,9 +12,9 @@ from weakref import WeakSet
 
 from aiodag.errors import StoreError
 from aiodag.stores.sql.guard import Guard, Locked, refuse_after_fork, writer_of
-from aiodag.stores.sql.statements import query, steps
+from aiodag.stores.sql.migration import BUSY, copy_to, look, migrate, newer, version_of
+from aiodag.stores.sql.statements import steps
 
-BUSY = 10.0  # seconds to wait for another writer of the file
 LEAST_VERSION = (3, 35)
 LOG_LIMIT = 2**22  # bytes of the write-ahead log that stay on disk when it begins anew
 LOG_CHECK = 64  # transactions between two looks at the size of the log
@@ -29,19 +28,21 @@ HINTS = {
 
 
 class File:
-    """A file of runs, made when somebody writes to it and brought up to date when it is opened."""
+    """A file of runs, made or brought up to date when somebody writes to it."""
 
-    def __init__(self, path: str | os.PathLike[str], *, synchronous: str) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, synchronous: str, backup: bool) -> None:
         self.path = checked_path(path)
         self.synchronous = synchronous.upper()
         if self.synchronous not in SYNCHRONOUS:
             msg = f"synchronous={synchronous!r}: one of {', '.join(SYNCHRONOUS)}"
             raise StoreError(msg)
         self._lock = threading.Lock()  # one connection, used by the thread of a recorder and by who reads
+        self._keep_copy = backup
         self._guard = Guard(self.path)
         self._written = 0  # transactions
         self.connection: sqlite3.Connection | None = None
         self.read_only = False  # whether the connection is: on a medium that cannot be written to
+        self.version = 0  # of what the connection has open; 0 if nothing was in it
         FILES.add(self)
 
     def __str__(self) -> str:
@@ -100,17 +101,12 @@ class File:
         if copy.exists():
             msg = f"cannot copy the store to {copy}: there is such a file already, and a copy replaces nothing"
             raise StoreError(msg)
-        unfinished = copy.with_name(f".{copy.name}.{os.getpid()}")
         try:
-            os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-            with closing(sqlite3.connect(unfinished)) as target, self.reading() as connection:
-                connection.backup(target)
-            unfinished.rename(copy)
+            with self.reading() as connection:
+                copy_to(connection, copy)
         except (OSError, sqlite3.Error) as error:
             msg = f"cannot copy the store {self.path} to {copy}: {error}"
             raise StoreError(msg) from error
-        finally:
-            unfinished.unlink(missing_ok=True)
 
     @contextmanager
     def writing(self, *, owner: bool = False) -> Generator[sqlite3.Connection]:
@@ -122,6 +118,9 @@ class File:
             # At once: a transaction that begins by reading cannot wait for another writer, it fails.
             connection.execute("begin immediate")
             try:
+                (version,) = connection.execute("pragma user_version").fetchone()
+                if version != len(steps()):  # since it was opened
+                    raise newer(self.path, version)
                 yield connection
             except BaseException:
                 if connection.in_transaction:  # not after a full disk, which rolls back by itself
@@ -134,22 +133,23 @@ class File:
 
     @contextmanager
     def reading(self, *, owner: bool = False) -> Generator[sqlite3.Connection]:
-        """Give a connection to read from."""
-        if not owner and not self.path.exists():
-            # Looking makes no file: somebody may have mistyped its name.
-            with closing(sqlite3.connect(":memory:", isolation_level=None)) as nothing:
-                migrate(nothing, self.path)
-                yield nothing
-            return
-        with self._using("read", owner=owner) as connection:
-            yield connection
+        """Give a connection to read from: of today's version, or one that looks like it."""
+        # Looking makes no file: somebody may have mistyped its name.
+        if owner or self.path.exists():
+            with self._using("read", owner=owner) as connection:
+                if self.version:
+                    yield connection
+                    return
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as nothing:
+            migrate(nothing, self.path)
+            yield nothing
 
     @contextmanager
     def _using(self, verb: str, *, owner: bool) -> Generator[sqlite3.Connection]:
         with self._lock:
             try:
                 if verb == "read":
-                    if self.connection is None or self._moved(owner=owner):
+                    if self.connection is None or self._moved(owner=owner) or self._is_outdated(self.connection):
                         with self._guard.alone(BUSY):
                             connection = self._open_to_read()
                     else:
@@ -165,11 +165,15 @@ class File:
 
     def _current(self, *, owner: bool) -> sqlite3.Connection:
         """Return a connection that writes to the file that is in its place now."""
-        if self._moved(owner=owner) or self.read_only:
+        if self._moved(owner=owner) or self.read_only or self.version < len(steps()):
             self._disconnect()
         if self.connection is None:
-            self.connection = self._open()
+            self.connection = self._open(to_write=True)
         return self.connection
+
+    def _is_outdated(self, connection: sqlite3.Connection) -> bool:
+        """Return True if what looks like today's version was an older one, and somebody has brought it up to date since."""
+        return self.version < len(steps()) and version_of(connection, self.path) != self.version
 
     def _moved(self, *, owner: bool) -> bool:
         """Return True if the file is another one now. Raises `StoreError` where that loses the run that `owner` writes."""
@@ -184,7 +188,7 @@ class File:
     def _open_to_read(self) -> sqlite3.Connection:
         self._disconnect()
         try:
-            self.connection = self._open()
+            self.connection = self._open(to_write=False)
         except (sqlite3.OperationalError, StoreError) as error:
             self.connection = self._open_read_only(error)
         return self.connection
@@ -203,8 +207,8 @@ class File:
         address = f"file:{quote(str(self.path.absolute()))}?immutable=1"
         connection = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False)
         try:
-            if connection.execute(query("version")).fetchone()[0] != len(steps()):
-                raise error
+            self.version = version_of(connection, self.path)
+            look(connection, self.version)
         except BaseException:
             connection.close()
             raise
@@ -234,7 +238,7 @@ class File:
         """Return True if this is the file at a path."""
         return self.path.absolute() == path.absolute()
 
-    def _open(self) -> sqlite3.Connection:
+    def _open(self, *, to_write: bool) -> sqlite3.Connection:
         if sqlite3.sqlite_version_info < LEAST_VERSION:
             msg = f"SQLite {sqlite3.sqlite_version} is too old for a store: 3.35 or newer"
             raise StoreError(msg)
@@ -243,14 +247,18 @@ class File:
             msg = f"cannot use {self.path} as a store: it is not a regular file. Name a file, such as runs.db"
             raise StoreError(msg)
         try:
-            make_private(self.path)
+            if to_write:
+                make_private(self.path)
         except OSError as error:
             msg = f"cannot make the directory of the store {self.path}: {error}"
             raise StoreError(msg) from error
         connection = sqlite3.connect(self.path, timeout=BUSY, isolation_level=None, check_same_thread=False)
         try:
             # Not with foreign keys: what belongs to a deleted run goes in portions, after the run itself.
-            migrate(connection, self.path)
+            if to_write:
+                migrate(connection, self.path, backup=self._keep_copy, patience=BUSY)
+            self.version = version_of(connection, self.path)
+            look(connection, self.version)
             connection.execute(f"pragma synchronous = {self.synchronous}")
             connection.execute(f"pragma journal_size_limit = {LOG_LIMIT}")
         except BaseException:
@@ -326,47 +334,3 @@ def bound_the_log(connection: sqlite3.Connection, log: Path) -> None:
         connection.execute("pragma wal_checkpoint(truncate)").fetchone()
     finally:
         connection.execute(f"pragma busy_timeout = {BUSY * 1000:.0f}")
-
-
-def use_a_log(connection: sqlite3.Connection) -> None:
-    """Have a file written ahead, in a log, from now on.
-
-    SQLite does not wait for others here, whatever its timeout: several processes may find a new file at once.
-    """
-    until = time.monotonic() + BUSY
-    while True:
-        try:
-            connection.execute("pragma journal_mode = wal")
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > until:
-                raise
-            time.sleep(0.01)
-        else:
-            return
-
-
-def migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring a file to the version of this code, step by step. Raises `StoreError` for a newer one."""
-    # One statement sees one moment: another process may be making the file meanwhile.
-    there, tables = connection.execute(query("version")).fetchone()
-    if there > len(steps()):
-        msg = f"the store {path} has version {there}, made by a newer aiodag; this one knows {len(steps())}: update it"
-        raise StoreError(msg)
-    if there == len(steps()):
-        return
-    if not there and tables:
-        msg = f"{path} is a database of something else: name another file for the store"
-        raise StoreError(msg)
-    use_a_log(connection)
-    connection.execute("begin immediate")
-    try:
-        there = connection.execute("pragma user_version").fetchone()[0]  # another process may have been quicker
-        for version, step in enumerate(steps()[there:], there + 1):
-            for statement in step.split(";"):
-                if statement.strip():
-                    connection.execute(statement)
-            connection.execute(f"pragma user_version = {version}")
-        connection.commit()
-    except BaseException:
-        connection.rollback()
-        raise

@@ -4,6 +4,9 @@
 -- :name version
 select user_version, (select count(*) from sqlite_master) from pragma_user_version
 
+-- :name owners_of_runs
+select id, owner, leased_until from runs where owner is not null
+
 -- :name find_run
 select run, execution, name, owner,
     min(leased_until, coalesce((select until from leases where leases.owner = runs.owner), leased_until)),

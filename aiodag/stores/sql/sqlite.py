@@ -36,6 +36,9 @@ class SQLite(OwnedRuns, RecordedRuns):
     Raises `StoreError` for a file that is not SQLite, is of a newer version, cannot be written, or is locked longer
     than 10 seconds. `keep` is how many bytes it keeps of each stream of an attempt: the head and the tail.
 
+    A file of an older version can be looked at as it is. The first write brings it to today's, when no process works on a
+    run in it; with `backup` a copy of what was there stays beside it, such as `runs.db.v3.bak`.
+
     >>> from aiodag import Run, task
     >>> from aiodag.stores import SQLite
     >>> store = SQLite("runs.db")
@@ -46,8 +49,8 @@ class SQLite(OwnedRuns, RecordedRuns):
     >>> store.close()
     """
 
-    def __init__(self, path: str | Path, *, synchronous: str = "NORMAL", keep: int = KEEP) -> None:
-        super().__init__(path, synchronous=synchronous)
+    def __init__(self, path: str | Path, *, synchronous: str = "NORMAL", keep: int = KEEP, backup: bool = True) -> None:
+        super().__init__(path, synchronous=synchronous, backup=backup)
         self.keep = checked_keep(keep)
 
     def journal(self, run: "Run", *, ours: bool) -> Recorder:

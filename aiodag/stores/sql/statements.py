@@ -25,7 +25,12 @@ def query(name: str) -> str:
 @cache
 def queries() -> dict[str, str]:
     """Return all statements by name."""
-    parts = re.split(r"-- :name (\w+)\n", sql("queries.sql"))[1:]
+    return sections("queries.sql", r"-- :name (\w+)\n")
+
+
+def sections(name: str, heading: str) -> dict[str, str]:
+    """Return the parts of a file of statements by their headings."""
+    parts = re.split(heading, sql(name))[1:]
     return dict(zip(parts[::2], map(str.strip, parts[1::2]), strict=True))
 
 

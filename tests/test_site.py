@@ -89,3 +89,31 @@ def test_a_link_astray_is_seen(tmp_path):
     )
 
     assert [leads_somewhere(page, *link) for link in links(page)] == [True, False, False]
+
+
+def tour():
+    """Give what the tables of the design page name: each file under the folder of its section."""
+    page = (DOCS / "design.md").read_text(encoding="utf-8")
+    for section in re.split(r"^### ", page, flags=re.MULTILINE)[1:]:
+        heading, _, body = section.partition("\n")
+        folders = [folder for folder in re.findall(r"`(aiodag/[\w/]*)`", heading) if "aiodag/" in folder]
+        first_cells = re.findall(r"^\| (`.*?`) \|", body.partition("\n## ")[0], re.MULTILINE)
+        for name in re.findall(r"`([\w/]+\.(?:py|sql))`", " ".join(first_cells)):
+            yield (folders[0] if len(folders) == 1 else "aiodag/") + name
+
+
+def files_of_the_house():
+    files = [path for path in (ROOT / "aiodag").rglob("*") if path.suffix in {".py", ".sql"}]
+    return sorted(path.relative_to(ROOT).as_posix() for path in files if not (is_door(path) or is_former(path)))
+
+
+def is_door(path):
+    return path.name == "__main__.py" or (path.name == "__init__.py" and path.parent.name != "aiodag")
+
+
+def is_former(path):
+    return path.read_text(encoding="utf-8").startswith('"""The former place of ')
+
+
+def test_the_tour_of_the_house_names_every_file_once():
+    assert sorted(tour()) == files_of_the_house()

@@ -4,7 +4,7 @@ Most bodies of large graphs end in their first step, or in every one of them wai
 the asyncio task that nobody needs: it is initialised, started, and ended by an exception. So the engine does what an eager
 asyncio task does in its first step, and no more:
 
-    register, enter           the node is among all tasks, and the current one
+    enter, register           the node is the current task, and among all tasks
     context.run(next, …)  ──► first_step ──► the body
     leave, unregister         │
                               ├── ends: the node has its value, and was never a future
@@ -22,7 +22,7 @@ from asyncio import AbstractEventLoop, CancelledError
 from contextvars import Context
 from types import CoroutineType, FrameType, coroutine
 from typing import TYPE_CHECKING, Any
-from weakref import proxy
+from weakref import proxy, ref
 
 from aiodag._core.as_task import CALLED_OFF, EAGER, FIRST, TASK, cancel_task
 from aiodag._core.body import as_raised, end_attempt, leave_fork
@@ -40,20 +40,38 @@ if TYPE_CHECKING:
 
 ENDED: Any = object()  # what the first step of a body gives that has ended in it
 
-KIND = "eager_task" if EAGER else "task"
 enter_task: Any = getattr(asyncio.tasks, "_enter_task", None)
 leave_task: Any = getattr(asyncio.tasks, "_leave_task", None)
-register_task: Any = getattr(asyncio.tasks, f"_register_{KIND}", None)
-unregister_task: Any = getattr(asyncio.tasks, f"_unregister_{KIND}", None)
+register_task: Any = getattr(asyncio.tasks, "_register_eager_task", None)
+unregister_task: Any = getattr(asyncio.tasks, "_unregister_eager_task", None)
+all_tasks: Any = getattr(asyncio.tasks, "_all_tasks", None)  # on Python 3.11, a set of weak references
 
 KNOWN = sys.implementation.name == "cpython" and sys.version_info < (3, 14)
 WANTED = os.environ.get("AIODAG_FIRST_STEP") != "task"
-WORKS = KNOWN and WANTED and None not in {enter_task, leave_task, register_task, unregister_task}
+FOUND = enter_task and leave_task and ((register_task and unregister_task) if EAGER else hasattr(all_tasks, "data"))
+WORKS = bool(KNOWN and WANTED and FOUND)
 
 
 def can_step(loop: AbstractEventLoop) -> bool:
     """Return whether bodies on a loop take their first step without an asyncio task."""
-    return WORKS and not loop.get_debug()
+    works = WORKS and not loop.get_debug()
+    if works and not EAGER:
+        all_tasks.data.add(FirstOf(loop, all_tasks.data.discard))
+    return works
+
+
+class FirstOf(ref[AbstractEventLoop]):
+    """Stands in asyncio's set of all tasks for the node that is in its first step on a loop; on Python 3.11.
+
+    There is no set of eager tasks there, and a weak reference to each node would take a quarter of the time of a node: a set
+    of such is written in Python. This one is a weak reference to the loop, and says that it is one to its current node.
+    """
+
+    def __call__(self) -> Any:
+        """Return the node, None if no node is in its first step."""
+        loop = super().__call__()
+        node = None if loop is None else asyncio.current_task(loop)
+        return node if type(node) is Node and node.driven in {FIRST, CALLED_OFF} else None
 
 
 def take_step(engine: "Engine", node: Node[Any], steps: "Steps") -> None:
@@ -67,11 +85,13 @@ def take_step(engine: "Engine", node: Node[Any], steps: "Steps") -> None:
             # Entered inside of the block, and first, left first: an interrupt that finds a node entered which nobody leaves
             # would end every task of the loop.
             enter_task(loop, node)
-            register_task(node)
+            if EAGER:
+                register_task(node)
             waits_for = context.run(next, steps, ENDED)
         finally:
             leave_task(loop, node)
-            unregister_task(node)
+            if EAGER:
+                unregister_task(node)
     except BaseException as error:  # whatever it is, it is the node's
         settle_raised(engine, node, error)
         # As in start_task(). The context leads to the run, which has the failure until somebody takes it.

@@ -112,11 +112,17 @@ class Node(NoValue, AsTask[T]):
         for up, tolerant in upstream:
             if up.state is SUCCEEDED:
                 continue
-            if not up.state.final:
-                self._add_edge(up, Tolerant(self) if tolerant else self)
-            elif not tolerant:
+            if up.state.final:
+                if tolerant:
+                    continue
                 self.engine.follow_down(self, up)
                 return
+            self.pending += 1
+            entry = Tolerant(self) if tolerant else self
+            if up.downstream is None:
+                up.downstream = [entry]
+            else:
+                up.downstream.append(entry)
 
     def connect_plain(self, upstream: "Iterable[Node[Any]]") -> None:
         """Make the edges of a new node that needs the success of all."""
@@ -126,7 +132,7 @@ class Node(NoValue, AsTask[T]):
             if up.state.final:
                 self.engine.follow_down(self, up)
                 return
-            self.pending += 1  # as in _add_edge()
+            self.pending += 1
             if up.downstream is None:
                 up.downstream = [self]
             else:
@@ -149,13 +155,6 @@ class Node(NoValue, AsTask[T]):
         self.args = self.kwargs = self.context = None
         if self.after:
             del self.after
-
-    def _add_edge(self, up: "Node[Any]", entry: "Node[Any] | Tolerant") -> None:
-        self.pending += 1
-        if up.downstream is None:
-            up.downstream = [entry]
-        else:
-            up.downstream.append(entry)
 
     def abandon(self, left: "RemoteFuture[Any]") -> None:
         """Note that the attempt could not be stopped: its limit is held until `left` is done. For executors."""

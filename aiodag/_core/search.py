@@ -182,7 +182,10 @@ class Template:
             for place in self.places:
                 item = items[place]
                 # One frame for each depth and no more, so that what could be copied can be filled.
-                items[place] = item.fill() if type(item) is Template else fill(item)
+                if type(item) is Node:
+                    items[place] = item.value
+                else:
+                    items[place] = item.fill() if type(item) is Template else fill(item)
             self.filled = self.shape.build(self.copy, items)
         return self.filled
 
@@ -195,6 +198,8 @@ class Search:
     """
 
     __slots__ = ("adopt", "copies", "edged", "found", "kinds", "loop", "outermost", "raw", "veiled")
+
+    passes_values = True  # whether a node stands for its value
 
     def __init__(
         self, adopt: "Callable[[Any], Future[Any]]", loop: AbstractEventLoop, kinds: Kinds, *, raw: bool
@@ -267,7 +272,14 @@ class Search:
                 raise CycleError([f"a {known.kind.__name__} with nodes", "itself"])
             return known
         copy = self.copies[name] = Template(container, shape)
+        takes_nodes = self.passes_values and not self.raw
         for place, item in enumerate(copy.items):
+            if (
+                type(item) is Node and takes_nodes and item.engine.loop is self.loop
+            ):  # as edge(), for long lists of nodes
+                self.found.append((item, False))
+                copy.places.append(place)
+                continue
             found = self.kinds.of(item)
             if not found:
                 continue

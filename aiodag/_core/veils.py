@@ -92,6 +92,8 @@ class Veiling(Search):
 
     __slots__ = ()
 
+    passes_values = False
+
     def __init__(self, *, raw: bool) -> None:
         super().__init__(no_node, asyncio.get_running_loop(), Kinds(), raw=raw)
 

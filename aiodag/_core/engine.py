@@ -229,7 +229,7 @@ class Engine(Settling):
         if node.edged:
             args = [each.value if type(each) is Node else each for each in args]
         node.state = RUNNING
-        node.attempt += 1
+        node.attempt = 1
         node.args = None
         task = node.task
         if task.waits or not self.direct:
@@ -239,7 +239,11 @@ class Engine(Settling):
         else:
             steps = first_step(node, task.fn, args, None)
             del args
-            take_step(self, node, steps)
+            if take_step(self, node, steps):
+                if node.downstream is None and node.early is None:
+                    node.state = SUCCEEDED
+                else:
+                    self.succeed(node)
         del node
 
     def start(self, node: Node[Any]) -> None:
@@ -288,7 +292,8 @@ class Engine(Settling):
         else:
             steps = first_step(node, call, args, kwargs)
             del args, kwargs
-            take_step(self, node, steps)
+            if take_step(self, node, steps):
+                self.succeed(node)
         del node, run  # as in start_task(), and the run has the failure until somebody takes it
 
     def begin(self, node: Node[Any]) -> None:

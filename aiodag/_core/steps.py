@@ -4,9 +4,9 @@ Most bodies of large graphs end in their first step, or in every one of them wai
 the asyncio task that nobody needs: it is initialised, started, and ended by an exception. So the engine does what an eager
 asyncio task does in its first step, and no more:
 
-    enter, register           the node is the current task, and among all tasks
+    enter                     the node is the current task, and so among all tasks (`FirstOf`)
     context.run(next, …)  ──► first_step ──► the body
-    leave, unregister         │
+    leave                     │
                               ├── ends: the node has its value, and was never a future
                               └── waits: `hand_to_task` makes the node an asyncio task, which goes on with the body
 
@@ -42,29 +42,27 @@ ENDED: Any = object()  # what the first step of a body gives that has ended in i
 
 enter_task: Any = getattr(asyncio.tasks, "_enter_task", None)
 leave_task: Any = getattr(asyncio.tasks, "_leave_task", None)
-register_task: Any = getattr(asyncio.tasks, "_register_eager_task", None)
-unregister_task: Any = getattr(asyncio.tasks, "_unregister_eager_task", None)
-all_tasks: Any = getattr(asyncio.tasks, "_all_tasks", None)  # on Python 3.11, a set of weak references
+all_tasks: Any = getattr(asyncio.tasks, "_scheduled_tasks" if EAGER else "_all_tasks", None)  # a set of weak references
 
 KNOWN = sys.implementation.name == "cpython" and sys.version_info < (3, 14)
 WANTED = os.environ.get("AIODAG_FIRST_STEP") != "task"
-FOUND = enter_task and leave_task and ((register_task and unregister_task) if EAGER else hasattr(all_tasks, "data"))
+FOUND = enter_task and leave_task and hasattr(all_tasks, "data")
 WORKS = bool(KNOWN and WANTED and FOUND)
 
 
 def can_step(loop: AbstractEventLoop) -> bool:
     """Return whether bodies on a loop take their first step without an asyncio task."""
     works = WORKS and not loop.get_debug()
-    if works and not EAGER:
+    if works:
         all_tasks.data.add(FirstOf(loop, all_tasks.data.discard))
     return works
 
 
 class FirstOf(ref[AbstractEventLoop]):
-    """Stands in asyncio's set of all tasks for the node that is in its first step on a loop; on Python 3.11.
+    """Stands in asyncio's set of all tasks for the node that is in its first step on a loop.
 
-    There is no set of eager tasks there, and a weak reference to each node would take a quarter of the time of a node: a set
-    of such is written in Python. This one is a weak reference to the loop, and says that it is one to its current node.
+    That set has weak references, and is written in Python: one for each node would take a quarter of the time of a node on
+    Python 3.11. This one is a weak reference to the loop, and says that it is one to the node which is the current task.
     """
 
     def __call__(self) -> Any:
@@ -74,38 +72,31 @@ class FirstOf(ref[AbstractEventLoop]):
         return node if type(node) is Node and node.driven in {FIRST, CALLED_OFF} else None
 
 
-def take_step(engine: "Engine", node: Node[Any], steps: "Steps") -> None:
-    """Take the first step of a body, in the context of the call."""
+def take_step(engine: "Engine", node: Node[Any], steps: "Steps") -> bool:
+    """Take the first step of a body, in the context of the call. Return whether it has ended, and the node has its value."""
     loop = engine.loop
     context: Any = node.context
     node.driven = FIRST
     engine.steps = steps
     try:
         try:
-            # Entered inside of the block, and first, left first: an interrupt that finds a node entered which nobody leaves
-            # would end every task of the loop.
+            # Inside of the block: an interrupt that found a node entered which nobody leaves would end every task of the loop.
             enter_task(loop, node)
-            if EAGER:
-                register_task(node)
             waits_for = context.run(next, steps, ENDED)
         finally:
             leave_task(loop, node)
-            if EAGER:
-                unregister_task(node)
     except BaseException as error:  # whatever it is, it is the node's
         settle_raised(engine, node, error)
         # As in start_task(). The context leads to the run, which has the failure until somebody takes it.
         del node, context
         if isinstance(error, KeyboardInterrupt):
             raise
-        return
+        return False
     if waits_for is not ENDED:
         hand_to_task(node, steps, waits_for, context)
-    elif node.driven == FIRST:
-        node.context = None
-        engine.succeed(node)
-    else:
-        settle_called_off(engine, node)
+        return False
+    node.context = None
+    return node.driven == FIRST or not is_called_off(engine, node)
 
 
 @coroutine
@@ -236,10 +227,9 @@ def settle_raised(engine: "Engine", node: Node[Any], error: BaseException) -> No
     engine.fail(node, as_failure(node.name, error))
 
 
-def settle_called_off(engine: "Engine", node: Node[Any]) -> None:
-    """Settle a node whose body has cancelled itself in its first step, and then returned."""
+def is_called_off(engine: "Engine", node: Node[Any]) -> bool:
+    """Settle a node whose body has cancelled itself in its first step, and then returned. Not if it took that back."""
     _, comes, message = cancels_of(node)
-    if comes:  # and has not taken the cancel back
+    if comes:
         engine.stop(node, message)
-    else:
-        engine.succeed(node)
+    return comes

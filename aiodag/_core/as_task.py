@@ -78,7 +78,7 @@ class AsTask(AsyncTask[T]):
         "kwargs",
         "number",  # in its run's ledger; of a node that has a run
         "pending",  # upstream nodes that are not settled
-        "plain",  # whether it is of no run, without options, and called with plain values and nodes alone
+        "plain",  # whether it has no options, was called with plain values and nodes alone, and its run has no say in it
         "row",  # in its run's journal; of a node whose run has one
         "run",
         "state",

@@ -74,8 +74,15 @@ class Settling:
         node.state = SUCCEEDED
         if node.early is not None:
             node.initialise()
-        if node.run is not None:
-            node.run.leave(node, previous)
+        run = node.run
+        if run is not None:
+            if run.quiet:  # as in leave()
+                run.moves += (node.number, SUCCEEDED, run.clock())
+                run.live.discard(node)
+                if run.idle is not None:
+                    run.wake_idle()
+            else:
+                run.leave(node, previous)
         entries = node.downstream
         if entries is None:
             return
@@ -185,8 +192,12 @@ class Engine(Settling):
     def release(self, node: Node[Any]) -> None:
         """Put a node whose upstream is done into the ready queue."""
         node.state = QUEUED
-        if node.run is not None:
-            node.run.moved(node, WAITING, QUEUED)
+        run = node.run
+        if run is not None:
+            if run.quiet:  # as in moved()
+                run.moves += (node.number, QUEUED, run.clock())
+            else:
+                run.moved(node, WAITING, QUEUED)
         self.ready.append(node)
         if not self.draining:
             self.wake()
@@ -222,7 +233,7 @@ class Engine(Settling):
                 self.draining = False
 
     def start_plain(self, node: Node[Any]) -> None:
-        """Start a node of no run and without options, whose arguments are plain values and nodes: as `start` and `begin` do."""
+        """Start a node without options, whose arguments are plain values and nodes: as `start` and `begin` do."""
         if node.state is not QUEUED:  # cancelled in the queue
             return
         args = node.args
@@ -231,6 +242,12 @@ class Engine(Settling):
         node.state = RUNNING
         node.attempt = 1
         node.args = None
+        run = node.run
+        if run is not None:
+            if run.quiet:
+                run.moves += (node.number, RUNNING, run.clock())
+            else:
+                run.moved(node, QUEUED, RUNNING)
         task = node.task
         if task.waits or not self.direct:
             coroutine = drive_body(node, task.fn, args, None)
@@ -240,11 +257,11 @@ class Engine(Settling):
             steps = first_step(node, task.fn, args, None)
             del args
             if take_step(self, node, steps):
-                if node.downstream is None and node.early is None:
+                if node.downstream is None and node.early is None and run is None:
                     node.state = SUCCEEDED
                 else:
                     self.succeed(node)
-        del node
+        del node, run  # as in start_task(), and the run has the failure until somebody takes it
 
     def start(self, node: Node[Any]) -> None:
         """Fill the arguments and start the attempt."""

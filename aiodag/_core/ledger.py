@@ -5,7 +5,7 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from aiodag._core.context import current_node
+from aiodag._core.context import node_of
 from aiodag._core.failure import short, site_of
 from aiodag._core.graph import Graph, GraphEdge, GraphNode
 from aiodag._core.rules import Rule
@@ -21,7 +21,7 @@ LONGEST = 40  # characters of a string argument that is kept for labels
 OUTSIDE = "outside the run"
 WIDTH = 6  # entries of `calls` for each node
 PLACE, HINTS, EDGES = 1, 3, 4  # which of them: where the call stands, its arguments, its edges
-WAITING = State.WAITING
+WAITING, QUEUED = State.WAITING, State.QUEUED
 STATES = tuple(State)
 CODES = {state: code for code, state in enumerate(STATES)}
 ROOM = 3 * 8192  # entries of the moves that are not packed yet
@@ -57,9 +57,7 @@ class Ledger:
         edges: Any = ()
         if upstream:
             edges = self.edges_of(node, upstream)
-        parent = current_node()
-        # A body of another run is not of this one: a run in its body is one of its own.
-        inside = parent.number if parent is not None and parent.run is not None and parent.run.ledger is self else None
+        inside = self.number_around(node)
         hints = node.args
         for value in hints:
             if not is_hint(value):
@@ -71,6 +69,35 @@ class Ledger:
         self.moves += (number, WAITING, at)
         if len(self.moves) > ROOM:
             self._pack()
+
+    def enter_plain(self, node: "Node[Any]", upstream: "tuple[Node[Any], ...]", at: float) -> None:
+        """Remember a new node with plain values and nodes, as `enter` does; queued at once if it waits for nothing."""
+        edges: Any = ()
+        hints = node.args
+        if upstream:
+            run = node.run
+            edges = tuple([(up.number if up.run is run else self.number_of(up)) * 4 for up in upstream])
+            if len(upstream) == len(hints):
+                hints = (...,) * len(hints)
+        for value in hints:
+            if type(value) is not int and value is not ... and not is_hint(value):
+                hints = tuple([each if is_hint(each) else ... for each in hints])
+                break
+        node.number = number = self.count
+        self.count = number + 1
+        inside = None if node.caller is None else self.number_around(node)
+        self.calls += (node.task.name, node.code, node.instruction, hints, edges, inside)
+        self.moves += (number, WAITING, at) if upstream else (number, WAITING, at, number, QUEUED, at)
+        if len(self.moves) > ROOM:
+            self._pack()
+
+    def number_around(self, node: "Node[Any]") -> int | None:
+        """Return the number of the node in whose body another was called.
+
+        A body of another run is not of this one: a run in its body is one of its own.
+        """
+        parent = node_of(node.caller)
+        return parent.number if parent is not None and parent.run is not None and parent.run.ledger is self else None
 
     def _pack(self) -> None:
         moves = self.moves

@@ -37,7 +37,7 @@ class Members:
     loop: asyncio.AbstractEventLoop
     clock: Callable[[], float]
     ledger: Ledger
-    observers: tuple[Observer, ...]
+    quiet = False  # whether nobody is told of a move or asked about a node: then the engine notes moves by itself
 
     def __init__(
         self,
@@ -57,12 +57,12 @@ class Members:
         self.threads = threads  # of plain functions, if the run has a number of its own
         self.capacity = capacity
         self.fail_fast = fail_fast
-        self.observers = observers
+        self._observers = observers
         self.middleware = middleware
         self.grace = grace
         self.timeout = timeout
         self.timed_out = False
-        self.journal: Journal | None = None
+        self._journal: Journal | None = None
         self.hooks: Hooks | None = None
         self.state = State.WAITING
         self.stopping = False
@@ -73,8 +73,9 @@ class Members:
         self._begun: dict[int, FailedNode] = {}  # by the ids of exceptions, which may be raised again by other bodies
         self.moves: list[Any] = []  # of the ledger
         self.seats = None if limit is None else Seats(limit)
+        self._quieten()
         self.live: set[Node[Any]] = set()
-        self._idle: asyncio.Future[None] | None = None  # of the one that waits until only a few nodes are unfinished
+        self.idle: asyncio.Future[None] | None = None  # of the one that waits until only a few nodes are unfinished
         self._few = 0
         self._leaving = False  # whether the scope waits for the last nodes
         self._body: asyncio.Task[Any] | None = None
@@ -84,7 +85,39 @@ class Members:
         self.hurried = False  # whether it was asked to end again, as by a second Ctrl-C
         self._timer: asyncio.TimerHandle | None = None
 
+    def _quieten(self) -> None:
+        told = self._observers or self._journal is not None
+        self.quiet = not (told or self.middleware or self.seats is not None or self.capacity is not None)
+
+    @property
+    def observers(self) -> tuple[Observer, ...]:
+        """Who is told of every move."""
+        return self._observers
+
+    @observers.setter
+    def observers(self, observers: tuple[Observer, ...]) -> None:
+        self._observers = observers
+        self._quieten()
+
+    @property
+    def journal(self) -> "Journal | None":
+        """What writes the run to its store, and recalls what has succeeded."""
+        return self._journal
+
+    @journal.setter
+    def journal(self, journal: "Journal | None") -> None:
+        self._journal = journal
+        self._quieten()
+
     # What the engine tells
+
+    def enter_plain(self, node: Node[Any], upstream: tuple[Node[Any], ...]) -> bool:
+        """Own a new node with plain values and nodes, as `enter` does, if this run is quiet and goes on; return whether."""
+        if not self.quiet or self.stopping or self.state is not State.RUNNING:
+            return False
+        self.live.add(node)
+        self.ledger.enter_plain(node, upstream, self.clock())
+        return True
 
     def enter(self, node: Node[Any], upstream: list[tuple[Node[Any], bool]]) -> Node[Any] | None:
         """Own a new node, or return the one that takes its place."""
@@ -95,14 +128,14 @@ class Members:
             return None
         if self.middleware:
             node.task = called_by_run(node.task)
-        if self.journal is not None:
-            live = self.journal.enter(node, upstream)
+        if self._journal is not None:
+            live = self._journal.enter(node, upstream)
             if live is not None:
                 return live
         self.live.add(node)
         at = self.clock()
         self.ledger.enter(node, upstream, at)
-        if self.observers:
+        if self._observers:
             self._tell(node, None, State.WAITING, at)
         return None
 
@@ -110,18 +143,18 @@ class Members:
         """Note a move."""
         at = self.clock()
         self.moves += (node.number, state, at)
-        if self.journal is not None:
-            self.journal.moved(node, state, at)
-        if self.observers:
+        if self._journal is not None:
+            self._journal.moved(node, state, at)
+        if self._observers:
             self._tell(node, previous, state, at)
 
     def leave(self, node: Node[Any], previous: State) -> None:
         """Note that a node has settled."""
         at = self.clock()
         self.moves += (node.number, node.state, at)
-        if self.journal is not None:
-            self.journal.moved(node, node.state, at)
-        if self.observers:
+        if self._journal is not None:
+            self._journal.moved(node, node.state, at)
+        if self._observers:
             self._tell(node, previous, node.state, at)
         self.live.discard(node)
         if self.stopping and node.state is State.CANCELLED:
@@ -130,8 +163,13 @@ class Members:
             self.seats.leave(node)
         if node.fault is not None and node.state is State.FAILED:
             self._failed(node, node.fault)
-        if self._idle is not None and len(self.live) <= self._few and not self._idle.done():
-            self._idle.set_result(None)
+        if self.idle is not None:
+            self.wake_idle()
+
+    def wake_idle(self) -> None:
+        """Wake who waits until no more than a few nodes are unfinished."""
+        if self.idle is not None and len(self.live) <= self._few and not self.idle.done():
+            self.idle.set_result(None)
 
     def _failed(self, node: Node[Any], fault: Failure) -> None:
         report = fault.report
@@ -166,7 +204,7 @@ class Members:
 
     def _tell(self, node: Node[Any], previous: State | None, state: State, at: float) -> None:
         move = Move(node, previous, state, at, node.attempt)
-        for observer in self.observers:
+        for observer in self._observers:
             try:
                 observer.moved(move)
             except BaseException as error:  # noqa: BLE001 - an observer harms nothing, whatever it raises
@@ -191,15 +229,15 @@ class Members:
         # A counter and not the nodes themselves: a body that ends may have added others.
         while len(self.live) > count and not self._given_up:
             self._few = count
-            self._idle = self.loop.create_future()
-            await self._idle
+            self.idle = self.loop.create_future()
+            await self.idle
 
     def _give_up(self) -> None:
         """Wait no longer for nodes that will not end although they were cancelled."""
         self._name_survivors()
         self._given_up = True
-        if self._idle is not None and not self._idle.done():
-            self._idle.set_result(None)
+        if self.idle is not None and not self.idle.done():
+            self.idle.set_result(None)
 
     async def _stop(self) -> None:
         """Cancel what is left, consumers first, and wait: no longer than `grace` seconds."""

@@ -80,7 +80,7 @@ def submit(task: "Task[..., Any]", /, *args: Any, **kwargs: Any) -> Node[Any]:
             upstream = None
     if upstream:
         node.edged = True
-    if upstream is None or run is not None:
+    if upstream is None or (run is not None and not run.enter_plain(node, upstream)):
         return enter_node(node, upstream)
     node.kwargs = None  # not the empty dict: it would be one more object for the garbage collector
     node.plain = task.call is None
@@ -88,6 +88,8 @@ def submit(task: "Task[..., Any]", /, *args: Any, **kwargs: Any) -> Node[Any]:
         node.connect_plain(upstream)
     if not node.pending and node.state is WAITING:
         node.state = QUEUED  # as in release()
+        if run is not None and upstream:
+            run.moves += (node.number, QUEUED, run.clock())
         engine.ready.append(node)
         if not engine.draining:
             engine.wake()

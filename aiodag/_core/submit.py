@@ -46,18 +46,16 @@ def submit(task: "Task[..., Any]", /, *args: Any, **kwargs: Any) -> Node[Any]:
 
     node: Node[Any] = new_node(Node)
     frame: Any = _getframe(1)  # the one way to know the place of the call
-    if frame.f_code is MANY:
+    node.code = code = frame.f_code
+    if code is MANY:
         frame = frame.f_back.f_back
-    node.code = frame.f_code
+        node.code = frame.f_code
     node.instruction = frame.f_lasti
-    node.task = task
-    node.engine = engine
-    node.args = args
-    node.kwargs = kwargs
+    node.task, node.engine = task, engine
+    node.args, node.kwargs = args, kwargs
     node.context = copy_context()
     node.downstream = node.early = None
     node.attempt = node.pending = node.driven = 0
-    node.edged = node.plain = False
     node.caller = NODE.get()
     node.state = WAITING
     node.run = run = RUN.get()
@@ -65,21 +63,19 @@ def submit(task: "Task[..., Any]", /, *args: Any, **kwargs: Any) -> Node[Any]:
         node.run = run = None  # a plain function that runs a loop of its own, in a thread with our context
 
     upstream: Any = ()
+    try:
+        for value in args:
+            kind = type(value)
+            if kind is Node and value.engine is engine:
+                upstream = (*upstream, value)
+            elif kind not in PLAIN:
+                upstream = None
+                break
+    except TypeError:  # a class whose metaclass has no hash is none of those
+        upstream = None
     if kwargs or task.special:
         upstream = None
-    else:
-        try:
-            for value in args:
-                kind = type(value)
-                if kind is Node and value.engine is engine:
-                    upstream = (*upstream, value)
-                elif kind not in PLAIN:
-                    upstream = None
-                    break
-        except TypeError:  # a class whose metaclass has no hash is none of those
-            upstream = None
-    if upstream:
-        node.edged = True
+    node.edged = bool(upstream)
     if upstream is None or (run is not None and not run.enter_plain(node, upstream)):
         return enter_node(node, upstream)
     node.kwargs = None  # not the empty dict: it would be one more object for the garbage collector
@@ -113,6 +109,7 @@ def enter_node(node: Node[Any], plain: tuple[Node[Any], ...] | None) -> Node[Any
     `plain` has the nodes among the arguments, if these are nothing but plain values and nodes.
     """
     engine, run = node.engine, node.run
+    node.plain = False
     upstream = search(engine, node) if plain is None else [(each, False) for each in plain]
     if run is not None:
         live = run.enter(node, upstream)

@@ -80,7 +80,6 @@ class Task(FunctionLike, Generic[P, R]):
     """
 
     stands_in = barrier = False  # True: for an awaitable that was passed as an edge; for a node that only joins edges
-    waits = False  # whether the body of the last call waited: then the next will, too, and starts as an asyncio task
     exactly = -1  # positional arguments of most calls, which need no further look: see arity.py
     arity: Any = None  # the real signature, once a call has needed it; ... where there is none
     rule: Any = None  # of tasks in workflows: when they run, if that is not when all upstream has succeeded
@@ -103,6 +102,9 @@ class Task(FunctionLike, Generic[P, R]):
         self.fn = fn
         self.after_deps = after
         self.options = options
+        # Whether the body of the last call waited: then the next will, too, and starts as an asyncio task. Every task has
+        # this from the beginning: Python finds attributes sooner where all objects of a class have the same.
+        self.waits = False
         self.name: str = options.name or name_of(fn)
         self.raw = options.raw
         # Whether edges can be anywhere but among plain arguments, or there is more to check at the call.

@@ -37,7 +37,8 @@ class Named(Task[..., Any]):
             self.rule = rule
             self.special = True
         self.fn, self.call = of.fn, of.call
-        self.fewest, self.most = of.fewest, of.most
+        self.fewest, self.most, self.exactly = of.fewest, of.most, of.exactly
+        self.waits = False
 
     def __getattr__(self, name: str) -> Any:
         if name == "of":  # of a copy that is being made

@@ -11,7 +11,7 @@ type has no loop, and most of its methods raise or crash, so these stand in fron
 import sys
 from asyncio import AbstractEventLoop, Future
 from asyncio import Task as AsyncTask
-from collections.abc import Callable, Coroutine, Generator, Iterable
+from collections.abc import Callable, Iterable
 from contextvars import Context, copy_context
 from types import CodeType, FrameType, GetSetDescriptorType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -162,14 +162,6 @@ class AsTask(AsyncTask[T]):
     def get_context(self) -> Context:
         """Return the context of the call: the C method would crash before the attempt starts."""
         return self.context or Context()  # the asyncio task has the same, and no such method on Python 3.11
-
-    def become_task(self, coroutine: "Coroutine[Any, Any, T] | Generator[Any, Any, T]", context: Context) -> None:
-        """Be the asyncio task of a coroutine from now on, which takes its first step at once where Python can."""
-        self.driven = TASK
-        if EAGER:
-            init_task(self, coroutine, loop=self.engine.loop, name=self.task.name, context=context, eager_start=True)
-        else:
-            init_task(self, coroutine, loop=self.engine.loop, name=self.task.name, context=context)
 
     def initialise(self) -> None:
         """Make a node a future that can be settled, if no attempt has made it one."""

@@ -5,10 +5,11 @@ import sys
 from asyncio import CancelledError, get_running_loop
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
+from contextvars import Context
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import proxy
 
-from aiodag._core.as_task import SUCCEEDED, is_done, on_done
+from aiodag._core.as_task import EAGER, SUCCEEDED, TASK, init_task, is_done, on_done
 from aiodag._core.cancels import as_failure, is_asked
 from aiodag._core.context import NODE
 from aiodag._core.failure import Exited
@@ -50,14 +51,24 @@ async def drive_body(
             raise ended from ended.__cause__
         finally:
             del ended  # as above
-    return end_attempt(node, value)
+    if node._must_cancel:  # type: ignore[attr-defined]  # noqa: SLF001 - it cancelled itself: asyncio drops the value
+        on_done(node, node.engine.ended, context=node.engine.context)
+        return value
+    node.value = value
+    node.engine.succeed(node)
+    return value
 
 
-def start_task(engine: "Engine", node: Node[Any], coroutine: Coroutine[Any, Any, Any]) -> None:
-    """Start a body as an asyncio task in the context of the call, and take its first step at once where Python can."""
-    context: Any = node.context
+def start_task(
+    engine: "Engine", node: Node[Any], coroutine: "Coroutine[Any, Any, Any]", context: Context | None
+) -> None:
+    """Start a body as the asyncio task that is its node, and take its first step at once where Python can."""
+    node.driven = TASK
     try:
-        node.become_task(coroutine, context)
+        if EAGER:
+            init_task(node, coroutine, loop=engine.loop, name=node.task.name, context=context, eager_start=True)
+        else:
+            init_task(node, coroutine, loop=engine.loop, name=node.task.name, context=context)
     except KeyboardInterrupt as error:
         engine.fail(node, error)
         if node.early is not None:
@@ -87,18 +98,6 @@ def as_raised(node: Node[Any], error: BaseException) -> BaseException | None:
         # An asyncio task that raises it stops the loop, and with it all that has nothing to do with this body.
         return Exited(error)
     return None
-
-
-def end_attempt(node: Node[T], value: T) -> T:
-    """Settle a node whose body has returned, and return what its asyncio task returns."""
-    engine = node.engine
-    if node._must_cancel:  # type: ignore[attr-defined]  # noqa: SLF001 - it cancelled itself: asyncio drops the value
-        on_done(node, engine.ended, context=engine.context)
-        return value
-    engine.alive.discard(node)
-    node.value = value
-    engine.succeed(node)
-    return value
 
 
 def leave_fork(error: SystemExit) -> None:

@@ -72,6 +72,7 @@ class Settling:
         """Settle a node that has its value, or gets it before the loop goes on, and count down what waits for it."""
         previous = node.state
         node.state = SUCCEEDED
+        self.alive.discard(node)
         if node.early is not None:
             node.initialise()
         run = node.run
@@ -252,7 +253,7 @@ class Engine(Settling):
         if task.waits or not self.direct:
             coroutine = drive_body(node, task.fn, args, None)
             del args  # as in start()
-            start_task(self, node, coroutine)
+            start_task(self, node, coroutine, node.context)
         else:
             steps = first_step(node, task.fn, args, None)
             del args
@@ -305,7 +306,7 @@ class Engine(Settling):
         if task.waits or not self.direct:
             coroutine = drive_body(node, call, args, kwargs)
             del args, kwargs  # the body starts below, and they are the body's
-            start_task(self, node, coroutine)
+            start_task(self, node, coroutine, node.context)
         else:
             steps = first_step(node, call, args, kwargs)
             del args, kwargs

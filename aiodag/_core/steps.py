@@ -24,8 +24,8 @@ from types import CoroutineType, FrameType, coroutine
 from typing import TYPE_CHECKING, Any
 from weakref import proxy, ref
 
-from aiodag._core.as_task import CALLED_OFF, EAGER, FIRST, TASK, cancel_task
-from aiodag._core.body import as_raised, end_attempt, leave_fork
+from aiodag._core.as_task import CALLED_OFF, EAGER, FIRST, TASK, cancel_task, on_done
+from aiodag._core.body import as_raised, leave_fork, start_task
 from aiodag._core.cancels import as_failure, is_asked
 from aiodag._core.context import NODE
 from aiodag._core.node import Node
@@ -124,10 +124,15 @@ def first_step(
             raise ended from ended.__cause__
         finally:
             del ended
-    if node.driven == TASK:
-        return end_attempt(node, value)
-    node.value = value
-    return None
+    if node.driven != TASK:
+        node.value = value
+        return None
+    if node._must_cancel:  # type: ignore[attr-defined]  # noqa: SLF001 - as in drive_body()
+        on_done(node, node.engine.ended, context=node.engine.context)
+    else:
+        node.value = value
+        node.engine.succeed(node)
+    return value
 
 
 async def as_coroutine(body: "Awaitable[Any]") -> Any:
@@ -196,10 +201,7 @@ def hand_to_task(node: Node[Any], steps: "Steps", waits_for: object, context: Co
     if EAGER or waits_for is not None:
         node.task.waits = True
         going_on = Begun(steps, waits_for)
-    node.become_task(going_on, context)
-    engine.alive.add(node)
-    if node.early is not None:
-        node.hand_over()
+    start_task(engine, node, going_on, context)
     if asked:
         cancel_again(node, *asked)
 

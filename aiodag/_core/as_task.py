@@ -13,7 +13,7 @@ from asyncio import AbstractEventLoop, Future
 from asyncio import Task as AsyncTask
 from collections.abc import Callable, Iterable
 from contextvars import Context, copy_context
-from types import CodeType, FrameType, GetSetDescriptorType
+from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiodag.states import State
@@ -45,8 +45,9 @@ is_done: Any = Future.done
 on_done: Any = Future.add_done_callback
 
 
-def answered(getter: GetSetDescriptorType, pending: object) -> Any:
+def answered(name: str, pending: object) -> Any:
     """Return a private getter of asyncio tasks for nodes, where the C one raises for what is not a future yet."""
+    getter: Any = getattr(AsyncTask, name)
 
     def ask(node: "AsTask[Any]") -> Any:
         if node.state is SUCCEEDED:
@@ -214,7 +215,7 @@ class AsTask(AsyncTask[T]):
         return self.engine.loop
 
     # Not promised by asyncio, and read by many.
-    _state: Any = answered(AsyncTask.__dict__["_state"], "PENDING")
-    _result: Any = answered(AsyncTask.__dict__["_result"], None)
-    _exception: Any = answered(AsyncTask.__dict__["_exception"], None)
-    _callbacks: Any = answered(AsyncTask.__dict__["_callbacks"], None)
+    _state: Any = answered("_state", "PENDING")
+    _result: Any = answered("_result", None)
+    _exception: Any = answered("_exception", None)
+    _callbacks: Any = answered("_callbacks", None)

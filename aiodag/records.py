@@ -231,6 +231,7 @@ class Write(NamedTuple):
     """One batch of one run, on its way to a store.
 
     >>> import time
+    >>> from aiodag import State
     >>> from aiodag.records import Batch, Claim, Owner, Write
     >>> from aiodag.stores import Memory
     >>> store = Memory()
@@ -248,6 +249,16 @@ class RunFilter(NamedTuple):
     """Which runs a store is asked for: all that is given must hold.
 
     `since` is the moment, in seconds since the epoch, from which on the last execution began. All `tags` must be there.
+
+    >>> from aiodag import Run
+    >>> from aiodag.records import RunFilter
+    >>> from aiodag.stores import Memory
+    >>> store = Memory()
+    >>> for day in ("monday", "tuesday"):
+    ...     async with Run("etl", store=store, id=day, tags={"day": day}):
+    ...         pass
+    >>> [run.id for run in store.runs(wanted=RunFilter(name="etl", tags={"day": "monday"}))]
+    ['monday']
     """
 
     name: str | None = None

@@ -80,6 +80,13 @@ def test_the_reference_shows_the_whole_face(face):
     assert public == {name for name in PUBLIC if name.rpartition(".")[0] == face}
 
 
+@pytest.mark.parametrize("module", ["aiodag.abc", "aiodag.programs", "aiodag.records"])
+def test_the_reference_shows_the_classes_that_pass_between_layers(module):
+    classes = (thing for thing in vars(importlib.import_module(module)).values() if isinstance(thing, type))
+
+    assert {f"{module}.{each.__name__}" for each in classes if each.__module__ == module} <= set(PUBLIC)
+
+
 def imported_by_pages():
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
     lines = [line for page in pages for line in IMPORT.findall(page.read_text(encoding="utf-8"))]

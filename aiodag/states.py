@@ -19,7 +19,7 @@ import enum
 
 
 class State(enum.StrEnum):
-    """Say where a node is on its way; equal to its lower-case word.
+    """The state of a node; equal to its lower-case word.
 
     >>> from aiodag import State
     >>> State.SUCCEEDED == "succeeded", State.SUCCEEDED.final, State.RUNNING.final

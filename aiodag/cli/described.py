@@ -1,4 +1,4 @@
-"""Say what is known of a target before anything runs: for `--help` after it, and for completion."""
+"""What is known of a target before anything runs: for `--help` after it, and for completion."""
 
 from argparse import Namespace
 

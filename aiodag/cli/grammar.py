@@ -1,4 +1,4 @@
-"""Say what can be typed: the commands, their options, their help."""
+"""What can be typed: the commands, their options, their help."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -33,7 +33,7 @@ def build() -> Parser:
     """Return the parser of the whole command line."""
     parser = Parser(
         prog="aiodag",
-        description="Run tasks and workflows, look at runs, go on with them after a crash.",
+        description="Run tasks and workflows, look at runs, continue them after a crash.",
         epilog="`aiodag COMMAND --help` has the options of a command and an example.\n"
         "Exit codes: 0 succeeded, 1 failed, 2 bad input: nothing has run, 130 interrupted (143 by SIGTERM).",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -65,7 +65,7 @@ def add_run(group: Any) -> None:
     parser.add_argument("target", metavar="TARGET", help=TARGET)
     add_parameters(parser)
     parser.add_argument(
-        "--id", metavar="ID", help="id of the run, made of its name otherwise; that of an earlier run resumes it"
+        "--id", metavar="ID", help="the run's id, by default made of its name; the id of an earlier run resumes it"
     )
     add_tags(parser, "a word about the run, by which `aiodag runs --tag` finds it; may be repeated")
     add_execution(parser)
@@ -77,7 +77,7 @@ def add_resume(group: Any) -> None:
         group,
         "resume",
         "running.resume",
-        "go on with a run: recall what succeeded, run the rest",
+        "continue a run: recall what succeeded, run the rest",
         "aiodag resume etl-1a2b3c4d --from etl.json",
     )
     add_one_run(parser)
@@ -92,7 +92,7 @@ def add_plan(group: Any) -> None:
         group,
         "plan",
         "commands.plan",
-        "say what resuming a run, or running a workflow, would run, and run nothing",
+        "print what resuming a run, or running a workflow, would run, and run nothing",
         "aiodag plan etl-1a2b3c4d --from etl.json",
     )
     parser.add_argument("run", metavar="RUN|TARGET", help=f"the id of a run; or {TARGET}")
@@ -120,7 +120,7 @@ def add_again(parser: Parser) -> None:
         default=[],
         metavar="TASK",
         help="run this again, with what its body calls and what needs it: a task, a label or the number of a node; "
-        "may be repeated, and takes runs that succeeded",
+        "may be repeated, also for runs that succeeded",
     )
 
 
@@ -188,7 +188,7 @@ def add_runs(group: Any) -> None:
         "--since", metavar="AGE", type=duration, help="only those that began no longer ago: 90s, 15m, 12h, 30d"
     )
     parser.add_argument("-n", dest="limit", metavar="N", type=count, help="the newest N (20)")
-    parser.add_argument("--all", action="store_true", help="every one")
+    parser.add_argument("--all", action="store_true", help="all of them")
 
 
 def add_show(group: Any) -> None:
@@ -223,7 +223,7 @@ def add_log(group: Any) -> None:
         "--task", metavar="TASK", help="the attempts of this task: what they wrote, exit code, time, host, peak"
     )
     parser.add_argument(
-        "-f", "--follow", action="store_true", help="go on until the run has ended; with --json a document a line"
+        "-f", "--follow", action="store_true", help="follow until the run has ended; with --json one document per line"
     )
 
 
@@ -238,9 +238,9 @@ def add_graph(group: Any) -> None:
     )
     parser.add_argument("target", metavar="RUN|TARGET", help=f"the id of a run; or {TARGET}")
     add_parameters(parser)
-    parser.add_argument("-o", "--output", metavar="FILE", help="write to a file; its ending says the format")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write to a file, in the format of its ending")
     parser.add_argument(
-        "--format", metavar="FORMAT", choices=FORMATS, help=f"one of {', '.join(FORMATS)}; txt if nothing says"
+        "--format", metavar="FORMAT", choices=FORMATS, help=f"one of {', '.join(FORMATS)}; by default txt"
     )
 
 
@@ -257,8 +257,8 @@ def add_register(group: Any) -> None:
         "aiodag register etl.json --name nightly --replace",
     )
     parser.add_argument("target", metavar="TARGET", help=SOURCE)
-    parser.add_argument("--name", metavar="NAME", help="another name than its own")
-    parser.add_argument("--replace", action="store_true", help="in place of what has this name")
+    parser.add_argument("--name", metavar="NAME", help="a name other than its own")
+    parser.add_argument("--replace", action="store_true", help="replace the workflow of this name")
 
 
 def add_list(group: Any) -> None:
@@ -272,10 +272,10 @@ def add_export(group: Any) -> None:
         group,
         "export",
         "registry.export",
-        "write registered workflows as JSON, which import takes",
+        "write registered workflows as JSON, for import",
         "aiodag export nightly -o nightly-export.json",
     )
-    parser.add_argument("names", metavar="NAME", nargs="*", help="names of registered workflows; all without one")
+    parser.add_argument("names", metavar="NAME", nargs="*", help="names of registered workflows, by default all")
     parser.add_argument("-o", "--output", metavar="FILE", help="write to a file")
 
 
@@ -285,11 +285,11 @@ def add_import(group: Any) -> None:
         group,
         "import",
         "registry.take_in",
-        "register the workflows that export, or list --json, has written",
+        "register the workflows that export or list --json wrote",
         "aiodag import nightly-export.json --replace",
     )
-    parser.add_argument("file", metavar="FILE", help="a file, or - for what is piped in")
-    parser.add_argument("--replace", action="store_true", help="in place of what has these names")
+    parser.add_argument("file", metavar="FILE", help="a file, or - for the standard input")
+    parser.add_argument("--replace", action="store_true", help="replace the workflows of these names")
 
 
 # Change
@@ -329,10 +329,10 @@ def add_backup(group: Any) -> None:
         group,
         "backup",
         "registry.backup",
-        "copy the store to a new file, whole, also while runs go on",
+        "copy the whole store to a new file, even while runs write to it",
         "aiodag backup runs-monday.db",
     )
-    parser.add_argument("copy", metavar="FILE", help="the copy: a file that is not there yet")
+    parser.add_argument("copy", metavar="FILE", help="the copy: a file that does not exist yet")
 
 
 # Tell
@@ -340,7 +340,7 @@ def add_backup(group: Any) -> None:
 
 def add_about(group: Any) -> None:
     """Add `info`."""
-    command(group, "info", "commands.about", "say which versions, store and extras there are", "aiodag info --json")
+    command(group, "info", "commands.about", "print the versions, the store and the extras", "aiodag info --json")
 
 
 def add_schema(group: Any) -> None:
@@ -354,7 +354,7 @@ def add_completion(group: Any) -> None:
         group,
         "completion",
         "completion.print_completion",
-        "print what completes this command in a shell",
+        "print the completion of this command for a shell",
         'eval "$(aiodag completion bash)"',
     )
     parser.add_argument("shell", metavar="SHELL", nargs="?", choices=SHELLS, help="bash, zsh or fish")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 
 class Refused(Exception):
-    """Say which type is at fault, and why."""
+    """Raised with the type at fault, and why."""
 
     def __init__(self, kind: type, why: str) -> None:
         super().__init__(why)

@@ -27,7 +27,7 @@ _PULLS, _SLACK = 14, 1.1  # how often heights are pulled straight, and in how mu
 
 
 class Box(NamedTuple):
-    """Say where a box is: its left upper corner and its size, in pixels."""
+    """A box: its upper left corner and its size, in pixels."""
 
     x: int
     y: int

@@ -39,7 +39,7 @@ MAPPED = (128, 1)  # and in the index of the log, where who gets it alone cuts t
 
 
 class Locked(Exception):
-    """Say that somebody else is writing to the file, and has been all the time."""
+    """Raised when somebody else has been writing to the file all the time."""
 
     def __str__(self) -> str:
         return "database is locked"

@@ -39,7 +39,7 @@ class Column(NamedTuple):
 
 
 class Damaged(ValueError):
-    """Say that a column does not hold what it should."""
+    """Raised when a column does not hold what it should."""
 
 
 def text(value: Any) -> str:

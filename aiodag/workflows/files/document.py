@@ -33,7 +33,7 @@ USUAL: Mapping[str, Any] = {
 
 
 class Inexact(Exception):
-    """Say what JSON does not have."""
+    """Raised with what JSON cannot express."""
 
 
 def document_of(workflow: Definition, *, exact: bool = False) -> dict[str, Any]:

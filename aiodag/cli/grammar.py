@@ -65,7 +65,7 @@ def add_run(group: Any) -> None:
     parser.add_argument("target", metavar="TARGET", help=TARGET)
     add_parameters(parser)
     parser.add_argument(
-        "--id", metavar="ID", help="the run's id, by default made of its name; the id of an earlier run resumes it"
+        "--id", metavar="ID", help="id of the run, by default made of its name; the id of an earlier run resumes it"
     )
     add_tags(parser, "a word about the run, by which `aiodag runs --tag` finds it; may be repeated")
     add_execution(parser)

@@ -55,6 +55,13 @@ def test_every_page_stands_in_one_group_of_the_site():
     assert sorted([*entries(index), "index"]) == sorted(pages)
 
 
+def test_the_readme_links_every_page():
+    linked = {path for path, _ in links(ROOT / "README.md")}
+    pages = {page.relative_to(ROOT).as_posix() for page in DOCS.rglob("*.md")}
+
+    assert pages - {"docs/index.md", "docs/changelog.md"} <= linked
+
+
 @each_page
 def test_every_relative_link_leads_to_a_file_and_a_heading_in_it(page):
     astray = [f"{path}#{anchor}" for path, anchor in links(page) if not leads_somewhere(page, path, anchor)]

@@ -544,7 +544,7 @@ TYPES = (
 )
 
 
-def named(kind: type) -> str:
+def name_of_type(kind: type) -> str:
     """Return how a message calls a type: built-in ones without their module."""
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
@@ -564,7 +564,7 @@ class NoCodec(AiodagError, TypeError):
 
     def __init__(self, task: str, kind: type, where: str, why: str = "has no codec") -> None:
         self.task = task
-        self.type_name = named(kind)
+        self.type_name = name_of_type(kind)
         self.where = where
         place = f"value{where}" if where else "the value"
         super().__init__(
@@ -607,7 +607,7 @@ class NoFingerprint(AiodagError, TypeError):
 
     def __init__(self, task: str, kind: type, where: str, why: str = "has no stable fingerprint") -> None:
         self.task = task
-        self.type_name = named(kind)
+        self.type_name = name_of_type(kind)
         self.where = where
         place = f"argument{where}" if where else "the argument"
         super().__init__(

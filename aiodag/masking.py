@@ -53,13 +53,13 @@ TABLE = Table()
 def masks_of(values: dict[str, list[str]]) -> Masks:
     """Return what to look for."""
     whole = {text: name for name in sorted(values) for value in values[name] for text in spellings(value)}
-    lines = {line for each in values.values() for value in each for line in lines_of(value)}
+    lines = {line for each in values.values() for value in each for line in value_lines(value)}
     texts = sorted({*whole, *lines}, key=len, reverse=True)
     chunks = tuple(text.encode("utf-8", "surrogateescape") for text in texts)
     return Masks(tuple(texts), chunks, tuple((text, whole[text]) for text in texts if text in whole))
 
 
-def lines_of(value: str) -> Iterator[str]:
+def value_lines(value: str) -> Iterator[str]:
     """Yield the lines of a value that has several: programs print and logs keep them one by one."""
     lines = [line.strip() for line in value.splitlines()]
     for line in lines if len(lines) > 1 else ():
@@ -73,8 +73,10 @@ def spellings(value: str) -> set[str]:
     from html import escape  # noqa: PLC0415 - see above
     from urllib.parse import quote, quote_plus  # noqa: PLC0415 - see above
 
-    once = escaped(value)
-    twice = {text for each in once for text in escaped(each)}  # a JSON text in a JSON text, a text in a list in a text
+    once = quoted_form(value)
+    twice = {
+        text for each in once for text in quoted_form(each)
+    }  # a JSON text in a JSON text, a text in a list in a text
     quoted = [write(value, safe="", errors="surrogateescape") for write in (quote, quote_plus)]
     quoted.append(quote(value, errors="surrogateescape"))
     return {
@@ -84,16 +86,16 @@ def spellings(value: str) -> set[str]:
         *twice,
         *(text.replace("/", "\\/") for text in once),
         *quoted,
-        *map(lowered, quoted),
+        *map(lower_escapes, quoted),
         escape(value),
         escape(value).replace("&#x27;", "&#39;"),
         value.replace("'", "'\"'\"'"),
         value.replace("'", "'\\''"),
-        *encoded(value.encode("utf-8", "surrogateescape")),
+        *encoded_forms(value.encode("utf-8", "surrogateescape")),
     }
 
 
-def escaped(text: str) -> set[str]:
+def quoted_form(text: str) -> set[str]:
     """Return a text as it stands inside of quotes in Python and in JSON."""
     from json import dumps  # noqa: PLC0415 - as in spellings()
 
@@ -104,13 +106,13 @@ def escaped(text: str) -> set[str]:
     return {*python, *(each.replace("\\'", "'") for each in python), *json}
 
 
-def lowered(quoted: str) -> str:
+def lower_escapes(quoted: str) -> str:
     """Return a quoted text with the digits of its escapes in lower case."""
     parts = quoted.split("%")
     return "%".join([parts[0], *(part[:2].lower() + part[2:] for part in parts[1:])])
 
 
-def encoded(value: bytes) -> Iterator[str]:
+def encoded_forms(value: bytes) -> Iterator[str]:
     """Yield bytes in hexadecimal, and in base64 as it is wherever in a longer text they begin."""
     from base64 import b64encode  # noqa: PLC0415 - as in spellings()
 
@@ -134,16 +136,16 @@ def masked(text: str) -> str:
     'nothing to hide'
     """
     masks = TABLE.masks
-    return text if masks is None else covered(text, masks.texts, MARK)
+    return text if masks is None else cover_secrets(text, masks.texts, MARK)
 
 
 def masked_bytes(content: bytes) -> bytes:
     """Return bytes with `***` in the place of each secret."""
     masks = TABLE.masks
-    return content if masks is None else covered(content, masks.chunks, MARK.encode())
+    return content if masks is None else cover_secrets(content, masks.chunks, MARK.encode())
 
 
-def covered(text: AnyStr, secrets: Iterable[AnyStr], mark: AnyStr) -> AnyStr:
+def cover_secrets(text: AnyStr, secrets: Iterable[AnyStr], mark: AnyStr) -> AnyStr:
     """Return a text with a mark in the place of what is to be hidden."""
     places = spans(text, secrets)
     if not places:
@@ -221,7 +223,7 @@ class StreamMask:
         if masks is None:
             return chunk
         stream = self._held + chunk
-        limit = len(stream) if last else begun(stream, masks.chunks)
+        limit = len(stream) if last else first_partial(stream, masks.chunks)
         parts: list[bytes] = []
         at = self._hidden
         for start, end in spans(stream, masks.chunks):
@@ -236,7 +238,7 @@ class StreamMask:
         return b"".join(parts)
 
 
-def begun(stream: bytes, secrets: Iterable[bytes]) -> int:
+def first_partial(stream: bytes, secrets: Iterable[bytes]) -> int:
     """Return where in a stream the first secret begins of which only a part has come; the length if there is none."""
     place = len(stream)
     for each in secrets:

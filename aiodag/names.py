@@ -63,7 +63,7 @@ def key_name(name: str) -> str:
     return f"aiodag.errors:{own}" if module == "aiodag" and hasattr(errors, own) else IN_KEYS.get(name, name)
 
 
-def name_of(thing: Any) -> str:
+def import_name(thing: Any) -> str:
     """Return the name of a class or a function. One of a script is named as if the script had been imported."""
     module = thing.__module__
     return f"{main_name() if module in MAIN else module}:{thing.__qualname__}"
@@ -83,9 +83,9 @@ def public_name(thing: Any) -> str:
     top = module.partition(".")[0]
     if top in sys.stdlib_module_names and module not in MAIN:
         for place in ("os.path" if top in PATHS else "", top.lstrip("_"), "os"):
-            if walked(sys.modules.get(place), name) is thing:
+            if walk_path(sys.modules.get(place), name) is thing:
                 return f"{place}:{name}"
-    return name_of(thing)
+    return import_name(thing)
 
 
 def main_name() -> str:
@@ -95,32 +95,32 @@ def main_name() -> str:
     if spec is not None:
         return str(spec.name)
     file = getattr(main, "__file__", None)
-    return stem(str(file)) if file else "__main__"
+    return file_stem(str(file)) if file else "__main__"
 
 
 def home_of(entry: Mapping[str, Any] | None) -> str:
     """Return the module that a run begins in: of its entry's file, or of the program."""
-    return stem(str(entry["file"])) if entry is not None else main_name()
+    return file_stem(str(entry["file"])) if entry is not None else main_name()
 
 
 @lru_cache(maxsize=2)
-def stem(file: str) -> str:
+def file_stem(file: str) -> str:
     """Return the name of a file without its suffix."""
     return PurePath(file).stem
 
 
-def found(name: str) -> Iterator[Any]:
+def find_named(name: str) -> Iterator[Any]:
     """Yield what a name means now: at most one thing of the main module, and one of the module of that name."""
     module, _, path = MOVED_TO.get(name, name).rpartition(":")
     places = [module, "__main__"] if module != "__main__" and module == main_name() else [module]
     # The main module comes first: where a script is loaded twice, the tasks that run are mostly those of the script.
     for place in reversed(places):
-        thing = walked(sys.modules.get(place), path)
+        thing = walk_path(sys.modules.get(place), path)
         if thing is not None:
             yield thing
 
 
-def walked(module: Any, path: str) -> Any:
+def walk_path(module: Any, path: str) -> Any:
     """Return what the dotted `path` leads to, from a module through classes, or None.
 
     It reads the dictionaries themselves: getattr() would call `__getattr__`, with which modules load others.
@@ -143,13 +143,13 @@ def members(thing: Any) -> Mapping[str, Any]:
 
 def found_class(name: str) -> type | None:
     """Return the loaded class of that name, if there is one."""
-    return next((thing for thing in found(name) if issubclass(type(thing), type)), None)
+    return next((thing for thing in find_named(name) if issubclass(type(thing), type)), None)
 
 
 def leads_back(thing: Any) -> bool:
     """Return True if a record can name `thing`: its name leads to itself, not into a function or to something else."""
     try:
-        return walked(sys.modules.get(thing.__module__), thing.__qualname__) is thing
+        return walk_path(sys.modules.get(thing.__module__), thing.__qualname__) is thing
     except (AttributeError, TypeError):
         return False
 

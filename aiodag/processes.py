@@ -17,7 +17,7 @@ def surroundings() -> list[str]:
         return []
 
 
-def began(pid: int) -> str:
+def began_at(pid: int) -> str:
     """Return when a process began, empty if there is none: a number of a process may be given out again."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")

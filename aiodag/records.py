@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from aiodag.errors import RunOwned, StoreError
-from aiodag.processes import UNSEEN, began, surroundings
+from aiodag.processes import UNSEEN, began_at, surroundings
 from aiodag.states import State
 
 KEEP = 2**20  # bytes that a store keeps of each stream of an attempt
@@ -61,13 +61,13 @@ class Owner(NamedTuple):
         The name of its host says nothing of that: containers, clones, and machines that began anew share names and ids.
         """
         count, *where = self.began.split()
-        return bool(where) and where == surroundings() and began(self.pid) not in {count, UNSEEN}
+        return bool(where) and where == surroundings() and began_at(self.pid) not in {count, UNSEEN}
 
 
 @cache
 def process_of(pid: int) -> Owner:
     """Return this process, which has that id: a forked child has another."""
-    return Owner(socket.gethostname(), pid, " ".join([began(pid), *surroundings()]))
+    return Owner(socket.gethostname(), pid, " ".join([began_at(pid), *surroundings()]))
 
 
 def live_owner(owner: Owner | None, until: float | None, at: float) -> Owner | None:
@@ -267,7 +267,7 @@ class RunFilter(NamedTuple):
     since: float | None = None
 
 
-def moment(seconds: float | None) -> datetime | None:
+def utc_moment(seconds: float | None) -> datetime | None:
     """Return a stored moment for people: aware, UTC."""
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 

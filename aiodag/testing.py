@@ -110,7 +110,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Name what waits on this loop, in one line each."""
         engine = self._engine()
         waiting = asyncio.all_tasks(self) | (engine.alive if engine else set())
-        return sorted(described(each) for each in waiting if not each.done())
+        return sorted(describe_waiting(each) for each in waiting if not each.done())
 
     def _engine(self) -> "Engine | None":
         return getattr(self, "aiodag_engine", None)
@@ -122,7 +122,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.now = timers[0].when() if timers else self.now + seconds
 
 
-def described(waiting: "asyncio.Task[Any]") -> str:
+def describe_waiting(waiting: "asyncio.Task[Any]") -> str:
     """Return which call a node or another asyncio task is."""
     if isinstance(waiting, Node):
         return f"{waiting.name} ({waiting.state}, called at {waiting.site})"
@@ -309,7 +309,7 @@ def inject(failures: Mapping[tuple[str, int], BaseException]) -> Generator[None]
         begun[node.name] = max(begun.get(node.name, 0), node.attempt + 1)
         left.discard(key)
         if node.attempt == 0 and node.name in names:
-            node.label = label_of(node)  # there will be no frame of the body to read it from
+            node.label = call_label(node)  # there will be no frame of the body to read it from
         begin(node)
         if key in failures:
             error = failures[key]
@@ -327,7 +327,7 @@ def inject(failures: Mapping[tuple[str, int], BaseException]) -> Generator[None]
             engine.begin = before  # type: ignore[method-assign]  # an inject around this one
     if left:
         raise AssertionError(
-            "\n  ".join(["inject() failed nothing with", *(unused(key, begun) for key in sorted(left))])
+            "\n  ".join(["inject() failed nothing with", *(describe_unused(key, begun) for key in sorted(left))])
         )
 
 
@@ -354,14 +354,14 @@ def stands_for_future(node: Node[Any]) -> bool:
     return isinstance(task, Adopted) and asyncio.isfuture(node.args[0])
 
 
-def label_of(node: Node[Any]) -> str:
+def call_label(node: Node[Any]) -> str:
     """Name a call with its short arguments, while the node still has them."""
     given = [*node.args, *(node.kwargs or {}).values()]
     known = [each.result() if type(each) is Node and each.state is State.SUCCEEDED else each for each in given]
     return labelled(node.name, known)
 
 
-def unused(key: tuple[str, int], begun: Mapping[str, int]) -> str:
+def describe_unused(key: tuple[str, int], begun: Mapping[str, int]) -> str:
     """Return why a failure was not used."""
     name = key[0]
     if name in begun:

@@ -19,7 +19,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from aiodag.records import WorkflowRecord, moment
+from aiodag.records import WorkflowRecord, utc_moment
 from aiodag.stores import SQLite
 
 RUNS, WITH_NODES, NODES, LARGE = 200_000, 1_000, 10, 200_000
@@ -55,7 +55,7 @@ def make(path: Path) -> None:
     """Make the store."""
     with closing(SQLite(path)) as store:
         for name in NAMES:
-            store.register(WorkflowRecord(name, f"/srv/{name}.json", '{"tasks": {}}', {}, moment(0.0)))
+            store.register(WorkflowRecord(name, f"/srv/{name}.json", '{"tasks": {}}', {}, utc_moment(0.0)))
         with store.writing() as connection:
             fill(connection, time.time())
 

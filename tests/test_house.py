@@ -152,6 +152,7 @@ FLOORS = [
     {
         "codec": [
             "refusals",
+            "packages",
             "msgspec",
             "numpy",
             "pydantic",

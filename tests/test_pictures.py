@@ -22,10 +22,10 @@ from programs import ROOT
 
 from aiodag import Graph, GraphEdge, GraphNode, OptionError, Run, RunFailed, Skip, State, pictures, plan, settled, task
 from aiodag.errors import MissingExtra
-from aiodag.pictures.groups import MOST_NODES, grouped
+from aiodag.pictures.groups import MOST_NODES, group_nodes
 from aiodag.pictures.layout import layout
-from aiodag.pictures.lettering import line, shortened, width
-from aiodag.pictures.palette import LOOKS, named
+from aiodag.pictures.lettering import line, shorten_to, width
+from aiodag.pictures.palette import LOOKS, colours_by_name
 from aiodag.pictures.scene import scene
 from aiodag.pictures.svg import sheet
 from aiodag.testing import run
@@ -234,7 +234,7 @@ def contrast(one, other):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_colours_can_be_read(theme):
-    colour = named(theme)
+    colour = colours_by_name(theme)
 
     assert contrast(colour["ink"], colour["page"]) >= 7
     assert contrast(colour["dim"], colour["page"]) >= 4.5
@@ -245,7 +245,7 @@ def test_colours_can_be_read(theme):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_failed_is_told_from_succeeded_without_colours(theme):
-    colour = named(theme)
+    colour = colours_by_name(theme)
 
     assert contrast(colour["failed-fill"], colour["succeeded-fill"]) >= 2
 
@@ -435,7 +435,7 @@ def test_a_hostile_name_is_text_and_nothing_else(text):
         assert not [name for each in root.iter() for name in each.attrib if name.startswith("on")]
     assert len(pictures.svg(graph)) < 10_000
     (node,) = nodes_of(drawn(graph)).values()
-    assert words_of(node)[0] == shortened(text, 230 - 36)
+    assert words_of(node)[0] == shorten_to(text, 230 - 36)
     assert pictures.html(graph).count("<script") == 2
     assert len(pictures.html(graph)) < 60_000
     assert pictures.html(graph).encode().decode() == pictures.html(graph)
@@ -443,7 +443,7 @@ def test_a_hostile_name_is_text_and_nothing_else(text):
 
 @given(st.text())
 def test_any_text_fits_its_place(text):
-    fit = shortened(text, 100)
+    fit = shorten_to(text, 100)
 
     assert width(fit) <= 100
     assert fit.isprintable()
@@ -628,7 +628,7 @@ def test_barriers_between_tasks_are_dots_too():
 def test_barriers_do_not_count_among_other_tasks():
     nodes = [GraphNode(at, f"task_{at}", "x", State.SUCCEEDED, barrier=at % 2 == 0) for at in range(2_000)]
 
-    *_, others = grouped(Graph("many", nodes, []), 0.0).groups
+    *_, others = group_nodes(Graph("many", nodes, []), 0.0).groups
 
     assert (others.name, others.size, others.barrier) == ("800 other tasks", 800, False)
 
@@ -646,7 +646,7 @@ def test_a_group_tells_its_worst_state_and_its_errors():
 def test_a_group_knows_how_many_attempts_were_under_way():
     moves = ((State.WAITING, 0.0), (State.RUNNING, 1.0), (State.SUCCEEDED, 3.0))
 
-    ((group,), _) = grouped(made(10, moves=moves), until=4.0)
+    ((group,), _) = group_nodes(made(10, moves=moves), until=4.0)
 
     busy = [group.busy[at * len(group.busy) // 4] for at in range(4)]
     assert busy == [0, 10, 10, 0]

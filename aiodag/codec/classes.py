@@ -12,9 +12,9 @@ from functools import cached_property, reduce
 from operator import or_
 from typing import Any
 
-from aiodag.codec.foreign import loaded
-from aiodag.codec.kinds import listed, texted
-from aiodag.codec.refusals import Refused
+from aiodag.codec.foreign import load_package
+from aiodag.codec.kinds import checked_list, checked_text
+from aiodag.codec.refusals import RefusedType
 from aiodag.errors import Undecodable
 from aiodag.names import found_class
 
@@ -45,12 +45,12 @@ def member_names(member: Enum) -> list[str]:
     if kind.__members__.get(member.name) is member:
         return [member.name]
     names = [str(each.name) for each in member] if isinstance(member, Flag) else []
-    if not isinstance(member, Flag) or combined(kind, names) != member:
-        raise Refused(kind, "is a member without a name")
+    if not isinstance(member, Flag) or member_of(kind, names) != member:
+        raise RefusedType(kind, "is a member without a name")
     return names
 
 
-def combined(kind: Any, names: list[str]) -> Any:
+def member_of(kind: Any, names: list[str]) -> Any:
     """Return the one member, or the combination of flags."""
     if len(names) == 1:
         return kind.__members__[names[0]]
@@ -60,7 +60,7 @@ def combined(kind: Any, names: list[str]) -> Any:
 def tuple_items(value: Any, kind: Any) -> list[tuple[str, Any]]:
     """Return the names and values of a named tuple."""
     if getattr(value, "__dict__", None):
-        raise Refused(kind, "has attributes besides its fields")
+        raise RefusedType(kind, "has attributes besides its fields")
     return list(zip(kind._fields, tuple.__iter__(value), strict=True))
 
 
@@ -75,7 +75,7 @@ def further_attributes(value: Any, kind: type, known: Container[str]) -> dict[st
     if not further:
         return further
     if not all(map(str.isidentifier, further)):
-        raise Refused(kind, "has an attribute whose name is not an identifier")
+        raise RefusedType(kind, "has an attribute whose name is not an identifier")
     return {name: each for name, each in further.items() if name[:2] != "__" and not is_cached(kind, name)}
 
 
@@ -89,54 +89,54 @@ def field_values(value: Any, kind: type, names: Iterable[str]) -> list[tuple[str
     try:
         return [(name, getattr(value, name)) for name in names]
     except AttributeError as error:
-        raise Refused(kind, f"has a field without a value: {error}") from None
+        raise RefusedType(kind, f"has a field without a value: {error}") from None
 
 
 def class_named(name: Any, wanted: str) -> type:
     """Return the loaded class of that name. Raises `Undecodable`."""
-    kind = found_class(texted(name))
+    kind = found_class(checked_text(name))
     if kind is None:
         raise Undecodable(f"no loaded module has the {wanted} {name}", name, loaded=False)
     return kind
 
 
-def changed(name: str, why: str) -> Undecodable:
+def describe_change(name: str, why: str) -> Undecodable:
     """Return the error for a class that is not what it was when the value was recorded."""
     return Undecodable(f"{name} has changed since it was recorded: {why}", name)
 
 
 def member(parts: Any) -> Any:
     """Make a member of an Enum again, or a combination of flags."""
-    name, *names = listed(parts)
+    name, *names = checked_list(parts)
     kind = class_named(name, "Enum")
     if not issubclass(kind, Enum) or not (len(names) == 1 or issubclass(kind, Flag)):
-        raise changed(name, "it is not the Enum it was")
+        raise describe_change(name, "it is not the Enum it was")
     missing = [each for each in names if each not in kind.__members__]
     if missing:
-        raise changed(name, f"it has no member {', '.join(map(str, missing))}")
-    return combined(kind, names)
+        raise describe_change(name, f"it has no member {', '.join(map(str, missing))}")
+    return member_of(kind, names)
 
 
 def named_tuple(parts: Any) -> Any:
     """Make a named tuple again."""
-    name, values = listed(parts, 2)
+    name, values = checked_list(parts, 2)
     kind: Any = class_named(name, "named tuple")
     if not is_named_tuple(kind):
-        raise changed(name, "it is not a named tuple")
+        raise describe_change(name, "it is not a named tuple")
     if set(kind._fields) != set(fields_in(values)):
-        raise changed(name, f"its fields are {', '.join(kind._fields)}, recorded are {', '.join(values)}")
+        raise describe_change(name, f"its fields are {', '.join(kind._fields)}, recorded are {', '.join(values)}")
     return tuple.__new__(kind, [values[field] for field in kind._fields])
 
 
 def dataclass_instance(parts: Any) -> Any:
     """Make an instance of a dataclass again, without its `__init__`. A field that the class has gained takes its default."""
-    name, values, *further = listed(parts)
+    name, values, *further = checked_list(parts)
     kind = class_named(name, "dataclass")
     if not is_dataclass(kind):
-        raise changed(name, "it is not a dataclass that can be made without its __init__")
+        raise describe_change(name, "it is not a dataclass that can be made without its __init__")
     known = known_fields(kind)
     if not fields_in(values).keys() <= known.keys():
-        raise changed(name, f"it has no field {', '.join(values.keys() - known.keys())}")
+        raise describe_change(name, f"it has no field {', '.join(values.keys() - known.keys())}")
     value: Any = object.__new__(kind)
     for field in known.values():
         # not setattr(), which frozen classes forbid and others may have code behind
@@ -158,12 +158,14 @@ def attribute_names(kind: Any, *, compared: bool = False) -> list[str]:
 
 def attrs_instance(parts: Any) -> Any:
     """Make an instance of a class of attrs again, without its `__init__`."""
-    name, values = listed(parts, 2)
+    name, values = checked_list(parts, 2)
     kind: Any = class_named(name, "class of attrs")
     if not is_attrs(kind):
-        raise changed(name, "it is not an attrs class that can be made without its __init__")
+        raise describe_change(name, "it is not an attrs class that can be made without its __init__")
     if set(attribute_names(kind)) != fields_in(values).keys():
-        raise changed(name, f"its attributes are {', '.join(attribute_names(kind))}, recorded are {', '.join(values)}")
+        raise describe_change(
+            name, f"its attributes are {', '.join(attribute_names(kind))}, recorded are {', '.join(values)}"
+        )
     value: Any = object.__new__(kind)
     for attribute, each in values.items():
         object.__setattr__(value, attribute, each)
@@ -173,7 +175,7 @@ def attrs_instance(parts: Any) -> Any:
 def plain_number(value: Any, kind: type) -> int | float:
     """Return the plain number of an instance of a class that extends `int` or `float`."""
     if vars(value) if hasattr(value, "__dict__") else has_slots(kind):
-        raise Refused(kind, "is a number with attributes")
+        raise RefusedType(kind, "is a number with attributes")
     return int.__index__(value) if isinstance(value, int) else float.__float__(value)
 
 
@@ -182,30 +184,30 @@ def has_slots(kind: type) -> bool:
     return any(vars(each).get("__slots__") for each in kind.__mro__)
 
 
-def number(parts: Any) -> Any:
+def rebuild_number(parts: Any) -> Any:
     """Make an instance of a class that extends `int` or `float` again, without its `__init__`."""
-    name, plain = listed(parts, 2)
+    name, plain = checked_list(parts, 2)
     kind: Any = class_named(name, "number")
     base: Any = type(plain)
     if base not in {int, float} or not issubclass(kind, base) or issubclass(kind, Enum | bool):
-        raise changed(name, "it is not a number of that kind")
+        raise describe_change(name, "it is not a number of that kind")
     make: Any = base.__new__
     return make(kind, plain)
 
 
 def foreign(package: str, parts: Any) -> Any:
     """Make a value of another package again. One of numpy is a plain number where numpy is not loaded."""
-    name, form = listed(parts, 2)
+    name, form = checked_list(parts, 2)
     if package == "numpy":
-        return loaded(package).build([texted(name), form]) if package in sys.modules else form
+        return load_package(package).read(None, [checked_text(name), form]) if package in sys.modules else form
     kind = class_named(name, f"class of {package}")
-    return loaded(package).read(kind, texted(form))
+    return load_package(package).read(kind, checked_text(form))
 
 
 def default(name: str, field: "Field[Any]") -> Any:
     """Return the default of a field that is not in the record."""
     if field.default is MISSING:
-        raise changed(name, f"it has a new field {field.name} without a default")
+        raise describe_change(name, f"it has a new field {field.name} without a default")
     return field.default
 
 

@@ -10,12 +10,12 @@ from types import GetSetDescriptorType, MemberDescriptorType
 from typing import Any
 
 from aiodag.codec.classes import fields_in
-from aiodag.codec.kinds import listed, texted
+from aiodag.codec.kinds import checked_list, checked_text
 from aiodag.codec.reader import decode
-from aiodag.codec.writer import Writer, encode, in_order, written
+from aiodag.codec.writer import ValueWriter, encode, in_order, write_value
 from aiodag.errors import NoCodec, RecordedError, RunFailed
 from aiodag.masking import masked, masked_bytes
-from aiodag.names import found_class, name_of
+from aiodag.names import found_class, import_name
 
 GROUP_LEVELS = 20
 LINKS = {"args", "obj"}  # `obj` of an AttributeError is whatever had no such attribute
@@ -29,19 +29,19 @@ def encode_error(error: BaseException) -> str:
     >>> decode_error(encode_error(ValueError("no rows")))
     ValueError('no rows')
     """
-    return hidden(recorded(error, GROUP_LEVELS))
+    return masked_text_of(exception_record(error, GROUP_LEVELS))
 
 
-def hidden(value: Any) -> str:
+def masked_text_of(value: Any) -> str:
     """Return a value as text, with `***` in the place of each secret in it. Raises `NoCodec`, and what encoding raises."""
     text = encode(value)
     if masked(text) == text:
         return text
-    text = written(Masking(), value, in_order, partial(NoCodec, ""))
+    text = write_value(Masking(), value, in_order, partial(NoCodec, ""))
     return masked(text)  # what is left of them is in names, or in numbers
 
 
-class Masking(Writer):
+class Masking(ValueWriter):
     """Writes values without the secrets in them: in texts, in bytes, and in the keys of dicts."""
 
     def tree(self, value: Any) -> Any:
@@ -58,28 +58,28 @@ class Masking(Writer):
         return super().mapping({masked(key) if type(key) is str else key: each for key, each in value.items()})
 
 
-def recorded(error: BaseException, levels: int) -> dict[str, Any]:
+def exception_record(error: BaseException, levels: int) -> dict[str, Any]:
     """Return the record of an exception; that of a group holds those of its members."""
     cause = error.__cause__
     notes = getattr(error, "__notes__", None)
     record = {
-        **described(error),
-        "traceback": printed(error),
-        "notes": [text_of(note) for note in notes] if isinstance(notes, list) else [],
-        "cause": None if cause is None else described(cause),
+        **describe_exception(error),
+        "traceback": traceback_text(error),
+        "notes": [text_or_reason(note) for note in notes] if isinstance(notes, list) else [],
+        "cause": None if cause is None else describe_exception(cause),
     }
     try:
-        return {**record, **held(error, levels)}
+        return {**record, **parts_of_exception(error, levels)}
     except Exception as fault:  # noqa: BLE001 - what user code raises here must not hide the error itself
-        return {**record, "why": text_of(fault)}
+        return {**record, "why": text_or_reason(fault)}
 
 
-def described(error: BaseException) -> dict[str, str]:
+def describe_exception(error: BaseException) -> dict[str, str]:
     """Return the name of an exception's type, and what it says."""
-    return {"type": name_of(type(error)), "text": text_of(error)}
+    return {"type": import_name(type(error)), "text": text_or_reason(error)}
 
 
-def text_of(thing: object) -> str:
+def text_or_reason(thing: object) -> str:
     """Return `str(thing)`, which may be code of a user that raises."""
     try:
         return f"{thing}"
@@ -87,7 +87,7 @@ def text_of(thing: object) -> str:
         return f"<no text: {type(fault).__name__} in __str__>"
 
 
-def printed(error: BaseException) -> str:
+def traceback_text(error: BaseException) -> str:
     """Return the traceback as Python prints it, with those of causes and members."""
     try:
         return "".join(format_exception(error))
@@ -95,23 +95,23 @@ def printed(error: BaseException) -> str:
         return ""
 
 
-def held(error: BaseException, levels: int) -> dict[str, Any]:
+def parts_of_exception(error: BaseException, levels: int) -> dict[str, Any]:
     """Return what an exception holds; each part as a text. Raises `NoCodec`, and what a property of a user raises."""
     state = {name: value for name, value in vars(error).items() if name != "__notes__"}
     if isinstance(error, RunFailed):
         del state["failures"]  # they belong to the nodes of a loop; __new__ puts an empty tuple
     places = ((name, slot_value(error, slot)) for name, slot in slots(type(error)).items())
     record = {
-        "attributes": hidden(state),
-        "slots": hidden({name: value for name, value in places if value is not None}),
+        "attributes": masked_text_of(state),
+        "slots": masked_text_of({name: value for name, value in places if value is not None}),
     }
     if not isinstance(error, BaseExceptionGroup):
-        return {**record, "args": hidden(list(error.args))}
+        return {**record, "args": masked_text_of(list(error.args))}
     if not levels:
         msg = f"groups lie more than {GROUP_LEVELS} levels deep"
         raise ValueError(msg)
-    members = [recorded(member, levels - 1) for member in error.exceptions]
-    return {**record, "args": hidden([error.message]), "members": members}
+    members = [exception_record(member, levels - 1) for member in error.exceptions]
+    return {**record, "args": masked_text_of([error.message]), "members": members}
 
 
 def slots(kind: type) -> dict[str, Any]:
@@ -149,21 +149,21 @@ def decode_error(text: str) -> BaseException:
     try:
         return rebuilt(decode(text))
     except Exception as fault:  # noqa: BLE001 - never raises: hostile text
-        return RecordedError("unknown", "an exception whose record cannot be read", why=text_of(fault))
+        return RecordedError("unknown", "an exception whose record cannot be read", why=text_or_reason(fault))
 
 
 def rebuilt(record: Any) -> BaseException:
     """Return the exception of a record, or a `RecordedError`. Raises any `Exception` for what is not a record."""
-    name, text, printed = (texted(record[part]) for part in ("type", "text", "traceback"))
-    notes = [texted(note) for note in listed(record["notes"])]
+    name, text, printed = (checked_text(record[part]) for part in ("type", "text", "traceback"))
+    notes = [checked_text(note) for note in checked_list(record["notes"])]
     cause = record["cause"]
     if cause is not None:
-        cause = RecordedError(texted(cause["type"]), texted(cause["text"]))
+        cause = RecordedError(checked_text(cause["type"]), checked_text(cause["text"]))
     error: BaseException
     try:
-        error = remade(name, record)
+        error = rebuild_exception(name, record)
     except Exception as fault:  # noqa: BLE001 - whatever keeps it from being rebuilt
-        error = RecordedError(name, text, printed, why=text_of(fault))
+        error = RecordedError(name, text, printed, why=text_or_reason(fault))
     if notes:
         vars(error)["__notes__"] = notes
     if cause is not None:
@@ -171,7 +171,7 @@ def rebuilt(record: Any) -> BaseException:
     return error
 
 
-def remade(name: str, record: dict[str, Any]) -> BaseException:
+def rebuild_exception(name: str, record: dict[str, Any]) -> BaseException:
     """Make the exception again, without its `__init__`. Raises any `Exception` where that cannot be."""
     if "why" in record:
         raise ValueError(record["why"])
@@ -179,9 +179,9 @@ def remade(name: str, record: dict[str, Any]) -> BaseException:
     if kind is None or not issubclass(kind, BaseException):
         msg = f"no loaded module has an exception {name}"
         raise LookupError(msg)
-    args = listed(decode(record["args"]))
+    args = checked_list(decode(record["args"]))
     of_group = issubclass(kind, BaseExceptionGroup)
-    members = [[rebuilt(member) for member in listed(record["members"])]] if of_group else []
+    members = [[rebuilt(member) for member in checked_list(record["members"])]] if of_group else []
     make: Any = kind.__new__
     error: BaseException = make(kind, *args, *members)
     if type(error) is not kind:
@@ -190,11 +190,11 @@ def remade(name: str, record: dict[str, Any]) -> BaseException:
     if not of_group:
         BaseException.__setattr__(error, "args", tuple(args))
     vars(error).update(fields_in(decode(record["attributes"])))
-    fill(error, fields_in(decode(record["slots"])))
+    fill_slots(error, fields_in(decode(record["slots"])))
     return error
 
 
-def fill(error: BaseException, values: dict[str, Any]) -> None:
+def fill_slots(error: BaseException, values: dict[str, Any]) -> None:
     """Put recorded values into the slots of an exception."""
     places = slots(type(error))
     for name, value in values.items():

@@ -7,10 +7,11 @@ from types import FunctionType, MethodType
 from typing import Any
 
 from aiodag.codec.classes import attribute_names
-from aiodag.codec.refusals import Refused
-from aiodag.codec.writer import Writer, plain_text, sorted_keys, tagged, written
+from aiodag.codec.packages import ForeignPackage
+from aiodag.codec.refusals import RefusedType
+from aiodag.codec.writer import ValueWriter, plain_text, sorted_keys, tagged_form, write_value
 from aiodag.errors import NoFingerprint
-from aiodag.names import key_name, leads_back, name_of, public_name
+from aiodag.names import import_name, key_name, leads_back, public_name
 from aiodag.secret import Secret
 
 SMALL = frozenset({int, str, bool, type(None), bytes, float})
@@ -59,10 +60,10 @@ def fingerprint(value: Any, task: str = "", form: "type[Canonical] | None" = Non
     text = plain_text(value, sorted_keys)
     if text is not None:
         return text
-    return written((form or Canonical)(), value, sorted_keys, partial(NoFingerprint, task))
+    return write_value((form or Canonical)(), value, sorted_keys, partial(NoFingerprint, task))
 
 
-class Canonical(Writer):
+class Canonical(ValueWriter):
     """Writes values without what does not count: the order of dicts and sets."""
 
     LACK = "is known by nothing that lasts beyond this process"
@@ -71,22 +72,22 @@ class Canonical(Writer):
         """Return keys and values, sorted by their texts."""
         return sorted(self.pairs(value), key=sorted_keys)
 
-    def unordered(self, value: Iterable[Any]) -> list[Any]:
+    def members_form(self, value: Iterable[Any]) -> list[Any]:
         """Return the members of a set, sorted by their texts."""
         return sorted(self.sequence(value), key=sorted_keys)
 
-    def counted(self, known: "dict[str, Field[Any]]") -> Iterable[str]:
+    def counted_fields(self, known: "dict[str, Field[Any]]") -> Iterable[str]:
         """Return the names of the fields that the class itself compares."""
         return [name for name, field in known.items() if field.compare]
 
     def other(self, value: Any, kind: type) -> Any:
         """Return the form of what has a name, such as a class or a function, or of what `encode` takes."""
         if leads_back(value):
-            return tagged("named", self.named(value))
+            return tagged_form("named", self.known_name(value))
         if kind is MethodType:
             return self.method(value)
         if isinstance(value, FunctionType | type):
-            raise Refused(kind, f"cannot be found again by its name {value.__qualname__}")
+            raise RefusedType(kind, f"cannot be found again by its name {value.__qualname__}")
         return super().other(value, kind)
 
     def secret(self, value: Secret) -> Any:
@@ -97,18 +98,18 @@ class Canonical(Writer):
         """Return the names of the attributes that a class of attrs compares."""
         return attribute_names(kind, compared=True)
 
-    def foreign(self, value: Any, kind: type, package: Any) -> Any:
+    def foreign(self, value: Any, kind: type, package: ForeignPackage) -> Any:
         """Return the form of a value of another package: of a model what it holds, for JSON has sets in any order."""
-        if not hasattr(package, "fields") or not isinstance(value, package.KIND):
+        if package.fields is None or package.model is None or not isinstance(value, package.model):
             return super().foreign(value, kind, package)
-        return tagged(package.TAG, [self.name(kind), self.values(package.fields(value).items(), ".")])
+        return tagged_form(package.tag, [self.name(kind), self.values(package.fields(value).items(), ".")])
 
     def name(self, kind: type) -> str:
         """Return the name of the class of a value, the same on every Python."""
         super().name(kind)
-        return self.named(kind)
+        return self.known_name(kind)
 
-    def named(self, thing: Any) -> str:
+    def known_name(self, thing: Any) -> str:
         """Return the name of a class or a function, the same on every Python."""
         return key_name(public_name(thing))
 
@@ -116,22 +117,22 @@ class Canonical(Writer):
         """Return the form of a bound method: of what it is bound to, and its name."""
         name = value.__name__
         if getattr(value.__self__, name, None) != value:
-            raise Refused(MethodType, f"cannot be found again by its name {name}")
-        return tagged("method", [*self.values([("__self__", value.__self__)], ".").values(), name])
+            raise RefusedType(MethodType, f"cannot be found again by its name {name}")
+        return tagged_form("method", [*self.values([("__self__", value.__self__)], ".").values(), name])
 
 
 class NamedBefore313(Canonical):
     """Writes names as 1.2.0 did on Python 3.11 and 3.12, in whose keys they stand."""
 
-    def named(self, thing: Any) -> str:
+    def known_name(self, thing: Any) -> str:
         """Return the name of a class or a function as its module has it."""
-        return key_name(name_of(thing)).replace("pathlib._local:", "pathlib:", 1)
+        return key_name(import_name(thing)).replace("pathlib._local:", "pathlib:", 1)
 
 
 class NamedIn313(Canonical):
     """Writes names as 1.2.0 did on Python 3.13."""
 
-    def named(self, thing: Any) -> str:
+    def known_name(self, thing: Any) -> str:
         """Return the name of a class or a function as its module has it."""
-        name = key_name(name_of(thing))
+        name = key_name(import_name(thing))
         return name.replace("pathlib:", "pathlib._local:", 1) if name in MOVED_IN_313 else name

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from aiodag.codec.refusals import Refused
+from aiodag.codec.refusals import RefusedType
 
 SECOND = timedelta(seconds=1)
 MICROSECOND = timedelta(microseconds=1)
@@ -36,10 +36,10 @@ def base64_of(value: bytes | bytearray) -> str:
 
 def bytes_of(text: str) -> bytes:
     """Read bytes."""
-    return b64decode(texted(text), validate=True)
+    return b64decode(checked_text(text), validate=True)
 
 
-def listed(parts: Any, length: int = -1) -> list[Any]:
+def checked_list(parts: Any, length: int = -1) -> list[Any]:
     """Return parts that must be a list, of that length if one is given."""
     if type(parts) is not list or length not in {-1, len(parts)}:
         msg = f"expected a list{'' if length < 0 else f' of {length}'}"
@@ -47,7 +47,7 @@ def listed(parts: Any, length: int = -1) -> list[Any]:
     return parts
 
 
-def texted(parts: Any) -> str:
+def checked_text(parts: Any) -> str:
     """Return parts that must be a string."""
     if type(parts) is not str:
         msg = "expected a string"
@@ -64,18 +64,18 @@ def moment_parts(value: datetime | time) -> Any:
         return [value.isoformat(), value.fold, zone.key, None]
     offset = value.utcoffset()
     if offset is None:
-        raise Refused(type(zone), "is a time zone that gives no offset here")
+        raise RefusedType(type(zone), "is a time zone that gives no offset here")
     name = None if value.tzname() == timezone(offset).tzname(None) else value.tzname()
     if offset and abs(offset) < SECOND:  # fromisoformat() takes that for UTC
         return [value.replace(tzinfo=None).isoformat(), value.fold, None, name, offset // MICROSECOND]
     return [value.isoformat(), value.fold, None, name] if value.fold or name else value.isoformat()
 
 
-def moment(kind: type[datetime] | type[time], parts: Any) -> datetime | time:
+def read_moment(kind: type[datetime] | type[time], parts: Any) -> datetime | time:
     """Read a moment."""
     if type(parts) is str:
         return kind.fromisoformat(parts)
-    text, fold, key, name, *microseconds = listed(parts)
+    text, fold, key, name, *microseconds = checked_list(parts)
     value = kind.fromisoformat(text).replace(fold=fold)
     if key is not None:
         return in_zone(value, ZoneInfo(key))
@@ -98,31 +98,33 @@ def decimal_text(value: Decimal) -> str:
     return str(value).replace("e", "E")
 
 
-def path(kind: type[PurePosixPath] | type[PureWindowsPath]) -> Kind:
+def path_kind(kind: type[PurePosixPath] | type[PureWindowsPath]) -> Kind:
     """Describe a kind of path."""
-    return Kind(kind.__name__, str, lambda parts: kind(texted(parts)))
+    return Kind(kind.__name__, str, lambda parts: kind(checked_text(parts)))
 
 
 KINDS: dict[type, Kind] = {
     bytes: Kind("bytes", base64_of, bytes_of),
     bytearray: Kind("bytearray", base64_of, lambda parts: bytearray(bytes_of(parts))),
-    complex: Kind("complex", lambda value: [value.real, value.imag], lambda parts: complex(*listed(parts, 2))),
-    range: Kind("range", lambda value: [value.start, value.stop, value.step], lambda parts: range(*listed(parts, 3))),
-    datetime: Kind("datetime", moment_parts, partial(moment, datetime)),
-    time: Kind("time", moment_parts, partial(moment, time)),
+    complex: Kind("complex", lambda value: [value.real, value.imag], lambda parts: complex(*checked_list(parts, 2))),
+    range: Kind(
+        "range", lambda value: [value.start, value.stop, value.step], lambda parts: range(*checked_list(parts, 3))
+    ),
+    datetime: Kind("datetime", moment_parts, partial(read_moment, datetime)),
+    time: Kind("time", moment_parts, partial(read_moment, time)),
     date: Kind("date", date.isoformat, date.fromisoformat),
     timedelta: Kind(
         "timedelta",
         lambda value: [value.days, value.seconds, value.microseconds],
-        lambda parts: timedelta(*listed(parts, 3)),
+        lambda parts: timedelta(*checked_list(parts, 3)),
     ),
-    Decimal: Kind("Decimal", decimal_text, lambda parts: Decimal(texted(parts))),
+    Decimal: Kind("Decimal", decimal_text, lambda parts: Decimal(checked_text(parts))),
     Fraction: Kind(
-        "Fraction", lambda value: [value.numerator, value.denominator], lambda parts: Fraction(*listed(parts, 2))
+        "Fraction", lambda value: [value.numerator, value.denominator], lambda parts: Fraction(*checked_list(parts, 2))
     ),
-    UUID: Kind("UUID", str, lambda parts: UUID(texted(parts))),
-    PurePosixPath: path(PurePosixPath),
-    PureWindowsPath: path(PureWindowsPath),
-    PosixPath: path(PosixPath),
-    WindowsPath: path(WindowsPath),
+    UUID: Kind("UUID", str, lambda parts: UUID(checked_text(parts))),
+    PurePosixPath: path_kind(PurePosixPath),
+    PureWindowsPath: path_kind(PureWindowsPath),
+    PosixPath: path_kind(PosixPath),
+    WindowsPath: path_kind(WindowsPath),
 }

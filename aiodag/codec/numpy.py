@@ -7,18 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from aiodag.codec.refusals import Refused
+from aiodag.codec.packages import ForeignPackage
+from aiodag.codec.refusals import RefusedType
 
 PLAIN = "biufc"  # bool, int, unsigned, float, complex
 TIMES = "mM"
 
 
-def form(value: Any, kind: type) -> tuple[str, Any]:
-    """Return the tag and the parts of a number. Raises `Refused` for an array, and for what is none of these."""
+def scalar_form(value: Any, kind: type) -> tuple[str, Any]:
+    """Return the tag and the parts of a number. Raises `RefusedType` for an array, and for what is none of these."""
     if issubclass(kind, np.ndarray):
-        raise Refused(kind, "is an array: return its .tolist(), or save it in a file and return the path")
+        raise RefusedType(kind, "is an array: return its .tolist(), or save it in a file and return the path")
     if kind.__module__ != "numpy" or not issubclass(kind, np.generic) or value.dtype.kind not in PLAIN + TIMES:
-        raise Refused(kind, "is not a number: return its .item()")
+        raise RefusedType(kind, "is not a number: return its .item()")
     name = value.dtype.name
     if value.dtype.kind in TIMES:
         return "numpy", [name, int(value.astype(np.int64))]
@@ -29,7 +30,7 @@ def form(value: Any, kind: type) -> tuple[str, Any]:
     ]  # of more digits than Python's
 
 
-def build(parts: list[Any]) -> Any:
+def read_scalar(_: object, parts: list[Any]) -> Any:
     """Make a number again. Raises any `Exception` where that cannot be."""
     name, plain = parts
     kind = np.dtype(name)
@@ -39,3 +40,6 @@ def build(parts: list[Any]) -> Any:
         msg = f"{name} is not a number"
         raise ValueError(msg)
     return kind.type(plain)
+
+
+NUMPY = ForeignPackage("numpy", scalar_form, read_scalar)

@@ -57,17 +57,17 @@ def letters(ranges: str) -> str:
 HIDDEN = re.compile(rf"[^\0-\x7f{letters(SHOWN)}]")
 
 
-def printed(value: Any) -> str:
+def python_text(value: Any) -> str:
     r"""Return a plain value as Python writes it: the same text on every version.
 
-    >>> printed(("Größe", 1)), printed(chr(0x31350))
+    >>> python_text(("Größe", 1)), python_text(chr(0x31350))
     ("('Größe', 1)", "'\\U00031350'")
     """
     text = repr(value)
-    return text if text.isascii() else HIDDEN.sub(escaped, text)
+    return text if text.isascii() else HIDDEN.sub(escape_letter, text)
 
 
-def escaped(found: re.Match[str]) -> str:
+def escape_letter(found: re.Match[str]) -> str:
     """Return a letter as an escape sequence."""
     return ascii(found[0])[1:-1]
 
@@ -79,16 +79,16 @@ def printed_by(python: str) -> Callable[[Any], str]:
         text = repr(value)
         if text.isascii() and "\\u" not in text and "\\U" not in text:
             return text
-        shown, hidden = added(python)
+        shown, hidden = letters_since(python)
         if hidden is not None:
-            text = hidden.sub(escaped, text)
-        return text if shown is None else ESCAPE.sub(lambda found: found[1] + unescaped(found[2], shown), text)
+            text = hidden.sub(escape_letter, text)
+        return text if shown is None else ESCAPE.sub(lambda found: found[1] + unescape_letter(found[2], shown), text)
 
     return printed_then
 
 
 @cache
-def added(python: str) -> tuple[re.Pattern[str] | None, re.Pattern[str] | None]:
+def letters_since(python: str) -> tuple[re.Pattern[str] | None, re.Pattern[str] | None]:
     """Return the letters that a Python shows and 3.11 does not, and those that only later ones show."""
     place = OLDER.index(python)
     parts = (
@@ -99,7 +99,7 @@ def added(python: str) -> tuple[re.Pattern[str] | None, re.Pattern[str] | None]:
     return shown, hidden
 
 
-def unescaped(sequence: str, shown: re.Pattern[str]) -> str:
+def unescape_letter(sequence: str, shown: re.Pattern[str]) -> str:
     """Return the letter of an escape sequence if it is one of those that are shown."""
     letter = sequence.encode("ascii").decode("unicode-escape")
     return letter if shown.match(letter) else sequence

@@ -13,7 +13,7 @@ from typing import Any, Never
 
 from aiodag.codec import classes
 from aiodag.codec.foreign import PACKAGES
-from aiodag.codec.kinds import KINDS, listed, texted
+from aiodag.codec.kinds import KINDS, checked_list, checked_text
 from aiodag.codec.registered import REGISTERED, Types
 from aiodag.codec.writer import FACTORIES
 from aiodag.errors import Undecodable
@@ -24,18 +24,18 @@ FLOATS = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
 
 def pairs_in(parts: Any) -> list[tuple[Any, Any]]:
     """Return keys and values of a mapping."""
-    return [(key, value) for key, value in (listed(pair, 2) for pair in listed(parts))]
+    return [(key, value) for key, value in (checked_list(pair, 2) for pair in checked_list(parts))]
 
 
 def deque_of(parts: Any) -> deque[Any]:
     """Make a deque again."""
-    values, length = listed(parts, 2)
-    return deque(listed(values), length)
+    values, length = checked_list(parts, 2)
+    return deque(checked_list(values), length)
 
 
 def defaultdict_of(parts: Any) -> defaultdict[Any, Any]:
     """Make a defaultdict again."""
-    factory, pairs = listed(parts, 2)
+    factory, pairs = checked_list(parts, 2)
     return defaultdict(None if factory is None else FACTORIES[factory], pairs_in(pairs))
 
 
@@ -46,20 +46,20 @@ def counter_of(parts: Any) -> Counter[Any]:
     return counter
 
 
-def secret_of(parts: Any) -> Secret:
+def read_secret(parts: Any) -> Secret:
     """Make a secret again: it is known by its name, and read where it was."""
-    name, file = (parts, None) if type(parts) is str else listed(parts, 2)
+    name, file = (parts, None) if type(parts) is str else checked_list(parts, 2)
     return Secret(name, file=file)
 
 
 BUILD: dict[str, Callable[[Any], Any]] = {
     **{kind.tag: kind.build for kind in KINDS.values()},
     "str": lambda parts: bytes.fromhex(parts).decode("utf-8", "surrogatepass"),
-    "int": lambda parts: int(texted(parts), 16),
+    "int": lambda parts: int(checked_text(parts), 16),
     "float": lambda parts: FLOATS[parts],
-    "tuple": lambda parts: tuple(listed(parts)),
-    "set": lambda parts: set(listed(parts)),
-    "frozenset": lambda parts: frozenset(listed(parts)),
+    "tuple": lambda parts: tuple(checked_list(parts)),
+    "set": lambda parts: set(checked_list(parts)),
+    "frozenset": lambda parts: frozenset(checked_list(parts)),
     "deque": deque_of,
     "dict": lambda parts: dict(pairs_in(parts)),
     "OrderedDict": lambda parts: OrderedDict(pairs_in(parts)),
@@ -69,13 +69,13 @@ BUILD: dict[str, Callable[[Any], Any]] = {
     "namedtuple": classes.named_tuple,
     "dataclass": classes.dataclass_instance,
     "attrs": classes.attrs_instance,
-    "number": classes.number,
+    "number": classes.rebuild_number,
     **{package: partial(classes.foreign, package) for package in PACKAGES},
-    "Secret": secret_of,
+    "Secret": read_secret,
 }
 
 
-def built(found: dict[str, Any], types: Types = REGISTERED) -> Any:
+def build_object(found: dict[str, Any], types: Types = REGISTERED) -> Any:
     """Return what an object of JSON stands for; what it holds has been built already."""
     if "$" not in found:
         return found
@@ -84,7 +84,7 @@ def built(found: dict[str, Any], types: Types = REGISTERED) -> Any:
         msg = f"it has no kind of value that is called {tag!r:.80}"
         raise Undecodable(msg)
     try:
-        return types.decoded(*listed(found["v"], 2)) if tag == "registered" else BUILD[tag](found["v"])
+        return types.decode_registered(*checked_list(found["v"], 2)) if tag == "registered" else BUILD[tag](found["v"])
     except Undecodable:
         raise
     except Exception as error:
@@ -92,7 +92,7 @@ def built(found: dict[str, Any], types: Types = REGISTERED) -> Any:
         raise Undecodable(msg) from error
 
 
-def finite(text: str) -> float:
+def finite_number(text: str) -> float:
     """Return a number; Python reads one that is too large as inf."""
     value = float(text)
     if isinf(value):
@@ -101,14 +101,14 @@ def finite(text: str) -> float:
     return value
 
 
-def refuse(text: str) -> Never:
+def refuse_constant(text: str) -> Never:
     """Refuse NaN and Infinity, which are not JSON."""
     msg = f"{text} is not JSON"
     raise ValueError(msg)
 
 
-read_plain = JSONDecoder(parse_float=finite, parse_constant=refuse).decode
-read_tagged = JSONDecoder(parse_float=finite, parse_constant=refuse, object_hook=built).decode
+read_plain = JSONDecoder(parse_float=finite_number, parse_constant=refuse_constant).decode
+read_tagged = JSONDecoder(parse_float=finite_number, parse_constant=refuse_constant, object_hook=build_object).decode
 
 
 def decode(text: str, types: Types = REGISTERED) -> Any:
@@ -125,8 +125,8 @@ def decode(text: str, types: Types = REGISTERED) -> Any:
             return read_plain(text)
         if types is REGISTERED:
             return read_tagged(text)
-        hook = partial(built, types=types)
-        return JSONDecoder(parse_float=finite, parse_constant=refuse, object_hook=hook).decode(text)
+        hook = partial(build_object, types=types)
+        return JSONDecoder(parse_float=finite_number, parse_constant=refuse_constant, object_hook=hook).decode(text)
     except Undecodable:
         raise
     except RecursionError:

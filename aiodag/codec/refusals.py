@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 
-class Refused(Exception):
+class RefusedType(Exception):
     """Raised with the type at fault, and why."""
 
     def __init__(self, kind: type, why: str) -> None:
@@ -16,6 +16,6 @@ def check_comes_back(kind: type, again: Callable[[], bool]) -> None:
     try:
         same = again()
     except Exception as error:
-        raise Refused(kind, f"is not read back from its own JSON: {type(error).__name__}: {error}") from error
+        raise RefusedType(kind, f"is not read back from its own JSON: {type(error).__name__}: {error}") from error
     if not same:
-        raise Refused(kind, "does not come back equal from its own JSON, which leaves out or changes something")
+        raise RefusedType(kind, "does not come back equal from its own JSON, which leaves out or changes something")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 from aiodag.errors import Undecodable
-from aiodag.names import name_of
+from aiodag.names import import_name
 
 T = TypeVar("T")
 
@@ -44,9 +44,9 @@ class Types:
         if not isinstance(given, type) or not all(map(callable, functions)):
             msg = f"register({given!r}, ...) takes a type and two functions: to record its values, and to read them"
             raise TypeError(msg)
-        known = name_of(kind) if name is None else name
+        known = import_name(kind) if name is None else name
         other = self._by_name.get(known)
-        taken = other is not None and name_of(other.kind) != name_of(kind)
+        taken = other is not None and import_name(other.kind) != import_name(kind)
         if not known or taken:
             msg = f"name={known!r} cannot work: {'another type has it' if taken else 'it is empty'}"
             raise ValueError(msg)
@@ -57,11 +57,11 @@ class Types:
         found = self._by_kind.get(kind)
         return found if found is not None or self.further is None else self.further.of(kind)
 
-    def decoded(self, name: Any, parts: Any) -> Any:
+    def decode_registered(self, name: Any, parts: Any) -> Any:
         """Return the value of a record. Raises `Undecodable`."""
         found = self._by_name.get(name) if type(name) is str else None
         if found is None and self.further is not None:
-            return self.further.decoded(name, parts)
+            return self.further.decode_registered(name, parts)
         if found is None:
             why = f"no type is registered as {name!r:.80}"
             raise Undecodable(why)

@@ -17,10 +17,11 @@ from typing import Any
 from aiodag.codec import classes
 from aiodag.codec.foreign import package_of
 from aiodag.codec.kinds import KINDS
-from aiodag.codec.refusals import Refused
+from aiodag.codec.packages import ForeignPackage
+from aiodag.codec.refusals import RefusedType
 from aiodag.codec.registered import REGISTERED, Types
 from aiodag.errors import NoCodec
-from aiodag.names import leads_back, name_of
+from aiodag.names import import_name, leads_back
 from aiodag.secret import Secret
 
 # Fixed, and far below what the readers of JSON and the stack of any caller allow: what can be written here can be read there.
@@ -51,16 +52,16 @@ sorted_keys = json_writer(sort_keys=True)
 def plain_text(value: Any, form: Callable[[Any], str]) -> str | None:
     """Return the text of a value that JSON has as it is, or None: the short way, for nearly all values."""
     try:
-        if is_plain(value):
+        if is_plain_json(value):
             text = form(value)
-            if text.isascii() or is_text(text):
+            if text.isascii() or is_utf8(text):
                 return text
     except (ValueError, RecursionError):
         return None  # nan or inf; or no room on the stack, and the writer says so
     return None
 
 
-def is_plain(value: Any, levels: int = LEVELS) -> bool:
+def is_plain_json(value: Any, levels: int = LEVELS) -> bool:
     """Return True if JSON has all of `value` as it is, but for nan, inf and broken strings, which are found later."""
     kind = type(value)
     if kind in PLAIN:
@@ -76,12 +77,12 @@ def is_plain(value: Any, levels: int = LEVELS) -> bool:
     # A loop of its own for what most containers hold: a call for each item would take twice as long.
     for item in value:
         kind = type(item)
-        if kind not in PLAIN and not (-WIDE <= item < WIDE if kind is int else is_plain(item, levels - 1)):
+        if kind not in PLAIN and not (-WIDE <= item < WIDE if kind is int else is_plain_json(item, levels - 1)):
             return False
     return True
 
 
-def is_text(value: str) -> bool:
+def is_utf8(value: str) -> bool:
     """Return True if a string has a form in UTF-8. One with half of a surrogate pair has none, and no store takes it."""
     if value.isascii():
         return True
@@ -92,12 +93,12 @@ def is_text(value: str) -> bool:
     return True
 
 
-def tagged(tag: str, parts: Any) -> dict[str, Any]:
+def tagged_form(tag: str, parts: Any) -> dict[str, Any]:
     """Return the form of what is not plain JSON."""
     return {"$": tag, "v": parts}
 
 
-class Writer:
+class ValueWriter:
     """Turns one value into a tree of lists, dicts and plain values.
 
     `path` is the place in the value where the writer is: where it stopped, after an exception.
@@ -111,27 +112,27 @@ class Writer:
         self.inside: set[int] = set()
 
     def tree(self, value: Any) -> Any:
-        """Return the form of a value. Raises `Refused`."""
+        """Return the form of a value. Raises `RefusedType`."""
         kind = type(value)
         if kind is str:
-            return value if is_text(value) else tagged("str", value.encode("utf-8", "surrogatepass").hex())
+            return value if is_utf8(value) else tagged_form("str", value.encode("utf-8", "surrogatepass").hex())
         if kind is int:
-            return value if -WIDE <= value < WIDE else tagged("int", hex(value))
+            return value if -WIDE <= value < WIDE else tagged_form("int", hex(value))
         if kind is float:
-            return value if isfinite(value) else tagged("float", repr(value))
+            return value if isfinite(value) else tagged_form("float", repr(value))
         if kind in PLAIN:
             return value
         simple = KINDS.get(kind)
         if simple is not None:
-            return tagged(simple.tag, self.tree(simple.parts(value)))
-        return self.nested(value, kind)
+            return tagged_form(simple.tag, self.tree(simple.parts(value)))
+        return self.nested_form(value, kind)
 
-    def nested(self, value: Any, kind: type) -> Any:
+    def nested_form(self, value: Any, kind: type) -> Any:
         """Return the form of what holds other values."""
         if id(value) in self.inside:
-            raise Refused(kind, "holds itself")
+            raise RefusedType(kind, "holds itself")
         if len(self.inside) == LEVELS:
-            raise Refused(kind, f"lies more than {LEVELS} levels deep: flatten it")
+            raise RefusedType(kind, f"lies more than {LEVELS} levels deep: flatten it")
         self.inside.add(id(value))
         write = CONTAINERS.get(kind)
         tree = self.other(value, kind) if write is None else write(self, value)
@@ -169,70 +170,70 @@ class Writer:
         """Return the forms of keys and values whose order does not count."""
         return self.pairs(value)
 
-    def unordered(self, value: Iterable[Any]) -> list[Any]:
+    def members_form(self, value: Iterable[Any]) -> list[Any]:
         """Return the forms of the members of a set."""
         return self.sequence(value)
 
     def mapping(self, value: dict[Any, Any]) -> dict[str, Any]:
         """Return the form of a dict: an object of JSON, if it can be one."""
-        if KEYS.issuperset(map(type, value)) and "$" not in value and all(map(is_text, value)):
+        if KEYS.issuperset(map(type, value)) and "$" not in value and all(map(is_utf8, value)):
             return self.values(value.items(), "[")
-        return tagged("dict", self.unordered_pairs(value))
+        return tagged_form("dict", self.unordered_pairs(value))
 
     def other(self, value: Any, kind: type) -> Any:
-        """Return the form of an instance of a class that a user has written. Raises `Refused`."""
+        """Return the form of an instance of a class that a user has written. Raises `RefusedType`."""
         registered = self.types.of(kind)
         if registered is not None:
-            return tagged("registered", [registered.name, self.tree(registered.encode(value))])
+            return tagged_form("registered", [registered.name, self.tree(registered.encode(value))])
         if issubclass(kind, Enum):
-            return tagged("enum", [self.name(kind), *classes.member_names(value)])
+            return tagged_form("enum", [self.name(kind), *classes.member_names(value)])
         if classes.is_named_tuple(kind):
-            return tagged("namedtuple", [self.name(kind), self.values(classes.tuple_items(value, kind), ".")])
+            return tagged_form("namedtuple", [self.name(kind), self.values(classes.tuple_items(value, kind), ".")])
         if classes.is_dataclass(kind):
-            return tagged("dataclass", [self.name(kind), *self.attributes(value, kind)])
+            return tagged_form("dataclass", [self.name(kind), *self.attributes(value, kind)])
         if kind is Secret:
-            return tagged("Secret", self.secret(value))
+            return tagged_form("Secret", self.secret(value))
         if classes.is_attrs(kind):
             names = self.counted_attributes(kind)
-            return tagged("attrs", [self.name(kind), self.values(classes.field_values(value, kind, names), ".")])
+            return tagged_form("attrs", [self.name(kind), self.values(classes.field_values(value, kind, names), ".")])
         package = package_of(kind)
         if package is not None:
             return self.foreign(value, kind, package)
         if issubclass(kind, int | float):
-            return tagged("number", [self.name(kind), self.tree(classes.plain_number(value, kind))])
-        raise Refused(kind, self.LACK)
+            return tagged_form("number", [self.name(kind), self.tree(classes.plain_number(value, kind))])
+        raise RefusedType(kind, self.LACK)
 
     def counted_attributes(self, kind: Any) -> Iterable[str]:
         """Return the names of the attributes, of a class of attrs, that count."""
         return classes.attribute_names(kind)
 
-    def foreign(self, value: Any, kind: type, package: Any) -> Any:
+    def foreign(self, value: Any, kind: type, package: ForeignPackage) -> Any:
         """Return the form of a value of another package: what its own JSON says."""
         tag, parts = package.form(value, kind)
         if tag == "numpy":
-            return tagged(tag, [parts[0], self.tree(parts[1])])
-        return tagged(tag, [self.name(kind), parts])
+            return tagged_form(tag, [parts[0], self.tree(parts[1])])
+        return tagged_form(tag, [self.name(kind), parts])
 
     def secret(self, value: Secret) -> Any:
         """Return the form of a secret: what it is known by, and never its text."""
         if value.get is not None:
-            raise Refused(Secret, "has a function to get it, which cannot be recorded")
+            raise RefusedType(Secret, "has a function to get it, which cannot be recorded")
         return value.name if value.file is None else [value.name, value.file]
 
     def name(self, kind: type) -> str:
         """Return the name by which a class is found again."""
         if not leads_back(kind):
-            raise Refused(kind, "cannot be found again by its name: define it at the top level of a module")
-        return name_of(kind)
+            raise RefusedType(kind, "cannot be found again by its name: define it at the top level of a module")
+        return import_name(kind)
 
     def attributes(self, value: Any, kind: type) -> list[dict[str, Any]]:
         """Return the forms of the fields of a dataclass, and of further attributes where there are any."""
         known = classes.known_fields(kind)
-        trees = [self.values(classes.field_values(value, kind, self.counted(known)), ".")]
+        trees = [self.values(classes.field_values(value, kind, self.counted_fields(known)), ".")]
         further = classes.further_attributes(value, kind, known)
         return [*trees, self.values(further.items(), ".")] if further else trees
 
-    def counted(self, known: "dict[str, Field[Any]]") -> Iterable[str]:
+    def counted_fields(self, known: "dict[str, Field[Any]]") -> Iterable[str]:
         """Return the names of the fields that count."""
         return known
 
@@ -255,32 +256,32 @@ def step_text(step: Any) -> str:
 def factory_name(factory: Any) -> str | None:
     """Return the name of what makes the missing values of a defaultdict."""
     if factory is not None and FACTORIES.get(getattr(factory, "__name__", "")) is not factory:
-        raise Refused(defaultdict, f"has a factory other than {', '.join(FACTORIES)}")
+        raise RefusedType(defaultdict, f"has a factory other than {', '.join(FACTORIES)}")
     return None if factory is None else str(factory.__name__)
 
 
-CONTAINERS: dict[type, Callable[[Writer, Any], Any]] = {
+CONTAINERS: dict[type, Callable[[ValueWriter, Any], Any]] = {
     list: lambda writer, value: writer.sequence(value),
     dict: lambda writer, value: writer.mapping(value),
-    tuple: lambda writer, value: tagged("tuple", writer.sequence(value)),
-    set: lambda writer, value: tagged("set", writer.unordered(value)),
-    frozenset: lambda writer, value: tagged("frozenset", writer.unordered(value)),
-    deque: lambda writer, value: tagged("deque", [writer.sequence(value), value.maxlen]),
-    OrderedDict: lambda writer, value: tagged("OrderedDict", writer.pairs(value)),
-    Counter: lambda writer, value: tagged("Counter", writer.unordered_pairs(value)),
-    defaultdict: lambda writer, value: tagged(
+    tuple: lambda writer, value: tagged_form("tuple", writer.sequence(value)),
+    set: lambda writer, value: tagged_form("set", writer.members_form(value)),
+    frozenset: lambda writer, value: tagged_form("frozenset", writer.members_form(value)),
+    deque: lambda writer, value: tagged_form("deque", [writer.sequence(value), value.maxlen]),
+    OrderedDict: lambda writer, value: tagged_form("OrderedDict", writer.pairs(value)),
+    Counter: lambda writer, value: tagged_form("Counter", writer.unordered_pairs(value)),
+    defaultdict: lambda writer, value: tagged_form(
         "defaultdict", [factory_name(value.default_factory), writer.unordered_pairs(value)]
     ),
 }
 
 
-def written(
-    writer: Writer, value: Any, form: Callable[[Any], str], refusal: Callable[[type, str, str], Exception]
+def write_value(
+    writer: ValueWriter, value: Any, form: Callable[[Any], str], refusal: Callable[[type, str, str], Exception]
 ) -> str:
     """Return the text of a value; `refusal` makes the error, of the type at fault, where it is, and why."""
     try:
         return form(writer.tree(value))
-    except Refused as refused:
+    except RefusedType as refused:
         raise refusal(refused.kind, writer.where(), str(refused)) from None
     except RecursionError:
         raise refusal(type(value), "", "is nested deeper than the stack here has room for") from None
@@ -305,4 +306,4 @@ def encode(value: Any, task: str = "", types: Types = REGISTERED) -> str:
     '{"id":7,"sizes":{"$":"tuple","v":[1,2]}}'
     """
     text = plain_text(value, in_order)
-    return written(Writer(types), value, in_order, partial(NoCodec, task)) if text is None else text
+    return write_value(ValueWriter(types), value, in_order, partial(NoCodec, task)) if text is None else text

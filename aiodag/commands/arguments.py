@@ -25,22 +25,22 @@ PRIVATE = frozenset({"env", "stdin"})  # options whose values no message shows
 def argument_of(option: str, value: Any) -> str | Secret:
     """Return a value as the text that a program gets, or the secret that stands for it. Raises `OptionError`."""
     secret = value.secret if type(value) is Veiled else value
-    return secret if type(secret) is Secret else text_of(option, value)
+    return secret if type(secret) is Secret else program_text(option, value)
 
 
-def changed(value: Any, change: Callable[[str], str]) -> Any:
+def change_text(value: Any, change: Callable[[str], str]) -> Any:
     """Return an argument or a variable with another text; None stays."""
     if isinstance(value, Secret):
         return value.renamed(change)
     return value if value is None else change(value)
 
 
-def text_of(option: str, value: Any) -> str:
+def program_text(option: str, value: Any) -> str:
     """Return a value as the text that a program gets. Raises `OptionError`."""
     if isinstance(value, str):
         text = str.__str__(value)  # of an enum its value, not its name
     elif isinstance(value, Finished):
-        text = whole(option, value).rstrip("\n")
+        text = whole_stdout(option, value).rstrip("\n")
     elif isinstance(value, PathLike):
         text = os.fsdecode(value)
     elif isinstance(value, int) and not isinstance(value, bool):
@@ -50,33 +50,33 @@ def text_of(option: str, value: Any) -> str:
     else:
         instead = "give its items one by one" if isinstance(value, list | tuple) else "make it text first"
         wanted = f"str, int, float, a path, or what a command returned, and not {type(value).__name__}; {instead}"
-        raise OptionError(option, shown(option, value), wanted)
-    encoded(option, text)
+        raise OptionError(option, shown_value(option, value), wanted)
+    encode_text(option, text)
     return text
 
 
-def encoded(option: str, text: str) -> bytes:
+def encode_text(option: str, text: str) -> bytes:
     """Return text as the system has it. Raises `OptionError` for what no program can be given."""
     if "\0" in text:
         raise OptionError(
-            option, shown(option, text), "text without NUL characters, which would end it. Pass it as stdin"
+            option, shown_value(option, text), "text without NUL characters, which would end it. Pass it as stdin"
         )
     try:
         return os.fsencode(text)
     except UnicodeEncodeError:
         raise OptionError(
-            option, shown(option, text), "text that can be encoded, and half of a surrogate pair cannot"
+            option, shown_value(option, text), "text that can be encoded, and half of a surrogate pair cannot"
         ) from None
 
 
-def shown(option: str, value: Any) -> Any:
+def shown_value(option: str, value: Any) -> Any:
     """Return what a message shows of a value."""
     if option in PRIVATE:
         return MARK
     return f"{value[:SHOWN]}…" if isinstance(value, str) and len(value) > SHOWN else value
 
 
-def whole(option: str, finished: Finished) -> str:
+def whole_stdout(option: str, finished: Finished) -> str:
     """Return the stdout of a command, all of it. Raises `OptionError`."""
     if finished.stdout_dropped:
         wanted = (
@@ -97,7 +97,7 @@ def checked_env(given: Any) -> dict[str, str | Secret | None]:
     for name in given:
         if not isinstance(name, str) or not name or "=" in name:
             raise OptionError("env", name, "names that are strings, not empty and without '='")
-        encoded("env", name)
+        encode_text("env", name)
     return {str.__str__(name): None if value is None else argument_of("env", value) for name, value in given.items()}
 
 
@@ -108,18 +108,18 @@ def content_of(value: Any) -> bytes | Path | Secret | None:
     if type(value) is Veiled or type(value) is Secret:
         return value.secret if isinstance(value, Veiled) else value
     if isinstance(value, PathLike):
-        return Path(text_of("stdin", value))
+        return Path(program_text("stdin", value))
     if not isinstance(value, str | Finished):
         wanted = f"str, bytes, a path to read from, or what a command returned, and not {type(value).__name__}"
         raise OptionError("stdin", MARK, wanted)
-    text = whole("stdin", value) if isinstance(value, Finished) else value
+    text = whole_stdout("stdin", value) if isinstance(value, Finished) else value
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
         raise OptionError("stdin", MARK, "text that UTF-8 can hold; or pass bytes") from None
 
 
-def codes_of(given: Any, option: str = "success", example: str = "(0, 3)", *, least: int = 1) -> frozenset[int]:
+def exit_codes(given: Any, option: str = "success", example: str = "(0, 3)", *, least: int = 1) -> frozenset[int]:
     """Check exit codes."""
     listed = isinstance(given, Iterable) and not isinstance(given, str)
     codes: frozenset[Any] = frozenset(given) if listed else frozenset()
@@ -130,14 +130,14 @@ def codes_of(given: Any, option: str = "success", example: str = "(0, 3)", *, le
 
 def checked_skips(given: Any, success: frozenset[int]) -> frozenset[int]:
     """Check exit codes that mean a skip. None of them can mean a success, too."""
-    codes = codes_of(given, "skip_codes", "(75,)", least=0)
+    codes = exit_codes(given, "skip_codes", "(75,)", least=0)
     both = ", ".join(map(str, sorted(codes & success)))
     if both:
         raise OptionError("skip_codes", given, f"other codes than success, which has {both}")
     return codes
 
 
-def size_of(given: Any) -> int:
+def bytes_of(given: Any) -> int:
     """Check a number of bytes."""
     if type(given) is int and given >= 0:
         return given
@@ -147,7 +147,7 @@ def size_of(given: Any) -> int:
 def checked_line(given: "list[Any]") -> tuple[str | Secret, ...]:
     """Return a program and its arguments as text. Raises `OptionError`."""
     program, *args = given
-    first = text_of("program", program)
+    first = program_text("program", program)
     if not first:
         raise OptionError("program", program, "the name or the path of a program")
     return (first, *[argument_of("argument", each) for each in args])

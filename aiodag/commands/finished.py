@@ -56,7 +56,7 @@ class Finished:
             return f"signal {-self.code}"
 
     def __repr__(self) -> str:
-        return f"<Finished {line_of(self.args)}: {self.signal or f'exit code {self.code}'}>"
+        return f"<Finished {command_line(self.args)}: {self.signal or f'exit code {self.code}'}>"
 
 
 class CommandFailed(AiodagError):
@@ -78,10 +78,10 @@ class CommandFailed(AiodagError):
         self.finished = finished
         self.code = None if finished is None else finished.code
         self.signal = None if finished is None else finished.signal
-        super().__init__(f"{line_of(command)} {why}")
+        super().__init__(f"{command_line(command)} {why}")
 
 
-def facts_of(finished: Finished) -> dict[str, object]:
+def ending_facts(finished: Finished) -> dict[str, object]:
     """Return what a journal notes of an attempt, besides its streams, when its program has ended."""
     names = ("pid", "code", "signal", "cpu_seconds", "peak_bytes", "stdout_dropped", "stderr_dropped")
     return {name: getattr(finished, name) for name in names}
@@ -92,7 +92,7 @@ def shown_line(args: Sequence[str | Secret]) -> tuple[str, ...]:
     return tuple([MARK if type(each) is Secret else masked(str(each)) for each in args])
 
 
-def line_of(given: Sequence[str | Secret]) -> str:
+def command_line(given: Sequence[str | Secret]) -> str:
     """Write a command as a shell would read it, in one line that is not too long."""
     args = shown_line(given)
     if tuple(args[1:2]) == ("-c",) and tuple(args[3:]) == ("sh",) and args[0].endswith("sh"):
@@ -124,5 +124,5 @@ def why_failed(finished: Finished, success: Collection[int]) -> str:
 
 
 def why_skipped(finished: Finished) -> str:
-    """Return that a program had nothing to do, with the last lines it wrote."""
-    return f"{line_of(finished.args)} {how(finished)}\n  (one of its skip_codes)"
+    """Return what is said of a program that had nothing to do, with its last lines."""
+    return f"{command_line(finished.args)} {how(finished)}\n  (one of its skip_codes)"

@@ -52,12 +52,12 @@ class Entrance:
         self._socket: socket.socket | None = None
         self.warden = 0
         self.allowed = float("inf")  # descriptors of the warden, which keeps the limit that it was started with
-        self._owner = owner()
+        self._owner = process_identity()
 
     def admit(self, descriptors: Sequence[int]) -> None:
         """Hand over the descriptors of one program. Raises `OSError`."""
         with self._lock:
-            if self._socket is None or self._owner != owner():
+            if self._socket is None or self._owner != process_identity():
                 self._socket = self._opened()
             try:
                 give(self._socket, descriptors)
@@ -79,7 +79,7 @@ class Entrance:
             )
         self.allowed = descriptors_allowed()
         process.returncode = 0  # else its destructor would complain of a process that goes on
-        self.warden, self._owner = process.pid, owner()
+        self.warden, self._owner = process.pid, process_identity()
         return ours
 
     def close(self) -> None:
@@ -102,7 +102,7 @@ def give(entrance: socket.socket, descriptors: Sequence[int]) -> None:
     socket.send_fds(entrance, [bytes([len(descriptors)])], list(descriptors))
 
 
-def owner() -> tuple[int, int, int]:
+def process_identity() -> tuple[int, int, int]:
     """Return what a warden is bound to: a fork, or a process with other rights, has one of its own."""
     return os.getpid(), os.geteuid(), os.getegid()
 
@@ -122,7 +122,7 @@ UNDER_WAY: "set[Child]" = set()
 atexit.register(ENTRANCE.close)
 
 
-def forked() -> None:
+def leave_to_parent() -> None:
     """Leave the warden and all programs to the process that this one is a fork of."""
     ENTRANCE.forked()
     ROOM.holding.clear()
@@ -130,7 +130,7 @@ def forked() -> None:
         child.forked()
 
 
-os.register_at_fork(after_in_child=forked)
+os.register_at_fork(after_in_child=leave_to_parent)
 
 
 class Child:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from weakref import ref
 
 from aiodag._core.context import current_node
-from aiodag.commands.finished import Finished, facts_of
+from aiodag.commands.finished import Finished, ending_facts
 from aiodag.commands.transcript import Transcript
 from aiodag.programs import ProgramLost
 
@@ -81,7 +81,7 @@ class ProgramRecord:
             end.peak_bytes,
             out.mask.count > 0,
         )
-        self.note(facts_of(finished))
+        self.note(ending_facts(finished))
         return finished
 
     def _write(self, stream: str, chunk: bytes) -> None:

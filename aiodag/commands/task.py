@@ -30,18 +30,18 @@ from aiodag.abc import Host
 from aiodag.commands.arguments import (
     Given,
     argument_of,
-    changed,
+    bytes_of,
+    change_text,
     checked_env,
     checked_line,
     checked_skips,
-    codes_of,
     content_of,
+    exit_codes,
     host_of,
-    size_of,
-    text_of,
+    program_text,
 )
 from aiodag.commands.descriptors import descriptors_allowed, programs_at_once
-from aiodag.commands.finished import CommandFailed, Finished, how, line_of, shown_line, why_failed, why_skipped
+from aiodag.commands.finished import CommandFailed, Finished, command_line, how, shown_line, why_failed, why_skipped
 from aiodag.commands.local import LOCAL
 from aiodag.commands.record import ProgramRecord
 from aiodag.commands.shells import PLACE, SHELL, check_strict, strict_line
@@ -98,7 +98,7 @@ class Command:
     strict: bool = field(compare=False)
 
     def __repr__(self) -> str:
-        return f"<Command {line_of(self.args)}>"
+        return f"<Command {command_line(self.args)}>"
 
     @property
     def line(self) -> str | None:
@@ -117,12 +117,12 @@ class Command:
         elif isinstance(stdin, bytes):
             stdin = change(stdin.decode("utf-8", "surrogateescape"))
         else:
-            stdin = changed(stdin, change)
+            stdin = change_text(stdin, change)
         return replace(
             self,
-            args=checked_line([changed(each, change) for each in self.args]),
-            env=checked_env({name: changed(each, change) for name, each in self.env.items()}),
-            cwd=None if self.cwd is None else Path(text_of("cwd", change(str(self.cwd)))),
+            args=checked_line([change_text(each, change) for each in self.args]),
+            env=checked_env({name: change_text(each, change) for name, each in self.env.items()}),
+            cwd=None if self.cwd is None else Path(program_text("cwd", change(str(self.cwd)))),
             stdin=content_of(stdin),
         )
 
@@ -158,7 +158,7 @@ class Command:
         except asyncio.CancelledError as cancelled:
             with suppress(ProgramLost):  # there may have been nothing to cancel yet
                 # The traceback of a timeout shows what it said last.
-                cancelled.add_note(f"{line_of(line)} {how(self._finish(record))}")
+                cancelled.add_note(f"{command_line(line)} {how(self._finish(record))}")
             raise
         except ProgramNotStarted as fault:
             raise CommandFailed(line, str(fault)) from fault.__cause__
@@ -175,7 +175,7 @@ class Command:
         finished = record.finish()
         if record.left:
             log.warning(
-                "%s has ended, but no signal ends what it left in session %d", line_of(finished.args), finished.pid
+                "%s has ended, but no signal ends what it left in session %d", command_line(finished.args), finished.pid
             )
         if self.on_end is not None:
             try:
@@ -203,11 +203,11 @@ class CommandTask(Task[..., Finished]):
 
     def __init__(self, body: Command, after: tuple[Any, ...], given: Mapping[str, Any], version: object) -> None:
         self.given_version = version  # as its author gave it; that of the options has a digest, too
-        options = Options(**{**given, "version": versioned(body, version)})
+        options = Options(**{**given, "version": version_with_digest(body, version)})
         if options.limit is None:
             options.limit = AT_ONCE  # not among what was given: nobody has asked for it
         super().__init__(body, after, options)
-        self.__doc__ = f"Run {line_of(body.args)}"
+        self.__doc__ = f"Run {command_line(body.args)}"
 
     @property
     def pattern(self) -> "CommandTask":
@@ -230,7 +230,7 @@ class CommandTask(Task[..., Finished]):
         made = self.rebound(body)
         vars(made).pop("__doc__", None)  # of another line
         made.name = name_of(name) or ""
-        made.options = self.options.renamed(made.name, versioned(body, self.given_version))
+        made.options = self.options.renamed(made.name, version_with_digest(body, self.given_version))
         made.call = compose(made.options, body, None)
         return made
 
@@ -255,7 +255,7 @@ class CommandTask(Task[..., Finished]):
         return CommandTask(self.fn, after, options.given, version)
 
 
-def versioned(body: Command, version: object) -> str:
+def version_with_digest(body: Command, version: object) -> str:
     """Return the version of a task with a digest of what its body runs."""
     what = (body.args, sorted(body.env.items()), body.cwd and str(body.cwd), type(body.stdin).__name__)
     digest = blake2b(ascii(what).encode(), digest_size=8)
@@ -308,7 +308,7 @@ def command(
     'good $(evening) all\n'
     """
     settings = Settings(env, cwd, stdin, success, skip_codes, grace, keep, on_output, on_end, host)
-    return made([program, *args], settings, options)
+    return make_command([program, *args], settings, options)
 
 
 def shell(
@@ -331,16 +331,16 @@ def shell(
     >>> (await last("a b", "$(c)", "d")).stdout
     'd\n'
     """
-    first = next(iter(text_of("line", line).strip().splitlines()), "")
+    first = next(iter(program_text("line", line).strip().splitlines()), "")
     if not first:
         raise OptionError("line", line, "what a shell can run")
-    program = text_of("shell", shell)
+    program = program_text("shell", shell)
     if flag("strict", strict):
         check_strict(program)
     options.setdefault("name", first if len(first) <= SHORT else f"{first[: SHORT - 1]}…")
     given: Any = options
     settings = Settings(**{key: given.pop(key) for key in Settings._fields if key in given})
-    return made([program, "-c", line, "sh", *args], settings, given, script=True, strict=strict)
+    return make_command([program, "-c", line, "sh", *args], settings, given, script=True, strict=strict)
 
 
 class Settings(NamedTuple):
@@ -358,7 +358,7 @@ class Settings(NamedTuple):
     host: Any = None
 
 
-def made(
+def make_command(
     given: list[Any], settings: Settings, options: Mapping[str, Any], *, script: bool = False, strict: bool = False
 ) -> CommandTask:
     """Return the task of a program, of which everything is checked."""
@@ -366,16 +366,16 @@ def made(
         msg = f"commands need a POSIX system, such as Linux or macOS, and this is {sys.platform}"
         raise RuntimeError(msg)
     line = checked_line(given)
-    success = codes_of(settings.success)
+    success = exit_codes(settings.success)
     body = Command(
         line,
         env=checked_env(settings.env or {}),
-        cwd=None if settings.cwd is None else Path(text_of("cwd", settings.cwd)),
+        cwd=None if settings.cwd is None else Path(program_text("cwd", settings.cwd)),
         stdin=content_of(settings.stdin),
         success=success,
         skip_codes=checked_skips(settings.skip_codes, success),
         grace=seconds("grace", settings.grace),
-        keep=size_of(settings.keep),
+        keep=bytes_of(settings.keep),
         on_output=settings.on_output,
         on_end=settings.on_end,
         host=host_of(settings.host),

@@ -199,7 +199,7 @@ class Warden:
         try:
             os.chdir(cwd)  # here: posix_spawn() cannot
             fault = "program"
-            path = found(args[0], env)
+            path = find_program(args[0], env)
             # From here on it is the file's, if there is one: what its first line names may be missing.
             fault = f"file {os.path.abspath(path).hex()}" if os.path.isfile(path) else fault  # noqa: PTH100, PTH113
             ward.pid = os.posix_spawn(
@@ -311,7 +311,7 @@ class Warden:
         ward.close()
 
 
-def found(program: bytes, env: dict[bytes, bytes]) -> bytes:
+def find_program(program: bytes, env: dict[bytes, bytes]) -> bytes:
     """Return the path of a program, looked for as a shell does. Raises `OSError`."""
     if b"/" in program:
         return program
@@ -371,7 +371,7 @@ def groups_of(sessions: set[int]) -> dict[int, set[int]]:
     return groups
 
 
-def main() -> None:
+def serve_entrance() -> None:
     """Take the place of a new process, with the entrance as its stdin."""
     entrance = socket.socket(fileno=os.dup(0))
     os.dup2(os.open(os.devnull, os.O_RDWR), 0)
@@ -384,4 +384,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve_entrance()

@@ -30,12 +30,12 @@ class Letter:
             return Letter, (None, self.lost)
         try:
             # As multiprocessing pickles, which knows more types.
-            return opened, (bytes(ForkingPickler.dumps(self.content)),)
+            return open_letter, (bytes(ForkingPickler.dumps(self.content)),)
         except Exception as error:  # noqa: BLE001 - from foreign code
             return Letter, (None, described(error))
 
 
-def opened(content: bytes) -> Letter:
+def open_letter(content: bytes) -> Letter:
     """Read a letter that has arrived."""
     try:
         return Letter(pickle.loads(content))  # noqa: S301 - from our own process
@@ -73,7 +73,7 @@ class RemoteTraceback(Exception):
         return f'\n"""\n{self.args[0]}"""'
 
 
-def answer(call: Letter) -> Outcome:
+def answer_letter(call: Letter) -> Outcome:
     """Call in the worker, and answer whatever comes of it."""
     if call.lost:
         return Outcome(call, "call")
@@ -83,11 +83,11 @@ def answer(call: Letter) -> Outcome:
     except StopIteration as error:  # as in a coroutine: a future cannot hold it
         told = RuntimeError("a plain function raised StopIteration")
         told.__cause__ = error
-        return failed(told)
+        return failure_letter(told)
     except BaseException as error:  # noqa: BLE001 - raised again where the call came from
-        return failed(error)
+        return failure_letter(error)
 
 
-def failed(error: BaseException) -> Outcome:
+def failure_letter(error: BaseException) -> Outcome:
     """Answer with an exception."""
     return Outcome(Letter(error), "exception", described(error), "".join(traceback.format_exception(error)))

@@ -106,7 +106,7 @@ class GivenPlace:
     async def run(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Return `fn(*args, **kwargs)` of the pool."""
         call = partial(copy_context().run, fn) if self.executor.inside else sendable(fn)
-        self.future = self.executor.pool.submit(called, call, args, kwargs)
+        self.future = self.executor.pool.submit(call_guarded, call, args, kwargs)
         engine = engine_of(asyncio.get_running_loop())
         engine.away += 1
         try:
@@ -129,7 +129,7 @@ class GivenPlace:
             future.add_done_callback(partial(give_back, self.gate))
 
 
-def called(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def call_guarded(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Call, and raise nothing that a future cannot hold."""
     try:
         return body_of(fn)(*args, **kwargs)

@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection, wait
 from threading import Thread
 from typing import Any
 
-from aiodag.executors.letters import answer
+from aiodag.executors.letters import answer_letter
 
 READY, BEGUN = "ready", "begun"
 
@@ -40,7 +40,7 @@ def serve(connection: "Connection[Any, Any]", owner: int) -> None:
         while True:
             call = connection.recv()
             connection.send(BEGUN)
-            outcome = answer(call)
+            outcome = answer_letter(call)
             if os.getpid() != worker:
                 # A fork that a body has made, and that has come out of the body. The pipe is not its own: what it sends
                 # would be taken for the value of this call, or of the next one.

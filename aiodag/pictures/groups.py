@@ -65,7 +65,7 @@ def too_large(graph: Graph) -> bool:
     return len(graph.nodes) > MOST_NODES or len(graph.edges) > MOST_EDGES
 
 
-def grouped(graph: Graph, until: float) -> Grouped:
+def group_nodes(graph: Graph, until: float) -> Grouped:
     """Put nodes with one name in one group; the smallest groups share one if there are too many. The run ends at `until`."""
     sizes = Counter(node.name for node in graph.nodes)
     barriers = {node.name for node in graph.nodes if node.barrier}
@@ -80,11 +80,11 @@ def grouped(graph: Graph, until: float) -> Grouped:
         members[at].append(node)
         of_node.append(at)
     names = (f"{len(sizes.keys() - kept - barriers):,} {_OTHERS}" if name is None else name for name in number)
-    groups = (_group(name, nodes, graph.now, until) for name, nodes in zip(names, members, strict=True))
+    groups = (_group_of(name, nodes, graph.now, until) for name, nodes in zip(names, members, strict=True))
     return Grouped(tuple(groups), tuple(of_node))
 
 
-def _group(name: str, members: list[GraphNode], now: float, until: float) -> Group:
+def _group_of(name: str, members: list[GraphNode], now: float, until: float) -> Group:
     nodes = [node for node in members if not node.barrier] or members
     spans = [(begin, end) for node in nodes for state, begin, end in node.spans(now) if state is State.RUNNING]
     counted = Counter(node.state for node in nodes)

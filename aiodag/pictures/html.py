@@ -8,8 +8,8 @@ from typing import Any
 
 from aiodag._core.graph import Graph, GraphNode
 from aiodag.pictures.groups import Group
-from aiodag.pictures.lettering import escaped, line, lines
-from aiodag.pictures.palette import glyph, named
+from aiodag.pictures.lettering import escape_xml, line, lines
+from aiodag.pictures.palette import colours_by_name, glyph
 from aiodag.pictures.scene import Scene, scene
 from aiodag.pictures.svg import definitions, drawing, keys, style
 from aiodag.pictures.timeline import ROW, axis, bars, labels, rows_of, rules
@@ -47,10 +47,10 @@ def html(graph: Graph) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{_policy(script)}">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         '<link rel="icon" href="data:,">',
-        f"<title>{escaped(shown.name)}: {escaped(shown.headline)}</title>",
+        f"<title>{escape_xml(shown.name)}: {escape_xml(shown.headline)}</title>",
         f'<style>{_style()}</style></head><body class="{"idle" * (shown.until <= 0)}">',
         *_header(shown),
-        f'<main id="graph"><svg id="picture" role="img" aria-label="The graph of {escaped(shown.name)}">{definitions()}<g id="view">',
+        f'<main id="graph"><svg id="picture" role="img" aria-label="The graph of {escape_xml(shown.name)}">{definitions()}<g id="view">',
         *drawn.elements,
         "</g></svg>",
         *_keys(shown),
@@ -71,10 +71,10 @@ def _policy(script: str) -> str:
 
 def _style() -> str:
     light, dark = (
-        "".join(f"--{name}:{colour};" for name, colour in named(theme).items()) for theme in ("light", "dark")
+        "".join(f"--{name}:{colour};" for name, colour in colours_by_name(theme).items()) for theme in ("light", "dark")
     )
     themes = f":root{{{light}}}\n@media (prefers-color-scheme: dark){{:root{{{dark}}}}}"
-    rules = style({name: f"var(--{name})" for name in named("light")})
+    rules = style({name: f"var(--{name})" for name in colours_by_name("light")})
     return "\n".join([themes, rules, (_HERE / "page.css").read_text(encoding="utf-8")])
 
 
@@ -86,7 +86,7 @@ def _header(shown: Scene) -> list[str]:
     ]
     critical = '<button id="critical" aria-pressed="false">critical path</button>'
     return [
-        f'<header><h1>{escaped(shown.name)}</h1><span class="quiet">{escaped(shown.headline)}</span>',
+        f'<header><h1>{escape_xml(shown.name)}</h1><span class="quiet">{escape_xml(shown.headline)}</span>',
         f'<div class="tools">{"".join(chips)}</div>',
         '<div class="tools far"><span id="found" class="quiet" aria-live="polite"></span>',
         '<input id="search" type="search" placeholder="Search ( / )" aria-label="Search names, states, errors and places">',
@@ -130,7 +130,7 @@ def _inert(model: dict[str, Any]) -> str:
 
 def _model(shown: Scene, width: int, height: int) -> dict[str, Any]:
     """Return what the script of the page tells of the nodes, by their place in the graph: a list for each column."""
-    rows = [_group(group) for group in shown.groups] or [_node(node) for node in shown.nodes]
+    rows = [_group_row(group) for group in shown.groups] or [_node_row(node) for node in shown.nodes]
     columns: dict[str, list[Any]] = {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
     model: dict[str, Any] = {}
     if not shown.groups:
@@ -162,13 +162,13 @@ def _failed_in_groups(shown: Scene) -> list[dict[str, Any]]:
     """Return the nodes that failed, where groups are shown in place of nodes: they must be found all the same."""
     failed = [at for at, node in enumerate(shown.nodes) if node.state is State.FAILED] if shown.groups else []
     return [
-        _node(node) | {"group": shown.of_node[at], "site": line(node.site, _LONGEST)}
+        _node_row(node) | {"group": shown.of_node[at], "site": line(node.site, _LONGEST)}
         for at in failed[:_MOST_FAILED]
         for node in (shown.nodes[at],)
     ]
 
 
-def _node(node: GraphNode) -> dict[str, Any]:
+def _node_row(node: GraphNode) -> dict[str, Any]:
     return {
         "label": line(node.label, _LONGEST),
         "state": _STATES.index(node.state),
@@ -178,7 +178,7 @@ def _node(node: GraphNode) -> dict[str, Any]:
     }
 
 
-def _group(group: Group) -> dict[str, Any]:
+def _group_row(group: Group) -> dict[str, Any]:
     return {
         "label": line(group.name, _LONGEST),
         "state": _STATES.index(group.state),

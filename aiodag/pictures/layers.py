@@ -31,7 +31,7 @@ class Layers:
     def __init__(self, count: int, edges: list[Edge], pitch: float = 4.0) -> None:
         """Take the edges between `count` boxes, without loops. From layer to layer is as far as `pitch` boxes are high."""
         self.count = count
-        self.turned = _turned(count, edges)
+        self.turned = _turn_edges(count, edges)
         ahead = {(s, t): (t, s) if (s, t) in self.turned else (s, t) for s, t in edges}
         self.layer = _layer_of_each(count, list(ahead.values()), pitch)
         self.paths = self._paths(ahead)
@@ -110,10 +110,10 @@ def _layer_of_each(count: int, edges: list[Edge], pitch: float) -> list[int]:
         # To the right, where that makes more edges shorter than longer.
         if len(up[at]) < len(down[at]):
             layer[at] = min(layer[other] for other in down[at]) - 1
-    return _folded(layer, order, pitch)
+    return _fold_layer(layer, order, pitch)
 
 
-def _folded(layer: list[int], order: list[int], pitch: float) -> list[int]:
+def _fold_layer(layer: list[int], order: list[int], pitch: float) -> list[int]:
     """Give a layer of too many boxes several columns, equally filled; what comes after them moves to the right."""
     sizes = Counter(layer)
     most = _rows(sorted(sizes.values()), pitch)
@@ -157,7 +157,7 @@ def _depth_first(up: Sequence[Sequence[int]], down: Sequence[Sequence[int]]) -> 
     return order
 
 
-def _turned(count: int, edges: list[Edge]) -> set[Edge]:
+def _turn_edges(count: int, edges: list[Edge]) -> set[Edge]:
     """Return the edges that close a cycle, in a walk from the first box on."""
     out: defaultdict[int, list[int]] = defaultdict(list)
     for source, target in edges:

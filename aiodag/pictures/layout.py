@@ -55,8 +55,8 @@ def layout(sizes: Sequence[tuple[int, int]], edges: Iterable[Edge]) -> Layout:
     {0: Box(x=0, y=0, width=90, height=40), 1: Box(x=134, y=0, width=90, height=40)}
     """
     wanted = dict.fromkeys(edges)
-    parts = [_joined(members, sizes, inner) for members, inner in _components(len(sizes), wanted)]
-    packed = _packed(parts)
+    parts = [_join_parts(members, sizes, inner) for members, inner in _components(len(sizes), wanted)]
+    packed = _pack_parts(parts)
     packed.routes.update({edge: () for edge in wanted if edge[0] == edge[1]})
     return packed
 
@@ -87,7 +87,7 @@ def _components(count: int, edges: Iterable[Edge]) -> Iterator[tuple[list[int], 
     return ((members[at], inner[at]) for at in order)
 
 
-def _joined(members: list[int], sizes: Sequence[tuple[int, int]], edges: list[Edge]) -> Layout:
+def _join_parts(members: list[int], sizes: Sequence[tuple[int, int]], edges: list[Edge]) -> Layout:
     if len(members) == 1:
         # All that stand alone are equally wide, so that they make a table.
         wide, high = max(size[0] for size in sizes), sizes[members[0]][1]
@@ -104,7 +104,7 @@ def _joined(members: list[int], sizes: Sequence[tuple[int, int]], edges: list[Ed
     )
 
 
-def _packed(parts: list[Layout]) -> Layout:
+def _pack_parts(parts: list[Layout]) -> Layout:
     """Put the parts in rows; the whole is to be somewhat wider than high."""
     area = sum((part.width + _APART) * (part.height + _APART) for part in parts)
     room = max([isqrt(area * 8 // 5), *(part.width for part in parts)])

@@ -65,10 +65,10 @@ def line_ends(text: str) -> list[str]:
     return text.replace("\r\n", "\n").split("\n")
 
 
-def escaped(text: str) -> str:
+def escape_xml(text: str) -> str:
     """Return the text for XML and HTML, in elements and in quoted attributes.
 
-    >>> escaped("a < 'b'")
+    >>> escape_xml("a < 'b'")
     'a &lt; &#39;b&#39;'
     """
     return text.translate(_MARKUP)
@@ -88,10 +88,10 @@ def _width(letter: str) -> int:
     return 1000 if east_asian_width(letter) in "WF" else 650
 
 
-def shortened(text: str, room: float, size: float = SIZE) -> str:
+def shorten_to(text: str, room: float, size: float = SIZE) -> str:
     """Return one printable line that is at most `room` pixels wide.
 
-    >>> shortened("concatenate('a1', 'a2')", 100)
+    >>> shorten_to("concatenate('a1', 'a2')", 100)
     "concatenate('a1'…"
     """
     whole = line(text, _MOST_LETTERS)
@@ -107,10 +107,10 @@ def shortened(text: str, room: float, size: float = SIZE) -> str:
     return whole[:kept].rstrip() + _ELLIPSIS
 
 
-def seconds(value: float) -> str:
+def seconds_text(value: float) -> str:
     """Return a duration with three digits.
 
-    >>> seconds(0.25), seconds(1.5), seconds(1234.5), seconds(0.9999)
+    >>> seconds_text(0.25), seconds_text(1.5), seconds_text(1234.5), seconds_text(0.9999)
     ('250 ms', '1.5 s', '1234 s', '1 s')
     """
     if value >= 99.95:

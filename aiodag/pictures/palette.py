@@ -71,7 +71,7 @@ LIGHT = {"page": "#ffffff", "ink": "#1f2328", "dim": "#57606a", "rule": "#e1e5ea
 DARK = {"page": "#0d1117", "ink": "#e6edf3", "dim": "#9198a1", "rule": "#262c36", "edge": "#768390", "path": "#ff6b61"}
 
 
-def named(theme: str) -> dict[str, str]:
+def colours_by_name(theme: str) -> dict[str, str]:
     """Return each colour of a theme, "light" or "dark", by its name: "page", "ink", "failed-fill", "failed-line", ..."""
     colours = dict(DARK if theme == "dark" else LIGHT)
     for state, look in LOOKS.items():

@@ -27,7 +27,7 @@ def png(graph: Graph, *, scale: float | None = None) -> bytes:
     b'PNG'
     """
     # Imported when it is asked for: the rest of the package comes with the base install.
-    from aiodag.pictures.resvg import rendered  # noqa: PLC0415 - see above
+    from aiodag.pictures.resvg import render_png  # noqa: PLC0415 - see above
 
     if scale is not None and not 0 < scale < inf:
         raise OptionError("scale", scale, "a number above 0")
@@ -35,4 +35,4 @@ def png(graph: Graph, *, scale: float | None = None) -> bytes:
     if scale is None:
         scale = min(2.0, max(1.0, sqrt(_SOON / drawn.width / drawn.height)))
     most = min(sqrt(_MOST_PIXELS / drawn.width / drawn.height), _LONGEST_SIDE / max(drawn.width, drawn.height))
-    return rendered("\n".join(drawn.elements), min(scale, most))
+    return render_png("\n".join(drawn.elements), min(scale, most))

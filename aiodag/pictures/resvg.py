@@ -12,10 +12,10 @@ except ImportError as error:
     raise MissingExtra("aiodag.pictures.png()", "resvg-py", "draw") from error
 
 
-def rendered(svg: str, scale: float) -> bytes:
+def render_png(svg: str, scale: float) -> bytes:
     """Return the picture as PNG. Text is set in the first of its fonts that the system has, or else in one that comes along.
 
-    >>> rendered('<svg xmlns="http://www.w3.org/2000/svg" width="4" height="4"/>', scale=1)[1:4]
+    >>> render_png('<svg xmlns="http://www.w3.org/2000/svg" width="4" height="4"/>', scale=1)[1:4]
     b'PNG'
     """
     with TemporaryDirectory() as directory:

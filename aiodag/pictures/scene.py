@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from aiodag._core.graph import Graph, GraphEdge, GraphNode
 from aiodag.errors import CycleError
-from aiodag.pictures.groups import Group, grouped, too_large
-from aiodag.pictures.lettering import SMALL, line, plural, seconds, shortened, width
+from aiodag.pictures.groups import Group, group_nodes, too_large
+from aiodag.pictures.lettering import SMALL, line, plural, seconds_text, shorten_to, width
 from aiodag.states import State
 
 _NARROWEST, _WIDEST = 96, 230  # pixels of a card
@@ -70,14 +70,14 @@ def scene(graph: Graph) -> Scene:
     graph = _finite(graph)
     until = _until(graph)
     place = {node.id: at for at, node in enumerate(graph.nodes)}
-    failed = _failed(graph)
+    failed = _failed_edges(graph)
     critical = tuple(place[node.id] for node in _critical(graph))
     groups: tuple[Group, ...] = ()
     of_node: tuple[int, ...] = ()  # the group of each node
     if too_large(graph):
-        groups, of_node = grouped(graph, until)
+        groups, of_node = group_nodes(graph, until)
         cards = [_group_card(group) for group in groups]
-        links = _merged(graph, dict(zip(place, of_node, strict=True)), failed)
+        links = _merge_links(graph, dict(zip(place, of_node, strict=True)), failed)
         critical = tuple(dict.fromkeys(of_node[at] for at in critical))
     else:
         low = len(graph.nodes) > _MOST_HIGH
@@ -90,10 +90,10 @@ def scene(graph: Graph) -> Scene:
             Link(place[edge.source], place[edge.target], _kind(edge), edge.settled, edge in failed)
             for edge in graph.edges
         ]
-        links += [Link(place[parent], place[id_], "nested") for parent, id_ in _nested(graph)]
+        links += [Link(place[parent], place[id_], "nested") for parent, id_ in _innermost_ids(graph)]
     sizes = [plural(sum(graph.counts().values()), "node"), plural(len(graph.edges), "edge")]
     sizes += [f"shown as {plural(sum(not group.barrier for group in groups), 'task')}"] * bool(groups)
-    sizes += [seconds(until)] * bool(until)
+    sizes += [seconds_text(until)] * bool(until)
     return Scene(
         nodes=graph.nodes,
         now=graph.now,
@@ -134,7 +134,7 @@ def _kind(edge: GraphEdge) -> str:
     return "exogenous" if edge.kind == "exogenous" else "endogenous"
 
 
-def _failed(graph: Graph) -> set[GraphEdge]:
+def _failed_edges(graph: Graph) -> set[GraphEdge]:
     """Return the edges along which failures were passed on: from failed nodes to all that was skipped because of them."""
     nodes = {node.id: node for node in graph.nodes}
     outgoing: dict[int, list[GraphEdge]] = {}
@@ -156,7 +156,7 @@ def _failed(graph: Graph) -> set[GraphEdge]:
     return found
 
 
-def _nested(graph: Graph) -> Iterator[tuple[int, int]]:
+def _innermost_ids(graph: Graph) -> Iterator[tuple[int, int]]:
     """Yield the ids of a node and of one that was called inside it, but for those that others inside lead to."""
     known = {node.id for node in graph.nodes}
     inside = [
@@ -170,7 +170,7 @@ def _nested(graph: Graph) -> Iterator[tuple[int, int]]:
         yield from ((parent, id_) for parent, id_ in inside if id_ not in led)
 
 
-def _merged(graph: Graph, group: dict[int, int], failed: set[GraphEdge]) -> list[Link]:
+def _merge_links(graph: Graph, group: dict[int, int], failed: set[GraphEdge]) -> list[Link]:
     """Return the links between groups; one is dashed if all of its edges are."""
     solid = Counter((group[edge.source], group[edge.target]) for edge in graph.edges if edge.kind != "exogenous")
     dashed = Counter((group[edge.source], group[edge.target]) for edge in graph.edges if edge.kind == "exogenous")
@@ -180,7 +180,7 @@ def _merged(graph: Graph, group: dict[int, int], failed: set[GraphEdge]) -> list
         Link(*ends, "endogenous" if ends in solid else "exogenous", failed=ends in red, edges=count)
         for ends, count in counted.items()
     ]
-    inside = Counter((group[parent], group[id_]) for parent, id_ in _nested(graph))
+    inside = Counter((group[parent], group[id_]) for parent, id_ in _innermost_ids(graph))
     return links + [Link(*ends, "nested", edges=count) for ends, count in inside.items() if ends not in counted]
 
 
@@ -195,14 +195,14 @@ def outcome(node: GraphNode) -> str:
 def _node_card(node: GraphNode, now: float, *, low: bool) -> Card:
     ran = node.started is not None
     words = [outcome(node)] * (not ran or node.state is not State.SUCCEEDED)
-    words += [seconds(node.running(now))] * ran
+    words += [seconds_text(node.running(now))] * ran
     words += [f"{node.attempts} attempts"] * (node.attempts > 1)
     below = node.error.partition(":")[0] if node.state is State.FAILED and node.error else ", ".join(words)
     room = _WIDEST - _BESIDE_WORDS
-    below = shortened(below, room / 2 if low else room, SMALL)
-    title = shortened(node.label, room - width(below, SMALL) - _BETWEEN_WORDS if low else room)
+    below = shorten_to(below, room / 2 if low else room, SMALL)
+    title = shorten_to(node.label, room - width(below, SMALL) - _BETWEEN_WORDS if low else room)
     told = [f"{line(node.label)}: {outcome(node)}"]
-    told += [f"ran {seconds(node.running(now))} in {plural(node.attempts, 'attempt')}"] * ran
+    told += [f"ran {seconds_text(node.running(now))} in {plural(node.attempts, 'attempt')}"] * ran
     told += [line(node.error)] * bool(node.error)
     parts = width(title), width(below, SMALL)
     wide = _BESIDE_WORDS + (sum(parts) + _BETWEEN_WORDS if low else max(parts))
@@ -211,7 +211,7 @@ def _node_card(node: GraphNode, now: float, *, low: bool) -> Card:
 
 def _barrier(node: GraphNode, graph: Graph, label: dict[int, str]) -> Card:
     before, behind = ([label[id_] for id_ in ids] for ids in (graph.upstream(node.id), graph.downstream(node.id)))
-    return _dot(node.state, f"({line(node.label)}) joins {_some(before)} with {_some(behind)}")
+    return _barrier_card(node.state, f"({line(node.label)}) joins {_some(before)} with {_some(behind)}")
 
 
 def _some(labels: list[str]) -> str:
@@ -220,14 +220,14 @@ def _some(labels: list[str]) -> str:
     return f"{named} and {more:,} more" if more > 0 else named
 
 
-def _dot(state: State, told: str) -> Card:
+def _barrier_card(state: State, told: str) -> Card:
     return Card(state, "", "", told, _DOT, {}, barrier=True)
 
 
 def _group_card(group: Group) -> Card:
     if group.barrier:
-        return _dot(group.state, f"({line(group.name)}) only joins edges")
-    title, below = shortened(group.name, _WIDEST - _BESIDE_WORDS), plural(group.size, "node")
+        return _barrier_card(group.state, f"({line(group.name)}) only joins edges")
+    title, below = shorten_to(group.name, _WIDEST - _BESIDE_WORDS), plural(group.size, "node")
     told = [f"{line(group.name)}: {below}", *(f"{count:,} {state}" for state, count in group.counts.items())]
     told += [f"{count:,} × {line(error)}" for error, count in group.errors]
     marks = sum(20 + width(f"{count:,}", SMALL) for count in group.counts.values())

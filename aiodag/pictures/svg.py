@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from aiodag._core.graph import Graph
 from aiodag.pictures.layout import Box, Layout, Route, layout
-from aiodag.pictures.lettering import FONT, SIZE, SMALL, escaped, width
-from aiodag.pictures.palette import LOOKS, glyph, glyphs, named
+from aiodag.pictures.lettering import FONT, SIZE, SMALL, escape_xml, width
+from aiodag.pictures.palette import LOOKS, colours_by_name, glyph, glyphs
 from aiodag.pictures.scene import LOW, Card, Link, Scene, scene
 from aiodag.states import State
 
@@ -24,7 +24,7 @@ _KINDS = {
 }
 
 
-class Drawing(NamedTuple):
+class Elements(NamedTuple):
     """Hold elements of SVG, and the pixels that they need."""
 
     width: int
@@ -48,28 +48,28 @@ def svg(graph: Graph) -> str:
     return "\n".join([*sheet(graph).elements, ""])
 
 
-def sheet(graph: Graph, *, merged: bool = False) -> Drawing:
+def sheet(graph: Graph, *, merged: bool = False) -> Elements:
     """Draw the whole document of `svg`: its size, and its lines; if `merged`, what edges share is drawn once."""
     shown = scene(graph)
     drawn = drawing(shown, merged=merged)
-    foot = legend(shown)
+    foot = _legend_elements(shown)
     wide = max(drawn.width, foot.width, headline_width(shown)) + 2 * MARGIN
     high = HEAD + drawn.height + (_FOOT + foot.height if drawn.elements else 0)
     body = [
-        *headline(shown),
+        *_headline_elements(shown),
         f'<g transform="translate({MARGIN} {HEAD})">',
         *drawn.elements,
         f'</g><g transform="translate({MARGIN} {high - foot.height - 14})">',
         *foot.elements,
         "</g>",
     ]
-    return document(wide, high, f"{shown.name}: {shown.headline}", body)
+    return svg_document(wide, high, f"{shown.name}: {shown.headline}", body)
 
 
-def headline(shown: Scene) -> list[str]:
+def _headline_elements(shown: Scene) -> list[str]:
     """Draw the name of the run and its sizes."""
-    sizes = f'<tspan class="dim" dx="10">{escaped(shown.headline)}</tspan>'
-    return [f'<text class="name" x="{MARGIN}" y="30">{escaped(shown.name)}{sizes}</text>']
+    sizes = f'<tspan class="dim" dx="10">{escape_xml(shown.headline)}</tspan>'
+    return [f'<text class="name" x="{MARGIN}" y="30">{escape_xml(shown.name)}{sizes}</text>']
 
 
 def headline_width(shown: Scene) -> int:
@@ -77,18 +77,18 @@ def headline_width(shown: Scene) -> int:
     return round(width(shown.name, 16) + width(shown.headline)) + 20
 
 
-def document(wide: int, high: int, title: str, body: list[str]) -> Drawing:
+def svg_document(wide: int, high: int, title: str, body: list[str]) -> Elements:
     """Draw a whole document on a white sheet with round corners."""
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high}" width="{wide}" height="{high}" role="img">',
-        f"<title>{escaped(title)}</title>",
-        f"<style>{style(named('light'))}</style>",
+        f"<title>{escape_xml(title)}</title>",
+        f"<style>{style(colours_by_name('light'))}</style>",
         definitions(),
         '<rect class="page" width="100%" height="100%" rx="8"/>',
         *body,
         "</svg>",
     ]
-    return Drawing(wide, high, lines)
+    return Elements(wide, high, lines)
 
 
 def style(colour: dict[str, str]) -> str:
@@ -137,7 +137,7 @@ def definitions() -> str:
     return f"<defs>{glyphs()}{tips}</defs>"
 
 
-def drawing(shown: Scene, *, titles: bool = True, merged: bool = False) -> Drawing:
+def drawing(shown: Scene, *, titles: bool = True, merged: bool = False) -> Elements:
     """Draw the links and, over them, the cards; `titles` tell more of each, where a browser is pointed at it."""
     places = layout([card.size for card in shown.cards], [(link.source, link.target) for link in shown.links])
     reached = {link.target for link in shown.links if link.failed}
@@ -148,7 +148,7 @@ def drawing(shown: Scene, *, titles: bool = True, merged: bool = False) -> Drawi
         for kind in ("nested", "exogenous", "endogenous"):
             links = [link for link in shown.links if link.failed is failed and link.kind == kind]
             solid = merged and kind == "endogenous" and not shown.groups
-            lines = _merged(links, places) if solid else [_line(link, places, shifts) for link in links]
+            lines = _draw_merged(links, places) if solid else [_line(link, places, shifts) for link in links]
             if lines:
                 elements += [f'<g class="edge {kind}{" failed" * failed}">', *lines, "</g>"]
     for at, card in enumerate(shown.cards):
@@ -156,13 +156,13 @@ def drawing(shown: Scene, *, titles: bool = True, merged: bool = False) -> Drawi
         kind = "barrier" if card.barrier else f"{'group' if shown.groups else 'node'} {card.state}"
         elements.append(f'<g class="{kind}" data-node="{at}" transform="translate({box.x} {box.y})">')
         if titles:
-            elements.append(f"<title>{escaped(card.told)}</title>")
+            elements.append(f"<title>{escape_xml(card.told)}</title>")
         if card.barrier:
-            elements.append(_dot(box, failed=at in reached))
+            elements.append(_barrier_dot(box, failed=at in reached))
         else:
-            elements += _group(card, box) if shown.groups else _node(card, box)
+            elements += _group_box(card, box) if shown.groups else _node_box(card, box)
         elements.append("</g>")
-    return Drawing(places.width, places.height, elements)
+    return Elements(places.width, places.height, elements)
 
 
 def _shifts(shown: Scene, places: Layout) -> dict[tuple[int, int], float]:
@@ -201,7 +201,7 @@ def _line(link: Link, places: Layout, shifts: dict[tuple[int, int], float]) -> s
     return f"{head}><title>{', '.join(words)}</title></path>" if words else f"{head}/>"
 
 
-def _merged(links: list[Link], places: Layout) -> list[str]:
+def _draw_merged(links: list[Link], places: Layout) -> list[str]:
     """Draw solid edges for what counts every line: a trunk of two hundred edges is one, and each has its own end."""
     trunks: dict[str, None] = {}
     ends: dict[str, None] = {}
@@ -238,8 +238,8 @@ def _loop(box: Box) -> str:
     return f"M{right} {top + 12}c26 0 26 -26 -14 -26c-14 0 -18 6 -18 14"
 
 
-def _node(card: Card, box: Box) -> Iterator[str]:
-    title, below = escaped(card.title), escaped(card.below)
+def _node_box(card: Card, box: Box) -> Iterator[str]:
+    title, below = escape_xml(card.title), escape_xml(card.below)
     if card.size[1] == LOW:
         yield f'<rect class="box" width="{box.width}" height="{box.height}" rx="5"/>{glyph(card.state, 7, 6)}'
         yield f'<text x="24" y="16">{title}<tspan class="below" dx="7">{below}</tspan></text>'
@@ -248,15 +248,15 @@ def _node(card: Card, box: Box) -> Iterator[str]:
         yield f'<text x="27" y="18">{title}</text><text class="below" x="27" y="32">{below}</text>'
 
 
-def _dot(box: Box, *, failed: bool) -> str:
+def _barrier_dot(box: Box, *, failed: bool) -> str:
     """Draw a barrier in the colour of the ends of edges, since it is no more than where they meet."""
     return f'<circle class="dot tip{" failed" * failed}" cx="{box.width / 2:g}" cy="{box.height / 2:g}" r="{box.height / 2 - 1:g}"/>'
 
 
-def _group(card: Card, box: Box) -> Iterator[str]:
+def _group_box(card: Card, box: Box) -> Iterator[str]:
     yield f'<rect class="back" width="{box.width}" height="{box.height}" rx="7"/>'
-    yield f'<text class="bold" x="12" y="19">{escaped(card.title)}</text>'
-    yield f'<text class="small" x="{box.width - 12}" y="19" text-anchor="end">{escaped(card.below)}</text>'
+    yield f'<text class="bold" x="12" y="19">{escape_xml(card.title)}</text>'
+    yield f'<text class="small" x="{box.width - 12}" y="19" text-anchor="end">{escape_xml(card.below)}</text>'
     x, room, total = 12.0, box.width - 24, sum(card.counts.values())
     for state, count in card.counts.items():
         wide = room * count / total
@@ -273,7 +273,7 @@ def marks(counts: dict[State, int], x: float, y: float) -> Iterator[str]:
         x += 22 + width(f"{count:,}", SMALL)
 
 
-def legend(shown: Scene) -> Drawing:
+def _legend_elements(shown: Scene) -> Elements:
     """Draw the states with their counts, and what the lines mean."""
     elements: list[str] = []
     x = 0.0
@@ -283,10 +283,10 @@ def legend(shown: Scene) -> Drawing:
         elements.append(f'{glyph(state, x + 3, 3)}</g><text x="{x + 24:.0f}" y="13">{words}</text>')
         x += 24 + width(words) + 18
     lines = keys(shown, round(x))
-    return Drawing(lines.width, 18 if shown.counts else 0, [*elements, *lines.elements])
+    return Elements(lines.width, 18 if shown.counts else 0, [*elements, *lines.elements])
 
 
-def keys(shown: Scene, x: int = 0) -> Drawing:
+def keys(shown: Scene, x: int = 0) -> Elements:
     """Draw what the lines mean, from `x` on."""
     kinds = {link.kind for link in shown.links} | {"failed" for link in shown.links if link.failed}
     elements: list[str] = []
@@ -294,4 +294,4 @@ def keys(shown: Scene, x: int = 0) -> Drawing:
         if kind in kinds:
             elements.append(f'<path class="edge {kind}" d="M{x} 9h34"/><text x="{x + 42}" y="13">{words}</text>')
             x += 60 + round(width(words))
-    return Drawing(x, 18, elements)
+    return Elements(x, 18, elements)

@@ -5,10 +5,10 @@ from math import floor, log10
 from typing import NamedTuple
 
 from aiodag._core.graph import Graph, GraphNode
-from aiodag.pictures.lettering import SMALL, escaped, seconds, shortened, width
+from aiodag.pictures.lettering import SMALL, escape_xml, seconds_text, shorten_to, width
 from aiodag.pictures.palette import glyph
 from aiodag.pictures.scene import Scene, outcome, scene
-from aiodag.pictures.svg import HEAD, MARGIN, Drawing, document, headline, headline_width
+from aiodag.pictures.svg import HEAD, MARGIN, Elements, _headline_elements, headline_width, svg_document
 from aiodag.states import State
 
 ROW = 24  # pixels
@@ -45,17 +45,17 @@ def timeline(graph: Graph) -> str:
     high = len(rows) * ROW
     foot = HEAD + high + 40
     body = [
-        *headline(shown),
+        *_headline_elements(shown),
         f'<g transform="translate({MARGIN} {HEAD})">',
         *names.elements,
         f'</g><svg x="{left}" y="{HEAD}" width="{_WIDE}" height="{high + 30}" overflow="visible">',
         *rules(shown.until, high),
         *bars(shown, rows),
         f'<svg y="{high}" overflow="visible">{"".join(axis(shown.until))}</svg></svg>',
-        f'<g transform="translate({left} {foot})">{"".join(legend(shown))}</g>',
+        f'<g transform="translate({left} {foot})">{"".join(_bar_legend(shown))}</g>',
     ]
     wide = max(left + _WIDE + _RIGHT, headline_width(shown) + 2 * MARGIN)
-    drawn = document(wide, foot + 30, f"{shown.name}: when each node ran", body)
+    drawn = svg_document(wide, foot + 30, f"{shown.name}: when each node ran", body)
     return "\n".join([*drawn.elements, ""])
 
 
@@ -67,7 +67,7 @@ def rows_of(shown: Scene) -> list[Row]:
         return [Row(at, 0) for at in order]
     place = {shown.nodes[at].id: at for at in own}
     inside: dict[int | None, list[int]] = {}
-    for at in sorted(own, key=lambda at: _start(shown.nodes[at])):
+    for at in sorted(own, key=lambda at: _start_of(shown.nodes[at])):
         parent = shown.nodes[at].parent
         inside.setdefault(None if parent is None else place.get(parent), []).append(at)
     rows: list[Row] = []
@@ -88,12 +88,12 @@ def _first(at: float | None, until: float) -> float:
     return until if at is None else at
 
 
-def _start(node: GraphNode) -> tuple[bool, float, float]:
+def _start_of(node: GraphNode) -> tuple[bool, float, float]:
     started = node.started
     return started is None, started or 0.0, node.moves[0][1] if node.moves else 0.0
 
 
-def labels(shown: Scene, rows: list[Row]) -> Drawing:
+def labels(shown: Scene, rows: list[Row]) -> Elements:
     """Draw the names of the rows; those on the critical path are bold."""
     critical = set(shown.critical)
     elements: list[str] = []
@@ -101,14 +101,14 @@ def labels(shown: Scene, rows: list[Row]) -> Drawing:
     for rank, (number, depth) in enumerate(rows):
         name = shown.groups[number].name if shown.groups else shown.nodes[number].label
         bold = number in critical
-        text = shortened(name, _WIDEST_LABEL)
+        text = shorten_to(name, _WIDEST_LABEL)
         x = min(depth, _MOST_INDENT) * _INDENT
         y = rank * ROW
         elements.append(f'<g data-row="{number}">{glyph(shown.cards[number].state, x, y + 6)}')
         strong = ' class="bold"' if bold else ""
-        elements.append(f'<text{strong} x="{x + 18}" y="{y + 16}">{escaped(text)}</text></g>')
+        elements.append(f'<text{strong} x="{x + 18}" y="{y + 16}">{escape_xml(text)}</text></g>')
         widest = max(widest, x + 18 + width(text) * (1.06 if bold else 1))
-    return Drawing(round(widest) + 14, len(rows) * ROW, elements)
+    return Elements(round(widest) + 14, len(rows) * ROW, elements)
 
 
 def bars(shown: Scene, rows: list[Row]) -> Iterator[str]:
@@ -122,11 +122,11 @@ def bars(shown: Scene, rows: list[Row]) -> Iterator[str]:
         if shown.groups:
             yield from _crowd(shown.groups[number].busy, rank * ROW)
         else:
-            yield from _bar(shown.nodes[number], shown, rank * ROW, critical=number in critical)
+            yield from _bar_of(shown.nodes[number], shown, rank * ROW, critical=number in critical)
         yield "</g>"
 
 
-def _bar(node: GraphNode, shown: Scene, y: int, *, critical: bool) -> Iterator[str]:
+def _bar_of(node: GraphNode, shown: Scene, y: int, *, critical: bool) -> Iterator[str]:
     spans = [(state, begin, end) for state, begin, end in node.spans(shown.now) if not state.final]
     last = max((at for at, (state, _, _) in enumerate(spans) if state is State.RUNNING), default=-1)
     for at, (state, begin, end) in enumerate(spans):
@@ -144,7 +144,7 @@ def _bar(node: GraphNode, shown: Scene, y: int, *, critical: bool) -> Iterator[s
         x, wide = _percent(begin, shown.until), _percent(end - begin, shown.until)
         yield f'<rect class="critical" x="{x}%" y="{y + 20}" width="{wide}%" height="3"/>'
     if node.settled is not None:
-        words = seconds(node.running(shown.now)) if last >= 0 else outcome(node)
+        words = seconds_text(node.running(shown.now)) if last >= 0 else outcome(node)
         x = _percent(node.settled, shown.until)
         if last < 0:
             yield f'<g transform="translate(3 0)">{_glyph(node.state, x, y + 6)}</g>'
@@ -199,7 +199,7 @@ def _percent(at: float, until: float) -> str:
     return f"{min(max(at / until, 0.0), 1.0) * 100:.2f}".rstrip("0").rstrip(".")
 
 
-def legend(shown: Scene) -> Iterator[str]:
+def _bar_legend(shown: Scene) -> Iterator[str]:
     """Yield what the bars mean."""
     if shown.until <= 0 or shown.groups:
         return

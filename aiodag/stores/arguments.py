@@ -13,7 +13,7 @@ from aiodag._core.node import Node
 from aiodag._core.search import Template
 from aiodag.codec.classes import further_attributes
 from aiodag.codec.fingerprint import Canonical, NamedBefore313, NamedIn313, fingerprint
-from aiodag.codec.printing import printed, printed_by
+from aiodag.codec.printing import printed_by, python_text
 from aiodag.secret import Veiled
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def plain_name(name: str) -> str:
     return name if PLAIN_NAME.fullmatch(name) else f"\1{json.dumps(name)}"
 
 
-TODAY = Style(printed, Canonical, plain_keyword, plain_name)
+TODAY = Style(python_text, Canonical, plain_keyword, plain_name)
 # As version 1.2.0 wrote, on each Python that it ran on.
 FORMERLY = [
     Style(printed_by(python), form, str, str)

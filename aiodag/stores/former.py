@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from aiodag._core.task import Task
 from aiodag.errors import TaskMoved
-from aiodag.names import MAIN, MODULES_IN_KEYS, found
+from aiodag.names import MAIN, MODULES_IN_KEYS, find_named
 from aiodag.records import FunctionRow
 from aiodag.stores.arguments import FORMERLY, TODAY, Style
 from aiodag.stores.identity import Mark, function_of, is_main
@@ -140,7 +140,7 @@ def split(name: str) -> tuple[str, str]:
 
 def leads(module: str, name: str) -> bool:
     """Return True if a name leads to something among the loaded modules."""
-    return any(thing is not None for thing in found(f"{module}:{name}"))
+    return any(thing is not None for thing in find_named(f"{module}:{name}"))
 
 
 def refuse_moved(task: Any, candidate: Candidate) -> None:

@@ -25,7 +25,7 @@ from aiodag._core.task import Task
 from aiodag.codec.fingerprint import fingerprint
 from aiodag.codec.kinds import KINDS
 from aiodag.errors import NoFingerprint, NoIdentity
-from aiodag.names import MAIN, key_name, name_of, walked
+from aiodag.names import MAIN, import_name, key_name, walk_path
 from aiodag.stores.written import changing, outermost, says_enough, text_of_code
 
 NO_MODULES: Mapping[str, str] = MappingProxyType({})
@@ -51,7 +51,7 @@ def is_found(fn: Any) -> bool:
     """Return True if the name of a function or a class leads to it, or to a task that runs it."""
     if isinstance(fn, BuiltinFunctionType) and not isinstance(fn.__self__, ModuleType | None):
         return False  # a method of a value
-    thing = walked(sys.modules.get(getattr(fn, "__module__", None) or "builtins"), getattr(fn, "__qualname__", ""))
+    thing = walk_path(sys.modules.get(getattr(fn, "__module__", None) or "builtins"), getattr(fn, "__qualname__", ""))
     for _ in range(DEPTH):
         if thing is fn:
             return True
@@ -136,7 +136,7 @@ class Mark:
         try:
             return fingerprint(value)
         except NoFingerprint:  # of an Enum in a function
-            return f"{key_name(name_of(kind))} {value.name}"
+            return f"{key_name(import_name(kind))} {value.name}"
 
     def callable(self, value: Any) -> str:
         """Return the text of a function or task that another one holds."""

@@ -16,7 +16,7 @@ from aiodag.records import (
     Owner,
     RunFilter,
     RunRecord,
-    moment,
+    utc_moment,
 )
 from aiodag.states import State
 
@@ -50,7 +50,7 @@ class Kept:
     parts: int = 0
 
 
-ZERO: Any = moment(0.0)
+ZERO: Any = utc_moment(0.0)
 WITHOUT_VALUE = frozenset({State.FAILED, State.SKIPPED})
 
 
@@ -137,9 +137,9 @@ def run_record(kept: Kept, definition: str | None) -> RunRecord:
         name=kept.claim.name,
         state=kept.state,
         execution=kept.execution,
-        created_at=moment(kept.created_at) or ZERO,
-        started_at=moment(kept.started_at) or ZERO,
-        ended_at=moment(kept.ended_at),
+        created_at=utc_moment(kept.created_at) or ZERO,
+        started_at=utc_moment(kept.started_at) or ZERO,
+        ended_at=utc_moment(kept.ended_at),
         entry=entry,
         owner=kept.owner,
         error=kept.error,
@@ -154,8 +154,8 @@ def node_record(row: Row) -> NodeRecord:
     plain = {name: row[name] for name in NODE_COLUMNS[:-3]}
     return NodeRecord(
         **plain,
-        created_at=moment(row["created_at"]) or ZERO,
-        started_at=moment(row["started_at"]),
-        ended_at=moment(row["ended_at"]),
+        created_at=utc_moment(row["created_at"]) or ZERO,
+        started_at=utc_moment(row["started_at"]),
+        ended_at=utc_moment(row["ended_at"]),
         recalled=row["recalled"],
     )

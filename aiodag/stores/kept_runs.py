@@ -18,7 +18,7 @@ from aiodag.records import (
     RunFilter,
     RunRecord,
     WorkflowRecord,
-    moment,
+    utc_moment,
 )
 from aiodag.states import State
 from aiodag.stores.kept import (
@@ -172,7 +172,7 @@ class KeptRuns:
             facts = {key: json.loads(text) for key, text in kept.facts.items() if key in rows}
         return [
             AttemptRecord(
-                number, attempt, state, moment(started), moment(ended), error, facts.get((number, attempt), {})
+                number, attempt, state, utc_moment(started), utc_moment(ended), error, facts.get((number, attempt), {})
             )
             for number, attempt, state, started, ended, error in map(rows.__getitem__, sorted(rows))
         ]
@@ -213,7 +213,7 @@ class KeptRuns:
             kept = self.kept.get(run_id)
             rows = [] if kept is None else list(kept.output.items())
         return [
-            OutputRecord(row[0], row[1], part, row[2], row[3], moment(row[4]) or ZERO, row[5])
+            OutputRecord(row[0], row[1], part, row[2], row[3], utc_moment(row[4]) or ZERO, row[5])
             for part, row in rows
             if part > after and number in {None, row[0]} and attempt in {None, row[1]}
         ][:limit]
@@ -231,7 +231,7 @@ class KeptRuns:
             kept = self.kept.get(run_id)
             rows = [] if kept is None else kept.logs
             rows = [row for row in rows if some is None or row[1] in some][after:]
-        return [LogRecord(moment(at) or ZERO, *rest) for at, *rest in rows]
+        return [LogRecord(utc_moment(at) or ZERO, *rest) for at, *rest in rows]
 
     def registered(self, name: str | None = None) -> list[WorkflowRecord]:
         """Return the workflows by name, or the one of a name."""

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiodag.abc import NOTHING
 from aiodag.codec.text import decode, decode_pickle, encode, encode_error, encode_pickle
-from aiodag.codec.writer import is_text
+from aiodag.codec.writer import is_utf8
 from aiodag.errors import NoCodec, SecretInValue, Undecodable, ValueTooLarge
 from aiodag.masking import masked, secret_in
 from aiodag.records import LARGEST
@@ -67,7 +67,7 @@ def in_codec(task: "Task[..., Any]", value: Any) -> tuple[str, str | bytes]:
         raise NoCodec(
             task.name, type(value), "", f"is not taken by its codec: {type(error).__name__}: {error}"
         ) from error
-    if not isinstance(made, bytes) and not (isinstance(made, str) and is_text(made)):
+    if not isinstance(made, bytes) and not (isinstance(made, str) and is_utf8(made)):
         raise NoCodec(task.name, type(value), "", f"is made a {type(made).__name__} by its codec, not text or bytes")
     return codec.name, made
 

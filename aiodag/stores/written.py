@@ -9,7 +9,7 @@ from functools import lru_cache
 from types import CodeType, FunctionType
 from typing import Any
 
-from aiodag.names import walked
+from aiodag.names import walk_path
 
 STORES = frozenset({"STORE_DEREF", "DELETE_DEREF"})
 LAMBDA = "<lambda>"
@@ -18,7 +18,7 @@ LAMBDA = "<lambda>"
 def outermost(fn: FunctionType) -> CodeType | None:
     """Return the code of the function at the top level of a module, or of a class, in which a function is written."""
     root = fn.__code__.co_qualname.partition(".<locals>")[0]
-    thing: Any = walked(sys.modules.get(fn.__globals__.get("__name__", "")), root)
+    thing: Any = walk_path(sys.modules.get(fn.__globals__.get("__name__", "")), root)
     for _ in range(8):  # a task, or what a decorator has made of the function
         code = getattr(thing, "__code__", None)
         if isinstance(code, CodeType) and code.co_qualname == root:

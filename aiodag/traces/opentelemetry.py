@@ -93,9 +93,9 @@ class Traces:
         outside = context.get_current()
         offset = self._offset(run, loop)
         span: Span = trace.INVALID_SPAN
-        with reported(loop, run):
+        with report_errors(loop, run):
             start = offset + round(loop.time() * 1e9)
-            span = self._tracer.start_span(f"run {run.name}", outside, attributes=about(run), start_time=start)
+            span = self._tracer.start_span(f"run {run.name}", outside, attributes=run_attributes(run), start_time=start)
             context.attach(trace.set_span_in_context(span, outside))
         if not any(each is self for each in run.observers):
             run.observers = (*run.observers, self)
@@ -103,14 +103,14 @@ class Traces:
             async with run:
                 yield run
         except BaseException as error:
-            with reported(loop, run):
+            with report_errors(loop, run):
                 if not isinstance(error, asyncio.CancelledError):
                     span.set_status(StatusCode.ERROR, described(error))
             raise
         finally:
             # Not by detach(): that complains where fixtures of tests leave the run in another asyncio task.
             context.attach(outside)
-            with reported(loop, run):
+            with report_errors(loop, run):
                 span.set_attribute("aiodag.state", str(run.state))
                 span.end(offset + round(loop.time() * 1e9))
 
@@ -127,7 +127,7 @@ class Traces:
             track.since = move.at
         if move.state is State.RUNNING:
             track.span = self._span(move, track)
-            enter(move.node, trace.set_span_in_context(track.span, track.parent))
+            enter_span(move.node, trace.set_span_in_context(track.span, track.parent))
         elif track.span is not None or move.state.final:
             self._end(move, track)
         track.since = move.at
@@ -155,7 +155,7 @@ class Traces:
         """Begin the span of an attempt, or of a node that settles without one."""
         node = move.node
         attributes = {
-            **about(node.run),
+            **run_attributes(node.run),
             "aiodag.task": node.name,
             "aiodag.node": node.number,
             "aiodag.attempt": move.attempt if move.state is State.RUNNING else 0,
@@ -176,19 +176,19 @@ class Traces:
             track.settle()
         moment = track.moment(move.at)
         try:
-            tell(span, move, moment)
+            end_attributes(span, move, moment)
         finally:
             span.end(moment)
 
 
-def about(run: Run | None) -> dict[str, Any]:
+def run_attributes(run: Run | None) -> dict[str, Any]:
     """Return what every span says of the run."""
     if run is None:
         return {}
     return {"aiodag.run": run.name, "aiodag.run_id": run.id} if run.id else {"aiodag.run": run.name}
 
 
-def enter(node: Node[Any], inside: Context) -> None:
+def enter_span(node: Node[Any], inside: Context) -> None:
     """Make a context the current one of a body that is about to start."""
     if node.context is not None and not node.driven:
         node.context.run(context.attach, inside)  # the loop starts it, in this context
@@ -196,19 +196,19 @@ def enter(node: Node[Any], inside: Context) -> None:
         context.attach(inside)  # its options do, and we are in that context
 
 
-def tell(span: Span, move: Move, moment: int) -> None:
+def end_attributes(span: Span, move: Move, moment: int) -> None:
     """Record in a span how its attempt ended, and why."""
     state = State.FAILED if move.state is State.QUEUED else move.state  # of the attempt: the node tries again
     span.set_attribute("aiodag.state", str(state))
     if state is State.FAILED:
-        failed(span, error_of(move), moment)
+        fail_span(span, error_of(move), moment)
         return
     reason = reason_of(move)
     if reason:
         span.set_attribute("aiodag.reason", reason)
 
 
-def failed(span: Span, error: BaseException | None, moment: int) -> None:
+def fail_span(span: Span, error: BaseException | None, moment: int) -> None:
     """Record in a span that its attempt failed."""
     if error is None:
         span.set_status(StatusCode.ERROR)
@@ -247,7 +247,7 @@ def reason_of(move: Move) -> str:
 
 
 @contextmanager
-def reported(loop: asyncio.AbstractEventLoop, run: Run) -> Generator[None]:
+def report_errors(loop: asyncio.AbstractEventLoop, run: Run) -> Generator[None]:
     """Report what a tracer raises, as the run does for its observers."""
     try:
         yield

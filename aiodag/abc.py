@@ -318,8 +318,8 @@ class Runs(Protocol):
         """Return the nodes of the last execution of a run, or of every one: all, those of some numbers, or in a state."""
         ...
 
-    def nodes_called(self, run_id: str, which: str) -> "list[NodeRecord]":
-        """Return the nodes of every execution that a number, a task or a label stands for.
+    def nodes_called(self, run_id: str, which: str, *, every: bool = True) -> "list[NodeRecord]":
+        """Return the nodes of every execution, or of the last one, that a number, a task or a label stands for.
 
         Where there are none: those that were made of a task of a workflow that has parameters.
         """

@@ -303,6 +303,11 @@ class RunRecord:
     definition: str | None = None
     damaged: str = ""
 
+    @property
+    def orphan(self) -> bool:
+        """Whether the run has not ended, and nobody works on it."""
+        return self.ended_at is None and (self.owner is None or self.owner.gone())
+
 
 @dataclass(frozen=True, slots=True)
 class NodeRecord:

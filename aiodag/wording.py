@@ -1,4 +1,4 @@
-"""How texts of others are shown: names, labels and errors, wherever they are printed or drawn."""
+"""How texts of others are shown, and one way to say durations and numbers of things, wherever they are printed or drawn."""
 
 
 def printable(text: str) -> str:
@@ -10,3 +10,41 @@ def printable(text: str) -> str:
     'pull\\nrun one succeeded\\x1b[2J'
     """
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def first_line(text: str) -> str:
+    r"""Return the first line of a text, with the next one where the first ends by announcing it.
+
+    >>> first_line("two errors"), first_line("exit code 3; it wrote:\n  no such file\n  bye")
+    ('two errors', 'exit code 3; it wrote: no such file')
+    """
+    first, _, rest = text.partition("\n")
+    return f"{first} {rest.partition(chr(10))[0].strip()}" if first.endswith(":") and rest else first
+
+
+def describe_seconds(seconds: float) -> str:
+    """Return a duration for people.
+
+    >>> [describe_seconds(seconds) for seconds in (0.00042, 0.042, 1.25, 75, 7384, 200000)]
+    ['420 µs', '42 ms', '1.2 s', '1 min 15 s', '2 h 3 min', '2 d 7 h']
+    """
+    if seconds < 0.000_9995:
+        return f"{seconds * 1_000_000:.0f} µs"
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    for large, size, small, part in (("min", 60, "s", 1), ("h", 3600, "min", 60)):
+        if whole < size * (24 if size == 3600 else 60):
+            return f"{whole // size} {large} {whole % size // part} {small}"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+def count_of(count: int, thing: str) -> str:
+    """Return how many of a thing there are.
+
+    >>> count_of(1, "task"), count_of(2000, "task")
+    ('1 task', '2,000 tasks')
+    """
+    return f"{count:,} {thing}{'s' * (count != 1)}"

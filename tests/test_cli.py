@@ -22,12 +22,12 @@ from typed_in import SECONDS, Place, Terminal, ended, line_with
 from aiodag import State
 from aiodag.cli import grammar
 from aiodag.cli.completion import options
-from aiodag.cli.progress import seconds
 from aiodag.cli.typed import duration
 from aiodag.records import Claim, Owner
 from aiodag.service import Service
+from aiodag.wording import describe_seconds
 
-COMMANDS = sorted(grammar.build().commands)
+COMMANDS = sorted(grammar.build_parser().commands)
 PROGRAM = '''
 import asyncio, logging, sys, time
 from dataclasses import dataclass
@@ -957,7 +957,7 @@ def test_closed_outputs_do_no_harm(recorded, redirect):
 
 
 def test_help_of_every_command_has_an_example_that_parses(capsys):
-    parser = grammar.build()
+    parser = grammar.build_parser()
     for name, command in parser.commands.items():
         example = re.search(r"example:\n.*?aiodag ([^)\n]*)", command.format_help())
         assert parser.parse_args(shlex.split(example[1])).command == name
@@ -966,7 +966,7 @@ def test_help_of_every_command_has_an_example_that_parses(capsys):
 @pytest.mark.parametrize("width", ["20", "40", "200"])
 def test_help_fits_any_terminal(monkeypatch, width):
     monkeypatch.setenv("COLUMNS", width)
-    for command in (parser := grammar.build()).commands.values():
+    for command in (parser := grammar.build_parser()).commands.values():
         assert command.format_help().startswith("usage: aiodag ")
     assert all(name in parser.format_help() for name in COMMANDS)
 
@@ -1019,7 +1019,7 @@ def test_bash_completes_commands_options_and_their_values(aiodag):
 def test_completion_knows_every_command_and_option(aiodag, shell):
     script, _ = aiodag("completion", shell)
 
-    for name, command in grammar.build().commands.items():
+    for name, command in grammar.build_parser().commands.items():
         lines = [line for line in script.splitlines() if re.search(rf"\b{name}\b", line)]
         assert lines
         for option in (spelling for each in options(command) for spelling in each.names):
@@ -1028,7 +1028,7 @@ def test_completion_knows_every_command_and_option(aiodag, shell):
 
 
 def test_durations_of_every_length_have_words():
-    assert [seconds(value) for value in (0.000_42, 0.042, 0.9999, 59.9, 59.96, 3599.7, 86_399, 90_000)] == [
+    assert [describe_seconds(value) for value in (0.000_42, 0.042, 0.9999, 59.9, 59.96, 3599.7, 86_399, 90_000)] == [
         "420 µs",
         "42 ms",
         "1.0 s",

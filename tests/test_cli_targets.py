@@ -146,7 +146,7 @@ FORMS = {
     "info": ["info"],
     "completion": ["completion bash", "completion --words parameters --of {}", "completion --words runs"],
 }
-COMMANDS = sorted(grammar.build().commands)
+COMMANDS = sorted(grammar.build_parser().commands)
 
 
 def test_every_command_is_tried():

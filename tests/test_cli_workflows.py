@@ -12,9 +12,9 @@ import pytest
 from typed_in import Place, Terminal, ended, line_with
 
 from aiodag.cli.attempts import size
-from aiodag.cli.rich import shortened
-from aiodag.cli.written import LONGEST, Written
+from aiodag.cli.rich import fit_lines
 from aiodag.records import OutputRecord
+from aiodag.service.written import LONGEST, WrittenLines
 
 ODD = "wörk \"a\"/b: 'c' ✓ " + "x" * 182  # 200 characters
 
@@ -593,7 +593,7 @@ def part(number, text, start, stream="stdout", attempt=1):
 
 
 def test_lines_are_put_together_of_parts_and_given_when_they_end():
-    written = Written()
+    written = WrittenLines()
 
     def texts(*parts, last=False):
         return [(line.stream, line.text) for line in written.lines(parts, last=last)]
@@ -609,13 +609,13 @@ def test_lines_are_put_together_of_parts_and_given_when_they_end():
 def test_a_gap_in_what_was_written_is_a_line_of_its_own():
     parts = [part(1, b"head", 0), part(2, b"tail\n", 1004)]
 
-    lines = [line.text for line in Written().lines(parts, last=True)]
+    lines = [line.text for line in WrittenLines().lines(parts, last=True)]
 
     assert lines == ["head", "[1,000 bytes are left out here]", "tail"]
 
 
 def test_what_never_ends_a_line_is_given_in_pieces():
-    written = Written()
+    written = WrittenLines()
 
     (line,) = written.lines([part(1, b"x" * (LONGEST + 1), 0)], last=False)
 
@@ -626,8 +626,8 @@ def test_what_never_ends_a_line_is_given_in_pieces():
 def test_what_does_not_fit_on_a_terminal_is_counted():
     lines = ["head", "✓ a succeeded", "▸ b running", *["· c waiting"] * 5, "✗ d failed", "▸ e running"]
 
-    assert shortened(lines, 5) == ["head", "▸ b running", "✗ d failed", "▸ e running", "and 6 other nodes"]
-    assert shortened(lines, 3) == ["head", "▸ b running", "and 8 other nodes"]
+    assert fit_lines(lines, 5) == ["head", "▸ b running", "✗ d failed", "▸ e running", "and 6 other nodes"]
+    assert fit_lines(lines, 3) == ["head", "▸ b running", "and 8 other nodes"]
 
 
 def test_sizes_have_words():

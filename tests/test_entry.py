@@ -13,7 +13,7 @@ import pytest
 from aiodag.errors import EntryError
 from aiodag.names import import_file
 from aiodag.secret import Secret
-from aiodag.service.entry import bind, candidates, converted, entry_of, find, loaded, parse_target
+from aiodag.service.entry import bind, candidates, convert_text, entry_of, find, load_entry, parse_target
 
 SOURCE = """
 from aiodag import task
@@ -66,7 +66,7 @@ def test_an_entry_keeps_its_file_its_task_and_what_was_typed(source):
     entry = entry_of(f"{source}:fetch", ["url=a=b", "times=2"])
 
     assert entry == (str(source.resolve()), "fetch", {"url": "a=b", "times": "2"})
-    assert bind(entry, loaded(entry)) == {"url": "a=b", "times": 2}
+    assert bind(entry, load_entry(entry)) == {"url": "a=b", "times": 2}
 
 
 def test_the_candidates_of_a_file_are_its_tasks_and_coroutine_functions(source):
@@ -147,7 +147,7 @@ def test_code_that_has_gone_is_told(source):
     entry = entry_of(f"{source}:fetch", ["url=a"])._replace(task="gone")
 
     with pytest.raises(EntryError, match="has no task 'gone'"):
-        loaded(entry)
+        load_entry(entry)
 
 
 def test_a_signature_that_has_changed_is_told(source):
@@ -186,7 +186,7 @@ def test_a_signature_that_has_changed_is_told(source):
     ],
 )
 def test_texts_become_what_annotations_say(text, hint, value):
-    made = converted(text, hint)
+    made = convert_text(text, hint)
 
     assert made == value
     assert type(made) is type(value)
@@ -210,7 +210,7 @@ def test_texts_become_what_annotations_say(text, hint, value):
 )
 def test_texts_that_fit_nothing_are_refused(text, hint):
     with pytest.raises((ValueError, ArithmeticError, TypeError)):
-        converted(text, hint)
+        convert_text(text, hint)
 
 
 SECRETIVE = """
@@ -236,7 +236,7 @@ def test_a_parameter_that_is_declared_secret_is_given_by_a_name_alone(tmp_path, 
     entry = entry_of(f"{file}:{name}", ["password=DB_PASSWORD"])
 
     assert entry.parameters == {"password": "DB_PASSWORD"}
-    assert bind(entry, loaded(entry)) == {"password": Secret("DB_PASSWORD")}
+    assert bind(entry, load_entry(entry)) == {"password": Secret("DB_PASSWORD")}
     with pytest.raises(
         EntryError, match=r"parameter password is a secret.*-p password=NAME.*-p password=@FILE"
     ) as caught:
@@ -276,13 +276,13 @@ def partly(tmp_path, request):
 def test_annotations_that_can_be_read_convert_beside_one_that_cannot(partly):
     entry = entry_of(f"{partly}:load", ["number=3", "other=x", "numbers=[1]"])
 
-    assert bind(entry, loaded(entry)) == {"number": 3, "other": "x", "numbers": [1]}
+    assert bind(entry, load_entry(entry)) == {"number": 3, "other": "x", "numbers": [1]}
 
 
 def test_an_entry_needs_no_parameter_that_a_decorator_supplies(partly):
     entry = entry_of(f"{partly}:supplied_load", ["number=3"])
 
-    assert bind(entry, loaded(entry)) == {"number": 3}
+    assert bind(entry, load_entry(entry)) == {"number": 3}
     with pytest.raises(EntryError, match="unexpected keyword argument 'nmber'"):
         entry_of(f"{partly}:supplied_load", ["nmber=3"])
     with pytest.raises(EntryError, match="unexpected keyword argument 'kwargs'"):

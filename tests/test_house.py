@@ -269,22 +269,39 @@ FLOORS = [
         ],
         "": ["testing"],
     },
-    {"service": ["entry", "recorded", "registry", "exchange", "targets", "starting", "service"]},
+    {
+        "service": [
+            "entry",
+            "written",
+            "recorded",
+            "registry",
+            "exchange",
+            "targets",
+            "starting",
+            "look",
+            "edit",
+            "documents",
+            "attempts",
+            "follow",
+            "drawing",
+            "service",
+        ]
+    },
     {
         "cli": [
             "output",
             "typed",
+            "table",
             "parser",
             "grammar",
             "opening",
-            "answers",
             "printed",
             "progress",
-            "written",
             "show",
             "attempts",
             "views",
             "rich",
+            "answers",
             "log",
             "running",
             "commands",
@@ -347,14 +364,16 @@ LAYERS = {
     },
 }
 PURE = {"aiodag.errors", "aiodag.wording", "aiodag.states", "aiodag._core.graph"}
-# The command line speaks to the service, and of what it gives back.
-SPOKEN = WORDS | {f"aiodag.{name}" for name in ("abc", "_core.states", "_core.graph", "codec.text")}
+# The command line speaks to the service, and of what the face and the words of all layers name.
+SPOKEN = WORDS | {"aiodag"}
 SERVICE = {each for each in LAYERS if each.startswith("aiodag.service")}
-for name in LAYERS:
+CLI = {each for each in LAYERS if each.startswith("aiodag.cli")}
+for name, below in LAYERS.items():
     if name.startswith("aiodag.pictures."):
-        LAYERS[name] &= PURE | {each for each in LAYERS if each.startswith("aiodag.pictures.")}
+        LAYERS[name] = below & (PURE | {each for each in LAYERS if each.startswith("aiodag.pictures.")})
     if name.startswith("aiodag.cli."):
-        LAYERS[name] &= SPOKEN | SERVICE | {each for each in LAYERS if each.startswith("aiodag.cli")}
+        LAYERS[name] = (below | {"aiodag"}) & (SPOKEN | SERVICE | CLI)
+LAYERS["aiodag.cli.table"] = CLI  # the one table of the commands, each loaded when it is typed
 
 # module: the optional package that this one file is for.
 EXTRAS = {
@@ -486,10 +505,6 @@ def test_imports_go_down_only(path):
 LOOKS_UP = {
     "aiodag.abc": {"aiodag._core.node"},
     "aiodag.errors": {"aiodag._core.failure"},
-    "aiodag.cli.printed": {"aiodag._core.node"},
-    "aiodag.cli.progress": {"aiodag._core.failure", "aiodag._core.run"},
-    "aiodag.cli.rich": {"aiodag._core.run"},
-    "aiodag.cli.running": {"aiodag._core.run"},
 }
 
 

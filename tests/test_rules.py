@@ -14,7 +14,7 @@ from aiodag import Capacity, OptionError, Run, RunFailed, Skip, State, WorkflowE
 from aiodag._core.rules import NAMES
 from aiodag.commands import command, shell
 from aiodag.pictures import svg
-from aiodag.service.recorded import graph_of
+from aiodag.service.recorded import recorded_graph
 from aiodag.service.starting import rehearse
 from aiodag.stores import Memory
 from aiodag.testing import run as virtual
@@ -501,7 +501,7 @@ async def test_rules_are_drawn_before_and_after_and_from_the_record():
     await flow.run(store, "r", opened=runs.append)
 
     (record,) = store.runs("r")
-    for graph in (flow.graph(), runs[0].graph(), graph_of(store, record)):
+    for graph in (flow.graph(), runs[0].graph(), recorded_graph(store, record)):
         node = graph.nodes[1]
         assert (node.name, node.label) == ("clean", "clean (all_done)")
         assert graph.edges[0].settled

@@ -13,7 +13,7 @@ from aiodag.commands import command, shell
 from aiodag.errors import EntryError, StoreError, UnknownRun, WorkflowError
 from aiodag.service import Service
 from aiodag.service.entry import Entry, entry_of
-from aiodag.service.registry import changes
+from aiodag.service.registry import definition_changes
 from aiodag.testing import MoveRecorder
 from aiodag.workflows import Workflow
 
@@ -158,7 +158,7 @@ def test_a_description_changes_no_task_of_a_definition():
         json.dumps({"tasks": {"a": {"command": [name], "description": said}}}) for name, said in ("xy", "xz", "vz")
     ]
 
-    found = changes(enumerate(texts, 1))
+    found = definition_changes(enumerate(texts, 1))
 
     assert [each.changed for each in found] == [[], [], ["a"]]
 
@@ -299,7 +299,7 @@ def test_old_runs_are_pruned_by_age_and_count(service, monkeypatch):
     assert [run.id for run in service.runs()] == ["etl2", "etl3", "sum1"]
     assert service.prune(older=3600) == []
     now = time.time()
-    monkeypatch.setattr("aiodag.service.service.time.time", lambda: now + 7200)
+    monkeypatch.setattr("time.time", lambda: now + 7200)
     assert service.prune(older=3600, keep=1) == ["etl2"]
     with pytest.raises(ValueError, match="say which runs may go"):
         service.prune()
@@ -486,7 +486,7 @@ def test_runs_are_found_by_tags_and_by_when_they_began(service, monkeypatch):
     assert [run.id for run in service.runs(tags={"env": "test"})] == ["one", "two"]
     assert [run.id for run in service.runs(tags={"env": "test", "team": "a"})] == ["two"]
     assert service.runs(tags={"env": "tes"}) == []
-    monkeypatch.setattr("aiodag.service.service.time.time", lambda: now + 3600)
+    monkeypatch.setattr("time.time", lambda: now + 3600)
     assert len(service.runs(since=7200)) == 2
     assert service.runs(since=1800) == []
 

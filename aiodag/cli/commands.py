@@ -3,11 +3,10 @@
 import asyncio
 import sys
 from argparse import Namespace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from aiodag._core.graph import Graph
+from aiodag import Graph, State
 from aiodag.cli import output
 from aiodag.cli import show as shown
 from aiodag.cli.answers import remark, say, say_text
@@ -15,8 +14,9 @@ from aiodag.cli.grammar import FORMATS
 from aiodag.cli.opening import only_once, serving
 from aiodag.errors import OptionError
 from aiodag.records import RunRecord
-from aiodag.service.starting import Resumption
-from aiodag.states import State
+from aiodag.service import Resumption
+from aiodag.service.documents import node_documents, plain_value, readable_value, run_document, whole_document
+from aiodag.service.drawing import drawing_of
 from aiodag.wording import printable
 
 MOST = 20  # runs that are listed unless somebody wants more
@@ -38,7 +38,7 @@ def runs(args: Namespace) -> int:
         if not found:
             remark(args, f"no such runs in {service.place}")
         text = shown.table([shown.HEAD, *map(shown.run_line, found)]) if found else ""
-        say(args, [shown.run_document(each) for each in found], text)
+        say(args, [run_document(each) for each in found], text)
         if others:
             remark(args, f"the newest {len(found)}, and there are more: --all lists every one, -n N the newest N")
         return 0
@@ -47,28 +47,28 @@ def runs(args: Namespace) -> int:
 def show(args: Namespace) -> int:
     """Show one run, or one node of it."""
     with serving(args) as service:
-        run = service.run(args.run)
+        run = service.head(args.run)
         if args.value:
             if args.node is None:
                 raise OptionError("--value", args.run, "given with a node: aiodag show RUN NODE --value")
-            value = shown.value_of(service, run, args.node)
-            say(args, shown.plain_value(value), repr(value))
+            value = readable_value(service, run, args.node)
+            say(args, plain_value(value), repr(value))
         elif args.node is not None:
             nodes = service.matching(run.id, args.node)
-            say(args, shown.some(service, run, nodes), shown.nodes_text(service, run, nodes))
+            say(args, node_documents(service, run, nodes), shown.nodes_text(service, run, nodes))
         elif args.failed:
-            nodes = [node for node in service.nodes(run.id) if node.state is State.FAILED]
-            say(args, shown.some(service, run, nodes), shown.nodes_text(service, run, nodes))
+            nodes = service.nodes(run.id, state=State.FAILED)
+            say(args, node_documents(service, run, nodes), shown.nodes_text(service, run, nodes))
             if not nodes:
                 remark(args, f"no node of run {run.id!r} failed")
         elif args.json:
-            output.put_json(shown.whole(service, run))
+            output.put_json(whole_document(service, run.id))
         else:
             say_text(shown.run_text(run, service.graph(run.id), service))
         return 0
 
 
-def plan(args: Namespace) -> int:
+def print_plan(args: Namespace) -> int:
     """Print what resuming a run, or running a file, would do."""
     capacity = only_once("--capacity", args.capacity) or None
     with serving(args) as service:
@@ -92,10 +92,10 @@ def plan(args: Namespace) -> int:
     ]
     if planned.continues:
         lines.append("its process has died, so it is continued: what had failed stays failed")
-    told: dict[str, Any] = {"run": planned.run, "recalled": planned.recalled}
-    told |= {"failed": planned.failed} if planned.failed else {}
-    told |= {"continues": True} if planned.continues else {}
-    say(args, told, "\n".join(lines))
+    document: dict[str, Any] = {"run": planned.run, "recalled": planned.recalled}
+    document |= {"failed": planned.failed} if planned.failed else {}
+    document |= {"continues": True} if planned.continues else {}
+    say(args, document, "\n".join(lines))
     return 0
 
 
@@ -105,7 +105,7 @@ def no_parameters(args: Namespace) -> None:
         raise OptionError("-p", args.parameters[0], "a value for what has not begun; a run has its own")
 
 
-def about(args: Namespace) -> int:
+def print_about(args: Namespace) -> int:
     """Print which versions, store and extras there are."""
     with serving(args) as service:
         found = service.about()
@@ -119,7 +119,7 @@ def about(args: Namespace) -> int:
 def graph(args: Namespace) -> int:
     """Draw a run, or what a file would run."""
     form = format_of(args)
-    content = drawn(graph_of(args), form)
+    content = drawing_of(graph_to_draw(args), form)
     if args.output:
         Path(args.output).write_bytes(content.encode() if isinstance(content, str) else content)
         remark(args, f"written: {args.output}")
@@ -134,7 +134,7 @@ def graph(args: Namespace) -> int:
     return 0
 
 
-def graph_of(args: Namespace) -> Graph:
+def graph_to_draw(args: Namespace) -> Graph:
     """Return the graph of a run, or of a file before anything runs."""
     with serving(args) as service:
         found = service.find(args.target, args.parameters)
@@ -160,21 +160,6 @@ def format_of(args: Namespace) -> str:
     return ending
 
 
-def drawn(graph: Graph, form: str) -> str | bytes:
-    """Return a graph in a format."""
-    if form == "txt":
-        has_run = any(node.started is not None for node in graph.nodes)
-        return "\n\n".join([graph.to_text(), *([graph.timeline()] if has_run else [])])
-    texts = {"mmd": graph.to_mermaid, "dot": graph.to_dot}
-    if form in texts:
-        return texts[form]()
-    if form == "json":
-        return graph.to_json(indent=2)
-    # By name: what draws is loaded only if a picture is wanted.
-    picture: str | bytes = getattr(import_module("aiodag.pictures"), form)(graph)
-    return picture
-
-
 # Change
 
 
@@ -182,7 +167,7 @@ def cancel(args: Namespace) -> int:
     """Ask for a run to be cancelled."""
     with serving(args) as service:
         asked = service.cancel(args.run)
-        state = service.run(args.run).state
+        state = service.head(args.run).state
         if not asked:
             text = f"run {args.run!r} has ended: {state}"
         else:

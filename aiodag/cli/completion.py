@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from aiodag.cli import output
-from aiodag.cli.grammar import SHELLS, build
+from aiodag.cli.grammar import SHELLS, build_parser
 from aiodag.cli.parser import Parser
 from aiodag.errors import OptionError
 
@@ -28,15 +28,15 @@ class Option(NamedTuple):
 def print_completion(args: Namespace) -> int:
     """Print the script for a shell, or what it asks for."""
     if args.words is not None:
-        from aiodag.cli.described import known  # noqa: PLC0415 - a script is printed at once, without the service
+        from aiodag.cli.described import completion_words  # noqa: PLC0415 - a script is printed at once, without the service
 
         with suppress(Exception):  # nobody wants to read of an error while completing
-            output.write("".join(f"{word}\n" for word in known(args) if word.isprintable()))
+            output.write("".join(f"{word}\n" for word in completion_words(args) if word.isprintable()))
         return 0
     if args.shell is None:
         raise OptionError("completion", args.shell, f"the shell: {', '.join(SHELLS)}")
     scripts = {"bash": bash, "zsh": zsh, "fish": fish}
-    output.write(scripts[args.shell](build()))
+    output.write(scripts[args.shell](build_parser()))
     return 0
 
 
@@ -59,7 +59,7 @@ def words(parser: argparse.ArgumentParser) -> list[str]:
     ]
 
 
-def asked(parser: argparse.ArgumentParser) -> list[str]:
+def words_to_ask(parser: argparse.ArgumentParser) -> list[str]:
     """Return what has to be asked for the arguments of a command."""
     places = {str(action.metavar) for action in parser._actions if not action.option_strings}  # noqa: SLF001 - as above
     ids = any("RUN" in place for place in places)
@@ -78,7 +78,7 @@ def bash(parser: Parser) -> str:
     asking = "aiodag completion --words"
     cases = [
         f"    {name or repr('')}) words='{' '.join([*words(each), *(parser.commands if not name else ())])}'; "
-        f"asked='{' '.join(asked(each))}'; options='{' '.join(spelling for option in options(each) for spelling in option.names)}' ;;"
+        f"asked='{' '.join(words_to_ask(each))}'; options='{' '.join(spelling for option in options(each) for spelling in option.names)}' ;;"
         for name, each in everything.items()
     ]
     found = {option for each in everything.values() for option in options(each) if option.takes}
@@ -124,11 +124,11 @@ def zsh(parser: Parser) -> str:
     cases: list[str] = []
     for name, each in parser.commands.items():
         described = " ".join(
-            quoted(f"{spelling}:{option.purpose}") for option in options(each) for spelling in option.names
+            quote_for_shell(f"{spelling}:{option.purpose}") for option in options(each) for spelling in option.names
         )
-        asks = " ".join(f"$(aiodag completion --words {what} 2>/dev/null)" for what in asked(each))
+        asks = " ".join(f"$(aiodag completion --words {what} 2>/dev/null)" for what in words_to_ask(each))
         cases.append(f"    {name}) options=({described}); arguments=({' '.join(words(each))} {asks}) ;;")
-    commands = " ".join(quoted(f"{name}:{summary}") for name, summary in summaries(parser).items())
+    commands = " ".join(quote_for_shell(f"{name}:{summary}") for name, summary in summaries(parser).items())
     return "\n".join(
         [
             "#compdef aiodag",
@@ -156,12 +156,15 @@ def fish(parser: Parser) -> str:
     """Return the script for fish."""
     commands = " ".join(parser.commands)
     first = f"complete -c aiodag -n 'not __fish_seen_subcommand_from {commands}'"
-    lines = [f"{first} -f -a {name} -d {quoted(summary)}" for name, summary in summaries(parser).items()]
+    lines = [f"{first} -f -a {name} -d {quote_for_shell(summary)}" for name, summary in summaries(parser).items()]
     lines += [f"{first} {fish_option(option)}" for option in options(parser)]
     for name, each in parser.commands.items():
         given = f"complete -c aiodag -n '__fish_seen_subcommand_from {name}'"
-        lines += [f"{given} -f -a {quoted(' '.join(words(each)))}"] if words(each) else []
-        lines += [f"{given} -a {quoted(f'(aiodag completion --words {what} 2>/dev/null)')}" for what in asked(each)]
+        lines += [f"{given} -f -a {quote_for_shell(' '.join(words(each)))}"] if words(each) else []
+        lines += [
+            f"{given} -a {quote_for_shell(f'(aiodag completion --words {what} 2>/dev/null)')}"
+            for what in words_to_ask(each)
+        ]
         lines += [f"{given} {fish_option(option)}" for option in options(each)]
     return "\n".join([*lines, ""])
 
@@ -170,11 +173,11 @@ def fish_option(option: Option) -> str:
     """Return an option as fish wants it."""
     parts = [f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}" for name in option.names]
     parts += ["-r"] if option.takes else []
-    parts += [f"-f -a {quoted(' '.join(option.choices))}"] if option.choices else []
-    return " ".join([*parts, f"-d {quoted(option.purpose)}"])
+    parts += [f"-f -a {quote_for_shell(' '.join(option.choices))}"] if option.choices else []
+    return " ".join([*parts, f"-d {quote_for_shell(option.purpose)}"])
 
 
-def quoted(text: str) -> str:
+def quote_for_shell(text: str) -> str:
     """Return a text in single quotes. Our own texts have no such quote in them: the shells escape it differently."""
     assert "'" not in text
     return f"'{text}'"

@@ -6,21 +6,23 @@ from aiodag.cli import output
 from aiodag.cli.opening import serving
 from aiodag.wording import printable
 
+MOST = 200  # ids that a shell offers: the newest
+
 
 def describe(args: Namespace) -> int:
     """Print the parameters of a target."""
     with serving(args) as service:
         found = service.parameters(args.target)
     lines = [f"  -p {printable(name)}=VALUE  {printable(what)}" for name, what in found.items()]
-    output.put("\n".join(["", f"parameters of {printable(args.target)}:", *(lines or ["  none"])]))
+    output.write_lines("\n".join(["", f"parameters of {printable(args.target)}:", *(lines or ["  none"])]))
     return 0
 
 
-def known(args: Namespace) -> list[str]:
+def completion_words(args: Namespace) -> list[str]:
     """Return what an argument can be, for completion: ids of runs, names, or parameters of a target."""
     with serving(args) as service:
         if args.words == "runs":
-            return [run.id for run in service.runs()[::-1]]
+            return [run.id for run in service.runs(limit=MOST)[::-1]]
         if args.words == "parameters":
             return [f"{name}=" for name in service.parameters(args.of)] if args.of else []
         return [each.name for each in service.workflows()]

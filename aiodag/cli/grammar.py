@@ -2,9 +2,9 @@
 
 import argparse
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from aiodag.cli.parser import Parser, Version, add_common, command
+from aiodag.cli import table
+from aiodag.cli.parser import CommandGroup, Parser, Version, add_command, add_common
 from aiodag.cli.typed import count, duration, named_amount, natural, pair
 
 RUN_STATES = ("running", "succeeded", "failed", "cancelled")
@@ -20,7 +20,7 @@ TARGET = f"{SOURCE}; or the name of a registered workflow"
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Return what was typed. Ends the process with code 2 where that makes no sense."""
-    parser = build()
+    parser = build_parser()
     args, rest = parser.parse_known_args(argv)
     if rest:
         parser.commands.get(args.command or "", parser).unknown(rest)
@@ -29,7 +29,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return args
 
 
-def build() -> Parser:
+def build_parser() -> Parser:
     """Return the parser of the whole command line."""
     parser = Parser(
         prog="aiodag",
@@ -52,12 +52,12 @@ def build() -> Parser:
 # Start and go on
 
 
-def add_run(group: Any) -> None:
+def add_run(group: CommandGroup) -> None:
     """Add `run`."""
-    parser = command(
+    parser = add_command(
         group,
         "run",
-        "running.run",
+        table.carry_out_run,
         "begin a run with a task or a workflow",
         "aiodag run etl.py:main -p day=2026-01-31 --limit 10",
         of_target=True,
@@ -71,12 +71,12 @@ def add_run(group: Any) -> None:
     add_execution(parser)
 
 
-def add_resume(group: Any) -> None:
+def add_resume(group: CommandGroup) -> None:
     """Add `resume`."""
-    parser = command(
+    parser = add_command(
         group,
         "resume",
-        "running.resume",
+        table.carry_out_resume,
         "continue a run: recall what succeeded, run the rest",
         "aiodag resume etl-1a2b3c4d --from etl.json",
     )
@@ -86,12 +86,12 @@ def add_resume(group: Any) -> None:
     add_execution(parser)
 
 
-def add_plan(group: Any) -> None:
+def add_plan(group: CommandGroup) -> None:
     """Add `plan`."""
-    parser = command(
+    parser = add_command(
         group,
         "plan",
-        "commands.plan",
+        table.carry_out_plan,
         "print what resuming a run, or running a workflow, would run, and run nothing",
         "aiodag plan etl-1a2b3c4d --from etl.json",
     )
@@ -170,12 +170,12 @@ def add_one_run(parser: Parser) -> None:
 # Look
 
 
-def add_runs(group: Any) -> None:
+def add_runs(group: CommandGroup) -> None:
     """Add `runs`."""
-    parser = command(
+    parser = add_command(
         group,
         "runs",
-        "commands.runs",
+        table.carry_out_runs,
         "list the runs, newest first",
         "aiodag runs --tag env=test --state failed --since 1d -n 10",
     )
@@ -191,10 +191,14 @@ def add_runs(group: Any) -> None:
     parser.add_argument("--all", action="store_true", help="all of them")
 
 
-def add_show(group: Any) -> None:
+def add_show(group: CommandGroup) -> None:
     """Add `show`."""
-    parser = command(
-        group, "show", "commands.show", "show a run: its tree, the states, every attempt", "aiodag show main-1a2b3c4d"
+    parser = add_command(
+        group,
+        "show",
+        table.carry_out_show,
+        "show a run: its tree, the states, every attempt",
+        "aiodag show main-1a2b3c4d",
     )
     add_one_run(parser)
     parser.add_argument("node", metavar="NODE", nargs="?", help="only this node: its number, its task or its label")
@@ -202,12 +206,12 @@ def add_show(group: Any) -> None:
     parser.add_argument("--failed", action="store_true", help="only the nodes that failed, in a flat list")
 
 
-def add_log(group: Any) -> None:
+def add_log(group: CommandGroup) -> None:
     """Add `log`."""
-    parser = command(
+    parser = add_command(
         group,
         "log",
-        "log.log",
+        table.carry_out_log,
         "show the newest runs of a name, or print what the bodies of a run logged and wrote",
         "aiodag log etl --style tree -n 1",
     )
@@ -227,12 +231,12 @@ def add_log(group: Any) -> None:
     )
 
 
-def add_graph(group: Any) -> None:
+def add_graph(group: CommandGroup) -> None:
     """Add `graph`."""
-    parser = command(
+    parser = add_command(
         group,
         "graph",
-        "commands.graph",
+        table.carry_out_graph,
         "draw a run, or what a file would run",
         "aiodag graph etl-1a2b3c4d -o run.svg",
     )
@@ -247,12 +251,12 @@ def add_graph(group: Any) -> None:
 # By name
 
 
-def add_register(group: Any) -> None:
+def add_register(group: CommandGroup) -> None:
     """Add `register`."""
-    parser = command(
+    parser = add_command(
         group,
         "register",
-        "registry.register",
+        table.carry_out_register,
         "remember a workflow by its name, and run nothing",
         "aiodag register etl.json --name nightly --replace",
     )
@@ -261,17 +265,17 @@ def add_register(group: Any) -> None:
     parser.add_argument("--replace", action="store_true", help="replace the workflow of this name")
 
 
-def add_list(group: Any) -> None:
+def add_list(group: CommandGroup) -> None:
     """Add `list`."""
-    command(group, "list", "registry.workflows", "list the registered workflows", "aiodag list --json")
+    add_command(group, "list", table.carry_out_list, "list the registered workflows", "aiodag list --json")
 
 
-def add_export(group: Any) -> None:
+def add_export(group: CommandGroup) -> None:
     """Add `export`."""
-    parser = command(
+    parser = add_command(
         group,
         "export",
-        "registry.export",
+        table.carry_out_export,
         "write registered workflows as JSON, for import",
         "aiodag export nightly -o nightly-export.json",
     )
@@ -279,12 +283,12 @@ def add_export(group: Any) -> None:
     parser.add_argument("-o", "--output", metavar="FILE", help="write to a file")
 
 
-def add_import(group: Any) -> None:
+def add_import(group: CommandGroup) -> None:
     """Add `import`."""
-    parser = command(
+    parser = add_command(
         group,
         "import",
-        "registry.take_in",
+        table.carry_out_import,
         "register the workflows that export or list --json wrote",
         "aiodag import nightly-export.json --replace",
     )
@@ -295,24 +299,24 @@ def add_import(group: Any) -> None:
 # Change
 
 
-def add_cancel(group: Any) -> None:
+def add_cancel(group: CommandGroup) -> None:
     """Add `cancel`."""
-    parser = command(
+    parser = add_command(
         group,
         "cancel",
-        "commands.cancel",
+        table.carry_out_cancel,
         "ask the process that owns a run to cancel it",
         "aiodag cancel main-1a2b3c4d",
     )
     add_one_run(parser)
 
 
-def add_delete(group: Any) -> None:
+def add_delete(group: CommandGroup) -> None:
     """Add `delete`."""
-    parser = command(
+    parser = add_command(
         group,
         "delete",
-        "registry.delete",
+        table.carry_out_delete,
         "delete runs by id, or ended runs by age and count; or a workflow with all runs of its name",
         "aiodag delete --older 30d --keep 10",
     )
@@ -323,12 +327,12 @@ def add_delete(group: Any) -> None:
     parser.add_argument("--keep", metavar="N", type=natural, help="of each name, all but the newest N")
 
 
-def add_backup(group: Any) -> None:
+def add_backup(group: CommandGroup) -> None:
     """Add `backup`."""
-    parser = command(
+    parser = add_command(
         group,
         "backup",
-        "registry.backup",
+        table.carry_out_backup,
         "copy the whole store to a new file, even while runs write to it",
         "aiodag backup runs-monday.db",
     )
@@ -338,22 +342,24 @@ def add_backup(group: Any) -> None:
 # Tell
 
 
-def add_about(group: Any) -> None:
+def add_about(group: CommandGroup) -> None:
     """Add `info`."""
-    command(group, "info", "commands.about", "print the versions, the store and the extras", "aiodag info --json")
+    add_command(
+        group, "info", table.carry_out_about, "print the versions, the store and the extras", "aiodag info --json"
+    )
 
 
-def add_schema(group: Any) -> None:
+def add_schema(group: CommandGroup) -> None:
     """Add `schema`."""
-    command(group, "schema", "registry.schema", "print the JSON Schema of workflow files", "aiodag schema")
+    add_command(group, "schema", table.carry_out_schema, "print the JSON Schema of workflow files", "aiodag schema")
 
 
-def add_completion(group: Any) -> None:
+def add_completion(group: CommandGroup) -> None:
     """Add `completion`."""
-    parser = command(
+    parser = add_command(
         group,
         "completion",
-        "completion.print_completion",
+        table.carry_out_completion,
         "print the completion of this command for a shell",
         'eval "$(aiodag completion bash)"',
     )
@@ -363,8 +369,8 @@ def add_completion(group: Any) -> None:
     parser.add_argument("--of", metavar="TARGET", help=argparse.SUPPRESS)
 
 
-STARTING: tuple[Callable[[Any], None], ...] = (add_run, add_resume, add_plan)
-LOOKING: tuple[Callable[[Any], None], ...] = (add_runs, add_show, add_log, add_graph)
-NAMING: tuple[Callable[[Any], None], ...] = (add_register, add_list, add_export, add_import)
-CHANGING: tuple[Callable[[Any], None], ...] = (add_cancel, add_delete, add_backup)
-TELLING: tuple[Callable[[Any], None], ...] = (add_about, add_schema, add_completion)
+STARTING: tuple[Callable[[CommandGroup], None], ...] = (add_run, add_resume, add_plan)
+LOOKING: tuple[Callable[[CommandGroup], None], ...] = (add_runs, add_show, add_log, add_graph)
+NAMING: tuple[Callable[[CommandGroup], None], ...] = (add_register, add_list, add_export, add_import)
+CHANGING: tuple[Callable[[CommandGroup], None], ...] = (add_cancel, add_delete, add_backup)
+TELLING: tuple[Callable[[CommandGroup], None], ...] = (add_about, add_schema, add_completion)

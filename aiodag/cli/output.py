@@ -44,17 +44,7 @@ def clean(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in masked(text))
 
 
-def brief(text: str) -> str:
-    r"""Return the first line of a text, with the next one where the first ends by announcing it.
-
-    >>> brief("two errors"), brief("exit code 3; it wrote:\n  no such file\n  bye")
-    ('two errors', 'exit code 3; it wrote: no such file')
-    """
-    first, _, rest = text.partition("\n")
-    return f"{first} {rest.partition(chr(10))[0].strip()}" if first.endswith(":") and rest else first
-
-
-def put(text: str) -> None:
+def write_lines(text: str) -> None:
     """Write lines to the standard output. Raises `Closed`."""
     write(clean(text) + "\n")
 
@@ -70,7 +60,7 @@ def write(text: str) -> None:
         if sys.stdout is not None:  # pyright: ignore[reportUnnecessaryComparison]  # None when the shell closed it
             sys.stdout.write(masked(text))
     except OSError as error:
-        raise closed(error) from error
+        raise output_failure(error) from error
 
 
 def write_bytes(content: bytes) -> None:
@@ -79,7 +69,7 @@ def write_bytes(content: bytes) -> None:
         sys.stdout.flush()
         sys.stdout.buffer.write(content)
     except OSError as error:
-        raise closed(error) from error
+        raise output_failure(error) from error
 
 
 def flush() -> None:
@@ -88,10 +78,10 @@ def flush() -> None:
         if sys.stdout is not None:  # pyright: ignore[reportUnnecessaryComparison]  # None when the shell closed it
             sys.stdout.flush()
     except OSError as error:
-        raise closed(error) from error
+        raise output_failure(error) from error
 
 
-def closed(error: OSError) -> Closed:
+def output_failure(error: OSError) -> Closed:
     """Return what to raise for a write that failed."""
     return Closed("" if isinstance(error, BrokenPipeError) else f"cannot write the output: {error.strerror}")
 
@@ -105,10 +95,10 @@ def discard() -> None:
 
 def error(text: str) -> None:
     """Print on the standard error why a command cannot go on, or did not succeed."""
-    remark(f"aiodag: {text}")
+    write_remark(f"aiodag: {text}")
 
 
-def remark(text: str) -> None:
+def write_remark(text: str) -> None:
     """Write lines to the standard error, where nobody may be listening."""
     try:
         if sys.stderr is not None:  # pyright: ignore[reportUnnecessaryComparison]  # None when the shell closed it
@@ -123,7 +113,7 @@ def traceback(error: BaseException) -> None:
     # Imported here: few ask for it, and help must come at once.
     from traceback import format_exception  # noqa: PLC0415 - see above
 
-    remark("".join(format_exception(error)).rstrip())
+    write_remark("".join(format_exception(error)).rstrip())
 
 
 def is_terminal(stream: TextIO | None) -> bool:

@@ -2,11 +2,12 @@
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from aiodag.cli import output
+from aiodag.cli.table import carry_out_help
 
 CHOICE = re.compile(r"argument (?P<which>[^:]*): invalid choice: '?(?P<given>[^'\s]*)'? \(choose from (?P<known>.*)\)")
 
@@ -21,7 +22,7 @@ class Parser(argparse.ArgumentParser):
         choice = CHOICE.search(message)
         if choice:
             known = re.findall(r"[\w-]+", choice["known"])
-            hint = near(choice["given"], known) or f"one of {', '.join(known)}"
+            hint = near_option(choice["given"], known) or f"one of {', '.join(known)}"
             what = "unknown command" if choice["which"] == "COMMAND" else f"{choice['which']} cannot be"
             message = f"{what} {choice['given']!r}; {hint}"
         self.exit(2, f"aiodag: {message} (try: {self.prog} --help)\n")
@@ -30,8 +31,16 @@ class Parser(argparse.ArgumentParser):
         """Refuse arguments that no option takes."""
         options = [option for action in self._actions for option in action.option_strings]
         first = given[0].partition("=")[0]
-        hint = near(first, options) if first.startswith("--") else ""
+        hint = near_option(first, options) if first.startswith("--") else ""
         self.error(f"{self.prog} does not take {' '.join(given)!r}{hint and f'; {hint}'}")
+
+
+class CommandGroup(Protocol):
+    """What argparse adds commands to."""
+
+    def add_parser(self, name: str, **options: Any) -> Parser:
+        """Add a command."""
+        ...
 
 
 class Version(argparse.Action):
@@ -64,10 +73,10 @@ class TargetHelp(argparse.Action):
         parser.print_help()
         if getattr(namespace, "target", None) is None:
             parser.exit()
-        namespace.module, namespace.function = "described", "describe"
+        namespace.carry_out = carry_out_help
 
 
-def near(given: str, known: Sequence[str]) -> str:
+def near_option(given: str, known: Sequence[str]) -> str:
     """Return a question that names the nearest, or nothing."""
     found = get_close_matches(given, known, n=1, cutoff=0.5)
     return f"did you mean {found[0]}?" if found else ""
@@ -91,10 +100,17 @@ def add_common(parser: argparse.ArgumentParser, default: Any) -> None:
     )
 
 
-def command(group: Any, name: str, function: str, summary: str, example: str, *, of_target: bool = False) -> Parser:
-    """Add a command that is carried out by MODULE.FUNCTION of this package; its help may tell of a target."""
-    module, _, function = function.partition(".")
-    added: Parser = group.add_parser(
+def add_command(
+    group: CommandGroup,
+    name: str,
+    carry_out: Callable[[argparse.Namespace], int],
+    summary: str,
+    example: str,
+    *,
+    of_target: bool = False,
+) -> Parser:
+    """Add a command; its help may tell of a target."""
+    added = group.add_parser(
         name,
         help=summary,
         description=f"{summary[0].upper()}{summary[1:]}.",
@@ -105,6 +121,6 @@ def command(group: Any, name: str, function: str, summary: str, example: str, *,
     )
     if of_target:
         added.add_argument("-h", "--help", action=TargetHelp)
-    added.set_defaults(module=module, function=function)
+    added.set_defaults(carry_out=carry_out)
     add_common(added, default=argparse.SUPPRESS)
     return added

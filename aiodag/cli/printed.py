@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 from aiodag.wording import printable
 
 if TYPE_CHECKING:
-    from aiodag._core.node import Node
+    from aiodag import Node
 
 LONGEST = 2**14  # bytes of a line; a longer one is shown in pieces
 MOST = 2**20  # bytes of one stream of an attempt that are shown: what a store keeps of it by default
 Source = tuple[int, int, str]  # a node's number, an attempt, a stream
 
 
-class Output:
+class ProgramOutput:
     """The output of the programs of one run, on its way to whoever watches."""
 
     def __init__(self, say: Callable[[str], None]) -> None:

@@ -6,7 +6,6 @@
 import asyncio
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from importlib import import_module
 
 from aiodag.cli import output
 from aiodag.cli.grammar import parse
@@ -27,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     output.prepare()
     args = parse(argv)
     try:
-        code = guarded(args)
+        code = run_command(args)
         output.flush()
     except output.Closed as closed:
         output.discard()
@@ -37,34 +36,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def guarded(args: Namespace) -> int:
+def run_command(args: Namespace) -> int:
     """Run a command; say in one line what it raises."""
-    # The parser alone is imported so far: help and completion must come at once.
-    command: Callable[[Namespace], int] = getattr(import_module(f"aiodag.cli.{args.module}"), args.function)
     try:
-        return command(args)
+        carry_out: Callable[[Namespace], int] = args.carry_out
+        return carry_out(args)
     except (KeyboardInterrupt, asyncio.CancelledError) as error:
-        return told(args, error, "interrupted", INTERRUPTED)
+        return report_end(args, error, "interrupted", INTERRUPTED)
     except AiodagError as error:
-        return told(args, error, str(error), BAD_INPUT)
+        return report_end(args, error, str(error), BAD_INPUT)
     except output.Closed:
         raise
     except SystemExit as error:  # once a run has begun, `running` says so
         text = f"nothing has run: what was imported or called to begin with called sys.exit({error.code!r})"
-        return told(args, error, text, BAD_INPUT)
+        return report_end(args, error, text, BAD_INPUT)
     except UnicodeEncodeError as error:  # of a text for a store: bytes that were typed, and are not valid UTF-8
         wrong = ascii(error.object[max(error.start - 20, 0) : error.end])
-        return told(
+        return report_end(
             args, error, f"{wrong} ends with bytes that are not valid UTF-8: ids, names and values are text", BAD_INPUT
         )
     except OSError as error:
-        return told(args, error, f"{error.filename}: {error.strerror}" if error.filename else str(error), BAD_INPUT)
+        return report_end(
+            args, error, f"{error.filename}: {error.strerror}" if error.filename else str(error), BAD_INPUT
+        )
     except Exception as error:  # noqa: BLE001 - people get a line and not a traceback, whatever it is
         hint = "" if args.traceback else " (--traceback shows where)"
-        return told(args, error, f"{type(error).__name__}: {error}{hint}", FAILED)
+        return report_end(args, error, f"{type(error).__name__}: {error}{hint}", FAILED)
 
 
-def told(args: Namespace, error: BaseException, text: str, code: int) -> int:
+def report_end(args: Namespace, error: BaseException, text: str, code: int) -> int:
     """Print why a command ended, with the traceback if that was asked for, and return the exit code."""
     if args.traceback:
         output.traceback(error)

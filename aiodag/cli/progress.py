@@ -10,14 +10,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from aiodag.cli import output
-from aiodag.cli.printed import Output
+from aiodag.cli.printed import ProgramOutput
 from aiodag.states import State
-from aiodag.wording import printable
+from aiodag.wording import describe_seconds, first_line, printable
 
 if TYPE_CHECKING:
-    from aiodag._core.failure import Failure
-    from aiodag._core.run import Run
-    from aiodag.abc import Move
+    from aiodag import Failure, Move, Run
 
 FIRST, LONGEST = 1.0, 60.0  # seconds between two lines of counts: a tenth of what has passed, within these
 RECALLED = frozenset({State.SUCCEEDED, State.FAILED, State.SKIPPED})  # straight from queued: without an attempt
@@ -34,7 +32,7 @@ class Progress:
         self.counts: Counter[State] = Counter()
         self.recalled = 0
         self.running: dict[str, dict[int, float]] = {}  # by task, the numbers of nodes with the moments they began
-        self.output = Output(self.say)
+        self.output = ProgramOutput(self.say)
 
     def __enter__(self) -> Self:
         return self
@@ -74,7 +72,7 @@ class Progress:
         elif previous is State.QUEUED and state in RECALLED:
             self.recalled += 1
         if state is State.FAILED and node.failure is not None:
-            self.say(told(node.failure))
+            self.say(failure_line(node.failure))
         elif state is State.QUEUED and node.lost is not None:
             assert self.run is not None
             name = printable(self.run.ledger.label_of(node))
@@ -90,7 +88,9 @@ class Progress:
         """Take note that the run has ended."""
         self.ended = time.monotonic()
         if self.run is not None:
-            self.say(f"run {self.run.id} {self.run.state}: {self.counted()}, after {seconds(self.elapsed())}")
+            self.say(
+                f"run {self.run.id} {self.run.state}: {self.counts_text()}, after {describe_seconds(self.elapsed())}"
+            )
 
     # What is seen of it
 
@@ -101,13 +101,13 @@ class Progress:
         """Return the seconds since the run was opened."""
         return (self.ended or time.monotonic()) - self.began if self.began else 0.0
 
-    def counted(self) -> str:
+    def counts_text(self) -> str:
         """Return how many nodes are in which state."""
         parts = [f"{self.counts[state]} {state}" for state in State if self.counts[state]]
         return ", ".join(parts + [f"{self.recalled} of them recalled"] * bool(self.recalled)) or "no nodes yet"
 
 
-class Lines(Progress):
+class ProgressLines(Progress):
     """Says in lines: every failure when it happens; counts now and then, ever more rarely in a long run."""
 
     speaks = True
@@ -121,41 +121,22 @@ class Lines(Progress):
     def _count(self) -> None:
         if self.ended:
             return
-        self.say(f"{self.counted()}, after {seconds(self.elapsed())}")
+        self.say(f"{self.counts_text()}, after {describe_seconds(self.elapsed())}")
         self._timer = self._loop.call_later(min(max(self.elapsed() / 10, FIRST), LONGEST), self._count)
 
     def say(self, text: str) -> None:
         """Write lines."""
-        output.remark(text)
+        output.write_remark(text)
 
 
 def one_line(error: BaseException) -> str:
     """Name an error in one line."""
     text = str(error).strip()
-    return f"{type(error).__name__}: {output.brief(text)}" if text else type(error).__name__
+    return f"{type(error).__name__}: {first_line(text)}" if text else type(error).__name__
 
 
-def told(failure: "Failure") -> str:
+def failure_line(failure: "Failure") -> str:
     """Return in one line why a node failed, with the last line that the program of a command wrote."""
     said = str(failure)
     # Not node.exception(): whoever asks for that has taken the failure.
-    return output.brief(f"{said}\n{str(failure.exception).partition(chr(10))[2]}") if said.endswith(":") else said
-
-
-def seconds(value: float) -> str:
-    """Return how long something took.
-
-    >>> [seconds(value) for value in (0.00042, 0.042, 1.25, 75, 7384, 200000)]
-    ['420 µs', '42 ms', '1.2 s', '1 min 15 s', '2 h 3 min', '2 d 7 h']
-    """
-    if value < 0.000_9995:
-        return f"{value * 1_000_000:.0f} µs"
-    if value < 0.9995:
-        return f"{value * 1000:.0f} ms"
-    if value < 59.95:
-        return f"{value:.1f} s"
-    whole = round(value)
-    for large, size, small, part in (("min", 60, "s", 1), ("h", 3600, "min", 60), ("d", 86400, "h", 3600)):
-        if whole < size * (24 if size == 3600 else 60) or large == "d":
-            return f"{whole // size} {large} {whole % size // part} {small}"
-    return ""
+    return first_line(f"{said}\n{str(failure.exception).partition(chr(10))[2]}") if said.endswith(":") else said

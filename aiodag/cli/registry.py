@@ -5,7 +5,6 @@ import sys
 from argparse import Namespace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from aiodag.cli import output
 from aiodag.cli import show as shown
@@ -13,50 +12,39 @@ from aiodag.cli.answers import remark, say
 from aiodag.cli.opening import serving
 from aiodag.errors import OptionError
 from aiodag.records import RunRecord, WorkflowRecord
+from aiodag.service.documents import workflow_document
 from aiodag.service.registry import tasks_in
-from aiodag.wording import printable
+from aiodag.wording import count_of, printable
 
 HEAD = ("NAME", "TASKS", "TARGET", "TAGS", "REGISTERED", "RUNS", "LAST")
 
 
-def register(args: Namespace) -> int:
+def register_target(args: Namespace) -> int:
     """Keep a workflow by its name."""
     with serving(args) as service:
         record = service.register(args.target, name=args.name, replace=args.replace)
-    text = f"registered {printable(record.name)}: {shown.how_many(len(tasks_in(record.document)))}, of {record.target}"
-    say(args, workflow_document(record, []), "" if args.quiet else text)
+    text = (
+        f"registered {printable(record.name)}: {count_of(len(tasks_in(record.document)), 'task')}, of {record.target}"
+    )
+    say(args, workflow_document(record, 0, None), "" if args.quiet else text)
     return 0
 
 
 def workflows(args: Namespace) -> int:
     """List the registered workflows."""
     with serving(args) as service:
-        found = service.workflows()
-        runs: dict[str, list[RunRecord]] = {each.name: [] for each in found}
-        for run in service.runs():
-            runs.get(run.name, []).append(run)
+        found = [
+            (each, service.count_runs(each.name), service.runs(name=each.name, limit=1)) for each in service.workflows()
+        ]
         if not found:
             remark(args, f"no workflow is registered in {service.place}")
-    rows = [workflow_line(each, runs[each.name]) for each in found]
-    documents = [workflow_document(each, runs[each.name]) for each in found]
+    rows = [workflow_line(record, count, last) for record, count, last in found]
+    documents = [workflow_document(record, count, last[0] if last else None) for record, count, last in found]
     say(args, documents, shown.table([HEAD, *rows]) if rows else "")
     return 0
 
 
-def workflow_document(record: WorkflowRecord, runs: list[RunRecord]) -> dict[str, Any]:
-    """Return a registered workflow for JSON."""
-    return {
-        "name": record.name,
-        "target": record.target,
-        "tags": dict(record.tags),
-        "registered_at": shown.iso(record.registered_at),
-        "runs": len(runs),
-        "last": shown.run_document(runs[-1]) if runs else None,
-        "definition": json.loads(record.document),
-    }
-
-
-def workflow_line(record: WorkflowRecord, runs: list[RunRecord]) -> tuple[str, ...]:
+def workflow_line(record: WorkflowRecord, runs: int, last: list[RunRecord]) -> tuple[str, ...]:
     """Return a registered workflow as a row of a table."""
     tags = " ".join(f"{name}={value}" for name, value in record.tags.items())
     return (
@@ -65,8 +53,8 @@ def workflow_line(record: WorkflowRecord, runs: list[RunRecord]) -> tuple[str, .
         record.target,
         tags,
         f"{record.registered_at:%Y-%m-%d %H:%M:%S}Z",
-        str(len(runs)),
-        shown.state_of(runs[-1]) if runs else "",
+        str(runs),
+        shown.run_state(last[0]) if last else "",
     )
 
 
@@ -91,11 +79,11 @@ def take_in(args: Namespace) -> int:
     with serving(args) as service:
         records = service.take_in(text, args.file, replace=args.replace)
     lines = [f"registered {printable(each.name)}: of {each.target}" for each in records]
-    say(args, [workflow_document(each, []) for each in records], "" if args.quiet else "\n".join(lines))
+    say(args, [workflow_document(each, 0, None) for each in records], "" if args.quiet else "\n".join(lines))
     return 0
 
 
-def delete(args: Namespace) -> int:
+def delete_which(args: Namespace) -> int:
     """Delete runs, or a workflow with all runs of its name."""
     with serving(args) as service:
         by_age = args.older is not None or args.keep is not None

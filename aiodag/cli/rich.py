@@ -9,12 +9,13 @@ from rich.live import Live
 from rich.text import Text
 
 from aiodag.cli.output import clean
-from aiodag.cli.progress import Progress, seconds
+from aiodag.cli.progress import Progress
 from aiodag.cli.views import SIGNS, state_at
 from aiodag.states import State
+from aiodag.wording import describe_seconds
 
 if TYPE_CHECKING:
-    from aiodag._core.run import Run
+    from aiodag import Run
 
 STYLES = {
     State.WAITING: "yellow",
@@ -63,29 +64,29 @@ class Screen(Progress):
 
     def say(self, text: str) -> None:
         """Write lines above the drawing."""
-        self._console.print(coloured(text), soft_wrap=True)
+        self._console.print(colour_states(text), soft_wrap=True)
 
     def draw(self) -> Text:
         """Return what is drawn now. Called from a thread of rich, several times in a second."""
         if self.run is None or self.ended:
             return Text()
-        lines = [f"{self.run.id}  {seconds(self.elapsed())}  {self.counted()}"]
+        lines = [f"{self.run.id}  {describe_seconds(self.elapsed())}  {self.counts_text()}"]
         # Copied at once, since the loop's thread goes on meanwhile.
         tasks = [(name, list(there.values())) for name, there in list(self.running.items())]
         now = time.monotonic()
         lines += [
-            f"  ▸ {name}{f' ×{len(began)}' if len(began) > 1 else ''}  {seconds(now - began[0])}"
+            f"  ▸ {name}{f' ×{len(began)}' if len(began) > 1 else ''}  {describe_seconds(now - began[0])}"
             for name, began in tasks[:MOST]
             if began
         ]
         if len(tasks) > MOST:
             lines.append(f"  and {len(tasks) - MOST} other tasks")
-        drawn = coloured("\n".join(lines))
+        drawn = colour_states("\n".join(lines))
         drawn.no_wrap, drawn.overflow = True, "ellipsis"
         return drawn
 
 
-def coloured(text: str) -> Text:
+def colour_states(text: str) -> Text:
     """Return a text with its states in colours."""
     drawn = Text(clean(text))
     for state, pattern in WORDS.items():
@@ -99,7 +100,7 @@ def in_states(text: str) -> Text:
     for line in clean(text).split("\n"):
         state, begin = state_at(line)
         if state is None:
-            drawn.append_text(coloured(line)).append("\n")
+            drawn.append_text(colour_states(line)).append("\n")
         else:
             drawn.append(line[:begin], "dim").append(f"{line[begin:]}\n", STYLES[state])
     drawn.right_crop(1)
@@ -108,7 +109,7 @@ def in_states(text: str) -> Text:
 
 def print_coloured(text: str) -> None:
     """Print records on the standard output, with their states in colours."""
-    Console(highlight=False).print(coloured(text), soft_wrap=True)
+    Console(highlight=False).print(colour_states(text), soft_wrap=True)
 
 
 def print_states(text: str) -> None:
@@ -116,7 +117,7 @@ def print_states(text: str) -> None:
     Console(highlight=False).print(in_states(text), soft_wrap=True)
 
 
-class Drawing:
+class LiveStates:
     """Draws states at the end of the terminal while a run goes on; what it prints scrolls above, and the end stays."""
 
     def __init__(self) -> None:
@@ -132,20 +133,20 @@ class Drawing:
 
     def put(self, text: str) -> None:
         """Print lines above the drawing."""
-        self._console.print(coloured(text), soft_wrap=True)
+        self._console.print(colour_states(text), soft_wrap=True)
 
     def draw(self, text: str) -> None:
         """Draw other states in place of those that are there: as many lines as the terminal has room for."""
         lines = text.split("\n")
         room = max(self._console.height - 2, 2)
         if len(lines) > room:
-            lines = shortened(lines, room)
+            lines = fit_lines(lines, room)
         drawn = in_states("\n".join(lines))
         drawn.no_wrap, drawn.overflow = True, "ellipsis"
         self._live.update(drawn, refresh=True)
 
 
-def shortened(lines: list[str], room: int) -> list[str]:
+def fit_lines(lines: list[str], room: int) -> list[str]:
     """Return the first line, those that tell of what runs or failed, and how many are left out."""
     telling = [line for line in lines[1:] if state_at(line)[0] in {State.RUNNING, State.FAILED}]
     shown = telling[: room - 2]

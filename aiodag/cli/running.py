@@ -8,18 +8,17 @@ from argparse import Namespace
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from functools import partial
-from importlib import import_module
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from aiodag.cli import output
 from aiodag.cli.opening import only_once, serving
-from aiodag.cli.progress import Lines, Progress, one_line
-from aiodag.cli.show import plain_value
+from aiodag.cli.progress import Progress, ProgressLines, one_line
 from aiodag.errors import RunCancelled, RunFailed
+from aiodag.service.documents import plain_value
 
 if TYPE_CHECKING:
-    from aiodag._core.run import Run
+    from aiodag import Run
 
 FAILED = 1
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -37,15 +36,15 @@ class Ended(NamedTuple):
     signal: int
 
 
-def run(args: Namespace) -> int:
+def begin_run(args: Namespace) -> int:
     """Begin a run with a task or a workflow, and return the exit code."""
     tags = only_once("--tag", args.tags)
     capacity = only_once("--capacity", args.capacity) or None
     with serving(args) as service, watching(args) as progress:
         target = service.target(args.target, args.parameters, capacity=capacity)
         begin = partial(service.start, target, run_id=args.id, tags=tags)
-        ended = carried_out(begin, args, progress, f"{service.spelled(args.target, target)}, in {service.place}")
-    return told(args, progress, ended)
+        ended = run_to_end(begin, args, progress, f"{service.spelled(args.target, target)}, in {service.place}")
+    return report_ended(args, progress, ended)
 
 
 def resume(args: Namespace) -> int:
@@ -55,8 +54,8 @@ def resume(args: Namespace) -> int:
         again = service.again(args.run, source=args.source, capacity=capacity)  # before the loop: it imports
         begin = partial(service.resume, again, again=args.again)
         edited = f" from {args.source}" if args.source else ""
-        ended = carried_out(begin, args, progress, f"resumed{edited}, in {service.place}")
-    return told(args, progress, ended)
+        ended = run_to_end(begin, args, progress, f"resumed{edited}, in {service.place}")
+    return report_ended(args, progress, ended)
 
 
 def watching(args: Namespace) -> Progress:
@@ -65,12 +64,13 @@ def watching(args: Namespace) -> Progress:
         return Progress()
     if output.is_terminal(sys.stderr):
         with suppress(ImportError):
-            screen: Progress = import_module("aiodag.cli.rich").Screen()
-            return screen
-    return Lines()
+            from aiodag.cli.rich import Screen  # noqa: PLC0415 - only who has a terminal needs it
+
+            return Screen()
+    return ProgressLines()
 
 
-def carried_out(begin: Begin, args: Namespace, progress: Progress, where: str) -> Ended:
+def run_to_end(begin: Begin, args: Namespace, progress: Progress, where: str) -> Ended:
     """Run to the end. What keeps the run from beginning is raised; what ends it later is returned."""
     capacity = only_once("--capacity", args.capacity) or None
     with Interrupts(progress) as interrupts:
@@ -159,11 +159,11 @@ class Interrupts:
 # The end
 
 
-def told(args: Namespace, progress: Progress, ended: Ended) -> int:
+def report_ended(args: Namespace, progress: Progress, ended: Ended) -> int:
     """Print the value, or say why there is none, and return the exit code."""
     run = progress.run
     assert run is not None
-    reason = "" if ended.error is None else why(run, ended)
+    reason = "" if ended.error is None else reason_of(run, ended)
     if args.json:
         output.put_json(
             {
@@ -177,14 +177,14 @@ def told(args: Namespace, progress: Progress, ended: Ended) -> int:
             }
         )
     elif ended.value is not None and run.definition is None:
-        output.put(repr(ended.value))
+        output.write_lines(repr(ended.value))
     if ended.error is None:
         return 0
     if args.traceback:
         output.traceback(ended.error)
     output.error(reason if args.quiet else without_errors(reason, run))
     if isinstance(ended.error, RunFailed) and not ended.signal and not args.quiet and lasts(run):
-        output.remark(f"`aiodag resume {run.id}` runs what has not succeeded")
+        output.write_remark(f"`aiodag resume {run.id}` runs what has not succeeded")
     return 128 + ended.signal if ended.signal else 130 if isinstance(ended.error, KeyboardInterrupt) else FAILED
 
 
@@ -193,14 +193,14 @@ def lasts(run: "Run") -> bool:
     return not str(run.store).startswith("memory:")
 
 
-def why(run: "Run", ended: Ended) -> str:
+def reason_of(run: "Run", ended: Ended) -> str:
     """Return why a run has no value."""
     error = ended.error
     if isinstance(error, RunFailed):
         report = str(error.message)
-        return f"{report}\n{interrupted(run)}" if ended.signal else report
+        return f"{report}\n{how_to_go_on(run)}" if ended.signal else report
     if ended.signal or isinstance(error, KeyboardInterrupt):
-        return interrupted(run)
+        return how_to_go_on(run)
     if isinstance(error, RunCancelled):
         return str(error)
     if isinstance(error, asyncio.CancelledError):
@@ -226,6 +226,6 @@ def without_error(line: str, labels: Mapping[str, str]) -> str:
     return f"{found['before']}{labels[found['failure']]}, called at {found['site']}"
 
 
-def interrupted(run: "Run") -> str:
+def how_to_go_on(run: "Run") -> str:
     """Return how to go on."""
     return f"run {run.id!r} was interrupted; `aiodag resume {run.id}` runs what has not succeeded"

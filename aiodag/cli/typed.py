@@ -8,15 +8,15 @@ SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 def count(text: str) -> int:
     """Return a number of 1 or more."""
-    return number(text, 1)
+    return whole_number(text, 1)
 
 
 def natural(text: str) -> int:
     """Return a number of 0 or more."""
-    return number(text, 0)
+    return whole_number(text, 0)
 
 
-def number(text: str, least: int) -> int:
+def whole_number(text: str, least: int) -> int:
     """Return a whole number that is not below the least."""
     if text.isascii() and text.isdigit() and int(text) >= least:
         return int(text)

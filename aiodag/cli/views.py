@@ -6,13 +6,11 @@ Each line begins with the sign of a state, after what a tree draws before it: by
 import re
 from collections import Counter
 
-from aiodag._core.graph import Graph, GraphNode
-from aiodag.cli.output import brief
-from aiodag.cli.progress import seconds
-from aiodag.cli.show import counted, state_of, with_brief_errors
+from aiodag import Graph, GraphNode
+from aiodag.cli.show import run_state, state_counts, with_brief_errors
 from aiodag.records import RunRecord
 from aiodag.states import State
-from aiodag.wording import printable
+from aiodag.wording import describe_seconds, first_line, printable
 
 SIGNS = dict(zip(State, "·:▸✓✗»⊘", strict=True))
 # What a tree draws before the sign of a node: lines, how deep it is where that is too deep to draw, what an edge accepts.
@@ -23,20 +21,20 @@ WIDEST = 60  # columns of names that are aligned
 def states_text(run: RunRecord, graph: Graph, style: str) -> str:
     """Show one run: a line about the run, and one for each node."""
     lines = tree(graph) if style == "tree" else flat(graph)
-    return "\n".join([headline(run), *lines])
+    return "\n".join([run_headline(run, graph), *lines])
 
 
-def headline(run: RunRecord) -> str:
+def run_headline(run: RunRecord, graph: Graph) -> str:
     """Return in one line what became of a run."""
-    took = [] if run.ended_at is None else [seconds((run.ended_at - run.started_at).total_seconds())]
+    took = [] if run.ended_at is None else [describe_seconds((run.ended_at - run.started_at).total_seconds())]
     again = [f"execution {run.execution}"] if run.execution > 1 else []
     parts = [
         printable(run.id),
-        state_of(run),
+        run_state(run),
         f"{run.started_at:%Y-%m-%d %H:%M:%S}Z",
         *took,
         *again,
-        counted(run.counts),
+        state_counts(Counter(node.state for node in graph.nodes if not node.barrier)),
     ]
     return "  ".join(filter(None, parts))
 
@@ -53,17 +51,17 @@ def flat(graph: Graph) -> list[str]:
     count = Counter(labels.values())
     names = {id_: f"{label} #{id_}" if count[label] > 1 else label for id_, label in labels.items()}
     width = max((len(name) for name in names.values() if len(name) <= WIDEST), default=0)
-    return [f"{SIGNS[node.state]} {names[node.id]:<{width}}  {told(node, graph.now)}" for node in nodes]
+    return [f"{SIGNS[node.state]} {names[node.id]:<{width}}  {node_words(node, graph.now)}" for node in nodes]
 
 
-def told(node: GraphNode, now: float) -> str:
+def node_words(node: GraphNode, now: float) -> str:
     """Return what became of a node."""
     words = [str(node.state)]
     if node.started is not None:
-        words.append(seconds(node.running(now)))
+        words.append(describe_seconds(node.running(now)))
     if node.attempts > 1:
         words.append(f"{node.attempts} attempts")
-    error = printable(brief(node.error))
+    error = printable(first_line(node.error))
     return f"{', '.join(words)}: {error}" if error else ", ".join(words)
 
 

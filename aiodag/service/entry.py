@@ -64,10 +64,10 @@ class Entry(NamedTuple):
     parameters: Mapping[str, Any]
 
 
-def told(entry: Entry | None) -> str:
+def describe_entry(entry: Entry | None) -> str:
     """Return what a run begins with.
 
-    >>> told(Entry("etl.py", "main", {"day": ["1", "2"], "to": "x"})), told(Entry("etl.json", "", {}))
+    >>> describe_entry(Entry("etl.py", "main", {"day": ["1", "2"], "to": "x"})), describe_entry(Entry("etl.json", "", {}))
     ('etl.py:main day=1 day=2 to=x', 'etl.json')
     """
     if entry is None:
@@ -107,7 +107,7 @@ def entry_of(target: str, given: Sequence[str] = ()) -> Entry:
     """
     file, name = in_file(target)
     entry = Entry(file, name, only_one_of(pairs_of(given)))
-    bind(entry, loaded(entry))
+    bind(entry, load_entry(entry))
     return entry
 
 
@@ -172,7 +172,7 @@ def find(file: str, module: types.ModuleType, name: str) -> Any:
     raise EntryError(msg)
 
 
-def loaded(entry: Entry, capacity: Mapping[str, float] | None = None) -> Any:
+def load_entry(entry: Entry, capacity: Mapping[str, float] | None = None) -> Any:
     """Return the workflow, the task or the function of an entry. Raises `EntryError` when its code is gone."""
     if is_workflow_file(entry.file):
         return load_workflow(entry.file, capacity=capacity)
@@ -191,7 +191,7 @@ def bind(entry: Entry, found: Any) -> dict[str, Any]:
             arguments[name] = secret_named(name, value)
             continue
         try:
-            arguments[name] = converted(value, hints.get(name, Any)) if isinstance(value, str) else value
+            arguments[name] = convert_text(value, hints.get(name, Any)) if isinstance(value, str) else value
         except (ValueError, ArithmeticError, TypeError) as error:
             wanted = inspect.formatannotation(hints.get(name, Any))
             msg = f"parameter {name}={value!r} of {entry.task} is not {wanted}: {error}"
@@ -273,10 +273,10 @@ def secret_named(name: str, text: str) -> Secret:
     raise EntryError(msg)
 
 
-def converted(text: str, hint: Any) -> Any:
+def convert_text(text: str, hint: Any) -> Any:
     """Return what a text stands for.
 
-    >>> converted("3", int), converted("yes", bool), converted("[1, 2]", list[int]), converted("x", str)
+    >>> convert_text("3", int), convert_text("yes", bool), convert_text("[1, 2]", list[int]), convert_text("x", str)
     (3, True, [1, 2], 'x')
     """
     if hint in {Any, str, inspect.Parameter.empty, object}:
@@ -291,24 +291,24 @@ def converted(text: str, hint: Any) -> Any:
     if origin in {typing.Union, types.UnionType}:
         return first_that_fits(text, typing.get_args(hint))
     if origin is typing.Literal:
-        return chosen(text, typing.get_args(hint))
+        return choice_of(text, typing.get_args(hint))
     if origin is typing.Annotated:
-        return converted(text, typing.get_args(hint)[0])
+        return convert_text(text, typing.get_args(hint)[0])
     if (origin or hint) in CONTAINERS:
-        return contained(text, origin or hint, typing.get_args(hint))
+        return convert_container(text, origin or hint, typing.get_args(hint))
     msg = "its type cannot be read from text; give the task a parameter of a plain type"
     raise ValueError(msg)
 
 
-def contained(text: str, kind: Any, hints: Sequence[Any]) -> Any:
+def convert_container(text: str, kind: Any, hints: Sequence[Any]) -> Any:
     """Return a container that is written as JSON, or plainly with commas, with elements of the type that is annotated.
 
-    >>> contained("a, b", list, (str,)), contained('["a, b"]', list, (str,)), contained("1,2", set, (int,))
+    >>> convert_container("a, b", list, (str,)), convert_container('["a, b"]', list, (str,)), convert_container("1,2", set, (int,))
     (['a', 'b'], ['a, b'], {1, 2})
     """
     if kind is not dict and not text.lstrip().startswith("["):
         each = hints[0] if len(hints) == 1 or hints[-1:] == (...,) else str
-        return kind(converted(part.strip(), each) for part in text.split(",") if part.strip())
+        return kind(convert_text(part.strip(), each) for part in text.split(",") if part.strip())
     form = 'an object in JSON, such as {"a": 1}' if kind is dict else 'a list in JSON, such as ["a", "b"], or just a,b'
     try:
         value = json.loads(text)
@@ -344,14 +344,14 @@ def first_that_fits(text: str, hints: Sequence[Any]) -> Any:
         if hint is type(None):
             continue
         try:
-            return converted(text, hint)
+            return convert_text(text, hint)
         except (ValueError, ArithmeticError, TypeError):
             continue
     msg = "none of the types takes it"
     raise ValueError(msg)
 
 
-def chosen(text: str, values: Sequence[Any]) -> Any:
+def choice_of(text: str, values: Sequence[Any]) -> Any:
     """Return one of the values of a Literal."""
     for value in values:
         if str(value) == text:

@@ -29,7 +29,7 @@ CHECKS = {
 NEEDED = ("name", "target", "definition")
 
 
-def exported(store: "Runs", names: Iterable[str]) -> list[dict[str, Any]]:
+def export_workflows(store: "Runs", names: Iterable[str]) -> list[dict[str, Any]]:
     """Return registered workflows for JSON, those of the names or all of them, as they were registered.
 
     Values that no store has, such as plain ones of variables, are `***` there. Raises `StoreError` for another name.
@@ -52,7 +52,7 @@ def exported(store: "Runs", names: Iterable[str]) -> list[dict[str, Any]]:
     ]
 
 
-def imported(store: "Runs", text: str, source: str, *, replace: bool) -> list[WorkflowRecord]:
+def import_workflows(store: "Runs", text: str, source: str, *, replace: bool) -> list[WorkflowRecord]:
     """Register the workflows of a text that `export` or `list` has written, all of them or none.
 
     Raises `WorkflowError` for what is no such text, with all that is wrong, and `StoreError` for names that are taken.

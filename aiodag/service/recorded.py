@@ -1,6 +1,7 @@
 """Make a graph of what is recorded of a run, and words of a recorded error."""
 
 import time
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -57,7 +58,15 @@ def cut_off(attempts: Iterable[AttemptRecord], run: RunRecord, there: Iterable[N
     ]
 
 
-def graph_of(store: "Runs", record: RunRecord) -> Graph:
+def attempts_by_node(attempts: Iterable[AttemptRecord]) -> dict[int, list[AttemptRecord]]:
+    """Return attempts by the numbers of their nodes."""
+    found: dict[int, list[AttemptRecord]] = defaultdict(list)
+    for each in attempts:
+        found[each.number].append(each)
+    return found
+
+
+def recorded_graph(store: "Runs", record: RunRecord) -> Graph:
     """Return the graph of a run as its records have it, in seconds since its last execution began."""
     origin = record.started_at.timestamp()
     # With barriers, for what they join would lie in pieces; not with damaged rows that have no number.
@@ -72,13 +81,13 @@ def graph_of(store: "Runs", record: RunRecord) -> Graph:
     for each in store.attempts(record.id):
         if each.started_at is not None and each.started_at >= record.started_at:
             earlier.setdefault(each.number, []).append(each)
-    made = [shown(node, origin, there, earlier.get(node.number, [])) for node in nodes]
+    made = [graph_node(node, origin, there, earlier.get(node.number, [])) for node in nodes]
     last = max([at for node in made for _, at in node.moves], default=0.0)
     now = last if record.owner is None or record.owner.gone() else time.time() - origin
     return Graph(record.name, made, edges, now=max(now, last))
 
 
-def shown(node: NodeRecord, origin: float, there: set[int], earlier: list[AttemptRecord]) -> GraphNode:
+def graph_node(node: NodeRecord, origin: float, there: set[int], earlier: list[AttemptRecord]) -> GraphNode:
     """Return a recorded node as a graph shows it, with the earlier attempts of the same execution."""
     moves = [(State.WAITING, node.created_at)]
     if node.recalled:  # it ran in an earlier execution, and took no time in this one
@@ -108,7 +117,7 @@ def shown(node: NodeRecord, origin: float, there: set[int], earlier: list[Attemp
 
 
 def error_text(written: str) -> str:
-    """Return a recorded error as it prints itself: the name of its type, and its text."""
+    """Return what a recorded error was, as it says it itself: the name of its type, and its text."""
     if not written:
         return ""
     error = decode_error(written)
@@ -117,10 +126,3 @@ def error_text(written: str) -> str:
     else:
         kind, text = type(error).__name__, str(getattr(error, "message", error))
     return f"{kind}: {text}" if text else kind
-
-
-def among(nodes: Iterable[NodeRecord], which: str) -> list[NodeRecord]:
-    """Return the nodes that a number, a task or a label stands for, or a task of a workflow that has parameters."""
-    every = list(nodes)
-    found = [each for each in every if which in {str(each.number), each.name, each.label}]
-    return found or [each for each in every if each.name.startswith(f"{which}[") and each.name.endswith("]")]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -33,14 +34,13 @@ class Change(NamedTuple):
 DELETED_AT_ONCE = 64  # runs that are deleted between two looks at which are gone
 
 
-def meant(store: "Runs", which: str, limit: int | None = None) -> Meant:
+def find_meant(store: "Runs", which: str, limit: int | None = None) -> Meant:
     """Return the run of an id, else all runs of a name, or the newest, oldest first, and the workflow of that name.
 
     Only exactly that name counts. Raises `UnknownRun`, with a near miss, for what is neither.
     """
-    run = store.runs(which)
-    if run:
-        return Meant(run, [])
+    with suppress(UnknownRun):
+        return Meant([store.head(which)], [])
     found = Meant(store.runs(wanted=RunFilter(name=which), limit=limit), store.registered(which))
     if not found.runs and not found.workflows:
         raise UnknownRun(which, [*(each.name for each in store.registered()), *store.near(which)], str(store))
@@ -49,13 +49,13 @@ def meant(store: "Runs", which: str, limit: int | None = None) -> Meant:
 
 def all_meant(store: "Runs", which: Iterable[str]) -> Meant:
     """Return what several names and ids stand for, each once."""
-    found = [meant(store, each) for each in which]
+    found = [find_meant(store, each) for each in which]
     runs = {run.id: run for each in found for run in each.runs}
     workflows = {each.name: each for one in found for each in one.workflows}
     return Meant(list(runs.values()), list(workflows.values()))
 
 
-def delete(store: "Runs", which: Iterable[str]) -> Meant:
+def delete_meant(store: "Runs", which: Iterable[str]) -> Meant:
     """Delete what names and ids stand for. Raises `UnknownRun`, and `StoreError` for a run that goes on, before any is."""
     found = all_meant(store, which)
     for run in found.runs:
@@ -87,7 +87,7 @@ def refuse_live(run: RunRecord) -> None:
         raise StoreError(msg)
 
 
-def register(
+def register_workflow(
     store: "Runs", name: str, target: str, document: Mapping[str, Any], tags: Mapping[str, str], *, replace: bool
 ) -> WorkflowRecord:
     """Keep a workflow under its name. Raises `StoreError` if there is one of that name, unless it is to be replaced."""
@@ -103,7 +103,7 @@ def register(
     return record
 
 
-def changes(definitions: Iterable[tuple[int, str]]) -> list[Change]:
+def definition_changes(definitions: Iterable[tuple[int, str]]) -> list[Change]:
     """Return what each definition of a run has changed in the one before it, by the names of tasks."""
     found: list[Change] = []
     before: Mapping[str, Any] = {}

@@ -11,7 +11,7 @@ from aiodag._core.plan import plan
 from aiodag._core.run import Run
 from aiodag.abc import Observer, Runs
 from aiodag.errors import WorkflowError
-from aiodag.service.entry import as_task, bind, call, loaded
+from aiodag.service.entry import as_task, bind, call, load_entry
 from aiodag.service.targets import Target
 from aiodag.states import State
 from aiodag.stores.rehearsal import Rehearsal
@@ -51,7 +51,7 @@ class Resumption(Plan):
     continues = False
 
 
-class Options(NamedTuple):
+class BeginOptions(NamedTuple):
     """How to run: `opened(run)` is called when this process owns it, `capacity` comes in place of a workflow's own."""
 
     run_id: str | None
@@ -63,7 +63,7 @@ class Options(NamedTuple):
     tags: Mapping[str, str] | None
 
 
-async def begin(store: Runs, target: Target, options: Options) -> Any:
+async def begin(store: Runs, target: Target, options: BeginOptions) -> Any:
     """Run to the end, and return the value of an entry, or the values of a workflow.
 
     Raises what the run raises, and `CancelledError` where somebody drained or stopped it before its end.
@@ -83,7 +83,7 @@ async def begin(store: Runs, target: Target, options: Options) -> Any:
         if values.run.state is State.CANCELLED:  # as the node of an entry is then
             raise asyncio.CancelledError
         return values
-    found = loaded(target)
+    found = load_entry(target)
     run = Run(
         as_task(found).name,
         store=store,
@@ -105,7 +105,7 @@ async def begin(store: Runs, target: Target, options: Options) -> Any:
     return made[0].result()
 
 
-def refuse(target: Target, capacity: Mapping[str, float] | None) -> None:
+def refuse_resources(target: Target, capacity: Mapping[str, float] | None) -> None:
     """Refuse a workflow that asks for resources which there are not. Raises `WorkflowError`.
 
     What a task asks for is known when it is called: of an entry nothing can be told before.
@@ -131,7 +131,7 @@ async def rehearse(store: Runs, run_id: str, target: Target, again: Sequence[int
         if isinstance(target, Workflow):
             refused = (await target.build()).refused
         else:
-            rehearsal.entry = entered = call(target, loaded(target))
+            rehearsal.entry = entered = call(target, load_entry(target))
         await rehearsal.quiet()
         if refused:  # recorded tasks of a generator do not fit into what is edited
             raise WorkflowError([complaint for error in refused for complaint in error.complaints])
@@ -151,7 +151,7 @@ async def rehearse(store: Runs, run_id: str, target: Target, again: Sequence[int
 
 def run_of(target: Target, run_id: str) -> Run:
     """Return a run that is only thought through, of the same id and with the same entry: so its nodes have the same keys."""
-    name = target.name if isinstance(target, Workflow) else as_task(loaded(target)).name
+    name = target.name if isinstance(target, Workflow) else as_task(load_entry(target)).name
     run = Run(name, id=run_id, grace=1.0, capacity=Anything())
     run.entry = target.entry if isinstance(target, Workflow) else target._asdict()
     return run
@@ -161,7 +161,7 @@ def preview(target: Target) -> Graph:
     """Return the graph of what could be run, before anything does."""
     if isinstance(target, Workflow):
         return target.graph()
-    found = loaded(target)
+    found = load_entry(target)
     # The body that calls the others: of the task itself, a plan is one node. A plain function calls none.
     body = getattr(found, "fn", found)
     return plan(body if iscoroutinefunction(body) else found, **bind(target, found))

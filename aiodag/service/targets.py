@@ -13,9 +13,9 @@ from aiodag.service.entry import (
     Entry,
     as_task,
     bind,
-    converted,
+    convert_text,
     in_file,
-    loaded,
+    load_entry,
     only_one_of,
     pairs_of,
     parameters_shown,
@@ -48,7 +48,7 @@ def target_of(
         return in_source(text, given, capacity)
     found = store.registered(text)
     if found:
-        return with_values(of_record(found[0], capacity), pairs_of(given))
+        return with_parameters(of_record(found[0], capacity), pairs_of(given))
     if is_file:
         return in_source(text, given, capacity)
     near = get_close_matches(text, [each.name for each in store.registered()], n=1)
@@ -64,31 +64,31 @@ def file_in(text: str) -> tuple[bool, bool]:
     return is_file, is_file and os.path.exists(file)  # noqa: PTH110 - raises for nothing, however long a name may be
 
 
-def opened(text: str, capacity: Mapping[str, float] | None = None) -> tuple[Entry, Any]:
+def open_source(text: str, capacity: Mapping[str, float] | None = None) -> tuple[Entry, Any]:
     """Return the entry of what people typed as a file, without parameters, and what is there."""
     entry = Entry(*in_file(text), {})
     # By the path as it was typed: so the messages speak of it.
-    return entry, loaded(entry._replace(file=parse_target(text)[0]), capacity)
+    return entry, load_entry(entry._replace(file=parse_target(text)[0]), capacity)
 
 
 def in_source(text: str, given: Sequence[str] = (), capacity: Mapping[str, float] | None = None) -> Target:
     """Return what a file has. Raises `EntryError` and `WorkflowError`."""
-    entry, found = opened(text, capacity)
+    entry, found = open_source(text, capacity)
     if isinstance(found, Workflow):
-        return with_values(begun(found, entry), pairs_of(given))
+        return with_parameters(own_workflow(found, entry), pairs_of(given))
     entry = entry._replace(parameters=only_one_of(pairs_of(given)))
     bind(entry, found)
     return entry
 
 
-def begun(workflow: Workflow, entry: Entry | None, name: str | None = None) -> Workflow:
+def own_workflow(workflow: Workflow, entry: Entry | None, name: str | None = None) -> Workflow:
     """Return a workflow of its own that a run can begin with, under another name if that is wanted."""
     made = workflow.but(name)  # the one in the module stays as it is
     made.entry = None if entry is None else entry._asdict()
     return made
 
 
-def spelled(text: str, target: Target) -> str:
+def spell_target(text: str, target: Target) -> str:
     """Return what people typed, with the name of what was taken in a Python file where they gave none."""
     entry = entry_of_target(target)
     if entry is None or not entry.task or not file_in(text)[1] or parse_target(text)[1] is not None:
@@ -99,11 +99,11 @@ def spelled(text: str, target: Target) -> str:
 # Parameters
 
 
-def with_values(workflow: Workflow, given: Mapping[str, Any]) -> Workflow:
+def with_parameters(workflow: Workflow, given: Mapping[str, Any]) -> Workflow:
     """Return a workflow with other values of its parameters. Raises `EntryError` for one that it does not have."""
     if not given:
         return workflow
-    there = declared(workflow)
+    there = declared_values(workflow)
     values = {name: values_of(workflow, name, each, there) for name, each in given.items()}
     made = workflow.but(parameters=values)
     made.entry = {**(workflow.entry or {}), "parameters": values}
@@ -118,15 +118,15 @@ def parameters_of_target(store: "Runs", text: str) -> dict[str, str]:
         records = store.registered(text)
         found = of_record(records[0]) if records else None
     if found is None and (is_there or is_file):
-        found = opened(text)[1]
+        found = open_source(text)[1]
     if found is None:
         found = target_of(store, text)  # which says what is wrong
     if isinstance(found, Workflow):
-        return {name: f"one of {', '.join(map(text_of, values))}" for name, values in declared(found).items()}
+        return {name: f"one of {', '.join(map(text_of, values))}" for name, values in declared_values(found).items()}
     return parameters_shown(found)
 
 
-def declared(workflow: Workflow) -> dict[str, list[Any]]:
+def declared_values(workflow: Workflow) -> dict[str, list[Any]]:
     """Return all values that a workflow and its tasks declare, by the names of parameters."""
     found = {name: list(values) for name, values in workflow.parameters.items()}
     for task in workflow.tasks:
@@ -172,7 +172,7 @@ def like(kinds: set[Any], name: str, value: Any) -> Any:
         return value
     kind = next(iter(kinds))
     try:
-        return converted(value, kind)
+        return convert_text(value, kind)
     except (ValueError, ArithmeticError, TypeError) as error:
         msg = f"parameter {name}={value!r} is not {kind.__name__}, as those that are declared: {error}"
         raise EntryError(msg) from None
@@ -204,11 +204,11 @@ def of_record(record: WorkflowRecord, capacity: Mapping[str, float] | None = Non
     file, name = parse_target(record.target)
     entry = Entry(file, name or "", {})
     if is_workflow_file(file):
-        return begun(of_text(record.document, file, capacity), entry, record.name)
-    return begun(workflow_in(entry), entry, record.name)
+        return own_workflow(of_text(record.document, file, capacity), entry, record.name)
+    return own_workflow(workflow_in(entry), entry, record.name)
 
 
-def began(run: RunRecord) -> Entry:
+def entry_of_run(run: RunRecord) -> Entry:
     """Return what a run began with. Raises `EntryError` for a run that a program of its own made."""
     if run.entry is None:
         msg = f"run {run.id!r} was made by a program: run that again, with Run({run.name!r}, id={run.id!r}, ...)"
@@ -220,7 +220,7 @@ def again(run: RunRecord, source: str | None, capacity: Mapping[str, float] | No
     """Return what a run goes on with, as it was recorded or from an edited file."""
     if source is None:
         return Again(run.id, of_run(run, capacity), run.tags)
-    target = edited(run, source, capacity)
+    target = edited_target(run, source, capacity)
     own = target.tags if isinstance(target, Workflow) else {}
     return Again(run.id, target, {**own, **given_tags(run)})
 
@@ -236,21 +236,21 @@ def of_run(run: RunRecord, capacity: Mapping[str, float] | None = None) -> Targe
     """Return what a run goes on with: its recorded text, or, where Python made it, what its file has now."""
     if run.definition is not None and (run.entry is None or is_workflow_file(str(run.entry["file"]))):
         workflow = of_text(run.definition, str(run.entry["file"]) if run.entry else "", capacity)
-        return begun(workflow, Entry(**run.entry) if run.entry else None, run.name)
-    entry = began(run)
-    found = loaded(entry)
+        return own_workflow(workflow, Entry(**run.entry) if run.entry else None, run.name)
+    entry = entry_of_run(run)
+    found = load_entry(entry)
     if not isinstance(found, Workflow):
         return entry
-    return with_values(begun(found, entry._replace(parameters={}), run.name), entry.parameters)
+    return with_parameters(own_workflow(found, entry._replace(parameters={}), run.name), entry.parameters)
 
 
-def edited(run: RunRecord, source: str, capacity: Mapping[str, float] | None = None) -> Target:
+def edited_target(run: RunRecord, source: str, capacity: Mapping[str, float] | None = None) -> Target:
     """Return what an edited file has for a run: with the run's name, and the parameters that it began with."""
-    given = began(run).parameters if run.entry is not None or run.definition is None else {}
-    entry, found = opened(source, capacity)
+    given = entry_of_run(run).parameters if run.entry is not None or run.definition is None else {}
+    entry, found = open_source(source, capacity)
     refuse_another(run, source, entry, found)
     if isinstance(found, Workflow):
-        return with_values(begun(found, entry, run.name), given)
+        return with_parameters(own_workflow(found, entry, run.name), given)
     entry = entry._replace(parameters=given)
     bind(entry, found)
     return entry
@@ -261,14 +261,14 @@ def refuse_another(run: RunRecord, source: str, entry: Entry, found: Any) -> Non
 
     What the run began with may have any name: it may be registered under another, and a file without a name has its own.
     """
-    name = name_in(entry, found)
+    name = name_of_itself(entry, found)
     if name in {None, run.name} or (run.entry and (run.entry["file"], run.entry["task"]) == (entry.file, entry.task)):
         return
     msg = f"{source} is {name!r}, and run {run.id!r} is one of {run.name!r}: if that is meant, give it the name of the run"
     raise EntryError(msg)
 
 
-def name_in(entry: Entry, found: Any) -> str | None:
+def name_of_itself(entry: Entry, found: Any) -> str | None:
     """Return the name that a task or a workflow has of itself; None where it is only called like its file."""
     if not is_workflow_file(entry.file):
         return str(found.name if isinstance(found, Workflow) else as_task(found).name)
@@ -278,18 +278,18 @@ def name_in(entry: Entry, found: Any) -> str | None:
 
 def to_register(text: str, name: str | None) -> Workflow:
     """Return the workflow of a file, checked, under its name or another. Raises `EntryError` and `WorkflowError`."""
-    entry, found = opened(text)
+    entry, found = open_source(text)
     if not isinstance(found, Workflow):
         msg = f"{text} is a task and no workflow: write a Workflow that adds it, or run it as {text}"
         raise EntryError(msg)
-    workflow = begun(found, entry, name)
+    workflow = own_workflow(found, entry, name)
     workflow.check()
     return workflow
 
 
 def workflow_in(entry: Entry) -> Workflow:
     """Return the workflow of an entry. Raises `EntryError` where its file has none of that name any more."""
-    found = loaded(entry)
+    found = load_entry(entry)
     if isinstance(found, Workflow):
         return found
     msg = f"{entry.file}:{entry.task} is no longer a workflow"
@@ -315,9 +315,9 @@ def ready(target: Target) -> Target:
     """Return an entry of a task, or a workflow: also for an entry that leads to a workflow."""
     if isinstance(target, Workflow):
         return target
-    found = loaded(target)
+    found = load_entry(target)
     if isinstance(found, Workflow):
-        return with_values(begun(found, target._replace(parameters={})), target.parameters)
+        return with_parameters(own_workflow(found, target._replace(parameters={})), target.parameters)
     bind(target, found)
     return target
 

@@ -137,14 +137,14 @@ class KeptRuns:
             ]
         return [node_record(row) for row in sorted(rows, key=lambda row: int(row["number"]))]
 
-    def nodes_called(self, run_id: str, which: str) -> list[NodeRecord]:
-        """Return the nodes of every execution that a number, a task or a label stands for.
+    def nodes_called(self, run_id: str, which: str, *, every: bool = True) -> list[NodeRecord]:
+        """Return the nodes of every execution, or of the last one, that a number, a task or a label stands for.
 
         Where there are none: those that were made of a task of a workflow that has parameters.
         """
-        every = self.nodes(run_id, every=True)
-        found = [each for each in every if which in {str(each.number), each.name, each.label}]
-        return found or [each for each in every if each.name.startswith(f"{which}[") and each.name.endswith("]")]
+        nodes = self.nodes(run_id, every=every)
+        found = [each for each in nodes if which in {str(each.number), each.name, each.label}]
+        return found or [each for each in nodes if each.name.startswith(f"{which}[") and each.name.endswith("]")]
 
     def names_of_nodes(self, run_id: str) -> list[str]:
         """Return the names of the tasks that a run has called."""

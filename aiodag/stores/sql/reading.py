@@ -111,13 +111,13 @@ class RecordedRuns(File):
         statement, values = of_some("nodes", numbers, in_state(state))
         return self._nodes(statement, {"id": run_id, "every": every, **values})
 
-    def nodes_called(self, run_id: str, which: str) -> list[NodeRecord]:
-        """Return the nodes of every execution that a number, a task or a label stands for.
+    def nodes_called(self, run_id: str, which: str, *, every: bool = True) -> list[NodeRecord]:
+        """Return the nodes of every execution, or of the last one, that a number, a task or a label stands for.
 
         Where there are none: those that were made of a task of a workflow that has parameters.
         """
         number = int(which) if which.isascii() and which.isdigit() and len(which) < 18 else -1
-        values = {"id": run_id, "every": True, "which": which, "number": number}
+        values = {"id": run_id, "every": every, "which": which, "number": number}
         found = self._nodes(of_some("nodes", None, CALLED)[0], values)
         return found or self._nodes(of_some("nodes", None, MADE_OF)[0], values)
 

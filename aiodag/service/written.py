@@ -10,7 +10,7 @@ LONGEST = 2**16  # bytes of a line that is kept back until its end comes
 Source = tuple[int, int, str]  # a node's number, an attempt, a stream
 
 
-class Line(NamedTuple):
+class WrittenLine(NamedTuple):
     """One line that a command wrote: when its last part came, which attempt of which node, where to, what."""
 
     at: datetime
@@ -20,7 +20,7 @@ class Line(NamedTuple):
     text: str
 
 
-class Written:
+class WrittenLines:
     """The lines of one run, each given when its end has come."""
 
     def __init__(self) -> None:
@@ -28,9 +28,9 @@ class Written:
         self._ends: dict[Source, int] = {}  # bytes of each stream that have been seen, or left out
         self._rests: dict[Source, tuple[datetime, bytes]] = {}
 
-    def lines(self, parts: Iterable[OutputRecord], *, last: bool) -> list[Line]:
+    def lines(self, parts: Iterable[OutputRecord], *, last: bool) -> list[WrittenLine]:
         """Return the lines that further parts have brought; the last time also those that have no end."""
-        found: list[Line] = []
+        found: list[WrittenLine] = []
         for each in parts:
             self.after = each.part
             source = each.number, each.attempt, each.stream
@@ -40,9 +40,9 @@ class Written:
                 whole, rest = [*whole, rest], b""
             if rest:
                 self._rests[source] = each.at, rest
-            found += [Line(each.at, *source, text_of(line)) for line in whole]
+            found += [WrittenLine(each.at, *source, written_text(line)) for line in whole]
         if last:
-            found += [Line(at, *source, text_of(rest)) for source, (at, rest) in self._rests.items()]
+            found += [WrittenLine(at, *source, written_text(rest)) for source, (at, rest) in self._rests.items()]
             self._rests.clear()
         return found
 
@@ -53,6 +53,6 @@ class Written:
         return f"\n[{missing:,} bytes are left out here]\n".encode() if missing > 0 else b""
 
 
-def text_of(written: bytes) -> str:
+def written_text(written: bytes) -> str:
     """Return what a program wrote as text: UTF-8, and what is none of it as U+FFFD."""
     return written.decode("utf-8", "replace")

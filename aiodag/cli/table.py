@@ -1,0 +1,132 @@
+"""The functions of the commands: a function for each, which loads the code of its command when that is typed.
+
+The parser alone is loaded before: help and completion must come at once.
+"""
+
+from argparse import Namespace
+
+
+def carry_out_run(args: Namespace) -> int:
+    """Carry out `run`."""
+    from aiodag.cli.running import begin_run
+
+    return begin_run(args)
+
+
+def carry_out_resume(args: Namespace) -> int:
+    """Carry out `resume`."""
+    from aiodag.cli.running import resume
+
+    return resume(args)
+
+
+def carry_out_plan(args: Namespace) -> int:
+    """Carry out `plan`."""
+    from aiodag.cli.commands import print_plan
+
+    return print_plan(args)
+
+
+def carry_out_runs(args: Namespace) -> int:
+    """Carry out `runs`."""
+    from aiodag.cli.commands import runs
+
+    return runs(args)
+
+
+def carry_out_show(args: Namespace) -> int:
+    """Carry out `show`."""
+    from aiodag.cli.commands import show
+
+    return show(args)
+
+
+def carry_out_log(args: Namespace) -> int:
+    """Carry out `log`."""
+    from aiodag.cli.log import log
+
+    return log(args)
+
+
+def carry_out_graph(args: Namespace) -> int:
+    """Carry out `graph`."""
+    from aiodag.cli.commands import graph
+
+    return graph(args)
+
+
+def carry_out_register(args: Namespace) -> int:
+    """Carry out `register`."""
+    from aiodag.cli.registry import register_target
+
+    return register_target(args)
+
+
+def carry_out_list(args: Namespace) -> int:
+    """Carry out `list`."""
+    from aiodag.cli.registry import workflows
+
+    return workflows(args)
+
+
+def carry_out_export(args: Namespace) -> int:
+    """Carry out `export`."""
+    from aiodag.cli.registry import export
+
+    return export(args)
+
+
+def carry_out_import(args: Namespace) -> int:
+    """Carry out `import`."""
+    from aiodag.cli.registry import take_in
+
+    return take_in(args)
+
+
+def carry_out_cancel(args: Namespace) -> int:
+    """Carry out `cancel`."""
+    from aiodag.cli.commands import cancel
+
+    return cancel(args)
+
+
+def carry_out_delete(args: Namespace) -> int:
+    """Carry out `delete`."""
+    from aiodag.cli.registry import delete_which
+
+    return delete_which(args)
+
+
+def carry_out_backup(args: Namespace) -> int:
+    """Carry out `backup`."""
+    from aiodag.cli.registry import backup
+
+    return backup(args)
+
+
+def carry_out_about(args: Namespace) -> int:
+    """Carry out `info`."""
+    from aiodag.cli.commands import print_about
+
+    return print_about(args)
+
+
+def carry_out_schema(args: Namespace) -> int:
+    """Carry out `schema`."""
+    from aiodag.cli.registry import schema
+
+    return schema(args)
+
+
+def carry_out_completion(args: Namespace) -> int:
+    """Carry out `completion`."""
+    from aiodag.cli.completion import print_completion
+
+    return print_completion(args)
+
+
+def carry_out_help(args: Namespace) -> int:
+    """Print the parameters of a target, after its help."""
+    from aiodag.cli.described import describe
+
+    return describe(args)

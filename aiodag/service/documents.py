@@ -1,0 +1,199 @@
+"""Put records into JSON. The keys of these documents are stable; moments are ISO 8601, UTC."""
+
+import dataclasses
+import enum
+import json
+import math
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from aiodag.errors import Undecodable
+from aiodag.records import CUT_OFF, AttemptRecord, EdgeRecord, LogRecord, NodeRecord, RunRecord, WorkflowRecord
+from aiodag.service.look import Looking
+from aiodag.service.recorded import attempts_by_node, error_text
+from aiodag.service.written import WrittenLine
+from aiodag.states import State
+from aiodag.wording import first_line
+
+Document = dict[str, Any]
+
+
+def run_document(run: RunRecord) -> Document:
+    """Return a run for JSON."""
+    owner = run.owner
+    return {
+        "id": run.id,
+        "name": run.name,
+        "state": str(run.state),
+        "execution": run.execution,
+        "created_at": iso_moment(run.created_at),
+        "started_at": iso_moment(run.started_at),
+        "ended_at": iso_moment(run.ended_at),
+        "entry": plain_value(run.entry),
+        "tags": dict(run.tags),
+        "owner": owner and {"host": owner.host, "pid": owner.pid, "gone": owner.gone()},
+        "counts": {str(state): count for state, count in run.counts.items() if count},
+        "error": error_text(run.error) or None,
+        **damage_of(run),
+    }
+
+
+def damage_of(record: RunRecord | NodeRecord) -> dict[str, str]:
+    """Return what of a record cannot be read, if anything."""
+    return {"damaged": record.damaged} if record.damaged else {}
+
+
+def node_document(node: NodeRecord, attempts: Iterable[AttemptRecord]) -> Document:
+    """Return a node with its attempts for JSON."""
+    return {
+        "number": node.number,
+        "name": node.name,
+        "label": node.label,
+        "version": node.version or None,
+        "key": node.key,
+        "state": str(node.state),
+        "recalled": node.recalled,
+        "parent": node.parent,
+        "site": node.site or None,
+        "created_at": iso_moment(node.created_at),
+        "started_at": iso_moment(node.started_at),
+        "ended_at": iso_moment(node.ended_at),
+        "error": (error_text(node.error) if node.state is State.FAILED else node.error) or None,
+        "attempts": [attempt_document(each) | {"facts": plain_value(each.facts)} for each in attempts],
+        **damage_of(node),
+    }
+
+
+def attempt_document(each: AttemptRecord) -> Document:
+    """Return an attempt for JSON."""
+    return {
+        "attempt": each.attempt,
+        "state": str(each.state),
+        "started_at": iso_moment(each.started_at),
+        "ended_at": iso_moment(each.ended_at),
+        "error": (CUT_OFF if each.error == CUT_OFF else attempt_error(each)) or None,
+    }
+
+
+def edge_document(edge: EdgeRecord) -> Document:
+    """Return an edge for JSON."""
+    return {"up": edge.up, "down": edge.down, "exogenous": edge.exogenous, "tolerant": edge.tolerant}
+
+
+def whole_document(service: Looking, run_id: str) -> Document:
+    """Return all that is remembered of a run for JSON, but for what it logged and wrote."""
+    run = service.run(run_id)
+    every = service.nodes(run.id, every=True)
+    there = {node.number for node in service.nodes(run.id)}
+    attempts = attempts_by_node(service.attempts(run.id))
+    return {
+        "run": run_document(run),
+        "definitions": [change._asdict() for change in service.changes(run.id)],
+        "nodes": [node_document(node, attempts[node.number]) for node in every if node.number in there],
+        "earlier": [node_document(node, attempts[node.number]) for node in every if node.number not in there],
+        "edges": [edge_document(each) for each in service.edges(run.id)],
+    }
+
+
+def node_documents(service: Looking, run: RunRecord, nodes: Iterable[NodeRecord]) -> list[Document]:
+    """Return some nodes of a run for JSON."""
+    nodes = list(nodes)
+    attempts = attempts_by_node(service.attempts(run.id, [node.number for node in nodes]))
+    return [node_document(node, attempts[node.number]) for node in nodes]
+
+
+def workflow_document(record: WorkflowRecord, runs: int, last: RunRecord | None) -> Document:
+    """Return a registered workflow for JSON, with how many runs it has had, and the last."""
+    return {
+        "name": record.name,
+        "target": record.target,
+        "tags": dict(record.tags),
+        "registered_at": iso_moment(record.registered_at),
+        "runs": runs,
+        "last": None if last is None else run_document(last),
+        "definition": json.loads(record.document),
+    }
+
+
+def readable_value(service: Looking, run: RunRecord, node: str) -> Any:
+    """Return the value of a node; as it is recorded, where a class of it is not loaded here."""
+    try:
+        return service.value(run.id, node)
+    except Undecodable:
+        (found, *_) = service.matching(run.id, node)
+        return json.loads(str(found.value))
+
+
+def attempt_error(each: AttemptRecord) -> str:
+    """Return in one line why an attempt failed."""
+    if each.error == CUT_OFF:
+        return CUT_OFF.partition(": ")[2]
+    return first_line(error_text(each.error)) if each.state is State.FAILED else ""
+
+
+def iso_moment(at: datetime | None) -> str | None:
+    """Return a moment for JSON, always with microseconds."""
+    return None if at is None else at.isoformat(timespec="microseconds")
+
+
+def plain_value(value: Any) -> Any:
+    """Return a value as JSON can say it: what has no word there becomes a text.
+
+    >>> plain_value({"at": {1}, 2: float("nan"), "id": b"x"})
+    {'at': [1], '2': 'nan', 'id': "b'x'"}
+    """
+    if isinstance(value, enum.Enum):
+        return plain_value(value.value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if value is None or isinstance(value, str | int):
+        return value
+    if isinstance(value, Mapping):
+        return {key if isinstance(key, str) else str(key): plain_value(each) for key, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain_value(each) for each in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain_value(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    return repr(value) if isinstance(value, bytes | bytearray | memoryview) else str(value)
+
+
+# Lines of a log
+
+
+def log_document(line: LogRecord, labels: Mapping[int, str]) -> Document:
+    """Return a line that a body logged for JSON."""
+    return {
+        "at": iso_moment(line.at),
+        "node": line.number,
+        "label": None if line.number is None else labels.get(line.number),
+        "level": line.level,
+        "logger": line.logger,
+        "text": line.text,
+    }
+
+
+def written_document(line: WrittenLine, labels: Mapping[int, str]) -> Document:
+    """Return a line that a command wrote for JSON."""
+    return {
+        "at": iso_moment(line.at),
+        "node": line.number,
+        "label": labels.get(line.number),
+        "level": line.stream,
+        "logger": "command",
+        "text": line.text,
+    }
+
+
+def failure_document(each: AttemptRecord, labels: Mapping[int, str]) -> Document:
+    """Return a failed attempt as a line of a log, for JSON."""
+    return {
+        "at": iso_moment(each.ended_at),
+        "node": each.number,
+        "label": labels.get(each.number),
+        "level": "FAILED",
+        "logger": "aiodag",
+        "text": f"attempt {each.attempt}: {error_text(each.error)}",
+    }

@@ -1,0 +1,80 @@
+"""Change what a store holds: runs that go, and workflows that are kept by name."""
+
+import time
+from os import PathLike
+from typing import Any
+
+from aiodag._core.options import name_of
+from aiodag.records import WorkflowRecord
+from aiodag.service import exchange, registry, targets
+from aiodag.service.look import Looking
+from aiodag.workflows.private import stored
+
+
+class Editing(Looking):
+    """What can be changed in a store from outside of its runs."""
+
+    # Runs
+
+    def cancel(self, run_id: str) -> bool:
+        """Ask the owner of a run to cancel it; return whether it was unfinished."""
+        return self.store.cancel(run_id)
+
+    def delete(self, *which: str) -> int:
+        """Delete runs and all that belongs to them, each in a transaction of its own, and return how many there were.
+
+        An id stands for one run; a name for all runs of exactly that name, and for the workflow that is registered under it.
+        Raises `UnknownRun`, and `StoreError` for a run that goes on, before it deletes any.
+        """
+        return len(self.forget(*which).runs)
+
+    def forget(self, *which: str) -> registry.Meant:
+        """Delete what ids and names stand for, as `delete` does, and return it: the runs, and the workflows."""
+        return registry.delete_meant(self.store, which)
+
+    def prune(self, *, older: float | None = None, keep: int | None = None) -> list[str]:
+        """Delete ended runs: those that ended more than `older` seconds ago, of each name all but the newest `keep`."""
+        if older is None and keep is None:
+            msg = "say which runs may go: older=seconds, keep=count, or both"
+            raise ValueError(msg)
+        before = None if older is None else time.time() - older
+        return registry.delete_ended(self.store, self.store.ended_runs(before=before, keep=keep))
+
+    def backup(self, path: str | PathLike[str]) -> None:
+        """Copy the store to a new file, whole and as of one moment, also while runs go on. Raises `StoreError`."""
+        self.store.backup(path)
+
+    # Workflows by name
+
+    def register(self, text: str, *, name: str | None = None, replace: bool = False) -> WorkflowRecord:
+        """Keep the workflow of FILE.json or FILE.py[:NAME] under its name or another; all of it is checked, nothing runs.
+
+        A JSON file is kept as text, so the file may go; of a Python file the place is kept, and each run reads it again.
+        Raises `StoreError` if the name is taken, unless it is to be replaced; `EntryError` and `WorkflowError`.
+        """
+        workflow = targets.to_register(text, name_of(name))
+        place = f"{workflow.entry['file']}:{workflow.entry['task']}" if workflow.entry else text
+        return registry.register_workflow(
+            self.store,
+            workflow.name,
+            place.removesuffix(":"),
+            stored(workflow.document()),
+            workflow.tags,
+            replace=replace,
+        )
+
+    def workflows(self, name: str | None = None) -> list[WorkflowRecord]:
+        """Return the registered workflows by their names, or the one of a name."""
+        return self.store.registered(name)
+
+    def export(self, *names: str) -> list[dict[str, Any]]:
+        """Return registered workflows for JSON, those of the names or all. Raises `StoreError`."""
+        return exchange.export_workflows(self.store, names)
+
+    def take_in(self, text: str, source: str = "", *, replace: bool = False) -> list[WorkflowRecord]:
+        """Register the workflows in a text of `export`, or none. Raises `WorkflowError`; `StoreError` for taken names."""
+        return exchange.import_workflows(self.store, text, source, replace=replace)
+
+    def unregister(self, name: str) -> bool:
+        """Forget a workflow and keep its runs; return whether there was one."""
+        return self.store.unregister(name)

@@ -1,0 +1,197 @@
+"""Look at the runs of a store: what is recorded of them, as people and programs ask for it."""
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from aiodag._core.graph import Graph
+from aiodag.abc import Runs
+from aiodag.codec.text import decode, decode_error
+from aiodag.commands.finished import Finished
+from aiodag.errors import StoreError
+from aiodag.records import (
+    BARRIER,
+    AttemptRecord,
+    EdgeRecord,
+    LogRecord,
+    NodeRecord,
+    OutputRecord,
+    RunFilter,
+    RunRecord,
+)
+from aiodag.service import registry
+from aiodag.service.recorded import cut_off, recorded_graph
+from aiodag.service.registry import Change
+from aiodag.states import State
+
+OF_OURS = (Finished,)  # classes that recorded values are of: they are read where they are loaded
+FEW = 64  # nodes that are asked for one by one
+NAMED = 20  # tasks that a message names
+
+
+class Looking:
+    """What is recorded of runs. Each method reads of the store what it returns, and not more."""
+
+    def __init__(self, store: Runs) -> None:
+        self.store = store
+
+    @property
+    def place(self) -> str:
+        """The address of the store."""
+        return str(self.store)
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self.store.close()
+
+    def runs(
+        self,
+        *,
+        name: str | None = None,
+        state: str | None = None,
+        limit: int | None = None,
+        tags: Mapping[str, str] | None = None,
+        since: float | None = None,
+        before: str | None = None,
+    ) -> list[RunRecord]:
+        """Return the runs, oldest first; with a limit, the newest.
+
+        All `tags` must be there; `since` takes what began no longer ago than so many seconds. `before` takes those that were
+        made before the run of that id: with a limit, the next page. Raises `UnknownRun` if there is none.
+        """
+        after = None if since is None else time.time() - since
+        return self.store.runs(wanted=RunFilter(name, state, tags or {}, after), limit=limit, before=before)
+
+    def newest(self, which: str, limit: int | None = None) -> list[RunRecord]:
+        """Return the run of an id, or the newest runs of exactly a name, newest first. Raises `UnknownRun`.
+
+        A registered workflow that has not run yet has none.
+        """
+        return registry.find_meant(self.store, which, limit).runs[::-1]
+
+    def count_runs(self, name: str) -> int:
+        """Return how many runs of exactly a name there are."""
+        return self.store.count_runs(name)
+
+    def run(self, run_id: str) -> RunRecord:
+        """Return one run. Raises `UnknownRun`, naming a near miss."""
+        return self.store.run(run_id)
+
+    def head(self, run_id: str) -> RunRecord:
+        """Return one run without the counts of its nodes, which take long to read where they are very many."""
+        return self.store.head(run_id)
+
+    def nodes(self, run_id: str, *, every: bool = False, state: State | None = None) -> list[NodeRecord]:
+        """Return the nodes of a run's last execution, or of every one, in the order of their first calls.
+
+        All of them, or those in a state; without barriers, which only join edges.
+        """
+        return without_barriers(self.store.nodes(self.head(run_id).id, every=every, state=state))
+
+    def edges(self, run_id: str) -> list[EdgeRecord]:
+        """Return the edges of a run."""
+        return self.store.edges(self.head(run_id).id)
+
+    def attempts(self, run_id: str, numbers: Iterable[int] | None = None) -> list[AttemptRecord]:
+        """Return every attempt of every node, or of some, those of earlier executions included, with their facts."""
+        run = self.head(run_id)
+        found = self.store.attempts(run_id, every=True, numbers=numbers)
+        running = [each.number for each in found if each.state is State.RUNNING]
+        return cut_off(found, run, self.store.nodes(run_id, numbers=running) if running else ())
+
+    def logs(self, run_id: str, node: str | None = None, after: int = 0) -> list[LogRecord]:
+        """Return the lines that bodies logged, of all nodes or of one: by its number, its task or its label.
+
+        `after` is how many lines of the run have been seen.
+        """
+        if node is None:
+            return self.store.logs(self.head(run_id).id, after)
+        numbers = {each.number for each in self.matching(run_id, node)}
+        if not after:
+            return self.store.logs(run_id, numbers=numbers)
+        return [line for line in self.store.logs(run_id, after) if line.number in numbers]
+
+    def output(
+        self, run_id: str, node: str | int | None = None, attempt: int | None = None, after: int = 0
+    ) -> list[OutputRecord]:
+        """Return the parts of what commands wrote, in order: of all nodes or of one, of all its attempts or of one.
+
+        `after` is the `part` of the last one that was seen. A number that is not a string is taken for one of the run.
+        """
+        if isinstance(node, int):
+            return self.store.output(run_id, node, attempt, after)
+        if node is None:
+            return self.store.output(self.head(run_id).id, None, attempt, after)
+        return output_of(self.store, run_id, {each.number for each in self.matching(run_id, node)}, attempt, after)
+
+    def matching(self, run_id: str, node: str) -> list[NodeRecord]:
+        """Return the nodes that a number, a task or a label stands for. Raises `StoreError` when there is none.
+
+        The name of a task of a workflow that has parameters stands for all nodes that were made of it.
+        """
+        found = without_barriers(self.store.nodes_called(run_id, node))
+        if not found:
+            names = sorted(self.store.names_of_nodes(self.head(run_id).id))
+            others = f" and {len(names) - NAMED} others" if len(names) > NAMED else ""
+            there = ", ".join(names[:NAMED]) or "none"
+            msg = f"run {run_id!r} has no node {node!r}; its tasks are {there}{others}"
+            raise StoreError(msg)
+        return found
+
+    def _one(self, run_id: str, node: str) -> NodeRecord:
+        """Return one node, of the last execution if that had it: an edited task has others of its name."""
+        last = without_barriers(self.store.nodes_called(run_id, node, every=False))
+        return (last or self.matching(run_id, node))[0]
+
+    def definitions(self, run_id: str) -> list[tuple[int, str]]:
+        """Return the texts that a run was built from, oldest first, each with the first execution that had it."""
+        return self.store.definitions(self.head(run_id).id)
+
+    def changes(self, run_id: str) -> list[Change]:
+        """Return what each definition of a run has changed, by the names of tasks."""
+        return registry.definition_changes(self.definitions(run_id))
+
+    def value(self, run_id: str, node: str) -> Any:
+        """Return the value of a node that succeeded. Pickled ones are not read: only their task may ask for that."""
+        found = self._one(run_id, node)
+        if found.state is not State.SUCCEEDED or found.value is None:
+            why = f"has no value: its state is {found.state}"
+            if found.state is State.SUCCEEDED:
+                why = "succeeded, but its value is not recorded: it runs again in each execution"
+            msg = f"node {found.label!r} of run {run_id!r} {why}"
+            raise StoreError(msg)
+        if found.codec == "json":
+            return decode(str(found.value))
+        how = "is pickled, and reading it could run anything"
+        if found.codec != "pickle":
+            how = f"is in the codec {found.codec!r}, which only its task knows"
+        msg = f"the value of {found.label!r} {how}: resume the run to have it"
+        raise StoreError(msg)
+
+    def error(self, run_id: str, node: str | None = None) -> BaseException | None:
+        """Return why a run or a node failed, as an exception of the type that was raised where that can be rebuilt."""
+        if node is None:
+            text = self.head(run_id).error
+            return decode_error(text) if text else None
+        found = self._one(run_id, node)
+        return decode_error(found.error) if found.state is State.FAILED and found.error else None
+
+    def graph(self, run_id: str) -> Graph:
+        """Return the graph of a run as its records have it, in seconds since its last execution began."""
+        return recorded_graph(self.store, self.head(run_id))
+
+
+def without_barriers(nodes: Iterable[NodeRecord]) -> list[NodeRecord]:
+    """Return nodes without those that only join edges."""
+    return [node for node in nodes if node.codec != BARRIER]
+
+
+def output_of(
+    store: Runs, run_id: str, numbers: Iterable[int], attempt: int | None = None, after: int = 0
+) -> list[OutputRecord]:
+    """Return the parts of what some nodes wrote, in order."""
+    wanted = set(numbers)
+    if len(wanted) > FEW:
+        return [each for each in store.output(run_id, None, attempt, after) if each.number in wanted]
+    parts = [each for number in wanted for each in store.output(run_id, number, attempt, after)]
+    return sorted(parts, key=lambda each: each.part)

@@ -59,8 +59,8 @@ def overhead_rows(result: dict[str, Any]) -> Iterable[list[str]]:
 
 
 def overhead(results: list[dict[str, Any]]) -> Iterable[str]:
-    """Tell the time per node beside code written by hand."""
-    yield "## Per node, beside `create_task` and `await` by hand\n\n"
+    """Report the time per node, compared with code written by hand."""
+    yield "## Per node, compared with `create_task` and `await` by hand\n\n"
     yield (
         "The same graph and the same bodies, written four ways: by hand, where each body awaits what it needs; by hand "
         "with the very bodies that aiodag runs, which get values; with aiodag; and with aiodag inside a `Run`, which records. "
@@ -80,7 +80,7 @@ def neighbour_row(row: dict[str, Any], ours: float) -> list[str]:
 
 
 def by_hand_row(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Give what the same graph costs by hand, as the worker of aiodag measured it beside its own."""
+    """Give what the same graph costs by hand, as the worker of aiodag measured it next to its own."""
     found = [row["by_hand_us"] for row in rows if row.get("by_hand_us")][:1]
     return [{"name": "asyncio, by hand", "version": "-", "us": us} for us in found]
 
@@ -88,7 +88,7 @@ def by_hand_row(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def neighbours(results: list[dict[str, Any]]) -> Iterable[str]:
     """Tell what the same graph costs elsewhere."""
     for result in results:
-        yield "## Beside others\n\n"
+        yield "## Compared with others\n\n"
         yield (
             f"A layered graph of {result['nodes']:,} nodes that do nothing (50 wide, three random upstreams each), "
             f"CPython {result['python']}, each library in a process and an environment of its own, its start not "

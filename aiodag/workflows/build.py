@@ -116,9 +116,9 @@ class Building:
         args, kwargs = given.args, given.kwargs
         if instance.passed or choice:
             texts = bool(choice) and is_command(given.task)
-            settled_value = partial(self._value_of, instance.passed or {})
-            args = tuple([filled(each, choice, texts=texts, stands_for=settled_value) for each in args])
-            kwargs = {key: filled(each, choice, texts=texts, stands_for=settled_value) for key, each in kwargs.items()}
+            stand_in = partial(self._value_of, instance.passed or {})
+            args = tuple([filled(each, choice, texts=texts, stands_for=stand_in) for each in args])
+            kwargs = {key: filled(each, choice, texts=texts, stands_for=stand_in) for key, each in kwargs.items()}
         return self._submitted(instance, self._task_of(instance, in_order(after)), args, kwargs)
 
     def _value_of(self, passed: "Mapping[WorkflowTask[Any], int | list[int]]", given: WorkflowTask[Any]) -> Any:

@@ -36,9 +36,8 @@ class Named(Task[..., Any]):
         if rule is not None:
             self.rule = rule
             self.special = True
-        self.fn, self.call = of.fn, of.call
+        self.fn, self.call, self.options = of.fn, of.call, of.options
         self.fewest, self.most, self.exactly = of.fewest, of.most, of.exactly
-        self.waits = False
 
     def __getattr__(self, name: str) -> Any:
         if name == "of":  # of a copy that is being made
@@ -56,9 +55,18 @@ class Named(Task[..., Any]):
         """Return this task with `resources={}`, under the same name and with all that makes its node what it is."""
         made = copy(self)
         made.of = self.of.counted()
-        made.call = made.of.call
+        made.call, made.options = made.of.call, made.of.options
         made.special = True
         return made
+
+    @property
+    def waits(self) -> bool:
+        """Whether the body of the last call waited: of any node of the task."""
+        return self.of.waits
+
+    @waits.setter
+    def waits(self, waited: bool) -> None:
+        self.of.waits = waited
 
 
 class Generating(Named):

@@ -85,20 +85,22 @@ class Building:
         Only of a workflow without generators: what these give may wait for any of its nodes. When the run is to end, what
         is not made yet never is.
         """
-        lead = Lead(self.checked, self.run, self.nodes)
+        nodes = self.nodes
+        lead = Lead(self.checked, self.run, nodes)
         for vertex in self.checked.order:
-            lead.begin(vertex)
             for instance in self.expansion.of(vertex):
-                lead.take(self._node_of(instance), vertex)
-                if len(self.nodes) % TURN == 0:
+                if instance.kind is BARRIER:
+                    lead.gate(instance.number)
+                nodes.append(self._node_of(instance))
+                if not len(nodes) % TURN:
                     await asyncio.sleep(0)
-                    await lead.room()
+                    await lead.room(vertex)
                     if self.run.stopping:
                         return
             lead.complete(vertex)
 
     def _node_of(self, instance: Instance) -> "Node[Any]":
-        after = [self.nodes[number] for number in instance.after]
+        after = [self.nodes[number] for number in instance.after] if instance.after else []
         if instance.kind is PLAIN:
             return self._called(instance, after)
         if instance.kind is BARRIER:
@@ -132,10 +134,11 @@ class Building:
             made = known_by_name(given, whole(of, instance.choice, instance.name), renamed=False, module="")
         else:
             kind = of, given.name != of.name, given.generator, given.rule
-            if kind not in self._prototypes:
+            known = self._prototypes.get(kind)
+            if known is None:
                 module = module_of(of, self.run)
-                self._prototypes[kind] = known_by_name(given, of, renamed=kind[1], module=module)
-            made = self._prototypes[kind]
+                known = self._prototypes[kind] = known_by_name(given, of, renamed=kind[1], module=module)
+            made = known
         if given.generator:
             return Generating(made, instance.name, after, given.rule, partial(self._definition, instance))
         if made.name == instance.name and not after and given.rule is None:

@@ -10,6 +10,7 @@ soon as all that takes its value, or waits for it, has been made: its value stay
 
 from array import array
 from collections.abc import Iterable
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from aiodag._core.node import Node
@@ -45,30 +46,38 @@ class Lead:
                 self._wanted[up] += 1
         self._held = bytearray()  # of each node, whether something that is not made yet may ask for it
         self._gates: list[int] = []  # what joins edges within the task of which nodes are made now
-        self._open: list[int] = []  # nodes that are not known to have settled
-        self._next = LEAD  # how many of these there are before they are looked through
+        self._begun = 0  # the number of its first node
+        self._open: list[int] = []  # nodes that had not settled when they were last looked through
+        self._seen = 0  # how many nodes there were then
+        self._next = LEAD  # how many there are when they are looked through again
         self._bounded = in_one_line([each.task for each in checked.tasks])
 
-    def begin(self, vertex: int) -> None:
-        """Note that the nodes of a task or group are made from here on."""
-        self._from[vertex] = len(self.nodes)
-
-    def take(self, node: Node[Any], vertex: int) -> None:
-        """Take a new node."""
-        if node.task.barrier and not self._wanted[vertex]:
-            self._gates.append(len(self.nodes))
-        self._open.append(len(self.nodes))
-        self._held.append(node.task.barrier or self._wanted[vertex] > 0)
-        self.nodes.append(node)
+    def gate(self, number: int) -> None:
+        """Hold what joins edges within a task, until its nodes are made."""
+        self._gates.append(number)
 
     def complete(self, vertex: int) -> None:
         """Note that all nodes of a task or group are made, and let go of what nothing else will ask for."""
-        self._to[vertex] = len(self.nodes)
-        if not self._wanted[vertex]:
-            self._release(self._gates)
+        begun, self._begun = self._begun, len(self.nodes)
+        wanted = self._wanted[vertex]
+        if wanted:
+            self._from[vertex], self._to[vertex] = begun, self._begun
+            self._hold(begun)
+        if self._gates:
+            if not wanted:
+                self._grow()
+                self._release(self._gates)
             self._gates = []
-        if vertex < self._tasks or not self._wanted[vertex]:
+        if self._upstream[vertex] and (vertex < self._tasks or not wanted):
             self._count_down(vertex)
+
+    def _hold(self, first: int) -> None:
+        """Hold the nodes from a number on."""
+        self._grow()
+        self._held[first:] = b"\1" * (len(self.nodes) - first)
+
+    def _grow(self) -> None:
+        self._held.extend(bytes(len(self.nodes) - len(self._held)))
 
     def _count_down(self, vertex: int) -> None:
         """Note that what a task waits for has one less to wait for it; a group asks for its own while it is asked for."""
@@ -91,19 +100,24 @@ class Lead:
         node = self.nodes[number]
         self.nodes[number] = settled_value(node)
 
-    async def room(self) -> None:
-        """Wait until more may be made."""
-        if len(self._open) < self._next:
+    async def room(self, vertex: int) -> None:
+        """Wait until more may be made, in the middle of a task or group."""
+        if len(self.nodes) < self._next:
             return
+        if self._wanted[vertex]:
+            self._hold(self._begun)
+        self._grow()
+        for number in self._gates:
+            self._held[number] = True
         while self._look_through() >= LEAD and self._bounded and not self.run.stopping:
             await self.run.settle_to(len(self.run.live) - SOME)
-        self._next = max(LEAD, len(self._open) * 3 // 2)
+        self._next = len(self.nodes) + max(LEAD, len(self._open)) // 2
 
     def _look_through(self) -> int:
         """Let go of what has settled, and return how many are ready and have not begun."""
         unsettled: list[int] = []
         queued = 0
-        for number in self._open:
+        for number in chain(self._open, range(self._seen, len(self.nodes))):
             node = self.nodes[number]
             if type(node) is not Node:
                 continue
@@ -113,7 +127,7 @@ class Lead:
                 queued += state is QUEUED
             elif not self._held[number]:
                 self._let_go(number)
-        self._open = unsettled
+        self._open, self._seen = unsettled, len(self.nodes)
         return queued
 
 

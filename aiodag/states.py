@@ -13,6 +13,16 @@ waiting: upstream nodes are not settled yet. queued: free to run, held back by a
 limit or by the pause before a retry; from here a node whose success is recorded
 succeeds without running, and one whose record cannot be read fails. running: an attempt is under way.
 skipped: an upstream did not succeed, or the body raised `Skip`.
+
+The states of a run have the same words and a table of their own, `RUN_MOVES`: what has ended may begin again.
+
+    waiting ──► queued ◄──────────────────────────────┐
+                  │ ▲                                 │
+                  │ └─taken over, given back          │ resumed
+                  ▼      │                            │
+                 running ┴──► succeeded, failed, cancelled
+
+waiting: a `Run` that nobody has entered. queued: it is nobody's. running: a process owns it.
 """
 
 import enum
@@ -54,3 +64,30 @@ MOVES: dict[State, frozenset[State]] = {
     State.CANCELLED: frozenset(),
 }
 """Where a node may go from each state; the only such table there is."""
+
+RUN_MOVES: dict[State, frozenset[State]] = {
+    State.WAITING: frozenset({State.QUEUED}),
+    State.QUEUED: frozenset({State.RUNNING, State.CANCELLED, State.FAILED}),
+    State.RUNNING: frozenset({State.QUEUED, State.SUCCEEDED, State.FAILED, State.CANCELLED}),
+    State.SUCCEEDED: frozenset({State.QUEUED, State.FAILED}),  # failed: its store could not take down that it succeeded
+    State.FAILED: frozenset({State.QUEUED}),
+    State.CANCELLED: frozenset({State.QUEUED}),
+    State.SKIPPED: frozenset(),  # no run is
+}
+"""Where a run may go from each state; the only such table there is."""
+
+
+def next_run_state(state: State, *path: State) -> State:
+    """Return the last of the states that a run goes through from one, which may be that one.
+
+    Raises `RuntimeError` for a move that is not in `RUN_MOVES`.
+
+    >>> next_run_state(State.FAILED, State.QUEUED, State.RUNNING).value
+    'running'
+    """
+    for following in path:
+        if following is not state and following not in RUN_MOVES[state]:
+            msg = f"a run cannot go from {state} to {following}"
+            raise RuntimeError(msg)
+        state = following
+    return state

@@ -2,11 +2,12 @@
 
 import asyncio
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aiodag import Run, RunFailed, Skip, State, current_node, settled, task
-from aiodag.states import MOVES
+from aiodag.states import MOVES, RUN_MOVES, next_run_state
 from aiodag.testing import MoveRecorder, run, shuffle
 
 FATES = ("value", "value", "value", "fail", "skip", "retry", "suspend", "cancel self")
@@ -169,3 +170,16 @@ def test_no_move_leads_out_of_a_final_state():
 
 def test_the_table_has_every_state():
     assert set(MOVES) == set(State)
+
+
+def test_every_state_of_a_run_has_its_moves_and_what_has_ended_begins_again_only():
+    assert set(RUN_MOVES) == set(State)
+    assert {following for moves in RUN_MOVES.values() for following in moves} == set(State) - {
+        State.WAITING,
+        State.SKIPPED,
+    }
+    assert next_run_state(State.SUCCEEDED, State.QUEUED, State.RUNNING, State.CANCELLED) is State.CANCELLED
+    assert next_run_state(State.FAILED, State.FAILED) is State.FAILED
+    for state in (State.FAILED, State.CANCELLED):
+        with pytest.raises(RuntimeError, match=f"a run cannot go from {state} to running"):
+            next_run_state(state, State.RUNNING)

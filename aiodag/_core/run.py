@@ -23,7 +23,7 @@ from aiodag._core.report import as_exception, report_of
 from aiodag._core.run_options import id_of, observers_of, tags_of, threads_of
 from aiodag.abc import Observer
 from aiodag.errors import OptionError, RunCancelled, RunFailed, StoreError
-from aiodag.states import State
+from aiodag.states import State, next_run_state
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -129,7 +129,7 @@ class Run(Members):
         self.moves = self.ledger.moves
         self._body = asyncio.current_task()
         self._token: Token[Run | None] = RUN.set(self)
-        self.state = State.RUNNING
+        self._move(State.QUEUED, State.RUNNING)
         if self.store is not None:
             await self._open_journal(self.store)
         if self.timeout is not None and planned is None:
@@ -144,7 +144,7 @@ class Run(Members):
         try:
             self.journal = await behind("places").open_journal(self, store)
         except BaseException:
-            self.state = State.FAILED
+            self._move(State.FAILED)
             RUN.reset(self._token)
             raise
 
@@ -193,7 +193,7 @@ class Run(Members):
                 self._end_timer()
                 await self.hooks.end(self, error)
         except BaseException:
-            self.state = State.CANCELLED
+            self._move(State.CANCELLED)
             self.hurried = error is not None  # asked to end while it was about to
             if self.hooks is not None:
                 self.hooks.cancel()
@@ -214,29 +214,32 @@ class Run(Members):
             async with asyncio.timeout(HURRY if self.hurried else None):
                 await journal.close(self.state, error)
         if error is None and isinstance(journal.error, StoreError):  # the end of the run could not be written
-            self.state = State.FAILED
+            self._move(State.FAILED)
             raise journal.error
 
     def _end(self, error: BaseException | None) -> bool:
         """Return how the run ended. Raises `RunFailed`, and what ended its journal."""
         if self.journal is not None and self.journal.error is not None:
-            self.state = State.CANCELLED if isinstance(self.journal.error, RunCancelled) else State.FAILED
+            self._move(State.CANCELLED if isinstance(self.journal.error, RunCancelled) else State.FAILED)
             raise self.journal.error
         if error is not None:
-            self.state = State.CANCELLED if _is_cancel(error) else State.FAILED
+            self._move(State.CANCELLED if _is_cancel(error) else State.FAILED)
             return False
         if self.timed_out:
-            self.state = State.FAILED
+            self._move(State.FAILED)
             msg = f"run {self.name!r} took longer than {self.timeout:g} s: what was unfinished is cancelled"
             raise TimeoutError(msg)
         roots = list(self.untaken.values())
         if not roots:
-            self.state = State.CANCELLED if self.cut_short else State.SUCCEEDED
+            self._move(State.CANCELLED if self.cut_short else State.SUCCEEDED)
             return True
-        self.state = State.FAILED
+        self._move(State.FAILED)
         for failure in roots:
             failure.report.take()
         raise RunFailed(report_of(self, roots), [as_exception(each.exception) for each in roots], roots)
+
+    def _move(self, *path: State) -> None:
+        self.state = next_run_state(self.state, *path)
 
     def _body_cancelling(self) -> bool:
         return self._body is not None and self._body.cancelling() > 0

@@ -21,7 +21,7 @@ from aiodag.records import (
     refuse_owned,
     registered_already,
 )
-from aiodag.states import State
+from aiodag.states import State, next_run_state
 from aiodag.stores.kept import (
     WITHOUT_VALUE,
     Kept,
@@ -101,7 +101,8 @@ class Memory(KeptRuns):
                 entry = kept.claim.entry if claim.entry is None else claim.entry
                 kept.claim = claim._replace(entry=entry, tags=claim.tags or kept.claim.tags)
                 kept.begun += kept.ended_at is not None
-                kept.state, kept.started_at, kept.ended_at = State.RUNNING, claim.at, None
+                kept.state = next_run_state(kept.state, State.QUEUED, State.RUNNING)
+                kept.started_at, kept.ended_at = claim.at, None
                 kept.cancel, kept.error = False, ""
                 known = {row["key"]: known_of(row) for row in kept.nodes.values()}
             kept.owner, kept.leased_until = claim.owner, claim.at + claim.lease
@@ -177,7 +178,8 @@ class Memory(KeptRuns):
             kept.facts.update({(number, attempt): facts for number, attempt, facts in batch.facts})
             keep_output(kept, batch)
             if batch.state is not None:
-                kept.state, kept.error, kept.ended_at, kept.owner = batch.state, batch.error, batch.at, None
+                kept.state = next_run_state(kept.state, batch.state)
+                kept.error, kept.ended_at, kept.owner = batch.error, batch.at, None
 
     def _fenced(self, claimed: Claimed, run_id: str) -> Kept:
         kept = self.kept.get(run_id)

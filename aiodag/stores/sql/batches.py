@@ -6,6 +6,7 @@ from typing import Any
 
 from aiodag.errors import LeaseLost
 from aiodag.records import Batch, Write
+from aiodag.states import State, next_run_state
 from aiodag.stores.sql.statements import listed, pieces, put, query
 
 # statement: which rows of a batch it writes, each behind the number of the run.
@@ -54,7 +55,7 @@ def put_batches(connection: sqlite3.Connection, writes: Sequence[Write]) -> None
     connection.executemany(
         query("end_run"),
         [
-            (write.batch.state, write.batch.error, write.batch.at, write.claimed.run)
+            (next_run_state(State.RUNNING, write.batch.state), write.batch.error, write.batch.at, write.claimed.run)
             for write in writes
             if write.batch.state is not None
         ],

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 from aiodag.errors import StoreError
 from aiodag.records import Claim, Claimed, Known, Owner, Write, refuse_owned
+from aiodag.states import State, next_run_state
 from aiodag.stores.endings import with_marks
 from aiodag.stores.sql.batches import fenced, put_batches
 from aiodag.stores.sql.file import File
-from aiodag.stores.sql.rows import known_of, owner_of, owner_text
+from aiodag.stores.sql.rows import STATES, known_of, owner_of, owner_text
 from aiodag.stores.sql.statements import listed, pieces, query
 
 # What one batch alone is to blame for, and not the file: such as a value that is too large, or of no type that SQLite knows.
@@ -63,6 +64,7 @@ class OwnedRuns(File):
             "at": claim.at,
             "until": NEVER,
             "tags": json.dumps(dict(claim.tags)),
+            "state": next_run_state(State.QUEUED, State.RUNNING),
         }
         if found is None:
             run = connection.execute(query("add_run"), values).lastrowid or 0
@@ -70,7 +72,9 @@ class OwnedRuns(File):
         else:
             run, execution, name, owner, until, *ended, begun = found
             claim.refuse(name, None if owner is None else owner_of(owner), until)
-            connection.execute(query("take_run"), {**values, "run": run})
+            # What is damaged, and has no state that we know, is taken as one that has no owner.
+            state = next_run_state(STATES.get(ended[0], State.RUNNING), State.QUEUED, State.RUNNING)
+            connection.execute(query("take_run"), {**values, "run": run, "state": state})
             known = with_marks(known_of(connection, claim.id), execution, *ended)
             claimed = Claimed(run, execution + 1, known, begun=begun)
         if claim.tags:

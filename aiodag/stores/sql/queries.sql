@@ -15,10 +15,10 @@ from runs where id = :id
 
 -- :name add_run
 insert into runs (id, name, state, execution, entry, created_at, started_at, owner, leased_until, tags)
-values (:id, :name, 'running', 1, :entry, :at, :at, :owner, :until, :tags)
+values (:id, :name, :state, 1, :entry, :at, :at, :owner, :until, :tags)
 
 -- :name take_run
-update runs set state = 'running', execution = execution + 1, begun = begun + (ended_at is not null), started_at = :at,
+update runs set state = :state, execution = execution + 1, begun = begun + (ended_at is not null), started_at = :at,
     ended_at = null, error = '', cancel = 0,
     owner = :owner, leased_until = :until, entry = coalesce(:entry, entry),
     tags = case :tags when '{}' then tags else :tags end

@@ -5,11 +5,14 @@ import contextlib
 import contextvars
 import functools
 import gc
+import os
+import subprocess
 import sys
 import threading
 import traceback
 import types
 import weakref
+from pathlib import Path
 
 import pytest
 
@@ -418,7 +421,7 @@ async def test_callbacks_from_before_and_from_inside_are_called_after_the_end(wa
         seen.clear()
 
 
-async def test_callbacks_keep_their_context():
+async def test_callbacks_keep_their_order_and_their_context():
     seen = []
 
     @task
@@ -437,7 +440,7 @@ async def test_callbacks_keep_their_context():
         await node
         node.add_done_callback(lambda _: seen.append(PLACE.get()))
         await turns(lambda: len(seen) == 4)
-        assert sorted(seen) == ["before", "inside", "inside again", "later"]
+        assert seen == ["before", "inside", "inside again", "later"]
         seen.clear()
 
 
@@ -1096,3 +1099,51 @@ async def test_a_cancelled_body_goes_by_counting_alone():
             del node
             await turn()
             assert (known(), held.pop()()) == (None, None)
+
+
+# Where it is taken with an asyncio task
+
+
+async def test_a_loop_in_debug_mode_takes_it_with_an_asyncio_task():
+    @task
+    async def body():
+        return current_node()._coro is not None  # noqa: SLF001 - what only an asyncio task has
+
+    asyncio.get_running_loop().set_debug(True)
+
+    assert await body() is True
+
+
+def test_the_environment_can_ask_for_asyncio_tasks():
+    program = """
+import asyncio, aiodag
+
+@aiodag.task
+async def body():
+    return aiodag.current_node()._coro is not None
+
+async def main():
+    print(await body())
+
+asyncio.run(main())
+"""
+    environment = {**os.environ, "AIODAG_FIRST_STEP": "task", "PYTHONPATH": str(Path(__file__).parent.parent)}
+    ended = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
+    )
+
+    assert (ended.stdout, ended.stderr) == ("True\n", "")
+
+
+def test_what_stands_for_the_nodes_of_a_loop_among_all_tasks_goes_with_the_loop():
+    @task
+    async def body():
+        return current_node() in asyncio.all_tasks()
+
+    async def main():
+        return weakref.ref(asyncio.get_running_loop()), await body()
+
+    loop, seen = asyncio.run(main())
+    gc.collect()
+
+    assert (loop(), seen) == (None, True)

@@ -55,6 +55,7 @@ RETURNED = {
     "aiodag.Node",
     "aiodag.Task",
     "aiodag.commands.Finished",
+    "aiodag.service.Follower",
     "aiodag.workflows.Building",
     "aiodag.workflows.Values",
     "aiodag.workflows.WorkflowTask",

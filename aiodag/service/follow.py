@@ -9,14 +9,18 @@ LATE = 60.0  # seconds by which an end may be written later than one that came a
 
 
 class Follower:
-    """The lines of one run, of all nodes or of one: its number, its task or its label. A cursor, for one reader.
+    """A cursor over the lines of a run, of all nodes or of one: what was logged, written and what failed. For one reader.
 
-    >>> from aiodag import Run, task
+    `over` is True when nothing more can come.
+
+    >>> from aiodag import Run
+    >>> from aiodag.commands import command
     >>> from aiodag.service import Service
-    >>> async with Run("etl", store="memory:followed", id="monday") as run:
-    ...     await task(print)("hello")
-    hello
+    >>> async with Run("etl", store="memory:followed", id="monday"):
+    ...     node = command("echo", "rows")()
     >>> follower = Service("memory:followed").follow("monday")
+    >>> [(line["node"], line["text"]) for line in follower.look()]
+    [(0, 'rows')]
     >>> follower.look(), follower.over
     ([], True)
     """

@@ -146,6 +146,10 @@ def bytes_of(given: Any) -> int:
 
 def checked_line(given: "list[Any]") -> tuple[str | Secret, ...]:
     """Return a program and its arguments as text. Raises `OptionError`."""
+    if all(type(each) is str for each in given) and given[0]:  # quickly: most are such
+        text = "".join(given)
+        if text.isascii() and "\0" not in text:
+            return tuple(given)
     program, *args = given
     first = program_text("program", program)
     if not first:

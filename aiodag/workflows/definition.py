@@ -98,9 +98,9 @@ class Definition:
         made.args, made.kwargs, made.passed, made.used = self._arguments(task, args, kwargs)
         made.waits_for = self.own(each_of(after)) if after else ()
         made.parameters = NO_PARAMETERS if parameters is None else dict(parameters)
-        made.group = name_of(group)
-        made.generator = flag("generator", generator)
-        made.rule = rule_of(trigger_rule)
+        made.group = None if group is None else name_of(group)
+        made.generator = generator if generator is False else flag("generator", generator)
+        made.rule = None if trigger_rule is USUAL else rule_of(trigger_rule)
         self.tasks.append(made)
         self._by_name.setdefault(made.name, made)
         return made

@@ -15,7 +15,7 @@ from aiodag.errors import AiodagError
 from aiodag.names import import_file, main_name
 from aiodag.workflows.files.forms import KINDS, OPTIONS, PROGRAM, SCRIPT
 from aiodag.workflows.files.json import Path, cut
-from aiodag.workflows.files.shapes import is_argument
+from aiodag.workflows.files.shapes import is_argument, is_plain_line
 from aiodag.workflows.private import is_secret, read_secrets, secret_of
 
 ON_CALL = {"environment": "env", "executable": "shell"}  # keys of a document that a command calls otherwise
@@ -69,13 +69,18 @@ class Bodies:
             return task, args, kwargs
         plain = tuple(takewhile(is_argument, args))
         task = self._command(name, kind, values, plain)
-        self._check(task, "a program", (), kwargs)
+        if kwargs:
+            self._check(task, "a program", (), kwargs)
         return task, args[len(plain) :], kwargs
 
     def _command(self, name: str, kind: str, values: Mapping[str, Any], args: tuple[Any, ...]) -> Task[..., Any]:
         given = {key: value for key, value in values.items() if key in SETTINGS}
         settings = f"{kind} {given!r}" if given else kind
-        line = [values["shell"], *args] if kind == "shell" else [*read_secrets(values["command"]), *args]
+        if kind == "shell":
+            line = [values["shell"], *args]
+        else:
+            program = values["command"]
+            line = [*(program if is_plain_line(program) else read_secrets(program)), *args]
         try:
             known: Task[..., Any] | None = self._patterns.known(settings, line, name)
             if known is None:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from typing import Any, NamedTuple
+from typing import Any
 
 from aiodag.workflows.files.details import Flat, Literals, flattened
 from aiodag.workflows.files.forms import ITEM, TASK, Check, Hints, checked
@@ -12,18 +12,32 @@ from aiodag.workflows.files.shapes import is_name, told
 
 MOST_EDGES = 10_000_000  # that `children` which name a class may make
 BROKEN: frozenset[str] = frozenset({"of a task that is not an object"})
+NO_PLACES: Mapping[str, Path] = {}
 EXAMPLE = '{"command": ["echo", "hello"]}'
 
 
-class Entry(NamedTuple):
-    """One task of a document."""
+class Entry:
+    """One task of a document. There may be a million: what can be told from other things is not kept."""
 
-    name: str
-    path: Path
-    values: Mapping[str, Any]  # what is right
-    keys: AbstractSet[str]  # all that are there
-    places: Mapping[str, Path]  # of those that stand elsewhere in the task
-    detailed: bool = False
+    __slots__ = ("_among", "_keys", "_part", "detailed", "name", "places", "values")
+
+    def __init__(self, name: str, among: Path, part: str | int, given: Flat, *, detailed: bool = False) -> None:
+        self.name = name
+        self.values = given.values  # what is right
+        self.places = given.places  # of keys that stand elsewhere in the task
+        self.detailed = detailed
+        self._keys = given.keys if len(given.keys) > len(given.values) else None
+        self._among, self._part = among, part
+
+    @property
+    def keys(self) -> AbstractSet[str]:
+        """All keys that are there."""
+        return self.values.keys() if self._keys is None else self._keys
+
+    @property
+    def path(self) -> Path:
+        """Where it stands in the document."""
+        return (*self._among, self._part)
 
     @property
     def faulty(self) -> bool:
@@ -58,17 +72,18 @@ class Entries:
 
     def _mapped(self, tasks: Mapping[Any, Any]) -> Iterator[Entry]:
         for key, given in tasks.items():
-            path = (*self.path, key if isinstance(key, str) else str(key))
+            part = key if isinstance(key, str) else str(key)
+            path = (*self.path, part)
             name = key if is_name(key) else self._stand_in(tasks)
             if name != key:
                 self.faults.append(
                     (path, f"cannot be the name of a task: {told(key)}. Names are text without control characters")
                 )
             if isinstance(given, dict):
-                yield Entry(name, path, *self._flat(given, TASK, path), "details" in given)
+                yield Entry(name, self.path, part, self._flat(given, TASK, path), detailed="details" in given)
             else:
                 self.faults.append((path, f"takes an object, such as {EXAMPLE}; this is {told(given)}"))
-                yield Entry(name, path, {}, BROKEN, {})
+                yield Entry(name, self.path, part, Flat({}, BROKEN, NO_PLACES))
 
     def _stand_in(self, taken: Collection[str]) -> str:
         """Return a name for a task that has none, or a bad one: what else is wrong in it is to be told at once."""
@@ -79,7 +94,7 @@ class Entries:
 
     def _listed(self, tasks: list[Any]) -> Iterator[Entry]:
         """Read the form of lists, where tasks have a class and may have no name of their own."""
-        items = [self._item(given, (*self.path, place)) for place, given in enumerate(tasks)]
+        items = [self._item(given, place) for place, given in enumerate(tasks)]
         given_names = {item.name for item in items}
         counts: Counter[str] = Counter()
         taken: dict[str, Path] = {}
@@ -95,10 +110,12 @@ class Entries:
             if not name or name in taken:
                 name = self._stand_in(given_names | taken.keys())
             taken[name] = item.path
-            yield item._replace(name=name)
+            item.name = name
+            yield item
 
-    def _item(self, given: Any, path: Path) -> Entry:
+    def _item(self, given: Any, place: int) -> Entry:
         """Return an item of a list."""
+        path = (*self.path, place)
         right, keys, places = self._flat(given, ITEM, path)
         if keys.isdisjoint({"id", "name", "class"} | BROKEN):
             self.faults.append((path, "has no id and no class"))
@@ -108,16 +125,16 @@ class Entries:
         values = {key: value for key, value in right.items() if key in TASK}
         # Names that are right have been used; what is left is to be among the values, or is wrong.
         left = keys - ({"id", "name"} & right.keys())
-        return Entry(
-            names[0] if names else "", path, values, left, places, isinstance(given, dict) and "details" in given
-        )
+        flat = Flat(values, left, places)
+        detailed = isinstance(given, dict) and "details" in given
+        return Entry(names[0] if names else "", self.path, place, flat, detailed=detailed)
 
     def _flat(self, given: Any, checks: Mapping[str, Check], path: Path) -> Flat:
         """Return a task with its details among its keys, and with places where the texts of parameters stand."""
         if not isinstance(given, dict):
-            return Flat(dict(checked(given, checks, self.hints, self.faults, path)), set(BROKEN), {})
+            return Flat(dict(checked(given, checks, self.hints, self.faults, path)), BROKEN, NO_PLACES)
         if "details" not in given:
-            return Flat(checked(given, checks, self.hints, self.faults, path), given.keys(), {})
+            return Flat(checked(given, checks, self.hints, self.faults, path), given.keys(), NO_PLACES)
         flat = flattened(given, checks, self.hints, self.faults, path)
         return flat._replace(values=self.literals.placed(flat.values))
 

@@ -14,6 +14,7 @@ from aiodag.workflows.files.shapes import (
     is_line,
     is_name,
     is_number,
+    is_plain_line,
     is_positive,
     is_seconds,
     is_stdin,
@@ -110,8 +111,13 @@ def told_size(value: Any) -> str:
     return "an empty list" if value == [] else told(value)
 
 
-def check_command(value: Any) -> Iterator[Fault]:
+def check_command(value: Any) -> Iterable[Fault]:
     """Check an argument list."""
+    return () if is_plain_line(value) and value and value[0] else faults_of_command(value)
+
+
+def faults_of_command(value: Any) -> Iterator[Fault]:
+    """Yield what is wrong with an argument list."""
     if isinstance(value, str) and value:
         text = cut(f'write {json.dumps(value.split())}, or "shell": {json.dumps(value)}')
         yield (), f"takes a list of a program and its arguments; this is {told(value)}: {text}"

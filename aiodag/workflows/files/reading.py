@@ -144,9 +144,9 @@ class Reading:
         after = read.after(entries, outside=outside)
         passing: dict[str, list[str]] = {}  # of tasks that take the values of others, the names of those
         for entry in entries:
-            taken = values_in(entry.values.get("arguments", ()))
+            taken = values_in(entry.values["arguments"]) if "arguments" in entry.values else ()
             if taken:
-                passing[entry.name] = taken
+                passing[entry.name] = [*taken]
             else:
                 self._put(workflow, entry, after)
         if passing:

@@ -89,6 +89,16 @@ def is_argument(value: Any) -> bool:
     return "\0" not in value and (value.isascii() or encodes(value, "surrogateescape"))
 
 
+def is_plain_line(value: Any) -> bool:
+    """Return True, quickly, for a list of texts in ASCII without NUL: of most commands no more need be asked."""
+    return type(value) is list and all(type(each) is str for each in value) and is_plain_text("".join(value))
+
+
+def is_plain_text(text: str) -> bool:
+    """Return True for a text in ASCII without NUL."""
+    return text.isascii() and "\0" not in text
+
+
 def is_line(value: Any) -> bool:
     """Return True if this is a text that a program can be given, and not blank."""
     return isinstance(value, str) and is_argument(value) and not value.isspace() and value != ""

@@ -4,7 +4,7 @@ import sys
 from importlib import import_module
 from importlib.metadata import version as version_of
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.nodes import make_refnode
@@ -33,7 +33,7 @@ autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
 autodoc_typehints_format = "short"
 
-# A name of aiodag that leads nowhere is an error. Those of the standard library are not linked, for nothing is fetched;
+# A name of aiodag that leads nowhere is an error. Those of the standard library are not linked, since nothing is fetched;
 # type variables and what is private have no place to lead to.
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", r"(?!aiodag\.).*|aiodag\..*\b_.*|aiodag\.(.*\.)?[A-Z]\d?")]
@@ -118,14 +118,23 @@ def is_of(face: str, module: str, name: str) -> bool:
     return getattr(sys.modules[face], first, missing) is getattr(sys.modules[module], first, None)
 
 
-def hide_signature(_: "Sphinx", __: str, name: str, *___: object) -> tuple[str, str] | None:
-    """Show no signature of a class that nobody calls."""
+def hide_alias(*event: Any) -> None:
+    """Leave out what Python says of each field of a named tuple: that it is one. The last argument is its lines."""
+    *_, lines = event
+    if lines and lines[0].startswith("Alias for field number"):
+        lines.clear()
+
+
+def hide_signature(*event: Any) -> tuple[str, str] | None:
+    """Show no signature of a class that nobody calls. The third argument is its name."""
+    _, _, name, *_ = event
     return ("", "") if name in RETURNED else None
 
 
 def setup(app: "Sphinx") -> None:
     """Connect what this file adds."""
     app.connect("builder-inited", show_sources_to_autodoc)
+    app.connect("autodoc-process-docstring", hide_alias)
     app.connect("autodoc-process-signature", hide_signature)
     app.connect("source-read", read_from_root)
     app.connect("missing-reference", lead_to_public_name)

@@ -49,6 +49,11 @@ class Entry:
         """Whether it may ask for resources: itself, or by what it gives."""
         return bool(self.values.get("resources") or self.values.get("generator"))
 
+    def let_go(self) -> None:
+        """Forget what is in it: it has become a task. One with details is still asked for resources."""
+        if not self.detailed:
+            self.values = {}
+
     def at(self, *parts: str | int) -> Path:
         """Return the path of something in this task."""
         place: Path = self.places.get(str(parts[0]), parts[:1]) if parts else ()

@@ -36,14 +36,7 @@ def load(path: "str | PathLike[str]", *, capacity: Any = None) -> Workflow:
     source = os.fspath(path)
     if not is_workflow_file(source):
         refuse(source, "has another ending than .json, and workflows are read from JSON files")
-    try:
-        with open(source, "rb") as file:  # noqa: PTH123 - of a text as it was given
-            content = file.read()
-    except FileNotFoundError:
-        refuse(source, "no such file. Give the path of a JSON file, such as etl.json")
-    except (OSError, ValueError) as error:
-        refuse(source, f"cannot be read: {error}")
-    workflow = loads(content, source, capacity=capacity)
+    workflow = loads(text_in(source), source, capacity=capacity)
     workflow.entry = {"file": os.path.abspath(source), "task": "", "parameters": {}}  # noqa: PTH100 - without links
     return workflow
 
@@ -61,6 +54,18 @@ def loads(text: str | bytes, source: str = "", *, capacity: Any = None) -> Workf
     places = Places(source, decoded(text, source), os.path.dirname(source))  # noqa: PTH120 - as above
     document, complaints = parsed(places)
     return Reading(places, complaints).workflow(Workflow, document, stem(source), capacity)
+
+
+def text_in(source: str) -> str:
+    """Return the text of a file. Raises `WorkflowError`."""
+    try:
+        with open(source, "rb") as file:  # noqa: PTH123 - of a text as it was given
+            content = file.read()
+    except FileNotFoundError:
+        refuse(source, "no such file. Give the path of a JSON file, such as etl.json")
+    except (OSError, ValueError) as error:
+        refuse(source, f"cannot be read: {error}")
+    return decoded(content, source)
 
 
 def workflow_of(

@@ -141,6 +141,9 @@ class Reading:
         """Add the tasks to a workflow, with placeholders for those that are wrong, and return them in their order."""
         read = Entries(self.hints, self.faults, path, Literals(self.literals), self.giver)
         entries = read.read(tasks)
+        ours = self.places.text is not None  # a text was read, and nobody else has what is in it
+        if ours:
+            tasks.clear()
         after = read.after(entries, outside=outside)
         passing: dict[str, list[str]] = {}  # of tasks that take the values of others, the names of those
         for entry in entries:
@@ -149,6 +152,8 @@ class Reading:
                 passing[entry.name] = [*taken]
             else:
                 self._put(workflow, entry, after)
+                if ours:
+                    entry.let_go()
         if passing:
             by_name = {entry.name: entry for entry in entries}
             for name in self._ordered(passing, by_name):

@@ -730,10 +730,28 @@ class TestSQLite(StoreContract):
 
     def test_a_thread_of_this_process_that_holds_the_file_is_named(self, store, claimed, tmp_path, monkeypatch):
         monkeypatch.setattr("aiodag.stores.sql.file.BUSY", 0.0)
-        other = SQLite(tmp_path / "deep" / "runs.db")
-        with other.writing(), pytest.raises(StoreError, match=r"locked\. Another thread of this process has held it"):
-            self.write(store, claimed, nodes=[row(0)])
-        other.close()
+        (tmp_path / "linked").symlink_to(tmp_path / "deep")
+        for place in ("deep", "linked"):
+            other = SQLite(tmp_path / place / "runs.db")
+            with (
+                other.writing(),
+                pytest.raises(StoreError, match=r"locked\. Another thread of this process has held it"),
+            ):
+                self.write(store, claimed, nodes=[row(0)])
+            other.close()
+
+    @pytest.mark.skipif(not Path("/proc/locks").exists(), reason="Linux tells who holds a lock, other systems do not")
+    def test_a_process_that_is_about_to_write_is_named(self, store, claimed, tmp_path, monkeypatch):
+        monkeypatch.setattr("aiodag.stores.sql.file.BUSY", 0.0)
+        hold = "import fcntl, sys; file = open(sys.argv[1], 'a'); fcntl.flock(file, fcntl.LOCK_EX); print(flush=True)"
+        path = tmp_path / "deep" / "runs.db-lock"
+        with subprocess.Popen(
+            [sys.executable, "-c", f"{hold}; sys.stdin.read()", path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as holder:
+            holder.stdout.readline()
+            with pytest.raises(StoreError, match=rf"locked\. Another process, {holder.pid}, has held it"):
+                self.write(store, claimed, nodes=[row(0)])
+            holder.stdin.close()
 
     def test_a_full_disk_is_told_and_what_was_committed_is_there(self, store, claimed):
         self.write(store, claimed, nodes=[row(0)])

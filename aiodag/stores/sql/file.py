@@ -226,17 +226,20 @@ class File:
     def _holder(self) -> str:
         """Return who is writing to the file: another thread or connection of this process, or another process."""
         for other in list(FILES):
-            connection = other.connection
-            if other is not self and connection is not None and connection.in_transaction and other.is_at(self.path):
+            if other is not self and other.is_writing() and other.is_at(self.path):
                 return "Another thread of this process"
         writer = writer_of(self.path)
         if writer == os.getpid():
             return "Another connection of this process"
         return f"Another process, {writer}," if writer else "Another process"
 
+    def is_writing(self) -> bool:
+        """Return True if somebody is writing to the file through this, or about to."""
+        return self._guard.held or (self.connection is not None and self.connection.in_transaction)
+
     def is_at(self, path: Path) -> bool:
         """Return True if this is the file at a path."""
-        return self.path.absolute() == path.absolute()
+        return os.path.realpath(self.path) == os.path.realpath(path)
 
     def _open(self, *, to_write: bool) -> sqlite3.Connection:
         if sqlite3.sqlite_version_info < LEAST_VERSION:

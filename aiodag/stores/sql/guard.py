@@ -62,8 +62,12 @@ def identity_of(path: Path) -> Identity | None:
 
 
 def writer_of(path: Path) -> int | None:
-    """Return the process that writes to a file of SQLite, where Linux tells: the owner of the lock on byte 120 of its index."""
+    """Return the process that writes to a file of SQLite, where Linux tells.
+
+    It has the lock on byte 120 of the index, or is about to: then it has the lock on the file beside.
+    """
     index = identity_of(path.with_name(f"{path.name}-shm"))
+    beside = identity_of(path.with_name(f"{path.name}-lock"))
     try:
         locks = Path("/proc/locks").read_text(encoding="ascii").splitlines()
     except OSError:
@@ -72,6 +76,8 @@ def writer_of(path: Path) -> int | None:
         _, kind, _, mode, process, place, first, *_ = line.split()
         inode = place.rpartition(":")[2]
         if index is not None and (kind, mode, inode, first) == ("POSIX", "WRITE", str(index.inode), "120"):
+            return int(process)
+        if beside is not None and (kind, mode, inode) == ("FLOCK", "WRITE", str(beside.inode)):
             return int(process)
     return None
 
@@ -97,6 +103,7 @@ class Guard:
         self._beside = path.with_name(f"{path.name}-lock")
         self._descriptor: int | None = None
         self._file: Identity | None = None
+        self.held = False  # whether others are kept from writing
 
     def opened(self) -> None:
         """Note which file was opened, and that it is in use."""
@@ -145,9 +152,11 @@ class Guard:
         if not self._lock(patience):
             yield
             return
+        self.held = True
         try:
             yield
         finally:
+            self.held = False
             if self._descriptor is not None and fcntl is not None:
                 fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 

@@ -191,6 +191,8 @@ FLOORS = [
             "nested",
             "outcomes",
             "outputs",
+            "row",
+            "changes",
             "recall",
             "recorder",
             "memory",

@@ -76,6 +76,7 @@ class AsTask(AsyncTask[T]):
         "edged",  # whether results must be put in the place of arguments
         "engine",
         "instruction",
+        "known_by",  # its key; of a node whose run has a journal
         "kwargs",
         "number",  # in its run's ledger; of a node that has a run
         "pending",  # upstream nodes that are not settled
@@ -98,6 +99,7 @@ class AsTask(AsyncTask[T]):
     edged: bool
     engine: "Engine"
     instruction: int
+    known_by: str
     kwargs: Any
     number: int
     pending: int

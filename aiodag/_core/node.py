@@ -71,8 +71,7 @@ class Node(NoValue, AsTask[T]):
     @property
     def key(self) -> str:
         """What the node is, the same in every execution of a run that has a store; empty in a run that has none."""
-        row: list[Any] = getattr(self, "row", [])
-        return str(row[1]) if row else ""
+        return getattr(self, "known_by", "")
 
     @property
     def site(self) -> str:

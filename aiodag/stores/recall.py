@@ -20,19 +20,12 @@ from aiodag.stores.endings import Endings
 from aiodag.stores.keys import Keys
 from aiodag.stores.nested import Nested
 from aiodag.stores.outcomes import decoded, writable
+from aiodag.stores.row import ATTEMPT, CODEC, KEY, NUMBER, RECORDED, STATE, TURN, VALUE, Row
 
 if TYPE_CHECKING:
     from aiodag._core.run import Run
     from aiodag.abc import Runs
 
-RECORDED = "recorded"  # in place of a codec: the row in the store is an outcome that is to be taken
-# Places in the row of a node, which is a list in the order of ROW_COLUMNS.
-NUMBER, KEY, NAME, VERSION, LABEL, STATE, ATTEMPT, PARENT, CODEC, VALUE, ERROR, SITE, CREATED, STARTED, ENDED = range(
-    15
-)
-FAILURES, TURN = 15, 16
-Row = list[Any]
-WAITING = State.WAITING
 OUTCOMES = frozenset({State.SUCCEEDED, State.FAILED, State.SKIPPED})
 
 
@@ -159,7 +152,8 @@ class Recall:
         """Give a node its row, and what decides whether its outcome may be taken."""
         parent = None if inside is None else inside[NUMBER]
         created = self.run.clock() + self.offset
-        start: Row = [number, key, node, "", "", WAITING, node.attempt, parent, codec]
+        start: Row = [number, key, node, "", "", State.WAITING, node.attempt, parent, codec]
+        node.known_by = key
         node.row = [*start, None, "", "", created, None, None, node.failed, self._turn]
         if node.task.stands_in or (upstream and any(map(self._is_local, upstream))):
             self._local.add(number)

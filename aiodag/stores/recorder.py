@@ -7,45 +7,40 @@ then. What is taken back is the matter of `recall.py`.
 
 import asyncio
 import logging
+import sys
 import time
 from collections import deque
 from collections.abc import Mapping
 from functools import partial
-from types import CodeType
 from typing import TYPE_CHECKING, Any
 
-from aiodag._core.failure import site_of
 from aiodag._core.search import check_returned
 from aiodag._core.submit import engine_of
 from aiodag.abc import NOTHING
 from aiodag.errors import RunCancelled
 from aiodag.masking import masked
-from aiodag.records import BARRIER, Batch
+from aiodag.records import Batch
 from aiodag.states import State
 from aiodag.stores.caching import Cache, Flight
+from aiodag.stores.changes import MOST, Changes
 from aiodag.stores.keeper import join_keeper
 from aiodag.stores.lines import LINES
 from aiodag.stores.outcomes import decoded, encoded, fitting, recorded, why, writable
 from aiodag.stores.outputs import PAUSE, Outputs
-from aiodag.stores.recall import (
+from aiodag.stores.recall import Recall
+from aiodag.stores.row import (
     ATTEMPT,
     CODEC,
     ENDED,
     ERROR,
     FAILURES,
     KEY,
-    LABEL,
-    NAME,
     NUMBER,
     RECORDED,
-    SITE,
     STARTED,
     STATE,
     TURN,
     VALUE,
-    VERSION,
-    WAITING,
-    Recall,
     Row,
 )
 
@@ -55,7 +50,6 @@ if TYPE_CHECKING:
     from aiodag.abc import Runs
 
 log = logging.getLogger("aiodag.stores")
-PORTION = 256  # rows of a batch, if there are not more successes
 
 
 class Recorder(Recall):
@@ -64,10 +58,7 @@ class Recorder(Recall):
     def __init__(self, run: "Run", store: "Runs", *, ours: bool) -> None:
         super().__init__(run, store)
         self._ours = ours
-        self._sites: dict[tuple[CodeType | None, int], str] = {}
-        self._dirty: dict[int, Row] = {}
-        self._urgent: dict[int, Row] = {}  # rows of what runs or has settled
-        self._waiting: list[asyncio.Future[None]] = []  # successes of the next batch
+        self._rows = Changes(run)
         self._written: list[asyncio.Future[None]] = []  # successes of the batch that is being written
         self._logged: deque[tuple[Any, ...]] = deque()  # lines, from any thread
         self._outputs = Outputs(self.store.keep)
@@ -104,7 +95,7 @@ class Recorder(Recall):
     # Nodes
 
     def _begun(self, row: Row) -> None:
-        self._dirty[row[NUMBER]] = row
+        self._rows.mark(row)
         self._wake()
 
     def moved(self, node: "Node[Any]", state: State, at: float) -> None:
@@ -136,12 +127,10 @@ class Recorder(Recall):
                 self._nested.ended(
                     row[KEY], node, (row[NUMBER], *map(row.__getitem__, (ATTEMPT, STATE, STARTED, ENDED, ERROR)))
                 )
-        number = row[NUMBER]
-        if state is WAITING or state is State.QUEUED:
-            self._dirty[number] = row
+        if state is State.WAITING or state is State.QUEUED:
+            self._rows.mark(row)
         else:
-            self._urgent[number] = row
-            self._dirty.pop(number, None)
+            self._rows.hurry(row)
         if not self._busy:
             self._wake()
 
@@ -209,9 +198,7 @@ class Recorder(Recall):
         if self._broken:  # a body that made its peace with being cancelled: nothing is written any more
             raise self.error or RunCancelled(self.run.id)
         waiter = self.run.loop.create_future()
-        self._waiting.append(waiter)
-        self._urgent[row[NUMBER]] = row
-        self._dirty.pop(row[NUMBER], None)
+        self._rows.succeed(row, waiter)
         self._wake()
         await waiter
         return value
@@ -255,45 +242,15 @@ class Recorder(Recall):
     def next_batch(self) -> Batch:
         """Return what has changed since the last time."""
         batch, self._changes = self._changes or Batch(), None
-        # What only waits comes in small portions: in a hurry it will have moved on before its turn, and a success must
-        # not wait for the rows of what has not even begun.
-        dirty, room = self._dirty, PORTION - len(self._urgent)
-        rows = list(self._urgent.values())
-        self._urgent = {}
+        # All of them where some are marked as void, for a row that is written later would take that back.
+        rows, self._written = self._rows.take(at_most=sys.maxsize if batch.void else MOST)
         if self._outputs.held():
             self._outputs.put(batch, {row[NUMBER] for row in rows if row[STATE].final})
-        while dirty and room > 0:
-            rows.append(dirty.popitem()[1])
-            room -= 1
-        batch.nodes = [self._written_out(row) for row in rows]
+        batch.nodes = [self._rows.written_out(row) for row in rows]
         while self._logged:
             batch.logs.append(self._logged.popleft())
         self._engine.away += 1  # on a virtual clock: a commit takes real time
-        self._written, self._waiting = self._waiting, []
         return batch
-
-    def _written_out(self, row: Row) -> tuple[Any, ...]:
-        """Return a row as the store gets it. What only people read is made here, once, and not at every move."""
-        node = row[NAME]
-        if type(node) is not str:
-            task = node.task
-            row[NAME], row[VERSION] = writable(task.name), writable(task.options.version)
-            row[LABEL] = writable(self.run.ledger.label_of(node))
-            row[SITE] = writable(self._site(node.code, node.instruction))
-            if task.barrier:
-                row[CODEC] = BARRIER
-        row[ERROR] = writable(row[ERROR])
-        given = tuple(row)
-        if row[STATE].final:
-            row[VALUE] = None  # the row stays with the node, and the value is there already
-        return given
-
-    def _site(self, code: CodeType | None, instruction: int) -> str:
-        """Return the place of a call; a loop calls many times in one place, and finding its line takes a search."""
-        place = code, instruction
-        if place not in self._sites:
-            self._sites[place] = site_of(code, instruction) if code else ""
-        return self._sites[place]
 
     def committed(self, error: BaseException | None) -> None:
         """Let the successes of a batch go on, and write the next one."""
@@ -310,7 +267,7 @@ class Recorder(Recall):
                 waiter.set_result(None)
         self._written = []
         self._busy = False
-        if self._dirty or self._urgent or self._logged or self._changes or self._outputs.wanting():
+        if self._rows or self._logged or self._changes or self._outputs.wanting():
             self._wake()
         elif self._idle is not None and not self._idle.done():
             self._idle.set_result(None)

@@ -1,0 +1,90 @@
+"""Which rows of a run have changed since they were written, and who waits for that."""
+
+import asyncio
+from types import CodeType
+from typing import TYPE_CHECKING, Any
+
+from aiodag._core.failure import site_of
+from aiodag.records import BARRIER
+from aiodag.stores.outcomes import writable
+from aiodag.stores.row import CODEC, ERROR, LABEL, NAME, NUMBER, SITE, STATE, VALUE, VERSION, Row
+
+if TYPE_CHECKING:
+    from aiodag._core.run import Run
+
+PORTION = 256  # rows of a batch, if no more of them are in a hurry
+MOST = 8192  # rows of a batch that are in a hurry: other runs, and the lease, wait for its commit
+
+
+class Changes:
+    """Rows that are to be written, those of what runs or has settled first."""
+
+    def __init__(self, run: "Run") -> None:
+        self._run = run
+        self._waiting: dict[int, Row] = {}
+        self._urgent: dict[int, Row] = {}
+        self._successes: dict[int, asyncio.Future[None]] = {}  # by the number of their row
+        self._sites: dict[tuple[CodeType | None, int], str] = {}
+
+    def __bool__(self) -> bool:
+        """Return True if there is anything to write."""
+        return bool(self._waiting or self._urgent)
+
+    def mark(self, row: Row) -> None:
+        """Have a row written when there is room."""
+        self._waiting[row[NUMBER]] = row
+
+    def hurry(self, row: Row) -> None:
+        """Have a row written with the next batch, or the one after if they are very many."""
+        self._urgent[row[NUMBER]] = row
+        self._waiting.pop(row[NUMBER], None)
+
+    def succeed(self, row: Row, waiter: "asyncio.Future[None]") -> None:
+        """Have a success written, for which somebody waits."""
+        self._successes[row[NUMBER]] = waiter
+        self.hurry(row)
+
+    def take(self, *, at_most: int = MOST) -> tuple[list[Row], list["asyncio.Future[None]"]]:
+        """Return the rows of the next batch, and the waiters of the successes among them.
+
+        What only waits comes in small portions: in a hurry it will have moved on before its turn, and a success must not
+        wait for the rows of what has not even begun.
+        """
+        urgent, waiting = self._urgent, self._waiting
+        if len(urgent) <= at_most:
+            rows = list(urgent.values())
+            self._urgent = {}
+            successes = list(self._successes.values())
+            self._successes = {}
+        else:
+            rows = [urgent.pop(number) for number in list(urgent)[:at_most]]
+            numbers = [row[NUMBER] for row in rows if row[NUMBER] in self._successes]
+            successes = [self._successes.pop(number) for number in numbers]
+        room = PORTION - len(rows)
+        while waiting and room > 0:
+            rows.append(waiting.popitem()[1])
+            room -= 1
+        return rows, successes
+
+    def written_out(self, row: Row) -> tuple[Any, ...]:
+        """Return a row as the store gets it. What only people read is made here, once, and not at every move."""
+        node = row[NAME]
+        if type(node) is not str:
+            task = node.task
+            row[NAME], row[VERSION] = writable(task.name), writable(task.options.version)
+            row[LABEL] = writable(self._run.ledger.label_of(node))
+            row[SITE] = writable(self._site(node.code, node.instruction))
+            if task.barrier:
+                row[CODEC] = BARRIER
+        row[ERROR] = writable(row[ERROR])
+        written = tuple(row)
+        if row[STATE].final:
+            row[VALUE] = None  # the row stays with the node, and the value is there already
+        return written
+
+    def _site(self, code: CodeType | None, instruction: int) -> str:
+        """Return the place of a call; a loop calls many times in one place, and finding its line takes a search."""
+        place = code, instruction
+        if place not in self._sites:
+            self._sites[place] = site_of(code, instruction) if code else ""
+        return self._sites[place]

@@ -100,7 +100,7 @@ class Executor(Protocol):
 
 
 class Worker(Executor, Protocol):
-    """Where one attempt runs, and nothing else meanwhile: what `place` of an executor gives.
+    """Where one attempt runs, and nothing else at the same time: what `place` of an executor returns.
 
     >>> from aiodag import task
     >>> class Desk:
@@ -118,7 +118,7 @@ class Worker(Executor, Protocol):
     """
 
     def leave(self) -> None:
-        """Give the worker back. Called once, when the attempt has ended, also if nothing has run."""
+        """Give the worker back. Called once, when the attempt has ended, even if nothing ran."""
         ...
 
 
@@ -155,7 +155,7 @@ class Codec(Protocol):
         ...
 
     def decode(self, stored: Any, /) -> Any:
-        """Return the value again. Raises any `Exception` for what is none."""
+        """Return the value again. Raises any `Exception` for what is not a stored value."""
         ...
 
 
@@ -228,7 +228,7 @@ class Runs(Protocol):
 
     @property
     def place(self) -> Hashable:
-        """What two stores of one place have equal: their runs are written by one thread."""
+        """What two stores of the same place have in common: one thread writes their runs."""
         ...
 
     def journal(self, run: Any, *, ours: bool) -> "Journal":
@@ -259,7 +259,7 @@ class Runs(Protocol):
         ...
 
     def release(self, claimed: "Sequence[Claimed]") -> None:
-        """Let go of runs that have not ended, so that others can go on with them at once."""
+        """Let go of runs that have not ended, so that others can continue them at once."""
         ...
 
     def write_all(self, writes: "Sequence[Write]") -> "Sequence[BaseException | None]":
@@ -296,7 +296,7 @@ class Runs(Protocol):
         ...
 
     def near(self, text: str) -> "list[str]":
-        """Return names and ids of runs that a text may be a slip for, some and not all of them."""
+        """Return some names and ids of runs for which a text may be a slip."""
         ...
 
     def count_runs(self, name: str) -> int:
@@ -438,7 +438,7 @@ class Journal(Protocol):
         ...
 
     def connect(self, node: "Node[Any]", upstream: "Sequence[tuple[Node[Any], bool]]", *, exogenous: int) -> None:
-        """Take note of edges that a waiting node has got since, the first so many of which pass no value."""
+        """Take note of edges that a waiting node has gained; the first `exogenous` of them pass no value."""
         ...
 
     def moved(self, node: "Node[Any]", state: "State", at: float) -> None:

@@ -46,7 +46,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     Sleeping costs nothing and times are exact. While a thread or process runs for a node, or for `run_in_executor`,
     the clock stands still and the loop really waits. Do not mix it with sockets that have timeouts. Raises `Stalled`
-    where nothing could ever go on.
+    if nothing could ever go on.
 
     >>> import asyncio
     >>> from aiodag.testing import VirtualLoop

@@ -140,7 +140,7 @@ class Failure:
 
     @property
     def root(self) -> str:
-        """The node that failed of itself, with its short arguments, such as ``fetch('a1')``."""
+        """The node that failed first, with its arguments shortened, such as ``fetch('a1')``."""
         return self.report.label
 
     @property
@@ -155,7 +155,7 @@ class Failure:
 
     @property
     def skipped(self) -> tuple[str, ...]:
-        """The tasks that were skipped because of the root, so far."""
+        """The tasks skipped because of the root so far."""
         return tuple(name for name, _ in self.report.skipped)
 
     @property

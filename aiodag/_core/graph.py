@@ -208,7 +208,7 @@ class Graph:
     def to_mermaid(self, direction: str = "LR") -> str:
         """Return a Mermaid flowchart that runs LR, RL, TB, TD or BT. Raise `OptionError` for another direction.
 
-        Exogenous edges are dashed, nested nodes hang on a line with a circle, and colours tell the states.
+        Exogenous edges are dashed, nested nodes hang on a line with a circle, and colours show the states.
         """
         return render.mermaid(self, direction)
 

@@ -264,7 +264,7 @@ class Members:
             )
 
     def stop(self) -> None:
-        """Cancel every unfinished node but those of hooks, and every node that is still made."""
+        """Cancel every unfinished node except those of hooks, and every node made from now on."""
         self.stopping = True
         spared = () if self.hooks is None else self.hooks.nodes
         for node in sorted(self.live, key=lambda node: node.state is State.RUNNING):
@@ -291,7 +291,7 @@ class Members:
         self._timer = self.loop.call_later(self.grace, self._give_up)
 
     def drain(self) -> None:
-        """Let what runs finish, and start nothing more: what waits is cancelled, and so is what is still made."""
+        """Let what runs finish, and start nothing more: what waits is cancelled, and so is every node made from now on."""
         self.stopping = True
         for node in [node for node in self.live if node.state is not State.RUNNING]:
             node.cancel(f"run {self.name!r} is being drained")

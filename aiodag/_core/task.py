@@ -312,9 +312,10 @@ class Task(FunctionLike, Generic[P, R]):
         **constants: "Q.kwargs",
     ) -> "list[Node[R]]": ...
     def map(self, /, *iterables: "Iterable[Any]", **constants: Any) -> Any:
-        """Call once for each item; several iterables go in step, keywords are the same for all calls.
+        """Call once for each item; several iterables are walked in step, keywords are the same for all calls.
 
-        Before any call, raises `TypeError` for nothing or what is not iterable, `ValueError` for different lengths.
+        Before any call, raises `TypeError` for no iterables or something that is not iterable, and `ValueError` for different
+        lengths.
 
         >>> from aiodag import task
         >>> @task

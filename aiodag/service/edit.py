@@ -24,7 +24,7 @@ class Editing(Looking):
         """Delete runs and all that belongs to them, each in a transaction of its own, and return how many there were.
 
         An id stands for one run; a name for all runs of exactly that name, and for the workflow that is registered under it.
-        Raises `UnknownRun`, and `StoreError` for a run that goes on, before it deletes any.
+        Raises `UnknownRun`, and `StoreError` for a run that is still running, before it deletes any.
         """
         return len(self.forget(*which).runs)
 
@@ -41,7 +41,7 @@ class Editing(Looking):
         return registry.delete_ended(self.store, self.store.ended_runs(before=before, keep=keep))
 
     def backup(self, path: str | PathLike[str]) -> None:
-        """Copy the store to a new file, whole and as of one moment, also while runs go on. Raises `StoreError`."""
+        """Copy the store to a new file, whole and as of one moment, even while runs write to it. Raises `StoreError`."""
         self.store.backup(path)
 
     # Workflows by name

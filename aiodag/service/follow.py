@@ -38,7 +38,7 @@ class Follower:
         self._written = WrittenLines()
 
     def look(self) -> list[Document]:
-        """Return the lines since the last look; in the end also those that nobody has ended.
+        """Return the lines since the last look; at the end also unfinished ones.
 
         Raises `StoreError` where a run has ended and never had the node.
         """
@@ -48,7 +48,7 @@ class Follower:
         return self._look()
 
     def look_at_all(self) -> list[Document]:
-        """Return all lines that there are, also those that nobody has ended yet: the only look of who does not follow.
+        """Return all lines that there are, unfinished ones included: for a single look.
 
         Raises `StoreError` where the run does not have the node.
         """

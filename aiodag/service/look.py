@@ -56,7 +56,7 @@ class Looking:
     ) -> list[RunRecord]:
         """Return the runs, oldest first; with a limit, the newest.
 
-        All `tags` must be there; `since` takes what began no longer ago than so many seconds. `before` takes those that were
+        All `tags` must be there; `since` takes what began at most that many seconds ago. `before` takes those that were
         made before the run of that id: with a limit, the next page. Raises `UnknownRun` if there is none.
         """
         after = None if since is None else time.time() - since
@@ -102,7 +102,7 @@ class Looking:
     def logs(self, run_id: str, node: str | None = None, after: int = 0) -> list[LogRecord]:
         """Return the lines that bodies logged, of all nodes or of one: by its number, its task or its label.
 
-        `after` is how many lines of the run have been seen.
+        `after` is how many lines of the run were seen already.
         """
         if node is None:
             return self.store.logs(self.head(run_id).id, after)
@@ -169,7 +169,7 @@ class Looking:
         raise StoreError(msg)
 
     def error(self, run_id: str, node: str | None = None) -> BaseException | None:
-        """Return why a run or a node failed, as an exception of the type that was raised where that can be rebuilt."""
+        """Return why a run or a node failed, as an exception of the type that was raised if that can be rebuilt."""
         if node is None:
             text = self.head(run_id).error
             return decode_error(text) if text else None

@@ -97,7 +97,7 @@ class Service(Editing):
                 raise EntryError(msg)
 
     def again(self, run_id: str, *, source: str | None = None, capacity: Mapping[str, float] | None = None) -> Again:
-        """Return what a recorded run goes on with, to pass to `resume` or `plan` in place of its id.
+        """Return what a recorded run continues with, to pass to `resume` or `plan` instead of its id.
 
         This reads and imports its file, which is better done before a loop runs: a file may run a loop of its own.
         """
@@ -115,13 +115,13 @@ class Service(Editing):
         capacity: Mapping[str, float] | None = None,
         again: Sequence[str] = (),
     ) -> Any:
-        """Go on with a recorded run: what has succeeded is recalled, the rest runs.
+        """Continue a recorded run: what succeeded is recalled, the rest runs.
 
         Where its process died, what had failed before is recalled too. Where it had ended, what ended it runs again. So do
         nodes that `again` names, by number, task or label, also of a run that succeeded: with all that their bodies call,
         and what needs them.
 
-        A workflow of a JSON file goes on as it was recorded, without that file; all else as its Python file has it now.
+        A workflow of a JSON file continues as it was recorded, without that file; all else as its Python file has it now.
         `source`, FILE.json or FILE.py[:NAME], is an edited definition, with the parameters that the run began with: what
         it has changed runs again, and what needs that.
         """
@@ -185,5 +185,5 @@ class Service(Editing):
         return Follower(self, run_id, node)
 
     def about(self) -> dict[str, str]:
-        """Return what there is: versions, where the store is, which extras are installed."""
+        """Return the versions, the address of the store and the installed extras."""
         return {**versions(), "store": self.place, **extras()}

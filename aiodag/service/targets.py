@@ -182,7 +182,7 @@ def like(kinds: set[Any], name: str, value: Any) -> Any:
 
 
 class Again(NamedTuple):
-    """What a recorded run goes on with: its id, an entry of a task or a workflow, and the tags that it will have.
+    """What a recorded run continues with: its id, an entry of a task or a workflow, and the tags that it will have.
 
     >>> from pathlib import Path
     >>> from aiodag.service import Service

@@ -22,7 +22,7 @@ WANTED = "a path, 'sqlite:///runs.db', 'memory:', or a store"
 
 
 def usual_place() -> str:
-    """Return where runs are kept when nobody says: `AIODAG_STORE`, else a file in the user's state directory (XDG).
+    """Return where runs are kept by default: `AIODAG_STORE`, else a file in the user's state directory (XDG).
 
     Source: the XDG Base Directory Specification, version 0.8.
 

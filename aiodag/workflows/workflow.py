@@ -104,7 +104,7 @@ class Workflow(Definition):
         """Add a call of a task, a function or a command, and return what stands for it.
 
         A task of this workflow among the arguments, at any depth in containers, is an upstream: its value arrives.
-        `after` are tasks, names or groups to wait for; names may be of what is added later. `name` is that of the task
+        `after` are tasks, names or groups to wait for; names may be those of tasks added later. `name` is that of the task
         unless given. `parameters` are its own, in addition to those of the workflow. `group` is a name that several tasks share.
         What a `generator` prints or returns are more tasks, which run before what comes after it. `trigger_rule` says by
         which outcomes of what it waits for it runs: "all_success", "all_done", "all_failed", "none_failed" (succeeded or

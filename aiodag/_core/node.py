@@ -70,7 +70,7 @@ class Node(NoValue, AsTask[T]):
 
     @property
     def key(self) -> str:
-        """What the node is, the same in every execution of a run that has a store; empty in a run that has none."""
+        """What the node is known by, the same in every execution of a run with a store; empty in a run without one."""
         return getattr(self, "known_by", "")
 
     @property
@@ -85,7 +85,7 @@ class Node(NoValue, AsTask[T]):
 
     @property
     def abandoned(self) -> bool:
-        """Whether a thread or process still runs the body although the node has settled."""
+        """True if a thread or process still runs the body although the node has settled."""
         return self.left_behind() is not None
 
     def itself(self) -> "Node[T]":

@@ -261,7 +261,7 @@ def watch_process() -> None:
     make_record = logging.getLogRecordFactory()
     print_exception, print_of_thread = sys.excepthook, threading.excepthook
 
-    def factory(*args: Any, **kwargs: Any) -> logging.LogRecord:
+    def factory(*args: object, **kwargs: object) -> logging.LogRecord:
         record = make_record(*args, **kwargs)
         mask_record(record)
         return record

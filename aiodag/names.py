@@ -120,7 +120,7 @@ def find_named(name: str) -> Iterator[Any]:
             yield thing
 
 
-def walk_path(module: Any, path: str) -> Any:
+def walk_path(module: object, path: str) -> Any:
     """Return what the dotted `path` leads to, from a module through classes, or None.
 
     It reads the dictionaries themselves: getattr() would call `__getattr__`, with which modules load others.

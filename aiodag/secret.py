@@ -59,9 +59,9 @@ class Secret:
         return hash((Secret, self.name))
 
     def __await__(self) -> Generator[Any, None, str]:
-        return self._awaited().__await__()
+        return self._wait_for_text().__await__()
 
-    async def _awaited(self) -> str:
+    async def _wait_for_text(self) -> str:
         # What somebody else's function does may take a while; a variable or a small file does not.
         return self.read() if self.get is None else await asyncio.to_thread(self.read)
 
@@ -70,7 +70,7 @@ class Secret:
         """What stands for it in keys: the name, and the file. Tenants may have files of their own for one name."""
         return self.name if self.file is None else f"{self.name}={self.file}"  # a name has no "=" in it
 
-    def renamed(self, change: Callable[[str], str]) -> "Secret":
+    def rename_with(self, change: Callable[[str], str]) -> "Secret":
         """Return the secret of another name, in another file: of a command whose texts are filled with parameters."""
         return Secret(change(self.name), file=None if self.file is None else change(self.file), get=self.get)
 
@@ -84,7 +84,7 @@ class Secret:
 
     def _text(self) -> str:
         if self.get is not None:
-            return self._told(self.get)
+            return self._ask(self.get)
         if self.file is not None:
             return self._in_file(self.file)
         text = os.environ.get(self.name)
@@ -92,7 +92,7 @@ class Secret:
             raise NoSecret(self.name, "is not a variable of the environment. Set it before you start the program")
         return text
 
-    def _told(self, get: Callable[[], Any]) -> str:
+    def _ask(self, get: Callable[[], Any]) -> str:
         try:
             text = get()
             if isinstance(text, str):

@@ -106,7 +106,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         here = threading.current_thread()
         return {each for each in threading.enumerate() if each is not here and not each.name.startswith(OURS)}
 
-    def unsettled(self) -> list[str]:
+    def describe_unsettled(self) -> list[str]:
         """Name what waits on this loop, in one line each."""
         engine = self._engine()
         waiting = asyncio.all_tasks(self) | (engine.alive if engine else set())
@@ -156,7 +156,7 @@ class _Selector(selectors.DefaultSelector):
         )  # the first is the loop's own, for call_soon_threadsafe
         events = super().select(PATIENCE if woken else 0)
         if not events and not woken:
-            raise Stalled(shorten(self._loop.unsettled()))
+            raise Stalled(shorten(self._loop.describe_unsettled()))
         return events
 
 
@@ -331,7 +331,7 @@ def inject(failures: Mapping[tuple[str, int], BaseException]) -> Generator[None]
         )
 
 
-def check_failures(failures: Any) -> None:
+def check_failures(failures: object) -> None:
     """Refuse what no attempt could ever match or raise."""
     if not isinstance(failures, Mapping):
         msg = f"inject() takes a dict such as {{('fetch', 1): TimeoutError()}}, not {failures!r}"

@@ -522,7 +522,7 @@ async def test_all_text_of_a_command_can_be_changed(tmp_path):
     )
     (tmp_path / "d'1").mkdir()
 
-    finished = await template.with_body(template.fn.substituted(named), name="one")()
+    finished = await template.with_body(template.fn.change_texts(named), name="one")()
 
     where = os.path.realpath(tmp_path / "d'1")
     assert ast.literal_eval(finished.stdout) == [["d'1/$(s)", "DATE"], "d'1", where, "é $(s)\n"]
@@ -530,15 +530,15 @@ async def test_all_text_of_a_command_can_be_changed(tmp_path):
 
 def test_what_is_no_text_of_a_command_stays_as_it_is():
     given = python(READY, env={"GIVEN": None}, stdin=b"\xff{{DATE}}\0", success=(0, 3), grace=1, keep=7, on_end=print)
-    body = given.fn.substituted(named)
+    body = given.fn.change_texts(named)
 
     assert (body.env, body.stdin) == ({"GIVEN": None}, b"\xffd'1\0")
     assert (body.success, body.grace, body.keep, body.on_end) == ({0, 3}, 1.0, 7, print)
-    assert vars(given.fn.substituted(str)) == vars(given.fn)
+    assert vars(given.fn.change_texts(str)) == vars(given.fn)
 
 
 def test_a_file_for_stdin_is_changed_as_a_path():
-    assert command("cat", stdin=Path("in/{{DATE}}")).fn.substituted(named).stdin == Path("in/d'1")
+    assert command("cat", stdin=Path("in/{{DATE}}")).fn.change_texts(named).stdin == Path("in/d'1")
 
 
 @pytest.mark.parametrize(
@@ -553,14 +553,14 @@ def test_a_file_for_stdin_is_changed_as_a_path():
 )
 def test_a_change_to_what_no_program_can_be_given_is_refused(made):
     with pytest.raises(OptionError):
-        made().fn.substituted(lambda text: text.replace("{{X}}", "a\0b"))
+        made().fn.change_texts(lambda text: text.replace("{{X}}", "a\0b"))
     with pytest.raises(OptionError, match="program"):
-        command("{{X}}").fn.substituted(lambda text: text.replace("{{X}}", ""))
+        command("{{X}}").fn.change_texts(lambda text: text.replace("{{X}}", ""))
 
 
 def test_another_body_keeps_the_options_and_is_another_version():
     template = command("pull", "{{DATE}}", version=3, retries=2, timeout=5)
-    made = template.with_body(template.fn.substituted(named), name="Pull[DATE=d1]")
+    made = template.with_body(template.fn.change_texts(named), name="Pull[DATE=d1]")
 
     assert (made.name, made.options.retries, made.options.timeout) == ("Pull[DATE=d1]", 2, 5)
     assert made.options.version == command("pull", "d'1", version=3).options.version

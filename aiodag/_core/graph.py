@@ -130,7 +130,7 @@ class Graph:
 
     def __repr__(self) -> str:
         """Return the name and the sizes."""
-        sizes = render.counted(len(self.nodes), "node"), render.counted(len(self.edges), "edge")
+        sizes = render.count_text(len(self.nodes), "node"), render.count_text(len(self.edges), "edge")
         return f"<Graph {self.name!r}: {', '.join(sizes)}>"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
@@ -224,14 +224,14 @@ class Graph:
         is a barrier of a workflow. A label that several nodes have is followed by
         the node's id: `parse #7` is what `upstream(7)`, Mermaid and JSON mean.
         """
-        return render.text(self)
+        return render.tree_text(self)
 
     def timeline(self, width: int = 72) -> str:
         """Return a chart with a row for each node, in order of start, `width` columns wide (at least 40).
 
         After 40 rows the others are counted in one line.
         """
-        return render.timeline(self, max(width, 40))
+        return render.timeline_text(self, max(width, 40))
 
 
 def _plain(moves: tuple[tuple[State, float], ...]) -> list[list[Any]]:

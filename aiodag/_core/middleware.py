@@ -304,10 +304,10 @@ async def attempt(
     kwargs: dict[str, Any],
 ) -> Any:
     """Run the body once: here, or where the executor says, with middleware around it."""
+    body: Call = partial(fn, *args, **kwargs)
+    if executor is not None:
+        body = partial(carried_out, node, fn, executor, args, kwargs)
     try:
-        body: Call = partial(fn, *args, **kwargs)
-        if executor is not None:
-            body = partial(carried_out, node, fn, executor, args, kwargs)
         layers = layers_around(node, own)
         if layers:
             return await call_within(node, layers, body)

@@ -61,7 +61,7 @@ def mermaid(graph: "Graph", direction: str) -> str:
     lines = [f"flowchart {direction}"]
     lines += [f"    n{node.id}{_mermaid_shape(node)}:::{node.state}" for node in graph.nodes]
     lines += [f"    n{edge.source} {_mermaid_arrow(edge)} n{edge.target}" for edge in graph.edges]
-    lines += [f"    n{parent} --o n{node.id}" for node, parent in _nested(graph)]
+    lines += [f"    n{parent} --o n{node.id}" for node, parent in _depths(graph)]
     lines += [_mermaid_class(state) for state in graph.counts()]
     return "\n".join(lines) + "\n"
 
@@ -101,7 +101,7 @@ def dot(graph: "Graph") -> str:
     lines += ['    node [shape=box, style="rounded,filled", fontname="sans-serif", fontcolor="#1f2328"]']
     lines += [f"    n{node.id} [{_dot_node(node)}]" for node in graph.nodes]
     lines += [f"    n{edge.source} -> n{edge.target}{_dot_edge(edge)}" for edge in graph.edges]
-    lines += [f"    n{parent} -> n{node.id} [arrowhead=odot, color=gray]" for node, parent in _nested(graph)]
+    lines += [f"    n{parent} -> n{node.id} [arrowhead=odot, color=gray]" for node, parent in _depths(graph)]
     return "\n".join([*lines, "}"]) + "\n"
 
 
@@ -122,7 +122,7 @@ def _dot_edge(edge: "GraphEdge") -> str:
     return f" [{', '.join(marks)}]" if marks else ""
 
 
-def _nested(graph: "Graph") -> "Iterator[tuple[GraphNode, int]]":
+def _depths(graph: "Graph") -> "Iterator[tuple[GraphNode, int]]":
     known = {node.id for node in graph.nodes}
     return ((node, node.parent) for node in graph.nodes if node.parent is not None and node.parent in known)
 
@@ -149,7 +149,7 @@ class _Row(NamedTuple):
     depth: int
 
 
-def text(graph: "Graph") -> str:
+def tree_text(graph: "Graph") -> str:
     """Return a tree of lines; each node comes after all that lead to it."""
     nodes = {node.id: node for node in graph.nodes}
     names = _names(graph)
@@ -159,7 +159,7 @@ def text(graph: "Graph") -> str:
         if node.barrier:  # no more than a fork of the tree
             rows.append((f"{lead}{names[id_]}", "", pointers))
         else:
-            rows.append((f"{lead}{_MARKS[node.state]} {names[id_]}", _told(node, graph.now), pointers))
+            rows.append((f"{lead}{_MARKS[node.state]} {names[id_]}", _node_note(node, graph.now), pointers))
     width = max((len(left) for left, _, _ in rows if len(left) <= _MOST_ALIGNED), default=0)
     lines = [f"{left:<{width}} {told}{pointers}" if told else f"{left}{pointers}" for left, told, pointers in rows]
     return "\n".join([_headline(graph), *lines])
@@ -206,7 +206,7 @@ def _links(graph: "Graph") -> dict[int, list[_Link]]:
             found[edge.source][edge.target] = link
         if parents[edge.source] == parents[edge.target]:
             led.add(edge.target)
-    for node, parent in _nested(graph):
+    for node, parent in _depths(graph):
         if node.id not in led:
             found[parent].setdefault(node.id, _Link(node.id, "○", "⊸"))
     return {id_: list(ways.values()) for id_, ways in found.items()}
@@ -234,7 +234,7 @@ def _names(graph: "Graph") -> dict[int, str]:
     return {id_: f"{label} #{id_}" if count[label] > 1 else label for id_, label in labels.items()}
 
 
-def _told(node: "GraphNode", now: float) -> str:
+def _node_note(node: "GraphNode", now: float) -> str:
     words = [str(node.state)]
     if node.started is not None:
         words.append(_seconds(node.running(now)))
@@ -247,7 +247,9 @@ def _told(node: "GraphNode", now: float) -> str:
 def _headline(graph: "Graph") -> str:
     after = [f"after {_seconds(graph.now)}"] if graph.now and _has_run(graph) else []
     counts = graph.counts()
-    return f"{printable(graph.name)}: " + ", ".join([counted(sum(counts.values()), "node"), *_counted(counts), *after])
+    return f"{printable(graph.name)}: " + ", ".join(
+        [count_text(sum(counts.values()), "node"), *_count_states(counts), *after]
+    )
 
 
 def _has_run(graph: "Graph") -> bool:
@@ -255,12 +257,12 @@ def _has_run(graph: "Graph") -> bool:
     return any(node.started is not None or node.settled is not None for node in graph.nodes if not node.barrier)
 
 
-def counted(count: int, word: str) -> str:
+def count_text(count: int, word: str) -> str:
     """Return how many of something there are."""
     return f"{count} {word}{'s' * (count != 1)}"
 
 
-def _counted(counts: dict[State, int]) -> list[str]:
+def _count_states(counts: dict[State, int]) -> list[str]:
     return [f"{count} {state}" for state, count in counts.items()]
 
 
@@ -273,9 +275,9 @@ def _seconds(value: float) -> str:
     return f"{value * 1e6:.3g} µs" if value else "0 s"
 
 
-def timeline(graph: "Graph", width: int) -> str:
+def timeline_text(graph: "Graph", width: int) -> str:
     """Return a chart of rows, an axis in seconds and a legend."""
-    rows = sorted((node for node in graph.nodes if node.moves and not node.barrier), key=_start)
+    rows = sorted((node for node in graph.nodes if node.moves and not node.barrier), key=_start_order)
     until = max([graph.now, *(node.moves[-1][1] for node in rows)])
     if not _has_run(graph):
         return f"{_headline(graph)}\nnothing has run yet"
@@ -286,7 +288,7 @@ def timeline(graph: "Graph", width: int) -> str:
     room = min(max(len(names[node.id]) for node in shown), width // 3)
     # One column more than the scale has: what settles at the very end has its mark there.
     columns = width - room - 4
-    lines = [f"{_cut(names[node.id], room)} │ {_bar(node, graph.now, until / columns, columns)}" for node in shown]
+    lines = [f"{_cut(names[node.id], room)} │ {_draw_bar(node, graph.now, until / columns, columns)}" for node in shown]
     if len(rows) > _MOST_ROWS:
         lines.append(f"{'⋮':<{room}} │ {len(rows) - _MOST_ROWS} more nodes")
     axis = f"{'seconds':>{room}} └─{_axis(until, columns)}"
@@ -296,7 +298,7 @@ def timeline(graph: "Graph", width: int) -> str:
     return "\n".join([_headline(graph), *(line.rstrip() for line in lines), axis, legend])
 
 
-def _start(node: "GraphNode") -> tuple[bool, float, float, int]:
+def _start_order(node: "GraphNode") -> tuple[bool, float, float, int]:
     started = node.started
     return started is None, started or 0.0, node.moves[0][1], node.id
 
@@ -305,7 +307,7 @@ def _cut(name: str, room: int) -> str:
     return name.ljust(room) if len(name) <= room else name[: room - 1] + "…"
 
 
-def _bar(node: "GraphNode", now: float, scale: float, columns: int) -> str:
+def _draw_bar(node: "GraphNode", now: float, scale: float, columns: int) -> str:
     cells = [" "] * (columns + 1)
     for state, begin, end in node.spans(now):
         if begin == end and not state.final:

@@ -69,7 +69,7 @@ def known_fields(kind: Any) -> "dict[str, Field[Any]]":
     return {field.name: field for field in fields(kind)}
 
 
-def further_attributes(value: Any, kind: type, known: Container[str]) -> dict[str, Any]:
+def further_attributes(value: object, kind: type, known: Container[str]) -> dict[str, Any]:
     """Return what an instance holds besides its fields, such as what `__post_init__` has put there."""
     further = {name: each for name, each in getattr(value, "__dict__", {}).items() if name not in known}
     if not further:
@@ -84,7 +84,7 @@ def is_cached(kind: type, name: str) -> bool:
     return isinstance(getattr(kind, name, None), cached_property)
 
 
-def field_values(value: Any, kind: type, names: Iterable[str]) -> list[tuple[str, Any]]:
+def field_values(value: object, kind: type, names: Iterable[str]) -> list[tuple[str, Any]]:
     """Return the names of fields of a dataclass, and what they hold."""
     try:
         return [(name, getattr(value, name)) for name in names]
@@ -105,7 +105,7 @@ def describe_change(name: str, why: str) -> Undecodable:
     return Undecodable(f"{name} has changed since it was recorded: {why}", name)
 
 
-def member(parts: Any) -> Any:
+def member(parts: object) -> Any:
     """Make a member of an Enum again, or a combination of flags."""
     name, *names = checked_list(parts)
     kind = class_named(name, "Enum")
@@ -117,7 +117,7 @@ def member(parts: Any) -> Any:
     return member_of(kind, names)
 
 
-def named_tuple(parts: Any) -> Any:
+def named_tuple(parts: object) -> Any:
     """Make a named tuple again."""
     name, values = checked_list(parts, 2)
     kind: Any = class_named(name, "named tuple")
@@ -128,7 +128,7 @@ def named_tuple(parts: Any) -> Any:
     return tuple.__new__(kind, [values[field] for field in kind._fields])
 
 
-def dataclass_instance(parts: Any) -> Any:
+def dataclass_instance(parts: object) -> Any:
     """Make an instance of a dataclass again, without its `__init__`. A field that the class has gained takes its default."""
     name, values, *further = checked_list(parts)
     kind = class_named(name, "dataclass")
@@ -156,7 +156,7 @@ def attribute_names(kind: Any, *, compared: bool = False) -> list[str]:
     return [str(each.name) for each in kind.__attrs_attrs__ if each.eq or not compared]
 
 
-def attrs_instance(parts: Any) -> Any:
+def attrs_instance(parts: object) -> Any:
     """Make an instance of a class of attrs again, without its `__init__`."""
     name, values = checked_list(parts, 2)
     kind: Any = class_named(name, "class of attrs")
@@ -184,7 +184,7 @@ def has_slots(kind: type) -> bool:
     return any(vars(each).get("__slots__") for each in kind.__mro__)
 
 
-def rebuild_number(parts: Any) -> Any:
+def rebuild_number(parts: object) -> Any:
     """Make an instance of a class that extends `int` or `float` again, without its `__init__`."""
     name, plain = checked_list(parts, 2)
     kind: Any = class_named(name, "number")
@@ -195,7 +195,7 @@ def rebuild_number(parts: Any) -> Any:
     return make(kind, plain)
 
 
-def foreign(package: str, parts: Any) -> Any:
+def foreign(package: str, parts: object) -> Any:
     """Make a value of another package again. One of numpy is a plain number where numpy is not loaded."""
     name, form = checked_list(parts, 2)
     if package == "numpy":
@@ -211,7 +211,7 @@ def default(name: str, field: "Field[Any]") -> Any:
     return field.default
 
 
-def fields_in(values: Any) -> dict[str, Any]:
+def fields_in(values: object) -> dict[str, Any]:
     """Return recorded attributes, which must be a dict."""
     if type(values) is not dict:
         msg = "expected attributes by name"

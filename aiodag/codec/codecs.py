@@ -32,7 +32,7 @@ class Codecs(Types):
     def __init__(self) -> None:
         super().__init__(REGISTERED)
 
-    def encode(self, value: Any, /) -> str:
+    def encode(self, value: object, /) -> str:
         """Return a value as the text of a record. Raises `NoCodec`."""
         return encode(value, types=self)
 

@@ -32,7 +32,7 @@ def encode_error(error: BaseException) -> str:
     return masked_text_of(exception_record(error, GROUP_LEVELS))
 
 
-def masked_text_of(value: Any) -> str:
+def masked_text_of(value: object) -> str:
     """Return a value as text, with `***` in the place of each secret in it. Raises `NoCodec`, and what encoding raises."""
     text = encode(value)
     if masked(text) == text:

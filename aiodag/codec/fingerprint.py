@@ -35,7 +35,7 @@ MOVED_IN_313 = {
 }
 
 
-def fingerprint(value: Any, task: str = "", form: "type[Canonical] | None" = None) -> str:
+def fingerprint(value: object, task: str = "", form: "type[Canonical] | None" = None) -> str:
     """Return a text by which a value is known again in a later run.
 
     Two values have the same one if they are of the same type, all the way down, and hold the same. What a body could
@@ -80,7 +80,7 @@ class Canonical(ValueWriter):
         """Return the names of the fields that the class itself compares."""
         return [name for name, field in known.items() if field.compare]
 
-    def other(self, value: Any, kind: type) -> Any:
+    def other(self, value: object, kind: type) -> Any:
         """Return the form of what has a name, such as a class or a function, or of what `encode` takes."""
         if leads_back(value):
             return tagged_form("named", self.known_name(value))
@@ -94,11 +94,11 @@ class Canonical(ValueWriter):
         """Return what a secret is known by."""
         return value.known_as
 
-    def counted_attributes(self, kind: Any) -> Iterable[str]:
+    def counted_attributes(self, kind: object) -> Iterable[str]:
         """Return the names of the attributes that a class of attrs compares."""
         return attribute_names(kind, compared=True)
 
-    def foreign(self, value: Any, kind: type, package: ForeignPackage) -> Any:
+    def foreign(self, value: object, kind: type, package: ForeignPackage) -> Any:
         """Return the form of a value of another package: of a model what it holds, for JSON has sets in any order."""
         if package.fields is None or package.model is None or not isinstance(value, package.model):
             return super().foreign(value, kind, package)
@@ -109,7 +109,7 @@ class Canonical(ValueWriter):
         super().name(kind)
         return self.known_name(kind)
 
-    def known_name(self, thing: Any) -> str:
+    def known_name(self, thing: object) -> str:
         """Return the name of a class or a function, the same on every Python."""
         return key_name(public_name(thing))
 
@@ -124,7 +124,7 @@ class Canonical(ValueWriter):
 class NamedBefore313(Canonical):
     """Writes names as 1.2.0 did on Python 3.11 and 3.12, in whose keys they stand."""
 
-    def known_name(self, thing: Any) -> str:
+    def known_name(self, thing: object) -> str:
         """Return the name of a class or a function as its module has it."""
         return key_name(import_name(thing)).replace("pathlib._local:", "pathlib:", 1)
 
@@ -132,7 +132,7 @@ class NamedBefore313(Canonical):
 class NamedIn313(Canonical):
     """Writes names as 1.2.0 did on Python 3.13."""
 
-    def known_name(self, thing: Any) -> str:
+    def known_name(self, thing: object) -> str:
         """Return the name of a class or a function as its module has it."""
         name = key_name(import_name(thing))
         return name.replace("pathlib:", "pathlib._local:", 1) if name in MOVED_IN_313 else name

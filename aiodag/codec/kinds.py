@@ -34,12 +34,12 @@ def base64_of(value: bytes | bytearray) -> str:
     return b64encode(value).decode("ascii")
 
 
-def bytes_of(text: str) -> bytes:
+def read_bytes(text: str) -> bytes:
     """Read bytes."""
     return b64decode(checked_text(text), validate=True)
 
 
-def checked_list(parts: Any, length: int = -1) -> list[Any]:
+def checked_list(parts: object, length: int = -1) -> list[Any]:
     """Return parts that must be a list, of that length if one is given."""
     if type(parts) is not list or length not in {-1, len(parts)}:
         msg = f"expected a list{'' if length < 0 else f' of {length}'}"
@@ -47,7 +47,7 @@ def checked_list(parts: Any, length: int = -1) -> list[Any]:
     return parts
 
 
-def checked_text(parts: Any) -> str:
+def checked_text(parts: object) -> str:
     """Return parts that must be a string."""
     if type(parts) is not str:
         msg = "expected a string"
@@ -71,7 +71,7 @@ def moment_parts(value: datetime | time) -> Any:
     return [value.isoformat(), value.fold, None, name] if value.fold or name else value.isoformat()
 
 
-def read_moment(kind: type[datetime] | type[time], parts: Any) -> datetime | time:
+def read_moment(kind: type[datetime] | type[time], parts: object) -> datetime | time:
     """Read a moment."""
     if type(parts) is str:
         return kind.fromisoformat(parts)
@@ -104,8 +104,8 @@ def path_kind(kind: type[PurePosixPath] | type[PureWindowsPath]) -> Kind:
 
 
 KINDS: dict[type, Kind] = {
-    bytes: Kind("bytes", base64_of, bytes_of),
-    bytearray: Kind("bytearray", base64_of, lambda parts: bytearray(bytes_of(parts))),
+    bytes: Kind("bytes", base64_of, read_bytes),
+    bytearray: Kind("bytearray", base64_of, lambda parts: bytearray(read_bytes(parts))),
     complex: Kind("complex", lambda value: [value.real, value.imag], lambda parts: complex(*checked_list(parts, 2))),
     range: Kind(
         "range", lambda value: [value.start, value.stop, value.step], lambda parts: range(*checked_list(parts, 3))

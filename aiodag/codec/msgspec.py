@@ -8,7 +8,7 @@ from aiodag.codec.packages import ForeignPackage
 from aiodag.codec.refusals import RefusedType, check_comes_back
 
 
-def struct_form(value: Any, kind: Any) -> tuple[str, Any]:
+def struct_form(value: object, kind: Any) -> tuple[str, Any]:
     """Return the tag and the text of a struct. Raises `RefusedType` where it would not come back the same."""
     if not isinstance(value, msgspec.Struct):
         raise RefusedType(kind, "is not a msgspec Struct: return one that holds it")
@@ -23,7 +23,7 @@ def struct_form(value: Any, kind: Any) -> tuple[str, Any]:
     return "msgspec", text
 
 
-def struct_text(value: Any) -> str:
+def struct_text(value: object) -> str:
     """Return the JSON of a struct."""
     return msgspec.json.encode(value, order="deterministic").decode()
 

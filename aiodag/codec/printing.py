@@ -57,7 +57,7 @@ def letters(ranges: str) -> str:
 HIDDEN = re.compile(rf"[^\0-\x7f{letters(SHOWN)}]")
 
 
-def python_text(value: Any) -> str:
+def python_text(value: object) -> str:
     r"""Return a plain value as Python writes it: the same text on every version.
 
     >>> python_text(("Größe", 1)), python_text(chr(0x31350))
@@ -75,7 +75,7 @@ def escape_letter(found: re.Match[str]) -> str:
 def printed_by(python: str) -> Callable[[Any], str]:
     """Return the `repr()` of an older Python, which this one may print otherwise."""
 
-    def printed_then(value: Any) -> str:
+    def printed_then(value: object) -> str:
         text = repr(value)
         if text.isascii() and "\\u" not in text and "\\U" not in text:
             return text

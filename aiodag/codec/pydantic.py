@@ -8,7 +8,7 @@ from aiodag.codec.packages import ForeignPackage
 from aiodag.codec.refusals import RefusedType, check_comes_back
 
 
-def model_form(value: Any, kind: type) -> tuple[str, Any]:
+def model_form(value: object, kind: type) -> tuple[str, Any]:
     """Return the tag and the text of a model. Raises `RefusedType` where it would not come back equal."""
     if not isinstance(value, BaseModel):
         raise RefusedType(kind, "is not a pydantic model: return one that holds it, or its text")

@@ -22,31 +22,31 @@ from aiodag.secret import Secret
 FLOATS = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
 
 
-def pairs_in(parts: Any) -> list[tuple[Any, Any]]:
+def pairs_in(parts: object) -> list[tuple[Any, Any]]:
     """Return keys and values of a mapping."""
     return [(key, value) for key, value in (checked_list(pair, 2) for pair in checked_list(parts))]
 
 
-def deque_of(parts: Any) -> deque[Any]:
+def deque_of(parts: object) -> deque[Any]:
     """Make a deque again."""
     values, length = checked_list(parts, 2)
     return deque(checked_list(values), length)
 
 
-def defaultdict_of(parts: Any) -> defaultdict[Any, Any]:
+def defaultdict_of(parts: object) -> defaultdict[Any, Any]:
     """Make a defaultdict again."""
     factory, pairs = checked_list(parts, 2)
     return defaultdict(None if factory is None else FACTORIES[factory], pairs_in(pairs))
 
 
-def counter_of(parts: Any) -> Counter[Any]:
+def counter_of(parts: object) -> Counter[Any]:
     """Make a Counter again. Its own `update` adds to what is there."""
     counter: Counter[Any] = Counter()
     dict.update(counter, pairs_in(parts))
     return counter
 
 
-def read_secret(parts: Any) -> Secret:
+def read_secret(parts: object) -> Secret:
     """Make a secret again: it is known by its name, and read where it was."""
     name, file = (parts, None) if type(parts) is str else checked_list(parts, 2)
     return Secret(name, file=file)

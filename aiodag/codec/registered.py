@@ -57,7 +57,7 @@ class Types:
         found = self._by_kind.get(kind)
         return found if found is not None or self.further is None else self.further.of(kind)
 
-    def decode_registered(self, name: Any, parts: Any) -> Any:
+    def decode_registered(self, name: object, parts: object) -> Any:
         """Return the value of a record. Raises `Undecodable`."""
         found = self._by_name.get(name) if type(name) is str else None
         if found is None and self.further is not None:

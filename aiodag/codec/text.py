@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 
-def encode_pickle(value: Any, task: str = "") -> bytes:
+def encode_pickle(value: object, task: str = "") -> bytes:
     """Return a value as pickle has it. Raises `NoCodec`, with the name of the `task`.
 
     >>> decode_pickle(encode_pickle([1, 2]))

@@ -49,7 +49,7 @@ in_order = json_writer(sort_keys=False)
 sorted_keys = json_writer(sort_keys=True)
 
 
-def plain_text(value: Any, form: Callable[[Any], str]) -> str | None:
+def plain_text(value: object, form: Callable[[Any], str]) -> str | None:
     """Return the text of a value that JSON has as it is, or None: the short way, for nearly all values."""
     try:
         if is_plain_json(value):
@@ -93,7 +93,7 @@ def is_utf8(value: str) -> bool:
     return True
 
 
-def tagged_form(tag: str, parts: Any) -> dict[str, Any]:
+def tagged_form(tag: str, parts: object) -> dict[str, Any]:
     """Return the form of what is not plain JSON."""
     return {"$": tag, "v": parts}
 
@@ -127,7 +127,7 @@ class ValueWriter:
             return tagged_form(simple.tag, self.tree(simple.parts(value)))
         return self.nested_form(value, kind)
 
-    def nested_form(self, value: Any, kind: type) -> Any:
+    def nested_form(self, value: object, kind: type) -> Any:
         """Return the form of what holds other values."""
         if id(value) in self.inside:
             raise RefusedType(kind, "holds itself")
@@ -203,11 +203,11 @@ class ValueWriter:
             return tagged_form("number", [self.name(kind), self.tree(classes.plain_number(value, kind))])
         raise RefusedType(kind, self.LACK)
 
-    def counted_attributes(self, kind: Any) -> Iterable[str]:
+    def counted_attributes(self, kind: object) -> Iterable[str]:
         """Return the names of the attributes, of a class of attrs, that count."""
         return classes.attribute_names(kind)
 
-    def foreign(self, value: Any, kind: type, package: ForeignPackage) -> Any:
+    def foreign(self, value: object, kind: type, package: ForeignPackage) -> Any:
         """Return the form of a value of another package: what its own JSON says."""
         tag, parts = package.form(value, kind)
         if tag == "numpy":
@@ -226,7 +226,7 @@ class ValueWriter:
             raise RefusedType(kind, "cannot be found again by its name: define it at the top level of a module")
         return import_name(kind)
 
-    def attributes(self, value: Any, kind: type) -> list[dict[str, Any]]:
+    def attributes(self, value: object, kind: type) -> list[dict[str, Any]]:
         """Return the forms of the fields of a dataclass, and of further attributes where there are any."""
         known = classes.known_fields(kind)
         trees = [self.values(classes.field_values(value, kind, self.counted_fields(known)), ".")]
@@ -276,7 +276,7 @@ CONTAINERS: dict[type, Callable[[ValueWriter, Any], Any]] = {
 
 
 def write_value(
-    writer: ValueWriter, value: Any, form: Callable[[Any], str], refusal: Callable[[type, str, str], Exception]
+    writer: ValueWriter, value: object, form: Callable[[Any], str], refusal: Callable[[type, str, str], Exception]
 ) -> str:
     """Return the text of a value; `refusal` makes the error, of the type at fault, where it is, and why."""
     try:
@@ -289,7 +289,7 @@ def write_value(
         raise refusal(type(value), "", f"cannot be read: {type(error).__name__}: {error}") from error
 
 
-def encode(value: Any, task: str = "", types: Types = REGISTERED) -> str:
+def encode(value: object, task: str = "", types: Types = REGISTERED) -> str:
     """Return a value as the text of a record, which `decode` reads.
 
     Takes None, bool, int, float, complex, str, bytes, list, tuple, set, dict, range, datetime, date, time, timedelta,

@@ -81,7 +81,7 @@ class Patterns:
     def __init__(self) -> None:
         self._patterns: dict[str, CommandTask] = {}
 
-    def known(self, settings: str, line: list[Any], name: str) -> CommandTask | None:
+    def task_like(self, settings: str, line: list[Any], name: str) -> CommandTask | None:
         """Return the task of a program and its arguments, or of a line and its own, if these settings are known.
 
         Raises `OptionError`.

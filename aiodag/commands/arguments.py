@@ -22,20 +22,20 @@ SHOWN = 60  # characters of a value in a message
 PRIVATE = frozenset({"env", "stdin"})  # options whose values no message shows
 
 
-def argument_of(option: str, value: Any) -> str | Secret:
+def argument_of(option: str, value: object) -> str | Secret:
     """Return a value as the text that a program gets, or the secret that stands for it. Raises `OptionError`."""
     secret = value.secret if type(value) is Veiled else value
     return secret if type(secret) is Secret else program_text(option, value)
 
 
-def change_text(value: Any, change: Callable[[str], str]) -> Any:
+def with_changed_text(value: Any, change: Callable[[str], str]) -> Any:
     """Return an argument or a variable with another text; None stays."""
     if isinstance(value, Secret):
-        return value.renamed(change)
+        return value.rename_with(change)
     return value if value is None else change(value)
 
 
-def program_text(option: str, value: Any) -> str:
+def program_text(option: str, value: object) -> str:
     """Return a value as the text that a program gets. Raises `OptionError`."""
     if isinstance(value, str):
         text = str.__str__(value)  # of an enum its value, not its name
@@ -69,7 +69,7 @@ def encode_text(option: str, text: str) -> bytes:
         ) from None
 
 
-def shown_value(option: str, value: Any) -> Any:
+def shown_value(option: str, value: object) -> Any:
     """Return what a message shows of a value."""
     if option in PRIVATE:
         return MARK
@@ -90,7 +90,7 @@ def whole_stdout(option: str, finished: Finished) -> str:
     return finished.stdout
 
 
-def checked_env(given: Any) -> dict[str, str | Secret | None]:
+def checked_env(given: object) -> dict[str, str | Secret | None]:
     """Return variables as text, None for those to be taken away. Raises `OptionError`."""
     if not isinstance(given, Mapping):
         raise OptionError("env", MARK, "a dict of names and values")
@@ -101,7 +101,7 @@ def checked_env(given: Any) -> dict[str, str | Secret | None]:
     return {str.__str__(name): None if value is None else argument_of("env", value) for name, value in given.items()}
 
 
-def content_of(value: Any) -> bytes | Path | Secret | None:
+def content_of(value: object) -> bytes | Path | Secret | None:
     """Return what a program finds in its stdin: bytes, a file, a secret, or nothing. Raises `OptionError`."""
     if value is None or isinstance(value, bytes):
         return value
@@ -128,7 +128,7 @@ def exit_codes(given: Any, option: str = "success", example: str = "(0, 3)", *, 
     raise OptionError(option, given, f"exit codes from 0 to 255, such as {example}; -15 is an end by signal 15")
 
 
-def checked_skips(given: Any, success: frozenset[int]) -> frozenset[int]:
+def checked_skips(given: object, success: frozenset[int]) -> frozenset[int]:
     """Check exit codes that mean a skip. None of them can mean a success, too."""
     codes = exit_codes(given, "skip_codes", "(75,)", least=0)
     both = ", ".join(map(str, sorted(codes & success)))
@@ -137,7 +137,7 @@ def checked_skips(given: Any, success: frozenset[int]) -> frozenset[int]:
     return codes
 
 
-def bytes_of(given: Any) -> int:
+def stream_size(given: object) -> int:
     """Check a number of bytes."""
     if type(given) is int and given >= 0:
         return given

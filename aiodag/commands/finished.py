@@ -56,7 +56,7 @@ class Finished:
             return f"signal {-self.code}"
 
     def __repr__(self) -> str:
-        return f"<Finished {command_line(self.args)}: {self.signal or f'exit code {self.code}'}>"
+        return f"<Finished {shell_line(self.args)}: {self.signal or f'exit code {self.code}'}>"
 
 
 class CommandFailed(AiodagError):
@@ -78,7 +78,7 @@ class CommandFailed(AiodagError):
         self.finished = finished
         self.code = None if finished is None else finished.code
         self.signal = None if finished is None else finished.signal
-        super().__init__(f"{command_line(command)} {why}")
+        super().__init__(f"{shell_line(command)} {why}")
 
 
 def ending_facts(finished: Finished) -> dict[str, object]:
@@ -92,7 +92,7 @@ def shown_line(args: Sequence[str | Secret]) -> tuple[str, ...]:
     return tuple([MARK if type(each) is Secret else masked(str(each)) for each in args])
 
 
-def command_line(given: Sequence[str | Secret]) -> str:
+def shell_line(given: Sequence[str | Secret]) -> str:
     """Write a command as a shell would read it, in one line that is not too long."""
     args = shown_line(given)
     if tuple(args[1:2]) == ("-c",) and tuple(args[3:]) == ("sh",) and args[0].endswith("sh"):
@@ -125,4 +125,4 @@ def why_failed(finished: Finished, success: Collection[int]) -> str:
 
 def why_skipped(finished: Finished) -> str:
     """Return what is said of a program that had nothing to do, with its last lines."""
-    return f"{command_line(finished.args)} {how(finished)}\n  (one of its skip_codes)"
+    return f"{shell_line(finished.args)} {how(finished)}\n  (one of its skip_codes)"

@@ -58,14 +58,14 @@ class Entrance:
         """Hand over the descriptors of one program. Raises `OSError`."""
         with self._lock:
             if self._socket is None or self._owner != process_identity():
-                self._socket = self._opened()
+                self._socket = self._open_socket()
             try:
                 give(self._socket, descriptors)
             except (BrokenPipeError, ConnectionResetError):
-                self._socket = self._opened()
+                self._socket = self._open_socket()
                 give(self._socket, descriptors)
 
-    def _opened(self) -> socket.socket:
+    def _open_socket(self) -> socket.socket:
         self.close()
         ours, theirs = socket.socketpair()
         with theirs:
@@ -91,7 +91,7 @@ class Entrance:
             if self.warden:
                 os.waitpid(self.warden, os.WNOHANG)
 
-    def forked(self) -> None:
+    def drop_in_fork(self) -> None:
         """Leave the warden to the process that this one is a fork of."""
         self._lock = Lock()
         self.close()
@@ -124,10 +124,10 @@ atexit.register(ENTRANCE.close)
 
 def leave_to_parent() -> None:
     """Leave the warden and all programs to the process that this one is a fork of."""
-    ENTRANCE.forked()
+    ENTRANCE.drop_in_fork()
     ROOM.holding.clear()
     for child in list(UNDER_WAY):
-        child.forked()
+        child.drop_in_fork()
 
 
 os.register_at_fork(after_in_child=leave_to_parent)
@@ -172,12 +172,12 @@ class Child:
             gate = gates[STARTS] = Gate(STARTS, self.loop)
         await gate.acquire()
         self._gate = gate
-        control = await self._opened(stdin)
+        control = await self._open_streams(stdin)
         told = marshal.dumps(tuple(request))
         with suppress(OSError):  # the warden is gone: _hear() sees that, too
             await self.loop.sock_sendall(control, len(told).to_bytes(LENGTH, "big") + told)
 
-    async def _opened(self, stdin: bytes | Path | None) -> socket.socket:
+    async def _open_streams(self, stdin: bytes | Path | None) -> socket.socket:
         """Open all streams, as soon as there is room for their descriptors. Raises `NotStarted`."""
         while True:
             while len(ROOM.holding) >= programs_at_once(min(descriptors_allowed(), ENTRANCE.allowed), UNBOUNDED):
@@ -288,7 +288,7 @@ class Child:
             stream.finish()
         self._stdin.close()
 
-    def forked(self) -> None:
+    def drop_in_fork(self) -> None:
         """Close all ends in a fork: while that held them, the program would read no end of its stdin."""
         for stream in (self.stdout, self.stderr, self._stdin):
             if stream.fd >= 0:

@@ -53,7 +53,7 @@ class ProgramRecord:
         self._end = end
 
     @property
-    def left(self) -> int:
+    def groups_left(self) -> int:
         """How many process groups no signal has ended."""
         return 0 if self._end is None else self._end.left
 

@@ -30,8 +30,6 @@ from aiodag.abc import Host
 from aiodag.commands.arguments import (
     Given,
     argument_of,
-    bytes_of,
-    change_text,
     checked_env,
     checked_line,
     checked_skips,
@@ -39,9 +37,11 @@ from aiodag.commands.arguments import (
     exit_codes,
     host_of,
     program_text,
+    stream_size,
+    with_changed_text,
 )
 from aiodag.commands.descriptors import descriptors_allowed, programs_at_once
-from aiodag.commands.finished import CommandFailed, Finished, command_line, how, shown_line, why_failed, why_skipped
+from aiodag.commands.finished import CommandFailed, Finished, how, shell_line, shown_line, why_failed, why_skipped
 from aiodag.commands.local import LOCAL
 from aiodag.commands.record import ProgramRecord
 from aiodag.commands.shells import PLACE, SHELL, check_strict, strict_line
@@ -98,14 +98,14 @@ class Command:
     strict: bool = field(compare=False)
 
     def __repr__(self) -> str:
-        return f"<Command {command_line(self.args)}>"
+        return f"<Command {shell_line(self.args)}>"
 
     @property
     def line(self) -> str | None:
         """What a shell is to read, in the body that `shell` makes; its arguments are `args[4:]`."""
         return str(self.args[PLACE]) if self.script else None
 
-    def substituted(self, change: Callable[[str], str]) -> "Command":
+    def change_texts(self, change: Callable[[str], str]) -> "Command":
         """Return this command with all its text changed: arguments, values of variables, cwd and stdin.
 
         A path to read from is changed as a path. Raises `OptionError` for what no program can be given. In the line of a
@@ -117,11 +117,11 @@ class Command:
         elif isinstance(stdin, bytes):
             stdin = change(stdin.decode("utf-8", "surrogateescape"))
         else:
-            stdin = change_text(stdin, change)
+            stdin = with_changed_text(stdin, change)
         return replace(
             self,
-            args=checked_line([change_text(each, change) for each in self.args]),
-            env=checked_env({name: change_text(each, change) for name, each in self.env.items()}),
+            args=checked_line([with_changed_text(each, change) for each in self.args]),
+            env=checked_env({name: with_changed_text(each, change) for name, each in self.env.items()}),
             cwd=None if self.cwd is None else Path(program_text("cwd", change(str(self.cwd)))),
             stdin=content_of(stdin),
         )
@@ -158,7 +158,7 @@ class Command:
         except asyncio.CancelledError as cancelled:
             with suppress(ProgramLost):  # there may have been nothing to cancel yet
                 # The traceback of a timeout shows what it said last.
-                cancelled.add_note(f"{command_line(line)} {how(self._finish(record))}")
+                cancelled.add_note(f"{shell_line(line)} {how(self._finish(record))}")
             raise
         except ProgramNotStarted as fault:
             raise CommandFailed(line, str(fault)) from fault.__cause__
@@ -173,9 +173,9 @@ class Command:
     def _finish(self, record: ProgramRecord) -> Finished:
         """Return how a program ended, and tell whoever wants to hear. Raises `ProgramLost`."""
         finished = record.finish()
-        if record.left:
+        if record.groups_left:
             log.warning(
-                "%s has ended, but no signal ends what it left in session %d", command_line(finished.args), finished.pid
+                "%s has ended, but no signal ends what it left in session %d", shell_line(finished.args), finished.pid
             )
         if self.on_end is not None:
             try:
@@ -207,7 +207,7 @@ class CommandTask(Task[..., Finished]):
         if options.limit is None:
             options.limit = AT_ONCE  # not among what was given: nobody has asked for it
         super().__init__(body, after, options)
-        self.__doc__ = f"Run {command_line(body.args)}"
+        self.__doc__ = f"Run {shell_line(body.args)}"
 
     @property
     def pattern(self) -> "CommandTask":
@@ -221,11 +221,11 @@ class CommandTask(Task[..., Finished]):
     def with_body(self, body: Command, /, **options: "Unpack[OptionTypes]") -> "CommandTask":
         """Return the task of another body, with the options of this one, or some changed."""
         if options.keys() == {"name"}:
-            return self._renamed(body, str(options["name"]))
+            return self._under_name(body, str(options.get("name")))
         given = {**self.options.given, **options}
         return CommandTask(body, self.after_deps, given, options.get("version", self.given_version))
 
-    def _renamed(self, body: Command, name: str) -> "CommandTask":
+    def _under_name(self, body: Command, name: str) -> "CommandTask":
         """Return the task of another body under another name. Quickly: a workflow may make a million."""
         made = self.rebound(body)
         vars(made).pop("__doc__", None)  # of another line
@@ -240,7 +240,7 @@ class CommandTask(Task[..., Finished]):
         stdin = {} if self.fn.stdin is not None else {"stdin": json.dumps(summary._asdict()) + "\n"}
         return (), {"env": told, **stdin}
 
-    def accepts(self, value: Any) -> bool:
+    def accepts(self, value: object) -> bool:
         """Return whether a recorded end is a success: whoever edits `success` may have made it a failure."""
         return not isinstance(value, Finished) or value.code in self.fn.success
 
@@ -375,7 +375,7 @@ def make_command(
         success=success,
         skip_codes=checked_skips(settings.skip_codes, success),
         grace=seconds("grace", settings.grace),
-        keep=bytes_of(settings.keep),
+        keep=stream_size(settings.keep),
         on_output=settings.on_output,
         on_end=settings.on_end,
         host=host_of(settings.host),

@@ -36,7 +36,7 @@ class Pooled(ABC):
     async def place(self) -> Worker:
         """Wait for a worker."""
 
-    async def run(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    async def run(self, fn: Callable[..., Any], /, *args: object, **kwargs: object) -> Any:
         """Return `fn(*args, **kwargs)` of a worker, once there is one."""
         worker = await self.place()
         try:

@@ -66,13 +66,13 @@ class ProcessExecutor(Pooled):
         crew = await crew_here()
         await gate.acquire()
         try:
-            worker = self._known() or await self.opened(crew)
+            worker = self._idle_worker() or await self.open_worker(crew)
         except BaseException:
             gate.release()
             raise
         return ProcessPlace(self, gate, crew, worker)
 
-    def _known(self) -> "WorkerProcess | None":
+    def _idle_worker(self) -> "WorkerProcess | None":
         if self.owner != os.getpid():  # a fork: they are another's
             self.owner = os.getpid()
             self.idle.clear()
@@ -85,7 +85,7 @@ class ProcessExecutor(Pooled):
                 worker.bury()
         return None
 
-    async def opened(self, crew: Crew) -> "WorkerProcess":
+    async def open_worker(self, crew: Crew) -> "WorkerProcess":
         """Return a new worker, which may have died already: that is for the attempt to tell."""
         worker = WorkerProcess()
         await crew.call(worker.open, lambda behind: behind.add_done_callback(lambda _: self.keep(worker)))
@@ -106,7 +106,7 @@ class ProcessPlace:
         self.crew = crew
         self.worker = worker
 
-    async def run(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    async def run(self, fn: Callable[..., Any], /, *args: object, **kwargs: object) -> Any:
         """Return `fn(*args, **kwargs)` of the worker. Cancelled, it ends the worker.
 
         Raises `WorkerDied` if that ends without an answer, and `NotPicklable` for what cannot go there or come back.
@@ -119,7 +119,7 @@ class ProcessPlace:
             outcome = await self._answer(letter)
             if outcome is None and not self.worker.fresh and not self.worker.begun:
                 # It died between two calls, as what the system chooses when memory is short: the body has not begun.
-                self.worker = await self.executor.opened(self.crew)
+                self.worker = await self.executor.open_worker(self.crew)
                 outcome = await self._answer(letter)
             if outcome is None:
                 raise worker_died(name, node, self.worker)

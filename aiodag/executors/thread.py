@@ -55,7 +55,7 @@ class ThreadPlace:
         self.gate = gate
         self.crew = crew
 
-    async def run(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    async def run(self, fn: Callable[..., Any], /, *args: object, **kwargs: object) -> Any:
         """Return `fn(*args, **kwargs)` of a thread. Cancelled, it leaves the thread to end by itself."""
         call = partial(copy_context().run, fn, *args, **kwargs)
         del args, kwargs  # the body's from here on
@@ -103,7 +103,7 @@ class GivenPlace:
         self.gate = gate
         self.future: Future[Any] | None = None
 
-    async def run(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    async def run(self, fn: Callable[..., Any], /, *args: object, **kwargs: object) -> Any:
         """Return `fn(*args, **kwargs)` of the pool."""
         call = partial(copy_context().run, fn) if self.executor.inside else sendable(fn)
         self.future = self.executor.pool.submit(call_guarded, call, args, kwargs)

@@ -40,7 +40,7 @@ class Layers:
         for source, target in dict.fromkeys(segment for path in self.paths.values() for segment in pairwise(path)):
             self.down[source].append(target)
             self.up[target].append(source)
-        self.order = self._ordered()
+        self.order = self._order_layers()
 
     def _paths(self, ahead: Mapping[Edge, Edge]) -> dict[Edge, list[int]]:
         """Return the points of each edge; makes the slots."""
@@ -60,7 +60,7 @@ class Layers:
             path.append(target)
         return paths
 
-    def _ordered(self) -> list[list[int]]:
+    def _order_layers(self) -> list[list[int]]:
         layers: list[list[int]] = [[] for _ in range(max(self.layer) + 1)]
         for at in _depth_first(self.up, self.down):
             layers[self.layer[at]].append(at)

@@ -54,13 +54,13 @@ def places(task: WorkflowTask[Any]) -> set[str]:
 
     def look(text: Any) -> Any:
         if type(text) is Secret:
-            text.renamed(look)
+            text.rename_with(look)
         elif type(text) is str:
             found.update(PLACE.findall(text))
         return text
 
     body: Any = task.task.fn
-    body.substituted(look)
+    body.change_texts(look)
     replaced((task.args, task.kwargs), look)
     return found
 
@@ -96,7 +96,7 @@ def texts_of(task: WorkflowTask[Any]) -> list[str]:
         return text
 
     body: Any = task.task.fn
-    body.substituted(look)
+    body.change_texts(look)
     replaced((task.args, task.kwargs), look)
     return found
 
@@ -142,7 +142,7 @@ def whole(task: Task[..., Any], choice: Choice, name: str) -> Task[..., Any]:
     """Return a command with values in its places, if it has such, under the name of its node then."""
     command: Any = task
     if choice:
-        return command.with_body(command.fn.substituted(changer(choice)), name=name)  # type: ignore[no-any-return]  # a task
+        return command.with_body(command.fn.change_texts(changer(choice)), name=name)  # type: ignore[no-any-return]  # a task
     return command.whole()  # type: ignore[no-any-return]  # as above
 
 
@@ -167,7 +167,7 @@ def filled(value: Any, choice: Choice, *, texts: bool, stands_for: Callable[[Wor
         if kind is Parameter:
             return choice[each.name]
         if change is not None and kind is Secret:
-            return each.renamed(change)
+            return each.rename_with(change)
         return change(each) if change is not None and kind is str else KEEP
 
     return replaced(value, leaf)
@@ -218,7 +218,7 @@ def misfit(task: WorkflowTask[Any], choice: Choice, stands_for: Callable[[Workfl
     command: Any = task.task
     try:
         if choice:
-            command.fn.substituted(changer(choice))
+            command.fn.change_texts(changer(choice))
         args = [filled(each, choice, texts=bool(choice), stands_for=stands_for) for each in task.args]
         kwargs = {
             key: filled(each, choice, texts=bool(choice), stands_for=stands_for) for key, each in task.kwargs.items()

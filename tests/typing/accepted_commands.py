@@ -48,4 +48,4 @@ async def main() -> None:
 # What takes definitions apart and makes others of them.
 if isinstance(sync, CommandTask):
     assert_type(sync.fn.line, str | None)
-    assert_type(sync.with_body(sync.fn.substituted(str.upper), name="b"), CommandTask)
+    assert_type(sync.with_body(sync.fn.change_texts(str.upper), name="b"), CommandTask)

@@ -82,7 +82,7 @@ class Bodies:
             program = values["command"]
             line = [*(program if is_plain_line(program) else read_secrets(program)), *args]
         try:
-            known: Task[..., Any] | None = self._patterns.known(settings, line, name)
+            known: Task[..., Any] | None = self._patterns.task_like(settings, line, name)
             if known is None:
                 known = self._patterns.new(settings, line, name, options_in(given), script=kind == "shell")
         except (AiodagError, RuntimeError) as error:

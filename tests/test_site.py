@@ -1,5 +1,6 @@
 """The site: each page has a place in it, and each link leads somewhere, on the site and in the plain files alike."""
 
+import ast
 import re
 import sqlite3
 from contextlib import closing
@@ -15,6 +16,7 @@ TOCTREE = re.compile(r"^```\{toctree\}\n(?P<options>(?::[^\n]*\n)*)\n(?P<entries
 FENCED = re.compile(r"^(```+).*?^\1 *$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`[^`\n]*`")
 HEADING = re.compile(r"^#+ +(.*)$", re.MULTILINE)
+DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 LINK = re.compile(r"\]\((?P<path>[^)#\s]*)(?:#(?P<anchor>[^)\s]+))?\)")
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
@@ -124,3 +126,25 @@ def is_former(path):
 
 def test_the_tour_of_the_house_names_every_file_once():
     assert sorted(tour()) == files_of_the_house()
+
+
+# The dialect that pages and docstrings were once written in. "There is no", "is no longer" and the like are English.
+DIALECT = re.compile(
+    r"(?<![Tt]here )\b(?:is|are) no (?!longer|more|other|such)[a-z]"
+    r"|\bbeside\b|\bfor who\b|\bTell whether\b|\bSay (?:what|why|how|which|whether)\b|\bof which there are\b"
+)
+
+
+def prose():
+    """Give the text of each page without its code, and each docstring of the package."""
+    for page in PAGES:
+        if page.name != "CHANGELOG.md":
+            yield page.relative_to(ROOT).as_posix(), FENCED.sub("", page.read_text(encoding="utf-8"))
+    for path in sorted((ROOT / "aiodag").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, DOCUMENTED) and (text := ast.get_docstring(node)):
+                yield f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 1)}", " ".join(text.split())
+
+
+def test_pages_and_docstrings_are_written_plainly():
+    assert [(where, DIALECT.findall(text)) for where, text in prose() if DIALECT.search(text)] == []

@@ -98,7 +98,7 @@ def entry_text(entry: Mapping[str, Any]) -> str:
 
 
 def change_text(change: Change) -> str:
-    """Return which execution brought which definition, beside the one before it."""
+    """Return which execution brought which definition, with the one before it."""
     lists = (("changed", change.changed), ("added", change.added), ("removed", change.removed))
     parts = [f"{word} {', '.join(names)}" for word, names in lists if names]
     return f"of execution {change.execution}: {'; '.join(parts) or count_of(change.tasks, 'task')}"

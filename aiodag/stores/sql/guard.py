@@ -64,7 +64,7 @@ def identity_of(path: Path) -> Identity | None:
 def writer_of(path: Path) -> int | None:
     """Return the process that writes to a file of SQLite, where Linux tells.
 
-    It has the lock on byte 120 of the index, or is about to: then it has the lock on the file beside.
+    It has the lock on byte 120 of the index, or is about to: then it has the lock on the file next to the store.
     """
     index = identity_of(path.with_name(f"{path.name}-shm"))
     beside = identity_of(path.with_name(f"{path.name}-lock"))

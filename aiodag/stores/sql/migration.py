@@ -37,7 +37,7 @@ def newer(path: Path, version: int) -> StoreError:
 
 @cache
 def stand_ins(version: int) -> list[str]:
-    """Return statements that put what a file of an older version lacks beside it, for one connection."""
+    """Return statements that put what a file of an older version lacks next to it, for one connection."""
     found = sections("older.sql", r"-- :version ([\d ]+)\n")
     return [
         statement
@@ -55,7 +55,7 @@ def look(connection: sqlite3.Connection, version: int) -> None:
 
 
 def migrate(connection: sqlite3.Connection, path: Path, *, backup: bool = True, patience: float = BUSY) -> None:
-    """Bring a file to the version of this code, in one transaction; with `backup` a copy of it as it was stays beside it.
+    """Bring a file to the version of this code, in one transaction; with `backup` a copy of it as it was stays next to it.
 
     Raises `StoreError` for a newer one, and while a process works on a run in it.
     """
@@ -94,7 +94,7 @@ def refuse_if_owned(connection: sqlite3.Connection, path: Path, version: int) ->
 
 
 def keep_copy(path: Path, version: int) -> None:
-    """Copy a file to one beside it that is named after its version. Raises `StoreError`."""
+    """Copy a file to one next to it that is named after its version. Raises `StoreError`."""
     names = chain([f"{path.name}.v{version}.bak"], (f"{path.name}.v{version}.bak{number}" for number in count(2)))
     copy = next(path.with_name(name) for name in names if not path.with_name(name).exists())
     try:

@@ -37,7 +37,7 @@ class SQLite(OwnedRuns, RecordedRuns):
     than 10 seconds. `keep` is how many bytes it keeps of each stream of an attempt: the head and the tail.
 
     A file of an older version can be looked at as it is. The first write brings it to today's, when no process works on a
-    run in it; with `backup` a copy of what was there stays beside it, such as `runs.db.v3.bak`.
+    run in it; with `backup` a copy of the older file stays next to it, such as `runs.db.v3.bak`.
 
     >>> from aiodag import Run, task
     >>> from aiodag.stores import SQLite

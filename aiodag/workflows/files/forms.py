@@ -316,7 +316,7 @@ FRAGMENT = {key: WORKFLOW[key] for key in ("$schema", "description", "parameters
 
 
 class Hints:
-    """Say what may have been meant, for as many unknown names as it is cheap to compare with all known ones."""
+    """Return what may have been meant, for as many unknown names as it is cheap to compare with all known ones."""
 
     def __init__(self, comparisons: int = 50_000) -> None:
         self.left = comparisons

@@ -77,13 +77,13 @@ class Settling:
             node.initialise()
         run = node.run
         if run is not None:
-            if run.quiet:  # as in leave()
+            if run.quiet:  # as in note_end()
                 run.moves += (node.number, SUCCEEDED, run.clock())
                 run.live.discard(node)
                 if run.idle is not None:
                     run.wake_idle()
             else:
-                run.leave(node, previous)
+                run.note_end(node, previous)
         entries = node.downstream
         if entries is None:
             return
@@ -169,7 +169,7 @@ class Settling:
                 set_error(node, error)
         node._log_traceback = False  # noqa: SLF001 - a Report speaks for it, once for all that is skipped
         if node.run is not None:
-            node.run.leave(node, previous)
+            node.run.note_end(node, previous)
 
 
 class Engine(Settling):

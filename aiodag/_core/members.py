@@ -148,7 +148,7 @@ class Members:
         if self._observers:
             self._tell(node, previous, state, at)
 
-    def leave(self, node: Node[Any], previous: State) -> None:
+    def note_end(self, node: Node[Any], previous: State) -> None:
         """Note that a node has settled."""
         at = self.clock()
         self.moves += (node.number, node.state, at)
@@ -189,9 +189,9 @@ class Members:
             return
         self.stopping = True
         # In a turn of its own: the engine is in the middle of settling, and skips what needs the node first.
-        self.loop.call_soon(self._stop_all)
+        self.loop.call_soon(self._cancel_nodes_and_body)
 
-    def _stop_all(self) -> None:
+    def _cancel_nodes_and_body(self) -> None:
         self.stop()
         if self._body is not None and not self._body.done() and not self._leaving:
             self._stopped_body = True
@@ -239,7 +239,7 @@ class Members:
         if self.idle is not None and not self.idle.done():
             self.idle.set_result(None)
 
-    async def _stop(self) -> None:
+    async def _cancel_and_wait(self) -> None:
         """Cancel what is left, consumers first, and wait: no longer than `grace` seconds."""
         self.stop()
         try:
@@ -284,7 +284,7 @@ class Members:
     def abort(self) -> None:
         """Cancel every node and the body of the scope; why is noted elsewhere, and raised when the scope is left."""
         self.stopping = True
-        self._stop_all()
+        self._cancel_nodes_and_body()
         if self.hooks is not None and not self.timed_out:
             self.hooks.cancel()
         self._end_timer()

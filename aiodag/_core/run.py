@@ -158,7 +158,7 @@ class Run(Members):
             RUN.reset(self._token)
         own = error
         try:
-            error = await self._leave(error)
+            error = await self._end_nodes(error)
             handled = self._end(error)
             if error is not None and error is not own:
                 raise error
@@ -172,7 +172,7 @@ class Run(Members):
             del error, own  # a failure's traceback holds this frame
         return handled
 
-    async def _leave(self, error: BaseException | None) -> BaseException | None:
+    async def _end_nodes(self, error: BaseException | None) -> BaseException | None:
         """Wait for the nodes, or cancel them; return what the body raised of itself."""
         if self._stopped_body and self._body is not None and self._body.uncancel() == 0 and _is_cancel(error):
             error = None  # our own cancel of the body, after the first failure
@@ -186,7 +186,7 @@ class Run(Members):
                 self.hurried = isinstance(error, KeyboardInterrupt)
                 if self.hooks is not None and not isinstance(error, Exception):
                     self.hooks.cancel()
-                await self._stop()
+                await self._cancel_and_wait()
             else:
                 await self.wait()
             if self.hooks is not None:
@@ -197,7 +197,7 @@ class Run(Members):
             self.hurried = error is not None  # asked to end while it was about to
             if self.hooks is not None:
                 self.hooks.cancel()
-            await self._stop()
+            await self._cancel_and_wait()
             raise
         finally:
             self._end_timer()

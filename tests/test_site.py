@@ -1,6 +1,7 @@
 """The site: each page has a place in it, and each link leads somewhere, on the site and in the plain files alike."""
 
 import ast
+import json
 import re
 import sqlite3
 from contextlib import closing
@@ -89,6 +90,20 @@ def test_the_page_of_the_tables_describes_every_column(table, column):
 
     assert described, f"{table} is not described"
     assert f"`{column}`" in described[0]
+
+
+def keys_of_the_schema():
+    schema = json.loads((ROOT / "aiodag" / "workflows" / "files" / "schema.json").read_text(encoding="utf-8"))
+    return [*schema["properties"], *schema["$defs"]["keys"]["properties"]]
+
+
+def test_the_page_of_the_keys_describes_every_key_in_a_row():
+    page = (DOCS / "workflow-keys.md").read_text(encoding="utf-8")
+    described = {
+        key for cell in re.findall(r"^\| (`.*?`) \|", page, re.MULTILINE) for key in re.findall(r"`(.*?)`", cell)
+    }
+
+    assert described == set(keys_of_the_schema())
 
 
 def test_a_link_astray_is_seen(tmp_path):

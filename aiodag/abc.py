@@ -343,6 +343,10 @@ class Runs(Protocol):
         """Return the attempts of all executions that failed, from a moment on, in the order of their ends."""
         ...
 
+    def last_parts(self, run_id: str) -> tuple[int, int]:
+        """Return the part of the last line that a run has logged, and of the last output; 0 where there is none."""
+        ...
+
     def functions(self, run_id: str) -> "list[FunctionRow]":
         """Return what a run has called: the names of functions, their modules, and whether it began in these."""
         ...
@@ -370,8 +374,10 @@ class Runs(Protocol):
         """Return the definitions of a run, oldest first, each with the first execution that was built from it."""
         ...
 
-    def logs(self, run_id: str, after: int = 0, *, numbers: Iterable[int] | None = None) -> "list[LogRecord]":
-        """Return the lines that bodies logged, in order, after so many: of all nodes, or of some."""
+    def logs(
+        self, run_id: str, after: int = 0, *, numbers: Iterable[int] | None = None, beyond: int = 0
+    ) -> "list[LogRecord]":
+        """Return the lines that bodies logged, in order, after so many: of all nodes, or of some; beyond a part."""
         ...
 
     def cancel(self, run_id: str) -> bool:

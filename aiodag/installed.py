@@ -2,7 +2,6 @@
 
 import platform
 import sqlite3
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 EXTRAS = {"cli": "rich", "draw": "resvg_py", "otel": "opentelemetry"}
@@ -10,6 +9,9 @@ EXTRAS = {"cli": "rich", "draw": "resvg_py", "otel": "opentelemetry"}
 
 def versions() -> dict[str, str]:
     """Return the versions of what aiodag stands on, and its own."""
+    # Here: it takes longer to load than all that looks at runs, and hardly anybody asks.
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - see above
+
     try:
         own = version("aiodag")
     except PackageNotFoundError:

@@ -437,6 +437,8 @@ class WorkflowRecord:
 class LogRecord:
     """One line that a body logged: the node's number, or None outside of one.
 
+    `part` is its place among the lines of its run: later ones have larger numbers.
+
     >>> import logging
     >>> from aiodag import Run, task
     >>> from aiodag.service import Service
@@ -452,6 +454,7 @@ class LogRecord:
     logger: str
     text: str
     damaged: str = ""
+    part: int = 0
 
 
 def checked_keep(given: object) -> int:

@@ -463,6 +463,10 @@ class StoreContract:
         ]
         assert [line.text for line in store.logs("etl", numbers=[2, 0])] == ["0", "2"]
         assert [line.text for line in store.logs("etl", 2)] == ["2", "None"]
+        second = store.logs("etl")[1].part
+        assert [line.text for line in store.logs("etl", beyond=second)] == ["2", "None"]
+        assert [line.text for line in store.logs("etl", numbers=[0, 2], beyond=second)] == ["2"]
+        assert store.last_parts("etl") == (store.logs("etl")[-1].part, 0)
         assert [each.number for each in store.failures("etl")] == [0, 1, 2]
         assert [each.number for each in store.failures("etl", since=6.5)] == [1, 2]
 

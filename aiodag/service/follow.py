@@ -1,9 +1,9 @@
 """Follow a run: what its bodies logged, what its programs wrote and what failed, each line once, in the order of time."""
 
-from aiodag.records import AttemptRecord, LogRecord
+from aiodag.records import AttemptRecord, LogRecord, OutputRecord
 from aiodag.service.documents import Document, failure_document, log_document, written_document
-from aiodag.service.look import FEW, Looking
-from aiodag.service.written import WrittenLine, WrittenLines
+from aiodag.service.look import Looking, output_of
+from aiodag.service.written import WrittenLines
 
 LATE = 60.0  # seconds by which an end may be written later than one that came after it
 
@@ -31,8 +31,8 @@ class Follower:
         self.run = service.head(run_id)
         self.over = False  # whether the run has ended, or its process has gone: there is nothing more to come
         self._node = node
-        self._numbers: set[int] | None = None  # of the nodes that are followed, where these are not all
-        self._logged = 0  # lines that have been read
+        self._numbers: set[int] = set()  # of the nodes that are followed, where these are not all
+        self._logged = self._output = 0  # the parts up to which lines and output have been read
         self._failed: set[tuple[int, int]] = set()
         self._since = 0.0  # the end of the last failure, less what others may be late by
         self._written = WrittenLines()
@@ -56,40 +56,46 @@ class Follower:
         return self._look()
 
     def _look(self) -> list[Document]:
-        if self._node is not None and (self.over or self._numbers is None):
-            self._find_numbers()
-        lines, written, failures = self._new_lines(), self._new_output(), self._new_failures()
-        # A node is written no later than what it logs. Those that are found only now have logged nothing that was read,
-        # and all that they log comes after it: so the count of lines that have been read stays true.
-        if self._node is not None and not self.over:
-            self._find_numbers()
+        # How far to read first, then the nodes. A node is written no later than what it logs: whoever has logged up to
+        # here is found, and all that is found only now has its lines up to here read. Counting lines would not do, nor
+        # the nodes first: a node and its lines may come between two reads, and a line of another after them.
+        logged, written = self.store.last_parts(self.run.id)
+        new = self._find_numbers() - self._numbers
+        lines = self._lines(self._numbers, self._logged, logged) + (self._lines(new, 0, logged) if new else [])
+        parts = self._parts(self._numbers, self._output, written) + (self._parts(new, 0, written) if new else [])
+        self._logged, self._output = logged, written
+        self._numbers |= new
+        failures = self._new_failures()
+        told = self._written.lines(sorted(parts, key=part_of), last=self.over) if parts or self.over else []
         numbers = {each.number for each in lines if each.number is not None}
-        labels = self._labels(numbers | {each.number for each in written} | {each.number for each in failures})
-        found = [log_document(each, labels) for each in lines]
-        found += [written_document(each, labels) for each in written]
+        labels = self._labels(numbers | {each.number for each in told} | {each.number for each in failures})
+        found = [log_document(each, labels) for each in sorted(lines, key=part_of)]
+        found += [written_document(each, labels) for each in told]
         found += [failure_document(each, labels) for each in failures]
         return sorted(found, key=lambda document: str(document["at"]))
 
-    def _find_numbers(self) -> None:
-        assert self._node is not None
+    def _find_numbers(self) -> set[int]:
+        if self._node is None:
+            return set()
         found = self.store.nodes_called(self.run.id, self._node)
         if not found and self.over:
             self.service.matching(self.run.id, self._node)  # raises
-        self._numbers = {each.number for each in found}
+        return {each.number for each in found}
 
-    def _new_lines(self) -> list[LogRecord]:
-        lines = self.store.logs(self.run.id, self._logged, numbers=self._numbers)
-        self._logged += len(lines)
-        return lines
+    def _lines(self, numbers: set[int], beyond: int, last: int) -> list[LogRecord]:
+        if beyond >= last:
+            return []
+        found = self.store.logs(self.run.id, numbers=None if self._node is None else numbers, beyond=beyond)
+        return [each for each in found if each.part <= last]
 
-    def _new_output(self) -> list[WrittenLine]:
-        numbers, after = self._numbers, self._written.after
-        if numbers is None or len(numbers) > FEW:
-            parts = self.store.output(self.run.id, after=after)
-            parts = [each for each in parts if self._is_followed(each.number)]
+    def _parts(self, numbers: set[int], after: int, last: int) -> list[OutputRecord]:
+        if after >= last:
+            return []
+        if self._node is None:
+            found = self.store.output(self.run.id, after=after)
         else:
-            parts = [each for number in sorted(numbers) for each in self.store.output(self.run.id, number, after=after)]
-        return self._written.lines(sorted(parts, key=lambda each: each.part), last=self.over)
+            found = output_of(self.store, self.run.id, numbers, after=after)
+        return [each for each in found if each.part <= last]
 
     def _new_failures(self) -> list[AttemptRecord]:
         found = self.store.failures(self.run.id, 0.0 if self.over else self._since)
@@ -101,13 +107,18 @@ class Follower:
         return new
 
     def _is_followed(self, number: int) -> bool:
-        return self._numbers is None or number in self._numbers
+        return self._node is None or number in self._numbers
 
     def _labels(self, numbers: set[int]) -> dict[int, str]:
         """Return the labels of the nodes that lines are about."""
         if not numbers:
             return {}
         return {each.number: each.label for each in self.store.nodes(self.run.id, every=True, numbers=numbers)}
+
+
+def part_of(record: LogRecord | OutputRecord) -> int:
+    """Return the place of a line or of output in its run."""
+    return record.part
 
 
 def key_of(attempt: AttemptRecord) -> tuple[int, int]:

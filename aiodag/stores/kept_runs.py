@@ -183,6 +183,12 @@ class KeptRuns:
         found = [each for each in every if each.state is State.FAILED and (each.ended_at or ZERO).timestamp() >= since]
         return sorted(found, key=lambda each: each.ended_at or ZERO)
 
+    def last_parts(self, run_id: str) -> tuple[int, int]:
+        """Return the part of the last line that a run has logged, and of the last output; 0 where there is none."""
+        with self._lock:
+            kept = self.kept.get(run_id)
+            return (0, 0) if kept is None else (len(kept.logs), kept.parts)
+
     def functions(self, run_id: str) -> list[FunctionRow]:
         """Return what a run has called: the names of functions, their modules, and whether it began in these."""
         with self._lock:
@@ -224,14 +230,16 @@ class KeptRuns:
             kept = self.kept.get(run_id)
             return [] if kept is None else list(kept.definitions)
 
-    def logs(self, run_id: str, after: int = 0, *, numbers: Iterable[int] | None = None) -> list[LogRecord]:
-        """Return the lines that bodies logged, in order, after so many: of all nodes, or of some."""
+    def logs(
+        self, run_id: str, after: int = 0, *, numbers: Iterable[int] | None = None, beyond: int = 0
+    ) -> list[LogRecord]:
+        """Return the lines that bodies logged, in order, after so many: of all nodes, or of some; beyond a part."""
         some = None if numbers is None else set(numbers)
         with self._lock:
             kept = self.kept.get(run_id)
-            rows = [] if kept is None else kept.logs
-            rows = [row for row in rows if some is None or row[1] in some][after:]
-        return [LogRecord(utc_moment(at) or ZERO, *rest) for at, *rest in rows]
+            every = [] if kept is None else list(enumerate(kept.logs, 1))
+        rows = [(part, row) for part, row in every if part > beyond and (some is None or row[1] in some)][after:]
+        return [LogRecord(utc_moment(row[0]) or ZERO, row[1], row[2], row[3], row[4], part=part) for part, row in rows]
 
     def registered(self, name: str | None = None) -> list[WorkflowRecord]:
         """Return the workflows by name, or the one of a name."""

@@ -219,12 +219,18 @@ order by part limit :limit
 select definitions.execution, document from definitions join runs using (run) where id = ? order by definitions.execution
 
 -- :name logs
-select at, number, level, logger, text from logs join runs using (run) where id = :id order by logs.rowid
-limit -1 offset :after
+select at, number, level, logger, text, logs.rowid from logs join runs using (run)
+where id = :id and logs.rowid > :beyond order by logs.rowid limit -1 offset :after
 
 -- :name logs_of_nodes
-select at, number, level, logger, text from logs join runs using (run)
-where id = :id and number in (select value from json_each(:numbers)) order by +logs.rowid limit -1 offset :after
+select at, number, level, logger, text, logs.rowid from logs join runs using (run)
+where id = :id and number in (select value from json_each(:numbers)) and logs.rowid > :beyond
+order by +logs.rowid limit -1 offset :after
+
+-- :name last_parts
+select coalesce((select max(rowid) from logs where logs.run = runs.run), 0),
+    coalesce((select max(part) from output where output.run = runs.run), 0)
+from runs where id = ?
 
 -- :name ask_cancel
 update runs set cancel = 1 where id = ? and owner is not null

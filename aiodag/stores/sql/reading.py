@@ -152,12 +152,20 @@ class RecordedRuns(File):
             rows = connection.execute(query("failures"), {"id": run_id, "since": since})
             return [attempt_record(row) for row in rows]
 
-    def logs(self, run_id: str, after: int = 0, *, numbers: Iterable[int] | None = None) -> list[LogRecord]:
-        """Return the lines that bodies logged, in order, after so many: of all nodes, or of some."""
+    def logs(
+        self, run_id: str, after: int = 0, *, numbers: Iterable[int] | None = None, beyond: int = 0
+    ) -> list[LogRecord]:
+        """Return the lines that bodies logged, in order, after so many: of all nodes, or of some; beyond a part."""
         name = "logs" if numbers is None else "logs_of_nodes"
-        values = {"id": run_id, "after": after, "numbers": as_list(numbers or ())}
+        values = {"id": run_id, "after": after, "numbers": as_list(numbers or ()), "beyond": beyond}
         with self.reading() as connection:
             return [log_record(row) for row in connection.execute(query(name), values)]
+
+    def last_parts(self, run_id: str) -> tuple[int, int]:
+        """Return the part of the last line that a run has logged, and of the last output; 0 where there is none."""
+        with self.reading() as connection:
+            logged, written = connection.execute(query("last_parts"), (run_id,)).fetchone() or (0, 0)
+        return logged, written
 
     def functions(self, run_id: str) -> list[FunctionRow]:
         """Return what a run has called: the names of functions, their modules, and whether it began in these."""

@@ -166,6 +166,7 @@ LOG = (
     Column("level", text, "?"),
     Column("logger", text, "?"),
     Column("text", text, "?"),
+    Column("part", whole, 0),
 )
 WORKFLOW = (
     Column("name", text, "?"),

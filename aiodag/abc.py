@@ -308,12 +308,7 @@ class Runs(Protocol):
         ...
 
     def nodes(
-        self,
-        run_id: str,
-        *,
-        every: bool = False,
-        numbers: Iterable[int] | None = None,
-        state: "State | None" = None,
+        self, run_id: str, *, every: bool = False, numbers: Iterable[int] | None = None, state: "State | None" = None
     ) -> "list[NodeRecord]":
         """Return the nodes of the last execution of a run, or of every one: all, those of some numbers, or in a state."""
         ...

@@ -314,10 +314,7 @@ class Runs(Protocol):
         ...
 
     def nodes_called(self, run_id: str, which: str, *, every: bool = True) -> "list[NodeRecord]":
-        """Return the nodes of every execution, or of the last one, that a number, a task or a label stands for.
-
-        Where there are none: those that were made of a task of a workflow that has parameters.
-        """
+        """Return the nodes that a number, a task or a label stands for, or else those made of a task with parameters."""
         ...
 
     def names_of_nodes(self, run_id: str) -> "list[str]":

@@ -8,6 +8,7 @@ import sys
 from asyncio import runners
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path, PurePath
 from types import ModuleType
@@ -182,6 +183,14 @@ def import_file(file: str) -> ModuleType:
         msg = f"{file}: {describe_import_error(error)}"
         raise EntryError(msg) from error
     return module
+
+
+def import_named(name: str, qualname: str) -> ModuleType:
+    """Return a module: the script that runs, under the name that it has when it is imported, if that has the function."""
+    main = sys.modules.get("__main__")
+    if main is not None and name == main_name() and hasattr(main, qualname.partition(".")[0]):
+        return main
+    return import_module(name)
 
 
 def describe_import_error(error: BaseException) -> str:

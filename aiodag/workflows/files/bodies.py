@@ -1,10 +1,8 @@
 """What runs: the task of a core for a program, a line for a shell, or a function, as a document says it."""
 
-import sys
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from functools import cached_property
-from importlib import import_module
 from itertools import takewhile
 from pathlib import Path as FilePath
 from typing import Any, TypeAlias
@@ -12,7 +10,7 @@ from typing import Any, TypeAlias
 from aiodag._core.doors import behind
 from aiodag._core.task import Task, make
 from aiodag.errors import AiodagError
-from aiodag.names import import_file, main_name
+from aiodag.names import import_file, import_named
 from aiodag.workflows.files.forms import KINDS, OPTIONS, PROGRAM, SCRIPT
 from aiodag.workflows.files.json import Path, cut
 from aiodag.workflows.files.shapes import is_argument, is_plain_line
@@ -137,7 +135,9 @@ def found_as(spelled: str, directory: str) -> Task[..., Any] | str:
     if not where or not qualname:
         return f'takes a function, such as "file.py:function" or "module:function"; this is {cut(spelled)!r}'
     try:
-        module = import_file(str(FilePath(directory, where))) if where.endswith(".py") else module_of(where, qualname)
+        module = (
+            import_file(str(FilePath(directory, where))) if where.endswith(".py") else import_named(where, qualname)
+        )
     except Exception as error:  # noqa: BLE001 - an import can raise anything
         hint = "" if where.endswith(".py") else f". A file next to this one is written as {where}.py:{qualname}"
         told = str(error) if isinstance(error, AiodagError) else f"importing it raised {type(error).__name__}: {error}"
@@ -154,11 +154,3 @@ def found_as(spelled: str, directory: str) -> Task[..., Any] | str:
         return found if isinstance(found, Task) else make(found, (), {})
     except AiodagError as error:
         return str(error)
-
-
-def module_of(name: str, qualname: str) -> Any:
-    """Return a module: the script that runs, under the name that it has when it is imported, if that has the function."""
-    main = sys.modules.get("__main__")
-    if name == main_name() and hasattr(main, qualname.partition(".")[0]):
-        return main
-    return import_module(name)

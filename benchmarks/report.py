@@ -287,7 +287,8 @@ def workflows(results: list[dict[str, Any]]) -> Iterable[str]:
         yield (
             f"Tasks that do nothing, each with a name of its own, CPython {result['python']}: seconds to write them down, to "
             "check them, to draw the graph, and to run them; and the peak memory of the whole. `wide` has no edges, in `chain` "
-            "each takes the value of the one before, in `barrier` one half waits for all of the other.\n\n"
+            "each takes the value of the one before, in `barrier` one half waits for all of the other, "
+            "and `file` is a JSON file of commands that is loaded and checked, and not run.\n\n"
         )
         rows = [
             [

@@ -1,6 +1,7 @@
 """Write down one workflow of NODES tasks that do nothing, and run it; print the figures as one JSON line.
 
-worker_workflow.py {wide,chain,barrier} NODES {-,memory,sqlite}
+worker_workflow.py {wide,chain,barrier,expanded} NODES {-,memory,sqlite}
+worker_workflow.py file NODES -        load and check a file of so many commands, and run none
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ import sys
 import tempfile
 import time
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from aiodag import task
 from aiodag.stores import Memory
-from aiodag.workflows import Parameter, Workflow
+from aiodag.workflows import Parameter, Workflow, load
 from benchmarks.worker_wide import peak_bytes
 
 
@@ -48,7 +50,30 @@ def barrier(nodes: int) -> Workflow:
     return flow
 
 
-SHAPES = {"wide": wide, "chain": chain, "barrier": barrier}
+def expanded(nodes: int) -> Workflow:
+    """Give one task with a parameter of so many values."""
+    flow = Workflow("expanded", parameters={"NUMBER": range(nodes)})
+    flow.add(nothing, Parameter("NUMBER"))
+    return flow
+
+
+SHAPES = {"wide": wide, "chain": chain, "barrier": barrier, "expanded": expanded}
+
+
+def measure_file(nodes: int, directory: str) -> dict[str, float]:
+    """Give the seconds to load a file of commands, which checks it, and the peak memory."""
+    path = Path(directory, "commands.json")
+    with path.open("w") as file:  # piece by piece: what writing it takes is not the peak
+        file.write('{"tasks": {')
+        for number in range(nodes):
+            file.write(f'{", " * (number > 0)}"task {number}": {{"command": ["echo", "-n", "file-{number}"]}}')
+        file.write("}}")
+    before, began = peak_bytes(), time.perf_counter()
+    flow = load(path)
+    seconds = time.perf_counter() - began
+    assert len(flow) == nodes
+    figures = {"nodes": nodes, "edges": 0, "write": seconds, "check": 0.0, "graph": 0.0, "run": 0.0, "total": seconds}
+    return {**figures, "peak_bytes": peak_bytes(), "grown_bytes": peak_bytes() - before}
 
 
 async def measure(shape: str, nodes: int, store: Any) -> dict[str, float]:
@@ -83,5 +108,8 @@ async def measure(shape: str, nodes: int, store: Any) -> dict[str, float]:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as directory:
+        if sys.argv[1] == "file":
+            print(json.dumps(measure_file(int(sys.argv[2]), directory)))
+            sys.exit()
         place = {"-": None, "memory": Memory(), "sqlite": f"{directory}/runs.db"}[sys.argv[3]]
         print(json.dumps(asyncio.run(measure(sys.argv[1], int(sys.argv[2]), place))))

@@ -15,6 +15,8 @@ CASES = (
     ("barrier", 20_000, "-"),
     ("wide", 100_000, "sqlite"),
     ("wide", 1_000_000, "sqlite"),
+    ("file", 100_000, "-"),
+    ("file", 1_000_000, "-"),
 )
 MANY = 100_000  # nodes; --quick leaves out what is larger
 

@@ -14,10 +14,11 @@ from aiodag import WorkflowError, task
 from aiodag.commands import command, shell
 from aiodag.workflows import Parameter, Workflow
 from aiodag.workflows.files.details import BESIDE
-from aiodag.workflows.files.document import document_of
+from aiodag.workflows.files.document import document_of, recorded_text
 from aiodag.workflows.files.forms import FRAGMENT, ITEM, TASK, WORKFLOW
 from aiodag.workflows.files.load import loads
 from aiodag.workflows.files.reading import fragment_of
+from aiodag.workflows.private import stored
 
 SCHEMA = json.loads((Path(aiodag.__file__).parent / "workflows" / "files" / "schema.json").read_text(encoding="utf-8"))
 VALIDATOR = Draft202012Validator(SCHEMA)
@@ -445,3 +446,18 @@ def test_a_fragment_is_read_or_refused_and_reads_again(tasks):
     if flow is not None:
         written = document_of(flow, exact=True)["tasks"]
         assert document_of(fragment_of(written, "gen"))["tasks"] == written
+
+
+def test_what_a_run_records_is_the_text_of_the_document_without_what_it_hides():
+    document = {
+        "name": "é",
+        "on_success": {"url": "http://hooks.example.com/1"},
+        "tasks": {"a": {"command": ["echo"], "environment": {"S": "hidden"}}, "b": {"shell": "ä", "parents": ["a"]}},
+    }
+    flow = loads(json.dumps(document))
+
+    text = recorded_text(flow)
+
+    assert text == json.dumps(stored(flow.document()), ensure_ascii=False)
+    assert "hidden" not in text
+    assert json.loads(recorded_text(Workflow("empty"))) == {"name": "empty", "tasks": {}}

@@ -11,9 +11,8 @@ from aiodag._core.run import Run
 from aiodag.workflows.build import Building, built, drawn, generates
 from aiodag.workflows.check import checked
 from aiodag.workflows.definition import Definition, capacity_from
-from aiodag.workflows.files.document import document_of
+from aiodag.workflows.files.document import document_of, recorded_text
 from aiodag.workflows.model import WorkflowTask
-from aiodag.workflows.private import stored_text
 
 if TYPE_CHECKING:
     from functools import partial
@@ -179,7 +178,7 @@ class Workflow(Definition):
         )
         run.entry = self.entry
         if store is not None:
-            run.definition = stored_text(self.document())
+            run.definition = recorded_text(self)
         made: list[Building] = []
         async with run:
             if opened is not None:

@@ -18,7 +18,7 @@ from aiodag.workflows.files.forms import OPTIONS, TASK, VALUE_OF, bare, check_ar
 from aiodag.workflows.files.hooking import form_of
 from aiodag.workflows.model import Parameter, WorkflowTask
 from aiodag.workflows.parameters import is_command, options_of, unused
-from aiodag.workflows.private import SECRET, secret_form
+from aiodag.workflows.private import SECRET, secret_form, stored_text
 
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # another one in each process
 LONGEST = 1000  # characters of what stands for something that JSON does not have
@@ -50,6 +50,21 @@ def document_of(workflow: Definition, *, exact: bool = False) -> dict[str, Any]:
     {'name': 'hello', 'tasks': {'greet': {'command': ['echo', 'hello'], 'retries': 2}}}
     """
     writing = Writing(workflow, exact=exact)
+    document = head_of(workflow, writing)
+    document["tasks"] = {task.name: writing.task(task) for task in workflow.tasks}
+    if writing.complaints:
+        raise WorkflowError(writing.complaints)
+    return document
+
+
+def recorded_text(workflow: Definition) -> str:
+    """Return the text of the document of a workflow, as a store has it."""
+    writing = Writing(workflow, exact=False)
+    return stored_text(head_of(workflow, writing), ((task.name, writing.task(task)) for task in workflow.tasks))
+
+
+def head_of(workflow: Definition, writing: "Writing") -> dict[str, Any]:
+    """Return a document but for its tasks."""
     document: dict[str, Any] = {"name": workflow.name}
     if workflow.description is not None:
         document["description"] = workflow.description
@@ -71,9 +86,6 @@ def document_of(workflow: Definition, *, exact: bool = False) -> dict[str, Any]:
     for event, hooks in workflow.hooks.items():
         forms = [writing.hook(each) for each in hooks]
         document[event] = workflow.hook_forms.get(event, forms[0] if len(forms) == 1 else forms)
-    document["tasks"] = {task.name: writing.task(task) for task in workflow.tasks}
-    if writing.complaints:
-        raise WorkflowError(writing.complaints)
     return document
 
 

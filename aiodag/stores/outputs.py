@@ -6,7 +6,8 @@ was written before is taken out of the store again. So 1 GiB of output holds nei
 
 import json
 import time
-from collections.abc import Mapping
+from asyncio import TimerHandle
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aiodag.masking import masked
@@ -73,9 +74,14 @@ def pieces(content: bytes, start: int) -> list[tuple[int, bytes]]:
 class Outputs:
     """The facts and streams of a run's attempts that are under way."""
 
-    def __init__(self, keep: int) -> None:
+    def __init__(
+        self, keep: int, wake: Callable[[], None], call_later: Callable[[float, Callable[[], None]], TimerHandle]
+    ) -> None:
         self.due = False  # whether output has waited long enough
         self._keep = keep
+        self._wake = wake  # has what is due written
+        self._call_later = call_later
+        self._timer: TimerHandle | None = None  # of output that waits for more
         self._streams: dict[tuple[int, int, str], Stream] = {}
         self._facts: dict[tuple[int, int], dict[str, Any]] = {}
         # What is to be written, in the order of its coming.
@@ -92,6 +98,19 @@ class Outputs:
             self._numbers.setdefault(number, []).append(key)
         stream.add(chunk)
         self._heard[key] = stream
+        if self._timer is None:
+            self._timer = self._call_later(PAUSE, self._fall_due)
+
+    def _fall_due(self) -> None:
+        self._timer = None
+        self.due = True
+        self._wake()
+
+    def close(self) -> None:
+        """Have all that has come written with the next batch, for it is the last."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self.due = True
 
     def tell(self, number: int, attempt: int, facts: Mapping[str, Any]) -> None:
         """Take facts about an attempt. Raises `TypeError` and `ValueError` for what is not JSON."""

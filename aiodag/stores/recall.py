@@ -13,7 +13,7 @@ from aiodag.abc import NOTHING, Raised
 from aiodag.codec.text import decode_error
 from aiodag.errors import Skip
 from aiodag.names import home_of
-from aiodag.records import Batch, Known
+from aiodag.records import Batch, FunctionRow, Known
 from aiodag.states import State
 from aiodag.stores.caching import cache_keys
 from aiodag.stores.endings import Endings
@@ -51,6 +51,13 @@ class Recall:
         self._turn = 0  # of the node that began last
         self._changes: Batch | None = None
         self.raised = 0  # how many were taken back with what they raised
+
+    def learn(self, known: "dict[str, Known]", functions: "Sequence[FunctionRow]") -> None:
+        """Take in what earlier executions have left: their nodes by key, and the functions that they have called."""
+        self._known = known
+        self._keys.former.know(functions)
+        self._turn = max((each.turn for each in known.values()), default=0)
+        self._next = 1 + max((each.number for each in known.values()), default=-1)
 
     @property
     def _batch(self) -> Batch:

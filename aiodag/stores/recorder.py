@@ -26,7 +26,7 @@ from aiodag.stores.changes import MOST, Changes
 from aiodag.stores.keeper import join_keeper
 from aiodag.stores.lines import LINES
 from aiodag.stores.outcomes import decoded, encoded, fitting, recorded, why, writable
-from aiodag.stores.outputs import PAUSE, Outputs
+from aiodag.stores.outputs import Outputs
 from aiodag.stores.recall import Recall
 from aiodag.stores.row import (
     ATTEMPT,
@@ -61,8 +61,7 @@ class Recorder(Recall):
         self._rows = Changes(run)
         self._written: list[asyncio.Future[None]] = []  # successes of the batch that is being written
         self._logged: deque[tuple[Any, ...]] = deque()  # lines, from any thread
-        self._outputs = Outputs(self.store.keep)
-        self._timer: asyncio.TimerHandle | None = None  # of output that waits for more
+        self._outputs = Outputs(self.store.keep, self._wake, run.loop.call_later)
         self._busy = False  # whether a batch is being written, or will be in this turn of the loop
         self._broken = False  # whether nothing can be written any more
         self._idle: asyncio.Future[None] | None = None  # of the one that waits for everything to be written
@@ -84,12 +83,11 @@ class Recorder(Recall):
             raise
         finally:
             self._engine.away -= 1
-        self._known, self._tried, self.begun = claimed.known, claimed.tried, claimed.begun
-        self._keys.former.know(claimed.functions)
-        self._turn = max((known.turn for known in claimed.known.values()), default=0)
+        self.learn(claimed.known, claimed.functions)
+        self._tried, self.begun = claimed.tried, claimed.begun
         self._done = done = sum(known.state is State.SUCCEEDED for known in claimed.known.values())
         log.info("run %s: execution %d, %d successes recorded in %s", run.id, claimed.execution, done, self.store)
-        self._first = self._next = 1 + max((known.number for known in claimed.known.values()), default=-1)
+        self._first = self._next
         LINES.attach()
 
     # Nodes
@@ -141,7 +139,7 @@ class Recorder(Recall):
             if node.cache_keys:
                 value = await self._through_cache(node, args, kwargs)
             else:
-                body = self._body(node, args, kwargs)
+                body = body_of(node, args, kwargs)
                 del args, kwargs  # the body's from here on
                 value = await body
                 check_returned(node, value)  # before it is recorded, or told that it has no codec
@@ -151,16 +149,9 @@ class Recorder(Recall):
         finally:
             del node  # a failure's traceback holds this frame
 
-    def _body(self, node: "Node[Any]", args: Any, kwargs: Any) -> Any:
-        task = node.task
-        if task.call is not None:
-            return task.call(node, args, kwargs)
-        node.engine.begin(node)
-        return task.fn(*args, **kwargs)
-
     async def _through_cache(self, node: "Node[Any]", args: Any, kwargs: Any) -> Any:
         """Take a value that another run or another node has computed, or compute it for them."""
-        task, keys, body = node.task, node.cache_keys, partial(self._body, node, args, kwargs)
+        task, keys, body = node.task, node.cache_keys, partial(body_of, node, args, kwargs)
         chosen = node.row[NUMBER] in self._chosen  # to run again, whatever there is
         check = partial(check_returned, node)
         del node, args, kwargs  # as above, and the body's
@@ -212,13 +203,6 @@ class Recorder(Recall):
         if self.listener is not None:
             self.listener(node, stream, chunk)
         self._outputs.add(node.row[NUMBER], node.attempt, stream, chunk)
-        if self._timer is None:
-            self._timer = self.run.loop.call_later(PAUSE, self._heard)
-
-    def _heard(self) -> None:
-        self._timer = None
-        self._outputs.due = True
-        self._wake()
 
     def facts(self, node: "Node[Any]", facts: Mapping[str, Any]) -> None:
         """Keep facts about the attempt of a node. Raises `TypeError` and `ValueError` for what is not JSON."""
@@ -288,9 +272,7 @@ class Recorder(Recall):
     async def close(self, state: State, error: BaseException | None) -> None:
         """Write how the run ended, and give it up."""
         LINES.detach()
-        if self._timer is not None:
-            self._timer.cancel()
-        self._outputs.due = True
+        self._outputs.close()
         try:
             await self._write_the_end(state, error)
         finally:
@@ -304,18 +286,8 @@ class Recorder(Recall):
                 await ended
             finally:
                 self._engine.away -= 1
-        self._warn_of_a_fresh_start()
-
-    def _warn_of_a_fresh_start(self) -> None:
-        """Tell whoever resumed a run that nothing of it was met again: maybe its functions have moved."""
         if self._done and not self._met and self._next > self._first:
-            log.warning(
-                "run %s has run %d nodes and taken back none of %d recorded successes: were all of them changed? Of functions "
-                "that have moved or were renamed, @task(former=...) says where they were",
-                self.run.id,
-                self._next - self._first,
-                self._done,
-            )
+            warn_of_a_fresh_start(self.run, self._next - self._first, self._done)
 
     async def _write_the_end(self, state: State, error: BaseException | None) -> None:
         await self._all_written()
@@ -329,3 +301,23 @@ class Recorder(Recall):
             self._idle = self.run.loop.create_future()
             self._wake()
             await self._idle
+
+
+def body_of(node: "Node[Any]", args: Any, kwargs: Any) -> Any:
+    """Begin an attempt of a node; return what is to be awaited for its value."""
+    task = node.task
+    if task.call is not None:
+        return task.call(node, args, kwargs)
+    node.engine.begin(node)
+    return task.fn(*args, **kwargs)
+
+
+def warn_of_a_fresh_start(run: "Run", nodes: int, successes: int) -> None:
+    """Tell whoever resumed a run that nothing of it was met again: maybe its functions have moved."""
+    log.warning(
+        "run %s has run %d nodes and taken back none of %d recorded successes: were all of them changed? Of functions "
+        "that have moved or were renamed, @task(former=...) says where they were",
+        run.id,
+        nodes,
+        successes,
+    )

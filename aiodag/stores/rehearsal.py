@@ -31,13 +31,8 @@ class Rehearsal(Recall):
         """Learn what is known of the run; it stays whoever's it is."""
         self.continues = (await asyncio.to_thread(self.store.run, self.run.id)).ended_at is None
         known = await asyncio.to_thread(self.store.known, self.run.id)
-        self._known = {
-            key: each._replace(void=True) if each.number in self._again else each for key, each in known.items()
-        }
-        self._keys.former.know(await asyncio.to_thread(self.store.functions, self.run.id))
-        self._numbers = {known.number: known for known in self._known.values()}
-        self._turn = max((known.turn for known in self._known.values()), default=0)
-        self._next = 1 + max(self._numbers, default=-1)
+        marked = {key: each._replace(void=True) if each.number in self._again else each for key, each in known.items()}
+        self.learn(marked, await asyncio.to_thread(self.store.functions, self.run.id))
         self.moves = 0
 
     def moved(self, node: "Node[Any]", state: State, at: float) -> None:

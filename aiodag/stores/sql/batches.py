@@ -1,7 +1,7 @@
 """What runs have done, as the rows of a transaction: of one run or of many, each statement for all of them."""
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from aiodag.errors import LeaseLost
@@ -9,14 +9,14 @@ from aiodag.records import Batch, Write
 from aiodag.states import State, next_run_state
 from aiodag.stores.sql.statements import listed, pieces, put, query
 
-# statement: which rows of a batch it writes, each behind the number of the run.
-TABLES: dict[str, Callable[[Batch], list[tuple[Any, ...]]]] = {
-    "put_edges": lambda batch: batch.edges,
-    "put_attempts": lambda batch: batch.attempts,
-    "put_logs": lambda batch: batch.logs,
-    "put_functions": lambda batch: batch.functions,
-    "put_facts": lambda batch: batch.facts,
-    "put_output": lambda batch: batch.output,
+# What a batch has of each kind, and the statement that writes it; in this order.
+TABLES = {
+    "edges": "put_edges",
+    "attempts": "put_attempts",
+    "logs": "put_logs",
+    "functions": "put_functions",
+    "facts": "put_facts",
+    "output": "put_output",
 }
 
 
@@ -37,36 +37,40 @@ def fenced(connection: sqlite3.Connection, writes: Sequence[Write]) -> tuple[lis
 def put_batches(connection: sqlite3.Connection, writes: Sequence[Write]) -> None:
     """Write batches of several runs."""
     for write in writes:
-        for some in pieces(write.batch.again):  # before their rows are written over
-            connection.execute(listed("keep_attempts", len(some)), (write.claimed.run, *some))
-    put(
-        connection,
-        "put_nodes",
-        [(write.claimed.run, write.claimed.execution, 0, 0, *row) for write in writes for row in write.batch.nodes],
-    )
-    put_each(connection, "void_attempt", writes, lambda batch: batch.void)
-    for name, rows in TABLES.items():
-        put(connection, name, [(write.claimed.run, *row) for write in writes for row in rows(write.batch)])
+        if write.batch.again:  # before their rows are written over
+            put_list(connection, "keep_attempts", (write.claimed.run,), write.batch.again)
+    nodes = [(write.claimed.run, write.claimed.execution, 0, 0, *row) for write in writes for row in write.batch.nodes]
+    put(connection, "put_nodes", nodes)
+    put_each(connection, "void_attempt", numbered(writes, "void"))
+    for kind, statement in TABLES.items():
+        put(connection, statement, numbered(writes, kind))
     put(connection, "put_cache", [row for write in writes for row in write.batch.cache])
-    put_each(connection, "trim_output", writes, lambda batch: batch.trimmed)
+    put_each(connection, "trim_output", numbered(writes, "trimmed"))
     for write in writes:
-        for some in pieces(write.batch.recalled):
-            connection.execute(listed("mark_recalled", len(some)), (write.claimed.execution, write.claimed.run, *some))
-    connection.executemany(
-        query("end_run"),
-        [
-            (next_run_state(State.RUNNING, write.batch.state), write.batch.error, write.batch.at, write.claimed.run)
-            for write in writes
-            if write.batch.state is not None
-        ],
-    )
+        if write.batch.recalled:
+            put_list(connection, "mark_recalled", (write.claimed.execution, write.claimed.run), write.batch.recalled)
+    ended = [write for write in writes if write.batch.state is not None]
+    put_each(connection, "end_run", [end_of(write.claimed.run, write.batch) for write in ended])
 
 
-def put_each(
-    connection: sqlite3.Connection,
-    name: str,
-    writes: Sequence[Write],
-    rows: Callable[[Batch], Iterable[tuple[Any, ...]]],
-) -> None:
+def numbered(writes: Sequence[Write], kind: str) -> list[tuple[Any, ...]]:
+    """Return the rows of a kind in all batches, each behind the number of its run."""
+    return [(write.claimed.run, *row) for write in writes for row in getattr(write.batch, kind)]
+
+
+def end_of(run: int, batch: Batch) -> tuple[Any, ...]:
+    """Return what ends a run."""
+    state = State.RUNNING if batch.state is None else next_run_state(State.RUNNING, batch.state)
+    return state, batch.error, batch.at, run
+
+
+def put_list(connection: sqlite3.Connection, name: str, first: tuple[int, ...], numbers: list[int]) -> None:
+    """Write what has to do with a list of nodes."""
+    for some in pieces(numbers):
+        connection.execute(listed(name, len(some)), (*first, *some))
+
+
+def put_each(connection: sqlite3.Connection, name: str, rows: list[tuple[Any, ...]]) -> None:
     """Write rows with a statement for each: of what is rare."""
-    connection.executemany(query(name), [(write.claimed.run, *row) for write in writes for row in rows(write.batch)])
+    if rows:
+        connection.executemany(query(name), rows)

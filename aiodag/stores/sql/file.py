@@ -118,9 +118,10 @@ class File:
             # At once: a transaction that begins by reading cannot wait for another writer, it fails.
             connection.execute("begin immediate")
             try:
-                (version,) = connection.execute("pragma user_version").fetchone()
-                if version != len(steps()):  # since it was opened
-                    raise newer(self.path, version)
+                if not owner:  # else nobody has brought it up to date meanwhile: that waits for owners
+                    (version,) = connection.execute("pragma user_version").fetchone()
+                    if version != len(steps()):
+                        raise newer(self.path, version)
                 yield connection
             except BaseException:
                 if connection.in_transaction:  # not after a full disk, which rolls back by itself

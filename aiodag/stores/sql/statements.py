@@ -54,15 +54,17 @@ def listed(name: str, count: int) -> str:
 
 def put(connection: sqlite3.Connection, name: str, rows: list[tuple[Any, ...]]) -> None:
     """Write rows, many with one statement."""
-    for some in pieces(rows):
+    for some in pieces(rows) if rows else ():
         values = [value for row in some for value in row]
         connection.execute(repeated(name, len(some), len(some[0])), values)
 
 
 def pieces(rows: list[Any]) -> Iterable[list[Any]]:
     """Cut rows into pieces of a few sizes, so that few statements need to be prepared."""
-    start = 0
+    start, left = 0, len(rows)
     for size in ROWS:
-        while len(rows) - start >= size:
+        if not left:
+            return
+        while left >= size:
             yield rows[start : start + size]
-            start += size
+            start, left = start + size, left - size

@@ -1114,6 +1114,18 @@ async def test_a_loop_in_debug_mode_takes_it_with_an_asyncio_task():
     assert await body() is True
 
 
+def output_of(program, **environment):
+    """What a program prints."""
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return ended.stdout + ended.stderr
+
+
 def test_the_environment_can_ask_for_asyncio_tasks():
     program = """
 import asyncio, aiodag
@@ -1127,12 +1139,42 @@ async def main():
 
 asyncio.run(main())
 """
-    environment = {**os.environ, "AIODAG_FIRST_STEP": "task", "PYTHONPATH": str(Path(__file__).parent.parent)}
-    ended = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
-    )
+    assert output_of(program, AIODAG_FIRST_STEP="task") == "True\n"
 
-    assert (ended.stdout, ended.stderr) == ("True\n", "")
+
+def test_asyncio_tasks_written_in_python_will_do():
+    """What nests event loops, as notebooks do, puts them in the place of those written in C."""
+    program = """
+import asyncio, asyncio.futures, asyncio.tasks
+
+asyncio.Task = asyncio.tasks.Task = asyncio.tasks._PyTask
+asyncio.Future = asyncio.futures.Future = asyncio.futures._PyFuture
+
+import aiodag
+
+@aiodag.task
+async def add(x, waits):
+    if waits:
+        await asyncio.sleep(0)
+    return x + 1
+
+@aiodag.task
+async def fail(x):
+    raise LookupError(x)
+
+async def main():
+    node = add(add(1, False), True)
+    node.add_done_callback(lambda node: print("called with", node.result()))
+    print(await asyncio.gather(node, add(5, False)))
+    try:
+        await fail(node)
+    except LookupError as error:
+        print("failed with", error)
+
+asyncio.run(main())
+"""
+
+    assert output_of(program) == "called with 3\n[3, 6]\nfailed with 3\n"
 
 
 def test_what_stands_for_the_nodes_of_a_loop_among_all_tasks_goes_with_the_loop():

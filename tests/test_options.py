@@ -649,7 +649,7 @@ def test_an_unknown_option_that_is_near_to_nothing_lists_them_all():
 
     assert "did you mean" not in str(caught.value)
     assert (
-        "backoff, cache, codec, executor, former, journal, key, limit, name, priority, raw, resources, retries, retry_on, timeout, version"
+        "backoff, cache, codec, executor, former, journal, key, limit, middleware, name, priority, raw, resources, retries, retry_on, timeout, version"
         in str(caught.value)
     )
 

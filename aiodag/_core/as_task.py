@@ -30,6 +30,9 @@ SUCCEEDED = State.SUCCEEDED
 
 EAGER = sys.version_info >= (3, 12)  # whether an asyncio task can take its first step as it is made
 
+# Whether asyncio tasks are those written in C. What nests event loops puts Python's own in their place.
+IN_C = not hasattr(AsyncTask.__init__, "__code__")
+
 # How far an attempt is driven: not at all yet; in its first step, see steps.py; in that and told to end; an asyncio task.
 # Until the last of these the C methods that need a coroutine or a loop would crash.
 UNDRIVEN, FIRST, CALLED_OFF, TASK = range(4)
@@ -187,7 +190,7 @@ class AsTask(AsyncTask[T]):
 
     def watchers(self) -> "Iterable[tuple[Any, Context | None]]":
         """Return the callbacks and their contexts."""
-        callbacks: Any = self.early or self._callbacks
+        callbacks: Any = self._callbacks if self.initialised() else self.early
         return callbacks or []
 
     def initialised(self) -> bool:
@@ -216,8 +219,8 @@ class AsTask(AsyncTask[T]):
         """Return the event loop of the node."""
         return self.engine.loop
 
-    # Not promised by asyncio, and read by many.
-    _state: Any = answered("_state", "PENDING")
-    _result: Any = answered("_result", None)
-    _exception: Any = answered("_exception", None)
-    _callbacks: Any = answered("_callbacks", None)
+    if IN_C:  # in Python they are plain attributes; not promised by asyncio, and read by many
+        _state: Any = answered("_state", "PENDING")
+        _result: Any = answered("_result", None)
+        _exception: Any = answered("_exception", None)
+        _callbacks: Any = answered("_callbacks", None)

@@ -24,7 +24,7 @@ from types import CoroutineType, FrameType, coroutine
 from typing import TYPE_CHECKING, Any
 from weakref import proxy, ref
 
-from aiodag._core.as_task import CALLED_OFF, EAGER, FIRST, TASK, cancel_task, on_done
+from aiodag._core.as_task import CALLED_OFF, EAGER, FIRST, IN_C, TASK, cancel_task, on_done
 from aiodag._core.body import as_raised, leave_fork, start_task
 from aiodag._core.cancels import as_failure, is_asked
 from aiodag._core.context import NODE
@@ -47,7 +47,7 @@ all_tasks: Any = getattr(asyncio.tasks, "_scheduled_tasks" if EAGER else "_all_t
 KNOWN = sys.implementation.name == "cpython" and sys.version_info < (3, 14)
 WANTED = os.environ.get("AIODAG_FIRST_STEP") != "task"
 FOUND = enter_task and leave_task and hasattr(all_tasks, "data")
-WORKS = bool(KNOWN and WANTED and FOUND)
+WORKS = bool(KNOWN and WANTED and FOUND and IN_C)
 
 
 def can_step(loop: AbstractEventLoop) -> bool:

@@ -3,12 +3,11 @@
 import sys
 from argparse import Namespace
 from types import ModuleType
-from typing import Any
 
 from aiodag.cli import output
 
 
-def say(args: Namespace, document: Any, text: str) -> None:
+def say(args: Namespace, document: object, text: str) -> None:
     """Print an answer."""
     if args.json:
         output.put_json(document)

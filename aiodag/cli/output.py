@@ -4,7 +4,7 @@ import codecs
 import json
 import os
 import sys
-from typing import Any, TextIO
+from typing import TextIO
 
 from aiodag.masking import masked
 
@@ -49,7 +49,7 @@ def write_lines(text: str) -> None:
     write(clean(text) + "\n")
 
 
-def put_json(document: Any, *, indent: int | None = 2) -> None:
+def put_json(document: object, *, indent: int | None = 2) -> None:
     """Write one JSON document to the standard output, in ASCII. Raises `Closed`."""
     write(json.dumps(document, indent=indent) + "\n")
 

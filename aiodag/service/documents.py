@@ -137,7 +137,7 @@ def iso_moment(at: datetime | None) -> str | None:
     return None if at is None else at.isoformat(timespec="microseconds")
 
 
-def plain_value(value: Any) -> Any:
+def plain_value(value: object) -> Any:
     """Return a value as JSON can say it: what has no word there becomes a text.
 
     >>> plain_value({"at": {1}, 2: float("nan"), "id": b"x"})

@@ -179,7 +179,7 @@ def load_entry(entry: Entry, capacity: Mapping[str, float] | None = None) -> Any
     return find(entry.file, import_file(entry.file), entry.task)
 
 
-def bind(entry: Entry, found: Any) -> dict[str, Any]:
+def bind(entry: Entry, found: object) -> dict[str, Any]:
     """Return the arguments of an entry, converted as its annotations say. Raises `EntryError`."""
     fn = found.fn if isinstance(found, Task) else found
     check_names(entry, fn)
@@ -199,7 +199,7 @@ def bind(entry: Entry, found: Any) -> dict[str, Any]:
     return arguments
 
 
-def check_names(entry: Entry, fn: Any) -> None:
+def check_names(entry: Entry, fn: object) -> None:
     """Refuse parameters that no function has, or too few of them. Raises `EntryError`."""
     shown = {each.name: each for each in shown_parameters(fn)}
     signature = real_signature(fn)
@@ -219,7 +219,7 @@ def check_names(entry: Entry, fn: Any) -> None:
         raise EntryError(msg) from None
 
 
-def parameters_shown(found: Any) -> dict[str, str]:
+def parameters_shown(found: object) -> dict[str, str]:
     """Return the parameters of a task or a function, each with its type and its default, as people read them."""
     shown: dict[str, str] = {}
     fn = found.fn if isinstance(found, Task) else found
@@ -247,7 +247,7 @@ def hints_of(fn: Any) -> dict[str, Any]:
     return hints
 
 
-def declares_secret(parameter: Parameter, hint: Any) -> bool:
+def declares_secret(parameter: Parameter, hint: object) -> bool:
     """Return True for a parameter with the annotation `Secret` or `Annotated[str, Secret]`, or with a secret as default."""
     if type(parameter.default) is Secret:
         return True
@@ -273,7 +273,7 @@ def secret_named(name: str, text: str) -> Secret:
     raise EntryError(msg)
 
 
-def convert_text(text: str, hint: Any) -> Any:
+def convert_text(text: str, hint: object) -> Any:
     """Return what a text stands for.
 
     >>> convert_text("3", int), convert_text("yes", bool), convert_text("[1, 2]", list[int]), convert_text("x", str)
@@ -360,7 +360,7 @@ def choice_of(text: str, values: Sequence[Any]) -> Any:
     raise ValueError(msg)
 
 
-def call(entry: Entry, found: Any) -> Node[Any]:
+def call(entry: Entry, found: object) -> Node[Any]:
     """Make the node of an entry in the run that is entered here.
 
     It is not recalled, for an entry runs at every execution: what it calls is.

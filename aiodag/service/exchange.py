@@ -95,7 +95,7 @@ def forms_in(text: str, source: str) -> list[Mapping[str, Any]]:
     return forms
 
 
-def faults_of(form: Any) -> list[str]:
+def faults_of(form: object) -> list[str]:
     """Return what is wrong with the form of a registered workflow; other keys, such as those of its runs, may be there."""
     if not isinstance(form, dict):
         return [f"takes what `aiodag export` writes; this is {told(form)}"]

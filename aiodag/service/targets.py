@@ -135,7 +135,7 @@ def declared_values(workflow: Workflow) -> dict[str, list[Any]]:
     return found
 
 
-def values_of(workflow: Workflow, name: str, given: Any, there: Mapping[str, list[Any]]) -> list[Any]:
+def values_of(workflow: Workflow, name: str, given: object, there: Mapping[str, list[Any]]) -> list[Any]:
     """Return the values of one parameter: texts as they are, the elements of a list in JSON, and all that a list has."""
     if name not in there:
         near = get_close_matches(name, list(there), n=1)
@@ -161,12 +161,12 @@ def list_in(text: str) -> list[Any] | None:
     return found if isinstance(found, list) else None
 
 
-def text_like(kinds: set[Any], value: Any) -> Any:
+def text_like(kinds: set[Any], value: object) -> Any:
     """Return an element of a list in JSON as it is written there, where the declared values are texts."""
     return value if isinstance(value, str) or kinds != {str} else json.dumps(value)
 
 
-def like(kinds: set[Any], name: str, value: Any) -> Any:
+def like(kinds: set[Any], name: str, value: object) -> Any:
     """Return a value of the type that the declared ones have, if they are all numbers, or all true or false."""
     if not isinstance(value, str) or len(kinds) != 1 or kinds & {str}:
         return value
@@ -256,7 +256,7 @@ def edited_target(run: RunRecord, source: str, capacity: Mapping[str, float] | N
     return entry
 
 
-def refuse_another(run: RunRecord, source: str, entry: Entry, found: Any) -> None:
+def refuse_another(run: RunRecord, source: str, entry: Entry, found: object) -> None:
     """Refuse what says itself that it is something else. Raises `EntryError`.
 
     What the run began with may have any name: it may be registered under another, and a file without a name has its own.
@@ -268,7 +268,7 @@ def refuse_another(run: RunRecord, source: str, entry: Entry, found: Any) -> Non
     raise EntryError(msg)
 
 
-def name_of_itself(entry: Entry, found: Any) -> str | None:
+def name_of_itself(entry: Entry, found: object) -> str | None:
     """Return the name that a task or a workflow has of itself; None where it is only called like its file."""
     if not is_workflow_file(entry.file):
         return str(found.name if isinstance(found, Workflow) else as_task(found).name)

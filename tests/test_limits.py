@@ -435,3 +435,24 @@ def test_a_limit_prints_as_it_is_written():
     limits = Limit(3), Limit(rate=10), Limit(2, rate=100, per=60)
 
     assert list(map(repr, limits)) == ["Limit(3)", "Limit(rate=10)", "Limit(2, rate=100, per=60)"]
+
+
+@pytest.mark.virtual
+async def test_nodes_of_different_tasks_get_their_turn_in_the_order_of_the_calls():
+    """Also after a body of one of the tasks has waited, which the engine remembers."""
+    order = []
+    limit = Limit(1)
+
+    @task(limit=limit)
+    async def fetch(name):
+        order.append(name)
+        await asyncio.sleep(1)
+
+    @task(limit=limit)
+    async def store(name):
+        order.append(name)
+
+    await fetch("first")
+    await asyncio.gather(fetch("a"), fetch("b"), store("c"), fetch("d"), store("e"))
+
+    assert order == ["first", "a", "b", "c", "d", "e"]

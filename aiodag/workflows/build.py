@@ -123,7 +123,7 @@ class Building:
             kwargs = {key: filled(each, choice, texts=texts, stands_for=stand_in) for key, each in kwargs.items()}
         return self._submitted(instance, self._task_of(instance, in_order(after)), args, kwargs)
 
-    def _value_of(self, passed: "Mapping[WorkflowTask[Any], int | list[int]]", given: WorkflowTask[Any]) -> Any:
+    def _value_of(self, passed: "Mapping[WorkflowTask[Any], int | Sequence[int]]", given: WorkflowTask[Any]) -> Any:
         numbers = passed[given]
         return self.nodes[numbers] if isinstance(numbers, int) else [self.nodes[number] for number in numbers]
 

@@ -170,6 +170,8 @@ class Check:
                 self.unusable.add(id(given))
                 self.complain(task, f"parameter {name!r} has {given!r} for values. Write a list of them")
                 continue
+            if isinstance(given, range):  # numbers, each once, and maybe ten million
+                continue
             wrong = [each for each in given if not is_value(each)]
             if wrong:
                 self.unusable.add(id(given))

@@ -37,7 +37,7 @@ class Instance:
         task: WorkflowTask[Any],
         after: Sequence[int],
         choice: Choice = NO_CHOICE,
-        passed: "Mapping[WorkflowTask[Any], int | list[int]] | None" = None,
+        passed: "Mapping[WorkflowTask[Any], int | Sequence[int]] | None" = None,
         values: Sequence[int] = (),
     ) -> None:
         self.number = number
@@ -78,7 +78,7 @@ class Expansion:
         self._ends = self._single[:]
         self._made = bytearray(len(checked.upstream))
         # Of the others: all instances, what those after it wait for, and the barrier between them and those.
-        self._many: dict[int, list[int]] = {}
+        self._many: dict[int, Sequence[int]] = {}
         self._members: dict[int, Sequence[int]] = {}
         self._gates: dict[int, int] = {}
         # How many wait for each of the others, without those that need no barrier, and of which the values are taken.
@@ -134,7 +134,7 @@ class Expansion:
         """Return the ends of a task or group for what goes on when all of it has settled."""
         return [self._wholes.get(end, end) for end in ends] if self._wholes else ends
 
-    def values(self, vertex: int, *, apart: bool) -> int | list[int]:
+    def values(self, vertex: int, *, apart: bool) -> int | Sequence[int]:
         """Return the instance whose value a task is, or all of them."""
         if self._single[vertex] >= 0:
             return self._single[vertex]
@@ -199,11 +199,14 @@ class Expansion:
         if saves(len(after), size) and not task.apart:
             yield (gate := self._new(f"before {task.name}", BARRIER, task, after))
             after = (gate.number,)
+        names, known = self.checked.uses[vertex]
+        meeting = Meeting(self, vertex, partners) if partners else None
+        if meeting is None and not task.generator:
+            yield from self._in_a_row(vertex, after, passed)
+            return
         numbers: list[int] = []
         ends: list[int] = [] if task.generator else numbers
         self._many[vertex], self._members[vertex] = numbers, ends
-        names, known = self.checked.uses[vertex]
-        meeting = Meeting(self, vertex, partners) if partners else None
         for choice in choices(names, known, self.checked.workflow.paired) if size else ():
             if meeting is None:
                 made = self._new(name_with(task.name, choice), PLAIN, task, after, choice=choice, passed=passed)
@@ -216,7 +219,26 @@ class Expansion:
             if task.generator:
                 ends.append(self.count)
                 yield from self._hidden(made)
-        if not size:  # what comes after it still waits for what comes before
+        yield from self._end_of(vertex, after, passed)
+
+    def _in_a_row(
+        self, vertex: int, after: Sequence[int], passed: "Mapping[WorkflowTask[Any], int | Sequence[int]] | None"
+    ) -> Iterator[Instance]:
+        """Make instances that have nothing between them: of ten million it is known which they are."""
+        task = self.tasks[vertex]
+        names, known = self.checked.uses[vertex]
+        size = self.size(vertex)
+        self._many[vertex] = self._members[vertex] = range(self.count, self.count + size)
+        for choice in choices(names, known, self.checked.workflow.paired) if size else ():
+            yield self._new(name_with(task.name, choice), PLAIN, task, after, choice=choice, passed=passed)
+        yield from self._end_of(vertex, after, passed)
+
+    def _end_of(
+        self, vertex: int, after: Sequence[int], passed: "Mapping[WorkflowTask[Any], int | Sequence[int]] | None"
+    ) -> Iterator[Instance]:
+        """Make what stands behind all instances of a task, if anything does."""
+        task, numbers = self.tasks[vertex], self._many[vertex]
+        if not self.size(vertex):  # what comes after it still waits for what comes before
             self._members[vertex] = unique([*after, *passing(passed)])
         yield from self._gate(vertex, task, values=numbers if vertex in self._taken and not task.generator else ())
 
@@ -256,7 +278,7 @@ class Expansion:
 
     def _passed(
         self, task: WorkflowTask[Any], partners: Collection[int] = ()
-    ) -> "dict[WorkflowTask[Any], int | list[int]] | None":
+    ) -> "dict[WorkflowTask[Any], int | Sequence[int]] | None":
         if not task.passed:
             return None
         return {
@@ -302,8 +324,8 @@ class Meeting:
             self._gates[up, place] = gate.number
 
     def upstream(
-        self, choice: Choice, after: Sequence[int], passed: "Mapping[WorkflowTask[Any], int | list[int]] | None"
-    ) -> "tuple[Sequence[int], Mapping[WorkflowTask[Any], int | list[int]] | None]":
+        self, choice: Choice, after: Sequence[int], passed: "Mapping[WorkflowTask[Any], int | Sequence[int]] | None"
+    ) -> "tuple[Sequence[int], Mapping[WorkflowTask[Any], int | Sequence[int]] | None]":
         """Return what an instance waits for and takes, besides what all of them do."""
         waits, takes = [*after], {**(passed or {})}
         for up, groups, positions in self.partners:
@@ -319,7 +341,7 @@ class Meeting:
         return unique(waits), takes or None
 
 
-def passing(passed: "Mapping[WorkflowTask[Any], int | list[int]] | None") -> Iterator[int]:
+def passing(passed: "Mapping[WorkflowTask[Any], int | Sequence[int]] | None") -> Iterator[int]:
     """Yield the numbers of the instances that are passed."""
     for given in (passed or {}).values():
         yield from [given] if isinstance(given, int) else given

@@ -56,6 +56,10 @@ def units(names: Sequence[str], paired: Sequence[Group]) -> list[list[str]]:
 
 def choices(names: list[str], known: Given, paired: Sequence[Group] = NONE) -> Iterator[Choice]:
     """Yield each combination of values; the last parameter changes fastest."""
+    if len(names) == 1:  # without a copy of the values: there may be ten million
+        (name,) = names
+        yield from ({name: value} for value in known[name])
+        return
     if not paired:
         yield from (dict(zip(names, values, strict=True)) for values in product(*[known[name] for name in names]))
         return

@@ -114,7 +114,9 @@ def near(name: str, known: Given) -> str | None:
 
 def text_of(value: "Value") -> str:
     """Return a value as a command gets it: numbers, true and false as in JSON."""
-    return value if isinstance(value, str) else json.dumps(value)
+    if isinstance(value, str):
+        return value
+    return repr(value) if type(value) is int else json.dumps(value)
 
 
 def is_value(value: object) -> bool:
@@ -158,6 +160,8 @@ def changer(choice: Choice) -> Callable[[str], str]:
 
 def filled(value: Any, choice: Choice, *, texts: bool, stands_for: Callable[[WorkflowTask[Any]], Any]) -> Any:
     """Return an argument with values in place of parameters and tasks; for a command, in its texts, too."""
+    if type(value) is Parameter:  # quickly: of many nodes it is all there is
+        return choice[value.name]
     change = changer(choice) if texts else None
 
     def leaf(each: Any) -> Any:

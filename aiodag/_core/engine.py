@@ -256,7 +256,7 @@ class Engine(Settling):
             del args  # as in start()
             start_task(self, node, coroutine, node.context)
         else:
-            steps = first_step(node, task.fn, args, None)
+            steps: Any = first_step(node, task.fn, args, None)
             del args
             if take_step(self, node, steps):
                 if node.downstream is None and node.early is None and run is None:
@@ -311,7 +311,7 @@ class Engine(Settling):
             del args, kwargs  # the body starts below, and they are the body's
             start_task(self, node, coroutine, node.context)
         else:
-            steps = first_step(node, call, args, kwargs)
+            steps: Any = first_step(node, call, args, kwargs)
             del args, kwargs
             if take_step(self, node, steps):
                 self.succeed(node)

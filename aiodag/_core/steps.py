@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     Steps = Generator[Any, Any, Any]
 
+COROUTINE: Any = CoroutineType  # not narrowed by type checkers, to which a coroutine cannot be iterated
 ENDED: Any = object()  # what the first step of a body gives that has ended in it
 
 enter_task: Any = getattr(asyncio.tasks, "_enter_task", None)
@@ -111,7 +112,7 @@ def first_step(
     try:
         body = call(*args, **kwargs) if kwargs else call(*args)  # an empty ** would cost a dict
         del args, kwargs  # the body's from here on
-        value = yield from body if type(body) is CoroutineType else as_coroutine(body)
+        value = yield from body if type(body) is COROUTINE else as_coroutine(body)
         # As in drive_body().
         if value is not None and type(value) is not int and type(value) is not str:
             check_returned(node, value)
@@ -135,9 +136,12 @@ def first_step(
     return value
 
 
-async def as_coroutine(body: "Awaitable[Any]") -> Any:
+async def await_body(body: "Awaitable[Any]") -> Any:
     """Await what a call gave in place of a coroutine."""
     return await body
+
+
+as_coroutine: Any = await_body  # as COROUTINE
 
 
 class Begun:

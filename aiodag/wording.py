@@ -23,17 +23,16 @@ def first_line(text: str) -> str:
 
 
 def describe_seconds(seconds: float) -> str:
-    """Return a duration for people.
+    """Return a duration for people: three digits, and from a minute on its two largest units.
 
-    >>> [describe_seconds(seconds) for seconds in (0.00042, 0.042, 1.25, 75, 7384, 200000)]
-    ['420 µs', '42 ms', '1.2 s', '1 min 15 s', '2 h 3 min', '2 d 7 h']
+    >>> [describe_seconds(seconds) for seconds in (0.00042, 0.0425, 1.25, 75, 7384, 200000)]
+    ['420 µs', '42.5 ms', '1.25 s', '1 min 15 s', '2 h 3 min', '2 d 7 h']
     """
-    if seconds < 0.000_9995:
-        return f"{seconds * 1_000_000:.0f} µs"
-    if seconds < 0.9995:
-        return f"{seconds * 1000:.0f} ms"
     if seconds < 59.95:
-        return f"{seconds:.1f} s"
+        for unit, size in (("s", 1), ("ms", 1e-3)):
+            if seconds >= 0.9995 * size:  # what three digits round up to it
+                return f"{seconds / size:.3g} {unit}"
+        return f"{seconds * 1e6:.3g} µs" if seconds else "0 s"
     whole = round(seconds)
     for large, size, small, part in (("min", 60, "s", 1), ("h", 3600, "min", 60)):
         if whole < size * (24 if size == 3600 else 60):
@@ -41,10 +40,10 @@ def describe_seconds(seconds: float) -> str:
     return f"{whole // 86400} d {whole % 86400 // 3600} h"
 
 
-def count_of(count: int, thing: str) -> str:
+def count_text(count: int, thing: str) -> str:
     """Return how many of a thing there are.
 
-    >>> count_of(1, "task"), count_of(2000, "task")
+    >>> count_text(1, "task"), count_text(2000, "task")
     ('1 task', '2,000 tasks')
     """
     return f"{count:,} {thing}{'s' * (count != 1)}"

@@ -1031,7 +1031,7 @@ def test_durations_of_every_length_have_words():
     assert [describe_seconds(value) for value in (0.000_42, 0.042, 0.9999, 59.9, 59.96, 3599.7, 86_399, 90_000)] == [
         "420 µs",
         "42 ms",
-        "1.0 s",
+        "1 s",
         "59.9 s",
         "1 min 0 s",
         "1 h 0 min",

@@ -399,12 +399,12 @@ def test_text_tells_errors_and_attempts() -> None:
         (0.9994, "999 ms"),
         (0.9996, "1 s"),
         (1.234, "1.23 s"),
-        (99.94, "99.9 s"),
-        (99.96, "100 s"),
-        (86_400.0, "86400 s"),
+        (59.94, "59.9 s"),
+        (59.96, "1 min 0 s"),
+        (86_400.0, "1 d 0 h"),
     ],
 )
-def test_text_tells_durations_in_three_digits(seconds: float, text: str) -> None:
+def test_text_tells_durations_in_three_digits_and_from_a_minute_on_in_two_units(seconds: float, text: str) -> None:
     """The unit is the one that needs the fewest signs."""
     graph = Graph("x", [ran(0, "a", 0.0, seconds)], [], now=seconds)
 

@@ -90,6 +90,7 @@ FLOORS = [
             "secret",
             "names",
             "states",
+            "looks",
             "processes",
             "records",
             "programs",
@@ -355,10 +356,10 @@ LAYERS = {
     "aiodag.workflows.document": {"aiodag.workflows"},
     "aiodag.workflows.load": {"aiodag.workflows", "aiodag.workflows.files.load"},
     # Pure: they show a graph, and know nothing of what runs it.
-    "aiodag._core.render": {"aiodag.errors", "aiodag.wording", "aiodag.states"},
+    "aiodag._core.render": {"aiodag.errors", "aiodag.wording", "aiodag.states", "aiodag.looks"},
     "aiodag._core.critical": set(),
     "aiodag._core.doors": set(),
-    "aiodag._core.notebook": {"aiodag.wording", "aiodag._core.render", "aiodag._core.doors"},
+    "aiodag._core.notebook": {"aiodag.looks", "aiodag.wording", "aiodag._core.render", "aiodag._core.doors"},
     "aiodag._core.graph": {
         "aiodag.errors",
         "aiodag.wording",
@@ -366,7 +367,7 @@ LAYERS = {
         *(f"aiodag._core.{name}" for name in ("render", "notebook", "critical")),
     },
 }
-PURE = {"aiodag.errors", "aiodag.wording", "aiodag.states", "aiodag._core.graph"}
+PURE = {"aiodag.errors", "aiodag.wording", "aiodag.states", "aiodag.looks", "aiodag._core.graph"}
 # The command line speaks to the service, and of what the face and the words of all layers name.
 SPOKEN = WORDS | {"aiodag"}
 SERVICE = {each for each in LAYERS if each.startswith("aiodag.service")}

@@ -22,10 +22,11 @@ from programs import ROOT
 
 from aiodag import Graph, GraphEdge, GraphNode, OptionError, Run, RunFailed, Skip, State, pictures, plan, settled, task
 from aiodag.errors import MissingExtra
+from aiodag.looks import LOOKS
 from aiodag.pictures.groups import MOST_NODES, group_nodes
 from aiodag.pictures.layout import layout
 from aiodag.pictures.lettering import line, shorten_to, width
-from aiodag.pictures.palette import LOOKS, colours_by_name
+from aiodag.pictures.palette import colours_by_name
 from aiodag.pictures.scene import scene
 from aiodag.pictures.svg import sheet
 from aiodag.testing import run

@@ -13,7 +13,7 @@ from aiodag._core.critical import critical_path
 from aiodag._core.notebook import bundle_of_graph
 from aiodag.errors import CycleError
 from aiodag.states import State
-from aiodag.wording import printable
+from aiodag.wording import count_text, printable
 
 
 class GraphNode(NamedTuple):
@@ -130,7 +130,7 @@ class Graph:
 
     def __repr__(self) -> str:
         """Return the name and the sizes."""
-        sizes = render.count_text(len(self.nodes), "node"), render.count_text(len(self.edges), "edge")
+        sizes = count_text(len(self.nodes), "node"), count_text(len(self.edges), "edge")
         return f"<Graph {self.name!r}: {', '.join(sizes)}>"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:

@@ -5,8 +5,8 @@ Nothing here runs anything, and what it returns is bounded: a notebook keeps it 
 
 from typing import TYPE_CHECKING, Any
 
-from aiodag._core import render
 from aiodag._core.doors import behind
+from aiodag.looks import LOOKS
 from aiodag.wording import printable
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ def bundle_of_node(node: "Node[Any]") -> Bundle:
     from html import escape  # noqa: PLC0415 - asyncio does not load it, and `import aiodag` loads nothing else
 
     failure = "" if node.failure is None else printable(str(node.failure))
-    mark, (fill, border) = render.look_of(node.state)
+    look = LOOKS[node.state]
+    mark, (fill, border) = look.sign, look.drawn
     style = f"border:1px solid {border};border-radius:6px;background:{fill};color:#1f2328;padding:2px 8px"
     words = f"{mark} <b>{escape(printable(node.name))}</b> {node.state}, called at {escape(node.site)}"
     html = f'<span style="{style}">{words}</span>' + (f"<pre>{escape(failure)}</pre>" if failure else "")

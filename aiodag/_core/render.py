@@ -11,8 +11,9 @@ from math import floor, log10
 from typing import TYPE_CHECKING, NamedTuple
 
 from aiodag.errors import OptionError
+from aiodag.looks import LOOKS
 from aiodag.states import State
-from aiodag.wording import printable
+from aiodag.wording import count_text, describe_seconds, printable
 
 if TYPE_CHECKING:
     from aiodag._core.graph import Graph, GraphEdge, GraphNode
@@ -23,35 +24,12 @@ _MOST_ALIGNED = 60
 _MOST_NAMED = 5
 _MOST_ROWS = 40
 
-_MARKS = {
-    State.WAITING: "·",
-    State.QUEUED: ":",
-    State.RUNNING: "▸",
-    State.SUCCEEDED: "✓",
-    State.FAILED: "✗",
-    State.SKIPPED: "»",
-    State.CANCELLED: "⊘",
-}
-_BARS = _MARKS | {State.RUNNING: "█"}
-_COLOURS = {  # fill, border
-    State.WAITING: ("#f6f8fa", "#8c959f"),
-    State.QUEUED: ("#fff8c5", "#9a6700"),
-    State.RUNNING: ("#ddf4ff", "#0969da"),
-    State.SUCCEEDED: ("#dafbe1", "#1a7f37"),
-    State.FAILED: ("#ffebe9", "#cf222e"),
-    State.SKIPPED: ("#eaeef2", "#57606a"),
-    State.CANCELLED: ("#fbefff", "#8250df"),
-}
-
-
-def look_of(state: State) -> tuple[str, tuple[str, str]]:
-    """Return the mark of a state, and the colours of its inside and its border."""
-    return _MARKS[state], _COLOURS[state]
+_BARS = {state: look.sign for state, look in LOOKS.items()} | {State.RUNNING: "█"}
 
 
 def _title(node: "GraphNode") -> str:
     tries = f" ×{node.attempts}" if node.attempts > 1 else ""
-    return f"{_MARKS[node.state]} {printable(node.label)}{tries}"
+    return f"{LOOKS[node.state].sign} {printable(node.label)}{tries}"
 
 
 def mermaid(graph: "Graph", direction: str) -> str:
@@ -91,7 +69,7 @@ def _mermaid_arrow(edge: "GraphEdge") -> str:
 
 
 def _mermaid_class(state: State) -> str:
-    fill, border = _COLOURS[state]
+    fill, border = LOOKS[state].drawn
     return f"    classDef {state} fill:{fill},stroke:{border},color:#1f2328"
 
 
@@ -111,7 +89,7 @@ def _dot_label(text: str) -> str:
 
 
 def _dot_node(node: "GraphNode") -> str:
-    fill, border = _COLOURS[node.state]
+    fill, border = LOOKS[node.state].drawn
     if node.barrier:
         return f'shape=point, color="{border}"'
     return f'label="{_dot_label(_title(node))}", fillcolor="{fill}", color="{border}"'
@@ -159,7 +137,7 @@ def tree_text(graph: "Graph") -> str:
         if node.barrier:  # no more than a fork of the tree
             rows.append((f"{lead}{names[id_]}", "", pointers))
         else:
-            rows.append((f"{lead}{_MARKS[node.state]} {names[id_]}", _node_note(node, graph.now), pointers))
+            rows.append((f"{lead}{LOOKS[node.state].sign} {names[id_]}", _node_note(node, graph.now), pointers))
     width = max((len(left) for left, _, _ in rows if len(left) <= _MOST_ALIGNED), default=0)
     lines = [f"{left:<{width}} {told}{pointers}" if told else f"{left}{pointers}" for left, told, pointers in rows]
     return "\n".join([_headline(graph), *lines])
@@ -237,7 +215,7 @@ def _names(graph: "Graph") -> dict[int, str]:
 def _node_note(node: "GraphNode", now: float) -> str:
     words = [str(node.state)]
     if node.started is not None:
-        words.append(_seconds(node.running(now)))
+        words.append(describe_seconds(node.running(now)))
     if node.attempts > 1:
         words.append(f"{node.attempts} attempts")
     told = ", ".join(words)
@@ -245,7 +223,7 @@ def _node_note(node: "GraphNode", now: float) -> str:
 
 
 def _headline(graph: "Graph") -> str:
-    after = [f"after {_seconds(graph.now)}"] if graph.now and _has_run(graph) else []
+    after = [f"after {describe_seconds(graph.now)}"] if graph.now and _has_run(graph) else []
     counts = graph.counts()
     return f"{printable(graph.name)}: " + ", ".join(
         [count_text(sum(counts.values()), "node"), *_count_states(counts), *after]
@@ -257,22 +235,8 @@ def _has_run(graph: "Graph") -> bool:
     return any(node.started is not None or node.settled is not None for node in graph.nodes if not node.barrier)
 
 
-def count_text(count: int, word: str) -> str:
-    """Return how many of something there are."""
-    return f"{count} {word}{'s' * (count != 1)}"
-
-
 def _count_states(counts: dict[State, int]) -> list[str]:
     return [f"{count} {state}" for state, count in counts.items()]
-
-
-def _seconds(value: float) -> str:
-    if value >= 99.95:
-        return f"{value:.0f} s"
-    for unit, size in (("s", 1), ("ms", 1e-3)):
-        if value >= 0.9995 * size:  # what three digits round up to it
-            return f"{value / size:.3g} {unit}"
-    return f"{value * 1e6:.3g} µs" if value else "0 s"
 
 
 def timeline_text(graph: "Graph", width: int) -> str:

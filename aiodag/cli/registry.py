@@ -14,7 +14,7 @@ from aiodag.errors import OptionError
 from aiodag.records import RunRecord, WorkflowRecord
 from aiodag.service.documents import workflow_document
 from aiodag.service.registry import tasks_in
-from aiodag.wording import count_of, printable
+from aiodag.wording import count_text, printable
 
 HEAD = ("NAME", "TASKS", "TARGET", "TAGS", "REGISTERED", "RUNS", "LAST")
 
@@ -24,7 +24,7 @@ def register_target(args: Namespace) -> int:
     with serving(args) as service:
         record = service.register(args.target, name=args.name, replace=args.replace)
     text = (
-        f"registered {printable(record.name)}: {count_of(len(tasks_in(record.document)), 'task')}, of {record.target}"
+        f"registered {printable(record.name)}: {count_text(len(tasks_in(record.document)), 'task')}, of {record.target}"
     )
     say(args, workflow_document(record, 0, None), "" if args.quiet else text)
     return 0

@@ -10,24 +10,18 @@ from rich.text import Text
 
 from aiodag.cli.output import clean
 from aiodag.cli.progress import Progress
-from aiodag.cli.views import SIGNS, state_at
+from aiodag.cli.views import state_at
+from aiodag.looks import LOOKS
 from aiodag.states import State
 from aiodag.wording import describe_seconds
 
 if TYPE_CHECKING:
     from aiodag import Run
 
-STYLES = {
-    State.WAITING: "yellow",
-    State.QUEUED: "yellow",
-    State.RUNNING: "blue",
-    State.SUCCEEDED: "green",
-    State.FAILED: "red",
-    State.SKIPPED: "dim",
-    State.CANCELLED: "dim",
-}
 # A state's word where a record or a tree says it, not inside a label; and the sign of a node in a tree.
-WORDS = {state: rf"(?<![\w'\"])(?:\d+ )?{state}(?![\w'\"(])|(?<=[─╌○ ]){sign}(?= )" for state, sign in SIGNS.items()}
+WORDS = {
+    state: rf"(?<![\w'\"])(?:\d+ )?{state}(?![\w'\"(])|(?<=[─╌○ ]){look.sign}(?= )" for state, look in LOOKS.items()
+}
 MOST = 8  # tasks that are named while they run
 
 
@@ -90,7 +84,7 @@ def colour_states(text: str) -> Text:
     """Return a text with its states in colours."""
     drawn = Text(clean(text))
     for state, pattern in WORDS.items():
-        drawn.highlight_regex(pattern, STYLES[state])
+        drawn.highlight_regex(pattern, LOOKS[state].style)
     return drawn
 
 
@@ -102,7 +96,7 @@ def in_states(text: str) -> Text:
         if state is None:
             drawn.append_text(colour_states(line)).append("\n")
         else:
-            drawn.append(line[:begin], "dim").append(f"{line[begin:]}\n", STYLES[state])
+            drawn.append(line[:begin], "dim").append(f"{line[begin:]}\n", LOOKS[state].style)
     drawn.right_crop(1)
     return drawn
 

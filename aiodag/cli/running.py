@@ -163,7 +163,7 @@ def report_ended(args: Namespace, progress: Progress, ended: Ended) -> int:
     """Print the value, or say why there is none, and return the exit code."""
     run = progress.run
     assert run is not None
-    reason = "" if ended.error is None else reason_of(run, ended)
+    reason = "" if ended.error is None else reason_of_end(run, ended)
     if args.json:
         output.put_json(
             {
@@ -193,7 +193,7 @@ def lasts(run: "Run") -> bool:
     return not str(run.store).startswith("memory:")
 
 
-def reason_of(run: "Run", ended: Ended) -> str:
+def reason_of_end(run: "Run", ended: Ended) -> str:
     """Return why a run has no value."""
     error = ended.error
     if isinstance(error, RunFailed):

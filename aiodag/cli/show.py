@@ -12,7 +12,7 @@ from aiodag.service.documents import attempt_error
 from aiodag.service.entry import describe_entry
 from aiodag.service.recorded import attempts_by_node, error_text
 from aiodag.service.registry import Change
-from aiodag.wording import count_of, describe_seconds, first_line, printable
+from aiodag.wording import count_text, describe_seconds, first_line, printable
 
 
 def run_line(run: RunRecord) -> tuple[str, ...]:
@@ -101,7 +101,7 @@ def change_text(change: Change) -> str:
     """Return which execution brought which definition, with the one before it."""
     lists = (("changed", change.changed), ("added", change.added), ("removed", change.removed))
     parts = [f"{word} {', '.join(names)}" for word, names in lists if names]
-    return f"of execution {change.execution}: {'; '.join(parts) or count_of(change.tasks, 'task')}"
+    return f"of execution {change.execution}: {'; '.join(parts) or count_text(change.tasks, 'task')}"
 
 
 def attempt_line(node: NodeRecord, each: AttemptRecord, *, there: bool) -> tuple[str, ...]:

@@ -8,11 +8,12 @@ from collections import Counter
 
 from aiodag import Graph, GraphNode
 from aiodag.cli.show import run_state, state_counts, with_brief_errors
+from aiodag.looks import LOOKS
 from aiodag.records import RunRecord
 from aiodag.states import State
 from aiodag.wording import describe_seconds, first_line, printable
 
-SIGNS = dict(zip(State, "·:▸✓✗»⊘", strict=True))
+SIGNS = {state: look.sign for state, look in LOOKS.items()}
 # What a tree draws before the sign of a node: lines, how deep it is where that is too deep to draw, what an edge accepts.
 LEAD = re.compile(rf"(?:[│├└─╌○ ]|\d+: |settled )*(?=(?P<sign>[{''.join(SIGNS.values())}]) )")
 WIDEST = 60  # columns of names that are aligned

@@ -105,26 +105,3 @@ def shorten_to(text: str, room: float, size: float = SIZE) -> str:
             break
         kept += 1
     return whole[:kept].rstrip() + _ELLIPSIS
-
-
-def seconds_text(value: float) -> str:
-    """Return a duration with three digits.
-
-    >>> seconds_text(0.25), seconds_text(1.5), seconds_text(1234.5), seconds_text(0.9999)
-    ('250 ms', '1.5 s', '1234 s', '1 s')
-    """
-    if value >= 99.95:
-        return f"{value:.0f} s"
-    for unit, size in (("s", 1), ("ms", 1e-3)):
-        if value >= 0.9995 * size:  # what three digits round up to it
-            return f"{value / size:.3g} {unit}"
-    return f"{value * 1e6:.3g} µs" if value else "0 s"
-
-
-def plural(count: int, word: str) -> str:
-    """Return the count with its word.
-
-    >>> plural(1, "node"), plural(1000, "node")
-    ('1 node', '1,000 nodes')
-    """
-    return f"{count:,} {word}{'s' * (count != 1)}"

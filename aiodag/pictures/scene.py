@@ -11,8 +11,9 @@ from typing import NamedTuple
 from aiodag._core.graph import Graph, GraphEdge, GraphNode
 from aiodag.errors import CycleError
 from aiodag.pictures.groups import Group, group_nodes, too_large
-from aiodag.pictures.lettering import SMALL, line, plural, seconds_text, shorten_to, width
+from aiodag.pictures.lettering import SMALL, line, shorten_to, width
 from aiodag.states import State
+from aiodag.wording import count_text, describe_seconds
 
 _NARROWEST, _WIDEST = 96, 230  # pixels of a card
 _HIGH, _GROUP_HIGH = 40, 58
@@ -91,9 +92,9 @@ def scene(graph: Graph) -> Scene:
             for edge in graph.edges
         ]
         links += [Link(place[parent], place[id_], "nested") for parent, id_ in _innermost_ids(graph)]
-    sizes = [plural(sum(graph.counts().values()), "node"), plural(len(graph.edges), "edge")]
-    sizes += [f"shown as {plural(sum(not group.barrier for group in groups), 'task')}"] * bool(groups)
-    sizes += [seconds_text(until)] * bool(until)
+    sizes = [count_text(sum(graph.counts().values()), "node"), count_text(len(graph.edges), "edge")]
+    sizes += [f"shown as {count_text(sum(not group.barrier for group in groups), 'task')}"] * bool(groups)
+    sizes += [describe_seconds(until)] * bool(until)
     return Scene(
         nodes=graph.nodes,
         now=graph.now,
@@ -195,14 +196,14 @@ def outcome(node: GraphNode) -> str:
 def _node_card(node: GraphNode, now: float, *, low: bool) -> Card:
     ran = node.started is not None
     words = [outcome(node)] * (not ran or node.state is not State.SUCCEEDED)
-    words += [seconds_text(node.running(now))] * ran
+    words += [describe_seconds(node.running(now))] * ran
     words += [f"{node.attempts} attempts"] * (node.attempts > 1)
     below = node.error.partition(":")[0] if node.state is State.FAILED and node.error else ", ".join(words)
     room = _WIDEST - _BESIDE_WORDS
     below = shorten_to(below, room / 2 if low else room, SMALL)
     title = shorten_to(node.label, room - width(below, SMALL) - _BETWEEN_WORDS if low else room)
     told = [f"{line(node.label)}: {outcome(node)}"]
-    told += [f"ran {seconds_text(node.running(now))} in {plural(node.attempts, 'attempt')}"] * ran
+    told += [f"ran {describe_seconds(node.running(now))} in {count_text(node.attempts, 'attempt')}"] * ran
     told += [line(node.error)] * bool(node.error)
     parts = width(title), width(below, SMALL)
     wide = _BESIDE_WORDS + (sum(parts) + _BETWEEN_WORDS if low else max(parts))
@@ -227,7 +228,7 @@ def _barrier_card(state: State, told: str) -> Card:
 def _group_card(group: Group) -> Card:
     if group.barrier:
         return _barrier_card(group.state, f"({line(group.name)}) only joins edges")
-    title, below = shorten_to(group.name, _WIDEST - _BESIDE_WORDS), plural(group.size, "node")
+    title, below = shorten_to(group.name, _WIDEST - _BESIDE_WORDS), count_text(group.size, "node")
     told = [f"{line(group.name)}: {below}", *(f"{count:,} {state}" for state, count in group.counts.items())]
     told += [f"{count:,} × {line(error)}" for error, count in group.errors]
     marks = sum(20 + width(f"{count:,}", SMALL) for count in group.counts.values())

@@ -8,9 +8,10 @@ from math import dist, log10
 from typing import NamedTuple
 
 from aiodag._core.graph import Graph
+from aiodag.looks import LOOKS
 from aiodag.pictures.layout import Box, Layout, Route, layout
 from aiodag.pictures.lettering import FONT, SIZE, SMALL, escape_xml, width
-from aiodag.pictures.palette import LOOKS, colours_by_name, glyph, glyphs
+from aiodag.pictures.palette import colours_by_name, glyph, glyphs
 from aiodag.pictures.scene import LOW, Card, Link, Scene, scene
 from aiodag.states import State
 

@@ -5,11 +5,12 @@ from math import floor, log10
 from typing import NamedTuple
 
 from aiodag._core.graph import Graph, GraphNode
-from aiodag.pictures.lettering import SMALL, escape_xml, seconds_text, shorten_to, width
+from aiodag.pictures.lettering import SMALL, escape_xml, shorten_to, width
 from aiodag.pictures.palette import glyph
 from aiodag.pictures.scene import Scene, outcome, scene
 from aiodag.pictures.svg import HEAD, MARGIN, Elements, _headline_elements, headline_width, svg_document
 from aiodag.states import State
+from aiodag.wording import describe_seconds
 
 ROW = 24  # pixels
 _WIDE, _RIGHT = 660, 92  # pixels for the whole run, and for the times written behind it
@@ -144,7 +145,7 @@ def _bar_of(node: GraphNode, shown: Scene, y: int, *, critical: bool) -> Iterato
         x, wide = _percent(begin, shown.until), _percent(end - begin, shown.until)
         yield f'<rect class="critical" x="{x}%" y="{y + 20}" width="{wide}%" height="3"/>'
     if node.settled is not None:
-        words = seconds_text(node.running(shown.now)) if last >= 0 else outcome(node)
+        words = describe_seconds(node.running(shown.now)) if last >= 0 else outcome(node)
         x = _percent(node.settled, shown.until)
         if last < 0:
             yield f'<g transform="translate(3 0)">{_glyph(node.state, x, y + 6)}</g>'

@@ -2,7 +2,7 @@
 
 from aiodag.records import AttemptRecord, LogRecord, OutputRecord
 from aiodag.service.documents import Document, failure_document, log_document, written_document
-from aiodag.service.look import Looking, output_of
+from aiodag.service.look import Looking, output_of_nodes
 from aiodag.service.written import WrittenLines
 
 LATE = 60.0  # seconds by which an end may be written later than one that came after it
@@ -66,10 +66,10 @@ class Follower:
         self._logged, self._output = logged, written
         self._numbers |= new
         failures = self._new_failures()
-        told = self._written.lines(sorted(parts, key=part_of), last=self.over) if parts or self.over else []
+        told = self._written.lines(sorted(parts, key=place_of_record), last=self.over) if parts or self.over else []
         numbers = {each.number for each in lines if each.number is not None}
         labels = self._labels(numbers | {each.number for each in told} | {each.number for each in failures})
-        found = [log_document(each, labels) for each in sorted(lines, key=part_of)]
+        found = [log_document(each, labels) for each in sorted(lines, key=place_of_record)]
         found += [written_document(each, labels) for each in told]
         found += [failure_document(each, labels) for each in failures]
         return sorted(found, key=lambda document: str(document["at"]))
@@ -94,7 +94,7 @@ class Follower:
         if self._node is None:
             found = self.store.output(self.run.id, after=after)
         else:
-            found = output_of(self.store, self.run.id, numbers, after=after)
+            found = output_of_nodes(self.store, self.run.id, numbers, after=after)
         return [each for each in found if each.part <= last]
 
     def _new_failures(self) -> list[AttemptRecord]:
@@ -102,8 +102,8 @@ class Follower:
         for each in found:
             if each.ended_at is not None:
                 self._since = max(self._since, each.ended_at.timestamp() - LATE)
-        new = [each for each in found if self._is_followed(each.number) and key_of(each) not in self._failed]
-        self._failed.update(map(key_of, new))
+        new = [each for each in found if self._is_followed(each.number) and attempt_key(each) not in self._failed]
+        self._failed.update(map(attempt_key, new))
         return new
 
     def _is_followed(self, number: int) -> bool:
@@ -116,11 +116,11 @@ class Follower:
         return {each.number: each.label for each in self.store.nodes(self.run.id, every=True, numbers=numbers)}
 
 
-def part_of(record: LogRecord | OutputRecord) -> int:
+def place_of_record(record: LogRecord | OutputRecord) -> int:
     """Return the place of a line or of output in its run."""
     return record.part
 
 
-def key_of(attempt: AttemptRecord) -> tuple[int, int]:
+def attempt_key(attempt: AttemptRecord) -> tuple[int, int]:
     """Return what an attempt is known by in its run."""
     return attempt.number, attempt.attempt

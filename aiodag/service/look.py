@@ -122,7 +122,9 @@ class Looking:
             return self.store.output(run_id, node, attempt, after)
         if node is None:
             return self.store.output(self.head(run_id).id, None, attempt, after)
-        return output_of(self.store, run_id, {each.number for each in self.matching(run_id, node)}, attempt, after)
+        return output_of_nodes(
+            self.store, run_id, {each.number for each in self.matching(run_id, node)}, attempt, after
+        )
 
     def matching(self, run_id: str, node: str) -> list[NodeRecord]:
         """Return the nodes that a number, a task or a label stands for. Raises `StoreError` when there is none.
@@ -186,7 +188,7 @@ def without_barriers(nodes: Iterable[NodeRecord]) -> list[NodeRecord]:
     return [node for node in nodes if node.codec != BARRIER]
 
 
-def output_of(
+def output_of_nodes(
     store: Runs, run_id: str, numbers: Iterable[int], attempt: int | None = None, after: int = 0
 ) -> list[OutputRecord]:
     """Return the parts of what some nodes wrote, in order."""

@@ -273,7 +273,7 @@ def secret_named(name: str, text: str) -> Secret:
     raise EntryError(msg)
 
 
-def convert_text(text: str, hint: object) -> Any:
+def convert_text(text: str, hint: Any) -> Any:
     """Return what a text stands for.
 
     >>> convert_text("3", int), convert_text("yes", bool), convert_text("[1, 2]", list[int]), convert_text("x", str)

@@ -32,10 +32,12 @@ OUTCOMES = frozenset({State.SUCCEEDED, State.FAILED, State.SKIPPED})
 class Recall:
     """What is known of one run, and which of its nodes need not run."""
 
+    error: BaseException | None
+
     def __init__(self, run: "Run", store: "Runs") -> None:
         self.run = run
         self.store = store
-        self.error: BaseException | None = None
+        self.error = None
         self.listener: Callable[[Node[Any], str, bytes], object] | None = None
         self.begun = 1
         self.offset = 0.0  # from the run's clock to the time of day

@@ -33,6 +33,7 @@ class TaskHome(Protocol):
 
     def own(self, upstream: Iterable[Any], /) -> list[Any]:
         """Return tasks and names as they are. Raises for a task of another workflow, and for what is neither."""
+        ...
 
 
 class Parameter:

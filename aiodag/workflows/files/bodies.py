@@ -81,11 +81,12 @@ class Bodies:
             line = [*(program if is_plain_line(program) else read_secrets(program)), *args]
         try:
             known: Task[..., Any] | None = self._patterns.task_like(settings, line, name)
-            if known is None:
-                known = self._patterns.new(settings, line, name, options_in(given), script=kind == "shell")
+            if known is not None:
+                return known
+            made: Task[..., Any] = self._patterns.new(settings, line, name, options_in(given), script=kind == "shell")
         except (AiodagError, RuntimeError) as error:
             raise Refused("", str(error)) from None
-        return known
+        return made
 
     @cached_property
     def _patterns(self) -> Any:

@@ -27,6 +27,7 @@ source_suffix = {".md": "markdown"}
 
 myst_heading_anchors = 4
 default_role = "code"  # docstrings write `name`, as Markdown does
+smartquotes = False  # "thread" in a text is an option, as it is typed
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"

@@ -673,6 +673,25 @@ async def test_a_task_that_waits_only_sometimes(way):
     assert [await node for node in [made(x) for x in range(20)]] == list(range(20))
 
 
+async def test_bodies_begin_in_the_order_of_their_calls_whether_they_wait_or_not():
+    begun = []
+
+    @task
+    async def waits(x):
+        begun.append(x)
+        await asyncio.get_running_loop().run_in_executor(None, int)
+
+    @task
+    async def ends(x):
+        begun.append(x)
+
+    await waits(0)
+    for node in [waits(1), ends(2), waits(3), ends(4)]:
+        await node
+
+    assert begun == [0, 1, 2, 3, 4]
+
+
 async def test_a_chain_of_bodies_that_wait_sometimes():
     @task
     async def step(x):

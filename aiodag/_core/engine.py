@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from aiodag._core.as_task import (
-    EAGER,
     cancel_future,
     error_now,
     is_done,
@@ -304,9 +303,7 @@ class Engine(Settling):
             return
         if run is not None and node.state.final:
             return  # an observer cancelled it
-        # On Python 3.11 an asyncio task begins in the next turn of the loop. What asks for a place of a limit asks here, in
-        # the order of the queue: as a task it would be overtaken by nodes of other tasks.
-        if (task.waits and (EAGER or task.call is None)) or not self.direct:
+        if task.waits or not self.direct:
             coroutine = drive_body(node, call, args, kwargs)
             del args, kwargs  # the body starts below, and they are the body's
             start_task(self, node, coroutine, node.context)

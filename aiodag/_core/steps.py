@@ -200,11 +200,11 @@ def hand_to_task(node: Node[Any], steps: "Steps", waits_for: object, context: Co
     """Make a node whose body has begun, and waits for something, the asyncio task that it is."""
     engine = node.engine
     asked = cancels_of(node) if node.driven == CALLED_OFF else ()  # which initialising forgets
-    going_on: Any = steps
-    # Where its asyncio task starts in the next turn of the loop, a body that only gave the loop a turn goes on with it.
-    if EAGER or waits_for is not None:
+    if EAGER:
         node.task.waits = True
-        going_on = Begun(steps, waits_for)
+    # Not eager, the asyncio task starts in the next turn of the loop. A body that only gave the loop a turn goes on then. And
+    # no other body starts as one: those of other tasks that are called later would be begun before it.
+    going_on: Any = Begun(steps, waits_for) if EAGER or waits_for is not None else steps
     start_task(engine, node, going_on, context)
     if asked:
         cancel_again(node, *asked)

@@ -102,8 +102,9 @@ class Task(FunctionLike, Generic[P, R]):
         self.fn = fn
         self.after_deps = after
         self.options = options
-        # Whether the body of the last call waited: then the next will, too, and starts as an asyncio task. Every task has
-        # this from the beginning: Python finds attributes sooner where all objects of a class have the same.
+        # Whether the body of the last call waited: then the next will, too, and starts as an asyncio task where that takes its
+        # first step at once. Every task has this from the beginning: Python finds attributes sooner where all objects of a
+        # class have the same.
         self.waits = False
         self.name: str = options.name or name_of(fn)
         self.raw = options.raw

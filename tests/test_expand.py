@@ -197,7 +197,7 @@ async def test_progress_does_not_count_barriers():
 
     await flow.run(observers=[progress])
 
-    assert progress.counted() == "20 succeeded"
+    assert progress.counts_text() == "20 succeeded"
 
 
 def test_a_picture_shows_a_barrier_as_a_small_card_without_words():

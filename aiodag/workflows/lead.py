@@ -109,9 +109,13 @@ class Lead:
         self._grow()
         for number in self._gates:
             self._held[number] = True
-        while self._look_through() >= LEAD and self._bounded and not self.run.stopping:
+        queued = self._look_through()
+        while queued >= LEAD and self._bounded and not self.run.stopping:
             await self.run.settle_to(len(self.run.live) - SOME)
-        self._next = len(self.nodes) + max(LEAD, len(self._open)) // 2
+            queued = self._look_through()
+        # Looking takes time for each that is open: the more of them are none of the queue, the later the next look.
+        others = len(self._open) - (queued if self._bounded else 0)
+        self._next = len(self.nodes) + max(LEAD - queued, SOME, others // 2)
 
     def _look_through(self) -> int:
         """Let go of what has settled, and return how many are ready and have not begun."""

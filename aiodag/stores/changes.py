@@ -36,13 +36,15 @@ class Changes:
 
     def hurry(self, row: Row) -> None:
         """Have a row written with the next batch, or the one after if they are very many."""
-        self._urgent[row[NUMBER]] = row
-        self._waiting.pop(row[NUMBER], None)
+        number = row[NUMBER]
+        self._urgent[number] = row
+        self._waiting.pop(number, None)
 
     def succeed(self, row: Row, waiter: "asyncio.Future[None]") -> None:
-        """Have a success written, for which somebody waits."""
-        self._successes[row[NUMBER]] = waiter
-        self.hurry(row)
+        """Have the success of a node that ran written, for which somebody waits."""
+        number = row[NUMBER]
+        self._successes[number] = waiter
+        self._urgent[number] = row
 
     def take(self, *, at_most: int = MOST) -> tuple[list[Row], list["asyncio.Future[None]"]]:
         """Return the rows of the next batch, and the waiters of the successes among them.

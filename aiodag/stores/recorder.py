@@ -55,6 +55,8 @@ log = logging.getLogger("aiodag.stores")
 class Recorder(Recall):
     """The journal of one run in one store."""
 
+    error: BaseException | None
+
     def __init__(self, run: "Run", store: "Runs", *, ours: bool) -> None:
         super().__init__(run, store)
         self._ours = ours
@@ -277,9 +279,8 @@ class Recorder(Recall):
             await self._write_the_end(state, error)
         finally:
             self._broken = True
-            ended = self._keeper.leave(
-                self._writer
-            )  # also when we are cancelled here: the store would keep the run for us
+            # Also when we are cancelled here: the store would keep the run for us.
+            ended = self._keeper.leave(self._writer)
         if ended is not None:
             self._engine.away += 1  # on a virtual clock: the end of a thread, and of a file, takes real time
             try:

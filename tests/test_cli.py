@@ -148,7 +148,7 @@ async def nothing():
 
 @task
 async def stubborn():
-    """Block the loop."""
+    """Block the loop in real time, until somebody ends the process."""
     print("blocks", flush=True)
     time.sleep(600)
 

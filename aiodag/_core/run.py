@@ -52,7 +52,8 @@ class Run(Members):
 
     With a `store` the run is durable: what happens is written there, and a run of the same `id` recalls what has
     succeeded. Entering raises `RunOwned` and `StoreError` then; leaving raises `RunCancelled` when somebody cancelled the
-    run from outside. `tags` are words by which to find it there, such as `{"env": "test"}`.
+    run from outside. `tags` are words by which to find it there, such as `{"env": "test"}`. Without a store an `id` only
+    names the run, and nothing is recalled.
 
     `on_start`, `on_success` and `on_failure` are hooks, one or a list: a task or function of one argument, a
     `RunSummary`; a command; or a URL, to which that is sent as JSON. They are nodes of the run, which waits for them. A

@@ -6,7 +6,7 @@ from weakref import ref
 
 import pytest
 
-from aiodag import Limit, RunFailed, State, current_node, current_run, task
+from aiodag import Limit, RunFailed, State, current_node, current_run, plan, task
 from aiodag.stores import Memory
 from aiodag.workflows import Parameter, Workflow, lead
 
@@ -255,3 +255,11 @@ async def test_a_resumed_run_runs_no_success_again(short_lead):
     assert made < MANY // 2
     assert values[numbers] == list(range(MANY // 2))
     assert {value: times for value, times in calls.items() if times > 1} == {MANY // 4: 2}
+
+
+def test_a_plan_has_all_nodes(short_lead):
+    flow, _ = many(5 * MANY, limit=1)
+
+    graph = plan(flow.run)
+
+    assert len(graph.nodes) == 5 * MANY

@@ -114,6 +114,7 @@ class Run(Members):
         self.entry: Mapping[str, Any] | None = None  # how to run it again: a file, a task and its parameters
         self.definition: str | None = None  # what it is built from, for its store: the text of a workflow
         self._ended_at: float | None = None
+        self.planned = False  # whether its nodes are only collected: none of them will run
 
     # The scope
 
@@ -125,6 +126,7 @@ class Run(Members):
         self.clock = clock_of(self.loop)
         planned = getattr(self.loop, "aiodag_ledger", None)  # plan() collects the nodes of every run it meets
         self.ledger: Ledger = planned or Ledger(self.name, self.clock())
+        self.planned = planned is not None
         if planned is not None:
             self.observers, self.store, self.hooks = (), None, None  # nothing happens that could be told or written
         self.moves = self.ledger.moves

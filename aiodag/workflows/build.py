@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 TURN = 64  # nodes that are made before the loop has its turn: a few milliseconds
+PLANNED = 1000  # the same where no node will run
 
 
 class Building:
@@ -59,6 +60,7 @@ class Building:
         self.giver = giver
         self.expansion: Expansion = Expansion(checked, whole=within is not None and within.expansion.whole)
         self.nodes: list[Any] = []  # or the values of those that were let go of
+        self._turn = PLANNED if run.planned else TURN
         self.ready: asyncio.Future[None] = run.loop.create_future()
         self.added: list[Building] = []
         # Behind each generator: the node that adds tasks, and those that wait for what it has added.
@@ -75,7 +77,7 @@ class Building:
         """Make the nodes, giving way to the loop now and then."""
         for instance in self.expansion:
             self.nodes.append(self._node_of(instance))
-            if len(self.nodes) % TURN == 0:
+            if len(self.nodes) % self._turn == 0:
                 await asyncio.sleep(0)
         self.ready.set_result(None)
 
@@ -92,7 +94,7 @@ class Building:
                 if instance.kind is BARRIER:
                     lead.gate(instance.number)
                 nodes.append(self._node_of(instance))
-                if not len(nodes) % TURN:
+                if not len(nodes) % self._turn:
                     await asyncio.sleep(0)
                     await lead.room(vertex)
                     if self.run.stopping:

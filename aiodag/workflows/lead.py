@@ -50,7 +50,7 @@ class Lead:
         self._open: list[int] = []  # nodes that had not settled when they were last looked through
         self._seen = 0  # how many nodes there were then
         self._next = LEAD  # how many there are when they are looked through again
-        self._bounded = in_one_line([each.task for each in checked.tasks])
+        self._bounded = not run.planned and in_one_line([each.task for each in checked.tasks])
 
     def gate(self, number: int) -> None:
         """Hold what joins edges within a task, until its nodes are made."""

@@ -13,7 +13,8 @@ import pytest
 from aiodag.errors import EntryError
 from aiodag.names import import_file
 from aiodag.secret import Secret
-from aiodag.service.entry import bind, candidates, convert_text, entry_of, find, load_entry, parse_target
+from aiodag.service.conversion import convert_text
+from aiodag.service.entry import bind, candidates, entry_of, find, load_entry, parse_target
 
 SOURCE = """
 from aiodag import task

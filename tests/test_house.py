@@ -275,6 +275,7 @@ FLOORS = [
     },
     {
         "service": [
+            "conversion",
             "entry",
             "written",
             "recorded",

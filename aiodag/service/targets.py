@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from aiodag.errors import EntryError, UnknownRun
 from aiodag.records import RunRecord, WorkflowRecord
+from aiodag.service.conversion import convert_text
 from aiodag.service.entry import (
     Entry,
     as_task,
     bind,
-    convert_text,
     in_file,
     load_entry,
     only_one_of,

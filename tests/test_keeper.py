@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import sqlite3
 import subprocess
@@ -187,6 +188,7 @@ def test_a_loop_that_dies_with_its_runs_leaves_neither_a_thread_nor_a_lease(tmp_
 
     assert not thread.is_alive()
     assert open_files(tmp_path) == []
+    assert logging.getLogger().parent is None  # nor what keeps lines
     assert asyncio.run(chained_as("left", path)) == "left"  # its process lives on, and would have kept it
 
 
@@ -384,6 +386,32 @@ def test_a_full_disk_fails_all_runs_with_its_reason_and_all_go_on_when_there_is_
     assert asyncio.run(main(full=False)) == [100_000] * 9
     assert set(states_of(store.path).values()) == {State.SUCCEEDED}
     store.close()
+
+
+def test_a_fault_of_a_store_ends_its_runs_and_none_waits_for_ever():
+    class Faulty(Memory):
+        faults = False
+
+        def release(self, claimed):
+            raise ZeroDivisionError
+
+        def write_all(self, writes):
+            if self.faults:
+                return []  # not an answer for each
+            return super().write_all(writes)
+
+    store = Faulty()
+
+    async def one(number):
+        async with Run("faulty", store=store, id=f"r{number}"):
+            await step(number)
+            store.faults = True
+            await step("next")
+
+    async def main():
+        return await asyncio.wait_for(asyncio.gather(*map(one, range(5)), return_exceptions=True), SECONDS)
+
+    assert {type(end) for end in asyncio.run(main())} == {ValueError}
 
 
 def test_runs_are_cancelled_one_by_one(tmp_path):

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from aiodag.errors import LeaseLost, StoreError
 from aiodag.records import Batch, Claim, Claimed, Owner, Write
 from aiodag.states import State
+from aiodag.stores.lines import LINES
 from aiodag.stores.post import Post, Scribe, Work, Writer, settle
 
 if TYPE_CHECKING:
@@ -84,12 +85,14 @@ class Keeper:
     def _drop(self, writers: Sequence[Writer]) -> bool:
         """Take runs out; return True if nobody is left, and nobody will come."""
         with table_lock:
-            before = bool(self.writers)
+            before = len(self.writers)
             self.writers.difference_update(writers)
-            last = before and not self.writers
+            gone = before - len(self.writers)
+            last = gone and not self.writers
             if last and KEEPERS.get(self.store.place) is self:
                 del KEEPERS[self.store.place]
-            return last
+        LINES.detach(gone)
+        return bool(last)
 
     # In the thread
 
@@ -98,9 +101,9 @@ class Keeper:
         try:
             while self._turn():
                 pass
-        finally:
             if self._ours:
                 self.store.close()
+        finally:
             if self._ended is not None:
                 post, ended = self._ended
                 post.add(settle, ended, None, None)
@@ -109,6 +112,22 @@ class Keeper:
     def _turn(self) -> bool:
         """Write a group, or listen; return False when all have left."""
         works, more = self._group()
+        try:
+            self._do(works)
+            began = time.monotonic()
+            if began >= self._look_at:
+                more = self._listen() and more
+                ended = time.monotonic()
+                self._look_at = ended + min(max(LISTEN, 20 * (ended - began)), 2 * LISTEN)
+        except BaseException as error:  # noqa: BLE001 - a fault of a store, or of ours: not even then does a run wait for ever
+            with table_lock:
+                writers = list(self.writers)
+            self._tell_all(writers, error)
+        for post in list(self.posts.values()):
+            post.send()
+        return more
+
+    def _do(self, works: list[Work]) -> None:
         claims = [writer for writer, batch in works if batch is None and not writer.given_up]
         if claims:
             self._claim(claims)
@@ -118,14 +137,14 @@ class Keeper:
         left = [writer for writer, batch in works if batch is LEFT]
         if left:
             self._release(left)
-        began = time.monotonic()
-        if began >= self._look_at:
-            more = self._listen() and more
-            ended = time.monotonic()
-            self._look_at = ended + min(max(LISTEN, 20 * (ended - began)), 2 * LISTEN)
-        for post in list(self.posts.values()):
-            post.send()
-        return more
+
+    def _tell_all(self, writers: Sequence[Writer], error: BaseException) -> None:
+        """Have runs end with an error, those that are about to be opened too."""
+        for writer, each in zip(writers, apart(error, len(writers)), strict=True):
+            if writer.claimed is None:
+                writer.post.add(settle, writer.opened, each, None)
+            else:
+                writer.post.add(writer.scribe.committed, each)
 
     def _group(self) -> tuple[list[Work], bool]:
         """Wait for something to do; return all there is, up to a bound, and whether there may be more."""
@@ -206,9 +225,7 @@ class Keeper:
                 self._renewed_at = now
             held = self.store.held(self._owner)
         except BaseException as error:  # noqa: BLE001 - it ends the runs, on their loops
-            writers = list(self._runs.values())
-            for writer, each in zip(writers, apart(error, len(writers)), strict=True):
-                writer.post.add(writer.scribe.committed, each)
+            self._tell_all(list(self._runs.values()), error)
             return True
         for number, writer in list(self._runs.items()):
             execution, cancel = held.get(number, (0, False))
@@ -262,6 +279,7 @@ def join_keeper(store: "Runs", run: "Run", scribe: Scribe, *, ours: bool) -> tup
             post = keeper.posts[run.loop] = Post(run.loop, keeper.put)
         writer = Writer(scribe, post, claim)
         keeper.writers.add(writer)
+    LINES.attach()
     if new:
         threading.Thread(target=keeper.work, name=f"aiodag keeper of {store}", daemon=True).start()
     return keeper, writer

@@ -51,18 +51,18 @@ class Lines(logging.Handler):
         """Keep one line, with the node whose body it comes from, whichever thread that runs in."""
         run = current_run()
         journal = None if run is None else run.journal
-        if journal is None:
+        if run is None or journal is None or run.state.final:  # its end is being written
             return
         try:
             journal.log(record.created, current_node(), record.levelname, record.name, self.format(record))
         except Exception:  # noqa: BLE001 - as every handler of logging: a line must not end the program
             self.handleError(record)
 
-    def detach(self) -> None:
-        """Keep the lines of one run less. Not named `close`: `dictConfig` closes every handler, and this one must go on."""
+    def detach(self, runs: int) -> None:
+        """Keep the lines of some runs less. Not named `close`: `dictConfig` closes every handler, and this one must go on."""
         with attaching:
-            self._runs -= 1
-            if not self._runs:
+            self._runs -= runs
+            if runs and not self._runs:
                 ABOVE.removeHandler(self)
                 ABOVE.removeHandler(LAST_RESORT)
                 logging.getLogger().parent = None

@@ -24,7 +24,6 @@ from aiodag.states import State
 from aiodag.stores.caching import Cache, Flight
 from aiodag.stores.changes import MOST, Changes
 from aiodag.stores.keeper import join_keeper
-from aiodag.stores.lines import LINES
 from aiodag.stores.outcomes import decoded, encoded, fitting, recorded, why, writable
 from aiodag.stores.outputs import Outputs
 from aiodag.stores.recall import Recall
@@ -90,7 +89,6 @@ class Recorder(Recall):
         self._done = done = sum(known.state is State.SUCCEEDED for known in claimed.known.values())
         log.info("run %s: execution %d, %d successes recorded in %s", run.id, claimed.execution, done, self.store)
         self._first = self._next
-        LINES.attach()
 
     # Nodes
 
@@ -273,7 +271,6 @@ class Recorder(Recall):
 
     async def close(self, state: State, error: BaseException | None) -> None:
         """Write how the run ended, and give it up."""
-        LINES.detach()
         self._outputs.close()
         try:
             await self._write_the_end(state, error)

@@ -78,7 +78,7 @@ class Follower:
         if self._node is None:
             return set()
         found = self.store.nodes_called(self.run.id, self._node)
-        if not found and self.over:
+        if not found and self.over and self.run.ended_at is not None:  # else it may still be called
             self.service.matching(self.run.id, self._node)  # raises
         return {each.number for each in found}
 

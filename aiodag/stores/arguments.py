@@ -74,7 +74,7 @@ def arguments(node: Node[Any], style: Style = TODAY) -> str:
     return f"{bound}({', '.join(texts)})"
 
 
-def bound_to(fn: Any) -> Any:
+def bound_to(fn: object) -> Any:
     """Return what a callable carries besides the call's own arguments: of a partial, a method, an object."""
     if isinstance(fn, partial):
         return bound_to(fn.func), fn.args, fn.keywords
@@ -132,7 +132,7 @@ def compared(kind: type) -> frozenset[str] | None:
     return None if type(fields) is not dict else frozenset(name for name, field in fields.items() if field.compare)
 
 
-def beside(container: Any, names: Sequence[str]) -> dict[str, Any]:
+def beside(container: object, names: Sequence[str]) -> dict[str, Any]:
     """Return what a container has besides its items, by which a body could tell it from others."""
     if isinstance(container, type):
         return {}  # of exactly this type, which has nothing else

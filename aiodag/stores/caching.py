@@ -69,7 +69,7 @@ def former_identity(task: "Task[..., Any]", home: str) -> Iterator[str]:
 class FileMark(Mark):
     """What tells functions of one name apart in all programs: a module of a program is known by its file."""
 
-    def of(self, fn: Any, task: str) -> str:
+    def of(self, fn: object, task: str) -> str:
         """Return the mark of the function of a task. Raises `NoIdentity`."""
         if is_own(fn.__module__) and not file_of(fn.__module__):
             why = "its value would be kept for all programs, and it is written in one without a file"
@@ -119,13 +119,13 @@ class Flight:
     _flying: ClassVar[dict[Any, "Flight"]] = {}
     _lock: ClassVar[threading.Lock] = threading.Lock()
 
-    def __init__(self, place: Any, loop: AbstractEventLoop) -> None:
+    def __init__(self, place: object, loop: AbstractEventLoop) -> None:
         self.place = place
         self.loop = loop
         self._waiters: list[tuple[AbstractEventLoop, Future[Value | None]]] = []
 
     @classmethod
-    def of(cls, place: Any, loop: AbstractEventLoop) -> "tuple[Flight, Future[Value | None] | None]":
+    def of(cls, place: object, loop: AbstractEventLoop) -> "tuple[Flight, Future[Value | None] | None]":
         """Return the computation of a place, and a future of how it ends: its value, None if it fails.
 
         Without a future it is a new one, which is to be landed.

@@ -115,7 +115,7 @@ class Former:
         return " ".join([*before, *([] if counts else [self.home if module in MAIN else module]), *after])
 
 
-def module_of(task: Any) -> str:
+def module_of(task: object) -> str:
     """Return the module of a task."""
     module = getattr(task, "__module__", None) or ""
     return "" if module == Task.__module__ else MODULES_IN_KEYS.get(module, module)

@@ -34,7 +34,7 @@ CALLABLE = (Task, FunctionType, BuiltinFunctionType, MethodType, partial, classm
 DEPTH = 8  # of functions in the closures of functions, and of what stands for a function
 
 
-def function_of(fn: Any) -> Any:
+def function_of(fn: object) -> Any:
     """Return what a task runs in the end: below partials, methods and tasks; of an object with `__call__` its class."""
     while True:
         if isinstance(fn, partial):
@@ -47,7 +47,7 @@ def function_of(fn: Any) -> Any:
             return fn if isinstance(fn, FunctionType | BuiltinFunctionType | type) else type(fn)
 
 
-def is_found(fn: Any) -> bool:
+def is_found(fn: object) -> bool:
     """Return True if the name of a function or a class leads to it, or to a task that runs it."""
     if isinstance(fn, BuiltinFunctionType) and not isinstance(fn.__self__, ModuleType | None):
         return False  # a method of a value
@@ -138,7 +138,7 @@ class Mark:
         except NoFingerprint:  # of an Enum in a function
             return f"{key_name(import_name(kind))} {value.name}"
 
-    def callable(self, value: Any) -> str:
+    def callable(self, value: object) -> str:
         """Return the text of a function or task that another one holds."""
         fn = function_of(value)
         bound = ""
@@ -171,7 +171,7 @@ def closed_over(fn: FunctionType) -> Iterator[tuple[str, Any]]:
             continue
 
 
-def are_one(fn: Any, other: Any, depth: int = DEPTH) -> bool:
+def are_one(fn: object, other: object, depth: int = DEPTH) -> bool:
     """Return True if two functions of one mark are one: of the same code, with the same in their closures and defaults."""
     if fn is other or not (isinstance(fn, FunctionType) and isinstance(other, FunctionType)):
         return bool(fn is other or fn == other)
@@ -180,7 +180,7 @@ def are_one(fn: Any, other: Any, depth: int = DEPTH) -> bool:
     return fn.__code__ is other.__code__ and alike
 
 
-def are_alike(value: Any, other: Any, depth: int) -> bool:
+def are_alike(value: object, other: object, depth: int) -> bool:
     """Return True if two closures hold the same: one object, equal constants, functions that are one."""
     if value is other or not depth:
         return True

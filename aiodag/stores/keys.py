@@ -125,7 +125,7 @@ class Keys:
             raise NoIdentity(name, "is the name of another function that this run has called before")
         return plain
 
-    def _mark(self, task: Any, fn: Any) -> str:
+    def _mark(self, task: object, fn: object) -> str:
         """Return what tells a function from others of its name; empty for one that its name leads to."""
         if not isinstance(fn, FunctionType) or (fn.__closure__ is None and "<locals>" not in fn.__qualname__):
             return "" if is_found(fn) else self._made_mark(task, fn)
@@ -146,7 +146,7 @@ class Keys:
         self._note(task, getattr(fn, "__qualname__", task.name))
         return Mark(self._home).of(fn, task.name)
 
-    def _note(self, task: Any, name: str) -> None:
+    def _note(self, task: object, name: str) -> None:
         """Note the module of a function, by which a later execution sees that it has moved."""
         module = module_of(task)
         if (name, module) not in self._noted:

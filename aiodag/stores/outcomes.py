@@ -52,7 +52,7 @@ def writable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
-def in_codec(task: "Task[..., Any]", value: Any) -> tuple[str, str | bytes]:
+def in_codec(task: "Task[..., Any]", value: object) -> tuple[str, str | bytes]:
     """Return the codec of a task and what it makes of a value. Raises `NoCodec`."""
     codec: Any = task.options.codec
     if codec == "json":
@@ -72,7 +72,7 @@ def in_codec(task: "Task[..., Any]", value: Any) -> tuple[str, str | bytes]:
     return codec.name, made
 
 
-def encoded(task: "Task[..., Any]", value: Any) -> tuple[str, str | bytes]:
+def encoded(task: "Task[..., Any]", value: object) -> tuple[str, str | bytes]:
     """Return the codec of a task and a value in it. Raises `NoCodec`, `SecretInValue` and `ValueTooLarge`."""
     codec, text = in_codec(task, value)
     if len(text) > LARGEST // MOST_BYTES and size_of(text) > LARGEST:
@@ -95,7 +95,7 @@ def fitting(text: str) -> str:
     return f"{text[:SHOWN]}… ({len(text) - SHOWN:,} characters left out)"
 
 
-def decoded(task: "Task[..., Any]", codec: str, text: Any) -> Any:
+def decoded(task: "Task[..., Any]", codec: str, text: object) -> Any:
     """Return a stored value, or `NOTHING` if its task does not accept it any more. Raises `Undecodable`."""
     value = opened(task, codec, text)
     return value if task.accepts(value) else NOTHING

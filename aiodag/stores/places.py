@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 from urllib.parse import parse_qsl
 from weakref import WeakKeyDictionary
 
@@ -40,7 +40,7 @@ def usual_place() -> str:
     return f"sqlite:///{directory / 'aiodag' / 'runs.db'}"
 
 
-def store_at(place: Any = None) -> Runs:
+def store_at(place: object = None) -> Runs:
     """Return the store at an address. Raises `StoreError` for what is none.
 
     >>> str(store_at("sqlite:///runs.db"))

@@ -264,7 +264,7 @@ def is_known(task: Any) -> bool:
     return bool(task.options.journal) and not task.stands_in and not task.barrier
 
 
-def recallable(task: Any, known: Known) -> bool:
+def recallable(task: object, known: Known) -> bool:
     """Return True if what is known of a node is an outcome that counts.
 
     A cancellation is none: it came from outside of the body. Neither is what was skipped because of others.

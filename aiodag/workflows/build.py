@@ -163,7 +163,7 @@ class Building:
         """Make the node that adds tasks, and return the one that waits for them."""
         giver = Instance(instance.number, generator.name, PLAIN, instance.task, (), instance.choice)
 
-        async def add(definition: Any) -> None:
+        async def add(definition: object) -> None:
             await self._add(giver, definition, joints)
 
         adding = Adding(add, (), Options(name=f"{generator.name} adds", journal=False))
@@ -178,14 +178,14 @@ class Building:
         joints.append(self._submitted(instance, Barrier(joined, instance.name, (added,), WHOLE_RULE), (), {}))
         return joints[-1]
 
-    def _definition(self, instance: Instance, value: Any) -> Any:
+    def _definition(self, instance: Instance, value: object) -> Any:
         """Return what is recorded of what a generator gave. Raises `WorkflowError` for what cannot be added."""
         workflow = self.checked.workflow
         definition = definition_of(value, instance.name, declared(workflow, instance.task), workflow.literals)
         self._checked(instance, definition)
         return definition
 
-    def _checked(self, instance: Instance, definition: Any) -> Checked:
+    def _checked(self, instance: Instance, definition: object) -> Checked:
         """Return the tasks that a generator has given, and take their names, and note what they wait for."""
         made = fragment(definition, instance, declared(self.checked.workflow, instance.task))
         present = Present(self, instance)
@@ -195,7 +195,7 @@ class Building:
             level.waits[instance.name] = wait
         return found
 
-    async def _add(self, instance: Instance, definition: Any, joints: "list[Node[Any]]") -> None:
+    async def _add(self, instance: Instance, definition: object, joints: "list[Node[Any]]") -> None:
         """Make the nodes of what a generator has given, and have what comes after it wait for them."""
         for each in self.levels():
             await each.ready

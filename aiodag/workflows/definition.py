@@ -41,7 +41,7 @@ class Definition:
         tags: Mapping[str, str] | None = None,
         parameters: "Mapping[str, Iterable[Value]] | None" = None,
         limit: int | None = None,
-        capacity: Any = None,
+        capacity: object = None,
         paired: "Iterable[str | Iterable[str]]" = (),
         on_start: "HookTypes" = None,
         on_success: "HookTypes" = None,
@@ -124,7 +124,7 @@ class Definition:
         kwargs = {key: replaced(value, as_it_is) for key, value in kwargs.items()}
         return args, kwargs, tuple(dict.fromkeys(passed)), tuple(dict.fromkeys(used))
 
-    def _task_of(self, work: Any) -> "Task[..., Any]":
+    def _task_of(self, work: object) -> "Task[..., Any]":
         """Return the task of what is to be called, one for a function however often it is added."""
         if isinstance(work, Task):
             task: Task[..., Any] = work
@@ -201,7 +201,7 @@ class Definition:
         return f"<Workflow {self.name!r}: {len(self.tasks)} task{'s' * (len(self.tasks) != 1)}>"
 
 
-def pairing_of(given: Any) -> "tuple[Group, ...]":
+def pairing_of(given: object) -> "tuple[Group, ...]":
     """Return what is paired: from names, and lists of names. Raises `OptionError`."""
     if isinstance(given, Iterable) and not isinstance(given, str | Mapping):
         found = [(each,) if isinstance(each, str) else tuple(each) for each in given if isinstance(each, Iterable)]

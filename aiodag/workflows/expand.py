@@ -170,7 +170,7 @@ class Expansion:
         self.count += 1
         return Instance(number, name, kind, task, after, **more)
 
-    def barrier(self, name: str, task: WorkflowTask[Any], after: Sequence[int], **more: Any) -> Instance:
+    def barrier(self, name: str, task: WorkflowTask[Any], after: Sequence[int], **more: object) -> Instance:
         """Make what joins edges."""
         return self._new(name, BARRIER, task, after, **more)
 

@@ -41,7 +41,7 @@ class Defining:
             del node, call_next  # a failure's traceback holds this frame
 
 
-def definition_of(given: Any, name: str, known: Given, literals: Mapping[str, str]) -> dict[str, Any]:
+def definition_of(given: object, name: str, known: Given, literals: Mapping[str, str]) -> dict[str, Any]:
     """Return the definition of what a generator gave: its tasks and their parameters, besides those that are known.
 
     `literals` are names of these by the texts that stand for them where tasks have details. Raises `WorkflowError` for what does not define tasks, or cannot be written down.
@@ -84,7 +84,7 @@ def refuse_repeated(made: Definition) -> None:
         )
 
 
-def workflow_of(given: Any, name: str) -> Definition:
+def workflow_of(given: object, name: str) -> Definition:
     """Return tasks that are listed as a workflow. Raises `WorkflowError`."""
     made = Definition(name)
     if not isinstance(given, Iterable) or not all(map(callable, items := list(given))):
@@ -105,7 +105,7 @@ def read(given: Any, name: str, known: Given, literals: Mapping[str, str]) -> De
     return fragment_of(given, output_of(name), tuple(known), literals, name)
 
 
-def fragment(definition: Any, instance: Instance, known: Given) -> Definition:
+def fragment(definition: object, instance: Instance, known: Given) -> Definition:
     """Return what a generator has given, with the parameters that are known, and those of its own node as they are there."""
     made = read(definition, instance.name, known, {})
     made.parameters = {**known, **{key: [value] for key, value in instance.choice.items()}, **made.parameters}

@@ -135,7 +135,7 @@ class Lead:
         return queued
 
 
-def settled_value(entry: Any) -> Any:
+def settled_value(entry: object) -> Any:
     """Return the value of a node, `MISSING` where it has none; of one that was let go of what stands in its place."""
     if type(entry) is not Node:
         return entry

@@ -149,22 +149,22 @@ class WorkflowTask(Generic[R]):
     # The operators return the other side, so that a >> b >> c is a chain. A list has no such operators: between two lists
     # there must be a task, or a group.
 
-    def __rshift__(self, other: Any) -> Any:
+    def __rshift__(self, other: object) -> Any:
         """Have a task, or a list of them, wait for this one."""
         self.set_downstream(*each_of(other))
         return other
 
-    def __rrshift__(self, other: Any) -> "WorkflowTask[R]":
+    def __rrshift__(self, other: object) -> "WorkflowTask[R]":
         """Wait for a list of tasks."""
         self.set_upstream(*each_of(other))
         return self
 
-    def __lshift__(self, other: Any) -> Any:
+    def __lshift__(self, other: object) -> Any:
         """Wait for a task, or for a list of them."""
         self.set_upstream(*each_of(other))
         return other
 
-    def __rlshift__(self, other: Any) -> "WorkflowTask[R]":
+    def __rlshift__(self, other: object) -> "WorkflowTask[R]":
         """Have a list of tasks wait for this one."""
         self.set_downstream(*each_of(other))
         return self
@@ -187,7 +187,7 @@ def fitting(task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str, Any
         raise TypeError(msg) from None
 
 
-def rule_of(given: Any) -> Rule | None:
+def rule_of(given: object) -> Rule | None:
     """Return a rule by its name, None for the usual one. Raises `OptionError`."""
     if given in NAMES:
         return RULES.get(given)
@@ -207,10 +207,10 @@ def copies(tasks: "Sequence[WorkflowTask[Any]]", workflow: TaskHome) -> "list[Wo
     """Return tasks as those of another workflow, which wait for each other as they do."""
     made: list[WorkflowTask[Any]] = [WorkflowTask.__new__(WorkflowTask) for _ in tasks]
 
-    def there(leaf: Any) -> Any:
+    def there(leaf: object) -> Any:
         return made[leaf.index] if type(leaf) is WorkflowTask else KEEP
 
-    def own(value: Any) -> Any:
+    def own(value: object) -> Any:
         if type(value) is WorkflowTask:  # quickly: most stand alone, and there may be a million
             return made[value.index]
         return replaced(value, there) if is_container(value) else value
@@ -228,7 +228,7 @@ def copies(tasks: "Sequence[WorkflowTask[Any]]", workflow: TaskHome) -> "list[Wo
     return made
 
 
-def each_of(given: Any) -> tuple[Any, ...]:
+def each_of(given: object) -> tuple[Any, ...]:
     """Return one task or several as a tuple."""
     return tuple(given) if isinstance(given, list | tuple | set | frozenset) else (given,)
 
@@ -267,7 +267,7 @@ def is_one_of(kind: type, kinds: frozenset[Any]) -> bool:
 KEEP: Any = object()  # what `replaced` is told of a leaf that is to stay
 
 
-def replaced(value: Any, stands_for: Callable[[Any], Any]) -> Any:
+def replaced(value: object, stands_for: Callable[[Any], Any]) -> Any:
     """Return an argument with leaves replaced, at any depth: `stands_for(leaf)` gives what comes there, or `KEEP`.
 
     A container in which nothing is replaced is the same object, any other a new one. Iterative: a container may be deep.
@@ -291,18 +291,18 @@ def replaced(value: Any, stands_for: Callable[[Any], Any]) -> Any:
     return value if new is KEEP else new
 
 
-def as_it_is(leaf: Any) -> Any:
+def as_it_is(leaf: object) -> Any:
     """Have containers copied that hold tasks or parameters."""
     return leaf if stands_in(leaf) else KEEP
 
 
-def items_of(container: Any) -> list[Any]:
+def items_of(container: object) -> list[Any]:
     """Return what is in a container: of a dict, first the keys and then the values."""
     shape: Any = shape_of(type(container))
     return shape.items(container)  # type: ignore[no-any-return]  # a list
 
 
-def refilled(container: Any, done: Mapping[int, Any]) -> Any:
+def refilled(container: object, done: Mapping[int, Any]) -> Any:
     """Return a container with the new items, or `KEEP` if there are none."""
     old = items_of(container)
     if any(id(each) not in done for each in old):

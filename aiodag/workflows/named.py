@@ -44,7 +44,7 @@ class Named(Task[..., Any]):
             raise AttributeError(name)
         return getattr(self.of, name)
 
-    def accepts(self, value: Any) -> bool:
+    def accepts(self, value: object) -> bool:
         """Return whether the task that this is a name for accepts a recorded value."""
         return self.of.accepts(value)
 

@@ -52,7 +52,7 @@ def places(task: WorkflowTask[Any]) -> set[str]:
         return set()
     found: set[str] = set()
 
-    def look(text: Any) -> Any:
+    def look(text: object) -> Any:
         if type(text) is Secret:
             text.rename_with(look)
         elif type(text) is str:
@@ -90,7 +90,7 @@ def texts_of(task: WorkflowTask[Any]) -> list[str]:
     """Return the texts in a command and its arguments, without the places in them."""
     found: list[str] = []
 
-    def look(text: Any) -> Any:
+    def look(text: object) -> Any:
         if type(text) is str:
             found.append(PLACE.sub("", text))
         return text

@@ -20,7 +20,7 @@ WANTED = '{"$secret": "NAME"}'
 PLACEHOLDER = re.compile(r"\{\{[^{}]*\}\}")
 
 
-def is_secret(value: Any) -> bool:
+def is_secret(value: object) -> bool:
     """Return True if this stands for a secret: `{"$secret": "NAME"}`, with a "file" where that has it."""
     if not isinstance(value, dict) or not isinstance(value.get(SECRET), str) or not value.keys() <= {SECRET, "file"}:
         return False
@@ -42,7 +42,7 @@ def secret_form(secret: Secret) -> dict[str, str]:
     return {SECRET: secret.name} if secret.file is None else {SECRET: secret.name, "file": secret.file}
 
 
-def read_secrets(value: Any) -> Any:
+def read_secrets(value: object) -> Any:
     """Return a value of a document with secrets in the place of the objects that stand for them."""
     if isinstance(value, dict):
         return secret_of(value) if is_secret(value) else {name: read_secrets(each) for name, each in value.items()}
@@ -121,7 +121,7 @@ def private_in(holder: Mapping[str, Any], variables: str) -> Iterator[tuple[tupl
             yield (variables, name), value
 
 
-def is_private(value: Any) -> bool:
+def is_private(value: object) -> bool:
     """Return True for text and numbers, but not for a parameter alone: its values are said elsewhere."""
     if isinstance(value, str):
         return value != "" and not PLACEHOLDER.fullmatch(value)

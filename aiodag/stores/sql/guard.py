@@ -180,7 +180,7 @@ class Guard:
             else:
                 return True
 
-    def disown(self, connection: Any) -> None:
+    def disown(self, connection: object) -> None:
         """Let go, in a forked process, of a connection that the parent opened.
 
         Our copies of its descriptors are closed: the parent's locks stay, for they end with the last copy.

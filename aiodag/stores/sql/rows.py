@@ -42,21 +42,21 @@ class Damaged(ValueError):
     """Raised when a column does not hold what it should."""
 
 
-def text(value: Any) -> str:
+def text(value: object) -> str:
     """Return a text."""
     if isinstance(value, str):
         return value
     raise Damaged
 
 
-def whole(value: Any) -> int:
+def whole(value: object) -> int:
     """Return a number of something: 0 or more."""
     if isinstance(value, int) and value >= 0:
         return value
     raise Damaged
 
 
-def raw(value: Any) -> bytes:
+def raw(value: object) -> bytes:
     """Return bytes."""
     if isinstance(value, bytes):
         return value
@@ -76,7 +76,7 @@ def mapping(value: Any) -> dict[str, Any]:
     raise Damaged
 
 
-def tags(value: Any) -> dict[str, str]:
+def tags(value: object) -> dict[str, str]:
     """Return tags."""
     return {text(name): text(tag) for name, tag in mapping(value).items()}
 
@@ -97,7 +97,7 @@ def optional(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda value: None if value is None else read(value)
 
 
-def anything(value: Any) -> Any:
+def anything(value: object) -> Any:
     """Return what a codec will read, or say that it cannot."""
     return value
 

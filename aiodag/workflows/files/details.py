@@ -87,7 +87,7 @@ INSIDE: dict[str, Check] = {
 }
 
 
-def is_detailed(tasks: Any) -> bool:
+def is_detailed(tasks: object) -> bool:
     """Return True for tasks in DaggyR's form: one of them has `details`."""
     listed: Any = tasks.values() if isinstance(tasks, dict) else tasks if isinstance(tasks, list) else ()
     return any(isinstance(each, dict) and "details" in each for each in listed)
@@ -193,7 +193,7 @@ class Literals:
         longest_first = sorted(self.names, key=len, reverse=True)
         self._texts = re.compile("|".join(map(re.escape, longest_first))) if names else None
 
-    def place(self, value: Any) -> Any:
+    def place(self, value: object) -> Any:
         """Return a text with places in it; anything else as it is."""
         if self._texts is None or not isinstance(value, str):
             return value

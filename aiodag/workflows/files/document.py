@@ -227,7 +227,7 @@ class Writing:
                 self._inexact(task, f"has the option {option}={told(value)}, which a document cannot say")
 
 
-def same(one: Any, other: Any) -> bool:
+def same(one: object, other: object) -> bool:
     """Return True if two values of an option are the same, whatever they are."""
     return one is other or (type(one) is type(other) and isinstance(one, str | int | float | dict) and one == other)
 
@@ -262,12 +262,12 @@ def plain(value: Any, parameters: Collection[str]) -> Any:
     raise Inexact(f"a value of the type {kind.__name__}")
 
 
-def shown(value: Any) -> Any:
+def shown(value: object) -> Any:
     """Return what a document has of an argument, a variable or a stdin of a command."""
     return secret_form(value) if type(value) is Secret else value
 
 
-def told(value: Any) -> str:
+def told(value: object) -> str:
     """Return what stands for a value, the same in every process as far as its class has it."""
     try:
         text = ADDRESS.sub("", repr(value))

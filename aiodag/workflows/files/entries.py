@@ -118,7 +118,7 @@ class Entries:
             item.name = name
             yield item
 
-    def _item(self, given: Any, place: int) -> Entry:
+    def _item(self, given: object, place: int) -> Entry:
         """Return an item of a list."""
         path = (*self.path, place)
         right, keys, places = self._flat(given, ITEM, path)
@@ -134,7 +134,7 @@ class Entries:
         detailed = isinstance(given, dict) and "details" in given
         return Entry(names[0] if names else "", self.path, place, flat, detailed=detailed)
 
-    def _flat(self, given: Any, checks: Mapping[str, Check], path: Path) -> Flat:
+    def _flat(self, given: object, checks: Mapping[str, Check], path: Path) -> Flat:
         """Return a task with its details among its keys, and with places where the texts of parameters stand."""
         if not isinstance(given, dict):
             return Flat(dict(checked(given, checks, self.hints, self.faults, path)), BROKEN, NO_PLACES)

@@ -59,7 +59,7 @@ WORDS = {
 def one(test: Test, wanted: str) -> Check:
     """Check a single value."""
 
-    def check(value: Any) -> Iterable[Fault]:
+    def check(value: object) -> Iterable[Fault]:
         return () if test(value) else [((), f"takes {wanted}; this is {told(value)}")]
 
     return check
@@ -68,7 +68,7 @@ def one(test: Test, wanted: str) -> Check:
 def hidden(test: Test, wanted: str) -> Check:
     """Check a single value that no message shows, since it may be a secret."""
 
-    def check(value: Any) -> Iterable[Fault]:
+    def check(value: object) -> Iterable[Fault]:
         what = "text that cannot be" if isinstance(value, str) else told(value)
         return () if test(value) else [((), f"takes {wanted}; this is {what}")]
 
@@ -78,7 +78,7 @@ def hidden(test: Test, wanted: str) -> Check:
 def each(test: Test, wanted: str, *, least: int = 0) -> Check:
     """Check a list."""
 
-    def check(value: Any) -> Iterator[Fault]:
+    def check(value: object) -> Iterator[Fault]:
         if not isinstance(value, list) or len(value) < least:
             yield (), f"takes a list{' that is not empty' * least} of {wanted}; this is {told_size(value)}"
             return
@@ -92,7 +92,7 @@ def each(test: Test, wanted: str, *, least: int = 0) -> Check:
 def every(name: Test, names: str, test: Test, wanted: str, single: Callable[[Test, str], Check] = one) -> Check:
     """Check an object whose keys are free."""
 
-    def check(value: Any) -> Iterator[Fault]:
+    def check(value: object) -> Iterator[Fault]:
         if not isinstance(value, dict):
             yield (), f"takes an object of {names} and {wanted}; this is {told(value)}"
             return
@@ -106,7 +106,7 @@ def every(name: Test, names: str, test: Test, wanted: str, single: Callable[[Tes
     return check
 
 
-def told_size(value: Any) -> str:
+def told_size(value: object) -> str:
     """Return the type of a value, and of a list whether it is empty."""
     return "an empty list" if value == [] else told(value)
 
@@ -116,7 +116,7 @@ def check_command(value: Any) -> Iterable[Fault]:
     return () if is_plain_line(value) and value and value[0] else faults_of_command(value)
 
 
-def faults_of_command(value: Any) -> Iterator[Fault]:
+def faults_of_command(value: object) -> Iterator[Fault]:
     """Yield what is wrong with an argument list."""
     if isinstance(value, str) and value:
         text = cut(f'write {json.dumps(value.split())}, or "shell": {json.dumps(value)}')
@@ -129,7 +129,7 @@ def faults_of_command(value: Any) -> Iterator[Fault]:
         yield (0,), f"takes the name or the path of a program; this is {told(value[0])}"
 
 
-def check_arguments(value: Any) -> Iterator[Fault]:
+def check_arguments(value: object) -> Iterator[Fault]:
     """Check the arguments of a call: anything that JSON has, not too deep."""
     if not isinstance(value, dict | list):
         yield (), f"takes a list of arguments, or an object of their names and values; this is {told(value)}"
@@ -160,7 +160,7 @@ def check_arguments(value: Any) -> Iterator[Fault]:
 def check_parameters(name_in: Callable[[str], str]) -> Check:
     """Check parameters: texts, in which `name_in` finds the names, and lists of values."""
 
-    def check(value: Any) -> Iterator[Fault]:
+    def check(value: object) -> Iterator[Fault]:
         if not isinstance(value, dict):
             yield (), f'takes an object of names and lists, such as {{"DATE": ["d1", "d2"]}}; this is {told(value)}'
             return
@@ -201,7 +201,7 @@ def parameters_of(values: Mapping[str, Any], name_in: Callable[[str], str] = bar
     return {name_in(name): each for name, each in values.get("parameters", {}).items()}
 
 
-def check_tags(value: Any) -> Iterable[Fault]:
+def check_tags(value: object) -> Iterable[Fault]:
     """Check tags: an object, or a list of those that have no value."""
     if isinstance(value, list):
         return each(is_text, "text")(value)
@@ -214,7 +214,7 @@ def tags_in(values: Mapping[str, Any]) -> dict[str, str]:
     return dict.fromkeys(given, "") if isinstance(given, list) else given
 
 
-def check_capacity(value: Any) -> Iterator[Fault]:
+def check_capacity(value: object) -> Iterator[Fault]:
     """Check a capacity: one place, or several."""
     if not isinstance(value, list):
         yield from amounts(value)
@@ -226,7 +226,7 @@ def check_capacity(value: Any) -> Iterator[Fault]:
             yield (place, *path), fault
 
 
-def check_hooks(value: Any) -> Iterator[Fault]:
+def check_hooks(value: object) -> Iterator[Fault]:
     """Check that hooks are an object, or a list of them. What is in them is looked at when they are made."""
     for place, form in enumerate(value if isinstance(value, list) else [value]):
         if not isinstance(form, dict):
@@ -332,7 +332,7 @@ class Hints:
 
 
 def checked(
-    value: Any, checks: Mapping[str, Check], hints: Hints, faults: list[Fault], path: tuple[Any, ...]
+    value: object, checks: Mapping[str, Check], hints: Hints, faults: list[Fault], path: tuple[Any, ...]
 ) -> Mapping[str, Any]:
     """Check an object, key by key; add to the faults, and return what is right."""
     if not isinstance(value, dict):

@@ -37,7 +37,7 @@ def hooks_in(values: Mapping[str, Any], bodies: Bodies, hints: Hints, faults: li
 
 
 def hook_in(
-    event: str, form: Any, bodies: Bodies, hints: Hints, faults: list[Fault], path: tuple[Any, ...]
+    event: str, form: object, bodies: Bodies, hints: Hints, faults: list[Fault], path: tuple[Any, ...]
 ) -> "Task[..., Any] | None":
     """Return the task of one hook, or note what is wrong with it."""
     values = checked(form, HOOK, hints, faults, path)

@@ -19,7 +19,7 @@ def is_workflow_file(path: str) -> bool:
     return path.lower().endswith(".json")
 
 
-def load(path: "str | PathLike[str]", *, capacity: Any = None) -> Workflow:
+def load(path: "str | PathLike[str]", *, capacity: object = None) -> Workflow:
     """Return the workflow in a JSON file. Its name is that of the file, unless the file says one.
 
     `capacity` is what there will be when it runs, if that is not what the file says.
@@ -41,7 +41,7 @@ def load(path: "str | PathLike[str]", *, capacity: Any = None) -> Workflow:
     return workflow
 
 
-def loads(text: str | bytes, source: str = "", *, capacity: Any = None) -> Workflow:
+def loads(text: str | bytes, source: str = "", *, capacity: object = None) -> Workflow:
     """Return the workflow in a text in JSON. `source` is the path it came from: for messages, and to find files next to it.
 
     Raises `WorkflowError` with all that is wrong.
@@ -73,7 +73,7 @@ def workflow_of(
     name: str = "workflow",
     places: Places | None = None,
     *,
-    capacity: Any = None,
+    capacity: object = None,
     recorded: bool = False,
 ) -> Workflow:
     """Return the workflow that a document says, which JSON text has become already. Raises `WorkflowError`.

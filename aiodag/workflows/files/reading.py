@@ -59,7 +59,7 @@ class Reading:
         self.bodies = Bodies(places.directory)
 
     def workflow(
-        self, kind: "type[D]", document: Any, name: str, capacity: Any = None, *, recorded: bool = False
+        self, kind: "type[D]", document: object, name: str, capacity: object = None, *, recorded: bool = False
     ) -> "D":
         """Return the workflow of a whole document, of a kind, checked for a capacity or its own. Raises `WorkflowError`.
 
@@ -110,7 +110,7 @@ class Reading:
                 self.faults.append((("unused", place), f"is {cut(name)!r}, and no parameter here has that name{hint}"))
 
     def fragment(
-        self, document: Any, name: str, declared: Iterable[str], literals: Mapping[str, str], giver: str
+        self, document: object, name: str, declared: Iterable[str], literals: Mapping[str, str], giver: str
     ) -> Definition:
         """Return the tasks of a document that goes into a workflow with declared parameters."""
         self.declared, self.literals, self.giver = frozenset(declared), dict(literals), giver
@@ -131,7 +131,7 @@ class Reading:
         self._raise()
         return workflow
 
-    def _values(self, document: Any, checks: Mapping[str, Check]) -> Mapping[str, Any]:
+    def _values(self, document: object, checks: Mapping[str, Check]) -> Mapping[str, Any]:
         values = checked(document, checks, self.hints, self.faults, ())
         if isinstance(document, dict) and "tasks" not in document:
             self.faults.append(((), 'has no "tasks", an object or a list of them'))
@@ -278,12 +278,12 @@ def replaced(value: Any, leaf: Callable[[Any], Any]) -> Any:
     return [replaced(each, leaf) for each in value] if isinstance(value, list) else value
 
 
-def stands_in(value: Any) -> bool:
+def stands_in(value: object) -> bool:
     """Return True if an argument stands for the value of a task."""
     return isinstance(value, dict) and VALUE_OF in value
 
 
-def values_in(arguments: Any) -> list[str]:
+def values_in(arguments: object) -> list[str]:
     """Return the names of the tasks whose values are among arguments."""
     found: list[str] = []
     left: list[Any] = [arguments]

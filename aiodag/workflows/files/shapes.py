@@ -8,7 +8,7 @@ from aiodag.workflows.files.json import cut
 from aiodag.workflows.private import SECRET, WANTED, is_secret
 
 
-def told(value: Any) -> str:
+def told(value: object) -> str:
     """Return the type of a value, in the words of JSON.
 
     >>> told("3"), told(None), told([1]), told(True)
@@ -35,12 +35,12 @@ def number_text(value: float) -> str:
         return "of very many digits"
 
 
-def is_whole(value: Any) -> bool:
+def is_whole(value: object) -> bool:
     """Return True if this is a whole number of 0 or more."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: object) -> bool:
     """Return True if this is a number that a float can hold."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
@@ -65,12 +65,12 @@ def is_amount(value: Any) -> bool:
     return is_number(value) and value >= 0.000001
 
 
-def is_code(value: Any) -> bool:
+def is_code(value: object) -> bool:
     """Return True if this is an exit code, or the number of a signal below 0."""
     return isinstance(value, int) and not isinstance(value, bool) and -128 < value < 256
 
 
-def is_text(value: Any) -> bool:
+def is_text(value: object) -> bool:
     """Return True if this is text that UTF-8 can hold, without NUL."""
     if not isinstance(value, str) or "\0" in value:
         return False
@@ -82,14 +82,14 @@ def is_name(value: Any) -> bool:
     return is_text(value) and value != "" and not has_control(value)
 
 
-def is_argument(value: Any) -> bool:
+def is_argument(value: object) -> bool:
     """Return True if this is text that a program can be given, or a number that stands for its text."""
     if not isinstance(value, str):
         return is_number(value)
     return "\0" not in value and (value.isascii() or encodes(value, "surrogateescape"))
 
 
-def is_plain_line(value: Any) -> bool:
+def is_plain_line(value: object) -> bool:
     """Return True, quickly, for a list of texts in ASCII without NUL: of most commands no more need be asked."""
     return type(value) is list and all(type(each) is str for each in value) and is_plain_text("".join(value))
 
@@ -99,12 +99,12 @@ def is_plain_text(text: str) -> bool:
     return text.isascii() and "\0" not in text
 
 
-def is_line(value: Any) -> bool:
+def is_line(value: object) -> bool:
     """Return True if this is a text that a program can be given, and not blank."""
     return isinstance(value, str) and is_argument(value) and not value.isspace() and value != ""
 
 
-def is_stdin(value: Any) -> bool:
+def is_stdin(value: object) -> bool:
     """Return True if this is text that becomes bytes, or names a file to read."""
     if is_secret(value):
         return True
@@ -127,6 +127,6 @@ def is_variable(value: Any) -> bool:
     return is_line(value) and "=" not in value
 
 
-def is_value(value: Any) -> bool:
+def is_value(value: object) -> bool:
     """Return True if this can be the value of a parameter."""
     return isinstance(value, bool) or is_text(value) or is_number(value)

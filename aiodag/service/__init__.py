@@ -3,6 +3,7 @@
 from aiodag.faces import publish as _publish
 from aiodag.service.entry import Entry as Entry
 from aiodag.service.follow import Follower as Follower
+from aiodag.service.registry import Change as Change
 from aiodag.service.service import Service as Service
 from aiodag.service.starting import Resumption as Resumption
 from aiodag.service.targets import Again as Again

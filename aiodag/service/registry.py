@@ -22,7 +22,18 @@ class Meant(NamedTuple):
 
 
 class Change(NamedTuple):
-    """What a definition of a run has made different, from which execution on: names of tasks, and how many there are."""
+    """What a definition of a run changed, and from which execution on: names of tasks, and how many there are.
+
+    >>> from pathlib import Path
+    >>> from aiodag.service import Service
+    >>> file, service = Path("hello.json"), Service("memory:change")
+    >>> size = file.write_text('{"tasks": {"greet": {"command": ["echo", "hello"]}}}')
+    >>> values = await service.start(service.target("hello.json"), run_id="monday")
+    >>> size = file.write_text('{"tasks": {"greet": {"command": ["echo", "goodbye"]}}}')
+    >>> values = await service.resume("monday", source="hello.json")
+    >>> [(change.execution, change.changed) for change in service.changes("monday")]
+    [(1, []), (2, ['greet'])]
+    """
 
     execution: int
     tasks: int

@@ -57,7 +57,7 @@ def bare(fn: Any) -> Any:
     return function
 
 
-def real_signature(fn: Any) -> Signature | None:
+def real_signature(fn: object) -> Signature | None:
     """Return the parameters that Python fills in a call, without annotations; None where only the call can tell."""
     try:
         return shown_signature(bare(fn))
@@ -65,7 +65,7 @@ def real_signature(fn: Any) -> Signature | None:
         return None
 
 
-def shown_parameters(fn: Any) -> list[Parameter]:
+def shown_parameters(fn: object) -> list[Parameter]:
     """Return the parameters that a callable shows to people; nothing where it shows none."""
     try:
         return list(shown_signature(fn).parameters.values())
@@ -73,7 +73,7 @@ def shown_parameters(fn: Any) -> list[Parameter]:
         return []
 
 
-def bounds(fn: Any) -> tuple[int, float]:
+def bounds(fn: object) -> tuple[int, float]:
     """Return the fewest and the most arguments of a call that fit by position alone."""
     signature = real_signature(fn)
     return (0, UNLIMITED) if signature is None else fit_by_position(signature)
@@ -94,7 +94,9 @@ def fit_by_position(signature: Signature) -> tuple[int, float]:
     return sum(each.default is each.empty for each in positional), most
 
 
-def check_fit(name: str, fn: Any, signature: Signature | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def check_fit(
+    name: str, fn: object, signature: Signature | None, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
     """Refuse arguments that do not fit the real signature of a function. Raises `TypeError`."""
     if signature is None:
         return
@@ -106,7 +108,7 @@ def check_fit(name: str, fn: Any, signature: Signature | None, args: tuple[Any, 
         raise TypeError(msg) from None
 
 
-def annotated(fn: Any, signature: Signature) -> Signature:
+def annotated(fn: object, signature: Signature) -> Signature:
     """Return a signature with the annotations that its function shows, where those can be read."""
     try:
         shown = shown_signature(fn)

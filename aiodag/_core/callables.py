@@ -15,21 +15,21 @@ DISPATCHED = (functools.singledispatchmethod, functools.partialmethod)
 METHODS = (classmethod, staticmethod, *DISPATCHED)
 
 
-def plain_of(fn: Any) -> Any:
+def plain_of(fn: object) -> Any:
     """Return the function below what decorates a method."""
     if isinstance(fn, classmethod | staticmethod):
         return fn.__func__
     return fn.func if isinstance(fn, DISPATCHED) else fn
 
 
-def innermost(fn: Any) -> Any:
+def innermost(fn: object) -> Any:
     """Return the function that a partial, a method or an object with `__call__` leads to."""
     while isinstance(fn, functools.partial):
         fn = fn.func
     return fn if inspect.isroutine(fn) or inspect.isclass(fn) else type(fn).__call__
 
 
-def check_callable(fn: Any) -> None:
+def check_callable(fn: object) -> None:
     """Refuse what cannot be a task. Raises `NotATask`."""
     target = plain_of(fn)
     if not callable(target):
@@ -61,7 +61,7 @@ def executor_for(fn: Callable[..., Any], options: Options) -> Any:
     return options.executor
 
 
-def name_of(fn: Any) -> str:
+def name_of(fn: object) -> str:
     """Name a callable as people call it: a method with its class, without the function it was defined in."""
     while isinstance(fn, functools.partial) and not hasattr(fn, "__qualname__"):
         fn = fn.func

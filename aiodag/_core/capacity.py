@@ -116,14 +116,14 @@ class Anything(Capacity):
         return ""
 
 
-def request_of(option: str, given: Any) -> Request:
+def request_of(option: str, given: object) -> Request:
     """Check names and amounts."""
     if not isinstance(given, Mapping):
         raise OptionError(option, given, AMOUNTS)
     return tuple(sorted((name_of(option, name), amount_of(f"{option}[{name!r}]", given[name])) for name in given))
 
 
-def name_of(option: str, given: Any) -> str:
+def name_of(option: str, given: object) -> str:
     """Check the name of a resource."""
     if isinstance(given, str) and given:
         return given
@@ -148,7 +148,7 @@ def check_request(task: "Task[..., Any]", run: "Run | None") -> None:
         raise NoCapacity(task.name, why)
 
 
-def requests_of(given: Any) -> "Request | Callable[[int], Any]":
+def requests_of(given: object) -> "Request | Callable[[int], Any]":
     """Check what attempts ask for: names and amounts, or a function of the attempt's number that returns them."""
     return given if is_plain_function(given) else request_of("resources", given)
 
@@ -213,7 +213,7 @@ def lacking(missing: Sequence[str], scarce: Sequence[str], most: Mapping[str, in
     return f"{', and '.join(told)}{there}"
 
 
-def capacity_of(given: Any) -> Capacity | None:
+def capacity_of(given: object) -> Capacity | None:
     """Check the capacity of a run."""
     if given is None or isinstance(given, Capacity):
         return given

@@ -284,7 +284,7 @@ def paired(items: list[Any]) -> dict[Any, Any]:
     return dict(zip(items[:half], items[half:], strict=True))
 
 
-def copied(container: Any) -> Any:
+def copied(container: object) -> Any:
     """Return a shallow copy that can be changed. Raises `TypeError` where there is none, as of a member of an Enum."""
     # Imported here: asyncio does not load it on every Python, and `import aiodag` loads nothing that asyncio does not.
     from copy import copy  # noqa: PLC0415 - see above

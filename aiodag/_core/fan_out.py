@@ -39,7 +39,7 @@ def noted(items: "Iterable[Any]", taken: list[Any]) -> "Iterator[Any]":
         yield item
 
 
-def check_iterable(name: str, items: Any) -> None:
+def check_iterable(name: str, items: object) -> None:
     """Refuse what nobody can go through now, or to its end. Raises `TypeError` or `ValueError`."""
     if not hasattr(items, "__iter__") or is_awaitable(items):
         msg = f"{name}.map() got {items!r}, which cannot be iterated now. Await a node first, or pass a list"
@@ -49,7 +49,7 @@ def check_iterable(name: str, items: Any) -> None:
         raise ValueError(msg)
 
 
-def is_endless(items: Any) -> bool:
+def is_endless(items: object) -> bool:
     """Return True for an iterator of `itertools` that never ends."""
     if isinstance(items, itertools.repeat):
         return length_hint(items, -1) < 0  # without a number of times it has none

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 
-async def stand_in(*_args: Any, **_kwargs: Any) -> None:
+async def stand_in(*_args: object, **_kwargs: object) -> None:
     """Lend its code to tasks of what has none, such as a builtin."""
 
 
@@ -84,7 +84,7 @@ class FunctionLike:
             copied.call = compose(self.options, copied.fn, executor_for(copied.fn, self.options))
         return copied
 
-    def rebound(self, fn: Any) -> "Self":
+    def rebound(self, fn: object) -> "Self":
         """Return this task with another function in the place of its own."""
         made = object.__new__(type(self))
         vars(made).update(vars(self), fn=fn, __wrapped__=fn)
@@ -92,7 +92,7 @@ class FunctionLike:
         return made
 
 
-def function_of(fn: Any) -> FunctionType:
+def function_of(fn: object) -> FunctionType:
     """Return the function of a method, and one that stands for what is none, such as an object or a builtin."""
     inner = fn.__func__ if isinstance(fn, MethodType) else fn
     return inner if type(inner) is FunctionType else stand_in  # type: ignore[return-value]  # a function, too
@@ -138,7 +138,7 @@ def found_by_name(fn: Any) -> Any:
         return None
 
 
-def sendable(fn: Any) -> Any:
+def sendable(fn: object) -> Any:
     """Return what pickle finds again in the place of a function: its task, where its name means that.
 
     `body_of` is the way back.
@@ -149,7 +149,7 @@ def sendable(fn: Any) -> Any:
     return found if isinstance(found, FunctionLike) and found.fn is fn else fn
 
 
-def body_of(fn: Any) -> Any:
+def body_of(fn: object) -> Any:
     """Return the function to call where `sendable` has arrived."""
     if isinstance(fn, partial):
         return partial(body_of(fn.func), *fn.args, **fn.keywords)

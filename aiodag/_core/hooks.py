@@ -59,7 +59,7 @@ class RunSummary(NamedTuple):
 Given = Mapping[str, tuple[Task[..., Any], ...]]
 
 
-def hooks_of(**given: Any) -> Given:
+def hooks_of(**given: object) -> Given:
     """Return the tasks of hooks by their events; of those that are given. Raises `OptionError`."""
     return {
         event: tuple([hook_of(event, each) for each in listed(hooks)])
@@ -68,7 +68,7 @@ def hooks_of(**given: Any) -> Given:
     }
 
 
-def listed(hooks: Any) -> Iterable[Any]:
+def listed(hooks: object) -> Iterable[Any]:
     """Return one hook or several as several."""
     return hooks if isinstance(hooks, list | tuple) else (hooks,)
 

@@ -51,7 +51,7 @@ class Limit:
         return f"Limit({', '.join(parts)})"
 
 
-def above_zero(name: str, given: Any, unit: str) -> float:
+def above_zero(name: str, given: object, unit: str) -> float:
     """Check a finite number above 0; return it as it is."""
     plain = finite(given)
     if plain is not None and plain > 0:
@@ -59,7 +59,7 @@ def above_zero(name: str, given: Any, unit: str) -> float:
     raise OptionError(name, given, f"a number above 0: {unit}")
 
 
-def finite(given: Any) -> float | None:
+def finite(given: object) -> float | None:
     """Return a finite number as a float, and None for anything else."""
     if not isinstance(given, int | float) or isinstance(given, bool):
         return None

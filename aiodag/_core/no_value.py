@@ -23,10 +23,10 @@ class NoValue:
                 return self.__await__()
             raise self._no_value("iterated")
 
-        def __getitem__(self, key: Any) -> Any:
+        def __getitem__(self, key: object) -> Any:
             raise self._no_value("subscripted")
 
-        def __contains__(self, item: Any) -> bool:
+        def __contains__(self, item: object) -> bool:
             raise self._no_value("searched with `in`")
 
         def __len__(self) -> int:

@@ -13,6 +13,8 @@ from aiodag._core.varying import is_plain_function, takes_error
 from aiodag.errors import OptionError, UnknownOption
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from aiodag._core.holdings import Request
     from aiodag.abc import Codec, Middleware
 
@@ -39,7 +41,13 @@ class Backoff:
 
     __slots__ = ("chance", "factor", "first", "jitter", "maximum")
 
-    def __init__(self, first: Any = 0.1, factor: float = 2.0, maximum: Any = 60.0, jitter: float | bool = 0.1) -> None:
+    def __init__(
+        self,
+        first: "float | timedelta" = 0.1,
+        factor: float = 2.0,
+        maximum: "float | timedelta" = 60.0,
+        jitter: float | bool = 0.1,
+    ) -> None:
         self.first = seconds("first", first)
         self.factor = number("factor", factor, least=1.0)
         self.maximum = seconds("maximum", maximum)
@@ -115,7 +123,7 @@ class Options:
         self.cache: bool | float = cache_of(given.get("cache", False))
         self.codec: str | Codec = codec_of(given.get("codec", CODECS[0]))
 
-    def but(self, **changes: Any) -> "Options":
+    def but(self, **changes: object) -> "Options":
         """Return these options with some changed."""
         return Options(**{**self.given, **changes})
 
@@ -183,7 +191,7 @@ def timeout_of(given: object, works: str = "seconds above 0, or a timedelta") ->
     return timeout
 
 
-def time_limit_of(given: Any) -> float | Callable[[int], Any] | None:
+def time_limit_of(given: object) -> float | Callable[[int], Any] | None:
     """Check the time that an attempt may take: seconds, or a function of its number that returns them."""
     if given is None or is_plain_function(given):
         return cast("Callable[[int], Any] | None", given)
@@ -203,7 +211,7 @@ def priority_of(given: object) -> int:
     raise OptionError("priority", given, "an int: higher ones go first where they wait for a limit, or for resources")
 
 
-def delay_of(given: Any) -> Delay:
+def delay_of(given: object) -> Delay:
     """Return the pause after an attempt, as a function of its number and of how it failed."""
     if not is_plain_function(given):
         works = "seconds, 0 or more, a timedelta, a Backoff, or a function that is not async: fn(attempt), fn(attempt, error)"
@@ -260,7 +268,7 @@ def version_of(given: object) -> str:
     )
 
 
-def former_of(given: Any) -> tuple[str, ...]:
+def former_of(given: object) -> tuple[str, ...]:
     """Check the names that a task had when something was recorded of it."""
     names: tuple[Any, ...] = (given,)
     if isinstance(given, list | tuple):
@@ -273,14 +281,14 @@ def former_of(given: Any) -> tuple[str, ...]:
     raise OptionError("former", given, wanted)
 
 
-def key_of(given: Any) -> Any:
+def key_of(given: object) -> Any:
     """Check what tells calls of a task apart in place of their arguments."""
     if given is None or isinstance(given, str) or callable(given):
         return given
     raise OptionError("key", given, "a function of the call's arguments, or a string")
 
 
-def cache_of(given: Any) -> bool | float:
+def cache_of(given: object) -> bool | float:
     """Check how old a value may be that another run has computed: True for any age."""
     if isinstance(given, bool):
         return given
@@ -291,7 +299,7 @@ def cache_of(given: Any) -> bool | float:
     return age
 
 
-def codec_of(given: Any) -> Any:
+def codec_of(given: object) -> Any:
     """Check a codec."""
     if isinstance(given, str) and given in CODECS:
         return given

@@ -45,7 +45,7 @@ def is_url(given: object) -> bool:
     return isinstance(given, str) and given.startswith(("https://", "http://")) and origin(given) != ""
 
 
-def checked_url(option: str, given: Any) -> str:
+def checked_url(option: str, given: object) -> str:
     """Check a URL. Raises `OptionError`, which does not show it."""
     if is_url(given):
         return str(given)

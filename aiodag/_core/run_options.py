@@ -19,14 +19,14 @@ def observers_of(given: Any) -> tuple[Observer, ...]:
     raise OptionError("observers", given, "a list of objects with a plain method moved(move), not an async one")
 
 
-def threads_of(given: Any) -> Limit | None:
+def threads_of(given: object) -> Limit | None:
     """Check how many plain functions may run at once, and return the limit."""
     if given is None or (type(given) is int and given >= 1):
         return None if given is None else Limit(given)
     raise OptionError("threads", given, "an int of 1 or more: the plain functions that may run at once")
 
 
-def id_of(given: Any, name: str) -> str:
+def id_of(given: object, name: str) -> str:
     """Return the id of a run: as given, or its name, as far as an id may have that, and something random."""
     if given is None:
         text = "".join(each if each.isprintable() else "_" for each in name).lstrip("-")
@@ -36,7 +36,7 @@ def id_of(given: Any, name: str) -> str:
     raise OptionError("id", given, "a string of printable characters that does not begin with -")
 
 
-def tags_of(given: Any) -> dict[str, str]:
+def tags_of(given: object) -> dict[str, str]:
     """Check tags, and return a copy."""
     if given is None:
         return {}

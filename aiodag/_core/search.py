@@ -56,7 +56,7 @@ class Kinds(dict[Any, Any]):
             return kind_of(type(value))
 
 
-def kind_of(kind: Any) -> Any:
+def kind_of(kind: object) -> Any:
     """Return what values of a type are; see `Kinds`."""
     if kind is Opaque or kind is Settled or kind is Veiled or hasattr(kind, "__await__"):
         return EDGE
@@ -87,12 +87,12 @@ def leaves(value: object, *, objects: bool = False) -> Iterator[Any]:
             stack.extend(found.items(item))
 
 
-def name_of_search(container: Any, *, nodes_only: bool) -> int:
+def name_of_search(container: object, *, nodes_only: bool) -> int:
     """Return what tells a container from others: searched for nodes only, it is another one."""
     return ~id(container) if nodes_only else id(container)
 
 
-def holds_edge(container: Any, look: "Search") -> bool:
+def holds_edge(container: object, look: "Search") -> bool:
     """Return True if a container holds an edge, at any depth."""
     kinds = look.kinds
     seen: set[int] = set()
@@ -119,7 +119,7 @@ def holds_edge(container: Any, look: "Search") -> bool:
     return False
 
 
-def edged(container: Any, look: "Search") -> set[int]:
+def edged(container: object, look: "Search") -> set[int]:
     """Return the containers that hold an edge, at any depth: this one, and those inside it, by `name_of_search`."""
     kinds = look.kinds
     holding: list[int] = []
@@ -214,7 +214,7 @@ class Search:
         self.edged: set[int] | None = None
         self.veiled = False  # whether there is a secret among the arguments
 
-    def is_edge(self, value: Any, found: Any, *, nodes_only: bool) -> bool:
+    def is_edge(self, value: object, found: object, *, nodes_only: bool) -> bool:
         """Return True if something else is to stand for a value; `found` is what its type is, see `Kinds`."""
         return type(value) in OURS if nodes_only else found is EDGE or inspect.isawaitable(value)
 
@@ -231,14 +231,14 @@ class Search:
         self.found.append((node, tolerant))
         return Settled(node) if tolerant else node
 
-    def argument(self, value: Any) -> Any:
+    def argument(self, value: object) -> Any:
         """Return what stands for an argument until the body starts."""
         found = self.kinds.of(value)
         if found is EDGE or found is ASK:
             return self.edge(value) if self.is_edge(value, found, nodes_only=False) else self.passed(value)
         return self._outermost(value) if found and holds_edge(value, self) else self.passed(value)
 
-    def passed(self, value: Any) -> Any:
+    def passed(self, value: object) -> Any:
         """Return what stands for an argument that has no edge."""
         if self.raw:
             return Opaque(self._done(value))
@@ -253,7 +253,7 @@ class Search:
         future.set_result(value)
         return future
 
-    def _outermost(self, container: Any) -> Template:
+    def _outermost(self, container: object) -> Template:
         self.outermost, self.edged = container, None
         try:
             return self._template(container, nodes_only=False)
@@ -261,7 +261,7 @@ class Search:
             msg = "an argument holds nodes inside more nested containers than Python can walk; flatten it"
             raise ValueError(msg) from None
 
-    def _template(self, container: Any, *, nodes_only: bool) -> Template:
+    def _template(self, container: object, *, nodes_only: bool) -> Template:
         """Copy a container with edges, once, and those inside it that have some."""
         shape = self.kinds.of(container)
         nodes_only = nodes_only or shape.objects
@@ -296,7 +296,7 @@ class Search:
         copy.open = False
         return copy
 
-    def _is_edged(self, container: Any, *, nodes_only: bool) -> bool:
+    def _is_edged(self, container: object, *, nodes_only: bool) -> bool:
         # Found for all at once: to look inside each container at each depth would take quadratic time.
         if self.edged is None:
             self.edged = edged(self.outermost, self)

@@ -8,7 +8,7 @@ from aiodag._core.arity import fit_by_position, real_signature, shown_signature
 from aiodag.errors import OptionError
 
 
-def is_plain_function(given: Any) -> TypeGuard[Callable[..., Any]]:
+def is_plain_function(given: object) -> TypeGuard[Callable[..., Any]]:
     """Return whether an option is a function, and not one that gives a coroutine: that would never be awaited."""
     if not callable(given) or isinstance(given, type):
         return False

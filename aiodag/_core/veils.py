@@ -56,7 +56,7 @@ class Unveiling:
         self.executor = executor
         self.raw = raw
 
-    async def run(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    async def run(self, fn: Callable[..., Any], /, *args: object, **kwargs: object) -> Any:
         """Return `fn(*args, **kwargs)`. Raises `NoSecret` before anything of it runs."""
         args, kwargs = await unveiled(args, kwargs, raw=self.raw)
         return await (fn(*args, **kwargs) if self.executor is None else self.executor.run(fn, *args, **kwargs))
@@ -83,7 +83,7 @@ async def unveiled_call(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: d
     return fn(*args, **kwargs)
 
 
-def no_node(awaitable: Any) -> Any:
+def no_node(awaitable: object) -> Any:
     """Stand for what makes nodes of awaitables: there is nothing left to make."""
 
 
@@ -97,7 +97,7 @@ class Veiling(Search):
     def __init__(self, *, raw: bool) -> None:
         super().__init__(no_node, asyncio.get_running_loop(), Kinds(), raw=raw)
 
-    def is_edge(self, value: Any, found: Any, *, nodes_only: bool) -> bool:
+    def is_edge(self, value: object, found: object, *, nodes_only: bool) -> bool:
         """Return True for a secret."""
         return type(value) is Secret
 
@@ -105,7 +105,7 @@ class Veiling(Search):
         """Return what stands for a secret."""
         return Opaque(Veiled(value))
 
-    def passed(self, value: Any) -> Any:
+    def passed(self, value: object) -> Any:
         """Return what stands for an argument without a secret."""
         return Opaque(value)
 
@@ -119,7 +119,7 @@ class Unveiled(Veiling):
         super().__init__(raw=raw)
         self.texts = texts
 
-    def is_edge(self, value: Any, found: Any, *, nodes_only: bool) -> bool:
+    def is_edge(self, value: object, found: object, *, nodes_only: bool) -> bool:
         """Return True for what stands for a secret."""
         return type(value) is Veiled
 
@@ -127,7 +127,7 @@ class Unveiled(Veiling):
         """Return what stands for the text of a secret."""
         return Opaque(self.texts[value.secret])
 
-    def argument(self, value: Any) -> Any:
+    def argument(self, value: object) -> Any:
         """Return what stands for an argument: for one of a raw task, a future of its text."""
         if self.raw and type(value) is Veiled:
             return Opaque(self._done(self.texts[value.secret]))

@@ -187,7 +187,7 @@ def fitting(task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str, Any
         raise TypeError(msg) from None
 
 
-def rule_of(given: object) -> Rule | None:
+def rule_of(given: Any) -> Rule | None:
     """Return a rule by its name, None for the usual one. Raises `OptionError`."""
     if given in NAMES:
         return RULES.get(given)

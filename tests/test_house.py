@@ -707,31 +707,29 @@ def test_every_door_leads_to_a_module():
 def test_no_name_at_top_level_stands_in_two_modules():
     doubled = house.doubled_names(HOUSE)
 
-    assert len({each.what.partition(" ")[0] for each in doubled}) <= 41, shown(doubled)
+    assert len({each.what.partition(" ")[0] for each in doubled}) <= 39, shown(doubled)
 
 
 def test_names_of_functions_say_their_object():
     bare = house.participles(HOUSE)
 
-    assert len(bare) <= 0.074 * len(house.function_names(HOUSE)), shown(bare)
+    assert len(bare) <= 0.073 * len(house.function_names(HOUSE)), shown(bare)
 
 
 def test_parameters_have_a_type_that_says_something():
     plain = house.plain_any(HOUSE)
 
-    assert len(plain) <= 0.082 * sum(len(house.parameters(module)) for module in HOUSE), shown(plain)
+    assert len(plain) <= 0.05 * sum(len(house.parameters(module)) for module in HOUSE), shown(plain)
 
 
 def test_classes_stay_small():
-    large = house.large_classes(HOUSE)
-
-    assert len(large) <= 3, shown(large)
+    assert shown(house.large_classes(HOUSE)) == []
 
 
 def test_modules_leave_the_attributes_of_others_alone():
     written = house.foreign_writes(HOUSE)
 
-    assert len(written) <= 7.6 * sum(len(module.text.splitlines()) for module in HOUSE) / 1000, shown(written)
+    assert len(written) <= 7.4 * sum(len(module.text.splitlines()) for module in HOUSE) / 1000, shown(written)
 
 
 def measured(tmp_path, **files):

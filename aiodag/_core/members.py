@@ -52,8 +52,7 @@ class Members:
         grace: float,
         timeout: float | None,
     ) -> None:
-        self.name = name
-        self.limit = limit
+        self.name, self.limit = name, limit
         self.threads = threads  # of plain functions, if the run has a number of its own
         self.capacity = capacity
         self.fail_fast = fail_fast
@@ -205,16 +204,7 @@ class Members:
     def _tell(self, node: Node[Any], previous: State | None, state: State, at: float) -> None:
         move = Move(node, previous, state, at, node.attempt)
         for observer in self._observers:
-            try:
-                observer.moved(move)
-            except BaseException as error:  # noqa: BLE001 - an observer harms nothing, whatever it raises
-                kind = type(observer).__qualname__
-                self.loop.call_exception_handler(
-                    {"message": f"observer {kind} of run {self.name!r} raised", "exception": error}
-                )
-                if isinstance(error, KeyboardInterrupt | SystemExit):
-                    # In a turn of its own, for it stops the loop: here, the move is not complete.
-                    self.loop.call_soon(reraise, error)
+            tell_observer(observer, move, self)
 
     # How it ends
 
@@ -256,12 +246,8 @@ class Members:
 
     def _name_survivors(self) -> None:
         if self.live:
-            names = sorted({f"{node.name} (called at {node.site})" for node in self.live})
-            self.loop.call_exception_handler(
-                {
-                    "message": f"run {self.name!r} left after {self._patience():g} s what would not end: {', '.join(names)}"
-                }
-            )
+            text = f"run {self.name!r} left after {self._patience():g} s what would not end: {call_places(self.live)}"
+            self.loop.call_exception_handler({"message": text})
 
     def stop(self) -> None:
         """Cancel every unfinished node except those of hooks, and every node made from now on."""
@@ -295,6 +281,23 @@ class Members:
         self.stopping = True
         for node in [node for node in self.live if node.state is not State.RUNNING]:
             node.cancel(f"run {self.name!r} is being drained")
+
+
+def call_places(nodes: set[Node[Any]]) -> str:
+    """Return the calls that made nodes, each once."""
+    return ", ".join(sorted({f"{node.name} (called at {node.site})" for node in nodes}))
+
+
+def tell_observer(observer: Observer, move: Move, run: Members) -> None:
+    """Tell an observer of a move. It harms nothing, whatever it raises."""
+    try:
+        observer.moved(move)
+    except BaseException as error:  # noqa: BLE001 - see above
+        kind = type(observer).__qualname__
+        run.loop.call_exception_handler({"message": f"observer {kind} of run {run.name!r} raised", "exception": error})
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            # In a turn of its own, for it stops the loop: here, the move is not complete.
+            run.loop.call_soon(reraise, error)
 
 
 def reraise(error: BaseException) -> None:

@@ -99,9 +99,7 @@ class Task(FunctionLike, Generic[P, R]):
         self._bounds()
 
     def _prepare(self, fn: "Callable[..., Any]", after: tuple[Any, ...], options: Options) -> None:
-        self.fn = fn
-        self.after_deps = after
-        self.options = options
+        self.fn, self.after_deps, self.options = fn, after, options
         # Whether the body of the last call waited: then the next will, too, and starts as an asyncio task where that takes its
         # first step at once. Every task has this from the beginning: Python finds attributes sooner where all objects of a
         # class have the same.
@@ -248,9 +246,7 @@ class Task(FunctionLike, Generic[P, R]):
             return self
         else:
             bound = self.fn.__get__(instance, owner)
-        if bound is self.fn:
-            return self
-        return self._bound(bound)
+        return self if bound is self.fn else self._bound(bound)
 
     def _bound(self, fn: "Callable[..., Any]") -> "Task[Any, Any]":
         task: Task[Any, Any] = self.rebound(fn)

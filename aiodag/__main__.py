@@ -2,7 +2,7 @@
 
 import sys
 
-from aiodag.cli import main
+from aiodag.cli import run_command_line
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command_line())

@@ -194,7 +194,7 @@ class Host(Protocol):
     ...     name = "echo"
     ...     async def run(self, request, watch, /):
     ...         watch.wrote("stdout", " ".join(request.args).encode())
-    ...         watch.ended(ProgramEnd(code=0, started_at=0.0, ended_at=1.0))
+    ...         watch.note_end(ProgramEnd(code=0, started_at=0.0, ended_at=1.0))
     >>> finished = await command("sync", "--fast", host=Echo())()
     >>> finished.stdout, finished.host
     ('sync --fast', 'echo')
@@ -242,7 +242,7 @@ class Runs(Protocol):
         """
         ...
 
-    def known(self, run_id: str) -> "dict[str, Known]":
+    def known_nodes(self, run_id: str) -> "dict[str, Known]":
         """Return what all executions of a run have left, by key, without owning it."""
         ...
 
@@ -254,7 +254,7 @@ class Runs(Protocol):
         """Keep all runs of a process until a moment: seconds since the epoch."""
         ...
 
-    def held(self, owner: "Owner") -> "Mapping[int, tuple[int, bool]]":
+    def held_runs(self, owner: "Owner") -> "Mapping[int, tuple[int, bool]]":
         """Return the runs of a process by number: which execution it has, and whether somebody wants it cancelled."""
         ...
 
@@ -269,7 +269,7 @@ class Runs(Protocol):
         """
         ...
 
-    def cached(self, key: str, since: float) -> "tuple[str, Any] | None":
+    def cached_value(self, key: str, since: float) -> "tuple[str, Any] | None":
         """Return codec and value of a computation that any run has made since a moment."""
         ...
 
@@ -343,7 +343,7 @@ class Runs(Protocol):
         """Return what a run has called: the names of functions, their modules, and whether it began in these."""
         ...
 
-    def tried(self, run_id: str) -> "dict[str, int]":
+    def attempts_by_task(self, run_id: str) -> "dict[str, int]":
         """Return the number of the last attempt of each task, by its name, in all executions of a run."""
         ...
 

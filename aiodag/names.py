@@ -45,7 +45,9 @@ FORMER_HOMES = (
         "AttemptRecord Batch Claim Claimed EdgeRecord Known LogRecord NodeRecord OutputRecord Owner RunRecord WorkflowRecord",
     ),
 )
-MOVED_TO = {f"{file}:{name}": f"{public}:{name}" for public, file, names in FORMER_HOMES for name in names.split()}
+MOVED_TO = {f"{file}:{name}": f"{public}:{name}" for public, file, names in FORMER_HOMES for name in names.split()} | {
+    "aiodag._core.function_like:changed": "aiodag._core.function_like:change_task"  # in pickled tasks
+}
 MODULES_IN_KEYS = {"aiodag.commands.task": "aiodag.executors.command"}
 IN_KEYS = {today: formerly for formerly, today in MOVED_TO.items()}
 GUARD = '`if __name__ == "__main__":`'

@@ -54,14 +54,14 @@ class ProgramWatch(Protocol):
     >>> class Quiet:
     ...     name = "quiet"
     ...     async def run(self, request, watch, /):
-    ...         watch.started({"job": 7})
+    ...         watch.note_start({"job": 7})
     ...         watch.wrote("stderr", b"nothing to do")
-    ...         watch.ended(ProgramEnd(code=0, started_at=0.0, ended_at=1.0))
+    ...         watch.note_end(ProgramEnd(code=0, started_at=0.0, ended_at=1.0))
     >>> (await command("sync", host=Quiet())()).stderr
     'nothing to do'
     """
 
-    def started(self, facts: Mapping[str, object], /) -> None:
+    def note_start(self, facts: Mapping[str, object], /) -> None:
         """Keep by what the host knows the program again, as plain JSON: a pid, the number of a job."""
         ...
 
@@ -69,7 +69,7 @@ class ProgramWatch(Protocol):
         """Take what came on "stdout" or "stderr"."""
         ...
 
-    def ended(self, end: ProgramEnd, /) -> None:
+    def note_end(self, end: ProgramEnd, /) -> None:
         """Take how the program ended. Told last, also of one that was cancelled."""
         ...
 

@@ -123,7 +123,7 @@ class Known(NamedTuple):
     >>> store = Memory()
     >>> async with Run("etl", store=store, id="monday"):
     ...     node = task(sum)([1, 2])
-    >>> [(known.state.value, known.attempt, known.value) for known in store.known("monday").values()]
+    >>> [(known.state.value, known.attempt, known.value) for known in store.known_nodes("monday").values()]
     [('succeeded', 1, '3')]
     """
 

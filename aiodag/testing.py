@@ -24,7 +24,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiodag._core.cancels import mark_asked
-from aiodag._core.failure import labelled, shorten
+from aiodag._core.failure import label_call, shorten
 from aiodag._core.node import Node
 from aiodag._core.submit import Adopted, engine_of
 from aiodag.abc import Move
@@ -358,7 +358,7 @@ def call_label(node: Node[Any]) -> str:
     """Name a call with its short arguments, while the node still has them."""
     given = [*node.args, *(node.kwargs or {}).values()]
     known = [each.result() if type(each) is Node and each.state is State.SUCCEEDED else each for each in given]
-    return labelled(node.name, known)
+    return label_call(node.name, known)
 
 
 def describe_unused(key: tuple[str, int], begun: Mapping[str, int]) -> str:

@@ -10,7 +10,7 @@ from aiodag import Capacity, Complaint, WorkflowError, task
 from aiodag.commands import command, shell
 from aiodag.stores import Memory
 from aiodag.workflows import Parameter, Workflow
-from aiodag.workflows.check import checked
+from aiodag.workflows.check import check_workflow
 
 
 @task
@@ -114,7 +114,7 @@ def test_many_cycles_in_one_another_take_linear_time():
 def test_an_order_that_is_declared_is_kept():
     flow = chained(c="", a="", b="a", d="c")
 
-    assert checked(flow).order == [0, 1, 2, 3]
+    assert check_workflow(flow).order == [0, 1, 2, 3]
 
 
 def test_a_name_of_a_task_and_of_a_group_is_refused():

@@ -18,7 +18,7 @@ from aiodag.workflows.files.document import document_of, recorded_text
 from aiodag.workflows.files.forms import FRAGMENT, ITEM, TASK, WORKFLOW
 from aiodag.workflows.files.load import loads
 from aiodag.workflows.files.reading import fragment_of
-from aiodag.workflows.private import stored
+from aiodag.workflows.private import stored_document
 
 SCHEMA = json.loads((Path(aiodag.__file__).parent / "workflows" / "files" / "schema.json").read_text(encoding="utf-8"))
 VALIDATOR = Draft202012Validator(SCHEMA)
@@ -458,6 +458,6 @@ def test_what_a_run_records_is_the_text_of_the_document_without_what_it_hides():
 
     text = recorded_text(flow)
 
-    assert text == json.dumps(stored(flow.document()), ensure_ascii=False)
+    assert text == json.dumps(stored_document(flow.document()), ensure_ascii=False)
     assert "hidden" not in text
     assert json.loads(recorded_text(Workflow("empty"))) == {"name": "empty", "tasks": {}}

@@ -61,7 +61,7 @@ def seen(tree):
         return 0, set()
     store = SQLite(place)
     runs = store.runs()
-    known = [each for run in runs for each in store.known(run.id).values()]
+    known = [each for run in runs for each in store.known_nodes(run.id).values()]
     store.close()
     done = {decode(each.value) for each in known if each.state is State.SUCCEEDED and each.value}
     return max((run.execution for run in runs), default=0), done

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from aiodag import Capacity, OptionError, Run, RunFailed, RunSummary, Secret, Skip, State, WorkflowError, plan, task
-from aiodag._core.posting import origin
+from aiodag._core.posting import url_origin
 from aiodag.commands import command, shell
 from aiodag.stores import Memory, SQLite
 from aiodag.testing import run as virtual
@@ -393,8 +393,8 @@ async def test_a_url_that_nobody_answers_is_a_failed_hook(reports):
 
 
 def test_of_a_url_only_the_host_is_shown():
-    assert origin("https://user:pass@example.org/a?b#c") == "https://example.org"
-    assert origin("https:// x") == origin("https://a\nb") == origin("https:///x") == ""
+    assert url_origin("https://user:pass@example.org/a?b#c") == "https://example.org"
+    assert url_origin("https:// x") == url_origin("https://a\nb") == url_origin("https:///x") == ""
 
 
 # Records

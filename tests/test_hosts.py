@@ -29,7 +29,7 @@ class Moon:
         self.requests.append(request)
         if self.raises is not None:
             raise self.raises
-        watch.started({"job": 7})
+        watch.note_start({"job": 7})
         for stream, chunk in self.wrote:
             watch.wrote(stream, chunk)
         self.asked.set()
@@ -37,9 +37,9 @@ class Moon:
             if self.waits:
                 await asyncio.Event().wait()
         except asyncio.CancelledError:
-            watch.ended(ProgramEnd(code=-15, started_at=0.0, ended_at=2.0))
+            watch.note_end(ProgramEnd(code=-15, started_at=0.0, ended_at=2.0))
             raise
-        watch.ended(ProgramEnd(code=self.code, started_at=0.0, ended_at=2.0, cpu_seconds=1.5))
+        watch.note_end(ProgramEnd(code=self.code, started_at=0.0, ended_at=2.0, cpu_seconds=1.5))
 
 
 async def test_the_request_says_what_runs_with_nothing_of_this_machine_in_it(monkeypatch):
@@ -103,7 +103,7 @@ async def test_a_host_that_says_nothing_of_the_end_has_lost_the_program():
         name = "mute"
 
         async def run(self, request, watch, /):
-            watch.started({"job": 1})
+            watch.note_start({"job": 1})
 
     with pytest.raises(CommandFailed, match="sync cannot be told of: its host, mute, has not said how it ended"):
         await command("sync", host=Mute())()
@@ -151,7 +151,7 @@ def test_a_virtual_clock_stands_still_while_a_host_is_at_work():
 
         async def run(self, request, watch, /):
             await asyncio.to_thread(int)
-            watch.ended(ProgramEnd(code=0, started_at=0.0, ended_at=1.0))
+            watch.note_end(ProgramEnd(code=0, started_at=0.0, ended_at=1.0))
 
     async def main():
         await command("sync", host=Slow(), timeout=5)()
@@ -164,13 +164,13 @@ async def test_this_machine_is_a_host_like_any_other():
     told = []
 
     class Watch:
-        def started(self, facts, /):
+        def note_start(self, facts, /):
             told.append("started")
 
         def wrote(self, stream, chunk, /):
             told.append((stream, chunk))
 
-        def ended(self, end, /):
+        def note_end(self, end, /):
             told.append(end.code)
 
     here: Host = LOCAL

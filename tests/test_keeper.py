@@ -22,7 +22,7 @@ from aiodag.processes import surroundings
 from aiodag.records import Claim, Owner
 from aiodag.stores import Memory, SQLite
 from aiodag.stores.keeper import KEEPERS
-from aiodag.stores.post import Post
+from aiodag.stores.post import LoopPost
 
 LINUX = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="Linux says what a process has open")
 
@@ -470,7 +470,7 @@ def test_news_that_come_while_a_loop_looks_at_others_are_not_left_lying():
                 done.set()
 
         heard, done = [], asyncio.Event()
-        post = Post(asyncio.get_running_loop(), lambda works: None)
+        post = LoopPost(asyncio.get_running_loop(), lambda works: None)
         post.add(hear, 0)
         post.send()
         await done.wait()

@@ -14,8 +14,8 @@ from aiodag.errors import WorkflowError
 from aiodag.stores.places import store_at
 from aiodag.workflows.files.document import document_of
 from aiodag.workflows.files.forms import Hints
-from aiodag.workflows.files.json import lines_of, named
-from aiodag.workflows.files.load import load, loads, workflow_of
+from aiodag.workflows.files.json import json_path_text, lines_of_paths
+from aiodag.workflows.files.load import load, loads, workflow_from_document
 from aiodag.workflows.files.reading import fragment_of
 from aiodag.workflows.model import Parameter
 
@@ -542,14 +542,14 @@ def test_a_bad_fragment_says_what_is_wrong(given, said):
 def test_lines_are_those_of_keys_and_elements():
     text = '{"a": [\n1,\n{"b\\n":\n"\\"}"}],\n"a b": 2}'
 
-    lines = lines_of(text, [("a", 0), ("a", 1, "b\n"), ("a b",), (), ("gone",)])
+    lines = lines_of_paths(text, [("a", 0), ("a", 1, "b\n"), ("a b",), (), ("gone",)])
 
     assert lines == {(): 1, ("a", 0): 2, ("a", 1, "b\n"): 3, ("a b",): 5}
 
 
 def test_paths_are_short_and_can_always_be_printed():
-    assert named(("a", 0, "b c", "\ud800", "größe")) == '$.a[0]["b c"]["\\ud800"].größe'
-    assert named(("a",) * 100) == "$" + ".a" * 12 + "…"
+    assert json_path_text(("a", 0, "b c", "\ud800", "größe")) == '$.a[0]["b c"]["\\ud800"].größe'
+    assert json_path_text(("a",) * 100) == "$" + ".a" * 12 + "…"
 
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=5)
@@ -571,7 +571,7 @@ def test_every_path_in_a_text_has_the_line_that_it_is_on(value):
 
     text = json.dumps(value, indent=1)
     paths = list(walk(value))
-    lines = lines_of(text, paths)
+    lines = lines_of_paths(text, paths)
 
     opening = [number for number, line in enumerate(text.split("\n"), 1) if line.strip().strip(",") not in {"]", "}"}]
     assert [lines[path] for path in paths] == opening
@@ -580,7 +580,11 @@ def test_every_path_in_a_text_has_the_line_that_it_is_on(value):
 @settings(max_examples=300)
 @given(ANY_JSON)
 def test_any_json_is_a_workflow_or_a_workflow_error(document):
-    for make in (workflow_of, lambda given: loads(json.dumps(given)), lambda given: fragment_of(given, "gen")):
+    for make in (
+        workflow_from_document,
+        lambda given: loads(json.dumps(given)),
+        lambda given: fragment_of(given, "gen"),
+    ):
         try:
             make(document)
         except WorkflowError as error:
@@ -670,7 +674,7 @@ def test_a_parameter_may_be_declared_as_unused():
 def test_what_was_recorded_with_an_unused_parameter_is_read():
     document = {"parameters": {"DATE": ["d1"]}, "tasks": {"a": ECHO}}
 
-    assert len(workflow_of(document, recorded=True)) == 1
+    assert len(workflow_from_document(document, recorded=True)) == 1
 
 
 def test_what_a_generator_gives_may_use_a_parameter():

@@ -69,11 +69,11 @@ def all_of(path):
             store.output(run.id),
             store.definitions(run.id),
             store.functions(run.id),
-            store.tried(run.id),
-            store.known(run.id),
+            store.attempts_by_task(run.id),
+            store.known_nodes(run.id),
             service.graph(run.id).nodes,
         ]
-    seen += [store.registered(), store.cached("key", 0.0)]
+    seen += [store.registered(), store.cached_value("key", 0.0)]
     seen += [[run.id for run in service.runs(tags={"kind": "test"})]]
     seen += [[run.id for run in service.runs(state="failed")]]
     store.close()

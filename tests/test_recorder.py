@@ -1226,7 +1226,7 @@ def test_attempts_go_on_when_an_edit_is_taken_back(store):
 
     attempts = [each.attempt for each in store.attempts("r", every=True)]
 
-    assert store.tried("r") == {"pull": 1, "clean": 3, "report": 1}
+    assert store.attempts_by_task("r") == {"pull": 1, "clean": 3, "report": 1}
     assert sorted(attempts) == [1, 1, 1, 2, 3]
 
 
@@ -1234,7 +1234,7 @@ def test_without_a_definition_a_changed_task_is_a_new_one(store):
     for version in (1, 2):
         execute(store, body_of(version))
 
-    assert store.tried("r") == {"pull": 1, "clean": 1, "report": 1}
+    assert store.attempts_by_task("r") == {"pull": 1, "clean": 1, "report": 1}
 
 
 # Barriers
@@ -1606,7 +1606,7 @@ def test_a_killed_run_is_resumed_by_a_fresh_process(tmp_path):
     path, effects = tmp_path / "runs.db", tmp_path / "effects.log"
     killed(path, effects, after=4)
     store = SQLite(path)
-    known = store.known("etl")
+    known = store.known_nodes("etl")
     recorded = {key for key, each in known.items() if each.state is State.SUCCEEDED}
     store.close()
     before = len(lines_of(effects))
@@ -1656,7 +1656,7 @@ def recorded_in(path):
         return set()
     store = SQLite(path)
     try:
-        return {key for key, known in store.known("etl").items() if known.state is State.SUCCEEDED}
+        return {key for key, known in store.known_nodes("etl").items() if known.state is State.SUCCEEDED}
     finally:
         store.close()
 

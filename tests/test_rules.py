@@ -20,7 +20,7 @@ from aiodag.stores import Memory
 from aiodag.testing import run as virtual
 from aiodag.workflows import Parameter, Workflow
 from aiodag.workflows.files.document import document_of
-from aiodag.workflows.files.load import load, loads, workflow_of
+from aiodag.workflows.files.load import load, loads, workflow_from_document
 
 ROOT = Path(__file__).parent.parent
 SUCCEEDED, FAILED, SKIPPED, CANCELLED = State.SUCCEEDED, State.FAILED, State.SKIPPED, State.CANCELLED
@@ -478,13 +478,13 @@ def test_a_document_says_the_rule():
         "tasks": {"a": {"command": ["true"]}, "b": {"shell": "x", "parents": ["a"], "trigger_rule": "one_failed"}},
     }
 
-    flow = workflow_of(written)
+    flow = workflow_from_document(written)
 
     assert (flow["a"].trigger_rule, flow["b"].trigger_rule) == ("all_success", "one_failed")
     assert document_of(flow) == written
     assert flow.but()["b"].trigger_rule == "one_failed"
     usual = {"name": "w", "tasks": {"a": {"command": ["true"], "trigger_rule": "all_success"}}}
-    assert "trigger_rule" not in document_of(workflow_of(usual))["tasks"]["a"]
+    assert "trigger_rule" not in document_of(workflow_from_document(usual))["tasks"]["a"]
 
 
 @pytest.mark.parametrize("value", ['"all-done"', "true", "[]", '"none"'])

@@ -10,7 +10,7 @@ from aiodag import OptionError, Run
 from aiodag.commands import CommandFailed, command, shell
 from aiodag.commands.shells import strict_line
 from aiodag.workflows.files.document import document_of
-from aiodag.workflows.files.load import loads, workflow_of
+from aiodag.workflows.files.load import loads, workflow_from_document
 
 HAS_PIPEFAIL = (
     subprocess.run(["/bin/sh", "-o", "pipefail", "-c", ":"], capture_output=True, check=False).returncode == 0
@@ -107,7 +107,7 @@ def test_a_document_says_which_shell_and_whether_it_is_strict():
     loose = {"shell": "a", "strict": False}
     written = {"name": "w", "tasks": {"one": task, "two": loose, "three": {"shell": "x", "skip_codes": [75]}}}
 
-    flow = workflow_of(written)
+    flow = workflow_from_document(written)
 
     assert document_of(flow) == written
     assert flow["one"].task.fn.args == ("/bin/bash", "-c", "a | b", "sh", "c")
@@ -117,7 +117,7 @@ def test_a_document_says_which_shell_and_whether_it_is_strict():
 def test_a_command_that_looks_like_a_line_stays_a_command():
     written = {"name": "w", "tasks": {"a": {"command": ["/bin/sh", "-c", "false; true", "sh"]}}}
 
-    assert document_of(workflow_of(written)) == written
+    assert document_of(workflow_from_document(written)) == written
 
 
 @pytest.mark.parametrize("key", ['"executable": "/bin/bash"', '"strict": false'])

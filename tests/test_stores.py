@@ -126,7 +126,7 @@ class StoreContract:
 
         with pytest.raises(LeaseLost, match="'etl' was taken over"):
             self.write(store, former, nodes=[row(0)])
-        assert store.held(HERE) == {former.run: (former.execution + 1, False)}
+        assert store.held_runs(HERE) == {former.run: (former.execution + 1, False)}
         assert store.nodes("etl") == []
 
     def test_a_run_of_another_name_is_refused(self, store, claimed):
@@ -163,7 +163,7 @@ class StoreContract:
 
         assert claimed.known["key0"].state is State.SUCCEEDED
         assert claimed.known["key1"].attempt == 1
-        assert store.known("etl") == claimed.known
+        assert store.known_nodes("etl") == claimed.known
         assert store.nodes("etl") == []  # of the new execution
 
     def test_what_is_recalled_is_of_the_execution_that_recalled_it(self, store):
@@ -201,9 +201,9 @@ class StoreContract:
     def test_the_cache_is_of_all_runs(self, store, claimed):
         self.write(store, claimed, cache=[("k", "fetch", "json", "1", 100.0)])
 
-        assert store.cached("k", 0.0) == ("json", "1")
-        assert store.cached("k", 101.0) is None
-        assert store.cached("other", 0.0) is None
+        assert store.cached_value("k", 0.0) == ("json", "1")
+        assert store.cached_value("k", 101.0) is None
+        assert store.cached_value("other", 0.0) is None
 
     # Tags and definitions
 
@@ -273,8 +273,8 @@ class StoreContract:
         nodes = [row(0), row(1, attempt=3), row(2, name="load", attempt=2), row(3, name="never", attempt=0)]
         self.write(store, claimed, nodes=nodes)
 
-        assert store.tried("etl") == {"fetch": 3, "load": 2}
-        assert store.tried("other") == {}
+        assert store.attempts_by_task("etl") == {"fetch": 3, "load": 2}
+        assert store.attempts_by_task("other") == {}
 
     # Output
 
@@ -334,7 +334,7 @@ class StoreContract:
         assert counts == store.run("etl").counts == {State.SUCCEEDED: 1}
         assert [node.codec for node in store.nodes("etl")] == ["json", BARRIER]
         assert [each.number for each in store.attempts("etl", every=True)] == [0]
-        assert "join" not in store.tried("etl")
+        assert "join" not in store.attempts_by_task("etl")
 
     # Workflows by name
 
@@ -367,10 +367,10 @@ class StoreContract:
     # Change from outside
 
     def test_a_cancellation_is_heard_by_the_owner(self, store, claimed):
-        before = store.held(HERE)
+        before = store.held_runs(HERE)
 
         assert store.cancel("etl") is True
-        assert (before, store.held(HERE)) == ({claimed.run: (1, False)}, {claimed.run: (1, True)})
+        assert (before, store.held_runs(HERE)) == ({claimed.run: (1, False)}, {claimed.run: (1, True)})
 
     def test_an_ended_run_cannot_be_cancelled(self, store, claimed):
         self.write(store, claimed, state=State.SUCCEEDED)
@@ -382,7 +382,7 @@ class StoreContract:
         store.cancel("etl")
         claimed = claim_one(store, claim_of(at=time.time() + 60))
 
-        assert store.held(HERE) == {claimed.run: (2, False)}
+        assert store.held_runs(HERE) == {claimed.run: (2, False)}
 
     def test_an_unknown_run_names_a_near_miss(self, store, claimed):
         with pytest.raises(UnknownRun, match=r"no run 'elt' in .*Did you mean 'etl'"):
@@ -520,7 +520,7 @@ class StoreContract:
 
         with pytest.raises(LeaseLost, match="run 'etl' was deleted"):
             self.write(store, claimed, nodes=[row(0)])
-        assert store.held(HERE) == {}
+        assert store.held_runs(HERE) == {}
 
     def test_a_run_of_the_same_id_is_not_the_deleted_one(self, store, claimed):
         store.delete(["etl"])
@@ -894,7 +894,7 @@ class TestSQLite(StoreContract):
             assert len(store.nodes("etl2")) == len(store.logs("etl2")) == len(store.output("etl2")) == 2
             assert [service.graph(name).nodes for name in names]
             assert [store.attempts(name, every=True) for name in names]
-            assert [store.known(name) for name in names]
+            assert [store.known_nodes(name) for name in names]
             assert [service.changes(name) is not None for name in names]
 
     def test_a_damaged_row_says_what_cannot_be_read(self, store, claimed):

@@ -73,7 +73,7 @@ def states(run):
 
 def attempts(store, run_id="r"):
     """How many attempts each task has had, in all executions."""
-    return store.tried(run_id)
+    return store.attempts_by_task(run_id)
 
 
 def ran(result):

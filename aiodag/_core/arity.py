@@ -41,17 +41,17 @@ UNLIMITED = float("inf")
 Cached: Any = type(functools.cache(len))
 
 
-def bare(fn: Any) -> Any:
+def without_metadata(fn: Any) -> Any:
     """Return a callable with the parameters of another, and nothing of what that says of itself."""
     if isinstance(fn, MethodType):
-        return MethodType(bare(fn.__func__), fn.__self__)
+        return MethodType(without_metadata(fn.__func__), fn.__self__)
     if isinstance(fn, functools.partial):
-        return functools.partial(bare(fn.func), *fn.args, **fn.keywords)
+        return functools.partial(without_metadata(fn.func), *fn.args, **fn.keywords)
     if type(fn) is Cached:  # written in C, it tells nothing, and passes all on
-        return bare(fn.__wrapped__)
+        return without_metadata(fn.__wrapped__)
     if type(fn) is not FunctionType:
         call = type(fn).__call__
-        return MethodType(bare(call), fn) if type(call) is FunctionType else fn
+        return MethodType(without_metadata(call), fn) if type(call) is FunctionType else fn
     function = FunctionType(fn.__code__, {}, fn.__name__, fn.__defaults__, fn.__closure__)
     function.__kwdefaults__ = fn.__kwdefaults__
     return function
@@ -60,7 +60,7 @@ def bare(fn: Any) -> Any:
 def real_signature(fn: object) -> Signature | None:
     """Return the parameters that Python fills in a call, without annotations; None where only the call can tell."""
     try:
-        return shown_signature(bare(fn))
+        return shown_signature(without_metadata(fn))
     except Exception:  # noqa: BLE001 - a builtin that tells nothing, or foreign code that computes a signature
         return None
 
@@ -103,12 +103,12 @@ def check_fit(
     try:
         signature.bind(*args, **kwargs)
     except TypeError as error:
-        shown = signature if hasattr(fn, "__wrapped__") else annotated(fn, signature)
+        shown = signature if hasattr(fn, "__wrapped__") else with_annotations(fn, signature)
         msg = f"{name}{signature_text(shown)} {error}"
         raise TypeError(msg) from None
 
 
-def annotated(fn: object, signature: Signature) -> Signature:
+def with_annotations(fn: object, signature: Signature) -> Signature:
     """Return a signature with the annotations that its function shows, where those can be read."""
     try:
         shown = shown_signature(fn)

@@ -48,14 +48,14 @@ is_done: Any = Future.done
 on_done: Any = Future.add_done_callback
 
 
-def answered(name: str, pending: object) -> Any:
+def answering_getter(name: str, pending: object) -> Any:
     """Return a private getter of asyncio tasks for nodes, where the C one raises for what is not a future yet."""
     getter: Any = getattr(AsyncTask, name)
 
     def ask(node: "AsTask[Any]") -> Any:
         if node.state is SUCCEEDED:
             node.initialise()
-        return getter.__get__(node) if node.initialised() else pending
+        return getter.__get__(node) if node.is_initialised() else pending
 
     return property(ask)
 
@@ -171,7 +171,7 @@ class AsTask(AsyncTask[T]):
 
     def initialise(self) -> None:
         """Make a node a future that can be settled, if no attempt has made it one."""
-        if not self.initialised():
+        if not self.is_initialised():
             Future.__init__(self, loop=self.engine.loop)
             if self.state is SUCCEEDED:
                 set_value(self, self.value)
@@ -183,17 +183,17 @@ class AsTask(AsyncTask[T]):
         for fn, context in early or ():
             super().add_done_callback(fn, context=context)
 
-    def watched(self) -> bool:
+    def is_watched(self) -> bool:
         """Return True if callbacks wait for this node, such as those of `asyncio.gather` and `asyncio.wait`."""
         own = self.engine.ended
         return any(callback != own for callback, _ in self.watchers())
 
     def watchers(self) -> "Iterable[tuple[Any, Context | None]]":
         """Return the callbacks and their contexts."""
-        callbacks: Any = self._callbacks if self.initialised() else self.early
+        callbacks: Any = self._callbacks if self.is_initialised() else self.early
         return callbacks or []
 
-    def initialised(self) -> bool:
+    def is_initialised(self) -> bool:
         """Return True if this is a future yet; until then the C type has no loop."""
         loop: Any = self._loop
         return loop is not None
@@ -202,14 +202,14 @@ class AsTask(AsyncTask[T]):
         """Have `fn(node)` called soon after the node has settled, as `asyncio.Future` does."""
         if self.state is SUCCEEDED:
             self.initialise()
-        if self.initialised():
+        if self.is_initialised():
             super().add_done_callback(fn, context=context)
         else:
             self.early = [*(self.early or ()), (fn, copy_context() if context is None else context)]
 
     def remove_done_callback(self, fn: Callable[[Any], object], /) -> int:
         """Take back callbacks, as `asyncio.Future` does."""
-        if self.initialised():
+        if self.is_initialised():
             return super().remove_done_callback(fn)
         early = self.early or []
         self.early = [each for each in early if each[0] != fn]
@@ -220,7 +220,7 @@ class AsTask(AsyncTask[T]):
         return self.engine.loop
 
     if IN_C:  # in Python they are plain attributes; not promised by asyncio, and read by many
-        _state: Any = answered("_state", "PENDING")
-        _result: Any = answered("_result", None)
-        _exception: Any = answered("_exception", None)
-        _callbacks: Any = answered("_callbacks", None)
+        _state: Any = answering_getter("_state", "PENDING")
+        _result: Any = answering_getter("_result", None)
+        _exception: Any = answering_getter("_exception", None)
+        _callbacks: Any = answering_getter("_callbacks", None)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aiodag._core.edges import is_awaitable
-from aiodag._core.options import Options, executor_of
+from aiodag._core.options import TaskOptions, executor_of
 from aiodag._core.search import close_coroutines
 from aiodag.errors import NotATask, OptionError
 
@@ -50,18 +50,20 @@ def is_async(fn: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(innermost(fn))
 
 
-def executor_for(fn: Callable[..., Any], options: Options) -> Any:
+def executor_for(fn: Callable[..., Any], options: TaskOptions) -> Any:
     """Return where a body runs: None for the loop itself."""
     if not is_async(fn):
         return options.executor or executor_of("thread")
     if getattr(options.executor, "plain", False):
         raise OptionError(
-            "executor", options.given["executor"], f"a plain function, and {name_of(fn)} is async: it runs on the loop"
+            "executor",
+            options.given["executor"],
+            f"a plain function, and {callable_name(fn)} is async: it runs on the loop",
         )
     return options.executor
 
 
-def name_of(fn: object) -> str:
+def callable_name(fn: object) -> str:
     """Name a callable as people call it: a method with its class, without the function it was defined in."""
     while isinstance(fn, functools.partial) and not hasattr(fn, "__qualname__"):
         fn = fn.func

@@ -7,7 +7,7 @@ from aiodag._core.as_task import CALLED_OFF, EAGER, TASK, cancel_task, on_done
 from aiodag._core.deadlock import needs
 from aiodag._core.interrupts import put_back_wakeup
 from aiodag._core.node import Node
-from aiodag._core.waits import needed
+from aiodag._core.waits import is_needed
 
 if TYPE_CHECKING:
     from aiodag._core.engine import Engine
@@ -35,7 +35,7 @@ def cancel_with_upstream(engine: "Engine", node: Node[Any], message: str | None)
     while queue:
         up = queue.popleft()
         # In this order: what has been cancelled does not need its own upstream any more.
-        if not up.state.final and not needed(up):
+        if not up.state.final and not is_needed(up):
             queue.extend(needs(up))
             cancel_node(engine, up, f"{node.name}, which needed it, was cancelled")
     return cancelled

@@ -7,8 +7,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from aiodag._core.holdings import Holdings, Request, Ticket, fitting
-from aiodag._core.limits import finite
+from aiodag._core.holdings import Holdings, Request, Ticket, fitting_place
+from aiodag._core.limits import finite_number
 from aiodag._core.varying import is_plain_function
 from aiodag.errors import NoCapacity, OptionError
 
@@ -58,7 +58,7 @@ class Capacity:
 
     def lack(self, request: Request) -> str:
         """Return why a request could never be met, or nothing if it could."""
-        if fitting(self._totals, request, {}) is not None:
+        if fitting_place(self._totals, request, {}) is not None:
             return ""
         most: dict[str, int] = {}
         for name, amount in (pair for each in self._totals for pair in each.items()):
@@ -67,7 +67,7 @@ class Capacity:
         scarce = [name for name, amount in request if amount > most.get(name, amount)]
         if missing or scarce:
             return lacking(missing, scarce, most)
-        return f"no place has all of that: there are {' | '.join(map(listed, self._totals))}"
+        return f"no place has all of that: there are {' | '.join(map(amounts_text, self._totals))}"
 
     def enter(self, node: "Node[Any]") -> None:
         """Have a new node of a run count for the limit although it asks for nothing.
@@ -79,7 +79,7 @@ class Capacity:
             return
         counted = self._counted.get(task)
         if counted is None:
-            counted = self._counted[task] = task.counted()
+            counted = self._counted[task] = task.without_resources()
         node.task = counted
 
     def ask(self, request: Request, priority: int = 0) -> Ticket:
@@ -120,10 +120,12 @@ def request_of(option: str, given: object) -> Request:
     """Check names and amounts."""
     if not isinstance(given, Mapping):
         raise OptionError(option, given, AMOUNTS)
-    return tuple(sorted((name_of(option, name), amount_of(f"{option}[{name!r}]", given[name])) for name in given))
+    return tuple(
+        sorted((check_resource_name(option, name), amount_of(f"{option}[{name!r}]", given[name])) for name in given)
+    )
 
 
-def name_of(option: str, given: object) -> str:
+def check_resource_name(option: str, given: object) -> str:
     """Check the name of a resource."""
     if isinstance(given, str) and given:
         return given
@@ -132,7 +134,7 @@ def name_of(option: str, given: object) -> str:
 
 def amount_of(option: str, given: Any) -> int:
     """Return an amount in millionths, of which 0.1 has exactly 100,000; what is finer is cut off."""
-    if finite(given) is not None:
+    if finite_number(given) is not None:
         whole = int(given)
         millionths: int = whole * MILLION + floor(round((given - whole) * MILLION, 3))
         if millionths > 0:
@@ -164,7 +166,7 @@ def refusal(request: Request, capacity: Capacity | None, door: "Callable[[Reques
     `door` says how to give it, where there is no capacity: as those who began the run would write it.
     """
     why = capacity.lack(request) if capacity is not None else door(request) if request else ""
-    return f"asks for {listed(dict(request))}, and {why}" if why else ""
+    return f"asks for {amounts_text(dict(request))}, and {why}" if why else ""
 
 
 def by_program(request: Request) -> str:
@@ -184,18 +186,18 @@ def by_workflow(request: Request) -> str:
 
 def by_file(request: Request) -> str:
     """Return how a workflow in a file gives what is asked for."""
-    amounts = ", ".join(f'"{name}": {shown(amount)}' for name, amount in request)
+    amounts = ", ".join(f'"{name}": {amount_text(amount)}' for name, amount in request)
     return f'the workflow has no capacity: "capacity": {{{amounts}}} in the file, or {flags(request)}'
 
 
 def flags(request: Request) -> str:
     """Return names and amounts as options of the command line."""
-    return " ".join(f"--capacity {name}={shown(amount)}" for name, amount in request)
+    return " ".join(f"--capacity {name}={amount_text(amount)}" for name, amount in request)
 
 
 def pairs(request: Request) -> str:
     """Return names and amounts as the inside of a dict."""
-    return ", ".join(f"{name!r}: {shown(amount)}" for name, amount in request)
+    return ", ".join(f"{name!r}: {amount_text(amount)}" for name, amount in request)
 
 
 def lacking(missing: Sequence[str], scarce: Sequence[str], most: Mapping[str, int]) -> str:
@@ -205,11 +207,12 @@ def lacking(missing: Sequence[str], scarce: Sequence[str], most: Mapping[str, in
 
     told = [f"there is no {name!r}" for name in missing]
     told += [
-        f"no place has more than {shown(most[name])}{f' {name}' * (len(missing) + len(scarce) > 1)}" for name in scarce
+        f"no place has more than {amount_text(most[name])}{f' {name}' * (len(missing) + len(scarce) > 1)}"
+        for name in scarce
     ]
     near = [each for name in missing for each in get_close_matches(name, most, n=1)]
     hint = f" Did you mean {' and '.join(map(repr, near))}?" if near else ""
-    there = f".{hint} There are at most {listed(most)}" if missing else ""
+    there = f".{hint} There are at most {amounts_text(most)}" if missing else ""
     return f"{', and '.join(told)}{there}"
 
 
@@ -220,11 +223,11 @@ def capacity_of(given: object) -> Capacity | None:
     raise OptionError("capacity", given, 'a Capacity, such as Capacity({"cores": 8})')
 
 
-def listed(amounts: Mapping[str, int]) -> str:
+def amounts_text(amounts: Mapping[str, int]) -> str:
     """Return amounts as text: cores 2, license 1."""
-    return ", ".join(f"{name} {shown(amount)}" for name, amount in amounts.items()) or "none"
+    return ", ".join(f"{name} {amount_text(amount)}" for name, amount in amounts.items()) or "none"
 
 
-def shown(amount: int) -> str:
+def amount_text(amount: int) -> str:
     """Return an amount as people write it."""
     return f"{amount / MILLION:.15g}"

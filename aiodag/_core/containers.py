@@ -63,7 +63,7 @@ class DictShape(Shape):
 
     def build(self, copy: Any, items: list[Any]) -> Any:
         """Return a dict of these keys and values."""
-        return paired(items)
+        return dict_of_pairs(items)
 
 
 class ProxyShape(DictShape):
@@ -71,7 +71,7 @@ class ProxyShape(DictShape):
 
     def build(self, copy: Any, items: list[Any]) -> Any:
         """Return such a view of a new dict."""
-        return copy(paired(items))
+        return copy(dict_of_pairs(items))
 
 
 class KeysShape(Shape):
@@ -106,7 +106,7 @@ class ItemsShape(DictShape):
 
     def build(self, copy: Any, items: list[Any]) -> Any:
         """Return the items of a new dict."""
-        return paired(items).items()
+        return dict_of_pairs(items).items()
 
 
 class Fixed(Shape):
@@ -160,7 +160,7 @@ class Changing(Shape):
 
     def copy(self, container: Any) -> Any:
         """Return a copy, with the attributes and settings that it has."""
-        return copied(container)
+        return shallow_copy(container)
 
     def build(self, copy: Any, items: list[Any]) -> Any:
         """Return the copy with these items."""
@@ -186,12 +186,12 @@ class Mapped(DictShape):
 
     def copy(self, container: Any) -> Any:
         """Return a copy, with the attributes and settings that it has."""
-        return copied(container)
+        return shallow_copy(container)
 
     def build(self, copy: Any, items: list[Any]) -> Any:
         """Return the copy with these keys and values."""
         self.base.clear(copy)
-        for key, value in paired(items).items():
+        for key, value in dict_of_pairs(items).items():
             self.base.__setitem__(copy, key, value)
         return copy
 
@@ -212,7 +212,7 @@ class Fields(Shape):
 
     def copy(self, container: Any) -> Any:
         """Return a copy, made without `__init__`."""
-        return copied(container)
+        return shallow_copy(container)
 
     def build(self, copy: Any, items: list[Any]) -> Any:
         """Return the copy with these values. Neither `__init__` nor `__post_init__` runs again."""
@@ -239,7 +239,7 @@ class NamespaceShape(Shape):
 
     def copy(self, container: Any) -> Any:
         """Return a copy."""
-        return copied(container)
+        return shallow_copy(container)
 
     def build(self, copy: Any, items: list[Any]) -> Any:
         """Return the copy with these values."""
@@ -264,7 +264,7 @@ class PartialShape(Shape):
 
     def copy(self, container: Any) -> Any:
         """Return a copy."""
-        return copied(container)
+        return shallow_copy(container)
 
     def build(self, copy: Any, items: list[Any]) -> Any:
         """Return the copy with these arguments."""
@@ -278,13 +278,13 @@ class PartialShape(Shape):
         return ("function", *map(str, range(len(copy.args))), *copy.keywords)
 
 
-def paired(items: list[Any]) -> dict[Any, Any]:
+def dict_of_pairs(items: list[Any]) -> dict[Any, Any]:
     """Return a dict of keys and as many values after them."""
     half = len(items) // 2
     return dict(zip(items[:half], items[half:], strict=True))
 
 
-def copied(container: object) -> Any:
+def shallow_copy(container: object) -> Any:
     """Return a shallow copy that can be changed. Raises `TypeError` where there is none, as of a member of an Enum."""
     # Imported here: asyncio does not load it on every Python, and `import aiodag` loads nothing that asyncio does not.
     from copy import copy  # noqa: PLC0415 - see above

@@ -15,6 +15,6 @@ DOORS = MappingProxyType(
 )
 
 
-def behind(name: str) -> Any:
+def open_door(name: str) -> Any:
     """Return the module that a door leads to, imported now."""
     return import_module(DOORS[name])

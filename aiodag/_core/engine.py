@@ -32,9 +32,9 @@ from aiodag._core.failure import Exited, Failure, Report
 from aiodag._core.node import Node, Waiter
 from aiodag._core.recalled import take_back
 from aiodag._core.rules import notify
-from aiodag._core.search import Kinds, fill
+from aiodag._core.search import Kinds, fill_results
 from aiodag._core.steps import can_step, first_step, take_step
-from aiodag._core.waits import needed, wait_for
+from aiodag._core.waits import is_needed, wait_for_node
 from aiodag.errors import Skip
 from aiodag.states import State
 
@@ -281,9 +281,9 @@ class Engine(Settling):
             if run is not None and run.journal is not None and take_back(self, node, run.journal):
                 return
             if node.edged:
-                args = [a.value if type(a) is Node else a if type(a) in PLAIN else fill(a) for a in args]
+                args = [a.value if type(a) is Node else a if type(a) in PLAIN else fill_results(a) for a in args]
                 if kwargs:
-                    kwargs = {key: fill(value) for key, value in kwargs.items()}
+                    kwargs = {key: fill_results(value) for key, value in kwargs.items()}
             if run is not None and run.journal is not None:
                 call, args, kwargs = run.journal, (node, args, kwargs or {}), {}
             elif task.call is None:
@@ -338,12 +338,12 @@ class Engine(Settling):
 
     def leave(self, node: Node[Any]) -> None:
         """Cancel a node whose awaiter was cancelled, unless something else needs it."""
-        if not needed(node):
+        if not is_needed(node):
             cancel_node(self, node, "its last awaiter was cancelled")
 
     def wait_for(self, node: Node[Any]) -> Waiter:
         """Note that somebody awaits a node. Raises `Deadlock` in a body for which the node waits."""
         try:
-            return wait_for(self.loop, node)
+            return wait_for_node(self.loop, node)
         finally:
             del node  # as in start_task()

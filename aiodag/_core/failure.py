@@ -71,7 +71,7 @@ class Report:
         self.loop = loop
         self.exception = exception
         self.traceback = body or exception.__traceback__
-        self.label = label or label_of(name, body)
+        self.label = label or label_from_traceback(name, body)
         self.skipped: list[Hop] = []
         self.taken = False
         self.run: ref[Members] | None = None  # that raises it in the end, unless somebody takes it before
@@ -87,7 +87,7 @@ class Report:
             run.let_go(self)
 
     def __str__(self) -> str:
-        return f"{self.label} failed: {described(self.exception)}"
+        return f"{self.label} failed: {exception_line(self.exception)}"
 
     # Every node that failed or was skipped because of this holds the report: when the last of them goes, nobody
     # can take the failure any more. Reporting earlier would cry over failures that an awaiter is about to take.
@@ -195,7 +195,7 @@ def shorten(names: Sequence[str]) -> list[str]:
     return [*names[:half], f"… {len(names) - SHOWN:,} more …", *names[-half:]]
 
 
-def described(exception: BaseException) -> str:
+def exception_line(exception: BaseException) -> str:
     """Name an exception in one line."""
     kind = type(exception).__name__
     try:
@@ -228,7 +228,7 @@ def add_note(exception: BaseException, text: str) -> bool:
     return True
 
 
-def label_of(name: str, traceback: TracebackType | None) -> str:
+def label_from_traceback(name: str, traceback: TracebackType | None) -> str:
     """Name a call with its short arguments, read from the frame of the body.
 
     The node has dropped its arguments by then, and keeping them for the rare failure would hold every large
@@ -241,7 +241,7 @@ def label_of(name: str, traceback: TracebackType | None) -> str:
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     changed = rebound(code)
     values = [... if each in changed else frame.f_locals.get(each) for each in names if each not in {"self", "cls"}]
-    return labelled(name, values)
+    return label_call(name, values)
 
 
 @cache
@@ -252,7 +252,7 @@ def rebound(code: CodeType) -> frozenset[str]:
     )
 
 
-def labelled(name: str, values: Iterable[object]) -> str:
+def label_call(name: str, values: Iterable[object]) -> str:
     """Name a call with its short arguments."""
     return f"{printable(name)}({', '.join(map(short, values))})"
 
@@ -285,10 +285,10 @@ def site_of(code: CodeType | str | None, instruction: int) -> str:
         return "unknown place"
     if isinstance(code, str):  # of a file that is not a program
         return code
-    return f"{code.co_filename}:{line_of(code, instruction)}"
+    return f"{code.co_filename}:{line_of_instruction(code, instruction)}"
 
 
-def line_of(code: CodeType, instruction: int) -> int:
+def line_of_instruction(code: CodeType, instruction: int) -> int:
     """Return the line of an instruction offset in bytes."""
     for start, end, line in code.co_lines():
         if start <= instruction < end and line is not None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiodag._core.edges import is_awaitable
 from aiodag._core.search import close_coroutines
-from aiodag._core.submit import check
+from aiodag._core.submit import check_call
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,16 +23,16 @@ def calls_of(task: "Task[..., Any]", iterables: "tuple[Iterable[Any], ...]", con
             raise TypeError(msg)
         for each in iterables:
             check_iterable(task.name, each)
-        calls = list(in_step(task.name, [noted(each, taken) for each in iterables]))
+        calls = list(in_step(task.name, [keep_items(each, taken) for each in iterables]))
         for args in calls:
-            check(task, args, constants)
+            check_call(task, args, constants)
     except BaseException:
         close_coroutines(taken, iterables, constants)
         raise
     return calls
 
 
-def noted(items: "Iterable[Any]", taken: list[Any]) -> "Iterator[Any]":
+def keep_items(items: "Iterable[Any]", taken: list[Any]) -> "Iterator[Any]":
     """Yield items, and keep them in `taken`: what a generator has given would be lost when the call is refused."""
     for item in items:
         taken.append(item)

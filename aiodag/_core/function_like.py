@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from aiodag._core.callables import executor_for
 from aiodag._core.middleware import compose
-from aiodag._core.options import Options
+from aiodag._core.options import TaskOptions
 
 if TYPE_CHECKING:
     from typing import Self
 
 
-async def stand_in(*_args: object, **_kwargs: object) -> None:
+async def lend_code(*_args: object, **_kwargs: object) -> None:
     """Lend its code to tasks of what has none, such as a builtin."""
 
 
@@ -30,7 +30,7 @@ class FunctionLike:
 
     fn: Any
     after_deps: tuple[Any, ...]
-    options: Options
+    options: TaskOptions
     name: str
     call: Any
 
@@ -49,27 +49,27 @@ class FunctionLike:
     @property
     def __code__(self) -> CodeType:
         # Never run: it says that a call gives an awaitable, also where the body is a plain function in a thread.
-        code = function_of(self.fn).__code__
+        code = function_shown_by(self.fn).__code__
         return code.replace(co_flags=code.co_flags | CO_COROUTINE)
 
     @property
     def __defaults__(self) -> Any:
-        return function_of(self.fn).__defaults__
+        return function_shown_by(self.fn).__defaults__
 
     @property
     def __kwdefaults__(self) -> Any:
-        return function_of(self.fn).__kwdefaults__
+        return function_shown_by(self.fn).__kwdefaults__
 
     @property
     def __closure__(self) -> Any:
-        return function_of(self.fn).__closure__
+        return function_shown_by(self.fn).__closure__
 
     @property
     def __globals__(self) -> dict[str, Any]:
-        return function_of(self.fn).__globals__
+        return function_shown_by(self.fn).__globals__
 
     def __reduce__(self) -> "str | tuple[Any, ...]":
-        return reduced(self)
+        return reduce_task(self)
 
     def __copy__(self) -> "Self":
         return self
@@ -92,13 +92,13 @@ class FunctionLike:
         return made
 
 
-def function_of(fn: object) -> FunctionType:
+def function_shown_by(fn: object) -> FunctionType:
     """Return the function of a method, and one that stands for what is none, such as an object or a builtin."""
     inner = fn.__func__ if isinstance(fn, MethodType) else fn
-    return inner if type(inner) is FunctionType else stand_in  # type: ignore[return-value]  # a function, too
+    return inner if type(inner) is FunctionType else lend_code  # type: ignore[return-value]  # a function, too
 
 
-def reduced(task: Any) -> "str | tuple[Any, ...]":
+def reduce_task(task: Any) -> "str | tuple[Any, ...]":
     """Return how pickle finds a task again: by its name, as a function, or from another that has one."""
     fn = task.fn
     found: Any = found_by_name(fn)
@@ -108,9 +108,11 @@ def reduced(task: Any) -> "str | tuple[Any, ...]":
         found = getattr(fn.__self__, fn.__name__, None)
         if type(found) is type(task) and found.fn == fn:
             base = getattr, (fn.__self__, fn.__name__)
-            return base if found.options is task.options else (changed, (found, task.after_deps, task.options.given))
+            return (
+                base if found.options is task.options else (change_task, (found, task.after_deps, task.options.given))
+            )
     elif type(found) is type(task) and found.fn is fn:
-        return changed, (found, task.after_deps[len(found.after_deps) :], task.options.given)
+        return change_task, (found, task.after_deps[len(found.after_deps) :], task.options.given)
     elif isinstance(fn, partial):
         return made_of_partial, (
             type(task),
@@ -149,21 +151,21 @@ def sendable(fn: object) -> Any:
     return found if isinstance(found, FunctionLike) and found.fn is fn else fn
 
 
-def body_of(fn: object) -> Any:
+def body_to_call(fn: object) -> Any:
     """Return the function to call where `sendable` has arrived."""
     if isinstance(fn, partial):
-        return partial(body_of(fn.func), *fn.args, **fn.keywords)
+        return partial(body_to_call(fn.func), *fn.args, **fn.keywords)
     return fn.fn if isinstance(fn, FunctionLike) else fn
 
 
-def changed(base: Any, after: tuple[Any, ...], given: dict[str, Any]) -> Any:
+def change_task(base: Any, after: tuple[Any, ...], given: dict[str, Any]) -> Any:
     """Return a task with other options."""
     return base._but(base.after_deps + after, base.options.but(**given))  # noqa: SLF001 - our own
 
 
 def made_again(kind: Any, fn: Any, after: tuple[Any, ...], given: dict[str, Any]) -> Any:
     """Return the task of a function with some options."""
-    return kind(fn, after, Options(**given))
+    return kind(fn, after, TaskOptions(**given))
 
 
 def made_of_partial(
@@ -175,4 +177,4 @@ def made_of_partial(
     given: dict[str, Any],
 ) -> Any:
     """Return the task of a function, or of the function of a task, with some arguments bound."""
-    return kind(partial(body_of(fn), *args, **kwargs), after, Options(**given))
+    return kind(partial(body_to_call(fn), *args, **kwargs), after, TaskOptions(**given))

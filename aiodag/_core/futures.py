@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     from aiodag._core.engine import Engine
 
 
-def follow(engine: "Engine", node: Node[Any], future: Any) -> None:
+def follow_future(engine: "Engine", node: Node[Any], future: Any) -> None:
     """Settle a node when a future does."""
     engine.release(node)
     engine.begin(node)
     node.source = future
     engine.alive.add(node)
-    future.add_done_callback(partial(followed, engine, node), context=engine.context)
+    future.add_done_callback(partial(settle_with_future, engine, node), context=engine.context)
 
 
-def stopped(engine: "Engine", node: Node[Any], future: Any) -> None:
+def stop_with_future(engine: "Engine", node: Node[Any], future: Any) -> None:
     """Settle a node whose future was cancelled, or is a task that ended in a `CancelledError` of its own making."""
     try:
         future.result()
@@ -33,14 +33,14 @@ def stopped(engine: "Engine", node: Node[Any], future: Any) -> None:
         del node, future  # the failure's traceback holds this frame
 
 
-def followed(engine: "Engine", node: Node[Any], future: Any) -> None:
+def settle_with_future(engine: "Engine", node: Node[Any], future: Any) -> None:
     """Settle a node as its future has ended."""
     engine.alive.discard(node)
     node.source = None  # else the table of what was adopted, which holds the node, would hold the future
     if node.state.final:
         return
     if future.cancelled():
-        stopped(engine, node, future)
+        stop_with_future(engine, node, future)
     elif (error := future.exception()) is not None:
         engine.fail(node, error)
     else:

@@ -56,7 +56,7 @@ class Ticket:
         return self.future.get_loop()
 
 
-class Line:
+class WaitingLine:
     """Those that wait with equal requests. Where the first does not fit, nobody in the line does."""
 
     def __init__(self, home: int) -> None:
@@ -95,7 +95,7 @@ class Holdings:
         self._totals = totals
         self._free = [dict(each) for each in totals]
         self._room: float = float("inf") if limit is None else limit
-        self._lines: dict[Key, Line] = {}
+        self._lines: dict[Key, WaitingLine] = {}
         self._order: list[tuple[int, int, Request]] = []  # a heap: each line by its rank and the number of its first
         self._asked = 0
         self._changes: deque[Ticket] = deque()
@@ -126,16 +126,16 @@ class Holdings:
         self._asked += 1
         ticket.number = self._asked
         if not self._lines and self._room:
-            place = fitting(self._free, ticket.request, {})
+            place = fitting_place(self._free, ticket.request, {})
             if place is not None:
                 self._hold(ticket, place)
                 return False
         look = self._reclaim()
         line = self._lines.get(ticket.key)
         if line is None:
-            home = fitting(self._totals, ticket.request, {})
+            home = fitting_place(self._totals, ticket.request, {})
             assert home is not None  # else it is refused at the call
-            line = self._lines[ticket.key] = Line(home)
+            line = self._lines[ticket.key] = WaitingLine(home)
             rank, request = ticket.key
             heappush(self._order, (rank, ticket.number, request))
             look = look or rank < 0 or len(self._lines) <= AHEAD
@@ -183,7 +183,7 @@ class Holdings:
                 del self._lines[rank, request]
                 continue
             if ticket.number == number:
-                place = fitting(self._free, request, kept)
+                place = fitting_place(self._free, request, kept)
                 if place is None:
                     keep(kept.setdefault(line.home, {}), request)
                     back.append((rank, number, request))
@@ -221,7 +221,9 @@ class Holdings:
             self._changes.append(ticket)
 
 
-def fitting(places: Sequence[Mapping[str, int]], request: Request, kept: Mapping[int, Mapping[str, int]]) -> int | None:
+def fitting_place(
+    places: Sequence[Mapping[str, int]], request: Request, kept: Mapping[int, Mapping[str, int]]
+) -> int | None:
     """Return the first place that has what is asked for, without touching what is kept for others."""
     for place, free in enumerate(places):
         others = kept.get(place, NOTHING)

@@ -13,7 +13,7 @@ from weakref import WeakSet
 from aiodag._core.context import RUN
 from aiodag._core.failure import Failure
 from aiodag._core.node import Node
-from aiodag._core.posting import Post, is_url
+from aiodag._core.posting import HookPost, is_url
 from aiodag._core.submit import submit
 from aiodag._core.task import Task, make
 from aiodag.errors import OptionError
@@ -62,13 +62,13 @@ Given = Mapping[str, tuple[Task[..., Any], ...]]
 def hooks_of(**given: object) -> Given:
     """Return the tasks of hooks by their events; of those that are given. Raises `OptionError`."""
     return {
-        event: tuple([hook_of(event, each) for each in listed(hooks)])
+        event: tuple([hook_of(event, each) for each in as_hooks(hooks)])
         for event, hooks in given.items()
         if hooks is not None
     }
 
 
-def listed(hooks: object) -> Iterable[Any]:
+def as_hooks(hooks: object) -> Iterable[Any]:
     """Return one hook or several as several."""
     return hooks if isinstance(hooks, list | tuple) else (hooks,)
 
@@ -76,8 +76,8 @@ def listed(hooks: object) -> Iterable[Any]:
 def hook_of(event: str, given: Any) -> Task[..., Any]:
     """Return the task of a hook, under its name in the run. Raises `OptionError`."""
     if is_url(given) or isinstance(given, Secret):
-        body = Post(given)
-        return make(body, (), {"name": f"{event} {body.shown}"})
+        body = HookPost(given)
+        return make(body, (), {"name": f"{event} {body.host_alone}"})
     if isinstance(given, str) or not (isinstance(given, Task) or callable(given)):
         hint = f". Is that a line for a shell? Write shell({given!r:.100})" if isinstance(given, str) else ""
         raise OptionError(event, given, WANTED + hint)
@@ -104,7 +104,7 @@ class Hooks:
 
     async def end(self, run: "Run", error: BaseException | None) -> None:
         """Call those of how the run ends, and wait for them: `error` is what the body of its scope raised."""
-        outcome = outcome_of(run, error)
+        outcome = failures_of_run(run, error)
         if outcome is None:
             return
         survivors = len(run.live)
@@ -113,7 +113,7 @@ class Hooks:
         stopping, fail_fast = run.stopping, run.fail_fast
         run.stopping = run.fail_fast = False
         try:
-            await all_settled(self._call(run, f"on_{'failure' if outcome else 'success'}", *state_of(outcome)))
+            await all_settled(self._call(run, f"on_{'failure' if outcome else 'success'}", *state_of_failures(outcome)))
             if not survivors:
                 await run.wait()  # for what they called and did not await
         finally:
@@ -146,7 +146,7 @@ class Hooks:
         for node in list(self.nodes):
             node.cancel("its run was cancelled")
 
-    def failed(self, node: Node[Any], failure: Failure) -> bool:
+    def take_failure(self, node: Node[Any], failure: Failure) -> bool:
         """Take and report the failure of a node, if that is a hook's."""
         run = node.run
         if run is None or node not in self.nodes:
@@ -162,7 +162,7 @@ def report(run: "Run", failure: Failure, who: str) -> None:
     run.loop.call_exception_handler(context)
 
 
-def outcome_of(run: "Run", error: BaseException | None) -> tuple[str, ...] | None:
+def failures_of_run(run: "Run", error: BaseException | None) -> tuple[str, ...] | None:
     """Return the failures with which a run will end, none of a success; None where it ends in another way."""
     if isinstance(error, asyncio.CancelledError) or (run.journal is not None and run.journal.error is not None):
         return None
@@ -177,7 +177,7 @@ def outcome_of(run: "Run", error: BaseException | None) -> tuple[str, ...] | Non
     return None if run.cut_short else ()
 
 
-def state_of(failures: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+def state_of_failures(failures: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
     """Return the state that failures stand for, and the texts of so many that a summary stays small."""
     if not failures:
         return str(State.SUCCEEDED), ()

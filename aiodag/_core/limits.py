@@ -40,7 +40,7 @@ class Limit:
             raise OptionError("limit", capacity, "an int of 1 or more, or a Limit")
         self.rate = None if rate is None else above_zero("rate", rate, "attempts that start in each `per` seconds")
         self.per = above_zero("per", per, "seconds")
-        if self.rate is not None and finite(self.per / self.rate) is None:
+        if self.rate is not None and finite_number(self.per / self.rate) is None:
             raise OptionError("rate", rate, "a number with which the pause between two starts, per / rate, is finite")
         self.capacity = capacity
 
@@ -53,13 +53,13 @@ class Limit:
 
 def above_zero(name: str, given: object, unit: str) -> float:
     """Check a finite number above 0; return it as it is."""
-    plain = finite(given)
+    plain = finite_number(given)
     if plain is not None and plain > 0:
         return cast("float", given)
     raise OptionError(name, given, f"a number above 0: {unit}")
 
 
-def finite(given: object) -> float | None:
+def finite_number(given: object) -> float | None:
     """Return a finite number as a float, and None for anything else."""
     if not isinstance(given, int | float) or isinstance(given, bool):
         return None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
 from aiodag._core.capacity import Capacity
-from aiodag._core.failure import Failure, Report, described
+from aiodag._core.failure import Failure, Report, exception_line
 from aiodag._core.ledger import Ledger
 from aiodag._core.limits import Limit
 from aiodag._core.middleware import called_by_run
@@ -161,7 +161,7 @@ class Members:
         if self.seats is not None:
             self.seats.leave(node)
         if node.fault is not None and node.state is State.FAILED:
-            self._failed(node, node.fault)
+            self._note_failure(node, node.fault)
         if self.idle is not None:
             self.wake_idle()
 
@@ -170,10 +170,10 @@ class Members:
         if self.idle is not None and len(self.live) <= self._few and not self.idle.done():
             self.idle.set_result(None)
 
-    def _failed(self, node: Node[Any], fault: Failure) -> None:
+    def _note_failure(self, node: Node[Any], fault: Failure) -> None:
         report = fault.report
-        self.ledger.errors[node.number] = described(report.exception)
-        if self.hooks is not None and self.hooks.failed(node, fault):
+        self.ledger.errors[node.number] = exception_line(report.exception)
+        if self.hooks is not None and self.hooks.take_failure(node, fault):
             return
         failed = FailedNode(str(report), report.label, report.site)
         self.failed.append(failed)

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from aiodag._core.cancels import as_failure, is_asked
 from aiodag._core.capacity import Capacity, by_program, refusal, request_at
 from aiodag._core.context import NODE, RUN, Attempted
-from aiodag._core.failure import labelled
+from aiodag._core.failure import label_call
 from aiodag._core.fresh import InContext
 from aiodag._core.holdings import Request
 from aiodag._core.layers import Call, call_within
-from aiodag._core.limits import Limit, finite, gate_of, give_back
+from aiodag._core.limits import Limit, finite_number, gate_of, give_back
 from aiodag._core.node import Node
-from aiodag._core.options import Delay, Options, Predicate, time_limit_at
+from aiodag._core.options import Delay, Predicate, TaskOptions, time_limit_at
 from aiodag.abc import Executor, Middleware
 from aiodag.errors import NoCapacity, OptionError, Skip
 
@@ -67,7 +67,7 @@ class Retry:
 
 def checked_pause(pause: Any) -> float:
     """Check what a backoff function returned."""
-    plain = finite(pause.total_seconds() if hasattr(type(pause), "total_seconds") else pause)
+    plain = finite_number(pause.total_seconds() if hasattr(type(pause), "total_seconds") else pause)
     if plain is not None and plain >= 0:
         return plain
     raise OptionError("backoff", pause, "a function that returns seconds, 0 or more")
@@ -212,7 +212,7 @@ class Timeout:
                     # A body that was told to end may answer with a value. This one could not be told.
                     late = loop.time() - (scope.when() or 0.0)
                     if late > 0 and not scope.expired():
-                        raise TimeoutError(blocked(node, seconds, seconds + late))
+                        raise TimeoutError(describe_blocked(node, seconds, seconds + late))
                     return value
             except TimeoutError as error:
                 if not scope.expired():
@@ -226,7 +226,7 @@ class Timeout:
             cause = None
 
 
-def blocked(node: Node[Any], timeout: float, took: float) -> str:
+def describe_blocked(node: Node[Any], timeout: float, took: float) -> str:
     """Return the message for an attempt that could not be ended in time."""
     return (
         f"attempt {node.attempt} of {node.name} took {took:.3g} s, longer than its timeout of {timeout:g} s, and could not "
@@ -235,7 +235,7 @@ def blocked(node: Node[Any], timeout: float, took: float) -> str:
 
 
 def compose(
-    options: Options, fn: Callable[..., Any], executor: Executor | None, *, inner: Sequence[Middleware] = ()
+    options: TaskOptions, fn: Callable[..., Any], executor: Executor | None, *, inner: Sequence[Middleware] = ()
 ) -> Body | None:
     """Return what runs the body of a task with these options, or None where the engine can call it directly.
 
@@ -306,7 +306,7 @@ async def attempt(
     """Run the body once: here, or where the executor says, with middleware around it."""
     body: Call = partial(fn, *args, **kwargs)
     if executor is not None:
-        body = partial(carried_out, node, fn, executor, args, kwargs)
+        body = partial(call_body, node, fn, executor, args, kwargs)
     try:
         layers = layers_around(node, own)
         if layers:
@@ -321,14 +321,14 @@ async def attempt(
         del node, body  # as above
 
 
-async def carried_out(
+async def call_body(
     node: Node[Any], fn: Callable[..., Any], executor: Executor, args: Sequence[Any], kwargs: dict[str, Any]
 ) -> Any:
     """Run the body where the executor says."""
     try:
         value = await (node.worker or executor).run(fn, *args, **kwargs)
     except (Exception, SystemExit):
-        node.label = labelled(node.name, args)  # in another process there is no frame to read them from
+        node.label = label_call(node.name, args)  # in another process there is no frame to read them from
         raise
     finally:
         del node  # as above

@@ -214,7 +214,7 @@ class Node(NoValue, AsTask[T]):
         return bool(self.stopped) or super().cancelled()
 
     def _look(self) -> None:
-        if not self.initialised():
+        if not self.is_initialised():
             msg = f"{self!r} has no result yet"
             raise InvalidStateError(msg)
         if self.done() and not self.state.final:

@@ -5,7 +5,7 @@ Nothing here runs anything, and what it returns is bounded: a notebook keeps it 
 
 from typing import TYPE_CHECKING, Any
 
-from aiodag._core.doors import behind
+from aiodag._core.doors import open_door
 from aiodag.looks import LOOKS
 from aiodag.wording import printable
 
@@ -27,7 +27,7 @@ def bundle_of_graph(graph: "Graph", head: str = "") -> Bundle:
         lines[_MOST_LINES:] = [f"⋮ {len(lines) - _MOST_LINES} more nodes"]
     bundle = {"text/plain": "\n".join([*filter(None, [head]), *lines])}
     if graph.nodes and len(graph) <= _MOST_DRAWN:
-        picture = behind("svg").svg(graph)
+        picture = open_door("svg").svg(graph)
         if len(picture) <= _MOST_LETTERS:
             bundle["image/svg+xml"] = picture
     return bundle

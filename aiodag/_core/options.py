@@ -6,9 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 from aiodag._core.capacity import requests_of
-from aiodag._core.doors import behind
+from aiodag._core.doors import open_door
 from aiodag._core.layers import layers_of
-from aiodag._core.limits import Limit, finite
+from aiodag._core.limits import Limit, finite_number
 from aiodag._core.varying import is_plain_function, takes_error
 from aiodag.errors import OptionError, UnknownOption
 
@@ -48,10 +48,10 @@ class Backoff:
         maximum: "float | timedelta" = 60.0,
         jitter: float | bool = 0.1,
     ) -> None:
-        self.first = seconds("first", first)
-        self.factor = number("factor", factor, least=1.0)
-        self.maximum = seconds("maximum", maximum)
-        self.jitter = 0.0 if jitter is False else number("jitter", jitter, least=0.0)
+        self.first = check_seconds("first", first)
+        self.factor = check_number("factor", factor, least=1.0)
+        self.maximum = check_seconds("maximum", maximum)
+        self.jitter = 0.0 if jitter is False else check_number("jitter", jitter, least=0.0)
         if self.jitter > 1:
             raise OptionError("jitter", jitter, "a share from 0 (no jitter) to 1")
         # Looked up here: asyncio does not load random, and `import aiodag` loads nothing that asyncio does not.
@@ -69,7 +69,7 @@ class Backoff:
         return f"Backoff({self.first}, {self.factor}, {self.maximum}, {self.jitter})"
 
 
-class Options:
+class TaskOptions:
     """The checked options of one task. Immutable: `with_options` makes another."""
 
     __slots__ = (
@@ -98,7 +98,7 @@ class Options:
         if unknown:
             raise UnknownOption(unknown[0], KNOWN)
         self.given = given
-        self.name: str | None = name_of(given.get("name"))
+        self.name: str | None = check_name(given.get("name"))
         self.retries: int = retries_of(given.get("retries", 0))
         self.backoff: Delay = delay_of(given.get("backoff", 0))
         self.retry_on: Predicate = predicate_of(given.get("retry_on", Exception))
@@ -116,31 +116,31 @@ class Options:
         self.executor: Any = executor_of(given.get("executor"))
         self.raw: bool = flag("raw", given.get("raw", False))
         # Of runs that have a store.
-        self.version: str = version_of(given.get("version"))
+        self.version: str = check_version(given.get("version"))
         self.former: tuple[str, ...] = former_of(given.get("former", ()))
-        self.key: Any = key_of(given.get("key"))
+        self.key: Any = check_key(given.get("key"))
         self.journal: bool = flag("journal", given.get("journal", True))
         self.cache: bool | float = cache_of(given.get("cache", False))
         self.codec: str | Codec = codec_of(given.get("codec", CODECS[0]))
 
-    def but(self, **changes: object) -> "Options":
+    def but(self, **changes: object) -> "TaskOptions":
         """Return these options with some changed."""
-        return Options(**{**self.given, **changes})
+        return TaskOptions(**{**self.given, **changes})
 
-    def renamed(self, name: str, version: str) -> "Options":
+    def renamed(self, name: str, version: str) -> "TaskOptions":
         """Return these options with another name and version, which are right: nothing is checked again."""
-        made = object.__new__(Options)
-        for option in Options.__slots__:
+        made = object.__new__(TaskOptions)
+        for option in TaskOptions.__slots__:
             setattr(made, option, getattr(self, option))
         made.given = {**self.given, "name": name, "version": version}
         made.name, made.version = name, version
         return made
 
 
-KNOWN = frozenset(Options.__slots__) - {"given"}
+KNOWN = frozenset(TaskOptions.__slots__) - {"given"}
 
 
-def name_of(given: object) -> str | None:
+def check_name(given: object) -> str | None:
     """Check a name."""
     if given is None or (isinstance(given, str) and given and not has_control(given)):
         return given
@@ -166,18 +166,18 @@ def retries_of(given: object) -> int:
     raise OptionError("retries", given, "an int of 0 or more: the attempts after the first")
 
 
-def number(option: str, given: object, *, least: float) -> float:
+def check_number(option: str, given: object, *, least: float) -> float:
     """Check a finite number."""
-    plain = finite(given)
+    plain = finite_number(given)
     if plain is not None and plain >= least:
         return plain
     raise OptionError(option, given, f"a number of {least:g} or more")
 
 
-def seconds(option: str, given: Any, works: str = "seconds, 0 or more, or a timedelta") -> float:
+def check_seconds(option: str, given: Any, works: str = "seconds, 0 or more, or a timedelta") -> float:
     """Check a duration; return it in seconds. `works` is what a message says that would."""
     # A timedelta has total_seconds: asyncio does not load datetime, so neither do we.
-    plain = finite(given.total_seconds() if hasattr(type(given), "total_seconds") else given)
+    plain = finite_number(given.total_seconds() if hasattr(type(given), "total_seconds") else given)
     if plain is not None and plain >= 0:
         return plain
     raise OptionError(option, given, works)
@@ -185,7 +185,7 @@ def seconds(option: str, given: Any, works: str = "seconds, 0 or more, or a time
 
 def timeout_of(given: object, works: str = "seconds above 0, or a timedelta") -> float:
     """Check a time after which something ends; return it in seconds. `works` is what a message says that would."""
-    timeout = seconds("timeout", given, works)
+    timeout = check_seconds("timeout", given, works)
     if timeout == 0:
         raise OptionError("timeout", given, works)
     return timeout
@@ -215,7 +215,7 @@ def delay_of(given: object) -> Delay:
     """Return the pause after an attempt, as a function of its number and of how it failed."""
     if not is_plain_function(given):
         works = "seconds, 0 or more, a timedelta, a Backoff, or a function that is not async: fn(attempt), fn(attempt, error)"
-        pause = seconds("backoff", given, works)
+        pause = check_seconds("backoff", given, works)
         return lambda _attempt, _error: pause
     if takes_error(given):
         return cast("Delay", given)
@@ -245,9 +245,9 @@ def executor_of(given: object) -> Any:
     if given is None:
         return given
     if isinstance(given, str) and given in EXECUTORS:
-        return behind(given).EXECUTOR
+        return open_door(given).EXECUTOR
     if isinstance(given, Pool):
-        return behind("thread").GivenExecutor(given)
+        return open_door("thread").GivenExecutor(given)
     if not isinstance(given, str | type) and callable(getattr(given, "run", None)):
         return given
     raise OptionError(
@@ -257,7 +257,7 @@ def executor_of(given: object) -> Any:
     )
 
 
-def version_of(given: object) -> str:
+def check_version(given: object) -> str:
     """Check a version; return it as text."""
     if given is None or (isinstance(given, str | int) and not isinstance(given, bool) and not has_control(str(given))):
         return "" if given is None else str(given)
@@ -281,7 +281,7 @@ def former_of(given: object) -> tuple[str, ...]:
     raise OptionError("former", given, wanted)
 
 
-def key_of(given: object) -> Any:
+def check_key(given: object) -> Any:
     """Check what tells calls of a task apart in place of their arguments."""
     if given is None or isinstance(given, str) or callable(given):
         return given
@@ -293,7 +293,7 @@ def cache_of(given: object) -> bool | float:
     if isinstance(given, bool):
         return given
     works = "True, or an age in seconds above 0"
-    age = seconds("cache", given, works)
+    age = check_seconds("cache", given, works)
     if age == 0:
         raise OptionError("cache", given, works)
     return age
@@ -315,4 +315,4 @@ def codec_of(given: object) -> Any:
     raise OptionError("codec", given, f"{' or '.join(map(repr, CODECS))}, or an object with a name, encode and decode")
 
 
-NO_OPTIONS = Options()
+NO_OPTIONS = TaskOptions()

@@ -41,7 +41,7 @@ def plan(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Graph:
     ["fetch('a1')", "fetch('a2')", 'load']
     """
     try:
-        check_call(fn, args, kwargs)
+        check_plannable(fn, args, kwargs)
     except TypeError:
         close_coroutines(fn, args, kwargs)
         raise
@@ -57,7 +57,7 @@ def plan(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Graph:
     return graph  # type: ignore[no-any-return]  # the thread's answer
 
 
-def check_call(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def check_plannable(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Refuse what cannot be planned."""
     if not callable(fn):
         msg = f"plan() got {fn!r}, which is not callable. Pass the function and its arguments: plan(etl, 'a1')"

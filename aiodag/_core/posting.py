@@ -9,16 +9,16 @@ SECONDS = 10.0  # that a server may take for each step: to connect, to answer
 WANTED = "a URL that begins with https:// or http://, without spaces, or a Secret that has one"
 
 
-class Post:
+class HookPost:
     """The body of a hook that is a URL. The URL itself is shown nowhere: what gives access may be in its path."""
 
     def __init__(self, url: "str | Secret") -> None:
         self.url = url if isinstance(url, Secret) else checked_url("url", url)
 
     @property
-    def shown(self) -> str:
+    def host_alone(self) -> str:
         """The host alone; of a secret its name."""
-        return f"secret {self.url.name}" if isinstance(self.url, Secret) else origin(self.url)
+        return f"secret {self.url.name}" if isinstance(self.url, Secret) else url_origin(self.url)
 
     def __call__(self, summary: Any, /) -> int:
         """Send a summary, and return the status of the answer. Raises `HookFailed`."""
@@ -35,14 +35,14 @@ class Post:
                 return int(answer.status)
         except HTTPError as error:
             error.close()
-            raise HookFailed(self.shown, f"answered {error.code} {error.reason}") from None
+            raise HookFailed(self.host_alone, f"answered {error.code} {error.reason}") from None
         except OSError as error:
-            raise HookFailed(self.shown, f"cannot be reached: {getattr(error, 'reason', error)}") from None
+            raise HookFailed(self.host_alone, f"cannot be reached: {getattr(error, 'reason', error)}") from None
 
 
 def is_url(given: object) -> bool:
     """Return True for a URL to which something can be posted."""
-    return isinstance(given, str) and given.startswith(("https://", "http://")) and origin(given) != ""
+    return isinstance(given, str) and given.startswith(("https://", "http://")) and url_origin(given) != ""
 
 
 def checked_url(option: str, given: object) -> str:
@@ -52,7 +52,7 @@ def checked_url(option: str, given: object) -> str:
     raise OptionError(option, type(given).__name__, WANTED)
 
 
-def origin(url: str) -> str:
+def url_origin(url: str) -> str:
     """Return the scheme and the host of a URL, without names and passwords; nothing for what is not one.
 
     >>> origin("https://user:password@hooks.example.org:8443/T0/B1?key=x")

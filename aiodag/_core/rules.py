@@ -60,7 +60,7 @@ USUAL = "all_success"
 NAMES = (USUAL, *RULES)
 
 
-def kind_of(node: Node[Any]) -> str:
+def outcome_kind(node: Node[Any]) -> str:
     """Return what became of a settled node."""
     if node.state is State.SKIPPED and node.fault is not None:
         return FAILED
@@ -96,7 +96,7 @@ def judge(node: Node[Any], up: Node[Any] | None) -> bool:
     for each in node.after if up is None else (up,):
         if not each.state.final:
             continue
-        kind = kind_of(each)
+        kind = outcome_kind(each)
         if kind in rule.ends_on:
             return skip(node, rule, each)
         if kind in rule.runs_on:
@@ -108,7 +108,7 @@ def judge(node: Node[Any], up: Node[Any] | None) -> bool:
             return False
     if node.pending > JUDGE:
         return False
-    end = next((each for each in node.after if kind_of(each) in rule.ends_last), None)
+    end = next((each for each in node.after if outcome_kind(each) in rule.ends_last), None)
     if end is not None or not rule.otherwise:
         return skip(node, rule, end)
     node.engine.release(node)
@@ -117,7 +117,7 @@ def judge(node: Node[Any], up: Node[Any] | None) -> bool:
 
 def skip(node: Node[Any], rule: Rule, up: Node[Any] | None) -> bool:
     """Skip a node whose rule cannot be met: because of `up`, where that was lost."""
-    if up is not None and kind_of(up) in LOST:
+    if up is not None and outcome_kind(up) in LOST:
         node.engine.follow_down(node, up)
     else:
         why = f"its trigger_rule is {rule.name}, and of what it waits for {rule.unmet}"

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Self
 from aiodag._core.cancels import as_failure, is_asked
 from aiodag._core.capacity import Capacity, capacity_of
 from aiodag._core.context import RUN
-from aiodag._core.doors import behind
+from aiodag._core.doors import open_door
 from aiodag._core.hooks import Hooks, hooks_of
 from aiodag._core.layers import layers_of
 from aiodag._core.ledger import Ledger
 from aiodag._core.members import HURRY, Members
 from aiodag._core.notebook import bundle_of_graph
-from aiodag._core.options import flag, seconds, timeout_of
+from aiodag._core.options import check_seconds, flag, timeout_of
 from aiodag._core.report import as_exception, report_of
 from aiodag._core.run_options import id_of, observers_of, tags_of, threads_of
 from aiodag.abc import Observer
@@ -103,7 +103,7 @@ class Run(Members):
             fail_fast=flag("fail_fast", fail_fast),
             observers=observers_of(observers),
             middleware=layers_of(middleware),
-            grace=seconds("grace", grace),
+            grace=check_seconds("grace", grace),
             timeout=None if timeout is None else timeout_of(timeout),
         )
         self.store = store
@@ -145,7 +145,7 @@ class Run(Members):
     async def _open_journal(self, store: "str | PathLike[str] | Runs") -> None:
         # By name: the core knows no layer, and a run without a store loads none.
         try:
-            self.journal = await behind("places").open_journal(self, store)
+            self.journal = await open_door("places").open_journal(self, store)
         except BaseException:
             self._move(State.FAILED)
             RUN.reset(self._token)

@@ -45,7 +45,7 @@ class Kinds(dict[Any, Any]):
         if len(self) >= MOST_KINDS:  # classes that are made as the program runs must not stay for ever
             self.clear()
             self.update(USUAL)
-        found = self[kind] = kind_of(kind)
+        found = self[kind] = search_kind(kind)
         return found
 
     def of(self, value: object) -> Any:
@@ -53,10 +53,10 @@ class Kinds(dict[Any, Any]):
         try:
             return self[type(value)]
         except TypeError:  # a class whose metaclass has no hash
-            return kind_of(type(value))
+            return search_kind(type(value))
 
 
-def kind_of(kind: object) -> Any:
+def search_kind(kind: object) -> Any:
     """Return what values of a type are; see `Kinds`."""
     if kind is Opaque or kind is Settled or kind is Veiled or hasattr(kind, "__await__"):
         return EDGE
@@ -105,7 +105,7 @@ def holds_edge(container: object, look: "Search") -> bool:
             try:
                 found = kinds[type(item)]
             except TypeError:  # as in Kinds.of()
-                found = kind_of(type(item))
+                found = search_kind(type(item))
             if not found:
                 continue
             if found is EDGE or found is ASK:
@@ -119,7 +119,7 @@ def holds_edge(container: object, look: "Search") -> bool:
     return False
 
 
-def edged(container: object, look: "Search") -> set[int]:
+def containers_with_edges(container: object, look: "Search") -> set[int]:
     """Return the containers that hold an edge, at any depth: this one, and those inside it, by `name_of_search`."""
     kinds = look.kinds
     holding: list[int] = []
@@ -185,7 +185,7 @@ class Template:
                 if type(item) is Node:
                     items[place] = item.value
                 else:
-                    items[place] = item.fill() if type(item) is Template else fill(item)
+                    items[place] = item.fill() if type(item) is Template else fill_results(item)
             self.filled = self.shape.build(self.copy, items)
         return self.filled
 
@@ -241,14 +241,14 @@ class Search:
     def passed(self, value: object) -> Any:
         """Return what stands for an argument that has no edge."""
         if self.raw:
-            return Opaque(self._done(value))
+            return Opaque(self._finish(value))
         try:
             hash(type(value))
         except TypeError:  # as in Kinds.of(); the engine would look the type up, too
             return Opaque(value)
         return value
 
-    def _done(self, value: object) -> "Future[Any]":
+    def _finish(self, value: object) -> "Future[Any]":
         future: Future[Any] = Future(loop=self.loop)
         future.set_result(value)
         return future
@@ -299,11 +299,11 @@ class Search:
     def _is_edged(self, container: object, *, nodes_only: bool) -> bool:
         # Found for all at once: to look inside each container at each depth would take quadratic time.
         if self.edged is None:
-            self.edged = edged(self.outermost, self)
+            self.edged = containers_with_edges(self.outermost, self)
         return name_of_search(container, nodes_only=nodes_only) in self.edged
 
 
-def fill(value: Any) -> Any:
+def fill_results(value: Any) -> Any:
     """Put results in the place of edges."""
     kind = type(value)
     if kind in PLAIN:
@@ -313,14 +313,14 @@ def fill(value: Any) -> Any:
     if kind is Opaque:
         return value.value
     if kind is Settled:
-        return delivered(value.dep)
+        return deliver_settled(value.dep)
     # Not value.result(), with which a node takes its failure: a body starts only when its upstream has succeeded.
     if kind is Node:
         return value.value
     return result(value) if issubclass(kind, Future) else value
 
 
-def delivered(node: Any) -> Any:
+def deliver_settled(node: Any) -> Any:
     """Return a settled node to a body that asked for it: from here on its failure is the body's to handle."""
     if node.fault is not None:
         node.fault.report.take()

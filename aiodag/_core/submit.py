@@ -14,7 +14,7 @@ from aiodag._core.capacity import check_request
 from aiodag._core.context import NODE, RUN, current_node
 from aiodag._core.edges import PLAIN
 from aiodag._core.engine import Engine
-from aiodag._core.futures import follow
+from aiodag._core.futures import follow_future
 from aiodag._core.node import Node, blank_node
 from aiodag._core.options import NO_OPTIONS
 from aiodag._core.rules import JUDGE
@@ -42,7 +42,7 @@ def submit(task: "Task[..., Any]", /, *args: Any, **kwargs: Any) -> Node[Any]:
             return without_loop(task, args, kwargs)  # type: ignore[no-any-return]  # in a worker process a value
         engine = engine_of(loop)
     if (len(args) != task.exactly and not task.fewest <= len(args) <= task.most) or kwargs:
-        check(task, args, kwargs)
+        check_call(task, args, kwargs)
 
     node: Node[Any] = new_node(Node)
     frame: Any = _getframe(1)  # the one way to know the place of the call
@@ -124,7 +124,7 @@ def enter_node(node: Node[Any], plain: tuple[Node[Any], ...] | None) -> Node[Any
     return node
 
 
-def check(task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def check_call(task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Refuse a call that does not fit the signature, before anything is scheduled."""
     try:
         task.check(args, kwargs)
@@ -139,7 +139,7 @@ def without_loop(task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str
         close_coroutines(args, kwargs)
         body = current_node()
         raise NoLoop(task.name, "" if body is None else body.name)
-    check(task, args, kwargs)
+    check_call(task, args, kwargs)
     value = task.fn(*args, **kwargs)
     # What has sent a function to another process waits there for its value, and cannot be given a coroutine.
     return asyncio.run(value) if iscoroutine(value) else value
@@ -237,7 +237,7 @@ def adopt(engine: Engine, made: dict[int, Node[Any]], awaitable: Any) -> Node[An
         if known is not None and known.state is State.CANCELLED and is_future(awaitable) and not awaitable.cancelled():
             known = None  # a run was cancelled, and the node with it; the future goes on
     if known is None:
-        known = made[id(awaitable)] = stand_in(engine, awaitable)
+        known = made[id(awaitable)] = stand_in_node(engine, awaitable)
     return known
 
 
@@ -248,7 +248,7 @@ def is_known_again(awaitable: Any) -> bool:
     return plain and kind.__weakrefoffset__ != 0
 
 
-def stand_in(engine: Engine, awaitable: Any) -> Node[Any]:
+def stand_in_node(engine: Engine, awaitable: Any) -> Node[Any]:
     """Make a node for a coroutine, a future or another awaitable. It does nothing before it is launched."""
     if is_future(awaitable) and awaitable.get_loop() is not engine.loop:
         raise ForeignLoop(awaitable, closed=awaitable.get_loop().is_closed())
@@ -266,7 +266,7 @@ def launch(engine: Engine, node: Node[Any]) -> None:
     if node.run is not None:
         node.run.enter(node, [])
     if is_future(awaitable):
-        follow(engine, node, awaitable)
+        follow_future(engine, node, awaitable)
         awaitable.add_done_callback(partial(forget, engine), context=engine.context)
     else:
         engine.release(node)

@@ -8,10 +8,10 @@ from aiodag._core.arity import bounds, check_fit, exactly, real_signature, shown
 from aiodag._core.callables import (
     DISPATCHED,
     METHODS,
+    callable_name,
     check_callable,
     executor_for,
     is_async,
-    name_of,
     plain_of,
     take_over,
 )
@@ -19,7 +19,7 @@ from aiodag._core.edges import Settled, is_awaitable
 from aiodag._core.fan_out import calls_of
 from aiodag._core.function_like import FunctionLike
 from aiodag._core.middleware import compose
-from aiodag._core.options import NO_OPTIONS, Options
+from aiodag._core.options import NO_OPTIONS, TaskOptions
 from aiodag._core.search import close_coroutines
 from aiodag._core.signatures import P, R
 from aiodag._core.submit import submit, submit_all
@@ -90,7 +90,9 @@ class Task(FunctionLike, Generic[P, R]):
         @property
         def _signature(self) -> "Callable[P, R]": ...
 
-    def __init__(self, fn: "Callable[..., Any]", after: tuple[Any, ...] = (), options: Options = NO_OPTIONS) -> None:
+    def __init__(
+        self, fn: "Callable[..., Any]", after: tuple[Any, ...] = (), options: TaskOptions = NO_OPTIONS
+    ) -> None:
         # A method that stands below @task as a descriptor is kept for __get__, and unwrapped for the rest.
         self._descriptor: Any = fn if isinstance(fn, METHODS) else None
         plain = plain_of(fn)
@@ -98,13 +100,13 @@ class Task(FunctionLike, Generic[P, R]):
         self._prepare(plain, after, options)
         self._bounds()
 
-    def _prepare(self, fn: "Callable[..., Any]", after: tuple[Any, ...], options: Options) -> None:
+    def _prepare(self, fn: "Callable[..., Any]", after: tuple[Any, ...], options: TaskOptions) -> None:
         self.fn, self.after_deps, self.options = fn, after, options
         # Whether the body of the last call waited: then the next will, too, and starts as an asyncio task where that takes its
         # first step at once. Every task has this from the beginning: Python finds attributes sooner where all objects of a
         # class have the same.
         self.waits = False
-        self.name: str = options.name or name_of(fn)
+        self.name: str = options.name or callable_name(fn)
         self.raw = options.raw
         # Whether edges can be anywhere but among plain arguments, or there is more to check at the call.
         self.special = bool(after or options.raw or options.resources or getattr(self, "secrets", ()))
@@ -126,7 +128,7 @@ class Task(FunctionLike, Generic[P, R]):
         if self.arity is not ...:
             check_fit(self.name, self.fn, self.arity, args, kwargs)
 
-    def counted(self) -> "Task[P, R]":
+    def without_resources(self) -> "Task[P, R]":
         """Return this task with `resources={}`: it asks for nothing, and counts for the limit of a capacity."""
         return self.with_options(resources={})
 
@@ -246,9 +248,9 @@ class Task(FunctionLike, Generic[P, R]):
             return self
         else:
             bound = self.fn.__get__(instance, owner)
-        return self if bound is self.fn else self._bound(bound)
+        return self if bound is self.fn else self._bind(bound)
 
-    def _bound(self, fn: "Callable[..., Any]") -> "Task[Any, Any]":
+    def _bind(self, fn: "Callable[..., Any]") -> "Task[Any, Any]":
         task: Task[Any, Any] = self.rebound(fn)
         task._descriptor = None
         if task.call is not None or (self._descriptor is not None and not is_async(fn)):
@@ -268,7 +270,7 @@ class Task(FunctionLike, Generic[P, R]):
         """Return this task with some options changed."""
         return self._but(self.after_deps, self.options.but(**options))
 
-    def _but(self, after: tuple[Any, ...], options: Options) -> "Task[P, R]":
+    def _but(self, after: tuple[Any, ...], options: TaskOptions) -> "Task[P, R]":
         task: Task[P, R] = object.__new__(Task)
         task.__dict__.update(self.__dict__)
         task._prepare(self.fn, after, options)
@@ -368,7 +370,7 @@ def task(fn: Any = None, /, *after: "Awaitable[object]", **options: Any) -> Any:
     if fn is None:
         if after:
             raise NotATask(fn)
-        checked = Options(**options)
+        checked = TaskOptions(**options)
         return lambda given: make(given, (), checked.given)
     return make(fn, checked_dependencies(after), options)
 
@@ -381,7 +383,7 @@ def make(fn: Any, after: tuple[Any, ...], given: dict[str, Any]) -> "Task[..., A
         inner = make(fn.func, after, given)
         return Task(partial(inner.fn, *fn.args, **fn.keywords), inner.after_deps, inner.options)
     check_callable(fn)
-    return Task(fn, after, Options(**given))
+    return Task(fn, after, TaskOptions(**given))
 
 
 def checked_dependencies(deps: tuple[Any, ...]) -> tuple[Any, ...]:

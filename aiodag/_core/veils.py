@@ -9,7 +9,7 @@ from aiodag._core.arity import shown_signature
 from aiodag._core.callables import executor_for
 from aiodag._core.edges import Opaque
 from aiodag._core.middleware import compose
-from aiodag._core.search import Kinds, Search, fill, leaves
+from aiodag._core.search import Kinds, Search, fill_results, leaves
 from aiodag.secret import Secret, Veiled
 
 if TYPE_CHECKING:
@@ -58,11 +58,11 @@ class Unveiling:
 
     async def run(self, fn: Callable[..., Any], /, *args: object, **kwargs: object) -> Any:
         """Return `fn(*args, **kwargs)`. Raises `NoSecret` before anything of it runs."""
-        args, kwargs = await unveiled(args, kwargs, raw=self.raw)
+        args, kwargs = await unveil_arguments(args, kwargs, raw=self.raw)
         return await (fn(*args, **kwargs) if self.executor is None else self.executor.run(fn, *args, **kwargs))
 
 
-async def unveiled(
+async def unveil_arguments(
     args: tuple[Any, ...], kwargs: Mapping[str, Any], *, raw: bool = False
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return arguments with the text of each secret among them in its place. Raises `NoSecret`."""
@@ -71,15 +71,17 @@ async def unveiled(
         if type(each) is Veiled and each.secret not in texts:
             texts[each.secret] = await each.secret
     look = Unveiled(texts, raw=raw)
-    named = {name: fill(look.argument(each)) for name, each in kwargs.items()}
-    return tuple([fill(look.argument(each)) for each in args]), named
+    named = {name: fill_results(look.argument(each)) for name, each in kwargs.items()}
+    return tuple([fill_results(look.argument(each)) for each in args]), named
 
 
 async def unveiled_call(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Call a function outside of a node as an attempt would: with the text of the secrets that it is given."""
     look = Veiling(raw=False)
     veiled = [look.argument(each) for each in args], {name: look.argument(each) for name, each in kwargs.items()}
-    args, kwargs = await unveiled(tuple(map(fill, veiled[0])), {name: fill(each) for name, each in veiled[1].items()})
+    args, kwargs = await unveil_arguments(
+        tuple(map(fill_results, veiled[0])), {name: fill_results(each) for name, each in veiled[1].items()}
+    )
     return fn(*args, **kwargs)
 
 
@@ -130,5 +132,5 @@ class Unveiled(Veiling):
     def argument(self, value: object) -> Any:
         """Return what stands for an argument: for one of a raw task, a future of its text."""
         if self.raw and type(value) is Veiled:
-            return Opaque(self._done(self.texts[value.secret]))
+            return Opaque(self._finish(self.texts[value.secret]))
         return super().argument(value)

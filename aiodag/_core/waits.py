@@ -9,7 +9,7 @@ from aiodag._core.node import Node, Waiter
 from aiodag.errors import Deadlock, ForeignLoop
 
 
-def wait_for(loop: AbstractEventLoop, node: Node[Any]) -> Waiter:
+def wait_for_node(loop: AbstractEventLoop, node: Node[Any]) -> Waiter:
     """Note that somebody awaits a node. Raises `Deadlock` in a body for which the node waits."""
     if _get_running_loop() is not loop:
         raise ForeignLoop(node, closed=loop.is_closed())
@@ -38,10 +38,10 @@ def wait_for(loop: AbstractEventLoop, node: Node[Any]) -> Waiter:
     return waiter
 
 
-def needed(node: Node[Any]) -> bool:
+def is_needed(node: Node[Any]) -> bool:
     """Return True if anything waits for a node, or has ended already."""
     entries = node.downstream or []
     # Only the end is looked at, and dropped when it is done: constant time for each of many awaiters.
     while entries and entries[-1].done():
         entries.pop()
-    return bool(entries) or node.watched() or node.done()
+    return bool(entries) or node.is_watched() or node.done()

@@ -40,7 +40,7 @@ def rich_here() -> ModuleType | None:
     return rich
 
 
-def remark(args: Namespace, text: str) -> None:
+def print_remark(args: Namespace, text: str) -> None:
     """Print a remark, unless the command is to be quiet."""
     if not args.quiet:
         output.write_remark(text)

@@ -9,7 +9,7 @@ from typing import Any
 from aiodag import Graph, State
 from aiodag.cli import output
 from aiodag.cli import show as shown
-from aiodag.cli.answers import remark, say, say_text
+from aiodag.cli.answers import print_remark, say, say_text
 from aiodag.cli.grammar import FORMATS
 from aiodag.cli.opening import only_once, serving
 from aiodag.errors import OptionError
@@ -36,11 +36,11 @@ def runs(args: Namespace) -> int:
         found = found if args.json and whole else found[::-1]
         found = found[:MOST] if others else found
         if not found:
-            remark(args, f"no such runs in {service.place}")
+            print_remark(args, f"no such runs in {service.place}")
         text = shown.table([shown.HEAD, *map(shown.run_line, found)]) if found else ""
         say(args, [run_document(each) for each in found], text)
         if others:
-            remark(args, f"the newest {len(found)}, and there are more: --all lists every one, -n N the newest N")
+            print_remark(args, f"the newest {len(found)}, and there are more: --all lists every one, -n N the newest N")
         return 0
 
 
@@ -60,7 +60,7 @@ def show(args: Namespace) -> int:
             nodes = service.nodes(run.id, state=State.FAILED)
             say(args, node_documents(service, run, nodes), shown.nodes_text(service, run, nodes))
             if not nodes:
-                remark(args, f"no node of run {run.id!r} failed")
+                print_remark(args, f"no node of run {run.id!r} failed")
         elif args.json:
             output.put_json(whole_document(service, run.id))
         else:
@@ -122,7 +122,7 @@ def graph(args: Namespace) -> int:
     content = drawing_of(graph_to_draw(args), form)
     if args.output:
         Path(args.output).write_bytes(content.encode() if isinstance(content, str) else content)
-        remark(args, f"written: {args.output}")
+        print_remark(args, f"written: {args.output}")
     elif isinstance(content, bytes):
         if sys.stdout.isatty():
             raise OptionError("format", form, "-o FILE with it, or a pipe: it would do strange things to a terminal")

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 
 from aiodag.cli import output, views
 from aiodag.cli import show as shown
-from aiodag.cli.answers import remark, rich_here, say, say_states, say_text
+from aiodag.cli.answers import print_remark, rich_here, say, say_states, say_text
 from aiodag.cli.attempts import story_text
 from aiodag.cli.opening import serving
 from aiodag.errors import OptionError
@@ -28,7 +28,7 @@ def log(args: Namespace) -> int:
     with serving(args) as service:
         found = service.newest(args.run, args.limit)
         if not found:
-            remark(args, f"workflow {args.run!r} has no runs yet")
+            print_remark(args, f"workflow {args.run!r} has no runs yet")
             say(args, [], "")
             return 0
         if args.follow:
@@ -42,7 +42,7 @@ def print_log(args: Namespace, service: Service, found: list[RunRecord]) -> None
     if args.task is not None:
         stories = attempt_stories(service, found, args.task)
         if not stories:
-            remark(args, f"{args.task!r} has had no attempt")
+            print_remark(args, f"{args.task!r} has had no attempt")
         say(args, list(map(story_document, stories)), "\n\n".join(map(story_text, stories)))
     elif is_about_lines(args, found):
         lines = service.follow(found[0].id, args.node).look_at_all()
@@ -78,7 +78,7 @@ def follow_log(args: Namespace, service: Service, run: RunRecord) -> int:
     if states and rich is None and not args.json:
         say_states(views.states_text(follower.run, service.graph(run.id), args.style or "flat"))
     if follower.run.orphan:
-        remark(args, f"the process of run {run.id!r} has gone; `aiodag resume {run.id}` goes on with it")
+        print_remark(args, f"the process of run {run.id!r} has gone; `aiodag resume {run.id}` goes on with it")
     return 0
 
 

@@ -67,7 +67,7 @@ class Progress:
         if state is State.RUNNING:
             self.running.setdefault(node.name, {})[node.number] = time.monotonic()
         elif previous is State.RUNNING:
-            self._left(node.name, node.number)
+            self._leave_node(node.name, node.number)
             self.output.end(node)
         elif previous is State.QUEUED and state in RECALLED:
             self.recalled += 1
@@ -78,7 +78,7 @@ class Progress:
             name = printable(self.run.ledger.label_of(node))
             self.say(f"{name}: attempt {move.attempt} failed, and is tried again: {one_line(node.lost)}")
 
-    def _left(self, name: str, number: int) -> None:
+    def _leave_node(self, name: str, number: int) -> None:
         there = self.running[name]
         del there[number]
         if not there:

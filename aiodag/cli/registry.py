@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aiodag.cli import output
 from aiodag.cli import show as shown
-from aiodag.cli.answers import remark, say
+from aiodag.cli.answers import print_remark, say
 from aiodag.cli.opening import serving
 from aiodag.errors import OptionError
 from aiodag.records import RunRecord, WorkflowRecord
@@ -37,7 +37,7 @@ def workflows(args: Namespace) -> int:
             (each, service.count_runs(each.name), service.runs(name=each.name, limit=1)) for each in service.workflows()
         ]
         if not found:
-            remark(args, f"no workflow is registered in {service.place}")
+            print_remark(args, f"no workflow is registered in {service.place}")
     rows = [workflow_line(record, count, last) for record, count, last in found]
     documents = [workflow_document(record, count, last[0] if last else None) for record, count, last in found]
     say(args, documents, shown.table([HEAD, *rows]) if rows else "")
@@ -66,7 +66,7 @@ def export(args: Namespace) -> int:
         output.put_json(documents)
     else:
         Path(args.output).write_text(f"{json.dumps(documents, indent=2, ensure_ascii=False)}\n", encoding="utf-8")
-        remark(args, f"written: {args.output}")
+        print_remark(args, f"written: {args.output}")
     return 0
 
 

@@ -43,7 +43,7 @@ def begin_run(args: Namespace) -> int:
     with serving(args) as service, watching(args) as progress:
         target = service.target(args.target, args.parameters, capacity=capacity)
         begin = partial(service.start, target, run_id=args.id, tags=tags)
-        ended = run_to_end(begin, args, progress, f"{service.spelled(args.target, target)}, in {service.place}")
+        ended = run_to_end(begin, args, progress, f"{service.spell(args.target, target)}, in {service.place}")
     return report_ended(args, progress, ended)
 
 

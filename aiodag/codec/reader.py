@@ -92,7 +92,7 @@ def build_object(found: dict[str, Any], types: Types = REGISTERED) -> Any:
         raise Undecodable(msg) from error
 
 
-def finite_number(text: str) -> float:
+def finite_float(text: str) -> float:
     """Return a number; Python reads one that is too large as inf."""
     value = float(text)
     if isinf(value):
@@ -107,8 +107,8 @@ def refuse_constant(text: str) -> Never:
     raise ValueError(msg)
 
 
-read_plain = JSONDecoder(parse_float=finite_number, parse_constant=refuse_constant).decode
-read_tagged = JSONDecoder(parse_float=finite_number, parse_constant=refuse_constant, object_hook=build_object).decode
+read_plain = JSONDecoder(parse_float=finite_float, parse_constant=refuse_constant).decode
+read_tagged = JSONDecoder(parse_float=finite_float, parse_constant=refuse_constant, object_hook=build_object).decode
 
 
 def decode(text: str, types: Types = REGISTERED) -> Any:
@@ -126,7 +126,7 @@ def decode(text: str, types: Types = REGISTERED) -> Any:
         if types is REGISTERED:
             return read_tagged(text)
         hook = partial(build_object, types=types)
-        return JSONDecoder(parse_float=finite_number, parse_constant=refuse_constant, object_hook=hook).decode(text)
+        return JSONDecoder(parse_float=finite_float, parse_constant=refuse_constant, object_hook=hook).decode(text)
     except Undecodable:
         raise
     except RecursionError:

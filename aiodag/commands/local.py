@@ -253,7 +253,7 @@ class Child:
             self._told[word] = rest
         if "exit" not in self._told and lines[0].startswith(b"pid"):
             # Of one that goes on; one that has ended tells all at its end.
-            self._watch.started({"pid": int(self._told["pid"][0])})
+            self._watch.note_start({"pid": int(self._told["pid"][0])})
         self._release()
         self._look()
 
@@ -330,12 +330,12 @@ class LocalHost:
             end = child.end()
         except asyncio.CancelledError:
             with suppress(NotStarted, ProgramLost):  # there may have been nothing to cancel yet
-                watch.ended(child.end())
+                watch.note_end(child.end())
             raise
         except NotStarted as fault:
             why = describe_refusal(fault, request.args[0], request.cwd, request.stdin)
             raise ProgramNotStarted(why) from fault.error
-        watch.ended(end)
+        watch.note_end(end)
 
 
 def local_request(request: ProgramRequest) -> Request:

@@ -32,7 +32,7 @@ class ProgramRecord:
         self._streams = {name: Transcript(name, keep, hears) for name in ("stdout", "stderr")}
         self.note({"command": list(line), "host": self._host})
 
-    def started(self, facts: Mapping[str, object], /) -> None:
+    def note_start(self, facts: Mapping[str, object], /) -> None:
         """Note by what the host knows the program, for whoever looks while it goes on."""
         self.note(facts)
 
@@ -46,7 +46,7 @@ class ProgramRecord:
         """Keep what the program wrote."""
         self._streams[stream].add(chunk)
 
-    def ended(self, end: "ProgramEnd", /) -> None:
+    def note_end(self, end: "ProgramEnd", /) -> None:
         """Keep how the program ended."""
         for stream in self._streams.values():
             stream.add(b"", last=True)

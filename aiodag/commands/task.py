@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from aiodag._core.arity import UNLIMITED
 from aiodag._core.limits import Limit
 from aiodag._core.middleware import compose
-from aiodag._core.options import Options, flag, name_of, seconds, version_of
+from aiodag._core.options import TaskOptions, check_name, check_seconds, check_version, flag
 from aiodag._core.submit import engine_of
 from aiodag._core.task import Task
 from aiodag.abc import Host
@@ -203,7 +203,7 @@ class CommandTask(Task[..., Finished]):
 
     def __init__(self, body: Command, after: tuple[Any, ...], given: Mapping[str, Any], version: object) -> None:
         self.given_version = version  # as its author gave it; that of the options has a digest, too
-        options = Options(**{**given, "version": version_with_digest(body, version)})
+        options = TaskOptions(**{**given, "version": version_with_digest(body, version)})
         if options.limit is None:
             options.limit = AT_ONCE  # not among what was given: nobody has asked for it
         super().__init__(body, after, options)
@@ -229,7 +229,7 @@ class CommandTask(Task[..., Finished]):
         """Return the task of another body under another name. Quickly: a workflow may make a million."""
         made = self.rebound(body)
         vars(made).pop("__doc__", None)  # of another line
-        made.name = name_of(name) or ""
+        made.name = check_name(name) or ""
         made.options = self.options.renamed(made.name, version_with_digest(body, self.given_version))
         made.call = compose(made.options, body, None)
         return made
@@ -248,7 +248,7 @@ class CommandTask(Task[..., Finished]):
         """Note how many positional arguments fit. Known: to ask the signature would take as long as all the rest."""
         self.fewest, self.most = 0, UNLIMITED
 
-    def _but(self, after: tuple[Any, ...], options: Options) -> "CommandTask":
+    def _but(self, after: tuple[Any, ...], options: TaskOptions) -> "CommandTask":
         version: object = options.given["version"]
         if version == self.options.given["version"]:
             version = self.given_version
@@ -261,7 +261,7 @@ def version_with_digest(body: Command, version: object) -> str:
     digest = blake2b(ascii(what).encode(), digest_size=8)
     stdin = body.stdin.known_as if isinstance(body.stdin, Secret) else body.stdin
     digest.update(stdin if isinstance(stdin, bytes) else os.fsencode(stdin or ""))
-    given = version_of(version)
+    given = check_version(version)
     return f"{given} {digest.hexdigest()}" if given else digest.hexdigest()
 
 
@@ -374,7 +374,7 @@ def make_command(
         stdin=content_of(settings.stdin),
         success=success,
         skip_codes=checked_skips(settings.skip_codes, success),
-        grace=seconds("grace", settings.grace),
+        grace=check_seconds("grace", settings.grace),
         keep=stream_size(settings.keep),
         on_output=settings.on_output,
         on_end=settings.on_end,

@@ -145,7 +145,7 @@ class GoCronJob:
                 file.write_text(json.dumps(workflow.document(), indent=2), encoding="utf-8")
                 service.register(str(file), replace=True)
             else:
-                wait_for(workflow, service)
+                wait_for_workflow(workflow, service)
         finally:
             service.store.close()
 
@@ -202,7 +202,7 @@ class GoCronJob:
         return f"<{self.name} with {len(self._tasks)} tasks>"
 
 
-def wait_for(workflow: Workflow, service: Service) -> None:
+def wait_for_workflow(workflow: Workflow, service: Service) -> None:
     """Run a workflow to its end. Where a loop runs already, as in a notebook, it has one in a thread."""
 
     def run() -> None:

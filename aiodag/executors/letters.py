@@ -9,8 +9,8 @@ import traceback
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, NamedTuple
 
-from aiodag._core.failure import described
-from aiodag._core.function_like import body_of
+from aiodag._core.failure import exception_line
+from aiodag._core.function_like import body_to_call
 from aiodag.errors import NotPicklable
 
 
@@ -32,7 +32,7 @@ class Letter:
             # As multiprocessing pickles, which knows more types.
             return open_letter, (bytes(ForkingPickler.dumps(self.content)),)
         except Exception as error:  # noqa: BLE001 - from foreign code
-            return Letter, (None, described(error))
+            return Letter, (None, exception_line(error))
 
 
 def open_letter(content: bytes) -> Letter:
@@ -40,7 +40,7 @@ def open_letter(content: bytes) -> Letter:
     try:
         return Letter(pickle.loads(content))  # noqa: S301 - from our own process
     except Exception as error:  # noqa: BLE001 - from foreign code
-        return Letter(None, described(error))
+        return Letter(None, exception_line(error))
 
 
 class Outcome(NamedTuple):
@@ -79,7 +79,7 @@ def answer_letter(call: Letter) -> Outcome:
         return Outcome(call, "call")
     try:
         fn, args, kwargs = call.content
-        return Outcome(Letter(body_of(fn)(*args, **kwargs)), "value")
+        return Outcome(Letter(body_to_call(fn)(*args, **kwargs)), "value")
     except StopIteration as error:  # as in a coroutine: a future cannot hold it
         told = RuntimeError("a plain function raised StopIteration")
         told.__cause__ = error
@@ -90,4 +90,4 @@ def answer_letter(call: Letter) -> Outcome:
 
 def failure_letter(error: BaseException) -> Outcome:
     """Answer with an exception."""
-    return Outcome(Letter(error), "exception", described(error), "".join(traceback.format_exception(error)))
+    return Outcome(Letter(error), "exception", exception_line(error), "".join(traceback.format_exception(error)))

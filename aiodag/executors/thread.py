@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from aiodag._core.context import RUN
-from aiodag._core.function_like import body_of, sendable
+from aiodag._core.function_like import body_to_call, sendable
 from aiodag._core.limits import Gate, Limit, gate_of, give_back
 from aiodag._core.submit import engine_of
 from aiodag.abc import Worker
@@ -132,7 +132,7 @@ class GivenPlace:
 def call_guarded(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Call, and raise nothing that a future cannot hold."""
     try:
-        return body_of(fn)(*args, **kwargs)
+        return body_to_call(fn)(*args, **kwargs)
     except StopIteration as error:
         msg = "a plain function raised StopIteration"
         raise RuntimeError(msg) from error

@@ -4,11 +4,11 @@ import time
 from os import PathLike
 from typing import Any
 
-from aiodag._core.options import name_of
+from aiodag._core.options import check_name
 from aiodag.records import WorkflowRecord
 from aiodag.service import exchange, registry, targets
 from aiodag.service.look import Looking
-from aiodag.workflows.private import stored
+from aiodag.workflows.private import stored_document
 
 
 class Editing(Looking):
@@ -52,13 +52,13 @@ class Editing(Looking):
         A JSON file is kept as text, so the file may go; of a Python file the place is kept, and each run reads it again.
         Raises `StoreError` if the name is taken, unless it is to be replaced; `EntryError` and `WorkflowError`.
         """
-        workflow = targets.to_register(text, name_of(name))
+        workflow = targets.to_register(text, check_name(name))
         place = f"{workflow.entry['file']}:{workflow.entry['task']}" if workflow.entry else text
         return registry.register_workflow(
             self.store,
             workflow.name,
             place.removesuffix(":"),
-            stored(workflow.document()),
+            stored_document(workflow.document()),
             workflow.tags,
             replace=replace,
         )

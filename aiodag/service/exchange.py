@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from aiodag.errors import Complaint, StoreError, WorkflowError
 from aiodag.records import WorkflowRecord
 from aiodag.service.entry import parse_target
-from aiodag.workflows.files.json import Places, cut, named
-from aiodag.workflows.files.load import is_workflow_file, workflow_of
-from aiodag.workflows.files.shapes import is_name, is_text, told
+from aiodag.workflows.files.json import Places, cut, json_path_text
+from aiodag.workflows.files.load import is_workflow_file, workflow_from_document
+from aiodag.workflows.files.shapes import describe_value, is_document_text, is_name
 from aiodag.workflows.private import without_hidden
 
 if TYPE_CHECKING:
@@ -22,7 +22,9 @@ CHECKS = {
     "target": (is_name, "where it comes from, such as /srv/etl.json"),
     "definition": (lambda value: isinstance(value, dict) and isinstance(value.get("tasks"), dict), "a workflow"),
     "tags": (
-        lambda value: isinstance(value, dict) and all(is_text(each) for pair in value.items() for each in pair),
+        lambda value: (
+            isinstance(value, dict) and all(is_document_text(each) for pair in value.items() for each in pair)
+        ),
         "an object of text and text",
     ),
 }
@@ -83,7 +85,7 @@ def forms_in(text: str, source: str) -> list[Mapping[str, Any]]:
     complaints: list[Complaint] = []
     names: set[str] = set()
     for place, form in enumerate(forms):
-        at = f"{source} {named((place,) if isinstance(given, list) else ())}"
+        at = f"{source} {json_path_text((place,) if isinstance(given, list) else ())}"
         found = faults_of(form)
         if not found:
             found = [*faults_of_definition(form)]
@@ -98,12 +100,12 @@ def forms_in(text: str, source: str) -> list[Mapping[str, Any]]:
 def faults_of(form: object) -> list[str]:
     """Return what is wrong with the form of a registered workflow; other keys, such as those of its runs, may be there."""
     if not isinstance(form, dict):
-        return [f"takes what `aiodag export` writes; this is {told(form)}"]
+        return [f"takes what `aiodag export` writes; this is {describe_value(form)}"]
     if "tasks" in form and "definition" not in form:
         return ["is a workflow file, and not what `aiodag export` writes: `aiodag register` takes it"]
     missing = [f"has no {key!r}" for key in NEEDED if key not in form]
     wrong = [
-        f"{key!r} takes {wanted}; this is {told(form[key])}"
+        f"{key!r} takes {wanted}; this is {describe_value(form[key])}"
         for key, (test, wanted) in CHECKS.items()
         if key in form and not test(form[key])
     ]
@@ -119,6 +121,6 @@ def faults_of_definition(form: Mapping[str, Any]) -> Iterable[str]:
         return
     try:
         places = Places(directory=str(Path(file).parent))
-        workflow_of(without_hidden(form["definition"]), form["name"], places, recorded=True)
+        workflow_from_document(without_hidden(form["definition"]), form["name"], places, recorded=True)
     except WorkflowError as error:
         yield from (f"has a definition that cannot run: {each}" for each in error.complaints)

@@ -173,7 +173,7 @@ class Service(Editing):
         """Refuse a workflow that asks for resources which there are not, as `start` does. Raises `WorkflowError`."""
         starting.refuse_resources(target, capacity)
 
-    def spelled(self, text: str, target: Target) -> str:
+    def spell(self, text: str, target: Target) -> str:
         """Return what people typed, with the name of what was taken in a Python file where they gave none."""
         return targets.spell_target(text, target)
 

@@ -15,7 +15,7 @@ from aiodag.service.entry import as_task, bind, call, load_entry
 from aiodag.service.targets import Target
 from aiodag.states import State
 from aiodag.stores.rehearsal import Rehearsal
-from aiodag.workflows.check import checked
+from aiodag.workflows.check import check_workflow
 from aiodag.workflows.workflow import Workflow
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def refuse_resources(target: Target, capacity: Mapping[str, float] | None) -> No
     """
     given = Capacity(capacity) if capacity else None
     if isinstance(target, Workflow):
-        checked(target, capacity=target.capacity if given is None else given, runs=True)
+        check_workflow(target, capacity=target.capacity if given is None else given, runs=True)
 
 
 async def rehearse(store: Runs, run_id: str, target: Target, again: Sequence[int] = ()) -> Resumption:

@@ -22,10 +22,10 @@ from aiodag.service.entry import (
     parse_target,
 )
 from aiodag.workflows.files.json import Places
-from aiodag.workflows.files.load import is_workflow_file, workflow_of
+from aiodag.workflows.files.load import is_workflow_file, workflow_from_document
 from aiodag.workflows.files.load import load as load_workflow
-from aiodag.workflows.parameters import text_of
-from aiodag.workflows.private import restored
+from aiodag.workflows.parameters import command_text
+from aiodag.workflows.private import restore_document
 from aiodag.workflows.workflow import Workflow
 
 if TYPE_CHECKING:
@@ -122,7 +122,9 @@ def parameters_of_target(store: "Runs", text: str) -> dict[str, str]:
     if found is None:
         found = target_of(store, text)  # which says what is wrong
     if isinstance(found, Workflow):
-        return {name: f"one of {', '.join(map(text_of, values))}" for name, values in declared_values(found).items()}
+        return {
+            name: f"one of {', '.join(map(command_text, values))}" for name, values in declared_values(found).items()
+        }
     return parameters_shown(found)
 
 
@@ -298,9 +300,9 @@ def workflow_in(entry: Entry) -> Workflow:
 
 def of_text(text: str, file: str, capacity: Mapping[str, float] | None = None) -> Workflow:
     """Return the workflow of a text that was recorded, with what no store has from its file. Raises `EntryError`."""
-    document = restored(json.loads(text), lambda: source_of(file), file)
+    document = restore_document(json.loads(text), lambda: source_of(file), file)
     places = Places(file, None, str(Path(file).parent))
-    return workflow_of(document, places=places, capacity=capacity, recorded=True)
+    return workflow_from_document(document, places=places, capacity=capacity, recorded=True)
 
 
 def source_of(file: str) -> dict[str, Any]:

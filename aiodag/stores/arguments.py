@@ -61,16 +61,18 @@ def arguments(node: Node[Any], style: Style = TODAY) -> str:
         return ""  # a coroutine object or a future: known by its name and its place alone
     key = task.options.key
     if key is not None:
-        return f"key {text_of(key(*node.args, **node.kwargs) if callable(key) else key, task.name, style)}"
-    bound = "" if type(task.fn) is FunctionType else text_of(bound_to(task.fn), task.name, style)
+        return f"key {argument_text(key(*node.args, **node.kwargs) if callable(key) else key, task.name, style)}"
+    bound = "" if type(task.fn) is FunctionType else argument_text(bound_to(task.fn), task.name, style)
     args = node.args
     if not node.kwargs and SCALARS.issuperset(map(type, args)):
         try:
             return f"{bound}{style.printed(args)}"
         except ValueError:  # an int of more digits than Python prints
             pass
-    texts = [text_of(value, task.name, style) for value in args]
-    texts += [f"{style.keyword(name)}={text_of(node.kwargs[name], task.name, style)}" for name in sorted(node.kwargs)]
+    texts = [argument_text(value, task.name, style) for value in args]
+    texts += [
+        f"{style.keyword(name)}={argument_text(node.kwargs[name], task.name, style)}" for name in sorted(node.kwargs)
+    ]
     return f"{bound}({', '.join(texts)})"
 
 
@@ -83,41 +85,41 @@ def bound_to(fn: object) -> Any:
     return None if isinstance(fn, FunctionType | BuiltinFunctionType | type) else fn
 
 
-def text_of(value: Any, task: str = "", style: Style = TODAY) -> str:
+def argument_text(value: Any, task: str = "", style: Style = TODAY) -> str:
     """Return the text of one argument: an edge stands for the key of its upstream, not for its value."""
     kind = type(value)
     if kind in SCALARS and (kind is not int or value.bit_length() < PRINTED):
         return style.printed(value)
     if kind is Node:
-        return key_of(value, style)
+        return key_of_upstream(value, style)
     if kind is Template:
         return text_of_template(value, task, style)
     if kind is Settled:
-        return f"settled {key_of(value.dep, style)}"
+        return f"settled {key_of_upstream(value.dep, style)}"
     if kind is Veiled:
         return f"secret {value.secret.known_as!r}"
     if kind is Opaque:
-        return text_of(plain(value.value), task, style)
+        return argument_text(unwrap_raw(value.value), task, style)
     return fingerprint(value, task, style.form)
 
 
 def text_of_template(template: Template, task: str, style: Style) -> str:
     """Return the text of a container that holds edges."""
     shape, kind = template.shape, template.kind
-    texts = [text_of(item, task, style) for item in template.items]
+    texts = [argument_text(item, task, style) for item in template.items]
     if shape.pairs:  # all keys, then all values
         half = len(texts) // 2
         texts = [f"{key}: {text}" for key, text in zip(texts[:half], texts[half:], strict=True)]
     names = shape.names(template.copy)
     if names:
-        counted = compared(kind)
+        counted = compared_fields(kind)
         texts = [
             f"{name}={text}" for name, text in zip(names, texts, strict=True) if counted is None or name in counted
         ]
     if not shape.ordered:
         texts.sort()
     further = beside(template.copy, names)
-    texts += [f"{name}={text_of(further[name], task, style)}" for name in sorted(further)]
+    texts += [f"{name}={argument_text(further[name], task, style)}" for name in sorted(further)]
     return f"{text_of_kind(kind, task, style)}[{', '.join(texts)}]"
 
 
@@ -126,7 +128,7 @@ def text_of_kind(kind: type, task: str, style: Style) -> str:
     return kind.__name__ if kind.__module__ in BUILTIN else fingerprint(kind, task, style.form)
 
 
-def compared(kind: type) -> frozenset[str] | None:
+def compared_fields(kind: type) -> frozenset[str] | None:
     """Return the fields by which a dataclass compares its instances; None if `kind` is none."""
     fields = getattr(kind, "__dataclass_fields__", None)
     return None if type(fields) is not dict else frozenset(name for name, field in fields.items() if field.compare)
@@ -144,12 +146,12 @@ def beside(container: object, names: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def plain(value: Any) -> Any:
+def unwrap_raw(value: Any) -> Any:
     """Return what a raw task gets as a done future; any other value as it is."""
     future: Future[Any] = value
     return future.result() if type(value).__name__ == "Future" and future.done() else value
 
 
-def key_of(node: Node[Any], style: Style = TODAY) -> str:
+def key_of_upstream(node: Node[Any], style: Style = TODAY) -> str:
     """Return the key of an upstream node; one of outside the run is known by its task alone."""
     return f"@{node.key or style.outside(node.name)}"

@@ -22,8 +22,8 @@ from aiodag._core.context import current_node
 from aiodag._core.seats import Aside
 from aiodag.errors import NoIdentity
 from aiodag.stores.arguments import FORMERLY, TODAY, plain_name
-from aiodag.stores.identity import Mark, function_of, is_found, is_main
-from aiodag.stores.keys import Keys, digest_of, origin
+from aiodag.stores.identity import Mark, innermost_function, is_found, is_main
+from aiodag.stores.keys import Keys, digest_of_call, origin_of_task
 
 if TYPE_CHECKING:
     from aiodag._core.engine import Engine
@@ -40,18 +40,20 @@ def cache_keys(node: "Node[Any]", upstream: "Sequence[tuple[Node[Any], bool]]", 
 
     Raises `NoIdentity` for a function that programs cannot tell from another one.
     """
-    key = digest_of(identity_of(node.task, home), node, upstream, "", TODAY)
+    key = digest_of_call(identity_across_runs(node.task, home), node, upstream, "", TODAY)
     formers = (
-        digest_of(plain, node, upstream, "", style) for plain in former_identity(node.task, home) for style in FORMERLY
+        digest_of_call(plain, node, upstream, "", style)
+        for plain in former_identity(node.task, home)
+        for style in FORMERLY
     )
     return tuple(dict.fromkeys([key, *formers]))
 
 
-def identity_of(task: "Task[..., Any]", home: str) -> str:
+def identity_across_runs(task: "Task[..., Any]", home: str) -> str:
     """Return what a task is known by in all runs. Raises `NoIdentity`."""
     if task.options.name:
         return plain_name(task.name)
-    fn = function_of(task.fn)
+    fn = innermost_function(task.fn)
     if not is_own(fn.__module__) and is_found(fn):
         return Keys(home).identity(task)
     return f"{task.name}\2{FileMark(home).of(fn, task.name)}"
@@ -59,11 +61,11 @@ def identity_of(task: "Task[..., Any]", home: str) -> str:
 
 def former_identity(task: "Task[..., Any]", home: str) -> Iterator[str]:
     """Yield what 1.2.0 knew a task by, unless it could have been that of another program."""
-    fn = function_of(task.fn)
+    fn = innermost_function(task.fn)
     if task.options.name:
         yield task.name
     elif is_found(fn) and not is_main(fn.__module__, home) and getattr(task, "__module__", "") == fn.__module__:
-        yield f"{origin(task, home)}{task.name}"
+        yield f"{origin_of_task(task, home)}{task.name}"
 
 
 class FileMark(Mark):
@@ -86,26 +88,26 @@ def is_own(module: str | None) -> bool:
     if (module or "").partition(".")[0] in sys.stdlib_module_names - {"__main__"}:
         return False
     file = file_of(module)
-    return not file or not any(Path(file).is_relative_to(place) for place in installed())
+    return not file or not any(Path(file).is_relative_to(place) for place in installed_directories())
 
 
 def file_of(module: str | None) -> str:
     """Return the file of a loaded module, empty if there is none."""
     file = getattr(sys.modules.get(module or ""), "__file__", None)
-    return resolved(file) if file else ""
+    return resolve_path(file) if file else ""
 
 
 @cache
-def resolved(file: str) -> str:
+def resolve_path(file: str) -> str:
     """Return the path of a file, through all links."""
     return str(Path(file).resolve())
 
 
 @cache
-def installed() -> frozenset[str]:
+def installed_directories() -> frozenset[str]:
     """Return the directories of installed packages."""
     paths = sysconfig.get_paths()
-    return frozenset(resolved(paths[name]) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+    return frozenset(resolve_path(paths[name]) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 
 class Flight:
@@ -147,10 +149,10 @@ class Flight:
             waiters, self._waiters = self._waiters, []
         for loop, future in waiters:
             with suppress(RuntimeError):  # of a loop that has been closed: nobody waits any more
-                loop.call_soon_threadsafe(settle, future, value)
+                loop.call_soon_threadsafe(settle_waiter, future, value)
 
 
-def settle(future: "Future[Value | None]", value: Value | None) -> None:
+def settle_waiter(future: "Future[Value | None]", value: Value | None) -> None:
     """Give a future its value, if somebody still waits."""
     if not future.done():
         future.set_result(value)
@@ -199,7 +201,7 @@ class Cache:
         COMPUTING.set(COMPUTING.get() | {place})
         self._engine.away += 1  # on a virtual clock: reading takes real time
         try:
-            found = await asyncio.to_thread(self._found, keys, age)
+            found = await asyncio.to_thread(self._find, keys, age)
         except BaseException:
             flight.land(None)
             raise
@@ -210,6 +212,6 @@ class Cache:
         flight.land(found)
         return found
 
-    def _found(self, keys: Sequence[str], age: "bool | float") -> Value | None:
+    def _find(self, keys: Sequence[str], age: "bool | float") -> Value | None:
         since = 0.0 if age is True else time.time() - age
-        return next((found for key in keys if (found := self.store.cached(key, since)) is not None), None)
+        return next((found for key in keys if (found := self.store.cached_value(key, since)) is not None), None)

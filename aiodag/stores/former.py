@@ -15,7 +15,7 @@ from aiodag.errors import TaskMoved
 from aiodag.names import MAIN, MODULES_IN_KEYS, find_named
 from aiodag.records import FunctionRow
 from aiodag.stores.arguments import FORMERLY, TODAY, Style
-from aiodag.stores.identity import Mark, function_of, is_main
+from aiodag.stores.identity import Mark, innermost_function, is_main
 
 EVER = (TODAY, *FORMERLY)
 
@@ -58,10 +58,10 @@ class Former:
             return
         if isinstance(task.fn, partial):
             yield from self._partial(task, identity)
-        module = module_of(task)
+        module = module_of_task(task)
         here = "" if is_main(module, self.home) else module
-        name = name_in(task, identity)
-        plain = joined(here, task.name)
+        name = name_in_module(task, identity)
+        plain = join_name(here, task.name)
         marked = identity != plain
         first = self._first.setdefault(plain, identity) == identity and not (marked and self._is_functions(plain))
         if first and not (marked and leads(module, task.name)):
@@ -70,22 +70,22 @@ class Former:
         if self._is_other_self(name, here or self.home, main=here != ""):
             yield Candidate(self._as(task, identity, there, task.name), version, EVER)
             if first:
-                yield Candidate(joined(there, task.name), version, FORMERLY)
+                yield Candidate(join_name(there, task.name), version, FORMERLY)
         for other, main in self._recorded.get(name, ()):
             if other not in {module, self.home, here} and not leads(other, name):
                 place = "" if main else other
-                yield Candidate(self._as(task, identity, place, task.name), version, EVER, joined(place, task.name))
+                yield Candidate(self._as(task, identity, place, task.name), version, EVER, join_name(place, task.name))
 
     def _as(self, task: Any, identity: str, module: str, name: str) -> str:
         """Return the identity that a task would have in another module."""
-        own = module_of(task)
+        own = module_of_task(task)
         here = "" if is_main(own, self.home) else own
-        mark = "\2" in identity and f"\2{Mark(self.home, {here: module}).of(function_of(task.fn), task.name)}"
-        return f"{joined(module, name)}{mark or ''}"
+        mark = "\2" in identity and f"\2{Mark(self.home, {here: module}).of(innermost_function(task.fn), task.name)}"
+        return f"{join_name(module, name)}{mark or ''}"
 
     def _partial(self, task: Any, identity: str) -> Iterator[Candidate]:
         """Yield what a partial was known by where its function's module counted, and counts no longer, or the reverse."""
-        fn = function_of(task.fn)
+        fn = innermost_function(task.fn)
         here = "" if is_main(fn.__module__, self.home) else fn.__module__
         there = self.home if here == "" else ""
         place = Mark(self.home, {here: there}).place(fn.__module__, fn.__qualname__)
@@ -110,24 +110,24 @@ class Former:
     def _other_version(self, task: Any) -> str:
         """Return the version of a task of a workflow as it is where its module counts, or counts no longer."""
         before, after = task.around_module
-        module = getattr(function_of(task.fn), "__module__", None) or ""
+        module = getattr(innermost_function(task.fn), "__module__", None) or ""
         counts = task.options.version != " ".join([*before, *after])
         return " ".join([*before, *([] if counts else [self.home if module in MAIN else module]), *after])
 
 
-def module_of(task: object) -> str:
+def module_of_task(task: object) -> str:
     """Return the module of a task."""
     module = getattr(task, "__module__", None) or ""
     return "" if module == Task.__module__ else MODULES_IN_KEYS.get(module, module)
 
 
-def name_in(task: Any, identity: str) -> str:
+def name_in_module(task: Any, identity: str) -> str:
     """Return the name of a task's function in its module: that of an inner one says where it is written."""
-    name = getattr(function_of(task.fn), "__qualname__", task.name) if "\2" in identity else task.name
+    name = getattr(innermost_function(task.fn), "__qualname__", task.name) if "\2" in identity else task.name
     return str(name)
 
 
-def joined(module: str, name: str) -> str:
+def join_name(module: str, name: str) -> str:
     """Return the name of a function with its module, where that counts."""
     return f"{module}:{name}" if module else name
 
@@ -146,4 +146,4 @@ def leads(module: str, name: str) -> bool:
 def refuse_moved(task: Any, candidate: Candidate) -> None:
     """Refuse to run what is recorded elsewhere. Raises `TaskMoved`."""
     if candidate.moved:
-        raise TaskMoved(task.name, candidate.moved, module_of(task))
+        raise TaskMoved(task.name, candidate.moved, module_of_task(task))

@@ -34,7 +34,7 @@ CALLABLE = (Task, FunctionType, BuiltinFunctionType, MethodType, partial, classm
 DEPTH = 8  # of functions in the closures of functions, and of what stands for a function
 
 
-def function_of(fn: object) -> Any:
+def innermost_function(fn: object) -> Any:
     """Return what a task runs in the end: below partials, methods and tasks; of an object with `__call__` its class."""
     while True:
         if isinstance(fn, partial):
@@ -106,13 +106,13 @@ class Mark:
         if fn in self.inside or len(self.inside) == DEPTH:
             return "..."
         self.inside.append(fn)
-        held = [f"{name}={text}" for name, value in self.held(fn) if (text := self.constant(value)) is not None]
+        held = [f"{name}={text}" for name, value in self.held_values(fn) if (text := self.constant(value)) is not None]
         self.inside.pop()
         return self.place(fn.__globals__.get("__name__"), fn.__code__.co_qualname) + "".join(
             f"\2{each}" for each in held
         )
 
-    def held(self, fn: FunctionType) -> Iterator[tuple[str, Any]]:
+    def held_values(self, fn: FunctionType) -> Iterator[tuple[str, Any]]:
         """Yield the names and values of defaults and of the closure, but for what is set after the function was made."""
         yield from defaults(fn)
         if fn.__closure__:
@@ -140,7 +140,7 @@ class Mark:
 
     def callable(self, value: object) -> str:
         """Return the text of a function or task that another one holds."""
-        fn = function_of(value)
+        fn = innermost_function(value)
         bound = ""
         if isinstance(value, partial):
             held = [*value.args, *(item for pair in sorted(value.keywords.items()) for item in pair)]
@@ -191,6 +191,6 @@ def are_alike(value: object, other: object, depth: int) -> bool:
             bound[0] is bound[1]
             and len(held[0]) == len(held[1])
             and all(are_alike(one, two, depth - 1) for one, two in zip(*held, strict=True))
-            and are_one(function_of(value), function_of(other), depth)
+            and are_one(innermost_function(value), innermost_function(other), depth)
         )
     return type(value) is type(other) and type(value) in CONSTANT | {tuple, frozenset} and bool(value == other)

@@ -20,7 +20,7 @@ from aiodag.errors import LeaseLost, StoreError
 from aiodag.records import Batch, Claim, Claimed, Owner, Write
 from aiodag.states import State
 from aiodag.stores.lines import LINES
-from aiodag.stores.post import Post, Scribe, Work, Writer, settle
+from aiodag.stores.post import LoopPost, RunWriter, Scribe, Work, settle_future
 
 if TYPE_CHECKING:
     from aiodag._core.run import Run
@@ -38,19 +38,19 @@ class Keeper:
 
     def __init__(self, store: "Runs", *, ours: bool) -> None:
         self.store = store
-        self.writers: set[Writer] = set()  # under the lock of the table
-        self.posts: dict[asyncio.AbstractEventLoop, Post] = {}  # as above
+        self.writers: set[RunWriter] = set()  # under the lock of the table
+        self.posts: dict[asyncio.AbstractEventLoop, LoopPost] = {}  # as above
         self._ours = ours  # to be closed in the end: in the thread, for that may have to wait
         self._queue: SimpleQueue[list[Work] | None] = SimpleQueue()
-        self._runs: dict[int, Writer] = {}  # that are owned, by the numbers that the store has given them
+        self._runs: dict[int, RunWriter] = {}  # that are owned, by the numbers that the store has given them
         self._owner = Owner.here()
         self._renewed_at = 0.0
         self._look_at = time.monotonic() + LISTEN
-        self._ended: tuple[Post, asyncio.Future[None]] | None = None
+        self._ended: tuple[LoopPost, asyncio.Future[None]] | None = None
 
     # On the loops
 
-    async def open(self, writer: Writer) -> Claimed:
+    async def open(self, writer: RunWriter) -> Claimed:
         """Claim a run. Raises what the store raises."""
         self.put([(writer, None)])
         try:
@@ -71,7 +71,7 @@ class Keeper:
         """Have runs claimed and written, after what has been put before."""
         self._queue.put(works)
 
-    def leave(self, writer: Writer) -> "asyncio.Future[None] | None":
+    def leave(self, writer: RunWriter) -> "asyncio.Future[None] | None":
         """Take a run out; return what to wait for if it was the last one there: the end of the thread, and of its file."""
         if not writer.over:
             self.put([(writer, LEFT)])
@@ -82,7 +82,7 @@ class Keeper:
         self._queue.put(None)
         return ended
 
-    def _drop(self, writers: Sequence[Writer]) -> bool:
+    def _drop(self, writers: Sequence[RunWriter]) -> bool:
         """Take runs out; return True if nobody is left, and nobody will come."""
         with table_lock:
             before = len(self.writers)
@@ -106,7 +106,7 @@ class Keeper:
         finally:
             if self._ended is not None:
                 post, ended = self._ended
-                post.add(settle, ended, None, None)
+                post.add(settle_future, ended, None, None)
                 post.send()
 
     def _turn(self) -> bool:
@@ -138,13 +138,13 @@ class Keeper:
         if left:
             self._release(left)
 
-    def _tell_all(self, writers: Sequence[Writer], error: BaseException) -> None:
+    def _tell_all(self, writers: Sequence[RunWriter], error: BaseException) -> None:
         """Have runs end with an error, those that are about to be opened too."""
         for writer, each in zip(writers, apart(error, len(writers)), strict=True):
             if writer.claimed is None:
-                writer.post.add(settle, writer.opened, each, None)
+                writer.post.add(settle_future, writer.opened, each, None)
             else:
-                writer.post.add(writer.scribe.committed, each)
+                writer.post.add(writer.scribe.hear_commit, each)
 
     def _group(self) -> tuple[list[Work], bool]:
         """Wait for something to do; return all there is, up to a bound, and whether there may be more."""
@@ -161,7 +161,7 @@ class Keeper:
             return works, False
         return works, True
 
-    def _claim(self, writers: list[Writer]) -> None:
+    def _claim(self, writers: list[RunWriter]) -> None:
         answers: Sequence[Claimed | BaseException]
         try:
             answers = self.store.claim_all([writer.claim for writer in writers], joining=bool(self._runs))
@@ -170,25 +170,25 @@ class Keeper:
         self._renewed_at = self._renewed_at or min(writer.claim.at for writer in writers)
         for writer, answer in zip(writers, answers, strict=True):
             if isinstance(answer, BaseException):
-                writer.post.add(settle, writer.opened, answer, None)
+                writer.post.add(settle_future, writer.opened, answer, None)
                 continue
             self._runs[answer.run] = writer
             try:
                 writer.claimed = self._with_past(writer, answer)
             except BaseException as error:  # noqa: BLE001 - as above
                 writer.claimed = answer
-                writer.post.add(settle, writer.opened, error, None)
+                writer.post.add(settle_future, writer.opened, error, None)
             else:
-                writer.post.add(settle, writer.opened, None, writer.claimed)
+                writer.post.add(settle_future, writer.opened, None, writer.claimed)
 
-    def _with_past(self, writer: Writer, claimed: Claimed) -> Claimed:
+    def _with_past(self, writer: RunWriter, claimed: Claimed) -> Claimed:
         """Return a claimed run with what earlier executions have called."""
         if claimed.execution == 1:
             return claimed
-        tried = claimed.tried if writer.claim.definition is None else self.store.tried(writer.claim.id)
+        tried = claimed.tried if writer.claim.definition is None else self.store.attempts_by_task(writer.claim.id)
         return claimed._replace(functions=self.store.functions(writer.claim.id), tried=tried)
 
-    def _write(self, batches: list[tuple[Writer, Batch]]) -> None:
+    def _write(self, batches: list[tuple[RunWriter, Batch]]) -> None:
         claimed = [(writer, writer.claimed, batch) for writer, batch in batches if writer.claimed is not None]
         errors: Sequence[BaseException | None]
         try:
@@ -201,9 +201,9 @@ class Keeper:
             writer.over = writer.over or (why is None and batch.state is not None)
             if writer.over or isinstance(why, LeaseLost):
                 self._runs.pop(owned.run, None)
-            writer.post.add(writer.scribe.committed, why)
+            writer.post.add(writer.scribe.hear_commit, why)
 
-    def _release(self, writers: Sequence[Writer]) -> None:
+    def _release(self, writers: Sequence[RunWriter]) -> None:
         """Let go of runs whose end is not written: somebody may go on with them at once."""
         left = [writer.claimed for writer in writers if writer.claimed is not None and not writer.over]
         for claimed in left:
@@ -223,7 +223,7 @@ class Keeper:
                 now = time.time()
                 self.store.renew(self._owner, now + LEASE)
                 self._renewed_at = now
-            held = self.store.held(self._owner)
+            held = self.store.held_runs(self._owner)
         except BaseException as error:  # noqa: BLE001 - it ends the runs, on their loops
             self._tell_all(list(self._runs.values()), error)
             return True
@@ -235,7 +235,7 @@ class Keeper:
                 writer.post.add(writer.scribe.cancel)
         return True
 
-    def _tell_lost(self, number: int, writer: Writer) -> None:
+    def _tell_lost(self, number: int, writer: RunWriter) -> None:
         """Have the store say how a run was lost, and pass it on. Not as a batch that was written: another is under way."""
         if writer.claimed is None:
             return
@@ -246,7 +246,7 @@ class Keeper:
             why = error
         if why is not None:
             del self._runs[number]
-            writer.post.add(writer.scribe.committed, why)
+            writer.post.add(writer.scribe.hear_commit, why)
 
     def _bury(self) -> bool:
         """Let go of the runs of loops that were closed without leaving them; return True if no others are left."""
@@ -262,7 +262,7 @@ KEEPERS: dict[Hashable, Keeper] = {}  # of this process, by the place of their s
 table_lock = threading.Lock()
 
 
-def join_keeper(store: "Runs", run: "Run", scribe: Scribe, *, ours: bool) -> tuple[Keeper, Writer]:
+def join_keeper(store: "Runs", run: "Run", scribe: Scribe, *, ours: bool) -> tuple[Keeper, RunWriter]:
     """Return what writes a run to a store: the keeper of its place, made if there is none.
 
     `ours` is True if nobody else has `store`: it is closed when it is no longer needed.
@@ -276,8 +276,8 @@ def join_keeper(store: "Runs", run: "Run", scribe: Scribe, *, ours: bool) -> tup
             keeper = KEEPERS[place] = Keeper(store, ours=ours)
         post = keeper.posts.get(run.loop)
         if post is None:
-            post = keeper.posts[run.loop] = Post(run.loop, keeper.put)
-        writer = Writer(scribe, post, claim)
+            post = keeper.posts[run.loop] = LoopPost(run.loop, keeper.put)
+        writer = RunWriter(scribe, post, claim)
         keeper.writers.add(writer)
     LINES.attach()
     if new:

@@ -24,7 +24,7 @@ Row = dict[str, Any]
 
 
 @dataclass
-class Kept:
+class KeptRun:
     """One run and all that belongs to it."""
 
     number: int
@@ -54,7 +54,7 @@ ZERO: Any = utc_moment(0.0)
 WITHOUT_VALUE = frozenset({State.FAILED, State.SKIPPED})
 
 
-def known_of(row: Row) -> Known:
+def known_from_kept(row: Row) -> Known:
     """Return a node as a later execution knows it."""
     state, ran = row["state"], row["started_at"] is not None
     return Known(
@@ -78,7 +78,7 @@ def attempt_of(row: Row) -> tuple[Any, ...] | None:
     return row["number"], row["attempt"], row["state"], row["started_at"], row["ended_at"], row["error"]
 
 
-def keep_attempt(kept: Kept, row: Row) -> None:
+def keep_attempt(kept: KeptRun, row: Row) -> None:
     """Keep the last attempt of an earlier execution, before a new one takes the row."""
     found = attempt_of(row)
     if found is not None:
@@ -90,7 +90,7 @@ def keep_attempt(kept: Kept, row: Row) -> None:
         )
 
 
-def keep_output(kept: Kept, batch: Batch) -> None:
+def keep_output(kept: KeptRun, batch: Batch) -> None:
     """Keep what programs wrote, and no longer what their later output has pushed out."""
     for row in batch.output:
         kept.parts += 1
@@ -105,12 +105,12 @@ def keep_output(kept: Kept, batch: Batch) -> None:
             del kept.output[part]
 
 
-def age_of(kept: Kept) -> tuple[float, int]:
+def age_of(kept: KeptRun) -> tuple[float, int]:
     """Return what runs are ordered by: when they were made, and their numbers."""
     return kept.created_at, kept.number
 
 
-def is_wanted(kept: Kept, wanted: RunFilter) -> bool:
+def is_wanted(kept: KeptRun, wanted: RunFilter) -> bool:
     """Return True if a run is one of those that are asked for."""
     return (
         wanted.name in {None, kept.claim.name}
@@ -120,12 +120,12 @@ def is_wanted(kept: Kept, wanted: RunFilter) -> bool:
     )
 
 
-def newest(kept: Kept) -> str | None:
+def newest(kept: KeptRun) -> str | None:
     """Return the definition of a run's last execution."""
     return kept.definitions[-1][1] if kept.definitions else None
 
 
-def run_record(kept: Kept, definition: str | None) -> RunRecord:
+def kept_run_record(kept: KeptRun, definition: str | None) -> RunRecord:
     """Return a run for people."""
     counts: dict[State, int] = {}
     for row in kept.nodes.values():
@@ -149,7 +149,7 @@ def run_record(kept: Kept, definition: str | None) -> RunRecord:
     )
 
 
-def node_record(row: Row) -> NodeRecord:
+def kept_node_record(row: Row) -> NodeRecord:
     """Return a node for people."""
     plain = {name: row[name] for name in NODE_COLUMNS[:-3]}
     return NodeRecord(

@@ -23,13 +23,13 @@ from aiodag.records import (
 from aiodag.states import State
 from aiodag.stores.kept import (
     ZERO,
-    Kept,
+    KeptRun,
     age_of,
     attempt_of,
     is_wanted,
+    kept_node_record,
+    kept_run_record,
     newest,
-    node_record,
-    run_record,
 )
 
 
@@ -38,11 +38,11 @@ class KeptRuns:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self.kept: dict[str, Kept] = {}
+        self.kept: dict[str, KeptRun] = {}
         self._cache: dict[str, tuple[Any, ...]] = {}
         self._workflows: dict[str, WorkflowRecord] = {}
 
-    def cached(self, key: str, since: float) -> tuple[str, Any] | None:
+    def cached_value(self, key: str, since: float) -> tuple[str, Any] | None:
         """Return codec and value of a computation that any run has made since a moment."""
         with self._lock:
             found = self._cache.get(key)
@@ -65,7 +65,7 @@ class KeptRuns:
         with self._lock:
             if run_id is not None:
                 kept = self.kept.get(run_id)
-                return [] if kept is None else [run_record(kept, newest(kept))]
+                return [] if kept is None else [kept_run_record(kept, newest(kept))]
             if before is not None and before not in self.kept:
                 raise UnknownRun(before, self._near(), str(self))
             place = None if before is None else age_of(self.kept[before])
@@ -76,7 +76,8 @@ class KeptRuns:
             ]
             found.sort(key=age_of)
             return [
-                run_record(kept, None) for kept in (found if limit is None else found[max(len(found) - limit, 0) :])
+                kept_run_record(kept, None)
+                for kept in (found if limit is None else found[max(len(found) - limit, 0) :])
             ]
 
     def run(self, run_id: str) -> RunRecord:
@@ -135,7 +136,7 @@ class KeptRuns:
                 and (some is None or row["number"] in some)
                 and state in {None, row["state"]}
             ]
-        return [node_record(row) for row in sorted(rows, key=lambda row: int(row["number"]))]
+        return [kept_node_record(row) for row in sorted(rows, key=lambda row: int(row["number"]))]
 
     def nodes_called(self, run_id: str, which: str, *, every: bool = True) -> list[NodeRecord]:
         """Return the nodes of every execution, or of the last one, that a number, a task or a label stands for.
@@ -195,7 +196,7 @@ class KeptRuns:
             kept = self.kept.get(run_id)
             return [] if kept is None else list(kept.functions)
 
-    def tried(self, run_id: str) -> dict[str, int]:
+    def attempts_by_task(self, run_id: str) -> dict[str, int]:
         """Return the number of the last attempt of each task, by its name, in all executions of a run."""
         found: dict[str, int] = {}
         with self._lock:

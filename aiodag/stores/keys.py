@@ -19,9 +19,9 @@ from aiodag._core.task import Task
 from aiodag.errors import NoIdentity
 from aiodag.masking import by_names
 from aiodag.names import key_name
-from aiodag.stores.arguments import TODAY, Style, arguments, key_of, plain_name
-from aiodag.stores.former import Former, module_of, refuse_moved
-from aiodag.stores.identity import CALLABLE, Mark, are_one, closed_over, function_of, is_found, is_main
+from aiodag.stores.arguments import TODAY, Style, arguments, key_of_upstream, plain_name
+from aiodag.stores.former import Former, module_of_task, refuse_moved
+from aiodag.stores.identity import CALLABLE, Mark, are_one, closed_over, innermost_function, is_found, is_main
 
 if TYPE_CHECKING:
     from aiodag.records import FunctionRow
@@ -59,7 +59,7 @@ class Keys:
         Raises `NoFingerprint` for an argument, and `NoIdentity` for a function, by which it cannot be known again.
         """
         identity = self.identity(node.task)
-        digest = digest_of(identity, node, upstream, enclosing, TODAY)
+        digest = digest_of_call(identity, node, upstream, enclosing, TODAY)
         count = self._count(digest, attempt)
         if "\2" in identity and not node.task.options.key:
             self._tell_apart(node.task, f"{digest} {attempt}", count)
@@ -84,7 +84,7 @@ class Keys:
         task, seen = node.task, {digest}
         for candidate in () if task.stands_in else self.former.candidates(task, identity):
             for style in candidate.styles:
-                former = digest_of(candidate.identity, node, upstream, enclosing, style, candidate.version)
+                former = digest_of_call(candidate.identity, node, upstream, enclosing, style, candidate.version)
                 if former in seen:
                     continue
                 seen.add(former)
@@ -108,11 +108,11 @@ class Keys:
         if task.options.name:
             return plain_name(name)
         fn = task.fn
-        plain = f"{origin(task, self._home)}{name}"
+        plain = f"{origin_of_task(task, self._home)}{name}"
         if type(fn) is not FunctionType:
             if task.stands_in:
                 return plain
-            fn = function_of(fn)
+            fn = innermost_function(fn)
         if self._found.get(plain) is fn:
             return plain
         mark = self._mark(task, fn)
@@ -148,7 +148,7 @@ class Keys:
 
     def _note(self, task: object, name: str) -> None:
         """Note the module of a function, by which a later execution sees that it has moved."""
-        module = module_of(task)
+        module = module_of_task(task)
         if (name, module) not in self._noted:
             self._noted.add((name, module))
             main = is_main(module, self._home)
@@ -156,7 +156,7 @@ class Keys:
 
     def _tell_named_apart(self, task: Any, place: str, count: int) -> None:
         """Refuse equal calls of two functions to which their authors gave one name."""
-        fn = function_of(task.fn)
+        fn = innermost_function(task.fn)
         first = self._named.setdefault(task.name, fn)
         if first is fn and task.name not in self._several:
             return
@@ -168,7 +168,7 @@ class Keys:
 
     def _tell_apart(self, task: Any, place: str, count: int) -> None:
         """Refuse equal calls of two functions that nothing tells apart: which is which would be known by their order."""
-        fn = function_of(task.fn)
+        fn = innermost_function(task.fn)
         first = self._alike.get(place)
         other = None if first is None else first()
         if count and other is not None and not are_one(fn, other):
@@ -184,7 +184,7 @@ def is_same(one: tuple[str, Any], other: tuple[str, Any]) -> bool:
     return one[1] is other[1]
 
 
-def digest_of(
+def digest_of_call(
     identity: str,
     node: Node[Any],
     upstream: Sequence[tuple[Node[Any], bool]],
@@ -196,13 +196,13 @@ def digest_of(
     task = node.task
     exogenous = ""
     if task.after_deps:
-        exogenous = "".join([key_of(up, style) for up, _ in upstream[: len(task.after_deps)]])
+        exogenous = "".join([key_of_upstream(up, style) for up, _ in upstream[: len(task.after_deps)]])
     version = task.options.version if version is None else version
     text = f"{enclosing}\0{identity}\0{version}\0{by_names(arguments(node, style))}\0{exogenous}"
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=DIGEST).hexdigest()
 
 
-def origin(task: Any, home: str) -> str:
+def origin_of_task(task: Any, home: str) -> str:
     """Return the module of a task, unless it is named by its author or in the file that the run begins with.
 
     Functions of one name in two modules are two tasks; a program may be renamed, and run by its file or as a module.

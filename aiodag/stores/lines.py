@@ -28,7 +28,7 @@ class LastResort(logging.Handler):
 LAST_RESORT = LastResort()
 
 
-class Lines(logging.Handler):
+class LogLines(logging.Handler):
     """Gives the lines of each run to its journal. Levels are as the program has set them.
 
     One for all runs: with a handler for each, every line would be offered to every run.
@@ -68,7 +68,7 @@ class Lines(logging.Handler):
                 logging.getLogger().parent = None
 
 
-LINES = Lines()
+LINES = LogLines()
 
 
 def handled_elsewhere(name: str) -> bool:

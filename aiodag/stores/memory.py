@@ -24,10 +24,10 @@ from aiodag.records import (
 from aiodag.states import State, next_run_state
 from aiodag.stores.kept import (
     WITHOUT_VALUE,
-    Kept,
+    KeptRun,
     keep_attempt,
     keep_output,
-    known_of,
+    known_from_kept,
     newest,
 )
 from aiodag.stores.kept_runs import KeptRuns
@@ -93,7 +93,7 @@ class Memory(KeptRuns):
         with self._lock:
             kept = self.kept.get(claim.id)
             if kept is None:
-                kept = self.kept[claim.id] = Kept(next(self._numbers), claim, claim.at, claim.at)
+                kept = self.kept[claim.id] = KeptRun(next(self._numbers), claim, claim.at, claim.at)
                 known: dict[str, Known] = {}
             else:
                 claim.refuse(kept.claim.name, kept.owner, kept.leased_until)
@@ -104,17 +104,17 @@ class Memory(KeptRuns):
                 kept.state = next_run_state(kept.state, State.QUEUED, State.RUNNING)
                 kept.started_at, kept.ended_at = claim.at, None
                 kept.cancel, kept.error = False, ""
-                known = {row["key"]: known_of(row) for row in kept.nodes.values()}
+                known = {row["key"]: known_from_kept(row) for row in kept.nodes.values()}
             kept.owner, kept.leased_until = claim.owner, claim.at + claim.lease
             if claim.definition is not None and claim.definition != newest(kept):
                 kept.definitions.append((kept.execution, claim.definition))
             return Claimed(kept.number, kept.execution, known, begun=kept.begun)
 
-    def known(self, run_id: str) -> dict[str, Known]:
+    def known_nodes(self, run_id: str) -> dict[str, Known]:
         """Return what all executions of a run have left, by key, without owning it."""
         with self._lock:
             kept = self.kept.get(run_id)
-            return {} if kept is None else {row["key"]: known_of(row) for row in kept.nodes.values()}
+            return {} if kept is None else {row["key"]: known_from_kept(row) for row in kept.nodes.values()}
 
     def void(self, run_id: str, numbers: Sequence[int]) -> None:
         """Have nodes of a run that nobody owns run again, whatever is recorded of them. Raises `RunOwned`."""
@@ -131,7 +131,7 @@ class Memory(KeptRuns):
                 if kept.owner == owner:
                     kept.leased_until = until
 
-    def held(self, owner: Owner) -> dict[int, tuple[int, bool]]:
+    def held_runs(self, owner: Owner) -> dict[int, tuple[int, bool]]:
         """Return the runs of a process by number: which execution it has, and whether somebody wants it cancelled."""
         with self._lock:
             return {kept.number: (kept.execution, kept.cancel) for kept in self.kept.values() if kept.owner == owner}
@@ -159,7 +159,7 @@ class Memory(KeptRuns):
     def _write(self, write: Write) -> None:
         batch = write.batch
         with self._lock:
-            kept = self._fenced(write.claimed, write.run_id)
+            kept = self._fence(write.claimed, write.run_id)
             for number in batch.again:
                 keep_attempt(kept, kept.nodes[number])
             for values in batch.nodes:
@@ -181,7 +181,7 @@ class Memory(KeptRuns):
                 kept.state = next_run_state(kept.state, batch.state)
                 kept.error, kept.ended_at, kept.owner = batch.error, batch.at, None
 
-    def _fenced(self, claimed: Claimed, run_id: str) -> Kept:
+    def _fence(self, claimed: Claimed, run_id: str) -> KeptRun:
         kept = self.kept.get(run_id)
         deleted = kept is None or kept.number != claimed.run
         if kept is None or deleted or kept.execution != claimed.execution or kept.owner is None:

@@ -54,7 +54,7 @@ class Nested:
             yield found
             numbers += self._inside.get(found, ())
 
-    def ended(self, key: str, node: "Node[Any]", attempt: tuple[Any, ...]) -> None:
+    def note_end(self, key: str, node: "Node[Any]", attempt: tuple[Any, ...]) -> None:
         """Take note of how a node has settled without a value."""
         if attempt[3] is not None:  # it had begun
             self._tries[key] = attempt
@@ -63,7 +63,7 @@ class Nested:
                 self._reports = WeakValueDictionary()
             self._reports[key] = node.fault.report
 
-    def failed(self, number: int, attempt: int) -> None:
+    def note_failure(self, number: int, attempt: int) -> None:
         """Take note of a node that has no value: in another attempt of the body it runs again."""
         self._failed[number] = attempt
 

@@ -19,16 +19,16 @@ MOST_BYTES = 4  # of a character in UTF-8
 SHOWN = 1_000  # characters of a text that is too long for a store
 
 
-def why(node: "Node[Any]", state: State) -> str:
+def reason_text(node: "Node[Any]", state: State) -> str:
     """Return what is kept of the reason why a node has no value."""
     if state is State.FAILED and node.fault is not None:
-        return recorded(node.fault.report.exception)
+        return record_exception(node.fault.report.exception)
     if state is State.SKIPPED:
-        return str(node.fault) if node.fault is not None else masked(text_of(node.exception()))
+        return str(node.fault) if node.fault is not None else masked(exception_text(node.exception()))
     return ""
 
 
-def text_of(reason: object) -> str:
+def exception_text(reason: object) -> str:
     """Return the text of an exception, whatever its class makes of that."""
     try:
         return "" if reason is None else "".join(map(str, str(reason)))
@@ -36,13 +36,13 @@ def text_of(reason: object) -> str:
         return f"{type(reason).__name__}, which has no text"
 
 
-def recorded(error: BaseException) -> str:
+def record_exception(error: BaseException) -> str:
     """Return an exception as it is kept."""
     try:
         text = encode_error(error)
         if len(text) <= LARGEST // MOST_BYTES:
             return text
-        return encode_error(RuntimeError(f"{type(error).__name__}: {fitting(masked(str(error)))}"))
+        return encode_error(RuntimeError(f"{type(error).__name__}: {fit_text(masked(str(error)))}"))
     except BaseException:  # noqa: BLE001 - as above
         return encode_error(RuntimeError(f"{type(error).__name__}, which cannot be recorded"))
 
@@ -72,36 +72,36 @@ def in_codec(task: "Task[..., Any]", value: object) -> tuple[str, str | bytes]:
     return codec.name, made
 
 
-def encoded(task: "Task[..., Any]", value: object) -> tuple[str, str | bytes]:
+def encode_value(task: "Task[..., Any]", value: object) -> tuple[str, str | bytes]:
     """Return the codec of a task and a value in it. Raises `NoCodec`, `SecretInValue` and `ValueTooLarge`."""
     codec, text = in_codec(task, value)
-    if len(text) > LARGEST // MOST_BYTES and size_of(text) > LARGEST:
-        raise ValueTooLarge(task.name, size_of(text), LARGEST)
+    if len(text) > LARGEST // MOST_BYTES and stored_size(text) > LARGEST:
+        raise ValueTooLarge(task.name, stored_size(text), LARGEST)
     secret = secret_in(text)
     if secret is not None:
         raise SecretInValue(task.name, secret)
     return codec, text
 
 
-def size_of(text: str | bytes) -> int:
+def stored_size(text: str | bytes) -> int:
     """Return how many bytes a store needs for a text."""
     return len(text) if isinstance(text, bytes) else len(text.encode("utf-8", "surrogatepass"))
 
 
-def fitting(text: str) -> str:
+def fit_text(text: str) -> str:
     """Return a text that a store can keep: as it is, or its beginning and how much is left out."""
     if len(text) <= LARGEST // MOST_BYTES:
         return text
     return f"{text[:SHOWN]}… ({len(text) - SHOWN:,} characters left out)"
 
 
-def decoded(task: "Task[..., Any]", codec: str, text: object) -> Any:
+def decode_value(task: "Task[..., Any]", codec: str, text: object) -> Any:
     """Return a stored value, or `NOTHING` if its task does not accept it any more. Raises `Undecodable`."""
-    value = opened(task, codec, text)
+    value = open_value(task, codec, text)
     return value if task.accepts(value) else NOTHING
 
 
-def opened(task: "Task[..., Any]", codec: str, text: Any) -> Any:
+def open_value(task: "Task[..., Any]", codec: str, text: Any) -> Any:
     """Return a stored value. What the store says to be pickled is unpickled only for a task that asks for it."""
     own: Any = task.options.codec
     if not isinstance(own, str) and own.name == codec:

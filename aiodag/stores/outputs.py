@@ -24,7 +24,7 @@ class Stream:
     >>> stream = Stream(8)
     >>> for chunk in (b"one ", b"two ", b"three ", b"four"):
     ...     stream.add(chunk)
-    >>> stream.take(), stream.passed()
+    >>> stream.take(), stream.middle_range()
     ([(0, b'one '), (14, b'four')], (4, 14))
     """
 
@@ -59,14 +59,14 @@ class Stream:
         self.first.clear()
         self.rest.clear()
         head = min(self.end, self.head)
-        return [*pieces(first, head - len(first)), *pieces(rest, self.end - len(rest))]
+        return [*cut_bytes(first, head - len(first)), *cut_bytes(rest, self.end - len(rest))]
 
-    def passed(self) -> tuple[int, int]:
+    def middle_range(self) -> tuple[int, int]:
         """Return the range between head and tail."""
         return self.head, max(self.end - self.room, self.head)
 
 
-def pieces(content: bytes, start: int) -> list[tuple[int, bytes]]:
+def cut_bytes(content: bytes, start: int) -> list[tuple[int, bytes]]:
     """Cut bytes into rows, each with its start."""
     return [(start + place, content[place : place + PIECE]) for place in range(0, len(content), PIECE)]
 
@@ -125,7 +125,7 @@ class Outputs:
         """Return True if there is something that should be written now."""
         return bool(self._told) or (self.due and bool(self._heard))
 
-    def held(self) -> bool:
+    def holds_any(self) -> bool:
         """Return True if anything is held of any attempt."""
         return bool(self._numbers)
 
@@ -151,7 +151,7 @@ class Outputs:
             return 0
         rows = [(*key, start, stream.at, content) for start, content in stream.take()]
         batch.output += rows
-        head, tail = stream.passed()
+        head, tail = stream.middle_range()
         if tail > head:
             batch.trimmed.append((*key, head, tail))
         return sum(len(row[-1]) for row in rows)

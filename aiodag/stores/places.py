@@ -71,7 +71,7 @@ async def open_journal(run: "Run", place: object) -> Journal:
     door = DOORS.get(run.loop)
     if door is None:
         door = DOORS[run.loop] = Door(run.loop)
-    await door.passed()
+    await door.pass_through()
     store = store_at(place)
     journal = store.journal(run, ours=store is not place)
     await journal.open()
@@ -87,7 +87,7 @@ class Door:
         self._room = ENTERING
         self._waiting: deque[asyncio.Future[None]] = deque()
 
-    async def passed(self) -> None:
+    async def pass_through(self) -> None:
         """Wait for a turn that has room: mostly this one."""
         if self._room == ENTERING:
             self._call_soon(self._next_turn)

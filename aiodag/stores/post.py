@@ -28,7 +28,7 @@ class Scribe(Protocol):
         """Return what has happened since the last batch."""
         ...
 
-    def committed(self, error: BaseException | None) -> None:
+    def hear_commit(self, error: BaseException | None) -> None:
         """Hear that the batch is written, or why nothing can be written any more."""
         ...
 
@@ -37,10 +37,10 @@ class Scribe(Protocol):
         ...
 
 
-class Writer:
+class RunWriter:
     """One run on its way to its store."""
 
-    def __init__(self, scribe: Scribe, post: "Post", claim: Claim) -> None:
+    def __init__(self, scribe: Scribe, post: "LoopPost", claim: Claim) -> None:
         self.scribe = scribe
         self.post = post
         self.claim = claim
@@ -54,23 +54,23 @@ class Writer:
         self.post.ask(self)
 
 
-Work = tuple[Writer, Batch | None]  # None: the run is to be claimed
+Work = tuple[RunWriter, Batch | None]  # None: the run is to be claimed
 
 
-class Post:
+class LoopPost:
     """Carries batches from one loop to a keeper, and news back."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, put: Callable[[list[Work]], None]) -> None:
         self.loop = loop
         self._put = put
-        self._asking: deque[Writer] = deque()
+        self._asking: deque[RunWriter] = deque()
         self._busy = False  # whether a portion is under way, or will be in this turn of the loop
         self._news: deque[News] = deque()
         self._coming = False  # whether the loop is about to look
 
     # On the loop
 
-    def ask(self, writer: Writer) -> None:
+    def ask(self, writer: RunWriter) -> None:
         """Have a run asked for its next batch."""
         self._asking.append(writer)
         if not self._busy:
@@ -127,7 +127,7 @@ class Post:
             self.loop.call_soon_threadsafe(self._deliver)
 
 
-def settle(future: "asyncio.Future[Any]", error: BaseException | None, value: object) -> None:
+def settle_future(future: "asyncio.Future[Any]", error: BaseException | None, value: object) -> None:
     """Give a future its outcome, on its loop."""
     if future.done():
         return

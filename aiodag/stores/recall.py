@@ -19,7 +19,7 @@ from aiodag.stores.caching import cache_keys
 from aiodag.stores.endings import Endings
 from aiodag.stores.keys import Keys
 from aiodag.stores.nested import Nested
-from aiodag.stores.outcomes import decoded, writable
+from aiodag.stores.outcomes import decode_value, writable
 from aiodag.stores.row import ATTEMPT, CODEC, KEY, NUMBER, RECORDED, STATE, TURN, VALUE, Row
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ class Recall:
             node.cache_keys = cache_keys(node, upstream, home_of(self.run.entry))
         known = self._known.get(key)
         if not codec:
-            self._begun(node.row)
+            self._note_begin(node.row)
             return
         if known is not None:
             node.row[TURN] = known.turn
@@ -191,11 +191,11 @@ class Recall:
                 row[TURN] = max([self._turn_of(up) for up in upstream_of(node)], default=0)
             return NOTHING
         known = self._known.get(node.key)
-        if known is None or not recallable(node.task, known) or self._outdated(node, known.turn):
+        if known is None or not recallable(node.task, known) or self._is_outdated(node, known.turn):
             # What it took is another now, or may be; or it has waited for an earlier one, which ended otherwise.
             self._run_again(node, known)
             return NOTHING
-        value = outcome_of(node.task, known)
+        value = recalled_outcome(node.task, known)
         if value is NOTHING:  # no success any more, as its task has been edited
             self._run_again(node, known)
             return NOTHING
@@ -209,23 +209,23 @@ class Recall:
         if node.key not in self._nested.numbers:
             del self._known[node.key]  # it may be large
         elif known.state is not State.SUCCEEDED:
-            self._settled(row, void=True)
+            self._keep_outcome(row, void=True)
         self._wake()
         return value
 
-    def _settled(self, row: Row, *, void: bool) -> None:
+    def _keep_outcome(self, row: Row, *, void: bool) -> None:
         """Keep an outcome that another attempt of an enclosing body may ask for, unless that is to be another one."""
         known = Known(row[NUMBER], row[STATE], row[ATTEMPT], row[CODEC], row[VALUE], void=void, turn=row[TURN])
         self._known[row[KEY]] = known
         if void:
-            self._nested.failed(row[NUMBER], row[ATTEMPT])
+            self._nested.note_failure(row[NUMBER], row[ATTEMPT])
 
     def _is_local(self, edge: "tuple[Node[Any], bool]") -> bool:
         """Return True if the outcome of an edge may be another in another run, although its key is the same."""
         up, tolerant = edge
         return tolerant or up.run is not self.run or up.row[NUMBER] in self._local
 
-    def _outdated(self, node: "Node[Any]", turn: int) -> bool:
+    def _is_outdated(self, node: "Node[Any]", turn: int) -> bool:
         """Return True if an upstream of what began in a turn has had another outcome since, or may have had."""
         for up in node.tolerated:
             if up.run is not self.run or up.state is State.CANCELLED or not is_known(up.task):
@@ -252,7 +252,7 @@ class Recall:
         turn: int = up.row[TURN]
         return turn
 
-    def _begun(self, row: Row) -> None:
+    def _note_begin(self, row: Row) -> None:
         """Take note of the row of a node that is to run."""
 
     def _wake(self) -> None:
@@ -272,10 +272,10 @@ def recallable(task: object, known: Known) -> bool:
     return known.state in OUTCOMES and not known.void and is_known(task)
 
 
-def outcome_of(task: Any, known: Known) -> Any:
+def recalled_outcome(task: Any, known: Known) -> Any:
     """Return the value of a recorded success, or what a body has `Raised`. Raises `Undecodable`."""
     if known.state is State.SUCCEEDED:
-        return decoded(task, known.codec, known.value)
+        return decode_value(task, known.codec, known.value)
     return Raised(Skip(known.error) if known.state is State.SKIPPED else decode_error(known.error))
 
 

@@ -24,7 +24,7 @@ from aiodag.states import State
 from aiodag.stores.caching import Cache, Flight
 from aiodag.stores.changes import MOST, Changes
 from aiodag.stores.keeper import join_keeper
-from aiodag.stores.outcomes import decoded, encoded, fitting, recorded, why, writable
+from aiodag.stores.outcomes import decode_value, encode_value, fit_text, reason_text, record_exception, writable
 from aiodag.stores.outputs import Outputs
 from aiodag.stores.recall import Recall
 from aiodag.stores.row import (
@@ -92,7 +92,7 @@ class Recorder(Recall):
 
     # Nodes
 
-    def _begun(self, row: Row) -> None:
+    def _note_begin(self, row: Row) -> None:
         self._rows.mark(row)
         self._wake()
 
@@ -111,7 +111,7 @@ class Recorder(Recall):
             if not node.task.barrier:
                 self._turn = row[TURN] = self._turn + 1
         elif state is State.QUEUED and node.lost is not None:
-            error = recorded(node.lost)
+            error = record_exception(node.lost)
             row[FAILURES] += 1
             self._batch.void += self._nested.failed_inside(row[NUMBER])  # another attempt begins anew with them
             self._batch.attempts.append(
@@ -119,10 +119,10 @@ class Recorder(Recall):
             )
         elif state.final:
             row[ENDED] = at + self.offset
-            row[ERROR] = why(node, state)
+            row[ERROR] = reason_text(node, state)
             if row[KEY] in self._nested.numbers:
-                self._settled(row, void=True)
-                self._nested.ended(
+                self._keep_outcome(row, void=True)
+                self._nested.note_end(
                     row[KEY], node, (row[NUMBER], *map(row.__getitem__, (ATTEMPT, STATE, STARTED, ENDED, ERROR)))
                 )
         if state is State.WAITING or state is State.QUEUED:
@@ -139,7 +139,7 @@ class Recorder(Recall):
             if node.cache_keys:
                 value = await self._through_cache(node, args, kwargs)
             else:
-                body = body_of(node, args, kwargs)
+                body = begin_body(node, args, kwargs)
                 del args, kwargs  # the body's from here on
                 value = await body
                 check_returned(node, value)  # before it is recorded, or told that it has no codec
@@ -151,13 +151,13 @@ class Recorder(Recall):
 
     async def _through_cache(self, node: "Node[Any]", args: Any, kwargs: Any) -> Any:
         """Take a value that another run or another node has computed, or compute it for them."""
-        task, keys, body = node.task, node.cache_keys, partial(body_of, node, args, kwargs)
+        task, keys, body = node.task, node.cache_keys, partial(begin_body, node, args, kwargs)
         chosen = node.row[NUMBER] in self._chosen  # to run again, whatever there is
         check = partial(check_returned, node)
         del node, args, kwargs  # as above, and the body's
         flight = await self._cache.take(keys, task.options.cache, anew=chosen)
         try:
-            if not isinstance(flight, Flight) and (value := decoded(task, *flight)) is not NOTHING:
+            if not isinstance(flight, Flight) and (value := decode_value(task, *flight)) is not NOTHING:
                 return value
             running = body()
             del body
@@ -165,7 +165,7 @@ class Recorder(Recall):
             check(value)
             if not isinstance(flight, Flight):
                 return value
-            computed = encoded(task, value)
+            computed = encode_value(task, value)
             self._batch.cache.append((keys[0], task.name, *computed, time.time()))
             self._wake()
             flight.land(computed)
@@ -177,7 +177,7 @@ class Recorder(Recall):
 
     async def _succeed(self, node: "Node[Any]", value: Any) -> Any:
         try:
-            codec, text = encoded(node.task, value)
+            codec, text = encode_value(node.task, value)
         except BaseException:
             del node  # as above
             raise
@@ -185,7 +185,7 @@ class Recorder(Recall):
         row[CODEC], row[VALUE] = codec, text
         row[STATE], row[ENDED] = State.SUCCEEDED, self.run.clock() + self.offset
         if row[KEY] in self._nested.numbers:
-            self._settled(row, void=False)
+            self._keep_outcome(row, void=False)
         if self._broken:  # a body that made its peace with being cancelled: nothing is written any more
             raise self.error or RunCancelled(self.run.id)
         waiter = self.run.loop.create_future()
@@ -215,7 +215,7 @@ class Recorder(Recall):
     def log(self, at: float, node: "Node[Any] | None", level: str, logger: str, text: str) -> None:
         """Keep a line that a body logged. Called from any thread."""
         number = None if node is None or node.run is not self.run else node.row[NUMBER]
-        self._logged.append((at, number, level, writable(logger), writable(fitting(masked(text)))))
+        self._logged.append((at, number, level, writable(logger), writable(fit_text(masked(text)))))
         self.run.loop.call_soon_threadsafe(self._wake)
 
     def _wake(self) -> None:
@@ -228,7 +228,7 @@ class Recorder(Recall):
         batch, self._changes = self._changes or Batch(), None
         # All of them where some are marked as void, for a row that is written later would take that back.
         rows, self._written = self._rows.take(at_most=sys.maxsize if batch.void else MOST)
-        if self._outputs.held():
+        if self._outputs.holds_any():
             self._outputs.put(batch, {row[NUMBER] for row in rows if row[STATE].final})
         batch.nodes = [self._rows.written_out(row) for row in rows]
         while self._logged:
@@ -236,7 +236,7 @@ class Recorder(Recall):
         self._engine.away += 1  # on a virtual clock: a commit takes real time
         return batch
 
-    def committed(self, error: BaseException | None) -> None:
+    def hear_commit(self, error: BaseException | None) -> None:
         """Let the successes of a batch go on, and write the next one."""
         if self._broken:
             return
@@ -290,7 +290,7 @@ class Recorder(Recall):
     async def _write_the_end(self, state: State, error: BaseException | None) -> None:
         await self._all_written()
         void = self._endings.of(error, list(self.run.untaken.values()))
-        text = "" if error is None else recorded(error)
+        text = "" if error is None else record_exception(error)
         self._changes = Batch(state=state, error=text, at=time.time(), void=void)
         await self._all_written()
 
@@ -301,7 +301,7 @@ class Recorder(Recall):
             await self._idle
 
 
-def body_of(node: "Node[Any]", args: Any, kwargs: Any) -> Any:
+def begin_body(node: "Node[Any]", args: Any, kwargs: Any) -> Any:
     """Begin an attempt of a node; return what is to be awaited for its value."""
     task = node.task
     if task.call is not None:

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 from aiodag._core.context import current_node
 from aiodag._core.deadlock import needs
-from aiodag._core.failure import described
+from aiodag._core.failure import exception_line
 from aiodag._core.node import Node
 from aiodag._core.run import Run
 from aiodag.abc import Move
@@ -105,7 +105,7 @@ class Traces:
         except BaseException as error:
             with report_errors(loop, run):
                 if not isinstance(error, asyncio.CancelledError):
-                    span.set_status(StatusCode.ERROR, described(error))
+                    span.set_status(StatusCode.ERROR, exception_line(error))
             raise
         finally:
             # Not by detach(): that complains where fixtures of tests leave the run in another asyncio task.
@@ -213,7 +213,7 @@ def fail_span(span: Span, error: BaseException | None, moment: int) -> None:
     if error is None:
         span.set_status(StatusCode.ERROR)
         return
-    span.set_status(StatusCode.ERROR, described(error))
+    span.set_status(StatusCode.ERROR, exception_line(error))
     with suppress(Exception):  # an exception whose own text raises
         span.record_exception(error, attributes=without_secrets(error), timestamp=moment)
 
@@ -241,7 +241,7 @@ def reason_of(move: Move) -> str:
         return str(node.failure)
     if move.state is State.SKIPPED:
         error = node.exception()
-        return "" if error is None else described(error)
+        return "" if error is None else exception_line(error)
     message = getattr(node, "_cancel_message", None)
     return message if isinstance(message, str) else ""
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from aiodag._core.graph import Graph, GraphEdge, GraphNode
 from aiodag._core.ledger import with_rule
-from aiodag._core.options import Options
+from aiodag._core.options import TaskOptions
 from aiodag._core.rules import WHOLE as WHOLE_RULE
 from aiodag._core.rules import Rule, judge
 from aiodag._core.submit import submit
@@ -26,8 +26,17 @@ from aiodag.workflows.expand import BARRIER, PLAIN, WHOLE, Expansion, Instance
 from aiodag.workflows.generators import Present, Wait, checked_fragment, definition_of, fragment
 from aiodag.workflows.lead import MISSING, Lead, settled_value
 from aiodag.workflows.model import WorkflowTask
-from aiodag.workflows.named import Adding, Barrier, Generating, Named, in_order, joined, known_by_name, module_of
-from aiodag.workflows.parameters import declared, filled, is_command, whole
+from aiodag.workflows.named import (
+    Adding,
+    Barrier,
+    Generating,
+    Named,
+    in_order,
+    joined,
+    known_by_name,
+    module_of_function,
+)
+from aiodag.workflows.parameters import declared_parameters, fill_argument, is_command, whole_command
 
 if TYPE_CHECKING:
     from aiodag._core.node import Node
@@ -104,15 +113,15 @@ class Building:
     def _node_of(self, instance: Instance) -> "Node[Any]":
         after = [self.nodes[number] for number in instance.after] if instance.after else []
         if instance.kind is PLAIN:
-            return self._called(instance, after)
+            return self._call_instance(instance, after)
         if instance.kind is BARRIER:
             values = [self.nodes[number] for number in instance.values]
             made = Barrier(joined, instance.name, in_order(after))
-            return self._submitted(instance, made, (values,) if values else (), {})
+            return self._submit_task(instance, made, (values,) if values else (), {})
         (before,) = after
         return self._whole(instance, before) if instance.kind is WHOLE else self._behind_generator(instance, before)
 
-    def _called(self, instance: Instance, after: "list[Node[Any]]") -> "Node[Any]":
+    def _call_instance(self, instance: Instance, after: "list[Node[Any]]") -> "Node[Any]":
         given, choice = instance.task, instance.choice
         outside = self.checked.outside.get(given.index)
         if outside is not None:
@@ -121,9 +130,11 @@ class Building:
         if instance.passed or choice:
             texts = bool(choice) and is_command(given.task)
             stand_in = partial(self._value_of, instance.passed or {})
-            args = tuple([filled(each, choice, texts=texts, stands_for=stand_in) for each in args])
-            kwargs = {key: filled(each, choice, texts=texts, stands_for=stand_in) for key, each in kwargs.items()}
-        return self._submitted(instance, self._task_of(instance, in_order(after)), args, kwargs)
+            args = tuple([fill_argument(each, choice, texts=texts, stands_for=stand_in) for each in args])
+            kwargs = {
+                key: fill_argument(each, choice, texts=texts, stands_for=stand_in) for key, each in kwargs.items()
+            }
+        return self._submit_task(instance, self._task_of(instance, in_order(after)), args, kwargs)
 
     def _value_of(self, passed: "Mapping[WorkflowTask[Any], int | Sequence[int]]", given: WorkflowTask[Any]) -> Any:
         numbers = passed[given]
@@ -133,12 +144,12 @@ class Building:
         """Return the task under the name of a node."""
         given, of = instance.task, instance.task.task
         if is_command(of):
-            made = known_by_name(given, whole(of, instance.choice, instance.name), renamed=False, module="")
+            made = known_by_name(given, whole_command(of, instance.choice, instance.name), renamed=False, module="")
         else:
             kind = of, given.name != of.name, given.generator, given.rule
             known = self._prototypes.get(kind)
             if known is None:
-                module = module_of(of, self.run)
+                module = module_of_function(of, self.run)
                 known = self._prototypes[kind] = known_by_name(given, of, renamed=kind[1], module=module)
             made = known
         if given.generator:
@@ -147,7 +158,7 @@ class Building:
             return made
         return Named(made, instance.name, after, given.rule)
 
-    def _submitted(
+    def _submit_task(
         self, instance: Instance, made: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> "Node[Any]":
         node = submit(made, *args, **kwargs)
@@ -166,28 +177,30 @@ class Building:
         async def add(definition: object) -> None:
             await self._add(giver, definition, joints)
 
-        adding = Adding(add, (), Options(name=f"{generator.name} adds", journal=False))
-        added = self._submitted(instance, adding, (generator,), {})
-        joints = [self._submitted(instance, Barrier(joined, instance.name, (added,)), (), {})]
+        adding = Adding(add, (), TaskOptions(name=f"{generator.name} adds", journal=False))
+        added = self._submit_task(instance, adding, (generator,), {})
+        joints = [self._submit_task(instance, Barrier(joined, instance.name, (added,)), (), {})]
         self._joints[generator] = added, joints
         return joints[0]
 
     def _whole(self, instance: Instance, generator: "Node[Any]") -> "Node[Any]":
         """Make the node that waits for all that a generator adds, whatever becomes of it."""
         added, joints = self._joints[generator]
-        joints.append(self._submitted(instance, Barrier(joined, instance.name, (added,), WHOLE_RULE), (), {}))
+        joints.append(self._submit_task(instance, Barrier(joined, instance.name, (added,), WHOLE_RULE), (), {}))
         return joints[-1]
 
     def _definition(self, instance: Instance, value: object) -> Any:
         """Return what is recorded of what a generator gave. Raises `WorkflowError` for what cannot be added."""
         workflow = self.checked.workflow
-        definition = definition_of(value, instance.name, declared(workflow, instance.task), workflow.literals)
-        self._checked(instance, definition)
+        definition = definition_of(
+            value, instance.name, declared_parameters(workflow, instance.task), workflow.literals
+        )
+        self._check_given(instance, definition)
         return definition
 
-    def _checked(self, instance: Instance, definition: object) -> Checked:
+    def _check_given(self, instance: Instance, definition: object) -> Checked:
         """Return the tasks that a generator has given, and take their names, and note what they wait for."""
-        made = fragment(definition, instance, declared(self.checked.workflow, instance.task))
+        made = fragment(definition, instance, declared_parameters(self.checked.workflow, instance.task))
         present = Present(self, instance)
         found = checked_fragment(made, present, self.run.capacity)
         self.given.update([(each.name, instance.name) for each in Expansion(found)])
@@ -200,7 +213,7 @@ class Building:
         for each in self.levels():
             await each.ready
         try:
-            found = self._checked(instance, definition)
+            found = self._check_given(instance, definition)
         except WorkflowError as error:  # what was recorded fitted, and now there is another workflow around it
             self.refused.append(error)
             made = [self._refusal(instance, error)]
@@ -218,8 +231,8 @@ class Building:
         async def refuse() -> None:
             raise error
 
-        made: Task[..., Any] = Task(refuse, (), Options(name=f"{instance.name} adds tasks", journal=False))
-        return self._submitted(instance, made, (), {})
+        made: Task[..., Any] = Task(refuse, (), TaskOptions(name=f"{instance.name} adds tasks", journal=False))
+        return self._submit_task(instance, made, (), {})
 
     def levels(self) -> "Iterator[Building]":
         """Yield this, and what it was added to, up to the workflow itself."""
@@ -267,7 +280,7 @@ class Building:
         return MISSING if any(each is MISSING for each in values) else values
 
 
-async def built(checked: Checked, run: "Run") -> Building:
+async def build_nodes(checked: Checked, run: "Run") -> Building:
     """Make the nodes of a workflow in a run that is entered."""
     building = Building(checked, run)
     await building.make()
@@ -328,7 +341,7 @@ class Values(Mapping[str, Any]):
         return f"<Values of {len(self)} tasks in {self.run!r}>"
 
 
-def drawn(checked: Checked) -> Graph:
+def draw_workflow(checked: Checked) -> Graph:
     """Return the graph of a workflow before it runs."""
     nodes: list[GraphNode] = []
     edges: list[GraphEdge] = []

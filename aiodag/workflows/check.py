@@ -14,25 +14,25 @@ from aiodag._core.capacity import Capacity, by_file, by_workflow, refusal, reque
 from aiodag._core.failure import shorten
 from aiodag._core.run_options import tags_of
 from aiodag.errors import Complaint, OptionError, WorkflowError
-from aiodag.workflows.cycles import ordered
+from aiodag.workflows.cycles import order_vertices
 from aiodag.workflows.model import WorkflowTask
-from aiodag.workflows.paired import choices, count_of, meets_one, pairing_faults, shared
+from aiodag.workflows.paired import choices, count_of, meets_one, pairing_faults, shared_groups
 from aiodag.workflows.parameters import (
     Given,
     Shown,
-    declared,
+    command_text,
+    declared_parameters,
     doubtful,
     fold,
     is_command,
+    is_parameter_value,
     is_simple,
-    is_value,
     misfit,
     name_with,
-    near,
+    nearest_parameter,
     options_of,
     places,
     standing_bare,
-    text_of,
 )
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Around:
         return "which is not there"
 
 
-def checked(
+def check_workflow(
     workflow: "Definition", around: Around | None = None, *, capacity: Capacity | None = None, runs: bool = False
 ) -> Checked:
     """Check a workflow, also that a capacity has what tasks ask for; `runs` if it is the one that they will find.
@@ -135,8 +135,8 @@ class Check:
         self.node_names(found)
         self.rules(found)
         self.commands(found)
-        for ring in ordered(upstream, found.order):
-            self.complain(self.first_task(ring), f"cycle: {path(found, ring)}")
+        for ring in order_vertices(upstream, found.order):
+            self.complain(self.first_task(ring), f"cycle: {cycle_path(found, ring)}")
         return found
 
     def first_task(self, ring: list[int]) -> WorkflowTask[Any]:
@@ -172,7 +172,7 @@ class Check:
                 continue
             if isinstance(given, range):  # numbers, each once, and maybe ten million
                 continue
-            wrong = [each for each in given if not is_value(each)]
+            wrong = [each for each in given if not is_parameter_value(each)]
             if wrong:
                 self.unusable.add(id(given))
                 shown = ", ".join(map(repr, wrong[:3]))
@@ -180,7 +180,7 @@ class Check:
                     task, f"parameter {name!r} has {shown}: values are text without NUL, finite numbers, bools"
                 )
                 continue
-            for text, count in Counter(map(text_of, given)).items():
+            for text, count in Counter(map(command_text, given)).items():
                 if count > 1:
                     self.complain(task, f"parameter {name!r} has the value {text!r} more than once")
 
@@ -254,7 +254,7 @@ class Check:
         for task in workflow.tasks:
             if not (task.used or task.parameters or workflow.parameters):
                 continue
-            known = declared(workflow, task)
+            known = declared_parameters(workflow, task)
             self.values(task, {name: known[name] for name in task.parameters})
             said = places(task)
             self.spellings(task, known, said)
@@ -329,7 +329,7 @@ class Check:
                 meant[name] = words.get(fold(name))
                 if meant[name] is None and self.searches < NEAR:
                     self.searches += 1
-                    meant[name] = near(name, known)
+                    meant[name] = nearest_parameter(name, known)
         return [meant[name] for name in names]
 
     def commands(self, found: Checked) -> None:
@@ -352,12 +352,12 @@ class Check:
 def value_shown(found: Checked, taker: WorkflowTask[Any], task: WorkflowTask[Any]) -> Any:
     """Return what stands for the value of a task while nothing has run: text, unless it is sure to be something else."""
     uses = found.uses.get(task.index)
-    groups = shared(uses, found.uses.get(taker.index), found.workflow.paired)
+    groups = shared_groups(uses, found.uses.get(taker.index), found.workflow.paired)
     if uses is not None and not (groups and meets_one(uses, groups)):
         return Shown(f"<the values of {task.name!r}, a list>")
     return Shown(f"<the definition that {task.name!r} gives>") if task.generator else ""
 
 
-def path(found: Checked, ring: list[int]) -> str:
+def cycle_path(found: Checked, ring: list[int]) -> str:
     """Write a cycle, in the direction in which things run; of a long one both ends."""
     return " -> ".join(shorten([found.name(vertex) for vertex in [*ring, ring[0]]]))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 
-def ordered(upstream: Sequence[Iterable[int]], order: list[int]) -> list[list[int]]:
+def order_vertices(upstream: Sequence[Iterable[int]], order: list[int]) -> list[list[int]]:
     """Write into `order` each vertex after what it waits for, and return cycles: some of them if they share vertices.
 
     A search into the depth, upstream first, with its own stack.

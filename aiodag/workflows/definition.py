@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from aiodag._core.capacity import Capacity
 from aiodag._core.hooks import hooks_of
-from aiodag._core.options import flag, name_of
+from aiodag._core.options import check_name, flag
 from aiodag._core.rules import USUAL
 from aiodag._core.search import close_coroutines, leaves
 from aiodag._core.task import Task, make
@@ -16,14 +16,14 @@ from aiodag.workflows.model import (
     Parameter,
     WorkflowTask,
     as_it_is,
+    check_fitting,
     copies,
     each_of,
-    fitting,
     needs_loop,
     no_command,
-    replaced,
+    replace_leaves,
     rule_of,
-    stand_ins,
+    stand_ins_among,
 )
 
 if TYPE_CHECKING:
@@ -90,15 +90,15 @@ class Definition:
         trigger_rule: str = USUAL,
     ) -> WorkflowTask[Any]:
         if kwargs or not task.fewest <= len(args) <= task.most:
-            fitting(task, args, kwargs)
+            check_fitting(task, args, kwargs)
         made: WorkflowTask[Any] = WorkflowTask.__new__(WorkflowTask)
         made.workflow, made.task, made.index = self, task, len(self.tasks)
         made.code, made.instruction, made.written, made.description = code, instruction, None, None
-        made.name = task.name if name is None else name_of(name) or ""
+        made.name = task.name if name is None else check_name(name) or ""
         made.args, made.kwargs, made.passed, made.used = self._arguments(task, args, kwargs)
         made.waits_for = self.own(each_of(after)) if after else ()
         made.parameters = NO_PARAMETERS if parameters is None else dict(parameters)
-        made.group = None if group is None else name_of(group)
+        made.group = None if group is None else check_name(group)
         made.generator = generator if generator is False else flag("generator", generator)
         made.rule = None if trigger_rule is USUAL else rule_of(trigger_rule)
         self.tasks.append(made)
@@ -113,15 +113,15 @@ class Definition:
             close_coroutines(args, kwargs)
             msg = f"{task.name} got an awaitable, which belongs to a loop that runs now. Pass what add() returned"
             raise TypeError(msg)
-        found = stand_ins(args, kwargs)
+        found = stand_ins_among(args, kwargs)
         if not found:
             return args, kwargs or NO_KEYWORDS, (), ()
         passed = [each for each in found if type(each) is WorkflowTask]
         self.own(passed)
         used = [each.name for each in found if type(each) is Parameter]
         # Containers are looked at once, here: changing one later changes nothing.
-        args = tuple([replaced(value, as_it_is) for value in args])
-        kwargs = {key: replaced(value, as_it_is) for key, value in kwargs.items()}
+        args = tuple([replace_leaves(value, as_it_is) for value in args])
+        kwargs = {key: replace_leaves(value, as_it_is) for key, value in kwargs.items()}
         return args, kwargs, tuple(dict.fromkeys(passed)), tuple(dict.fromkeys(used))
 
     def _task_of(self, work: object) -> "Task[..., Any]":

@@ -13,7 +13,7 @@ from typing import Any
 
 from aiodag.workflows.check import Checked
 from aiodag.workflows.model import Group, WorkflowTask
-from aiodag.workflows.paired import Positions, choices, count_of, meets_one, shared
+from aiodag.workflows.paired import Positions, choices, count_of, meets_one, shared_groups
 from aiodag.workflows.parameters import Choice, name_with
 
 NO_CHOICE: Choice = {}
@@ -107,7 +107,7 @@ class Expansion:
     def _groups(self, vertex: int, up: int) -> tuple[Group, ...]:
         """Return the paired parameters by which instances of a task meet those of another."""
         paired = self.checked.workflow.paired
-        return shared(self.checked.uses.get(vertex), self.checked.uses.get(up), paired) if paired else ()
+        return shared_groups(self.checked.uses.get(vertex), self.checked.uses.get(up), paired) if paired else ()
 
     def _meets(self, up: int, partners: Collection[int]) -> bool:
         """Return True for a task, or for a group with a task, that is met value by value."""
@@ -152,13 +152,13 @@ class Expansion:
         if vertex >= len(self.tasks):
             yield from self._group(vertex)
         elif vertex in self.checked.uses:
-            yield from self._expanded(vertex)
+            yield from self._expand(vertex)
         else:
             made = self._one(vertex)
             yield made
             if made.task.generator:
                 self._ends[vertex] = self.count
-                yield from self._hidden(made)
+                yield from self._hide_behind(made)
         self._made[vertex] = True
 
     def is_made(self, vertex: int) -> bool:
@@ -180,9 +180,9 @@ class Expansion:
         self.count += 1
         if not self.checked.upstream[vertex]:
             return Instance(number, task.name, PLAIN, task, ())
-        return Instance(number, task.name, PLAIN, task, self._after(vertex), passed=self._passed(task))
+        return Instance(number, task.name, PLAIN, task, self._after(vertex), passed=self._pass_values(task))
 
-    def _hidden(self, generator: Instance) -> Iterator[Instance]:
+    def _hide_behind(self, generator: Instance) -> Iterator[Instance]:
         """Make what stands behind a generator; the first of it is what comes after it usually waits for."""
         name, task, choice = f"{generator.name} generated", generator.task, generator.choice
         first = self._new(name, GENERATING, task, (generator.number,), choice=choice)
@@ -192,10 +192,10 @@ class Expansion:
             self._wholes[first.number] = last.number
             yield last
 
-    def _expanded(self, vertex: int) -> Iterator[Instance]:
+    def _expand(self, vertex: int) -> Iterator[Instance]:
         task = self.tasks[vertex]
         partners = self._partners(vertex)
-        after, passed, size = self._after(vertex, partners), self._passed(task, partners), self.size(vertex)
+        after, passed, size = self._after(vertex, partners), self._pass_values(task, partners), self.size(vertex)
         if saves(len(after), size) and not task.apart:
             yield (gate := self._new(f"before {task.name}", BARRIER, task, after))
             after = (gate.number,)
@@ -218,7 +218,7 @@ class Expansion:
             yield made
             if task.generator:
                 ends.append(self.count)
-                yield from self._hidden(made)
+                yield from self._hide_behind(made)
         yield from self._end_of(vertex, after, passed)
 
     def _in_a_row(
@@ -276,7 +276,7 @@ class Expansion:
         ends = unique([end for up in ups for end in self.ends(up, apart=task.apart)])
         return self.wholes(ends) if task.rule is not None else ends
 
-    def _passed(
+    def _pass_values(
         self, task: WorkflowTask[Any], partners: Collection[int] = ()
     ) -> "dict[WorkflowTask[Any], int | Sequence[int]] | None":
         if not task.passed:
@@ -285,7 +285,7 @@ class Expansion:
             each: self.values(each.index, apart=task.task.raw) for each in task.passed if each.index not in partners
         }
 
-    def met(self, up: int, groups: tuple[Group, ...]) -> dict[tuple[int, ...], list[tuple[int, int]]]:
+    def meeting(self, up: int, groups: tuple[Group, ...]) -> dict[tuple[int, ...], list[tuple[int, int]]]:
         """Return the instances of a task by the places of their values, each with its end."""
         found = self._met.get((up, groups))
         if found is None:
@@ -313,7 +313,7 @@ class Meeting:
     def barriers(self, choice: Choice) -> Iterator[Instance]:
         """Make a barrier where several that are met are waited for by several."""
         for up, groups, positions in self.partners:
-            place, met = positions.of(choice), self.expansion.met(up, groups)
+            place, met = positions.of(choice), self.expansion.meeting(up, groups)
             if self.task.apart or (up, place) in self._gates or not saves(len(met[place]), self._size // len(met)):
                 continue
             passed = up in self.taken and not self.expansion.tasks[up].generator
@@ -330,7 +330,7 @@ class Meeting:
         waits, takes = [*after], {**(passed or {})}
         for up, groups, positions in self.partners:
             place, task = positions.of(choice), self.expansion.tasks[up]
-            met, gate = self.expansion.met(up, groups)[place], self._gates.get((up, place))
+            met, gate = self.expansion.meeting(up, groups)[place], self._gates.get((up, place))
             if up in self.taken:
                 numbers = [number for number, _ in met]
                 one = meets_one(self.expansion.checked.uses[up], groups)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from aiodag._core.capacity import Capacity
 from aiodag.errors import Complaint, WorkflowError
-from aiodag.workflows.check import Around, Checked, checked, path
+from aiodag.workflows.check import Around, Checked, check_workflow, cycle_path
 from aiodag.workflows.definition import Definition
 from aiodag.workflows.expand import Expansion, Instance
 from aiodag.workflows.files.document import document_of
@@ -46,19 +46,19 @@ def definition_of(given: object, name: str, known: Given, literals: Mapping[str,
 
     `literals` are names of these by the texts that stand for them where tasks have details. Raises `WorkflowError` for what does not define tasks, or cannot be written down.
     """
-    written: Any = printed(given, name) if hasattr(given, "stdout_dropped") else given
+    written: Any = printed_text(given, name) if hasattr(given, "stdout_dropped") else given
     if isinstance(written, Definition):
         made = written
     elif isinstance(written, str | bytes | Mapping) or (isinstance(written, list) and not any(map(callable, written))):
-        made = read(written, name, known, literals)
+        made = read_tasks(written, name, known, literals)
     else:
-        made = workflow_of(written, name)
+        made = workflow_from_list(written, name)
     refuse_repeated(made)  # a document has a place for one task of a name
     document = document_of(made, exact=True)
     return {key: document[key] for key in ("parameters", "tasks") if key in document}
 
 
-def printed(finished: Any, name: str) -> str:
+def printed_text(finished: Any, name: str) -> str:
     """Return what a command has printed. Raises `WorkflowError` for what is not all of it, or has become other text."""
     text: str = finished.stdout
     if finished.stdout_dropped:
@@ -84,7 +84,7 @@ def refuse_repeated(made: Definition) -> None:
         )
 
 
-def workflow_of(given: object, name: str) -> Definition:
+def workflow_from_list(given: object, name: str) -> Definition:
     """Return tasks that are listed as a workflow. Raises `WorkflowError`."""
     made = Definition(name)
     if not isinstance(given, Iterable) or not all(map(callable, items := list(given))):
@@ -100,21 +100,21 @@ def output_of(name: str) -> str:
     return f"output of {name}"
 
 
-def read(given: Any, name: str, known: Given, literals: Mapping[str, str]) -> Definition:
+def read_tasks(given: Any, name: str, known: Given, literals: Mapping[str, str]) -> Definition:
     """Return tasks in their JSON form as a workflow. Raises `WorkflowError`."""
     return fragment_of(given, output_of(name), tuple(known), literals, name)
 
 
 def fragment(definition: object, instance: Instance, known: Given) -> Definition:
     """Return what a generator has given, with the parameters that are known, and those of its own node as they are there."""
-    made = read(definition, instance.name, known, {})
+    made = read_tasks(definition, instance.name, known, {})
     made.parameters = {**known, **{key: [value] for key, value in instance.choice.items()}, **made.parameters}
     return made
 
 
 def checked_fragment(made: Definition, around: Around, capacity: Capacity | None) -> Checked:
     """Check tasks that are to be added, down to the names of their nodes. Raises `WorkflowError`."""
-    found = checked(made, around, capacity=capacity, runs=True)
+    found = check_workflow(made, around, capacity=capacity, runs=True)
     complaints = [
         Complaint(each.task.place, f"the name {each.name!r} is taken: a task of that name is there already")
         for each in Expansion(found)
@@ -145,12 +145,12 @@ class Present(Around):
             vertices = level.checked.named(name)
             if vertices:
                 if level not in self.behind:
-                    self.behind[level] = behind(level.checked, generator.index, level.waits.values())
+                    self.behind[level] = following_tasks(level.checked, generator.index, level.waits.values())
                 before = self.behind[level]
                 late = next((each for each in vertices if each in before), None)
                 if late is None:
                     return None
-                ring = path(level.checked, ring_of(before, late))
+                ring = cycle_path(level.checked, ring_of(before, late))
                 return f"which comes after {generator.name!r}, that gives it (cycle: {ring})"
         return super().why_not(name)
 
@@ -171,7 +171,7 @@ class Present(Around):
                 generator = level.giver.task
 
 
-def behind(found: Checked, vertex: int, more: Iterable[Wait]) -> dict[int, int]:
+def following_tasks(found: Checked, vertex: int, more: Iterable[Wait]) -> dict[int, int]:
     """Return what comes after a task, each with the one before it, and the task itself.
 
     `more` are generators that have given tasks which wait, and with them what comes after these.

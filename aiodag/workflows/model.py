@@ -173,7 +173,7 @@ class WorkflowTask(Generic[R]):
         return f"<WorkflowTask {self.name!r} at {self.place}>"
 
 
-def fitting(task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def check_fitting(task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Refuse arguments that do not fit, and say where those belong that are none. Raises `TypeError`."""
     try:
         task.check(args, kwargs)
@@ -213,7 +213,7 @@ def copies(tasks: "Sequence[WorkflowTask[Any]]", workflow: TaskHome) -> "list[Wo
     def own(value: object) -> Any:
         if type(value) is WorkflowTask:  # quickly: most stand alone, and there may be a million
             return made[value.index]
-        return replaced(value, there) if is_container(value) else value
+        return replace_leaves(value, there) if is_container(value) else value
 
     for task, new in zip(tasks, made, strict=True):
         for name in WorkflowTask.__slots__:
@@ -233,13 +233,13 @@ def each_of(given: object) -> tuple[Any, ...]:
     return tuple(given) if isinstance(given, list | tuple | set | frozenset) else (given,)
 
 
-def stand_ins(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
+def stand_ins_among(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
     """Return the tasks and parameters among arguments, at any depth, each as often as it is there."""
     given = (*args, *kwargs.values())
-    return [leaf for value in given for leaf in leaves(value, objects=True) if stands_in(leaf)]
+    return [leaf for value in given for leaf in leaves(value, objects=True) if is_stand_in(leaf)]
 
 
-def stands_in(value: object) -> bool:
+def is_stand_in(value: object) -> bool:
     """Return True if an argument stands for a value: that of a task, or of a parameter."""
     kind = type(value)
     return kind is WorkflowTask or kind is Parameter
@@ -267,7 +267,7 @@ def is_one_of(kind: type, kinds: frozenset[Any]) -> bool:
 KEEP: Any = object()  # what `replaced` is told of a leaf that is to stay
 
 
-def replaced(value: object, stands_for: Callable[[Any], Any]) -> Any:
+def replace_leaves(value: object, stands_for: Callable[[Any], Any]) -> Any:
     """Return an argument with leaves replaced, at any depth: `stands_for(leaf)` gives what comes there, or `KEEP`.
 
     A container in which nothing is replaced is the same object, any other a new one. Iterative: a container may be deep.
@@ -286,14 +286,14 @@ def replaced(value: object, stands_for: Callable[[Any], Any]) -> Any:
             opened.add(id(item))
             stack += [each for each in items_of(item) if id(each) not in done]
         else:
-            done[id(item)] = refilled(item, done)
+            done[id(item)] = refill_container(item, done)
     new = done[id(value)]
     return value if new is KEEP else new
 
 
 def as_it_is(leaf: object) -> Any:
     """Have containers copied that hold tasks or parameters."""
-    return leaf if stands_in(leaf) else KEEP
+    return leaf if is_stand_in(leaf) else KEEP
 
 
 def items_of(container: object) -> list[Any]:
@@ -302,7 +302,7 @@ def items_of(container: object) -> list[Any]:
     return shape.items(container)  # type: ignore[no-any-return]  # a list
 
 
-def refilled(container: object, done: Mapping[int, Any]) -> Any:
+def refill_container(container: object, done: Mapping[int, Any]) -> Any:
     """Return a container with the new items, or `KEEP` if there are none."""
     old = items_of(container)
     if any(id(each) not in done for each in old):

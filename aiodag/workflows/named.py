@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from aiodag._core.callables import executor_for
 from aiodag._core.edges import settled
 from aiodag._core.middleware import compose
-from aiodag._core.options import Options
+from aiodag._core.options import TaskOptions
 from aiodag._core.rules import Rule
 from aiodag._core.task import Task, task
 from aiodag.workflows.generators import Defining
@@ -48,13 +48,13 @@ class Named(Task[..., Any]):
         """Return whether the task that this is a name for accepts a recorded value."""
         return self.of.accepts(value)
 
-    def _but(self, after: tuple[Any, ...], options: Options) -> Task[..., Any]:
+    def _but(self, after: tuple[Any, ...], options: TaskOptions) -> Task[..., Any]:
         return self.of._but(after, options)  # noqa: SLF001 - a task, too
 
-    def counted(self) -> Task[..., Any]:
+    def without_resources(self) -> Task[..., Any]:
         """Return this task with `resources={}`, under the same name and with all that makes its node what it is."""
         made = copy(self)
-        made.of = self.of.counted()
+        made.of = self.of.without_resources()
         made.call, made.options = made.of.call, made.of.options
         made.special = True
         return made
@@ -77,16 +77,16 @@ class Generating(Named):
     ) -> None:
         super().__init__(of, name, after, rule)
         self.inner = (Defining(define),)
-        self.call = composed(of, self.inner)
+        self.call = compose_middleware(of, self.inner)
 
-    def counted(self) -> Task[..., Any]:
+    def without_resources(self) -> Task[..., Any]:
         """Return this generator with `resources={}`."""
-        made: Any = super().counted()
-        made.call = composed(made.of, self.inner)
+        made: Any = super().without_resources()
+        made.call = compose_middleware(made.of, self.inner)
         return made  # type: ignore[no-any-return]  # a copy of this
 
 
-def composed(of: Task[..., Any], inner: tuple[Defining, ...]) -> Any:
+def compose_middleware(of: Task[..., Any], inner: tuple[Defining, ...]) -> Any:
     """Return what runs the body of a task with middleware of its own."""
     return compose(of.options, of.fn, executor_for(of.fn, of.options), inner=inner)
 
@@ -137,7 +137,7 @@ def known_by_name(given: WorkflowTask[Any], of: Task[..., Any], *, renamed: bool
     return made
 
 
-def module_of(of: Task[..., Any], run: "Run") -> str:
+def module_of_function(of: Task[..., Any], run: "Run") -> str:
     """Return the module of a function; nothing for that which the run begins in: a program may be renamed."""
     fn = of.fn
     while isinstance(fn, partial):

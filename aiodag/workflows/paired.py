@@ -12,7 +12,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from aiodag.workflows.model import Group
-from aiodag.workflows.parameters import Choice, Given, text_of
+from aiodag.workflows.parameters import Choice, Given, command_text
 
 if TYPE_CHECKING:
     from aiodag.workflows.definition import Definition
@@ -75,7 +75,7 @@ def count_of(names: list[str], known: Given, paired: Sequence[Group] = NONE) -> 
     return prod(min(len(known[name]) for name in unit) for unit in units(names, paired))
 
 
-def shared(one: Uses | None, other: Uses | None, paired: Sequence[Group]) -> tuple[Group, ...]:
+def shared_groups(one: Uses | None, other: Uses | None, paired: Sequence[Group]) -> tuple[Group, ...]:
     """Return the groups by which instances of two tasks meet: both use a name of them."""
     if not paired or one is None or other is None:
         return NONE
@@ -93,8 +93,10 @@ class Positions:
     def __init__(self, uses: Uses, groups: Sequence[Group]) -> None:
         names, known = uses
         self._first = [next(name for name in names if name in group) for group in groups]
-        self._places = [{text_of(value): place for place, value in enumerate(known[name])} for name in self._first]
+        self._places = [{command_text(value): place for place, value in enumerate(known[name])} for name in self._first]
 
     def of(self, choice: Choice) -> tuple[int, ...]:
         """Return the places of a combination, one for each group."""
-        return tuple([places[text_of(choice[name])] for name, places in zip(self._first, self._places, strict=True)])
+        return tuple(
+            [places[command_text(choice[name])] for name, places in zip(self._first, self._places, strict=True)]
+        )

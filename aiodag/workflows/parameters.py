@@ -7,11 +7,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from aiodag._core.options import Options
+from aiodag._core.options import TaskOptions
 from aiodag._core.task import Task
 from aiodag.errors import OptionError
 from aiodag.secret import Secret
-from aiodag.workflows.model import KEEP, Parameter, WorkflowTask, replaced
+from aiodag.workflows.model import KEEP, Parameter, WorkflowTask, replace_leaves
 
 if TYPE_CHECKING:
     from aiodag.workflows.definition import Definition
@@ -27,7 +27,7 @@ SHORT = 0.66  # the same for names of three letters: two that agree, so that {{D
 LONGEST = 200  # characters of a name that is compared with others: it takes the square of the time
 
 
-def declared(workflow: "Definition", task: WorkflowTask[Any]) -> Given:
+def declared_parameters(workflow: "Definition", task: WorkflowTask[Any]) -> Given:
     """Return the parameters that a task could use: those of the workflow, then its own; its own come before others."""
     if not task.parameters and not workflow.given:
         return workflow.parameters
@@ -40,7 +40,7 @@ def is_command(task: Task[..., Any]) -> bool:
     return hasattr(type(task), "with_body")
 
 
-def options_of(task: Task[..., Any]) -> Options:
+def options_of(task: Task[..., Any]) -> TaskOptions:
     """Return the options of a task but for its name and version, without making one of many alike a whole."""
     pattern: Task[..., Any] = getattr(task, "pattern", task)
     return pattern.options
@@ -61,11 +61,11 @@ def places(task: WorkflowTask[Any]) -> set[str]:
 
     body: Any = task.task.fn
     body.change_texts(look)
-    replaced((task.args, task.kwargs), look)
+    replace_leaves((task.args, task.kwargs), look)
     return found
 
 
-def unused(workflow: "Definition") -> list[str]:
+def unused_parameters(workflow: "Definition") -> list[str]:
     """Return the parameters of a workflow that no task uses; none where a generator may give one that does."""
     left = dict.fromkeys(workflow.parameters)
     for task in workflow.tasks:
@@ -78,7 +78,7 @@ def unused(workflow: "Definition") -> list[str]:
 
 def standing_bare(workflow: "Definition") -> Iterator[tuple[WorkflowTask[Any], str]]:
     """Yield parameters that no task uses and that are words of a command, with its task: a place was meant."""
-    for name in unused(workflow):
+    for name in unused_parameters(workflow):
         word = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")
         for task in workflow.tasks:
             if is_command(task.task) and any(map(word.search, texts_of(task))):
@@ -97,7 +97,7 @@ def texts_of(task: WorkflowTask[Any]) -> list[str]:
 
     body: Any = task.task.fn
     body.change_texts(look)
-    replaced((task.args, task.kwargs), look)
+    replace_leaves((task.args, task.kwargs), look)
     return found
 
 
@@ -106,20 +106,20 @@ def fold(name: str) -> str:
     return name.strip().casefold()
 
 
-def near(name: str, known: Given) -> str | None:
+def nearest_parameter(name: str, known: Given) -> str | None:
     """Return the parameter that was meant by a name with some other letters, if any was."""
     cutoff = SHORT if len(name) == 3 else CLOSE
     return next(iter(get_close_matches(name, list(known), n=1, cutoff=cutoff)), None) if len(name) <= LONGEST else None
 
 
-def text_of(value: "Value") -> str:
+def command_text(value: "Value") -> str:
     """Return a value as a command gets it: numbers, true and false as in JSON."""
     if isinstance(value, str):
         return value
     return repr(value) if type(value) is int else json.dumps(value)
 
 
-def is_value(value: object) -> bool:
+def is_parameter_value(value: object) -> bool:
     """Return True if a parameter can have a value: text that a program can be given, a number, true or false."""
     if isinstance(value, str):
         return "\0" not in value
@@ -132,15 +132,15 @@ def name_with(name: str, choice: Choice) -> str:
     >>> name_with("pull", {"DAY": "d1", "TEXT": "a, b"})
     'pull[DAY=d1,TEXT="a, b"]'
     """
-    return f"{name}[{','.join(f'{quoted(key)}={quoted(text_of(value))}' for key, value in choice.items())}]"
+    return f"{name}[{','.join(f'{quote_for_name(key)}={quote_for_name(command_text(value))}' for key, value in choice.items())}]"
 
 
-def quoted(text: str) -> str:
+def quote_for_name(text: str) -> str:
     """Return a text as it stands in a name: in quotes if it could be taken for something else."""
     return text if PLAIN_TEXT.fullmatch(text) and text.isprintable() else json.dumps(text, ensure_ascii=False)
 
 
-def whole(task: Task[..., Any], choice: Choice, name: str) -> Task[..., Any]:
+def whole_command(task: Task[..., Any], choice: Choice, name: str) -> Task[..., Any]:
     """Return a command with values in its places, if it has such, under the name of its node then."""
     command: Any = task
     if choice:
@@ -150,7 +150,7 @@ def whole(task: Task[..., Any], choice: Choice, name: str) -> Task[..., Any]:
 
 def changer(choice: Choice) -> Callable[[str], str]:
     """Return what puts values into a text; in one go, so that nothing in a value is taken for a place."""
-    texts = {name: text_of(value) for name, value in choice.items()}
+    texts = {name: command_text(value) for name, value in choice.items()}
 
     def change(text: str) -> str:
         return PLACE.sub(lambda place: texts.get(place[1], place[0]), text) if "{{" in text else text
@@ -158,7 +158,7 @@ def changer(choice: Choice) -> Callable[[str], str]:
     return change
 
 
-def filled(value: Any, choice: Choice, *, texts: bool, stands_for: Callable[[WorkflowTask[Any]], Any]) -> Any:
+def fill_argument(value: Any, choice: Choice, *, texts: bool, stands_for: Callable[[WorkflowTask[Any]], Any]) -> Any:
     """Return an argument with values in place of parameters and tasks; for a command, in its texts, too."""
     if type(value) is Parameter:  # quickly: of many nodes it is all there is
         return choice[value.name]
@@ -174,7 +174,7 @@ def filled(value: Any, choice: Choice, *, texts: bool, stands_for: Callable[[Wor
             return each.rename_with(change)
         return change(each) if change is not None and kind is str else KEEP
 
-    return replaced(value, leaf)
+    return replace_leaves(value, leaf)
 
 
 # What a program cannot be given is found before anything runs, and not by making each instance.
@@ -198,15 +198,15 @@ def doubtful(names: Collection[str], known: Given) -> Iterator[Choice]:
     """
     if not all(len(known[name]) for name in names):
         return
-    shortest: Choice = {name: min(known[name], key=lambda value: len(text_of(value))) for name in names}
+    shortest: Choice = {name: min(known[name], key=lambda value: len(command_text(value))) for name in names}
     yield shortest
     for name in names:
         for value in known[name]:
-            if not is_plain(value):
+            if not is_plain_parameter(value):
                 yield {**shortest, name: value}
 
 
-def is_plain(value: "Value") -> bool:
+def is_plain_parameter(value: "Value") -> bool:
     """Return True if every program takes a value."""
     return value.isascii() and value.isprintable() if isinstance(value, str) else not isinstance(value, bool)
 
@@ -214,7 +214,7 @@ def is_plain(value: "Value") -> bool:
 def is_simple(argument: Any) -> bool:
     """Return True if it is quickly seen that a program takes an argument; others need a closer look."""
     kind = type(argument)
-    return is_plain(argument) if kind is str else kind is int or kind is float
+    return is_plain_parameter(argument) if kind is str else kind is int or kind is float
 
 
 def misfit(task: WorkflowTask[Any], choice: Choice, stands_for: Callable[[WorkflowTask[Any]], Any]) -> str:
@@ -223,9 +223,10 @@ def misfit(task: WorkflowTask[Any], choice: Choice, stands_for: Callable[[Workfl
     try:
         if choice:
             command.fn.change_texts(changer(choice))
-        args = [filled(each, choice, texts=bool(choice), stands_for=stands_for) for each in task.args]
+        args = [fill_argument(each, choice, texts=bool(choice), stands_for=stands_for) for each in task.args]
         kwargs = {
-            key: filled(each, choice, texts=bool(choice), stands_for=stands_for) for key, each in task.kwargs.items()
+            key: fill_argument(each, choice, texts=bool(choice), stands_for=stands_for)
+            for key, each in task.kwargs.items()
         }
         command.fn.check_call(args, kwargs)
     except OptionError as error:

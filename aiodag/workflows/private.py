@@ -26,13 +26,13 @@ def is_secret(value: object) -> bool:
         return False
     file = value.get("file", ".")
     try:
-        secret_of(value)
+        secret_from_form(value)
     except OptionError:
         return False
     return isinstance(file, str) and file != "" and "\0" not in file
 
 
-def secret_of(form: Mapping[str, Any]) -> Secret:
+def secret_from_form(form: Mapping[str, Any]) -> Secret:
     """Return the secret that an object stands for."""
     return Secret(form[SECRET], file=form.get("file"))
 
@@ -45,14 +45,16 @@ def secret_form(secret: Secret) -> dict[str, str]:
 def read_secrets(value: object) -> Any:
     """Return a value of a document with secrets in the place of the objects that stand for them."""
     if isinstance(value, dict):
-        return secret_of(value) if is_secret(value) else {name: read_secrets(each) for name, each in value.items()}
+        return (
+            secret_from_form(value) if is_secret(value) else {name: read_secrets(each) for name, each in value.items()}
+        )
     return [read_secrets(each) for each in value] if isinstance(value, list) else value
 
 
 # What no store has
 
 
-def stored(document: Mapping[str, Any]) -> dict[str, Any]:
+def stored_document(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return a document as a store has it."""
     tasks = {name: stored_task(form) for name, form in document["tasks"].items()}
     hooks = {event: [stored_task(each) for each in forms] for event, forms in forms_of_hooks(document).items()}
@@ -84,7 +86,7 @@ def stored_text(document: Mapping[str, Any], forms: Iterator[tuple[str, Mapping[
     Piece by piece: the forms of a million tasks take ten times the memory of their text.
     """
     encode = json.JSONEncoder(ensure_ascii=False).encode
-    head = encode(stored({**document, "tasks": {}})).removesuffix("{}}")
+    head = encode(stored_document({**document, "tasks": {}})).removesuffix("{}}")
     tasks = ", ".join([f"{encode(name)}: {encode(stored_task(form))}" for name, form in forms])
     return f"{head}{{{tasks}}}}}"
 
@@ -93,7 +95,9 @@ def stored_task(form: Mapping[str, Any]) -> dict[str, Any]:
     """Return a task or hook of a document as a store has it: with a digest of what is hidden, where something is."""
     hidden = [] if DIGEST in form else [*private(form)]
     return (
-        {**with_values(form, [(path, MARK) for path, _ in hidden]), DIGEST: digest_of(hidden)} if hidden else {**form}
+        {**task_with_values(form, [(path, MARK) for path, _ in hidden]), DIGEST: digest_of_hidden(hidden)}
+        if hidden
+        else {**form}
     )
 
 
@@ -128,20 +132,20 @@ def is_private(value: object) -> bool:
     return isinstance(value, int | float)
 
 
-def with_values(form: Mapping[str, Any], values: list[tuple[tuple[str, ...], Any]]) -> dict[str, Any]:
+def task_with_values(form: Mapping[str, Any], values: list[tuple[tuple[str, ...], Any]]) -> dict[str, Any]:
     """Return a task with other values in some places."""
     made: dict[str, Any] = {**form}
     for (key, *rest), value in values:
-        made[key] = with_values(made[key], [(tuple(rest), value)]) if rest else value
+        made[key] = task_with_values(made[key], [(tuple(rest), value)]) if rest else value
     return made
 
 
-def digest_of(hidden: list[tuple[tuple[str, ...], Any]]) -> str:
+def digest_of_hidden(hidden: list[tuple[tuple[str, ...], Any]]) -> str:
     """Return what tells hidden values from others."""
     return blake2b(json.dumps(sorted(hidden)).encode(), digest_size=8).hexdigest()
 
 
-def restored(document: Mapping[str, Any], source: Callable[[], Mapping[str, Any]], file: str) -> dict[str, Any]:
+def restore_document(document: Mapping[str, Any], source: Callable[[], Mapping[str, Any]], file: str) -> dict[str, Any]:
     """Return a stored document with what is hidden in it, from the document that a file has now. Raises `EntryError`."""
     hooks = forms_of_hooks(document)
     hidden = [("tasks", name) for name, form in document["tasks"].items() if DIGEST in form]
@@ -154,14 +158,14 @@ def restored(document: Mapping[str, Any], source: Callable[[], Mapping[str, Any]
     for group, place in hidden:
         stored_form = made[group][place]
         found = [*private(there.get(group, {}).get(place, {}))]
-        if digest_of(found) != stored_form[DIGEST]:
-            raise EntryError(lost(group, place, f"{file} has other ones now. --from {file} takes those"))
+        if digest_of_hidden(found) != stored_form[DIGEST]:
+            raise EntryError(say_lost(group, place, f"{file} has other ones now. --from {file} takes those"))
         form = {key: value for key, value in stored_form.items() if key != DIGEST}
-        made[group][place] = with_values(form, found)
+        made[group][place] = task_with_values(form, found)
     return {**document, **made}
 
 
-def lost(group: str, place: object, why: str) -> str:
+def say_lost(group: str, place: object, why: str) -> str:
     """Return the message for what a task or hook needs and the store does not have."""
     what = f"task {place!r} needs values of its environment or stdin" if group == "tasks" else f"{group} needs its URLs"
     return f"{what}, which no store has, and {why}. Written as {WANTED}, a value is read when the task starts"

@@ -6,10 +6,10 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from aiodag._core.context import RUN
-from aiodag._core.doors import behind
+from aiodag._core.doors import open_door
 from aiodag._core.run import Run
-from aiodag.workflows.build import Building, built, drawn, generates
-from aiodag.workflows.check import checked
+from aiodag.workflows.build import Building, build_nodes, draw_workflow, generates
+from aiodag.workflows.check import check_workflow
 from aiodag.workflows.definition import Definition, capacity_from
 from aiodag.workflows.files.document import document_of, recorded_text
 from aiodag.workflows.model import WorkflowTask
@@ -119,15 +119,15 @@ class Workflow(Definition):
 
     def check(self, capacity: Any = None) -> None:
         """Look for all that is wrong, also for another `capacity` than its own. Raises `WorkflowError`."""
-        self._checked(self.capacity if capacity is None else capacity_from(capacity))
+        self._check(self.capacity if capacity is None else capacity_from(capacity))
 
-    def _checked(self, capacity: Any, *, runs: bool = False) -> "Checked":
+    def _check(self, capacity: Any, *, runs: bool = False) -> "Checked":
         """Return what a check finds out; `runs` if there is no other capacity to come than this one."""
-        return checked(self, capacity=capacity, runs=runs)
+        return check_workflow(self, capacity=capacity, runs=runs)
 
     def graph(self) -> "Graph":
         """Return the nodes and edges that it will have, all waiting; of generators without what they will add."""
-        return drawn(self._checked(None))
+        return draw_workflow(self._check(None))
 
     def document(self) -> dict[str, Any]:
         """Return its JSON form. Python tasks are named there, to look at and compare."""
@@ -142,7 +142,7 @@ class Workflow(Definition):
         if run is None:
             msg = f"workflow {self.name!r} is to be built where no run is entered. Write: async with Run(...) as run:"
             raise RuntimeError(msg)
-        return await built(self._checked(run.capacity, runs=True), run)
+        return await build_nodes(self._check(run.capacity, runs=True), run)
 
     async def run(
         self,
@@ -163,7 +163,7 @@ class Workflow(Definition):
         has begun. Raises `WorkflowError` before anything runs, and what leaving a `Run` raises, such as `RunFailed`.
         """
         given = self.capacity if capacity is None else capacity_from(capacity)
-        found = self._checked(given, runs=True)
+        found = self._check(given, runs=True)
         run = Run(
             self.name,
             limit=self.limit if limit is None else limit,
@@ -197,7 +197,7 @@ class Workflow(Definition):
 
         Options are those of `run`. Raises `UnknownRun`, and what `run` raises.
         """
-        place: Runs = behind("places").store_at(store)  # late: a run without a store loads none
+        place: Runs = open_door("places").store_at(store)  # late: a run without a store loads none
         try:
             await asyncio.to_thread(place.run, id)
             return await self.run(place, id, **options)

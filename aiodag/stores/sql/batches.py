@@ -7,7 +7,7 @@ from typing import Any
 from aiodag.errors import LeaseLost
 from aiodag.records import Batch, Write
 from aiodag.states import State, next_run_state
-from aiodag.stores.sql.statements import listed, pieces, put, query
+from aiodag.stores.sql.statements import cut_rows, put_rows, query, statement_with_list
 
 # What a batch has of each kind, and the statement that writes it; in this order.
 TABLES = {
@@ -20,11 +20,13 @@ TABLES = {
 }
 
 
-def fenced(connection: sqlite3.Connection, writes: Sequence[Write]) -> tuple[list[BaseException | None], list[Write]]:
+def fence_writes(
+    connection: sqlite3.Connection, writes: Sequence[Write]
+) -> tuple[list[BaseException | None], list[Write]]:
     """Return for each batch why it must not be written, and those that may be: of runs that are still their writer's."""
     found: dict[int, tuple[str, int, str | None]] = {}
-    for some in pieces([write.claimed.run for write in writes]):
-        for run, *row in connection.execute(listed("owned_runs", len(some)), some):
+    for some in cut_rows([write.claimed.run for write in writes]):
+        for run, *row in connection.execute(statement_with_list("owned_runs", len(some)), some):
             found[run] = tuple(row)
     errors: list[BaseException | None] = []
     for write in writes:
@@ -40,12 +42,12 @@ def put_batches(connection: sqlite3.Connection, writes: Sequence[Write]) -> None
         if write.batch.again:  # before their rows are written over
             put_list(connection, "keep_attempts", (write.claimed.run,), write.batch.again)
     nodes = [(write.claimed.run, write.claimed.execution, 0, 0, *row) for write in writes for row in write.batch.nodes]
-    put(connection, "put_nodes", nodes)
-    put_each(connection, "void_attempt", numbered(writes, "void"))
+    put_rows(connection, "put_nodes", nodes)
+    put_each(connection, "void_attempt", rows_with_runs(writes, "void"))
     for kind, statement in TABLES.items():
-        put(connection, statement, numbered(writes, kind))
-    put(connection, "put_cache", [row for write in writes for row in write.batch.cache])
-    put_each(connection, "trim_output", numbered(writes, "trimmed"))
+        put_rows(connection, statement, rows_with_runs(writes, kind))
+    put_rows(connection, "put_cache", [row for write in writes for row in write.batch.cache])
+    put_each(connection, "trim_output", rows_with_runs(writes, "trimmed"))
     for write in writes:
         if write.batch.recalled:
             put_list(connection, "mark_recalled", (write.claimed.execution, write.claimed.run), write.batch.recalled)
@@ -53,7 +55,7 @@ def put_batches(connection: sqlite3.Connection, writes: Sequence[Write]) -> None
     put_each(connection, "end_run", [end_of(write.claimed.run, write.batch) for write in ended])
 
 
-def numbered(writes: Sequence[Write], kind: str) -> list[tuple[Any, ...]]:
+def rows_with_runs(writes: Sequence[Write], kind: str) -> list[tuple[Any, ...]]:
     """Return the rows of a kind in all batches, each behind the number of its run."""
     return [(write.claimed.run, *row) for write in writes for row in getattr(write.batch, kind)]
 
@@ -66,8 +68,8 @@ def end_of(run: int, batch: Batch) -> tuple[Any, ...]:
 
 def put_list(connection: sqlite3.Connection, name: str, first: tuple[int, ...], numbers: list[int]) -> None:
     """Write what has to do with a list of nodes."""
-    for some in pieces(numbers):
-        connection.execute(listed(name, len(some)), (*first, *some))
+    for some in cut_rows(numbers):
+        connection.execute(statement_with_list(name, len(some)), (*first, *some))
 
 
 def put_each(connection: sqlite3.Connection, name: str, rows: list[tuple[Any, ...]]) -> None:

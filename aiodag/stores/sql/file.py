@@ -12,7 +12,7 @@ from weakref import WeakSet
 
 from aiodag.errors import StoreError
 from aiodag.stores.sql.guard import Guard, Locked, refuse_after_fork, writer_of
-from aiodag.stores.sql.migration import BUSY, copy_to, look, migrate, newer, version_of
+from aiodag.stores.sql.migration import BUSY, copy_to, look, migrate, newer, version_of_file
 from aiodag.stores.sql.statements import steps
 
 LEAST_VERSION = (3, 35)
@@ -150,7 +150,7 @@ class File:
         with self._lock:
             try:
                 if verb == "read":
-                    if self.connection is None or self._moved(owner=owner) or self._is_outdated(self.connection):
+                    if self.connection is None or self._has_moved(owner=owner) or self._is_outdated(self.connection):
                         with self._guard.alone(BUSY):
                             connection = self._open_to_read()
                     else:
@@ -160,13 +160,13 @@ class File:
                     with self._guard.alone(BUSY):
                         yield self._current(owner=owner)
             except sqlite3.Error as error:
-                raise self._failed(verb, error) from error
+                raise self._failure_of(verb, error) from error
             except Locked as error:
-                raise self._failed(verb, error) from None
+                raise self._failure_of(verb, error) from None
 
     def _current(self, *, owner: bool) -> sqlite3.Connection:
         """Return a connection that writes to the file that is in its place now."""
-        if self._moved(owner=owner) or self.read_only or self.version < len(steps()):
+        if self._has_moved(owner=owner) or self.read_only or self.version < len(steps()):
             self._disconnect()
         if self.connection is None:
             self.connection = self._open(to_write=True)
@@ -174,11 +174,11 @@ class File:
 
     def _is_outdated(self, connection: sqlite3.Connection) -> bool:
         """Return True if what looks like today's version was an older one, and somebody has brought it up to date since."""
-        return self.version < len(steps()) and version_of(connection, self.path) != self.version
+        return self.version < len(steps()) and version_of_file(connection, self.path) != self.version
 
-    def _moved(self, *, owner: bool) -> bool:
+    def _has_moved(self, *, owner: bool) -> bool:
         """Return True if the file is another one now. Raises `StoreError` where that loses the run that `owner` writes."""
-        if self.connection is None or not self._guard.replaced():
+        if self.connection is None or not self._guard.is_replaced():
             return False
         if owner:
             what = "replaced by another file" if self.path.exists() else "deleted or moved"
@@ -208,16 +208,16 @@ class File:
         address = f"file:{quote(str(self.path.absolute()))}?immutable=1"
         connection = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False)
         try:
-            self.version = version_of(connection, self.path)
+            self.version = version_of_file(connection, self.path)
             look(connection, self.version)
         except BaseException:
             connection.close()
             raise
         self.read_only = True
-        self._guard.opened()
+        self._guard.note_open()
         return connection
 
-    def _failed(self, verb: str, error: Exception) -> StoreError:
+    def _failure_of(self, verb: str, error: Exception) -> StoreError:
         text = str(error)
         hint = next((hint for sign, hint in HINTS.items() if sign in text), "")
         if "locked" in text:
@@ -261,7 +261,7 @@ class File:
             # Not with foreign keys: what belongs to a deleted run goes in portions, after the run itself.
             if to_write:
                 migrate(connection, self.path, backup=self._keep_copy, patience=BUSY)
-            self.version = version_of(connection, self.path)
+            self.version = version_of_file(connection, self.path)
             look(connection, self.version)
             connection.execute(f"pragma synchronous = {self.synchronous}")
             connection.execute(f"pragma journal_size_limit = {LOG_LIMIT}")
@@ -269,7 +269,7 @@ class File:
             connection.close()
             raise
         self.read_only = False
-        self._guard.opened()
+        self._guard.note_open()
         return connection
 
 

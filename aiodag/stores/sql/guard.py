@@ -52,7 +52,7 @@ class Identity(NamedTuple):
     inode: int
 
 
-def identity_of(path: Path) -> Identity | None:
+def file_identity(path: Path) -> Identity | None:
     """Return the identity of a file, or None if there is none."""
     try:
         found = path.stat()
@@ -66,8 +66,8 @@ def writer_of(path: Path) -> int | None:
 
     It has the lock on byte 120 of the index, or is about to: then it has the lock on the file next to the store.
     """
-    index = identity_of(path.with_name(f"{path.name}-shm"))
-    beside = identity_of(path.with_name(f"{path.name}-lock"))
+    index = file_identity(path.with_name(f"{path.name}-shm"))
+    beside = file_identity(path.with_name(f"{path.name}-lock"))
     try:
         locks = Path("/proc/locks").read_text(encoding="ascii").splitlines()
     except OSError:
@@ -105,9 +105,9 @@ class Guard:
         self._file: Identity | None = None
         self.held = False  # whether others are kept from writing
 
-    def opened(self) -> None:
+    def note_open(self) -> None:
         """Note which file was opened, and that it is in use."""
-        self._file = identity_of(self.path)
+        self._file = file_identity(self.path)
         if self._file is None:
             return
         with presences_lock:
@@ -142,9 +142,9 @@ class Guard:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def replaced(self) -> bool:
+    def is_replaced(self) -> bool:
         """Return True if the file was deleted, or is another one now."""
-        return self._file is not None and identity_of(self.path) != self._file
+        return self._file is not None and file_identity(self.path) != self._file
 
     @contextmanager
     def alone(self, patience: float) -> Generator[None]:
@@ -231,7 +231,7 @@ def refuse_after_fork(path: Path) -> None:
     Raises `StoreError`. SQLite keeps a list of the files that a process has locked, and a fork copies it: the child would
     take the parent's locks for its own, and both would write at once.
     """
-    if inherited_files and identity_of(path) in inherited_files:
+    if inherited_files and file_identity(path) in inherited_files:
         msg = (
             f"cannot open the store {path} in process {os.getpid()}: it was forked from a process that has it open, and "
             "SQLite does not survive that. Start it with multiprocessing.get_context('spawn'), or as a program of its own"

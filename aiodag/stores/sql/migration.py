@@ -16,7 +16,7 @@ from aiodag.stores.sql.statements import query, sections, steps
 BUSY = 10.0  # seconds to wait for another writer of the file
 
 
-def version_of(connection: sqlite3.Connection, path: Path) -> int:
+def version_of_file(connection: sqlite3.Connection, path: Path) -> int:
     """Return the version of a file, 0 for an empty one. Raises `StoreError` for a newer one, and for something else."""
     # One statement sees one moment: another process may be making the file meanwhile.
     there, tables = connection.execute(query("version")).fetchone()
@@ -36,7 +36,7 @@ def newer(path: Path, version: int) -> StoreError:
 
 
 @cache
-def stand_ins(version: int) -> list[str]:
+def statements_for_older(version: int) -> list[str]:
     """Return statements that put what a file of an older version lacks next to it, for one connection."""
     found = sections("older.sql", r"-- :version ([\d ]+)\n")
     return [
@@ -49,7 +49,7 @@ def stand_ins(version: int) -> list[str]:
 
 def look(connection: sqlite3.Connection, version: int) -> None:
     """Have an older file look like one of today, to who reads: nothing in it changes."""
-    for statement in stand_ins(version):
+    for statement in statements_for_older(version):
         if statement.strip():
             connection.execute(statement)
 
@@ -59,13 +59,13 @@ def migrate(connection: sqlite3.Connection, path: Path, *, backup: bool = True, 
 
     Raises `StoreError` for a newer one, and while a process works on a run in it.
     """
-    there = version_of(connection, path)
+    there = version_of_file(connection, path)
     if there == len(steps()):
         return
     use_a_log(connection, patience)
     connection.execute("begin immediate")
     try:
-        there = version_of(connection, path)  # another process may have been quicker
+        there = version_of_file(connection, path)  # another process may have been quicker
         if 0 < there < len(steps()):
             refuse_if_owned(connection, path, there)
             if backup:

@@ -9,10 +9,10 @@ from aiodag.errors import StoreError
 from aiodag.records import Claim, Claimed, Known, Owner, Write, refuse_owned
 from aiodag.states import State, next_run_state
 from aiodag.stores.endings import with_marks
-from aiodag.stores.sql.batches import fenced, put_batches
+from aiodag.stores.sql.batches import fence_writes, put_batches
 from aiodag.stores.sql.file import File
-from aiodag.stores.sql.rows import STATES, known_of, owner_of, owner_text
-from aiodag.stores.sql.statements import listed, pieces, query
+from aiodag.stores.sql.rows import STATES, known_from_rows, owner_of, owner_text
+from aiodag.stores.sql.statements import cut_rows, query, statement_with_list
 
 # What one batch alone is to blame for, and not the file: such as a value that is too large, or of no type that SQLite knows.
 ITS_OWN = (
@@ -49,7 +49,7 @@ class OwnedRuns(File):
             return self._claim_one(connection, claim)
         except (StoreError, *ITS_OWN) as error:
             connection.execute("rollback to one")
-            return error if isinstance(error, StoreError) else self._failed("write to", error)
+            return error if isinstance(error, StoreError) else self._failure_of("write to", error)
         finally:
             if connection.in_transaction:
                 connection.execute("release one")
@@ -75,7 +75,7 @@ class OwnedRuns(File):
             # What is damaged, and has no state that we know, is taken as one that has no owner.
             state = next_run_state(STATES.get(ended[0], State.RUNNING), State.QUEUED, State.RUNNING)
             connection.execute(query("take_run"), {**values, "run": run, "state": state})
-            known = with_marks(known_of(connection, claim.id), execution, *ended)
+            known = with_marks(known_from_rows(connection, claim.id), execution, *ended)
             claimed = Claimed(run, execution + 1, known, begun=begun)
         if claim.tags:
             connection.execute(query("forget_tags"), (run,))
@@ -85,29 +85,29 @@ class OwnedRuns(File):
             connection.execute(query("put_definition"), built)
         return claimed
 
-    def known(self, run_id: str) -> dict[str, Known]:
+    def known_nodes(self, run_id: str) -> dict[str, Known]:
         """Return what all executions of a run have left, by key, without owning it."""
         with self.reading() as connection:
             found = connection.execute(query("find_run"), {"id": run_id}).fetchone()
             if found is None:
                 return {}
             _, execution, _, _, _, *ended, _ = found
-            return with_marks(known_of(connection, run_id), execution, *ended)
+            return with_marks(known_from_rows(connection, run_id), execution, *ended)
 
     def void(self, run_id: str, numbers: Sequence[int]) -> None:
         """Have nodes of a run that nobody owns run again, whatever is recorded of them. Raises `RunOwned`."""
         with self.writing() as connection:
             run, _, _, owner, until, *_ = connection.execute(query("find_run"), {"id": run_id}).fetchone()
             refuse_owned(run_id, None if owner is None else owner_of(owner), until, time.time())
-            for some in pieces(list(numbers)):
-                connection.execute(listed("void_nodes", len(some)), (run, *some))
+            for some in cut_rows(list(numbers)):
+                connection.execute(statement_with_list("void_nodes", len(some)), (run, *some))
 
     def renew(self, owner: Owner, until: float) -> None:
         """Keep the runs of a process until a moment."""
         with self.writing(owner=True) as connection:
             connection.execute(query("put_lease"), {"owner": owner_text(owner), "until": until})
 
-    def held(self, owner: Owner) -> dict[int, tuple[int, bool]]:
+    def held_runs(self, owner: Owner) -> dict[int, tuple[int, bool]]:
         """Return the runs of a process by number: which execution it has, and whether somebody wants it cancelled."""
         with self.reading(owner=True) as connection:
             rows = connection.execute(query("held"), (owner_text(owner),))
@@ -125,7 +125,7 @@ class OwnedRuns(File):
         """
         try:
             with self.writing(owner=True) as connection:
-                errors, sound = fenced(connection, writes)
+                errors, sound = fence_writes(connection, writes)
                 put_batches(connection, sound)
         except (StoreError, *ITS_OWN) as error:
             if len(writes) == 1 or not isinstance(error.__cause__ or error, ITS_OWN):
@@ -139,11 +139,11 @@ class OwnedRuns(File):
         with self.writing(owner=True) as connection:
             for write in writes:
                 connection.execute("savepoint one")
-                (error,), sound = fenced(connection, [write])
+                (error,), sound = fence_writes(connection, [write])
                 try:
                     put_batches(connection, sound)
                 except ITS_OWN as failed:
-                    error = self._failed("write to", failed)
+                    error = self._failure_of("write to", failed)
                     error.__cause__ = failed
                     connection.execute("rollback to one")
                 errors.append(error)

@@ -22,12 +22,12 @@ from aiodag.stores.sql.listing import CALLED, MADE_OF, as_list, in_state, of_som
 from aiodag.stores.sql.rows import (
     attempt_record,
     log_record,
-    node_record,
     output_record,
-    run_record,
+    sql_node_record,
+    sql_run_record,
     workflow_record,
 )
-from aiodag.stores.sql.statements import listed, pieces, query
+from aiodag.stores.sql.statements import cut_rows, query, statement_with_list
 
 
 class RecordedRuns(File):
@@ -54,7 +54,7 @@ class RecordedRuns(File):
                 place = None if before is None else self._place(connection, before)
                 rows = connection.execute(*runs_listed(wanted or RunFilter(), limit, place)).fetchall()[::-1]
             counts = node_counts(connection, [row[0] for row in rows])
-        return [run_record(row, counts.get(row[0], {})) for row in rows]
+        return [sql_run_record(row, counts.get(row[0], {})) for row in rows]
 
     def run(self, run_id: str) -> RunRecord:
         """Return one run. Raises `UnknownRun`, naming a near miss."""
@@ -69,7 +69,7 @@ class RecordedRuns(File):
             row = connection.execute(query("one_run"), {"id": run_id}).fetchone()
         if row is None:
             raise UnknownRun(run_id, self.near(run_id), str(self))
-        return run_record(row, {})
+        return sql_run_record(row, {})
 
     def _place(self, connection: sqlite3.Connection, run_id: str) -> tuple[float, int]:
         found: tuple[float, int] | None = connection.execute(query("place_of_run"), (run_id,)).fetchone()
@@ -123,7 +123,7 @@ class RecordedRuns(File):
 
     def _nodes(self, statement: str, values: dict[str, Any]) -> list[NodeRecord]:
         with self.reading() as connection:
-            return [node_record(row) for row in connection.execute(statement, values)]
+            return [sql_node_record(row) for row in connection.execute(statement, values)]
 
     def names_of_nodes(self, run_id: str) -> list[str]:
         """Return the names of the tasks that a run has called."""
@@ -173,7 +173,7 @@ class RecordedRuns(File):
             rows = connection.execute(query("functions"), (run_id,))
             return [(str(name), str(module), bool(main)) for name, module, main in rows]
 
-    def tried(self, run_id: str) -> dict[str, int]:
+    def attempts_by_task(self, run_id: str) -> dict[str, int]:
         """Return the number of the last attempt of each task, by its name, in all executions of a run."""
         with self.reading() as connection:
             return {name: last for name, last in connection.execute(query("tried"), (run_id,)) if type(last) is int}
@@ -202,7 +202,7 @@ class RecordedRuns(File):
 
     # What belongs to none
 
-    def cached(self, key: str, since: float) -> tuple[str, Any] | None:
+    def cached_value(self, key: str, since: float) -> tuple[str, Any] | None:
         """Return codec and value of a computation that any run has made since a moment."""
         with self.reading() as connection:
             found: tuple[str, Any] | None = connection.execute(query("cached"), (key, since)).fetchone()
@@ -222,5 +222,9 @@ def near_in(connection: sqlite3.Connection, text: str) -> list[str]:
 
 def node_counts(connection: sqlite3.Connection, runs: Sequence[int]) -> dict[int, dict[State, int]]:
     """Return how many nodes of runs are in which state, in their last executions."""
-    rows = (row for some in pieces(list(runs)) for row in connection.execute(listed("counts", len(some)), some))
+    rows = (
+        row
+        for some in cut_rows(list(runs))
+        for row in connection.execute(statement_with_list("counts", len(some)), some)
+    )
     return {run: {state: count for state, count in zip(State, counts, strict=True) if count} for run, *counts in rows}

@@ -42,14 +42,14 @@ class Damaged(ValueError):
     """Raised when a column does not hold what it should."""
 
 
-def text(value: object) -> str:
+def text_column(value: object) -> str:
     """Return a text."""
     if isinstance(value, str):
         return value
     raise Damaged
 
 
-def whole(value: object) -> int:
+def count_column(value: object) -> int:
     """Return a number of something: 0 or more."""
     if isinstance(value, int) and value >= 0:
         return value
@@ -63,7 +63,7 @@ def raw(value: object) -> bytes:
     raise Damaged
 
 
-def moment(value: Any) -> datetime:
+def moment_column(value: Any) -> datetime:
     """Return a moment: aware, UTC."""
     return datetime.fromtimestamp(value, UTC)
 
@@ -78,13 +78,13 @@ def mapping(value: Any) -> dict[str, Any]:
 
 def tags(value: object) -> dict[str, str]:
     """Return tags."""
-    return {text(name): text(tag) for name, tag in mapping(value).items()}
+    return {text_column(name): text_column(tag) for name, tag in mapping(value).items()}
 
 
-def owner(value: Any) -> Owner:
+def owner_column(value: Any) -> Owner:
     """Return the process that owns a run."""
     host, pid, *began = json.loads(value)
-    return Owner(text(host), whole(pid), " ".join(map(text, began)))
+    return Owner(text_column(host), count_column(pid), " ".join(map(text_column, began)))
 
 
 def owner_text(owner: Owner) -> str:
@@ -105,79 +105,79 @@ def anything(value: object) -> Any:
 def owner_of(value: str) -> Owner:
     """Return the process that owns a run; one that is not known, and may go on, where that cannot be read."""
     try:
-        return owner(value)
+        return owner_column(value)
     except (ValueError, TypeError):
         return Owner("an unknown host", 0, UNSEEN)
 
 
 RUN = (
-    Column("id", text, "?"),
-    Column("name", text, "?"),
+    Column("id", text_column, "?"),
+    Column("name", text_column, "?"),
     Column("state", State, State.FAILED),
-    Column("execution", whole, 0),
+    Column("execution", count_column, 0),
     Column("entry", optional(mapping), None),
-    Column("error", text, ""),
-    Column("created_at", moment, EPOCH),
-    Column("started_at", moment, EPOCH),
-    Column("ended_at", optional(moment), None),
-    Column("owner", optional(owner), None),
+    Column("error", text_column, ""),
+    Column("created_at", moment_column, EPOCH),
+    Column("started_at", moment_column, EPOCH),
+    Column("ended_at", optional(moment_column), None),
+    Column("owner", optional(owner_column), None),
     Column("tags", tags, {}),
-    Column("definition", optional(text), None),
+    Column("definition", optional(text_column), None),
 )
 NODE = (
-    Column("number", whole, -1),
-    Column("key", text, ""),
-    Column("name", text, "?"),
-    Column("version", text, ""),
-    Column("label", text, "?"),
+    Column("number", count_column, -1),
+    Column("key", text_column, ""),
+    Column("name", text_column, "?"),
+    Column("version", text_column, ""),
+    Column("label", text_column, "?"),
     Column("state", State, State.FAILED),
-    Column("attempt", whole, 0),
-    Column("parent", optional(whole), None),
-    Column("codec", text, ""),
+    Column("attempt", count_column, 0),
+    Column("parent", optional(count_column), None),
+    Column("codec", text_column, ""),
     Column("value", anything, None),
-    Column("error", text, ""),
-    Column("site", text, ""),
-    Column("created_at", moment, EPOCH),
-    Column("started_at", optional(moment), None),
-    Column("ended_at", optional(moment), None),
+    Column("error", text_column, ""),
+    Column("site", text_column, ""),
+    Column("created_at", moment_column, EPOCH),
+    Column("started_at", optional(moment_column), None),
+    Column("ended_at", optional(moment_column), None),
     Column("recalled", bool, False),
 )
 ATTEMPT = (
-    Column("number", whole, -1),
-    Column("attempt", whole, 0),
+    Column("number", count_column, -1),
+    Column("attempt", count_column, 0),
     Column("state", State, State.FAILED),
-    Column("started_at", optional(moment), None),
-    Column("ended_at", optional(moment), None),
-    Column("error", text, ""),
+    Column("started_at", optional(moment_column), None),
+    Column("ended_at", optional(moment_column), None),
+    Column("error", text_column, ""),
     Column("facts", lambda value: {} if value is None else mapping(value), {}),
 )
 OUTPUT = (
-    Column("number", whole, -1),
-    Column("attempt", whole, 0),
-    Column("part", whole, 0),
-    Column("stream", text, "?"),
-    Column("start", whole, 0),
-    Column("at", moment, EPOCH),
+    Column("number", count_column, -1),
+    Column("attempt", count_column, 0),
+    Column("part", count_column, 0),
+    Column("stream", text_column, "?"),
+    Column("start", count_column, 0),
+    Column("at", moment_column, EPOCH),
     Column("bytes", raw, b""),
 )
 LOG = (
-    Column("at", moment, EPOCH),
-    Column("number", optional(whole), None),
-    Column("level", text, "?"),
-    Column("logger", text, "?"),
-    Column("text", text, "?"),
-    Column("part", whole, 0),
+    Column("at", moment_column, EPOCH),
+    Column("number", optional(count_column), None),
+    Column("level", text_column, "?"),
+    Column("logger", text_column, "?"),
+    Column("text", text_column, "?"),
+    Column("part", count_column, 0),
 )
 WORKFLOW = (
-    Column("name", text, "?"),
-    Column("target", text, ""),
-    Column("document", text, "{}"),
+    Column("name", text_column, "?"),
+    Column("target", text_column, ""),
+    Column("document", text_column, "{}"),
     Column("tags", tags, {}),
-    Column("registered_at", moment, EPOCH),
+    Column("registered_at", moment_column, EPOCH),
 )
 
 
-def read(columns: tuple[Column, ...], row: Row) -> tuple[dict[str, Any], str]:
+def read_row(columns: tuple[Column, ...], row: Row) -> tuple[dict[str, Any], str]:
     """Return the values of a row by column, and what of it is damaged: empty if nothing is."""
     values: dict[str, Any] = {}
     damaged: list[str] = []
@@ -194,7 +194,7 @@ def record_maker(kind: Callable[..., Any], columns: tuple[Column, ...]) -> Calla
     """Return a function that makes a record of a row."""
 
     def record_of(row: Row) -> Any:
-        values, damaged = read(columns, row)
+        values, damaged = read_row(columns, row)
         return kind(**values, damaged=damaged) if damaged else kind(**values)
 
     return record_of
@@ -207,14 +207,14 @@ workflow_record: Callable[[Row], WorkflowRecord] = record_maker(WorkflowRecord, 
 node_record_of: Callable[[Row], NodeRecord] = record_maker(NodeRecord, NODE)
 
 
-def node_record(row: Row) -> NodeRecord:
+def sql_node_record(row: Row) -> NodeRecord:
     """Return a node for people. There may be millions, and hardly one of them is damaged."""
     try:
         plain: list[Any] = list(row)
         plain[5] = STATES[plain[5]]
-        plain[12] = moment(plain[12])
-        plain[13] = None if plain[13] is None else moment(plain[13])
-        plain[14] = None if plain[14] is None else moment(plain[14])
+        plain[12] = moment_column(plain[12])
+        plain[13] = None if plain[13] is None else moment_column(plain[13])
+        plain[14] = None if plain[14] is None else moment_column(plain[14])
         plain[15] = bool(plain[15])
     except (ValueError, TypeError, KeyError, OverflowError, OSError):
         return node_record_of(row)
@@ -222,16 +222,16 @@ def node_record(row: Row) -> NodeRecord:
     return NodeRecord(*plain) if sound else node_record_of(row)
 
 
-TEXTS = tuple(place for place, column in enumerate(NODE) if column.read is text)
+TEXTS = tuple(place for place, column in enumerate(NODE) if column.read is text_column)
 
 
-def run_record(row: Row, counts: Mapping[State, int]) -> RunRecord:
+def sql_run_record(row: Row, counts: Mapping[State, int]) -> RunRecord:
     """Return a run for people."""
-    values, damaged = read(RUN, row[1:])
+    values, damaged = read_row(RUN, row[1:])
     return RunRecord(**values, counts=counts, damaged=damaged)
 
 
-def known_of(connection: sqlite3.Connection, run_id: str) -> dict[str, Known]:
+def known_from_rows(connection: sqlite3.Connection, run_id: str) -> dict[str, Known]:
     """Return the nodes of all executions by their keys. One whose row is damaged is not known, and runs again."""
     return {
         key: Known(number, STATES[state], attempt, codec, value, error, void, failures, turn, execution)

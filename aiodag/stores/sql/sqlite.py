@@ -24,7 +24,7 @@ from aiodag.stores.sql.reading import RecordedRuns
 from aiodag.stores.sql.rows import (
     owner_of,
 )
-from aiodag.stores.sql.statements import listed, query
+from aiodag.stores.sql.statements import query, statement_with_list
 
 if TYPE_CHECKING:
     from aiodag._core.run import Run
@@ -107,16 +107,16 @@ class SQLite(OwnedRuns, RecordedRuns):
         Nobody sees it any more, and no other run gets its number. What a process leaves that is killed here is deleted
         the next time: that a run was deleted is forgotten last.
         """
-        while self._deleted():
+        while self._delete():
             with self.writing() as connection:
                 runs = [run for (run,) in connection.execute(query("deleted_runs"), (RUNS_AT_ONCE,))]
                 left = PORTION
                 for name in SWEEPS:
-                    left -= connection.execute(listed(name, len(runs)), (*runs, left)).rowcount
+                    left -= connection.execute(statement_with_list(name, len(runs)), (*runs, left)).rowcount
                 if left:
-                    connection.execute(listed("forget_deleted", len(runs)), runs)
+                    connection.execute(statement_with_list("forget_deleted", len(runs)), runs)
 
-    def _deleted(self) -> bool:
+    def _delete(self) -> bool:
         with self.reading() as connection:
             return connection.execute(query("deleted_runs"), (1,)).fetchone() is not None
 

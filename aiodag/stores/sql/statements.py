@@ -40,26 +40,26 @@ def sql(name: str) -> str:
 
 
 @cache
-def repeated(name: str, rows: int, width: int) -> str:
+def repeat_rows(name: str, rows: int, width: int) -> str:
     """Return a statement that writes so many rows of so many values."""
     row = f"({', '.join('?' * width)})"
     return query(name).replace("(?...)", ", ".join([row] * rows))
 
 
 @cache
-def listed(name: str, count: int) -> str:
+def statement_with_list(name: str, count: int) -> str:
     """Return a statement that takes a list of so many values."""
     return query(name).replace("?...", ", ".join("?" * count))
 
 
-def put(connection: sqlite3.Connection, name: str, rows: list[tuple[Any, ...]]) -> None:
+def put_rows(connection: sqlite3.Connection, name: str, rows: list[tuple[Any, ...]]) -> None:
     """Write rows, many with one statement."""
-    for some in pieces(rows) if rows else ():
+    for some in cut_rows(rows) if rows else ():
         values = [value for row in some for value in row]
-        connection.execute(repeated(name, len(some), len(some[0])), values)
+        connection.execute(repeat_rows(name, len(some), len(some[0])), values)
 
 
-def pieces(rows: list[Any]) -> Iterable[list[Any]]:
+def cut_rows(rows: list[Any]) -> Iterable[list[Any]]:
     """Cut rows into pieces of a few sizes, so that few statements need to be prepared."""
     start, left = 0, len(rows)
     for size in ROWS:

@@ -7,14 +7,14 @@ from itertools import takewhile
 from pathlib import Path as FilePath
 from typing import Any, TypeAlias
 
-from aiodag._core.doors import behind
+from aiodag._core.doors import open_door
 from aiodag._core.task import Task, make
 from aiodag.errors import AiodagError
 from aiodag.names import import_file, import_named
 from aiodag.workflows.files.forms import KINDS, OPTIONS, PROGRAM, SCRIPT
 from aiodag.workflows.files.json import Path, cut
 from aiodag.workflows.files.shapes import is_argument, is_plain_line
-from aiodag.workflows.private import is_secret, read_secrets, secret_of
+from aiodag.workflows.private import is_secret, read_secrets, secret_from_form
 
 ON_CALL = {"environment": "env", "executable": "shell"}  # keys of a document that a command calls otherwise
 SETTINGS = frozenset({*PROGRAM, *SCRIPT, *OPTIONS})  # keys that are the same for many
@@ -23,7 +23,7 @@ WHAT = {"command": "command", "task": "function"}
 Call: TypeAlias = tuple[Task[..., Any], tuple[Any, ...], dict[str, Any]]
 
 
-class Refused(Exception):
+class BodyRefused(Exception):
     """Carry what is wrong with a task to where its place is known."""
 
     def __init__(self, key: str, text: str) -> None:
@@ -32,19 +32,19 @@ class Refused(Exception):
         self.text = text
 
 
-def kind_of(given: Collection[str]) -> str:
+def body_kind(given: Collection[str]) -> str:
     """Return which kind of task this is by its keys, right or wrong. Raises `Refused`."""
     kinds = [kind for kind in KINDS if kind in given]
     if len(kinds) != 1:
         what = f"has {' and '.join(kinds)}" if kinds else "has nothing to run"
-        raise Refused("", f"{what}: it takes one of command, shell or task")
+        raise BodyRefused("", f"{what}: it takes one of command, shell or task")
     (kind,) = kinds
     foreign = [key for key in PROGRAM if key in given and kind == "task"]
     if foreign:
-        raise Refused(foreign[0], "is a key of programs, and this task is a function")
+        raise BodyRefused(foreign[0], "is a key of programs, and this task is a function")
     foreign = [key for key in SCRIPT if key in given and kind != "shell"]
     if foreign:
-        raise Refused(foreign[0], f"is a key of shell lines, and this task is a {WHAT[kind]}")
+        raise BodyRefused(foreign[0], f"is a key of shell lines, and this task is a {WHAT[kind]}")
     return kind
 
 
@@ -85,12 +85,12 @@ class Bodies:
                 return known
             made: Task[..., Any] = self._patterns.new(settings, line, name, options_in(given), script=kind == "shell")
         except (AiodagError, RuntimeError) as error:
-            raise Refused("", str(error)) from None
+            raise BodyRefused("", str(error)) from None
         return made
 
     @cached_property
     def _patterns(self) -> Any:
-        return behind("commands").Patterns()
+        return open_door("commands").Patterns()
 
     def function(self, spelled: str, options: dict[str, Any]) -> Task[..., Any]:
         """Return the task of a function, with the options that the document adds."""
@@ -98,11 +98,11 @@ class Bodies:
         if known is None:
             known = self._functions[spelled] = found_as(spelled, self.directory)
         if isinstance(known, str):
-            raise Refused("task", known)
+            raise BodyRefused("task", known)
         try:
             return known.with_options(**options) if options else known
         except AiodagError as error:
-            raise Refused("", str(error)) from None
+            raise BodyRefused("", str(error)) from None
 
     def _check(self, task: Task[..., Any], spelled: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Refuse arguments that do not fit; those of the same names fit alike."""
@@ -116,7 +116,7 @@ class Bodies:
                 fault = str(error)
             self._fit[shape] = fault
         if fault:
-            raise Refused("arguments", f"does not fit: {fault}")
+            raise BodyRefused("arguments", f"does not fit: {fault}")
 
 
 def options_in(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def options_in(given: Mapping[str, Any]) -> dict[str, Any]:
     options = {ON_CALL.get(key, key): value for key, value in given.items()}
     stdin = options.get("stdin")
     if isinstance(stdin, dict):
-        options["stdin"] = secret_of(stdin) if is_secret(stdin) else FilePath(stdin["file"])
+        options["stdin"] = secret_from_form(stdin) if is_secret(stdin) else FilePath(stdin["file"])
     if "env" in options:
         options["env"] = read_secrets(options["env"])
     return options

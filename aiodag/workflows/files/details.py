@@ -18,8 +18,8 @@ from aiodag.workflows.files.forms import (
     WORKFLOW,
     Check,
     Hints,
+    check_object,
     check_parameters,
-    checked,
     count,
     every,
     flag,
@@ -43,7 +43,7 @@ OURS = {
 NO_EFFECT = ("task_type", "pool", "run_id", "instance", "expansion_values")
 
 
-def refused(text: str) -> Check:
+def refuse_key(text: str) -> Check:
     """Refuse a key, whatever its value is."""
     return lambda _: [((), text)]
 
@@ -76,14 +76,14 @@ INSIDE: dict[str, Check] = {
     "env": PROGRAM["environment"],
     "timeout": seconds,
     "resources": every(is_name, "names of resources", lambda value: none_or(is_amount, value), "numbers, 0 or more"),
-    "user": refused("names a user of Slurm, and tasks run as the user of this process: leave it out"),
-    "jwt_token": refused("is a token for Slurm, which is not used here: leave it out"),
-    "logdir": refused("is where Slurm writes; outputs are recorded here, see `aiodag log`: leave it out"),
-    "min_cpus": refused('is of Slurm: write "resources": {"cores": 1}'),
-    "min_memory_mb": refused('is of Slurm: write "resources": {"memory_mb": 200}'),
-    "min_tmp_disk_mb": refused('is of Slurm: write "resources": {"tmp_disk_mb": 100}, and a "capacity" that has it'),
-    "priority": refused("is of Slurm, and tasks begin in the order of the file here: leave it out"),
-    "time_limit_seconds": refused('is of Slurm: write "timeout", in seconds'),
+    "user": refuse_key("names a user of Slurm, and tasks run as the user of this process: leave it out"),
+    "jwt_token": refuse_key("is a token for Slurm, which is not used here: leave it out"),
+    "logdir": refuse_key("is where Slurm writes; outputs are recorded here, see `aiodag log`: leave it out"),
+    "min_cpus": refuse_key('is of Slurm: write "resources": {"cores": 1}'),
+    "min_memory_mb": refuse_key('is of Slurm: write "resources": {"memory_mb": 200}'),
+    "min_tmp_disk_mb": refuse_key('is of Slurm: write "resources": {"tmp_disk_mb": 100}, and a "capacity" that has it'),
+    "priority": refuse_key("is of Slurm, and tasks begin in the order of the file here: leave it out"),
+    "time_limit_seconds": refuse_key('is of Slurm: write "timeout", in seconds'),
 }
 
 
@@ -148,13 +148,13 @@ class Flattening:
                 self.forget(key)
 
 
-def flattened(
+def flatten_details(
     given: Mapping[str, Any], checks: Mapping[str, Check], hints: Hints, faults: list[Fault], path: Path
 ) -> Flat:
     """Check a task with details, and flatten it; `checks` are of the keys next to them."""
-    beside = checked(given, {**checks, **BESIDE, **DETAILS}, hints, faults, path)
+    beside = check_object(given, {**checks, **BESIDE, **DETAILS}, hints, faults, path)
     details = beside.get("details") or {}
-    flat = Flattening(beside, checked(details, INSIDE, hints, faults, (*path, "details")), given)
+    flat = Flattening(beside, check_object(details, INSIDE, hints, faults, (*path, "details")), given)
     # Of a task that a server has told of, `retries` are those that it has had.
     had = {"retries"} if "retries" in given and flat.keys & {"max_retries", "maxRetries"} else set[str]()
     for key in had:
@@ -169,7 +169,7 @@ def flattened(
 # Parameters
 
 
-def name_in(text: str) -> str:
+def name_in_braces(text: str) -> str:
     """Return the name of a parameter by its text, which may have braces.
 
     >>> name_in("{{DATE}}"), name_in("{DATE}"), name_in("$DATE")
@@ -178,7 +178,7 @@ def name_in(text: str) -> str:
     return text.replace("{", "").replace("}", "")
 
 
-DETAILED: dict[str, Check] = {**WORKFLOW, "parameters": check_parameters(name_in)}
+DETAILED: dict[str, Check] = {**WORKFLOW, "parameters": check_parameters(name_in_braces)}
 
 
 class Literals:
@@ -199,7 +199,7 @@ class Literals:
             return value
         return self._texts.sub(lambda found: f"{{{{{self.names[found[0]]}}}}}", value)
 
-    def placed(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+    def with_places(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return a task with places in its command, its line and its variables."""
         if self._texts is None:
             return values

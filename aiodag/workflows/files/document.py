@@ -14,10 +14,10 @@ from aiodag.errors import Complaint, WorkflowError
 from aiodag.names import main_name
 from aiodag.secret import Secret
 from aiodag.workflows.definition import Definition
-from aiodag.workflows.files.forms import OPTIONS, TASK, VALUE_OF, bare, check_arguments
+from aiodag.workflows.files.forms import OPTIONS, TASK, VALUE_OF, bare_parameter, check_arguments
 from aiodag.workflows.files.hooking import form_of
 from aiodag.workflows.model import Parameter, WorkflowTask
-from aiodag.workflows.parameters import is_command, options_of, unused
+from aiodag.workflows.parameters import is_command, options_of, unused_parameters
 from aiodag.workflows.private import SECRET, secret_form, stored_text
 
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # another one in each process
@@ -74,7 +74,7 @@ def head_of(workflow: Definition, writing: "Writing") -> dict[str, Any]:
         document["parameters"] = {name: list(values) for name, values in workflow.parameters.items()}
     if workflow.paired:
         document["paired"] = [group[0] if len(group) == 1 else list(group) for group in workflow.paired]
-    without = unused(workflow)
+    without = unused_parameters(workflow)
     if without:
         document["unused"] = without
     if workflow.literals and any(task.generator for task in workflow.tasks):
@@ -92,7 +92,7 @@ def head_of(workflow: Definition, writing: "Writing") -> dict[str, Any]:
 def capacity_form(capacity: Capacity) -> Any:
     """Return the places of a capacity; a text for one with a limit of its own, which a document cannot say."""
     if capacity.limit is not None:
-        return told(capacity)
+        return value_stand_in(capacity)
     places = [dict(each) for each in capacity.places]
     return places[0] if len(places) == 1 else places
 
@@ -143,17 +143,19 @@ class Writing:
         """Return the form of a program, or of a line."""
         command: Any = task.task
         body = command.fn
-        form: dict[str, Any] = {"command": list(map(shown, body.args))} if body.line is None else {"shell": body.line}
+        form: dict[str, Any] = (
+            {"command": list(map(document_argument, body.args))} if body.line is None else {"shell": body.line}
+        )
         if body.line is not None:
             form |= {"executable": body.args[0]} if body.args[0] != SHELL else {}
             form |= {} if body.strict else {"strict": False}
         if body.env:
-            form["environment"] = {name: shown(value) for name, value in body.env.items()}
+            form["environment"] = {name: document_argument(value) for name, value in body.env.items()}
         if body.cwd is not None:
             form["cwd"] = str(body.cwd)
         if body.stdin is not None:
             content = body.stdin.decode("utf-8", "surrogateescape") if isinstance(body.stdin, bytes) else body.stdin
-            form["stdin"] = {"file": str(content)} if isinstance(content, PurePath) else shown(content)
+            form["stdin"] = {"file": str(content)} if isinstance(content, PurePath) else document_argument(content)
         for key, usual in USUAL.items():
             value = getattr(body, key)
             if value != usual:
@@ -172,19 +174,20 @@ class Writing:
         """Return the form of a call of a function."""
         fn = task.task.fn
         module, name = getattr(fn, "__module__", ""), getattr(fn, "__qualname__", type(fn).__qualname__)
-        found = self._imported(f"{module}:{name}")
+        found = self._find_imported(f"{module}:{name}")
         # Of a script as if it had been imported: who reads this is another program.
         spelled = f"{self.main if module == '__main__' else module}:{name}"
         if task.written is None and getattr(found, "fn", found) is not fn:
             self._inexact(
-                task, f"calls {told(fn)}, which cannot be imported as {spelled}: write it outside of functions"
+                task,
+                f"calls {value_stand_in(fn)}, which cannot be imported as {spelled}: write it outside of functions",
             )
         form: dict[str, Any] = {"task": task.written or spelled}
         self._arguments(task, form, ())
         self._options(task, form, task.task.options.given, found.options.given if isinstance(found, Task) else {})
         return form
 
-    def _imported(self, spelled: str) -> Any:
+    def _find_imported(self, spelled: str) -> Any:
         """Return what has a name in a module that is imported already, or None."""
         if spelled not in self._found:
             module, _, qualname = spelled.partition(":")
@@ -203,12 +206,12 @@ class Writing:
             if args and kwargs:
                 args, kwargs = (), by_name(task.task, task.args, kwargs)
             places = set[str]() if is_command(task.task) else {*self.parameters, *task.parameters}
-            given = plain(kwargs or list(args), places)
+            given = plain_argument(kwargs or list(args), places)
             if any(check_arguments(given)):
                 raise Inexact("numbers and depths that JSON does not have")
             form["arguments"] = given
         except Inexact as error:
-            shown = [*map(told, args), *(f"{name}={told(value)}" for name, value in kwargs.items())]
+            shown = [*map(value_stand_in, args), *(f"{name}={value_stand_in(value)}" for name, value in kwargs.items())]
             form["arguments"] = f"({', '.join(shown)})"
             self._inexact(task, f"is called with {form['arguments']}, and a document cannot say {error}")
 
@@ -222,9 +225,9 @@ class Writing:
             shown = value.total_seconds() if isinstance(value, timedelta) else value
             exact = option in OPTIONS and not any(TASK[option](shown))
             if option in OPTIONS:
-                form[option] = shown if exact else told(shown)
+                form[option] = shown if exact else value_stand_in(shown)
             if not exact:
-                self._inexact(task, f"has the option {option}={told(value)}, which a document cannot say")
+                self._inexact(task, f"has the option {option}={value_stand_in(value)}, which a document cannot say")
 
 
 def same(one: object, other: object) -> bool:
@@ -240,7 +243,7 @@ def by_name(task: Task[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, An
     return {**{each.name: value for each, value in zip(parameters, args, strict=True)}, **kwargs}
 
 
-def plain(value: Any, parameters: Collection[str]) -> Any:
+def plain_argument(value: Any, parameters: Collection[str]) -> Any:
     """Return an argument as JSON has it. Raises `Inexact`, also for texts which stand for parameters there."""
     kind = type(value)
     if kind is WorkflowTask:
@@ -250,24 +253,24 @@ def plain(value: Any, parameters: Collection[str]) -> Any:
     if kind is Secret and value.get is None:
         return secret_form(value)
     if kind is list:
-        return [plain(each, parameters) for each in value]
+        return [plain_argument(each, parameters) for each in value]
     if kind is dict:
         if VALUE_OF in value or SECRET in value or not all(isinstance(key, str) for key in value):
-            raise Inexact(f"an object with the keys {told(list(value))}")
-        return {key: plain(each, parameters) for key, each in value.items()}
-    if kind is str and bare(value) != value and bare(value) in parameters:
+            raise Inexact(f"an object with the keys {value_stand_in(list(value))}")
+        return {key: plain_argument(each, parameters) for key, each in value.items()}
+    if kind is str and bare_parameter(value) != value and bare_parameter(value) in parameters:
         raise Inexact(f"the text {value!r}, which stands for a parameter")
     if value is None or kind in {str, int, float, bool}:
         return value
     raise Inexact(f"a value of the type {kind.__name__}")
 
 
-def shown(value: object) -> Any:
+def document_argument(value: object) -> Any:
     """Return what a document has of an argument, a variable or a stdin of a command."""
     return secret_form(value) if type(value) is Secret else value
 
 
-def told(value: object) -> str:
+def value_stand_in(value: object) -> str:
     """Return what stands for a value, the same in every process as far as its class has it."""
     try:
         text = ADDRESS.sub("", repr(value))

@@ -5,10 +5,10 @@ from collections.abc import Collection, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from aiodag.workflows.files.details import Flat, Literals, flattened
-from aiodag.workflows.files.forms import ITEM, TASK, Check, Hints, checked
-from aiodag.workflows.files.json import Fault, Path, cut, named
-from aiodag.workflows.files.shapes import is_name, told
+from aiodag.workflows.files.details import Flat, Literals, flatten_details
+from aiodag.workflows.files.forms import ITEM, TASK, Check, Hints, check_object
+from aiodag.workflows.files.json import Fault, Path, cut, json_path_text
+from aiodag.workflows.files.shapes import describe_value, is_name
 
 MOST_EDGES = 10_000_000  # that `children` which name a class may make
 BROKEN: frozenset[str] = frozenset({"of a task that is not an object"})
@@ -16,7 +16,7 @@ NO_PLACES: Mapping[str, Path] = {}
 EXAMPLE = '{"command": ["echo", "hello"]}'
 
 
-class Entry:
+class DocumentEntry:
     """One task of a document. There may be a million: what can be told from other things is not kept."""
 
     __slots__ = ("_among", "_keys", "_part", "detailed", "name", "places", "values")
@@ -71,24 +71,27 @@ class Entries:
         self.giver = giver
         self.unnamed = 0  # tasks without a name of their own that can be used
 
-    def read(self, tasks: Mapping[Any, Any] | list[Any]) -> list[Entry]:
+    def read(self, tasks: Mapping[Any, Any] | list[Any]) -> list[DocumentEntry]:
         """Return the tasks of an object or of a list."""
-        return list(self._listed(tasks) if isinstance(tasks, list) else self._mapped(tasks))
+        return list(self._read_list(tasks) if isinstance(tasks, list) else self._read_map(tasks))
 
-    def _mapped(self, tasks: Mapping[Any, Any]) -> Iterator[Entry]:
+    def _read_map(self, tasks: Mapping[Any, Any]) -> Iterator[DocumentEntry]:
         for key, given in tasks.items():
             part = key if isinstance(key, str) else str(key)
             path = (*self.path, part)
             name = key if is_name(key) else self._stand_in(tasks)
             if name != key:
                 self.faults.append(
-                    (path, f"cannot be the name of a task: {told(key)}. Names are text without control characters")
+                    (
+                        path,
+                        f"cannot be the name of a task: {describe_value(key)}. Names are text without control characters",
+                    )
                 )
             if isinstance(given, dict):
-                yield Entry(name, self.path, part, self._flat(given, TASK, path), detailed="details" in given)
+                yield DocumentEntry(name, self.path, part, self._flat(given, TASK, path), detailed="details" in given)
             else:
-                self.faults.append((path, f"takes an object, such as {EXAMPLE}; this is {told(given)}"))
-                yield Entry(name, self.path, part, Flat({}, BROKEN, NO_PLACES))
+                self.faults.append((path, f"takes an object, such as {EXAMPLE}; this is {describe_value(given)}"))
+                yield DocumentEntry(name, self.path, part, Flat({}, BROKEN, NO_PLACES))
 
     def _stand_in(self, taken: Collection[str]) -> str:
         """Return a name for a task that has none, or a bad one: what else is wrong in it is to be told at once."""
@@ -97,7 +100,7 @@ class Entries:
             self.unnamed += 1
         return f"task {self.unnamed}"
 
-    def _listed(self, tasks: list[Any]) -> Iterator[Entry]:
+    def _read_list(self, tasks: list[Any]) -> Iterator[DocumentEntry]:
         """Read the form of lists, where tasks have a class and may have no name of their own."""
         items = [self._item(given, place) for place, given in enumerate(tasks)]
         given_names = {item.name for item in items}
@@ -110,7 +113,7 @@ class Entries:
                 name = group if counts[group] == 1 else f"{group}-{counts[group]}"
             if name in taken:
                 self.faults.append(
-                    (item.path, f"is {cut(name)!r}, as {named(taken[name])} is: give it an id of its own")
+                    (item.path, f"is {cut(name)!r}, as {json_path_text(taken[name])} is: give it an id of its own")
                 )
             if not name or name in taken:
                 name = self._stand_in(given_names | taken.keys())
@@ -118,7 +121,7 @@ class Entries:
             item.name = name
             yield item
 
-    def _item(self, given: object, place: int) -> Entry:
+    def _item(self, given: object, place: int) -> DocumentEntry:
         """Return an item of a list."""
         path = (*self.path, place)
         right, keys, places = self._flat(given, ITEM, path)
@@ -132,18 +135,18 @@ class Entries:
         left = keys - ({"id", "name"} & right.keys())
         flat = Flat(values, left, places)
         detailed = isinstance(given, dict) and "details" in given
-        return Entry(names[0] if names else "", self.path, place, flat, detailed=detailed)
+        return DocumentEntry(names[0] if names else "", self.path, place, flat, detailed=detailed)
 
     def _flat(self, given: object, checks: Mapping[str, Check], path: Path) -> Flat:
         """Return a task with its details among its keys, and with places where the texts of parameters stand."""
         if not isinstance(given, dict):
-            return Flat(dict(checked(given, checks, self.hints, self.faults, path)), BROKEN, NO_PLACES)
+            return Flat(dict(check_object(given, checks, self.hints, self.faults, path)), BROKEN, NO_PLACES)
         if "details" not in given:
-            return Flat(checked(given, checks, self.hints, self.faults, path), given.keys(), NO_PLACES)
-        flat = flattened(given, checks, self.hints, self.faults, path)
-        return flat._replace(values=self.literals.placed(flat.values))
+            return Flat(check_object(given, checks, self.hints, self.faults, path), given.keys(), NO_PLACES)
+        flat = flatten_details(given, checks, self.hints, self.faults, path)
+        return flat._replace(values=self.literals.with_places(flat.values))
 
-    def after(self, entries: list[Entry], *, outside: bool) -> dict[str, list[str]]:
+    def after(self, entries: list[DocumentEntry], *, outside: bool) -> dict[str, list[str]]:
         """Return what each task waits for, by its name. Names that are not known may be `outside`, or are wrong."""
         after: dict[str, list[str]] = {}
         groups: dict[str, list[str]] = {}
@@ -156,12 +159,12 @@ class Entries:
             for place, name in enumerate(entry.values.get("parents", ())):
                 if self._is_giver(entry, name):
                     continue
-                if outside or self._known(entry, "parents", place, name, names, groups):
+                if outside or self._check_edge(entry, "parents", place, name, names, groups):
                     after.setdefault(entry.name, []).append(name)
             for place, name in enumerate(entry.values.get("children", ())):
                 if outside and entry.detailed and name not in names and name not in groups:
                     continue  # what comes after the generator waits for all that this has given
-                if self._known(entry, "children", place, name, names, groups):
+                if self._check_edge(entry, "children", place, name, names, groups):
                     children = groups.get(name) or [name]
                     edges += len(children)
                     if edges > MOST_EDGES:
@@ -172,12 +175,12 @@ class Entries:
                         after.setdefault(child, []).append(entry.name)
         return after
 
-    def _is_giver(self, entry: Entry, name: str) -> bool:
+    def _is_giver(self, entry: DocumentEntry, name: str) -> bool:
         """Return True for the generator that has given a task with details: those name it as their parent."""
         return entry.detailed and bool(self.giver) and self.giver.split("[", 1)[0] == name.split("[", 1)[0]
 
-    def _known(
-        self, entry: Entry, key: str, place: int, name: str, names: set[str], groups: Mapping[str, list[str]]
+    def _check_edge(
+        self, entry: DocumentEntry, key: str, place: int, name: str, names: set[str], groups: Mapping[str, list[str]]
     ) -> bool:
         """Return True if an edge leads to a task or a class other than its own."""
         if name == entry.name and len(groups.get(name, (name,))) == 1:

@@ -8,9 +8,12 @@ from typing import Any
 from aiodag._core.rules import NAMES
 from aiodag.workflows.files.json import DEEPEST, Fault, cut
 from aiodag.workflows.files.shapes import (
+    describe_value,
     is_amount,
     is_argument,
     is_code,
+    is_document_text,
+    is_document_value,
     is_line,
     is_name,
     is_number,
@@ -18,13 +21,10 @@ from aiodag.workflows.files.shapes import (
     is_positive,
     is_seconds,
     is_stdin,
-    is_text,
-    is_value,
     is_variable,
     is_whole,
-    told,
 )
-from aiodag.workflows.parameters import text_of
+from aiodag.workflows.parameters import command_text
 from aiodag.workflows.private import SECRET, WANTED, is_secret
 
 Check = Callable[[Any], Iterable[Fault]]  # what is wrong with a value, with paths from that value on
@@ -60,16 +60,16 @@ def one(test: Test, wanted: str) -> Check:
     """Check a single value."""
 
     def check(value: object) -> Iterable[Fault]:
-        return () if test(value) else [((), f"takes {wanted}; this is {told(value)}")]
+        return () if test(value) else [((), f"takes {wanted}; this is {describe_value(value)}")]
 
     return check
 
 
-def hidden(test: Test, wanted: str) -> Check:
+def check_hidden(test: Test, wanted: str) -> Check:
     """Check a single value that no message shows, since it may be a secret."""
 
     def check(value: object) -> Iterable[Fault]:
-        what = "text that cannot be" if isinstance(value, str) else told(value)
+        what = "text that cannot be" if isinstance(value, str) else describe_value(value)
         return () if test(value) else [((), f"takes {wanted}; this is {what}")]
 
     return check
@@ -84,7 +84,7 @@ def each(test: Test, wanted: str, *, least: int = 0) -> Check:
             return
         for place, element in enumerate(value):
             if not test(element):
-                yield (place,), f"takes {wanted}; this is {told(element)}"
+                yield (place,), f"takes {wanted}; this is {describe_value(element)}"
 
     return check
 
@@ -94,7 +94,7 @@ def every(name: Test, names: str, test: Test, wanted: str, single: Callable[[Tes
 
     def check(value: object) -> Iterator[Fault]:
         if not isinstance(value, dict):
-            yield (), f"takes an object of {names} and {wanted}; this is {told(value)}"
+            yield (), f"takes an object of {names} and {wanted}; this is {describe_value(value)}"
             return
         for key, element in value.items():
             if not name(key):
@@ -108,7 +108,7 @@ def every(name: Test, names: str, test: Test, wanted: str, single: Callable[[Tes
 
 def told_size(value: object) -> str:
     """Return the type of a value, and of a list whether it is empty."""
-    return "an empty list" if value == [] else told(value)
+    return "an empty list" if value == [] else describe_value(value)
 
 
 def check_command(value: Any) -> Iterable[Fault]:
@@ -120,19 +120,19 @@ def faults_of_command(value: object) -> Iterator[Fault]:
     """Yield what is wrong with an argument list."""
     if isinstance(value, str) and value:
         text = cut(f'write {json.dumps(value.split())}, or "shell": {json.dumps(value)}')
-        yield (), f"takes a list of a program and its arguments; this is {told(value)}: {text}"
+        yield (), f"takes a list of a program and its arguments; this is {describe_value(value)}: {text}"
         return
     yield from each(lambda given: is_argument(given) or is_secret(given), "text without NUL, or numbers", least=1)(
         value
     )
     if isinstance(value, list) and value and (value[0] == "" or not isinstance(value[0], str)):
-        yield (0,), f"takes the name or the path of a program; this is {told(value[0])}"
+        yield (0,), f"takes the name or the path of a program; this is {describe_value(value[0])}"
 
 
 def check_arguments(value: object) -> Iterator[Fault]:
     """Check the arguments of a call: anything that JSON has, not too deep."""
     if not isinstance(value, dict | list):
-        yield (), f"takes a list of arguments, or an object of their names and values; this is {told(value)}"
+        yield (), f"takes a list of arguments, or an object of their names and values; this is {describe_value(value)}"
         return
     open_ones: list[tuple[tuple[str | int, ...], Any]] = [((), value)]
     while open_ones:
@@ -150,11 +150,11 @@ def check_arguments(value: object) -> Iterator[Fault]:
             elif key == SECRET and not is_secret(container):
                 yield path, f'takes {WANTED}, and a "file" next to it if that has the secret'
             elif key == VALUE_OF and not (is_name(element) and len(container) == 1):
-                yield (*path, key), f"takes the name of a task, alone in its object; this is {told(element)}"
+                yield (*path, key), f"takes the name of a task, alone in its object; this is {describe_value(element)}"
             elif isinstance(element, dict | list):
                 open_ones.append(((*path, key), element))
             elif not (element is None or isinstance(element, str | int) or is_number(element)):
-                yield (*path, key), f"takes what JSON has; this is {told(element)}"
+                yield (*path, key), f"takes what JSON has; this is {describe_value(element)}"
 
 
 def check_parameters(name_in: Callable[[str], str]) -> Check:
@@ -162,7 +162,10 @@ def check_parameters(name_in: Callable[[str], str]) -> Check:
 
     def check(value: object) -> Iterator[Fault]:
         if not isinstance(value, dict):
-            yield (), f'takes an object of names and lists, such as {{"DATE": ["d1", "d2"]}}; this is {told(value)}'
+            yield (
+                (),
+                f'takes an object of names and lists, such as {{"DATE": ["d1", "d2"]}}; this is {describe_value(value)}',
+            )
             return
         seen: dict[str, str] = {}
         for key, values in value.items():
@@ -181,22 +184,22 @@ def check_parameters(name_in: Callable[[str], str]) -> Check:
 
 def check_values(values: Any) -> Iterator[Fault]:
     """Check the values of a parameter."""
-    wrong = tuple(each(is_value, "text, numbers, true or false")(values))
+    wrong = tuple(each(is_document_value, "text, numbers, true or false")(values))
     yield from wrong
     right: list[Any] = [] if wrong else values
     seen: dict[str, int] = {}
-    for place, text in enumerate(map(text_of, right)):
+    for place, text in enumerate(map(command_text, right)):
         if text in seen:
             yield (place,), f"is {cut(text)!r}, as [{seen[text]}] is: a value is there once"
         seen[text] = place
 
 
-def bare(name: str) -> str:
+def bare_parameter(name: str) -> str:
     """Return the name of a parameter without the braces of its template."""
     return name[2:-2] if name.startswith("{{") and name.endswith("}}") else name
 
 
-def parameters_of(values: Mapping[str, Any], name_in: Callable[[str], str] = bare) -> dict[str, list[Any]]:
+def parameters_of(values: Mapping[str, Any], name_in: Callable[[str], str] = bare_parameter) -> dict[str, list[Any]]:
     """Return the parameters in an object that has been checked."""
     return {name_in(name): each for name, each in values.get("parameters", {}).items()}
 
@@ -204,8 +207,8 @@ def parameters_of(values: Mapping[str, Any], name_in: Callable[[str], str] = bar
 def check_tags(value: object) -> Iterable[Fault]:
     """Check tags: an object, or a list of those that have no value."""
     if isinstance(value, list):
-        return each(is_text, "text")(value)
-    return every(is_text, "text", is_text, "text")(value)
+        return each(is_document_text, "text")(value)
+    return every(is_document_text, "text", is_document_text, "text")(value)
 
 
 def tags_in(values: Mapping[str, Any]) -> dict[str, str]:
@@ -231,16 +234,19 @@ def check_hooks(value: object) -> Iterator[Fault]:
     for place, form in enumerate(value if isinstance(value, list) else [value]):
         if not isinstance(form, dict):
             path = (place,) if isinstance(value, list) else ()
-            yield path, f'takes an object, such as {{"url": "https://..."}}, or a list of them; this is {told(form)}'
+            yield (
+                path,
+                f'takes an object, such as {{"url": "https://..."}}, or a list of them; this is {describe_value(form)}',
+            )
 
 
 amounts = every(is_name, "names of resources", is_amount, "numbers above 0, a millionth or more")
-parameters = check_parameters(bare)
+parameters = check_parameters(bare_parameter)
 count = one(is_whole, "a whole number, 0 or more")
 seconds = one(is_seconds, "seconds, 0 or more")
 name = one(is_name, "text that is not empty, without control characters and half surrogates")
 flag = one(lambda value: isinstance(value, bool), "true or false")
-text = one(is_text, "text without NUL and half surrogates")
+text = one(is_document_text, "text without NUL and half surrogates")
 names = each(is_name, "names of tasks or classes")
 names_of_parameters = each(is_name, "names of parameters")
 
@@ -254,10 +260,10 @@ PROGRAM: dict[str, Check] = {
         "names of variables, without '='",
         lambda value: value is None or is_argument(value) or is_secret(value),
         "text without NUL, a number, or null, which takes the variable away",
-        hidden,
+        check_hidden,
     ),
     "cwd": one(is_line, "the path of a directory"),
-    "stdin": hidden(is_stdin, 'text, or {"file": "the path of a file"}'),
+    "stdin": check_hidden(is_stdin, 'text, or {"file": "the path of a file"}'),
     "success": each(is_code, CODES, least=1),
     "skip_codes": each(is_code, CODES),
     "grace": seconds,
@@ -280,7 +286,7 @@ TASK: dict[str, Check] = {
     "backoff": seconds,
     "timeout": one(is_positive, "seconds above 0"),
     "priority": one(lambda value: type(value) is int, "a whole number, also below 0"),
-    "version": one(lambda value: is_text(value) or is_whole(value), "text or a whole number"),
+    "version": one(lambda value: is_document_text(value) or is_whole(value), "text or a whole number"),
     "parameters": parameters,
     "resources": amounts,
     "generator": flag,
@@ -304,7 +310,7 @@ WORKFLOW: dict[str, Check] = {
         "names of parameters, or lists of such that walk together",
     ),
     "unused": names_of_parameters,
-    "literals": every(is_text, "texts", is_name, "names of parameters"),
+    "literals": every(is_document_text, "texts", is_name, "names of parameters"),
     "capacity": check_capacity,
     "limit": one(lambda value: is_whole(value) and value > 0, "a whole number, 1 or more"),
     "on_start": check_hooks,
@@ -331,12 +337,12 @@ class Hints:
         return f"; did you mean {found[0]!r}?" if found else ""
 
 
-def checked(
+def check_object(
     value: object, checks: Mapping[str, Check], hints: Hints, faults: list[Fault], path: tuple[Any, ...]
 ) -> Mapping[str, Any]:
     """Check an object, key by key; add to the faults, and return what is right."""
     if not isinstance(value, dict):
-        faults.append((path, f"takes an object; this is {told(value)}"))
+        faults.append((path, f"takes an object; this is {describe_value(value)}"))
         return {}
     unfit: set[Any] = set()
     for key, given in value.items():

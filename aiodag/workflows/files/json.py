@@ -58,7 +58,7 @@ def tokens(text: str) -> Iterator[Token]:
         return
 
 
-def lines_of(text: str, wanted: Iterable[Path]) -> dict[Path, int]:
+def lines_of_paths(text: str, wanted: Iterable[Path]) -> dict[Path, int]:
     r"""Return the line of each path: of a member the line of its key.
 
     >>> lines_of('{"a":\n [1,\n  2]}', [("a", 1), ("a",)])
@@ -131,7 +131,7 @@ def cut(text: str) -> str:
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
-def named(path: Path) -> str:
+def json_path_text(path: Path) -> str:
     """Return a path as people write it.
 
     >>> named(("tasks", "Pull A", "parents", 0)), named(("tasks", 3))
@@ -160,7 +160,7 @@ class Places:
 
     def of(self, path: Path, line: int | None = None) -> str:
         """Return a place, such as `etl.json:12 $.tasks.Pull_A`."""
-        return f"{self.at(line)} {named(path)}".lstrip()
+        return f"{self.at(line)} {json_path_text(path)}".lstrip()
 
     def at(self, line: int | None) -> str:
         """Return a line of the source."""
@@ -172,7 +172,7 @@ class Places:
         """Return faults as complaints with their lines, in the order of the text; of very many the first."""
         lines: Mapping[Path, int] = {}
         if self.text is not None:
-            lines = lines_of(self.text, (path for path, _ in faults))
+            lines = lines_of_paths(self.text, (path for path, _ in faults))
             last = len(self.text)
             faults = sorted(faults, key=lambda fault: lines.get(fault[0], last))
         found = [Complaint(self.of(path, lines.get(path)), text) for path, text in faults[:MOST]]

@@ -8,10 +8,10 @@ from typing import Any
 from aiodag.workflows.files.json import Places
 from aiodag.workflows.files.reading import Reading
 from aiodag.workflows.files.shapes import is_name
-from aiodag.workflows.files.text import decoded, parsed, refuse
+from aiodag.workflows.files.text import decode_text, parse_text, refuse_text
 from aiodag.workflows.workflow import Workflow
 
-__all__ = ["load", "loads", "workflow_of"]
+__all__ = ["load", "loads", "workflow_from_document"]
 
 
 def is_workflow_file(path: str) -> bool:
@@ -35,7 +35,7 @@ def load(path: "str | PathLike[str]", *, capacity: object = None) -> Workflow:
     """
     source = os.fspath(path)
     if not is_workflow_file(source):
-        refuse(source, "has another ending than .json, and workflows are read from JSON files")
+        refuse_text(source, "has another ending than .json, and workflows are read from JSON files")
     workflow = loads(text_in(source), source, capacity=capacity)
     workflow.entry = {"file": os.path.abspath(source), "task": "", "parameters": {}}  # noqa: PTH100 - without links
     return workflow
@@ -51,9 +51,9 @@ def loads(text: str | bytes, source: str = "", *, capacity: object = None) -> Wo
     >>> [task.name for task in flow]
     ['greet']
     """
-    places = Places(source, decoded(text, source), os.path.dirname(source))  # noqa: PTH120 - as above
-    document, complaints = parsed(places)
-    return Reading(places, complaints).workflow(Workflow, document, stem(source), capacity)
+    places = Places(source, decode_text(text, source), os.path.dirname(source))  # noqa: PTH120 - as above
+    document, complaints = parse_text(places)
+    return Reading(places, complaints).workflow(Workflow, document, workflow_stem(source), capacity)
 
 
 def text_in(source: str) -> str:
@@ -62,13 +62,13 @@ def text_in(source: str) -> str:
         with open(source, "rb") as file:  # noqa: PTH123 - of a text as it was given
             content = file.read()
     except FileNotFoundError:
-        refuse(source, "no such file. Give the path of a JSON file, such as etl.json")
+        refuse_text(source, "no such file. Give the path of a JSON file, such as etl.json")
     except (OSError, ValueError) as error:
-        refuse(source, f"cannot be read: {error}")
-    return decoded(content, source)
+        refuse_text(source, f"cannot be read: {error}")
+    return decode_text(content, source)
 
 
-def workflow_of(
+def workflow_from_document(
     document: Mapping[str, Any],
     name: str = "workflow",
     places: Places | None = None,
@@ -83,7 +83,7 @@ def workflow_of(
     return Reading(places or Places()).workflow(Workflow, document, name, capacity, recorded=recorded)
 
 
-def stem(source: str) -> str:
+def workflow_stem(source: str) -> str:
     """Return the name of a file without its ending, if it is one that a workflow can have."""
     name = os.path.splitext(os.path.basename(source))[0]  # noqa: PTH119, PTH122 - as above
     return name if is_name(name) else "workflow"

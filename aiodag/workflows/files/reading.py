@@ -8,11 +8,11 @@ from aiodag._core.hooks import EVENTS
 from aiodag._core.rules import USUAL
 from aiodag._core.task import Task
 from aiodag.errors import Complaint, WorkflowError
-from aiodag.workflows.check import checked as checked_whole
+from aiodag.workflows.check import check_workflow as checked_whole
 from aiodag.workflows.definition import Definition, capacity_from
-from aiodag.workflows.files.bodies import Bodies, Call, Refused, kind_of
-from aiodag.workflows.files.details import DETAILED, Literals, is_detailed, machine, name_in
-from aiodag.workflows.files.entries import Entries, Entry
+from aiodag.workflows.files.bodies import Bodies, BodyRefused, Call, body_kind
+from aiodag.workflows.files.details import DETAILED, Literals, is_detailed, machine, name_in_braces
+from aiodag.workflows.files.entries import DocumentEntry, Entries
 from aiodag.workflows.files.forms import (
     FRAGMENT,
     KINDS,
@@ -20,18 +20,18 @@ from aiodag.workflows.files.forms import (
     WORKFLOW,
     Check,
     Hints,
-    bare,
-    checked,
+    bare_parameter,
+    check_object,
     parameters_of,
     tags_in,
 )
 from aiodag.workflows.files.hooking import hooks_in
 from aiodag.workflows.files.json import Fault, Path, Places, cut
-from aiodag.workflows.files.shapes import told
-from aiodag.workflows.files.text import decoded, parsed
+from aiodag.workflows.files.shapes import describe_value
+from aiodag.workflows.files.text import decode_text, parse_text
 from aiodag.workflows.model import Parameter
-from aiodag.workflows.parameters import PLACE, unused
-from aiodag.workflows.private import is_secret, secret_of
+from aiodag.workflows.parameters import PLACE, unused_parameters
+from aiodag.workflows.private import is_secret, secret_from_form
 
 D = TypeVar("D", bound=Definition)
 NO_LITERALS: Mapping[str, str] = {}
@@ -70,7 +70,7 @@ class Reading:
         workflow = kind(
             values.get("name", name),
             tags=tags_in(values),
-            parameters=parameters_of(values, name_in if detailed else bare),
+            parameters=parameters_of(values, name_in_braces if detailed else bare_parameter),
             limit=values.get("limit"),
             capacity=values.get("capacity"),
             paired=values.get("paired", ()),
@@ -80,14 +80,14 @@ class Reading:
         workflow.description = values.get("description")
         self.literals = dict(values.get("literals", {}))
         if detailed:
-            self.literals |= {text: name_in(text) for text in values.get("parameters", {})}
+            self.literals |= {text: name_in_braces(text) for text in values.get("parameters", {})}
         workflow.literals = self.literals
         entries = self._fill(workflow, values.get("tasks", {}), ("tasks",))
         if detailed and "capacity" not in values and any(entry.asks for entry in entries):
             workflow.capacity = capacity_from(machine())
         if not recorded:
-            name_of = name_in if detailed else bare
-            self._unused(workflow, values, {name_of(text): text for text in values.get("parameters", {})})
+            name_of = name_in_braces if detailed else bare_parameter
+            self._complain_of_unused(workflow, values, {name_of(text): text for text in values.get("parameters", {})})
         try:
             checked_whole(workflow, capacity=workflow.capacity if capacity is None else capacity_from(capacity))
         except WorkflowError as error:
@@ -95,10 +95,10 @@ class Reading:
         self._raise()
         return workflow
 
-    def _unused(self, workflow: Definition, values: Mapping[str, Any], texts: Mapping[str, str]) -> None:
+    def _complain_of_unused(self, workflow: Definition, values: Mapping[str, Any], texts: Mapping[str, str]) -> None:
         """Complain of parameters without effect, by their texts, unless the document says that they may be."""
         listed = values.get("unused", ())
-        for name in unused(workflow):
+        for name in unused_parameters(workflow):
             if name not in listed:
                 where = f"write {{{{{name}}}}} where its values belong, or take it away"
                 self.faults.append(
@@ -121,10 +121,10 @@ class Reading:
             detailed = is_detailed(document["tasks"])
             values = self._values(document, DETAILED_FRAGMENT if detailed else FRAGMENT)
             document = values.get("tasks", {})
-            parameters = parameters_of(values, name_in if detailed else bare)
-            self.literals |= {text: name_in(text) for text in values.get("parameters", {})}
+            parameters = parameters_of(values, name_in_braces if detailed else bare_parameter)
+            self.literals |= {text: name_in_braces(text) for text in values.get("parameters", {})}
         elif not isinstance(document, dict | list):
-            self.faults.append(((), f"takes an object or a list of tasks; this is {told(document)}"))
+            self.faults.append(((), f"takes an object or a list of tasks; this is {describe_value(document)}"))
             document = {}
         workflow = Definition(name, parameters=parameters)
         self._fill(workflow, document, path, outside=True)
@@ -132,12 +132,12 @@ class Reading:
         return workflow
 
     def _values(self, document: object, checks: Mapping[str, Check]) -> Mapping[str, Any]:
-        values = checked(document, checks, self.hints, self.faults, ())
+        values = check_object(document, checks, self.hints, self.faults, ())
         if isinstance(document, dict) and "tasks" not in document:
             self.faults.append(((), 'has no "tasks", an object or a list of them'))
         return values
 
-    def _fill(self, workflow: Definition, tasks: Any, path: Path, *, outside: bool = False) -> list[Entry]:
+    def _fill(self, workflow: Definition, tasks: Any, path: Path, *, outside: bool = False) -> list[DocumentEntry]:
         """Add the tasks to a workflow, with placeholders for those that are wrong, and return them in their order."""
         read = Entries(self.hints, self.faults, path, Literals(self.literals), self.giver)
         entries = read.read(tasks)
@@ -156,7 +156,7 @@ class Reading:
                     entry.let_go()
         if passing:
             by_name = {entry.name: entry for entry in entries}
-            for name in self._ordered(passing, by_name):
+            for name in self._order_tasks(passing, by_name):
                 self._put(workflow, by_name[name], after)
             places = {entry.name: place for place, entry in enumerate(entries)}
             workflow.tasks.sort(key=lambda task: places[task.name])  # as the document has them
@@ -164,7 +164,7 @@ class Reading:
                 task.index = index
         return entries
 
-    def _ordered(self, passing: dict[str, list[str]], by_name: Mapping[str, Entry]) -> list[str]:
+    def _order_tasks(self, passing: dict[str, list[str]], by_name: Mapping[str, DocumentEntry]) -> list[str]:
         """Return tasks that take values, each after those whose values it takes."""
         for name, taken in passing.items():
             for each in [each for each in taken if each not in by_name]:
@@ -182,14 +182,14 @@ class Reading:
             self.faults.append((by_name[cycle[0]].at("arguments"), text))
             return list(passing)
 
-    def _put(self, workflow: Definition, entry: Entry, after: Mapping[str, list[str]]) -> None:
+    def _put(self, workflow: Definition, entry: DocumentEntry, after: Mapping[str, list[str]]) -> None:
         """Add one task."""
         values = entry.values
         parameters = parameters_of(values) if "parameters" in values else None
         task, args, kwargs = self._call(entry)
         if args or kwargs:
             declared = {*self.declared, *workflow.parameters, *(parameters or ())} if "task" in values else set[str]()
-            args, kwargs = self._filled(workflow, entry, [list(args), kwargs], declared)
+            args, kwargs = self._fill_arguments(workflow, entry, [list(args), kwargs], declared)
         made = workflow.put(
             task,
             tuple(args),
@@ -206,18 +206,18 @@ class Reading:
         if "task" in values:
             made.written = values["task"]
 
-    def _call(self, entry: Entry) -> Call:
+    def _call(self, entry: DocumentEntry) -> Call:
         """Return what a task calls. For one with a fault it need not be looked for, and may hang on that fault."""
         try:
             if not entry.faulty or not entry.keys.isdisjoint(KINDS):
-                kind = kind_of(entry.keys)
+                kind = body_kind(entry.keys)
                 if kind in entry.values:
                     return self.bodies.call(entry.name, kind, entry.values)
-        except Refused as refused:
+        except BodyRefused as refused:
             self.faults.append((entry.at(*refused.path), refused.text))
         return PLACEHOLDER
 
-    def _filled(self, workflow: Definition, entry: Entry, arguments: Any, declared: set[str]) -> Any:
+    def _fill_arguments(self, workflow: Definition, entry: DocumentEntry, arguments: Any, declared: set[str]) -> Any:
         """Return arguments with the tasks and the parameters that they speak of; those in commands stay as they are."""
         inside: set[str] = set()
 
@@ -225,19 +225,19 @@ class Reading:
             if isinstance(value, dict):
                 known = value[VALUE_OF] in workflow
                 return workflow[value[VALUE_OF]] if known else None
-            name = bare(value)
+            name = bare_parameter(value)
             if name != value and name in declared:
                 return Parameter(name)
             inside.update(PLACE.findall(value))
             return value
 
-        filled = replaced(arguments, leaf)
+        filled = replace_texts(arguments, leaf)
         for name in sorted(inside & declared):
             text = f'has {{{{{name}}}}} inside a longer text, which is filled in commands only: pass "{{{{{name}}}}}" alone'
             self.faults.append((entry.at("arguments"), text))
         return filled
 
-    def _take(self, complaints: Iterable[Complaint], entries: list[Entry]) -> None:
+    def _take(self, complaints: Iterable[Complaint], entries: list[DocumentEntry]) -> None:
         """Take what the check of the whole says, by the places that its tasks were given."""
         paths = {self.places.of(entry.path): entry.path for entry in entries}
         self.faults += [(paths.get(complaint.place, ()), complaint.text) for complaint in complaints]
@@ -262,23 +262,23 @@ def fragment_of(
     """
     if not isinstance(given, str | bytes):
         return Reading(Places(source)).fragment(given, source, declared, literals, giver)
-    places = Places(source, decoded(given, source))
-    document, complaints = parsed(places)
+    places = Places(source, decode_text(given, source))
+    document, complaints = parse_text(places)
     return Reading(places, complaints).fragment(document, source, declared, literals, giver)
 
 
-def replaced(value: Any, leaf: Callable[[Any], Any]) -> Any:
+def replace_texts(value: Any, leaf: Callable[[Any], Any]) -> Any:
     """Return arguments, which have been found not to be deep, with texts and stand-ins replaced."""
-    if isinstance(value, str) or stands_in(value):
+    if isinstance(value, str) or is_task_stand_in(value):
         return leaf(value)
     if is_secret(value):
-        return secret_of(value)
+        return secret_from_form(value)
     if isinstance(value, dict):
-        return {key: replaced(each, leaf) for key, each in value.items()}
-    return [replaced(each, leaf) for each in value] if isinstance(value, list) else value
+        return {key: replace_texts(each, leaf) for key, each in value.items()}
+    return [replace_texts(each, leaf) for each in value] if isinstance(value, list) else value
 
 
-def stands_in(value: object) -> bool:
+def is_task_stand_in(value: object) -> bool:
     """Return True if an argument stands for the value of a task."""
     return isinstance(value, dict) and VALUE_OF in value
 
@@ -289,7 +289,7 @@ def values_in(arguments: object) -> list[str]:
     left: list[Any] = [arguments]
     while left:
         container = left.pop()
-        if stands_in(container):
+        if is_task_stand_in(container):
             found.append(container[VALUE_OF])
         else:
             values = container.values() if isinstance(container, dict) else container

@@ -8,7 +8,7 @@ from aiodag.workflows.files.json import cut
 from aiodag.workflows.private import SECRET, WANTED, is_secret
 
 
-def told(value: object) -> str:
+def describe_value(value: object) -> str:
     """Return the type of a value, in the words of JSON.
 
     >>> told("3"), told(None), told([1]), told(True)
@@ -70,7 +70,7 @@ def is_code(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and -128 < value < 256
 
 
-def is_text(value: object) -> bool:
+def is_document_text(value: object) -> bool:
     """Return True if this is text that UTF-8 can hold, without NUL."""
     if not isinstance(value, str) or "\0" in value:
         return False
@@ -79,7 +79,7 @@ def is_text(value: object) -> bool:
 
 def is_name(value: Any) -> bool:
     """Return True if this is a name."""
-    return is_text(value) and value != "" and not has_control(value)
+    return is_document_text(value) and value != "" and not has_control(value)
 
 
 def is_argument(value: object) -> bool:
@@ -127,6 +127,6 @@ def is_variable(value: Any) -> bool:
     return is_line(value) and "=" not in value
 
 
-def is_value(value: object) -> bool:
+def is_document_value(value: object) -> bool:
     """Return True if this can be the value of a parameter."""
-    return isinstance(value, bool) or is_text(value) or is_number(value)
+    return isinstance(value, bool) or is_document_text(value) or is_number(value)

@@ -10,12 +10,12 @@ from aiodag.workflows.files.json import Places
 EMPTY = 'is empty: a workflow is at least {"tasks": {}}'
 
 
-def refuse(source: str, text: str) -> NoReturn:
+def refuse_text(source: str, text: str) -> NoReturn:
     """Raise the one complaint about a text that cannot be read."""
     raise WorkflowError([Complaint(source, text)]) from None
 
 
-def decoded(text: str | bytes, source: str) -> str:
+def decode_text(text: str | bytes, source: str) -> str:
     """Return text, without the mark that some editors write first."""
     if isinstance(text, bytes):
         try:
@@ -25,15 +25,15 @@ def decoded(text: str | bytes, source: str) -> str:
             wrong = (
                 f"is not valid UTF-8: byte 0x{error.object[error.start]:02x} at offset {error.start}. Save it as UTF-8"
             )
-            refuse(Places(source).at(line), wrong)
+            refuse_text(Places(source).at(line), wrong)
     return text.removeprefix("\ufeff")
 
 
-def parsed(places: Places) -> tuple[Any, list[Complaint]]:
+def parse_text(places: Places) -> tuple[Any, list[Complaint]]:
     """Return the document in a text, and what the parser lets pass. Raises `WorkflowError` for what is not JSON."""
     text = places.text or ""
     if not text.strip():
-        refuse(places.source, EMPTY)
+        refuse_text(places.source, EMPTY)
     suspicious = False
 
     def pairs(given: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def parsed(places: Places) -> tuple[Any, list[Complaint]]:
     try:
         document = json.loads(text, object_pairs_hook=pairs, parse_float=number, parse_constant=number)
     except json.JSONDecodeError as error:
-        refuse(places.at(error.lineno), f"is not valid JSON: {error.msg}, at column {error.colno}")
+        refuse_text(places.at(error.lineno), f"is not valid JSON: {error.msg}, at column {error.colno}")
     except (RecursionError, ValueError) as error:  # too deep; an int of too many digits
         raise WorkflowError(places.faults_of_text() or [Complaint(places.source, str(error))]) from None
     return document, places.faults_of_text() if suspicious else []

@@ -30,7 +30,7 @@ class Rehearsal(Recall):
     async def open(self) -> None:
         """Learn what is known of the run; it stays whoever's it is."""
         self.continues = (await asyncio.to_thread(self.store.run, self.run.id)).ended_at is None
-        known = await asyncio.to_thread(self.store.known, self.run.id)
+        known = await asyncio.to_thread(self.store.known_nodes, self.run.id)
         marked = {key: each._replace(void=True) if each.number in self._again else each for key, each in known.items()}
         self.learn(marked, await asyncio.to_thread(self.store.functions, self.run.id))
         self.moves = 0

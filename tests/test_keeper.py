@@ -511,3 +511,16 @@ def test_an_owner_is_gone_only_where_its_id_is_one_of_this_system(tmp_path, make
                 claim_one(store, again)
     finally:
         store.close()
+
+
+async def test_a_keeper_whose_thread_cannot_be_started_is_joined_by_nobody(tmp_path, monkeypatch):
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    store = str(tmp_path / "runs.db")
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="start new thread"):
+            await chained(store, "first")
+    assert not KEEPERS
+    assert await asyncio.wait_for(chained(store, "second"), SECONDS) == "second"

@@ -271,17 +271,17 @@ def join_keeper(store: "Runs", run: "Run", scribe: Scribe, *, ours: bool) -> tup
     place = store.place
     with table_lock:
         keeper = KEEPERS.get(place)
-        new = keeper is None
         if keeper is None:
-            keeper = KEEPERS[place] = Keeper(store, ours=ours)
+            keeper = Keeper(store, ours=ours)
+            # Before others can join: where no thread can be started, they would wait for it for ever.
+            threading.Thread(target=keeper.work, name=f"aiodag keeper of {store}", daemon=True).start()
+            KEEPERS[place] = keeper
         post = keeper.posts.get(run.loop)
         if post is None:
             post = keeper.posts[run.loop] = LoopPost(run.loop, keeper.put)
         writer = RunWriter(scribe, post, claim)
         keeper.writers.add(writer)
     LINES.attach()
-    if new:
-        threading.Thread(target=keeper.work, name=f"aiodag keeper of {store}", daemon=True).start()
     return keeper, writer
 
 

@@ -16,6 +16,7 @@ import pytest
 from aiodag import Capacity, OptionError, Run, RunFailed, RunSummary, Secret, Skip, State, WorkflowError, plan, task
 from aiodag._core.posting import url_origin
 from aiodag.commands import command, shell
+from aiodag.errors import NoCapacity
 from aiodag.stores import Memory, SQLite
 from aiodag.testing import run as virtual
 from aiodag.workflows import Workflow
@@ -580,3 +581,18 @@ def test_what_is_wrong_with_a_hook_in_a_file_is_said_with_its_place(hook, told):
         loads(json.dumps({"on_failure": hook, "tasks": {}}))
 
     assert told in str(refused.value)
+
+
+async def test_a_run_whose_first_hook_is_refused_is_left(tmp_path):
+    @task(resources={"gpu": 1})
+    async def tell(summary):
+        pass
+
+    store = str(tmp_path / "runs.db")
+    run = Run("etl", store=store, id="monday", capacity=Capacity({"cores": 1}), on_start=tell)
+    with pytest.raises(NoCapacity):
+        async with run:
+            pytest.fail("it is entered")
+    assert run.state is State.FAILED
+    async with Run("etl", store=store, id="monday"):  # nobody owns it
+        assert await good() == 1

@@ -138,7 +138,11 @@ class Run(Members):
         if self.timeout is not None and planned is None:
             self._timer = self.loop.call_later(self.timeout, self.time_out)
         if self.hooks is not None:
-            self.hooks.begin(self)
+            try:
+                self.hooks.begin(self)
+            except BaseException as error:  # a hook that is refused: the store must not keep the run for us
+                await self.__aexit__(type(error), error, error.__traceback__)
+                raise
         log.debug("run %s begins", self.id or self.name)
         return self
 

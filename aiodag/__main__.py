@@ -2,7 +2,7 @@
 
 import sys
 
-from aiodag.cli import run_command_line
+from aiodag.cli import main
 
 if __name__ == "__main__":
-    sys.exit(run_command_line())
+    sys.exit(main())

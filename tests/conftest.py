@@ -67,7 +67,7 @@ def encodable(value):
     if isinstance(value, dict):
         return {encodable(key): encodable(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [encodable(each) for each in value]
+        return type(value)(map(encodable, value))
     return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 

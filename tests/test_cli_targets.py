@@ -13,7 +13,7 @@ import pytest
 
 from aiodag import Run, task
 from aiodag.cli import grammar
-from aiodag.cli.program import run_command_line
+from aiodag.cli.program import main
 from aiodag.service import Service
 
 ENTRY = """
@@ -157,7 +157,7 @@ def called(form, target, capsys):
     """Call a command as it was typed, and return its code and what it said."""
     argv = [target if part == "{}" else part for part in form.split()]
     try:
-        code = run_command_line(argv)
+        code = main(argv)
     except SystemExit as ended:  # of argparse
         code = ended.code
     out, err = capsys.readouterr()

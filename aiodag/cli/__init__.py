@@ -1,3 +1,3 @@
 """The command `aiodag`: options, printing and exit codes around `aiodag.service`, and nothing of its own."""
 
-from aiodag.cli.program import run_command_line as run_command_line
+from aiodag.cli.program import main as main

@@ -14,7 +14,7 @@ from aiodag.errors import AiodagError
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 
-def run_command_line(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line of `argv`, by default of this process, and return its exit code.
 
     Raises `SystemExit` as argparse does: for `--help`, `--version` and what cannot be parsed.

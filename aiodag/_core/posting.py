@@ -55,7 +55,7 @@ def checked_url(option: str, given: object) -> str:
 def url_origin(url: str) -> str:
     """Return the scheme and the host of a URL, without names and passwords; nothing for what is not one.
 
-    >>> origin("https://user:password@hooks.example.org:8443/T0/B1?key=x")
+    >>> url_origin("https://user:password@hooks.example.org:8443/T0/B1?key=x")
     'https://hooks.example.org:8443'
     """
     if not url.isprintable() or " " in url:

@@ -93,8 +93,7 @@ class Task(FunctionLike, Generic[P, R]):
     def __init__(
         self, fn: "Callable[..., Any]", after: tuple[Any, ...] = (), options: TaskOptions = NO_OPTIONS
     ) -> None:
-        # A method that stands below @task as a descriptor is kept for __get__, and unwrapped for the rest.
-        self._descriptor: Any = fn if isinstance(fn, METHODS) else None
+        self._descriptor: Any = fn if isinstance(fn, METHODS) else None  # kept for __get__, and unwrapped for the rest
         plain = plain_of(fn)
         take_over(self, plain, self._descriptor)
         self._prepare(plain, after, options)
@@ -102,9 +101,8 @@ class Task(FunctionLike, Generic[P, R]):
 
     def _prepare(self, fn: "Callable[..., Any]", after: tuple[Any, ...], options: TaskOptions) -> None:
         self.fn, self.after_deps, self.options = fn, after, options
-        # Whether the body of the last call waited: then the next will, too, and starts as an asyncio task where that takes its
-        # first step at once. Every task has this from the beginning: Python finds attributes sooner where all objects of a
-        # class have the same.
+        # Whether the body of the last call waited: the next starts as an asyncio task then. Set here for every task: Python
+        # finds attributes sooner where all objects of a class have the same.
         self.waits = False
         self.name: str = options.name or callable_name(fn)
         self.raw = options.raw

@@ -172,7 +172,7 @@ def flatten_details(
 def name_in_braces(text: str) -> str:
     """Return the name of a parameter by its text, which may have braces.
 
-    >>> name_in("{{DATE}}"), name_in("{DATE}"), name_in("$DATE")
+    >>> name_in_braces("{{DATE}}"), name_in_braces("{DATE}"), name_in_braces("$DATE")
     ('DATE', 'DATE', '$DATE')
     """
     return text.replace("{", "").replace("}", "")

@@ -61,7 +61,7 @@ def tokens(text: str) -> Iterator[Token]:
 def lines_of_paths(text: str, wanted: Iterable[Path]) -> dict[Path, int]:
     r"""Return the line of each path: of a member the line of its key.
 
-    >>> lines_of('{"a":\n [1,\n  2]}', [("a", 1), ("a",)])
+    >>> lines_of_paths('{"a":\n [1,\n  2]}', [("a", 1), ("a",)])
     {('a',): 1, ('a', 1): 3}
     """
     paths = set(wanted)
@@ -134,7 +134,7 @@ def cut(text: str) -> str:
 def json_path_text(path: Path) -> str:
     """Return a path as people write it.
 
-    >>> named(("tasks", "Pull A", "parents", 0)), named(("tasks", 3))
+    >>> json_path_text(("tasks", "Pull A", "parents", 0)), json_path_text(("tasks", 3))
     ('$.tasks["Pull A"].parents[0]', '$.tasks[3]')
     """
     shown = "".join(map(part_of, path[:PARTS]))

@@ -11,7 +11,7 @@ from aiodag.workflows.private import SECRET, WANTED, is_secret
 def describe_value(value: object) -> str:
     """Return the type of a value, in the words of JSON.
 
-    >>> told("3"), told(None), told([1]), told(True)
+    >>> describe_value("3"), describe_value(None), describe_value([1]), describe_value(True)
     ("the text '3'", 'null', 'a list', 'true')
     """
     if value is None or isinstance(value, bool):

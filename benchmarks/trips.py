@@ -19,7 +19,7 @@ from types import FrameType
 from typing import NamedTuple
 
 import aiodag
-from aiodag.cli import run_command_line as aiodag_command
+from aiodag.cli import main as aiodag_command
 from aiodag.cli.answers import say_text
 from aiodag.cli.grammar import parse
 from aiodag.cli.log import put_line

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from executions import claim_one
 from programs import ROOT, SECONDS
 
 from aiodag import Run, State, task
+from aiodag._core.ledger import Ledger
+from aiodag._core.submit import engine_of
 from aiodag.errors import LeaseLost, RunCancelled, RunOwned, StoreError
 from aiodag.processes import surroundings
 from aiodag.records import Claim, Owner
@@ -412,6 +415,48 @@ def test_a_fault_of_a_store_ends_its_runs_and_none_waits_for_ever():
         return await asyncio.wait_for(asyncio.gather(*map(one, range(5)), return_exceptions=True), SECONDS)
 
     assert {type(end) for end in asyncio.run(main())} == {ValueError}
+
+
+def test_a_fault_while_rows_are_written_out_ends_its_run_alone(tmp_path, monkeypatch):
+    label_of = Ledger.label_of
+
+    def fail_for_one(ledger, node):
+        if node.run.id == "r3":
+            raise ZeroDivisionError
+        return label_of(ledger, node)
+
+    async def one(number):
+        async with Run("faulty", store=tmp_path / "runs.db", id=f"r{number}"):
+            return await step(number)
+
+    async def main():
+        ends = await asyncio.wait_for(asyncio.gather(*map(one, range(5)), return_exceptions=True), SECONDS)
+        return ends, engine_of(asyncio.get_running_loop()).away
+
+    monkeypatch.setattr(Ledger, "label_of", fail_for_one)
+    ends, away = asyncio.run(main())
+    assert isinstance(ends.pop(3), ZeroDivisionError)
+    assert (ends, away) == ([0, 1, 2, 4], 0)
+    found = states_of(tmp_path / "runs.db")
+    assert found.pop("r3") is State.RUNNING
+    assert set(found.values()) == {State.SUCCEEDED}
+
+
+def test_a_claim_that_has_waited_does_not_shorten_the_lease_of_its_process(tmp_path):
+    store, now = SQLite(tmp_path / "runs.db"), time.time()
+    first, late = (Claim(name, "r", None, here, lease=60.0, at=at) for name, at in (("a", now), ("b", now - 50)))
+
+    def until():
+        with store.reading() as connection:
+            return connection.execute("select until from leases").fetchall()
+
+    store.claim_all([first, late])
+    assert until() == [(now + 60,)]
+    claim_one(store, late._replace(id="c"))
+    assert until() == [(now + 60,)]
+    store.renew(here, now + 90)
+    assert until() == [(now + 90,)]
+    store.close()
 
 
 def test_runs_are_cancelled_one_by_one(tmp_path):

@@ -87,11 +87,19 @@ class LoopPost:
         try:
             while self._asking and len(works) < PORTION:
                 writer = self._asking.popleft()
-                works.append((writer, writer.scribe.next_batch()))
+                try:
+                    works.append((writer, writer.scribe.next_batch()))
+                except BaseException as error:
+                    # It would wait for the commit of a batch that never comes. The others still have theirs written.
+                    writer.scribe.hear_commit(error)
+                    if not isinstance(error, Exception):
+                        raise
         finally:  # also after a KeyboardInterrupt
             self._busy = bool(works)
             if works:
                 self._put(works)
+            elif self._asking:
+                self._collect_soon()
 
     def free(self) -> None:
         """Let the next portion come."""

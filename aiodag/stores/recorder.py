@@ -225,6 +225,8 @@ class Recorder(Recall):
 
     def next_batch(self) -> Batch:
         """Return what has changed since the last time."""
+        # On a virtual clock: a commit takes real time. First of all, for what is raised here is heard as a failed commit.
+        self._engine.away += 1
         batch, self._changes = self._changes or Batch(), None
         # All of them where some are marked as void, for a row that is written later would take that back.
         rows, self._written = self._rows.take(at_most=sys.maxsize if batch.void else MOST)
@@ -233,7 +235,6 @@ class Recorder(Recall):
         batch.nodes = [self._rows.written_out(row) for row in rows]
         while self._logged:
             batch.logs.append(self._logged.popleft())
-        self._engine.away += 1  # on a virtual clock: a commit takes real time
         return batch
 
     def hear_commit(self, error: BaseException | None) -> None:

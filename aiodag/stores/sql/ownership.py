@@ -38,7 +38,9 @@ class OwnedRuns(File):
         """
         with self.writing(owner=joining) as connection:
             answers = [self._claim(connection, claim) for claim in claims]
-            for owner, until in {claim.owner: claim.at + claim.lease for claim in claims}.items():
+            ends = sorted((claim.at + claim.lease, claim.owner) for claim in claims)
+            # One for each process, the latest: a claim that has waited long must not shorten the lease of its other runs.
+            for owner, until in {owner: until for until, owner in ends}.items():
                 connection.execute(query("put_lease"), {"owner": owner_text(owner), "until": until})
             connection.execute(query("sweep_leases"), (time.time(),))
         return answers
@@ -103,7 +105,7 @@ class OwnedRuns(File):
                 connection.execute(statement_with_list("void_nodes", len(some)), (run, *some))
 
     def renew(self, owner: Owner, until: float) -> None:
-        """Keep the runs of a process until a moment."""
+        """Keep the runs of a process until a moment, or longer where their lease already does."""
         with self.writing(owner=True) as connection:
             connection.execute(query("put_lease"), {"owner": owner_text(owner), "until": until})
 

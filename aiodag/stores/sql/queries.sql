@@ -41,7 +41,8 @@ select key, number, nodes.state, attempt, codec, value,
 from nodes join runs using (run) where id = ?
 
 -- :name put_lease
-insert or replace into leases (owner, until) values (:owner, :until)
+insert into leases (owner, until) values (:owner, :until)
+    on conflict (owner) do update set until = max(until, excluded.until)
 
 -- :name sweep_leases
 delete from leases where until < ? and owner not in (select owner from runs where owner is not null)

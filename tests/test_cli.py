@@ -1,6 +1,7 @@
 """The command line: the real command in real processes, on real SQLite files."""
 
 import argparse
+import configparser
 import doctest
 import json
 import os
@@ -12,6 +13,7 @@ import subprocess
 import sys
 from contextlib import closing, suppress
 from datetime import UTC, datetime
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,7 @@ from programs import ROOT
 from typed_in import SECONDS, Place, Terminal, ended, line_with
 
 from aiodag import State
-from aiodag.cli import grammar
+from aiodag.cli import grammar, main
 from aiodag.cli.completion import options
 from aiodag.cli.typed import duration
 from aiodag.records import Claim, Owner
@@ -954,6 +956,14 @@ def test_closed_outputs_do_no_harm(recorded, redirect):
 
 
 # Help, completion, the way in
+
+
+def test_the_installed_command_is_there():
+    declared = configparser.ConfigParser()
+    declared.read(ROOT / "setup.cfg")
+    name, _, place = declared["options.entry_points"]["console_scripts"].strip().partition(" = ")
+
+    assert (name, EntryPoint(name, place, "console_scripts").load()) == ("aiodag", main)
 
 
 def test_help_of_every_command_has_an_example_that_parses(capsys):

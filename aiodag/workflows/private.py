@@ -159,7 +159,10 @@ def restore_document(document: Mapping[str, Any], source: Callable[[], Mapping[s
         stored_form = made[group][place]
         found = [*private(there.get(group, {}).get(place, {}))]
         if digest_of_hidden(found) != stored_form[DIGEST]:
-            raise EntryError(say_lost(group, place, f"{file} has other ones now. --from {file} takes those"))
+            why = f"{file} has other ones now. --from {file} takes those"
+            if not now["tasks"]:
+                why = f"there is no workflow in {file} any more. --from FILE takes those of another file"
+            raise EntryError(say_lost(group, place, why))
         form = {key: value for key, value in stored_form.items() if key != DIGEST}
         made[group][place] = task_with_values(form, found)
     return {**document, **made}

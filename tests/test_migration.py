@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 import sqlite3
 import time
@@ -174,6 +175,7 @@ def test_a_migration_that_fails_leaves_the_store_as_it_was(older, monkeypatch):
     monkeypatch.undo()
     assert version_in(path) == version
     assert all_of(path) == seen
+    assert list(path.parent.glob("*.bak*")) == []
 
 
 def test_without_room_for_a_copy_nothing_changes_and_the_way_out_is_told(older, monkeypatch):
@@ -188,6 +190,33 @@ def test_without_room_for_a_copy_nothing_changes_and_the_way_out_is_told(older, 
         store.delete([])
     store.close()
     assert version_in(path) == version
+
+
+def test_a_copy_that_was_never_finished_is_not_in_the_way_of_the_next(older):
+    path, version = older
+    left = [path.with_name(name) for name in (f".runs.db.v{version}.bak.{os.getpid()}", f".copy.db.{os.getpid()}")]
+    for each in left:
+        each.write_text("somebody's")
+    store = SQLite(path)
+    store.delete([])
+    store.backup(path.with_name("copy.db"))
+    store.close()
+
+    assert version_in(path.with_name(f"runs.db.v{version}.bak")) == version
+    assert version_in(path.with_name("copy.db")) == len(steps())
+    assert sorted(each for each in path.parent.iterdir() if each.name.startswith(".")) == sorted(left)
+    assert {each.read_text() for each in left} == {"somebody's"}
+
+
+def test_a_store_whose_bytes_an_older_one_has_replaced_is_to_be_opened_anew(tmp_path):
+    store = SQLite(tmp_path / "runs.db")
+    store.delete([])
+    with closing(sqlite3.connect(store.path)) as connection:
+        connection.execute("pragma user_version = 3")
+
+    with pytest.raises(StoreError, match=r"has version 3 again, and had . when it was opened here.*open it anew"):
+        store.delete([])
+    store.close()
 
 
 def test_who_looks_goes_on_when_somebody_brings_the_store_up_to_date(older):

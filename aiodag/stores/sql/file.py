@@ -12,7 +12,7 @@ from weakref import WeakSet
 
 from aiodag.errors import StoreError
 from aiodag.stores.sql.guard import Guard, Locked, refuse_after_fork, writer_of
-from aiodag.stores.sql.migration import BUSY, copy_to, look, migrate, newer, version_of_file
+from aiodag.stores.sql.migration import BUSY, copy_to, look, migrate, refuse_changed_version, version_of_file
 from aiodag.stores.sql.statements import steps
 
 LEAST_VERSION = (3, 35)
@@ -42,6 +42,7 @@ class File:
         self._written = 0  # transactions
         self.connection: sqlite3.Connection | None = None
         self.read_only = False  # whether the connection is: on a medium that cannot be written to
+        self.closed = False  # whether somebody has closed it, who will not do so again
         self.version = 0  # of what the connection has open; 0 if nothing was in it
         FILES.add(self)
 
@@ -57,9 +58,13 @@ class File:
         return type(self), real_path(self.path.absolute()), self.synchronous
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file. Raises `StoreError` when another process is writing to it for 10 seconds: then it stays open."""
+        self.closed = True
         with self._lock:
-            self._close()
+            try:
+                self._close()
+            except (Locked, sqlite3.Error) as error:
+                raise self._failure_of("close", error) from None
 
     def __del__(self) -> None:
         # Without the lock next to the file: this may run in the middle of somebody's transaction, in the same thread.
@@ -119,9 +124,7 @@ class File:
             connection.execute("begin immediate")
             try:
                 if not owner:  # else nobody has brought it up to date meanwhile: that waits for owners
-                    (version,) = connection.execute("pragma user_version").fetchone()
-                    if version != len(steps()):
-                        raise newer(self.path, version)
+                    refuse_changed_version(connection, self.path)
                 yield connection
             except BaseException:
                 if connection.in_transaction:  # not after a full disk, which rolls back by itself

@@ -35,6 +35,19 @@ def newer(path: Path, version: int) -> StoreError:
     )
 
 
+def refuse_changed_version(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse a file that had the version of this code when it was opened, and has another now. Raises `StoreError`."""
+    (version,) = connection.execute("pragma user_version").fetchone()
+    if version > len(steps()):
+        raise newer(path, version)
+    if version < len(steps()):
+        msg = (
+            f"the store {path} has version {version} again, and had {len(steps())} when it was opened here: the bytes of an "
+            "older file were copied over it. Close it, and open it anew"
+        )
+        raise StoreError(msg)
+
+
 @cache
 def statements_for_older(version: int) -> list[str]:
     """Return statements that put what a file of an older version lacks next to it, for one connection."""
@@ -64,12 +77,13 @@ def migrate(connection: sqlite3.Connection, path: Path, *, backup: bool = True, 
         return
     use_a_log(connection, patience)
     connection.execute("begin immediate")
+    copy: Path | None = None
     try:
         there = version_of_file(connection, path)  # another process may have been quicker
         if 0 < there < len(steps()):
             refuse_if_owned(connection, path, there)
             if backup:
-                keep_copy(path, there)
+                copy = keep_copy(path, there)
         for version, step in enumerate(steps()[there:], there + 1):
             for statement in step.split(";"):
                 if statement.strip():
@@ -78,6 +92,8 @@ def migrate(connection: sqlite3.Connection, path: Path, *, backup: bool = True, 
         connection.commit()
     except BaseException:
         connection.rollback()
+        if copy is not None:  # else each try would leave one more: the file itself is as it was
+            copy.unlink(missing_ok=True)
         raise
 
 
@@ -93,8 +109,8 @@ def refuse_if_owned(connection: sqlite3.Connection, path: Path, version: int) ->
             raise StoreError(msg)
 
 
-def keep_copy(path: Path, version: int) -> None:
-    """Copy a file to one next to it that is named after its version. Raises `StoreError`."""
+def keep_copy(path: Path, version: int) -> Path:
+    """Copy a file to one next to it that is named after its version; return where that is. Raises `StoreError`."""
     names = chain([f"{path.name}.v{version}.bak"], (f"{path.name}.v{version}.bak{number}" for number in count(2)))
     copy = next(path.with_name(name) for name in names if not path.with_name(name).exists())
     try:
@@ -107,13 +123,16 @@ def keep_copy(path: Path, version: int) -> None:
             f"Make room for it, or do without one: sqlite:///{path}?backup=no"
         )
         raise StoreError(msg) from error
+    return copy
 
 
 def copy_to(source: sqlite3.Connection, copy: Path) -> None:
     """Copy a database to a new file, whole or not at all. Raises `OSError` and `sqlite3.Error`."""
-    unfinished = copy.with_name(f".{copy.name}.{os.getpid()}")
+    # A new name each time: what a killed process has left must not stand in the way, and another thread of this one may be
+    # making the same copy.
+    unfinished = copy.with_name(f".{copy.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     try:
-        os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         with closing(sqlite3.connect(unfinished)) as target:
             source.backup(target)
         unfinished.rename(copy)

@@ -225,6 +225,7 @@ class Runs(Protocol):
     """
 
     keep: int  # bytes that are kept of each stream of an attempt: its head and its tail
+    closed: bool  # whether `close` was called: what opens it again for a run then closes it with the last one
 
     @property
     def place(self) -> Hashable:

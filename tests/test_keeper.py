@@ -10,7 +10,7 @@ import sys
 import textwrap
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -109,6 +109,45 @@ def test_a_run_that_goes_on_keeps_the_file_for_the_next(tmp_path):
             return len(keeper_threads()), before == open_files(tmp_path)
 
     assert asyncio.run(main()) == (1, True)
+
+
+@LINUX
+def test_a_store_that_its_user_has_closed_is_not_left_open_by_runs_that_went_on(tmp_path):
+    mine = SQLite(tmp_path / "runs.db")
+
+    async def main():
+        async def close(run):
+            async with Run("first", store=mine, id="first"):
+                pass
+            mine.close()
+
+        async with Run("before", store=mine, id="before"):
+            await chained(tmp_path / "runs.db", "second", meanwhile=close)
+        return open_files(tmp_path)
+
+    assert asyncio.run(main()) == []
+    assert set(states_of(tmp_path / "runs.db").values()) == {State.SUCCEEDED}
+
+
+def test_a_store_that_cannot_be_closed_fails_no_run_and_says_that_it_stays_open(tmp_path, monkeypatch, caplog):
+    other, path = SQLite(tmp_path / "runs.db"), tmp_path / "runs.db"
+    close, held = SQLite.close, ExitStack()
+
+    def close_while_another_writes(store):
+        held.enter_context(other.writing())
+        monkeypatch.setattr(SQLite, "close", close)
+        store.close()
+
+    monkeypatch.setattr("aiodag.stores.sql.file.BUSY", 0.0)
+    monkeypatch.setattr(SQLite, "close", close_while_another_writes)
+    with held:
+        assert asyncio.run(chained(path, "first")) == "first"
+    other.close()
+    (warning,) = [line.getMessage() for line in caplog.records if line.levelname == "WARNING"]
+    assert warning.startswith(
+        f"the store stays open: cannot close the store {path}: database is locked. Another thread"
+    )
+    assert states_of(path) == {"first": State.SUCCEEDED}
 
 
 def test_a_file_has_one_keeper_whatever_its_stores_call_it(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ The first run of a store makes its keeper; the last one waits until the thread h
 """
 
 import asyncio
+import logging
 import os
 import threading
 import time
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from aiodag._core.run import Run
     from aiodag.abc import Runs
 
+log = logging.getLogger("aiodag.stores")
 LEASE = 15.0  # seconds
 LISTEN = 0.25  # seconds between two looks for cancellations: up to twice that where a look itself takes long
 GROUP = 1024  # runs that one commit writes
@@ -101,13 +103,20 @@ class Keeper:
         try:
             while self._turn():
                 pass
-            if self._ours:
-                self.store.close()
+            # Somebody else's store too, if they have closed it while runs went on: that has opened it again.
+            if self._ours or self.store.closed:
+                self._close()
         finally:
             if self._ended is not None:
                 post, ended = self._ended
                 post.add(settle_future, ended, None, None)
                 post.send()
+
+    def _close(self) -> None:
+        try:
+            self.store.close()
+        except Exception as error:  # noqa: BLE001 - of any store: all runs are written, and none of them has failed
+            log.warning("the store stays open: %s", error)
 
     def _turn(self) -> bool:
         """Write a group, or listen; return False when all have left."""

@@ -57,6 +57,7 @@ class Memory(KeptRuns):
     def __init__(self, *, keep: int = KEEP) -> None:
         super().__init__()
         self.keep = checked_keep(keep)
+        self.closed = False  # it never is
         self._numbers = count(1)  # of runs: a deleted run's number is given to no other, its owner may still write
 
     @classmethod

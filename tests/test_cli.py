@@ -361,7 +361,8 @@ def test_runs_are_listed_newest_first_and_chosen_by_name_state_and_number(aiodag
 
 
 def test_an_empty_store_has_no_runs(aiodag):
-    assert aiodag("runs") == ("", "no such runs in sqlite:///runs.db\n")
+    assert aiodag("runs") == ("", "no runs in sqlite:///runs.db\n")
+    assert aiodag("runs", "--since", "1d") == ("", "no such runs in sqlite:///runs.db\n")
     assert aiodag.json("runs") == []
 
 

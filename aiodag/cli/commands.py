@@ -36,7 +36,8 @@ def runs(args: Namespace) -> int:
         found = found if args.json and whole else found[::-1]
         found = found[:MOST] if others else found
         if not found:
-            print_remark(args, f"no such runs in {service.place}")
+            chosen = args.name or args.state or args.tags or args.since is not None
+            print_remark(args, f"no {'such ' if chosen else ''}runs in {service.place}")
         text = shown.table([shown.HEAD, *map(shown.run_line, found)]) if found else ""
         say(args, [run_document(each) for each in found], text)
         if others:

@@ -41,7 +41,12 @@ def in_ascii(error: UnicodeError) -> tuple[str, int]:
 
 def clean(text: str) -> str:
     """Escape what is neither visible nor a line end: a recorded text must not steer a terminal; and mask secrets."""
-    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in masked(text))
+    return "\n".join(line if line.isprintable() else clean_line(line) for line in masked(text).split("\n"))
+
+
+def clean_line(line: str) -> str:
+    """Escape what is not visible in a line: by far the most lines have nothing of it, and runs have many lines."""
+    return "".join(c if c.isprintable() or c == "\t" else ascii(c)[1:-1] for c in line)
 
 
 def write_lines(text: str) -> None:

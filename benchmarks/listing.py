@@ -73,9 +73,6 @@ def fill(connection: sqlite3.Connection, now: float) -> None:
     runs.append(("large", "large", "failed", 1, None, ERROR, now - 60, now - 60, now - 1, "{}"))
     connection.executemany(f"insert into runs ({columns}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", runs)
     numbers = dict(connection.execute("select id, run from runs"))
-    if connection.execute("select count(*) from sqlite_master where name = 'tags'").fetchone()[0]:
-        rows = [("env", json.loads(run[9])["env"], run[6], numbers[run[0]]) for run in runs if run[9] != "{}"]
-        connection.executemany("insert into tags (name, value, created_at, run) values (?, ?, ?, ?)", rows)
     small = [numbers[run[0]] for run in runs[RUNS - WITH_NODES * 10 : RUNS : 10]]
     nodes = (row for run in small for row in node_rows(run, NODES, now))
     put_nodes(connection, nodes)

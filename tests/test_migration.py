@@ -14,7 +14,7 @@ from executions import claim_one
 
 import aiodag.commands  # noqa: F401 - the values name a class of it
 from aiodag import Run, State, StoreError, task
-from aiodag.records import Claim, Owner
+from aiodag.records import Claim, Owner, RunFilter
 from aiodag.service import Service
 from aiodag.stores import SQLite
 from aiodag.stores.places import store_at
@@ -216,6 +216,34 @@ def test_a_store_whose_bytes_an_older_one_has_replaced_is_to_be_opened_anew(tmp_
 
     with pytest.raises(StoreError, match=r"has version 3 again, and had . when it was opened here.*open it anew"):
         store.delete([])
+    store.close()
+
+
+def test_tags_that_an_older_aiodag_writes_into_a_store_of_today_are_found(tmp_path):
+    store = SQLite(tmp_path / "runs.db")
+    store.delete([])
+    # As 1.3 has them, which had the file open before it was brought up to date.
+    add = """
+        insert into runs (id, name, state, execution, entry, created_at, started_at, owner, leased_until, tags)
+        values ('old', 'etl', 'running', 1, null, 1.0, 1.0, null, null, ?)
+    """
+    take = """
+        update runs set state = 'running', execution = execution + 1, tags = case :tags when '{}' then tags else :tags end
+        where id = 'old'
+    """
+
+    def found(**tags):
+        return [run.id for run in store.runs(wanted=RunFilter(tags=tags))]
+
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as older:
+        older.execute(add, ('{"env": "test", "kind": "daily"}',))
+        assert (found(env="test", kind="daily"), found(env="live")) == (["old"], [])
+        older.execute(take, {"tags": "{}"})
+        assert found(env="test", kind="daily") == ["old"]
+        older.execute(take, {"tags": '{"env": "live"}'})
+        assert (found(env="test"), found(kind="daily"), found(env="live")) == ([], [], ["old"])
+    claim_one(store, Claim("old", "etl", None, Owner.here(), lease=15, at=time.time(), tags={"env": "next"}))
+    assert (found(env="live"), found(env="next")) == ([], ["old"])
     store.close()
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from aiodag.errors import StoreError
 from aiodag.records import live_owner
 from aiodag.stores.sql.rows import owner_of
-from aiodag.stores.sql.statements import query, sections, steps
+from aiodag.stores.sql.statements import query, sections, split_statements, steps
 
 BUSY = 10.0  # seconds to wait for another writer of the file
 
@@ -85,9 +85,8 @@ def migrate(connection: sqlite3.Connection, path: Path, *, backup: bool = True, 
             if backup:
                 copy = keep_copy(path, there)
         for version, step in enumerate(steps()[there:], there + 1):
-            for statement in step.split(";"):
-                if statement.strip():
-                    connection.execute(statement)
+            for statement in split_statements(step):
+                connection.execute(statement)
             connection.execute(f"pragma user_version = {version}")
         connection.commit()
     except BaseException:

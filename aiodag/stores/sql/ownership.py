@@ -79,9 +79,6 @@ class OwnedRuns(File):
             connection.execute(query("take_run"), {**values, "run": run, "state": state})
             known = with_marks(known_from_rows(connection, claim.id), execution, *ended)
             claimed = Claimed(run, execution + 1, known, begun=begun)
-        if claim.tags:
-            connection.execute(query("forget_tags"), (run,))
-            connection.executemany(query("put_tags"), [(name, value, run) for name, value in claim.tags.items()])
         if claim.definition is not None:
             built = {"run": run, "execution": claimed.execution, "document": claim.definition}
             connection.execute(query("put_definition"), built)

@@ -24,12 +24,6 @@ update runs set state = :state, execution = execution + 1, begun = begun + (ende
     tags = case :tags when '{}' then tags else :tags end
 where run = :run
 
--- :name forget_tags
-delete from tags where run = ?
-
--- :name put_tags
-insert into tags (name, value, created_at, run) select ?, ?, created_at, run from runs where run = ?
-
 -- :name put_definition
 insert into definitions (run, execution, document) select :run, :execution, :document
 where :document is not (select document from definitions where run = :run order by execution desc limit 1)

@@ -143,6 +143,16 @@ create table tags (
     primary key (name, value, created_at, run)
 ) without rowid;
 create index tags_of_run on tags (run);
+-- Triggers, so that an aiodag before 1.4 that still has the file open keeps them too: it writes only what is in `runs`.
+create trigger tags_of_new_run after insert on runs when new.tags <> '{}' begin
+    insert into tags select key, value, new.created_at, new.run
+    from json_each(case when json_valid(new.tags) then new.tags else '{}' end) where type = 'text';
+end;
+create trigger tags_of_taken_run after update of tags on runs when new.tags is not old.tags begin
+    delete from tags where run = new.run;
+    insert into tags select key, value, new.created_at, new.run
+    from json_each(case when json_valid(new.tags) then new.tags else '{}' end) where type = 'text';
+end;
 insert into tags
     select key, value, created_at, run from runs, json_each(case when json_valid(tags) then tags else '{}' end)
     where json_each.type = 'text';

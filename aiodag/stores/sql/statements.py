@@ -28,6 +28,16 @@ def queries() -> dict[str, str]:
     return sections("queries.sql", r"-- :name (\w+)\n")
 
 
+def split_statements(text: str) -> Iterable[str]:
+    """Return the statements of a text one by one: a trigger is one, whatever is between its begin and its end."""
+    statement = ""
+    for part in text.split(";"):
+        statement += f"{part};"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
 def sections(name: str, heading: str) -> dict[str, str]:
     """Return the parts of a file of statements by their headings."""
     parts = re.split(heading, sql(name))[1:]

@@ -7,6 +7,8 @@ from typing import Any
 from aiodag._core.graph import Graph
 from aiodag.abc import Runs
 from aiodag.codec.text import decode, decode_error
+
+# For its side effect: a recorded value is read only where the module of its class is loaded, and commands return this one.
 from aiodag.commands.finished import Finished
 from aiodag.errors import StoreError
 from aiodag.records import (
@@ -24,7 +26,7 @@ from aiodag.service.recorded import cut_off, recorded_graph
 from aiodag.service.registry import Change
 from aiodag.states import State
 
-OF_OURS = (Finished,)  # classes that recorded values are of: they are read where they are loaded
+OF_OURS = (Finished,)  # nothing reads it: it keeps the import above from being taken for an unused one
 FEW = 64  # nodes that are asked for one by one
 NAMED = 20  # tasks that a message names
 

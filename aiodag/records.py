@@ -85,7 +85,7 @@ def refuse_owned(run_id: str, owner: Owner | None, until: float | None, at: floa
 
 
 class Claim(NamedTuple):
-    """What a process asks of a store: to own a run, new or known, for `lease` seconds and as long as it renews.
+    """What a process asks of a store: to own a run, new or known, for `lease` seconds, and on as long as it renews its lease.
 
     `definition` is the text that this execution is built from, if there is one. Where it or `entry` is None, or `tags` are
     empty, those of an earlier execution stay.

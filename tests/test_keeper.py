@@ -150,6 +150,26 @@ def test_a_store_that_cannot_be_closed_fails_no_run_and_says_that_it_stays_open(
     assert states_of(path) == {"first": State.SUCCEEDED}
 
 
+@LINUX
+def test_a_run_that_is_cancelled_while_it_is_opened_has_let_go_of_the_file_when_it_raises(tmp_path):
+    other = SQLite(tmp_path / "runs.db")
+
+    async def main():
+        with other.writing():  # the run cannot be claimed meanwhile
+            opening = asyncio.create_task(chained(tmp_path / "runs.db", "first"))
+            await asyncio.sleep(0)
+            opening.cancel()
+            for _ in range(9):
+                await asyncio.sleep(0)
+            assert not opening.done()
+        other.close()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        return open_files(tmp_path), dict(KEEPERS)
+
+    assert asyncio.run(main()) == ([], {})
+
+
 def test_a_file_has_one_keeper_whatever_its_stores_call_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "linked").symlink_to(tmp_path)
@@ -543,7 +563,7 @@ def test_one_lease_keeps_all_runs_of_a_process(tmp_path):
     assert [json.loads(owner)[1] for (owner,) in leases] == [os.getpid()]
 
 
-def test_news_that_come_while_a_loop_looks_at_others_are_not_left_lying():
+def test_news_that_comes_while_a_loop_hears_other_news_is_heard_too():
     async def main():
         def hear(number):
             heard.append(number)

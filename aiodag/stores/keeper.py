@@ -1,8 +1,8 @@
 """The thread that writes all runs of this process to one store, keeps their leases, and hears which ones are to be cancelled.
 
 A thread and not the loop: a commit must not block the loop, and a body that blocks the loop must not lose its run. One
-thread and not one for each run: a store has one writer at a time, so a thousand of them would wait for each other, each for
-longer than it has patience. What the runs have to write when the thread comes back from a commit goes with the next one.
+thread and not one for each run: a store has one writer at a time, and of a thousand threads that wait for their turn many
+would give up before it comes. What the runs have to write when the thread comes back from a commit goes with the next one.
 
 The first run of a store makes its keeper; the last one waits until the thread has ended and the file is closed.
 """
@@ -36,7 +36,13 @@ LEFT = Batch()  # in place of a batch: a run that was left without its end being
 
 
 class Keeper:
-    """Writes the runs of one store; everything with an underscore but for `_ended` is the thread's."""
+    """Writes the runs of one store.
+
+    Loops call `open`, `put` and `leave`; the thread runs `work`, and all that it calls. Both use `_queue`, which locks for
+    itself, and `_drop`, which takes the lock of the table. `_ended` is written once, by the last loop to leave, before it
+    puts None into the queue; the thread reads it after it has taken that. The other names with an underscore are the
+    thread's alone.
+    """
 
     def __init__(self, store: "Runs", *, ours: bool) -> None:
         self.store = store
@@ -57,13 +63,11 @@ class Keeper:
         self.put([(writer, None)])
         try:
             return await writer.opened
-        except asyncio.CancelledError:
-            writer.given_up = True
-            # Counts only if it is claimed meanwhile.
-            self.put([(writer, Batch(state=State.CANCELLED, at=time.time()))])
-            self.leave(writer)
-            raise
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError):
+                writer.given_up = True
+                # Counts only if it is claimed meanwhile.
+                self.put([(writer, Batch(state=State.CANCELLED, at=time.time()))])
             ended = self.leave(writer)
             if ended is not None:
                 await ended
@@ -75,6 +79,7 @@ class Keeper:
 
     def leave(self, writer: RunWriter) -> "asyncio.Future[None] | None":
         """Take a run out; return what to wait for if it was the last one there: the end of the thread, and of its file."""
+        # The thread may set `over` meanwhile: then it finds the run over when it comes to LEFT, and does nothing.
         if not writer.over:
             self.put([(writer, LEFT)])
         if not self._drop([writer]):

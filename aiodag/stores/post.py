@@ -1,4 +1,4 @@
-"""Between the loops and the keeper of a store: batches go there, and news of them come back.
+"""Between the loops and the keeper of a store: batches go there, and news of them comes back.
 
 In portions, so that neither a loop nor the keeper stands still for thousands of runs. One portion of a loop is under way at a
 time. A run that has something to write asks, and is asked for its batch when the last portion is committed: what happens to
@@ -45,9 +45,11 @@ class RunWriter:
         self.post = post
         self.claim = claim
         self.opened: asyncio.Future[Claimed] = post.loop.create_future()
-        self.given_up = False  # nobody waits for it to be opened
-        self.claimed: Claimed | None = None  # of the keeper: what the store has answered
-        self.over = False  # of the keeper: whether its end is written
+        self.claimed: Claimed | None = None  # what the store has answered: the keeper's thread's alone
+        # Each goes from False to True once, set in one thread and read in the other, which may see it late: what the loop
+        # puts into the queue after it has set or read one makes up for that, for the thread looks again when it gets there.
+        self.given_up = False  # by the loop: nobody waits for it to be opened
+        self.over = False  # by the thread: its end is written
 
     def ask(self) -> None:
         """Have the next batch written."""
@@ -66,7 +68,7 @@ class LoopPost:
         self._asking: deque[RunWriter] = deque()
         self._busy = False  # whether a portion is under way, or will be in this turn of the loop
         self._news: deque[News] = deque()
-        self._coming = False  # whether the loop is about to look
+        self._coming = False  # whether the loop has a delivery before it
 
     # On the loop
 
@@ -106,7 +108,7 @@ class LoopPost:
         self._busy = False
 
     def _deliver(self) -> None:
-        # First of all: what the keeper adds from here on it also sends. The other way round, news that come between the
+        # First of all: what the keeper adds from here on it also sends. The other way round, news that comes between the
         # look and this line would stay.
         self._coming = False
         try:
@@ -127,7 +129,7 @@ class LoopPost:
         self._news.append((heard, args))
 
     def send(self) -> None:
-        """Have the loop look."""
+        """Wake the loop, if there is news for it."""
         if self._coming or not self._news:
             return
         self._coming = True

@@ -112,7 +112,8 @@ class Claim(NamedTuple):
         if name != self.name:
             msg = f"run {self.id!r} is one of {name!r}, not of {self.name!r}: use another id"
             raise StoreError(msg)
-        refuse_owned(self.id, owner, until, self.at)
+        # Of a process that claims several runs at once, the lease is not written yet: no longer than one lasts.
+        refuse_owned(self.id, owner, None if until is None else min(until, self.at + self.lease), self.at)
 
 
 class Known(NamedTuple):

@@ -285,6 +285,7 @@ def test_fail_fast_cancels_the_rest(aiodag):
         ("", "which command? One of run, resume,"),
         ("run etl.py --lmit 3", "does not take '--lmit 3'; did you mean --limit?"),
         ("run etl.py --limit 0", "--limit: '0' is not a whole number of 1 or more"),
+        (f"runs -n {'9' * 20}", "-n: '999999999999999…' is not a whole number of 1 or more, of at most 15 digits"),
         ("run etl.py --lim 3", "did you mean --limit?"),
         ("run", "the following arguments are required: TARGET"),
         ("runs --state faild", "--state cannot be 'faild'; did you mean failed?"),

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -448,6 +449,41 @@ def test_a_full_disk_fails_all_runs_with_its_reason_and_all_go_on_when_there_is_
     assert asyncio.run(main(full=False)) == [100_000] * 9
     assert set(states_of(store.path).values()) == {State.SUCCEEDED}
     store.close()
+
+
+def test_a_run_that_another_of_the_same_claims_has_is_said_to_be_owned_for_no_longer_than_a_lease(tmp_path):
+    async def main():
+        return await asyncio.gather(*[chained(tmp_path / "runs.db", "same") for _ in range(3)], return_exceptions=True)
+
+    refused = [each for each in asyncio.run(main()) if isinstance(each, RunOwned)]
+
+    assert len(refused) == 2
+    assert all(re.search(r"for another (?:14|15) s", str(each)) for each in refused)
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_a_run_that_could_not_be_let_go_of_is_free_when_the_store_can_be_written_to_again(
+    tmp_path, monkeypatch, others
+):
+    path = tmp_path / "runs.db"
+    monkeypatch.setattr("aiodag.stores.sql.file.BUSY", 0.0)
+
+    async def main():
+        async def lock(_):
+            blocker.execute("begin immediate")
+
+        with sqlite3.connect(path, isolation_level=None) as blocker:
+            with pytest.raises(StoreError, match="locked"):
+                await chained(path, "a", meanwhile=lock)
+            while keeper_threads():
+                await asyncio.sleep(0.01)
+            blocker.rollback()
+        blocker.close()
+        if others:  # it is let go of with whatever run comes next
+            await chained(path, "b")
+        return await chained(path, "a")
+
+    assert asyncio.run(main()) == "a"
 
 
 def test_a_fault_of_a_store_ends_its_runs_and_none_waits_for_ever():

@@ -3,6 +3,7 @@
 import re
 from argparse import ArgumentTypeError
 
+DIGITS = 15  # of a number that is typed: what SQLite and the clock still take
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -18,9 +19,11 @@ def natural(text: str) -> int:
 
 def whole_number(text: str, least: int) -> int:
     """Return a whole number that is not below the least."""
-    if text.isascii() and text.isdigit() and int(text) >= least:
+    if text.isascii() and text.isdigit() and len(text) <= DIGITS and int(text) >= least:
         return int(text)
-    msg = f"{text!r} is not a whole number of {least} or more"
+    shown = text if len(text) <= DIGITS else f"{text[:DIGITS]}…"
+    most = f", of at most {DIGITS} digits" if shown != text else ""
+    msg = f"{shown!r} is not a whole number of {least} or more{most}"
     raise ArgumentTypeError(msg)
 
 

@@ -177,6 +177,7 @@ class Keeper:
 
     def _claim(self, writers: list[RunWriter]) -> None:
         answers: Sequence[Claimed | BaseException]
+        self._release_again()
         try:
             answers = self.store.claim_all([writer.claim for writer in writers], joining=bool(self._runs))
         except BaseException as error:  # noqa: BLE001 - it is raised where the runs are opened
@@ -222,9 +223,24 @@ class Keeper:
         left = [writer.claimed for writer in writers if writer.claimed is not None and not writer.over]
         for claimed in left:
             self._runs.pop(claimed.run, None)
-        if left:
-            with suppress(StoreError):  # their lease will run out
+        try:
+            if left:
                 self.store.release(left)
+        except StoreError:
+            UNRELEASED.setdefault(self.store.place, []).extend(left)
+
+    def _release_again(self) -> None:
+        """Let go of the runs that could not be let go of before, if they are still those, and nobody has gone on with them."""
+        kept = UNRELEASED.pop(self.store.place, [])
+        try:
+            held = self.store.held_runs(self._owner) if kept else {}
+            left = [
+                each for each in kept if each.run not in self._runs and each.execution == held.get(each.run, (0,))[0]
+            ]
+            if left:
+                self.store.release(left)
+        except StoreError:
+            UNRELEASED.setdefault(self.store.place, []).extend(kept)
 
     def _listen(self) -> bool:
         """Keep the leases and hear who wants what cancelled; return False if all loops are closed."""
@@ -238,6 +254,7 @@ class Keeper:
                 self.store.renew(self._owner, now + LEASE)
                 self._renewed_at = now
             held = self.store.held_runs(self._owner)
+            self._release_again()
         except BaseException as error:  # noqa: BLE001 - it ends the runs, on their loops
             self._tell_all(list(self._runs.values()), error)
             return True
@@ -273,6 +290,9 @@ class Keeper:
 
 
 KEEPERS: dict[Hashable, Keeper] = {}  # of this process, by the place of their store
+# By the same: runs that nobody has here any more, and that the store could not let go of. The lease that they are under is the
+# one of this process, which goes on.
+UNRELEASED: dict[Hashable, list[Claimed]] = {}
 table_lock = threading.Lock()
 
 
@@ -304,6 +324,7 @@ def forget_keepers() -> None:
     global table_lock  # another thread of the parent may have held it
     table_lock = threading.Lock()
     KEEPERS.clear()
+    UNRELEASED.clear()
 
 
 if hasattr(os, "register_at_fork"):

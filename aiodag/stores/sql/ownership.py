@@ -113,9 +113,9 @@ class OwnedRuns(File):
             return {run: (execution, bool(cancel)) for run, execution, cancel in rows}
 
     def release(self, claimed: Sequence[Claimed]) -> None:
-        """Let go of runs that have not ended: their leases end now."""
+        """Let go of runs that have not ended. Whoever asks for one is not refused, not even who has asked and waits."""
         with self.writing(owner=True) as connection:
-            connection.executemany(query("release"), [(time.time(), each.run, each.execution) for each in claimed])
+            connection.executemany(query("release"), [(each.run, each.execution) for each in claimed])
 
     def write_all(self, writes: Sequence[Write]) -> list[BaseException | None]:
         """Write batches of several runs in one transaction; return for each why it could not be written.

@@ -48,7 +48,7 @@ select run, execution, cancel from runs where owner = ?
 select run, id, execution, owner from runs where run in (?...)
 
 -- :name release
-update runs set leased_until = ? where run = ? and execution = ? and owner is not null
+update runs set leased_until = 0.0 where run = ? and execution = ? and owner is not null
 
 -- :name put_nodes
 insert or replace into nodes (run, execution, recalled, void, number, key, name, version, label, state, attempt, parent,

@@ -48,7 +48,8 @@ class Owner(NamedTuple):
     began: str
 
     def __str__(self) -> str:
-        return f"process {self.pid} on {self.host}"
+        ours = "this process, " if self == Owner.here() else ""
+        return f"{ours}process {self.pid} on {self.host}"
 
     @classmethod
     def here(cls) -> "Owner":

@@ -223,11 +223,7 @@ class Keeper:
         left = [writer.claimed for writer in writers if writer.claimed is not None and not writer.over]
         for claimed in left:
             self._runs.pop(claimed.run, None)
-        try:
-            if left:
-                self.store.release(left)
-        except StoreError:
-            UNRELEASED.setdefault(self.store.place, []).extend(left)
+        release_runs(self.store, left)
 
     def _release_again(self) -> None:
         """Let go of the runs that could not be let go of before, if they are still those, and nobody has gone on with them."""
@@ -317,6 +313,15 @@ def join_keeper(store: "Runs", run: "Run", scribe: Scribe, *, ours: bool) -> tup
         keeper.writers.add(writer)
     LINES.attach()
     return keeper, writer
+
+
+def release_runs(store: "Runs", runs: list[Claimed]) -> None:
+    """Let go of runs in a store; note those that it cannot let go of now."""
+    try:
+        if runs:
+            store.release(runs)
+    except StoreError:
+        UNRELEASED.setdefault(store.place, []).extend(runs)
 
 
 def forget_keepers() -> None:

@@ -41,6 +41,7 @@ MODULES = ("etl", "empty", "broken", "syntax", "binary", "directory")
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A directory with one of everything, and a store where names are registered that have not run."""
+    forget_modules()  # those that other tests in this process have loaded
     path = tmp_path_factory.mktemp("made")
     (path / "etl.py").write_text(ENTRY)
     (path / "named.json").write_text(json.dumps(FILE))

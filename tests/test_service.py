@@ -262,7 +262,7 @@ def test_unknown_runs_name_a_near_miss_and_nothing_is_deleted(service, entry, ef
 def test_a_run_that_goes_on_is_not_deleted(service):
     async def main():
         async with Run("own", store=service.store, id="own"):
-            with pytest.raises(StoreError, match="'own' goes on in process"):
+            with pytest.raises(StoreError, match="'own' goes on in this process, process"):
                 service.delete("own")
 
     asyncio.run(main())

@@ -890,7 +890,7 @@ async def main():
     while node.state is not State.RUNNING:
         await asyncio.sleep(0.01)
     if leaves == "a fork" and os.fork() == 0:
-        time.sleep(1000)
+        time.sleep(1000)  # real time: until its process is ended
     print("ready", flush=True)
     await node
 

@@ -32,7 +32,7 @@ def interrupted_twice(kinds, store, pause):
         try:
             assert process.stdout.readline() == "ready\n"
             os.killpg(process.pid, signal.SIGINT)
-            time.sleep(pause)
+            time.sleep(pause)  # real time: when the signal comes is what is tried
             process.send_signal(signal.SIGINT)
             return process.communicate(timeout=PATIENCE)[1]
         finally:

@@ -2,6 +2,7 @@
 
 import asyncio
 import decimal
+import linecache
 import os
 import re
 import sys
@@ -385,6 +386,23 @@ def test_code_without_a_source_asks_for_a_name(store, source):
         return await task(space["f"], name="added")(1)
 
     assert execute(store, body) == 2
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_code_of_exec_is_not_taken_for_the_program_of_the_command_line(store, monkeypatch, kept):
+    program = "f = lambda x: x + 10\n"
+    space = {}
+    exec(program if kept else "f = lambda x: x + 20", space)
+    monkeypatch.setitem(linecache.cache, "<string>", (len(program), None, [program], "<string>"))
+
+    async def body():
+        return await task(space["f"])(1)
+
+    if kept:
+        assert execute(store, body) == 11
+    else:
+        with pytest.raises(NoFingerprint, match=r"no source.*name="):
+            execute(store, body)
 
 
 def test_a_keyword_that_looks_like_two_is_not_taken_for_them(store):

@@ -77,6 +77,8 @@ def made_at(owner: CodeType, code: CodeType) -> int | None:
 @lru_cache(maxsize=1024)
 def text_of_code(code: CodeType) -> str | None:
     """Return the text of a function, with single spaces; of a lambda its parameters and its body. None without a source."""
+    if not has_file(code):
+        return None
     if code.co_name != LAMBDA:
         try:
             return " ".join(inspect.getsource(code).split())
@@ -91,6 +93,20 @@ def text_of_code(code: CodeType) -> str | None:
     body = between(lines, first, last)
     parameters = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     return None if body is None else f"{' '.join(parameters)}: {' '.join(body.split())}"
+
+
+def has_file(code: CodeType) -> bool:
+    """Return whether the name of the file that code has is its own.
+
+    What `exec` runs is called `<string>`, and so is the program of `python -c`, whose text Python keeps from 3.13 on.
+    """
+    if code.co_filename != "<string>":
+        return True
+    try:
+        program = compile("".join(linecache.getlines("<string>")), "<string>", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError):
+        return False
+    return code in inner_codes(program)
 
 
 def between(lines: list[str], first: Any, last: Any) -> str | None:

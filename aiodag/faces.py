@@ -5,8 +5,8 @@ from types import FunctionType
 from typing import Any
 
 
-def publish(module: str, names: Mapping[str, Any]) -> None:
-    """Give the classes and functions of a face its name as their `__module__`.
+def publish(module: str, names: Mapping[str, Any], file: str = "") -> None:
+    """Give the classes and functions of a face its name as their `__module__`: those of files below it, or of one `file`.
 
     Tracebacks, `repr` and recorded values then have the public path, and a file can move without changing them.
     """
@@ -14,6 +14,6 @@ def publish(module: str, names: Mapping[str, Any]) -> None:
         if (
             not name.startswith("_")
             and isinstance(thing, type | FunctionType)
-            and thing.__module__.startswith(f"{module}.")
+            and (thing.__module__ == file or thing.__module__.startswith(f"{module}."))
         ):
             thing.__module__ = module

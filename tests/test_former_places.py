@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -36,3 +37,16 @@ def test_the_function_of_a_former_modules_name_is_still_called():
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
 
     assert "WorkflowError" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("file", "public"),
+    [("aiodag.ownership", "aiodag.records"), ("aiodag.batches", "aiodag.records"), ("aiodag.journal", "aiodag.abc")],
+)
+def test_a_class_says_where_people_import_it_from_and_not_in_which_file_it_is(file, public):
+    things = [each for each in vars(import_module(file)).values() if isinstance(each, type)]
+    classes = {each.__name__: each for each in things if each.__module__ in {file, public}}
+
+    assert classes
+    assert {each.__module__ for each in classes.values()} == {public}
+    assert classes == {name: getattr(import_module(public), name) for name in classes}

@@ -92,11 +92,13 @@ FLOORS = [
             "states",
             "looks",
             "processes",
+            "ownership",
+            "batches",
             "records",
             "programs",
         ]
     },
-    {"": ["abc"]},
+    {"": ["journal", "abc"]},
     {
         "_core": [
             "failure",
@@ -507,7 +509,11 @@ def test_imports_go_down_only(path):
 
 
 # What users are handed has the type that they write in their own code, `Node` and `Failure`, and not a protocol besides it.
-HANDED = {"aiodag.abc": {"aiodag._core.node"}, "aiodag.errors": {"aiodag._core.failure"}}
+HANDED = {
+    "aiodag.abc": {"aiodag._core.node"},
+    "aiodag.journal": {"aiodag._core.node"},
+    "aiodag.errors": {"aiodag._core.failure"},
+}
 
 
 @each_source
@@ -675,6 +681,7 @@ LAYERS_ABOVE_CORE = [
 NEVERS = {
     "_core": LAYERS_ABOVE_CORE,
     "abc": LAYERS_ABOVE_CORE,
+    "journal": LAYERS_ABOVE_CORE,
     "codec": ["stores", "commands", "executors", "pictures", "traces", "workflows", "service", "cli", "compat"],
     "stores": ["commands", "executors", "pictures", "traces", "workflows", "service", "cli", "compat"],
     "commands": ["stores", "executors", "pictures", "traces", "workflows", "service", "cli", "compat"],

@@ -109,6 +109,7 @@ FLOORS = [
             "containers",
             "edges",
             "context",
+            "forks",
             "cancels",
             "interrupts",
             "as_task",

@@ -1,10 +1,7 @@
 """Run a body in the asyncio task that is its node."""
 
-import os
-import sys
-from asyncio import CancelledError, get_running_loop
+from asyncio import CancelledError
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import proxy
@@ -13,6 +10,7 @@ from aiodag._core.as_task import EAGER, SUCCEEDED, TASK, init_task, is_done, on_
 from aiodag._core.cancels import as_failure, is_asked
 from aiodag._core.context import NODE
 from aiodag._core.failure import Exited
+from aiodag._core.forks import leave_fork
 from aiodag._core.node import Node
 from aiodag._core.search import check_returned
 
@@ -90,32 +88,11 @@ def start_task(
 def as_raised(node: Node[Any], error: BaseException) -> BaseException | None:
     """Have a node settled whose body has raised, and return what its asyncio task raises in place of that, if anything."""
     engine = node.engine
+    leave_fork(engine, error)
     on_done(node, engine.ended, context=engine.context)
     if isinstance(error, CancelledError):
         return None if is_asked(node, error) else as_failure(node.name, error)
     if isinstance(error, SystemExit):
-        leave_fork(error)
         # An asyncio task that raises it stops the loop, and with it all that has nothing to do with this body.
         return Exited(error)
     return None
-
-
-def leave_fork(error: SystemExit) -> None:
-    """End this process as its body asks for if the body has forked it; else do nothing.
-
-    Not by raising: on its way out asyncio would close the loop, and take what it waits for from the parent, with which a
-    fork shares the selector.
-    """
-    try:
-        get_running_loop()
-    except RuntimeError:  # the loop that runs is the parent's
-        pass
-    else:
-        return
-    code = error.code
-    if not isinstance(code, int | None):
-        sys.stderr.write(f"{code}\n")
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(Exception):
-            stream.flush()
-    os._exit(1 if not isinstance(code, int | None) else code or 0)

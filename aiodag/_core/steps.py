@@ -25,9 +25,10 @@ from typing import TYPE_CHECKING, Any
 from weakref import proxy, ref
 
 from aiodag._core.as_task import CALLED_OFF, EAGER, FIRST, IN_C, TASK, cancel_task, on_done
-from aiodag._core.body import as_raised, leave_fork, start_task
+from aiodag._core.body import as_raised, start_task
 from aiodag._core.cancels import as_failure, is_asked
 from aiodag._core.context import NODE
+from aiodag._core.forks import leave_fork
 from aiodag._core.node import Node
 from aiodag._core.search import check_returned
 
@@ -225,11 +226,10 @@ def cancel_again(node: Node[Any], requests: int, comes: bool, message: object) -
 
 def settle_raised(engine: "Engine", node: Node[Any], error: BaseException) -> None:
     """Settle a node whose body raised in its first step."""
+    leave_fork(engine, error)
     if isinstance(error, CancelledError) and is_asked(node, error):
         engine.stop(node, *error.args[:1] or (None,))
         return
-    if isinstance(error, SystemExit):
-        leave_fork(error)
     engine.fail(node, as_failure(node.name, error))
 
 

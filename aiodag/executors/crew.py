@@ -21,6 +21,8 @@ from threading import Lock
 from typing import Any
 
 from aiodag._core.context import current_node
+from aiodag._core.engine import Engine
+from aiodag._core.forks import leave_fork
 from aiodag._core.submit import engine_of
 from aiodag.abc import Worker
 
@@ -48,9 +50,10 @@ class Pooled(ABC):
 class Job:
     """One call in a thread. Cancelled before it begins it never does; once it runs, it can only be left."""
 
-    __slots__ = ("begun", "call", "left", "lock", "over", "revoked")
+    __slots__ = ("begun", "call", "engine", "left", "lock", "over", "revoked")
 
-    def __init__(self, call: Callable[[], Any]) -> None:
+    def __init__(self, engine: Engine, call: Callable[[], Any]) -> None:
+        self.engine = engine
         self.call: Callable[[], Any] | None = call
         self.lock = Lock()
         self.begun = self.over = self.revoked = False
@@ -64,9 +67,15 @@ class Job:
             self.begun = True
             call, self.call = self.call, None
         try:
-            return call()
+            value = call()
+            leave_fork(self.engine)
         except StopIteration as error:
             raise Carried(error) from error
+        except BaseException as error:
+            leave_fork(self.engine, error)
+            raise
+        else:
+            return value
         finally:
             del call
             with self.lock:
@@ -108,7 +117,7 @@ class Crew:
 
     async def call(self, call: Callable[[], Any], left: "Callable[[Future[None]], None] | None" = None) -> Any:
         """Return what a call in a thread gives. Cancelled when it runs, `left` is told, with what is done when it ends."""
-        job = Job(call)
+        job = Job(self.engine, call)
         del call  # its arguments are the body's
         thread = self.idle.pop() if self.idle else ThreadPoolExecutor(1, thread_name_prefix=THREADS)
         try:

@@ -33,7 +33,9 @@ class Keys:
     """Give the nodes of one execution their keys."""
 
     def __init__(self, home: str = "") -> None:
-        self._equals: dict[str, int] = {}
+        # Of each call the digest, and of those that came again how often: as bytes, for there may be ten million.
+        self._called: set[bytes] = set()
+        self._equals: dict[bytes, int] = {}
         self._home = home  # the module that the run begins in
         self._found: dict[str, Any] = {}  # functions of modules and classes, by the names that lead to them
         self.former = Former(home)
@@ -97,8 +99,13 @@ class Keys:
 
     def _count(self, digest: str, attempt: int) -> int:
         """Count equal calls. Each attempt of the enclosing node counts anew: it calls the same again."""
-        place = f"{digest} {attempt}"
-        count = self._equals.get(place, 0)
+        place = bytes.fromhex(digest)
+        if attempt > 1:  # with nothing around it there is none, and what is called in a body has another digest
+            place += b"%d" % attempt
+        if place not in self._called:
+            self._called.add(place)
+            return 0
+        count = self._equals.get(place, 1)
         self._equals[place] = count + 1
         return count
 

@@ -245,6 +245,7 @@ class Journal(Protocol):
     error: BaseException | None  # why the run cannot be written any more
     listener: "Callable[[Node[Any], str, bytes], object] | None"  # hears what programs write, as `output` does
     begun: int  # how often somebody has begun the run: again after it had ended
+    unwritten: int  # how many bodies have returned, and wait for their successes to be written
 
     async def open(self) -> None:
         """Own the run. Raises what keeps it from being owned."""

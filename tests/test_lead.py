@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from threading import Event
 from weakref import ref
 
 import pytest
@@ -65,6 +66,31 @@ async def test_what_is_ready_and_has_not_begun_is_bounded(short_lead):
 
     assert counts.most[State.QUEUED] < 3 * FEW
     assert len(values.run.graph().nodes) == MANY
+    assert values[numbers] == list(range(MANY))
+
+
+async def test_what_waits_to_be_written_is_bounded(short_lead):
+    """However slow the store is, and however many may run at once: what is not written yet is held."""
+    flow, numbers = many()
+    counts, goes_on = Counts(), Event()
+
+    class Slow(Memory):
+        def write_all(self, writes):
+            goes_on.wait()
+            return super().write_all(writes)
+
+    async def until_nothing_moves():
+        before, turns = 0, 0
+        while turns < MANY:
+            turns = turns + 1 if counts.states["made"] == before else 0
+            before = counts.states["made"]
+            await asyncio.sleep(0)
+        goes_on.set()
+        return before
+
+    made, values = await asyncio.gather(until_nothing_moves(), flow.run(store=Slow(), id="many", observers=[counts]))
+
+    assert FEW <= made < 4 * FEW
     assert values[numbers] == list(range(MANY))
 
 

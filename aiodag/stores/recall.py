@@ -40,6 +40,7 @@ class Recall:
         self.error = None
         self.listener: Callable[[Node[Any], str, bytes], object] | None = None
         self.begun = 1
+        self.unwritten = 0
         self.offset = 0.0  # from the run's clock to the time of day
         self._keys = Keys(home_of(run.entry))
         self._known: dict[str, Known] = {}

@@ -190,6 +190,7 @@ class Recorder(Recall):
             raise self.error or RunCancelled(self.run.id)
         waiter = self.run.loop.create_future()
         self._rows.succeed(row, waiter)
+        self.unwritten += 1
         self._wake()
         await waiter
         return value
@@ -247,9 +248,8 @@ class Recorder(Recall):
             self._broken = True
             self._fail(error)
             return
-        for waiter in self._written:
-            if not waiter.done():
-                waiter.set_result(None)
+        self.unwritten -= len(self._written)
+        wake_all(self._written)
         self._written = []
         self._busy = False
         if self._rows or self._logged or self._changes or self._outputs.wanting():
@@ -300,6 +300,13 @@ class Recorder(Recall):
             self._idle = self.run.loop.create_future()
             self._wake()
             await self._idle
+
+
+def wake_all(waiters: "list[asyncio.Future[None]]") -> None:
+    """Let those go on that still wait."""
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_result(None)
 
 
 def begin_body(node: "Node[Any]", args: Any, kwargs: Any) -> Any:

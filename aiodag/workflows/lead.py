@@ -3,9 +3,10 @@
 A workflow may have ten million nodes. What is made and has not begun is bounded, and what has settled is let go of as
 soon as all that takes its value, or waits for it, has been made: its value stays, or that it has none.
 
-    made ──────────────┬──────────── queued ───────────┬── running ──┬── settled
-    nothing yet        │ at most LEAD, where all queue  │             │ its value alone, or nothing
-                       │ for the same                   │             │
+    made ──────────────┬──────────── queued ───────────┬── running ──┬── returned ──────┬── settled
+    nothing yet        │ at most LEAD, where all queue  │             │ with a store: at │ its value alone,
+                       │ for the same                   │             │ most LEAD that   │ or nothing
+                       │                                │             │ are not written  │
 """
 
 from array import array
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from aiodag._core.task import Task
     from aiodag.workflows.check import Checked
 
-LEAD = 10_000  # nodes that are ready and have not begun, above which no more are made
+LEAD = 10_000  # nodes that are ready and have not begun, or wait to be written, above which no more are made
 SOME = LEAD // 8  # nodes that settle before more are made
 QUEUED = State.QUEUED
 MISSING: Any = object()  # in place of the value of what has none
@@ -109,16 +110,15 @@ class Lead:
         self._grow()
         for number in self._gates:
             self._held[number] = True
-        queued = self._look_through()
-        while queued >= LEAD and self._bounded and not self.run.stopping:
+        ahead = self._look_through()
+        while ahead >= LEAD and not self.run.stopping:
             await self.run.settle_to(len(self.run.live) - SOME)
-            queued = self._look_through()
-        # Looking takes time for each that is open: the more of them are none of the queue, the later the next look.
-        others = len(self._open) - (queued if self._bounded else 0)
-        self._next = len(self.nodes) + max(LEAD - queued, SOME, others // 2)
+            ahead = self._look_through()
+        # Looking takes time for each that is open: the more of them are not ahead, the later the next look.
+        self._next = len(self.nodes) + max(LEAD - ahead, SOME, (len(self._open) - ahead) // 2)
 
     def _look_through(self) -> int:
-        """Let go of what has settled, and return how many are ready and have not begun."""
+        """Let go of what has settled; return how many wait for their turn, or for the store to have written them."""
         unsettled: list[int] = []
         queued = 0
         for number in chain(self._open, range(self._seen, len(self.nodes))):
@@ -132,7 +132,8 @@ class Lead:
             elif not self._held[number]:
                 self._let_go(number)
         self._open, self._seen = unsettled, len(self.nodes)
-        return queued
+        journal = self.run.journal
+        return (queued if self._bounded else 0) + (0 if journal is None else journal.unwritten)
 
 
 def settled_value(entry: object) -> Any:

@@ -13,8 +13,9 @@ import pytest
 from aiodag.errors import EntryError
 from aiodag.names import import_file
 from aiodag.secret import Secret
+from aiodag.service.binding import bind, candidates, entry_of, find, load_entry
 from aiodag.service.conversion import convert_text
-from aiodag.service.entry import bind, candidates, entry_of, find, load_entry, parse_target
+from aiodag.service.entry import parse_target
 
 SOURCE = """
 from aiodag import task

@@ -280,9 +280,13 @@ FLOORS = [
         "service": [
             "conversion",
             "entry",
+            "resumption",
+            "binding",
             "written",
+            "values",
             "recorded",
             "registry",
+            "changes",
             "exchange",
             "targets",
             "starting",

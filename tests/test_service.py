@@ -12,8 +12,9 @@ from aiodag import Run, RunFailed, State, task
 from aiodag.commands import command, shell
 from aiodag.errors import EntryError, StoreError, UnknownRun, WorkflowError
 from aiodag.service import Service
-from aiodag.service.entry import Entry, entry_of
-from aiodag.service.registry import definition_changes
+from aiodag.service.binding import entry_of
+from aiodag.service.changes import definition_changes
+from aiodag.service.entry import Entry
 from aiodag.testing import MoveRecorder
 from aiodag.workflows import Workflow
 

@@ -3,7 +3,6 @@
 import json
 import sys
 from argparse import Namespace
-from importlib.resources import files
 from pathlib import Path
 
 from aiodag.cli import output
@@ -12,8 +11,8 @@ from aiodag.cli.answers import print_remark, say
 from aiodag.cli.opening import serving
 from aiodag.errors import OptionError
 from aiodag.records import RunRecord, WorkflowRecord
+from aiodag.service.changes import tasks_in
 from aiodag.service.documents import workflow_document
-from aiodag.service.registry import tasks_in
 from aiodag.wording import count_text, printable
 
 HEAD = ("NAME", "TASKS", "TARGET", "TAGS", "REGISTERED", "RUNS", "LAST")
@@ -114,5 +113,7 @@ def backup(args: Namespace) -> int:
 
 def schema(_: Namespace) -> int:
     """Print the JSON Schema of workflow files."""
+    from importlib.resources import files  # noqa: PLC0415 - slow to load, and no other command here needs it
+
     output.write(files("aiodag.workflows.files").joinpath("schema.json").read_text(encoding="utf-8"))
     return 0

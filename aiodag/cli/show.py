@@ -8,10 +8,10 @@ from typing import Any
 from aiodag import Graph, State
 from aiodag.records import CUT_OFF, AttemptRecord, NodeRecord, RunRecord
 from aiodag.service import Entry, Service
+from aiodag.service.changes import Change
 from aiodag.service.documents import attempt_error
 from aiodag.service.entry import describe_entry
 from aiodag.service.recorded import attempts_by_node, error_text
-from aiodag.service.registry import Change
 from aiodag.wording import count_text, describe_seconds, first_line, printable
 
 

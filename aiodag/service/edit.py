@@ -1,4 +1,7 @@
-"""Change what a store holds: runs that go, and workflows that are kept by name."""
+"""Change what a store holds: runs that go, and workflows that are kept by name.
+
+What reads workflows is loaded when somebody registers or exchanges one.
+"""
 
 import time
 from os import PathLike
@@ -6,9 +9,8 @@ from typing import Any
 
 from aiodag._core.options import check_name
 from aiodag.records import WorkflowRecord
-from aiodag.service import exchange, registry, targets
+from aiodag.service import registry
 from aiodag.service.look import Looking
-from aiodag.workflows.private import stored_document
 
 
 class Editing(Looking):
@@ -52,6 +54,9 @@ class Editing(Looking):
         A JSON file is kept as text, so the file may go; of a Python file the place is kept, and each run reads it again.
         Raises `StoreError` if the name is taken, unless it is to be replaced; `EntryError` and `WorkflowError`.
         """
+        from aiodag.service import targets
+        from aiodag.workflows.private import stored_document
+
         workflow = targets.to_register(text, check_name(name))
         place = f"{workflow.entry['file']}:{workflow.entry['task']}" if workflow.entry else text
         return registry.register_workflow(
@@ -69,10 +74,14 @@ class Editing(Looking):
 
     def export(self, *names: str) -> list[dict[str, Any]]:
         """Return registered workflows for JSON, those of the names or all. Raises `StoreError`."""
+        from aiodag.service import exchange
+
         return exchange.export_workflows(self.store, names)
 
     def take_in(self, text: str, source: str = "", *, replace: bool = False) -> list[WorkflowRecord]:
         """Register the workflows in a text of `export`, or none. Raises `WorkflowError`; `StoreError` for taken names."""
+        from aiodag.service import exchange
+
         return exchange.import_workflows(self.store, text, source, replace=replace)
 
     def unregister(self, name: str) -> bool:

@@ -6,10 +6,6 @@ from typing import Any
 
 from aiodag._core.graph import Graph
 from aiodag.abc import Runs
-from aiodag.codec.text import decode, decode_error
-
-# For its side effect: a recorded value is read only where the module of its class is loaded, and commands return this one.
-from aiodag.commands.finished import Finished
 from aiodag.errors import StoreError
 from aiodag.records import (
     BARRIER,
@@ -21,12 +17,11 @@ from aiodag.records import (
     RunFilter,
     RunRecord,
 )
-from aiodag.service import registry
-from aiodag.service.recorded import cut_off, recorded_graph
-from aiodag.service.registry import Change
+from aiodag.service import changes, registry
+from aiodag.service.changes import Change
+from aiodag.service.recorded import cut_off, recorded_error, recorded_graph
 from aiodag.states import State
 
-OF_OURS = (Finished,)  # nothing reads it: it keeps the import above from being taken for an unused one
 FEW = 64  # nodes that are asked for one by one
 NAMED = 20  # tasks that a message names
 
@@ -153,7 +148,7 @@ class Looking:
 
     def changes(self, run_id: str) -> list[Change]:
         """Return what each definition of a run has changed, by the names of tasks."""
-        return registry.definition_changes(self.definitions(run_id))
+        return changes.definition_changes(self.definitions(run_id))
 
     def value(self, run_id: str, node: str) -> Any:
         """Return the value of a node that succeeded. Pickled ones are not read: only their task may ask for that."""
@@ -165,7 +160,9 @@ class Looking:
             msg = f"node {found.label!r} of run {run_id!r} {why}"
             raise StoreError(msg)
         if found.codec == "json":
-            return decode(str(found.value))
+            from aiodag.service.values import read_value  # noqa: PLC0415 - who lists runs needs no codec
+
+            return read_value(str(found.value))
         how = "is pickled, and reading it could run anything"
         if found.codec != "pickle":
             how = f"is in the codec {found.codec!r}, which only its task knows"
@@ -176,9 +173,9 @@ class Looking:
         """Return why a run or a node failed, as an exception of the type that was raised if that can be rebuilt."""
         if node is None:
             text = self.head(run_id).error
-            return decode_error(text) if text else None
+            return recorded_error(text) if text else None
         found = self._one(run_id, node)
-        return decode_error(found.error) if found.state is State.FAILED and found.error else None
+        return recorded_error(found.error) if found.state is State.FAILED and found.error else None
 
     def graph(self, run_id: str) -> Graph:
         """Return the graph of a run as its records have it, in seconds since its last execution began."""

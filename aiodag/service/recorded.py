@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aiodag._core.graph import Graph, GraphEdge, GraphNode
-from aiodag.codec.text import decode_error
 from aiodag.errors import RecordedError
 from aiodag.records import BARRIER, CUT_OFF, AttemptRecord, NodeRecord, RunRecord
 from aiodag.states import State
@@ -120,9 +119,16 @@ def error_text(written: str) -> str:
     """Return what a recorded error was, as it says it itself: the name of its type, and its text."""
     if not written:
         return ""
-    error = decode_error(written)
+    error = recorded_error(written)
     if isinstance(error, RecordedError):
         kind, text = error.type_name.rpartition(":")[2], error.text
     else:
         kind, text = type(error).__name__, str(getattr(error, "message", error))
     return f"{kind}: {text}" if text else kind
+
+
+def recorded_error(written: str) -> BaseException:
+    """Return a recorded error as an exception, of the type that was raised if that can be made again."""
+    from aiodag.service.values import read_error  # noqa: PLC0415 - who lists runs needs no codec
+
+    return read_error(written)

@@ -1,4 +1,4 @@
-"""Find runs and workflows by their names, keep workflows by name, and tell the definitions of a run apart."""
+"""Find runs and workflows by their names, delete them, and keep workflows by name."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiodag.errors import StoreError, UnknownRun
 from aiodag.records import RunFilter, RunRecord, WorkflowRecord
-from aiodag.workflows.private import stored_task
 
 if TYPE_CHECKING:
     from aiodag.abc import Runs
@@ -19,27 +18,6 @@ class Meant(NamedTuple):
 
     runs: list[RunRecord]
     workflows: list[WorkflowRecord]
-
-
-class Change(NamedTuple):
-    """What a definition of a run changed, and from which execution on: names of tasks, and how many there are.
-
-    >>> from pathlib import Path
-    >>> from aiodag.service import Service
-    >>> file, service = Path("hello.json"), Service("memory:change")
-    >>> size = file.write_text('{"tasks": {"greet": {"command": ["echo", "hello"]}}}')
-    >>> values = await service.start(service.target("hello.json"), run_id="monday")
-    >>> size = file.write_text('{"tasks": {"greet": {"command": ["echo", "goodbye"]}}}')
-    >>> values = await service.resume("monday", source="hello.json")
-    >>> [(change.execution, change.changed) for change in service.changes("monday")]
-    [(1, []), (2, ['greet'])]
-    """
-
-    execution: int
-    tasks: int
-    changed: list[str]
-    added: list[str]
-    removed: list[str]
 
 
 DELETED_AT_ONCE = 64  # runs that are deleted between two looks at which are gone
@@ -112,34 +90,3 @@ def register_workflow(
     record = WorkflowRecord(name, target, json.dumps(document), dict(tags), datetime.now(UTC))
     store.register(record, replace=replace)
     return record
-
-
-def definition_changes(definitions: Iterable[tuple[int, str]]) -> list[Change]:
-    """Return what each definition of a run has changed in the one before it, by the names of tasks."""
-    found: list[Change] = []
-    before: Mapping[str, Any] = {}
-    for execution, text in definitions:
-        tasks = tasks_in(text)
-        changed = [
-            name for name, task in tasks.items() if name in before and effect_of(before[name]) != effect_of(task)
-        ]
-        added = [name for name in tasks if name not in before] if found else []
-        removed = [name for name in before if name not in tasks]
-        found.append(Change(execution, len(tasks), changed, added, removed))
-        before = tasks
-    return found
-
-
-def effect_of(task: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a task of a definition without what is there for people alone."""
-    return {key: value for key, value in stored_task(task).items() if key != "description"}  # 1.2.0 hid nothing
-
-
-def tasks_in(text: str) -> Mapping[str, Any]:
-    """Return the tasks of a definition by their names."""
-    try:
-        document: Any = json.loads(text)
-    except ValueError:  # a row that somebody, or a disk, has written over
-        return {}
-    tasks: Any = document.get("tasks") if isinstance(document, dict) else None
-    return tasks if isinstance(tasks, dict) else {}

@@ -1,23 +1,27 @@
-"""Join the layers: what the command line speaks to, and your own code may."""
+"""Join the layers: what the command line speaks to, and your own code may.
+
+A service that only looks at runs loads what reads a store. What begins runs, and all of workflows, is loaded by the methods
+that begin one or think one through.
+"""
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiodag._core.graph import Graph
 from aiodag.abc import Observer, Runs
 from aiodag.errors import EntryError
-from aiodag.installed import extras, versions
-from aiodag.records import RunRecord
-from aiodag.service import starting, targets
 from aiodag.service.edit import Editing
-from aiodag.service.entry import Entry, describe_entry
+from aiodag.service.entry import Again, Entry, Target, describe_entry
 from aiodag.service.follow import Follower
 from aiodag.service.recorded import run_again
-from aiodag.service.starting import BeginOptions, Opened, Resumption
-from aiodag.service.targets import Again, Target
+from aiodag.service.resumption import Resumption
 from aiodag.stores.places import store_at
+
+if TYPE_CHECKING:
+    from aiodag.records import RunRecord
+    from aiodag.service.starting import Opened
 
 
 class Service(Editing):
@@ -47,12 +51,16 @@ class Service(Editing):
 
         Raises `EntryError` and `WorkflowError`.
         """
+        from aiodag.service import targets
+
         return targets.target_of(self.store, text, given, capacity)
 
     def find(
         self, text: str, given: Sequence[str] = (), *, capacity: Mapping[str, float] | None = None
-    ) -> RunRecord | Target:
+    ) -> "RunRecord | Target":
         """Return the run of an id, or else what `target` does. Raises `UnknownRun` too."""
+        from aiodag.service import targets
+
         return targets.run_or_target(self.store, text, given, capacity)
 
     def parameters(self, text: str) -> dict[str, str]:
@@ -60,6 +68,8 @@ class Service(Editing):
 
         Raises `EntryError` and `WorkflowError`.
         """
+        from aiodag.service import targets
+
         return targets.parameters_of_target(self.store, text)
 
     # Begin, and go on
@@ -72,7 +82,7 @@ class Service(Editing):
         observers: Sequence[Observer] = (),
         limit: int | None = None,
         fail_fast: bool = False,
-        opened: Opened | None = None,
+        opened: "Opened | None" = None,
         capacity: Mapping[str, float] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> Any:
@@ -81,10 +91,12 @@ class Service(Editing):
         `opened(run)` is called when this process owns the run. `tags` are added to those of a workflow; `capacity` comes in
         place of its own. Raises `EntryError`, `WorkflowError`, `RunFailed`, `RunCancelled` and `StoreError`.
         """
+        from aiodag.service import starting, targets
+
         target = targets.ready(target)
         if run_id is not None:
             self.check(targets.entry_of_target(target), run_id)
-        options = BeginOptions(run_id, observers, limit, fail_fast, opened, capacity, tags)
+        options = starting.BeginOptions(run_id, observers, limit, fail_fast, opened, capacity, tags)
         return await starting.begin(self.store, target, options)
 
     def check(self, entry: Entry | None, run_id: str) -> None:
@@ -101,6 +113,8 @@ class Service(Editing):
 
         This reads and imports its file, which is better done before a loop runs: a file may run a loop of its own.
         """
+        from aiodag.service import targets
+
         return targets.again(self.head(run_id), source, capacity)
 
     async def resume(
@@ -111,7 +125,7 @@ class Service(Editing):
         observers: Sequence[Observer] = (),
         limit: int | None = None,
         fail_fast: bool = False,
-        opened: Opened | None = None,
+        opened: "Opened | None" = None,
         capacity: Mapping[str, float] | None = None,
         again: Sequence[str] = (),
     ) -> Any:
@@ -125,14 +139,18 @@ class Service(Editing):
         `source`, FILE.json or FILE.py[:NAME], is an edited definition, with the parameters that the run began with: what
         it has changed runs again, and what needs that.
         """
+        from aiodag.service import starting
+
         found = await self._again(run_id, source, capacity)
         numbers = await asyncio.to_thread(self._numbers, found.id, again)
         if numbers:
             await asyncio.to_thread(self.store.void, found.id, numbers)
-        options = BeginOptions(found.id, observers, limit, fail_fast, opened, capacity, found.tags)
+        options = starting.BeginOptions(found.id, observers, limit, fail_fast, opened, capacity, found.tags)
         return await starting.begin(self.store, found.target, options)
 
     async def _again(self, run_id: str | Again, source: str | None, capacity: Mapping[str, float] | None) -> Again:
+        from aiodag.service import targets
+
         if isinstance(run_id, Again):
             return run_id
         return targets.again(await asyncio.to_thread(self.head, run_id), source, capacity)
@@ -144,6 +162,8 @@ class Service(Editing):
 
     def entry(self, run_id: str) -> Entry:
         """Return what a run began with, or was resumed from. Raises `EntryError` for one that a program of its own made."""
+        from aiodag.service import targets
+
         return targets.entry_of_run(self.head(run_id))
 
     async def plan(
@@ -160,6 +180,8 @@ class Service(Editing):
         edited definition and `again` what is to run again, as for `resume`; `capacity` is what there would be. Raises `WorkflowError` for a workflow that
         asks for resources which there are not.
         """
+        from aiodag.service import starting
+
         found = await self._again(run_id, source, capacity)
         starting.refuse_resources(found.target, capacity)
         numbers = await asyncio.to_thread(self._numbers, found.id, again)
@@ -167,14 +189,20 @@ class Service(Editing):
 
     def preview(self, target: Target) -> Graph:
         """Return the graph of what could be run, before anything does, as far as it does not depend on values."""
+        from aiodag.service import starting
+
         return starting.preview(target)
 
     def refuse(self, target: Target, capacity: Mapping[str, float] | None = None) -> None:
         """Refuse a workflow that asks for resources which there are not, as `start` does. Raises `WorkflowError`."""
+        from aiodag.service import starting
+
         starting.refuse_resources(target, capacity)
 
     def spell(self, text: str, target: Target) -> str:
         """Return what people typed, with the name of what was taken in a Python file where they gave none."""
+        from aiodag.service import targets
+
         return targets.spell_target(text, target)
 
     def follow(self, run_id: str, node: str | None = None) -> Follower:
@@ -186,4 +214,6 @@ class Service(Editing):
 
     def about(self) -> dict[str, str]:
         """Return the versions, the address of the store and the installed extras."""
+        from aiodag.installed import extras, versions
+
         return {**versions(), "store": self.place, **extras()}

@@ -11,8 +11,9 @@ from aiodag._core.plan import plan
 from aiodag._core.run import Run
 from aiodag.abc import Observer, Runs
 from aiodag.errors import WorkflowError
-from aiodag.service.entry import as_task, bind, call, load_entry
-from aiodag.service.targets import Target
+from aiodag.service.binding import as_task, bind, call, load_entry
+from aiodag.service.entry import Target
+from aiodag.service.resumption import Resumption
 from aiodag.states import State
 from aiodag.stores.rehearsal import Rehearsal
 from aiodag.workflows.check import check_workflow
@@ -22,33 +23,6 @@ if TYPE_CHECKING:
     from aiodag._core.node import Node
 
 Opened = Callable[[Run], object]
-
-
-class Plan(NamedTuple):
-    """What resuming a run would do: the labels of the nodes that would run, and how many would be recalled."""
-
-    run: list[str]
-    recalled: int
-
-
-class Resumption(Plan):
-    """What resuming a run would do: the labels of the nodes that would `run`, and how many would be `recalled`.
-
-    `failed` are the labels of those that would be recalled as failed. `continues` is True if the run's process has died: then
-    all of its failures are recalled, and otherwise those that its bodies have handled.
-
-    >>> from pathlib import Path
-    >>> from aiodag.service import Service
-    >>> size = Path("hello.json").write_text('{"tasks": {"greet": {"command": ["echo", "hello"]}}}')
-    >>> service = Service("memory:resumption")
-    >>> values = await service.start(service.target("hello.json"), run_id="monday")
-    >>> plan = await service.plan("monday", again=["greet"])
-    >>> plan.run, plan.recalled, plan.continues
-    (['greet'], 0, False)
-    """
-
-    failed: tuple[str, ...] = ()
-    continues = False
 
 
 class BeginOptions(NamedTuple):

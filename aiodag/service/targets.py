@@ -5,22 +5,13 @@ import os
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from aiodag.errors import EntryError, UnknownRun
 from aiodag.records import RunRecord, WorkflowRecord
+from aiodag.service.binding import as_task, bind, in_file, load_entry, only_one_of, pairs_of, parameters_shown
 from aiodag.service.conversion import convert_text
-from aiodag.service.entry import (
-    Entry,
-    as_task,
-    bind,
-    in_file,
-    load_entry,
-    only_one_of,
-    pairs_of,
-    parameters_shown,
-    parse_target,
-)
+from aiodag.service.entry import Again, Entry, Target, parse_target
 from aiodag.workflows.files.json import Places
 from aiodag.workflows.files.load import is_workflow_file, workflow_from_document
 from aiodag.workflows.files.load import load as load_workflow
@@ -31,7 +22,6 @@ from aiodag.workflows.workflow import Workflow
 if TYPE_CHECKING:
     from aiodag.abc import Runs
 
-Target: TypeAlias = Entry | Workflow
 HINT = "Give FILE.py, FILE.py:NAME, FILE.json, or the name of a workflow that `aiodag list` has"
 
 
@@ -183,24 +173,6 @@ def like(kinds: set[Any], name: str, value: object) -> Any:
 # What is recorded
 
 
-class Again(NamedTuple):
-    """What a recorded run continues with: its id, an entry of a task or a workflow, and the tags that it will have.
-
-    >>> from pathlib import Path
-    >>> from aiodag.service import Service
-    >>> size = Path("hello.json").write_text('{"tasks": {"greet": {"command": ["echo", "hello"]}}}')
-    >>> service = Service("memory:again")
-    >>> values = await service.start(service.target("hello.json"), run_id="monday")
-    >>> again = service.again("monday")
-    >>> again.id, again.target.name
-    ('monday', 'hello')
-    """
-
-    id: str
-    target: Target
-    tags: Mapping[str, str]
-
-
 def of_record(record: WorkflowRecord, capacity: Mapping[str, float] | None = None) -> Workflow:
     """Return a registered workflow: of its text, or, where Python made it, of its file. Raises `EntryError`."""
     file, name = parse_target(record.target)
@@ -333,7 +305,7 @@ def entry_of_target(target: Target) -> Entry | None:
 
 def run_or_target(
     store: "Runs", text: str, given: Sequence[str] = (), capacity: Mapping[str, float] | None = None
-) -> RunRecord | Target:
+) -> "RunRecord | Target":
     """Return the run of an id, or else what people could begin with. A file that is there wins."""
     is_file, is_there = file_in(text)
     if not is_there:

@@ -31,10 +31,10 @@ from aiodag.stores.kept import (
     newest,
 )
 from aiodag.stores.kept_runs import KeptRuns
-from aiodag.stores.recorder import Recorder
 
 if TYPE_CHECKING:
     from aiodag._core.run import Run
+    from aiodag.stores.recorder import Recorder
 
 
 class Memory(KeptRuns):
@@ -73,8 +73,10 @@ class Memory(KeptRuns):
         """What no other store has equal."""
         return self
 
-    def journal(self, run: "Run", *, ours: bool) -> Recorder:
+    def journal(self, run: "Run", *, ours: bool) -> "Recorder":
         """Return what writes a run to this store, and closes it in the end where it is `ours` to close."""
+        from aiodag.stores.recorder import Recorder  # noqa: PLC0415 - who only looks writes no run
+
         return Recorder(run, self, ours=ours)
 
     # Own a run

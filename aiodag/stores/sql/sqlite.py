@@ -18,7 +18,6 @@ from aiodag.records import (
     live_owner,
     registered_already,
 )
-from aiodag.stores.recorder import Recorder
 from aiodag.stores.sql.ownership import OwnedRuns
 from aiodag.stores.sql.reading import RecordedRuns
 from aiodag.stores.sql.rows import (
@@ -28,6 +27,7 @@ from aiodag.stores.sql.statements import query, statement_with_list
 
 if TYPE_CHECKING:
     from aiodag._core.run import Run
+    from aiodag.stores.recorder import Recorder
 
 
 class SQLite(OwnedRuns, RecordedRuns):
@@ -53,8 +53,10 @@ class SQLite(OwnedRuns, RecordedRuns):
         super().__init__(path, synchronous=synchronous, backup=backup)
         self.keep = checked_keep(keep)
 
-    def journal(self, run: "Run", *, ours: bool) -> Recorder:
+    def journal(self, run: "Run", *, ours: bool) -> "Recorder":
         """Return what writes a run to this store, and closes it in the end where it is `ours` to close."""
+        from aiodag.stores.recorder import Recorder  # noqa: PLC0415 - who only looks writes no run
+
         return Recorder(run, self, ours=ours)
 
     # Workflows by name

@@ -4,7 +4,7 @@ import re
 import sqlite3
 from collections.abc import Iterable
 from functools import cache
-from importlib.resources import files
+from pkgutil import get_data
 from typing import Any
 
 ROWS = (256, 32, 4, 1)  # rows that one statement writes: one call of SQLite for many rows lets Python go on meanwhile
@@ -46,7 +46,8 @@ def sections(name: str, heading: str) -> dict[str, str]:
 
 def sql(name: str) -> str:
     """Return the text of a file of statements."""
-    return files("aiodag.stores.sql").joinpath(name).read_text(encoding="utf-8")
+    # Not with importlib.resources, which loads the modules of archives: that takes as long as all the rest of looking at a run.
+    return (get_data("aiodag.stores.sql", name) or b"").decode()
 
 
 @cache

@@ -1,0 +1,28 @@
+"""Read recorded values and errors, with the classes of ours that they name.
+
+Apart from what lists runs and nodes: few look at a value, and the codec and the packages of these classes take long to load.
+"""
+
+from typing import Any
+
+from aiodag.codec.text import decode, decode_error
+
+
+def read_value(text: str) -> Any:
+    """Return the value of a text in JSON. Raises `Undecodable`."""
+    load_packages(text)
+    return decode(text)
+
+
+def read_error(text: str) -> BaseException:
+    """Return the exception of a text, or a `RecordedError` in its place."""
+    load_packages(text)
+    return decode_error(text)
+
+
+def load_packages(text: str) -> None:
+    """Load those of our packages of which a text may hold a class: it is only looked for among what is loaded."""
+    if ":Finished" in text or ":CommandFailed" in text:
+        import aiodag.commands  # noqa: PLC0415 - see above
+    if "aiodag.workflows" in text:
+        import aiodag.workflows  # noqa: F401, PLC0415 - see above

@@ -54,9 +54,6 @@ def letters(ranges: str) -> str:
     return re.sub(r"([0-9a-f]+)(-?)\s*", lambda found: f"\\U{found[1]:0>8}{found[2]}", ranges.strip())
 
 
-HIDDEN = re.compile(rf"[^\0-\x7f{letters(SHOWN)}]")
-
-
 def python_text(value: object) -> str:
     r"""Return a plain value as Python writes it: the same text on every version.
 
@@ -64,7 +61,13 @@ def python_text(value: object) -> str:
     ("('Größe', 1)", "'\\U00031350'")
     """
     text = repr(value)
-    return text if text.isascii() else HIDDEN.sub(escape_letter, text)
+    return text if text.isascii() else hidden_letters().sub(escape_letter, text)
+
+
+@cache
+def hidden_letters() -> re.Pattern[str]:
+    """Return the letters that are escaped. Most texts have none, and the pattern takes 10 ms to compile."""
+    return re.compile(rf"[^\0-\x7f{letters(SHOWN)}]")
 
 
 def escape_letter(found: re.Match[str]) -> str:

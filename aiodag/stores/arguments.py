@@ -23,7 +23,8 @@ SCALARS = frozenset({str, int, bool, type(None)})
 PRINTED = 4000  # bits of an int that is sure to be printed: Python refuses thousands of digits
 BUILTIN = frozenset({"builtins", "collections", "functools", "types"})
 # What stands for itself in the text of a key; whatever else a name holds, it is written as JSON, which nothing else here is.
-PLAIN_KEYWORD = re.compile(r"[A-Za-z0-9_\x80-\U0010ffff]+")
+# By what it lacks, for a class of all other letters takes 7 ms to compile: this one has ASCII letters, digits, _ and all else.
+PLAIN_KEYWORD = re.compile(r"[^\0-/:-@\[-^`{-\x7f]+")
 PLAIN_NAME = re.compile(r"[^\0-\x1f\x7f:@,]*")
 
 

@@ -295,6 +295,41 @@ def test_a_run_of_1_2_0_whose_definition_hides_nothing_goes_on_without_its_file(
     assert service.changes("r")[-1].changed == []
 
 
+def test_a_run_of_1_2_0_goes_on_without_its_file_as_often_as_it_takes(tmp_path, service_at):
+    tasks = {"a": {"shell": 'test -e "$GO"', "environment": {"GO": f"{tmp_path}/go"}}}
+    service = service_at(tmp_path / "runs.db")
+    with pytest.raises(Exception, match="exit code 1"):
+        asyncio.run(service.start(service.target(written(tmp_path, tasks)), run_id="r"))
+    plain = json.dumps({"name": "job", "tasks": tasks})
+    with closing(sqlite3.connect(tmp_path / "runs.db")) as connection, connection:
+        connection.execute("update definitions set document = ?", (plain,))
+    (tmp_path / "job.json").unlink()
+    with pytest.raises(Exception, match="exit code 1"):
+        asyncio.run(service.resume("r"))
+    (tmp_path / "go").touch()
+
+    asyncio.run(service.resume("r"))
+
+    assert str(service.run("r").state) == "succeeded"
+    assert [text for _, text in service.definitions("r")] == [plain]
+
+
+def test_a_workflow_of_1_2_0_that_is_changed_before_it_goes_on_is_recorded_as_it_is(tmp_path, service_at):
+    tasks = {"a": {"shell": "exit $CODE", "environment": {"CODE": "1"}}}
+    service = service_at(tmp_path / "runs.db")
+    with pytest.raises(Exception, match="exit code 1"):
+        asyncio.run(service.start(service.target(written(tmp_path, tasks)), run_id="r"))
+    with closing(sqlite3.connect(tmp_path / "runs.db")) as connection, connection:
+        connection.execute("update definitions set document = ?", (json.dumps({"name": "job", "tasks": tasks}),))
+    flow = service.again("r").target
+    flow.add(command("true"), name="b")
+
+    with pytest.raises(Exception, match="exit code 1"):
+        asyncio.run(flow.run(service.store, "r"))
+
+    assert json.loads(service.run("r").definition)["tasks"].keys() == {"a", "b"}
+
+
 async def test_labels_of_a_run_without_a_workflow_hide_secrets_too(tmp_path, service_at):
     async with Run("etl", store=str(tmp_path / "runs.db"), id="r"):
         await login("anna", {"main": Secret("APP_TOKEN")}, extra=Secret("APP_TOKEN").name)

@@ -12,11 +12,12 @@ from aiodag.records import RunRecord, WorkflowRecord
 from aiodag.service.binding import as_task, bind, in_file, load_entry, only_one_of, pairs_of, parameters_shown
 from aiodag.service.conversion import convert_text
 from aiodag.service.entry import Again, Entry, Target, parse_target
+from aiodag.workflows.files.document import recorded_text
 from aiodag.workflows.files.json import Places
 from aiodag.workflows.files.load import is_workflow_file, workflow_from_document
 from aiodag.workflows.files.load import load as load_workflow
 from aiodag.workflows.parameters import command_text
-from aiodag.workflows.private import restore_document
+from aiodag.workflows.private import hides_nothing, restore_document
 from aiodag.workflows.workflow import Workflow
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ def of_record(record: WorkflowRecord, capacity: Mapping[str, float] | None = Non
     file, name = parse_target(record.target)
     entry = Entry(file, name or "", {})
     if is_workflow_file(file):
-        return own_workflow(of_text(record.document, file, capacity), entry, record.name)
+        return own_workflow(of_document(json.loads(record.document), file, capacity), entry, record.name)
     return own_workflow(workflow_in(entry), entry, record.name)
 
 
@@ -209,8 +210,13 @@ def given_tags(run: RunRecord) -> dict[str, str]:
 def of_run(run: RunRecord, capacity: Mapping[str, float] | None = None) -> Target:
     """Return what a run goes on with: its recorded text, or, where Python made it, what its file has now."""
     if run.definition is not None and (run.entry is None or is_workflow_file(str(run.entry["file"]))):
-        workflow = of_text(run.definition, str(run.entry["file"]) if run.entry else "", capacity)
-        return own_workflow(workflow, Entry(**run.entry) if run.entry else None, run.name)
+        document = json.loads(run.definition)
+        workflow = of_document(document, str(run.entry["file"]) if run.entry else "", capacity)
+        made = own_workflow(workflow, Entry(**run.entry) if run.entry else None, run.name)
+        if hides_nothing(document):
+            # Recorded anew with marks, the run would need its file from then on, and its values are in the store anyway.
+            made.kept = {recorded_text(made): run.definition}
+        return made
     entry = entry_of_run(run)
     found = load_entry(entry)
     if not isinstance(found, Workflow):
@@ -270,9 +276,9 @@ def workflow_in(entry: Entry) -> Workflow:
     raise EntryError(msg)
 
 
-def of_text(text: str, file: str, capacity: Mapping[str, float] | None = None) -> Workflow:
-    """Return the workflow of a text that was recorded, with what no store has from its file. Raises `EntryError`."""
-    document = restore_document(json.loads(text), lambda: source_of(file), file)
+def of_document(stored: Mapping[str, Any], file: str, capacity: Mapping[str, float] | None = None) -> Workflow:
+    """Return the workflow of a document that was recorded, with what no store has from its file. Raises `EntryError`."""
+    document = restore_document(stored, lambda: source_of(file), file)
     places = Places(file, None, str(Path(file).parent))
     return workflow_from_document(document, places=places, capacity=capacity, recorded=True)
 

@@ -62,6 +62,7 @@ class Definition:
         self.paired = pairing_of(paired)
         self.literals: Mapping[str, str] = {}  # names of parameters by the texts that a generator writes for them
         self.entry: Mapping[str, Any] | None = None  # how to load it again, for its runs: a file
+        self.kept: Mapping[str, str] = {}  # the text that a store has of it, by the one that it would be given today
         self.tasks: list[WorkflowTask[Any]] = []
         self._by_name: dict[str, WorkflowTask[Any]] = {}
         self._made: dict[Any, Task[..., Any]] = {}

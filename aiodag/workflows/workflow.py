@@ -178,7 +178,8 @@ class Workflow(Definition):
         )
         run.entry = self.entry
         if store is not None:
-            run.definition = recorded_text(self)
+            text = recorded_text(self)
+            run.definition = self.kept.get(text, text)
         made: list[Building] = []
         async with run:
             if opened is not None:

@@ -601,25 +601,34 @@ def test_an_observer_is_told_of_retries_skips_and_cancels():
     assert recorder.moves[-1].at == 3.0
 
 
-def test_an_observer_that_raises_is_reported_and_changes_nothing():
+def test_an_observer_that_raises_at_every_move_is_reported_once_and_changes_nothing():
     class Broken:
         def moved(self, move):
             raise RuntimeError("observer broke")
 
+    class Crooked(Broken):
+        pass
+
     recorder = MoveRecorder()
+    broken = Broken()
 
     async def main():
         told = collected()
-        async with Run("etl", observers=[Broken(), recorder]) as scope:
-            node = work(1, "value")
+        for name in "etl", "again":
+            async with Run(name, observers=[broken, Crooked(), recorder]) as scope:
+                node = work(1, "value")
         return node.result(), scope.state, told
 
     value, state, told = run(main())
 
     assert (value, state) == ("value", State.SUCCEEDED)
-    assert recorder.states("work") == ["waiting", "queued", "running", "succeeded"]
-    assert len(told) == 4
-    assert all("run 'etl' raised" in message for message in told)
+    assert recorder.states("work") == ["waiting", "queued", "running", "succeeded"] * 2
+    assert [message.partition(" raised, ")[0] for message in told] == [
+        f"observer {test}.<locals>.{kind} of run {name!r}"
+        for test in ["test_an_observer_that_raises_at_every_move_is_reported_once_and_changes_nothing"]
+        for name in ["etl", "again"]
+        for kind in ["Broken", "Crooked"]
+    ]
 
 
 # Runs in runs
@@ -977,7 +986,7 @@ def test_an_observer_that_raises_is_reported_and_the_run_goes_on(kind):
             node = work(1, "value")
         return node.result(), told
 
-    assert run(main()) == ("value", ["observer Meddler of run 'run' raised"])
+    assert run(main()) == ("value", ["observer Meddler of run 'run' raised, which is reported once"])
 
 
 @pytest.mark.parametrize("state", [State.WAITING, State.QUEUED, State.RUNNING])

@@ -57,6 +57,7 @@ class Members:
         self.capacity = capacity
         self.fail_fast = fail_fast
         self._observers = observers
+        self._reported: set[int] = set()  # ids of observers that have raised
         self.middleware = middleware
         self.grace = grace
         self.timeout = timeout
@@ -204,7 +205,21 @@ class Members:
     def _tell(self, node: Node[Any], previous: State | None, state: State, at: float) -> None:
         move = Move(node, previous, state, at, node.attempt)
         for observer in self._observers:
-            tell_observer(observer, move, self)
+            try:
+                observer.moved(move)
+            except BaseException as error:  # noqa: BLE001 - it harms nothing, whatever it raises
+                self._report_observer(observer, error)
+
+    def _report_observer(self, observer: Observer, error: BaseException) -> None:
+        """Report that an observer raised: the first time, for it may do so at every move."""
+        if id(observer) not in self._reported:
+            self._reported.add(id(observer))
+            kind = type(observer).__qualname__
+            message = f"observer {kind} of run {self.name!r} raised, which is reported once"
+            self.loop.call_exception_handler({"message": message, "exception": error})
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            # In a turn of its own, for it stops the loop: here, the move is not complete.
+            self.loop.call_soon(reraise, error)
 
     # How it ends
 
@@ -286,18 +301,6 @@ class Members:
 def call_places(nodes: set[Node[Any]]) -> str:
     """Return the calls that made nodes, each once."""
     return ", ".join(sorted({f"{node.name} (called at {node.site})" for node in nodes}))
-
-
-def tell_observer(observer: Observer, move: Move, run: Members) -> None:
-    """Tell an observer of a move. It harms nothing, whatever it raises."""
-    try:
-        observer.moved(move)
-    except BaseException as error:  # noqa: BLE001 - see above
-        kind = type(observer).__qualname__
-        run.loop.call_exception_handler({"message": f"observer {kind} of run {run.name!r} raised", "exception": error})
-        if isinstance(error, KeyboardInterrupt | SystemExit):
-            # In a turn of its own, for it stops the loop: here, the move is not complete.
-            run.loop.call_soon(reraise, error)
 
 
 def reraise(error: BaseException) -> None:

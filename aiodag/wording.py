@@ -12,6 +12,21 @@ def printable(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
+def is_utf8(text: str) -> bool:
+    r"""Return True if a text can be written as UTF-8. One with half of a surrogate pair cannot, and no store takes it.
+
+    >>> is_utf8("größer"), is_utf8("\ud800")
+    (True, False)
+    """
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def first_line(text: str) -> str:
     r"""Return the first line of a text, with the next one where the first ends by announcing it.
 

@@ -139,9 +139,9 @@ def test_a_group_may_be_called_as_its_only_task():
         ("d1", "parameter 'P' has 'd1' for values. Write a list of them"),
         (7, "parameter 'P' has 7 for values. Write a list of them"),
         ({"a": 1}, "parameter 'P' has {'a': 1} for values. Write a list of them"),
-        (["a\0"], "parameter 'P' has 'a\\x00': values are text without NUL, finite numbers, bools"),
-        ([float("nan")], "parameter 'P' has nan: values are text without NUL, finite numbers, bools"),
-        ([None], "parameter 'P' has None: values are text without NUL, finite numbers, bools"),
+        (["a\0"], "parameter 'P' has 'a\\x00': values are text without NUL and half surrogates, finite numbers, bools"),
+        ([float("nan")], "parameter 'P' has nan: values are text without NUL and half surrogates, finite numbers, bools"),
+        ([None], "parameter 'P' has None: values are text without NUL and half surrogates, finite numbers, bools"),
         (["1", 1], "parameter 'P' has the value '1' more than once"),
         ([True, "true"], "parameter 'P' has the value 'true' more than once"),
     ],
@@ -160,8 +160,8 @@ def test_a_name_of_a_parameter_has_no_braces():
     flow = Workflow("values", parameters={"{{P}}": ["1"], "": []})
 
     assert complaints(flow) == [
-        "parameter '{{P}}': its name must be a string without braces",
-        "parameter '': its name must be a string without braces",
+        "parameter '{{P}}': its name must be text without braces and half surrogates",
+        "parameter '': its name must be text without braces and half surrogates",
     ]
 
 
@@ -275,11 +275,10 @@ def test_what_no_program_can_be_given_is_told_before_anything_runs(name):
 
 
 def test_values_that_no_program_takes_are_told_with_the_node_that_would_get_them():
-    flow = Workflow("values", parameters={"A": ["x", ""], "B": [""], "C": [True, 1], "D": ["ok", "\udfff"]})
+    flow = Workflow("values", parameters={"A": ["x", ""], "B": [""], "C": [True, 1]})
     flow.add(command("{{A}}{{B}}"), name="program")
     flow.add(command("echo", "{{A}}{{C}}"), name="fits")
     flow.add(command("echo"), Parameter("C"), name="passed")
-    flow.add(command("echo"), "{{D}}", name="surrogate")
     many = flow.add(nothing, Parameter("A"), name="many")
     flow.add(command("echo"), many, name="takes many")
     flow.add(command("echo"), flow.add(nothing, name="G", generator=True), name="takes a definition")
@@ -289,11 +288,24 @@ def test_values_that_no_program_takes_are_told_with_the_node_that_would_get_them
     assert [each.partition(" cannot run: ")[0] for each in found] == [
         '\'program[A="",B=""]\'',
         "'passed[C=true]'",
-        "'surrogate[D=\"\\udfff\"]'",
         "'takes many'",
         "'takes a definition'",
     ]
-    assert "argument=<the values of 'many', a list>" in found[3]
+    assert "argument=<the values of 'many', a list>" in found[2]
+
+
+@pytest.mark.parametrize("parameters", [{"DAY": ["ok", "\udfff"]}, {"DAY\udfff": ["ok"]}])
+@pytest.mark.parametrize("whose", ["workflow", "task"])
+def test_a_parameter_that_no_store_takes_is_refused_where_it_is_declared(parameters, whose):
+    flow = Workflow("odd", parameters=parameters if whose == "workflow" else {})
+    added = flow.add(nothing, *map(Parameter, parameters), parameters=parameters if whose == "task" else {})
+
+    with pytest.raises(WorkflowError, match="half surrogates") as caught:
+        flow.check()
+
+    (complaint,) = caught.value.complaints
+    assert "\\udfff" in complaint.text
+    assert complaint.place == (added.place if whose == "task" else "")
 
 
 def test_values_that_were_asked_for_are_checked_also_for_a_parameter_of_one_task():

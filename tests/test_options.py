@@ -684,3 +684,9 @@ def test_a_limit_is_an_int_or_a_limit(limit):
         return await asyncio.gather(*slow.map([1, 1, 1]))
 
     assert run(main()) == [1.0, 1.0, 2.0]
+
+
+@pytest.mark.parametrize("option", ["name", "version", "former"])
+def test_a_text_that_no_store_takes_is_refused_before_anything_runs(option):
+    with pytest.raises(OptionError, match=rf"{option}='load\\ud800' cannot work"):
+        task(failing, **{option: "load\ud800"})

@@ -1061,6 +1061,12 @@ def test_tags_that_are_no_strings_are_refused(tags):
         Run("etl", tags=tags)
 
 
+@pytest.mark.parametrize("tags", [{"env": "\ud800"}, {"env": "test", "caf\udce9": "x"}])
+def test_tags_that_cannot_be_written_are_refused_and_the_text_is_named(tags):
+    with pytest.raises(OptionError, match=r"tags takes text .* '(\\ud800|caf\\udce9)' has half of a surrogate pair"):
+        Run(tags=tags)
+
+
 def test_tags_are_copied():
     tags = {"env": "test"}
     made = Run("etl", tags=tags)
@@ -1080,5 +1086,5 @@ def test_an_id_that_is_made_of_a_name_can_be_given_again(name):
 
 @pytest.mark.parametrize("name", ["\ud800", "etl\udcff"])
 def test_a_name_that_cannot_be_written_is_refused(name):
-    with pytest.raises(OptionError, match="a lone surrogate"):
+    with pytest.raises(OptionError, match="half of a surrogate pair"):
         Run(name)

@@ -11,6 +11,7 @@ from aiodag._core.layers import layers_of
 from aiodag._core.limits import Limit, finite_number
 from aiodag._core.varying import is_plain_function, takes_error
 from aiodag.errors import OptionError, UnknownOption
+from aiodag.wording import is_utf8
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -142,14 +143,18 @@ KNOWN = frozenset(TaskOptions.__slots__) - {"given"}
 
 def check_name(given: object) -> str | None:
     """Check a name."""
-    if given is None or (isinstance(given, str) and given and not has_control(given)):
+    if given is None or (isinstance(given, str) and given and not cannot_be_name(given)):
         return given
-    raise OptionError("name", given, "a string with at least one character, and no control character")
+    raise OptionError(
+        "name", given, "a string with at least one character, and no control character or half of a surrogate pair"
+    )
 
 
-def has_control(text: str) -> bool:
-    """Return True if a text has characters that forge or end lines; a tab does neither."""
-    return not text.isprintable() and any((each < " " and each != "\t") or each == "\x7f" for each in text)
+def cannot_be_name(text: str) -> bool:
+    """Return True if a text has characters that forge or end lines, as a tab does not, or that no store takes."""
+    if text.isprintable():
+        return False
+    return any((each < " " and each != "\t") or each == "\x7f" for each in text) or not is_utf8(text)
 
 
 def flag(option: str, given: object) -> bool:
@@ -259,12 +264,14 @@ def executor_of(given: object) -> Any:
 
 def check_version(given: object) -> str:
     """Check a version; return it as text."""
-    if given is None or (isinstance(given, str | int) and not isinstance(given, bool) and not has_control(str(given))):
+    if given is None or (
+        isinstance(given, str | int) and not isinstance(given, bool) and not cannot_be_name(str(given))
+    ):
         return "" if given is None else str(given)
     raise OptionError(
         "version",
         given,
-        "a string without control characters, or an int; another one runs again what an earlier one has recorded",
+        "a string without control characters and half surrogates, or an int; another one runs again what an earlier one has recorded",
     )
 
 
@@ -273,7 +280,7 @@ def former_of(given: object) -> tuple[str, ...]:
     names: tuple[Any, ...] = (given,)
     if isinstance(given, list | tuple):
         names = tuple(given)
-    if all(isinstance(each, str) and each.rpartition(":")[2] and not has_control(each) for each in names):
+    if all(isinstance(each, str) and each.rpartition(":")[2] and not cannot_be_name(each) for each in names):
         return names
     wanted = (
         'the name that it had, such as "module:function", or "function" in the file that runs began with; or several'

@@ -24,6 +24,7 @@ from aiodag._core.run_options import id_of, observers_of, tags_of, threads_of
 from aiodag.abc import Observer
 from aiodag.errors import OptionError, RunCancelled, RunFailed, StoreError
 from aiodag.states import State, next_run_state
+from aiodag.wording import is_utf8
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -91,8 +92,8 @@ class Run(Members):
         given: Any = name
         if not isinstance(given, str):
             raise OptionError("name", given, "a string")
-        if not given.isascii() and any("\ud800" <= letter <= "\udfff" for letter in given):
-            raise OptionError("name", given, "text that can be written as UTF-8: it has a lone surrogate")
+        if not is_utf8(given):
+            raise OptionError("name", given, "text that can be written as UTF-8: it has half of a surrogate pair")
         if limit is not None and (type(limit) is not int or limit < 1):
             raise OptionError("limit", limit, "an int of 1 or more: the nodes that may run at once")
         super().__init__(

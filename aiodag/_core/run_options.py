@@ -8,6 +8,7 @@ from typing import Any
 from aiodag._core.limits import Limit
 from aiodag.abc import Observer
 from aiodag.errors import OptionError
+from aiodag.wording import is_utf8
 
 
 def observers_of(given: Any) -> tuple[Observer, ...]:
@@ -41,5 +42,10 @@ def tags_of(given: object) -> dict[str, str]:
     if given is None:
         return {}
     if isinstance(given, Mapping) and all(isinstance(each, str) for pair in given.items() for each in pair):
-        return dict(given)
+        wrong = [each for pair in given.items() for each in pair if not is_utf8(each)]
+        if not wrong:
+            return dict(given)
+        raise OptionError(
+            "tags", given, f"text that can be written as UTF-8: {wrong[0]!r} has half of a surrogate pair"
+        )
     raise OptionError("tags", given, "a dict of strings, such as {'env': 'test'}")

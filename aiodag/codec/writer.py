@@ -23,6 +23,7 @@ from aiodag.codec.registered import REGISTERED, Types
 from aiodag.errors import NoCodec
 from aiodag.names import import_name, leads_back
 from aiodag.secret import Secret
+from aiodag.wording import is_utf8
 
 # Fixed, and far below what the readers of JSON and the stack of any caller allow: what can be written here can be read there.
 LEVELS = 100
@@ -79,17 +80,6 @@ def is_plain_json(value: Any, levels: int = LEVELS) -> bool:
         kind = type(item)
         if kind not in PLAIN and not (-WIDE <= item < WIDE if kind is int else is_plain_json(item, levels - 1)):
             return False
-    return True
-
-
-def is_utf8(value: str) -> bool:
-    """Return True if a string has a form in UTF-8. One with half of a surrogate pair has none, and no store takes it."""
-    if value.isascii():
-        return True
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
     return True
 
 

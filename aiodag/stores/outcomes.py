@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 from aiodag.abc import NOTHING
 from aiodag.codec.text import decode, decode_pickle, encode, encode_error, encode_pickle
-from aiodag.codec.writer import is_utf8
 from aiodag.errors import NoCodec, SecretInValue, Undecodable, ValueTooLarge
 from aiodag.masking import masked, secret_in
 from aiodag.records import LARGEST
 from aiodag.states import State
+from aiodag.wording import is_utf8
 
 if TYPE_CHECKING:
     from aiodag._core.node import Node

@@ -14,6 +14,7 @@ from aiodag._core.capacity import Capacity, by_file, by_workflow, refusal, reque
 from aiodag._core.failure import shorten
 from aiodag._core.run_options import tags_of
 from aiodag.errors import Complaint, OptionError, WorkflowError
+from aiodag.wording import is_utf8
 from aiodag.workflows.cycles import order_vertices
 from aiodag.workflows.model import WorkflowTask
 from aiodag.workflows.paired import choices, count_of, meets_one, pairing_faults, shared_groups
@@ -164,8 +165,8 @@ class Check:
         given: Any
         name: Any
         for name, given in parameters.items():
-            if not isinstance(name, str) or not name or "{" in name or "}" in name:
-                self.complain(task, f"parameter {name!r}: its name must be a string without braces")
+            if not isinstance(name, str) or not name or "{" in name or "}" in name or not is_utf8(name):
+                self.complain(task, f"parameter {name!r}: its name must be text without braces and half surrogates")
             if isinstance(given, str | bytes | Mapping) or not isinstance(given, Collection):
                 self.unusable.add(id(given))
                 self.complain(task, f"parameter {name!r} has {given!r} for values. Write a list of them")
@@ -177,7 +178,8 @@ class Check:
                 self.unusable.add(id(given))
                 shown = ", ".join(map(repr, wrong[:3]))
                 self.complain(
-                    task, f"parameter {name!r} has {shown}: values are text without NUL, finite numbers, bools"
+                    task,
+                    f"parameter {name!r} has {shown}: values are text without NUL and half surrogates, finite numbers, bools",
                 )
                 continue
             for text, count in Counter(map(command_text, given)).items():
@@ -202,9 +204,7 @@ class Check:
 
     def text(self, task: WorkflowTask[Any] | None, name: str) -> None:
         """Check that a name can be recorded."""
-        try:
-            name.encode()
-        except UnicodeEncodeError:
+        if not is_utf8(name):
             self.complain(task, f"the name {name!r} has half of a surrogate pair, which no record can hold")
 
     def upstream_of(self, task: WorkflowTask[Any]) -> Sequence[int]:

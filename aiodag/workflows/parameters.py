@@ -11,6 +11,7 @@ from aiodag._core.options import TaskOptions
 from aiodag._core.task import Task
 from aiodag.errors import OptionError
 from aiodag.secret import Secret
+from aiodag.wording import is_utf8
 from aiodag.workflows.model import KEEP, Parameter, WorkflowTask, replace_leaves
 
 if TYPE_CHECKING:
@@ -120,9 +121,9 @@ def command_text(value: "Value") -> str:
 
 
 def is_parameter_value(value: object) -> bool:
-    """Return True if a parameter can have a value: text that a program can be given, a number, true or false."""
+    """Return True if a parameter can have a value: text that a program and a store can be given, a number, true or false."""
     if isinstance(value, str):
-        return "\0" not in value
+        return "\0" not in value and is_utf8(value)
     return isinstance(value, VALUES) and (not isinstance(value, float) or math.isfinite(value))
 
 

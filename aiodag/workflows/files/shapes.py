@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from aiodag._core.options import has_control
+from aiodag._core.options import cannot_be_name
 from aiodag.workflows.files.json import cut
 from aiodag.workflows.private import SECRET, WANTED, is_secret
 
@@ -79,7 +79,7 @@ def is_document_text(value: object) -> bool:
 
 def is_name(value: Any) -> bool:
     """Return True if this is a name."""
-    return is_document_text(value) and value != "" and not has_control(value)
+    return is_document_text(value) and value != "" and not cannot_be_name(value)
 
 
 def is_argument(value: object) -> bool:

@@ -140,7 +140,10 @@ def test_a_group_may_be_called_as_its_only_task():
         (7, "parameter 'P' has 7 for values. Write a list of them"),
         ({"a": 1}, "parameter 'P' has {'a': 1} for values. Write a list of them"),
         (["a\0"], "parameter 'P' has 'a\\x00': values are text without NUL and half surrogates, finite numbers, bools"),
-        ([float("nan")], "parameter 'P' has nan: values are text without NUL and half surrogates, finite numbers, bools"),
+        (
+            [float("nan")],
+            "parameter 'P' has nan: values are text without NUL and half surrogates, finite numbers, bools",
+        ),
         ([None], "parameter 'P' has None: values are text without NUL and half surrogates, finite numbers, bools"),
         (["1", 1], "parameter 'P' has the value '1' more than once"),
         ([True, "true"], "parameter 'P' has the value 'true' more than once"),

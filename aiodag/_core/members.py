@@ -55,12 +55,10 @@ class Members:
         self.name, self.limit = name, limit
         self.threads = threads  # of plain functions, if the run has a number of its own
         self.capacity = capacity
-        self.fail_fast = fail_fast
+        self.fail_fast, self.grace, self.timeout = fail_fast, grace, timeout
         self._observers = observers
-        self._reported: set[int] = set()  # ids of observers that have raised
+        self.reported: set[int] = set()  # ids of observers that have raised
         self.middleware = middleware
-        self.grace = grace
-        self.timeout = timeout
         self.timed_out = False
         self._journal: Journal | None = None
         self.hooks: Hooks | None = None
@@ -205,21 +203,7 @@ class Members:
     def _tell(self, node: Node[Any], previous: State | None, state: State, at: float) -> None:
         move = Move(node, previous, state, at, node.attempt)
         for observer in self._observers:
-            try:
-                observer.moved(move)
-            except BaseException as error:  # noqa: BLE001 - it harms nothing, whatever it raises
-                self._report_observer(observer, error)
-
-    def _report_observer(self, observer: Observer, error: BaseException) -> None:
-        """Report that an observer raised: the first time, for it may do so at every move."""
-        if id(observer) not in self._reported:
-            self._reported.add(id(observer))
-            kind = type(observer).__qualname__
-            message = f"observer {kind} of run {self.name!r} raised, which is reported once"
-            self.loop.call_exception_handler({"message": message, "exception": error})
-        if isinstance(error, KeyboardInterrupt | SystemExit):
-            # In a turn of its own, for it stops the loop: here, the move is not complete.
-            self.loop.call_soon(reraise, error)
+            tell_observer(observer, move, self)
 
     # How it ends
 
@@ -301,6 +285,20 @@ class Members:
 def call_places(nodes: set[Node[Any]]) -> str:
     """Return the calls that made nodes, each once."""
     return ", ".join(sorted({f"{node.name} (called at {node.site})" for node in nodes}))
+
+
+def tell_observer(observer: Observer, move: Move, run: Members) -> None:
+    """Tell an observer of a move. It harms nothing, whatever it raises, and is reported the first time."""
+    try:
+        observer.moved(move)
+    except BaseException as error:  # noqa: BLE001 - see above
+        if id(observer) not in run.reported:
+            run.reported.add(id(observer))
+            message = f"observer {type(observer).__qualname__} of run {run.name!r} raised, which is reported once"
+            run.loop.call_exception_handler({"message": message, "exception": error})
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            # In a turn of its own, for it stops the loop: here, the move is not complete.
+            run.loop.call_soon(reraise, error)
 
 
 def reraise(error: BaseException) -> None:

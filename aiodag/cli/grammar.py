@@ -1,6 +1,7 @@
 """What can be typed: the commands, their options, their help."""
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 
 from aiodag.cli import table
@@ -20,8 +21,9 @@ TARGET = f"{SOURCE}; or the name of a registered workflow"
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Return what was typed. Ends the process with code 2 where that makes no sense."""
-    parser = build_parser()
-    args, rest = parser.parse_known_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    parser = build_parser(*words[:1])
+    args, rest = parser.parse_known_args(words)
     if rest:
         parser.commands.get(args.command or "", parser).unknown(rest)
     if args.command is None:
@@ -29,8 +31,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return args
 
 
-def build_parser() -> Parser:
-    """Return the parser of the whole command line."""
+def build_parser(command: str = "") -> Parser:
+    """Return the parser of the whole command line, or of what begins with a command: all of them take a while to make."""
     parser = Parser(
         prog="aiodag",
         description="Run tasks and workflows, look at runs, continue them after a crash.",
@@ -44,7 +46,7 @@ def build_parser() -> Parser:
     parser.set_defaults(store=None, json=False, quiet=False, traceback=False)
     group = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", parser_class=Parser)
     parser.commands = group.choices  # pyright: ignore[reportAttributeAccessIssue]  # made by parser_class
-    for add in (*STARTING, *LOOKING, *NAMING, *CHANGING, *TELLING):
+    for add in [COMMANDS[command]] if command in COMMANDS else COMMANDS.values():
         add(group)
     return parser
 
@@ -369,8 +371,23 @@ def add_completion(group: CommandGroup) -> None:
     parser.add_argument("--of", metavar="TARGET", help=argparse.SUPPRESS)
 
 
-STARTING: tuple[Callable[[CommandGroup], None], ...] = (add_run, add_resume, add_plan)
-LOOKING: tuple[Callable[[CommandGroup], None], ...] = (add_runs, add_show, add_log, add_graph)
-NAMING: tuple[Callable[[CommandGroup], None], ...] = (add_register, add_list, add_export, add_import)
-CHANGING: tuple[Callable[[CommandGroup], None], ...] = (add_cancel, add_delete, add_backup)
-TELLING: tuple[Callable[[CommandGroup], None], ...] = (add_about, add_schema, add_completion)
+# By the names that they add, in the order of the help.
+COMMANDS: dict[str, Callable[[CommandGroup], None]] = {
+    "run": add_run,
+    "resume": add_resume,
+    "plan": add_plan,
+    "runs": add_runs,
+    "show": add_show,
+    "log": add_log,
+    "graph": add_graph,
+    "register": add_register,
+    "list": add_list,
+    "export": add_export,
+    "import": add_import,
+    "cancel": add_cancel,
+    "delete": add_delete,
+    "backup": add_backup,
+    "info": add_about,
+    "schema": add_schema,
+    "completion": add_completion,
+}

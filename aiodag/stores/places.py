@@ -5,7 +5,6 @@ import os
 from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
-from urllib.parse import parse_qsl
 from weakref import WeakKeyDictionary
 
 from aiodag.abc import Journal, Runs
@@ -118,7 +117,7 @@ def sqlite_at(place: str, rest: str) -> SQLite:
     if not path.startswith("///") or path == "///":
         msg = f"store={place!r}: three slashes and a path, such as 'sqlite:///runs.db'"
         raise StoreError(msg)
-    given = dict(parse_qsl(options))
+    given = options_of_address(options) if options else {}
     synchronous = given.pop("synchronous", "NORMAL")
     keep = given.pop("keep", str(KEEP))
     backup = given.pop("backup", "yes")
@@ -130,3 +129,10 @@ def sqlite_at(place: str, rest: str) -> SQLite:
         raise StoreError(msg)
     kept = int(keep) if keep.isdecimal() else checked_keep(keep)
     return SQLite(path[3:], synchronous=synchronous, keep=kept, backup=backup == "yes")
+
+
+def options_of_address(text: str) -> dict[str, str]:
+    """Return the options of an address."""
+    from urllib.parse import parse_qsl  # noqa: PLC0415 - slow to load, and few addresses have options
+
+    return dict(parse_qsl(text))

@@ -7,7 +7,6 @@ from collections.abc import Generator, Hashable
 from contextlib import closing, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
-from urllib.parse import quote
 from weakref import WeakSet
 
 from aiodag.errors import StoreError
@@ -208,7 +207,7 @@ class File:
                 "where they can be written, and look there"
             )
             raise StoreError(msg) from error
-        address = f"file:{quote(str(self.path.absolute()))}?immutable=1"
+        address = f"{self.path.absolute().as_uri()}?immutable=1"
         connection = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False)
         try:
             self.version = version_of_file(connection, self.path)

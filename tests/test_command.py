@@ -30,7 +30,7 @@ from aiodag.commands import CommandFailed, Finished, command, local, shell
 from aiodag.records import left_out, output_text
 from aiodag.stores import Memory, SQLite
 from aiodag.testing import run as virtual
-from aiodag.workflows import Workflow
+from aiodag.workflows import Workflow, loads
 
 ROOT = Path(__file__).parent.parent
 SECONDS = 30  # after which something hangs
@@ -1112,6 +1112,27 @@ async def test_a_failure_prints_whatever_the_arguments_are():
 
     assert str(caught.value).encode().startswith(b"false 'a\\nb' '\\udcff' xxx")
     assert len(str(caught.value).splitlines()[0]) < 300
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        command(
+            "sh", "-c", 'cat; echo "$A $1"', "sh", stdin=b"in ", env={"A": "a", "GONE": None}, name="say", retries=2
+        ),
+        shell('cat; echo "$A $1"', stdin="in ", env={"A": "a"}, version=3, timeout=60, success=(0, 1)),
+        shell('cat; echo "$A $1"', stdin="in ", env={"A": "a"}).with_options(retries=1, version="4"),
+        next(iter(loads(json.dumps({"tasks": {"a": {"shell": 'echo "in $1"'}}})))).task,
+    ],
+)
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+async def test_a_command_survives_pickle_with_its_options_and_its_version(made, protocol):
+    again = pickle.loads(pickle.dumps(made, protocol))
+
+    assert (again.name, vars(again.fn), again.__doc__) == (made.name, vars(made.fn), made.__doc__)
+    assert (again.options.given, again.given_version) == (made.options.given, made.given_version)
+    assert (again.options.version, again.options.retries) == (made.options.version, made.options.retries)
+    assert (await again("x")).stdout == (await made("x")).stdout
 
 
 async def test_results_and_failures_survive_pickle_and_the_codec():

@@ -71,7 +71,7 @@ class LineTask(CommandTask):
         """Return whether a recorded end is a success."""
         return bool(self._pattern.accepts(value))
 
-    def __reduce__(self) -> "str | tuple[Any, ...]":
+    def __reduce__(self) -> tuple[Any, ...]:
         return self.whole().__reduce__()
 
 

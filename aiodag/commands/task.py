@@ -209,6 +209,10 @@ class CommandTask(Task[..., Finished]):
         super().__init__(body, after, options)
         self.__doc__ = f"Run {shell_line(body.args)}"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how pickle makes it again: of what it runs, and of its options."""
+        return CommandTask, (self.fn, self.after_deps, self.options.given, self.given_version)
+
     @property
     def pattern(self) -> "CommandTask":
         """The task whose options these are: this one, unless it is one of many that share them."""

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from functools import cache
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from aiodag.errors import RunOwned, StoreError
 from aiodag.faces import publish
@@ -135,6 +135,42 @@ class Known(NamedTuple):
     execution: int = 0  # that had it last
 
 
+class Past(Protocol):
+    """What is known of the nodes of a large run, read as the run comes to them. One thread at a time uses it.
+
+    >>> from aiodag.records import Past
+    >>> from aiodag.stores.past import WholePast
+    >>> def describe(past: Past) -> str:
+    ...     return f"{len(past)} nodes, {past.successes} successes"
+    >>> describe(WholePast({}))
+    '0 nodes, 0 successes'
+    """
+
+    last: int  # the largest number of a node
+    turn: int  # of the node that began last
+    successes: int  # how many there are
+
+    def open(self) -> None:
+        """Get ready, before all else. May block: another thread than the loop's calls this."""
+        ...
+
+    def __len__(self) -> int:
+        """Return how many are not taken."""
+        ...
+
+    def __contains__(self, key: object) -> bool:
+        """Return True if something is known of a node, and not taken."""
+        ...
+
+    def take(self, key: str) -> Known | None:
+        """Return what is known of a node, and forget it. Called from the loop: may block for a few milliseconds."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what is open."""
+        ...
+
+
 class Claimed(NamedTuple):
     """What a store answers: the run's number, the number of this execution, which fences its writes, and what is known.
 
@@ -152,6 +188,7 @@ class Claimed(NamedTuple):
     functions: "Sequence[FunctionRow]" = ()  # what earlier executions have called
     tried: Mapping[str, int] = NO_ATTEMPTS  # last attempts by task, of a run with a definition
     begun: int = 1  # how often somebody has begun it: again after it had ended
+    past: Past | None = None  # what is known, in place of `known`, where that is too much to be read at once
 
 
 publish("aiodag.records", globals(), __name__)

@@ -29,6 +29,7 @@ from aiodag.ownership import Claimed as Claimed
 from aiodag.ownership import FunctionRow as FunctionRow
 from aiodag.ownership import Known as Known
 from aiodag.ownership import Owner as Owner
+from aiodag.ownership import Past as Past
 from aiodag.ownership import live_owner as live_owner
 from aiodag.ownership import process_of as process_of
 from aiodag.ownership import refuse_owned as refuse_owned

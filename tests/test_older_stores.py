@@ -23,7 +23,8 @@ LENGTH = {"functions": 79, "workflow": 13, "document": 6}  # nodes, with those t
 
 STORES = ["v1.2.0-py3.11.db", "v1.2.0-py3.13.db", "v1.3.0-py3.11.db", "v1.3.0-py3.13.db"]
 IMPORTED = "import sys, journey; journey.STORE = f'sqlite:///{sys.argv[1]}'; journey.main()"
-WAYS = {"the program": ["journey.py"], "who imports it": ["-c", IMPORTED]}
+IN_SLICES = f"from aiodag.stores.sql import past; past.WHOLE, past.SLICE, past.NEAR = 0, 2, 1; {IMPORTED}"
+WAYS = {"the program": ["journey.py"], "who imports it": ["-c", IMPORTED], "who reads slices": ["-c", IN_SLICES]}
 
 
 @pytest.fixture(scope="module", params=[(name, way) for name in STORES for way in WAYS], ids=" by ".join)

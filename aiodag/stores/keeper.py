@@ -21,6 +21,7 @@ from aiodag.errors import LeaseLost, StoreError
 from aiodag.records import Batch, Claim, Claimed, Owner, Write
 from aiodag.states import State
 from aiodag.stores.lines import LINES
+from aiodag.stores.past import opened_past
 from aiodag.stores.post import LoopPost, RunWriter, Scribe, Work, settle_future
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Keeper:
         """Claim a run. Raises what the store raises."""
         self.put([(writer, None)])
         try:
-            return await writer.opened
+            return await opened_past(await writer.opened)
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError):
                 writer.given_up = True

@@ -25,6 +25,7 @@ from aiodag.stores.identity import CALLABLE, Mark, are_one, closed_over, innermo
 
 if TYPE_CHECKING:
     from aiodag.records import FunctionRow
+    from aiodag.stores.past import Remembered
 
 DIGEST = 16  # bytes: 10^9 nodes collide with a probability of 10^-21
 
@@ -54,7 +55,7 @@ class Keys:
         upstream: Sequence[tuple[Node[Any], bool]],
         enclosing: str,
         attempt: int,
-        known: Collection[str] = (),
+        known: "Remembered | Collection[str]" = (),
     ) -> str:
         """Return the key of a new node: a former one if only that is known.
 
@@ -78,7 +79,7 @@ class Keys:
         upstream: Sequence[tuple[Node[Any], bool]],
         enclosing: str,
         attempt: int,
-        known: Collection[str],
+        known: "Remembered | Collection[str]",
         identity: str,
         digest: str,
     ) -> str:

@@ -20,11 +20,13 @@ from aiodag.stores.endings import Endings
 from aiodag.stores.keys import Keys
 from aiodag.stores.nested import Nested
 from aiodag.stores.outcomes import decode_value, writable
+from aiodag.stores.past import Remembered, WholePast
 from aiodag.stores.row import ATTEMPT, CODEC, KEY, NUMBER, RECORDED, STATE, TURN, VALUE, Row
 
 if TYPE_CHECKING:
     from aiodag._core.run import Run
     from aiodag.abc import Runs
+    from aiodag.records import Past
 
 OUTCOMES = frozenset({State.SUCCEEDED, State.FAILED, State.SKIPPED})
 
@@ -43,7 +45,7 @@ class Recall:
         self.unwritten = 0
         self.offset = 0.0  # from the run's clock to the time of day
         self._keys = Keys(home_of(run.entry))
-        self._known: dict[str, Known] = {}
+        self._known = Remembered(WholePast({}))
         self._tried: Mapping[str, int] = {}  # last attempts by task, where tasks are known by their names
         self._nested = Nested()
         self._local: set[int] = set()  # numbers of nodes that no other run may take a value from
@@ -55,12 +57,12 @@ class Recall:
         self._changes: Batch | None = None
         self.raised = 0  # how many were taken back with what they raised
 
-    def learn(self, known: "dict[str, Known]", functions: "Sequence[FunctionRow]") -> None:
-        """Take in what earlier executions have left: their nodes by key, and the functions that they have called."""
-        self._known = known
+    def learn(self, past: "Past | WholePast", functions: "Sequence[FunctionRow]") -> None:
+        """Take in what earlier executions have left: their nodes, and the functions that they have called."""
+        self._known = Remembered(past)
         self._keys.former.know(functions)
-        self._turn = max((each.turn for each in known.values()), default=0)
-        self._next = 1 + max((each.number for each in known.values()), default=-1)
+        self._turn = past.turn
+        self._next = 1 + past.last
 
     @property
     def _batch(self) -> Batch:
@@ -83,7 +85,7 @@ class Recall:
         if self._keys.new_functions:
             self._batch.functions += self._keys.new_functions
             self._keys.new_functions = []
-        known = self._known.get(key)
+        known = self._known.take(key)
         if known is None:
             number, codec = self._next, ""
             self._next += 1
@@ -94,6 +96,8 @@ class Recall:
         self._put(node, upstream, key, number, inside, codec)
         if nested and inside is not None:
             self._nested.add(key, number, inside[NUMBER], node)
+        elif not codec:
+            self._known.drop(key)
         if known is None:
             self.connect(node, upstream, exogenous=len(node.task.after_deps))
         return None
@@ -208,7 +212,7 @@ class Recall:
             if up.fault is not None:
                 up.fault.report.take()  # as its body has done
         if node.key not in self._nested.numbers:
-            del self._known[node.key]  # it may be large
+            self._known.drop(node.key)  # it may be large
         elif known.state is not State.SUCCEEDED:
             self._keep_outcome(row, void=True)
         self._wake()
@@ -217,7 +221,7 @@ class Recall:
     def _keep_outcome(self, row: Row, *, void: bool) -> None:
         """Keep an outcome that another attempt of an enclosing body may ask for, unless that is to be another one."""
         known = Known(row[NUMBER], row[STATE], row[ATTEMPT], row[CODEC], row[VALUE], void=void, turn=row[TURN])
-        self._known[row[KEY]] = known
+        self._known.hold(row[KEY], known)
         if void:
             self._nested.note_failure(row[NUMBER], row[ATTEMPT])
 

@@ -26,6 +26,7 @@ from aiodag.stores.changes import MOST, Changes
 from aiodag.stores.keeper import join_keeper
 from aiodag.stores.outcomes import decode_value, encode_value, fit_text, reason_text, record_exception, writable
 from aiodag.stores.outputs import Outputs
+from aiodag.stores.past import close_past, past_of
 from aiodag.stores.recall import Recall
 from aiodag.stores.row import (
     ATTEMPT,
@@ -84,10 +85,10 @@ class Recorder(Recall):
             raise
         finally:
             self._engine.away -= 1
-        self.learn(claimed.known, claimed.functions)
+        self.learn(past_of(claimed), claimed.functions)
         self._tried, self.begun = claimed.tried, claimed.begun
-        self._done = done = sum(known.state is State.SUCCEEDED for known in claimed.known.values())
-        log.info("run %s: execution %d, %d successes recorded in %s", run.id, claimed.execution, done, self.store)
+        self._done = self._known.past.successes
+        log.info("run %s: execution %d, %d successes recorded in %s", run.id, claimed.execution, self._done, self.store)
         self._first = self._next
 
     # Nodes
@@ -275,6 +276,7 @@ class Recorder(Recall):
         self._outputs.close()
         try:
             await self._write_the_end(state, error)
+            await close_past(self._known.past, self._engine)
         finally:
             self._broken = True
             # Also when we are cancelled here: the store would keep the run for us.

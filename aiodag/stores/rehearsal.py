@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aiodag.states import State
+from aiodag.stores.past import WholePast
 from aiodag.stores.recall import Recall
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Rehearsal(Recall):
         self.continues = (await asyncio.to_thread(self.store.run, self.run.id)).ended_at is None
         known = await asyncio.to_thread(self.store.known_nodes, self.run.id)
         marked = {key: each._replace(void=True) if each.number in self._again else each for key, each in known.items()}
-        self.learn(marked, await asyncio.to_thread(self.store.functions, self.run.id))
+        self.learn(WholePast(marked), await asyncio.to_thread(self.store.functions, self.run.id))
         self.moves = 0
 
     def moved(self, node: "Node[Any]", state: State, at: float) -> None:

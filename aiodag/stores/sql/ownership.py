@@ -3,14 +3,17 @@
 import json
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from aiodag.errors import StoreError
 from aiodag.records import Claim, Claimed, Known, Owner, Write, refuse_owned
 from aiodag.states import State, next_run_state
 from aiodag.stores.endings import with_marks
+from aiodag.stores.sql import past
 from aiodag.stores.sql.batches import fence_writes, put_batches
 from aiodag.stores.sql.file import File
+from aiodag.stores.sql.past import SlicedPast
 from aiodag.stores.sql.rows import STATES, known_from_rows, owner_of, owner_text
 from aiodag.stores.sql.statements import cut_rows, query, statement_with_list
 
@@ -77,12 +80,25 @@ class OwnedRuns(File):
             # What is damaged, and has no state that we know, is taken as one that has no owner.
             state = next_run_state(STATES.get(ended[0], State.RUNNING), State.QUEUED, State.RUNNING)
             connection.execute(query("take_run"), {**values, "run": run, "state": state})
-            known = with_marks(known_from_rows(connection, claim.id), execution, *ended)
-            claimed = Claimed(run, execution + 1, known, begun=begun)
+            known, sliced = self._past(
+                connection, run, partial(with_marks, execution=execution, state=ended[0], error=ended[1])
+            )
+            claimed = Claimed(run, execution + 1, known, begun=begun, past=sliced)
         if claim.definition is not None:
             built = {"run": run, "execution": claimed.execution, "document": claim.definition}
             connection.execute(query("put_definition"), built)
         return claimed
+
+    def _past(
+        self, connection: sqlite3.Connection, run: int, marks: "Callable[[dict[str, Known]], dict[str, Known]]"
+    ) -> tuple[dict[str, Known], SlicedPast | None]:
+        """Return what is known of a run by key; or, of many nodes, what reads it in slices."""
+        if connection.execute(query("count_up_to"), (run, past.WHOLE + 1)).fetchone()[0] <= past.WHOLE:
+            return marks(known_from_rows(connection, run)), None
+        summary = connection.execute(query("summary_of_known"), (run,)).fetchone()
+        # A file of its own: whoever writes must not wait for who reads, nor the reverse.
+        file = File(self.path, synchronous=self.synchronous, backup=False)
+        return {}, SlicedPast(file, run, summary, marks)
 
     def known_nodes(self, run_id: str) -> dict[str, Known]:
         """Return what all executions of a run have left, by key, without owning it."""
@@ -90,8 +106,8 @@ class OwnedRuns(File):
             found = connection.execute(query("find_run"), {"id": run_id}).fetchone()
             if found is None:
                 return {}
-            _, execution, _, _, _, *ended, _ = found
-            return with_marks(known_from_rows(connection, run_id), execution, *ended)
+            run, execution, _, _, _, *ended, _ = found
+            return with_marks(known_from_rows(connection, run), execution, *ended)
 
     def void(self, run_id: str, numbers: Sequence[int]) -> None:
         """Have nodes of a run that nobody owns run again, whatever is recorded of them. Raises `RunOwned`."""

@@ -32,7 +32,24 @@ where :document is not (select document from definitions where run = :run order 
 select key, number, nodes.state, attempt, codec, value,
     case when nodes.state in ('failed', 'skipped') then nodes.error else '' end,
     case when nodes.state = 'skipped' and nodes.started_at is null then 1 else void end, failures, turn, nodes.execution
-from nodes join runs using (run) where id = ?
+from nodes where run = ? and number >= ? and number < ?
+
+-- :name summary_of_known
+select count(*), coalesce(max(number), -1), coalesce(max(turn), 0), coalesce(sum(state = 'succeeded'), 0) from nodes
+where run = ? and typeof(number) = 'integer' and typeof(turn) = 'integer'
+
+-- :name count_up_to
+select count(*) from (select 1 from nodes where run = ? limit ?)
+
+-- :name make_key_index
+create temp table key_index (key text primary key, number integer not null) without rowid
+
+-- :name fill_key_index
+insert or replace into key_index select key, number from nodes
+where run = ? and typeof(number) = 'integer' and typeof(key) = 'text' order by key, number
+
+-- :name number_of_key
+select number from key_index where key = ?
 
 -- :name put_lease
 insert into leases (owner, until) values (:owner, :until)

@@ -27,6 +27,7 @@ from aiodag.stores.sql.statements import query
 STATES = {str(state): state for state in State}
 EPOCH = datetime.fromtimestamp(0, UTC)
 SHOWN = 40  # characters of what cannot be read
+LAST = 2**63 - 1  # above all numbers of nodes
 Row = tuple[Any, ...]
 
 
@@ -231,12 +232,15 @@ def sql_run_record(row: Row, counts: Mapping[State, int]) -> RunRecord:
     return RunRecord(**values, counts=counts, damaged=damaged)
 
 
-def known_from_rows(connection: sqlite3.Connection, run_id: str) -> dict[str, Known]:
-    """Return the nodes of all executions by their keys. One whose row is damaged is not known, and runs again."""
+def known_from_rows(connection: sqlite3.Connection, run: int, first: int = 0, below: int = LAST) -> dict[str, Known]:
+    """Return the nodes of all executions by their keys: of all numbers, or of some.
+
+    One whose row is damaged is not known, and runs again.
+    """
     return {
         key: Known(number, STATES[state], attempt, codec, value, error, void, failures, turn, execution)
         for key, number, state, attempt, codec, value, error, void, failures, turn, execution in connection.execute(
-            query("known"), (run_id,)
+            query("known"), (run, first, below)
         )
         if state in STATES
         and type(number) is type(attempt) is type(failures) is type(turn) is type(execution) is int

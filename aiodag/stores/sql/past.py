@@ -1,0 +1,96 @@
+"""Read what a large run has left in slices, so that resuming ten million nodes needs no more memory than running them.
+
+Most runs make their nodes in the order in which they made them before, which is that of their numbers: so rows are read
+in that order, some hundreds at a time. A node that comes out of order, or was not there before, is looked up by its key:
+
+    keys ──► numbers                an index of this resume alone, in a temporary table, which SQLite puts on disk
+    numbers ─► rows                 the table of nodes, as it was when the run was taken over
+                ├─ slice            read, and not asked for yet
+                └─ taken            never read again: from then on the run itself writes to that row
+
+An index of all keys in the file would serve as well, and every run would pay for it with each row that it writes.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from itertools import islice
+
+from aiodag.records import Known
+from aiodag.stores.sql.file import File
+from aiodag.stores.sql.rows import known_from_rows
+from aiodag.stores.sql.statements import query
+
+WHOLE = 4096  # nodes of a run that are still read all at once
+SLICE = 512  # rows that are read at once
+NEAR = 32  # numbers between two nodes, up to which the second is taken to follow on the first
+
+
+class SlicedPast:
+    """What is known of a run that is taken over: `marks` completes what an older version has written."""
+
+    def __init__(
+        self,
+        file: File,
+        run: int,
+        summary: tuple[int, int, int, int],
+        marks: "Callable[[dict[str, Known]], dict[str, Known]]",
+    ) -> None:
+        self._file = file
+        self._run = run
+        self._left, self.last, self.turn, self.successes = summary
+        self._marks = marks
+        self._slice: dict[str, Known] = {}
+        self._next = 0  # the number that the next slice begins with
+        self._single = -NEAR  # the number of the last row that was read alone
+        self._taken = bytearray(self.last + 1)  # of each number, whether it was
+
+    def __len__(self) -> int:
+        return self._left
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._slice or (self._left > 0 and self._read(key))
+
+    def open(self) -> None:
+        """Make the index: about two seconds for a million nodes."""
+        with self._file.reading(owner=True) as connection:
+            connection.execute(query("make_key_index"))
+            connection.execute(query("fill_key_index"), (self._run,))
+
+    def take(self, key: str) -> Known | None:
+        """Return what is known of a node, and forget it."""
+        if key not in self:
+            return None
+        known = self._slice.pop(key)
+        self._taken[known.number] = True
+        self._left -= 1
+        return known
+
+    def close(self) -> None:
+        """Close the file, and let go of the index."""
+        self._file.close()
+
+    def _read(self, key: object) -> bool:
+        """Read the row of a key, with those that follow on it if that is likely; return False if there is none."""
+        with self._file.reading(owner=True) as connection:
+            found = connection.execute(query("number_of_key"), (key,)).fetchone()
+            if found is None or self._taken[found[0]]:
+                return False
+            number: int = found[0]
+            if not 0 <= number - self._next < SLICE:
+                if not 0 < number - self._single <= NEAR:
+                    self._single = number
+                    self.read_rows(connection, number, number + 1)
+                    return key in self._slice
+                self._next = number
+            self.read_rows(connection, self._next, self._next + SLICE)
+            self._next += SLICE
+        return key in self._slice
+
+    def read_rows(self, connection: sqlite3.Connection, first: int, below: int) -> None:
+        """Read rows of the table into the slice."""
+        # What nobody has asked for in all that time is read again if it is wanted after all: it may be of tasks that the
+        # program no longer has, and there may be as many of them as of all others.
+        for key in list(islice(self._slice, max(len(self._slice) - SLICE, 0))):
+            del self._slice[key]
+        found = known_from_rows(connection, self._run, first, min(below, self.last + 1))
+        self._slice.update(self._marks({key: each for key, each in found.items() if not self._taken[each.number]}))

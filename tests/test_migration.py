@@ -247,6 +247,16 @@ def test_tags_that_an_older_aiodag_writes_into_a_store_of_today_are_found(tmp_pa
     store.close()
 
 
+def test_a_run_that_ended_before_its_store_was_brought_up_to_date_is_counted(older):
+    store = SQLite(older[0])
+    before = {run.id: run.counts for run in store.runs()}
+    store.delete([])
+
+    assert {run.id: run.counts for run in store.runs()} == before
+    assert any(before.values())
+    store.close()
+
+
 def test_who_looks_goes_on_when_somebody_brings_the_store_up_to_date(older):
     path, _ = older
     looking = SQLite(path)

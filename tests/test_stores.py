@@ -322,6 +322,19 @@ class StoreContract:
             self.write(store, former, output=[(0, 1, "stdout", 0, 1.0, b"a")], facts=[(0, 1, "{}")])
         assert store.output("etl") == []
 
+    def test_counts_are_those_of_the_last_execution_before_and_after_its_end(self, store, claimed):
+        self.write(store, claimed, nodes=[row(0), row(1, state="failed")], state=State.FAILED, at=9.0)
+        ended = store.run("etl").counts
+        again = claim_one(store, claim_of())
+        begun = store.run("etl").counts
+        self.write(store, again, nodes=[row(1)], recalled=[0])
+        goes_on = store.run("etl").counts
+        self.write(store, again, nodes=[row(2)], state=State.SUCCEEDED, at=10.0)
+
+        assert ended == {State.SUCCEEDED: 1, State.FAILED: 1}
+        assert (begun, goes_on) == ({}, {State.SUCCEEDED: 2})
+        assert store.run("etl").counts == store.runs()[0].counts == {State.SUCCEEDED: 3}
+
     # Barriers
 
     def test_barriers_are_nodes_that_do_not_count(self, store):
@@ -567,6 +580,21 @@ class TestSQLite(StoreContract):
         with pytest.raises(UnknownRun):
             store.run("etl")
         assert list(tmp_path.iterdir()) == []
+
+    def test_listing_a_run_that_has_ended_reads_none_of_its_nodes(self, store, claimed):
+        self.write(store, claimed, nodes=[row(0)], state=State.SUCCEEDED, at=9.0)
+        few = steps_of(store, store.runs)
+        again = claim_one(store, claim_of())
+        self.write(store, again, nodes=[row(number) for number in range(1000)], state=State.SUCCEEDED, at=9.0)
+
+        assert steps_of(store, store.runs) == few
+        assert store.runs()[0].counts == {State.SUCCEEDED: 1000}
+
+    def test_a_run_whose_owner_has_gone_is_counted_when_it_is_cancelled(self, store):
+        self.write(store, claim_one(store, claim_of(owner=GONE)), nodes=[row(0), row(1, state="running")])
+        store.cancel("etl")
+
+        assert store.run("etl").counts == {State.SUCCEEDED: 1, State.CANCELLED: 1}
 
     def test_a_second_store_of_the_same_file_sees_what_is_committed(self, store, claimed, tmp_path):
         self.write(store, claimed, nodes=[row(0)])

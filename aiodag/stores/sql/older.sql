@@ -11,11 +11,14 @@ create temp view tags as
 create temp view nodes as select *, null as void, 0 as failures, 0 as turn from main.nodes;
 create temp table functions (run integer, name text, module text, main integer);
 
+-- :version 3
+create temp view runs as select *, null as counts from main.runs;
+
 -- :version 2
-create temp view runs as select *, 1 as begun from main.runs;
+create temp view runs as select *, 1 as begun, null as counts from main.runs;
 
 -- :version 1
-create temp view runs as select *, '{}' as tags, 1 as begun from main.runs;
+create temp view runs as select *, '{}' as tags, 1 as begun, null as counts from main.runs;
 create temp table definitions (run integer, execution integer, document text);
 create temp table facts (run integer, number integer, attempt integer, facts text);
 create temp table output (

@@ -119,11 +119,11 @@ select codec, value from cache where key = ? and at >= ?
 
 -- :name one_run
 select run, id, name, state, execution, entry, error, created_at, started_at, ended_at, owner, tags,
-    (select document from definitions where definitions.run = runs.run order by execution desc limit 1)
+    (select document from definitions where definitions.run = runs.run order by execution desc limit 1), counts
 from runs where id = :id
 
 -- :name list_runs
-select run, id, runs.name, state, execution, entry, error, {made_at}, started_at, ended_at, owner, tags, null
+select run, id, runs.name, state, execution, entry, error, {made_at}, started_at, ended_at, owner, tags, null, counts
 from {source} where {condition}
 
 -- :name apart
@@ -161,10 +161,11 @@ select id from (
 ) where place > :keep and ended_at is not null and (:before is null or ended_at < :before)
 
 -- :name counts
-select run, sum(nodes.state = 'waiting'), sum(nodes.state = 'queued'), sum(nodes.state = 'running'),
-    sum(nodes.state = 'succeeded'), sum(nodes.state = 'failed'), sum(nodes.state = 'skipped'),
-    sum(nodes.state = 'cancelled')
-from nodes join runs using (run, execution) where run in (?...) and codec <> 'barrier' group by run
+select runs.run, count(*) filter (where nodes.state = 'waiting'), count(*) filter (where nodes.state = 'queued'),
+    count(*) filter (where nodes.state = 'running'), count(*) filter (where nodes.state = 'succeeded'),
+    count(*) filter (where nodes.state = 'failed'), count(*) filter (where nodes.state = 'skipped'),
+    count(*) filter (where nodes.state = 'cancelled')
+from runs cross join nodes using (run, execution) where runs.run in (?...) and codec <> 'barrier' group by runs.run
 
 -- :name nodes
 select number, key, nodes.name, version, label, nodes.state, attempt, parent, codec, value, nodes.error, site,

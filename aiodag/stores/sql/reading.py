@@ -53,7 +53,7 @@ class RecordedRuns(File):
             else:
                 place = None if before is None else self._place(connection, before)
                 rows = connection.execute(*runs_listed(wanted or RunFilter(), limit, place)).fetchall()[::-1]
-            counts = node_counts(connection, [row[0] for row in rows])
+            counts = node_counts(connection, [row[0] for row in rows if row[-1] is None])
         return [sql_run_record(row, counts.get(row[0], {})) for row in rows]
 
     def run(self, run_id: str) -> RunRecord:
@@ -64,7 +64,7 @@ class RecordedRuns(File):
         return found[0]
 
     def head(self, run_id: str) -> RunRecord:
-        """Return one run without the counts of its nodes, which are many to read. Raises `UnknownRun`."""
+        """Return one run; one that goes on without the counts of its nodes, which are many to read. Raises `UnknownRun`."""
         with self.reading() as connection:
             row = connection.execute(query("one_run"), {"id": run_id}).fetchone()
         if row is None:

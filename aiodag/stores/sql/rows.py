@@ -93,6 +93,12 @@ def owner_text(owner: Owner) -> str:
     return json.dumps([owner.host, owner.pid, *owner.began.split()])
 
 
+def counts_column(value: Any) -> dict[State, int]:
+    """Return how many nodes are in which state."""
+    counts = map(count_column, json.loads(value))
+    return {state: count for state, count in zip(State, counts, strict=True) if count}
+
+
 def optional(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Return a reader that takes null as well."""
     return lambda value: None if value is None else read(value)
@@ -124,6 +130,7 @@ RUN = (
     Column("owner", optional(owner_column), None),
     Column("tags", tags, {}),
     Column("definition", optional(text_column), None),
+    Column("counts", optional(counts_column), None),
 )
 NODE = (
     Column("number", count_column, -1),
@@ -227,9 +234,11 @@ TEXTS = tuple(place for place, column in enumerate(NODE) if column.read is text_
 
 
 def sql_run_record(row: Row, counts: Mapping[State, int]) -> RunRecord:
-    """Return a run for people."""
+    """Return a run for people, with those counts where its row has none."""
     values, damaged = read_row(RUN, row[1:])
-    return RunRecord(**values, counts=counts, damaged=damaged)
+    if values["counts"] is None:
+        values["counts"] = counts
+    return RunRecord(**values, damaged=damaged)
 
 
 def known_from_rows(connection: sqlite3.Connection, run: int, first: int = 0, below: int = LAST) -> dict[str, Known]:

@@ -156,6 +156,19 @@ end;
 insert into tags
     select key, value, created_at, run from runs, json_each(case when json_valid(tags) then tags else '{}' end)
     where json_each.type = 'text';
+-- How many nodes of the last execution are in which state, in the order of the states: kept when a run ends, since a list of
+-- large runs would count them each time. By a trigger, as above. Null in a run that goes on, or had ended before this step.
+alter table runs add column counts text;
+create trigger counts_of_run after update of ended_at on runs begin
+    update runs set counts = case when new.ended_at is not null then (
+        select json_array(
+            count(*) filter (where state = 'waiting'), count(*) filter (where state = 'queued'),
+            count(*) filter (where state = 'running'), count(*) filter (where state = 'succeeded'),
+            count(*) filter (where state = 'failed'), count(*) filter (where state = 'skipped'),
+            count(*) filter (where state = 'cancelled'))
+        from nodes where nodes.run = new.run and nodes.execution = new.execution and codec <> 'barrier'
+    ) end where run = new.run;
+end;
 create index failed_nodes on nodes (run, ended_at) where state = 'failed';
 create index failed_attempts on attempts (run, ended_at) where state = 'failed';
 drop index logs_of_run;

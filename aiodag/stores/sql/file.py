@@ -17,6 +17,7 @@ from aiodag.stores.sql.statements import steps
 LEAST_VERSION = (3, 35)
 LOG_LIMIT = 2**22  # bytes of the write-ahead log that stay on disk when it begins anew
 LOG_CHECK = 64  # transactions between two looks at the size of the log
+STATEMENTS = 256  # that stay prepared: each of those that write many rows, for each number of rows
 SYNCHRONOUS = ("NORMAL", "FULL", "EXTRA")
 HINTS = {
     "not a database": ". It is some other file: name another one",
@@ -258,7 +259,9 @@ class File:
         except OSError as error:
             msg = f"cannot make the directory of the store {self.path}: {error}"
             raise StoreError(msg) from error
-        connection = sqlite3.connect(self.path, timeout=BUSY, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            self.path, timeout=BUSY, isolation_level=None, check_same_thread=False, cached_statements=STATEMENTS
+        )
         try:
             # Not with foreign keys: what belongs to a deleted run goes in portions, after the run itself.
             if to_write:

@@ -5,6 +5,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 from aiodag.errors import StoreError
 from aiodag.records import Claim, Claimed, Known, Owner, Write, refuse_owned
@@ -15,7 +16,7 @@ from aiodag.stores.sql.batches import fence_writes, put_batches
 from aiodag.stores.sql.file import File
 from aiodag.stores.sql.past import SlicedPast
 from aiodag.stores.sql.rows import STATES, known_from_rows, owner_of, owner_text
-from aiodag.stores.sql.statements import cut_rows, query, statement_with_list
+from aiodag.stores.sql.statements import cut_rows, query, repeat_rows, statement_with_list
 
 # What one batch alone is to blame for, and not the file: such as a value that is too large, or of no type that SQLite knows.
 ITS_OWN = (
@@ -40,13 +41,35 @@ class OwnedRuns(File):
         With `joining` they come to others that are written here: then the file must be the one that these are in.
         """
         with self.writing(owner=joining) as connection:
-            answers = [self._claim(connection, claim) for claim in claims]
+            made = self._make_runs(connection, claims)
+            answers = [made.get(claim.id) or self._claim(connection, claim) for claim in claims]
             ends = sorted((claim.at + claim.lease, claim.owner) for claim in claims)
             # One for each process, the latest: a claim that has waited long must not shorten the lease of its other runs.
             for owner, until in {owner: until for until, owner in ends}.items():
                 connection.execute(query("put_lease"), {"owner": owner_text(owner), "until": until})
             connection.execute(query("sweep_leases"), (time.time(),))
         return answers
+
+    def _make_runs(self, connection: sqlite3.Connection, claims: Sequence[Claim]) -> dict[str, Claimed]:
+        """Make the runs that are new with few statements; return none where one cannot be made, and another may be."""
+        new = {claim.id: claim for claim in claims if claim.definition is None}
+        if not 1 < len(new) == len(claims):  # one alone, or two of one id
+            return {}
+        connection.execute("savepoint many")
+        found: dict[str, Claimed] = {}
+        try:
+            for some in cut_rows(list(new)):
+                for (run_id,) in connection.execute(statement_with_list("ids_there", len(some)), some):
+                    del new[run_id]
+            for rows in cut_rows([tuple(row_of_claim(claim).values()) for claim in new.values()]):
+                values = [value for row in rows for value in row]
+                for run, run_id in connection.execute(repeat_rows("add_runs", len(rows), len(rows[0])), values):
+                    found[run_id] = Claimed(run, 1, {})
+        except ITS_OWN:
+            connection.execute("rollback to many")
+            found = {}
+        connection.execute("release many")
+        return found
 
     def _claim(self, connection: sqlite3.Connection, claim: Claim) -> Claimed | StoreError:
         connection.execute("savepoint one")
@@ -61,18 +84,9 @@ class OwnedRuns(File):
 
     def _claim_one(self, connection: sqlite3.Connection, claim: Claim) -> Claimed:
         found = connection.execute(query("find_run"), {"id": claim.id}).fetchone()
-        values = {
-            "id": claim.id,
-            "name": claim.name,
-            "entry": None if claim.entry is None else json.dumps(claim.entry),
-            "owner": owner_text(claim.owner),
-            "at": claim.at,
-            "until": NEVER,
-            "tags": json.dumps(dict(claim.tags)),
-            "state": next_run_state(State.QUEUED, State.RUNNING),
-        }
+        values = row_of_claim(claim)
         if found is None:
-            run = connection.execute(query("add_run"), values).lastrowid or 0
+            run = connection.execute(repeat_rows("add_runs", 1, len(values)), tuple(values.values())).fetchone()[0]
             claimed = Claimed(run, 1, {})
         else:
             run, execution, name, owner, until, *ended, begun = found
@@ -164,3 +178,19 @@ class OwnedRuns(File):
                 errors.append(error)
                 connection.execute("release one")
         return errors
+
+
+def row_of_claim(claim: Claim) -> dict[str, Any]:
+    """Return what a claim writes of its run, in the order in which a new one is made."""
+    return {
+        "id": claim.id,
+        "name": claim.name,
+        "state": next_run_state(State.QUEUED, State.RUNNING),
+        "entry": None if claim.entry is None else json.dumps(claim.entry),
+        "created": claim.at,
+        "at": claim.at,
+        "owner": owner_text(claim.owner),
+        "until": NEVER,
+        "tags": json.dumps(dict(claim.tags)) if claim.tags else "{}",
+        "execution": 1,
+    }

@@ -13,9 +13,12 @@ select run, execution, name, owner,
     state, error, begun + (ended_at is not null)
 from runs where id = :id
 
--- :name add_run
-insert into runs (id, name, state, execution, entry, created_at, started_at, owner, leased_until, tags)
-values (:id, :name, :state, 1, :entry, :at, :at, :owner, :until, :tags)
+-- :name ids_there
+select id from runs where id in (?...)
+
+-- :name add_runs
+insert into runs (id, name, state, entry, created_at, started_at, owner, leased_until, tags, execution)
+values (?...) returning run, id
 
 -- :name take_run
 update runs set state = :state, execution = execution + 1, begun = begun + (ended_at is not null), started_at = :at,

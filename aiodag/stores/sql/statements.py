@@ -7,7 +7,7 @@ from functools import cache
 from pkgutil import get_data
 from typing import Any
 
-ROWS = (256, 32, 4, 1)  # rows that one statement writes: one call of SQLite for many rows lets Python go on meanwhile
+ROWS = (256, 128, 64, 32, 16, 8, 4, 2, 1)  # rows that one statement writes: one call of SQLite for many rows lets Python go on meanwhile
 
 
 @cache

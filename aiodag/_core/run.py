@@ -221,6 +221,8 @@ class Run(Members):
         with suppress(TimeoutError):
             async with asyncio.timeout(HURRY if self.hurried else None):
                 await journal.close(self.state, error)
+        if not self.live:
+            self.journal = None  # it has the run: else only the garbage collector would find either
         if error is None and isinstance(journal.error, StoreError):  # the end of the run could not be written
             self._move(State.FAILED)
             raise journal.error

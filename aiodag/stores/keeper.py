@@ -61,12 +61,12 @@ class Keeper:
 
     async def open(self, writer: RunWriter) -> Claimed:
         """Claim a run. Raises what the store raises."""
-        self.put([(writer, None)])
+        writer.post.claim(writer)
         try:
             return await opened_past(await writer.opened)
         except BaseException as error:
+            writer.given_up = True  # where it is still to be claimed, it is not
             if isinstance(error, asyncio.CancelledError):
-                writer.given_up = True
                 # Counts only if it is claimed meanwhile.
                 self.put([(writer, Batch(state=State.CANCELLED, at=time.time()))])
             ended = self.leave(writer)
@@ -138,6 +138,8 @@ class Keeper:
             with table_lock:
                 writers = list(self.writers)
             self._tell_all(writers, error)
+        for post in {writer.post for writer, batch in works if batch is not LEFT}:
+            post.add(post.free)
         for post in list(self.posts.values()):
             post.send()
         return more
@@ -211,8 +213,6 @@ class Keeper:
             errors = self.store.write_all([Write(owned, writer.claim.id, batch) for writer, owned, batch in claimed])
         except BaseException as error:  # noqa: BLE001 - it ends the runs, on their loops
             errors = apart(error, len(claimed))
-        for post in {writer.post for writer, _, _ in claimed}:
-            post.add(post.free)
         for (writer, owned, batch), why in zip(claimed, errors, strict=True):
             writer.over = writer.over or (why is None and batch.state is not None)
             if writer.over or isinstance(why, LeaseLost):

@@ -6,8 +6,7 @@ was written before is taken out of the store again. So 1 GiB of output holds nei
 
 import json
 import time
-from asyncio import TimerHandle
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from aiodag.masking import masked
@@ -74,14 +73,10 @@ def cut_bytes(content: bytes, start: int) -> list[tuple[int, bytes]]:
 class Outputs:
     """The facts and streams of a run's attempts that are under way."""
 
-    def __init__(
-        self, keep: int, wake: Callable[[], None], call_later: Callable[[float, Callable[[], None]], TimerHandle]
-    ) -> None:
+    def __init__(self, keep: int) -> None:
         self.due = False  # whether output has waited long enough
         self._keep = keep
-        self._wake = wake  # has what is due written
-        self._call_later = call_later
-        self._timer: TimerHandle | None = None  # of output that waits for more
+        self._waiting = False  # whether somebody will say when it has
         self._streams: dict[tuple[int, int, str], Stream] = {}
         self._facts: dict[tuple[int, int], dict[str, Any]] = {}
         # What is to be written, in the order of its coming.
@@ -89,8 +84,8 @@ class Outputs:
         self._told: dict[tuple[int, int], str] = {}
         self._numbers: dict[int, list[tuple[Any, ...]]] = {}  # of nodes, with their keys in all of these
 
-    def add(self, number: int, attempt: int, name: str, chunk: bytes) -> None:
-        """Take what an attempt wrote to a stream."""
+    def add(self, number: int, attempt: int, name: str, chunk: bytes) -> bool:
+        """Take what an attempt wrote to a stream; return True if it is the first, which is due after a pause."""
         key = number, attempt, name
         stream = self._streams.get(key)
         if stream is None:
@@ -98,19 +93,12 @@ class Outputs:
             self._numbers.setdefault(number, []).append(key)
         stream.add(chunk)
         self._heard[key] = stream
-        if self._timer is None:
-            self._timer = self._call_later(PAUSE, self._fall_due)
+        first, self._waiting = not self._waiting, True
+        return first
 
-    def _fall_due(self) -> None:
-        self._timer = None
-        self.due = True
-        self._wake()
-
-    def close(self) -> None:
-        """Have all that has come written with the next batch, for it is the last."""
-        if self._timer is not None:
-            self._timer.cancel()
-        self.due = True
+    def fall_due(self) -> None:
+        """Have all that has come written with the next batch."""
+        self.due, self._waiting = True, False
 
     def tell(self, number: int, attempt: int, facts: Mapping[str, Any]) -> None:
         """Take facts about an attempt. Raises `TypeError` and `ValueError` for what is not JSON."""

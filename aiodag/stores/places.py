@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from weakref import WeakKeyDictionary
@@ -16,7 +15,7 @@ from aiodag.stores.sql.sqlite import SQLite
 if TYPE_CHECKING:
     from aiodag._core.run import Run
 
-ENTERING = 32  # runs that begin in one turn of a loop
+ENTERING = 32  # runs of one loop that are being opened in one store at a time
 WANTED = "a path, 'sqlite:///runs.db', 'memory:', or a store"
 
 
@@ -67,48 +66,37 @@ def store_at(place: object = None) -> Runs:
 
 async def open_journal(run: "Run", place: object) -> Journal:
     """Return what writes a run to the store at an address, opened. Raises `StoreError`, and `RunOwned`."""
-    door = DOORS.get(run.loop)
+    doors = DOORS.setdefault(run.loop, {})
+    key = place if isinstance(place, str | os.PathLike) else id(place)
+    door = doors.get(key)
     if door is None:
-        door = DOORS[run.loop] = Door(run.loop)
-    await door.pass_through()
-    store = store_at(place)
-    journal = store.journal(run, ours=store is not place)
-    await journal.open()
-    return journal
+        door = doors[key] = Door()
+    door.runs += 1
+    try:
+        async with door.room:
+            store = store_at(place)
+            journal = store.journal(run, ours=store is not place)
+            await journal.open()
+            return journal
+    finally:
+        door.runs -= 1
+        if not door.runs:
+            doors.pop(key, None)
 
 
 class Door:
-    """Lets runs begin, a bounded number in one turn of the loop: thousands at once must not stop it."""
+    """Lets runs of one loop begin in one store, a bounded number at a time.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._call_soon = loop.call_soon
-        self._create_future = loop.create_future
-        self._room = ENTERING
-        self._waiting: deque[asyncio.Future[None]] = deque()
+    Thousands at once must not stop the loop. And what waits here is a `Run` and no more: a journal is some fifty objects,
+    through which the garbage collector goes again and again.
+    """
 
-    async def pass_through(self) -> None:
-        """Wait for a turn that has room: mostly this one."""
-        if self._room == ENTERING:
-            self._call_soon(self._next_turn)
-        if self._room:
-            self._room -= 1
-            return
-        waiter = self._create_future()
-        self._waiting.append(waiter)
-        await waiter
-
-    def _next_turn(self) -> None:
-        self._room = ENTERING
-        while self._waiting and self._room:
-            waiter = self._waiting.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                self._room -= 1
-        if self._room < ENTERING:
-            self._call_soon(self._next_turn)
+    def __init__(self) -> None:
+        self.runs = 0  # that are in it, or wait for that
+        self.room = asyncio.Semaphore(ENTERING)
 
 
-DOORS: WeakKeyDictionary[asyncio.AbstractEventLoop, Door] = WeakKeyDictionary()
+DOORS: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[object, Door]] = WeakKeyDictionary()
 
 
 def sqlite_at(place: str, rest: str) -> SQLite:

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from aiodag.records import Batch, Claim, Claimed
 
 PORTION = 64  # runs in one turn of a loop: each wakes a body
+FULL = 8  # portions without room for runs that are about to begin, of which one takes some all the same
 
 News = tuple[Callable[..., None], tuple[Any, ...]]
 
@@ -66,6 +67,8 @@ class LoopPost:
         self.loop = loop
         self._put = put
         self._asking: deque[RunWriter] = deque()
+        self._beginning: deque[RunWriter] = deque()  # that are to be claimed
+        self._full = 0  # portions without any of these
         self._busy = False  # whether a portion is under way, or will be in this turn of the loop
         self._news: deque[News] = deque()
         self._coming = False  # whether the loop has a delivery before it
@@ -78,6 +81,15 @@ class LoopPost:
         if not self._busy:
             self._collect_soon()
 
+    def claim(self, writer: RunWriter) -> None:
+        """Have a run claimed when those that go on leave room for it, or have had their way for long.
+
+        Else all of thousands would begin before one of them can end, and all that they hold would be there at once.
+        """
+        self._beginning.append(writer)
+        if not self._busy:
+            self._collect_soon()
+
     def _collect_soon(self) -> None:
         # Not at once, and not before what the loop has to do already, such as starting what has become ready: what happens
         # meanwhile goes with it, and saves a commit.
@@ -87,6 +99,9 @@ class LoopPost:
     def _collect(self) -> None:
         works: list[Work] = []
         try:
+            self._full = 0 if len(self._asking) < PORTION else self._full + 1
+            while self._beginning and self._full % FULL == 0 and len(works) < PORTION:
+                works.append((self._beginning.popleft(), None))
             while self._asking and len(works) < PORTION:
                 writer = self._asking.popleft()
                 try:
@@ -100,7 +115,7 @@ class LoopPost:
             self._busy = bool(works)
             if works:
                 self._put(works)
-            elif self._asking:
+            elif self._asking or self._beginning:
                 self._collect_soon()
 
     def free(self) -> None:
@@ -119,7 +134,7 @@ class LoopPost:
             if self._news and not self._coming:
                 self._coming = True
                 self.loop.call_soon(self._deliver)
-            if self._asking and not self._busy:
+            if (self._asking or self._beginning) and not self._busy:
                 self._collect_soon()
 
     # In the keeper's thread

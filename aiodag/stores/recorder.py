@@ -10,9 +10,9 @@ import logging
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiodag._core.search import check_returned
 from aiodag._core.submit import engine_of
@@ -25,7 +25,7 @@ from aiodag.stores.caching import Cache, Flight
 from aiodag.stores.changes import MOST, Changes
 from aiodag.stores.keeper import join_keeper
 from aiodag.stores.outcomes import decode_value, encode_value, fit_text, reason_text, record_exception, writable
-from aiodag.stores.outputs import Outputs
+from aiodag.stores.outputs import PAUSE, Outputs
 from aiodag.stores.past import close_past, past_of
 from aiodag.stores.recall import Recall
 from aiodag.stores.row import (
@@ -45,11 +45,13 @@ from aiodag.stores.row import (
 )
 
 if TYPE_CHECKING:
+    from aiodag._core.engine import Engine
     from aiodag._core.node import Node
     from aiodag._core.run import Run
     from aiodag.abc import Runs
 
 log = logging.getLogger("aiodag.stores")
+T = TypeVar("T")
 
 
 class Recorder(Recall):
@@ -63,7 +65,7 @@ class Recorder(Recall):
         self._rows = Changes(run)
         self._written: list[asyncio.Future[None]] = []  # successes of the batch that is being written
         self._logged: deque[tuple[Any, ...]] = deque()  # lines, from any thread
-        self._outputs = Outputs(self.store.keep, self._wake, run.loop.call_later)
+        self._outputs = Outputs(self.store.keep)
         self._busy = False  # whether a batch is being written, or will be in this turn of the loop
         self._broken = False  # whether nothing can be written any more
         self._idle: asyncio.Future[None] | None = None  # of the one that waits for everything to be written
@@ -72,19 +74,15 @@ class Recorder(Recall):
         """Own the run and learn what is known of it."""
         run = self.run
         self._engine = engine_of(run.loop)
-        self._cache = Cache(self.store, self._engine)
         self.offset = time.time() - run.clock()
         self._keeper, self._writer = join_keeper(self.store, run, self, ours=self._ours)
         if self._ours:  # else each run would open the file once more to read from it
-            self.store = self._cache.store = self._keeper.store
-        self._engine.away += 1
+            self.store = self._keeper.store
         try:
-            claimed = await self._keeper.open(self._writer)
+            claimed = await in_real_time(self._engine, self._keeper.open(self._writer))
         except BaseException:
             self._broken = True
             raise
-        finally:
-            self._engine.away -= 1
         self.learn(past_of(claimed), claimed.functions)
         self._tried, self.begun = claimed.tried, claimed.begun
         self._done = self._known.past.successes
@@ -156,7 +154,7 @@ class Recorder(Recall):
         chosen = node.row[NUMBER] in self._chosen  # to run again, whatever there is
         check = partial(check_returned, node)
         del node, args, kwargs  # as above, and the body's
-        flight = await self._cache.take(keys, task.options.cache, anew=chosen)
+        flight = await Cache(self.store, self._engine).take(keys, task.options.cache, anew=chosen)
         try:
             if not isinstance(flight, Flight) and (value := decode_value(task, *flight)) is not NOTHING:
                 return value
@@ -204,7 +202,12 @@ class Recorder(Recall):
             return
         if self.listener is not None:
             self.listener(node, stream, chunk)
-        self._outputs.add(node.row[NUMBER], node.attempt, stream, chunk)
+        if self._outputs.add(node.row[NUMBER], node.attempt, stream, chunk):
+            self.run.loop.call_later(PAUSE, self._write_output)
+
+    def _write_output(self) -> None:
+        self._outputs.fall_due()
+        self._wake()
 
     def facts(self, node: "Node[Any]", facts: Mapping[str, Any]) -> None:
         """Keep facts about the attempt of a node. Raises `TypeError` and `ValueError` for what is not JSON."""
@@ -273,7 +276,7 @@ class Recorder(Recall):
 
     async def close(self, state: State, error: BaseException | None) -> None:
         """Write how the run ended, and give it up."""
-        self._outputs.close()
+        self._outputs.fall_due()  # for the next batch is the last
         try:
             await self._write_the_end(state, error)
             await close_past(self._known.past, self._engine)
@@ -281,12 +284,9 @@ class Recorder(Recall):
             self._broken = True
             # Also when we are cancelled here: the store would keep the run for us.
             ended = self._keeper.leave(self._writer)
+            del self._writer  # which has us: a run that has ended needs no garbage collector
         if ended is not None:
-            self._engine.away += 1  # on a virtual clock: the end of a thread, and of a file, takes real time
-            try:
-                await ended
-            finally:
-                self._engine.away -= 1
+            await in_real_time(self._engine, ended)  # the end of a thread, and of a file
         if self._done and not self._met and self._next > self._first:
             warn_of_a_fresh_start(self.run, self._next - self._first, self._done)
 
@@ -302,6 +302,15 @@ class Recorder(Recall):
             self._idle = self.run.loop.create_future()
             self._wake()
             await self._idle
+
+
+async def in_real_time(engine: "Engine", waited: "Awaitable[T]") -> T:
+    """Wait for something that takes real time on a virtual clock too."""
+    engine.away += 1
+    try:
+        return await waited
+    finally:
+        engine.away -= 1
 
 
 def wake_all(waiters: "list[asyncio.Future[None]]") -> None:

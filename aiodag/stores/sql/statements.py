@@ -7,7 +7,8 @@ from functools import cache
 from pkgutil import get_data
 from typing import Any
 
-ROWS = (256, 128, 64, 32, 16, 8, 4, 2, 1)  # rows that one statement writes: one call of SQLite for many rows lets Python go on meanwhile
+# Rows that one statement writes: one call of SQLite for many rows lets Python go on meanwhile.
+ROWS = (256, 128, 64, 32, 16, 8, 4, 2, 1)
 
 
 @cache

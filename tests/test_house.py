@@ -270,6 +270,7 @@ FLOORS = [
             "expand",
             "generators",
             "named",
+            "labels",
             "lead",
             "build",
             "signatures",  # types only

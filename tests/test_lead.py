@@ -7,7 +7,8 @@ from weakref import ref
 
 import pytest
 
-from aiodag import Limit, RunFailed, State, current_node, current_run, plan, task
+from aiodag import Limit, Run, RunFailed, State, current_node, current_run, plan, task
+from aiodag._core.ledger import WIDTH
 from aiodag.stores import Memory
 from aiodag.workflows import Parameter, Workflow, lead
 
@@ -92,6 +93,62 @@ async def test_what_waits_to_be_written_is_bounded(short_lead):
 
     assert FEW <= made < 4 * FEW
     assert values[numbers] == list(range(MANY))
+
+
+class Watched:
+    """Knows the run of the nodes that move, and how many of their names it holds in the end."""
+
+    def moved(self, move):
+        self.run = move.node.run
+
+    @property
+    def kept(self):
+        return sum(type(name) is str for name in self.run.ledger.calls[::WIDTH])
+
+
+async def test_names_and_arguments_of_settled_nodes_are_computed_again_when_somebody_looks(short_lead):
+    """Whatever comes between the nodes of a task, and however they end."""
+
+    @task
+    async def inner(value):
+        return value
+
+    @task
+    async def joined(first, second=None, *rest):
+        await inner("inside")
+        if first == 3:
+            raise ValueError(first)
+        return first
+
+    flow = Workflow(
+        "many", parameters={"N": range(30), "A": ["x", "y, z", 1.5, True], "B": [0, 1, 2, 3]}, paired=["N", ["A", "B"]]
+    )
+    flow.add(joined, Parameter("N"), "text", Parameter("A"), Parameter("B"), name="all")
+    one = flow.add(joined, Parameter("N"), [Parameter("A")], name="list")
+    flow.add(joined, one, second=Parameter("N"), name="passed")
+    flow.add(inner, Parameter("B"), name="ruled", after=[one], trigger_rule="all_done")
+    flow.add(inner, Parameter("A"), after=[one], name="last")
+
+    with pytest.raises(RunFailed):
+        async with Run("whole") as whole:
+            await flow.build()
+    watched = Watched()
+    with pytest.raises(RunFailed):
+        await flow.run(observers=[watched])
+
+    ahead = watched.run.graph()
+    assert sorted(node.label for node in ahead.nodes) == sorted(node.label for node in whole.graph().nodes)
+    assert watched.kept < len(ahead.nodes)
+
+
+async def test_names_of_settled_nodes_are_not_kept(short_lead):
+    flow, _ = many()
+    watched = Watched()
+
+    await flow.run(observers=[watched])
+
+    assert watched.kept < 3 * FEW
+    assert [node.label for node in watched.run.graph().nodes][-2:] == ["same[N=1998](1998)", "same[N=1999](1999)"]
 
 
 async def test_without_a_limit_all_that_is_ready_begins(short_lead):

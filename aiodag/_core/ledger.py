@@ -13,7 +13,7 @@ from aiodag.secret import Veiled
 from aiodag.states import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from aiodag._core.node import Node
 
@@ -42,7 +42,7 @@ class Ledger:
         self.name = name
         self.origin = origin
         # For each node: name, code and instruction of the call, hints of the arguments, edges, the number of the
-        # enclosing node.
+        # enclosing node. In place of a name there may be what computes it, and the hints.
         self.calls: list[Any] = []
         # For each move: number of the node, state, seconds. The earlier ones are packed.
         self.moves: list[Any] = []
@@ -51,6 +51,7 @@ class Ledger:
         self.errors: dict[int, str] = {}
         self.outside: WeakKeyDictionary[Node[Any], int] = WeakKeyDictionary()
         self.barriers: set[int] = set()  # nodes of a workflow that only join edges
+        self._edges: tuple[int, ...] = ()  # of the last node: many after one have the same
 
     def enter(self, node: "Node[Any]", upstream: "list[tuple[Node[Any], bool]]", at: float) -> None:
         """Remember a new node and give it its number."""
@@ -76,7 +77,7 @@ class Ledger:
         hints = node.args
         if upstream:
             run = node.run
-            edges = tuple([(up.number if up.run is run else self.number_of(up)) * 4 for up in upstream])
+            edges = self._shared([(up.number if up.run is run else self.number_of(up)) * 4 for up in upstream])
             if len(upstream) == len(hints):
                 hints = (...,) * len(hints)
         for value in hints:
@@ -121,6 +122,16 @@ class Ledger:
         elif node.task.rule is not None:
             self.calls[node.number * WIDTH + HINTS] += (node.task.rule,)
 
+    def forget(self, number: int, computed: "Callable[[int], tuple[str, tuple[Any, ...]]]") -> None:
+        """Let go of the name and the hints of a node that has settled: from now on they are computed of its number."""
+        at = number * WIDTH
+        self.calls[at], self.calls[at + HINTS] = computed, ()
+
+    def describe(self, number: int) -> tuple[str, Any]:
+        """Return the name of a node and the hints of its arguments."""
+        name, hints = self.calls[number * WIDTH], self.calls[number * WIDTH + HINTS]
+        return (name, hints) if type(name) is str else name(number)
+
     def also_after(self, node: "Node[Any]", upstream: "Sequence[Node[Any]]") -> None:
         """Note that a node waits for more of the run's nodes, without their values."""
         self.calls[node.number * WIDTH + EDGES] += tuple(
@@ -137,7 +148,14 @@ class Ledger:
         edges = [(up.number if up.run is run else self.number_of(up)) * 4 + tolerant for up, tolerant in upstream]
         for index in range(len(node.task.after_deps)):
             edges[index] += EXOGENOUS
-        return tuple(edges)
+        return self._shared(edges)
+
+    def _shared(self, edges: list[int]) -> tuple[int, ...]:
+        """Return edges as one object for all nodes in a row that have the same."""
+        found = tuple(edges)
+        if found != self._edges:
+            self._edges = found
+        return self._edges
 
     def number_of(self, node: "Node[Any]") -> int:
         """Return the number of a node; one that was made outside the run gets a record now."""
@@ -153,7 +171,7 @@ class Ledger:
 
     def label_of(self, node: "Node[Any]") -> str:
         """Return the name of a node of this run with its short arguments."""
-        return label(node.name, self.calls[node.number * WIDTH + HINTS])
+        return label(*self.describe(node.number))
 
     def graph(self, now: float) -> Graph:
         """Return what is known at a moment of the loop's clock."""
@@ -164,7 +182,8 @@ class Ledger:
         nodes: list[GraphNode] = []
         edges: list[GraphEdge] = []
         for number, trace in enumerate(traces):
-            name, code, instruction, hints, upstream, parent = self.calls[number * WIDTH : (number + 1) * WIDTH]
+            _, code, instruction, _, upstream, parent = self.calls[number * WIDTH : (number + 1) * WIDTH]
+            name, hints = self.describe(number)
             if hints is OUTSIDE:
                 # Nobody told us of its moves. A node that is gone had settled; how, is not known any more if it had
                 # not when it came.

@@ -97,12 +97,15 @@ class Building:
         is not made yet never is.
         """
         nodes = self.nodes
-        lead = Lead(self.checked, self.run, nodes)
+        lead = Lead(self.expansion, self.run, nodes)
         for vertex in self.checked.order:
             for instance in self.expansion.of(vertex):
                 if instance.kind is BARRIER:
                     lead.gate(instance.number)
-                nodes.append(self._node_of(instance))
+                node = self._node_of(instance)
+                if node.run is not None:
+                    lead.numbers.note(node.number, instance.number)
+                nodes.append(node)
                 if not len(nodes) % self._turn:
                     await asyncio.sleep(0)
                     await lead.room(vertex)

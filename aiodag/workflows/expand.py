@@ -161,6 +161,11 @@ class Expansion:
                 yield from self._hide_behind(made)
         self._made[vertex] = True
 
+    def row(self, vertex: int) -> range | None:
+        """Return the numbers of a task's instances if these are in a row, with nothing between them."""
+        numbers = self._many.get(vertex)
+        return numbers if type(numbers) is range else None
+
     def is_made(self, vertex: int) -> bool:
         """Return True if all instances of a task or group have been made."""
         return bool(self._made[vertex])

@@ -10,17 +10,19 @@ soon as all that takes its value, or waits for it, has been made: its value stay
 """
 
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterable
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from aiodag._core.node import Node
 from aiodag.states import State
+from aiodag.workflows.labels import Labels, NodeNumbers, can_be_computed
 
 if TYPE_CHECKING:
     from aiodag._core.run import Run
     from aiodag._core.task import Task
-    from aiodag.workflows.check import Checked
+    from aiodag.workflows.expand import Expansion
 
 LEAD = 10_000  # nodes that are ready and have not begun, or wait to be written, above which no more are made
 SOME = LEAD // 8  # nodes that settle before more are made
@@ -34,7 +36,9 @@ class Lead:
     `nodes` has for each number its node, or in place of one that was let go of its value, or `MISSING`.
     """
 
-    def __init__(self, checked: "Checked", run: "Run", nodes: list[Any]) -> None:
+    def __init__(self, expansion: "Expansion", run: "Run", nodes: list[Any]) -> None:
+        checked = expansion.checked
+        self._expansion = expansion
         self.run = run
         self.nodes = nodes
         self._upstream = checked.upstream
@@ -45,6 +49,10 @@ class Lead:
         for upstream in checked.upstream:
             for up in upstream:
                 self._wanted[up] += 1
+        self.numbers = NodeNumbers()
+        # Of each task with parameters whose nodes are in a row: where that begins; the row, and what its nodes are called.
+        self._starts: list[int] = []
+        self._rows: list[tuple[range, Labels | None]] = []
         self._held = bytearray()  # of each node, whether something that is not made yet may ask for it
         self._gates: list[int] = []  # what joins edges within the task of which nodes are made now
         self._begun = 0  # the number of its first node
@@ -57,8 +65,19 @@ class Lead:
         """Hold what joins edges within a task, until its nodes are made."""
         self._gates.append(number)
 
+    def _note_row(self, vertex: int) -> None:
+        """Note what the nodes of a task are called that are in a row, as soon as there are some."""
+        row = self._expansion.row(vertex)
+        if row is not None and (not self._rows or self._rows[-1][0] is not row):
+            checked = self._expansion.checked
+            task = checked.tasks[vertex]
+            labels = Labels(checked, task, self.numbers, row.start) if can_be_computed(checked, task) else None
+            self._starts.append(row.start)
+            self._rows.append((row, labels))
+
     def complete(self, vertex: int) -> None:
         """Note that all nodes of a task or group are made, and let go of what nothing else will ask for."""
+        self._note_row(vertex)
         begun, self._begun = self._begun, len(self.nodes)
         wanted = self._wanted[vertex]
         if wanted:
@@ -100,11 +119,17 @@ class Lead:
     def _let_go(self, number: int) -> None:
         node = self.nodes[number]
         self.nodes[number] = settled_value(node)
+        at = bisect_right(self._starts, number) - 1
+        if at >= 0 and node.run is self.run:
+            row, labels = self._rows[at]
+            if labels is not None and number < row.stop:
+                self.run.ledger.forget(node.number, labels)
 
     async def room(self, vertex: int) -> None:
         """Wait until more may be made, in the middle of a task or group."""
         if len(self.nodes) < self._next:
             return
+        self._note_row(vertex)
         if self._wanted[vertex]:
             self._hold(self._begun)
         self._grow()

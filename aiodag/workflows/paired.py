@@ -70,6 +70,19 @@ def choices(names: list[str], known: Given, paired: Sequence[Group] = NONE) -> I
         yield {name: choice[name] for name in names}
 
 
+def choice_at(place: int, names: list[str], known: Given, paired: Sequence[Group] = NONE) -> Choice:
+    """Return one combination of values, by its place among all.
+
+    >>> choice_at(3, ["A", "B"], {"A": [1, 2], "B": "xyz"})
+    {'A': 2, 'B': 'x'}
+    """
+    found: dict[str, Any] = {}
+    for unit in reversed(units(names, paired)):
+        place, at = divmod(place, len(known[unit[0]]))
+        found.update([(name, known[name][at]) for name in unit])
+    return {name: found[name] for name in names}
+
+
 def count_of(names: list[str], known: Given, paired: Sequence[Group] = NONE) -> int:
     """Return how many combinations there are."""
     return prod(min(len(known[name]) for name in unit) for unit in units(names, paired))

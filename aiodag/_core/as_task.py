@@ -33,7 +33,8 @@ EAGER = sys.version_info >= (3, 12)  # whether an asyncio task can take its firs
 # Whether asyncio tasks are those written in C. What nests event loops puts Python's own in their place.
 IN_C = not hasattr(AsyncTask.__init__, "__code__")
 
-# How far an attempt is driven: not at all yet; in its first step, see steps.py; in that and told to end; an asyncio task.
+# How far an attempt is driven: not at all yet, or no longer, while the value of a body that has ended in its first step is
+# written; in its first step, see steps.py; in that and told to end; an asyncio task.
 # Until the last of these the C methods that need a coroutine or a loop would crash.
 UNDRIVEN, FIRST, CALLED_OFF, TASK = range(4)
 

@@ -24,6 +24,7 @@ def cancel_node(engine: "Engine", node: Node[Any], message: str | None) -> bool:
             on_done(node, engine.ended, context=engine.context)
         return bool(cancel_task(node, message))
     engine.alive.discard(node)
+    node.value = None  # of a body that has ended, and whose value is not written yet
     engine.stop(node, message)
     return True
 

@@ -39,7 +39,7 @@ from aiodag.errors import Skip
 from aiodag.states import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from aiodag._core.limits import Gate, Limit
 
@@ -182,6 +182,7 @@ class Engine(Settling):
         self.context = Context()  # empty: the drain must not keep the variables of whoever called first
         self.ready: Any = deque()  # append and popleft; aiodag.testing puts a shuffled one in its place
         self.draining = False  # whether a drain is under way or will be; while planning always
+        self.written: deque[Node[Any] | asyncio.Future[None]] = deque()  # who waited for a commit that has come
         self.away = 0  # attempts in processes, which take real time: a virtual clock must wait for them
         # A loop holds its asyncio tasks weakly: unfinished ones that only their own cycle holds would be collected
         # in mid-flight. Nodes that wait are held by their upstream.
@@ -313,6 +314,28 @@ class Engine(Settling):
             if take_step(self, node, steps):
                 self.succeed(node)
         del node, run  # as in start_task(), and the run has the failure until somebody takes it
+
+    def settle_written(self, waiters: "Iterable[Node[Any] | asyncio.Future[None]]") -> None:
+        """Settle nodes whose values a journal has written, and wake the bodies that wait for that: soon, not all at once."""
+        idle = not self.written
+        self.written.extend(waiters)
+        if idle and self.written:
+            self.loop.call_soon(self.settle_some, context=self.context)
+
+    def settle_some(self) -> None:
+        """Settle a bounded number of those that were written; then the loop has its turn."""
+        written = self.written
+        try:
+            for _ in range(min(BUDGET, len(written))):
+                each = written.popleft()
+                if type(each) is Node:
+                    if each.state is RUNNING:  # not cancelled meanwhile
+                        self.succeed(each)
+                elif not each.done():
+                    each.set_result(None)
+        finally:  # as in drain()
+            if written:
+                self.loop.call_soon(self.settle_some, context=self.context)
 
     def begin(self, node: Node[Any]) -> None:
         """Move a node to running: its body starts now, and the arguments are the body's."""

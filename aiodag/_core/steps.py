@@ -75,7 +75,7 @@ class FirstOf(ref[AbstractEventLoop]):
 
 
 def take_step(engine: "Engine", node: Node[Any], steps: "Steps") -> bool:
-    """Take the first step of a body, in the context of the call. Return whether it has ended, and the node has its value."""
+    """Take the first step of a body, in the context of the call. Return whether the node has succeeded in it."""
     loop = engine.loop
     context: Any = node.context
     node.driven = FIRST
@@ -98,7 +98,7 @@ def take_step(engine: "Engine", node: Node[Any], steps: "Steps") -> bool:
         hand_to_task(node, steps, waits_for, context)
         return False
     node.context = None
-    return node.driven == FIRST or not is_called_off(engine, node)
+    return node.driven == FIRST or (node.driven == CALLED_OFF and not is_called_off(engine, node))
 
 
 @coroutine
@@ -239,3 +239,8 @@ def is_called_off(engine: "Engine", node: Node[Any]) -> bool:
     if comes:
         engine.stop(node, message)
     return comes
+
+
+def is_to_be_cancelled(node: Node[Any]) -> bool:
+    """Return True if a body has cancelled itself, and the cancel is still to come to it."""
+    return cancels_of(node)[1]

@@ -11,19 +11,22 @@ import sysconfig
 import threading
 import time
 from asyncio import AbstractEventLoop, Future
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from aiodag._core.context import current_node
+from aiodag._core.search import check_returned
 from aiodag._core.seats import Aside
+from aiodag.abc import NOTHING
 from aiodag.errors import NoIdentity
 from aiodag.stores.arguments import FORMERLY, TODAY, plain_name
 from aiodag.stores.identity import Mark, innermost_function, is_found, is_main
 from aiodag.stores.keys import Keys, digest_of_call, origin_of_task
+from aiodag.stores.outcomes import decode_value, encode_value
 
 if TYPE_CHECKING:
     from aiodag._core.engine import Engine
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 
 COMPUTING: ContextVar[frozenset[Any]] = ContextVar("aiodag_computing", default=frozenset())  # around here
 Value = tuple[str, Any]  # a codec, and a value in it
+Entry = tuple[str, str, str, Any, float]  # as a store keeps it: key, task, codec, value, seconds since the epoch
 
 
 def cache_keys(node: "Node[Any]", upstream: "Sequence[tuple[Node[Any], bool]]", home: str) -> tuple[str, ...]:
@@ -177,6 +181,30 @@ class Cache:
         self._engine = engine
         # The process too: a forked child has a copy of the table, and nobody there computes what it says.
         self._place = os.getpid(), getattr(store, "path", store)
+
+    async def through(
+        self, node: "Node[Any]", body: Callable[[], Awaitable[Any]], *, anew: bool, keep: Callable[[Entry], None]
+    ) -> Any:
+        """Return the value of a node: one that another run or node has computed, or what its body gives, for them to take."""
+        task, keys, check = node.task, node.cache_keys, partial(check_returned, node)
+        del node  # a failure's traceback holds this frame
+        flight = await self.take(keys, task.options.cache, anew=anew)
+        try:
+            if not isinstance(flight, Flight) and (value := decode_value(task, *flight)) is not NOTHING:
+                return value
+            running = body()
+            del body  # its arguments are its own from here on
+            value = await running
+            check(value)
+            if isinstance(flight, Flight):
+                computed = encode_value(task, value)
+                keep((keys[0], task.name, *computed, time.time()))
+                flight.land(computed)
+            return value
+        finally:
+            del check
+            if isinstance(flight, Flight):
+                flight.land(None)
 
     async def take(self, keys: Sequence[str], age: "bool | float", *, anew: bool) -> "Value | Flight":
         """Return a value that is there or that somebody computes now; else, or `anew`, the computation to be done now.

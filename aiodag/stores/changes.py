@@ -1,6 +1,5 @@
 """Which rows of a run have changed since they were written, and who waits for that."""
 
-import asyncio
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,12 @@ from aiodag.stores.outcomes import writable
 from aiodag.stores.row import CODEC, ERROR, LABEL, NAME, NUMBER, SITE, STATE, VALUE, VERSION, Row
 
 if TYPE_CHECKING:
+    from asyncio import Future
+
+    from aiodag._core.node import Node
     from aiodag._core.run import Run
+
+    Waiting = Node[Any] | Future[None]
 
 PORTION = 256  # rows of a batch, if no more of them are in a hurry
 MOST = 8192  # rows of a batch that are in a hurry: other runs, and the lease, wait for its commit
@@ -23,7 +27,7 @@ class Changes:
         self._run = run
         self._waiting: dict[int, Row] = {}
         self._urgent: dict[int, Row] = {}
-        self._successes: dict[int, asyncio.Future[None]] = {}  # by the number of their row
+        self._successes: dict[int, Waiting] = {}  # by the number of their row
         self._sites: dict[tuple[CodeType | None, int], str] = {}
 
     def __bool__(self) -> bool:
@@ -40,13 +44,13 @@ class Changes:
         self._urgent[number] = row
         self._waiting.pop(number, None)
 
-    def succeed(self, row: Row, waiter: "asyncio.Future[None]") -> None:
-        """Have the success of a node that ran written, for which somebody waits."""
+    def succeed(self, row: Row, waiter: "Waiting") -> None:
+        """Have the success of a node that ran written: the node waits for that, or its body does with a future."""
         number = row[NUMBER]
         self._successes[number] = waiter
         self._urgent[number] = row
 
-    def take(self, *, at_most: int = MOST) -> tuple[list[Row], list["asyncio.Future[None]"]]:
+    def take(self, *, at_most: int = MOST) -> tuple[list[Row], list["Waiting"]]:
         """Return the rows of the next batch, and the waiters of the successes among them.
 
         What only waits comes in small portions: in a hurry it will have moved on before its turn, and a success must not

@@ -14,17 +14,18 @@ from collections.abc import Awaitable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from aiodag._core.as_task import FIRST, TASK, UNDRIVEN
 from aiodag._core.search import check_returned
+from aiodag._core.steps import is_to_be_cancelled
 from aiodag._core.submit import engine_of
-from aiodag.abc import NOTHING
 from aiodag.errors import RunCancelled
 from aiodag.masking import masked
 from aiodag.records import Batch
 from aiodag.states import State
-from aiodag.stores.caching import Cache, Flight
+from aiodag.stores.caching import Cache
 from aiodag.stores.changes import MOST, Changes
 from aiodag.stores.keeper import join_keeper
-from aiodag.stores.outcomes import decode_value, encode_value, fit_text, reason_text, record_exception, writable
+from aiodag.stores.outcomes import encode_value, fit_text, reason_text, record_exception, writable
 from aiodag.stores.outputs import PAUSE, Outputs
 from aiodag.stores.past import close_past, past_of
 from aiodag.stores.recall import Recall
@@ -63,7 +64,7 @@ class Recorder(Recall):
         super().__init__(run, store)
         self._ours = ours
         self._rows = Changes(run)
-        self._written: list[asyncio.Future[None]] = []  # successes of the batch that is being written
+        self._written: list[Node[Any] | asyncio.Future[None]] = []  # successes of the batch that is being written
         self._logged: deque[tuple[Any, ...]] = deque()  # lines, from any thread
         self._outputs = Outputs(self.store.keep)
         self._busy = False  # whether a batch is being written, or will be in this turn of the loop
@@ -132,67 +133,52 @@ class Recorder(Recall):
             self._wake()
 
     async def __call__(self, node: "Node[Any]", args: Any, kwargs: Any, /) -> Any:
-        """Run a body, and return its value when that is committed."""
+        """Run a body, and return its value when that is committed; at once in a first step, after which the node waits for that."""
         task = node.task
         try:
             if node.cache_keys:
-                value = await self._through_cache(node, args, kwargs)
+                chosen = node.row[NUMBER] in self._chosen  # to run again, whatever there is
+                body = partial(begin_body, node, args, kwargs)
+                del args, kwargs  # as below
+                value = await Cache(self.store, self._engine).through(node, body, anew=chosen, keep=self._keep_cached)
             else:
                 body = begin_body(node, args, kwargs)
                 del args, kwargs  # the body's from here on
                 value = await body
                 check_returned(node, value)  # before it is recorded, or told that it has no codec
-            if not task.options.journal or task.stands_in or task.barrier:
-                return value
-            return await self._succeed(node, value)
+            if task.options.journal and not task.stands_in and not task.barrier:
+                waiter = self._succeed(node, encode_value(task, value))
+                if waiter is not None:
+                    await waiter
+            return value
         finally:
             del node  # a failure's traceback holds this frame
 
-    async def _through_cache(self, node: "Node[Any]", args: Any, kwargs: Any) -> Any:
-        """Take a value that another run or another node has computed, or compute it for them."""
-        task, keys, body = node.task, node.cache_keys, partial(begin_body, node, args, kwargs)
-        chosen = node.row[NUMBER] in self._chosen  # to run again, whatever there is
-        check = partial(check_returned, node)
-        del node, args, kwargs  # as above, and the body's
-        flight = await Cache(self.store, self._engine).take(keys, task.options.cache, anew=chosen)
-        try:
-            if not isinstance(flight, Flight) and (value := decode_value(task, *flight)) is not NOTHING:
-                return value
-            running = body()
-            del body
-            value = await running
-            check(value)
-            if not isinstance(flight, Flight):
-                return value
-            computed = encode_value(task, value)
-            self._batch.cache.append((keys[0], task.name, *computed, time.time()))
-            self._wake()
-            flight.land(computed)
-            return value
-        finally:
-            del check
-            if isinstance(flight, Flight):
-                flight.land(None)
+    def _keep_cached(self, entry: tuple[Any, ...]) -> None:
+        self._batch.cache.append(entry)
+        self._wake()
 
-    async def _succeed(self, node: "Node[Any]", value: Any) -> Any:
-        try:
-            codec, text = encode_value(node.task, value)
-        except BaseException:
-            del node  # as above
-            raise
+    def _succeed(self, node: "Node[Any]", encoded: tuple[str, Any]) -> "asyncio.Future[None] | None":
+        """Have a success written; return what to wait for, None where the engine settles the node when it hears of it."""
+        if node.driven != FIRST and is_to_be_cancelled(node):
+            return None  # the body has cancelled itself, and then returned: it has not succeeded
+        if self._broken:  # a body that made its peace with being cancelled: nothing is written any more
+            raise self.error or RunCancelled(self.run.id)
         row = node.row
-        row[CODEC], row[VALUE] = codec, text
+        row[CODEC], row[VALUE] = encoded
         row[STATE], row[ENDED] = State.SUCCEEDED, self.run.clock() + self.offset
         if row[KEY] in self._nested.numbers:
             self._keep_outcome(row, void=False)
-        if self._broken:  # a body that made its peace with being cancelled: nothing is written any more
-            raise self.error or RunCancelled(self.run.id)
-        waiter = self.run.loop.create_future()
-        self._rows.succeed(row, waiter)
+        waiter = None
+        if node.driven == TASK:
+            waiter = self.run.loop.create_future()
+        else:
+            # No asyncio task is needed to wait in. Until the commit it is cancelled like a node that does not run: at once.
+            node.driven = UNDRIVEN
+        self._rows.succeed(row, waiter or node)
         self.unwritten += 1
         self._wake()
-        await waiter
-        return value
+        return waiter
 
     # Beside the outcome
 
@@ -253,7 +239,7 @@ class Recorder(Recall):
             self._fail(error)
             return
         self.unwritten -= len(self._written)
-        wake_all(self._written)
+        self._engine.settle_written(self._written)
         self._written = []
         self._busy = False
         if self._rows or self._logged or self._changes or self._outputs.wanting():
@@ -311,13 +297,6 @@ async def in_real_time(engine: "Engine", waited: "Awaitable[T]") -> T:
         return await waited
     finally:
         engine.away -= 1
-
-
-def wake_all(waiters: "list[asyncio.Future[None]]") -> None:
-    """Let those go on that still wait."""
-    for waiter in waiters:
-        if not waiter.done():
-            waiter.set_result(None)
 
 
 def begin_body(node: "Node[Any]", args: Any, kwargs: Any) -> Any:

@@ -6,6 +6,7 @@ import contextvars
 import functools
 import gc
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -16,13 +17,27 @@ from pathlib import Path
 
 import pytest
 
-from aiodag import Run, State, UnexpectedCancel, current_node, current_run, task
+from aiodag import Run, State, StoreError, UnexpectedCancel, current_node, current_run, task
+from aiodag.stores import Memory
+from aiodag.stores.row import STATE, VALUE
 
 PLACE = contextvars.ContextVar("place", default="nowhere")
 
 
 class Value:
     """Something that can be watched while it goes."""
+
+
+class Anything:
+    """A codec of any value, for what is not taken back."""
+
+    name = "anything"
+
+    def encode(self, value):
+        return repr(type(value))
+
+    def decode(self, stored):
+        raise ValueError(stored)
 
 
 async def plain(fn, *args):
@@ -32,6 +47,11 @@ async def plain(fn, *args):
 async def in_a_run(fn, *args):
     async with Run("first"):
         return await task(fn)(*args)
+
+
+async def in_a_store(fn, *args):
+    async with Run("first", store=Memory(), id="first"):
+        return await task(fn, codec=Anything())(*args)
 
 
 async def with_options(fn, *args):
@@ -46,7 +66,7 @@ async def after_another(fn, *args):
     return await task(fn, before())(*args)
 
 
-@pytest.fixture(params=[plain, in_a_run, with_options, after_another], ids=lambda way: way.__name__)
+@pytest.fixture(params=[plain, in_a_run, in_a_store, with_options, after_another], ids=lambda way: way.__name__)
 def way(request):
     return request.param
 
@@ -63,6 +83,13 @@ async def turns(done, most=20):
             return
         await turn()
     raise AssertionError("it has not come")
+
+
+async def until(done):
+    """Wait until `done()`, which a thread may have a part in."""
+    async with asyncio.timeout(30):
+        while not done():
+            await turn()
 
 
 # What asyncio says of it
@@ -558,7 +585,7 @@ async def test_a_body_that_waits_at_first_is_cancelled_where_it_waits(way):
 
     for _ in range(2):
         waiting = asyncio.ensure_future(outcome(way(body)))
-        await turns(lambda: nodes)
+        await until(lambda: nodes)
         nodes[0].cancel("why")  # perhaps in the very turn in which its first step was taken
         assert await waiting == "CancelledError"
         assert (seen, nodes[0].state) == ([("why",)], State.CANCELLED)
@@ -598,7 +625,7 @@ async def test_a_cancel_that_its_future_swallows_does_not_reach_the_body(way):
 
     for _ in range(2):
         waiting = asyncio.ensure_future(way(body))
-        await turns(lambda: nodes)
+        await until(lambda: nodes)
         nodes[0].cancel()
         assert await waiting == "swallowed"
         nodes.clear()
@@ -1208,3 +1235,220 @@ def test_what_stands_for_the_nodes_of_a_loop_among_all_tasks_goes_with_the_loop(
     gc.collect()
 
     assert (loop(), seen) == (None, True)
+
+
+# In a run with a store: between the end of a body and the commit of its value
+
+
+class Slow(Memory):
+    """A store that writes no success before it may."""
+
+    def __init__(self):
+        super().__init__()
+        self.may_write = threading.Event()
+        self.asked = threading.Event()  # to write one
+        self.fault = None
+
+    def write_all(self, writes):
+        if any(row[STATE] is State.SUCCEEDED for write in writes for row in write.batch.nodes):
+            self.asked.set()
+            self.may_write.wait(10)  # a test that fails must not hang
+            if self.fault is not None:
+                raise self.fault
+        return super().write_all(writes)
+
+
+@pytest.fixture
+def slow():
+    store = Slow()
+    yield store
+    store.may_write.set()
+
+
+async def asked(store):
+    await asyncio.to_thread(store.asked.wait)
+
+
+@task
+async def give(value):
+    return value
+
+
+async def test_a_recorded_body_that_ended_is_no_success_before_it_is_written(slow):
+    before = asyncio.all_tasks()
+    seen = []
+    async with Run("slow", store=slow, id="slow"):
+        node = give(1)
+        last = give(node)
+        awaiting = asyncio.ensure_future(asyncio.gather(node, last))
+        node.add_done_callback(lambda node: seen.append(node.result()))
+        await asked(slow)
+        await turn()
+
+        assert (node.state, node.done(), node.attempt, last.state) == (State.RUNNING, False, 1, State.WAITING)
+        assert (node.cancelling(), node.uncancel(), node.get_stack(), node.cancelled()) == (0, 0, [], False)
+        assert asyncio.all_tasks() == before
+        assert seen == []
+        for ask in (node.result, node.exception):
+            with pytest.raises(asyncio.InvalidStateError):
+                ask()
+
+        slow.may_write.set()
+
+        assert await awaiting == [1, 1]
+        assert (node.state, node.result(), seen) == (State.SUCCEEDED, 1, [1])
+
+
+async def test_a_recorded_body_that_ended_can_be_cancelled_until_it_is_written(slow):
+    async with Run("slow", store=slow, id="slow") as run:
+        node = give(1)
+        last = give(node)
+        awaiting = asyncio.ensure_future(outcome(node))
+        await asked(slow)
+
+        assert node.cancel("why")
+        assert (node.state, last.state, node.cancelled()) == (State.CANCELLED, State.CANCELLED, True)
+        assert await awaiting == "CancelledError"
+        slow.may_write.set()
+
+    assert (node.state, last.state, run.state) == (State.CANCELLED, State.CANCELLED, State.SUCCEEDED)
+    async with Run("slow", store=slow, id="slow"):  # its success was on the way
+        again = give(1)
+        assert await again == 1
+        assert again.attempt == 1
+
+
+async def test_a_success_that_cannot_be_written_is_seen_by_nobody(slow):
+    slow.fault = StoreError("the disk is full")
+    nodes = []
+
+    async def main():
+        async with Run("slow", store=slow, id="slow"):
+            nodes.append(give(1))
+            nodes.append(give(nodes[0]))
+            await asked(slow)
+            slow.may_write.set()
+            await nodes[0]
+
+    with pytest.raises(StoreError, match="the disk is full"):
+        await main()
+    assert [node.state for node in nodes] == [State.CANCELLED, State.CANCELLED]
+
+
+async def test_a_recorded_body_that_raises_fails_at_once(slow):
+    @task
+    async def fail():
+        raise LookupError("no")
+
+    async with Run("slow", store=slow, id="slow"):
+        other = give(1)
+        node = fail()
+        assert await outcome(node) == "LookupError"
+        assert (node.state, other.state) == (State.FAILED, State.RUNNING)
+        slow.may_write.set()
+    assert sorted(record.state for record in slow.nodes("slow")) == [State.FAILED, State.SUCCEEDED]
+
+
+async def test_a_recorded_body_that_cancels_itself_and_returns_is_not_recorded_as_a_success():
+    @task
+    async def body(waits):
+        if waits:
+            await turn()
+        current_node().cancel()
+        return 1
+
+    store = Memory()
+    async with Run("first", store=store, id="first"):
+        for waits in (False, True):
+            assert await outcome(body(waits)) == "CancelledError"
+    assert [record.state for record in store.nodes("first")] == [State.CANCELLED, State.CANCELLED]
+
+
+async def test_a_value_that_one_run_cannot_write_is_not_the_others_fault():
+    class Narrow(Memory):
+        """A store that takes no value of more than 10 characters."""
+
+        def write_all(self, writes):
+            too_large = [any(len(row[VALUE] or "") > 10 for row in write.batch.nodes) for write in writes]
+            fitting = iter(
+                super().write_all([each for each, large in zip(writes, too_large, strict=True) if not large])
+            )
+            return [StoreError("too large") if large else next(fitting) for large in too_large]
+
+    store = Narrow()
+
+    async def run(name, value):
+        async with Run(name, store=store, id=name):
+            node = give(value)
+        return node.result()
+
+    outcomes = await asyncio.gather(*[outcome(run(str(size), "x" * size)) for size in (1, 20, 2)])
+
+    assert outcomes == ["x", "StoreError", "xx"]
+    assert [store.run(name).state for name in ("1", "2")] == [State.SUCCEEDED, State.SUCCEEDED]
+
+
+async def test_the_successes_of_one_commit_leave_the_loop_its_turns(slow):
+    count = 2_000
+    counted = [0]
+    running = True
+
+    class Counter:
+        def moved(self, move):
+            counted[-1] += move.state is State.SUCCEEDED
+
+    async def ticking():
+        while running:
+            await turn()
+            counted.append(0)
+
+    async with Run("slow", store=slow, id="slow", observers=[Counter()]):
+        nodes = give.map(range(count))
+        await asked(slow)
+        await until(lambda: all(node.state is State.RUNNING for node in nodes))
+        ticks = asyncio.ensure_future(ticking())
+        slow.may_write.set()
+        await asyncio.gather(*nodes)
+        running = False
+        await ticks
+
+    assert sum(counted) == count
+    assert max(counted) <= 512
+
+
+def test_a_process_killed_between_the_end_of_a_body_and_its_commit_runs_it_again(tmp_path):
+    program = """
+import asyncio, os, signal, sys
+from aiodag import Run, State, task
+from aiodag.stores import SQLite
+
+class Deadly(SQLite):
+    def write_all(self, writes):
+        if any(row[5] is State.SUCCEEDED for write in writes for row in write.batch.nodes):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().write_all(writes)
+
+@task
+async def first():
+    print("first", flush=True)
+    return 1
+
+@task
+async def second(x):
+    print("second", x, flush=True)
+
+async def main():
+    kind = Deadly if sys.argv[2] == "deadly" else SQLite
+    async with Run("killed", store=kind(sys.argv[1]), id="killed"):
+        second(first())
+
+asyncio.run(main())
+"""
+    path = tmp_path / "runs.db"
+    printed = [
+        subprocess.run([sys.executable, "-c", program, path, how], stdout=subprocess.PIPE, text=True, check=False)
+        for how in ("deadly", "kindly", "kindly")
+    ]
+
+    assert [each.returncode for each in printed] == [-signal.SIGKILL, 0, 0]
+    assert [each.stdout for each in printed] == ["first\n", "first\nsecond 1\n", ""]

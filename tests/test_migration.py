@@ -97,6 +97,15 @@ def test_looking_at_an_older_store_shows_all_of_it_and_changes_nothing(older, tm
     assert all_of(path) == seen
 
 
+def test_looking_at_an_older_store_leaves_nothing_next_to_it(older, tmp_path):
+    for _ in range(2):
+        store = SQLite(older[0])
+        assert store.runs()
+        store.close()
+
+    assert list(tmp_path.iterdir()) == [older[0]]
+
+
 def test_the_first_write_keeps_a_copy_of_what_was_there(older):
     path, version = older
     copy = path.with_name(f"runs.db.v{version}.bak")

@@ -160,7 +160,7 @@ class File:
                         connection = self.connection
                     yield connection
                 else:
-                    with self._guard.alone(BUSY):
+                    with self._guard.alone(BUSY, to_write=True):
                         yield self._current(owner=owner)
             except sqlite3.Error as error:
                 raise self._failure_of(verb, error) from error

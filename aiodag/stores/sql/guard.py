@@ -147,9 +147,14 @@ class Guard:
         return self._file is not None and file_identity(self.path) != self._file
 
     @contextmanager
-    def alone(self, patience: float) -> Generator[None]:
-        """Keep others from writing meanwhile, in this process and in others. Raises `Locked` after `patience` seconds."""
-        if not self._lock(patience):
+    def alone(self, patience: float, *, to_write: bool = False) -> Generator[None]:
+        """Keep others from writing meanwhile, in this process and in others. Raises `Locked` after `patience` seconds.
+
+        Only who is about to write makes the file that is locked: every writer since 1.3 does, so where there is none nobody has
+        the store open to write, and who looks at an older one leaves nothing behind. A writer that comes at this very moment
+        is not kept out; SQLite's own locks are there for that, and nobody here has had the file open and could have lost them.
+        """
+        if not self._lock(patience, os.O_CREAT if to_write else 0):
             yield
             return
         self.held = True
@@ -160,8 +165,8 @@ class Guard:
             if self._descriptor is not None and fcntl is not None:
                 fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
-    def _lock(self, patience: float) -> bool:
-        """Lock the file next to the store; return False if that is impossible: a system or a directory without such locks."""
+    def _lock(self, patience: float, making: int) -> bool:
+        """Lock the file next to the store; return False if that is impossible: a system or a directory without such locks, or no file."""
         if fcntl is None:
             return False
         until = time.monotonic() + patience
@@ -169,7 +174,7 @@ class Guard:
         while True:
             try:
                 if self._descriptor is None:
-                    self._descriptor = os.open(self._beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                    self._descriptor = os.open(self._beside, os.O_RDWR | making | os.O_CLOEXEC, 0o600)
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 if time.monotonic() > until:

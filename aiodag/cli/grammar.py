@@ -25,7 +25,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = build_parser(*words[:1])
     args, rest = parser.parse_known_args(words)
     if rest:
-        parser.commands.get(args.command or "", parser).unknown(rest)
+        parser.commands.get(args.command or "", parser).unknown(rest, build_parser().commands)
     if args.command is None:
         parser.error(f"which command? One of {', '.join(parser.commands)}")
     return args

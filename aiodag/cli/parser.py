@@ -2,13 +2,14 @@
 
 import argparse
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn, Protocol
 
 from aiodag.cli import output
 from aiodag.cli.table import carry_out_help
 
+REQUIRED = "the following arguments are required: "
 CHOICE = re.compile(r"argument (?P<which>[^:]*): invalid choice: '?(?P<given>[^'\s]*)'? \(choose from (?P<known>.*)\)")
 
 
@@ -16,6 +17,7 @@ class Parser(argparse.ArgumentParser):
     """Ends with one line and exit code 2 where argparse would print its usage."""
 
     commands: "dict[str, Parser]"
+    example = ""  # of a command
 
     def error(self, message: str) -> NoReturn:
         """Print what cannot be parsed, and what comes near to it."""
@@ -25,13 +27,21 @@ class Parser(argparse.ArgumentParser):
             hint = near_option(choice["given"], known) or f"one of {', '.join(known)}"
             what = "unknown command" if choice["which"] == "COMMAND" else f"{choice['which']} cannot be"
             message = f"{what} {choice['given']!r}; {hint}"
+        if message.startswith(REQUIRED) and self.example:
+            message = f"{self.prog} needs {message.removeprefix(REQUIRED)}, as in `{self.example}`"
         self.exit(2, f"aiodag: {message} (try: {self.prog} --help)\n")
 
-    def unknown(self, given: Sequence[str]) -> NoReturn:
-        """Refuse arguments that no option takes."""
-        options = [option for action in self._actions for option in action.option_strings]
+    def options(self) -> list[str]:
+        """Return every way to write an option."""
+        return [option for action in self._actions for option in action.option_strings]
+
+    def unknown(self, given: Sequence[str], others: Mapping[str, "Parser"]) -> NoReturn:
+        """Refuse arguments that no option takes, but perhaps one of another command."""
         first = given[0].partition("=")[0]
-        hint = near_option(first, options) if first.startswith("--") else ""
+        takers = [name for name, other in others.items() if first in other.options()] if first.startswith("-") else []
+        hint = near_option(first, self.options()) if first.startswith("--") else ""
+        if takers:
+            hint = f"{' and '.join(takers)} {'do' if len(takers) > 1 else 'does'}, as in `{others[takers[0]].example}`"
         self.error(f"{self.prog} does not take {' '.join(given)!r}{hint and f'; {hint}'}")
 
 
@@ -121,6 +131,7 @@ def add_command(
     )
     if of_target:
         added.add_argument("-h", "--help", action=TargetHelp)
+    added.example = example
     added.set_defaults(carry_out=carry_out)
     add_common(added, default=argparse.SUPPRESS)
     return added

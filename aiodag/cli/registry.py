@@ -9,12 +9,13 @@ from aiodag.cli import output
 from aiodag.cli import show as shown
 from aiodag.cli.answers import print_remark, say
 from aiodag.cli.opening import serving
-from aiodag.errors import OptionError
+from aiodag.errors import AiodagError, OptionError
 from aiodag.records import RunRecord, WorkflowRecord
 from aiodag.service.changes import tasks_in
 from aiodag.service.documents import workflow_document
 from aiodag.wording import count_text, printable
 
+DELETABLE = "ids or names, as in `aiodag delete monday`; or --older, --keep or both, as in `aiodag delete --older 30d --keep 10`"
 HEAD = ("NAME", "TASKS", "TARGET", "TAGS", "REGISTERED", "RUNS", "LAST")
 
 
@@ -84,12 +85,14 @@ def take_in(args: Namespace) -> int:
 
 def delete_which(args: Namespace) -> int:
     """Delete runs, or a workflow with all runs of its name."""
+    by_age = args.older is not None or args.keep is not None
+    if not by_age and not args.which:
+        msg = f"which runs? Give {DELETABLE}"
+        raise AiodagError(msg)
+    if by_age and args.which:
+        msg = f"{' '.join(args.which)!r} and ended runs by age or count cannot be deleted at once: give {DELETABLE}"
+        raise AiodagError(msg)
     with serving(args) as service:
-        by_age = args.older is not None or args.keep is not None
-        if by_age == bool(args.which):
-            raise OptionError(
-                "delete", " ".join(args.which), "the ids of runs or names, or else --older AGE, --keep N or both"
-            )
         names: list[str] = []
         if by_age:
             ids = service.prune(older=args.older, keep=args.keep)

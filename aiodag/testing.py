@@ -93,7 +93,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def waits_outside(self) -> bool:
         """Return True if anything runs that takes real time."""
         engine = self._engine()
-        return self.outside > 0 or (engine is not None and engine.away > 0)
+        return self.outside > 0 or (engine is not None and engine.real_time.count > 0)
 
     def may_be_woken(self) -> bool:
         """Return True if a thread or a signal could still call back, although no timer will."""

@@ -131,6 +131,7 @@ FLOORS = [
             "body",
             "steps",
             "recalled",
+            "real_time",
             "rules",
             "engine",
             "futures",

@@ -526,7 +526,7 @@ def test_a_fault_while_rows_are_written_out_ends_its_run_alone(tmp_path, monkeyp
 
     async def main():
         ends = await asyncio.wait_for(asyncio.gather(*map(one, range(5)), return_exceptions=True), SECONDS)
-        return ends, engine_of(asyncio.get_running_loop()).away
+        return ends, engine_of(asyncio.get_running_loop()).real_time.count
 
     monkeypatch.setattr(Ledger, "label_of", fail_for_one)
     ends, away = asyncio.run(main())

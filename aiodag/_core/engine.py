@@ -30,6 +30,7 @@ from aiodag._core.deadlock import needs
 from aiodag._core.edges import PLAIN
 from aiodag._core.failure import Exited, Failure, Report
 from aiodag._core.node import Node, Waiter
+from aiodag._core.real_time import RealTime
 from aiodag._core.recalled import take_back
 from aiodag._core.rules import notify
 from aiodag._core.search import Kinds, fill_results
@@ -183,7 +184,7 @@ class Engine(Settling):
         self.ready: Any = deque()  # append and popleft; aiodag.testing puts a shuffled one in its place
         self.draining = False  # whether a drain is under way or will be; while planning always
         self.written: deque[Node[Any] | asyncio.Future[None]] = deque()  # who waited for a commit that has come
-        self.away = 0  # attempts in processes, which take real time: a virtual clock must wait for them
+        self.real_time = RealTime()
         # A loop holds its asyncio tasks weakly: unfinished ones that only their own cycle holds would be collected
         # in mid-flight. Nodes that wait are held by their upstream.
         self.alive = set()

@@ -188,12 +188,8 @@ class Command:
 
 async def run_program(host: Host, request: ProgramRequest, record: ProgramRecord) -> None:
     """Run a program on a host. It takes real time: a virtual clock waits for it."""
-    engine = engine_of(asyncio.get_running_loop())
-    engine.away += 1
-    try:
+    with engine_of(asyncio.get_running_loop()).real_time:
         await host.run(request, record)
-    finally:
-        engine.away -= 1
 
 
 class CommandTask(Task[..., Finished]):

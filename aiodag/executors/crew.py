@@ -131,7 +131,7 @@ class Crew:
         # After wrapping it, so that a call has woken the loop before it counts as finished.
         self.unfinished.add(future)
         future.add_done_callback(self.unfinished.discard)
-        self.engine.away += 1
+        self.engine.real_time.begin()
         try:
             return await waiting
         except asyncio.CancelledError:
@@ -142,7 +142,7 @@ class Crew:
         except Carried as carrier:
             raise carrier.error from carrier.error.__cause__
         finally:
-            self.engine.away -= 1
+            self.engine.real_time.end()
             if future.done() and not self.closed:
                 self.idle.append(thread)
             else:

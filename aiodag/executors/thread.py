@@ -107,16 +107,13 @@ class GivenPlace:
         """Return `fn(*args, **kwargs)` of the pool."""
         call = partial(copy_context().run, fn) if self.executor.inside else sendable(fn)
         self.future = self.executor.pool.submit(call_guarded, call, args, kwargs)
-        engine = engine_of(asyncio.get_running_loop())
-        engine.away += 1
-        try:
-            return await asyncio.wrap_future(self.future)
-        except asyncio.CancelledError:
-            if not self.future.cancel() and not self.future.done():
-                abandon(self.future)
-            raise
-        finally:
-            engine.away -= 1
+        with engine_of(asyncio.get_running_loop()).real_time:
+            try:
+                return await asyncio.wrap_future(self.future)
+            except asyncio.CancelledError:
+                if not self.future.cancel() and not self.future.done():
+                    abandon(self.future)
+                raise
 
     def leave(self) -> None:
         """Give the worker back: when it has ended what it was left with."""

@@ -12,7 +12,7 @@ import threading
 import time
 from asyncio import AbstractEventLoop, Future
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from contextvars import ContextVar
 from functools import cache, partial
 from pathlib import Path
@@ -217,24 +217,19 @@ class Cache:
             return Flight(place, loop)
         flight, ending = Flight.of(place, loop)
         while ending is not None:
-            away = flight.loop is not loop  # where a virtual clock does not see what it waits for
-            self._engine.away += away
-            try:
+            # A computation on another loop is not seen by a virtual clock of this one.
+            with nullcontext() if flight.loop is loop else self._engine.real_time:
                 value = await without_seat(ending)
-            finally:
-                self._engine.away -= away
             if value is not None:
                 return value
             flight, ending = Flight.of(place, loop)
         COMPUTING.set(COMPUTING.get() | {place})
-        self._engine.away += 1  # on a virtual clock: reading takes real time
         try:
-            found = await asyncio.to_thread(self._find, keys, age)
+            with self._engine.real_time:
+                found = await asyncio.to_thread(self._find, keys, age)
         except BaseException:
             flight.land(None)
             raise
-        finally:
-            self._engine.away -= 1
         if found is None:
             return flight
         flight.land(found)

@@ -46,11 +46,8 @@ async def close_past(past: "Past | WholePast", engine: "Engine") -> None:
     """Let go of what is open, and of a virtual clock meanwhile: that takes real time."""
     if isinstance(past, WholePast):
         return
-    engine.away += 1
-    try:
+    with engine.real_time:
         await asyncio.to_thread(past.close)
-    finally:
-        engine.away -= 1
 
 
 class Remembered:

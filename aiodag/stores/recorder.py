@@ -217,7 +217,7 @@ class Recorder(Recall):
     def next_batch(self) -> Batch:
         """Return what has changed since the last time."""
         # On a virtual clock: a commit takes real time. First of all, for what is raised here is heard as a failed commit.
-        self._engine.away += 1
+        self._engine.real_time.begin()
         batch, self._changes = self._changes or Batch(), None
         # All of them where some are marked as void, for a row that is written later would take that back.
         rows, self._written = self._rows.take(at_most=sys.maxsize if batch.void else MOST)
@@ -233,7 +233,7 @@ class Recorder(Recall):
         if self._broken:
             return
         if self._busy:
-            self._engine.away -= 1
+            self._engine.real_time.end()
         if error is not None:
             self._broken = True
             self._fail(error)
@@ -292,11 +292,8 @@ class Recorder(Recall):
 
 async def in_real_time(engine: "Engine", waited: "Awaitable[T]") -> T:
     """Wait for something that takes real time on a virtual clock too."""
-    engine.away += 1
-    try:
+    with engine.real_time:
         return await waited
-    finally:
-        engine.away -= 1
 
 
 def begin_body(node: "Node[Any]", args: Any, kwargs: Any) -> Any:

@@ -18,7 +18,7 @@ from aiodag.records import (
     RunRecord,
     utc_moment,
 )
-from aiodag.states import State
+from aiodag.states import State, next_run_state
 
 Row = dict[str, Any]
 
@@ -48,6 +48,38 @@ class KeptRun:
     facts: dict[tuple[int, int], str] = field(default_factory=dict)
     output: dict[int, tuple[Any, ...]] = field(default_factory=dict)  # by part
     parts: int = 0
+
+    def claim_again(self, claim: Claim) -> None:
+        """Begin another execution. Raises what a claim raises that is refused."""
+        claim.refuse(self.claim.name, self.owner, self.leased_until)
+        entry = self.claim.entry if claim.entry is None else claim.entry
+        self.claim = claim._replace(entry=entry, tags=claim.tags or self.claim.tags)
+        self.execution += 1
+        self.begun += self.ended_at is not None
+        self.state = next_run_state(self.state, State.QUEUED, State.RUNNING)
+        self.started_at, self.ended_at = claim.at, None
+        self.cancel, self.error = False, ""
+
+    def own(self, claim: Claim) -> None:
+        """Give the run to who claims it, with the definition that it is built from."""
+        self.owner, self.leased_until = claim.owner, claim.at + claim.lease
+        if claim.definition is not None and claim.definition != self.definition:
+            self.definitions.append((self.execution, claim.definition))
+
+    @property
+    def definition(self) -> str | None:
+        """The text that its last execution is built from."""
+        return self.definitions[-1][1] if self.definitions else None
+
+    def ask_to_cancel(self) -> bool:
+        """Ask the owner to cancel the run; return whether it has one."""
+        self.cancel = self.owner is not None
+        return self.cancel
+
+    def end(self, batch: Batch, state: State) -> None:
+        """Note how the run ended, and free it."""
+        self.state = next_run_state(self.state, state)
+        self.error, self.ended_at, self.owner = batch.error, batch.at, None
 
 
 ZERO: Any = utc_moment(0.0)
@@ -118,11 +150,6 @@ def is_wanted(kept: KeptRun, wanted: RunFilter) -> bool:
         and wanted.tags.items() <= kept.claim.tags.items()
         and (wanted.since is None or kept.started_at >= wanted.since)
     )
-
-
-def newest(kept: KeptRun) -> str | None:
-    """Return the definition of a run's last execution."""
-    return kept.definitions[-1][1] if kept.definitions else None
 
 
 def kept_run_record(kept: KeptRun, definition: str | None) -> RunRecord:

@@ -29,7 +29,6 @@ from aiodag.stores.kept import (
     is_wanted,
     kept_node_record,
     kept_run_record,
-    newest,
 )
 
 
@@ -65,7 +64,7 @@ class KeptRuns:
         with self._lock:
             if run_id is not None:
                 kept = self.kept.get(run_id)
-                return [] if kept is None else [kept_run_record(kept, newest(kept))]
+                return [] if kept is None else [kept_run_record(kept, kept.definition)]
             if before is not None and before not in self.kept:
                 raise UnknownRun(before, self._near(), str(self))
             place = None if before is None else age_of(self.kept[before])

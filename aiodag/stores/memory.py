@@ -21,14 +21,12 @@ from aiodag.records import (
     refuse_owned,
     registered_already,
 )
-from aiodag.states import State, next_run_state
 from aiodag.stores.kept import (
     WITHOUT_VALUE,
     KeptRun,
     keep_attempt,
     keep_output,
     known_from_kept,
-    newest,
 )
 from aiodag.stores.kept_runs import KeptRuns
 
@@ -99,18 +97,9 @@ class Memory(KeptRuns):
                 kept = self.kept[claim.id] = KeptRun(next(self._numbers), claim, claim.at, claim.at)
                 known: dict[str, Known] = {}
             else:
-                claim.refuse(kept.claim.name, kept.owner, kept.leased_until)
-                kept.execution += 1
-                entry = kept.claim.entry if claim.entry is None else claim.entry
-                kept.claim = claim._replace(entry=entry, tags=claim.tags or kept.claim.tags)
-                kept.begun += kept.ended_at is not None
-                kept.state = next_run_state(kept.state, State.QUEUED, State.RUNNING)
-                kept.started_at, kept.ended_at = claim.at, None
-                kept.cancel, kept.error = False, ""
+                kept.claim_again(claim)
                 known = {row["key"]: known_from_kept(row) for row in kept.nodes.values()}
-            kept.owner, kept.leased_until = claim.owner, claim.at + claim.lease
-            if claim.definition is not None and claim.definition != newest(kept):
-                kept.definitions.append((kept.execution, claim.definition))
+            kept.own(claim)
             return Claimed(kept.number, kept.execution, known, begun=kept.begun)
 
     def known_nodes(self, run_id: str) -> dict[str, Known]:
@@ -181,8 +170,7 @@ class Memory(KeptRuns):
             kept.facts.update({(number, attempt): facts for number, attempt, facts in batch.facts})
             keep_output(kept, batch)
             if batch.state is not None:
-                kept.state = next_run_state(kept.state, batch.state)
-                kept.error, kept.ended_at, kept.owner = batch.error, batch.at, None
+                kept.end(batch, batch.state)
 
     def _fence(self, claimed: Claimed, run_id: str) -> KeptRun:
         kept = self.kept.get(run_id)
@@ -211,9 +199,7 @@ class Memory(KeptRuns):
         """Ask the owner of a run to cancel it; return whether it was unfinished."""
         self.run(run_id)
         with self._lock:
-            kept = self.kept[run_id]
-            kept.cancel = kept.owner is not None
-            return kept.cancel
+            return self.kept[run_id].ask_to_cancel()
 
     def delete(self, run_ids: Sequence[str], *, unless_owned: bool = False) -> int:
         """Delete runs and all that belongs to them; return how many."""

@@ -34,6 +34,10 @@ class Changes:
         """Return True if there is anything to write."""
         return bool(self._waiting or self._urgent)
 
+    def is_waited(self) -> bool:
+        """Return True if somebody waits for a row to be written."""
+        return bool(self._successes)
+
     def mark(self, row: Row) -> None:
         """Have a row written when there is room."""
         self._waiting[row[NUMBER]] = row

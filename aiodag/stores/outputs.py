@@ -6,7 +6,7 @@ was written before is taken out of the store again. So 1 GiB of output holds nei
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aiodag.masking import masked
@@ -96,9 +96,11 @@ class Outputs:
         first, self._waiting = not self._waiting, True
         return first
 
-    def fall_due(self) -> None:
-        """Have all that has come written with the next batch."""
+    def fall_due(self, wake: Callable[[], None] | None = None) -> None:
+        """Have all that has come written with the next batch, and `wake` who asks for that."""
         self.due, self._waiting = True, False
+        if wake is not None:
+            wake()
 
     def tell(self, number: int, attempt: int, facts: Mapping[str, Any]) -> None:
         """Take facts about an attempt. Raises `TypeError` and `ValueError` for what is not JSON."""

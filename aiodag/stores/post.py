@@ -2,7 +2,7 @@
 
 In portions, so that neither a loop nor the keeper stands still for thousands of runs. One portion of a loop is under way at a
 time. A run that has something to write asks, and is asked for its batch when the last portion is committed: what happens to
-it until then goes together.
+it until then goes together. First come those that somebody waits for, such as a body whose value is to be committed.
 
     loop       ask, ask, ask ─► collect                     ask ─► deliver ─► collect
     keeper                        └─► commit ─► add, send ───────────┘           └─► ...
@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from aiodag.records import Batch, Claim, Claimed
 
 PORTION = 64  # runs in one turn of a loop: each wakes a body
-FULL = 8  # portions without room for runs that are about to begin, of which one takes some all the same
+EACH = 8  # portions, of which one has room for what nobody waits for
 
 News = tuple[Callable[..., None], tuple[Any, ...]]
 
@@ -51,10 +51,16 @@ class RunWriter:
         # puts into the queue after it has set or read one makes up for that, for the thread looks again when it gets there.
         self.given_up = False  # by the loop: nobody waits for it to be opened
         self.over = False  # by the thread: its end is written
+        self.patient = False  # whether it has asked, and nobody waits for that: the loop's alone
 
-    def ask(self) -> None:
-        """Have the next batch written."""
-        self.post.ask(self)
+    def ask(self, *, waited: bool) -> None:
+        """Have the next batch written: soon if somebody waits for it."""
+        self.post.ask(self, waited=waited)
+
+    def hurry(self) -> None:
+        """Have the batch written soon that was asked for when nobody waited for it; none may have been."""
+        if self.patient:
+            self.post.ask(self, waited=True)
 
 
 Work = tuple[RunWriter, Batch | None]  # None: the run is to be claimed
@@ -66,27 +72,29 @@ class LoopPost:
     def __init__(self, loop: asyncio.AbstractEventLoop, put: Callable[[list[Work]], None]) -> None:
         self.loop = loop
         self._put = put
+        # Runs that go on, those that are to be claimed, and those of which there only is something to tell. In that order:
+        # else all of thousands would begin before one of them can end, and every move would be a batch of its own.
         self._asking: deque[RunWriter] = deque()
-        self._beginning: deque[RunWriter] = deque()  # that are to be claimed
-        self._full = 0  # portions without any of these
+        self._beginning: deque[RunWriter] = deque()
+        self._telling: deque[RunWriter] = deque()  # also some that have asked again, in a hurry
+        self._portions = 0
         self._busy = False  # whether a portion is under way, or will be in this turn of the loop
         self._news: deque[News] = deque()
         self._coming = False  # whether the loop has a delivery before it
 
     # On the loop
 
-    def ask(self, writer: RunWriter) -> None:
+    def ask(self, writer: RunWriter, *, waited: bool) -> None:
         """Have a run asked for its next batch."""
-        self._asking.append(writer)
-        if not self._busy:
-            self._collect_soon()
+        writer.patient = not waited
+        self._line_up(self._asking if waited else self._telling, writer)
 
     def claim(self, writer: RunWriter) -> None:
-        """Have a run claimed when those that go on leave room for it, or have had their way for long.
+        """Have a run claimed."""
+        self._line_up(self._beginning, writer)
 
-        Else all of thousands would begin before one of them can end, and all that they hold would be there at once.
-        """
-        self._beginning.append(writer)
+    def _line_up(self, lane: deque[RunWriter], writer: RunWriter) -> None:
+        lane.append(writer)
         if not self._busy:
             self._collect_soon()
 
@@ -99,24 +107,39 @@ class LoopPost:
     def _collect(self) -> None:
         works: list[Work] = []
         try:
-            self._full = 0 if len(self._asking) < PORTION else self._full + 1
-            while self._beginning and self._full % FULL == 0 and len(works) < PORTION:
-                works.append((self._beginning.popleft(), None))
-            while self._asking and len(works) < PORTION:
-                writer = self._asking.popleft()
-                try:
-                    works.append((writer, writer.scribe.next_batch()))
-                except BaseException as error:
-                    # It would wait for the commit of a batch that never comes. The others still have theirs written.
-                    writer.scribe.hear_commit(error)
-                    if not isinstance(error, Exception):
-                        raise
+            for lane in self._lanes():
+                while lane and len(works) < PORTION:
+                    works += self._works_of(lane.popleft(), lane)
         finally:  # also after a KeyboardInterrupt
             self._busy = bool(works)
             if works:
                 self._put(works)
-            elif self._asking or self._beginning:
+            elif self._wants():
                 self._collect_soon()
+
+    def _lanes(self) -> tuple[deque[RunWriter], ...]:
+        self._portions += 1
+        if self._portions % EACH and (self._asking or self._beginning):
+            return self._asking, self._beginning
+        return self._beginning, self._telling, self._asking
+
+    def _works_of(self, writer: RunWriter, lane: deque[RunWriter]) -> list[Work]:
+        if lane is self._beginning:
+            return [] if writer.given_up else [(writer, None)]
+        if lane is self._telling and not writer.patient:
+            return []  # written meanwhile
+        writer.patient = False
+        try:
+            return [(writer, writer.scribe.next_batch())]
+        except BaseException as error:
+            # It would wait for the commit of a batch that never comes. The others still have theirs written.
+            writer.scribe.hear_commit(error)
+            if not isinstance(error, Exception):
+                raise
+            return []
+
+    def _wants(self) -> bool:
+        return bool(self._asking or self._beginning or self._telling)
 
     def free(self) -> None:
         """Let the next portion come."""
@@ -134,7 +157,7 @@ class LoopPost:
             if self._news and not self._coming:
                 self._coming = True
                 self.loop.call_soon(self._deliver)
-            if (self._asking or self._beginning) and not self._busy:
+            if self._wants() and not self._busy:
                 self._collect_soon()
 
     # In the keeper's thread

@@ -189,11 +189,7 @@ class Recorder(Recall):
         if self.listener is not None:
             self.listener(node, stream, chunk)
         if self._outputs.add(node.row[NUMBER], node.attempt, stream, chunk):
-            self.run.loop.call_later(PAUSE, self._write_output)
-
-    def _write_output(self) -> None:
-        self._outputs.fall_due()
-        self._wake()
+            self.run.loop.call_later(PAUSE, self._outputs.fall_due, self._wake)
 
     def facts(self, node: "Node[Any]", facts: Mapping[str, Any]) -> None:
         """Keep facts about the attempt of a node. Raises `TypeError` and `ValueError` for what is not JSON."""
@@ -210,9 +206,14 @@ class Recorder(Recall):
         self.run.loop.call_soon_threadsafe(self._wake)
 
     def _wake(self) -> None:
-        if not self._busy and not self._broken:
+        if self._broken:
+            return
+        waited = self._idle is not None or self._rows.is_waited()
+        if not self._busy:
             self._busy = True
-            self._writer.ask()
+            self._writer.ask(waited=waited)
+        elif waited:
+            self._writer.hurry()
 
     def next_batch(self) -> Batch:
         """Return what has changed since the last time."""
@@ -242,10 +243,13 @@ class Recorder(Recall):
         self._engine.settle_written(self._written)
         self._written = []
         self._busy = False
-        if self._rows or self._logged or self._changes or self._outputs.wanting():
+        if self._wants():
             self._wake()
         elif self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
+
+    def _wants(self) -> bool:
+        return bool(self._rows or self._logged or self._changes or self._outputs.wanting())
 
     def cancel(self) -> None:
         """Stop the run, as somebody has asked for."""
@@ -264,7 +268,11 @@ class Recorder(Recall):
         """Write how the run ended, and give it up."""
         self._outputs.fall_due()  # for the next batch is the last
         try:
-            await self._write_the_end(state, error)
+            await self._all_written()
+            void = self._endings.of(error, list(self.run.untaken.values()))
+            text = "" if error is None else record_exception(error)
+            self._changes = Batch(state=state, error=text, at=time.time(), void=void)
+            await self._all_written()
             await close_past(self._known.past, self._engine)
         finally:
             self._broken = True
@@ -276,15 +284,8 @@ class Recorder(Recall):
         if self._done and not self._met and self._next > self._first:
             warn_of_a_fresh_start(self.run, self._next - self._first, self._done)
 
-    async def _write_the_end(self, state: State, error: BaseException | None) -> None:
-        await self._all_written()
-        void = self._endings.of(error, list(self.run.untaken.values()))
-        text = "" if error is None else record_exception(error)
-        self._changes = Batch(state=state, error=text, at=time.time(), void=void)
-        await self._all_written()
-
     async def _all_written(self) -> None:
-        if not self._broken:
+        if not self._broken and (self._busy or self._wants()):
             self._idle = self.run.loop.create_future()
             self._wake()
             await self._idle

@@ -55,8 +55,8 @@ def answering_getter(name: str, pending: object) -> Any:
 
     def ask(node: "AsTask[Any]") -> Any:
         if node.state is SUCCEEDED:
-            node.initialise()
-        return getter.__get__(node) if node.is_initialised() else pending
+            node._initialise()
+        return getter.__get__(node) if node._is_initialised() else pending
 
     return property(ask)
 
@@ -64,27 +64,28 @@ def answering_getter(name: str, pending: object) -> Any:
 class AsTask(AsyncTask[T]):
     """A node as an asyncio task: what asyncio and its users ask one, and the fields of every node."""
 
+    # Those with an underscore are the engine's own. The others are there for users, and for what records and builds runs.
     # Set by the engine for every node, one by one: a Python __init__ would cost as much as the asyncio task itself,
     # which the engine initialises when the attempt starts. Until then a node is allocated, pending, and without a
     # loop. It cannot be made a future earlier, for who watches it: from Python 3.15 on what is initialised once cannot
     # become a task. So callbacks wait in `early`. A node that succeeds in its first step is made a future only if asked.
     __slots__ = (
+        "_call_context",  # of the caller, until a first step in which the body ends
+        "_caller",  # what stands for the node in whose body the call stands, see context.py; None outside of one
+        "_downstream",  # what waits: Node, Tolerant or Waiter, each with done()
+        "driven",  # how far its attempt is driven: see above
+        "_early",  # callbacks from before it was a future, or None
+        "_edged",  # whether results must be put in the place of arguments
+        "_pending",  # upstream nodes that are not settled
+        "_plain",  # whether it has no options, was called with plain values and nodes alone, and its run has no say in it
         "args",  # as called until the body starts, then None
         "attempt",
-        "caller",  # what stands for the node in whose body the call stands, see context.py; None outside of one
         "code",  # of the caller, with `instruction`: where the call stands
-        "context",  # of the caller, until a first step in which the body ends
-        "downstream",  # what waits: Node, Tolerant or Waiter, each with done()
-        "driven",  # how far its attempt is driven: see above
-        "early",  # callbacks from before it was a future, or None
-        "edged",  # whether results must be put in the place of arguments
         "engine",
         "instruction",
         "known_by",  # its key; of a node whose run has a journal
         "kwargs",
         "number",  # in its run's ledger; of a node that has a run
-        "pending",  # upstream nodes that are not settled
-        "plain",  # whether it has no options, was called with plain values and nodes alone, and its run has no say in it
         "row",  # in its run's journal; of a node whose run has one
         "run",
         "state",
@@ -94,27 +95,27 @@ class AsTask(AsyncTask[T]):
 
     args: Any
     attempt: int
-    caller: "Node[Any] | Attempted | None"
+    _caller: "Node[Any] | Attempted | None"
     code: CodeType | str | None
-    context: Context | None
-    downstream: "list[Any] | None"
+    _call_context: Context | None
+    _downstream: "list[Any] | None"
     driven: int
-    early: "list[tuple[Callable[[Any], object], Context]] | None"
-    edged: bool
+    _early: "list[tuple[Callable[[Any], object], Context]] | None"
+    _edged: bool
     engine: "Engine"
     instruction: int
     known_by: str
     kwargs: Any
     number: int
-    pending: int
-    plain: bool
+    _pending: int
+    _plain: bool
     row: "list[Any]"
     run: "Run | None"
     state: State
     task: "Task[..., T]"
     value: T
 
-    title = ""  # what set_name() was given; in the instance's dictionary, as with other fields of few nodes
+    _title = ""  # what set_name() was given; in the instance's dictionary, as with other fields of few nodes
 
     def done(self) -> bool:
         """Return True if the node has settled."""
@@ -122,11 +123,11 @@ class AsTask(AsyncTask[T]):
 
     def get_name(self) -> str:
         """Return the name of the task, or what `set_name` was given."""
-        return self.title or self.task.name
+        return self._title or self.task.name
 
     def set_name(self, value: object, /) -> None:
         """Give the asyncio task another name, also before it has started."""
-        self.title = str(value)
+        self._title = str(value)
         if self.driven:
             super().set_name(value)
 
@@ -168,33 +169,33 @@ class AsTask(AsyncTask[T]):
 
     def get_context(self) -> Context:
         """Return the context of the call: the C method would crash before the attempt starts."""
-        return self.context or Context()  # the asyncio task has the same, and no such method on Python 3.11
+        return self._call_context or Context()  # the asyncio task has the same, and no such method on Python 3.11
 
-    def initialise(self) -> None:
+    def _initialise(self) -> None:
         """Make a node a future that can be settled, if no attempt has made it one."""
-        if not self.is_initialised():
+        if not self._is_initialised():
             Future.__init__(self, loop=self.engine.loop)
             if self.state is SUCCEEDED:
                 set_value(self, self.value)
-            self.hand_over()
+            self._hand_over()
 
-    def hand_over(self) -> None:
+    def _hand_over(self) -> None:
         """Give the callbacks that came too early to the future that the node is now."""
-        early, self.early = self.early, None
+        early, self._early = self._early, None
         for fn, context in early or ():
             super().add_done_callback(fn, context=context)
 
-    def is_watched(self) -> bool:
+    def _is_watched(self) -> bool:
         """Return True if callbacks wait for this node, such as those of `asyncio.gather` and `asyncio.wait`."""
         own = self.engine.ended
-        return any(callback != own for callback, _ in self.watchers())
+        return any(callback != own for callback, _ in self._watchers())
 
-    def watchers(self) -> "Iterable[tuple[Any, Context | None]]":
+    def _watchers(self) -> "Iterable[tuple[Any, Context | None]]":
         """Return the callbacks and their contexts."""
-        callbacks: Any = self._callbacks if self.is_initialised() else self.early
+        callbacks: Any = self._callbacks if self._is_initialised() else self._early
         return callbacks or []
 
-    def is_initialised(self) -> bool:
+    def _is_initialised(self) -> bool:
         """Return True if this is a future yet; until then the C type has no loop."""
         loop: Any = self._loop
         return loop is not None
@@ -202,19 +203,19 @@ class AsTask(AsyncTask[T]):
     def add_done_callback(self, fn: Callable[[Any], object], /, *, context: Context | None = None) -> None:
         """Have `fn(node)` called soon after the node has settled, as `asyncio.Future` does."""
         if self.state is SUCCEEDED:
-            self.initialise()
-        if self.is_initialised():
+            self._initialise()
+        if self._is_initialised():
             super().add_done_callback(fn, context=context)
         else:
-            self.early = [*(self.early or ()), (fn, copy_context() if context is None else context)]
+            self._early = [*(self._early or ()), (fn, copy_context() if context is None else context)]
 
     def remove_done_callback(self, fn: Callable[[Any], object], /) -> int:
         """Take back callbacks, as `asyncio.Future` does."""
-        if self.is_initialised():
+        if self._is_initialised():
             return super().remove_done_callback(fn)
-        early = self.early or []
-        self.early = [each for each in early if each[0] != fn]
-        return len(early) - len(self.early)
+        early = self._early or []
+        self._early = [each for each in early if each[0] != fn]
+        return len(early) - len(self._early)
 
     def get_loop(self) -> AbstractEventLoop:
         """Return the event loop of the node."""

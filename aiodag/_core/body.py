@@ -29,8 +29,8 @@ async def drive_body(
     attempt is settled by a callback, when the asyncio task knows its exception.
     """
     NODE.set(proxy(node))
-    if node.early is not None:
-        node.hand_over()
+    if node._early is not None:
+        node._hand_over()
     try:
         body = call(*args, **kwargs) if kwargs else call(*args)  # an empty ** would cost a dict
         del args, kwargs  # the body's from here on
@@ -49,7 +49,7 @@ async def drive_body(
             raise ended from ended.__cause__
         finally:
             del ended  # as above
-    if node._must_cancel:  # type: ignore[attr-defined]  # noqa: SLF001 - it cancelled itself: asyncio drops the value
+    if node._must_cancel:  # type: ignore[attr-defined]
         on_done(node, node.engine.ended, context=node.engine.context)
         return value
     node.value = value
@@ -69,17 +69,17 @@ def start_task(
             init_task(node, coroutine, loop=engine.loop, name=node.task.name, context=context)
     except KeyboardInterrupt as error:
         engine.fail(node, error)
-        if node.early is not None:
-            node.hand_over()
+        if node._early is not None:
+            node._hand_over()
         raise
     if node.state is SUCCEEDED:
-        node.task.waits = False  # it did not: the next of its task takes its first step without an asyncio task
+        node.task._waits = False  # it did not: the next of its task takes its first step without an asyncio task
     elif not is_done(node):
         engine.alive.add(node)
     elif not node.state.final:
         engine.ended(node)
-    if node.early is not None:
-        node.hand_over()
+    if node._early is not None:
+        node._hand_over()
     # The traceback of an eager attempt keeps this frame: with the node in it, the failure and what its frames hold
     # would wait for the garbage collector.
     del node, context

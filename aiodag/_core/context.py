@@ -21,7 +21,7 @@ class Attempted(ref["Node[Any]"]):
 
     attempt: int
 
-    def itself(self) -> "Node[Any]":
+    def _itself(self) -> "Node[Any]":
         """Return the node. Raises `ReferenceError` when it has gone, as a weak proxy does."""
         node = self()
         if node is None:
@@ -38,7 +38,7 @@ def attempt_here(node: "Node[Any]") -> int:
 def node_of(here: "Node[Any] | Attempted | None") -> "Node[Any] | None":
     """Return the node that a value of `NODE` stands for, None if there is none any more."""
     try:
-        return None if here is None else here.itself()
+        return None if here is None else here._itself()
     except ReferenceError:
         return None
 

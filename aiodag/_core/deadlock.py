@@ -43,12 +43,12 @@ def needs(node: Node[Any]) -> Iterator[Node[Any]]:
     """Yield what a node waits for: its upstream before it starts, what its body awaits afterwards."""
     if node.state is State.WAITING:
         yield from node.after or [value for value in node.args if type(value) is Node]
-    yield from node.awaits
+    yield from node._awaits
 
 
 def needed_by(node: Node[Any]) -> Iterator[Node[Any]]:
     """Yield what waits for a node: downstream nodes, and the bodies that await it."""
-    for entry in node.downstream or ():
+    for entry in node._downstream or ():
         if type(entry) is Node:
             yield entry
         elif isinstance(entry, Tolerant):

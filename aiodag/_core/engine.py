@@ -74,25 +74,25 @@ class Settling:
         previous = node.state
         node.state = SUCCEEDED
         self.alive.discard(node)
-        if node.early is not None:
-            node.initialise()
+        if node._early is not None:
+            node._initialise()
         run = node.run
         if run is not None:
-            if run.quiet:  # as in note_end()
-                run.moves += (node.number, SUCCEEDED, run.clock())
+            if run._quiet:  # as in note_end()
+                run._moves += (node.number, SUCCEEDED, run.clock())
                 run.live.discard(node)
-                if run.idle is not None:
-                    run.wake_idle()
+                if run._idle is not None:
+                    run._wake_idle()
             else:
-                run.note_end(node, previous)
-        entries = node.downstream
+                run._note_end(node, previous)
+        entries = node._downstream
         if entries is None:
             return
-        node.downstream = None
+        node._downstream = None
         for entry in entries:
             if type(entry) is Node:
-                entry.pending -= 1
-                if not entry.pending and entry.state is WAITING:
+                entry._pending -= 1
+                if not entry._pending and entry.state is WAITING:
                     self.release(entry)
             else:
                 skipped = notify(entry, node)
@@ -102,7 +102,7 @@ class Settling:
     def fail(self, node: Node[Any], error: BaseException) -> None:
         """Settle a node whose body raised, and skip what needs it."""
         if isinstance(error, KeyboardInterrupt):
-            node.stopped = "the loop was stopped from its body"
+            node._stopped = "the loop was stopped from its body"
             self.stop(node, None)
         elif isinstance(error, Skip):
             self.close(node, SKIPPED, error, None)
@@ -122,7 +122,7 @@ class Settling:
         queue = deque([node])
         while queue:
             up = queue.popleft()
-            entries, up.downstream = up.downstream, None
+            entries, up._downstream = up._downstream, None
             for entry in entries or ():
                 if type(entry) is not Node:
                     skipped = notify(entry, up)
@@ -136,11 +136,11 @@ class Settling:
         """Settle a node that waits for an upstream without a value."""
         if up.state is CANCELLED:
             self.close(node, CANCELLED, None, None, f"{up.name} was cancelled")
-        elif up.fault is None:
+        elif up._fault is None:
             self.close(node, SKIPPED, error_now(up), None)
         else:
             # What only joins edges is not a station on the path of a failure.
-            fault = up.fault if node.task.barrier else up.fault.onward(node.name)
+            fault = up._fault if node.task.barrier else up._fault.onward(node.name)
             self.close(node, SKIPPED, fault.exception, fault)
 
     def close(
@@ -155,22 +155,22 @@ class Settling:
         previous = node.state
         if previous is WAITING:
             for up in needs(node):
-                up.drop_edge(node)
+                up._drop_edge(node)
         if node.task.stands_in and node.args and iscoroutine(node.args[0]):
             node.args[0].close()
         node.state = state
-        node.drop_call()
+        node._drop_call()
         if fault is not None:
-            node.fault = fault
-        node.initialise()
+            node._fault = fault
+        node._initialise()
         if not is_done(node):
             if error is None:
                 cancel_future(node, message)
             else:
                 set_error(node, error)
-        node._log_traceback = False  # noqa: SLF001 - a Report speaks for it, once for all that is skipped
+        node._log_traceback = False
         if node.run is not None:
-            node.run.note_end(node, previous)
+            node.run._note_end(node, previous)
 
 
 class Engine(Settling):
@@ -197,10 +197,10 @@ class Engine(Settling):
         node.state = QUEUED
         run = node.run
         if run is not None:
-            if run.quiet:  # as in moved()
-                run.moves += (node.number, QUEUED, run.clock())
+            if run._quiet:  # as in moved()
+                run._moves += (node.number, QUEUED, run.clock())
             else:
-                run.moved(node, WAITING, QUEUED)
+                run._moved(node, WAITING, QUEUED)
         self.ready.append(node)
         if not self.draining:
             self.wake()
@@ -224,7 +224,7 @@ class Engine(Settling):
             while ready and left:
                 left -= 1
                 node = ready.popleft()
-                if node.plain:
+                if node._plain:
                     self.start_plain(node)
                 else:
                     self.start(node)
@@ -240,27 +240,27 @@ class Engine(Settling):
         if node.state is not QUEUED:  # cancelled in the queue
             return
         args = node.args
-        if node.edged:
+        if node._edged:
             args = [each.value if type(each) is Node else each for each in args]
         node.state = RUNNING
         node.attempt = 1
         node.args = None
         run = node.run
         if run is not None:
-            if run.quiet:
-                run.moves += (node.number, RUNNING, run.clock())
+            if run._quiet:
+                run._moves += (node.number, RUNNING, run.clock())
             else:
-                run.moved(node, QUEUED, RUNNING)
+                run._moved(node, QUEUED, RUNNING)
         task = node.task
-        if task.waits or not self.direct:
+        if task._waits or not self.direct:
             coroutine = drive_body(node, task.fn, args, None)
             del args  # as in start()
-            start_task(self, node, coroutine, node.context)
+            start_task(self, node, coroutine, node._call_context)
         else:
             steps: Any = first_step(node, task.fn, args, None)
             del args
             if take_step(self, node, steps):
-                if node.downstream is None and node.early is None and run is None:
+                if node._downstream is None and node._early is None and run is None:
                     node.state = SUCCEEDED
                 else:
                     self.succeed(node)
@@ -282,7 +282,7 @@ class Engine(Settling):
         try:
             if run is not None and run.journal is not None and take_back(self, node, run.journal):
                 return
-            if node.edged:
+            if node._edged:
                 args = [a.value if type(a) is Node else a if type(a) in PLAIN else fill_results(a) for a in args]
                 if kwargs:
                     kwargs = {key: fill_results(value) for key, value in kwargs.items()}
@@ -305,10 +305,10 @@ class Engine(Settling):
             return
         if run is not None and node.state.final:
             return  # an observer cancelled it
-        if task.waits or not self.direct:
+        if task._waits or not self.direct:
             coroutine = drive_body(node, call, args, kwargs)
             del args, kwargs  # the body starts below, and they are the body's
-            start_task(self, node, coroutine, node.context)
+            start_task(self, node, coroutine, node._call_context)
         else:
             steps: Any = first_step(node, call, args, kwargs)
             del args, kwargs
@@ -346,14 +346,14 @@ class Engine(Settling):
         if node.after:
             del node.after
         if node.run is not None:
-            node.run.moved(node, QUEUED, RUNNING)
+            node.run._moved(node, QUEUED, RUNNING)
 
     def again(self, node: Node[Any], error: BaseException) -> None:
         """Move a node back to queued: another attempt will follow."""
         node.state = QUEUED
         if node.run is not None:
             node.lost = error
-            node.run.moved(node, RUNNING, QUEUED)
+            node.run._moved(node, RUNNING, QUEUED)
             del node.lost
 
     def cancel(self, node: Node[Any], message: str | None, *, upstream: bool = False) -> bool:

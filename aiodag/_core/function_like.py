@@ -79,16 +79,16 @@ class FunctionLike:
         if not isinstance(fn, MethodType):
             return self
         # Looked up here, as pickle below: `import aiodag` loads nothing that asyncio does not.
-        copied = self.rebound(MethodType(fn.__func__, import_module("copy").deepcopy(fn.__self__, memo)))
+        copied = self._rebound(MethodType(fn.__func__, import_module("copy").deepcopy(fn.__self__, memo)))
         if copied.call is not None:
             copied.call = compose(self.options, copied.fn, executor_for(copied.fn, self.options))
         return copied
 
-    def rebound(self, fn: object) -> "Self":
+    def _rebound(self, fn: object) -> "Self":
         """Return this task with another function in the place of its own."""
         made = object.__new__(type(self))
         vars(made).update(vars(self), fn=fn, __wrapped__=fn)
-        vars(made).pop("arity", None)
+        vars(made).pop("_arity", None)
         return made
 
 
@@ -160,7 +160,7 @@ def body_to_call(fn: object) -> Any:
 
 def change_task(base: Any, after: tuple[Any, ...], given: dict[str, Any]) -> Any:
     """Return a task with other options."""
-    return base._but(base.after_deps + after, base.options.but(**given))  # noqa: SLF001 - our own
+    return base._but(base.after_deps + after, base.options.but(**given))
 
 
 def made_again(kind: Any, fn: Any, after: tuple[Any, ...], given: dict[str, Any]) -> Any:

@@ -15,7 +15,7 @@ def follow_future(engine: "Engine", node: Node[Any], future: Any) -> None:
     """Settle a node when a future does."""
     engine.release(node)
     engine.begin(node)
-    node.source = future
+    node._source = future
     engine.alive.add(node)
     future.add_done_callback(partial(settle_with_future, engine, node), context=engine.context)
 
@@ -36,7 +36,7 @@ def stop_with_future(engine: "Engine", node: Node[Any], future: Any) -> None:
 def settle_with_future(engine: "Engine", node: Node[Any], future: Any) -> None:
     """Settle a node as its future has ended."""
     engine.alive.discard(node)
-    node.source = None  # else the table of what was adopted, which holds the node, would hold the future
+    node._source = None  # else the table of what was adopted, which holds the node, would hold the future
     if node.state.final:
         return
     if future.cancelled():

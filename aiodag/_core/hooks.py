@@ -85,7 +85,7 @@ def hook_of(event: str, given: Any) -> Task[..., Any]:
     if made.after_deps:
         raise OptionError(event, given, "a task that waits for nothing: a hook runs before or after all else")
     try:
-        made.check(*made.hook_call(RunSummary("", "", "")))
+        made.check(*made._hook_call(RunSummary("", "", "")))
     except TypeError as error:
         raise OptionError(event, given, f"{WANTED}: {error}") from None
     return made if made.name.startswith(f"{event} ") else made.with_options(name=f"{event} {made.name}")
@@ -133,7 +133,7 @@ class Hooks:
         return made
 
     def _node(self, task: Task[..., Any], summary: RunSummary) -> Node[Any]:
-        args, kwargs = task.hook_call(summary)
+        args, kwargs = task._hook_call(summary)
         # Not known by the texts of failures: where a run goes on whose process has died, they may be others.
         node = submit(task.with_options(key=f"begun {summary.begun}"), *args, **kwargs)
         if node.run is not None:
@@ -174,7 +174,7 @@ def failures_of_run(run: "Run", error: BaseException | None) -> tuple[str, ...] 
         return (f"TimeoutError: run {run.name!r} took longer than {run.timeout:g} s",)
     if run.untaken:
         return tuple(map(str, run.untaken.values()))
-    return None if run.cut_short else ()
+    return None if run._cut_short else ()
 
 
 def state_of_failures(failures: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:

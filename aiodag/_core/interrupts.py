@@ -30,14 +30,14 @@ def put_back_wakeup(loop: AbstractEventLoop) -> None:
             handle: Any = traceback.tb_frame.f_locals.get("handle")
             if isinstance(handle, Handle) and is_lost(handle):
                 taken: Any = handle
-                loop.call_soon(taken._callback, *taken._args, context=taken._context)  # noqa: SLF001 - it has no face
+                loop.call_soon(taken._callback, *taken._args, context=taken._context)
         traceback = traceback.tb_next
 
 
 def is_lost(handle: Any) -> bool:
     """Return whether a handle would have woken a task that still waits for that. One that has run has not been lost."""
-    asyncio_task: Any = getattr(handle._callback, "__self__", None)  # noqa: SLF001 - as above
+    asyncio_task: Any = getattr(handle._callback, "__self__", None)
     if not isinstance(asyncio_task, Task) or asyncio_task.done():
         return False
     waits_for = getattr(asyncio_task, "_fut_waiter", None)
-    return waits_for is (handle._args[0] if handle._args else None)  # noqa: SLF001 - as above
+    return waits_for is (handle._args[0] if handle._args else None)

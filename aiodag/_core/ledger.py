@@ -86,7 +86,7 @@ class Ledger:
                 break
         node.number = number = self.count
         self.count = number + 1
-        inside = None if node.caller is None else self.number_around(node)
+        inside = None if node._caller is None else self.number_around(node)
         self.calls += (node.task.name, node.code, node.instruction, hints, edges, inside)
         self.moves += (number, WAITING, at) if upstream else (number, WAITING, at, number, QUEUED, at)
         if len(self.moves) > ROOM:
@@ -97,7 +97,7 @@ class Ledger:
 
         A body of another run is not of this one: a run in its body is one of its own.
         """
-        parent = node_of(node.caller)
+        parent = node_of(node._caller)
         return parent.number if parent is not None and parent.run is not None and parent.run.ledger is self else None
 
     def _pack(self) -> None:

@@ -37,7 +37,7 @@ class Members:
     loop: asyncio.AbstractEventLoop
     clock: Callable[[], float]
     ledger: Ledger
-    quiet = False  # whether nobody is told of a move or asked about a node: then the engine notes moves by itself
+    _quiet = False  # whether nobody is told of a move or asked about a node: then the engine notes moves by itself
 
     def __init__(
         self,
@@ -69,23 +69,23 @@ class Members:
         self.untaken: dict[int, Failure] = {}
         self.failed: list[FailedNode] = []
         self._begun: dict[int, FailedNode] = {}  # by the ids of exceptions, which may be raised again by other bodies
-        self.moves: list[Any] = []  # of the ledger
+        self._moves: list[Any] = []  # of the ledger
         self.seats = None if limit is None else Seats(limit)
         self._quieten()
         self.live: set[Node[Any]] = set()
-        self.idle: asyncio.Future[None] | None = None  # of the one that waits until only a few nodes are unfinished
+        self._idle: asyncio.Future[None] | None = None  # of the one that waits until only a few nodes are unfinished
         self._few = 0
         self._leaving = False  # whether the scope waits for the last nodes
         self._body: asyncio.Task[Any] | None = None
         self._stopped_body = False
-        self.cut_short = False  # whether nodes were cancelled because somebody stopped or drained the run
+        self._cut_short = False  # whether nodes were cancelled because somebody stopped or drained the run
         self._given_up = False
-        self.hurried = False  # whether it was asked to end again, as by a second Ctrl-C
+        self._hurried = False  # whether it was asked to end again, as by a second Ctrl-C
         self._timer: asyncio.TimerHandle | None = None
 
     def _quieten(self) -> None:
         told = self._observers or self._journal is not None
-        self.quiet = not (told or self.middleware or self.seats is not None or self.capacity is not None)
+        self._quiet = not (told or self.middleware or self.seats is not None or self.capacity is not None)
 
     @property
     def observers(self) -> tuple[Observer, ...]:
@@ -109,15 +109,15 @@ class Members:
 
     # What the engine tells
 
-    def enter_plain(self, node: Node[Any], upstream: tuple[Node[Any], ...]) -> bool:
+    def _enter_plain(self, node: Node[Any], upstream: tuple[Node[Any], ...]) -> bool:
         """Own a new node with plain values and nodes, as `enter` does, if this run is quiet and goes on; return whether."""
-        if not self.quiet or self.stopping or self.state is not State.RUNNING:
+        if not self._quiet or self.stopping or self.state is not State.RUNNING:
             return False
         self.live.add(node)
         self.ledger.enter_plain(node, upstream, self.clock())
         return True
 
-    def enter(self, node: Node[Any], upstream: list[tuple[Node[Any], bool]]) -> Node[Any] | None:
+    def _enter(self, node: Node[Any], upstream: list[tuple[Node[Any], bool]]) -> Node[Any] | None:
         """Own a new node, or return the one that takes its place."""
         if self.capacity is not None:
             self.capacity.enter(node)
@@ -137,37 +137,37 @@ class Members:
             self._tell(node, None, State.WAITING, at)
         return None
 
-    def moved(self, node: Node[Any], previous: State, state: State) -> None:
+    def _moved(self, node: Node[Any], previous: State, state: State) -> None:
         """Note a move."""
         at = self.clock()
-        self.moves += (node.number, state, at)
+        self._moves += (node.number, state, at)
         if self._journal is not None:
             self._journal.moved(node, state, at)
         if self._observers:
             self._tell(node, previous, state, at)
 
-    def note_end(self, node: Node[Any], previous: State) -> None:
+    def _note_end(self, node: Node[Any], previous: State) -> None:
         """Note that a node has settled."""
         at = self.clock()
-        self.moves += (node.number, node.state, at)
+        self._moves += (node.number, node.state, at)
         if self._journal is not None:
             self._journal.moved(node, node.state, at)
         if self._observers:
             self._tell(node, previous, node.state, at)
         self.live.discard(node)
         if self.stopping and node.state is State.CANCELLED:
-            self.cut_short = True
+            self._cut_short = True
         if self.seats is not None:
             self.seats.leave(node)
-        if node.fault is not None and node.state is State.FAILED:
-            self._note_failure(node, node.fault)
-        if self.idle is not None:
-            self.wake_idle()
+        if node._fault is not None and node.state is State.FAILED:
+            self._note_failure(node, node._fault)
+        if self._idle is not None:
+            self._wake_idle()
 
-    def wake_idle(self) -> None:
+    def _wake_idle(self) -> None:
         """Wake who waits until no more than a few nodes are unfinished."""
-        if self.idle is not None and len(self.live) <= self._few and not self.idle.done():
-            self.idle.set_result(None)
+        if self._idle is not None and len(self.live) <= self._few and not self._idle.done():
+            self._idle.set_result(None)
 
     def _note_failure(self, node: Node[Any], fault: Failure) -> None:
         report = fault.report
@@ -195,7 +195,7 @@ class Members:
             self._stopped_body = True
             self._body.cancel()
 
-    def let_go(self, report: Report) -> None:
+    def _let_go(self, report: Report) -> None:
         """Forget a failure that somebody has taken."""
         self.untaken.pop(id(report), None)
         report.run = None
@@ -218,15 +218,15 @@ class Members:
         # A counter and not the nodes themselves: a body that ends may have added others.
         while len(self.live) > count and not self._given_up:
             self._few = count
-            self.idle = self.loop.create_future()
-            await self.idle
+            self._idle = self.loop.create_future()
+            await self._idle
 
     def _give_up(self) -> None:
         """Wait no longer for nodes that will not end although they were cancelled."""
         self._name_survivors()
         self._given_up = True
-        if self.idle is not None and not self.idle.done():
-            self.idle.set_result(None)
+        if self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
 
     async def _cancel_and_wait(self) -> None:
         """Cancel what is left, consumers first, and wait: no longer than `grace` seconds."""
@@ -237,11 +237,11 @@ class Members:
         except TimeoutError:
             self._name_survivors()
         except asyncio.CancelledError:
-            self.hurried = True
+            self._hurried = True
             raise
 
     def _patience(self) -> float:
-        return min(self.grace, HURRY) if self.hurried else self.grace
+        return min(self.grace, HURRY) if self._hurried else self.grace
 
     def _name_survivors(self) -> None:
         if self.live:
@@ -256,7 +256,7 @@ class Members:
             if node not in spared:
                 node.cancel(f"run {self.name!r} is being cancelled")
 
-    def time_out(self) -> None:
+    def _time_out(self) -> None:
         """Cancel every node and the body of the scope, since they take too long."""
         self.timed_out = True
         self.abort()

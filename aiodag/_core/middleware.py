@@ -88,7 +88,7 @@ class Limited:
             await gate.acquire(self.priority)
         elif not gate.take():
             await gate.enter(self.priority)
-        node.left = None
+        node._left = None
         succeeded = False
         try:
             value = await call_next()
@@ -96,7 +96,7 @@ class Limited:
             return value
         finally:
             # A thread cannot be stopped: its place is taken until it really ends.
-            left = node.left_behind()
+            left = node._left_behind()
             if left is not None:
                 left.add_done_callback(partial(give_back, gate))
             elif succeeded:
@@ -133,7 +133,7 @@ class Held:
         run = RUN.get()  # and not the node's, who has none when the run has ended before the call
         if run is None or run.capacity is None:
             return await call_next()
-        node.left = None
+        node._left = None
         succeeded = False
         ticket = None
         try:
@@ -148,7 +148,7 @@ class Held:
             succeeded = True
             return value
         finally:
-            left = node.left_behind()
+            left = node._left_behind()
             if ticket is None:
                 pass  # it could not even ask
             elif left is not None:

@@ -18,7 +18,7 @@ class NoValue:
     if not TYPE_CHECKING:  # to a checker a node has no items, and has to stay so
 
         def __iter__(self) -> Any:
-            caller = sys._getframe(1).f_code  # noqa: SLF001 - the one way to tell who asks
+            caller = sys._getframe(1).f_code
             if caller.co_flags & CO_ITERABLE_COROUTINE or caller.co_name == "__await__":
                 return self.__await__()
             raise self._no_value("iterated")

@@ -46,22 +46,22 @@ class Node(NoValue, AsTask[T]):
     __slots__ = ()
 
     # Set for few nodes, so they live in the instance's dictionary, which is made only then.
-    admitted = False  # whether it counts for the limit of its run
+    _admitted = False  # whether it counts for the limit of its run
     after: "tuple[Node[Any], ...]" = ()  # all upstream nodes, where they are not simply arguments
-    awaits: "tuple[Node[Any], ...]" = ()  # what the body awaits right now
-    fault: Failure | None = None
-    stopped = ""  # how its body stopped the loop, which is nobody's to await: everybody is told of a cancel
-    aside = 0  # places where its body awaits, of which the first gave its place in the run away
+    _awaits: "tuple[Node[Any], ...]" = ()  # what the body awaits right now
+    _fault: Failure | None = None
+    _stopped = ""  # how its body stopped the loop, which is nobody's to await: everybody is told of a cancel
+    _aside = 0  # places where its body awaits, of which the first gave its place in the run away
     label = ""  # the call with its short arguments, where the traceback of a failure cannot tell them
     cache_keys: "tuple[str, ...]" = ()  # the same for equal calls in any place of any run, where the task has a cache
     tolerated: "tuple[Node[Any], ...]" = ()  # upstream nodes of which it took any outcome, as its journal notes
     failed = 0  # attempts that have failed before its process died: they count against its retries
     lost: BaseException | None = None  # why the last attempt failed, while the next one is being queued
-    stale = 0  # entries of downstream that have settled for another reason
+    _stale = 0  # entries of downstream that have settled for another reason
     place: int | None = None  # of its run's capacity, where the attempt holds its resources
-    left: "RemoteFuture[Any] | None" = None  # the thread or process call that goes on without the node
+    _left: "RemoteFuture[Any] | None" = None  # the thread or process call that goes on without the node
     worker: Any = None  # where its attempt runs, of an executor with a limited number
-    source: Any = None  # the future that this node stands for
+    _source: Any = None  # the future that this node stands for
 
     @property
     def name(self) -> str:
@@ -81,20 +81,20 @@ class Node(NoValue, AsTask[T]):
     @property
     def failure(self) -> Failure | None:
         """Why the node has no value: the root and the path to it. None if nothing failed."""
-        return self.fault
+        return self._fault
 
     @property
     def abandoned(self) -> bool:
         """True if a thread or process still runs the body although the node has settled."""
-        return self.left_behind() is not None
+        return self._left_behind() is not None
 
-    def itself(self) -> "Node[T]":
+    def _itself(self) -> "Node[T]":
         """Return the node, also where a weak proxy stands for it."""
         return self
 
-    def left_behind(self) -> "RemoteFuture[Any] | None":
+    def _left_behind(self) -> "RemoteFuture[Any] | None":
         """Return the call that goes on without the node, if there is one."""
-        return None if self.left is None or self.left.done() else self.left
+        return None if self._left is None or self._left.done() else self._left
 
     def cancel(self, msg: Any | None = None, *, upstream: bool = False) -> bool:
         """Cancel this node and what needs it, never what it needs. Return whether there was anything to cancel.
@@ -116,14 +116,14 @@ class Node(NoValue, AsTask[T]):
                     continue
                 self.engine.follow_down(self, up)
                 return
-            self.pending += 1
+            self._pending += 1
             entry = Tolerant(self) if tolerant else self
-            if up.downstream is None:
-                up.downstream = [entry]
+            if up._downstream is None:
+                up._downstream = [entry]
             else:
-                up.downstream.append(entry)
+                up._downstream.append(entry)
 
-    def connect_plain(self, upstream: "Iterable[Node[Any]]") -> None:
+    def _connect_plain(self, upstream: "Iterable[Node[Any]]") -> None:
         """Make the edges of a new node that needs the success of all."""
         for up in upstream:
             if up.state is SUCCEEDED:
@@ -131,33 +131,33 @@ class Node(NoValue, AsTask[T]):
             if up.state.final:
                 self.engine.follow_down(self, up)
                 return
-            self.pending += 1
-            if up.downstream is None:
-                up.downstream = [self]
+            self._pending += 1
+            if up._downstream is None:
+                up._downstream = [self]
             else:
-                up.downstream.append(self)
+                up._downstream.append(self)
 
-    def drop_edge(self, node: "Node[Any]") -> None:
+    def _drop_edge(self, node: "Node[Any]") -> None:
         """Let go of a node that waits for this one no longer.
 
         The list is cleared of such when half of it has settled: removing each at once would take the square of the time,
         and keeping them until this one settles would hold what nobody needs, and its failure untold.
         """
-        if self.downstream:
-            self.stale += 1
-            if self.stale * 2 >= len(self.downstream):
-                self.downstream = [entry for entry in self.downstream if entry is not node and not entry.done()]
-                self.stale = 0
+        if self._downstream:
+            self._stale += 1
+            if self._stale * 2 >= len(self._downstream):
+                self._downstream = [entry for entry in self._downstream if entry is not node and not entry.done()]
+                self._stale = 0
 
-    def drop_call(self) -> None:
+    def _drop_call(self) -> None:
         """Let go of what the node was called with: its body has it, or never will."""
-        self.args = self.kwargs = self.context = None
+        self.args = self.kwargs = self._call_context = None
         if self.after:
             del self.after
 
     def abandon(self, left: "RemoteFuture[Any]") -> None:
         """Note that the attempt could not be stopped: its limit is held until `left` is done. For executors."""
-        self.left = left
+        self._left = left
 
     def __await__(self) -> Generator[Any, None, T]:
         waiter: Waiter | None = None
@@ -204,17 +204,17 @@ class Node(NoValue, AsTask[T]):
         try:
             if self.state is State.CANCELLED:
                 raise self._reason()
-            return self._reason() if self.fault is not None else super().exception()
+            return self._reason() if self._fault is not None else super().exception()
         except BaseException:
             del self  # as above
             raise
 
     def cancelled(self) -> bool:
         """Return True if the node was cancelled."""
-        return bool(self.stopped) or super().cancelled()
+        return bool(self._stopped) or super().cancelled()
 
     def _look(self) -> None:
-        if not self.is_initialised():
+        if not self._is_initialised():
             msg = f"{self!r} has no result yet"
             raise InvalidStateError(msg)
         if self.done() and not self.state.final:
@@ -224,12 +224,12 @@ class Node(NoValue, AsTask[T]):
 
     def _reason(self) -> BaseException:
         """Return what is raised to those who want the value of a node that has none."""
-        if self.fault is not None:
-            self.fault.report.take()
+        if self._fault is not None:
+            self._fault.report.take()
             # The root's own traceback again: without it each place that awaits would add its frames to the last one's.
-            return self.fault.exception
-        if self.stopped:
-            return mark_asked(CancelledError(self.stopped))
+            return self._fault.exception
+        if self._stopped:
+            return mark_asked(CancelledError(self._stopped))
         if self.state is State.CANCELLED:
             return self._make_cancelled_error()
         error: BaseException = error_now(self)
@@ -238,7 +238,7 @@ class Node(NoValue, AsTask[T]):
     def _make_cancelled_error(self) -> CancelledError:
         """Return the exception of a cancelled node. `asyncio.gather` asks for it by this name."""
         asyncio_task: Any = super()
-        return mark_asked(asyncio_task._make_cancelled_error())  # noqa: SLF001 - as asyncio calls it
+        return mark_asked(asyncio_task._make_cancelled_error())
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> "dict[str, Any]":
         return bundle_of_node(self)
@@ -253,10 +253,10 @@ def blank_node(engine: "Engine", task: "Task[..., Any]", args: tuple[Any, ...]) 
     node.code, node.instruction = None, 0
     node.task, node.engine = task, engine
     node.args, node.kwargs = args, {}
-    node.context = copy_context()
-    node.downstream = node.early = node.caller = None
-    node.attempt = node.pending = node.driven = 0
-    node.edged = node.plain = False
+    node._call_context = copy_context()
+    node._downstream = node._early = node._caller = None
+    node.attempt = node._pending = node.driven = 0
+    node._edged = node._plain = False
     node.state = State.WAITING
     node.run = None
     return node
@@ -296,8 +296,8 @@ class Waiter(Future[None]):
     def forget(self) -> None:
         """End the wait on the side of the body."""
         if self.body is not None:
-            kept = list(self.body.awaits)
+            kept = list(self.body._awaits)
             kept.remove(self.awaited)
-            self.body.awaits = tuple(kept)
+            self.body._awaits = tuple(kept)
         if self.seats is not None and self.stands_for is not None:
             self.seats.come_back(self.stands_for)

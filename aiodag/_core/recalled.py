@@ -20,7 +20,7 @@ def take_back(engine: "Engine", node: Node[Any], journal: "Journal") -> bool:
         node.label = label_call(node.name, node.args)  # there is no frame to read them from
         engine.fail(node, value.error)
         return True
-    node.drop_call()
+    node._drop_call()
     node.value = value
     engine.succeed(node)
     return True

@@ -62,7 +62,7 @@ NAMES = (USUAL, *RULES)
 
 def outcome_kind(node: Node[Any]) -> str:
     """Return what became of a settled node."""
-    if node.state is State.SKIPPED and node.fault is not None:
+    if node.state is State.SKIPPED and node._fault is not None:
         return FAILED
     return str(node.state)
 
@@ -77,12 +77,12 @@ def notify(entry: Tolerant | Waiter, up: Node[Any]) -> Node[Any] | None:
             entry.set_result(None)
         return None
     node = entry.node
-    node.pending -= 1
+    node._pending -= 1
     if node.state is not State.WAITING:
         return None
     if node.task.rule is not None:
         return node if judge(node, up) else None
-    if not node.pending:
+    if not node._pending:
         node.engine.release(node)
     return None
 
@@ -106,7 +106,7 @@ def judge(node: Node[Any], up: Node[Any] | None) -> bool:
                 node.tolerated = node.after
             node.engine.release(node)
             return False
-    if node.pending > JUDGE:
+    if node._pending > JUDGE:
         return False
     end = next((each for each in node.after if outcome_kind(each) in rule.ends_last), None)
     if end is not None or not rule.otherwise:

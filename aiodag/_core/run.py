@@ -130,14 +130,14 @@ class Run(Members):
         self.planned = planned is not None
         if planned is not None:
             self.observers, self.store, self.hooks = (), None, None  # nothing happens that could be told or written
-        self.moves = self.ledger.moves
+        self._moves = self.ledger.moves
         self._body = asyncio.current_task()
         self._token: Token[Run | None] = RUN.set(self)
         self._move(State.QUEUED, State.RUNNING)
         if self.store is not None:
             await self._open_journal(self.store)
         if self.timeout is not None and planned is None:
-            self._timer = self.loop.call_later(self.timeout, self.time_out)
+            self._timer = self.loop.call_later(self.timeout, self._time_out)
         if self.hooks is not None:
             try:
                 self.hooks.begin(self)
@@ -191,7 +191,7 @@ class Run(Members):
         try:
             if error is not None:
                 self._end_timer()
-                self.hurried = isinstance(error, KeyboardInterrupt)
+                self._hurried = isinstance(error, KeyboardInterrupt)
                 if self.hooks is not None and not isinstance(error, Exception):
                     self.hooks.cancel()
                 await self._cancel_and_wait()
@@ -202,7 +202,7 @@ class Run(Members):
                 await self.hooks.end(self, error)
         except BaseException:
             self._move(State.CANCELLED)
-            self.hurried = error is not None  # asked to end while it was about to
+            self._hurried = error is not None  # asked to end while it was about to
             if self.hooks is not None:
                 self.hooks.cancel()
             await self._cancel_and_wait()
@@ -219,7 +219,7 @@ class Run(Members):
             return
         # Who is in a hurry does not wait for a disk, nor for a commit of which an interrupt has taken the news.
         with suppress(TimeoutError):
-            async with asyncio.timeout(HURRY if self.hurried else None):
+            async with asyncio.timeout(HURRY if self._hurried else None):
                 await journal.close(self.state, error)
         if not self.live:
             self.journal = None  # it has the run: else only the garbage collector would find either
@@ -241,7 +241,7 @@ class Run(Members):
             raise TimeoutError(msg)
         roots = list(self.untaken.values())
         if not roots:
-            self._move(State.CANCELLED if self.cut_short else State.SUCCEEDED)
+            self._move(State.CANCELLED if self._cut_short else State.SUCCEEDED)
             return True
         self._move(State.FAILED)
         for failure in roots:

@@ -322,8 +322,8 @@ def fill_results(value: Any) -> Any:
 
 def deliver_settled(node: Any) -> Any:
     """Return a settled node to a body that asked for it: from here on its failure is the body's to handle."""
-    if node.fault is not None:
-        node.fault.report.take()
+    if node._fault is not None:
+        node._fault.report.take()
     return node
 
 
@@ -360,7 +360,7 @@ def check_returned(node: Any, value: Any) -> None:
 
 def called_by(node: Node[Any], other: object) -> bool:
     """Return True if a node was called in the body of another."""
-    return node_of(node.caller) is other
+    return node_of(node._caller) is other
 
 
 def close_coroutines(*arguments: object) -> None:

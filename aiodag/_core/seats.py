@@ -23,30 +23,30 @@ class Seats:
 
     def admit(self, node: Node[Any]) -> bool:
         """Return True if a node may start now; if not, it is kept until another has ended."""
-        if not node.admitted:
+        if not node._admitted:
             if self.taken >= self.limit:
                 self.came += 1
                 heappush(self.parked, (-node.task.options.priority, self.came, node))
                 return False
             self.taken += 1
-            node.admitted = True
+            node._admitted = True
         return True
 
     def leave(self, node: Node[Any]) -> None:
         """Take back the seat of a node that has settled."""
-        if node.admitted and not node.aside:
+        if node._admitted and not node._aside:
             self._give()
 
     def step_aside(self, node: Node[Any]) -> None:
         """Give the seat of a body away that begins to await."""
-        node.aside += 1
-        if node.aside == 1 and node.admitted:
+        node._aside += 1
+        if node._aside == 1 and node._admitted:
             self._give()
 
     def come_back(self, node: Node[Any]) -> None:
         """Count a body as running again that awaits nothing any more."""
-        node.aside -= 1
-        if not node.aside and node.admitted and not node.state.final:
+        node._aside -= 1
+        if not node._aside and node._admitted and not node.state.final:
             self.taken += 1
 
     def readmit(self) -> Generator[Any, None, None]:
@@ -70,7 +70,7 @@ class Seats:
             if type(next_one) is Node:
                 # From here on: until it starts, others that become ready would take its seat.
                 self.taken += 1
-                next_one.admitted = True
+                next_one._admitted = True
                 next_one.engine.requeue(next_one)
             else:
                 next_one.set_result(None)

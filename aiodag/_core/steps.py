@@ -77,7 +77,7 @@ class FirstOf(ref[AbstractEventLoop]):
 def take_step(engine: "Engine", node: Node[Any], steps: "Steps") -> bool:
     """Take the first step of a body, in the context of the call. Return whether the node has succeeded in it."""
     loop = engine.loop
-    context: Any = node.context
+    context: Any = node._call_context
     node.driven = FIRST
     engine.steps = steps
     try:
@@ -97,7 +97,7 @@ def take_step(engine: "Engine", node: Node[Any], steps: "Steps") -> bool:
     if waits_for is not ENDED:
         hand_to_task(node, steps, waits_for, context)
         return False
-    node.context = None
+    node._call_context = None
     return node.driven == FIRST or (node.driven == CALLED_OFF and not is_called_off(engine, node))
 
 
@@ -129,7 +129,7 @@ def first_step(
     if node.driven != TASK:
         node.value = value
         return None
-    if node._must_cancel:  # type: ignore[attr-defined]  # noqa: SLF001 - as in drive_body()
+    if node._must_cancel:  # type: ignore[attr-defined]
         on_done(node, node.engine.ended, context=node.engine.context)
     else:
         node.value = value
@@ -202,7 +202,7 @@ def hand_to_task(node: Node[Any], steps: "Steps", waits_for: object, context: Co
     engine = node.engine
     asked = cancels_of(node) if node.driven == CALLED_OFF else ()  # which initialising forgets
     if EAGER:
-        node.task.waits = True
+        node.task._waits = True
     # Not eager, the asyncio task starts in the next turn of the loop. A body that only gave the loop a turn goes on then. And
     # no other body starts as one: those of other tasks that are called later would be begun before it.
     going_on: Any = Begun(steps, waits_for) if EAGER or waits_for is not None else steps
@@ -213,7 +213,7 @@ def hand_to_task(node: Node[Any], steps: "Steps", waits_for: object, context: Co
 
 def cancels_of(node: Any) -> tuple[int, bool, Any]:
     """Return how many cancels of a node are pending, whether one is still to come to the body, and its message."""
-    return node.cancelling(), node._must_cancel, node._cancel_message  # noqa: SLF001 - asyncio has no face for them
+    return node.cancelling(), node._must_cancel, node._cancel_message
 
 
 def cancel_again(node: Node[Any], requests: int, comes: bool, message: object) -> None:

@@ -41,7 +41,7 @@ def submit(task: "Task[..., Any]", /, *args: Any, **kwargs: Any) -> Node[Any]:
         if loop is None:
             return without_loop(task, args, kwargs)  # type: ignore[no-any-return]  # in a worker process a value
         engine = engine_of(loop)
-    if (len(args) != task.exactly and not task.fewest <= len(args) <= task.most) or kwargs:
+    if (len(args) != task._exactly and not task.fewest <= len(args) <= task.most) or kwargs:
         check_call(task, args, kwargs)
 
     node: Node[Any] = new_node(Node)
@@ -53,10 +53,10 @@ def submit(task: "Task[..., Any]", /, *args: Any, **kwargs: Any) -> Node[Any]:
     node.instruction = frame.f_lasti
     node.task, node.engine = task, engine
     node.args, node.kwargs = args, kwargs
-    node.context = copy_context()
-    node.downstream = node.early = None
-    node.attempt = node.pending = node.driven = 0
-    node.caller = NODE.get()
+    node._call_context = copy_context()
+    node._downstream = node._early = None
+    node.attempt = node._pending = node.driven = 0
+    node._caller = NODE.get()
     node.state = WAITING
     node.run = run = RUN.get()
     if run is not None and run.loop is not loop:
@@ -73,19 +73,19 @@ def submit(task: "Task[..., Any]", /, *args: Any, **kwargs: Any) -> Node[Any]:
                 break
     except TypeError:  # a class whose metaclass has no hash is none of those
         upstream = None
-    if kwargs or task.special:
+    if kwargs or task._special:
         upstream = None
-    node.edged = bool(upstream)
-    if upstream is None or (run is not None and not run.enter_plain(node, upstream)):
+    node._edged = bool(upstream)
+    if upstream is None or (run is not None and not run._enter_plain(node, upstream)):
         return enter_node(node, upstream)
     node.kwargs = None  # not the empty dict: it would be one more object for the garbage collector
-    node.plain = task.call is None
+    node._plain = task.call is None
     if upstream:
-        node.connect_plain(upstream)
-    if not node.pending and node.state is WAITING:
+        node._connect_plain(upstream)
+    if not node._pending and node.state is WAITING:
         node.state = QUEUED  # as in release()
         if run is not None and upstream:
-            run.moves += (node.number, QUEUED, run.clock())
+            run._moves += (node.number, QUEUED, run.clock())
         engine.ready.append(node)
         if not engine.draining:
             engine.wake()
@@ -109,15 +109,15 @@ def enter_node(node: Node[Any], plain: tuple[Node[Any], ...] | None) -> Node[Any
     `plain` has the nodes among the arguments, if these are nothing but plain values and nodes.
     """
     engine, run = node.engine, node.run
-    node.plain = False
+    node._plain = False
     upstream = search(engine, node) if plain is None else [(each, False) for each in plain]
     if run is not None:
-        live = run.enter(node, upstream)
+        live = run._enter(node, upstream)
         if live is not None:
             return live
     if upstream:
         node.connect(upstream)
-    if not node.pending and node.state is WAITING:
+    if not node._pending and node.state is WAITING:
         engine.release(node)
     if node.run is not None and node.run.stopping:
         node.cancel("its run is being cancelled")
@@ -169,7 +169,7 @@ def engine_of(loop: Any) -> Engine:
 class Adopted:
     """Stands for the task of an awaitable that was passed as an edge."""
 
-    stands_in, barrier, rule, waits = True, False, None, False
+    stands_in, barrier, rule, _waits = True, False, None, False
     after_deps, raw, code, call = (), False, None, None
     options = NO_OPTIONS
 
@@ -200,7 +200,7 @@ def search(engine: Engine, node: Node[Any]) -> list[tuple[Node[Any], bool]]:
     try:
         if task.options.resources:
             check_request(task, node.run)
-        if task.special:
+        if task._special:
             node.args, node.kwargs = with_secrets(task, node.args, node.kwargs)
         for dep in task.after_deps:
             look.edge(dep)
@@ -212,10 +212,10 @@ def search(engine: Engine, node: Node[Any]) -> list[tuple[Node[Any], bool]]:
     for up in made.values():  # only now: what is passed to a call that is refused must not run
         launch(engine, up)
     node.args, node.kwargs = args, kwargs
-    node.edged = True
+    node._edged = True
     if look.veiled:
         node.task = unveiling(task)
-    node.pending = 0 if task.rule is None else JUDGE  # which comes when the edges are there
+    node._pending = 0 if task.rule is None else JUDGE  # which comes when the edges are there
     found = cast("list[tuple[Node[Any], bool]]", look.found)
     if found:
         node.after = tuple([up for up, _ in found])
@@ -264,7 +264,7 @@ def launch(engine: Engine, node: Node[Any]) -> None:
     if is_known_again(awaitable):
         engine.adopted[awaitable] = node
     if node.run is not None:
-        node.run.enter(node, [])
+        node.run._enter(node, [])
     if is_future(awaitable):
         follow_future(engine, node, awaitable)
         awaitable.add_done_callback(partial(forget, engine), context=engine.context)

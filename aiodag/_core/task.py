@@ -80,10 +80,10 @@ class Task(FunctionLike, Generic[P, R]):
     """
 
     stands_in = barrier = False  # True: for an awaitable that was passed as an edge; for a node that only joins edges
-    exactly = -1  # positional arguments of most calls, which need no further look: see arity.py
-    arity: Any = None  # the real signature, once a call has needed it; ... where there is none
+    _exactly = -1  # positional arguments of most calls, which need no further look: see arity.py
+    _arity: Any = None  # the real signature, once a call has needed it; ... where there is none
     rule: Any = None  # of tasks in workflows: when they run, if that is not when all upstream has succeeded
-    inner: Any = ()  # middleware of its own, which decides how an attempt ends: inside the retry
+    _inner: Any = ()  # middleware of its own, which decides how an attempt ends: inside the retry
 
     if TYPE_CHECKING:
 
@@ -103,34 +103,34 @@ class Task(FunctionLike, Generic[P, R]):
         self.fn, self.after_deps, self.options = fn, after, options
         # Whether the body of the last call waited: the next starts as an asyncio task then. Set here for every task: Python
         # finds attributes sooner where all objects of a class have the same.
-        self.waits = False
+        self._waits = False
         self.name: str = options.name or callable_name(fn)
         self.raw = options.raw
         # Whether edges can be anywhere but among plain arguments, or there is more to check at the call.
-        self.special = bool(after or options.raw or options.resources or getattr(self, "secrets", ()))
+        self._special = bool(after or options.raw or options.resources or getattr(self, "secrets", ()))
         self.code = getattr(unwrap(fn) if not hasattr(fn, "__code__") else fn, "__code__", None)
         self.call = compose(options, fn, executor_for(fn, options))
 
     def _bounds(self) -> None:
         """Note how many positional arguments fit, so that most calls need no look at the signature."""
         self.fewest, self.most = bounds(self.fn)
-        self.exactly = exactly(self.fewest, self.most)
+        self._exactly = exactly(self.fewest, self.most)
         secrets = tuple([each for each in shown_parameters(self.fn) if type(each.default) is Secret])
         if secrets:
-            self.special, self.secrets = True, secrets
+            self._special, self.secrets = True, secrets
 
     def check(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Refuse arguments that do not fit what Python will call."""
-        if self.arity is None:
-            self.arity = real_signature(self.fn) or ...
-        if self.arity is not ...:
-            check_fit(self.name, self.fn, self.arity, args, kwargs)
+        if self._arity is None:
+            self._arity = real_signature(self.fn) or ...
+        if self._arity is not ...:
+            check_fit(self.name, self.fn, self._arity, args, kwargs)
 
     def without_resources(self) -> "Task[P, R]":
         """Return this task with `resources={}`: it asks for nothing, and counts for the limit of a capacity."""
         return self.with_options(resources={})
 
-    def hook_call(self, summary: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def _hook_call(self, summary: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments with which a run calls this as a hook."""
         return (summary,), {}
 
@@ -249,7 +249,7 @@ class Task(FunctionLike, Generic[P, R]):
         return self if bound is self.fn else self._bind(bound)
 
     def _bind(self, fn: "Callable[..., Any]") -> "Task[Any, Any]":
-        task: Task[Any, Any] = self.rebound(fn)
+        task: Task[Any, Any] = self._rebound(fn)
         task._descriptor = None
         if task.call is not None or (self._descriptor is not None and not is_async(fn)):
             task.call = compose(self.options, fn, executor_for(fn, self.options))
@@ -257,7 +257,7 @@ class Task(FunctionLike, Generic[P, R]):
             task._bounds()
         elif self.fewest <= self.most:  # else every call is checked against the signature
             task.fewest, task.most = max(self.fewest - 1, 0), self.most - 1
-            task.exactly = exactly(task.fewest, task.most)
+            task._exactly = exactly(task.fewest, task.most)
         return task
 
     def after(self, /, *after: "Awaitable[object]") -> "Task[P, R]":
@@ -376,7 +376,7 @@ def task(fn: Any = None, /, *after: "Awaitable[object]", **options: Any) -> Any:
 def make(fn: Any, after: tuple[Any, ...], given: dict[str, Any]) -> "Task[..., Any]":
     """Return the task of anything that can be one."""
     if isinstance(fn, Task):
-        return cast("Task[..., Any]", fn)._but(fn.after_deps + after, fn.options.but(**given))  # noqa: SLF001 - our own
+        return cast("Task[..., Any]", fn)._but(fn.after_deps + after, fn.options.but(**given))
     if isinstance(fn, partial) and isinstance(fn.func, Task):  # that task, with some arguments bound
         inner = make(fn.func, after, given)
         return Task(partial(inner.fn, *fn.args, **fn.keywords), inner.after_deps, inner.options)

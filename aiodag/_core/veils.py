@@ -45,7 +45,7 @@ def unveiling(task: "Task[..., Any]") -> "Task[..., Any]":
     made: Task[..., Any] = object.__new__(type(task))  # not copy(), which may take a task for its name
     vars(made).update(vars(task), unveils=True)
     executor = Unveiling(executor_for(task.fn, task.options), raw=task.raw)
-    made.call = compose(task.options, task.fn, executor, inner=task.inner)
+    made.call = compose(task.options, task.fn, executor, inner=task._inner)
     return made
 
 

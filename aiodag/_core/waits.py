@@ -24,7 +24,7 @@ def wait_for_node(loop: AbstractEventLoop, node: Node[Any]) -> Waiter:
             del node, waiter, body  # the failure's traceback holds this frame, and they hold the failure
             raise Deadlock(cycle)
         waiter.body = body
-        body.awaits = (*body.awaits, node)
+        body._awaits = (*body._awaits, node)
     run = node.run
     if run is not None and run.seats is not None:
         waits = current_node()
@@ -32,16 +32,16 @@ def wait_for_node(loop: AbstractEventLoop, node: Node[Any]) -> Waiter:
             waiter.seats = run.seats
             waiter.stands_for = waits
             run.seats.step_aside(waits)
-    if node.downstream is None:
-        node.downstream = []
-    node.downstream.append(waiter)
+    if node._downstream is None:
+        node._downstream = []
+    node._downstream.append(waiter)
     return waiter
 
 
 def is_needed(node: Node[Any]) -> bool:
     """Return True if anything waits for a node, or has ended already."""
-    entries = node.downstream or []
+    entries = node._downstream or []
     # Only the end is looked at, and dropped when it is done: constant time for each of many awaiters.
     while entries and entries[-1].done():
         entries.pop()
-    return bool(entries) or node.is_watched() or node.done()
+    return bool(entries) or node._is_watched() or node.done()

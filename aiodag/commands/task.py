@@ -227,14 +227,14 @@ class CommandTask(Task[..., Finished]):
 
     def _under_name(self, body: Command, name: str) -> "CommandTask":
         """Return the task of another body under another name. Quickly: a workflow may make a million."""
-        made = self.rebound(body)
+        made = self._rebound(body)
         vars(made).pop("__doc__", None)  # of another line
         made.name = check_name(name) or ""
         made.options = self.options.renamed(made.name, version_with_digest(body, self.given_version))
         made.call = compose(made.options, body, None)
         return made
 
-    def hook_call(self, summary: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def _hook_call(self, summary: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return what tells a program of a run: variables, and all of it as JSON in stdin, unless that has a use already."""
         told = {"AIODAG_RUN": summary.id, "AIODAG_RUN_NAME": summary.name, "AIODAG_RUN_STATE": summary.state}
         stdin = {} if self.fn.stdin is not None else {"stdin": json.dumps(summary._asdict()) + "\n"}

@@ -58,10 +58,10 @@ class Nested:
         """Take note of how a node has settled without a value."""
         if attempt[3] is not None:  # it had begun
             self._tries[key] = attempt
-        if node.fault is not None and node.state is State.FAILED:
+        if node.failure is not None and node.state is State.FAILED:
             if self._reports is None:
                 self._reports = WeakValueDictionary()
-            self._reports[key] = node.fault.report
+            self._reports[key] = node.failure.report
 
     def note_failure(self, number: int, attempt: int) -> None:
         """Take note of a node that has no value: in another attempt of the body it runs again."""

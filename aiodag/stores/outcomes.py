@@ -21,10 +21,10 @@ SHOWN = 1_000  # characters of a text that is too long for a store
 
 def reason_text(node: "Node[Any]", state: State) -> str:
     """Return what is kept of the reason why a node has no value."""
-    if state is State.FAILED and node.fault is not None:
-        return record_exception(node.fault.report.exception)
+    if state is State.FAILED and node.failure is not None:
+        return record_exception(node.failure.report.exception)
     if state is State.SKIPPED:
-        return str(node.fault) if node.fault is not None else masked(exception_text(node.exception()))
+        return str(node.failure) if node.failure is not None else masked(exception_text(node.exception()))
     return ""
 
 

@@ -209,8 +209,8 @@ class Recall:
         self._met = True
         self.raised += type(value) is Raised
         for up in node.tolerated:
-            if up.fault is not None:
-                up.fault.report.take()  # as its body has done
+            if up.failure is not None:
+                up.failure.report.take()  # as its body has done
         if node.key not in self._nested.numbers:
             self._known.drop(node.key)  # it may be large
         elif known.state is not State.SUCCEEDED:
@@ -252,8 +252,8 @@ class Recall:
         """Return when a node began that gives what it gives; 0 where what needs it is known by its key alone."""
         if up.run is not self.run or not (is_known(up.task) or up.task.barrier):
             return 0
-        if up.fault is not None and up.state is State.SKIPPED:
-            return self._endings.turn(up.fault.report)
+        if up.failure is not None and up.state is State.SKIPPED:
+            return self._endings.turn(up.failure.report)
         turn: int = up.row[TURN]
         return turn
 

@@ -99,8 +99,8 @@ class Recorder(Recall):
     def moved(self, node: "Node[Any]", state: State, at: float) -> None:
         """Mark a node's row."""
         row = node.row
-        if state is State.FAILED and node.fault is not None:
-            self._endings.failed(node.fault.report, (row[NUMBER], node.attempt), row[TURN])
+        if state is State.FAILED and node.failure is not None:
+            self._endings.failed(node.failure.report, (row[NUMBER], node.attempt), row[TURN])
         if row[STATE] is State.SUCCEEDED or row[CODEC] is RECORDED:
             # Never written over: not by a cancellation that comes after the success, not by what waits to be recalled,
             # and not by a value that cannot be read, because its type is not imported here.

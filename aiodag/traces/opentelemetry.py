@@ -190,8 +190,8 @@ def run_attributes(run: Run | None) -> dict[str, Any]:
 
 def enter_span(node: Node[Any], inside: Context) -> None:
     """Make a context the current one of a body that is about to start."""
-    if node.context is not None and not node.driven:
-        node.context.run(context.attach, inside)  # the loop starts it, in this context
+    if node._call_context is not None and not node.driven:
+        node._call_context.run(context.attach, inside)  # the loop starts it, in this context
     elif current_node() is node:
         context.attach(inside)  # its options do, and we are in that context
 

@@ -32,12 +32,12 @@ class Named(Task[..., Any]):
         self.of = of
         self.name = name
         self.after_deps = after if rule is None else tuple(map(settled, after))
-        self.special = bool(after) or of.special
+        self._special = bool(after) or of._special
         if rule is not None:
             self.rule = rule
-            self.special = True
+            self._special = True
         self.fn, self.call, self.options = of.fn, of.call, of.options
-        self.fewest, self.most, self.exactly = of.fewest, of.most, of.exactly
+        self.fewest, self.most, self._exactly = of.fewest, of.most, of._exactly
 
     def __getattr__(self, name: str) -> Any:
         if name == "of":  # of a copy that is being made
@@ -49,24 +49,24 @@ class Named(Task[..., Any]):
         return self.of.accepts(value)
 
     def _but(self, after: tuple[Any, ...], options: TaskOptions) -> Task[..., Any]:
-        return self.of._but(after, options)  # noqa: SLF001 - a task, too
+        return self.of._but(after, options)
 
     def without_resources(self) -> Task[..., Any]:
         """Return this task with `resources={}`, under the same name and with all that makes its node what it is."""
         made = copy(self)
         made.of = self.of.without_resources()
         made.call, made.options = made.of.call, made.of.options
-        made.special = True
+        made._special = True
         return made
 
     @property
-    def waits(self) -> bool:
+    def _waits(self) -> bool:
         """Whether the body of the last call waited: of any node of the task."""
-        return self.of.waits
+        return self.of._waits
 
-    @waits.setter
-    def waits(self, waited: bool) -> None:
-        self.of.waits = waited
+    @_waits.setter
+    def _waits(self, waited: bool) -> None:
+        self.of._waits = waited
 
 
 class Generating(Named):
@@ -76,13 +76,13 @@ class Generating(Named):
         self, of: Task[..., Any], name: str, after: tuple[Any, ...], rule: Rule | None, define: Callable[[Any], Any]
     ) -> None:
         super().__init__(of, name, after, rule)
-        self.inner = (Defining(define),)
-        self.call = compose_middleware(of, self.inner)
+        self._inner = (Defining(define),)
+        self.call = compose_middleware(of, self._inner)
 
     def without_resources(self) -> Task[..., Any]:
         """Return this generator with `resources={}`."""
         made: Any = super().without_resources()
-        made.call = compose_middleware(made.of, self.inner)
+        made.call = compose_middleware(made.of, self._inner)
         return made  # type: ignore[no-any-return]  # a copy of this
 
 

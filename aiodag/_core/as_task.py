@@ -73,7 +73,6 @@ class AsTask(AsyncTask[T]):
         "_call_context",  # of the caller, until a first step in which the body ends
         "_caller",  # what stands for the node in whose body the call stands, see context.py; None outside of one
         "_downstream",  # what waits: Node, Tolerant or Waiter, each with done()
-        "driven",  # how far its attempt is driven: see above
         "_early",  # callbacks from before it was a future, or None
         "_edged",  # whether results must be put in the place of arguments
         "_pending",  # upstream nodes that are not settled
@@ -81,6 +80,7 @@ class AsTask(AsyncTask[T]):
         "args",  # as called until the body starts, then None
         "attempt",
         "code",  # of the caller, with `instruction`: where the call stands
+        "driven",  # how far its attempt is driven: see above
         "engine",
         "instruction",
         "known_by",  # its key; of a node whose run has a journal

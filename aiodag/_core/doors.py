@@ -11,6 +11,7 @@ DOORS = MappingProxyType(
         "places": "aiodag.stores.places",
         "process": "aiodag.executors.process",
         "svg": "aiodag.pictures.svg",
+        "workflows": "aiodag.workflows",
     }
 )
 

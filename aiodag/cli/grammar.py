@@ -22,13 +22,19 @@ TARGET = f"{SOURCE}; or the name of a registered workflow"
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Return what was typed. Ends the process with code 2 where that makes no sense."""
     words = sys.argv[1:] if argv is None else argv
-    parser = build_parser(*words[:1])
+    parser = build_parser(command_in(words))
     args, rest = parser.parse_known_args(words)
     if rest:
         parser.commands.get(args.command or "", parser).unknown(rest, build_parser().commands)
     if args.command is None:
         parser.error(f"which command? One of {', '.join(parser.commands)}")
     return args
+
+
+def command_in(words: Sequence[str]) -> str:
+    """Return the command that is typed first, or after `--store ADDRESS`; nothing where that takes a whole parser to say."""
+    place = 2 if words and words[0] == "--store" else 0
+    return words[place] if len(words) > place else ""
 
 
 def build_parser(command: str = "") -> Parser:

@@ -42,7 +42,7 @@ def begin_run(args: Namespace) -> int:
     capacity = only_once("--capacity", args.capacity) or None
     with serving(args) as service, watching(args) as progress:
         target = service.target(args.target, args.parameters, capacity=capacity)
-        begin = partial(service.start, target, run_id=args.id, tags=tags)
+        begin = partial(service.start, target, run_id=args.id, tags=tags, capacity=capacity)
         ended = run_to_end(begin, args, progress, f"{service.spell(args.target, target)}, in {service.place}")
     return report_ended(args, progress, ended)
 
@@ -52,7 +52,7 @@ def resume(args: Namespace) -> int:
     with serving(args) as service, watching(args) as progress:
         capacity = only_once("--capacity", args.capacity) or None
         again = service.again(args.run, source=args.source, capacity=capacity)  # before the loop: it imports
-        begin = partial(service.resume, again, again=args.again)
+        begin = partial(service.resume, again, again=args.again, capacity=capacity)
         edited = f" from {args.source}" if args.source else ""
         ended = run_to_end(begin, args, progress, f"resumed{edited}, in {service.place}")
     return report_ended(args, progress, ended)
@@ -72,7 +72,6 @@ def watching(args: Namespace) -> Progress:
 
 def run_to_end(begin: Begin, args: Namespace, progress: Progress, where: str) -> Ended:
     """Run to the end. What keeps the run from beginning is raised; what ends it later is returned."""
-    capacity = only_once("--capacity", args.capacity) or None
     with Interrupts(progress) as interrupts:
 
         def opened(run: "Run") -> None:
@@ -80,9 +79,7 @@ def run_to_end(begin: Begin, args: Namespace, progress: Progress, where: str) ->
             progress.opened(run, where)
             run.loop.set_exception_handler(partial(report_hook, args, progress))
 
-        coroutine = begin(
-            observers=[progress], limit=args.limit, fail_fast=args.fail_fast, opened=opened, capacity=capacity
-        )
+        coroutine = begin(observers=[progress], limit=args.limit, fail_fast=args.fail_fast, opened=opened)
         try:
             value = asyncio.run(coroutine)
         except (Exception, asyncio.CancelledError, KeyboardInterrupt, SystemExit) as error:

@@ -96,8 +96,8 @@ class Service(Editing):
         target = targets.ready(target)
         if run_id is not None:
             self.check(targets.entry_of_target(target), run_id)
-        options = starting.BeginOptions(run_id, observers, limit, fail_fast, opened, capacity, tags)
-        return await starting.begin(self.store, target, options)
+        options = starting.BeginOptions(id=run_id, observers=observers, limit=limit, fail_fast=fail_fast, tags=tags)
+        return await starting.begin(self.store, target, opened, capacity, **options)
 
     def check(self, entry: Entry | None, run_id: str) -> None:
         """Refuse to go on with a run that began otherwise: its records would be taken for those of another."""
@@ -145,8 +145,10 @@ class Service(Editing):
         numbers = await asyncio.to_thread(self._numbers, found.id, again)
         if numbers:
             await asyncio.to_thread(self.store.void, found.id, numbers)
-        options = starting.BeginOptions(found.id, observers, limit, fail_fast, opened, capacity, found.tags)
-        return await starting.begin(self.store, found.target, options)
+        options = starting.BeginOptions(
+            id=found.id, observers=observers, limit=limit, fail_fast=fail_fast, tags=found.tags
+        )
+        return await starting.begin(self.store, found.target, opened, capacity, **options)
 
     async def _again(self, run_id: str | Again, source: str | None, capacity: Mapping[str, float] | None) -> Again:
         from aiodag.service import targets

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from aiodag._core.capacity import Anything, Capacity
 from aiodag._core.graph import Graph
@@ -25,54 +25,41 @@ if TYPE_CHECKING:
 Opened = Callable[[Run], object]
 
 
-class BeginOptions(NamedTuple):
-    """How to run: `opened(run)` is called when this process owns it, `capacity` comes in place of a workflow's own."""
+class BeginOptions(TypedDict):
+    """What a `Run` and a workflow take alike."""
 
-    run_id: str | None
+    id: str | None
     observers: Sequence[Observer]
     limit: int | None
     fail_fast: bool
-    opened: Opened | None
-    capacity: Mapping[str, float] | None
     tags: Mapping[str, str] | None
 
 
-async def begin(store: Runs, target: Target, options: BeginOptions) -> Any:
+async def begin(
+    store: Runs,
+    target: Target,
+    opened: Opened | None,
+    amounts: Mapping[str, float] | None,
+    **options: Unpack[BeginOptions],
+) -> Any:
     """Run to the end, and return the value of an entry, or the values of a workflow.
 
-    Raises what the run raises, and `CancelledError` where somebody drained or stopped it before its end.
+    `opened(run)` is called when this process owns the run. Amounts of resources come in place of a workflow's own. Raises
+    what the run raises, and `CancelledError` where somebody drained or stopped it before its end.
     """
-    capacity = Capacity(options.capacity) if options.capacity else None
+    capacity = Capacity(amounts) if amounts else None
     if isinstance(target, Workflow):
-        values = await target.run(
-            store=store,
-            id=options.run_id,
-            limit=options.limit,
-            fail_fast=options.fail_fast,
-            observers=options.observers,
-            capacity=capacity,
-            tags=options.tags,
-            opened=options.opened,
-        )
+        values = await target.run(store, opened=opened, capacity=capacity, **options)
         if values.run.state is State.CANCELLED:  # as the node of an entry is then
             raise asyncio.CancelledError
         return values
     found = load_entry(target)
-    run = Run(
-        as_task(found).name,
-        store=store,
-        id=options.run_id,
-        limit=options.limit,
-        fail_fast=options.fail_fast,
-        observers=options.observers,
-        capacity=capacity,
-        tags=options.tags,
-    )
+    run = Run(as_task(found).name, store=store, capacity=capacity, **options)
     run.entry = target._asdict()
     made: list[Node[Any]] = []
     async with run:
-        if options.opened is not None:
-            options.opened(run)
+        if opened is not None:
+            opened(run)
         made.append(call(target, found))
     if run.state is State.CANCELLED:  # also where the entry returned: of what it called, something was not done
         raise asyncio.CancelledError

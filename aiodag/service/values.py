@@ -5,6 +5,7 @@ Apart from what lists runs and nodes: few look at a value, and the codec and the
 
 from typing import Any
 
+from aiodag._core.doors import open_door
 from aiodag.codec.text import decode, decode_error
 
 
@@ -23,6 +24,6 @@ def read_error(text: str) -> BaseException:
 def load_packages(text: str) -> None:
     """Load those of our packages of which a text may hold a class: it is only looked for among what is loaded."""
     if ":Finished" in text or ":CommandFailed" in text:
-        import aiodag.commands  # noqa: PLC0415 - see above
+        open_door("commands")
     if "aiodag.workflows" in text:
-        import aiodag.workflows  # noqa: F401, PLC0415 - see above
+        open_door("workflows")

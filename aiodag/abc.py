@@ -43,9 +43,9 @@ class Move(NamedTuple):
 
 
 class Observer(Protocol):
-    """Is told of every move of every node of a run, in order, at once.
+    """Hears of every move of every node of a run, in order and at once.
 
-    An observer that raises is reported through the loop's exception handler; the run goes on.
+    An observer that raises is reported through the loop's exception handler, once in each run; the run goes on.
 
     >>> from aiodag import Run, task
     >>> class Printer:
@@ -112,7 +112,7 @@ class Worker(Executor, Protocol):
 class Codec(Protocol):
     """How the values of a task are recorded: `@task(codec=...)`.
 
-    `name` is what the store says of them, and has to stay. A value of another name is read only by a task that asks for it.
+    Records have `name`, so it must stay the same. A value recorded under a name is read only by a task with a codec of that name.
 
     >>> from aiodag import Run, task
     >>> from aiodag.stores import Memory
@@ -134,23 +134,23 @@ class Codec(Protocol):
 
     @property
     def name(self) -> str:
-        """What the store says of its values."""
+        """How records call the codec."""
         ...
 
     def encode(self, value: Any, /) -> str | bytes:
-        """Return a value as text or bytes. Raises any `Exception` for one that it does not take."""
+        """Return a value as text or bytes. Raises any `Exception` for a value that it cannot write."""
         ...
 
     def decode(self, stored: Any, /) -> Any:
-        """Return the value again. Raises any `Exception` for what is not a stored value."""
+        """Return the value of a text or bytes. Raises any `Exception` for what it did not write."""
         ...
 
 
 class Middleware(Protocol):
-    """Wraps each attempt of a node: does something, awaits `call_next()`, does something. An async function is one, too.
+    """Wraps each attempt of a node: what it does before and after `await call_next()`. An async function is one, too.
 
-    The first listed is outermost. `call_next()` runs the body; it can be called once, or not at all. What a middleware
-    returns is the node's value, and what it raises fails the attempt, which is tried again if the task has `retries`.
+    The first listed is outermost. `call_next()` runs the body; call it once, or not at all. What a middleware
+    returns is the node's value. What it raises fails the attempt, which is tried again if the task has `retries`.
 
     >>> from aiodag import task
     >>> class Announced:
@@ -171,7 +171,7 @@ class Middleware(Protocol):
 
 
 class Host(Protocol):
-    """Where programs run: `command("sync", host=...)`. `name` is that of the machine, for records.
+    """Where programs run: `command("sync", host=...)`. `name` is how records call the machine.
 
     Cancelling `run` must end the program, and all that it has started, before the `CancelledError` goes on.
 
@@ -189,7 +189,7 @@ class Host(Protocol):
 
     @property
     def name(self) -> str:
-        """What records say of where a program ran."""
+        """How records call the machine."""
         ...
 
     async def run(self, request: "ProgramRequest", watch: "ProgramWatch", /) -> object:

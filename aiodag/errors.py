@@ -13,7 +13,7 @@
      │    ├── UnknownOption  (TypeError)                an option that no task has
      │    ├── OptionError    (ValueError)               an option with a value that cannot work
      │    ├── NoCapacity     (ValueError)               a task asks for what its run will never have
-     │    ├── HookFailed     (RuntimeError)             a URL that could not be told of a run
+     │    ├── HookFailed     (RuntimeError)             the URL of a hook did not accept the summary
      │    ├── CycleError     (ValueError)               a graph with a cycle, or a container inside itself
      │    ├── MissingExtra   (ImportError)              an optional dependency that is not installed
      │    ├── NoSecret       (LookupError)              a secret that cannot be read, or is too short to be one
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 
 class AiodagError(Exception):
-    """The base of every error that aiodag itself finds. What a body raises stays what it is.
+    """The base of every error that aiodag itself finds. What a body raises keeps its own type.
 
     >>> from aiodag import AiodagError, task
     >>> try:
@@ -180,7 +180,7 @@ class WorkerDied(AiodagError, RuntimeError):
 class NotPicklable(AiodagError, TypeError):
     """Raised when a call cannot go to a worker process, or its value or exception cannot come back.
 
-    If it was an exception that got lost, `__cause__` shows where that was raised.
+    If an exception was lost this way, `__cause__` shows where it was raised.
 
     >>> from aiodag import task
     >>> await task(lambda: 1, executor="process")()
@@ -287,9 +287,9 @@ class NoCapacity(AiodagError, ValueError):
 
 
 class HookFailed(AiodagError, RuntimeError):
-    """Raised when a URL could not be told of a run.
+    """Raised when the URL of a hook did not accept the summary of a run.
 
-    `host` is all that it names of the URL, since the rest may give access.
+    `host` is all that the error shows of the URL, since the rest may give access.
 
     >>> from aiodag import HookFailed
     >>> raise HookFailed("https://example.com", "answered 404 Not Found")
@@ -424,7 +424,7 @@ class MissingExtra(AiodagError, ImportError):
 
 
 class EntryError(AiodagError, ValueError):
-    """Raised when no run can begin with a file, the task in it, or the arguments.
+    """Raised when no run can begin with a given file, task or arguments.
 
     >>> from aiodag.service import Service
     >>> Service("memory:").target("gone.py")
@@ -482,7 +482,7 @@ class StoreError(AiodagError):
 
 
 class UnknownRun(StoreError):
-    """Raised when a store has no run of that id; the message names a near miss.
+    """Raised when a store has no run of that id; the message suggests what was meant.
 
     >>> from aiodag.service import Service
     >>> Service("memory:").run("monday")

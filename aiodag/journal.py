@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 class Runs(Protocol):
     """Where runs are remembered. Every method may block: one thread of a process calls them for all of its runs.
 
-    Whoever claims a run owns it until the lease of its process runs out; every write is fenced by the number of the
-    execution, so that the late write of a process that lost the run is refused.
+    A process that claims a run owns it until its lease runs out. Every write has the number of its execution, so the late
+    write of a process that lost the run is refused.
 
     >>> from aiodag.abc import Runs
     >>> from aiodag.stores import Memory
@@ -50,11 +50,11 @@ class Runs(Protocol):
 
     @property
     def place(self) -> Hashable:
-        """What two stores of the same place have in common: one thread writes their runs."""
+        """What tells stores apart: one thread writes the runs of all stores with an equal place."""
         ...
 
     def journal(self, run: Any, *, ours: bool) -> "Journal":
-        """Return what writes a `Run` to this store, and closes it in the end where it is `ours` to close."""
+        """Return what writes a `Run` to this store. If the store is `ours`, it is closed when the run has ended."""
         ...
 
     def claim_all(self, claims: "Sequence[Claim]", *, joining: bool = False) -> "Sequence[Claimed | BaseException]":
@@ -118,7 +118,7 @@ class Runs(Protocol):
         ...
 
     def near(self, text: str) -> "list[str]":
-        """Return some names and ids of runs for which a text may be a slip."""
+        """Return some names and ids of runs that a mistyped text may have meant."""
         ...
 
     def count_runs(self, name: str) -> int:
@@ -136,7 +136,7 @@ class Runs(Protocol):
         ...
 
     def nodes_called(self, run_id: str, which: str, *, every: bool = True) -> "list[NodeRecord]":
-        """Return the nodes that a number, a task or a label stands for, or else those made of a task with parameters."""
+        """Return the nodes of a number, a task or a label; else those of a task with parameters that has the name."""
         ...
 
     def names_of_nodes(self, run_id: str) -> "list[str]":
@@ -162,7 +162,7 @@ class Runs(Protocol):
         ...
 
     def functions(self, run_id: str) -> "list[FunctionRow]":
-        """Return what a run has called: the names of functions, their modules, and whether it began in these."""
+        """Return the functions that a run has called: their names and modules, and whether the run began in those."""
         ...
 
     def attempts_by_task(self, run_id: str) -> "dict[str, int]":
@@ -201,7 +201,7 @@ class Runs(Protocol):
     def delete(self, run_ids: Sequence[str], *, unless_owned: bool = False) -> int:
         """Delete runs and all that belongs to them, each in one step; return how many were deleted.
 
-        With `unless_owned` a run stays that a process owns in that moment; without, its owner's next write is refused.
+        With `unless_owned`, runs that a process owns at that moment are kept. Without it, their owners' next writes are refused.
         """
         ...
 
@@ -218,7 +218,7 @@ class Runs(Protocol):
         ...
 
     def backup(self, path: "str | PathLike[str]") -> None:
-        """Copy all there is to a new file, as of one moment, while others write. Raises `StoreError`."""
+        """Copy everything to a new file, as of one moment, while others write. Raises `StoreError`."""
         ...
 
     def close(self) -> None:
@@ -252,7 +252,7 @@ class Journal(Protocol):
         ...
 
     def enter(self, node: "Node[Any]", upstream: "Sequence[tuple[Node[Any], bool]]") -> "Node[Any] | None":
-        """Give a new node its key; return the node that takes its place, where an earlier attempt has called it.
+        """Give a new node its key. Return the node that takes its place, if an earlier attempt has called it.
 
         Raises where an argument has no fingerprint.
         """

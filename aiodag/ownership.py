@@ -24,9 +24,8 @@ FunctionRow = tuple[str, str, bool]
 class Owner(NamedTuple):
     """The process that owns a run: host, process id, and when that process began.
 
-    `began` is a count of its system's own, and what says where that count and the id are of this very process: the start
-    of the system, and the processes that see each other there. These are missing where the system does not tell, and where
-    1.3 has written.
+    `began` is the system's count of when the process began, with what makes that and the id unique: the boot of the system,
+    and its pid namespace. These two are missing where the system does not tell, and in what 1.3 has recorded.
 
     >>> import os
     >>> from aiodag import Run
@@ -53,7 +52,7 @@ class Owner(NamedTuple):
     def gone(self) -> bool:
         """Return True if the process is known to have ended.
 
-        The name of its host says nothing of that: containers, clones, and machines that began anew share names and ids.
+        The host's name does not decide that: containers, clones and rebooted machines share names and ids.
         """
         count, *where = self.began.split()
         return bool(where) and where == surroundings() and began_at(self.pid) not in {count, UNSEEN}
@@ -80,7 +79,7 @@ def refuse_owned(run_id: str, owner: Owner | None, until: float | None, at: floa
 
 
 class Claim(NamedTuple):
-    """What a process asks of a store: to own a run, new or known, for `lease` seconds, and on as long as it renews its lease.
+    """A request to own a run, new or known, for `lease` seconds, and on for as long as the lease is renewed.
 
     `definition` is the text that this execution is built from, if there is one. Where it or `entry` is None, or `tags` are
     empty, those of an earlier execution stay.
@@ -172,7 +171,7 @@ class Past(Protocol):
 
 
 class Claimed(NamedTuple):
-    """What a store answers: the run's number, the number of this execution, which fences its writes, and what is known.
+    """The answer to a claim: the run's number, that of this execution, which every write needs, and what is known of its nodes.
 
     >>> import time
     >>> from aiodag.records import Claim, Owner

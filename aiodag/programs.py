@@ -62,7 +62,7 @@ class ProgramWatch(Protocol):
     """
 
     def note_start(self, facts: Mapping[str, object], /) -> None:
-        """Keep by what the host knows the program again, as plain JSON: a pid, the number of a job."""
+        """Record how the host finds the program again, as plain JSON: a pid, the number of a job."""
         ...
 
     def wrote(self, stream: str, chunk: bytes, /) -> None:
@@ -70,12 +70,12 @@ class ProgramWatch(Protocol):
         ...
 
     def note_end(self, end: ProgramEnd, /) -> None:
-        """Take how the program ended. Told last, also of one that was cancelled."""
+        """Take how the program ended. The last call, made for a cancelled program too."""
         ...
 
 
 class ProgramNotStarted(Exception):
-    """Raised by a host that could not start a program: its text says why, and what would help.
+    """Raised by a host that could not start a program; the message says why, and what would help.
 
     >>> from aiodag.programs import ProgramNotStarted
     >>> from aiodag.commands import CommandFailed, command
@@ -92,7 +92,7 @@ class ProgramNotStarted(Exception):
 
 
 class ProgramLost(Exception):
-    """Raised by a host when nobody can know how a program ended: its text says why.
+    """Raised by a host when nobody can know how a program ended; the message says why.
 
     >>> from aiodag.programs import ProgramLost
     >>> raise ProgramLost("cannot be told of: the connection broke")

@@ -37,9 +37,9 @@ from aiodag.states import State
 
 
 class RunFilter(NamedTuple):
-    """Which runs a store is asked for: all that is given must hold.
+    """Which runs to return: those that meet every condition given.
 
-    `since` is the moment, in seconds since the epoch, from which on the last execution began. All `tags` must be there.
+    `since` is in seconds since the epoch: the last execution began then or later. A run must have all `tags`.
 
     >>> from aiodag import Run
     >>> from aiodag.records import RunFilter

@@ -11,15 +11,15 @@ from aiodag.masking import LEAST, TABLE
 
 
 class Secret:
-    """Stand, among the arguments of a task or in a command, for a text that nobody may see.
+    """Stands, among the arguments of a task or in a command, for a text that must not be shown.
 
     `name` is the variable of the environment that has it; or only a name, where `file` is read (without the newlines at its
     end) or `get()` called in its place. It is read anew when an attempt starts; the body receives the text. Records,
     labels, keys and definitions have the name and the file alone, and wherever the text itself turns up afterwards, `***`
     is shown. Secrets with a `get` are told apart by their names: two of one name count as one.
 
-    `await secret` and `secret.read()` give the text too. Raises `OptionError` for what can name none; reading raises
-    `NoSecret`, for one that is not there and for one of fewer than 6 characters.
+    `await secret` and `secret.read()` return the text too. Raises `OptionError` for a name that cannot be one. Reading raises
+    `NoSecret` if the secret is missing or has fewer than 6 characters.
 
     >>> import os
     >>> from aiodag import Secret, task

@@ -29,7 +29,7 @@ import enum
 
 
 class State(enum.StrEnum):
-    """The state of a node; equal to its lower-case word.
+    """The state of a node or a run; equal to its name in lower case.
 
     >>> from aiodag import State
     >>> State.SUCCEEDED == "succeeded", State.SUCCEEDED.final, State.RUNNING.final

@@ -269,7 +269,7 @@ class MoveRecorder:
         return [move.state for move in self.of(name)]
 
     def check(self) -> None:
-        """Raise `AssertionError` for a move that the table of states does not have."""
+        """Raise `AssertionError` for a move that the table of states does not allow."""
         wrong = [move for move in self.moves if move.previous and move.state not in MOVES[move.previous]]
         assert not wrong, f"illegal moves: {wrong}"
 
@@ -279,7 +279,7 @@ def inject(failures: Mapping[tuple[str, int], BaseException]) -> Generator[None]
     """Fail attempts by task name and attempt number, in place of their bodies. Use it on a running loop.
 
     Raises `TypeError` or `ValueError` for what cannot be a name, a number or an exception, and `AssertionError` at the
-    end of the block if it failed nothing with one of them.
+    end of the block if one of them was not used.
 
     >>> from aiodag import task
     >>> from aiodag.testing import inject

@@ -210,7 +210,7 @@ class AsTask(AsyncTask[T]):
             self._early = [*(self._early or ()), (fn, copy_context() if context is None else context)]
 
     def remove_done_callback(self, fn: Callable[[Any], object], /) -> int:
-        """Take back callbacks, as `asyncio.Future` does."""
+        """Remove callbacks, as `asyncio.Future` does."""
         if self._is_initialised():
             return super().remove_done_callback(fn)
         early = self._early or []

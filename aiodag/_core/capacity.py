@@ -24,7 +24,7 @@ AMOUNTS = 'a dict of names and amounts, such as {"cores": 2}'
 class Capacity:
     """What attempts can hold at once: amounts of named resources, in one place or several, and how many attempts.
 
-    Give it to a `Run`, or to several, also in other threads: together they never hold more. A task says with
+    Give it to one `Run` or to several, even in other threads: together they never hold more. A task says with
     `resources={"cores": 2}` what each attempt takes; it gets that in the first place where it fits, and
     `current_node().place` is the number of that place. `limit` bounds the attempts whatever they ask for. Amounts are
     numbers above 0, counted in millionths. Raises `OptionError` for what cannot be an amount.

@@ -36,7 +36,7 @@ MOST = 100  # failures that a summary names
 
 
 class RunSummary(NamedTuple):
-    """What a hook is told of a run.
+    """The summary of a run that a hook gets.
 
     `id` is empty without a store. `state` is "running", "succeeded" or "failed"; `failures` are the root failures as text,
     at most the first 100. `begun` counts how often the run was begun: 2 when it is resumed after it had ended.

@@ -53,7 +53,7 @@ class Run(Members):
 
     With a `store` the run is durable: what happens is written there, and a run of the same `id` recalls what has
     succeeded. Entering raises `RunOwned` and `StoreError` then; leaving raises `RunCancelled` when somebody cancelled the
-    run from outside. `tags` are words by which to find it there, such as `{"env": "test"}`. Without a store an `id` only
+    run from outside. `tags` are words to find it by, such as `{"env": "test"}`. Without a store an `id` only
     names the run, and nothing is recalled.
 
     `on_start`, `on_success` and `on_failure` are hooks, one or a list: a task or function of one argument, a

@@ -261,7 +261,7 @@ class Task(FunctionLike, Generic[P, R]):
         return task
 
     def after(self, /, *after: "Awaitable[object]") -> "Task[P, R]":
-        """Return this task, waiting for more: exogenous edges, waited for and not passed."""
+        """Return this task with more to wait for: exogenous edges, whose values are not passed."""
         return self._but(self.after_deps + checked_dependencies(after), self.options)
 
     def with_options(self, /, **options: "Unpack[OptionTypes]") -> "Task[P, R]":
@@ -309,9 +309,9 @@ class Task(FunctionLike, Generic[P, R]):
         **constants: "Q.kwargs",
     ) -> "list[Node[R]]": ...
     def map(self, /, *iterables: "Iterable[Any]", **constants: Any) -> Any:
-        """Call once for each item; several iterables are walked in step, keywords are the same for all calls.
+        """Call the task once for each item. Several iterables are walked in step; keywords are the same for all calls.
 
-        Before any call, raises `TypeError` for no iterables or something that is not iterable, and `ValueError` for different
+        Raises, before any call, `TypeError` without iterables or for what is not iterable, and `ValueError` for different
         lengths.
 
         >>> from aiodag import task

@@ -30,7 +30,7 @@ COMMANDS = {"py": "PYDAG_PYTHON_COMMAND", "ipynb": "PYDAG_JUPYTERNB_COMMAND"}
 
 
 class PyGoCron:
-    """Stand for the connection to a gocron server, which is not needed: its address and password are not used.
+    """Stands for the connection to a gocron server. None is needed: the address and password are not used.
 
     >>> from aiodag.compat.pydag import PyGoCron
     >>> PyGoCron()
@@ -51,7 +51,7 @@ class PyGoCron:
 
 
 class GoCronTask:
-    """Hold a shell line under a name, and what comes before and after it.
+    """A shell line with a name, and what comes before and after it.
 
     `node_id` is refused with `OptionError`: it names another machine. None and 1, that of the server itself, are this one.
 
@@ -70,12 +70,12 @@ class GoCronTask:
         self.downstreams: list[GoCronTask] = []
 
     def set_downstream(self, task: "GoCronTask") -> None:
-        """Have a task wait for this one."""
+        """Make a task wait for this one."""
         if task not in self.downstreams:
             self.downstreams.append(task)
 
     def set_upstream(self, task: "GoCronTask") -> None:
-        """Wait for a task."""
+        """Make this task wait for another."""
         if task not in self.upstreams:
             self.upstreams.append(task)
 
@@ -84,7 +84,7 @@ class GoCronTask:
 
 
 class GoCronJob:
-    """Gather tasks, draw them, and run them.
+    """A job: tasks that are drawn and run together.
 
     >>> from aiodag.compat.pydag import GoCronJob, GoCronTask, PyGoCron
     >>> tasks = [GoCronTask("Sync Data", "echo rows"), GoCronTask("Send Email", "echo sent")]

@@ -20,7 +20,7 @@ SIZE = 40  # calls at once on one loop, where nobody says otherwise: they wait f
 
 
 class ThreadExecutor(Pooled):
-    """Run attempts in threads of the loop, at most `size` of its tasks' at once; for each loop by itself.
+    """Run attempts in threads of the loop, at most `size` at once on each loop, counted over the tasks that share it.
 
     Without a size it is what `executor="thread"` means: 40 at once, or as many as the run says (`Run(threads=...)`).
     Context variables are those of the call. Raises `OptionError` for a size that is not an int of 1 or more.

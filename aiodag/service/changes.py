@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 
 class Change(NamedTuple):
-    """What a definition of a run changed, and from which execution on: names of tasks, and how many there are.
+    """What a definition changed from some execution of a run on: names of tasks, and how many tasks it has.
 
     >>> from pathlib import Path
     >>> from aiodag.service import Service

@@ -23,7 +23,7 @@ class Editing(Looking):
         return self.store.cancel(run_id)
 
     def delete(self, *which: str) -> int:
-        """Delete runs and all that belongs to them, each in a transaction of its own, and return how many there were.
+        """Delete runs with everything that belongs to them, each in a transaction of its own, and return how many.
 
         An id stands for one run; a name for all runs of exactly that name, and for the workflow that is registered under it.
         Raises `UnknownRun`, and `StoreError` for a run that is still running, before it deletes any.
@@ -73,17 +73,17 @@ class Editing(Looking):
         return self.store.registered(name)
 
     def export(self, *names: str) -> list[dict[str, Any]]:
-        """Return registered workflows for JSON, those of the names or all. Raises `StoreError`."""
+        """Return registered workflows as plain values for JSON: the named ones, or all. Raises `StoreError`."""
         from aiodag.service import exchange
 
         return exchange.export_workflows(self.store, names)
 
     def take_in(self, text: str, source: str = "", *, replace: bool = False) -> list[WorkflowRecord]:
-        """Register the workflows in a text of `export`, or none. Raises `WorkflowError`; `StoreError` for taken names."""
+        """Register all workflows in a text of `export`, or none. Raises `WorkflowError`, and `StoreError` for taken names."""
         from aiodag.service import exchange
 
         return exchange.import_workflows(self.store, text, source, replace=replace)
 
     def unregister(self, name: str) -> bool:
-        """Forget a workflow and keep its runs; return whether there was one."""
+        """Forget a workflow, but keep its runs; return whether there was one."""
         return self.store.unregister(name)

@@ -9,7 +9,7 @@ LATE = 60.0  # seconds by which an end may be written later than one that came a
 
 
 class Follower:
-    """A cursor over the lines of a run, of all nodes or of one: what was logged, written and what failed. For one reader.
+    """A cursor over the lines of a run, for all nodes or for one: what was logged and written, and what failed. For one reader.
 
     `over` is True when nothing more can come.
 
@@ -48,7 +48,7 @@ class Follower:
         return self._look()
 
     def look_at_all(self) -> list[Document]:
-        """Return all lines that there are, unfinished ones included: for a single look.
+        """Return all lines, unfinished ones included. For a single look.
 
         Raises `StoreError` where the run does not have the node.
         """

@@ -53,8 +53,8 @@ class Looking:
     ) -> list[RunRecord]:
         """Return the runs, oldest first; with a limit, the newest.
 
-        All `tags` must be there; `since` takes what began at most that many seconds ago. `before` takes those that were
-        made before the run of that id: with a limit, the next page. Raises `UnknownRun` if there is none.
+        They have all `tags`, and began at most `since` seconds ago. `before` selects those that were made before the run of
+        that id: with a limit, the next page. Raises `UnknownRun` if there is no such run.
         """
         after = None if since is None else time.time() - since
         return self.store.runs(wanted=RunFilter(name, state, tags or {}, after), limit=limit, before=before)
@@ -71,7 +71,7 @@ class Looking:
         return self.store.count_runs(name)
 
     def run(self, run_id: str) -> RunRecord:
-        """Return one run. Raises `UnknownRun`, naming a near miss."""
+        """Return one run. Raises `UnknownRun`, which suggests what was meant."""
         return self.store.run(run_id)
 
     def head(self, run_id: str) -> RunRecord:
@@ -97,9 +97,9 @@ class Looking:
         return cut_off(found, run, self.store.nodes(run_id, numbers=running) if running else ())
 
     def logs(self, run_id: str, node: str | None = None, after: int = 0) -> list[LogRecord]:
-        """Return the lines that bodies logged, of all nodes or of one: by its number, its task or its label.
+        """Return the lines that bodies logged, for all nodes or for one, given by its number, task or label.
 
-        `after` is how many lines of the run were seen already.
+        `after` is how many lines of the run to leave out: those already seen.
         """
         if node is None:
             return self.store.logs(self.head(run_id).id, after)
@@ -126,7 +126,7 @@ class Looking:
     def matching(self, run_id: str, node: str) -> list[NodeRecord]:
         """Return the nodes that a number, a task or a label stands for. Raises `StoreError` when there is none.
 
-        The name of a task of a workflow that has parameters stands for all nodes that were made of it.
+        The name of a workflow task with parameters stands for all nodes that were made from it.
         """
         found = without_barriers(self.store.nodes_called(run_id, node))
         if not found:
@@ -147,11 +147,11 @@ class Looking:
         return self.store.definitions(self.head(run_id).id)
 
     def changes(self, run_id: str) -> list[Change]:
-        """Return what each definition of a run has changed, by the names of tasks."""
+        """Return what each definition of a run changed, as names of tasks."""
         return changes.definition_changes(self.definitions(run_id))
 
     def value(self, run_id: str, node: str) -> Any:
-        """Return the value of a node that succeeded. Pickled ones are not read: only their task may ask for that."""
+        """Return the value of a node that succeeded. Pickled values are not read: only their own task may do that."""
         found = self._one(run_id, node)
         if found.state is not State.SUCCEEDED or found.value is None:
             why = f"has no value: its state is {found.state}"
@@ -170,7 +170,7 @@ class Looking:
         raise StoreError(msg)
 
     def error(self, run_id: str, node: str | None = None) -> BaseException | None:
-        """Return why a run or a node failed, as an exception of the type that was raised if that can be rebuilt."""
+        """Return why a run or a node failed: the exception that was raised, if it can be rebuilt."""
         if node is None:
             text = self.head(run_id).error
             return recorded_error(text) if text else None

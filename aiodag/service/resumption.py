@@ -14,7 +14,7 @@ class Resumption(Plan):
     """What resuming a run would do: the labels of the nodes that would `run`, and how many would be `recalled`.
 
     `failed` are the labels of those that would be recalled as failed. `continues` is True if the run's process has died: then
-    all of its failures are recalled, and otherwise those that its bodies have handled.
+    all failures are recalled, otherwise only those that bodies have handled.
 
     >>> from pathlib import Path
     >>> from aiodag.service import Service

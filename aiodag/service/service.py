@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Service(Editing):
-    r"""The runs of one store: `AIODAG_STORE` or a file in the user's state directory when none is named.
+    r"""The runs of one store; by default `AIODAG_STORE`, or else a file in the user's state directory.
 
     Raises `StoreError` for a store that cannot be used.
 
@@ -47,7 +47,7 @@ class Service(Editing):
     # What to begin with
 
     def target(self, text: str, given: Sequence[str] = (), *, capacity: Mapping[str, float] | None = None) -> Target:
-        """Return what people typed to begin with: FILE.py[:NAME], FILE.json or a registered name, and name=value.
+        """Return what a run can begin with, from what people type: FILE.py[:NAME], FILE.json or a registered name, and name=value.
 
         Raises `EntryError` and `WorkflowError`.
         """
@@ -86,10 +86,10 @@ class Service(Editing):
         capacity: Mapping[str, float] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> Any:
-        """Run an entry, or a workflow, in a run of its own and return its value: of a workflow its `Values`.
+        """Run an entry or a workflow in a run of its own, and return its value; for a workflow, its `Values`.
 
-        `opened(run)` is called when this process owns the run. `tags` are added to those of a workflow; `capacity` comes in
-        place of its own. Raises `EntryError`, `WorkflowError`, `RunFailed`, `RunCancelled` and `StoreError`.
+        `opened(run)` is called when this process owns the run. `tags` are added to those of a workflow; `capacity` replaces
+        its own. Raises `EntryError`, `WorkflowError`, `RunFailed`, `RunCancelled` and `StoreError`.
         """
         from aiodag.service import starting, targets
 
@@ -111,7 +111,7 @@ class Service(Editing):
     def again(self, run_id: str, *, source: str | None = None, capacity: Mapping[str, float] | None = None) -> Again:
         """Return what a recorded run continues with, to pass to `resume` or `plan` instead of its id.
 
-        This reads and imports its file, which is better done before a loop runs: a file may run a loop of its own.
+        It reads and imports the run's file. Call it before a loop runs, since a file may run a loop of its own.
         """
         from aiodag.service import targets
 
@@ -131,13 +131,13 @@ class Service(Editing):
     ) -> Any:
         """Continue a recorded run: what succeeded is recalled, the rest runs.
 
-        Where its process died, what had failed before is recalled too. Where it had ended, what ended it runs again. So do
-        nodes that `again` names, by number, task or label, also of a run that succeeded: with all that their bodies call,
-        and what needs them.
+        If its process died, what had failed is recalled too. If it had ended, what ended it runs again. So do the nodes that
+        `again` names, by number, task or label, even if the run succeeded, with everything that their bodies call and
+        everything that needs them.
 
-        A workflow of a JSON file continues as it was recorded, without that file; all else as its Python file has it now.
-        `source`, FILE.json or FILE.py[:NAME], is an edited definition, with the parameters that the run began with: what
-        it has changed runs again, and what needs that.
+        A workflow from a JSON file continues as it was recorded, without that file; everything else as its Python file is now.
+        `source`, FILE.json or FILE.py[:NAME], is an edited definition, which gets the parameters that the run began with. What
+        it changes runs again, along with everything that needs that.
         """
         from aiodag.service import starting
 
@@ -163,7 +163,7 @@ class Service(Editing):
         return run_again(self.nodes(run_id, every=True), chosen) if chosen else []
 
     def entry(self, run_id: str) -> Entry:
-        """Return what a run began with, or was resumed from. Raises `EntryError` for one that a program of its own made."""
+        """Return what a run began with, or was resumed from. Raises `EntryError` for a run that a program made with `Run`."""
         from aiodag.service import targets
 
         return targets.entry_of_run(self.head(run_id))

@@ -80,7 +80,7 @@ class KeptRuns:
             ]
 
     def run(self, run_id: str) -> RunRecord:
-        """Return one run. Raises `UnknownRun`, naming a near miss."""
+        """Return one run. Raises `UnknownRun`, which suggests what was meant."""
         found = self.runs(run_id)
         if not found:
             raise UnknownRun(run_id, self.near(run_id), str(self))
@@ -190,7 +190,7 @@ class KeptRuns:
             return (0, 0) if kept is None else (len(kept.logs), kept.parts)
 
     def functions(self, run_id: str) -> list[FunctionRow]:
-        """Return what a run has called: the names of functions, their modules, and whether it began in these."""
+        """Return the functions that a run has called: their names and modules, and whether the run began in those."""
         with self._lock:
             kept = self.kept.get(run_id)
             return [] if kept is None else list(kept.functions)

@@ -59,7 +59,7 @@ class Track:
 
 
 class Traces:
-    """An observer that makes a span of each attempt, and with `around` of the run.
+    """An observer that makes a span for each attempt and, with `around`, for the run.
 
     `Run(observers=[Traces()])` gives the attempts; they are children of the span that was current at the call. A node
     that settles without an attempt gets a span without length that says why. `provider` is the tracer provider, by

@@ -312,7 +312,7 @@ def also_after(node: "Node[Any]", upstream: "Sequence[Node[Any]]") -> None:
 
 
 class Values(Mapping[str, Any]):
-    r"""The values of a workflow's tasks by their names; of a task with parameters a list of them, in order.
+    r"""The values of a workflow's tasks by their names; for a task with parameters, the list of its values, in order.
 
     What did not succeed has none. `run` is the run.
 

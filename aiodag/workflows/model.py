@@ -131,11 +131,11 @@ class WorkflowTask(Generic[R]):
         return site_of(self.code, self.instruction)
 
     def set_upstream(self, *tasks: "WorkflowTask[Any] | str") -> None:
-        """Make it wait for tasks, or for groups by their names."""
+        """Make this task wait for tasks, or for groups by their names."""
         self.waits_for = [*self.waits_for, *self.workflow.own(tasks)]
 
     def set_downstream(self, *tasks: "WorkflowTask[Any]") -> None:
-        """Make tasks wait for it. Raises `TypeError` for a name: it may be that of a group, or of a task added later."""
+        """Make tasks wait for this one. Raises `TypeError` for a name, which may be that of a group or of a task added later."""
         for each in tasks:
             (task,) = self.workflow.own((each,))
             if isinstance(task, str):

@@ -37,7 +37,7 @@ class Workflow(Definition):
     """A named graph of tasks, checked as a whole before it runs.
 
     `tags` are kept with its runs, to find them by. `parameters` are names with lists of values: a task that uses some of
-    them is there once for each combination. Tasks that use the same `paired` parameter meet value by value, and names in
+    them becomes one instance for each combination. Tasks that use the same `paired` parameter meet value by value, and names in
     a list there walk together: `paired=["DAY", ["A", "B"]]`. `limit` bounds how many nodes run at once, and `capacity` is what the
     `resources` of tasks are taken from. `on_start`, `on_success` and `on_failure` are the hooks of its runs, as of a `Run`.
 

@@ -57,7 +57,7 @@ class RecordedRuns(File):
         return [sql_run_record(row, counts.get(row[0], {})) for row in rows]
 
     def run(self, run_id: str) -> RunRecord:
-        """Return one run. Raises `UnknownRun`, naming a near miss."""
+        """Return one run. Raises `UnknownRun`, which suggests what was meant."""
         found = self.runs(run_id)
         if not found:
             raise UnknownRun(run_id, self.near(run_id), str(self))
@@ -168,7 +168,7 @@ class RecordedRuns(File):
         return logged, written
 
     def functions(self, run_id: str) -> list[FunctionRow]:
-        """Return what a run has called: the names of functions, their modules, and whether it began in these."""
+        """Return the functions that a run has called: their names and modules, and whether the run began in those."""
         with self.reading() as connection:
             rows = connection.execute(query("functions"), (run_id,))
             return [(str(name), str(module), bool(main)) for name, module, main in rows]

@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 
 
 class SQLite(OwnedRuns, RecordedRuns):
-    """A store in one file, made when it is not there.
+    """A store in one file, which is created if it does not exist.
 
     Raises `StoreError` for a file that is not SQLite, is of a newer version, cannot be written, or is locked longer
     than 10 seconds. `keep` is how many bytes it keeps of each stream of an attempt: the head and the tail.
 
-    A file of an older version can be looked at as it is. The first write brings it to today's, when no process works on a
-    run in it; with `backup` a copy of the older file stays next to it, such as `runs.db.v3.bak`.
+    A file of an older version can be read without changing it. The first write brings it up to date, once no process works
+    on a run in it; with `backup`, a copy of the old file stays next to it, such as `runs.db.v3.bak`.
 
     >>> from aiodag import Run, task
     >>> from aiodag.stores import SQLite

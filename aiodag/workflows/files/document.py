@@ -37,10 +37,10 @@ class Inexact(Exception):
 
 
 def document_of(workflow: Definition, *, exact: bool = False) -> dict[str, Any]:
-    """Return the document of a workflow: of one that was read, a document that reads the same.
+    """Return the document of a workflow. If it was read from one, the result reads the same.
 
-    What only Python can say (a lambda, an argument that is an object) stands there as text, to look at and to compare;
-    with `exact` it raises `WorkflowError`, with all there is of it. Keys with their default values are left out.
+    What only Python can say (a lambda, an argument that is an object) is in it as text, to look at and to compare; with
+    `exact` it raises `WorkflowError`, which lists all of that. Keys with their default values are left out.
 
     >>> from aiodag.commands import command
     >>> from aiodag.workflows import Workflow, document_of

@@ -202,5 +202,9 @@ def __getattr__(name: str) -> object:
     if name != "Store":
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
-    warn("aiodag.abc.Store is aiodag.abc.Runs since 1.4.0, and goes with 1.5", DeprecationWarning, stacklevel=2)
+    warn(
+        "aiodag.abc.Store is aiodag.abc.Runs since 1.4.0; the former name works until 1.5",
+        DeprecationWarning,
+        stacklevel=2,
+    )
     return Runs

@@ -1,4 +1,4 @@
-"""The former place of `aiodag.codec`. It goes with 1.5."""
+"""The former place of `aiodag.codec`. It is removed in 1.5."""
 
 from warnings import warn
 
@@ -6,4 +6,4 @@ from aiodag.codec import Codecs, register_codec
 
 __all__ = ["Codecs", "register_codec"]
 
-warn("aiodag.codecs is aiodag.codec since 1.4.0, and goes with 1.5", DeprecationWarning, stacklevel=2)
+warn("aiodag.codecs is aiodag.codec since 1.4.0; the former name works until 1.5", DeprecationWarning, stacklevel=2)

@@ -175,7 +175,7 @@ def test_more_combinations_than_can_run_are_refused():
 
     (text,) = complaints(flow)
 
-    assert text.startswith("'nothing' is there 1,000,000,000,")
+    assert text.startswith("'nothing' has 1,000,000,000,")
 
 
 def test_the_name_of_a_node_is_no_name_for_a_task():

@@ -123,7 +123,9 @@ def test_nodes_that_would_not_end_are_named_after_the_grace():
         return now()
 
     assert run(main()) == 6
-    assert [text.partition("(")[0] for text in told] == ["run 'etl' left after 1 s what would not end: stubborn "]
+    assert [text.partition("(")[0] for text in told] == [
+        "run 'etl' waited 1 s for what does not end, and left it: stubborn "
+    ]
 
 
 def test_a_store_records_that_a_run_took_too_long_and_it_can_be_resumed(tmp_path):

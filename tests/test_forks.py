@@ -84,7 +84,7 @@ def test_a_fork_that_goes_on_as_its_parent_ends_with_a_message(how, place, store
 
     assert (ended.stdout, ended.returncode) == ("[1, True]\n", 0)
     *_, said = ended.stderr.splitlines()
-    assert "was forked by the body of forks, and went on as its parent" in said
+    assert "was forked by the body of forks, and went on as if it were its parent" in said
     assert "End a forked process with os._exit()" in said
     assert ("ValueError: in the fork" in ended.stderr) == (how == "raises")
 
@@ -123,4 +123,4 @@ asyncio.run(main())
     ended = programs.run(HEAD + main, "forks.py")
 
     assert (ended.stdout, ended.returncode) == ("1\nleft\n", 0)
-    assert "was forked by the code of run 'nightly', and went on as its parent" in ended.stderr
+    assert "was forked by the code of run 'nightly', and went on as if it were its parent" in ended.stderr

@@ -420,7 +420,7 @@ def test_grace_ends_the_wait_and_names_what_would_not_end():
     at, (told,) = run(main())
 
     assert at == 6.0
-    assert "run 'etl' left after 5 s what would not end" in told
+    assert "run 'etl' waited 5 s for what does not end, and left it" in told
     assert "stubborn (called at " in told
     assert "test_run.py:" in told
 

@@ -214,7 +214,7 @@ async def test_arguments_that_a_task_takes_are_its_own_whatever_they_are_called(
 @pytest.mark.parametrize(
     ("work", "said"),
     [
-        ("sleep 1", r"'sleep 1' is none\. Write shell\('sleep 1'\) or command\('sleep', '1'\)$"),
+        ("sleep 1", r"'sleep 1'\. Write shell\('sleep 1'\) or command\('sleep', '1'\)$"),
         (["sleep", "1"], r"Write command\('sleep', '1'\)$"),
         ("", r"Write shell\(''\)$"),
     ],

@@ -19,7 +19,7 @@ def calls_of(task: "Task[..., Any]", iterables: "tuple[Iterable[Any], ...]", con
     taken: list[Any] = []
     try:
         if not iterables:
-            msg = f"{task.name}.map() got nothing to go through. Pass iterables by position: {task.name}.map([1, 2])"
+            msg = f"{task.name}.map() got nothing to iterate over. Pass iterables by position: {task.name}.map([1, 2])"
             raise TypeError(msg)
         for each in iterables:
             check_iterable(task.name, each)

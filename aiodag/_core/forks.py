@@ -69,7 +69,7 @@ def leave_fork(engine: Any, error: BaseException | None = None) -> None:
 def end_fork(forked_by: str) -> NoReturn:
     """Say that a forked process went on as its parent, and end it."""
     sys.stderr.write(
-        f"aiodag: process {os.getpid()} was forked by {forked_by}, and went on as its parent {os.getppid()} would: ended. "
+        f"aiodag: process {os.getpid()} has been ended: it was forked by {forked_by}, and went on as if it were its parent. "
         "End a forked process with os._exit(), or start one with multiprocessing, subprocess or executor='process'\n"
     )
     end_process(1)

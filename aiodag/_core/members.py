@@ -245,7 +245,7 @@ class Members:
 
     def _name_survivors(self) -> None:
         if self.live:
-            text = f"run {self.name!r} left after {self._patience():g} s what would not end: {call_places(self.live)}"
+            text = f"run {self.name!r} waited {self._patience():g} s for what does not end, and left it: {call_places(self.live)}"
             self.loop.call_exception_handler({"message": text})
 
     def stop(self) -> None:

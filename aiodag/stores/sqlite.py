@@ -1,4 +1,4 @@
-"""The former place of `SQLite`. It goes with 1.5."""
+"""The former place of `SQLite`. It is removed in 1.5."""
 
 from warnings import warn
 
@@ -6,4 +6,8 @@ from aiodag.stores import SQLite
 
 __all__ = ["SQLite"]
 
-warn("aiodag.stores.sqlite is aiodag.stores since 1.4.0, and goes with 1.5", DeprecationWarning, stacklevel=2)
+warn(
+    "aiodag.stores.sqlite is aiodag.stores since 1.4.0; the former name works until 1.5",
+    DeprecationWarning,
+    stacklevel=2,
+)

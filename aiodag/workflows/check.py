@@ -275,9 +275,7 @@ class Check:
                 continue  # told already
             count = count_of(names, known, self.workflow.paired)
             if count > MOST:
-                self.complain(
-                    task, f"{task.name!r} is there {count:,} times, with {', '.join(names)}: more than {MOST:,}"
-                )
+                self.complain(task, f"{task.name!r} has {count:,} instances, by {', '.join(names)}: more than {MOST:,}")
             elif taken and not self.complaints:
                 for choice in choices(names, known, self.workflow.paired):
                     other = taken.get(name_with(task.name, choice))

@@ -1,4 +1,4 @@
-"""The former place of `load` and `loads`. It goes with 1.5."""
+"""The former place of `load` and `loads`. It is removed in 1.5."""
 
 import sys
 from types import ModuleType
@@ -20,4 +20,8 @@ class Callable(ModuleType):
 
 
 sys.modules[__name__].__class__ = Callable
-warn("aiodag.workflows.load is aiodag.workflows since 1.4.0, and goes with 1.5", DeprecationWarning, stacklevel=2)
+warn(
+    "aiodag.workflows.load is aiodag.workflows since 1.4.0; the former name works until 1.5",
+    DeprecationWarning,
+    stacklevel=2,
+)

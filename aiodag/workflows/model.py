@@ -200,7 +200,7 @@ def no_command(work: Any) -> str:
         meant = f"shell({work!r:.100})" + (f" or command({', '.join(map(repr, work.split()))})" if work.split() else "")
     else:
         meant = f"command({', '.join(map(repr, work))})"
-    return f"add() takes a task, a function or a command, and {work!r:.100} is none. Write {meant:.300}"
+    return f"add() takes a task, a function or a command, not {work!r:.100}. Write {meant:.300}"
 
 
 def copies(tasks: "Sequence[WorkflowTask[Any]]", workflow: TaskHome) -> "list[WorkflowTask[Any]]":

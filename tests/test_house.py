@@ -568,7 +568,7 @@ NOT_A_NODE = {
     "aiodag._core.node": {"node"},
     "aiodag._core.run": {"self"},
     "aiodag._core.members": {"self"},
-    "aiodag.stores.memory": {"kept"},
+    "aiodag.stores.kept": {"self"},
 }
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Argument: TypeAlias = str | int | float | PathLike[str] | Finished | Secret
     Text: TypeAlias = str | bytes | PathLike[str] | Finished | Secret
 
+TEXTS = frozenset({str})
 SHOWN = 60  # characters of a value in a message
 PRIVATE = frozenset({"env", "stdin"})  # options whose values no message shows
 
@@ -146,7 +147,7 @@ def stream_size(given: object) -> int:
 
 def checked_line(given: "list[Any]") -> tuple[str | Secret, ...]:
     """Return a program and its arguments as text. Raises `OptionError`."""
-    if all(type(each) is str for each in given) and given[0]:  # quickly: most are such
+    if TEXTS.issuperset(map(type, given)) and given[0]:  # quickly: most are such
         text = "".join(given)
         if text.isascii() and "\0" not in text:
             return tuple(given)

@@ -1,8 +1,8 @@
 """What runs: the task of a core for a program, a line for a shell, or a function, as a document says it."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from difflib import get_close_matches
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import takewhile
 from pathlib import Path as FilePath
 from typing import Any, TypeAlias
@@ -32,7 +32,8 @@ class BodyRefused(Exception):
         self.text = text
 
 
-def body_kind(given: Collection[str]) -> str:
+@lru_cache(maxsize=256)
+def body_kind(given: tuple[str, ...]) -> str:
     """Return which kind of task this is by its keys, right or wrong. Raises `Refused`."""
     kinds = [kind for kind in KINDS if kind in given]
     if len(kinds) != 1:

@@ -62,7 +62,7 @@ def call_of(event: str, values: Mapping[str, Any], bodies: Bodies) -> Any:
         return hook_of(event, url).with_options(**{key: values[key] for key in OPTIONS if key in values})
     if not any(kind in values for kind in KINDS):
         raise BodyRefused("", "has nothing to call: it takes one of command, shell, task or url")
-    kind = body_kind(values.keys())
+    kind = body_kind(tuple(values))
     if kind == "task":
         return bodies.function(values["task"], {key: values[key] for key in OPTIONS if key in values})
     name = cut(values["shell"].strip()) if kind == "shell" else PurePath(values["command"][0]).name

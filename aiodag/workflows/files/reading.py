@@ -210,7 +210,7 @@ class Reading:
         """Return what a task calls. For one with a fault it need not be looked for, and may hang on that fault."""
         try:
             if not entry.faulty or not entry.keys.isdisjoint(KINDS):
-                kind = body_kind(entry.keys)
+                kind = body_kind(tuple(entry.keys))
                 if kind in entry.values:
                     return self.bodies.call(entry.name, kind, entry.values)
         except BodyRefused as refused:

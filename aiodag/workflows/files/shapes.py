@@ -7,6 +7,8 @@ from aiodag._core.options import cannot_be_name
 from aiodag.workflows.files.json import cut
 from aiodag.workflows.private import SECRET, WANTED, is_secret
 
+TEXTS = frozenset({str})
+
 
 def describe_value(value: object) -> str:
     """Return the type of a value, in the words of JSON.
@@ -91,7 +93,7 @@ def is_argument(value: object) -> bool:
 
 def is_plain_line(value: object) -> bool:
     """Return True, quickly, for a list of texts in ASCII without NUL: of most commands no more need be asked."""
-    return type(value) is list and all(type(each) is str for each in value) and is_plain_text("".join(value))
+    return type(value) is list and TEXTS.issuperset(map(type, value)) and is_plain_text("".join(value))
 
 
 def is_plain_text(text: str) -> bool:

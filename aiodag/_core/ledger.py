@@ -230,6 +230,8 @@ def with_rule(label: str, rule: Rule) -> str:
 
 def label(name: str, hints: Any) -> str:
     """Name a call with its short arguments."""
+    if not hints:
+        return name
     if hints is OUTSIDE:
         return f"{name} ({OUTSIDE})"
     if hints and type(hints[-1]) is Rule:

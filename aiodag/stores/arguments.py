@@ -65,6 +65,8 @@ def arguments(node: Node[Any], style: Style = TODAY) -> str:
         return f"key {argument_text(key(*node.args, **node.kwargs) if callable(key) else key, task.name, style)}"
     bound = "" if type(task.fn) is FunctionType else argument_text(bound_to(task.fn), task.name, style)
     args = node.args
+    if not args and not node.kwargs:
+        return f"{bound}()"
     if not node.kwargs and SCALARS.issuperset(map(type, args)):
         try:
             return f"{bound}{style.printed(args)}"

@@ -28,7 +28,7 @@ class Changes:
         self._waiting: dict[int, Row] = {}
         self._urgent: dict[int, Row] = {}
         self._successes: dict[int, Waiting] = {}  # by the number of their row
-        self._sites: dict[tuple[CodeType | None, int], str] = {}
+        self._sites: dict[tuple[Any, int], str] = {}
 
     def __bool__(self) -> bool:
         """Return True if there is anything to write."""
@@ -81,19 +81,24 @@ class Changes:
         node = row[NAME]
         if type(node) is not str:
             task = node.task
-            row[NAME], row[VERSION] = writable(task.name), writable(task.options.version)
-            row[LABEL] = writable(self._run.ledger.label_of(node))
-            row[SITE] = writable(self._site(node.code, node.instruction))
+            label, site = self._run.ledger.label_of(node), self._site(node.code, node.instruction)
+            texts = [task.name, task.options.version, label, site]
+            if not "".join(texts).isascii():
+                texts = list(map(writable, texts))
+            row[NAME], row[VERSION], row[LABEL], row[SITE] = texts
             if task.barrier:
                 row[CODEC] = BARRIER
-        row[ERROR] = writable(row[ERROR])
+        if row[ERROR]:
+            row[ERROR] = writable(row[ERROR])
         written = tuple(row)
         if row[STATE].final:
             row[VALUE] = None  # the row stays with the node, and the value is there already
         return written
 
-    def _site(self, code: CodeType | None, instruction: int) -> str:
+    def _site(self, code: CodeType | str | None, instruction: int) -> str:
         """Return the place of a call; a loop calls many times in one place, and finding its line takes a search."""
+        if type(code) is str:  # of a file that is not a program, with as many places as tasks
+            return code
         place = code, instruction
         if place not in self._sites:
             self._sites[place] = site_of(code, instruction) if code else ""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from aiodag.abc import Runs
     from aiodag.records import Past
 
+NOTHING_KNOWN = ()
 OUTCOMES = frozenset({State.SUCCEEDED, State.FAILED, State.SKIPPED})
 
 
@@ -46,6 +47,7 @@ class Recall:
         self.offset = 0.0  # from the run's clock to the time of day
         self._keys = Keys(home_of(run.entry))
         self._known = Remembered(WholePast({}))
+        self._resumed = False  # whether there is anything to take back
         self._tried: Mapping[str, int] = {}  # last attempts by task, where tasks are known by their names
         self._nested = Nested()
         self._local: set[int] = set()  # numbers of nodes that no other run may take a value from
@@ -60,6 +62,7 @@ class Recall:
     def learn(self, past: "Past | WholePast", functions: "Sequence[FunctionRow]") -> None:
         """Take in what earlier executions have left: their nodes, and the functions that they have called."""
         self._known = Remembered(past)
+        self._resumed = len(past) > 0
         self._keys.former.know(functions)
         self._turn = past.turn
         self._next = 1 + past.last
@@ -73,19 +76,19 @@ class Recall:
 
     def enter(self, node: "Node[Any]", upstream: "Sequence[tuple[Node[Any], bool]]") -> "Node[Any] | None":
         """Give a new node its key and its row; return the node that an earlier attempt of the caller has made instead."""
-        parent = current_node()
+        parent, past = current_node(), self._known if self._resumed else NOTHING_KNOWN
         inside = parent.row if parent is not None and parent.run is self.run else None
         if parent is None or inside is None:
-            key, nested = self._keys.key(node, upstream, "", 0, self._known), False
+            key, nested = self._keys.key(node, upstream, "", 0, past), False
         else:
-            key = self._keys.key(node, upstream, inside[KEY], attempt_here(parent), self._known)
+            key = self._keys.key(node, upstream, inside[KEY], attempt_here(parent), past)
             nested = bool(parent.task.options.retries) or inside[KEY] in self._nested.numbers
             if nested and key in self._nested.numbers:
                 return self._enter_again(node, upstream, key, inside)
         if self._keys.new_functions:
             self._batch.functions += self._keys.new_functions
             self._keys.new_functions = []
-        known = self._known.take(key)
+        known = self._known.take(key) if past else None
         if known is None:
             number, codec = self._next, ""
             self._next += 1
@@ -96,7 +99,7 @@ class Recall:
         self._put(node, upstream, key, number, inside, codec)
         if nested and inside is not None:
             self._nested.add(key, number, inside[NUMBER], node)
-        elif not codec:
+        elif past and not codec:
             self._known.drop(key)
         if known is None:
             self.connect(node, upstream, exogenous=len(node.task.after_deps))
@@ -173,10 +176,10 @@ class Recall:
             self._local.add(number)
         elif node.task.options.cache:
             node.cache_keys = cache_keys(node, upstream, home_of(self.run.entry))
-        known = self._known.get(key)
         if not codec:
             self._note_begin(node.row)
             return
+        known = self._known.get(key)
         if known is not None:
             node.row[TURN] = known.turn
         if upstream and any(tolerant for _, tolerant in upstream):

@@ -42,6 +42,7 @@ class Lead:
         self.run = run
         self.nodes = nodes
         self._upstream = checked.upstream
+        self._uses = checked.uses
         self._tasks = len(checked.tasks)
         # Of each task and group: how many that wait for it are not made yet, and the numbers of its nodes, from and to.
         self._wanted = array("q", [0]) * len(checked.upstream)
@@ -77,7 +78,8 @@ class Lead:
 
     def complete(self, vertex: int) -> None:
         """Note that all nodes of a task or group are made, and let go of what nothing else will ask for."""
-        self._note_row(vertex)
+        if vertex in self._uses:
+            self._note_row(vertex)
         begun, self._begun = self._begun, len(self.nodes)
         wanted = self._wanted[vertex]
         if wanted:
@@ -129,7 +131,8 @@ class Lead:
         """Wait until more may be made, in the middle of a task or group."""
         if len(self.nodes) < self._next:
             return
-        self._note_row(vertex)
+        if vertex in self._uses:
+            self._note_row(vertex)
         if self._wanted[vertex]:
             self._hold(self._begun)
         self._grow()

@@ -92,8 +92,14 @@ def stored_text(document: Mapping[str, Any], forms: Iterator[tuple[str, Mapping[
     """
     encode = json.JSONEncoder(ensure_ascii=False).encode
     head = encode(stored_document({**document, "tasks": {}})).removesuffix("{}}")
-    tasks = ", ".join([f"{encode(name)}: {encode(stored_task(form))}" for name, form in forms])
-    return f"{head}{{{tasks}}}}}"
+    tasks: list[str] = []
+    before: Mapping[str, Any] | None = None
+    text = ""
+    for name, form in forms:
+        if form != before:  # many calls of one function look alike
+            before, text = form, encode(stored_task(form))
+        tasks.append(f"{encode(name)}: {text}")
+    return f"{head}{{{', '.join(tasks)}}}}}"
 
 
 def stored_task(form: Mapping[str, Any]) -> dict[str, Any]:

@@ -171,7 +171,9 @@ class Ledger:
 
     def label_of(self, node: "Node[Any]") -> str:
         """Return the name of a node of this run with its short arguments."""
-        return label(*self.describe(node.number))
+        at = node.number * WIDTH
+        name = self.calls[at]
+        return name if type(name) is str and not self.calls[at + HINTS] else label(*self.describe(node.number))
 
     def graph(self, now: float) -> Graph:
         """Return what is known at a moment of the loop's clock."""

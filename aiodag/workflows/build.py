@@ -146,15 +146,15 @@ class Building:
     def _task_of(self, instance: Instance, after: tuple[Any, ...]) -> Task[..., Any]:
         """Return the task under the name of a node."""
         given, of = instance.task, instance.task.task
-        if is_command(of):
+        kind = of, given.name != of.name, given.generator, given.rule
+        known = self._prototypes.get(kind)
+        if known is not None:
+            made = known
+        elif is_command(of):
             made = known_by_name(given, whole_command(of, instance.choice, instance.name), renamed=False, module="")
         else:
-            kind = of, given.name != of.name, given.generator, given.rule
-            known = self._prototypes.get(kind)
-            if known is None:
-                module = module_of_function(of, self.run)
-                known = self._prototypes[kind] = known_by_name(given, of, renamed=kind[1], module=module)
-            made = known
+            module = module_of_function(of, self.run)
+            made = self._prototypes[kind] = known_by_name(given, of, renamed=kind[1], module=module)
         if given.generator:
             return Generating(made, instance.name, after, given.rule, partial(self._definition, instance))
         if made.name == instance.name and not after and given.rule is None:

@@ -106,6 +106,7 @@ class Writing:
         self.exact = exact
         self.complaints: list[Complaint] = []
         self._found: dict[str, Any] = {}
+        self._calls: dict[Task[..., Any], dict[str, Any]] = {}  # of functions without arguments
         self.main: str = main_name()
 
     def task(self, task: WorkflowTask[Any]) -> dict[str, Any]:
@@ -171,7 +172,15 @@ class Writing:
         return form
 
     def _function(self, task: WorkflowTask[Any]) -> dict[str, Any]:
-        """Return the form of a call of a function."""
+        """Return the form of a call of a function; of many calls without arguments it is made once."""
+        if task.args or task.kwargs or task.written is not None or self.exact:
+            return self._call(task)
+        known = self._calls.get(task.task)
+        if known is None:
+            known = self._calls[task.task] = self._call(task)
+        return {**known}
+
+    def _call(self, task: WorkflowTask[Any]) -> dict[str, Any]:
         fn = task.task.fn
         module, name = getattr(fn, "__module__", ""), getattr(fn, "__qualname__", type(fn).__qualname__)
         found = self._find_imported(f"{module}:{name}")

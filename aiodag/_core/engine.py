@@ -279,15 +279,16 @@ class Engine(Settling):
         call: Any = task.fn
         args = node.args
         kwargs = node.kwargs
+        journal = None if run is None else run.journal
         try:
-            if run is not None and run.journal is not None and take_back(self, node, run.journal):
+            if journal is not None and take_back(self, node, journal):
                 return
             if node._edged:
                 args = [a.value if type(a) is Node else a if type(a) in PLAIN else fill_results(a) for a in args]
                 if kwargs:
                     kwargs = {key: fill_results(value) for key, value in kwargs.items()}
-            if run is not None and run.journal is not None:
-                call, args, kwargs = run.journal, (node, args, kwargs or {}), {}
+            if journal is not None:
+                call, args, kwargs = journal, (node, args, kwargs or {}), {}
             elif task.call is None:
                 self.begin(node)
             else:

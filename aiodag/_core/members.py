@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 HURRY = 0.5  # seconds that a run waits for its nodes at most when it is asked to end again
 
+WAITING, RUNNING, FAILED, CANCELLED = State.WAITING, State.RUNNING, State.FAILED, State.CANCELLED
+
 
 class FailedNode(NamedTuple):
     """What is said of a failure, holding nothing of it."""
@@ -62,7 +64,7 @@ class Members:
         self.timed_out = False
         self._journal: Journal | None = None
         self.hooks: Hooks | None = None
-        self.state = State.WAITING
+        self.state = WAITING
         self.stopping = False
         # What nobody has taken, by the ids of the reports: a failure that was handled is not held, nor what its frames
         # hold. Of every failure there remains one line.
@@ -111,7 +113,7 @@ class Members:
 
     def _enter_plain(self, node: Node[Any], upstream: tuple[Node[Any], ...]) -> bool:
         """Own a new node with plain values and nodes, as `enter` does, if this run is quiet and goes on; return whether."""
-        if not self._quiet or self.stopping or self.state is not State.RUNNING:
+        if not self._quiet or self.stopping or self.state is not RUNNING:
             return False
         self.live.add(node)
         self.ledger.enter_plain(node, upstream, self.clock())
@@ -134,7 +136,7 @@ class Members:
         at = self.clock()
         self.ledger.enter(node, upstream, at)
         if self._observers:
-            self._tell(node, None, State.WAITING, at)
+            self._tell(node, None, WAITING, at)
         return None
 
     def _moved(self, node: Node[Any], previous: State, state: State) -> None:
@@ -155,11 +157,11 @@ class Members:
         if self._observers:
             self._tell(node, previous, node.state, at)
         self.live.discard(node)
-        if self.stopping and node.state is State.CANCELLED:
+        if self.stopping and node.state is CANCELLED:
             self._cut_short = True
         if self.seats is not None:
             self.seats.leave(node)
-        if node._fault is not None and node.state is State.FAILED:
+        if node._fault is not None and node.state is FAILED:
             self._note_failure(node, node._fault)
         if self._idle is not None:
             self._wake_idle()
@@ -252,7 +254,7 @@ class Members:
         """Cancel every unfinished node except those of hooks, and every node made from now on."""
         self.stopping = True
         spared = () if self.hooks is None else self.hooks.nodes
-        for node in sorted(self.live, key=lambda node: node.state is State.RUNNING):
+        for node in sorted(self.live, key=lambda node: node.state is RUNNING):
             if node not in spared:
                 node.cancel(f"run {self.name!r} is being cancelled")
 
@@ -278,7 +280,7 @@ class Members:
     def drain(self) -> None:
         """Let what runs finish, and start nothing more: what waits is cancelled, and so is every node made from now on."""
         self.stopping = True
-        for node in [node for node in self.live if node.state is not State.RUNNING]:
+        for node in [node for node in self.live if node.state is not RUNNING]:
             node.cancel(f"run {self.name!r} is being drained")
 
 

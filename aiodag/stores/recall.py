@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from aiodag.records import Past
 
 NOTHING_KNOWN = ()
+WAITING = State.WAITING  # as a global, as in the engine
 OUTCOMES = frozenset({State.SUCCEEDED, State.FAILED, State.SKIPPED})
 
 
@@ -169,7 +170,7 @@ class Recall:
         """Give a node its row, and what decides whether its outcome may be taken."""
         parent = None if inside is None else inside[NUMBER]
         created = self.run.clock() + self.offset
-        start: Row = [number, key, node, "", "", State.WAITING, node.attempt, parent, codec]
+        start: Row = [number, key, node, "", "", WAITING, node.attempt, parent, codec]
         node.known_by = key
         node.row = [*start, None, "", "", created, None, None, node.failed, self._turn]
         if node.task.stands_in or (upstream and any(map(self._is_local, upstream))):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 LEAD = 10_000  # nodes that are ready and have not begun, or wait to be written, above which no more are made
 SOME = LEAD // 8  # nodes that settle before more are made
-QUEUED = State.QUEUED
+QUEUED, SUCCEEDED = State.QUEUED, State.SUCCEEDED
 MISSING: Any = object()  # in place of the value of what has none
 
 
@@ -168,7 +168,7 @@ def settled_value(entry: object) -> Any:
     """Return the value of a node, `MISSING` where it has none; of one that was let go of what stands in its place."""
     if type(entry) is not Node:
         return entry
-    return entry.value if entry.state is State.SUCCEEDED else MISSING
+    return entry.value if entry.state is SUCCEEDED else MISSING
 
 
 def in_one_line(tasks: "Iterable[Task[..., Any]]") -> bool:

@@ -24,7 +24,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiodag._core.cancels import mark_asked
-from aiodag._core.failure import label_call, shorten
+from aiodag._core.failure import shorten
 from aiodag._core.node import Node
 from aiodag._core.submit import Adopted, engine_of
 from aiodag.abc import Move
@@ -309,7 +309,7 @@ def inject(failures: Mapping[tuple[str, int], BaseException]) -> Generator[None]
         begun[node.name] = max(begun.get(node.name, 0), node.attempt + 1)
         left.discard(key)
         if node.attempt == 0 and node.name in names:
-            node.label = call_label(node)  # there will be no frame of the body to read it from
+            node._note_label(known_arguments(node))  # noqa: SLF001 - as the engine does
         begin(node)
         if key in failures:
             error = failures[key]
@@ -354,11 +354,10 @@ def stands_for_future(node: Node[Any]) -> bool:
     return isinstance(task, Adopted) and asyncio.isfuture(node.args[0])
 
 
-def call_label(node: Node[Any]) -> str:
-    """Name a call with its short arguments, while the node still has them."""
+def known_arguments(node: Node[Any]) -> list[object]:
+    """Return the arguments of a call, with values in the place of nodes that have succeeded."""
     given = [*node.args, *(node.kwargs or {}).values()]
-    known = [each.result() if type(each) is Node and each.state is State.SUCCEEDED else each for each in given]
-    return label_call(node.name, known)
+    return [each.result() if type(each) is Node and each.state is State.SUCCEEDED else each for each in given]
 
 
 def describe_unused(key: tuple[str, int], begun: Mapping[str, int]) -> str:

@@ -108,7 +108,7 @@ class Settling:
             self.close(node, SKIPPED, error, None)
             self.sweep(node)
         else:
-            report = Report(node.name, node.site, error, self.loop, node.task.code, node.label)
+            report = Report(node.name, node.site, error, self.loop, node.task.code, node._label)
             self.close(node, FAILED, error, Failure(report, (node.name, None)))
             self.sweep(node)
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from aiodag._core.cancels import as_failure, is_asked
 from aiodag._core.capacity import Capacity, by_program, refusal, request_at
 from aiodag._core.context import NODE, RUN, Attempted
-from aiodag._core.failure import label_call
 from aiodag._core.fresh import InContext
 from aiodag._core.holdings import Request
 from aiodag._core.layers import Call, call_within
@@ -328,7 +327,7 @@ async def call_body(
     try:
         value = await (node.worker or executor).run(fn, *args, **kwargs)
     except (Exception, SystemExit):
-        node.label = label_call(node.name, args)  # in another process there is no frame to read them from
+        node._note_label(args)  # in another process
         raise
     finally:
         del node  # as above

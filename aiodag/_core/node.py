@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiodag._core.as_task import SUCCEEDED, AsTask, error_now
 from aiodag._core.cancels import mark_asked
-from aiodag._core.failure import Failure, site_of
+from aiodag._core.failure import Failure, label_call, site_of
 from aiodag._core.interrupts import put_back_wakeup
 from aiodag._core.no_value import NoValue
 from aiodag._core.notebook import bundle_of_node
@@ -52,7 +52,7 @@ class Node(NoValue, AsTask[T]):
     _fault: Failure | None = None
     _stopped = ""  # how its body stopped the loop, which is nobody's to await: everybody is told of a cancel
     _aside = 0  # places where its body awaits, of which the first gave its place in the run away
-    label = ""  # the call with its short arguments, where the traceback of a failure cannot tell them
+    _label = ""  # the call with its short arguments, where the traceback of a failure cannot tell them
     cache_keys: "tuple[str, ...]" = ()  # the same for equal calls in any place of any run, where the task has a cache
     tolerated: "tuple[Node[Any], ...]" = ()  # upstream nodes of which it took any outcome, as its journal notes
     failed = 0  # attempts that have failed before its process died: they count against its retries
@@ -154,6 +154,10 @@ class Node(NoValue, AsTask[T]):
         self.args = self.kwargs = self._call_context = None
         if self.after:
             del self.after
+
+    def _note_label(self, args: Iterable[object]) -> None:
+        """Note how a failure names the call, where there is no frame of the body to read it from."""
+        self._label = label_call(self.name, args)
 
     def abandon(self, left: "RemoteFuture[Any]") -> None:
         """Note that the attempt could not be stopped: its limit is held until `left` is done. For executors."""

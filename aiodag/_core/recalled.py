@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING, Any
 
-from aiodag._core.failure import label_call
 from aiodag._core.node import Node
 from aiodag.abc import NOTHING, Raised
 
@@ -17,7 +16,7 @@ def take_back(engine: "Engine", node: Node[Any], journal: "Journal") -> bool:
     if value is NOTHING:
         return False
     if type(value) is Raised:
-        node.label = label_call(node.name, node.args)  # there is no frame to read them from
+        node._note_label(node.args)
         engine.fail(node, value.error)
         return True
     node._drop_call()

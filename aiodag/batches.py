@@ -1,7 +1,7 @@
 """What a run writes: rows as the tables of a store have them, and the batches that carry them there."""
 
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiodag.faces import publish
 from aiodag.ownership import Claimed, FunctionRow
@@ -39,7 +39,6 @@ OutputRow = tuple[int, int, str, int, float, bytes]
 TrimmedRow = tuple[int, int, str, int, int]
 
 
-@dataclass
 class Batch:
     """What one transaction writes: rows as the tables have them, without the number of the run.
 
@@ -56,25 +55,47 @@ class Batch:
     monday succeeded
     """
 
-    nodes: list[NodeRow] = field(default_factory=list)
-    edges: list[tuple[int, int, bool, bool]] = field(default_factory=list)  # down, up, exogenous, tolerant
-    attempts: list[tuple[Any, ...]] = field(default_factory=list)  # number, attempt, state, started, ended, error
-    logs: list[tuple[Any, ...]] = field(default_factory=list)  # at, number, level, logger, text
-    recalled: list[int] = field(default_factory=list)  # numbers of nodes
-    void: list[tuple[int, int]] = field(default_factory=list)  # attempts (number, attempt) that count no longer
-    again: list[int] = field(default_factory=list)  # numbers of nodes whose last attempt was in an earlier execution
-    functions: list[FunctionRow] = field(default_factory=list)
-    cache: list[tuple[Any, ...]] = field(default_factory=list)  # key, task, codec, value, at
-    facts: list[tuple[int, int, str]] = field(default_factory=list)  # number, attempt, all facts as JSON
-    output: list[OutputRow] = field(default_factory=list)
-    trimmed: list[TrimmedRow] = field(default_factory=list)
+    nodes: list[NodeRow]
+    edges: list[tuple[int, int, bool, bool]]  # down, up, exogenous, tolerant
+    attempts: list[tuple[Any, ...]]  # number, attempt, state, started, ended, error
+    logs: list[tuple[Any, ...]]  # at, number, level, logger, text
+    recalled: list[int]  # numbers of nodes
+    void: list[tuple[int, int]]  # attempts (number, attempt) that count no longer
+    again: list[int]  # numbers of nodes whose last attempt was in an earlier execution
+    functions: list[FunctionRow]
+    cache: list[tuple[Any, ...]]  # key, task, codec, value, at
+    facts: list[tuple[int, int, str]]  # number, attempt, all facts as JSON
+    output: list[OutputRow]
+    trimmed: list[TrimmedRow]
     state: State | None = None  # of the run, with its last write
     error: str = ""
     at: float = 0.0
 
+    def __init__(self, **given: Any) -> None:
+        self.__dict__.update(given)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, kind: str) -> list[Any]:
+            # Made when it is asked for: there are several batches for each node, most of them with rows of one kind, and
+            # twelve lists in each would keep the garbage collector busy.
+            if kind not in KINDS:
+                msg = f"{type(self).__name__!r} object has no attribute {kind!r}"
+                raise AttributeError(msg)
+            rows = self.__dict__[kind] = []
+            return rows
+
+    def rows(self, kind: str) -> Sequence[Any]:
+        """Return what there is of a kind, such as "edges"."""
+        found: Sequence[Any] = self.__dict__.get(kind, ())
+        return found
+
     def __bool__(self) -> bool:
         """Return True if there is anything in it."""
         return any(self.__dict__.values())
+
+
+KINDS = frozenset(Batch.__annotations__) - {"state", "error", "at"}
 
 
 class Write(NamedTuple):

@@ -171,7 +171,7 @@ class Keeper:
             more = self._queue.get(timeout=max(self._look_at - time.monotonic(), 0.0))
             while more is not None:
                 works += more
-                rows += sum(len(batch.nodes) for _, batch in more if batch is not None)
+                rows += sum(len(batch.rows("nodes")) for _, batch in more if batch is not None)
                 if len(works) >= GROUP or rows >= ROWS:
                     return works, True
                 more = self._queue.get_nowait()

@@ -121,8 +121,9 @@ class Outputs:
 
     def put(self, batch: Batch, settled: set[int]) -> None:
         """Add what is to be written to a batch, and forget nodes that have settled."""
-        batch.facts = [(*key, text) for key, text in self._told.items()]
-        self._told = {}
+        if self._told:
+            batch.facts = [(*key, text) for key, text in self._told.items()]
+            self._told = {}
         for number in settled & self._numbers.keys():
             for key in self._numbers.pop(number):
                 self._take(batch, key)

@@ -223,10 +223,11 @@ class Recorder(Recall):
         self._engine.real_time.begin()
         batch, self._changes = self._changes or Batch(), None
         # All of them where some are marked as void, for a row that is written later would take that back.
-        rows, self._written = self._rows.take(at_most=sys.maxsize if batch.void else MOST)
+        rows, self._written = self._rows.take(at_most=sys.maxsize if batch.rows("void") else MOST)
         if self._outputs.holds_any():
             self._outputs.put(batch, {row[NUMBER] for row in rows if row[STATE].final})
-        batch.nodes = [self._rows.written_out(row) for row in rows]
+        if rows:
+            batch.nodes = [self._rows.written_out(row) for row in rows]
         while self._logged:
             batch.logs.append(self._logged.popleft())
         return batch

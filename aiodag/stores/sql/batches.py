@@ -39,25 +39,29 @@ def fence_writes(
 def put_batches(connection: sqlite3.Connection, writes: Sequence[Write]) -> None:
     """Write batches of several runs."""
     for write in writes:
-        if write.batch.again:  # before their rows are written over
-            put_list(connection, "keep_attempts", (write.claimed.run,), write.batch.again)
-    nodes = [(write.claimed.run, write.claimed.execution, 0, 0, *row) for write in writes for row in write.batch.nodes]
+        if again := write.batch.rows("again"):  # before their rows are written over
+            put_list(connection, "keep_attempts", (write.claimed.run,), again)
+    nodes = [
+        (write.claimed.run, write.claimed.execution, 0, 0, *row)
+        for write in writes
+        for row in write.batch.rows("nodes")
+    ]
     put_rows(connection, "put_nodes", nodes)
     put_each(connection, "void_attempt", rows_with_runs(writes, "void"))
     for kind, statement in TABLES.items():
         put_rows(connection, statement, rows_with_runs(writes, kind))
-    put_rows(connection, "put_cache", [row for write in writes for row in write.batch.cache])
+    put_rows(connection, "put_cache", [row for write in writes for row in write.batch.rows("cache")])
     put_each(connection, "trim_output", rows_with_runs(writes, "trimmed"))
     for write in writes:
-        if write.batch.recalled:
-            put_list(connection, "mark_recalled", (write.claimed.execution, write.claimed.run), write.batch.recalled)
+        if recalled := write.batch.rows("recalled"):
+            put_list(connection, "mark_recalled", (write.claimed.execution, write.claimed.run), recalled)
     ended = [write for write in writes if write.batch.state is not None]
     put_each(connection, "end_run", [end_of(write.claimed.run, write.batch) for write in ended])
 
 
 def rows_with_runs(writes: Sequence[Write], kind: str) -> list[tuple[Any, ...]]:
     """Return the rows of a kind in all batches, each behind the number of its run."""
-    return [(write.claimed.run, *row) for write in writes for row in getattr(write.batch, kind)]
+    return [(write.claimed.run, *row) for write in writes for row in write.batch.rows(kind)]
 
 
 def end_of(run: int, batch: Batch) -> tuple[Any, ...]:
@@ -66,9 +70,9 @@ def end_of(run: int, batch: Batch) -> tuple[Any, ...]:
     return state, batch.error, batch.at, run
 
 
-def put_list(connection: sqlite3.Connection, name: str, first: tuple[int, ...], numbers: list[int]) -> None:
+def put_list(connection: sqlite3.Connection, name: str, first: tuple[int, ...], numbers: Sequence[int]) -> None:
     """Write what has to do with a list of nodes."""
-    for some in cut_rows(numbers):
+    for some in cut_rows(list(numbers)):
         connection.execute(statement_with_list(name, len(some)), (*first, *some))
 
 

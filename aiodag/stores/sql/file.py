@@ -303,14 +303,20 @@ def checked_path(given: str | os.PathLike[str]) -> Path:
     Raises `StoreError` for what names no file, or a file that would not be kept.
     """
     text = os.fspath(given)
+    # No shell has expanded what stands in a program or a file of settings. A directory named ~ is a trap for `rm -r`.
+    return path_of_text(text, os.path.expanduser(text))  # noqa: PTH111 - that of pathlib raises for a user that is not there
+
+
+@lru_cache(maxsize=64)
+def path_of_text(text: str, expanded: str) -> Path:
+    """Return the path that a text stands for, expanded. Raises `StoreError`. Each run asks for the same one."""
     if text == ":memory:":
         msg = "':memory:' is forgotten with its connection: write 'memory:' for a store in this process"
         raise StoreError(msg)
     if not text.strip() or "\0" in text or text.endswith("/") or Path(text).name in {"", ".", ".."}:
         msg = f"{text!r} does not name a file: write a path such as runs.db, or 'sqlite:///runs.db'"
         raise StoreError(msg)
-    # No shell has expanded what stands in a program or a file of settings. A directory named ~ is a trap for `rm -r`.
-    return Path(os.path.expanduser(text))  # noqa: PTH111 - that of pathlib raises for a user that is not there
+    return Path(expanded)
 
 
 FILES: WeakSet[File] = WeakSet()

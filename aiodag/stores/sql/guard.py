@@ -20,6 +20,7 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain, repeat
 from pathlib import Path
 from types import ModuleType
@@ -50,6 +51,12 @@ class Identity(NamedTuple):
 
     device: int
     inode: int
+
+
+@lru_cache(maxsize=64)
+def paths_beside(path: Path) -> tuple[Path, Path, Path]:
+    """Return the paths of a file's log, of the index of that, and of what its writer locks."""
+    return path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm"), path.with_name(f"{path.name}-lock")
 
 
 def file_identity(path: Path) -> Identity | None:
@@ -98,9 +105,7 @@ class Guard:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.log = path.with_name(f"{path.name}-wal")
-        self._index = path.with_name(f"{path.name}-shm")
-        self._beside = path.with_name(f"{path.name}-lock")
+        self.log, self._index, self._beside = paths_beside(path)
         self._descriptor: int | None = None
         self._file: Identity | None = None
         self.held = False  # whether others are kept from writing

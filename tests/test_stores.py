@@ -660,12 +660,15 @@ class TestSQLite(StoreContract):
 
     def test_of_a_large_run_what_is_asked_for_is_read_and_not_every_node(self, store, claimed):
         rows = [row(number, state=State.FAILED if number == 7 else State.SUCCEEDED) for number in range(4000)]
-        self.write(store, claimed, nodes=rows, logs=[(1.0, number, "INFO", "a", "b") for number in range(4000)])
+        output = [(number, 1, "stdout", 0, 1.0, b"a") for number in range(4000)]
+        lines = [(1.0, number, "INFO", "a", "b") for number in range(4000)]
+        self.write(store, claimed, nodes=rows, logs=lines, output=output)
 
         assert steps_of(store, lambda: store.nodes("etl", state=State.FAILED)) < 4000
         assert steps_of(store, lambda: store.nodes("etl", numbers=[1, 2], every=True)) < 4000
         assert steps_of(store, lambda: store.attempts("etl", numbers=[1, 2], every=True)) < 4000
         assert steps_of(store, lambda: store.logs("etl", numbers=[1, 2])) < 4000
+        assert steps_of(store, lambda: store.output("etl", 7)) < 4000
         assert steps_of(store, lambda: store.failures("etl")) < 4000
         assert steps_of(store, lambda: store.head("etl")) < 4000
 

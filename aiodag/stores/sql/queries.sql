@@ -227,9 +227,9 @@ order by part limit :limit
 
 -- :name output_of_node
 select number, attempt, part, stream, start, at, bytes from output
-where run = (select run from runs where id = :id) and number = :number and part > :after
+where run = (select run from runs where id = :id) and number = :number and +part > :after
     and (:attempt is null or attempt = :attempt)
-order by part limit :limit
+order by +part limit :limit
 
 -- :name definitions
 select definitions.execution, document from definitions join runs using (run) where id = ? order by definitions.execution

@@ -23,6 +23,8 @@ HINTS = {
     "not a database": ". It is some other file: name another one",
     "readonly": ". Check who may write to the file and to its directory",
     "unable to open": ". Check the path and who may write there",
+    "disk I/O": ". The disk fails; or somebody has deleted the log, the file that ends in -wal, of a process that has the store "
+    "open: end that process",
     "full": ". Make room, then resume the run: what was committed is there",
 }
 
@@ -181,11 +183,16 @@ class File:
 
     def _has_moved(self, *, owner: bool) -> bool:
         """Return True if the file is another one now. Raises `StoreError` where that loses the run that `owner` writes."""
-        if self.connection is None or not self._guard.is_replaced():
+        if self.connection is None:
+            return False
+        if self._guard.is_replaced():
+            what = "was replaced by another file" if self.path.exists() else "was deleted or moved"
+        elif self._guard.has_lost_its_log():
+            what = f"lost its log, {self._guard.log.name}, to somebody who deleted or replaced that"
+        else:
             return False
         if owner:
-            what = "replaced by another file" if self.path.exists() else "deleted or moved"
-            msg = f"the store {self.path} was {what} while a run was written to it: what that run did since is not recorded"
+            msg = f"the store {self.path} {what} while a run was written to it: what that run did since is not recorded"
             raise StoreError(msg)
         return True
 
@@ -342,7 +349,10 @@ def bound_the_log(connection: sqlite3.Connection, log: Path) -> None:
 
     Not with the whole patience of the connection, for no one else can write meanwhile.
     """
-    if log.stat().st_size <= LOG_LIMIT:
+    try:
+        if log.stat().st_size <= LOG_LIMIT:
+            return
+    except FileNotFoundError:  # somebody has deleted it: the next transaction says so
         return
     connection.execute("pragma busy_timeout = 50")
     try:

@@ -108,11 +108,12 @@ class Guard:
         self.log, self._index, self._beside = paths_beside(path)
         self._descriptor: int | None = None
         self._file: Identity | None = None
+        self._log_file: Identity | None = None
         self.held = False  # whether others are kept from writing
 
     def note_open(self) -> None:
         """Note which file was opened, and that it is in use."""
-        self._file = file_identity(self.path)
+        self._file, self._log_file = file_identity(self.path), file_identity(self.log)
         if self._file is None:
             return
         with presences_lock:
@@ -150,6 +151,13 @@ class Guard:
     def is_replaced(self) -> bool:
         """Return True if the file was deleted, or is another one now."""
         return self._file is not None and file_identity(self.path) != self._file
+
+    def has_lost_its_log(self) -> bool:
+        """Return True if the log of the file was deleted, or is another one now.
+
+        SQLite goes on with the one that it has open. Nobody else sees what is in that, and it goes with this process.
+        """
+        return self._log_file is not None and file_identity(self.log) != self._log_file
 
     @contextmanager
     def alone(self, patience: float, *, to_write: bool = False) -> Generator[None]:

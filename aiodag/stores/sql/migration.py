@@ -22,7 +22,7 @@ def version_of_file(connection: sqlite3.Connection, path: Path) -> int:
     there, tables = connection.execute(query("version")).fetchone()
     if there > len(steps()):
         raise newer(path, there)
-    if not there and tables:
+    if there < 0 or (not there and tables):
         msg = f"{path} is a database of something else: name another file for the store"
         raise StoreError(msg)
     return int(there)

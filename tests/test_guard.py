@@ -165,6 +165,78 @@ def test_a_run_whose_store_was_deleted_at_its_end_has_not_succeeded(tmp_path):
     assert str(run.state) == "failed"
 
 
+def test_a_run_whose_log_was_deleted_fails_and_says_so_and_can_be_resumed(tmp_path):
+    path = tmp_path / "runs.db"
+
+    async def main(*, delete):
+        async with Run("r", store=path, id="r"):
+            await anything(1)
+            if delete:
+                path.with_name("runs.db-wal").unlink()
+            return await anything(2)
+
+    with pytest.raises(StoreError, match=r"runs\.db lost its log, runs\.db-wal, to somebody who deleted or replaced"):
+        asyncio.run(main(delete=True))
+    assert asyncio.run(main(delete=False)) == 2
+    assert [str(run.state) for run in Service(path).runs()] == ["succeeded"]
+
+
+def test_who_only_looks_sees_what_is_there_when_the_log_was_deleted(tmp_path):
+    path = tmp_path / "runs.db"
+    store = SQLite(path)
+    store.delete([])  # makes the file
+    path.with_name("runs.db-wal").unlink()
+
+    seen = store.runs()
+    store.close()
+
+    assert seen == []
+
+
+def test_of_a_log_that_was_cut_short_what_is_whole_counts_and_the_run_goes_on_from_there(tmp_path):
+    program = started(
+        tmp_path,
+        """
+        import asyncio, os, signal, sys
+        from aiodag import Run, task
+
+        @task
+        async def step(number):
+            return number
+
+        async def main(kill):
+            async with Run("r", store="runs.db", id="r"):
+                for number in range(20):
+                    await step(number)
+                if kill:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        asyncio.run(main(kill=sys.argv[1:] == ["kill"]))
+        """,
+        "kill",
+    )
+    program.communicate(timeout=programs.SECONDS)
+    log = tmp_path / "runs.db-wal"
+    os.truncate(log, log.stat().st_size * 2 // 3)
+
+    left = len(Service(tmp_path / "runs.db").nodes("r"))
+    ended(
+        again := subprocess.Popen(
+            [sys.executable, "-W", "error", "program.py"],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(programs.ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    )
+    nodes = Service(tmp_path / "runs.db").nodes("r", every=True)
+
+    assert 0 < left < 20
+    assert again.returncode == 0
+    assert [(node.number, str(node.state)) for node in nodes] == [(number, "succeeded") for number in range(20)]
+
+
 def test_a_run_whose_store_was_replaced_fails_and_leaves_the_other_file_alone(tmp_path):
     path, other = tmp_path / "runs.db", tmp_path / "other.db"
     store = SQLite(other)

@@ -1,6 +1,7 @@
 """Many runs in one process: they share what writes to their store, and one run's trouble is its own."""
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -11,6 +12,7 @@ import sys
 import textwrap
 import threading
 import time
+import weakref
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -26,7 +28,6 @@ from aiodag.processes import surroundings
 from aiodag.records import Claim, Owner
 from aiodag.stores import Memory, SQLite
 from aiodag.stores.keeper import KEEPERS
-from aiodag.stores.post import LoopPost
 
 LINUX = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="Linux says what a process has open")
 
@@ -461,6 +462,26 @@ def test_a_run_that_another_of_the_same_claims_has_is_said_to_be_owned_for_no_lo
     assert all(re.search(r"owned by this process, process .* for another (?:14|15) s", str(each)) for each in refused)
 
 
+def test_of_many_runs_that_begin_at_once_those_that_cannot_be_made_are_refused_alone(tmp_path):
+    store = SQLite(tmp_path / "runs.db")
+    claim_one(store, Claim("of another name", "other", None, here, lease=15, at=time.time()))
+    claims = [
+        Claim(run_id, "etl", None, here, lease=15, at=time.time())
+        for run_id in ("first", "\ud800", "of another name", "last")
+    ]
+
+    first, unwritable, other, last = store.claim_all(claims)
+    again = store.claim_all(claims[::3])
+    states = {run.id: run.execution for run in store.runs()}
+    store.close()
+
+    assert (first.execution, last.execution) == (1, 1)
+    assert isinstance(unwritable, StoreError)
+    assert "is one of 'other', not of 'etl'" in str(other)
+    assert [type(each) for each in again] == [RunOwned, RunOwned]
+    assert states == {"of another name": 1, "first": 1, "last": 1}
+
+
 @pytest.mark.parametrize("others", [False, True])
 def test_a_run_that_could_not_be_let_go_of_is_free_when_the_store_can_be_written_to_again(
     tmp_path, monkeypatch, others
@@ -599,24 +620,46 @@ def test_one_lease_keeps_all_runs_of_a_process(tmp_path):
     assert [json.loads(owner)[1] for (owner,) in leases] == [os.getpid()]
 
 
-def test_news_that_comes_while_a_loop_hears_other_news_is_heard_too():
+def test_a_run_that_has_ended_is_let_go_of_without_the_garbage_collector(tmp_path):
     async def main():
-        def hear(number):
-            heard.append(number)
-            if number < 3:
-                post.add(hear, number + 1)
-                post.send()
-            else:
-                done.set()
+        async with Run("keeps the file open", store=tmp_path / "runs.db", id="outer"):
+            gc.collect()
+            gc.disable()
+            try:
+                for number in range(3):
+                    await chained(tmp_path / "runs.db", f"run-{number}", meanwhile=note)
+                return [each() for each in seen[:4]]  # the thread may still hold the last one, for a moment
+            finally:
+                gc.enable()
 
-        heard, done = [], asyncio.Event()
-        post = LoopPost(asyncio.get_running_loop(), lambda works: None)
-        post.add(hear, 0)
-        post.send()
-        await done.wait()
-        return heard
+    async def note(run):
+        seen.append(weakref.ref(run))
+        seen.append(weakref.ref(run.journal))
 
-    assert asyncio.run(main()) == [0, 1, 2, 3]
+    seen = []
+
+    assert asyncio.run(main()) == [None] * 4
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="counts what this collector counts")
+def test_runs_that_come_and_go_leave_nothing_in_memory(tmp_path):
+    def objects():
+        gc.collect()
+        return len(gc.get_objects())
+
+    async def follow(numbers):
+        for number in numbers:
+            await chained(tmp_path / "runs.db", f"run-{number}")
+
+    async def main():
+        async with Run("keeps the file open", store=tmp_path / "runs.db", id="outer"):
+            await follow(range(20))  # what is made once: statements, caches
+            before = objects()
+            numbers = iter(range(20, 420))
+            await asyncio.gather(*[follow(numbers) for _ in range(20)])
+            return objects() - before
+
+    assert asyncio.run(main()) < 400  # less than one object for each run
 
 
 # Who is gone

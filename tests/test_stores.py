@@ -680,6 +680,20 @@ class TestSQLite(StoreContract):
         with pytest.raises(StoreError, match="has version 999, made by a newer aiodag"):
             SQLite(tmp_path / "runs.db").runs()
 
+    def test_a_version_below_zero_is_none_of_ours(self, tmp_path):
+        path = tmp_path / "runs.db"
+        store = SQLite(path)
+        store.delete([])  # makes the file
+        store.close()
+        with sqlite3.connect(path) as connection:
+            connection.execute("pragma user_version = -3")
+        connection.close()
+
+        with pytest.raises(StoreError, match="is a database of something else"):
+            SQLite(path).runs()
+        with pytest.raises(StoreError, match="is a database of something else"):
+            SQLite(path).delete([])
+
     def test_a_database_of_something_else_is_refused_and_left_as_it_is(self, tmp_path):
         with sqlite3.connect(tmp_path / "runs.db") as connection:
             connection.execute("create table mine (x)")

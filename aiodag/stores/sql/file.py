@@ -183,18 +183,11 @@ class File:
 
     def _has_moved(self, *, owner: bool) -> bool:
         """Return True if the file is another one now. Raises `StoreError` where that loses the run that `owner` writes."""
-        if self.connection is None:
-            return False
-        if self._guard.is_replaced():
-            what = "was replaced by another file" if self.path.exists() else "was deleted or moved"
-        elif self._guard.has_lost_its_log():
-            what = f"lost its log, {self._guard.log.name}, to somebody who deleted or replaced that"
-        else:
-            return False
-        if owner:
+        what = "" if self.connection is None else self._guard.say_what_has_gone()
+        if what and owner:
             msg = f"the store {self.path} {what} while a run was written to it: what that run did since is not recorded"
             raise StoreError(msg)
-        return True
+        return bool(what)
 
     def _open_to_read(self) -> sqlite3.Connection:
         self._disconnect()

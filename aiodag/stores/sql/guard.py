@@ -148,16 +148,16 @@ class Guard:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def is_replaced(self) -> bool:
-        """Return True if the file was deleted, or is another one now."""
-        return self._file is not None and file_identity(self.path) != self._file
+    def say_what_has_gone(self) -> str:
+        """Return what has happened to the file that was opened, or to its log; nothing if they are where they were.
 
-    def has_lost_its_log(self) -> bool:
-        """Return True if the log of the file was deleted, or is another one now.
-
-        SQLite goes on with the one that it has open. Nobody else sees what is in that, and it goes with this process.
+        With a log that is gone SQLite goes on: nobody else sees what is in it, and it goes with this process.
         """
-        return self._log_file is not None and file_identity(self.log) != self._log_file
+        if self._file is not None and file_identity(self.path) != self._file:
+            return "was replaced by another file" if self.path.exists() else "was deleted or moved"
+        if self._log_file is not None and file_identity(self.log) != self._log_file:
+            return f"lost its log, {self.log.name}, to somebody who deleted or replaced that"
+        return ""
 
     @contextmanager
     def alone(self, patience: float, *, to_write: bool = False) -> Generator[None]:

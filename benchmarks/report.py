@@ -286,20 +286,22 @@ def workflows(results: list[dict[str, Any]]) -> Iterable[str]:
         yield "## Workflows\n\n"
         yield (
             f"Tasks that do nothing, each with a name of its own, CPython {result['python']}: seconds to write them down, to "
-            "check them, to draw the graph, and to run them; and the peak memory of the whole. `wide` has no edges, in `chain` "
-            "each takes the value of the one before, in `barrier` one half waits for all of the other, "
-            "and `file` is a JSON file of commands that is loaded and checked, and not run.\n\n"
+            "check them, to draw the graph, and to run them, also in seconds of CPU in all threads; and the peak memory of the "
+            "whole. `wide` has no edges, in `chain` each takes the value of the one before, in `barrier` one half waits for all "
+            "of the other. `expanded` is one task with a parameter, and `resumed` the same when another process has run it "
+            "before: all of its values are taken back. `file` is a JSON file of commands that is loaded and checked, and not "
+            "run. `python -m benchmarks.workflows` measures them.\n\n"
         )
         rows = [
             [
                 f"{row['shape']}, {row['nodes']:,} nodes" + ("" if row["store"] == "-" else f", in {row['store']}"),
                 f"{row['edges']:,}",
-                *(f"{row[name]:.2f} s" for name in ("write", "check", "graph", "run")),
+                *(f"{row[name]:.2f} s" for name in ("write", "check", "graph", "run", "cpu")),
                 f"{row['peak_bytes'] / MIB:,.0f} MiB",
             ]
             for row in result["rows"]
         ]
-        yield table(("", "edges", "write", "check", "draw", "run", "peak memory"), rows)
+        yield table(("", "edges", "write", "check", "draw", "run", "CPU of run", "peak memory"), rows)
 
 
 def imports(results: list[dict[str, Any]]) -> Iterable[str]:

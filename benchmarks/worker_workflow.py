@@ -1,6 +1,7 @@
 """Write down one workflow of NODES tasks that do nothing, and run it; print the figures as one JSON line.
 
-worker_workflow.py {wide,chain,barrier,expanded} NODES {-,memory,sqlite}
+worker_workflow.py {wide,chain,barrier,expanded} NODES {-,memory,sqlite,ADDRESS}
+worker_workflow.py resumed NODES sqlite   resume what another process has run, of one task with a parameter
 worker_workflow.py file NODES -        load and check a file of so many commands, and run none
 """
 
@@ -18,6 +19,7 @@ from typing import Any
 from aiodag import task
 from aiodag.stores import Memory
 from aiodag.workflows import Parameter, Workflow, load
+from benchmarks.results import run_worker
 from benchmarks.worker_wide import peak_bytes
 
 
@@ -73,6 +75,7 @@ def measure_file(nodes: int, directory: str) -> dict[str, float]:
     seconds = time.perf_counter() - began
     assert len(flow) == nodes
     figures = {"nodes": nodes, "edges": 0, "write": seconds, "check": 0.0, "graph": 0.0, "run": 0.0, "total": seconds}
+    figures["cpu"] = 0.0
     return {**figures, "peak_bytes": peak_bytes(), "grown_bytes": peak_bytes() - before}
 
 
@@ -85,7 +88,9 @@ async def measure(shape: str, nodes: int, store: Any) -> dict[str, float]:
     moments.append(time.perf_counter())
     flow.check()
     moments.append(time.perf_counter())
+    cpu = time.process_time()
     values = await flow.run(store, None if store is None else "r")
+    cpu = time.process_time() - cpu
     moments.append(time.perf_counter())
     peak = peak_bytes()
     assert values.run.state == "succeeded"
@@ -99,6 +104,7 @@ async def measure(shape: str, nodes: int, store: Any) -> dict[str, float]:
         "write": write,
         "check": check,
         "run": run,
+        "cpu": cpu,
         "total": write + check + run,
         "graph": time.perf_counter() - drawn,
         "peak_bytes": peak,
@@ -111,5 +117,9 @@ if __name__ == "__main__":
         if sys.argv[1] == "file":
             print(json.dumps(measure_file(int(sys.argv[2]), directory)))
             sys.exit()
-        place = {"-": None, "memory": Memory(), "sqlite": f"{directory}/runs.db"}[sys.argv[3]]
-        print(json.dumps(asyncio.run(measure(sys.argv[1], int(sys.argv[2]), place))))
+        shape, nodes, given = sys.argv[1:]
+        place: Any = {"-": None, "memory": Memory(), "sqlite": f"{directory}/runs.db"}.get(given, given)
+        if shape == "resumed":
+            shape = "expanded"
+            run_worker("worker_workflow.py", shape, nodes, place)
+        print(json.dumps(asyncio.run(measure(shape, int(nodes), place))))

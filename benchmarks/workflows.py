@@ -15,6 +15,9 @@ CASES = (
     ("barrier", 20_000, "-"),
     ("wide", 100_000, "sqlite"),
     ("wide", 1_000_000, "sqlite"),
+    ("expanded", 1_000_000, "-"),
+    ("resumed", 100_000, "sqlite"),
+    ("resumed", 1_000_000, "sqlite"),
     ("file", 100_000, "-"),
     ("file", 1_000_000, "-"),
 )
@@ -33,7 +36,7 @@ def rows(*, quick: bool) -> list[dict[str, Any]]:
 def show(result: dict[str, Any]) -> None:
     """Print the table."""
     for row in result["rows"]:
-        times = ", ".join(f"{name} {row[name]:.2f} s" for name in ("write", "check", "graph", "run"))
+        times = ", ".join(f"{name} {row[name]:.2f} s" for name in ("write", "check", "graph", "run", "cpu"))
         where = "" if row["store"] == "-" else f" in {row['store']}"
         print(f"  {row['shape']:8} {row['nodes']:>9,} nodes{where}: {times}; {row['peak_bytes'] / 2**20:,.0f} MiB")
 

@@ -89,7 +89,7 @@ class Recall:
         if self._keys.new_functions:
             self._batch.functions += self._keys.new_functions
             self._keys.new_functions = []
-        known = self._known.take(key) if past else None
+        known = self._known.take(key) if self._resumed else None
         if known is None:
             number, codec = self._next, ""
             self._next += 1
@@ -100,7 +100,7 @@ class Recall:
         self._put(node, upstream, key, number, inside, codec)
         if nested and inside is not None:
             self._nested.add(key, number, inside[NUMBER], node)
-        elif past and not codec:
+        elif self._resumed and not codec:
             self._known.drop(key)
         if known is None:
             self.connect(node, upstream, exogenous=len(node.task.after_deps))

@@ -10,6 +10,8 @@ from functools import partial
 from typing import Any
 
 from aiodag._core.context import RUN
+from aiodag._core.engine import Engine
+from aiodag._core.forks import leave_fork
 from aiodag._core.function_like import body_to_call, sendable
 from aiodag._core.limits import Gate, Limit, gate_of, give_back
 from aiodag._core.submit import engine_of
@@ -106,8 +108,10 @@ class GivenPlace:
     async def run(self, fn: Callable[..., Any], /, *args: object, **kwargs: object) -> Any:
         """Return `fn(*args, **kwargs)` of the pool."""
         call = partial(copy_context().run, fn) if self.executor.inside else sendable(fn)
-        self.future = self.executor.pool.submit(call_guarded, call, args, kwargs)
-        with engine_of(asyncio.get_running_loop()).real_time:
+        engine = engine_of(asyncio.get_running_loop())
+        home = engine if self.executor.inside else None  # which goes to no other process
+        self.future = self.executor.pool.submit(call_guarded, home, call, args, kwargs)
+        with engine.real_time:
             try:
                 return await asyncio.wrap_future(self.future)
             except asyncio.CancelledError:
@@ -126,13 +130,18 @@ class GivenPlace:
             future.add_done_callback(partial(give_back, self.gate))
 
 
-def call_guarded(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Call, and raise nothing that a future cannot hold."""
+def call_guarded(home: Engine | None, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Call, and raise nothing that a future cannot hold. A fork of the process ends here, if its engine is at `home` here."""
     try:
-        return body_to_call(fn)(*args, **kwargs)
+        value = body_to_call(fn)(*args, **kwargs)
+        leave_fork(home)
     except StopIteration as error:
         msg = "a plain function raised StopIteration"
         raise RuntimeError(msg) from error
+    except BaseException as error:
+        leave_fork(home, error)
+        raise
+    return value
 
 
 EXECUTOR = ThreadExecutor()

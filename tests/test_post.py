@@ -46,11 +46,11 @@ def writers(post, name, count):
 def test_what_somebody_waits_for_goes_before_runs_that_begin_and_these_before_what_only_tells():
     def asked(post):
         for writer in writers(post, "tells", 3):
-            writer.ask(waited=False)
+            post.ask(writer, waited=False)
         for writer in writers(post, "begins", 2):
             post.claim(writer)
         for writer in writers(post, "waits", PORTION + 1):
-            writer.ask(waited=True)
+            post.ask(writer, waited=True)
 
     first, second, third = portions(asked, 3)
 
@@ -62,10 +62,10 @@ def test_what_somebody_waits_for_goes_before_runs_that_begin_and_these_before_wh
 def test_what_only_tells_has_its_turn_however_much_there_is_that_somebody_waits_for():
     def asked(post):
         for writer in writers(post, "tells", 2):
-            writer.ask(waited=False)
+            post.ask(writer, waited=False)
         post.claim(*writers(post, "begins", 1))
         for writer in writers(post, "waits", (EACH + 1) * PORTION):
-            writer.ask(waited=True)
+            post.ask(writer, waited=True)
 
     found = portions(asked, EACH)
 
@@ -79,11 +79,10 @@ def test_a_run_for_which_somebody_begins_to_wait_is_written_with_the_others_that
     def asked(post):
         one, other = writers(post, "tells", 2)
         for writer in (one, other):
-            writer.ask(waited=False)
+            post.ask(writer, waited=False)
         for writer in writers(post, "waits", 1):
-            writer.ask(waited=True)
-        other.hurry()
-        other.hurry()
+            post.ask(writer, waited=True)
+        post.ask(other, waited=True)
 
     assert portions(asked, 2) == [["waits 0", "tells 1"], ["tells 0"]]
 
@@ -103,9 +102,9 @@ def test_a_batch_that_cannot_be_made_is_told_to_its_run_and_keeps_no_other_from_
     told = Told("bad", fault)
 
     def asked(post):
-        RunWriter(told, post, None).ask(waited=True)
+        post.ask(RunWriter(told, post, None), waited=True)
         for writer in writers(post, "waits", 1):
-            writer.ask(waited=True)
+            post.ask(writer, waited=True)
 
     assert portions(asked, 1) == [["waits 0"]]
     assert told.heard == [fault]

@@ -53,15 +53,6 @@ class RunWriter:
         self.over = False  # by the thread: its end is written
         self.patient = False  # whether it has asked, and nobody waits for that: the loop's alone
 
-    def ask(self, *, waited: bool) -> None:
-        """Have the next batch written: soon if somebody waits for it."""
-        self.post.ask(self, waited=waited)
-
-    def hurry(self) -> None:
-        """Have the batch written soon that was asked for when nobody waited for it; none may have been."""
-        if self.patient:
-            self.post.ask(self, waited=True)
-
 
 Work = tuple[RunWriter, Batch | None]  # None: the run is to be claimed
 
@@ -85,16 +76,15 @@ class LoopPost:
     # On the loop
 
     def ask(self, writer: RunWriter, *, waited: bool) -> None:
-        """Have a run asked for its next batch."""
+        """Have a run asked for its next batch: soon if somebody waits for it, also where it has asked before."""
         writer.patient = not waited
-        self._line_up(self._asking if waited else self._telling, writer)
+        (self._asking if waited else self._telling).append(writer)
+        if not self._busy:
+            self._collect_soon()
 
     def claim(self, writer: RunWriter) -> None:
         """Have a run claimed."""
-        self._line_up(self._beginning, writer)
-
-    def _line_up(self, lane: deque[RunWriter], writer: RunWriter) -> None:
-        lane.append(writer)
+        self._beginning.append(writer)
         if not self._busy:
             self._collect_soon()
 

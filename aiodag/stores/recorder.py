@@ -179,7 +179,7 @@ class Recorder(Recall):
             node.driven = UNDRIVEN
         self._rows.succeed(row, waiter or node)
         self.unwritten += 1
-        self._wake()
+        self._wake(waited=True)
         return waiter
 
     # Beside the outcome
@@ -207,15 +207,12 @@ class Recorder(Recall):
         self._logged.append((at, number, level, writable(logger), writable(fit_text(masked(text)))))
         self.run.loop.call_soon_threadsafe(self._wake)
 
-    def _wake(self) -> None:
+    def _wake(self, *, waited: bool = False) -> None:
         if self._broken:
             return
-        waited = self._idle is not None or self._rows.is_waited()
-        if not self._busy:
+        if not self._busy or (waited and self._writer.patient):
             self._busy = True
-            self._writer.ask(waited=waited)
-        elif waited:
-            self._writer.hurry()
+            self._writer.post.ask(self._writer, waited=waited)
 
     def next_batch(self) -> Batch:
         """Return what has changed since the last time."""
@@ -247,7 +244,7 @@ class Recorder(Recall):
         self._written = []
         self._busy = False
         if self._wants():
-            self._wake()
+            self._wake(waited=self._idle is not None or self._rows.is_waited())
         elif self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
 
@@ -290,7 +287,7 @@ class Recorder(Recall):
     async def _all_written(self) -> None:
         if not self._broken and (self._busy or self._wants()):
             self._idle = self.run.loop.create_future()
-            self._wake()
+            self._wake(waited=True)
             await self._idle
 
 

@@ -99,6 +99,3 @@ def as_list(numbers: Iterable[int]) -> str:
 
 
 NUMBERED = " and number in (select value from json_each(:numbers))"
-# What a word stands for: a number, a task, a label; else a task of a workflow that has parameters.
-CALLED = " and (nodes.name = :which or label = :which or number = :number)"
-MADE_OF = " and substr(nodes.name, 1, length(:which) + 1) = :which || '[' and substr(nodes.name, -1) = ']'"

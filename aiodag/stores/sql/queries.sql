@@ -179,6 +179,22 @@ from nodes join runs using (run) where id = :id and (:every or nodes.execution =
  and number in (select failed.number from nodes as failed join runs as theirs using (run)
     where theirs.id = :id and failed.state = 'failed' and failed.ended_at >= 0) -- all of them: it is the index that asks
 
+-- :name is_called
+ and number in (
+    select called.number from nodes as called join runs as theirs using (run)
+    where theirs.id = :id and called.name = :which
+    union all -- between, for SQLite would put the text into what the index is limited to, and then not know it again
+    select called.number from nodes as called join runs as theirs using (run)
+    where theirs.id = :id and called.label between :which and :which and called.label <> called.name
+    union all
+    select :number)
+
+-- :name is_made_of
+ and number in (
+    select called.number from nodes as called join runs as theirs using (run)
+    where theirs.id = :id and called.name > :which || '[' and called.name < :which || '\' -- the letter behind [
+        and substr(called.name, -1) = ']')
+
 -- :name names_of_nodes
 select distinct nodes.name from nodes join runs using (run) where id = ? and codec <> 'barrier' limit 1000
 

@@ -18,7 +18,7 @@ from aiodag.records import (
 )
 from aiodag.states import State
 from aiodag.stores.sql.file import File
-from aiodag.stores.sql.listing import CALLED, MADE_OF, as_list, in_state, of_some, runs_listed
+from aiodag.stores.sql.listing import as_list, in_state, of_some, runs_listed
 from aiodag.stores.sql.rows import (
     attempt_record,
     log_record,
@@ -118,8 +118,9 @@ class RecordedRuns(File):
         """
         number = int(which) if which.isascii() and which.isdigit() and len(which) < 18 else -1
         values = {"id": run_id, "every": every, "which": which, "number": number}
-        found = self._nodes(of_some("nodes", None, CALLED)[0], values)
-        return found or self._nodes(of_some("nodes", None, MADE_OF)[0], values)
+        # What a word stands for: a number, a task, a label; else a task of a workflow that has parameters.
+        found = self._nodes(of_some("nodes", None, f" {query('is_called')}")[0], values)
+        return found or self._nodes(of_some("nodes", None, f" {query('is_made_of')}")[0], values)
 
     def _nodes(self, statement: str, values: dict[str, Any]) -> list[NodeRecord]:
         with self.reading() as connection:

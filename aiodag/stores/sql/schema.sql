@@ -169,6 +169,9 @@ create trigger counts_of_run after update of ended_at on runs begin
         from nodes where nodes.run = new.run and nodes.execution = new.execution and codec <> 'barrier'
     ) end where run = new.run;
 end;
+-- Who asks for a task or a label does not read the values of all nodes. Most labels are the names: only others have an entry.
+create index nodes_by_name on nodes (run, name);
+create index nodes_by_label on nodes (run, label) where label <> name;
 create index failed_nodes on nodes (run, ended_at) where state = 'failed';
 create index failed_attempts on attempts (run, ended_at) where state = 'failed';
 drop index logs_of_run;

@@ -28,7 +28,7 @@ class Changes:
         self._waiting: dict[int, Row] = {}
         self._urgent: dict[int, Row] = {}
         self._successes: dict[int, Waiting] = {}  # by the number of their row
-        self._sites: dict[tuple[Any, int], str] = {}
+        self._sites: dict[tuple[int, int], tuple[Any, str]] = {}  # with their code: nothing else gets its id
 
     def __bool__(self) -> bool:
         """Return True if there is anything to write."""
@@ -99,7 +99,8 @@ class Changes:
         """Return the place of a call; a loop calls many times in one place, and finding its line takes a search."""
         if type(code) is str:  # of a file that is not a program, with as many places as tasks
             return code
-        place = code, instruction
-        if place not in self._sites:
-            self._sites[place] = site_of(code, instruction) if code else ""
-        return self._sites[place]
+        place = id(code), instruction  # the hash of code is that of all that is in it
+        known = self._sites.get(place)
+        if known is None:
+            known = self._sites[place] = code, site_of(code, instruction) if code else ""
+        return known[1]

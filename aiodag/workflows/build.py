@@ -137,7 +137,7 @@ class Building:
             kwargs = {
                 key: fill_argument(each, choice, texts=texts, stands_for=stand_in) for key, each in kwargs.items()
             }
-        return self._submit_task(instance, self._task_of(instance, in_order(after)), args, kwargs)
+        return self._submit_task(instance, self._task_of(instance, in_order(after) if after else ()), args, kwargs)
 
     def _value_of(self, passed: "Mapping[WorkflowTask[Any], int | Sequence[int]]", given: WorkflowTask[Any]) -> Any:
         numbers = passed[given]

@@ -8,7 +8,7 @@ Instances come in an order in which each is after what it waits for, and know ea
 """
 
 from array import array
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from aiodag.workflows.check import Checked
@@ -147,18 +147,23 @@ class Expansion:
         for vertex in self.checked.order:
             yield from self.of(vertex)
 
-    def of(self, vertex: int) -> Iterator[Instance]:
+    def of(self, vertex: int) -> Iterable[Instance]:
         """Make the instances of a task, or what joins a group: in the order of the check, upstream first."""
+        if vertex < len(self.tasks) and vertex not in self.checked.uses and not self.tasks[vertex].generator:
+            self._made[vertex] = True
+            return (self._one(vertex),)  # most tasks are such
+        return self._several(vertex)
+
+    def _several(self, vertex: int) -> Iterator[Instance]:
         if vertex >= len(self.tasks):
             yield from self._group(vertex)
         elif vertex in self.checked.uses:
             yield from self._expand(vertex)
         else:
-            made = self._one(vertex)
-            yield made
-            if made.task.generator:
-                self._ends[vertex] = self.count
-                yield from self._hide_behind(made)
+            generator = self._one(vertex)
+            yield generator
+            self._ends[vertex] = self.count
+            yield from self._hide_behind(generator)
         self._made[vertex] = True
 
     def row(self, vertex: int) -> range | None:

@@ -112,7 +112,7 @@ class Writing:
     def task(self, task: WorkflowTask[Any]) -> dict[str, Any]:
         """Return the form of a task."""
         form = self._command(task) if is_command(task.task) else self._function(task)
-        if task.after:
+        if task.waits_for:
             form["parents"] = list(task.after)
         if task.parameters:
             form["parameters"] = {name: list(values) for name, values in task.parameters.items()}

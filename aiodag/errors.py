@@ -190,8 +190,8 @@ class NotPicklable(AiodagError, TypeError):
 
     def __init__(self, task: str, what: str, why: str, *, raised: str = "") -> None:
         way, hint = {
-            "call": ("go to", "Its function must be importable by its own name, and what it is given picklable"),
-            "value": ("come back from", "Return what pickle takes, and can make again"),
+            "call": ("go to", "Its function must be importable by its own name, and its arguments picklable"),
+            "value": ("come back from", "Return something that pickle can write and read"),
             "exception": (
                 "come back from",
                 "Pass all arguments of its __init__ on to super().__init__(), or define __reduce__",

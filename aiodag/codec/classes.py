@@ -40,7 +40,7 @@ def made_by_object(kind: type) -> bool:
 
 
 def member_names(member: Enum) -> list[str]:
-    """Return the name of a member; of a combination of flags, the names of all."""
+    """Return the name of a member, or all names in a combination of flags."""
     kind = type(member)
     if kind.__members__.get(member.name) is member:
         return [member.name]
@@ -152,7 +152,7 @@ def is_attrs(kind: type) -> bool:
 
 
 def attribute_names(kind: Any, *, compared: bool = False) -> list[str]:
-    """Return the names of the attributes of a class of attrs: all of them, or those that it compares."""
+    """Return the names of an attrs class's attributes: all of them, or those that it compares."""
     return [str(each.name) for each in kind.__attrs_attrs__ if each.eq or not compared]
 
 

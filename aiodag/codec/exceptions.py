@@ -59,7 +59,7 @@ class Masking(ValueWriter):
 
 
 def exception_record(error: BaseException, levels: int) -> dict[str, Any]:
-    """Return the record of an exception; that of a group holds those of its members."""
+    """Return the record of an exception; for a group, with the records of its members."""
     cause = error.__cause__
     notes = getattr(error, "__notes__", None)
     record = {

@@ -81,7 +81,7 @@ class Canonical(ValueWriter):
         return [name for name, field in known.items() if field.compare]
 
     def other(self, value: object, kind: type) -> Any:
-        """Return the form of what has a name, such as a class or a function, or of what `encode` takes."""
+        """Return the form of something with a name, such as a class or a function, or of what `encode` takes."""
         if leads_back(value):
             return tagged_form("named", self.known_name(value))
         if kind is MethodType:
@@ -99,7 +99,7 @@ class Canonical(ValueWriter):
         return attribute_names(kind, compared=True)
 
     def foreign(self, value: object, kind: type, package: ForeignPackage) -> Any:
-        """Return the form of a value of another package: of a model what it holds, for JSON has sets in any order."""
+        """Return the form of another package's value. For a model that is what it holds, since its JSON has sets in any order."""
         if package.fields is None or package.model is None or not isinstance(value, package.model):
             return super().foreign(value, kind, package)
         return tagged_form(package.tag, [self.name(kind), self.values(package.fields(value).items(), ".")])

@@ -31,8 +31,8 @@ class Types:
     ) -> None:
         """Record values of exactly this type as what `encode` makes of them, and read them with `decode`.
 
-        `encode` returns anything that can be recorded. `name` is what records say, and has to stay: that of the class as
-        `module:qualname` unless given. Registering the same again replaces it. Raises `TypeError` for what is not a type or not
+        `encode` returns anything that can be recorded. Records have `name`, so it must stay the same; by default it is
+        the class's `module:qualname`. Registering the same again replaces it. Raises `TypeError` for what is not a type or not
         a function, and `ValueError` for a name that another type has.
 
         >>> from array import array

@@ -194,7 +194,7 @@ class ValueWriter:
         raise RefusedType(kind, self.LACK)
 
     def counted_attributes(self, kind: object) -> Iterable[str]:
-        """Return the names of the attributes, of a class of attrs, that count."""
+        """Return the names of the attributes that count in an attrs class."""
         return classes.attribute_names(kind)
 
     def foreign(self, value: object, kind: type, package: ForeignPackage) -> Any:

@@ -1,4 +1,4 @@
-"""What came of a program: how it ended, and what is said of that."""
+"""How a program ended, and how messages describe that."""
 
 import shlex
 import signal

@@ -193,7 +193,7 @@ async def run_program(host: Host, request: ProgramRequest, record: ProgramRecord
 
 
 class CommandTask(Task[..., Finished]):
-    """The task of a command. Its version says what is run, so that what a changed command gave is not recalled."""
+    """The task of a command. Its version has a digest of what runs, so a changed command does not recall what the former one gave."""
 
     fn: Command
 
@@ -235,7 +235,7 @@ class CommandTask(Task[..., Finished]):
         return made
 
     def _hook_call(self, summary: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return what tells a program of a run: variables, and all of it as JSON in stdin, unless that has a use already."""
+        """Return how a program gets the summary of a run: as variables and, unless it has a stdin already, as JSON there."""
         told = {"AIODAG_RUN": summary.id, "AIODAG_RUN_NAME": summary.name, "AIODAG_RUN_STATE": summary.state}
         stdin = {} if self.fn.stdin is not None else {"stdin": json.dumps(summary._asdict()) + "\n"}
         return (), {"env": told, **stdin}

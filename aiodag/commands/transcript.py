@@ -43,7 +43,7 @@ class HeadAndTail:
             self.dropped += excess
 
     def text(self) -> tuple[str, int]:
-        """Return what is kept as text, and the number of bytes that are left out of it.
+        """Return what is kept as text, and how many bytes are left out.
 
         It is read as UTF-8; what is none becomes U+FFFD. No character is cut in two.
         """

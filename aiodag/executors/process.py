@@ -201,7 +201,7 @@ class WorkerProcess:
                 kill_group(self.process)
 
     def bury(self) -> None:
-        """End what is left of it, and let go of all that belongs to it."""
+        """End what is left of it, and release everything that belongs to it."""
         with self.lock:
             if self.buried:
                 return

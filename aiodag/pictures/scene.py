@@ -186,7 +186,7 @@ def _merge_links(graph: Graph, group: dict[int, int], failed: set[GraphEdge]) ->
 
 
 def outcome(node: GraphNode) -> str:
-    """Return one word for what became of a node: its state, or that it was recalled, which is to succeed without running."""
+    """Return one word for the outcome of a node: its state, or "recalled" if it succeeded without running."""
     recalled = (
         node.state is State.SUCCEEDED and node.started is None and any(state is State.QUEUED for state, _ in node.moves)
     )

@@ -1,4 +1,4 @@
-"""Make a graph of what is recorded of a run, and words of a recorded error."""
+"""Make a graph from the records of a run, and words from a recorded error."""
 
 import time
 from collections import defaultdict

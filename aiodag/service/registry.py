@@ -24,7 +24,7 @@ DELETED_AT_ONCE = 64  # runs that are deleted between two looks at which are gon
 
 
 def find_meant(store: "Runs", which: str, limit: int | None = None) -> Meant:
-    """Return the run of an id, else all runs of a name, or the newest, oldest first, and the workflow of that name.
+    """Return the run with an id; else all runs of a name, or the newest, oldest first, and the workflow of that name.
 
     Only exactly that name counts. Raises `UnknownRun`, with a near miss, for what is neither.
     """

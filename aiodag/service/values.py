@@ -22,7 +22,7 @@ def read_error(text: str) -> BaseException:
 
 
 def load_packages(text: str) -> None:
-    """Load those of our packages of which a text may hold a class: it is only looked for among what is loaded."""
+    """Load those of our packages whose classes a text may hold, since classes are looked up only in what is loaded."""
     if ":Finished" in text or ":CommandFailed" in text:
         open_door("commands")
     if "aiodag.workflows" in text:

@@ -11,7 +11,7 @@ Source = tuple[int, int, str]  # a node's number, an attempt, a stream
 
 
 class WrittenLine(NamedTuple):
-    """One line that a command wrote: when its last part came, which attempt of which node, where to, what."""
+    """One line that a command wrote: when its last part came, by which attempt of which node, on which stream, and its text."""
 
     at: datetime
     number: int

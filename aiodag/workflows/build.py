@@ -193,7 +193,7 @@ class Building:
         return joints[-1]
 
     def _definition(self, instance: Instance, value: object) -> Any:
-        """Return what is recorded of what a generator gave. Raises `WorkflowError` for what cannot be added."""
+        """Return the record of what a generator gave. Raises `WorkflowError` for tasks that cannot be added."""
         workflow = self.checked.workflow
         definition = definition_of(
             value, instance.name, declared_parameters(workflow, instance.task), workflow.literals

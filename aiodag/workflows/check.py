@@ -305,7 +305,7 @@ class Check:
                 self.complain(task, f"{task.name!r} {why}")
 
     def spellings(self, task: WorkflowTask[Any], known: Given, said: set[str]) -> None:
-        """Complain of names that are not parameters: among the arguments of any, in a command of what one was meant by."""
+        """Complain of names that are not parameters: among arguments all of them, in commands those that look like a slip."""
         listed = ", ".join(map(repr, known)) or "none"
         for name in task.used:
             if name not in known:
@@ -331,7 +331,7 @@ class Check:
         return [meant[name] for name in names]
 
     def commands(self, found: Checked) -> None:
-        """Complain of what no program can be given, in the arguments of calls, and where values of parameters come."""
+        """Complain of what no program can be given, among the arguments of calls and the values of parameters."""
         for task in found.tasks:
             uses = found.uses.get(task.index)
             if (uses is None and not task.kwargs and all(map(is_simple, task.args))) or not is_command(task.task):

@@ -276,7 +276,7 @@ class Expansion:
             yield made
 
     def _after(self, vertex: int, partners: Collection[int] = ()) -> Sequence[int]:
-        """Return what a task waits for without a value of it; for a generator that is passed, what it has generated."""
+        """Return what a task only waits for; where a generator is passed, that is what it has generated."""
         task = self.tasks[vertex]
         passed = {each.index for each in task.passed if not each.generator and self.size(each.index)}
         ups = [up for up in self.checked.upstream[vertex] if up not in passed and up not in partners]

@@ -77,7 +77,7 @@ class Lead:
             self._rows.append((row, labels))
 
     def complete(self, vertex: int) -> None:
-        """Note that all nodes of a task or group are made, and let go of what nothing else will ask for."""
+        """Note that all nodes of a task or group are made, and let go of what nothing else will need."""
         if vertex in self._uses:
             self._note_row(vertex)
         begun, self._begun = self._begun, len(self.nodes)

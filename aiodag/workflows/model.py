@@ -1,4 +1,4 @@
-"""A task of a workflow: what is to be called, with what, and after what. Nothing here runs."""
+"""A task of a workflow: what it calls, with which arguments, and after what. Nothing here runs."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import CodeType

@@ -1,4 +1,4 @@
-"""The tasks of the nodes of a workflow: each under the name of its node, and what only joins edges."""
+"""The tasks of a workflow's nodes, each under the name of its node; and barriers, which only join edges."""
 
 from collections.abc import Callable
 from copy import copy
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Named(Task[..., Any]):
-    """A task under the name of one node, with what this waits for. All else is that of the task, and not copied.
+    """A task under the name of one node, with what that waits for. Everything else is asked of the task, not copied.
 
     There may be a million: what every call looks at is at hand, the rest is asked of the task.
     """

@@ -128,7 +128,7 @@ def is_parameter_value(value: object) -> bool:
 
 
 def name_with(name: str, choice: Choice) -> str:
-    """Return the name of a node: that of its task with parameters and values, never the same for two of them.
+    """Return the name of a node: its task's, with parameters and values. No two nodes get the same.
 
     >>> name_with("pull", {"DAY": "d1", "TEXT": "a, b"})
     'pull[DAY=d1,TEXT="a, b"]'

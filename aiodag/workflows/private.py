@@ -1,4 +1,4 @@
-"""Secrets in a document, and what of a document no store has: the values of variables and of stdin, and URLs of hooks.
+"""Secrets in a document, and the parts of it that no store has: values of variables, stdin, and URLs of hooks.
 
 What is stored has `***` in their place, and a digest by which they are found again in the file that they came from.
 """

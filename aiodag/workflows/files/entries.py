@@ -1,4 +1,4 @@
-"""The tasks of a document, one by one: their names, what is right in them, and what comes after what."""
+"""The tasks of a document, one by one: their names, their contents, and their order."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
@@ -61,7 +61,7 @@ class DocumentEntry:
 
 
 class Entries:
-    """Reads the tasks of one document, which are at `path`, and notes what is wrong. `giver` is what has given them."""
+    """Reads the tasks of one document, at `path` in it, and notes what is wrong. `giver` is the generator that gave them."""
 
     def __init__(self, hints: Hints, faults: list[Fault], path: Path, literals: Literals, giver: str = "") -> None:
         self.hints = hints

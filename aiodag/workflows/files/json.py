@@ -153,7 +153,7 @@ def part_of(part: str | int) -> str:
 
 
 class Places:
-    """The places of a document: the name of its source, its text, and the directory that it speaks of files from."""
+    """The places of a document: the name of its source, its text, and the directory that its relative paths start from."""
 
     def __init__(self, source: str = "", text: str | None = None, directory: str = "") -> None:
         self.source = source

@@ -28,6 +28,7 @@ from aiodag.processes import surroundings
 from aiodag.records import Claim, Owner
 from aiodag.stores import Memory, SQLite
 from aiodag.stores.keeper import KEEPERS
+from aiodag.stores.places import DOORS, ENTERING
 
 LINUX = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="Linux says what a process has open")
 
@@ -172,6 +173,22 @@ def test_a_run_that_is_cancelled_while_it_is_opened_has_let_go_of_the_file_when_
     assert asyncio.run(main()) == ([], {})
 
 
+def test_runs_that_are_cancelled_before_their_turn_to_begin_keep_no_other_from_it(tmp_path):
+    async def main():
+        runs = [asyncio.create_task(chained(tmp_path / "runs.db", f"run-{number}")) for number in range(4 * ENTERING)]
+        await asyncio.sleep(0)
+        for each in runs[::2]:
+            each.cancel()
+        ends = await asyncio.gather(*runs, return_exceptions=True)
+        return ends, DOORS[asyncio.get_running_loop()]
+
+    ends, doors = asyncio.run(main())
+
+    assert {type(each) for each in ends[::2]} == {asyncio.CancelledError}
+    assert ends[1::2] == [f"run-{number}" for number in range(1, 4 * ENTERING, 2)]
+    assert doors == {}
+
+
 def test_a_file_has_one_keeper_whatever_its_stores_call_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "linked").symlink_to(tmp_path)
@@ -291,6 +308,7 @@ def test_a_forked_child_has_no_keeper_of_its_parent(tmp_path):
         import asyncio, os, sys
         from aiodag import Run, StoreError, task
         from aiodag.stores.keeper import KEEPERS
+from aiodag.stores.places import DOORS, ENTERING
 
         @task
         async def step(): return 1

@@ -67,7 +67,7 @@ def store_at(place: object = None) -> Runs:
 async def open_journal(run: "Run", place: object) -> Journal:
     """Return what writes a run to the store at an address, opened. Raises `StoreError`, and `RunOwned`."""
     doors = DOORS.setdefault(run.loop, {})
-    key = place if isinstance(place, str | os.PathLike) else id(place)
+    key = os.fspath(place) if isinstance(place, str | os.PathLike) else id(place)
     door = doors.get(key)
     if door is None:
         door = doors[key] = Door()

@@ -308,7 +308,6 @@ def test_a_forked_child_has_no_keeper_of_its_parent(tmp_path):
         import asyncio, os, sys
         from aiodag import Run, StoreError, task
         from aiodag.stores.keeper import KEEPERS
-from aiodag.stores.places import DOORS, ENTERING
 
         @task
         async def step(): return 1

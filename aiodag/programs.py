@@ -95,7 +95,7 @@ class ProgramLost(Exception):
     """Raised by a host when nobody can know how a program ended; the message says why.
 
     >>> from aiodag.programs import ProgramLost
-    >>> raise ProgramLost("cannot be told of: the connection broke")
+    >>> raise ProgramLost("has ended in a way that nobody knows: the connection broke")
     Traceback (most recent call last):
-    aiodag.programs.ProgramLost: cannot be told of: the connection broke
+    aiodag.programs.ProgramLost: has ended in a way that nobody knows: the connection broke
     """

@@ -99,8 +99,8 @@ class Secret:
                 text.encode("utf-8", "surrogateescape")
                 return text
         except Exception as error:
-            raise NoSecret(self.name, f"cannot be had: its get= raised {type(error).__name__}") from error
-        raise NoSecret(self.name, f"cannot be had: its get= returned {type(text).__name__}, and it takes a str")
+            raise NoSecret(self.name, f"cannot be read: its get= raised {type(error).__name__}") from error
+        raise NoSecret(self.name, f"cannot be read: its get= returned {type(text).__name__}, and it takes a str")
 
     def _in_file(self, file: str) -> str:
         try:

@@ -134,7 +134,7 @@ def test_a_parameter_of_a_workflow_is_a_value_several_or_a_list(aiodag, given, v
         (["run", "flow.py", "--tag", "a=1", "--tag", "a=2"], "there is a=1"),
         (["run", "flow.py", "--capacity", "cores"], "'cores' is not"),
         (["run", "flow.py", "--capacity", "cores=0"], "cores"),
-        (["register", "flow.py:fetch"], "is a task and no workflow"),
+        (["register", "flow.py:fetch"], "is a task, not a workflow"),
         (["register", "nowhere.py"], "no such file"),
         (["log", "flow"], "no run 'flow'"),
         (["plan", "flow"], "no run 'flow'"),

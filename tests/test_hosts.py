@@ -94,8 +94,10 @@ async def test_exit_codes_mean_what_they_mean_here():
 async def test_why_it_did_not_start_and_why_nobody_knows_is_for_the_host_to_say():
     with pytest.raises(CommandFailed, match="sync did not start: the queue is full"):
         await command("sync", host=Moon(raises=ProgramNotStarted("did not start: the queue is full")))()
-    with pytest.raises(CommandFailed, match="sync cannot be told of: the connection broke"):
-        await command("sync", host=Moon(raises=ProgramLost("cannot be told of: the connection broke")))()
+    with pytest.raises(CommandFailed, match="sync has ended in a way that nobody knows: the connection broke"):
+        await command(
+            "sync", host=Moon(raises=ProgramLost("has ended in a way that nobody knows: the connection broke"))
+        )()
 
 
 async def test_a_host_that_says_nothing_of_the_end_has_lost_the_program():
@@ -105,7 +107,9 @@ async def test_a_host_that_says_nothing_of_the_end_has_lost_the_program():
         async def run(self, request, watch, /):
             watch.note_start({"job": 1})
 
-    with pytest.raises(CommandFailed, match="sync cannot be told of: its host, mute, has not said how it ended"):
+    with pytest.raises(
+        CommandFailed, match="sync has ended in a way that nobody knows: its host, mute, has not said how it ended"
+    ):
         await command("sync", host=Mute())()
 
 

@@ -144,8 +144,8 @@ def wrong():
         (Secret("MISSING_TOKEN"), "secret 'MISSING_TOKEN' is not a variable of the environment"),
         (Secret("SHORT_TOKEN"), "secret 'SHORT_TOKEN' has fewer than 6 characters"),
         (Secret("GONE", file="gone/token"), "secret 'GONE' cannot be read: gone/token: No such file"),
-        (Secret("VAULT", get=wrong), "secret 'VAULT' cannot be had: its get= raised KeyError"),
-        (Secret("VAULT", get=lambda: b"bytes!"), "secret 'VAULT' cannot be had: its get= returned bytes"),
+        (Secret("VAULT", get=wrong), "secret 'VAULT' cannot be read: its get= raised KeyError"),
+        (Secret("VAULT", get=lambda: b"bytes!"), "secret 'VAULT' cannot be read: its get= returned bytes"),
     ],
 )
 async def test_a_secret_that_cannot_be_had_fails_the_node_before_its_body(monkeypatch, secret, why):

@@ -693,9 +693,9 @@ class TestSQLite(StoreContract):
             connection.execute("pragma user_version = -3")
         connection.close()
 
-        with pytest.raises(StoreError, match="is a database of something else"):
+        with pytest.raises(StoreError, match="is a database, but not a store of aiodag"):
             SQLite(path).runs()
-        with pytest.raises(StoreError, match="is a database of something else"):
+        with pytest.raises(StoreError, match="is a database, but not a store of aiodag"):
             SQLite(path).delete([])
 
     def test_a_database_of_something_else_is_refused_and_left_as_it_is(self, tmp_path):
@@ -703,7 +703,7 @@ class TestSQLite(StoreContract):
             connection.execute("create table mine (x)")
         connection.close()
 
-        with pytest.raises(StoreError, match="is a database of something else"):
+        with pytest.raises(StoreError, match="is a database, but not a store of aiodag"):
             SQLite(tmp_path / "runs.db").runs()
 
     def test_another_kind_of_file_is_refused_and_left_as_it_is(self, tmp_path):

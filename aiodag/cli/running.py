@@ -204,7 +204,7 @@ def reason_of_end(run: "Run", ended: Ended) -> str:
         return f"run {run.id!r} was cancelled by its own tasks"
     if isinstance(error, SystemExit):
         called = f"run {run.id!r} was cancelled: sys.exit({error.code!r}) was called outside of the body of a task"
-        return f"{called}, such as in an asyncio task that one has made (--traceback shows where)"
+        return f"{called}, such as in an asyncio task that a body made (--traceback shows where)"
     assert error is not None
     return one_line(error)
 

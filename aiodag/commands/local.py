@@ -30,7 +30,7 @@ STARTS = Limit(32)  # programs of one loop that are being started: the warden st
 
 
 LOST = (
-    "cannot be told of: the process that starts programs for this one was killed, or has no room for descriptors. What it "
+    "has ended in a way that nobody knows: the process that starts programs for this one was killed, or has no room for descriptors. What it "
     "had started was killed with it; the next attempt gets a new one"
 )
 

@@ -61,7 +61,7 @@ class ProgramRecord:
         """Return how the program ended, and note it. Raises `ProgramLost` where its host has not told."""
         end = self._end
         if end is None:
-            msg = f"cannot be told of: its host, {self._host}, has not said how it ended"
+            msg = f"has ended in a way that nobody knows: its host, {self._host}, has not said how it ended"
             raise ProgramLost(msg)
         out, err = self._streams["stdout"], self._streams["stderr"]
         stdout, stdout_dropped = out.kept.text()

@@ -260,7 +260,7 @@ def to_register(text: str, name: str | None) -> Workflow:
     """Return the workflow of a file, checked, under its name or another. Raises `EntryError` and `WorkflowError`."""
     entry, found = open_source(text)
     if not isinstance(found, Workflow):
-        msg = f"{text} is a task and no workflow: write a Workflow that adds it, or run it as {text}"
+        msg = f"{text} is a task, not a workflow: write a Workflow that adds it, or run it as {text}"
         raise EntryError(msg)
     workflow = own_workflow(found, entry, name)
     workflow.check()

@@ -78,7 +78,7 @@ class FileMark(Mark):
     def of(self, fn: object, task: str) -> str:
         """Return the mark of the function of a task. Raises `NoIdentity`."""
         if is_own(fn.__module__) and not file_of(fn.__module__):
-            why = "its value would be kept for all programs, and it is written in one without a file"
+            why = "its value would be kept for all programs, and this program has no file to know it by"
             raise NoIdentity(task, why)
         return super().of(fn, task)
 

@@ -23,7 +23,7 @@ def version_of_file(connection: sqlite3.Connection, path: Path) -> int:
     if there > len(steps()):
         raise newer(path, there)
     if there < 0 or (not there and tables):
-        msg = f"{path} is a database of something else: name another file for the store"
+        msg = f"{path} is a database, but not a store of aiodag: name another file"
         raise StoreError(msg)
     return int(there)
 
@@ -31,7 +31,7 @@ def version_of_file(connection: sqlite3.Connection, path: Path) -> int:
 def newer(path: Path, version: int) -> StoreError:
     """Return the error for a file that a later version has written."""
     return StoreError(
-        f"the store {path} has version {version}, made by a newer aiodag; this one knows {len(steps())}: update it"
+        f"the store {path} has version {version}, made by a newer aiodag; this one knows versions up to {len(steps())}: update it"
     )
 
 

@@ -148,6 +148,7 @@ class Past(Protocol):
     last: int  # the largest number of a node
     turn: int  # of the node that began last
     successes: int  # how many there are
+    attempts: Mapping[str, int]  # the last ones by task, asked for one by one
 
     def open(self) -> None:
         """Get ready, before all else. May block: another thread than the loop's calls this."""

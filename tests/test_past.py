@@ -203,6 +203,25 @@ def test_a_task_is_found_under_its_former_name(sliced):
     assert asyncio.run(run_as("new", former="old")) == []
 
 
+async def test_attempts_of_an_edited_task_go_on_counting(sliced):
+    """Under its name, although the call is another one: whoever reads its log finds both."""
+
+    async def run_as(version):
+        @task(name="same", version=version)
+        async def same(number):
+            return current_node().attempt
+
+        flow = Workflow("many", parameters={"N": range(40)})
+        numbers = flow.add(same, Parameter("N"))
+        other = flow.add(same, 0, name="other" if version == 1 else "new")
+        values = await flow.run(store=sliced, id="many")
+        return values[numbers], values[other]
+
+    assert await run_as(1) == ([1] * 40, 1)
+    assert await run_as(2) == ([2] * 40, 1)
+    assert await run_as(2) == ([2] * 40, 1)
+
+
 def test_a_damaged_row_runs_again(sliced, calls):
     call_all(sliced, calls, range(60))
     with sliced.writing() as connection:

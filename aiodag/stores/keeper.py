@@ -21,7 +21,7 @@ from aiodag.errors import LeaseLost, StoreError
 from aiodag.records import Batch, Claim, Claimed, Owner, Write
 from aiodag.states import State
 from aiodag.stores.lines import LINES
-from aiodag.stores.past import opened_past
+from aiodag.stores.past import last_attempts, opened_past
 from aiodag.stores.post import LoopPost, RunWriter, Scribe, Work, settle_future
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ class Keeper:
         """Return a claimed run with what earlier executions have called."""
         if claimed.execution == 1:
             return claimed
-        tried = claimed.tried if writer.claim.definition is None else self.store.attempts_by_task(writer.claim.id)
+        tried = last_attempts(self.store, writer.claim, claimed)
         return claimed._replace(functions=self.store.functions(writer.claim.id), tried=tried)
 
     def _write(self, batches: list[tuple[RunWriter, Batch]]) -> None:

@@ -1,13 +1,15 @@
 """What earlier executions of a run have left of its nodes, taken as the run comes to them."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from aiodag.states import State
 
 if TYPE_CHECKING:
     from aiodag._core.engine import Engine
-    from aiodag.records import Claimed, Known, Past
+    from aiodag.abc import Runs
+    from aiodag.records import Claim, Claimed, Known, Past
 
 
 class WholePast:
@@ -33,6 +35,13 @@ class WholePast:
 def past_of(claimed: "Claimed") -> "Past | WholePast":
     """Return what is known of a run that is claimed."""
     return WholePast(claimed.known) if claimed.past is None else claimed.past
+
+
+def last_attempts(store: "Runs", claim: "Claim", claimed: "Claimed") -> Mapping[str, int]:
+    """Return the last attempts of a run by task, where tasks are known by their names."""
+    if claim.definition is None:
+        return claimed.tried
+    return store.attempts_by_task(claim.id) if claimed.past is None else claimed.past.attempts
 
 
 async def opened_past(claimed: "Claimed") -> "Claimed":

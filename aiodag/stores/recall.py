@@ -95,7 +95,7 @@ class Recall:
             self._next += 1
         else:
             number, codec = known.number, self._known_again(node, known)
-        if self._tried and not codec and not node.task.barrier:
+        if self._tried and not codec and self._known.past and not node.task.barrier:
             node.attempt = max(node.attempt, self._tried.get(writable(node.name), 0))
         self._put(node, upstream, key, number, inside, codec)
         if nested and inside is not None:

@@ -12,7 +12,7 @@ An index of all keys in the file would serve as well, and every run would pay fo
 """
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 
 from aiodag.records import Known
@@ -23,6 +23,32 @@ from aiodag.stores.sql.statements import query
 WHOLE = 4096  # nodes of a run that are still read all at once
 SLICE = 512  # rows that are read at once
 NEAR = 32  # numbers between two nodes, up to which the second is taken to follow on the first
+
+
+class LastAttempts(Mapping[str, int]):
+    """The number of the last attempt of each task, by its name: read when somebody asks, for there may be ten million."""
+
+    def __init__(self, file: File, run: int) -> None:
+        self._file = file
+        self._run = run
+
+    def __getitem__(self, name: str) -> int:
+        with self._file.reading(owner=True) as connection:
+            last = connection.execute(query("last_attempt"), (self._run, name)).fetchone()[0]
+        if type(last) is not int:
+            raise KeyError(name)
+        return last
+
+    def __iter__(self) -> Iterator[str]:
+        with self._file.reading(owner=True) as connection:
+            return iter([name for (name,) in connection.execute(query("names_tried"), (self._run,))])
+
+    def __len__(self) -> int:
+        return len(list(self))
+
+    def __bool__(self) -> bool:
+        """Return True: nothing is read for that."""
+        return True
 
 
 class SlicedPast:
@@ -39,6 +65,7 @@ class SlicedPast:
         self._run = run
         self._left, self.last, self.turn, self.successes = summary
         self._marks = marks
+        self.attempts: Mapping[str, int] = LastAttempts(file, run)
         self._slice: dict[str, Known] = {}
         self._next = 0  # the number that the next slice begins with
         self._single = -NEAR  # the number of the last row that was read alone

@@ -232,6 +232,12 @@ select number, attempt, state, started_at, ended_at, error, null from tries orde
 -- :name functions
 select functions.name, module, main from functions join runs using (run) where id = ?
 
+-- :name last_attempt
+select max(attempt) from nodes where run = ? and name = ? and attempt > 0 and codec <> 'barrier'
+
+-- :name names_tried
+select distinct name from nodes where run = ? and attempt > 0 and codec <> 'barrier'
+
 -- :name tried
 select nodes.name, max(attempt) from nodes join runs using (run)
 where id = ? and attempt > 0 and codec <> 'barrier' group by nodes.name

@@ -85,8 +85,12 @@ class Batch:
             rows = self.__dict__[kind] = []
             return rows
 
+    def kinds(self) -> list[str]:
+        """Return the kinds of which there may be something, such as "edges"."""
+        return [kind for kind in self.__dict__ if kind in KINDS]
+
     def rows(self, kind: str) -> Sequence[Any]:
-        """Return what there is of a kind, such as "edges"."""
+        """Return what there is of a kind."""
         found: Sequence[Any] = self.__dict__.get(kind, ())
         return found
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     Waiting = Node[Any] | Future[None]
 
 PORTION = 256  # rows of a batch, if no more of them are in a hurry
+HURRIED = 8  # batches with successes, of which one has room for what only waits
 MOST = 8192  # rows of a batch that are in a hurry: other runs, and the lease, wait for its commit
 
 
@@ -28,6 +29,7 @@ class Changes:
         self._waiting: dict[int, Row] = {}
         self._urgent: dict[int, Row] = {}
         self._successes: dict[int, Waiting] = {}  # by the number of their row
+        self._hurried = 0  # batches with successes since one that had room for what waits
         self._sites: dict[tuple[int, int], tuple[Any, str]] = {}  # with their code: nothing else gets its id
 
     def __bool__(self) -> bool:
@@ -57,8 +59,8 @@ class Changes:
     def take(self, *, at_most: int = MOST) -> tuple[list[Row], list["Waiting"]]:
         """Return the rows of the next batch, and the waiters of the successes among them.
 
-        What only waits comes in small portions: in a hurry it will have moved on before its turn, and a success must not
-        wait for the rows of what has not even begun.
+        What only waits comes in small portions, mostly with batches for which nobody waits: in a hurry it will have moved on
+        before its turn, and a success must not wait for the rows of what has not even begun.
         """
         urgent, waiting = self._urgent, self._waiting
         if len(urgent) <= at_most:
@@ -70,7 +72,8 @@ class Changes:
             rows = [urgent.pop(number) for number in list(urgent)[:at_most]]
             numbers = [row[NUMBER] for row in rows if row[NUMBER] in self._successes]
             successes = [self._successes.pop(number) for number in numbers]
-        room = PORTION - len(rows)
+        self._hurried = (self._hurried + 1) % HURRIED if successes else 0
+        room = 0 if self._hurried else PORTION - len(rows)
         while waiting and room > 0:
             rows.append(waiting.popitem()[1])
             room -= 1

@@ -1,7 +1,7 @@
 """What runs have done, as the rows of a transaction: of one run or of many, each statement for all of them."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiodag.errors import LeaseLost
@@ -38,30 +38,32 @@ def fence_writes(
 
 def put_batches(connection: sqlite3.Connection, writes: Sequence[Write]) -> None:
     """Write batches of several runs."""
+    having: dict[str, list[Write]] = {}  # most batches have rows of one kind or two
     for write in writes:
-        if again := write.batch.rows("again"):  # before their rows are written over
-            put_list(connection, "keep_attempts", (write.claimed.run,), again)
+        for kind in write.batch.kinds():
+            having.setdefault(kind, []).append(write)
+    for write in having.get("again", ()):  # before their rows are written over
+        put_list(connection, "keep_attempts", (write.claimed.run,), write.batch.again)
     nodes = [
         (write.claimed.run, write.claimed.execution, 0, 0, *row)
-        for write in writes
-        for row in write.batch.rows("nodes")
+        for write in having.get("nodes", ())
+        for row in write.batch.nodes
     ]
     put_rows(connection, "put_nodes", nodes)
-    put_each(connection, "void_attempt", rows_with_runs(writes, "void"))
+    put_each(connection, "void_attempt", rows_with_runs(having, "void"))
     for kind, statement in TABLES.items():
-        put_rows(connection, statement, rows_with_runs(writes, kind))
-    put_rows(connection, "put_cache", [row for write in writes for row in write.batch.rows("cache")])
-    put_each(connection, "trim_output", rows_with_runs(writes, "trimmed"))
-    for write in writes:
-        if recalled := write.batch.rows("recalled"):
-            put_list(connection, "mark_recalled", (write.claimed.execution, write.claimed.run), recalled)
+        put_rows(connection, statement, rows_with_runs(having, kind))
+    put_rows(connection, "put_cache", [row for write in having.get("cache", ()) for row in write.batch.cache])
+    put_each(connection, "trim_output", rows_with_runs(having, "trimmed"))
+    for write in having.get("recalled", ()):
+        put_list(connection, "mark_recalled", (write.claimed.execution, write.claimed.run), write.batch.recalled)
     ended = [write for write in writes if write.batch.state is not None]
     put_each(connection, "end_run", [end_of(write.claimed.run, write.batch) for write in ended])
 
 
-def rows_with_runs(writes: Sequence[Write], kind: str) -> list[tuple[Any, ...]]:
-    """Return the rows of a kind in all batches, each behind the number of its run."""
-    return [(write.claimed.run, *row) for write in writes for row in write.batch.rows(kind)]
+def rows_with_runs(having: Mapping[str, Sequence[Write]], kind: str) -> list[tuple[Any, ...]]:
+    """Return the rows of a kind in all batches that have some, each behind the number of its run."""
+    return [(write.claimed.run, *row) for write in having.get(kind, ()) for row in write.batch.rows(kind)]
 
 
 def end_of(run: int, batch: Batch) -> tuple[Any, ...]:
@@ -70,9 +72,9 @@ def end_of(run: int, batch: Batch) -> tuple[Any, ...]:
     return state, batch.error, batch.at, run
 
 
-def put_list(connection: sqlite3.Connection, name: str, first: tuple[int, ...], numbers: Sequence[int]) -> None:
+def put_list(connection: sqlite3.Connection, name: str, first: tuple[int, ...], numbers: list[int]) -> None:
     """Write what has to do with a list of nodes."""
-    for some in cut_rows(list(numbers)):
+    for some in cut_rows(numbers):
         connection.execute(statement_with_list(name, len(some)), (*first, *some))
 
 

@@ -109,10 +109,9 @@ class OwnedRuns(File):
         """Return what is known of a run by key; or, of many nodes, what reads it in slices."""
         if connection.execute(query("count_up_to"), (run, past.WHOLE + 1)).fetchone()[0] <= past.WHOLE:
             return marks(known_from_rows(connection, run)), None
-        summary = connection.execute(query("summary_of_known"), (run,)).fetchone()
         # A file of its own: whoever writes must not wait for who reads, nor the reverse.
         file = File(self.path, synchronous=self.synchronous, backup=False)
-        return {}, SlicedPast(file, run, summary, marks)
+        return {}, SlicedPast(file, run, marks)
 
     def known_nodes(self, run_id: str) -> dict[str, Known]:
         """Return what all executions of a run have left, by key, without owning it."""

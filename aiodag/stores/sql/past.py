@@ -54,22 +54,16 @@ class LastAttempts(Mapping[str, int]):
 class SlicedPast:
     """What is known of a run that is taken over: `marks` completes what an older version has written."""
 
-    def __init__(
-        self,
-        file: File,
-        run: int,
-        summary: tuple[int, int, int, int],
-        marks: "Callable[[dict[str, Known]], dict[str, Known]]",
-    ) -> None:
+    def __init__(self, file: File, run: int, marks: "Callable[[dict[str, Known]], dict[str, Known]]") -> None:
         self._file = file
         self._run = run
-        self._left, self.last, self.turn, self.successes = summary
         self._marks = marks
+        self._left, self.last, self.turn, self.successes = 0, -1, 0, 0
         self.attempts: Mapping[str, int] = LastAttempts(file, run)
         self._slice: dict[str, Known] = {}
         self._next = 0  # the number that the next slice begins with
         self._single = -NEAR  # the number of the last row that was read alone
-        self._taken = bytearray(self.last + 1)  # of each number, whether it was
+        self._taken = bytearray()  # of each number, whether it was
 
     def __len__(self) -> int:
         return self._left
@@ -78,8 +72,11 @@ class SlicedPast:
         return key in self._slice or (self._left > 0 and self._read(key))
 
     def open(self) -> None:
-        """Make the index: about two seconds for a million nodes."""
+        """Count what is there and make the index: about two seconds for a million nodes."""
         with self._file.reading(owner=True) as connection:
+            summary = connection.execute(query("summary_of_known"), (self._run,)).fetchone()
+            self._left, self.last, self.turn, self.successes = summary
+            self._taken = bytearray(self.last + 1)
             connection.execute(query("make_key_index"))
             connection.execute(query("fill_key_index"), (self._run,))
 

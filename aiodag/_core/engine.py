@@ -279,7 +279,7 @@ class Engine(Settling):
         call: Any = task.fn
         args = node.args
         kwargs = node.kwargs
-        journal = None if run is None else run.journal
+        journal = None if run is None else run._journal
         try:
             if journal is not None and take_back(self, node, journal):
                 return

@@ -97,7 +97,8 @@ class Recorder(Recall):
 
     def _note_begin(self, row: Row) -> None:
         self._rows.mark(row)
-        self._wake()
+        if not self._busy:
+            self._wake()
 
     def moved(self, node: "Node[Any]", state: State, at: float) -> None:
         """Mark a node's row."""

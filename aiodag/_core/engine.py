@@ -94,6 +94,8 @@ class Settling:
                 entry._pending -= 1
                 if not entry._pending and entry.state is WAITING:
                     self.release(entry)
+            elif type(entry) is Waiter:
+                entry.wake()
             else:
                 skipped = notify(entry, node)
                 if skipped is not None:

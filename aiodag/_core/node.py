@@ -297,6 +297,11 @@ class Waiter(Future[None]):
         put_back_wakeup(self.get_loop())
         return super().cancel(msg)
 
+    def wake(self) -> None:
+        """End the wait on the side of what was awaited: it has settled."""
+        if not self.done():
+            self.set_result(None)
+
     def forget(self) -> None:
         """End the wait on the side of the body."""
         if self.body is not None:

@@ -73,8 +73,7 @@ def notify(entry: Tolerant | Waiter, up: Node[Any]) -> Node[Any] | None:
     Return the node if that has it skipped. The caller sweeps: sweeping here would recurse along a chain of such nodes.
     """
     if isinstance(entry, Waiter):
-        if not entry.done():
-            entry.set_result(None)
+        entry.wake()
         return None
     node = entry.node
     node._pending -= 1

@@ -186,7 +186,7 @@ def show(result: dict[str, Any]) -> None:
     memory = ", ".join(f"{size / 2**20:.0f}" for size in follow["resident_bytes"])
     print(f"  {AT_ONCE} at a time: {follow['runs_per_second']:,.0f} runs/s, memory as they go by {memory} MiB")
     print(
-        f"  after them: {follow['objects_left']} objects more than after the first tenth, "
+        f"  after them: {follow['objects_left']:+,} objects, against those at the first tenth, when {AT_ONCE} runs went on; "
         f"threads {follow['threads']}, open files {follow['open_files']}"
     )
     for line in follow["left"]:

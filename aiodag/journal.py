@@ -271,7 +271,10 @@ class Journal(Protocol):
         ...
 
     async def __call__(self, node: "Node[Any]", args: Any, kwargs: Any, /) -> Any:
-        """Run a body and return its value when that is written."""
+        """Run a body and return its value when that is written.
+
+        In a first step there is no asyncio task to wait in: then the node waits, and the engine settles it.
+        """
         ...
 
     def output(self, node: "Node[Any]", stream: str, chunk: bytes) -> None:

@@ -310,6 +310,27 @@ def test_a_program_without_a_file_is_asked_for_a_name(tmp_path):
     assert start("-c", source.replace("cache=True", 'cache=True, name="total"'), cwd=tmp_path) == ["total", "3"]
 
 
+def test_values_that_a_run_took_from_another_are_its_own_and_can_be_taken_back(store, monkeypatch):
+    monkeypatch.setattr("aiodag.stores.changes.PORTION", 8)  # rows that only wait come in several batches
+
+    @task(cache=True)
+    async def double(x):
+        RAN.append(x)
+        return 2 * x
+
+    async def main(run_id):
+        async with Run("one", store=store, id=run_id):
+            nodes = [double(x) for x in range(20)]
+            for _ in range(10):  # batches, of which some have room for rows that only wait
+                await part(0)
+        return [node.result() for node in nodes]
+
+    expected = [2 * x for x in range(20)]
+    assert virtual(main("first")) == virtual(main("second")) == expected
+    assert [node.value for node in store.nodes("second") if node.name.endswith("double")] == [str(x) for x in expected]
+    assert virtual(main("second")) == expected
+
+
 def test_two_factories_do_not_share_values(store):
     def scaled(by):
         @task(cache=True)

@@ -60,6 +60,17 @@ async def test_very_many_rows_come_in_several_batches_and_each_success_with_its_
     assert batches == [list(range(8)), list(range(8, 16)), list(range(16, 20))]
 
 
+def test_a_success_that_waited_to_be_written_until_then_is_written_once():
+    changes = Changes(None)
+    row = row_of(7)
+    changes.mark(row)
+    changes.succeed(row, None)
+    rows, _ = changes.take()
+
+    assert numbers(rows) == [7]
+    assert not changes
+
+
 def test_a_run_of_more_nodes_than_a_batch_has_room_for_is_written_whole(store, monkeypatch):
     monkeypatch.setattr("aiodag.stores.recorder.MOST", 7)
 

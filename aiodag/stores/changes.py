@@ -52,9 +52,10 @@ class Changes:
 
     def succeed(self, row: Row, waiter: "Waiting") -> None:
         """Have the success of a node that ran written: the node waits for that, or its body does with a future."""
-        number = row[NUMBER]
-        self._successes[number] = waiter
-        self._urgent[number] = row
+        self._successes[row[NUMBER]] = waiter
+        # Not only among the urgent ones: what a cache has given has not run, and its row waits still. It would be written a
+        # second time, without the value, which goes with the first.
+        self.hurry(row)
 
     def take(self, *, at_most: int = MOST) -> tuple[list[Row], list["Waiting"]]:
         """Return the rows of the next batch, and the waiters of the successes among them.

@@ -15,6 +15,7 @@ from aiodag import Run, RunFailed, State, current_node, task
 from aiodag.stores import SQLite
 from aiodag.stores.past import Remembered
 from aiodag.stores.sql import past
+from aiodag.stores.sql.statements import query
 from aiodag.workflows import Parameter, Workflow, lead
 
 ROOT = Path(__file__).parent.parent
@@ -222,15 +223,44 @@ async def test_attempts_of_an_edited_task_go_on_counting(sliced):
     assert await run_as(2) == ([2] * 40, 1)
 
 
+async def test_what_is_called_very_often_has_its_last_attempt_looked_up_once(sliced, calls, monkeypatch):
+    """Before: at each call, and each time all rows of that name were read, on the loop."""
+    asked, numbers = [], range(20)
+
+    @task
+    async def call_many():
+        values = [await calls.square(number) for number in numbers]
+        if numbers.start == 0:
+            raise RuntimeError
+        return values
+
+    def noted(name):
+        asked.append(name)
+        return query(name)
+
+    flow = Workflow("many")
+    flow.add(call_many)
+    with pytest.raises(RunFailed):
+        await flow.run(store=sliced, id="many")
+    monkeypatch.setattr(past, "query", noted)
+    numbers = range(40, 0, -1)
+    await flow.resume("many", store=sliced)
+
+    assert calls.again() == sorted([*range(20), *range(20, 41)])
+    assert asked.count("last_attempt") == 2  # of `call_many`, and of `square`
+
+
 def test_a_damaged_row_runs_again(sliced, calls):
     call_all(sliced, calls, range(60))
     with sliced.writing() as connection:
         connection.execute("update nodes set state = 'lost' where number = 30")
         connection.execute("update nodes set key = x'00' where number = 31")
+        connection.execute("update nodes set number = -3 where number = 32")
+        connection.execute("update nodes set turn = 'late' where number = 59")
 
     values, ran = call_all(sliced, calls, range(60))
 
-    assert (values, ran) == ([number**2 for number in range(60)], [30, 31])
+    assert (values, ran) == ([number**2 for number in range(60)], [30, 31, 32, 59])
 
 
 PROGRAM = """

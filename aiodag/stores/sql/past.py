@@ -31,10 +31,17 @@ class LastAttempts(Mapping[str, int]):
     def __init__(self, file: File, run: int) -> None:
         self._file = file
         self._run = run
+        self._asked: dict[
+            str, object
+        ] = {}  # a task may be called a million times, and each time all its rows would be read
 
     def __getitem__(self, name: str) -> int:
-        with self._file.reading(owner=True) as connection:
-            last = connection.execute(query("last_attempt"), (self._run, name)).fetchone()[0]
+        if name not in self._asked:
+            if len(self._asked) >= WHOLE:
+                self._asked.clear()
+            with self._file.reading(owner=True) as connection:
+                self._asked[name] = connection.execute(query("last_attempt"), (self._run, name)).fetchone()[0]
+        last = self._asked[name]
         if type(last) is not int:
             raise KeyError(name)
         return last

@@ -39,7 +39,7 @@ from nodes where run = ? and number >= ? and number < ?
 
 -- :name summary_of_known
 select count(*), coalesce(max(number), -1), coalesce(max(turn), 0), coalesce(sum(state = 'succeeded'), 0) from nodes
-where run = ? and typeof(number) = 'integer' and typeof(turn) = 'integer'
+where run = ? and number >= 0 and typeof(number) = 'integer' and typeof(turn) = 'integer'
 
 -- :name count_up_to
 select count(*) from (select 1 from nodes where run = ? limit ?)
@@ -48,8 +48,9 @@ select count(*) from (select 1 from nodes where run = ? limit ?)
 create temp table key_index (key text primary key, number integer not null) without rowid
 
 -- :name fill_key_index
-insert or replace into key_index select key, number from nodes
-where run = ? and typeof(number) = 'integer' and typeof(key) = 'text' order by key, number
+insert or replace into key_index select key, number from nodes -- of the rows that are summed up, for no number is above theirs
+where run = ? and number >= 0 and typeof(number) = 'integer' and typeof(turn) = 'integer' and typeof(key) = 'text'
+order by key, number
 
 -- :name number_of_key
 select number from key_index where key = ?

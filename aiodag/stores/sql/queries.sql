@@ -234,7 +234,8 @@ select number, attempt, state, started_at, ended_at, error, null from tries orde
 select functions.name, module, main from functions join runs using (run) where id = ?
 
 -- :name last_attempt
-select max(attempt) from nodes where run = ? and name = ? and attempt > 0 and codec <> 'barrier'
+select max(attempt) from nodes indexed by nodes_by_name -- which, without statistics, is not taken by itself
+where run = ? and name = ? and attempt > 0 and codec <> 'barrier'
 
 -- :name names_tried
 select distinct name from nodes where run = ? and attempt > 0 and codec <> 'barrier'

@@ -68,7 +68,7 @@ class AsTask(AsyncTask[T]):
     # Set by the engine for every node, one by one: a Python __init__ would cost as much as the asyncio task itself,
     # which the engine initialises when the attempt starts. Until then a node is allocated, pending, and without a
     # loop. It cannot be made a future earlier, for who watches it: from Python 3.15 on what is initialised once cannot
-    # become a task. So callbacks wait in `early`. A node that succeeds in its first step is made a future only if asked.
+    # become a task. So callbacks wait in `_early`. A node that succeeds in its first step is made a future only if asked.
     __slots__ = (
         "_call_context",  # of the caller, until a first step in which the body ends
         "_caller",  # what stands for the node in whose body the call stands, see context.py; None outside of one

@@ -78,7 +78,7 @@ class Settling:
             node._initialise()
         run = node.run
         if run is not None:
-            if run._quiet:  # as in note_end()
+            if run._quiet:  # as in _note_end()
                 run._moves += (node.number, SUCCEEDED, run.clock())
                 run.live.discard(node)
                 if run._idle is not None:
@@ -199,7 +199,7 @@ class Engine(Settling):
         node.state = QUEUED
         run = node.run
         if run is not None:
-            if run._quiet:  # as in moved()
+            if run._quiet:  # as in _moved()
                 run._moves += (node.number, QUEUED, run.clock())
             else:
                 run._moved(node, WAITING, QUEUED)

@@ -112,7 +112,7 @@ class Members:
     # What the engine tells
 
     def _enter_plain(self, node: Node[Any], upstream: tuple[Node[Any], ...]) -> bool:
-        """Own a new node with plain values and nodes, as `enter` does, if this run is quiet and goes on; return whether."""
+        """Own a new node with plain values and nodes, as `_enter` does, if this run is quiet and goes on; return whether."""
         if not self._quiet or self.stopping or self.state is not RUNNING:
             return False
         self.live.add(node)

@@ -6,7 +6,7 @@ another rule has tolerant edges alone, and is judged each time that one of its u
     notify ──> judge ──> engine.release         its rule is met, perhaps before all have settled
                     ──> settled as skipped      it cannot be met any more, and the engine sweeps what needs the node
 
-For the judge a node keeps one more `pending` than its edges, so that nothing else releases it: at 1 all have settled.
+For the judge a node keeps one more `_pending` than its edges, so that nothing else releases it: at 1 all have settled.
 """
 
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from aiodag._core.node import Node, Tolerant, Waiter
 from aiodag.errors import Skip
 from aiodag.states import State
 
-JUDGE = 1  # of `pending`: the judge's own
+JUDGE = 1  # of `_pending`: the judge's own
 NONE: frozenset[str] = frozenset()
 Kinds = frozenset[str]
 

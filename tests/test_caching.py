@@ -94,6 +94,23 @@ def test_equal_calls_at_once_run_once(store):
     assert sorted(RAN) == [1, 2]
 
 
+def test_equal_calls_at_once_run_once_whatever_their_stores_call_the_file(tmp_path):
+    async def call(store):
+        async with Run("one", store=store):
+            node = slow(1)
+        return node.result()
+
+    async def main():
+        stores = SQLite(tmp_path / "runs.db"), SQLite(tmp_path / ".." / tmp_path.name / "runs.db")
+        values = await asyncio.gather(*map(call, stores))
+        for store in stores:
+            store.close()
+        return values
+
+    assert virtual(main()) == [[1], [1]]
+    assert RAN == [1]
+
+
 def test_each_of_equal_calls_gets_a_value_of_its_own(store):
     """As values that are recalled are: changing one changes no other."""
 

@@ -180,7 +180,7 @@ class Cache:
         self.store = store
         self._engine = engine
         # The process too: a forked child has a copy of the table, and nobody there computes what it says.
-        self._place = os.getpid(), getattr(store, "path", store)
+        self._place = os.getpid(), store.place
 
     async def through(
         self, node: "Node[Any]", body: Callable[[], Awaitable[Any]], *, anew: bool, keep: Callable[[Entry], None]

@@ -29,6 +29,7 @@ from aiodag.records import Claim, Owner
 from aiodag.stores import Memory, SQLite
 from aiodag.stores.keeper import KEEPERS
 from aiodag.stores.places import DOORS, ENTERING
+from aiodag.testing import run as virtual
 
 LINUX = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="Linux says what a process has open")
 
@@ -171,6 +172,33 @@ def test_a_run_that_is_cancelled_while_it_is_opened_has_let_go_of_the_file_when_
         return open_files(tmp_path), dict(KEEPERS)
 
     assert asyncio.run(main()) == ([], {})
+
+
+def test_a_virtual_clock_goes_on_after_a_run_that_was_cancelled_while_its_end_was_written():
+    asked, goes_on = threading.Event(), threading.Event()
+
+    class Held(Memory):
+        def write_all(self, writes):
+            if any(write.batch.state for write in writes):
+                asked.set()
+                goes_on.wait(SECONDS)
+            return super().write_all(writes)
+
+    async def main():
+        running = asyncio.create_task(chained(Held(), "first"))
+        while not asked.is_set():
+            await asyncio.sleep(0)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        goes_on.set()
+        clock = engine_of(asyncio.get_running_loop()).real_time
+        until = time.monotonic() + SECONDS
+        while clock.count and time.monotonic() < until:
+            await asyncio.to_thread(time.sleep, 0.001)
+        return clock.count
+
+    assert virtual(main()) == 0
 
 
 def test_runs_that_are_cancelled_before_their_turn_to_begin_keep_no_other_from_it(tmp_path):

@@ -71,6 +71,7 @@ class Recorder(Recall):
         self._logged: deque[tuple[Any, ...]] = deque()  # lines, from any thread
         self._outputs = Outputs(self.store.keep)
         self._busy = False  # whether a batch is being written, or will be in this turn of the loop
+        self._counted = False  # whether one is, which counts as real time
         self._broken = False  # whether nothing can be written any more
         self._idle: asyncio.Future[None] | None = None  # of the one that waits for everything to be written
 
@@ -219,6 +220,7 @@ class Recorder(Recall):
         """Return what has changed since the last time."""
         # On a virtual clock: a commit takes real time. First of all, for what is raised here is heard as a failed commit.
         self._engine.real_time.begin()
+        self._counted = True
         batch, self._changes = self._changes or Batch(), None
         # All of them where some are marked as void, for a row that is written later would take that back.
         rows, self._written = self._rows.take(at_most=sys.maxsize if batch.rows("void") else MOST)
@@ -232,10 +234,11 @@ class Recorder(Recall):
 
     def hear_commit(self, error: BaseException | None) -> None:
         """Let the successes of a batch go on, and write the next one."""
+        if self._counted:  # also after the end: a virtual clock would stand still for ever
+            self._counted = False
+            self._engine.real_time.end()
         if self._broken:
             return
-        if self._busy:
-            self._engine.real_time.end()
         if error is not None:
             self._broken = True
             self._fail(error)

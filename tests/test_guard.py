@@ -175,7 +175,9 @@ def test_a_run_whose_log_was_deleted_fails_and_says_so_and_can_be_resumed(tmp_pa
                 path.with_name("runs.db-wal").unlink()
             return await anything(2)
 
-    with pytest.raises(StoreError, match=r"runs\.db lost its log, runs\.db-wal, to somebody who deleted or replaced"):
+    with pytest.raises(
+        StoreError, match=r"runs\.db lost its log, runs\.db-wal, which somebody has deleted or replaced, while a run"
+    ):
         asyncio.run(main(delete=True))
     assert asyncio.run(main(delete=False)) == 2
     assert [str(run.state) for run in Service(path).runs()] == ["succeeded"]

@@ -61,7 +61,7 @@ class KeptRun:
         self.cancel, self.error = False, ""
 
     def own(self, claim: Claim) -> None:
-        """Give the run to who claims it, with the definition that it is built from."""
+        """Give the run to whoever claims it, with the definition that it is built from."""
         self.owner, self.leased_until = claim.owner, claim.at + claim.lease
         if claim.definition is not None and claim.definition != self.definition:
             self.definitions.append((self.execution, claim.definition))

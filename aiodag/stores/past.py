@@ -52,7 +52,7 @@ async def opened_past(claimed: "Claimed") -> "Claimed":
 
 
 async def close_past(past: "Past | WholePast", engine: "Engine") -> None:
-    """Let go of what is open, and of a virtual clock meanwhile: that takes real time."""
+    """Let go of what is open, which takes real time: a virtual clock stands still meanwhile."""
     if isinstance(past, WholePast):
         return
     with engine.real_time:

@@ -136,7 +136,7 @@ class Recorder(Recall):
             self._wake()
 
     async def __call__(self, node: "Node[Any]", args: Any, kwargs: Any, /) -> Any:
-        """Run a body, and return its value when that is committed; at once in a first step, after which the node waits for that."""
+        """Run a body, and return its value once that is committed; in a first step at once, and the node waits for the commit."""
         task = node.task
         try:
             if node.cache_keys:

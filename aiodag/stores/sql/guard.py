@@ -156,7 +156,7 @@ class Guard:
         if self._file is not None and file_identity(self.path) != self._file:
             return "was replaced by another file" if self.path.exists() else "was deleted or moved"
         if self._log_file is not None and file_identity(self.log) != self._log_file:
-            return f"lost its log, {self.log.name}, to somebody who deleted or replaced that"
+            return f"lost its log, {self.log.name}, which somebody has deleted or replaced,"
         return ""
 
     @contextmanager

@@ -229,6 +229,18 @@ def test_the_children_of_a_parent_that_failed_are_recalled(store):
     assert {node.label: node.parent for node in store.nodes("r")} == {"parent(5)": None, "double(5)": 0}
 
 
+def test_what_was_not_recorded_runs_when_its_task_is_recorded_from_now_on(store):
+    def body(*, journal):
+        async def call():
+            return await double.with_options(journal=journal)(1)
+
+        return call
+
+    assert execute(store, body(journal=False)) == execute(store, body(journal=True)) == 2
+    assert execute(store, body(journal=True)) == 2
+    assert RAN["double 1"] == 2
+
+
 def test_a_task_without_journal_always_runs_and_what_needs_it_is_recalled(store):
     always = double.with_options(journal=False)
 

@@ -276,8 +276,11 @@ def is_known(task: Any) -> bool:
 def recallable(task: object, known: Known) -> bool:
     """Return True if what is known of a node is an outcome that counts.
 
-    A cancellation is none: it came from outside of the body. Neither is what was skipped because of others.
+    A cancellation is none: it came from outside of the body. Neither is what was skipped because of others, nor a success
+    without a value: of a task that had `journal=False`.
     """
+    if known.state is State.SUCCEEDED and not known.codec:
+        return False
     return known.state in OUTCOMES and not known.void and is_known(task)
 
 

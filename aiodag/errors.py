@@ -44,6 +44,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from aiodag.complaint import Complaint as Complaint  # noqa: PLC0414 - re-exported, for the checkers
 
+ALIKE = 20  # complaints that say the same, of which a message has each
+
 if TYPE_CHECKING:
     from aiodag._core.failure import Failure
 
@@ -449,7 +451,18 @@ class WorkflowError(AiodagError, ValueError):
 
     def __init__(self, complaints: Iterable[Complaint]) -> None:
         self.complaints = tuple(complaints)
-        super().__init__("\n".join(map(str, self.complaints)))
+        super().__init__("\n".join(complaint_lines(self.complaints)))
+
+
+def complaint_lines(complaints: Iterable[Complaint]) -> list[str]:
+    """Return a line for each complaint; of very many that say the same, the first, and how many others there are."""
+    lines: list[str] = []
+    told: dict[str, int] = {}
+    for each in complaints:
+        told[each.text] = told.get(each.text, 0) + 1
+        if told[each.text] <= ALIKE:
+            lines.append(str(each))
+    return lines + [f"{count - ALIKE:,} more: {text}" for text, count in told.items() if count > ALIKE]
 
 
 class RunCancelled(AiodagError):

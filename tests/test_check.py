@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import json
 from difflib import get_close_matches
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from aiodag import Capacity, Complaint, WorkflowError, task
 from aiodag.commands import command, shell
 from aiodag.stores import Memory
-from aiodag.workflows import Parameter, Workflow
+from aiodag.workflows import Parameter, Workflow, loads
 from aiodag.workflows.check import check_workflow
 
 
@@ -353,3 +354,18 @@ def test_near_misses_of_many_parameters_are_looked_for_a_bounded_number_of_times
     assert len(searches) < 200
     assert sum("{{ parameter_" in each for each in found) == 600  # other spaces and capitals are always seen
     assert any("{{PARAMETRE_100}}" in each for each in found)
+
+
+def test_of_very_many_complaints_that_say_the_same_the_first_are_told():
+    """Before: a workflow of 100,000 tasks whose module is not there filled the terminal with one sentence."""
+    tasks = {f"t{number}": {"task": "no_such_module:run"} for number in range(50)}
+    tasks["odd"] = {"comand": ["ls"]}
+
+    with pytest.raises(WorkflowError) as caught:
+        loads(json.dumps({"tasks": tasks}, indent=1))
+
+    told = str(caught.value).splitlines()
+    assert len(caught.value.complaints) > 50
+    assert sum("'no_such_module:run' cannot be loaded" in line for line in told) == 21
+    assert told[-1].startswith("30 more: 'no_such_module:run' cannot be loaded")
+    assert any("did you mean 'command'?" in line for line in told)

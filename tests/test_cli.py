@@ -789,6 +789,26 @@ def test_one_node_is_shown_with_its_value_or_its_error(aiodag):
     assert "aiodag show RUN NODE --value" in aiodag("show", "one", "--value", code=2)[1]
 
 
+def test_a_name_of_several_nodes_has_no_single_value(aiodag):
+    """Before: the value of the first, and nobody heard that there are others."""
+    aiodag("run", "etl.py:main", "-p", "names=ac", "--id", "one")
+
+    answer = aiodag("show", "one", "fetch", "--value", code=2)[1]
+    assert "has 2 nodes 'fetch': fetch('a') #1, fetch('c') #2. Give the number of one" in answer
+    assert aiodag("show", "one", "2", "--value")[0] == "'cc'\n"
+
+
+def test_a_node_without_an_attempt_is_shown(aiodag):
+    """Before: nothing was printed."""
+    aiodag.write("bad.json", '{"tasks": {"pull": {"shell": "exit 3"}, "load": {"shell": "true", "parents": ["pull"]}}}')
+    aiodag("run", "bad.json", "--id", "one", code=1)
+
+    _, row = aiodag("show", "one", "load")[0].splitlines()
+    assert row.split()[:3] == ["load", "#1", "skipped"]
+    assert "pull failed: CommandFailed" in row
+    assert "'load' has logged and written nothing" in aiodag("log", "one", "load")[1]
+
+
 def test_a_value_that_is_not_recorded_is_not_said_to_be_missing(aiodag):
     aiodag("run", "etl.py:main", "-p", "names=a", "--id", "one")
 
@@ -1124,3 +1144,4 @@ def test_the_store_is_copied(aiodag, tmp_path):
     assert aiodag("backup", "copy.db")[0] == "copied to copy.db\n"
     assert aiodag.json("runs", "--store", "copy.db")[0]["id"] == "one"
     assert "there is such a file already" in aiodag("backup", "copy.db", code=2)[1]
+    assert "there is no directory nowhere" in aiodag("backup", "nowhere/copy.db", code=2)[1]

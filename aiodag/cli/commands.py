@@ -12,7 +12,7 @@ from aiodag.cli import show as shown
 from aiodag.cli.answers import print_remark, say, say_text
 from aiodag.cli.grammar import FORMATS
 from aiodag.cli.opening import only_once, serving
-from aiodag.errors import OptionError
+from aiodag.errors import AiodagError, OptionError
 from aiodag.records import RunRecord
 from aiodag.service import Resumption
 from aiodag.service.documents import node_documents, plain_value, readable_value, run_document, whole_document
@@ -51,7 +51,8 @@ def show(args: Namespace) -> int:
         run = service.head(args.run)
         if args.value:
             if args.node is None:
-                raise OptionError("--value", args.run, "given with a node: aiodag show RUN NODE --value")
+                msg = "--value of which node? Give one, as in `aiodag show RUN NODE --value`"
+                raise AiodagError(msg)
             value = readable_value(service, run, args.node)
             say(args, plain_value(value), repr(value))
         elif args.node is not None:

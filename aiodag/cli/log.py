@@ -10,7 +10,7 @@ from aiodag.cli import show as shown
 from aiodag.cli.answers import print_remark, rich_here, say, say_states, say_text
 from aiodag.cli.attempts import story_text
 from aiodag.cli.opening import serving
-from aiodag.errors import OptionError
+from aiodag.errors import AiodagError
 from aiodag.records import RunRecord
 from aiodag.service import Service
 from aiodag.service.attempts import attempt_stories, story_document
@@ -23,8 +23,9 @@ PAUSE = 0.25  # seconds between two looks at a run that is followed
 def log(args: Namespace) -> int:
     """Show the newest runs of a name, or the lines of one run, and follow it if asked."""
     if args.task is not None and (args.node is not None or args.style is not None):
-        given = f"--style {args.style}" if args.node is None else args.node
-        raise OptionError("--task", args.task, f"the attempts of one task, without {given}")
+        given = f"--style {args.style}" if args.node is None else f"the node {args.node!r}"
+        msg = f"--task {args.task!r} cannot be combined with {given}: it prints the attempts of one task, and nothing else"
+        raise AiodagError(msg)
     with serving(args) as service:
         found = service.newest(args.run, args.limit)
         if not found:
@@ -46,6 +47,9 @@ def print_log(args: Namespace, service: Service, found: list[RunRecord]) -> None
         say(args, list(map(story_document, stories)), "\n\n".join(map(story_text, stories)))
     elif is_about_lines(args, found):
         lines = service.follow(found[0].id, args.node).look_at_all()
+        if not lines:
+            which = f"run {found[0].id!r}" if args.node is None else f"{args.node!r}"
+            print_remark(args, f"{which} has logged and written nothing, and no attempt of it has failed")
         say(args, lines, "\n".join(map(shown.log_text, lines)))
     elif args.json:
         output.put_json([whole_document(service, run.id) for run in found])

@@ -74,10 +74,11 @@ def nodes_text(service: Service, run: RunRecord, nodes: Iterable[NodeRecord]) ->
     """Return some nodes of a run as text: every attempt, and the whole of each error."""
     nodes = list(nodes)
     attempts = attempts_by_node(service.attempts(run.id, [node.number for node in nodes]))
-    rows = [(node, each) for node in nodes for each in attempts[node.number]]
-    if not rows:
+    lines = []
+    for node in nodes:
+        lines += [attempt_line(node, each, there=True) for each in attempts[node.number]] or [unbegun_line(node)]
+    if not lines:
         return ""
-    lines = [attempt_line(node, each, there=True) for node, each in rows]
     errors = [
         f"{printable(node.label)}: " + error_text(node.error).replace("\n", "\n    ")
         for node in nodes
@@ -114,6 +115,12 @@ def attempt_line(node: NodeRecord, each: AttemptRecord, *, there: bool) -> tuple
     mark = " (earlier)" if not there else " (recalled)" if recalled else ""
     name = f"{node.label} #{node.number}{mark}"
     return name, str(each.attempt), attempt_state(each), moment_text(each.started_at), took, attempt_error(each)
+
+
+def unbegun_line(node: NodeRecord) -> tuple[str, ...]:
+    """Return a node that has had no attempt as a row of a table, with why it was skipped if it was."""
+    why = first_line(error_text(node.error) if node.state is State.FAILED else node.error)
+    return f"{node.label} #{node.number}", "", str(node.state), "", "", why
 
 
 def moment_text(at: datetime | None) -> str:

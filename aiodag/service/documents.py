@@ -10,7 +10,7 @@ from typing import Any
 
 from aiodag.errors import Undecodable
 from aiodag.records import CUT_OFF, AttemptRecord, EdgeRecord, LogRecord, NodeRecord, RunRecord, WorkflowRecord
-from aiodag.service.look import Looking
+from aiodag.service.look import Looking, one_node
 from aiodag.service.recorded import attempts_by_node, error_text
 from aiodag.service.written import WrittenLine
 from aiodag.states import State
@@ -121,8 +121,7 @@ def readable_value(service: Looking, run: RunRecord, node: str) -> Any:
     try:
         return service.value(run.id, node)
     except Undecodable:
-        (found, *_) = service.matching(run.id, node)
-        return json.loads(str(found.value))
+        return json.loads(str(one_node(service, run.id, node).value))
 
 
 def attempt_error(each: AttemptRecord) -> str:

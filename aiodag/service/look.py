@@ -137,11 +137,6 @@ class Looking:
             raise StoreError(msg)
         return found
 
-    def _one(self, run_id: str, node: str) -> NodeRecord:
-        """Return one node, of the last execution if that had it: an edited task has others of its name."""
-        last = without_barriers(self.store.nodes_called(run_id, node, every=False))
-        return (last or self.matching(run_id, node))[0]
-
     def definitions(self, run_id: str) -> list[tuple[int, str]]:
         """Return the texts that a run was built from, oldest first, each with the first execution that had it."""
         return self.store.definitions(self.head(run_id).id)
@@ -151,8 +146,11 @@ class Looking:
         return changes.definition_changes(self.definitions(run_id))
 
     def value(self, run_id: str, node: str) -> Any:
-        """Return the value of a node that succeeded. Pickled values are not read: only their own task may do that."""
-        found = self._one(run_id, node)
+        """Return the value of a node that succeeded. Pickled values are not read: only their own task may do that.
+
+        Raises `StoreError` where there is none, and where the name stands for several nodes.
+        """
+        found = one_node(self, run_id, node)
         if found.state is not State.SUCCEEDED or found.value is None:
             why = f"has no value: its state is {found.state}"
             if found.state is State.SUCCEEDED:
@@ -174,12 +172,27 @@ class Looking:
         if node is None:
             text = self.head(run_id).error
             return recorded_error(text) if text else None
-        found = self._one(run_id, node)
+        last = without_barriers(self.store.nodes_called(run_id, node, every=False))
+        found = (last or self.matching(run_id, node))[0]
         return recorded_error(found.error) if found.state is State.FAILED and found.error else None
 
     def graph(self, run_id: str) -> Graph:
         """Return the graph of a run as its records have it, in seconds since its last execution began."""
         return recorded_graph(self.store, self.head(run_id))
+
+
+def one_node(service: "Looking", run_id: str, node: str) -> NodeRecord:
+    """Return one node, of the last execution if that had it: an edited task has others of its name.
+
+    Raises `StoreError` where the last execution had several.
+    """
+    last = without_barriers(service.store.nodes_called(run_id, node, every=False))
+    if len(last) > 1:
+        labels = [f"{each.label} #{each.number}" for each in last[:NAMED]]
+        others = f" and {len(last) - NAMED} others" if len(last) > NAMED else ""
+        msg = f"run {run_id!r} has {len(last)} nodes {node!r}: {', '.join(labels)}{others}. Give the number of one"
+        raise StoreError(msg)
+    return (last or service.matching(run_id, node))[0]
 
 
 def without_barriers(nodes: Iterable[NodeRecord]) -> list[NodeRecord]:

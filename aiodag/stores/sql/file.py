@@ -108,6 +108,9 @@ class File:
         if copy.exists():
             msg = f"cannot copy the store to {copy}: there is such a file already, and a copy replaces nothing"
             raise StoreError(msg)
+        if not copy.parent.is_dir():
+            msg = f"cannot copy the store to {copy}: there is no directory {copy.parent}"
+            raise StoreError(msg)
         try:
             with self.reading() as connection:
                 copy_to(connection, copy)

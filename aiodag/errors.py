@@ -248,14 +248,14 @@ class UnknownOption(AiodagError, TypeError):
     aiodag.UnknownOption: task() has no option 'retires'; did you mean 'retries'? ...
     """
 
-    def __init__(self, option: str, known: Iterable[str]) -> None:
+    def __init__(self, option: str, known: Iterable[str], of: str = "task") -> None:
         # Imported here: asyncio does not load difflib, and `import aiodag` loads nothing that asyncio does not.
         from difflib import get_close_matches  # noqa: PLC0415 - see above
 
         names = sorted(known)
         near = get_close_matches(option, names, n=2)
         hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else "."
-        super().__init__(f"task() has no option {option!r}{hint} The options are {', '.join(names)}")
+        super().__init__(f"{of}() has no option {option!r}{hint} The options are {', '.join(names)}")
 
 
 class OptionError(AiodagError, ValueError):

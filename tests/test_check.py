@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 import pytest
 
-from aiodag import Capacity, Complaint, WorkflowError, task
+from aiodag import Capacity, Complaint, OptionError, WorkflowError, task
 from aiodag.commands import command, shell
 from aiodag.stores import Memory
 from aiodag.workflows import Parameter, Workflow, loads
@@ -369,3 +369,8 @@ def test_of_very_many_complaints_that_say_the_same_the_first_are_told():
     assert sum("'no_such_module:run' cannot be loaded" in line for line in told) == 21
     assert told[-1].startswith("30 more: 'no_such_module:run' cannot be loaded")
     assert any("did you mean 'command'?" in line for line in told)
+
+
+def test_parameters_without_values_are_refused_at_once():
+    with pytest.raises(OptionError, match="a dict of names and lists of their values"):
+        Workflow("days", parameters=["DAY"])

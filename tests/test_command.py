@@ -365,8 +365,12 @@ def test_an_option_that_cannot_work_is_refused_at_once(options):
 
 
 def test_an_unknown_option_is_refused_at_once():
-    with pytest.raises(UnknownOption, match="timeout"):
-        command("true", timeouts=1)
+    with pytest.raises(
+        UnknownOption, match=r"command\(\) has no option 'sucess'; did you mean 'success' .* on_output, .* stdin"
+    ):
+        command("true", sucess=1)
+    with pytest.raises(UnknownOption, match=r"shell\(\) has no option 'stric'; did you mean 'strict'"):
+        shell("true", stric=True)
 
 
 @pytest.mark.parametrize("program", ["", " "])

@@ -991,6 +991,12 @@ class TestPlaces:
 
         assert level == 2
 
+    def test_options_after_a_plain_path_are_not_taken_for_a_part_of_its_name(self):
+        with pytest.raises(StoreError, match=r"write 'sqlite:///runs.db\?keep=64'"):
+            store_at("runs.db?keep=64")
+
+        assert store_at("what?.db").path.name == "what?.db"
+
     def test_how_much_of_a_stream_is_kept(self):
         assert [store_at(f"sqlite:///runs.db{options}").keep for options in ("", "?keep=64", "?keep=0")] == [
             2**20,

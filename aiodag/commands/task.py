@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from aiodag._core.arity import UNLIMITED
 from aiodag._core.limits import Limit
 from aiodag._core.middleware import compose
-from aiodag._core.options import TaskOptions, check_name, check_seconds, check_version, flag
+from aiodag._core.options import KNOWN, TaskOptions, check_name, check_seconds, check_version, flag
 from aiodag._core.submit import engine_of
 from aiodag._core.task import Task
 from aiodag.abc import Host
@@ -45,7 +45,7 @@ from aiodag.commands.finished import CommandFailed, Finished, how, shell_line, s
 from aiodag.commands.local import LOCAL
 from aiodag.commands.record import ProgramRecord
 from aiodag.commands.shells import PLACE, SHELL, check_strict, strict_line
-from aiodag.errors import OptionError, Skip
+from aiodag.errors import OptionError, Skip, UnknownOption
 from aiodag.programs import ProgramLost, ProgramNotStarted, ProgramRequest
 from aiodag.secret import Secret
 
@@ -365,6 +365,12 @@ def make_command(
     if os.name != "posix":
         msg = f"commands need a POSIX system, such as Linux or macOS, and this is {sys.platform}"
         raise RuntimeError(msg)
+    for option in options:
+        if option not in KNOWN:
+            known = {*KNOWN, *Settings._fields} - {"executor", "raw"}
+            raise UnknownOption(
+                option, {*known, "shell", "strict"} if script else known, "shell" if script else "command"
+            )
     line = checked_line(given)
     success = exit_codes(settings.success)
     body = Command(

@@ -61,6 +61,10 @@ def store_at(place: object = None) -> Runs:
     if "://" in place or place.startswith("file:"):
         msg = f"store={place!r}: {WANTED}"
         raise StoreError(msg)
+    path, _, options = place.partition("?")
+    if options.partition("=")[0] in {"synchronous", "keep", "backup"}:
+        msg = f"store={place!r}: a path takes no options: write 'sqlite:///{path}?{options}'"
+        raise StoreError(msg)
     return SQLite(place)
 
 

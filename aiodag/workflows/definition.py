@@ -52,7 +52,7 @@ class Definition:
             raise OptionError("name", given, "a string with at least one character")
         self.name = name
         self.tags = dict(tags or {})
-        self.parameters = dict(parameters or {})
+        self.parameters = {} if parameters is None else declared(parameters)
         self.given: Mapping[str, Any] = {}  # values that were asked for in place of those that are declared
         self.limit = limit
         self.capacity = capacity_from(capacity)
@@ -98,7 +98,7 @@ class Definition:
         made.name = task.name if name is None else check_name(name) or ""
         made.args, made.kwargs, made.passed, made.used = self._arguments(task, args, kwargs)
         made.waits_for = self.own(each_of(after)) if after else ()
-        made.parameters = NO_PARAMETERS if parameters is None else dict(parameters)
+        made.parameters = NO_PARAMETERS if parameters is None else declared(parameters)
         made.group = None if group is None else check_name(group)
         made.generator = generator if generator is False else flag("generator", generator)
         made.rule = None if trigger_rule is USUAL else rule_of(trigger_rule)
@@ -218,3 +218,10 @@ def capacity_from(given: Any) -> Capacity | None:
 
 
 NO_KEYWORDS: dict[str, Any] = {}  # one for all: a million empty ones would take 64 MB
+
+
+def declared(parameters: object) -> dict[str, Any]:
+    """Return parameters as a dict of their own. Raises `OptionError` for what is none; values are checked with the rest."""
+    if not isinstance(parameters, Mapping):
+        raise OptionError("parameters", parameters, "a dict of names and lists of their values")
+    return dict(parameters)

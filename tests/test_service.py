@@ -10,7 +10,7 @@ import pytest
 
 from aiodag import Run, RunFailed, State, task
 from aiodag.commands import command, shell
-from aiodag.errors import EntryError, StoreError, UnknownRun, WorkflowError
+from aiodag.errors import EntryError, OptionError, StoreError, UnknownRun, WorkflowError
 from aiodag.service import Service
 from aiodag.service.binding import entry_of
 from aiodag.service.changes import definition_changes
@@ -287,6 +287,22 @@ def test_runs_are_found_by_name_and_state(service):
 
     assert [run.id for run in service.runs(name="good", limit=2)] == ["good1", "good2"]
     assert [run.id for run in service.runs(state="failed")] == ["bad"]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"keep": -1}, {"keep": 1.5}, {"keep": True}, {"older": -60}, {"older": "1d"}], ids=str
+)
+def test_what_is_no_age_and_no_count_prunes_nothing(service, wrong):
+    """Before: a negative one deleted all runs that had ended."""
+
+    async def main():
+        async with Run("etl", store=service.store, id="etl"):
+            pass
+
+    asyncio.run(main())
+    with pytest.raises(OptionError):
+        service.prune(**wrong)
+    assert [run.id for run in service.runs()] == ["etl"]
 
 
 def test_old_runs_are_pruned_by_age_and_count(service, monkeypatch):

@@ -7,7 +7,8 @@ import time
 from os import PathLike
 from typing import Any
 
-from aiodag._core.options import check_name
+from aiodag._core.options import check_name, check_seconds
+from aiodag.errors import OptionError
 from aiodag.records import WorkflowRecord
 from aiodag.service import registry
 from aiodag.service.look import Looking
@@ -35,11 +36,16 @@ class Editing(Looking):
         return registry.delete_meant(self.store, which)
 
     def prune(self, *, older: float | None = None, keep: int | None = None) -> list[str]:
-        """Delete ended runs: those that ended more than `older` seconds ago, of each name all but the newest `keep`."""
+        """Delete ended runs: those that ended more than `older` seconds ago, of each name all but the newest `keep`.
+
+        Raises `OptionError`, and deletes nothing, for what is no age and no count.
+        """
         if older is None and keep is None:
             msg = "say which runs may go: older=seconds, keep=count, or both"
             raise ValueError(msg)
-        before = None if older is None else time.time() - older
+        if keep is not None and (type(keep) is not int or keep < 0):
+            raise OptionError("keep", keep, "an int of 0 or more: the runs of each name that stay")
+        before = None if older is None else time.time() - check_seconds("older", older)
         return registry.delete_ended(self.store, self.store.ended_runs(before=before, keep=keep))
 
     def backup(self, path: str | PathLike[str]) -> None:

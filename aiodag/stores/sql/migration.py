@@ -99,11 +99,13 @@ def migrate(connection: sqlite3.Connection, path: Path, *, backup: bool = True, 
 def refuse_if_owned(connection: sqlite3.Connection, path: Path, version: int) -> None:
     """Refuse to change a file under a process of an earlier aiodag that works on a run in it. Raises `StoreError`."""
     for run_id, owner, until in connection.execute(query("owners_of_runs")):
-        holder = live_owner(owner_of(owner), until if isinstance(until, float) else None, time.time())
+        now = time.time()
+        holder = live_owner(owner_of(owner), until if isinstance(until, float) else None, now)
         if holder is not None:
             msg = (
                 f"cannot bring the store {path} from version {version} to {len(steps())}, which is needed to write to it: "
-                f"run {run_id!r} is owned by {holder}. Wait for it to end; looking at runs goes on meanwhile"
+                f"run {run_id!r} is owned by {holder}, whose lease lasts for another {until - now:.0f} s. "
+                "Wait for it to end, or, if it was killed, for that; looking at runs goes on meanwhile"
             )
             raise StoreError(msg)
 

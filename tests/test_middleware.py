@@ -499,3 +499,18 @@ def test_a_partial_of_an_async_function_and_an_object_are_middleware():
         return await fetch()
 
     assert run(main()) == "good rows rows "
+
+
+def test_a_middleware_that_does_not_await_the_rest_fails_and_says_so():
+    async def forgets(node, call_next):
+        return call_next()
+
+    @task(middleware=[forgets])
+    async def fetch():
+        return "rows"
+
+    async def main():
+        return await fetch()
+
+    with pytest.raises(TypeError, match=r"middleware of fetch returned a coroutine .*`return await call_next\(\)`"):
+        run(main())

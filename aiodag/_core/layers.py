@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from inspect import iscoroutinefunction
-from types import CodeType, TracebackType
+from types import CodeType, CoroutineType, TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 from aiodag._core.arity import bounds
@@ -50,7 +50,14 @@ async def call_within(node: "Node[Any]", layers: Sequence[Middleware], body: Cal
     for layer in reversed(layers):
         call = partial(layer, node, CallNext(node.name, call))
     try:
-        return await call()
+        value = await call()
+        if type(value) is CoroutineType:
+            value.close()
+            msg = (
+                f"middleware of {node.name} returned a coroutine in place of a value: write `return await call_next()`"
+            )
+            raise TypeError(msg)
+        return value
     except BaseException as error:
         clear_above(node.task.code, error.__traceback__)
         raise

@@ -1,10 +1,11 @@
 """The scope that owns nodes: it waits, cancels, reports and remembers."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
-from aiodag import Graph, OptionError, Run, RunFailed, Skip, State, current_run, settled, task
+from aiodag import Graph, OptionError, Run, RunFailed, Skip, State, current_node, current_run, settled, task
 from aiodag.testing import MoveRecorder, run
 
 
@@ -1088,3 +1089,114 @@ def test_an_id_that_is_made_of_a_name_can_be_given_again(name):
 def test_a_name_that_cannot_be_written_is_refused(name):
     with pytest.raises(OptionError, match="half of a surrogate pair"):
         Run(name)
+
+
+async def with_gather(nodes):
+    return await asyncio.gather(*nodes)
+
+
+async def with_wait(nodes):
+    await asyncio.wait(nodes)
+    return [node.result() for node in nodes]
+
+
+async def with_wait_for_the_first(nodes):
+    left = set(nodes)
+    while left:
+        _, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+    return [node.result() for node in nodes]
+
+
+async def with_as_completed(nodes):
+    return sorted([await each for each in asyncio.as_completed(nodes)])
+
+
+async def with_wait_for(nodes):
+    return [await asyncio.wait_for(node, 60) for node in nodes]
+
+
+async def with_shield(nodes):
+    return [await asyncio.shield(node) for node in nodes]
+
+
+async def with_tasks(nodes):
+    tasks = [asyncio.create_task(with_gather([node])) for node in nodes]
+    return [each for task in tasks for each in await task]
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        with_gather,
+        with_wait,
+        with_wait_for_the_first,
+        with_as_completed,
+        with_wait_for,
+        with_shield,
+        with_tasks,
+    ],
+)
+@pytest.mark.parametrize("limit", [1, 2])
+async def test_bodies_that_wait_for_nodes_through_asyncio_leave_their_place_to_them(wait, limit):
+    at_once = most = 0
+
+    @task
+    async def leaf(number):
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        await asyncio.sleep(0)
+        at_once -= 1
+        return number
+
+    @task
+    async def parent():
+        return await wait([leaf(number) for number in range(3)])
+
+    async with asyncio.timeout(60), Run(limit=limit) as run:
+        parents = [parent() for _ in range(4)]
+
+    assert [node.result() for node in parents] == [[0, 1, 2]] * 4
+    assert most == limit
+    assert run.seats.taken == 0
+
+
+async def test_a_callback_of_a_body_of_its_own_does_not_give_its_place_away():
+    seen = []
+
+    @task
+    async def leaf():
+        seen.append("leaf")
+
+    @task
+    async def parent():
+        leaf().add_done_callback(lambda node: seen.append(node.state.value))
+        await asyncio.sleep(0)
+        seen.append("parent")
+
+    async with Run(limit=1):
+        parent()
+
+    assert seen == ["parent", "leaf", "succeeded"]
+
+
+@pytest.mark.parametrize("end", [asyncio.CancelledError, ValueError])
+async def test_a_body_that_ends_while_it_gathers_leaves_the_places_right(end):
+    @task
+    async def leaf(number):
+        if number == 1 and end is ValueError:
+            raise ValueError(number)
+        await asyncio.sleep(0)
+
+    @task
+    async def parent():
+        nodes = [leaf(number) for number in range(3)]
+        if end is asyncio.CancelledError:
+            asyncio.get_running_loop().call_soon(current_node().cancel)
+        with suppress(ValueError):
+            await asyncio.gather(*nodes)
+
+    async with Run(limit=1) as run:
+        parent()
+
+    assert run.seats.taken == 0

@@ -204,6 +204,8 @@ class AsTask(AsyncTask[T]):
         """Have `fn(node)` called soon after the node has settled, as `asyncio.Future` does."""
         if self.state is SUCCEEDED:
             self._initialise()
+        elif self.run is not None and self.run.seats is not None:
+            fn = self.run.seats.watch(self, fn)  # type: ignore[arg-type]  # a node
         if self._is_initialised():
             super().add_done_callback(fn, context=context)
         else:
@@ -211,6 +213,8 @@ class AsTask(AsyncTask[T]):
 
     def remove_done_callback(self, fn: Callable[[Any], object], /) -> int:
         """Remove callbacks, as `asyncio.Future` does."""
+        if self.run is not None and self.run.seats is not None:
+            self.run.seats.unwatch(self, fn)  # type: ignore[arg-type]  # a node
         if self._is_initialised():
             return super().remove_done_callback(fn)
         early = self._early or []

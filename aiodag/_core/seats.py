@@ -1,14 +1,17 @@
 """How many nodes of a run may run at once, and who is next.
 
-A body that awaits another node gives its seat away meanwhile, for that node may need one.
+A body that awaits another node gives its seat away meanwhile, for that node may need one. So does one that waits for nodes
+through asyncio, as with `gather`: it comes back without waiting for a seat, for there is no place to make it wait.
 """
 
+import asyncio.tasks
 from asyncio import Future, get_running_loop
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from heapq import heappop, heappush
 from math import inf
 from typing import Any
 
+from aiodag._core.context import current_node
 from aiodag._core.node import Node
 
 
@@ -61,6 +64,20 @@ class Seats:
             finally:
                 self.taken += 1
 
+    def watch(self, node: Node[Any], fn: "Callable[[Any], object]") -> "Callable[[Any], object]":
+        """Return the callback to add to a node; if asyncio adds it for a body of the run, that gives its seat away."""
+        body = current_node()
+        if body is None or body.run is not node.run or not is_of_asyncio(fn):
+            return fn
+        self.step_aside(body)
+        return Watch(fn, body, self)
+
+    def unwatch(self, node: Node[Any], fn: "Callable[[Any], object]") -> None:
+        """Give the seats back of bodies whose callback is removed from a node."""
+        for callback, _ in node._watchers():
+            if type(callback) is Watch and callback == fn:
+                callback.end()
+
     def let_in(self) -> None:
         """Offer a free seat to the next that waits for one."""
         while self.parked and self.taken < self.limit:
@@ -79,6 +96,36 @@ class Seats:
     def _give(self) -> None:
         self.taken -= 1
         self.let_in()
+
+
+def is_of_asyncio(fn: "Callable[[Any], object]") -> bool:
+    """Return True for the callbacks with which `asyncio.gather`, `wait` and the like wait for futures."""
+    return getattr(getattr(fn, "func", fn), "__module__", None) == asyncio.tasks.__name__  # `wait_for` has a partial
+
+
+class Watch:
+    """A callback of asyncio on a node. Until it is called or removed, the body that has it added has no seat."""
+
+    __slots__ = ("body", "fn", "seats")
+
+    def __init__(self, fn: "Callable[[Any], object]", body: Node[Any], seats: Seats) -> None:
+        self.fn = fn
+        self.body: Node[Any] | None = body
+        self.seats = seats
+
+    def __call__(self, node: Node[Any]) -> None:
+        self.end()
+        self.fn(node)
+
+    def __eq__(self, other: object) -> bool:
+        """Return True for the callback that it stands for: asyncio removes it by that."""
+        return self is other or self.fn == other
+
+    def end(self) -> None:
+        """Count the body as running again, if it waits for nothing else."""
+        body, self.body = self.body, None
+        if body is not None:
+            self.seats.come_back(body)
 
 
 class Aside:

@@ -141,7 +141,7 @@ def test_a_parameter_of_a_workflow_is_a_value_several_or_a_list(aiodag, given, v
         (["plan", "flow.py", "--from", "flow.py"], "a run that is to be resumed"),
         (["delete", "flow"], "no run 'flow'"),
         (["log", "flow", "--style", "round"], "--style cannot be 'round'"),
-        (["log", "flow", "x", "--task", "y"], "without x"),
+        (["log", "flow", "x", "--task", "y"], "cannot be combined with the node 'x'. Leave one of them out"),
     ],
 )
 def test_bad_input_is_one_line_and_nothing_has_run(aiodag, typed, answer):

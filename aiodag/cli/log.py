@@ -24,7 +24,7 @@ def log(args: Namespace) -> int:
     """Show the newest runs of a name, or the lines of one run, and follow it if asked."""
     if args.task is not None and (args.node is not None or args.style is not None):
         given = f"--style {args.style}" if args.node is None else f"the node {args.node!r}"
-        msg = f"--task {args.task!r} cannot be combined with {given}: it prints the attempts of one task, and nothing else"
+        msg = f"--task {args.task!r} cannot be combined with {given}. Leave one of them out: --task prints the attempts of one task, and nothing else"
         raise AiodagError(msg)
     with serving(args) as service:
         found = service.newest(args.run, args.limit)

@@ -38,7 +38,7 @@ class Editing(Looking):
     def prune(self, *, older: float | None = None, keep: int | None = None) -> list[str]:
         """Delete ended runs: those that ended more than `older` seconds ago, of each name all but the newest `keep`.
 
-        Raises `OptionError`, and deletes nothing, for what is no age and no count.
+        Raises `OptionError`, and deletes nothing, if either is negative or not a number.
         """
         if older is None and keep is None:
             msg = "say which runs may go: older=seconds, keep=count, or both"

@@ -164,35 +164,23 @@ def plain_value(value: object) -> Any:
 
 def log_document(line: LogRecord, labels: Mapping[int, str]) -> Document:
     """Return a line that a body logged for JSON."""
-    return {
-        "at": iso_moment(line.at),
-        "node": line.number,
-        "label": None if line.number is None else labels.get(line.number),
-        "level": line.level,
-        "logger": line.logger,
-        "text": line.text,
-    }
+    return line_document(line.at, line.number, labels, line.level, line.logger, line.text)
 
 
 def written_document(line: WrittenLine, labels: Mapping[int, str]) -> Document:
     """Return a line that a command wrote for JSON."""
-    return {
-        "at": iso_moment(line.at),
-        "node": line.number,
-        "label": labels.get(line.number),
-        "level": line.stream,
-        "logger": "command",
-        "text": line.text,
-    }
+    return line_document(line.at, line.number, labels, line.stream, "command", line.text)
 
 
 def failure_document(each: AttemptRecord, labels: Mapping[int, str]) -> Document:
     """Return a failed attempt as a line of a log, for JSON."""
-    return {
-        "at": iso_moment(each.ended_at),
-        "node": each.number,
-        "label": labels.get(each.number),
-        "level": "FAILED",
-        "logger": "aiodag",
-        "text": f"attempt {each.attempt}: {error_text(each.error)}",
-    }
+    text = f"attempt {each.attempt}: {error_text(each.error)}"
+    return line_document(each.ended_at, each.number, labels, "FAILED", "aiodag", text)
+
+
+def line_document(
+    at: datetime | None, number: int | None, labels: Mapping[int, str], level: str, logger: str, text: str
+) -> Document:
+    """Return a line of a log for JSON, with the label of its node if it has one."""
+    label = None if number is None else labels.get(number)
+    return {"at": iso_moment(at), "node": number, "label": label, "level": level, "logger": logger, "text": text}

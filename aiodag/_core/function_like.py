@@ -13,11 +13,14 @@ from operator import attrgetter
 from types import CodeType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
-from aiodag._core.callables import executor_for
+from aiodag._core.arity import bounds, exactly, shown_parameters
+from aiodag._core.callables import DISPATCHED, executor_for, is_async
 from aiodag._core.middleware import compose
 from aiodag._core.options import TaskOptions
+from aiodag.secret import Secret
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Self
 
 
@@ -33,6 +36,12 @@ class FunctionLike:
     options: TaskOptions
     name: str
     call: Any
+    fewest: int  # positional arguments that fit, and `most`, which may be infinite
+    most: float
+    secrets: tuple[Any, ...]
+    _exactly: int
+    _special: bool
+    _descriptor: Any
 
     if not TYPE_CHECKING:  # to a checker a task has its own type alone
 
@@ -83,6 +92,27 @@ class FunctionLike:
         if copied.call is not None:
             copied.call = compose(self.options, copied.fn, executor_for(copied.fn, self.options))
         return copied
+
+    def _bounds(self) -> None:
+        """Note how many positional arguments fit, so that most calls need no look at the signature."""
+        self.fewest, self.most = bounds(self.fn)
+        self._exactly = exactly(self.fewest, self.most)
+        secrets = tuple([each for each in shown_parameters(self.fn) if type(each.default) is Secret])
+        if secrets:
+            self._special, self.secrets = True, secrets
+
+    def _bind(self, fn: "Callable[..., Any]") -> "Self":
+        """Return this task with a function that Python has bound to an instance or a class."""
+        task = self._rebound(fn)
+        task._descriptor = None
+        if task.call is not None or (self._descriptor is not None and not is_async(fn)):
+            task.call = compose(self.options, fn, executor_for(fn, self.options))
+        if isinstance(self._descriptor, DISPATCHED):
+            task._bounds()
+        elif self.fewest <= self.most:  # else every call is checked against the signature
+            task.fewest, task.most = max(self.fewest - 1, 0), self.most - 1
+            task._exactly = exactly(task.fewest, task.most)
+        return task
 
     def _rebound(self, fn: object) -> "Self":
         """Return this task with another function in the place of its own."""

@@ -4,14 +4,12 @@ from functools import partial
 from inspect import unwrap
 from typing import TYPE_CHECKING, Any, Generic, cast, overload
 
-from aiodag._core.arity import bounds, check_fit, exactly, real_signature, shown_parameters
+from aiodag._core.arity import check_fit, real_signature
 from aiodag._core.callables import (
-    DISPATCHED,
     METHODS,
     callable_name,
     check_callable,
     executor_for,
-    is_async,
     plain_of,
     take_over,
 )
@@ -110,14 +108,6 @@ class Task(FunctionLike, Generic[P, R]):
         self._special = bool(after or options.raw or options.resources or getattr(self, "secrets", ()))
         self.code = getattr(unwrap(fn) if not hasattr(fn, "__code__") else fn, "__code__", None)
         self.call = compose(options, fn, executor_for(fn, options))
-
-    def _bounds(self) -> None:
-        """Note how many positional arguments fit, so that most calls need no look at the signature."""
-        self.fewest, self.most = bounds(self.fn)
-        self._exactly = exactly(self.fewest, self.most)
-        secrets = tuple([each for each in shown_parameters(self.fn) if type(each.default) is Secret])
-        if secrets:
-            self._special, self.secrets = True, secrets
 
     def check(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Refuse arguments that do not fit what Python will call."""
@@ -247,18 +237,6 @@ class Task(FunctionLike, Generic[P, R]):
         else:
             bound = self.fn.__get__(instance, owner)
         return self if bound is self.fn else self._bind(bound)
-
-    def _bind(self, fn: "Callable[..., Any]") -> "Task[Any, Any]":
-        task: Task[Any, Any] = self._rebound(fn)
-        task._descriptor = None
-        if task.call is not None or (self._descriptor is not None and not is_async(fn)):
-            task.call = compose(self.options, fn, executor_for(fn, self.options))
-        if isinstance(self._descriptor, DISPATCHED):
-            task._bounds()
-        elif self.fewest <= self.most:  # else every call is checked against the signature
-            task.fewest, task.most = max(self.fewest - 1, 0), self.most - 1
-            task._exactly = exactly(task.fewest, task.most)
-        return task
 
     def after(self, /, *after: "Awaitable[object]") -> "Task[P, R]":
         """Return this task with more to wait for: exogenous edges, whose values are not passed."""

@@ -13,6 +13,7 @@ from aiodag.journal import NOTHING as NOTHING
 from aiodag.journal import Journal as Journal
 from aiodag.journal import Raised as Raised
 from aiodag.journal import Runs as Runs
+from aiodag.queueing import Queue as Queue
 
 if TYPE_CHECKING:
     from aiodag._core.node import Node

@@ -95,10 +95,11 @@ FLOORS = [
             "ownership",
             "batches",
             "records",
+            "submissions",
             "programs",
         ]
     },
-    {"": ["journal", "abc"]},
+    {"": ["queueing", "journal", "abc"]},
     {
         "_core": [
             "failure",
@@ -691,6 +692,7 @@ NEVERS = {
     "_core": LAYERS_ABOVE_CORE,
     "abc": LAYERS_ABOVE_CORE,
     "journal": LAYERS_ABOVE_CORE,
+    "queueing": LAYERS_ABOVE_CORE,
     "codec": ["stores", "commands", "executors", "pictures", "traces", "workflows", "service", "cli", "compat"],
     "stores": ["commands", "executors", "pictures", "traces", "workflows", "service", "cli", "compat"],
     "commands": ["stores", "executors", "pictures", "traces", "workflows", "service", "cli", "compat"],

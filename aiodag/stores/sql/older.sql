@@ -1,6 +1,18 @@
 -- What a store of an older version lacks, as views and empty tables of one connection that reads: they hide the tables of the
 -- file that have the same name, and nothing is written.
 
+-- :version 1 2 3 4
+create temp table timers (timer integer, due_at real, kind text, run integer);
+create temp table names (name text, max_active integer);
+create temp table queues (name text, state text, rate integer, per real, next_at real);
+create temp table workers (owner text, queues text, most integer, started_at real, state text);
+create temp table refusals (owner text, target text, reason text);
+create temp table shared_places (name text, owner text, units real);
+
+-- :version 4
+create temp view runs as select *, null as queue, 0 as priority, null as submission, null as target, null as code, 1 as ready, 0 as retries,
+    0 as deaths, 0 as successes from main.runs;
+
 -- :version 1 2 3
 create temp table leases (owner text, until real);
 create temp view tags as
@@ -12,13 +24,19 @@ create temp view nodes as select *, null as void, 0 as failures, 0 as turn from 
 create temp table functions (run integer, name text, module text, main integer);
 
 -- :version 3
-create temp view runs as select *, null as counts from main.runs;
+create temp view runs as select *, null as counts, null as queue, 0 as priority, null as submission, null as target, null as code, 1 as ready, 0 as retries,
+    0 as deaths, 0 as successes
+    from main.runs;
 
 -- :version 2
-create temp view runs as select *, 1 as begun, null as counts from main.runs;
+create temp view runs as select *, 1 as begun, null as counts, null as queue, 0 as priority, null as submission, null as target, null as code, 1 as ready, 0 as retries,
+    0 as deaths, 0 as successes
+    from main.runs;
 
 -- :version 1
-create temp view runs as select *, '{}' as tags, 1 as begun, null as counts from main.runs;
+create temp view runs as select *, '{}' as tags, 1 as begun, null as counts, null as queue, 0 as priority, null as submission, null as target, null as code, 1 as ready, 0 as retries,
+    0 as deaths, 0 as successes
+    from main.runs;
 create temp table definitions (run integer, execution integer, document text);
 create temp table facts (run integer, number integer, attempt integer, facts text);
 create temp table output (

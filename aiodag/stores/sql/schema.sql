@@ -194,3 +194,56 @@ insert into deleted
         )
     select run from (select run from seen union select run from logged)
     where run is not null and run not in (select run from runs);
+
+-- :step 5
+-- A run that was submitted waits in a queue until a worker takes it. One that its own process began is in none.
+alter table runs add column queue text;
+alter table runs add column priority integer not null default 0; -- higher first
+alter table runs add column submission text; -- the key under which it was submitted: once
+alter table runs add column target text; -- which code it needs, whatever its arguments
+alter table runs add column code text; -- a digest of that code, when it was submitted
+alter table runs add column ready integer not null default 1; -- 0 until its time has come
+alter table runs add column retries integer not null default 0; -- how often it may still begin again after a failure
+alter table runs add column deaths integer not null default 0; -- owners that died since a node last succeeded
+alter table runs add column successes integer not null default 0; -- nodes that had succeeded when the last owner died
+create unique index runs_by_submission on runs (submission) where submission is not null;
+create index queued_runs on runs (queue, priority desc, run) where state = 'queued' and ready = 1;
+create index runs_by_queue on runs (queue, state, created_at) where queue is not null;
+create table timers ( -- what is to happen at a moment
+    timer integer primary key autoincrement,
+    due_at real not null,
+    kind text not null, -- start: a run becomes ready; expire: a run that never began fails
+    run integer references runs on delete cascade
+);
+create index timers_by_moment on timers (due_at);
+create index timers_of_run on timers (run) where run is not null;
+create table names ( -- what holds for all runs of a name
+    name text primary key,
+    max_active integer -- how many of them may go on at once
+) without rowid;
+create table queues (
+    name text primary key,
+    state text not null default 'open', -- open, paused: nothing is taken; draining: nothing is submitted
+    rate integer, -- how many runs may begin
+    per real, -- in so many seconds
+    next_at real not null default 0.0 -- the moment of the generic cell rate algorithm: when the next one would be due at an even pace
+) without rowid;
+create table workers (
+    owner text primary key,
+    queues text not null, -- a JSON list
+    most integer not null, -- runs at once
+    started_at real not null,
+    state text not null default 'working' -- or ending: it takes no more
+) without rowid;
+create table refusals ( -- code that a worker does not have
+    owner text not null,
+    target text not null,
+    reason text not null,
+    primary key (owner, target)
+) without rowid;
+create table shared_places ( -- of limits and capacities that hold for all processes of the store: what each process has
+    name text not null,
+    owner text not null,
+    units real not null,
+    primary key (name, owner)
+) without rowid;

@@ -1,0 +1,74 @@
+"""The queue of a store: runs that were submitted, and the workers that take them.
+
+A run is a record before it is a process. Submitting writes it; a worker claims it in the transaction that takes it from the
+queue, so nobody else does. Its states are those of `states.RUN_MOVES`:
+
+    submit ──► queued ──take──► running ──► succeeded, failed, cancelled
+                 ▲                 │
+                 └─────────────────┘ given back, or its owner has died
+
+People import the seam, `Queue`, from `aiodag.abc`.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from aiodag.records import Claimed, Owner
+    from aiodag.submissions import QueueRecord, Submission, Taken, WorkerRecord
+
+
+class Queue(Protocol):
+    """Where submitted runs wait: what a store has besides `Runs`, of which it is the same object.
+
+    Every method may block; each is one transaction.
+    """
+
+    def submit(self, submission: "Submission") -> str:
+        """Record a run as queued and return its id: that of the run that was submitted under the same key, if there is one.
+
+        Raises `StoreError` where that one has another target or other arguments, and for a queue that takes nothing.
+        """
+        ...
+
+    def enrol(self, owner: "Owner", queues: Sequence[str], limit: int, at: float) -> None:
+        """Note a worker, under the lease of its process: it is gone when that is."""
+        ...
+
+    def dismiss(self, owner: "Owner", *, ending: bool = False) -> None:
+        """Forget a worker; or, if it is `ending`, note that it takes no more."""
+        ...
+
+    def take_queued(self, owner: "Owner", queues: Sequence[str], limit: int, *, lease: float) -> "list[Taken]":
+        """Take up to `limit` runs, higher priority first, then first in, first out; own them for `lease` seconds.
+
+        First makes ready what is due, fails what has expired, and puts runs of dead owners back. A row that cannot be read
+        fails its run, and no other.
+        """
+        ...
+
+    def give_back(self, claimed: "Sequence[Claimed]", *, refusal: str = "") -> None:
+        """Put runs back into their queues, to be continued.
+
+        With a reason, this worker takes nothing of those targets any more; where no live worker of the queue is left that
+        might, the runs fail with that reason.
+        """
+        ...
+
+    def workers(self) -> "list[WorkerRecord]":
+        """Return the workers that are alive."""
+        ...
+
+    def queues(self) -> "list[QueueRecord]":
+        """Return the queues that were named, or have runs that wait or go on."""
+        ...
+
+    def put_queue(
+        self, name: str, *, state: str | None = None, rate: int | None = None, per: float | None = None
+    ) -> None:
+        """Make a queue, or change what is given of it."""
+        ...
+
+    def next_due(self) -> float | None:
+        """Return the next moment at which something becomes due, or None."""
+        ...

@@ -1,0 +1,80 @@
+"""What passes through the queue of a store: runs that are submitted and taken, and what it knows of workers and queues."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from aiodag.records import NO_TAGS, Claim, Claimed, Owner, RunRecord
+
+DEFAULT_QUEUE = "default"
+DEATHS = 5  # of owners of a run, without a new success between them: then it is taken to be what kills them
+
+
+class Submission(NamedTuple):
+    """A run that is to be recorded as queued. Moments are seconds since the epoch.
+
+    `target` is what code it needs, whatever its arguments; a worker that lacks it takes none of its runs. `code` is a digest
+    of that code. `max_active` is how many runs of the name may go on at once, from now on; None leaves that as it is.
+    """
+
+    id: str
+    name: str
+    entry: Mapping[str, Any] | None
+    target: str
+    at: float
+    definition: str | None = None
+    tags: Mapping[str, str] = NO_TAGS
+    queue: str = DEFAULT_QUEUE
+    priority: int = 0
+    starts_at: float | None = None
+    expires_at: float | None = None
+    key: str | None = None
+    retries: int = 0
+    max_active: int | None = None
+    code: str | None = None
+
+
+class Taken(NamedTuple):
+    """A run that a worker has taken from a queue, and owns from then on.
+
+    `claim` and `claimed` are what `Runs.claim_all` takes and answers: the run is entered with them. `cancel` is True if
+    somebody wants it cancelled, who could not end it at once since it had begun before. `code` is the digest of its code when
+    it was submitted.
+    """
+
+    record: RunRecord
+    claim: Claim
+    claimed: Claimed
+    target: str
+    code: str | None = None
+    cancel: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRecord:
+    """A worker as a store knows it. `runs` are the ids of what it works on."""
+
+    owner: Owner
+    queues: Sequence[str]
+    limit: int
+    state: str
+    started_at: datetime
+    seen_at: datetime
+    runs: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRecord:
+    """A queue: "open", "paused" (nothing is taken from it) or "draining" (nothing is submitted to it).
+
+    At most `rate` of its runs begin in `per` seconds. `waiting` and `running` are how many of its runs are queued, and
+    go on.
+    """
+
+    name: str
+    state: str = "open"
+    rate: int | None = None
+    per: float | None = None
+    waiting: int = 0
+    running: int = 0

@@ -7,7 +7,6 @@ by a *journal* for each run.
 
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
-from warnings import warn
 
 from aiodag.journal import NOTHING as NOTHING
 from aiodag.journal import Journal as Journal
@@ -196,16 +195,3 @@ class Host(Protocol):
     async def run(self, request: "ProgramRequest", watch: "ProgramWatch", /) -> object:
         """Run a program until nothing of it is left. Raises `ProgramNotStarted` and `ProgramLost`."""
         ...
-
-
-def __getattr__(name: str) -> object:
-    """Give the former name of `Runs` for one version."""
-    if name != "Store":
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
-    warn(
-        "aiodag.abc.Store is aiodag.abc.Runs since 1.4.0; the former name works until 1.5",
-        DeprecationWarning,
-        stacklevel=2,
-    )
-    return Runs

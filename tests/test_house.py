@@ -359,15 +359,9 @@ LAYERS = {
     "aiodag.commands.warden": set(),
     "aiodag.executors.worker": {"aiodag.executors.letters"},
     "aiodag.__main__": {"aiodag.cli"},
-    # Former places, for one version.
-    "aiodag.codecs": {"aiodag.codec"},
-    "aiodag.stores.records": {"aiodag.records"},
-    "aiodag.stores.sqlite": {"aiodag.stores"},
+    # Doors without a name in them.
     "aiodag.stores.sql": set(),
-    "aiodag.executors.command": {"aiodag.commands"},
     "aiodag.workflows.files": set(),
-    "aiodag.workflows.document": {"aiodag.workflows"},
-    "aiodag.workflows.load": {"aiodag.workflows", "aiodag.workflows.files.load"},
     # Pure: they show a graph, and know nothing of what runs it.
     "aiodag._core.render": {"aiodag.errors", "aiodag.wording", "aiodag.states", "aiodag.looks"},
     "aiodag._core.critical": set(),
@@ -711,9 +705,8 @@ def test_a_room_never_knows_those_that_are_not_below_it(room):
     inside = [
         path for path in SOURCES if name_of(path) == f"aiodag.{room}" or name_of(path).startswith(f"aiodag.{room}.")
     ]
-    former = [path for path in inside if "since 1.4.0" in path.read_text(encoding="utf-8")]  # places that warn
 
-    known = {path: imports(path).found | imports(path).types for path in inside if path not in former}
+    known = {path: imports(path).found | imports(path).types for path in inside}
     wrong = [f"{name_of(path)}: {each}" for path in known for each in known[path] if each.startswith(never)]
 
     assert inside

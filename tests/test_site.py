@@ -128,15 +128,11 @@ def tour():
 
 def files_of_the_house():
     files = [path for path in (ROOT / "aiodag").rglob("*") if path.suffix in {".py", ".sql"}]
-    return sorted(path.relative_to(ROOT).as_posix() for path in files if not (is_door(path) or is_former(path)))
+    return sorted(path.relative_to(ROOT).as_posix() for path in files if not is_door(path))
 
 
 def is_door(path):
     return path.name == "__main__.py" or (path.name == "__init__.py" and path.parent.name != "aiodag")
-
-
-def is_former(path):
-    return path.read_text(encoding="utf-8").startswith('"""The former place of ')
 
 
 def test_the_tour_of_the_house_names_every_file_once():

@@ -1,5 +1,6 @@
 """Stores that earlier versions have written: their runs are resumed with nothing run again."""
 
+import importlib
 import json
 import os
 import shutil
@@ -21,7 +22,9 @@ RUNS = ["functions", "failing", "workflow", "document"]
 LENGTH = {"functions": 79, "workflow": 13, "document": 6}  # nodes, with those that only join edges
 
 
-STORES = ["v1.2.0-py3.11.db", "v1.2.0-py3.13.db", "v1.3.0-py3.11.db", "v1.3.0-py3.13.db"]
+STORES = [f"v{version}-py{python}.db" for version in ("1.2.0", "1.3.0", "1.4.0") for python in ("3.11", "3.13")]
+EARLY = json.loads((RECORDED / "early-values.json").read_text())
+FIRST = [f"v1.1.0-py{python}.db" for python in ("3.11", "3.13")]  # before workflows: of a program of its own
 IMPORTED = "import sys, journey; journey.STORE = f'sqlite:///{sys.argv[1]}'; journey.main()"
 IN_SLICES = f"from aiodag.stores.sql import past; past.WHOLE, past.SLICE, past.NEAR = 0, 2, 1; {IMPORTED}"
 WAYS = {"the program": ["journey.py"], "who imports it": ["-c", IMPORTED], "who reads slices": ["-c", IN_SLICES]}
@@ -90,6 +93,50 @@ def test_the_values_of_an_earlier_version_can_be_read(name, tmp_path):
 
     assert nodes
     assert all(decode(node.value) is not ... for node in nodes)
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_a_run_of_the_first_stores_is_resumed_with_nothing_run_again(name, tmp_path):
+    for each in (name, "early.py"):
+        shutil.copy(RECORDED / each, tmp_path)
+
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "early.py", name],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    )
+
+    answer = json.loads(done.stdout)
+    assert answer["ran"] == ["decline"]
+    assert answer["values"] == EARLY["values"]
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_a_first_store_can_be_looked_at_without_a_change(name, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(RECORDED)
+    importlib.import_module("early")  # the values name classes of the program
+    shutil.copy(RECORDED / name, tmp_path)
+    before = (tmp_path / name).read_bytes()
+
+    service = Service(tmp_path / name)
+    good, bad = service.run("good"), service.run("bad")
+    called = [node for node in service.nodes("good") if node.codec == "json" and node.parent is None]
+    values = [service.value("good", str(node.number)) for node in called]
+    refused = service.error("bad", "decline")
+    lines = [line.text for line in service.logs("good")]
+    tries = [each.error for each in service.attempts("good") if each.state is State.FAILED]
+    service.close()
+
+    assert (good.state, good.tags, good.definition) == (State.SUCCEEDED, {}, None)
+    assert (bad.state, str(refused)) == (State.FAILED, "declined ['good']")
+    assert len(values) == 37
+    assert all(ascii(value) in EARLY["values"] for value in values)
+    assert lines == ["fetched a", "fetched b", "fetched p", "fetched p"]
+    assert ["no answer for f" in error for error in tries] == [True]
+    assert (tmp_path / name).read_bytes() == before
 
 
 def test_values_and_arguments_of_classes_of_aiodag_itself_are_known_again(tmp_path):

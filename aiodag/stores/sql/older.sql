@@ -7,7 +7,8 @@ create temp table names (name text, max_active integer);
 create temp table queues (name text, state text, rate integer, per real, next_at real);
 create temp table workers (owner text, queues text, most integer, started_at real, state text);
 create temp table refusals (owner text, target text, reason text);
-create temp table shared_places (name text, owner text, units real);
+create temp table shared_limits (name text, next_at real);
+create temp table shared_places (name text, owner text, part integer, held text, wanted text, since real);
 
 -- :version 4
 create temp view runs as select *, null as queue, 0 as priority, null as submission, null as target, null as code, 1 as ready, 0 as retries,

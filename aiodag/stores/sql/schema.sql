@@ -241,9 +241,16 @@ create table refusals ( -- code that a worker does not have
     reason text not null,
     primary key (owner, target)
 ) without rowid;
-create table shared_places ( -- of limits and capacities that hold for all processes of the store: what each process has
+create table shared_limits ( -- limits and capacities that hold for all processes of the store
+    name text primary key,
+    next_at real not null default 0.0 -- when the next attempt may start, of those that are spaced
+) without rowid;
+create table shared_places ( -- what each process has of them
     name text not null,
     owner text not null,
-    units real not null,
-    primary key (name, owner)
+    part integer not null, -- a process that has the store open under two addresses counts for each by itself
+    held text not null, -- a JSON object: how many attempts, and the amounts in each place, in millionths
+    wanted text, -- as JSON, what the first attempt that waits asks for; null if none does
+    since real not null, -- since when one waits, without another having got something
+    primary key (name, owner, part)
 ) without rowid;

@@ -287,7 +287,7 @@ update runs set state = 'cancelled', ended_at = ?, owner = null, leased_until = 
 delete from runs where run = ?
 
 -- :name note_deleted
-insert into deleted values (?)
+insert into deleted (run) values (?)
 
 -- :name deleted_runs
 select run from deleted order by run limit ?

@@ -254,3 +254,4 @@ create table shared_places ( -- what each process has of them
     since real not null, -- since when one waits, without another having got something
     primary key (name, owner, part)
 ) without rowid;
+alter table deleted add column until real; -- a run that is being copied in, not deleted: its rows are left alone until then

@@ -72,8 +72,8 @@ class Runs(Protocol):
         """Have nodes of a run that nobody owns run again, whatever is recorded of them. Raises `RunOwned`."""
         ...
 
-    def renew(self, owner: "Owner", until: float) -> None:
-        """Keep all runs of a process until a moment: seconds since the epoch."""
+    def renew(self, owner: "Owner", lease: float) -> None:
+        """Keep all runs of a process for so many seconds from now, by the clock of the store."""
         ...
 
     def held_runs(self, owner: "Owner") -> "Mapping[int, tuple[int, bool]]":

@@ -18,7 +18,7 @@ from aiodag.records import Claim, Owner, RunFilter
 from aiodag.service import Service
 from aiodag.stores import SQLite
 from aiodag.stores.places import store_at
-from aiodag.stores.sql.statements import steps
+from aiodag.stores.sql.file_session import steps
 
 RECORDED = Path(__file__).with_name("recorded")
 VERSION_1 = """

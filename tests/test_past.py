@@ -15,7 +15,7 @@ from aiodag import Run, RunFailed, State, current_node, task
 from aiodag.stores import SQLite
 from aiodag.stores.past import Remembered
 from aiodag.stores.sql import past
-from aiodag.stores.sql.statements import query
+from aiodag.stores.sql.file_session import FileSession, query
 from aiodag.workflows import Parameter, Workflow, lead
 
 ROOT = Path(__file__).parent.parent
@@ -234,15 +234,17 @@ async def test_what_is_called_very_often_has_its_last_attempt_looked_up_once(sli
             raise RuntimeError
         return values
 
-    def noted(name):
+    def noted(session, name, *args, **options):
         asked.append(name)
-        return query(name)
+        return perform(session, name, *args, **options)
+
+    perform = FileSession.perform
 
     flow = Workflow("many")
     flow.add(call_many)
     with pytest.raises(RunFailed):
         await flow.run(store=sliced, id="many")
-    monkeypatch.setattr(past, "query", noted)
+    monkeypatch.setattr(FileSession, "perform", noted)
     numbers = range(40, 0, -1)
     await flow.resume("many", store=sliced)
 

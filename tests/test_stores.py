@@ -19,9 +19,9 @@ from aiodag.records import BARRIER, Claim, Owner, RunFilter, WorkflowRecord, lef
 from aiodag.service import Service
 from aiodag.stores import Memory, SQLite
 from aiodag.stores.places import store_at, usual_place
+from aiodag.stores.sql.file_session import steps
 from aiodag.stores.sql.migration import migrate
 from aiodag.stores.sql.rows import owner_text
-from aiodag.stores.sql.statements import steps
 
 HERE = Owner.here()
 ELSEWHERE = Owner("another-host", 1, "1")
@@ -112,7 +112,7 @@ class StoreContract:
             claim_one(store, claim_of())
 
     def test_a_run_whose_lease_has_run_out_is_taken_over(self, store):
-        claim_one(store, claim_of(owner=ELSEWHERE, lease=1.0, at=time.time() - 60))
+        claim_one(store, claim_of(owner=ELSEWHERE, lease=-59.0))
 
         assert claim_one(store, claim_of()).execution == 2
 
@@ -392,9 +392,9 @@ class StoreContract:
         assert store.cancel("etl") is False
 
     def test_a_new_execution_is_not_cancelled_by_a_request_to_the_former(self, store):
-        claim_one(store, claim_of(owner=ELSEWHERE, lease=1.0))
+        claim_one(store, claim_of(owner=ELSEWHERE, lease=-1.0))
         store.cancel("etl")
-        claimed = claim_one(store, claim_of(at=time.time() + 60))
+        claimed = claim_one(store, claim_of())
 
         assert store.held_runs(HERE) == {claimed.run: (2, False)}
 

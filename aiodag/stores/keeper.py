@@ -248,7 +248,7 @@ class Keeper:
         try:
             if time.time() - self._renewed_at > LEASE / 3:
                 now = time.time()
-                self.store.renew(self._owner, now + LEASE)
+                self.store.renew(self._owner, LEASE)
                 self._renewed_at = now
             held = self.store.held_runs(self._owner)
             self._release_again()

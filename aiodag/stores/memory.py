@@ -116,8 +116,9 @@ class Memory(KeptRuns):
             for number in numbers:
                 kept.nodes[number]["void"] = True
 
-    def renew(self, owner: Owner, until: float) -> None:
-        """Keep the runs of a process until a moment."""
+    def renew(self, owner: Owner, lease: float) -> None:
+        """Keep the runs of a process for so many seconds."""
+        until = time.time() + lease
         with self._lock:
             for kept in self.kept.values():
                 if kept.owner == owner:

@@ -1,13 +1,13 @@
 """What runs have done, as the rows of a transaction: of one run or of many, each statement for all of them."""
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiodag.errors import LeaseLost
 from aiodag.records import Batch, Write
 from aiodag.states import State, next_run_state
-from aiodag.stores.sql.statements import cut_rows, put_rows, query, statement_with_list
+from aiodag.stores.sql.session import Session
+from aiodag.stores.sql.statements import cut_rows
 
 # What a batch has of each kind, and the statement that writes it; in this order.
 TABLES = {
@@ -20,13 +20,11 @@ TABLES = {
 }
 
 
-def fence_writes(
-    connection: sqlite3.Connection, writes: Sequence[Write]
-) -> tuple[list[BaseException | None], list[Write]]:
+def fence_writes(session: Session, writes: Sequence[Write]) -> tuple[list[BaseException | None], list[Write]]:
     """Return for each batch why it must not be written, and those that may be: of runs that are still their writer's."""
     found: dict[int, tuple[str, int, str | None]] = {}
-    for some in cut_rows([write.claimed.run for write in writes]):
-        for run, *row in connection.execute(statement_with_list("owned_runs", len(some)), some):
+    for some in cut_rows(sorted(write.claimed.run for write in writes)):
+        for run, *row in session.perform_for("owned_runs", some, locking=True):
             found[run] = tuple(row)
     errors: list[BaseException | None] = []
     for write in writes:
@@ -36,29 +34,29 @@ def fence_writes(
     return errors, [write for write, error in zip(writes, errors, strict=True) if error is None]
 
 
-def put_batches(connection: sqlite3.Connection, writes: Sequence[Write]) -> None:
+def put_batches(session: Session, writes: Sequence[Write]) -> None:
     """Write batches of several runs."""
     having: dict[str, list[Write]] = {}  # most batches have rows of one kind or two
     for write in writes:
         for kind in write.batch.kinds():
             having.setdefault(kind, []).append(write)
     for write in having.get("again", ()):  # before their rows are written over
-        put_list(connection, "keep_attempts", (write.claimed.run,), write.batch.again)
+        put_list(session, "keep_attempts", (write.claimed.run,), write.batch.again)
     nodes = [
         (write.claimed.run, write.claimed.execution, 0, 0, *row)
         for write in having.get("nodes", ())
         for row in write.batch.nodes
     ]
-    put_rows(connection, "put_nodes", nodes)
-    put_each(connection, "void_attempt", rows_with_runs(having, "void"))
+    session.put_rows("put_nodes", nodes)
+    session.put_each("void_attempt", rows_with_runs(having, "void"))
     for kind, statement in TABLES.items():
-        put_rows(connection, statement, rows_with_runs(having, kind))
-    put_rows(connection, "put_cache", [row for write in having.get("cache", ()) for row in write.batch.cache])
-    put_each(connection, "trim_output", rows_with_runs(having, "trimmed"))
+        session.put_rows(statement, rows_with_runs(having, kind))
+    session.put_rows("put_cache", [row for write in having.get("cache", ()) for row in write.batch.cache])
+    session.put_each("trim_output", rows_with_runs(having, "trimmed"))
     for write in having.get("recalled", ()):
-        put_list(connection, "mark_recalled", (write.claimed.execution, write.claimed.run), write.batch.recalled)
+        put_list(session, "mark_recalled", (write.claimed.execution, write.claimed.run), write.batch.recalled)
     ended = [write for write in writes if write.batch.state is not None]
-    put_each(connection, "end_run", [end_of(write.claimed.run, write.batch) for write in ended])
+    session.put_each("end_run", [end_of(write.claimed.run, write.batch) for write in ended])
 
 
 def rows_with_runs(having: Mapping[str, Sequence[Write]], kind: str) -> list[tuple[Any, ...]]:
@@ -72,13 +70,7 @@ def end_of(run: int, batch: Batch) -> tuple[Any, ...]:
     return state, batch.error, batch.at, run
 
 
-def put_list(connection: sqlite3.Connection, name: str, first: tuple[int, ...], numbers: list[int]) -> None:
+def put_list(session: Session, name: str, first: tuple[int, ...], numbers: list[int]) -> None:
     """Write what has to do with a list of nodes."""
     for some in cut_rows(numbers):
-        connection.execute(statement_with_list(name, len(some)), (*first, *some))
-
-
-def put_each(connection: sqlite3.Connection, name: str, rows: list[tuple[Any, ...]]) -> None:
-    """Write rows with a statement for each: of what is rare."""
-    if rows:
-        connection.executemany(query(name), rows)
+        session.perform_for(name, some, first)

@@ -10,14 +10,14 @@ from pathlib import Path
 from weakref import WeakSet
 
 from aiodag.errors import StoreError
+from aiodag.stores.sql.database import Database
+from aiodag.stores.sql.file_session import CACHED, FileSession, connect, steps
 from aiodag.stores.sql.guard import Guard, Locked, refuse_after_fork, writer_of
 from aiodag.stores.sql.migration import BUSY, copy_to, look, migrate, refuse_changed_version, version_of_file
-from aiodag.stores.sql.statements import steps
 
 LEAST_VERSION = (3, 35)
 LOG_LIMIT = 2**22  # bytes of the write-ahead log that stay on disk when it begins anew
 LOG_CHECK = 64  # transactions between two looks at the size of the log
-STATEMENTS = 256  # that stay prepared: each of those that write many rows, for each number of rows
 SYNCHRONOUS = ("NORMAL", "FULL", "EXTRA")
 HINTS = {
     "not a database": ". It is some other file: name another one",
@@ -29,8 +29,16 @@ HINTS = {
 }
 
 
-class File:
+class File(Database):
     """A file of runs, made or brought up to date when somebody writes to it."""
+
+    its_own = (
+        sqlite3.DataError,
+        sqlite3.IntegrityError,
+        sqlite3.InterfaceError,
+        sqlite3.ProgrammingError,
+        *Database.its_own,
+    )
 
     def __init__(self, path: str | os.PathLike[str], *, synchronous: str, backup: bool) -> None:
         self.path = checked_path(path)
@@ -42,9 +50,8 @@ class File:
         self._keep_copy = backup
         self._guard = Guard(self.path)
         self._written = 0  # transactions
-        self.connection: sqlite3.Connection | None = None
+        self.connection: FileSession | None = None
         self.read_only = False  # whether the connection is: on a medium that cannot be written to
-        self.closed = False  # whether somebody has closed it, who will not do so again
         self.version = 0  # of what the connection has open; 0 if nothing was in it
         FILES.add(self)
 
@@ -66,7 +73,7 @@ class File:
             try:
                 self._close()
             except (Locked, sqlite3.Error) as error:
-                raise self._failure_of("close", error) from None
+                raise self.failure_of("close", error) from None
 
     def __del__(self) -> None:
         # Without the lock next to the file: this may run in the middle of somebody's transaction, in the same thread.
@@ -95,6 +102,10 @@ class File:
             self._guard.disown(self.connection)
             self.connection = None
 
+    def apart(self) -> "File":
+        """Return the same file, opened once more: what writes must not wait for what reads, nor the reverse."""
+        return File(self.path, synchronous=self.synchronous, backup=False)
+
     def backup(self, path: str | os.PathLike[str]) -> None:
         """Copy the store to a new file, whole and as of one moment, while others go on writing.
 
@@ -105,12 +116,7 @@ class File:
         if not self.path.exists():
             msg = f"there is no store {self.path} to copy"
             raise StoreError(msg)
-        if copy.exists():
-            msg = f"cannot copy the store to {copy}: there is such a file already, and a copy replaces nothing"
-            raise StoreError(msg)
-        if not copy.parent.is_dir():
-            msg = f"cannot copy the store to {copy}: there is no directory {copy.parent}"
-            raise StoreError(msg)
+        refuse_to_replace(copy)
         try:
             with self.reading() as connection:
                 copy_to(connection, copy)
@@ -119,7 +125,7 @@ class File:
             raise StoreError(msg) from error
 
     @contextmanager
-    def writing(self, *, owner: bool = False) -> Generator[sqlite3.Connection]:
+    def writing(self, *, owner: bool = False) -> Generator[FileSession]:
         """Begin a transaction and commit it, or roll it back after an exception.
 
         An `owner` of a run fails with `StoreError` when the file has gone from its place: others go on with what is there.
@@ -141,7 +147,7 @@ class File:
                 bound_the_log(connection, self._guard.log)
 
     @contextmanager
-    def reading(self, *, owner: bool = False) -> Generator[sqlite3.Connection]:
+    def reading(self, *, owner: bool = False) -> Generator[FileSession]:
         """Give a connection to read from: of today's version, or one that looks like it."""
         # Looking makes no file: somebody may have mistyped its name.
         if owner or self.path.exists():
@@ -149,12 +155,12 @@ class File:
                 if self.version:
                     yield connection
                     return
-        with closing(sqlite3.connect(":memory:", isolation_level=None)) as nothing:
+        with closing(connect(":memory:")) as nothing:
             migrate(nothing, self.path)
             yield nothing
 
     @contextmanager
-    def _using(self, verb: str, *, owner: bool) -> Generator[sqlite3.Connection]:
+    def _using(self, verb: str, *, owner: bool) -> Generator[FileSession]:
         with self._lock:
             try:
                 if verb == "read":
@@ -168,11 +174,11 @@ class File:
                     with self._guard.alone(BUSY, to_write=True):
                         yield self._current(owner=owner)
             except sqlite3.Error as error:
-                raise self._failure_of(verb, error) from error
+                raise self.failure_of(verb, error) from error
             except Locked as error:
-                raise self._failure_of(verb, error) from None
+                raise self.failure_of(verb, error) from None
 
-    def _current(self, *, owner: bool) -> sqlite3.Connection:
+    def _current(self, *, owner: bool) -> FileSession:
         """Return a connection that writes to the file that is in its place now."""
         if self._has_moved(owner=owner) or self.read_only or self.version < len(steps()):
             self._disconnect()
@@ -180,7 +186,7 @@ class File:
             self.connection = self._open(to_write=True)
         return self.connection
 
-    def _is_outdated(self, connection: sqlite3.Connection) -> bool:
+    def _is_outdated(self, connection: FileSession) -> bool:
         """Return True if what looks like today's version was an older one, and somebody has brought it up to date since."""
         return self.version < len(steps()) and version_of_file(connection, self.path) != self.version
 
@@ -192,7 +198,7 @@ class File:
             raise StoreError(msg)
         return bool(what)
 
-    def _open_to_read(self) -> sqlite3.Connection:
+    def _open_to_read(self) -> FileSession:
         self._disconnect()
         try:
             self.connection = self._open(to_write=False)
@@ -200,7 +206,7 @@ class File:
             self.connection = self._open_read_only(error)
         return self.connection
 
-    def _open_read_only(self, error: Exception) -> sqlite3.Connection:
+    def _open_read_only(self, error: Exception) -> FileSession:
         """Look at a file that cannot be written to, on a read-only medium. Raises `error` if there is another reason."""
         if not self.path.is_file() or writable_place(self.path):
             raise error
@@ -212,7 +218,7 @@ class File:
             )
             raise StoreError(msg) from error
         address = f"{self.path.absolute().as_uri()}?immutable=1"
-        connection = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False)
+        connection = connect(address, uri=True)
         try:
             self.version = version_of_file(connection, self.path)
             look(connection, self.version)
@@ -223,7 +229,8 @@ class File:
         self._guard.note_open()
         return connection
 
-    def _failure_of(self, verb: str, error: Exception) -> StoreError:
+    def failure_of(self, verb: str, error: Exception) -> StoreError:
+        """Return the error for what could not be done, with what helps."""
         text = str(error)
         hint = next((hint for sign, hint in HINTS.items() if sign in text), "")
         if "locked" in text:
@@ -248,23 +255,15 @@ class File:
         """Return True if this is the file at a path."""
         return os.path.realpath(self.path) == os.path.realpath(path)
 
-    def _open(self, *, to_write: bool) -> sqlite3.Connection:
-        if sqlite3.sqlite_version_info < LEAST_VERSION:
-            msg = f"SQLite {sqlite3.sqlite_version} is too old for a store: 3.35 or newer"
-            raise StoreError(msg)
-        refuse_after_fork(self.path)
-        if self.path.exists() and not self.path.is_file() and not self.path.is_dir():
-            msg = f"cannot use {self.path} as a store: it is not a regular file. Name a file, such as runs.db"
-            raise StoreError(msg)
+    def _open(self, *, to_write: bool) -> FileSession:
+        refuse_unusable(self.path)
         try:
             if to_write:
                 make_private(self.path)
         except OSError as error:
             msg = f"cannot make the directory of the store {self.path}: {error}"
             raise StoreError(msg) from error
-        connection = sqlite3.connect(
-            self.path, timeout=BUSY, isolation_level=None, check_same_thread=False, cached_statements=STATEMENTS
-        )
+        connection = connect(self.path, timeout=BUSY, cached_statements=CACHED)
         try:
             # Not with foreign keys: what belongs to a deleted run goes in portions, after the run itself.
             if to_write:
@@ -298,6 +297,27 @@ def make_private(path: Path) -> None:
     with suppress(OSError):  # it is there; or it cannot be made, and SQLite says so
         # Where it leads to: a link to a file that is not there yet makes that.
         os.close(os.open(os.path.realpath(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+
+def refuse_unusable(path: Path) -> None:
+    """Refuse to open what can be no store here. Raises `StoreError`."""
+    if sqlite3.sqlite_version_info < LEAST_VERSION:
+        msg = f"SQLite {sqlite3.sqlite_version} is too old for a store: 3.35 or newer"
+        raise StoreError(msg)
+    refuse_after_fork(path)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        msg = f"cannot use {path} as a store: it is not a regular file. Name a file, such as runs.db"
+        raise StoreError(msg)
+
+
+def refuse_to_replace(copy: Path) -> None:
+    """Refuse to copy a store over a file that is there, or to where no directory is. Raises `StoreError`."""
+    if copy.exists():
+        msg = f"cannot copy the store to {copy}: there is such a file already, and a copy replaces nothing"
+        raise StoreError(msg)
+    if not copy.parent.is_dir():
+        msg = f"cannot copy the store to {copy}: there is no directory {copy.parent}"
+        raise StoreError(msg)
 
 
 def checked_path(given: str | os.PathLike[str]) -> Path:
@@ -340,7 +360,7 @@ def writable_place(path: Path) -> bool:
     return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
 
 
-def bound_the_log(connection: sqlite3.Connection, log: Path) -> None:
+def bound_the_log(connection: FileSession, log: Path) -> None:
     """Begin the log anew if it has grown: readers who come and go can keep SQLite from doing so by itself, for ever.
 
     Not with the whole patience of the connection, for no one else can write meanwhile.

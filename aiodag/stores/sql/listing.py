@@ -6,14 +6,17 @@ from typing import Any
 
 from aiodag.records import RunFilter
 from aiodag.states import State
-from aiodag.stores.sql.statements import query
+from aiodag.stores.sql.rows import LAST
+from aiodag.stores.sql.session import Session
 
 StatementValues = dict[str, Any]
 # The columns of a run by which it is ordered: when it was made, and its number.
 NEWEST_FIRST = " order by 8 desc, 1 desc limit :limit"
 
 
-def runs_listed(wanted: RunFilter, limit: int | None, before: tuple[float, int] | None) -> tuple[str, StatementValues]:
+def runs_listed(
+    session: Session, wanted: RunFilter, limit: int | None, before: tuple[float, int] | None
+) -> tuple[str, StatementValues]:
     """Return the statement that lists runs, newest first, and its values.
 
     Each condition walks an index in the order of the answer, so a short answer is read, and not every run:
@@ -24,40 +27,48 @@ def runs_listed(wanted: RunFilter, limit: int | None, before: tuple[float, int] 
     `since` is about the last execution, and the order about the first. A run was made when its first execution began, so
     those made since are found by the order itself; the others were begun again, and an index of their own has them.
     """
-    values: StatementValues = {"limit": -1 if limit is None else limit, "since": wanted.since}
+    values: StatementValues = {"limit": LAST if limit is None else limit, "since": wanted.since}
     values |= {"name": wanted.name, "state": wanted.state}
     values |= {"at": before[0], "run": before[1]} if before is not None else {}
     for place, (name, value) in enumerate(wanted.tags.items()):
         values |= {f"name{place}": name, f"value{place}": value}
     if wanted.since is None:
-        return runs_walked(wanted, before, []) + NEWEST_FIRST, values
-    begun = runs_walked(wanted, before, ["{made_at} >= :since", "started_at >= :since"])
-    again = runs_begun_again(wanted, before)
+        return runs_walked(session, wanted, before, []) + NEWEST_FIRST, values
+    begun = runs_walked(session, wanted, before, ["{made_at} >= :since", "started_at >= :since"])
+    again = runs_begun_again(session, wanted, before)
     return f"{begun} union all {again}{NEWEST_FIRST}", values
 
 
-def runs_walked(wanted: RunFilter, before: object, conditions: list[str]) -> str:
+def runs_walked(session: Session, wanted: RunFilter, before: object, conditions: list[str]) -> str:
     """Return the part of a list that walks the index of a condition."""
     conditions = [*conditions, *(f"runs.{column} = :{column}" for column in columns_asked(wanted))]
     conditions += ["({made_at}, run) < (:at, :run)"] if before is not None else []
     if not wanted.tags:
-        return list_statement("runs", "runs.created_at", conditions)
-    conditions += ["tagged.name = :name0", "tagged.value = :value0", *map(has_tag, range(1, len(wanted.tags)))]
-    # A cross join, so that the tags are the outer loop.
-    return list_statement("tags as tagged cross join runs using (run)", "tagged.created_at", conditions)
+        return list_statement(session, "runs", "runs.created_at", conditions)
+    conditions += [
+        "tagged.name = :name0",
+        "tagged.value = :value0",
+        *(has_tag(session, place) for place in range(1, len(wanted.tags))),
+    ]
+    return list_statement(session, session.query("runs_with_tag"), "tagged.created_at", conditions)
 
 
-def runs_begun_again(wanted: RunFilter, before: object) -> str:
+def runs_begun_again(session: Session, wanted: RunFilter, before: object) -> str:
     """Return the part of a list that has the runs made before a moment, and begun again since.
 
-    The index of runs that were begun again is by far the shortest. A plus before a column keeps SQLite from its index, and
-    a limit keeps it from walking all runs in the order of the whole answer.
+    The index of runs that were begun again is by far the shortest. A plus before a column, or an
+    empty text behind it, keeps a database from its index, and a limit keeps it from walking all runs in the order of the whole answer.
     """
     conditions = ["+runs.created_at < :since", "started_at >= :since", "execution > 1"]
-    conditions += [f"+runs.{column} = :{column}" for column in columns_asked(wanted)]
+    conditions += [f"(runs.{column} || '') = :{column}" for column in columns_asked(wanted)]
     conditions += ["(+runs.created_at, +run) < (:at, :run)"] if before is not None else []
-    statement = list_statement("runs", "runs.created_at", [*conditions, *map(has_tag, range(len(wanted.tags)))])
-    return query("apart").replace("{statement}", statement)
+    statement = list_statement(
+        session,
+        "runs",
+        "runs.created_at",
+        [*conditions, *(has_tag(session, place) for place in range(len(wanted.tags)))],
+    )
+    return session.query("apart").replace("{statement}", statement)
 
 
 def columns_asked(wanted: RunFilter) -> list[str]:
@@ -65,37 +76,38 @@ def columns_asked(wanted: RunFilter) -> list[str]:
     return [column for column in ("name", "state") if getattr(wanted, column) is not None]
 
 
-def has_tag(place: int) -> str:
+def has_tag(session: Session, place: int) -> str:
     """Return the condition that a run has one of the tags."""
-    return query("has_tag").replace("{place}", str(place))
+    return session.query("has_tag").replace("{place}", str(place))
 
 
-def list_statement(source: str, made_at: str, conditions: list[str]) -> str:
+def list_statement(session: Session, source: str, made_at: str, conditions: list[str]) -> str:
     """Return the statement that lists runs of a source."""
     statement = (
-        query("list_runs").replace("{source}", source).replace("{condition}", " and ".join(conditions) or "true")
+        session.query("list_runs")
+        .replace("{source}", source)
+        .replace("{condition}", " and ".join(conditions) or "true")
     )
     return statement.replace("{made_at}", made_at)
 
 
-def of_some(name: str, numbers: Iterable[int] | None, condition: str = "") -> tuple[str, StatementValues]:
+def of_some(
+    session: Session, name: str, numbers: Iterable[int] | None, condition: str = ""
+) -> tuple[str, StatementValues]:
     """Return a statement about some nodes of a run, or about all, and its values."""
     if numbers is None:
-        return query(name).replace("{some}", condition), {}
-    some = query(name).replace("{some}", NUMBERED + condition)
+        return session.query(name).replace("{some}", condition), {}
+    some = session.query(name).replace("{some}", f" {session.query('is_numbered')}{condition}")
     return some, {"numbers": as_list(numbers)}
 
 
-def in_state(state: State | None) -> str:
+def in_state(session: Session, state: State | None) -> str:
     """Return the condition of nodes in a state."""
     if state is State.FAILED:
-        return f" {query('is_failed')}"  # by an index of their own: they are few, and it is they who are looked for
+        return f" {session.query('is_failed')}"  # by an index of their own: they are few, and it is they who are looked for
     return "" if state is None else f" and nodes.state = '{state}'"
 
 
 def as_list(numbers: Iterable[int]) -> str:
     """Return numbers as a statement takes them."""
     return json.dumps(sorted(set(numbers)))
-
-
-NUMBERED = " and number in (select value from json_each(:numbers))"

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from aiodag.errors import StoreError
 from aiodag.records import live_owner
+from aiodag.stores.sql.file_session import query, split_statements, steps
 from aiodag.stores.sql.rows import owner_of
-from aiodag.stores.sql.statements import query, sections, split_statements, steps
+from aiodag.stores.sql.statements import sections
 
 BUSY = 10.0  # seconds to wait for another writer of the file
 

@@ -3,22 +3,22 @@
 Most runs make their nodes in the order in which they made them before, which is that of their numbers: so rows are read
 in that order, some hundreds at a time. A node that comes out of order, or was not there before, is looked up by its key:
 
-    keys ──► numbers                an index of this resume alone, in a temporary table, which SQLite puts on disk
+    keys ──► numbers                in a file, an index of this resume alone, in a temporary table, which SQLite puts on disk
     numbers ─► rows                 the table of nodes, as it was when the run was taken over
                 ├─ slice            read, and not asked for yet
                 └─ taken            never read again: from then on the run itself writes to that row
 
-An index of all keys in the file would serve as well, and every run would pay for it with each row that it writes.
+An index of all keys in the file would serve as well, and every run would pay for it with each row that it writes. A server has
+one: there is no session there that could keep a temporary table.
 """
 
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 
 from aiodag.records import Known
-from aiodag.stores.sql.file import File
+from aiodag.stores.sql.database import Database
 from aiodag.stores.sql.rows import known_from_rows
-from aiodag.stores.sql.statements import query
+from aiodag.stores.sql.session import Session
 
 WHOLE = 4096  # nodes of a run that are still read all at once
 SLICE = 512  # rows that are read at once
@@ -28,8 +28,8 @@ NEAR = 32  # numbers between two nodes, up to which the second is taken to follo
 class LastAttempts(Mapping[str, int]):
     """The number of the last attempt of each task, by its name: read when somebody asks, for there may be ten million."""
 
-    def __init__(self, file: File, run: int) -> None:
-        self._file = file
+    def __init__(self, database: Database, run: int) -> None:
+        self._database = database
         self._run = run
         self._asked: dict[
             str, object
@@ -39,16 +39,16 @@ class LastAttempts(Mapping[str, int]):
         if name not in self._asked:
             if len(self._asked) >= WHOLE:
                 self._asked.clear()
-            with self._file.reading(owner=True) as connection:
-                self._asked[name] = connection.execute(query("last_attempt"), (self._run, name)).fetchone()[0]
+            with self._database.reading(owner=True) as session:
+                self._asked[name] = session.perform("last_attempt", (self._run, name)).fetchone()[0]
         last = self._asked[name]
         if type(last) is not int:
             raise KeyError(name)
         return last
 
     def __iter__(self) -> Iterator[str]:
-        with self._file.reading(owner=True) as connection:
-            return iter([name for (name,) in connection.execute(query("names_tried"), (self._run,))])
+        with self._database.reading(owner=True) as session:
+            return iter([name for (name,) in session.perform("names_tried", (self._run,))])
 
     def __len__(self) -> int:
         return len(list(self))
@@ -61,12 +61,12 @@ class LastAttempts(Mapping[str, int]):
 class SlicedPast:
     """What is known of a run that is taken over: `marks` completes what an older version has written."""
 
-    def __init__(self, file: File, run: int, marks: "Callable[[dict[str, Known]], dict[str, Known]]") -> None:
-        self._file = file
+    def __init__(self, database: Database, run: int, marks: "Callable[[dict[str, Known]], dict[str, Known]]") -> None:
+        self._database = database
         self._run = run
         self._marks = marks
         self._left, self.last, self.turn, self.successes = 0, -1, 0, 0
-        self.attempts: Mapping[str, int] = LastAttempts(file, run)
+        self.attempts: Mapping[str, int] = LastAttempts(database, run)
         self._slice: dict[str, Known] = {}
         self._next = 0  # the number that the next slice begins with
         self._single = -NEAR  # the number of the last row that was read alone
@@ -80,12 +80,12 @@ class SlicedPast:
 
     def open(self) -> None:
         """Count what is there and make the index: about two seconds for a million nodes."""
-        with self._file.reading(owner=True) as connection:
-            summary = connection.execute(query("summary_of_known"), (self._run,)).fetchone()
+        with self._database.reading(owner=True) as session:
+            summary = session.perform("summary_of_known", (self._run,)).fetchone()
             self._left, self.last, self.turn, self.successes = summary
             self._taken = bytearray(self.last + 1)
-            connection.execute(query("make_key_index"))
-            connection.execute(query("fill_key_index"), (self._run,))
+            session.perform("make_key_index")
+            session.perform("fill_key_index", (self._run,))
 
     def take(self, key: str) -> Known | None:
         """Return what is known of a node, and forget it."""
@@ -97,31 +97,31 @@ class SlicedPast:
         return known
 
     def close(self) -> None:
-        """Close the file, and let go of the index."""
-        self._file.close()
+        """Close what was opened for this, and let go of the index."""
+        self._database.close()
 
     def _read(self, key: object) -> bool:
         """Read the row of a key, with those that follow on it if that is likely; return False if there is none."""
-        with self._file.reading(owner=True) as connection:
-            found = connection.execute(query("number_of_key"), (key,)).fetchone()
+        with self._database.reading(owner=True) as session:
+            found = session.perform("number_of_key", {"run": self._run, "key": key}).fetchone()
             if found is None or self._taken[found[0]]:
                 return False
             number: int = found[0]
             if not 0 <= number - self._next < SLICE:
                 if not 0 < number - self._single <= NEAR:
                     self._single = number
-                    self.read_rows(connection, number, number + 1)
+                    self.read_rows(session, number, number + 1)
                     return key in self._slice
                 self._next = number
-            self.read_rows(connection, self._next, self._next + SLICE)
+            self.read_rows(session, self._next, self._next + SLICE)
             self._next += SLICE
         return key in self._slice
 
-    def read_rows(self, connection: sqlite3.Connection, first: int, below: int) -> None:
+    def read_rows(self, session: Session, first: int, below: int) -> None:
         """Read rows of the table into the slice."""
         # What nobody has asked for in all that time is read again if it is wanted after all: it may be of tasks that the
         # program no longer has, and there may be as many of them as of all others.
         for key in list(islice(self._slice, max(len(self._slice) - SLICE, 0))):
             del self._slice[key]
-        found = known_from_rows(connection, self._run, first, min(below, self.last + 1))
+        found = known_from_rows(session, self._run, first, min(below, self.last + 1))
         self._slice.update(self._marks({key: each for key, each in found.items() if not self._taken[each.number]}))

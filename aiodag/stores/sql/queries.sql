@@ -1,27 +1,16 @@
--- The statements of the SQLite store by name. What ends in `(?...)` is repeated for many rows at once; what stands in
--- braces is filled by `listing.py`.
-
--- :name version
-select user_version, (select count(*) from sqlite_master) from pragma_user_version
-
--- :name owners_of_runs
-select id, owner, leased_until from runs where owner is not null
-
--- :name find_run
-select run, execution, name, owner,
-    min(leased_until, coalesce((select until from leases where leases.owner = runs.owner), leased_until)),
-    state, error, begun + (ended_at is not null)
-from runs where id = :id
+-- The statements of a store by name, as every database understands them. What ends in `(?...)` is repeated for many rows at
+-- once, `?...` is a list, and what stands in braces is filled by `listing.py`. What a database says in its own way stands in
+-- sqlite.sql and postgres.sql, under the same name.
 
 -- :name ids_there
 select id from runs where id in (?...)
 
 -- :name add_runs
 insert into runs (id, name, state, entry, created_at, started_at, owner, leased_until, tags, execution)
-values (?...) returning run, id
+values (?...) on conflict (id) do nothing returning run, id
 
 -- :name take_run
-update runs set state = :state, execution = execution + 1, begun = begun + (ended_at is not null), started_at = :at,
+update runs set state = :state, execution = execution + 1, begun = begun + case when ended_at is null then 0 else 1 end, started_at = :at,
     ended_at = null, error = '', cancel = 0,
     owner = :owner, leased_until = :until, entry = coalesce(:entry, entry),
     tags = case :tags when '{}' then tags else :tags end
@@ -29,7 +18,7 @@ where run = :run
 
 -- :name put_definition
 insert into definitions (run, execution, document) select :run, :execution, :document
-where :document is not (select document from definitions where run = :run order by execution desc limit 1)
+where coalesce(:document <> (select document from definitions where run = :run order by execution desc limit 1), true)
 
 -- :name known
 select key, number, nodes.state, attempt, codec, value,
@@ -37,27 +26,12 @@ select key, number, nodes.state, attempt, codec, value,
     case when nodes.state = 'skipped' and nodes.started_at is null then 1 else void end, failures, turn, nodes.execution
 from nodes where run = ? and number >= ? and number < ?
 
--- :name summary_of_known
-select count(*), coalesce(max(number), -1), coalesce(max(turn), 0), coalesce(sum(state = 'succeeded'), 0) from nodes
-where run = ? and number >= 0 and typeof(number) = 'integer' and typeof(turn) = 'integer'
-
 -- :name count_up_to
-select count(*) from (select 1 from nodes where run = ? limit ?)
-
--- :name make_key_index
-create temp table key_index (key text primary key, number integer not null) without rowid
-
--- :name fill_key_index
-insert or replace into key_index select key, number from nodes -- of the rows that are summed up, for no number is above theirs
-where run = ? and number >= 0 and typeof(number) = 'integer' and typeof(turn) = 'integer' and typeof(key) = 'text'
-order by key, number
-
--- :name number_of_key
-select number from key_index where key = ?
+select count(*) from (select 1 from nodes where run = ? limit ?) as some
 
 -- :name put_lease
 insert into leases (owner, until) values (:owner, :until)
-    on conflict (owner) do update set until = max(until, excluded.until)
+    on conflict (owner) do update set until = case when leases.until > excluded.until then leases.until else excluded.until end
 
 -- :name sweep_leases
 delete from leases where until < ? and owner not in (select owner from runs where owner is not null)
@@ -66,38 +40,52 @@ delete from leases where until < ? and owner not in (select owner from runs wher
 select run, execution, cancel from runs where owner = ?
 
 -- :name owned_runs
-select run, id, execution, owner from runs where run in (?...)
+select run, id, execution, owner from runs where run in (?...) order by run
 
 -- :name release
 update runs set leased_until = 0.0 where run = ? and execution = ? and owner is not null
 
 -- :name put_nodes
-insert or replace into nodes (run, execution, recalled, void, number, key, name, version, label, state, attempt, parent,
+insert into nodes (run, execution, recalled, void, number, key, name, version, label, state, attempt, parent,
     codec, value, error, site, created_at, started_at, ended_at, failures, turn) values (?...)
+    on conflict (run, number) do update set
+    execution = excluded.execution, recalled = excluded.recalled, void = excluded.void, key = excluded.key,
+    name = excluded.name, version = excluded.version, label = excluded.label, state = excluded.state,
+    attempt = excluded.attempt, parent = excluded.parent, codec = excluded.codec, value = excluded.value,
+    error = excluded.error, site = excluded.site, created_at = excluded.created_at,
+    started_at = excluded.started_at, ended_at = excluded.ended_at, failures = excluded.failures,
+    turn = excluded.turn
 
 -- :name keep_attempts
-insert or ignore into attempts select run, number, attempt,
+insert into attempts (run, number, attempt, state, started_at, ended_at, error)
+    select run, number, attempt,
     case when state in ('queued', 'running') then 'cancelled' else state end, started_at, ended_at,
     case when state = 'running' then 'cut off: its process ended' else error end
-from nodes where run = ? and attempt > 0 and started_at is not null and codec <> 'barrier' and number in (?...)
+from nodes where run = ? and attempt > 0 and started_at is not null and codec <> 'barrier' and number in (?...) on conflict do nothing
 
 -- :name put_edges
-insert or ignore into edges (run, down, up, exogenous, tolerant) values (?...)
+insert into edges (run, down, up, exogenous, tolerant) values (?...) on conflict do nothing
 
 -- :name put_attempts
-insert or replace into attempts (run, number, attempt, state, started_at, ended_at, error) values (?...)
+insert into attempts (run, number, attempt, state, started_at, ended_at, error) values (?...)
+    on conflict (run, number, attempt) do update set
+    state = excluded.state, started_at = excluded.started_at, ended_at = excluded.ended_at, error = excluded.error
 
 -- :name put_logs
 insert into logs (run, at, number, level, logger, text) values (?...)
 
 -- :name put_functions
-insert or ignore into functions (run, name, module, main) values (?...)
+insert into functions (run, name, module, main) values (?...) on conflict do nothing
 
 -- :name put_cache
-insert or replace into cache (key, task, codec, value, at) values (?...)
+insert into cache (key, task, codec, value, at) values (?...)
+    on conflict (key) do update set
+    task = excluded.task, codec = excluded.codec, value = excluded.value, at = excluded.at
 
 -- :name put_facts
-insert or replace into facts (run, number, attempt, facts) values (?...)
+insert into facts (run, number, attempt, facts) values (?...)
+    on conflict (run, number, attempt) do update set
+    facts = excluded.facts
 
 -- :name put_output
 insert into output (run, number, attempt, stream, start, at, bytes) values (?...)
@@ -131,7 +119,7 @@ select run, id, runs.name, state, execution, entry, error, {made_at}, started_at
 from {source} where {condition}
 
 -- :name apart
-select * from ({statement} limit -1)
+select * from ({statement} limit 9223372036854775807) as apart
 
 -- :name has_tag
 exists (select 1 from tags as also
@@ -144,9 +132,9 @@ select created_at, run from runs where id = ?
 select count(*) from runs where name = ?
 
 -- :name ids_near
-select id from (select id from runs where id < :id order by id desc limit 16)
-union all select id from (select id from runs where id > :id order by id limit 16)
-union all select id from (select id from runs order by created_at desc limit 64)
+select id from (select id from runs where id < :id order by id desc limit 16) as near
+union all select id from (select id from runs where id > :id order by id limit 16) as near
+union all select id from (select id from runs order by created_at desc limit 64) as newest
 
 -- :name names_of_runs
 with recursive there(name) as (
@@ -162,14 +150,7 @@ select id from runs where ended_at < :before order by ended_at
 -- :name beyond_the_newest
 select id from (
     select id, ended_at, row_number() over (partition by name order by created_at desc, run desc) as place from runs
-) where place > :keep and ended_at is not null and (:before is null or ended_at < :before)
-
--- :name counts
-select runs.run, count(*) filter (where nodes.state = 'waiting'), count(*) filter (where nodes.state = 'queued'),
-    count(*) filter (where nodes.state = 'running'), count(*) filter (where nodes.state = 'succeeded'),
-    count(*) filter (where nodes.state = 'failed'), count(*) filter (where nodes.state = 'skipped'),
-    count(*) filter (where nodes.state = 'cancelled')
-from runs cross join nodes using (run, execution) where runs.run in (?...) and codec <> 'barrier' group by runs.run
+) as placed where place > :keep and ended_at is not null and (:before is null or ended_at < :before)
 
 -- :name nodes
 select number, key, nodes.name, version, label, nodes.state, attempt, parent, codec, value, nodes.error, site,
@@ -189,12 +170,6 @@ from nodes join runs using (run) where id = :id and (:every or nodes.execution =
     where theirs.id = :id and called.label between :which and :which and called.label <> called.name
     union all
     select :number)
-
--- :name is_made_of
- and number in (
-    select called.number from nodes as called join runs as theirs using (run)
-    where theirs.id = :id and called.name > :which || '[' and called.name < :which || '\' -- the letter behind [
-        and substr(called.name, -1) = ']')
 
 -- :name names_of_nodes
 select distinct nodes.name from nodes join runs using (run) where id = ? and codec <> 'barrier' limit 1000
@@ -233,10 +208,6 @@ select number, attempt, state, started_at, ended_at, error, null from tries orde
 -- :name functions
 select functions.name, module, main from functions join runs using (run) where id = ?
 
--- :name last_attempt
-select max(attempt) from nodes indexed by nodes_by_name -- which, without statistics, is not taken by itself
-where run = ? and name = ? and attempt > 0 and codec <> 'barrier'
-
 -- :name names_tried
 select distinct name from nodes where run = ? and attempt > 0 and codec <> 'barrier'
 
@@ -260,12 +231,7 @@ select definitions.execution, document from definitions join runs using (run) wh
 
 -- :name logs
 select at, number, level, logger, text, logs.rowid from logs join runs using (run)
-where id = :id and logs.rowid > :beyond order by logs.rowid limit -1 offset :after
-
--- :name logs_of_nodes
-select at, number, level, logger, text, logs.rowid from logs join runs using (run)
-where id = :id and number in (select value from json_each(:numbers)) and logs.rowid > :beyond
-order by +logs.rowid limit -1 offset :after
+where id = :id and logs.rowid > :beyond order by logs.rowid limit 9223372036854775807 offset :after
 
 -- :name last_parts
 select coalesce((select max(rowid) from logs where logs.run = runs.run), 0),
@@ -308,7 +274,8 @@ delete from facts where (run, number, attempt) in
 delete from output where part in (select part from output where run in (?...) limit ?)
 
 -- :name sweep_definitions
-delete from definitions where rowid in (select rowid from definitions where run in (?...) limit ?)
+delete from definitions where (run, execution) in
+    (select run, execution from definitions where run in (?...) limit ?)
 
 -- :name sweep_functions
 delete from functions where (run, name, module, main) in
@@ -328,7 +295,7 @@ delete from tags where (name, value, created_at, run) in
 delete from deleted where run in (?...)
 
 -- :name add_workflow
-insert or ignore into workflows (name, target, document, tags, registered_at) values (?, ?, ?, ?, ?)
+insert into workflows (name, target, document, tags, registered_at) values (?, ?, ?, ?, ?) on conflict do nothing
 
 -- :name workflows
 select name, target, document, tags, registered_at from workflows where :name is null or name = :name order by name

@@ -1,11 +1,10 @@
-"""Rows of a SQLite store as records for people, whatever is in them.
+"""Rows of a store as records for people, whatever is in them.
 
-Somebody may have written to the file, or a disk may have. A row of which something cannot be read is a record all the same,
+Somebody may have written to the database, or a disk may have. A row of which something cannot be read is a record all the same,
 with what can be, and says what is damaged: it must not hide other rows.
 """
 
 import json
-import sqlite3
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -22,12 +21,12 @@ from aiodag.records import (
     WorkflowRecord,
 )
 from aiodag.states import State
-from aiodag.stores.sql.statements import query
+from aiodag.stores.sql.session import Session
 
 STATES = {str(state): state for state in State}
 EPOCH = datetime.fromtimestamp(0, UTC)
 SHOWN = 40  # characters of what cannot be read
-LAST = 2**63 - 1  # above all numbers of nodes
+LAST = 2**63 - 1  # above all numbers of nodes; and a limit where there is none, which each database calls otherwise
 Row = tuple[Any, ...]
 
 
@@ -241,15 +240,15 @@ def sql_run_record(row: Row, counts: Mapping[State, int]) -> RunRecord:
     return RunRecord(**values, damaged=damaged)
 
 
-def known_from_rows(connection: sqlite3.Connection, run: int, first: int = 0, below: int = LAST) -> dict[str, Known]:
+def known_from_rows(session: Session, run: int, first: int = 0, below: int = LAST) -> dict[str, Known]:
     """Return the nodes of all executions by their keys: of all numbers, or of some.
 
     One whose row is damaged is not known, and runs again.
     """
     return {
         key: Known(number, STATES[state], attempt, codec, value, error, void, failures, turn, execution)
-        for key, number, state, attempt, codec, value, error, void, failures, turn, execution in connection.execute(
-            query("known"), (run, first, below)
+        for key, number, state, attempt, codec, value, error, void, failures, turn, execution in session.perform(
+            "known", (run, first, below)
         )
         if state in STATES
         and type(number) is type(attempt) is type(failures) is type(turn) is type(execution) is int

@@ -1,0 +1,35 @@
+"""What rules need of a database: transactions, looks, and whose fault an error is."""
+
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
+
+from aiodag.errors import StoreError
+from aiodag.stores.sql.session import Session
+
+
+class Database(ABC):
+    """A database of runs. The rules stand on this; below it are a file and a server."""
+
+    closed = False  # whether somebody has closed it, who will not do so again
+    # What one batch alone is to blame for, and not the database: such as a value that is too large.
+    its_own: tuple[type[Exception], ...] = (ValueError, OverflowError)
+
+    @abstractmethod
+    def writing(self, *, owner: bool = False) -> AbstractContextManager[Session]:
+        """Begin a transaction and commit it, or roll it back after an exception. An `owner` of runs writes what they did."""
+
+    @abstractmethod
+    def reading(self, *, owner: bool = False) -> AbstractContextManager[Session]:
+        """Give a session to read from. An `owner` of runs looks after them: no other look may hold that up."""
+
+    @abstractmethod
+    def failure_of(self, verb: str, error: Exception) -> StoreError:
+        """Return the error for what could not be done, such as "write to"."""
+
+    @abstractmethod
+    def apart(self) -> "Database":
+        """Return what reads for long, and is closed after that: whoever writes meanwhile does not wait for it."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of files and connections."""

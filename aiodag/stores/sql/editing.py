@@ -1,0 +1,104 @@
+"""Change what is recorded from outside: cancel and delete runs, keep and forget workflows."""
+
+import json
+import time
+from collections.abc import Sequence
+
+from aiodag.records import WorkflowRecord, live_owner, registered_already
+from aiodag.stores.sql.reading import RecordedRuns
+from aiodag.stores.sql.rows import owner_of
+from aiodag.stores.sql.session import Session
+
+
+class EditedRuns(RecordedRuns):
+    """A database of runs, as those see it who own none of them and change something."""
+
+    # Workflows by name
+
+    def register(self, record: WorkflowRecord, *, replace: bool = False) -> None:
+        """Keep a workflow under its name. Raises `StoreError` if there is one, unless it is to be replaced."""
+        at = record.registered_at.timestamp()
+        row = (record.name, record.target, record.document, json.dumps(dict(record.tags)), at)
+        with self.writing() as session:
+            if replace:
+                session.perform("delete_workflow", (record.name,))
+            if not session.perform("add_workflow", row).rowcount:
+                raise registered_already(record.name, self)
+
+    def unregister(self, name: str) -> bool:
+        """Forget a workflow, not its runs; return whether there was one."""
+        if not self.registered(name):
+            return False  # looking makes no file
+        with self.writing() as session:
+            return session.perform("delete_workflow", (name,)).rowcount > 0
+
+    # Change from outside
+
+    def cancel(self, run_id: str) -> bool:
+        """Ask the owner of a run to cancel it; end a run whose owner has gone. Return whether it was unfinished."""
+        if self.head(run_id).owner is None:
+            return False
+        with self.writing() as session:
+            found = session.perform("find_run", {"id": run_id}, locking=True).fetchone()
+            if found is None or found[3] is None:
+                return False  # it has ended meanwhile
+            if owner_of(found[3]).gone():
+                session.perform("end_orphans_nodes", (time.time(), run_id))
+                return session.perform("end_orphan", (time.time(), run_id)).rowcount > 0
+            return session.perform("ask_cancel", (run_id,)).rowcount > 0
+
+    def delete(self, run_ids: Sequence[str], *, unless_owned: bool = False) -> int:
+        """Delete runs, some in each transaction, which also looks at their owners; return how many."""
+        deleted = 0
+        for start in range(0, max(len(run_ids), 1), RUNS_AT_ONCE):  # once at least: for what a killed deletion left
+            with self.writing() as session:
+                for run_id in run_ids[start : start + RUNS_AT_ONCE]:
+                    deleted += delete_run(session, run_id, unless_owned=unless_owned)
+            self._sweep()
+        return deleted
+
+    def _sweep(self) -> None:
+        """Delete what belonged to deleted runs, a portion at a time, so that others can write meanwhile.
+
+        Nobody sees it any more, and no other run gets its number. What a process leaves that is killed here is deleted
+        the next time: that a run was deleted is forgotten last.
+        """
+        while self._delete():
+            with self.writing() as session:
+                runs = [run for (run,) in session.perform("deleted_runs", (RUNS_AT_ONCE,))]
+                left = PORTION
+                for name in SWEEPS:
+                    left -= session.perform_for(name, runs, last=(left,)).rowcount
+                if left:
+                    session.perform_for("forget_deleted", runs)
+
+    def _delete(self) -> bool:
+        with self.reading() as session:
+            return session.perform("deleted_runs", (1,)).fetchone() is not None
+
+
+def delete_run(session: Session, run_id: str, *, unless_owned: bool) -> int:
+    """Delete a run, but not what belongs to it; return how many there were."""
+    found = session.perform("find_run", {"id": run_id}, locking=True).fetchone()
+    if found is None:
+        return 0
+    owner = None if found[3] is None else owner_of(found[3])
+    if unless_owned and live_owner(owner, found[4], session.now()) is not None:
+        return 0
+    session.perform("note_deleted", (found[0],))
+    return session.perform("delete_run", (found[0],)).rowcount
+
+
+SWEEPS = (
+    "sweep_edges",
+    "sweep_attempts",
+    "sweep_facts",
+    "sweep_output",
+    "sweep_definitions",
+    "sweep_functions",
+    "sweep_tags",
+    "sweep_logs",
+    "sweep_nodes",
+)
+PORTION = 500  # rows that one transaction deletes
+RUNS_AT_ONCE = 64  # runs

@@ -56,6 +56,7 @@ class RunFilter(NamedTuple):
     state: str | None = None
     tags: Mapping[str, str] = NO_TAGS
     since: float | None = None
+    queue: str | None = None
 
 
 def utc_moment(seconds: float | None) -> datetime | None:
@@ -68,7 +69,9 @@ class RunRecord:
     """A run as a store remembers it.
 
     `counts` are those of the last execution, without barriers. `definition` is the text that it was built from, only in the
-    record of one run, as `run(id)` returns it: it may be large.
+    record of one run, as `run(id)` returns it: it may be large. `started_at` is when the last execution began; None in a run
+    that was submitted and never began. `queue` is the one that it was submitted to, or None; `due_at` is when it is to begin at
+    the earliest, while that is to come; `deaths` is how many of its owners died since a node last succeeded.
 
     >>> from aiodag import Run, task
     >>> from aiodag.service import Service
@@ -84,7 +87,7 @@ class RunRecord:
     state: State
     execution: int
     created_at: datetime
-    started_at: datetime
+    started_at: datetime | None
     ended_at: datetime | None
     entry: Mapping[str, Any] | None
     owner: Owner | None
@@ -93,11 +96,16 @@ class RunRecord:
     tags: Mapping[str, str] = field(default_factory=dict)
     definition: str | None = None
     damaged: str = ""
+    queue: str | None = None
+    priority: int = 0
+    due_at: datetime | None = None
+    deaths: int = 0
 
     @property
     def orphan(self) -> bool:
-        """Whether the run has not ended, and nobody works on it."""
-        return self.ended_at is None and (self.owner is None or self.owner.gone())
+        """Whether the run has begun and not ended, and nobody works on it. One that waits in a queue is none."""
+        waits = self.state is State.QUEUED
+        return self.ended_at is None and not waits and (self.owner is None or self.owner.gone())
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,19 @@ from aiodag.wording import count_text, describe_seconds, first_line, printable
 
 def run_line(run: RunRecord) -> tuple[str, ...]:
     """Return a run as a row of a table."""
-    took = "" if run.ended_at is None else describe_seconds((run.ended_at - run.started_at).total_seconds())
-    return run.id, run.name, run_state(run), f"{run.started_at:%Y-%m-%d %H:%M:%S}Z", took, state_counts(run.counts)
+    return run.id, run.name, run_state(run), begin_text(run), took_text(run), state_counts(run.counts)
+
+
+def begin_text(run: RunRecord) -> str:
+    """Return when the last execution of a run began; empty for one that never did."""
+    return "" if run.started_at is None else f"{run.started_at:%Y-%m-%d %H:%M:%S}Z"
+
+
+def took_text(run: RunRecord) -> str:
+    """Return how long the last execution of a run took; empty for one that has not ended, or never began."""
+    if run.ended_at is None or run.started_at is None:
+        return ""
+    return describe_seconds((run.ended_at - run.started_at).total_seconds())
 
 
 HEAD = ("RUN", "NAME", "STATE", "STARTED", "TOOK", "NODES")
@@ -52,9 +63,9 @@ def run_text(run: RunRecord, graph: Graph, service: Service) -> str:
     if run.entry:
         facts.append(("entry", entry_text(run.entry)))
     facts += [("tag", f"{name}={value}") for name, value in run.tags.items()]
-    facts.append(
-        ("started", f"{moment_text(run.started_at)}{f', execution {run.execution}' if run.execution > 1 else ''}")
-    )
+    facts += queue_facts(run)
+    began = moment_text(run.started_at) or "never"
+    facts.append(("started", f"{began}{f', execution {run.execution}' if run.execution > 1 else ''}"))
     if run.ended_at is not None:
         facts.append(("ended", moment_text(run.ended_at)))
     elif run.owner is not None:
@@ -68,6 +79,15 @@ def run_text(run: RunRecord, graph: Graph, service: Service) -> str:
     if rows:
         parts.append(table([("NODE", "ATTEMPT", "STATE", "STARTED", "TOOK", ""), *rows]))
     return "\n\n".join(parts)
+
+
+def queue_facts(run: RunRecord) -> list[tuple[str, str]]:
+    """Return what a queue knows of a run that was submitted."""
+    if run.queue is None:
+        return []
+    facts = [("queue", f"{run.queue}, priority {run.priority}" if run.priority else run.queue)]
+    facts += [("due", moment_text(run.due_at))] if run.due_at is not None else []
+    return facts + ([("deaths", f"{count_text(run.deaths, 'owner')} died")] if run.deaths else [])
 
 
 def nodes_text(service: Service, run: RunRecord, nodes: Iterable[NodeRecord]) -> str:

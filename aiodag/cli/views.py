@@ -7,7 +7,7 @@ import re
 from collections import Counter
 
 from aiodag import Graph, GraphNode
-from aiodag.cli.show import run_state, state_counts, with_brief_errors
+from aiodag.cli.show import begin_text, run_state, state_counts, took_text, with_brief_errors
 from aiodag.looks import LOOKS
 from aiodag.records import RunRecord
 from aiodag.states import State
@@ -27,13 +27,12 @@ def states_text(run: RunRecord, graph: Graph, style: str) -> str:
 
 def run_headline(run: RunRecord, graph: Graph) -> str:
     """Return in one line what became of a run."""
-    took = [] if run.ended_at is None else [describe_seconds((run.ended_at - run.started_at).total_seconds())]
     again = [f"execution {run.execution}"] if run.execution > 1 else []
     parts = [
         printable(run.id),
         run_state(run),
-        f"{run.started_at:%Y-%m-%d %H:%M:%S}Z",
-        *took,
+        begin_text(run),
+        took_text(run),
         *again,
         state_counts(Counter(node.state for node in graph.nodes if not node.barrier)),
     ]

@@ -33,10 +33,19 @@ def run_document(run: RunRecord) -> Document:
         "entry": plain_value(run.entry),
         "tags": dict(run.tags),
         "owner": owner and {"host": owner.host, "pid": owner.pid, "gone": owner.gone()},
+        **queue_document(run),
         "counts": {str(state): count for state, count in run.counts.items() if count},
         "error": error_text(run.error) or None,
         **damage_of(run),
     }
+
+
+def queue_document(run: RunRecord) -> Document:
+    """Return what a queue knows of a run that was submitted; nothing of one that its own process began."""
+    if run.queue is None:
+        return {}
+    due = iso_moment(run.due_at)
+    return {"queue": run.queue, "priority": run.priority, "due_at": due, "deaths": run.deaths}
 
 
 def damage_of(record: RunRecord | NodeRecord) -> dict[str, str]:

@@ -67,7 +67,8 @@ def attempts_by_node(attempts: Iterable[AttemptRecord]) -> dict[int, list[Attemp
 
 def recorded_graph(store: "Runs", record: RunRecord) -> Graph:
     """Return the graph of a run as its records have it, in seconds since its last execution began."""
-    origin = record.started_at.timestamp()
+    began = record.started_at or record.created_at  # a run that waits has no nodes
+    origin = began.timestamp()
     # With barriers, for what they join would lie in pieces; not with damaged rows that have no number.
     nodes = [node for node in store.nodes(record.id) if node.number >= 0]
     there = {node.number for node in nodes}
@@ -78,7 +79,7 @@ def recorded_graph(store: "Runs", record: RunRecord) -> Graph:
     ]
     earlier: dict[int, list[AttemptRecord]] = {}
     for each in store.attempts(record.id):
-        if each.started_at is not None and each.started_at >= record.started_at:
+        if each.started_at is not None and each.started_at >= began:
             earlier.setdefault(each.number, []).append(each)
     made = [graph_node(node, origin, there, earlier.get(node.number, [])) for node in nodes]
     last = max([at for node in made for _, at in node.moves], default=0.0)

@@ -110,12 +110,17 @@ update runs set state = ?, error = ?, ended_at = ?, owner = null, leased_until =
 select codec, value from cache where key = ? and at >= ?
 
 -- :name one_run
-select run, id, name, state, execution, entry, error, created_at, started_at, ended_at, owner, tags,
-    (select document from definitions where definitions.run = runs.run order by execution desc limit 1), counts
+select run, id, name, state, execution, entry, error, created_at, started_at, ended_at, owner, tags, queue, priority,
+    case when queue is not null and ready = 0 then
+        (select min(due_at) from timers where timers.run = runs.run and kind = 'start') end,
+    deaths, (select document from definitions where definitions.run = runs.run order by execution desc limit 1), counts
 from runs where id = :id
 
 -- :name list_runs
-select run, id, runs.name, state, execution, entry, error, {made_at}, started_at, ended_at, owner, tags, null, counts
+select run, id, runs.name, state, execution, entry, error, {made_at}, started_at, ended_at, owner, tags, queue, priority,
+    case when queue is not null and ready = 0 then
+        (select min(due_at) from timers where timers.run = runs.run and kind = 'start') end,
+    deaths, null, counts
 from {source} where {condition}
 
 -- :name apart
@@ -239,7 +244,7 @@ select coalesce((select max(rowid) from logs where logs.run = runs.run), 0),
 from runs where id = ?
 
 -- :name ask_cancel
-update runs set cancel = 1 where id = ? and owner is not null
+update runs set cancel = 1 where id = ? and (owner is not null or queue is not null) and ended_at is null
 
 -- :name end_orphans_nodes
 update nodes set error = case when state = 'running' then 'cut off: its process ended' else error end,

@@ -56,6 +56,13 @@ def count_column(value: object) -> int:
     raise Damaged
 
 
+def number_column(value: object) -> int:
+    """Return a number."""
+    if isinstance(value, int):
+        return value
+    raise Damaged
+
+
 def raw(value: object) -> bytes:
     """Return bytes."""
     if isinstance(value, bytes):
@@ -66,6 +73,11 @@ def raw(value: object) -> bytes:
 def moment_column(value: Any) -> datetime:
     """Return a moment: aware, UTC."""
     return datetime.fromtimestamp(value, UTC)
+
+
+def begin_column(value: Any) -> datetime | None:
+    """Return when a run began; None for 0, of one that never did."""
+    return None if value == 0 else moment_column(value)
 
 
 def mapping(value: Any) -> dict[str, Any]:
@@ -124,10 +136,14 @@ RUN = (
     Column("entry", optional(mapping), None),
     Column("error", text_column, ""),
     Column("created_at", moment_column, EPOCH),
-    Column("started_at", moment_column, EPOCH),
+    Column("started_at", begin_column, None),
     Column("ended_at", optional(moment_column), None),
     Column("owner", optional(owner_column), None),
     Column("tags", tags, {}),
+    Column("queue", optional(text_column), None),
+    Column("priority", number_column, 0),
+    Column("due_at", optional(moment_column), None),
+    Column("deaths", count_column, 0),
     Column("definition", optional(text_column), None),
     Column("counts", optional(counts_column), None),
 )

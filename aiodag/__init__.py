@@ -39,6 +39,7 @@ from aiodag.errors import NoSecret as NoSecret
 from aiodag.errors import NotATask as NotATask
 from aiodag.errors import NotPicklable as NotPicklable
 from aiodag.errors import OptionError as OptionError
+from aiodag.errors import QueueError as QueueError
 from aiodag.errors import RecordedError as RecordedError
 from aiodag.errors import RunCancelled as RunCancelled
 from aiodag.errors import RunFailed as RunFailed

@@ -28,6 +28,7 @@
      │    ├── EntryError     (ValueError)               a file, a task or arguments that no run can begin with
      │    ├── WorkflowError  (ValueError)               a workflow with faults, all of them at once
      │    ├── RunCancelled                              a run that was cancelled from outside
+     │    ├── QueueError                                a submitted run that failed without its own doing
      │    └── StoreError                                a store cannot be used
      │         ├── UnknownRun                           a run that the store does not have
      │         ├── RunOwned                             a run that another process owns
@@ -480,6 +481,18 @@ class RunCancelled(AiodagError):
 
     def __init__(self, run: str) -> None:
         super().__init__(f"run {run!r} was cancelled on request; resuming it runs what has not succeeded")
+
+
+class QueueError(AiodagError):
+    """Why a submitted run failed in its queue: it expired, no worker has its code, its owners died, or it cannot be read.
+
+    It is recorded as the error of the run, and raised by `Service.result`.
+
+    >>> from aiodag import QueueError
+    >>> raise QueueError("expired: it had not begun by 2026-11-28 12:00:00Z")
+    Traceback (most recent call last):
+    aiodag.QueueError: expired: it had not begun by 2026-11-28 12:00:00Z
+    """
 
 
 class StoreError(AiodagError):

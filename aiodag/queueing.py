@@ -31,8 +31,11 @@ class Queue(Protocol):
         """
         ...
 
-    def enrol(self, owner: "Owner", queues: Sequence[str], limit: int, at: float) -> None:
-        """Note a worker, under the lease of its process: it is gone when that is."""
+    def enrol(self, owner: "Owner", queues: Sequence[str], limit: int, *, at: float, lease: float) -> None:
+        """Note a worker since `at`, and that its process is there for `lease` seconds, which `Runs.renew` keeps up.
+
+        It is gone when that lease has run out.
+        """
         ...
 
     def dismiss(self, owner: "Owner", *, ending: bool = False) -> None:
@@ -42,8 +45,8 @@ class Queue(Protocol):
     def take_queued(self, owner: "Owner", queues: Sequence[str], limit: int, *, lease: float) -> "list[Taken]":
         """Take up to `limit` runs, higher priority first, then first in, first out; own them for `lease` seconds.
 
-        First makes ready what is due, fails what has expired, and puts runs of dead owners back. A row that cannot be read
-        fails its run, and no other.
+        First makes ready what is due, fails what has expired, and puts runs of dead owners back: with a limit of 0 too. A row
+        that cannot be read fails its run, and no other.
         """
         ...
 

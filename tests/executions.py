@@ -2,7 +2,7 @@
 
 import asyncio
 
-from aiodag import Run
+from aiodag import Run, State
 from aiodag.records import Batch, Write
 
 
@@ -44,3 +44,39 @@ def write_one(store, claimed, run_id, **batch):
     (error,) = store.write_all([Write(claimed, run_id, Batch(**batch))])
     if error is not None:
         raise error
+
+
+def row(
+    number,
+    *,
+    key=None,
+    name="fetch",
+    state=State.SUCCEEDED,
+    attempt=1,
+    value="1",
+    parent=None,
+    error="",
+    codec="json",
+    started=6.0,
+):
+    """Return the row of a node, as a batch has it."""
+    key = key or f"key{number}"
+    return (
+        number,
+        key,
+        name,
+        "",
+        f"{name}({number})",
+        state,
+        attempt,
+        parent,
+        codec,
+        value,
+        error,
+        "etl.py:1",
+        5.0,
+        started,
+        7.0,
+        0,
+        0,
+    )

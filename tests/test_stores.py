@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from executions import claim_one, write_one
+from executions import claim_one, row, write_one
 
 from aiodag import State
 from aiodag.errors import LeaseLost, RunOwned, StoreError, UnknownRun
@@ -34,41 +34,6 @@ def claim_of(run_id="etl", *, name="etl", owner=HERE, lease=60.0, at=None, entry
 
 def workflow(name, document="{}", **tags):
     return WorkflowRecord(name, "etl.json", document, tags, datetime(2024, 5, 1, tzinfo=UTC))
-
-
-def row(
-    number,
-    *,
-    key=None,
-    name="fetch",
-    state=State.SUCCEEDED,
-    attempt=1,
-    value="1",
-    parent=None,
-    error="",
-    codec="json",
-    started=6.0,
-):
-    key = key or f"key{number}"
-    return (
-        number,
-        key,
-        name,
-        "",
-        f"{name}({number})",
-        state,
-        attempt,
-        parent,
-        codec,
-        value,
-        error,
-        "etl.py:1",
-        5.0,
-        started,
-        7.0,
-        0,
-        0,
-    )
 
 
 def many_runs(store):

@@ -57,6 +57,9 @@ def put_batches(session: Session, writes: Sequence[Write]) -> None:
         put_list(session, "mark_recalled", (write.claimed.execution, write.claimed.run), write.batch.recalled)
     ended = [write for write in writes if write.batch.state is not None]
     session.put_each("end_run", [end_of(write.claimed.run, write.batch) for write in ended])
+    # In the same transaction: nobody sees a run as failed that begins again.
+    failed = [write.claimed.run for write in ended if write.batch.state is State.FAILED]
+    session.put_each("retry_run", [(next_run_state(State.FAILED, State.QUEUED), run) for run in failed])
 
 
 def rows_with_runs(having: Mapping[str, Sequence[Write]], kind: str) -> list[tuple[Any, ...]]:

@@ -1,10 +1,10 @@
 """Change what is recorded from outside: cancel and delete runs, keep and forget workflows."""
 
 import json
-import time
 from collections.abc import Sequence
 
 from aiodag.records import WorkflowRecord, live_owner, registered_already
+from aiodag.states import State, next_run_state
 from aiodag.stores.sql.reading import RecordedRuns
 from aiodag.stores.sql.rows import owner_of
 from aiodag.stores.sql.session import Session
@@ -35,16 +35,24 @@ class EditedRuns(RecordedRuns):
     # Change from outside
 
     def cancel(self, run_id: str) -> bool:
-        """Ask the owner of a run to cancel it; end a run whose owner has gone. Return whether it was unfinished."""
-        if self.head(run_id).owner is None:
+        """Ask the owner of a run to cancel it; end one that never began, or whose owner has gone.
+
+        One that was given back to its queue is cancelled by who takes it next, for it may have to clean up. Return whether
+        the run was unfinished.
+        """
+        if self.head(run_id).ended_at is not None:
             return False
         with self.writing() as session:
+            now = session.now()
+            if session.perform("end_waiting", (next_run_state(State.QUEUED, State.CANCELLED), now, run_id)).rowcount:
+                return True
             found = session.perform("find_run", {"id": run_id}, locking=True).fetchone()
-            if found is None or found[3] is None:
+            if found is None or found[5] not in {State.QUEUED, State.RUNNING}:
                 return False  # it has ended meanwhile
-            if owner_of(found[3]).gone():
-                session.perform("end_orphans_nodes", (time.time(), run_id))
-                return session.perform("end_orphan", (time.time(), run_id)).rowcount > 0
+            in_queue = session.perform("queue_of_run", (run_id,)).fetchone() != (None,)
+            if not in_queue and found[3] is not None and owner_of(found[3]).gone():
+                session.perform("end_orphans_nodes", (now, run_id))
+                return session.perform("end_orphan", (now, run_id)).rowcount > 0
             return session.perform("ask_cancel", (run_id,)).rowcount > 0
 
     def delete(self, run_ids: Sequence[str], *, unless_owned: bool = False) -> int:
@@ -86,6 +94,7 @@ def delete_run(session: Session, run_id: str, *, unless_owned: bool) -> int:
     if unless_owned and live_owner(owner, found[4], session.now()) is not None:
         return 0
     session.perform("note_deleted", (found[0],))
+    session.perform("drop_timers_of_run", (found[0],))
     return session.perform("delete_run", (found[0],)).rowcount
 
 

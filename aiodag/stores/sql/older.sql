@@ -5,7 +5,7 @@
 create temp table timers (timer integer, due_at real, kind text, run integer);
 create temp table names (name text, max_active integer);
 create temp table queues (name text, state text, rate integer, per real, next_at real);
-create temp table workers (owner text, queues text, most integer, started_at real, state text);
+create temp table workers (owner text, queues text, most integer, started_at real, lease real, state text);
 create temp table refusals (owner text, target text, reason text);
 create temp table shared_limits (name text, next_at real);
 create temp table shared_places (name text, owner text, part integer, held text, wanted text, since real);

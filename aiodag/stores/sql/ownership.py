@@ -12,6 +12,7 @@ from aiodag.stores.endings import with_marks
 from aiodag.stores.sql import past
 from aiodag.stores.sql.batches import fence_writes, put_batches
 from aiodag.stores.sql.database import Database
+from aiodag.stores.sql.hand_on import requeue_left
 from aiodag.stores.sql.past import SlicedPast
 from aiodag.stores.sql.rows import STATES, known_from_rows, owner_of, owner_text
 from aiodag.stores.sql.session import Session
@@ -130,9 +131,13 @@ class OwnedRuns(Database):
             return {run: (execution, bool(cancel)) for run, execution, cancel in rows}
 
     def release(self, claimed: Sequence[Claimed]) -> None:
-        """Let go of runs that have not ended. Whoever asks for one is not refused, not even who has asked and waits."""
+        """Let go of runs that have not ended. Whoever asks for one is not refused, not even who has asked and waits.
+
+        Those of a queue go back there.
+        """
         with self.writing(owner=True) as session:
             session.put_each("release", [(each.run, each.execution) for each in claimed])
+            requeue_left(session, [each.run for each in claimed], session.now())
 
     def write_all(self, writes: Sequence[Write]) -> list[BaseException | None]:
         """Write batches of several runs in one transaction; return for each why it could not be written.

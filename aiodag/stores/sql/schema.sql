@@ -207,8 +207,10 @@ alter table runs add column retries integer not null default 0; -- how often it 
 alter table runs add column deaths integer not null default 0; -- owners that died since a node last succeeded
 alter table runs add column successes integer not null default 0; -- nodes that had succeeded when the last owner died
 create unique index runs_by_submission on runs (submission) where submission is not null;
-create index queued_runs on runs (queue, priority desc, run) where state = 'queued' and ready = 1;
-create index runs_by_queue on runs (queue, state, created_at) where queue is not null;
+-- In the order in which they are taken, with what a worker leaves out: so it passes by those of a full name without reading them.
+create index queued_runs on runs (queue, ready, priority desc, run, name, target) where state = 'queued';
+create index taken_runs on runs (owner, queue) where state = 'running' and queue is not null;
+create index runs_by_queue on runs (queue, created_at) where queue is not null;
 create table timers ( -- what is to happen at a moment
     timer integer primary key autoincrement,
     due_at real not null,
@@ -226,13 +228,14 @@ create table queues (
     state text not null default 'open', -- open, paused: nothing is taken; draining: nothing is submitted
     rate integer, -- how many runs may begin
     per real, -- in so many seconds
-    next_at real not null default 0.0 -- the moment of the generic cell rate algorithm: when the next one would be due at an even pace
+    next_at real not null default 0.0 -- when the next one may: they are evenly spaced
 ) without rowid;
-create table workers (
+create table workers ( -- each is there for as long as the lease of its process
     owner text primary key,
     queues text not null, -- a JSON list
     most integer not null, -- runs at once
     started_at real not null,
+    lease real not null, -- how many seconds a renewal lasts
     state text not null default 'working' -- or ending: it takes no more
 ) without rowid;
 create table refusals ( -- code that a worker does not have

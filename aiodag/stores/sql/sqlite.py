@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 from aiodag.records import KEEP, checked_keep
 from aiodag.stores.sql.editing import EditedRuns
 from aiodag.stores.sql.file import File
-from aiodag.stores.sql.ownership import OwnedRuns
+from aiodag.stores.sql.queue import QueuedRuns
+from aiodag.stores.sql.workers import EnrolledWorkers
 
 if TYPE_CHECKING:
     from aiodag._core.run import Run
     from aiodag.stores.recorder import Recorder
 
 
-class SQLite(OwnedRuns, EditedRuns, File):
+class SQLite(QueuedRuns, EnrolledWorkers, EditedRuns, File):
     """A store in one file, which is created if it does not exist.
 
     Raises `StoreError` for a file that is not SQLite, is of a newer version, cannot be written, or is locked longer

@@ -1,0 +1,226 @@
+"""The queue of a store in SQL: submit runs, take them, and give them back."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from aiodag.records import Claim, Claimed, Owner
+from aiodag.states import State, next_run_state
+from aiodag.stores.endings import with_marks
+from aiodag.stores.queue_rules import damaged_text, refuse_draining, refuse_id, refuse_other
+from aiodag.stores.sql.hand_on import REQUEUED, fail_queued, fail_refused, hand_on
+from aiodag.stores.sql.ownership import NEVER, OwnedRuns
+from aiodag.stores.sql.rows import RUN, owner_text, sql_run_record
+from aiodag.stores.sql.session import Session
+from aiodag.submissions import Submission, Taken
+
+QUEUED = next_run_state(State.WAITING, State.QUEUED)
+TAKEN = next_run_state(State.QUEUED, State.RUNNING)
+
+
+class QueuedRuns(OwnedRuns):
+    """The runs of a database that wait, for those who submit them and those who work on them."""
+
+    def submit(self, submission: Submission) -> str:
+        """Record a run as queued, or find the one that was submitted under the same key; return its id."""
+        with self.writing() as session:
+            found = None if submission.key is None else self._submitted(session, submission)
+            if found is None:
+                (state,) = session.perform("state_of_queue", (submission.queue,)).fetchone() or ("open",)
+                if state == "draining":
+                    raise refuse_draining(submission.queue, self)
+                made = self._add(session, submission)
+                # Not made, on a server: another process has submitted it in between.
+                found = submission.id if made else self._submitted(session, submission)
+            if found is None:
+                raise refuse_id(submission, self)
+        return found
+
+    def _submitted(self, session: Session, submission: Submission) -> str | None:
+        """Return the run that has the key of a submission. Raises `StoreError` if it is another one."""
+        if submission.key is None:
+            return None
+        row = session.perform("run_of_submission", {"submission": submission.key}).fetchone()
+        if row is None:
+            return None
+        run_id, name, entry, target, document = row
+        refuse_other(submission, name, target, entry_in(entry), document)
+        return str(run_id)
+
+    def _add(self, session: Session, submission: Submission) -> bool:
+        now = session.now()
+        starts_at = submission.starts_at if submission.starts_at is not None and submission.starts_at > now else None
+        row = row_of_submission(submission) | {"ready": int(starts_at is None)}
+        made = session.perform("add_submitted", row).fetchone()
+        if made is None:
+            return False
+        run = made[0]
+        if submission.definition is not None:
+            session.perform("put_definition", {"run": run, "execution": 1, "document": submission.definition})
+        timers = [(starts_at, "start", run), (submission.expires_at, "expire", run)]
+        session.put_each("put_timer", [each for each in timers if each[0] is not None])
+        if submission.max_active is not None:
+            session.perform("put_max_active", (submission.name, submission.max_active))
+        # Who has refused its code does not look for it again.
+        fail_refused(session, now, [(submission.queue, submission.target)])
+        return True
+
+    # Take
+
+    def take_queued(self, owner: Owner, queues: Sequence[str], limit: int, *, lease: float) -> list[Taken]:
+        """Take up to `limit` runs for `lease` seconds, after what there is to do for all."""
+        with self.writing(owner=True) as session:
+            now = session.now()
+            hand_on(session, now)
+            taker = Taker(session, owner, now, lease)
+            taken = [self._taken(session, taker, row) for row in taker.take(queues, limit)]
+            if taken:
+                session.perform("put_lease", {"owner": owner_text(owner), "until": now + lease})
+        return taken
+
+    def _taken(self, session: Session, taker: "Taker", row: tuple[Any, ...]) -> Taken:
+        """Return what a worker gets of a run whose row was sound."""
+        run, execution, state, error = row[0], row[4], row[3], row[6]
+        record = sql_run_record(row[:COLUMNS], {})
+        target, code, cancel, begun = row[COLUMNS:]
+        claim = Claim(record.id, record.name, record.entry, taker.owner, taker.lease, taker.now, record.tags)
+        claimed = Claimed(run, execution + 1, {}, begun=begun)
+        if execution:
+            known, past = self._past(session, run, partial(with_marks, execution=execution, state=state, error=error))
+            claimed = claimed._replace(known=known, past=past)
+        return Taken(record, claim, claimed, target, code, cancel=bool(cancel))
+
+    # Give back
+
+    def give_back(self, claimed: Sequence[Claimed], *, refusal: str = "") -> None:
+        """Put runs back into their queues; with a reason, note that this worker cannot run their targets."""
+        with self.writing(owner=True) as session:
+            pairs = [(each.run, each.execution) for each in claimed]
+            refused: dict[tuple[str, str], None] = {}
+            for run, execution in pairs if refusal else ():
+                for queue, target in session.perform("target_given_back", (run, execution)):
+                    refused[queue, target] = None
+                session.perform("put_refusal", (refusal, run, execution))
+            session.put_each("give_back", [(REQUEUED, *pair) for pair in pairs])
+            if refused:
+                fail_refused(session, session.now(), refused)
+
+
+class Taker:
+    """Takes runs in one transaction, for one worker."""
+
+    def __init__(self, session: Session, owner: Owner, now: float, lease: float) -> None:
+        self.session = session
+        self.owner = owner
+        self.now = now
+        self.lease = lease
+        self.rooms: dict[str, int] = {}  # of names that have a limit: how many more may go on
+        self.rates: set[str] = set()  # queues of which one at a time begins
+        self.over: set[str] = set()  # queues of which nothing more is taken now
+
+    def take(self, queues: Sequence[str], limit: int) -> Iterator[tuple[Any, ...]]:
+        """Give the rows of runs that are this worker's from now on, the first ones first."""
+        if limit <= 0:
+            return
+        for name, state, rate, per in self.session.perform("queues_there").fetchall():
+            if state == "paused":
+                self.over.add(name)
+            if rate is not None and per is not None:
+                self.rates.add(name)
+        for name, most in self.session.perform("limited_names").fetchall():
+            # What is no number limits nothing: somebody has written it by hand.
+            if type(most) is int:
+                self.rooms[name] = most - self.session.perform("count_active", (name,)).fetchone()[0]
+        left = limit
+        while left > 0:
+            # Each round takes or fails a run, or leaves out a name or a queue from then on.
+            rows = self._rows([queue for queue in dict.fromkeys(queues) if queue not in self.over], left)
+            if not rows:
+                return
+            chosen = self._choose(rows)
+            self.session.put_each("take_queued_run", [self._owned(row[0]) for row in chosen])
+            left -= len(chosen)
+            yield from chosen
+
+    def _owned(self, run: int) -> tuple[Any, ...]:
+        return TAKEN, self.now, owner_text(self.owner), NEVER, run
+
+    def _rows(self, queues: Sequence[str], limit: int) -> list[tuple[Any, ...]]:
+        """Return the rows of the next runs of some queues."""
+        full = [name for name, room in self.rooms.items() if room <= 0]
+        names = {f"full{place}": name for place, name in enumerate(full)}
+        condition = f" and name not in ({', '.join(f':{each}' for each in names)})" if full else ""
+        statement = self.session.query("next_in_queue").replace("{full}", condition)
+        found: list[tuple[Any, ...]] = []
+        for queue in queues:
+            values = {"queue": queue, "owner": owner_text(self.owner), "limit": limit, **names}
+            found += self.session.execute(statement, values)
+        # Somebody may have written anything into the priority of a row: then it comes first, and fails.
+        found.sort(key=lambda row: (-row[1] if type(row[1]) is int else float("-inf"), row[0]))
+        wanted = [run for run, _ in found[:limit]]
+        if not wanted:
+            return []
+        rows = {row[0]: row for row in self.session.perform_for("runs_to_take", wanted)}
+        return [rows[run] for run in wanted]
+
+    def _choose(self, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """Return those that may begin now; fail those that cannot be read."""
+        chosen: list[tuple[Any, ...]] = []
+        for row in rows:
+            damaged = damage_in(row)
+            name, queue = row[2], row[12]
+            if damaged:
+                fail_queued(self.session, row[0], damaged_text(damaged), self.now)
+            elif self.rooms.get(name, 1) > 0 and queue not in self.over and self._turn(queue):
+                chosen.append(row)
+                if name in self.rooms:
+                    self.rooms[name] -= 1
+        return chosen
+
+    def _turn(self, queue: str) -> bool:
+        """Return True if a run of a queue may begin now: at most one at a time, of those whose starts are spaced."""
+        if queue not in self.rates:
+            return True
+        self.over.add(queue)
+        return self.session.perform("take_turn", {"name": queue, "now": self.now}).rowcount > 0
+
+
+COLUMNS = len(RUN) + 1  # of `runs_to_take`, before those that are of the queue alone
+
+
+def damage_in(row: tuple[Any, ...]) -> str:
+    """Return what of a row is not as a submission wrote it; empty if all of it is."""
+    damaged = [sql_run_record(row[:COLUMNS], {}).damaged]
+    target, _, _, begun = row[COLUMNS:]
+    damaged += [] if type(target) is str else [f"target={target!r:.40}"]
+    damaged += [] if type(begun) is int else [f"begun={begun!r:.40}"]
+    damaged += [] if row[5] is not None or row[-6] is not None else ["neither an entry nor a definition"]
+    return ", ".join(filter(None, damaged))
+
+
+def row_of_submission(submission: Submission) -> dict[str, Any]:
+    """Return what is written of a run that is submitted."""
+    return {
+        "id": submission.id,
+        "name": submission.name,
+        "state": QUEUED,
+        "entry": None if submission.entry is None else json.dumps(submission.entry),
+        "at": submission.at,
+        "tags": json.dumps(dict(submission.tags)) if submission.tags else "{}",
+        "queue": submission.queue,
+        "priority": submission.priority,
+        "submission": submission.key,
+        "target": submission.target,
+        "code": submission.code,
+        "retries": submission.retries,
+    }
+
+
+def entry_in(text: Any) -> Mapping[str, Any] | None:
+    """Return a recorded entry; None where there is none, or it cannot be read."""
+    try:
+        found = None if text is None else json.loads(text)
+    except (ValueError, TypeError):
+        return None
+    return found if isinstance(found, dict) else None

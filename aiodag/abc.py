@@ -8,6 +8,7 @@ by a *journal* for each run.
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from aiodag.copies import Copies as Copies
 from aiodag.journal import NOTHING as NOTHING
 from aiodag.journal import Journal as Journal
 from aiodag.journal import Raised as Raised

@@ -1145,3 +1145,20 @@ def test_the_store_is_copied(aiodag, tmp_path):
     assert aiodag.json("runs", "--store", "copy.db")[0]["id"] == "one"
     assert "there is such a file already" in aiodag("backup", "copy.db", code=2)[1]
     assert "there is no directory nowhere" in aiodag("backup", "nowhere/copy.db", code=2)[1]
+
+
+def test_runs_are_copied_to_another_store(aiodag):
+    for run_id in ("one", "two"):
+        aiodag("run", "etl.py:nothing", "--id", run_id, "-q")
+
+    assert aiodag("copy", "runs.db", "new.db", "one")[0] == "copied 1 run\n"
+    assert "run 'one' is in sqlite:///new.db already" in aiodag("copy", "runs.db", "new.db", code=2)[1]
+    assert aiodag("copy", "runs.db", "new.db", "--skip-existing")[0] == "copied 1 run; 1 run there already\n"
+    assert [run["id"] for run in aiodag.json("runs", "--store", "new.db")] == ["one", "two"]
+    assert aiodag.json("copy", "new.db", "third.db", "two") == {"runs": ["two"], "skipped": [], "workflows": []}
+
+
+def test_a_store_that_is_not_there_is_not_copied(aiodag, tmp_path):
+    assert "there is nothing to copy in sqlite:///gone.db" in aiodag("copy", "gone.db", "new.db", code=2)[1]
+    assert "FROM and TO say which stores" in aiodag("copy", "runs.db", "new.db", "--store", "x.db", code=2)[1]
+    assert not (tmp_path / "new.db").exists()

@@ -143,6 +143,7 @@ FORMS = {
     "cancel": ["cancel {}"],
     "delete": ["delete {}"],
     "backup": ["backup {}"],
+    "copy": ["copy runs.db copied.db {}"],
     "schema": ["schema"],
     "info": ["info"],
     "completion": ["completion bash", "completion --words parameters --of {}", "completion --words runs"],

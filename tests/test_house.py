@@ -100,7 +100,7 @@ FLOORS = [
             "programs",
         ]
     },
-    {"": ["queueing", "journal", "abc"]},
+    {"": ["copies", "queueing", "journal", "abc"]},
     {
         "_core": [
             "failure",
@@ -209,10 +209,12 @@ FLOORS = [
             "changes",
             "recall",
             "recorder",
+            "kept_copies",
             "memory",
             "sql.listing",
             "sql.reading",
             "sql.editing",
+            "sql.copying",
             "sql.batches",
             "sql.hand_on",
             "sql.ownership",
@@ -305,6 +307,7 @@ FLOORS = [
             "targets",
             "starting",
             "look",
+            "copying",
             "edit",
             "documents",
             "attempts",
@@ -319,6 +322,9 @@ FLOORS = [
             "typed",
             "table",
             "parser",
+            "begin_grammar",
+            "look_grammar",
+            "store_grammar",
             "grammar",
             "opening",
             "printed",
@@ -573,6 +579,7 @@ NOT_A_NODE = {
     "aiodag._core.run": {"self"},
     "aiodag._core.members": {"self"},
     "aiodag.stores.kept": {"self"},
+    "aiodag.stores.kept_copies": {"kept"},
 }
 
 
@@ -696,6 +703,7 @@ NEVERS = {
     "abc": LAYERS_ABOVE_CORE,
     "journal": LAYERS_ABOVE_CORE,
     "queueing": LAYERS_ABOVE_CORE,
+    "copies": LAYERS_ABOVE_CORE,
     "codec": ["stores", "commands", "executors", "pictures", "traces", "workflows", "service", "cli", "compat"],
     "stores": ["commands", "executors", "pictures", "traces", "workflows", "service", "cli", "compat"],
     "commands": ["stores", "executors", "pictures", "traces", "workflows", "service", "cli", "compat"],

@@ -27,7 +27,22 @@ EARLY = json.loads((RECORDED / "early-values.json").read_text())
 FIRST = [f"v1.1.0-py{python}.db" for python in ("3.11", "3.13")]  # before workflows: of a program of its own
 IMPORTED = "import sys, journey; journey.STORE = f'sqlite:///{sys.argv[1]}'; journey.main()"
 IN_SLICES = f"from aiodag.stores.sql import past; past.WHOLE, past.SLICE, past.NEAR = 0, 2, 1; {IMPORTED}"
-WAYS = {"the program": ["journey.py"], "who imports it": ["-c", IMPORTED], "who reads slices": ["-c", IN_SLICES]}
+COPIED = "who has copied it"
+WAYS = {
+    "the program": ["journey.py"],
+    "who imports it": ["-c", IMPORTED],
+    "who reads slices": ["-c", IN_SLICES],
+    COPIED: ["journey.py"],
+}
+
+
+def put_in_a_new_store(path):
+    """Put copies of all runs of a store into another one, which takes its place."""
+    new = path.with_name("new.db")
+    service = Service(path)
+    service.copy_to(new)
+    service.close()
+    new.rename(path)
 
 
 @pytest.fixture(scope="module", params=[(name, way) for name in STORES for way in WAYS], ids=" by ".join)
@@ -37,6 +52,8 @@ def journey(request, tmp_path_factory):
     place = tmp_path_factory.mktemp("journey")
     for name in (store, "journey.py", "journey.json"):
         shutil.copy(RECORDED / name, place)
+    if way == COPIED:
+        put_in_a_new_store(place / store)
     done = subprocess.run(
         [sys.executable, "-W", "error", *WAYS[way], store, "again"],
         cwd=place,
@@ -95,10 +112,13 @@ def test_the_values_of_an_earlier_version_can_be_read(name, tmp_path):
     assert all(decode(node.value) is not ... for node in nodes)
 
 
+@pytest.mark.parametrize("copied", [False, True], ids=["as it is", "copied"])
 @pytest.mark.parametrize("name", FIRST)
-def test_a_run_of_the_first_stores_is_resumed_with_nothing_run_again(name, tmp_path):
+def test_a_run_of_the_first_stores_is_resumed_with_nothing_run_again(name, copied, tmp_path):
     for each in (name, "early.py"):
         shutil.copy(RECORDED / each, tmp_path)
+    if copied:
+        put_in_a_new_store(tmp_path / name)
 
     done = subprocess.run(
         [sys.executable, "-W", "error", "early.py", name],

@@ -10,7 +10,7 @@ from aiodag import Graph, State
 from aiodag.cli import output
 from aiodag.cli import show as shown
 from aiodag.cli.answers import print_remark, say, say_text
-from aiodag.cli.grammar import FORMATS
+from aiodag.cli.look_grammar import FORMATS
 from aiodag.cli.opening import only_once, serving
 from aiodag.errors import AiodagError, OptionError
 from aiodag.records import RunRecord

@@ -114,6 +114,23 @@ def backup(args: Namespace) -> int:
     return 0
 
 
+def copy(args: Namespace) -> int:
+    """Copy runs and workflows to another store."""
+    if args.store is not None:
+        raise OptionError(
+            "--store", args.store, "left out: FROM and TO say which stores, as in `aiodag copy runs.db new.db`"
+        )
+    args.store = args.source
+    with serving(args) as service:
+        copied = service.copy_to(args.target, *args.which, skip_existing=args.skip_existing)
+    document = {"runs": copied.runs, "skipped": copied.skipped, "workflows": copied.workflows}
+    parts = [count_text(len(copied.runs), "run")]
+    parts += [count_text(len(copied.workflows), "workflow")] if copied.workflows else []
+    there = f"; {count_text(len(copied.skipped), 'run')} there already" if copied.skipped else ""
+    say(args, document, "" if args.quiet else f"copied {' and '.join(parts)}{there}")
+    return 0
+
+
 def schema(_: Namespace) -> int:
     """Print the JSON Schema of workflow files."""
     from importlib.resources import files  # noqa: PLC0415 - slow to load, and no other command here needs it

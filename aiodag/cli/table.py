@@ -104,6 +104,13 @@ def carry_out_backup(args: Namespace) -> int:
     return backup(args)
 
 
+def carry_out_copy(args: Namespace) -> int:
+    """Carry out `copy`."""
+    from aiodag.cli.registry import copy
+
+    return copy(args)
+
+
 def carry_out_about(args: Namespace) -> int:
     """Carry out `info`."""
     from aiodag.cli.commands import print_about

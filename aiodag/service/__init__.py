@@ -2,6 +2,7 @@
 
 from aiodag.faces import publish as _publish
 from aiodag.service.changes import Change as Change
+from aiodag.service.copying import Copied as Copied
 from aiodag.service.entry import Again as Again
 from aiodag.service.entry import Entry as Entry
 from aiodag.service.follow import Follower as Follower

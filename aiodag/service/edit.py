@@ -5,13 +5,18 @@ What reads workflows is loaded when somebody registers or exchanges one.
 
 import time
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiodag._core.options import check_name, check_seconds
 from aiodag.errors import OptionError
 from aiodag.records import WorkflowRecord
 from aiodag.service import registry
 from aiodag.service.look import Looking
+from aiodag.stores.places import store_at
+
+if TYPE_CHECKING:
+    from aiodag.abc import Runs
+    from aiodag.service.copying import Copied
 
 
 class Editing(Looking):
@@ -51,6 +56,39 @@ class Editing(Looking):
     def backup(self, path: str | PathLike[str]) -> None:
         """Copy the store to a new file, whole and as of one moment, even while runs write to it. Raises `StoreError`."""
         self.store.backup(path)
+
+    def copy_to(
+        self, other: "str | PathLike[str] | Runs | Looking", *which: str, skip_existing: bool = False
+    ) -> "Copied":
+        """Copy runs to another store with all that belongs to them, each as a whole; they stay here too.
+
+        `which` are ids and names, as for `delete`. By default it is every run that has ended, every registered workflow, and
+        what `cache=` has kept. A copied run can be resumed there, and nothing that succeeded runs again. Values are copied
+        unread.
+
+        Raises before anything is copied: `UnknownRun`; `RunOwned` and `StoreError` for runs that are queued or go on;
+        `StoreError` for ids that the other store has. `skip_existing` leaves those as they are: so a copy that was killed
+        can be begun again.
+
+        >>> from aiodag import Run, task
+        >>> from aiodag.service import Service
+        >>> async with Run("etl", store="memory:mine", id="monday"):
+        ...     node = task(sum)([1, 2])
+        >>> Service("memory:mine").copy_to("sqlite:///runs.db").runs
+        ['monday']
+        >>> Service("sqlite:///runs.db").value("monday", "sum")
+        3
+        """
+        from aiodag.service.copying import copy_runs
+
+        if isinstance(other, Looking):
+            return copy_runs(self.store, other.store, which, skip_existing=skip_existing)
+        target = store_at(other)
+        try:
+            return copy_runs(self.store, target, which, skip_existing=skip_existing)
+        finally:
+            if target is not other:
+                target.close()
 
     # Workflows by name
 

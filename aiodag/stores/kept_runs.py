@@ -4,6 +4,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Iterable
+from itertools import count
 from typing import Any
 
 from aiodag.errors import UnknownRun
@@ -40,6 +41,7 @@ class KeptRuns:
         self.kept: dict[str, KeptRun] = {}
         self._cache: dict[str, tuple[Any, ...]] = {}
         self._workflows: dict[str, WorkflowRecord] = {}
+        self._numbers = count(1)  # of runs: a deleted run's number is given to no other, its owner may still write
 
     def cached_value(self, key: str, since: float) -> tuple[str, Any] | None:
         """Return codec and value of a computation that any run has made since a moment."""

@@ -3,7 +3,6 @@
 import os
 import time
 from collections.abc import Hashable, Sequence
-from itertools import count
 from typing import TYPE_CHECKING, ClassVar
 
 from aiodag.errors import LeaseLost, StoreError
@@ -28,14 +27,14 @@ from aiodag.stores.kept import (
     keep_output,
     known_from_kept,
 )
-from aiodag.stores.kept_runs import KeptRuns
+from aiodag.stores.kept_copies import KeptCopies
 
 if TYPE_CHECKING:
     from aiodag._core.run import Run
     from aiodag.stores.recorder import Recorder
 
 
-class Memory(KeptRuns):
+class Memory(KeptCopies):
     """A store in this process, gone with it: for tests.
 
     `keep` is how many bytes it keeps of each stream of an attempt. `store="memory:name"` is one that all runs of the
@@ -56,7 +55,6 @@ class Memory(KeptRuns):
         super().__init__()
         self.keep = checked_keep(keep)
         self.closed = False  # it never is
-        self._numbers = count(1)  # of runs: a deleted run's number is given to no other, its owner may still write
 
     @classmethod
     def named(cls, name: str) -> "Memory":

@@ -73,7 +73,8 @@ class EditedRuns(RecordedRuns):
         """
         while self._delete():
             with self.writing() as session:
-                runs = [run for (run,) in session.perform("deleted_runs", (RUNS_AT_ONCE,))]
+                session.perform("take_reserved", (session.now(),))
+                runs = [run for (run,) in session.perform("deleted_runs", (session.now(), RUNS_AT_ONCE))]
                 left = PORTION
                 for name in SWEEPS:
                     left -= session.perform_for(name, runs, last=(left,)).rowcount
@@ -82,7 +83,7 @@ class EditedRuns(RecordedRuns):
 
     def _delete(self) -> bool:
         with self.reading() as session:
-            return session.perform("deleted_runs", (1,)).fetchone() is not None
+            return session.perform("deleted_runs", (session.now(), 1)).fetchone() is not None
 
 
 def delete_run(session: Session, run_id: str, *, unless_owned: bool) -> int:

@@ -261,7 +261,10 @@ delete from runs where run = ?
 insert into deleted (run) values (?)
 
 -- :name deleted_runs
-select run from deleted order by run limit ?
+select run from deleted where until is null or until < ? order by run limit ?
+
+-- :name take_reserved
+update deleted set until = null where until < ?
 
 -- :name sweep_edges
 delete from edges where (run, down, up, exogenous, tolerant) in
@@ -307,3 +310,30 @@ select name, target, document, tags, registered_at from workflows where :name is
 
 -- :name delete_workflow
 delete from workflows where name = ?
+
+-- :name run_to_copy
+select {columns} from runs where run = ?
+
+-- :name rows_to_copy
+select {columns} from {table} where {condition} order by {order} limit :limit
+
+-- :name add_cached
+insert into cache (key, task, codec, value, at) values (?...) on conflict do nothing
+
+-- :name reserve_number
+insert into runs (id, name, state, execution, created_at, started_at) values (?...) returning run
+
+-- :name note_reserved
+insert into deleted (run, until) values (?, ?)
+
+-- :name hold_reserved
+update deleted set until = ? where run = ? and until is not null
+
+-- :name forget_reserved
+delete from deleted where run = ?
+
+-- :name put_definitions
+insert into definitions (run, execution, document) values (?...)
+
+-- :name put_copy
+insert into runs ({columns}) values ({values})

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiodag.records import KEEP, checked_keep
+from aiodag.stores.sql.copying import RecordedCopies
 from aiodag.stores.sql.editing import EditedRuns
 from aiodag.stores.sql.file import File
 from aiodag.stores.sql.queue import QueuedRuns
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from aiodag.stores.recorder import Recorder
 
 
-class SQLite(QueuedRuns, EnrolledWorkers, EditedRuns, File):
+class SQLite(QueuedRuns, EnrolledWorkers, EditedRuns, RecordedCopies, File):
     """A store in one file, which is created if it does not exist.
 
     Raises `StoreError` for a file that is not SQLite, is of a newer version, cannot be written, or is locked longer

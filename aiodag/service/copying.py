@@ -1,0 +1,117 @@
+"""Copy runs and workflows from one store to another."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from aiodag.copies import Copies, cut_rows_by_size, there_already
+from aiodag.errors import StoreError
+from aiodag.records import RunRecord, WorkflowRecord, registered_already
+from aiodag.service import registry
+from aiodag.states import State
+
+if TYPE_CHECKING:
+    from aiodag.abc import Runs
+
+LOOKED_UP_AT_ONCE = 256  # ids
+NAMED = 5  # runs that a message names
+
+
+class Copied(NamedTuple):
+    """What was copied to another store: ids of runs, and names of workflows. `skipped` are the runs that were there already.
+
+    >>> from aiodag import Run, task
+    >>> from aiodag.service import Service
+    >>> async with Run("etl", store="memory:copied", id="monday"):
+    ...     node = task(sum)([1, 2])
+    >>> Service("memory:copied").copy_to("memory:elsewhere")
+    Copied(runs=['monday'], skipped=[], workflows=[])
+    >>> Service("memory:copied").copy_to("memory:elsewhere", skip_existing=True)
+    Copied(runs=[], skipped=['monday'], workflows=[])
+    """
+
+    runs: Sequence[str]
+    skipped: Sequence[str]
+    workflows: Sequence[str]
+
+
+def copy_runs(source: "Runs", target: "Runs", which: Sequence[str], *, skip_existing: bool) -> Copied:
+    """Copy what ids and names stand for; by default all that has ended, all workflows, and what `cache=` has kept.
+
+    Raises `UnknownRun`, `RunOwned` and `StoreError` before anything is written; later only for what changes meanwhile.
+    """
+    if source.place == target.place:
+        msg = f"cannot copy {source} to itself: name another store"
+        raise StoreError(msg)
+    reader, writer = copies_of(source), copies_of(target)
+    ids, workflows = meant_to_copy(source, which)
+    there = ids_in(writer, ids)
+    if there and not skip_existing:
+        raise there_before(there, target)
+    workflows = [each for each in workflows if is_new(each, target, skip_existing=skip_existing)]
+    for run_id in ids:
+        if run_id not in there:
+            writer.add_run(reader.portions_of(run_id))
+    for record in workflows:
+        target.register(record)
+    if not which:
+        for rows in cut_rows_by_size(reader.cached_rows()):
+            writer.add_cached(rows)
+    return Copied(
+        [each for each in ids if each not in there],
+        [each for each in ids if each in there],
+        [each.name for each in workflows],
+    )
+
+
+def copies_of(store: "Runs") -> Copies:
+    """Return a store as what copies runs. Raises `StoreError` for one that does not."""
+    if not hasattr(store, "portions_of"):
+        msg = f"runs of {store} cannot be copied: it has none of the methods of aiodag.abc.Copies"
+        raise StoreError(msg)
+    return cast("Copies", store)
+
+
+def meant_to_copy(source: "Runs", which: Sequence[str]) -> tuple[list[str], list[WorkflowRecord]]:
+    """Return the ids of the runs and the workflows that are to be copied."""
+    if which:
+        found = registry.all_meant(source, which)
+        for run in found.runs:
+            refuse_unfinished(run)
+        return [run.id for run in found.runs], found.workflows
+    ids, workflows = source.ended_runs(keep=0), source.registered()
+    if not ids and not workflows:
+        msg = f"there is nothing to copy in {source}: no run there has ended, and no workflow is registered"
+        raise StoreError(msg)
+    return ids, workflows
+
+
+def refuse_unfinished(run: RunRecord) -> None:
+    """Refuse to copy a run that a worker or its own process goes on with, in the store that it is in. Raises `StoreError`."""
+    registry.refuse_live(run)
+    if run.state is State.QUEUED:
+        msg = f"run {run.id!r} is queued, and a worker may take it at any moment: cancel it, or wait until it has ended"
+        raise StoreError(msg)
+
+
+def ids_in(target: Copies, ids: Sequence[str]) -> set[str]:
+    """Return which of some runs a store has."""
+    found: set[str] = set()
+    for start in range(0, len(ids), LOOKED_UP_AT_ONCE):
+        found |= target.ids_there(ids[start : start + LOOKED_UP_AT_ONCE])
+    return found
+
+
+def there_before(there: Iterable[str], target: "Runs") -> StoreError:
+    """Return the error for runs that the other store has."""
+    ids = sorted(there)
+    others = f", and so are {len(ids) - NAMED} others" if len(ids) > NAMED else ""
+    named = "; ".join(there_already(each, target) for each in ids[:NAMED])
+    return StoreError(f"{named}{others}. Nothing was copied: leave such runs out, or skip them with --skip-existing")
+
+
+def is_new(record: WorkflowRecord, target: "Runs", *, skip_existing: bool) -> bool:
+    """Return True for a workflow that a store lacks. Raises `StoreError` where it has another one of that name."""
+    there = target.registered(record.name)
+    if there and not skip_existing and there[0].document != record.document:
+        raise registered_already(record.name, target)
+    return not there

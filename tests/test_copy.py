@@ -22,6 +22,7 @@ from aiodag.errors import RunOwned, StoreError, UnknownRun
 from aiodag.records import Claim, Owner, WorkflowRecord
 from aiodag.service import Service
 from aiodag.stores import Memory, SQLite
+from aiodag.submissions import Submission
 
 KINDS = ["sqlite", "memory"]
 HERE = Owner.here()
@@ -280,6 +281,36 @@ def test_a_run_whose_process_has_died_is_copied_by_its_id_and_continued_there(so
     again = claim_one(target, Claim("one", "etl", None, HERE, 60.0, time.time()))
 
     assert (again.execution, again.begun) == (claimed.execution + 1, 1)
+
+
+def submitted(store, run_id="one"):
+    entry = {"file": "etl.py", "task": "main", "parameters": {}}
+    store.submit(Submission(run_id, "etl", entry, "etl.py:main", time.time(), queue="nightly", priority=7, key="today"))
+
+
+def test_a_run_that_waits_in_a_queue_is_refused(tmp_path, target):
+    with closing(SQLite(tmp_path / "from.db")) as source:
+        submitted(source)
+        with pytest.raises(StoreError, match="run 'one' is one of queue 'nightly', whose workers go on with it"):
+            Service(source).copy_to(target, "one")
+
+        source.take_queued(GONE, ["nightly"], 1, lease=60.0)
+        with pytest.raises(StoreError, match="run 'one' is one of queue 'nightly', whose workers go on with it"):
+            Service(source).copy_to(target, "one")
+
+    assert target.runs() == []
+
+
+def test_a_copied_run_tells_which_queue_it_was_in(tmp_path):
+    with closing(SQLite(tmp_path / "from.db")) as source, closing(SQLite(tmp_path / "to.db")) as target:
+        submitted(source)
+        ((_, _, claimed, *_),) = source.take_queued(HERE, ["nightly"], 1, lease=60.0)
+        write_one(source, claimed, "one", state=State.SUCCEEDED, at=time.time())
+
+        Service(source).copy_to(target)
+
+        assert (target.run("one").queue, target.run("one").priority) == ("nightly", 7)
+        assert target.run("one") == source.run("one")
 
 
 def test_an_unknown_run_is_refused_with_a_near_miss(source, target):

@@ -7,7 +7,6 @@ from aiodag.copies import Copies, cut_rows_by_size, there_already
 from aiodag.errors import StoreError
 from aiodag.records import RunRecord, WorkflowRecord, registered_already
 from aiodag.service import registry
-from aiodag.states import State
 
 if TYPE_CHECKING:
     from aiodag.abc import Runs
@@ -88,8 +87,8 @@ def meant_to_copy(source: "Runs", which: Sequence[str]) -> tuple[list[str], list
 def refuse_unfinished(run: RunRecord) -> None:
     """Refuse to copy a run that a worker or its own process goes on with, in the store that it is in. Raises `StoreError`."""
     registry.refuse_live(run)
-    if run.state is State.QUEUED:
-        msg = f"run {run.id!r} is queued, and a worker may take it at any moment: cancel it, or wait until it has ended"
+    if run.queue is not None and not run.state.final:
+        msg = f"run {run.id!r} is one of queue {run.queue!r}, whose workers go on with it: cancel it, or wait until it has ended"
         raise StoreError(msg)
 
 

@@ -203,6 +203,7 @@ FLOORS = [
             "keeper",
             "kept",
             "kept_runs",
+            "kept_queue",
             "nested",
             "outputs",
             "row",

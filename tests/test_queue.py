@@ -10,7 +10,6 @@ from aiodag import QueueError, State
 from aiodag.errors import LeaseLost, StoreError
 from aiodag.records import Claim, Owner, RunFilter
 from aiodag.service import Service
-from aiodag.stores import SQLite
 from aiodag.stores.keeper import LEASE
 from aiodag.submissions import DEATHS, Submission
 
@@ -36,13 +35,6 @@ class Moments:
 @pytest.fixture
 def moments(monkeypatch):
     return Moments(monkeypatch)
-
-
-@pytest.fixture
-def store(tmp_path):
-    store = SQLite(tmp_path / "runs.db")
-    yield store
-    store.close()
 
 
 def submission_of(run_id=None, *, name="main", entry=ENTRY, target="/srv/etl.py:main", at=None, **more):
@@ -650,6 +642,16 @@ def test_what_is_not_given_of_a_queue_stays(store):
     store.put_queue("slow", state="paused")
 
     assert [(each.rate, each.per, each.state) for each in store.queues()] == [(1, 10.0, "paused")]
+
+
+def test_a_run_that_waited_long_is_found_by_when_it_began_or_by_when_it_was_submitted(store):
+    now = time.time()
+    submit(store, "began", at=now - 7200)
+    take(store)
+    submit(store, "waits", at=now - 60)
+    submit(store, "waits for long", at=now - 7200)
+
+    assert [run.id for run in store.runs(wanted=RunFilter(since=now - 3600))] == ["began", "waits"]
 
 
 def test_runs_are_found_by_their_queue_and_state(store):

@@ -19,8 +19,21 @@ from aiodag.records import (
     utc_moment,
 )
 from aiodag.states import State, next_run_state
+from aiodag.submissions import Submission
 
 Row = dict[str, Any]
+
+
+@dataclass
+class KeptPlace:
+    """What a queue knows of a run that was submitted."""
+
+    submission: Submission
+    due_at: float | None  # until then it is not taken
+    expires_at: float | None
+    retries: int
+    deaths: int = 0
+    successes: int = 0  # when the last owner died
 
 
 @dataclass
@@ -48,6 +61,7 @@ class KeptRun:
     facts: dict[tuple[int, int], str] = field(default_factory=dict)
     output: dict[int, tuple[Any, ...]] = field(default_factory=dict)  # by part
     parts: int = 0
+    queued: "KeptPlace | None" = None  # if it was submitted
 
     def claim_again(self, claim: Claim) -> None:
         """Begin another execution. Raises what a claim raises that is refused."""
@@ -71,17 +85,57 @@ class KeptRun:
         """The text that its last execution is built from."""
         return self.definitions[-1][1] if self.definitions else None
 
-    def ask_to_cancel(self) -> bool:
-        """Ask the owner to cancel the run; return whether it has one."""
-        self.cancel = self.owner is not None
+    def ask_to_cancel(self, at: float) -> bool:
+        """Ask the owner to cancel the run, or whoever takes it next; end one that never began. Return whether it goes on."""
+        if self.state is State.QUEUED and self.execution == 0:
+            self.end("", at, State.CANCELLED)
+            return True
+        self.cancel = self.owner is not None or self.state is State.QUEUED
         return self.cancel
 
-    def end(self, batch: Batch, state: State) -> None:
+    def end(self, error: str, at: float, state: State) -> None:
         """Note how the run ended, and free it."""
         self.state = next_run_state(self.state, state)
-        self.error, self.ended_at, self.owner = batch.error, batch.at, None
+        self.error, self.ended_at, self.owner = error, at, None
+
+    def end_or_retry(self, batch: Batch, state: State) -> None:
+        """Note how the run ended, or that it begins again after a failure."""
+        self.end(batch.error, batch.at, state)
+        if state is State.FAILED and self.queued is not None and self.queued.retries > 0:
+            self.state = next_run_state(self.state, State.QUEUED)
+            self.queued.retries -= 1
+            self.begun += 1
+            self.ended_at, self.error = None, ""
+
+    # In a queue
+
+    def take(self, owner: Owner, at: float, lease: float) -> Claim:
+        """Give the run to a worker, and return the claim that it is entered with."""
+        self.state = next_run_state(self.state, State.RUNNING)
+        self.execution += 1
+        self.started_at, self.owner, self.leased_until = at, owner, at + lease
+        self.claim = self.claim._replace(owner=owner, at=at, lease=lease)
+        return self.claim
+
+    def requeue(self) -> None:
+        """Put the run back: it is nobody's."""
+        self.state, self.owner = next_run_state(self.state, State.QUEUED), None
+
+    def fail(self, error: str, at: float) -> None:
+        """Fail the run, which nobody has."""
+        for row in self.nodes.values():
+            if not row["state"].final:
+                cut = CUT_OFF if row["state"] is State.RUNNING else row["error"]
+                row.update(state=State.CANCELLED, ended_at=at, error=cut)
+        self.end(error, at, State.FAILED)
+
+    @property
+    def successes(self) -> int:
+        """How many nodes have succeeded, in all executions."""
+        return sum(row["state"] is State.SUCCEEDED for row in self.nodes.values())
 
 
+NOBODY = Owner("", 0, "")  # claims what was submitted and not taken, or was copied
 ZERO: Any = utc_moment(0.0)
 WITHOUT_VALUE = frozenset({State.FAILED, State.SKIPPED})
 
@@ -148,7 +202,8 @@ def is_wanted(kept: KeptRun, wanted: RunFilter) -> bool:
         wanted.name in {None, kept.claim.name}
         and wanted.state in {None, kept.state}
         and wanted.tags.items() <= kept.claim.tags.items()
-        and (wanted.since is None or kept.started_at >= wanted.since)
+        and (wanted.since is None or max(kept.started_at, kept.created_at) >= wanted.since)
+        and (wanted.queue is None or (kept.queued is not None and kept.queued.submission.queue == wanted.queue))
     )
 
 
@@ -158,6 +213,7 @@ def kept_run_record(kept: KeptRun, definition: str | None) -> RunRecord:
     for row in kept.nodes.values():
         if row["execution"] == kept.execution and row["codec"] != BARRIER:
             counts[row["state"]] = counts.get(row["state"], 0) + 1
+    place = kept.queued
     entry = None if kept.claim.entry is None else json.loads(json.dumps(kept.claim.entry))
     return RunRecord(
         id=kept.claim.id,
@@ -165,7 +221,7 @@ def kept_run_record(kept: KeptRun, definition: str | None) -> RunRecord:
         state=kept.state,
         execution=kept.execution,
         created_at=utc_moment(kept.created_at) or ZERO,
-        started_at=utc_moment(kept.started_at) or ZERO,
+        started_at=utc_moment(kept.started_at or None),
         ended_at=utc_moment(kept.ended_at),
         entry=entry,
         owner=kept.owner,
@@ -173,6 +229,10 @@ def kept_run_record(kept: KeptRun, definition: str | None) -> RunRecord:
         counts=counts,
         tags=dict(kept.claim.tags),
         definition=definition,
+        queue=None if place is None else place.submission.queue,
+        priority=0 if place is None else place.submission.priority,
+        due_at=None if place is None else utc_moment(place.due_at),
+        deaths=0 if place is None else place.deaths,
     )
 
 

@@ -7,14 +7,13 @@ from typing import Any
 
 from aiodag.copies import RUN_COLUMNS, TABLES, Portion, cut_portions, there_already
 from aiodag.errors import StoreError, UnknownRun
-from aiodag.records import Claim, Owner, refuse_owned
+from aiodag.records import Claim, refuse_owned
 from aiodag.states import State
 from aiodag.stores.endings import with_marks
-from aiodag.stores.kept import KeptRun, Row, kept_run_record, known_from_kept
+from aiodag.stores.kept import NOBODY, KeptRun, Row, kept_run_record, known_from_kept
 from aiodag.stores.kept_runs import KeptRuns
 from aiodag.stores.sql.rows import owner_of, owner_text
 
-NOBODY = Owner("", 0, "")
 UNQUEUED = {"priority": 0, "ready": 1, "retries": 0, "deaths": 0, "successes": 0}  # a run that was in no queue
 PLAIN = ("execution", "begun", "created_at", "started_at", "ended_at", "error")  # columns that a run has as they are
 

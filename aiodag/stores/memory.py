@@ -28,13 +28,14 @@ from aiodag.stores.kept import (
     known_from_kept,
 )
 from aiodag.stores.kept_copies import KeptCopies
+from aiodag.stores.kept_queue import KeptQueue
 
 if TYPE_CHECKING:
     from aiodag._core.run import Run
     from aiodag.stores.recorder import Recorder
 
 
-class Memory(KeptCopies):
+class Memory(KeptCopies, KeptQueue):
     """A store in this process, gone with it: for tests.
 
     `keep` is how many bytes it keeps of each stream of an attempt. `store="memory:name"` is one that all runs of the
@@ -98,6 +99,7 @@ class Memory(KeptCopies):
                 kept.claim_again(claim)
                 known = {row["key"]: known_from_kept(row) for row in kept.nodes.values()}
             kept.own(claim)
+            self._leases[claim.owner] = max(claim.at + claim.lease, self._leases.get(claim.owner, 0.0))
             return Claimed(kept.number, kept.execution, known, begun=kept.begun)
 
     def known_nodes(self, run_id: str) -> dict[str, Known]:
@@ -118,6 +120,7 @@ class Memory(KeptCopies):
         """Keep the runs of a process for so many seconds."""
         until = time.time() + lease
         with self._lock:
+            self._leases[owner] = until
             for kept in self.kept.values():
                 if kept.owner == owner:
                     kept.leased_until = until
@@ -134,6 +137,7 @@ class Memory(KeptCopies):
             for kept in self.kept.values():
                 if kept.owner is not None and executions.get(kept.number) == kept.execution:
                     kept.leased_until = time.time()
+                    self.requeue_left(kept, time.time())
 
     def write_all(self, writes: Sequence[Write]) -> list[BaseException | None]:
         """Write batches of several runs; return for each why it could not be written."""
@@ -169,7 +173,7 @@ class Memory(KeptCopies):
             kept.facts.update({(number, attempt): facts for number, attempt, facts in batch.facts})
             keep_output(kept, batch)
             if batch.state is not None:
-                kept.end(batch, batch.state)
+                kept.end_or_retry(batch, batch.state)
 
     def _fence(self, claimed: Claimed, run_id: str) -> KeptRun:
         kept = self.kept.get(run_id)
@@ -198,7 +202,7 @@ class Memory(KeptCopies):
         """Ask the owner of a run to cancel it; return whether it was unfinished."""
         self.run(run_id)
         with self._lock:
-            return self.kept[run_id].ask_to_cancel()
+            return self.kept[run_id].ask_to_cancel(time.time())
 
     def delete(self, run_ids: Sequence[str], *, unless_owned: bool = False) -> int:
         """Delete runs and all that belongs to them; return how many."""

@@ -24,8 +24,8 @@ def runs_listed(
         tags         (name, value, created_at)      state    (state, created_at)
         name         (name, created_at)             nothing  (created_at)
 
-    `since` is about the last execution, and the order about the first. A run was made when its first execution began, so
-    those made since are found by the order itself; the others were begun again, and an index of their own has them.
+    `since` is about the last execution, and the order about the first. No run began before it was made, so those made since
+    are found by the order itself; the others were begun again, or have waited, and an index of their own has them.
     """
     values: StatementValues = {"limit": LAST if limit is None else limit, "since": wanted.since}
     values |= {"name": wanted.name, "state": wanted.state, "queue": wanted.queue}
@@ -34,7 +34,7 @@ def runs_listed(
         values |= {f"name{place}": name, f"value{place}": value}
     if wanted.since is None:
         return runs_walked(session, wanted, before, []) + NEWEST_FIRST, values
-    begun = runs_walked(session, wanted, before, ["{made_at} >= :since", "started_at >= :since"])
+    begun = runs_walked(session, wanted, before, ["{made_at} >= :since", "(started_at >= :since or execution = 0)"])
     again = runs_begun_again(session, wanted, before)
     return f"{begun} union all {again}{NEWEST_FIRST}", values
 
@@ -56,10 +56,10 @@ def runs_walked(session: Session, wanted: RunFilter, before: object, conditions:
 def runs_begun_again(session: Session, wanted: RunFilter, before: object) -> str:
     """Return the part of a list that has the runs made before a moment, and begun again since.
 
-    The index of runs that were begun again is by far the shortest. A plus before a column, or an
+    The index of runs that were begun again, or waited before they began, is by far the shortest. A plus before a column, or an
     empty text behind it, keeps a database from its index, and a limit keeps it from walking all runs in the order of the whole answer.
     """
-    conditions = ["+runs.created_at < :since", "started_at >= :since", "execution > 1"]
+    conditions = ["+runs.created_at < :since", "started_at >= :since", "(execution > 1 or queue is not null)"]
     conditions += [f"(runs.{column} || '') = :{column}" for column in columns_asked(wanted)]
     conditions += ["(+runs.created_at, +run) < (:at, :run)"] if before is not None else []
     statement = list_statement(

@@ -210,6 +210,8 @@ create unique index runs_by_submission on runs (submission) where submission is 
 -- In the order in which they are taken, with what a worker leaves out: so it passes by those of a full name without reading them.
 create index queued_runs on runs (queue, ready, priority desc, run, name, target) where state = 'queued';
 create index taken_runs on runs (owner, queue) where state = 'running' and queue is not null;
+drop index runs_begun_again; -- or, of those that waited before they began, for the first time
+create index runs_begun_again on runs (started_at) where execution > 1 or queue is not null;
 create index runs_by_queue on runs (queue, created_at) where queue is not null;
 create table timers ( -- what is to happen at a moment
     timer integer primary key autoincrement,

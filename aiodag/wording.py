@@ -12,6 +12,22 @@ def printable(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
+def hide_password(address: str) -> str:
+    """Return an address without its passwords: `***` stands in their places.
+
+    >>> hide_password("postgresql://me:secret@db.example/runs?sslmode=require")
+    'postgresql://me:***@db.example/runs?sslmode=require'
+    """
+    scheme, separator, rest = address.partition("://")
+    if not separator:
+        return address
+    place, mark, options = rest.partition("?")
+    user, at, host = place.rpartition("@")
+    name, colon, _ = user.partition(":")
+    shown = [f"{option.partition('=')[0]}=***" if "password=" in option else option for option in options.split("&")]
+    return f"{scheme}://{f'{name}:***@' if colon else f'{user}{at}'}{host}{mark}{'&'.join(shown)}"
+
+
 def is_utf8(text: str) -> bool:
     r"""Return True if a text can be written as UTF-8. One with half of a surrogate pair cannot, and no store takes it.
 

@@ -7,6 +7,7 @@ import signal
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -39,6 +40,31 @@ def store(request, tmp_path):
     store = Memory() if request.param == "memory" else SQLite(tmp_path / "runs.db")
     yield store
     store.close()
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A PostgreSQL server, for all tests of this process: each has a schema of its own."""
+    from servers import QUICK, PostgresServer
+
+    server = PostgresServer(**QUICK)
+    try:
+        yield server.start()
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def schema():
+    """A name for the schema of this test alone."""
+    return f"test_{uuid4().hex}"
+
+
+@pytest.fixture
+def postgres_address(postgres, schema):
+    """The address of a store on a server, of this test alone. Nothing is there yet."""
+    yield postgres.address(schema)
+    postgres.execute(f'drop schema if exists "{schema}" cascade')
 
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop_loop, "eager": eager_loop}

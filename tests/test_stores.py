@@ -977,7 +977,8 @@ class TestPlaces:
     @pytest.mark.parametrize(
         "address",
         [
-            "postgres://host/runs",
+            "mysql://host/runs",
+            "postgresql:runs",
             "sqlite:runs.db",
             "sqlite:///",
             "sqlite:///a?x=1",

@@ -11,12 +11,14 @@ from aiodag.errors import StoreError
 from aiodag.records import KEEP, checked_keep
 from aiodag.stores.memory import Memory
 from aiodag.stores.sql.sqlite import SQLite
+from aiodag.wording import hide_password
 
 if TYPE_CHECKING:
     from aiodag._core.run import Run
 
 ENTERING = 32  # runs of one loop that are being opened in one store at a time
-WANTED = "a path, 'sqlite:///runs.db', 'memory:', or a store"
+WANTED = "a path, 'sqlite:///runs.db', 'postgresql://HOST/DATABASE', 'memory:', or a store"
+SCHEMES = ("postgresql", "postgres")
 
 
 def usual_place() -> str:
@@ -58,8 +60,10 @@ def store_at(place: object = None) -> Runs:
         return Memory.named(rest)
     if scheme == "sqlite" and separator:
         return sqlite_at(place, rest)
+    if scheme in SCHEMES and separator:
+        return postgres_at(place, rest)
     if "://" in place or place.startswith("file:"):
-        msg = f"store={place!r}: {WANTED}"
+        msg = f"store={hide_password(place)!r}: {WANTED}"
         raise StoreError(msg)
     path, _, options = place.partition("?")
     if options.partition("=")[0] in {"synchronous", "keep", "backup"}:
@@ -121,6 +125,16 @@ def sqlite_at(place: str, rest: str) -> SQLite:
         raise StoreError(msg)
     kept = int(keep) if keep.isdecimal() else checked_keep(keep)
     return SQLite(path[3:], synchronous=synchronous, keep=kept, backup=backup == "yes")
+
+
+def postgres_at(place: str, rest: str) -> Runs:
+    """Return the store of an address such as postgresql://me@db.example/runs."""
+    if not rest.startswith("//"):
+        msg = f"store={place!r}: two slashes, a host and a database, such as 'postgresql://db.example/runs'"
+        raise StoreError(msg)
+    from aiodag.stores.sql.server import PostgreSQL  # noqa: PLC0415 - it needs an extra, and most have a file
+
+    return PostgreSQL(place)
 
 
 def options_of_address(text: str) -> dict[str, str]:

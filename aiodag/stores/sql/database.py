@@ -1,6 +1,8 @@
 """What rules need of a database: transactions, looks, and whose fault an error is."""
 
+import os
 from abc import ABC, abstractmethod
+from collections.abc import Hashable
 from contextlib import AbstractContextManager
 
 from aiodag.errors import StoreError
@@ -13,6 +15,11 @@ class Database(ABC):
     closed = False  # whether somebody has closed it, who will not do so again
     # What one batch alone is to blame for, and not the database: such as a value that is too large.
     its_own: tuple[type[Exception], ...] = (ValueError, OverflowError)
+
+    @property
+    @abstractmethod
+    def place(self) -> Hashable:
+        """What other stores of the same runs have equal: their runs share a keeper."""
 
     @abstractmethod
     def writing(self, *, owner: bool = False) -> AbstractContextManager[Session]:
@@ -29,6 +36,10 @@ class Database(ABC):
     @abstractmethod
     def apart(self) -> "Database":
         """Return what reads for long, and is closed after that: whoever writes meanwhile does not wait for it."""
+
+    @abstractmethod
+    def backup(self, path: str | os.PathLike[str]) -> None:
+        """Copy everything to a new file, as of one moment. Raises `StoreError`."""
 
     @abstractmethod
     def close(self) -> None:

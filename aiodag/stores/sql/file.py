@@ -4,7 +4,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Generator, Hashable
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from weakref import WeakSet
@@ -13,7 +13,15 @@ from aiodag.errors import StoreError
 from aiodag.stores.sql.database import Database
 from aiodag.stores.sql.file_session import CACHED, FileSession, connect, steps
 from aiodag.stores.sql.guard import Guard, Locked, refuse_after_fork, writer_of
-from aiodag.stores.sql.migration import BUSY, copy_to, look, migrate, refuse_changed_version, version_of_file
+from aiodag.stores.sql.migration import (
+    BUSY,
+    copy_to,
+    empty_store,
+    look,
+    migrate,
+    refuse_changed_version,
+    version_of_file,
+)
 
 LEAST_VERSION = (3, 35)
 LOG_LIMIT = 2**22  # bytes of the write-ahead log that stay on disk when it begins anew
@@ -155,8 +163,7 @@ class File(Database):
                 if self.version:
                     yield connection
                     return
-        with closing(connect(":memory:")) as nothing:
-            migrate(nothing, self.path)
+        with empty_store() as nothing:
             yield nothing
 
     @contextmanager

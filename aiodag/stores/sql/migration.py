@@ -3,14 +3,15 @@
 import os
 import sqlite3
 import time
-from contextlib import closing, suppress
+from collections.abc import Generator
+from contextlib import closing, contextmanager, suppress
 from functools import cache
 from itertools import chain, count
 from pathlib import Path
 
 from aiodag.errors import StoreError
 from aiodag.records import live_owner
-from aiodag.stores.sql.file_session import query, split_statements, steps
+from aiodag.stores.sql.file_session import FileSession, connect, query, split_statements, steps
 from aiodag.stores.sql.rows import owner_of
 from aiodag.stores.sql.statements import sections
 
@@ -95,6 +96,14 @@ def migrate(connection: sqlite3.Connection, path: Path, *, backup: bool = True, 
         if copy is not None:  # else each try would leave one more: the file itself is as it was
             copy.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def empty_store() -> Generator[FileSession]:
+    """Give a store in which nothing is, in memory: where none is yet, it answers."""
+    with closing(connect(":memory:")) as nothing:
+        migrate(nothing, Path(":memory:"))
+        yield nothing
 
 
 def refuse_if_owned(connection: sqlite3.Connection, path: Path, version: int) -> None:

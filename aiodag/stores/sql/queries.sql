@@ -27,7 +27,7 @@ select key, number, nodes.state, attempt, codec, value,
 from nodes where run = ? and number >= ? and number < ?
 
 -- :name count_up_to
-select count(*) from (select 1 from nodes where run = ? limit ?) as some
+select count(*) from (select 1 from nodes where run = ? limit ?) as few
 
 -- :name put_lease
 insert into leases (owner, until) values (:owner, :until)

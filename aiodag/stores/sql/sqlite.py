@@ -5,21 +5,13 @@ commits with it, never the file; `sqlite:///runs.db?synchronous=FULL` waits for 
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from aiodag.records import KEEP, checked_keep
-from aiodag.stores.sql.copying import RecordedCopies
-from aiodag.stores.sql.editing import EditedRuns
 from aiodag.stores.sql.file import File
-from aiodag.stores.sql.queue import QueuedRuns
-from aiodag.stores.sql.workers import EnrolledWorkers
-
-if TYPE_CHECKING:
-    from aiodag._core.run import Run
-    from aiodag.stores.recorder import Recorder
+from aiodag.stores.sql.rules import RunsInSQL
 
 
-class SQLite(QueuedRuns, EnrolledWorkers, EditedRuns, RecordedCopies, File):
+class SQLite(RunsInSQL, File):
     """A store in one file, which is created if it does not exist.
 
     Raises `StoreError` for a file that is not SQLite, is of a newer version, cannot be written, or is locked longer
@@ -41,9 +33,3 @@ class SQLite(QueuedRuns, EnrolledWorkers, EditedRuns, RecordedCopies, File):
     def __init__(self, path: str | Path, *, synchronous: str = "NORMAL", keep: int = KEEP, backup: bool = True) -> None:
         super().__init__(path, synchronous=synchronous, backup=backup)
         self.keep = checked_keep(keep)
-
-    def journal(self, run: "Run", *, ours: bool) -> "Recorder":
-        """Return what writes a run to this store, and closes it in the end where it is `ours` to close."""
-        from aiodag.stores.recorder import Recorder  # noqa: PLC0415 - who only looks writes no run
-
-        return Recorder(run, self, ours=ours)

@@ -1,0 +1,295 @@
+"""Connections to a PostgreSQL server, by psycopg, and what a session on one of them does.
+
+Nothing of a session outlives its transaction: no prepared statements, no settings, no temporary tables. So a pooler such as
+PgBouncer may give each transaction another connection of its own.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Generator, Hashable, Sequence
+from contextlib import contextmanager, suppress
+from select import select
+from typing import Any, Self
+from weakref import WeakSet, WeakValueDictionary
+
+from aiodag.errors import MissingExtra, StoreError
+from aiodag.stores.sql.addresses import ServerAddress
+from aiodag.stores.sql.postgres_text import STATEMENTS, decoded_value, rows_as_json, translated, without_nul
+from aiodag.stores.sql.session import Rows, Values
+
+try:
+    import psycopg
+except ImportError as error:
+    raise MissingExtra("a store at postgresql://...", "psycopg", "postgres") from error
+from psycopg import errors, sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import TransactionStatus
+
+ServerError = psycopg.Error
+# What one batch alone is to blame for, and not the server.
+OF_ONE_BATCH = (psycopg.DataError, psycopg.IntegrityError, errors.ProgramLimitExceeded)
+PATIENCE = 10  # seconds to connect, and to wait for a row that somebody else has locked
+GRACE = 15.0  # seconds from the start of the server in which no lease runs out: as long as a lease lasts
+USUAL: dict[str, Any] = {  # what an address may say otherwise
+    "connect_timeout": PATIENCE,
+    "fallback_application_name": "aiodag",
+    "keepalives_idle": 5,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
+
+
+class ServerSession:
+    """A transaction on a server.
+
+    What nobody waits for the answer of is not sent by itself, but goes with what comes next, the commit at the latest:
+    each message is a journey to the server and back, which may take longer than the statements.
+    """
+
+    def __init__(self, connection: "psycopg.Connection[Any]", opening: str) -> None:
+        self._connection = connection
+        self._unsent = [opening]
+        self._sent = 0  # messages
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        try:
+            if error is None:
+                self._commit()
+        except BaseException:
+            self._rollback()
+            raise
+        if error is not None:
+            self._rollback()
+
+    def query(self, name: str) -> str:
+        """Return the text of a statement."""
+        return STATEMENTS.query(name)
+
+    def execute(self, statement: str, values: Values = (), /) -> Rows:
+        """Execute a text."""
+        return self._send(self._text(translated(statement), values))
+
+    def perform(self, name: str, values: Values = (), *, locking: bool = False) -> Rows:
+        """Execute a statement by its name."""
+        if not values or isinstance(values, dict):
+            values = {**dict(values), "grace": GRACE}
+        return self._send(self._text(translated(STATEMENTS.query(name)), values), locking=locking)
+
+    def perform_for(
+        self,
+        name: str,
+        some: Sequence[Any],
+        first: Sequence[Any] = (),
+        last: Sequence[Any] = (),
+        *,
+        locking: bool = False,
+    ) -> Rows:
+        """Execute a statement that takes a list."""
+        text = self._text(translated(STATEMENTS.query(name)), (*first, list(some), *last))
+        return self._send(text, locking=locking)
+
+    def put_rows(self, name: str, rows: list[tuple[Any, ...]]) -> None:
+        """Write rows, many with one statement."""
+        if rows:
+            self._unsent += [self._text(text, (values,)) for text, values in rows_as_json(name, rows)]
+
+    def put_returning(self, name: str, rows: list[tuple[Any, ...]]) -> list[Any]:
+        """Write rows, and return what the statement says of each."""
+        found: list[Any] = []
+        for text, values in rows_as_json(name, rows):
+            found += self._send(self._text(text, (values,)))
+        return found
+
+    def put_each(self, name: str, rows: list[tuple[Any, ...]]) -> None:
+        """Write rows with a statement for each."""
+        text = translated(STATEMENTS.query(name))
+        self._unsent += [self._text(text, row) for row in rows]
+
+    @contextmanager
+    def savepoint(self) -> Generator[None]:
+        """Undo what is done inside where that raises."""
+        place, sent = len(self._unsent), self._sent
+        self._unsent.append("savepoint part")
+        try:
+            yield
+            self._send("release part")
+        except BaseException:
+            if self._sent == sent:  # nothing that is to be undone has left
+                del self._unsent[place:]
+            elif self._is_open():
+                self._unsent.clear()
+                self._send("rollback to part; release part")
+            raise
+
+    def now(self) -> float:
+        """Return the moment by the clock of the server."""
+        return float(self.perform("now").fetchone()[0])
+
+    def _commit(self) -> None:
+        if self._sent or len(self._unsent) > 1:
+            self._send("commit")
+
+    def _rollback(self) -> None:
+        self._unsent.clear()
+        if self._is_open():
+            with suppress(psycopg.Error):
+                self._send("rollback")
+
+    def _is_open(self) -> bool:
+        return self._connection.info.transaction_status not in {TransactionStatus.IDLE, TransactionStatus.UNKNOWN}
+
+    def _text(self, statement: str, values: Values) -> str:
+        if not values:
+            return statement.replace("%%", "%")
+        if not isinstance(values, dict):
+            values = [without_nul(value) for value in values]
+        elif any(isinstance(value, str) and "\0" in value for value in values.values()):
+            values = {name: without_nul(value) for name, value in values.items()}
+        return psycopg.ClientCursor(self._connection).mogrify(statement.encode(), values)
+
+    def _send(self, statement: str, *, locking: bool = False) -> Rows:
+        """Send a statement, behind what has waited for it, and return its answer."""
+        if locking:
+            statement += " for no key update of runs"
+        self._sent += 1
+        text, self._unsent = ";\n".join([*self._unsent, statement]), []
+        cursor = psycopg.ClientCursor(self._connection, row_factory=row_maker)
+        cursor.execute(text.encode())
+        while cursor.nextset():
+            pass
+        return cursor
+
+
+def row_maker(cursor: "psycopg.Cursor[Any]") -> Callable[[Sequence[Any]], tuple[Any, ...]]:
+    """Return what makes rows of an answer: in a column that is called so, values as they were before they were encoded."""
+    names = [column.name for column in cursor.description or ()]
+    if "value" not in names:
+        return tuple
+    place = names.index("value")
+    return lambda row: (*row[:place], decoded_value(row[place]), *row[place + 1 :])
+
+
+class ServerLink:
+    """One connection, opened when somebody needs it; one thread at a time uses it."""
+
+    def __init__(self, address: ServerAddress) -> None:
+        self.address = address
+        self.schema = sql.Identifier(address.schema).as_string(None)
+        self._connection: psycopg.Connection[Any] | None = None
+        self.lock = threading.Lock()
+        self.version = 0  # of the schema, when the connection was opened; 0 if there was none
+
+    def open(self) -> "psycopg.Connection[Any]":
+        """Return the connection: a new one, if there is none that works. Raises `psycopg.Error`."""
+        if self._connection is not None and has_ended(self._connection):
+            self.close()
+        if self._connection is None:
+            self.version = 0
+            options = {**USUAL, **conninfo_to_dict(self.address.conninfo), "client_encoding": "utf8"}
+            self._connection = psycopg.connect(make_conninfo("", **options), autocommit=True, prepare_threshold=None)
+        return self._connection
+
+    def transaction(self, *, reading: bool = False) -> "ServerSession":
+        """Return a transaction, which begins with its first statement."""
+        kind = "begin isolation level repeatable read read only" if reading else "begin"
+        settings = f"set local search_path to {self.schema};\nset local lock_timeout to '{PATIENCE}s'"
+        return ServerSession(self.open(), f"{kind};\n{settings}")
+
+    def drop_broken(self) -> None:
+        """Let go of a connection that is no longer one: the next who needs it makes another."""
+        if self._connection is not None and self._connection.broken:
+            self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def disown(self) -> None:
+        """Let go, in a forked process, of the parent's connection, which must go on."""
+        self.lock = threading.Lock()
+        if self._connection is not None:
+            inherited.append(self._connection)
+            self._connection = None
+
+
+def has_ended(connection: "psycopg.Connection[Any]") -> bool:
+    """Return True if the server has ended a connection that nobody uses: something has come that nobody asked for."""
+    if connection.closed:
+        return True
+    ready, _, _ = select([connection], [], [], 0)
+    if ready:
+        try:
+            connection.pgconn.consume_input()
+        except psycopg.Error:
+            return True
+    return connection.broken
+
+
+class ServerLinks:
+    """The connections of a process to one store: one writes and keeps leases, one is for everybody who looks."""
+
+    def __init__(self, address: ServerAddress) -> None:
+        self.writer = ServerLink(address)
+        self.reader = ServerLink(address)
+        self.users: WeakSet[Any] = WeakSet()
+
+    def leave(self, user: object) -> None:
+        """Note that somebody needs them no longer; the last one closes them."""
+        self.users.discard(user)
+        if not self.users:
+            self.close()
+
+    def close(self) -> None:
+        """Close both, when nobody uses them at the moment."""
+        for link in (self.writer, self.reader):
+            with link.lock:
+                link.close()
+
+    def __del__(self) -> None:
+        with suppress(Exception):  # the interpreter may be ending
+            self.writer.close()
+            self.reader.close()
+
+
+LINKS: WeakValueDictionary[Hashable, ServerLinks] = WeakValueDictionary()
+links_lock = threading.Lock()
+inherited: list[Any] = []  # of a forked process: connections of its parent. To close one would end it for the parent
+
+
+def join_links(place: Hashable, address: ServerAddress, user: object) -> ServerLinks:
+    """Return the connections to a place, which all who use it share."""
+    with links_lock:
+        links = LINKS.get(place)
+        if links is None:
+            links = LINKS[place] = ServerLinks(address)
+        links.users.add(user)
+        return links
+
+
+def place_of(address: ServerAddress) -> Hashable:
+    """Return what addresses of the same store have equal. Raises `StoreError` for what libpq cannot read."""
+    try:
+        options = conninfo_to_dict(address.conninfo)
+    except psycopg.Error as error:
+        msg = f"store={address.shown!r}: {address.hide(str(error).strip())}"
+        raise StoreError(msg) from None
+    return (*(options.get(name) for name in ("service", "host", "hostaddr", "port", "dbname", "user")), address.schema)
+
+
+def abandon_links() -> None:
+    """Let go, in a forked process, of all connections of the parent."""
+    global links_lock  # another thread of the parent may have held it
+    links_lock = threading.Lock()
+    for links in list(LINKS.values()):
+        links.writer.disown()
+        links.reader.disown()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=abandon_links)

@@ -1,0 +1,90 @@
+-- What PostgreSQL says in its own way. Most of it is there because SQLite has to be told which index it takes.
+
+-- :name find_run
+select run, execution, name, owner,
+    case when leased_until = 0.0 then 0.0 else least(leased_until, greatest(
+        coalesce((select until from leases where leases.owner = runs.owner), leased_until),
+        -- Owners could not renew while the server was away: none loses its runs before it could have.
+        extract(epoch from pg_postmaster_start_time()) + :grace))::double precision end,
+    state, error, begun + case when ended_at is null then 0 else 1 end
+from runs where id = :id
+
+-- :name summary_of_known
+select count(*), coalesce(max(number), -1), coalesce(max(turn), 0), count(*) filter (where state = 'succeeded') from nodes
+where run = ? and number >= 0
+
+-- :name make_key_index
+select
+
+-- :name fill_key_index
+select where ? is null
+
+-- :name number_of_key
+select number from nodes where run = :run and key = :key and number >= 0 limit 1
+
+-- :name last_attempt
+select max(attempt) from nodes where run = ? and name = ? and attempt > 0 and codec <> 'barrier'
+
+-- :name counts
+select runs.run, count(*) filter (where nodes.state = 'waiting'), count(*) filter (where nodes.state = 'queued'),
+    count(*) filter (where nodes.state = 'running'), count(*) filter (where nodes.state = 'succeeded'),
+    count(*) filter (where nodes.state = 'failed'), count(*) filter (where nodes.state = 'skipped'),
+    count(*) filter (where nodes.state = 'cancelled')
+from runs join nodes using (run, execution) where runs.run in (?...) and codec <> 'barrier' group by runs.run
+
+-- :name is_made_of
+ and number in (
+    select called.number from nodes as called join runs as theirs using (run)
+    where theirs.id = :id and called.name > :which || '[' and called.name < :which || '\' -- the letter behind [
+        and right(called.name, 1) = ']')
+
+-- :name logs_of_nodes
+select at, number, level, logger, text, logs.rowid from logs join runs using (run)
+where id = :id and number in (select value::bigint from json_array_elements_text(:numbers)) and logs.rowid > :beyond
+order by logs.rowid limit 9223372036854775807 offset :after
+
+-- :name is_numbered
+ and number in (select value::bigint from json_array_elements_text(:numbers))
+
+-- :name runs_with_tag
+tags as tagged join runs using (run)
+
+-- :name now
+select extract(epoch from clock_timestamp())::double precision
+
+-- :name tables_of_schema
+select to_regclass(quote_ident(:schema) || '.store') is not null, to_regnamespace(quote_ident(:schema)) is not null,
+    (select count(*) from pg_class join pg_namespace on pg_namespace.oid = relnamespace
+        where nspname = :schema and relkind in ('r', 'p', 'v', 'm', 'f'))
+
+-- :name version
+select version from store
+
+-- :name lock_schema
+select pg_advisory_xact_lock(hashtext('aiodag'), hashtext(:schema))
+
+-- :name make_schema
+create schema {schema}
+
+-- :name note_version
+with former as (delete from store) insert into store (version) values (:version)
+
+-- :name next_in_queue
+-- Who takes or fires something has it alone: others pass by it, and do not wait.
+select run, priority from runs
+where state = 'queued' and queue = :queue and ready = 1
+    and (target is null or target not in (select refusals.target from refusals where refusals.owner = :owner)){full}
+order by priority desc, run limit :limit for no key update of runs skip locked
+
+-- :name due_timers
+select timer, kind, run from timers where due_at <= ? and kind in ('start', 'expire') order by due_at limit 512
+for update skip locked
+
+-- :name limited_names
+-- Two that count the running ones of a name at once would both find room: the second waits until the first has taken its own.
+select name, max_active from names where max_active is not null order by name for update
+
+-- :name owners_in_queues
+select owner, greatest((select until from leases where leases.owner = held.owner),
+    extract(epoch from pg_postmaster_start_time())::double precision + :grace)
+from (select distinct owner from runs where state = 'running' and queue is not null and owner is not null) as held

@@ -1,0 +1,24 @@
+"""All that a database of runs can do, whatever database that is."""
+
+from typing import TYPE_CHECKING
+
+from aiodag.stores.sql.copying import RecordedCopies
+from aiodag.stores.sql.editing import EditedRuns
+from aiodag.stores.sql.queue import QueuedRuns
+from aiodag.stores.sql.workers import EnrolledWorkers
+
+if TYPE_CHECKING:
+    from aiodag._core.run import Run
+    from aiodag.stores.recorder import Recorder
+
+
+class RunsInSQL(QueuedRuns, EnrolledWorkers, EditedRuns, RecordedCopies):
+    """The rules of a store, above the database that keeps it."""
+
+    keep: int
+
+    def journal(self, run: "Run", *, ours: bool) -> "Recorder":
+        """Return what writes a run to this store, and closes it in the end where it is `ours` to close."""
+        from aiodag.stores.recorder import Recorder  # noqa: PLC0415 - who only looks writes no run
+
+        return Recorder(run, self, ours=ours)

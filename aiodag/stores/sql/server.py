@@ -1,0 +1,207 @@
+"""Runs in a schema of a PostgreSQL server, which many hosts share.
+
+A commit is as durable as the server makes it. Its clock decides leases and due moments; moments that people see are those of
+whoever wrote them.
+"""
+
+from collections.abc import Generator, Hashable
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING
+
+from aiodag.errors import StoreError
+from aiodag.stores.sql.addresses import ServerAddress, server_address
+from aiodag.stores.sql.database import Database
+from aiodag.stores.sql.migration import empty_store
+from aiodag.stores.sql.postgres import OF_ONE_BATCH, ServerError, ServerLink, join_links, place_of
+from aiodag.stores.sql.postgres_text import server_steps
+from aiodag.stores.sql.rules import RunsInSQL
+from aiodag.stores.sql.session import Session
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+HINTS = {  # by a sign in the text: of what goes wrong while connecting, libpq tells nothing else
+    "authentication failed": "Check user and password: in the address, PGPASSWORD, ~/.pgpass or a service file",
+    "no password supplied": "Give one in the address, PGPASSWORD, ~/.pgpass or a service file",
+    "does not exist": "Check the names in the address: the server makes neither roles nor databases by itself",
+    "permission denied": "This role needs more rights: either to make the schema, or, once `aiodag migrate` has made it, those "
+    "on its tables",
+    "read-only transaction": "Name the server that is written to: this one is a standby, or was told to be read only",
+    "translate host name": "Check the host in the address",
+    "refused": "Check host and port in the address, and whether the server runs",
+    "too many": "Let the server take more connections, or put a pooler before it",
+    "lock timeout": "Somebody has held what this needs for 10 seconds",
+}
+
+
+class ServerReader(Database):
+    """A store as those see it who read for long: by the connection that all who look share."""
+
+    def __init__(self, store: "PostgreSQL") -> None:
+        self._store = store
+
+    def writing(self, *, owner: bool = False) -> AbstractContextManager[Session]:
+        """Write to the store."""
+        return self._store.writing(owner=owner)
+
+    def reading(self, *, owner: bool = False) -> AbstractContextManager[Session]:
+        """Give a session to read from, not that of the keeper."""
+        return self._store.reading()
+
+    def failure_of(self, verb: str, error: Exception) -> StoreError:
+        """Return the error for what could not be done."""
+        return self._store.failure_of(verb, error)
+
+    @property
+    def place(self) -> Hashable:
+        """What the store says."""
+        return self._store.place
+
+    def apart(self) -> Database:
+        """Return the same."""
+        return self
+
+    def backup(self, path: "str | PathLike[str]") -> None:
+        """Copy the store."""
+        self._store.backup(path)
+
+    def close(self) -> None:
+        """Leave the connection to the others."""
+
+
+class PostgreSQL(RunsInSQL):
+    """A store on a server."""
+
+    its_own = (*OF_ONE_BATCH, *Database.its_own)
+
+    def __init__(self, address: str) -> None:
+        self.address: ServerAddress = server_address(address)
+        self.keep = self.address.keep
+        self._where = place_of(self.address)
+        self._links = join_links(self.place, self.address, self)
+
+    def __str__(self) -> str:
+        return self.address.shown
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.address.shown}>"
+
+    @property
+    def place(self) -> Hashable:
+        """What other stores of this schema have equal: their runs share a keeper."""
+        return type(self), self._where
+
+    def apart(self) -> ServerReader:
+        """Return this store by the connection of those who look."""
+        return ServerReader(self)
+
+    def close(self) -> None:
+        """Close the connections, if no other store of this process uses them."""
+        self.closed = True
+        self._links.leave(self)
+
+    def backup(self, path: "str | PathLike[str]") -> None:
+        """Refuse to copy the store to a file. Raises `StoreError`."""
+        msg = f"cannot copy the store {self} to a file: use pg_dump, with --schema={self.address.schema}"
+        raise StoreError(msg)
+
+    @contextmanager
+    def writing(self, *, owner: bool = False) -> Generator[Session]:
+        """Begin a transaction and commit it, or roll it back after an exception."""
+        with self._using("write to", self._links.writer) as link:
+            if not link.version:
+                link.version = find_version(link) or bring_up_to_date(link)[1]
+            with link.transaction() as session:
+                yield session
+
+    @contextmanager
+    def reading(self, *, owner: bool = False) -> Generator[Session]:
+        """Give a session to read from: all that it reads is of one moment."""
+        # Not the connection of those who look, where an owner asks: a long look must not cost it its lease.
+        with self._using("read", self._links.writer if owner else self._links.reader) as link:
+            link.version = link.version or find_version(link)
+            with link.transaction(reading=True) if link.version else empty_store() as session:
+                yield session
+
+    def migrate(self) -> tuple[int, int]:
+        """Make the schema, or bring it up to date; return the versions before and after."""
+        with self._using("migrate", self._links.writer) as link:
+            return bring_up_to_date(link)
+
+    @contextmanager
+    def _using(self, verb: str, link: ServerLink) -> Generator[ServerLink]:
+        self._links.users.add(self)
+        with link.lock:
+            try:
+                link.open()
+                yield link
+            except ServerError as error:
+                raise self.failure_of(verb, error) from error
+            finally:
+                link.drop_broken()
+
+    def failure_of(self, verb: str, error: Exception) -> StoreError:
+        """Return the error for what could not be done, with what helps, and without a password."""
+        text = self.address.hide(said_by(error))
+        hint = next((f". {hint}" for sign, hint in HINTS.items() if sign in text), "")
+        return StoreError(f"cannot {verb} the store {self}: {text}{hint}")
+
+
+def find_version(link: ServerLink) -> int:
+    """Return the version of the schema, 0 if there is none. Raises `StoreError` for one that this code does not know."""
+    with link.transaction() as session:
+        return checked_version(session, link.address)
+
+
+def checked_version(session: Session, address: ServerAddress) -> int:
+    """Return the version of a schema, 0 if there is none. Raises `StoreError`."""
+    version = version_there(session, address)
+    if version > len(server_steps()):
+        msg = (
+            f"the store {address.shown} has version {version}, made by a newer aiodag; this one knows versions up to "
+            f"{len(server_steps())}: update it"
+        )
+        raise StoreError(msg)
+    if 0 < version < len(server_steps()):
+        msg = (
+            f"the store {address.shown} has version {version}, and this aiodag needs {len(server_steps())}: run "
+            f"`aiodag migrate --store {address.shown}` with a role that may change tables"
+        )
+        raise StoreError(msg)
+    return version
+
+
+def version_there(session: Session, address: ServerAddress) -> int:
+    """Return the version of a schema, 0 if there is nothing in it. Raises `StoreError` for one of somebody else."""
+    is_store, _, tables = session.perform("tables_of_schema", {"schema": address.schema}).fetchone()
+    if not is_store and tables:
+        msg = (
+            f"the schema {address.schema!r} of {address.shown} is not a store of aiodag: name another one, ?schema=NAME"
+        )
+        raise StoreError(msg)
+    return int(session.perform("version").fetchone()[0]) if is_store else 0
+
+
+def bring_up_to_date(link: ServerLink) -> tuple[int, int]:
+    """Make a schema, or bring an older one up to date, one process at a time; return the versions before and after."""
+    steps = server_steps()
+    with link.transaction() as session:
+        # Until the end of the transaction. Those who wait find it done.
+        session.perform("lock_schema", {"schema": link.address.schema})
+        _, is_there, _ = session.perform("tables_of_schema", {"schema": link.address.schema}).fetchone()
+        if not is_there:
+            session.execute(session.query("make_schema").replace("{schema}", link.schema))
+        before = version_there(session, link.address)
+        if before > len(steps):
+            checked_version(session, link.address)
+        for step in steps[before:]:
+            session.execute(step)
+        if before < len(steps):
+            session.perform("note_version", {"version": len(steps)})
+    return before, len(steps)
+
+
+def said_by(error: Exception) -> str:
+    """Return what a server says in one line, without the statement."""
+    primary = error.diag.message_primary if isinstance(error, ServerError) else None
+    return primary or " ".join(str(error).split())

@@ -1,0 +1,109 @@
+"""A real PostgreSQL server for the tests of one process, which they start and end themselves."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+
+PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name.split(".")[0]))
+QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+def programs():
+    """Return the directory of a server's programs. Skips the test where there is none, which CI takes for a failure."""
+    if PROGRAMS:
+        return PROGRAMS[-1]
+    found = shutil.which("initdb")
+    if found is None:
+        pytest.skip("no PostgreSQL here: apt-get install postgresql")
+    return Path(found).resolve().parent
+
+
+def free_port():
+    with closing(socket.socket()) as made:
+        made.bind(("127.0.0.1", 0))
+        return made.getsockname()[1]
+
+
+class PostgresServer:
+    """One server with a directory of its own, below the system's directory for temporary files."""
+
+    def __init__(self, **settings):
+        self.programs = programs()
+        # The server refuses to be root, and its user has to get to its files: not below pytest's directories, which are private.
+        self.user = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.getuid() == 0 else {}
+        self.root = Path(tempfile.mkdtemp(prefix="aiodag-postgres-"))
+        if self.user:
+            shutil.chown(self.root, "postgres", "postgres")
+        self.settings = settings
+        self.port = free_port()
+        self.process = None
+        self.run(
+            "initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8"
+        )
+
+    @property
+    def data(self):
+        return str(self.root / "data")
+
+    def run(self, program, *args):
+        subprocess.run(
+            [self.programs / program, *args],
+            check=True,
+            capture_output=True,
+            cwd=self.root,
+            env={"LC_ALL": "C"},
+            **self.user,
+        )
+
+    def start(self):
+        """Start it, and wait until it answers."""
+        settings = {
+            "port": self.port,
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": self.root,
+            "max_connections": 200,
+            "shared_buffers": "32MB",
+            **self.settings,
+        }
+        options = " ".join(f"-c {name}={value}" for name, value in settings.items())
+        self.run("pg_ctl", "-D", self.data, "-w", "-l", str(self.root / "log"), "-o", options, "start")
+        return self
+
+    @property
+    def pid(self):
+        return int(Path(self.data, "postmaster.pid").read_text().split()[0])
+
+    def stop(self, how=signal.SIGINT):
+        """End it: SIGINT is the fast shutdown, SIGQUIT does not tidy up, SIGKILL is what it cannot hear."""
+        with suppress(FileNotFoundError, ProcessLookupError):
+            pid = self.pid
+            os.kill(pid, how)
+            while True:
+                os.kill(pid, 0)
+                os.sched_yield()
+
+    def remove(self):
+        with suppress(subprocess.CalledProcessError):  # it is down already
+            self.run("pg_ctl", "-D", self.data, "-w", "-m", "immediate", "stop")
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    def address(self, schema, *, database="postgres", user="postgres", password="", **options):
+        secret = f":{password}" if password else ""
+        more = "".join(f"&{name}={value}" for name, value in options.items())
+        return f"postgresql://{user}{secret}@127.0.0.1:{self.port}/{database}?schema={schema}{more}"
+
+    def execute(self, statement, values=(), *, schema="public"):
+        """Execute a statement as the owner of everything, and return its rows."""
+        import psycopg
+
+        with psycopg.connect(self.address(schema).partition("?")[0], autocommit=True) as connection:
+            connection.execute(f'set search_path to "{schema}"')
+            cursor = connection.execute(statement, values or None)
+            return cursor.fetchall() if cursor.description else []

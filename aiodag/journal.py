@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         WorkflowRecord,
         Write,
     )
+    from aiodag.sharing import Pool, SharedPool
     from aiodag.states import State
 
 
@@ -287,6 +288,10 @@ class Journal(Protocol):
 
     def facts(self, node: "Node[Any]", facts: "Mapping[str, Any]") -> None:
         """Keep facts about the attempt of a node, plain JSON; later ones are added to earlier ones, or replace them."""
+        ...
+
+    def share(self, pool: "Pool") -> "SharedPool":
+        """Return what all processes of the store share under a name. Raises `StoreError` if the store cannot."""
         ...
 
     async def close(self, state: "State", error: BaseException | None) -> None:

@@ -100,7 +100,7 @@ FLOORS = [
             "programs",
         ]
     },
-    {"": ["copies", "queueing", "journal", "abc"]},
+    {"": ["copies", "queueing", "sharing", "journal", "abc"]},
     {
         "_core": [
             "failure",
@@ -120,6 +120,7 @@ FLOORS = [
             "waiting",
             "limits",
             "holdings",
+            "shared",
             "arity",
             "layers",
             "varying",
@@ -200,6 +201,7 @@ FLOORS = [
             "sql.past",
             "lines",
             "post",
+            "sharing",
             "keeper",
             "kept",
             "kept_runs",
@@ -221,6 +223,7 @@ FLOORS = [
             "sql.ownership",
             "sql.queue",
             "sql.workers",
+            "sql.sharing",
             "sql.rules",
             "sql.sqlite",
             "sql.addresses",
@@ -538,6 +541,7 @@ def test_imports_go_down_only(path):
 HANDED = {
     "aiodag.abc": {"aiodag._core.node"},
     "aiodag.journal": {"aiodag._core.node"},
+    "aiodag.sharing": {"aiodag._core.holdings"},
     "aiodag.errors": {"aiodag._core.failure"},
 }
 

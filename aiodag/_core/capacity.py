@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from aiodag._core.holdings import Holdings, Request, Ticket, fitting_place
-from aiodag._core.limits import finite_number
+from aiodag._core.limits import finite_number, shared_name
 from aiodag._core.varying import is_plain_function
 from aiodag.errors import NoCapacity, OptionError
+from aiodag.sharing import Pool
 
 if TYPE_CHECKING:
     from aiodag._core.node import Node
     from aiodag._core.run import Run
     from aiodag._core.task import Task
+    from aiodag.journal import Journal
+    from aiodag.sharing import SharedPool
 
 MILLION = 10**6  # amounts are counted in millionths: sums of floats would be off
 AMOUNTS = 'a dict of names and amounts, such as {"cores": 2}'
@@ -28,6 +31,9 @@ class Capacity:
     `resources={"cores": 2}` what each attempt takes; it gets that in the first place where it fits, and
     `current_node().place` is the number of that place. `limit` bounds the attempts whatever they ask for. Amounts are
     numbers above 0, counted in millionths. Raises `OptionError` for what cannot be an amount.
+
+    `shared` is a name under which all runs of a store count together, those of other processes and hosts too. Say the same
+    amounts everywhere: each process keeps to its own. In runs without a store it is as any other.
 
     >>> import asyncio
     >>> from aiodag import Capacity, Run, current_node, task
@@ -42,7 +48,12 @@ class Capacity:
     """
 
     def __init__(
-        self, places: Mapping[str, float] | Sequence[Mapping[str, float]] = (), /, *, limit: int | None = None
+        self,
+        places: Mapping[str, float] | Sequence[Mapping[str, float]] = (),
+        /,
+        *,
+        limit: int | None = None,
+        shared: str | None = None,
     ) -> None:
         if limit is not None and (type(limit) is not int or limit < 1):
             raise OptionError("limit", limit, "an int of 1 or more: the attempts that may run at once")
@@ -52,9 +63,19 @@ class Capacity:
         totals = [dict(request_of("capacity", each)) for each in given] or [{}]
         self.places: tuple[Mapping[str, float], ...] = tuple([MappingProxyType(dict(each)) for each in given])
         self.limit = limit
+        self.shared = shared_name(shared)
         self._totals: list[dict[str, int]] = totals
-        self._holdings = Holdings(totals, limit)
+        self._holdings: Holdings | SharedPool = Holdings(totals, limit)
         self._counted: WeakKeyDictionary[Task[..., Any], Task[..., Any]] = WeakKeyDictionary()
+
+    def share(self, journal: "Journal") -> "Capacity":
+        """Return the capacity of a run: where it is shared, that of the run's store."""
+        if self.shared is None:
+            return self
+        shared: Capacity = object.__new__(type(self))
+        vars(shared).update(vars(self))
+        shared._holdings = journal.share(Pool(f"capacity:{self.shared}", self._totals, self.limit))
+        return shared
 
     def lack(self, request: Request) -> str:
         """Return why a request could never be met, or nothing if it could."""
@@ -102,6 +123,7 @@ class Capacity:
         places: list[Any] = [dict(each) for each in self.places]
         parts = [repr(places[0] if len(places) == 1 else places)] if places else []
         parts += [] if self.limit is None else [f"limit={self.limit}"]
+        parts += [] if self.shared is None else [f"shared={self.shared!r}"]
         return f"Capacity({', '.join(parts)})"
 
 

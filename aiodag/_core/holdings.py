@@ -119,7 +119,7 @@ class Holdings:
             ticket = self._changes.popleft()
             look |= self._leave(ticket) if ticket.leaving else self._ask(ticket)
         if look:
-            self._let_in()
+            self._let_in({})
 
     def _ask(self, ticket: Ticket) -> bool:
         """Let a request in or have it wait; return whether to look who can go."""
@@ -131,6 +131,11 @@ class Holdings:
                 self._hold(ticket, place)
                 return False
         look = self._reclaim()
+        return self._line_up(ticket) or look
+
+    def _line_up(self, ticket: Ticket, *, first: bool = False) -> bool:
+        """Have a request wait, before all that are equal if it is the `first`; return whether to look who can go."""
+        look = False
         line = self._lines.get(ticket.key)
         if line is None:
             home = fitting_place(self._totals, ticket.request, {})
@@ -138,8 +143,11 @@ class Holdings:
             line = self._lines[ticket.key] = WaitingLine(home)
             rank, request = ticket.key
             heappush(self._order, (rank, ticket.number, request))
-            look = look or rank < 0 or len(self._lines) <= AHEAD
-        line.tickets.append(ticket)
+            look = rank < 0 or len(self._lines) <= AHEAD
+        if first:
+            line.tickets.appendleft(ticket)
+        else:
+            line.tickets.append(ticket)
         return look
 
     def _leave(self, ticket: Ticket) -> bool:
@@ -171,11 +179,10 @@ class Holdings:
             self._give_back(ticket, ticket.place)
         return bool(lost)
 
-    def _let_in(self) -> None:
-        """Let in what fits, highest priority and then oldest first; keep room for what does not."""
-        kept: dict[int, dict[str, int]] = {}
+    def _let_in(self, kept: dict[int, dict[str, int]]) -> None:
+        """Let in what fits, highest priority and then oldest first; keep room for what does not, and what is `kept` already."""
         back: list[tuple[int, int, Request]] = []
-        while self._order and self._room and len(back) < AHEAD:
+        while self._order and self._room > 0 and len(back) < AHEAD:
             rank, number, request = heappop(self._order)
             line = self._lines[rank, request]
             ticket = line.first()
@@ -211,6 +218,9 @@ class Holdings:
             peers = self._held[loop] = set()
         peers.add(ticket)
         ticket.peers = peers
+        self._wake(ticket, loop)
+
+    def _wake(self, ticket: Ticket, loop: AbstractEventLoop) -> None:
         if _get_running_loop() is loop:
             ticket.let_in()
             return

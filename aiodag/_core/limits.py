@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from aiodag._core.waiting import Waiting
 from aiodag.errors import OptionError
+from aiodag.wording import is_utf8
 
 if TYPE_CHECKING:
     from aiodag._core.engine import Engine
@@ -18,6 +19,9 @@ class Limit:
     `capacity` attempts run at once; `rate` attempts start in each `per` seconds, evenly spaced. The attempt whose task
     has the highest `priority` is next; among equals, the one that came first. Each event loop counts by itself. Raises
     `OptionError` for zero, negative or missing numbers.
+
+    `shared` is a name under which all runs of a store count together, those of other processes and hosts too. Say the same
+    numbers everywhere: each process keeps to its own. In runs without a store, and outside of runs, it is as any other.
 
     >>> from aiodag import Limit, task
     >>> server = Limit(5, rate=100, per=60)
@@ -31,9 +35,11 @@ class Limit:
     2
     """
 
-    __slots__ = ("__weakref__", "capacity", "per", "rate")
+    __slots__ = ("__weakref__", "capacity", "per", "rate", "shared")
 
-    def __init__(self, capacity: int | None = None, *, rate: float | None = None, per: float = 1.0) -> None:
+    def __init__(
+        self, capacity: int | None = None, *, rate: float | None = None, per: float = 1.0, shared: str | None = None
+    ) -> None:
         if capacity is None and rate is None:
             raise OptionError("limit", None, "a capacity such as Limit(3), a rate such as Limit(rate=10), or both")
         if capacity is not None and not (type(capacity) is int and capacity >= 1):
@@ -43,11 +49,13 @@ class Limit:
         if self.rate is not None and finite_number(self.per / self.rate) is None:
             raise OptionError("rate", rate, "a number with which the pause between two starts, per / rate, is finite")
         self.capacity = capacity
+        self.shared = shared_name(shared)
 
     def __repr__(self) -> str:
         parts = [] if self.capacity is None else [str(self.capacity)]
         parts += [] if self.rate is None else [f"rate={self.rate}"]
         parts += [] if self.per == 1.0 else [f"per={self.per}"]
+        parts += [] if self.shared is None else [f"shared={self.shared!r}"]
         return f"Limit({', '.join(parts)})"
 
 
@@ -57,6 +65,13 @@ def above_zero(name: str, given: object, unit: str) -> float:
     if plain is not None and plain > 0:
         return cast("float", given)
     raise OptionError(name, given, f"a number above 0: {unit}")
+
+
+def shared_name(given: object) -> str | None:
+    """Check the name under which processes share something."""
+    if given is None or (isinstance(given, str) and given and is_utf8(given)):
+        return given
+    raise OptionError("shared", given, 'a name, such as "api"')
 
 
 def finite_number(given: object) -> float | None:

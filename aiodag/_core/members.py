@@ -8,7 +8,7 @@ from weakref import ref
 from aiodag._core.capacity import Capacity
 from aiodag._core.failure import Failure, Report, exception_line
 from aiodag._core.ledger import Ledger
-from aiodag._core.limits import Limit
+from aiodag._core.limits import Gate, Limit
 from aiodag._core.middleware import called_by_run
 from aiodag._core.node import Node
 from aiodag._core.seats import Seats
@@ -39,6 +39,7 @@ class Members:
     loop: asyncio.AbstractEventLoop
     clock: Callable[[], float]
     ledger: Ledger
+    gates: dict[Limit, Gate] | None = None  # of limits that it shares with other runs of its store
     _quiet = False  # whether nobody is told of a move or asked about a node: then the engine notes moves by itself
 
     def __init__(

@@ -14,9 +14,10 @@ from aiodag._core.context import NODE, RUN, Attempted
 from aiodag._core.fresh import InContext
 from aiodag._core.holdings import Request
 from aiodag._core.layers import Call, call_within
-from aiodag._core.limits import Limit, finite_number, gate_of, give_back
+from aiodag._core.limits import Limit, finite_number, give_back
 from aiodag._core.node import Node
 from aiodag._core.options import Delay, Predicate, TaskOptions, time_limit_at
+from aiodag._core.shared import gate_for
 from aiodag.abc import Executor, Middleware
 from aiodag.errors import NoCapacity, OptionError, Skip
 
@@ -82,7 +83,7 @@ class Limited:
 
     async def __call__(self, node: Node[Any], call_next: Call) -> Any:
         """Wait for a place, run, give it back."""
-        gate = gate_of(node.engine, self.limit)
+        gate = gate_for(node, self.limit)
         if gate.interval and self.spaced:
             await gate.acquire(self.priority)
         elif not gate.take():
@@ -177,9 +178,7 @@ class Placed:
     async def __call__(self, node: Node[Any], call_next: Call) -> Any:
         """Wait for a worker, run there, give it back."""
         place = self.executor.place
-        worker = await (
-            place() if self.spaced is None else gate_of(node.engine, self.spaced).start(self.priority, place)
-        )
+        worker = await (place() if self.spaced is None else gate_for(node, self.spaced).start(self.priority, place))
         node.worker = worker
         try:
             return await call_next()

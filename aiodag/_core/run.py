@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from aiodag._core.graph import Graph
     from aiodag._core.hooks import HookTypes
     from aiodag._core.signatures import Wraps
-    from aiodag.abc import Runs
+    from aiodag.abc import Journal, Runs
 
 log = logging.getLogger("aiodag.run")
 
@@ -150,11 +150,14 @@ class Run(Members):
     async def _open_journal(self, store: "str | PathLike[str] | Runs") -> None:
         # By name: the core knows no layer, and a run without a store loads none.
         try:
-            self.journal = await open_door("places").open_journal(self, store)
+            journal: Journal = await open_door("places").open_journal(self, store)
         except BaseException:
             self._move(State.FAILED)
             RUN.reset(self._token)
             raise
+        self.journal = journal
+        if self.capacity is not None:
+            self.capacity = self.capacity.share(journal)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

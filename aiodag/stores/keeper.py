@@ -23,6 +23,7 @@ from aiodag.states import State
 from aiodag.stores.lines import LINES
 from aiodag.stores.past import last_attempts, opened_past
 from aiodag.stores.post import LoopPost, RunWriter, Scribe, Work, settle_future
+from aiodag.stores.sharing import SHARES, forget_shares, shares_at
 
 if TYPE_CHECKING:
     from aiodag._core.run import Run
@@ -56,6 +57,7 @@ class Keeper:
         self._renewed_at = 0.0
         self._look_at = time.monotonic() + LISTEN
         self._ended: tuple[LoopPost, asyncio.Future[None]] | None = None
+        self.shares = shares_at(store.place)
 
     # On the loops
 
@@ -112,6 +114,7 @@ class Keeper:
             # Somebody else's store too, if they have closed it while runs went on: that has opened it again.
             if self._ours or self.store.closed:
                 self._close()
+            forget_keeper(self.store.place)
         finally:
             if self._ended is not None:
                 post, ended = self._ended
@@ -134,6 +137,7 @@ class Keeper:
                 more = self._listen() and more
                 ended = time.monotonic()
                 self._look_at = ended + min(max(LISTEN, 20 * (ended - began)), 2 * LISTEN)
+            self.shares.settle_due(self.store, self._owner)
         except BaseException as error:  # noqa: BLE001 - a fault of a store, or of ours: not even then does a run wait for ever
             with table_lock:
                 writers = list(self.writers)
@@ -168,7 +172,7 @@ class Keeper:
         works: list[Work] = []
         rows = 0
         with suppress(Empty):
-            more = self._queue.get(timeout=max(self._look_at - time.monotonic(), 0.0))
+            more = self._queue.get(timeout=max(min(self._look_at, self.shares.look_at) - time.monotonic(), 0.0))
             while more is not None:
                 works += more
                 rows += sum(len(batch.rows("nodes")) for _, batch in more if batch is not None)
@@ -192,19 +196,12 @@ class Keeper:
                 continue
             self._runs[answer.run] = writer
             try:
-                writer.claimed = self._with_past(writer, answer)
+                writer.claimed = with_past(self.store, writer.claim, answer)
             except BaseException as error:  # noqa: BLE001 - as above
                 writer.claimed = answer
                 writer.post.add(settle_future, writer.opened, error, None)
             else:
                 writer.post.add(settle_future, writer.opened, None, writer.claimed)
-
-    def _with_past(self, writer: RunWriter, claimed: Claimed) -> Claimed:
-        """Return a claimed run with what earlier executions have called."""
-        if claimed.execution == 1:
-            return claimed
-        tried = last_attempts(self.store, writer.claim, claimed)
-        return claimed._replace(functions=self.store.functions(writer.claim.id), tried=tried)
 
     def _write(self, batches: list[tuple[RunWriter, Batch]]) -> None:
         claimed = [(writer, writer.claimed, batch) for writer, batch in batches if writer.claimed is not None]
@@ -316,6 +313,20 @@ def join_keeper(store: "Runs", run: "Run", scribe: Scribe, *, ours: bool) -> tup
     return keeper, writer
 
 
+def with_past(store: "Runs", claim: Claim, claimed: Claimed) -> Claimed:
+    """Return a claimed run with what earlier executions have called."""
+    if claimed.execution == 1:
+        return claimed
+    return claimed._replace(functions=store.functions(claim.id), tried=last_attempts(store, claim, claimed))
+
+
+def forget_keeper(place: Hashable) -> None:
+    """Forget what is kept of a store whose last keeper has ended, as far as nothing goes on without it."""
+    with table_lock:
+        if place not in KEEPERS:
+            forget_shares(place)
+
+
 def release_runs(store: "Runs", runs: list[Claimed]) -> None:
     """Let go of runs in a store; note those that it cannot let go of now."""
     try:
@@ -331,6 +342,7 @@ def forget_keepers() -> None:
     table_lock = threading.Lock()
     KEEPERS.clear()
     UNRELEASED.clear()
+    SHARES.clear()
 
 
 if hasattr(os, "register_at_fork"):

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from aiodag.errors import LeaseLost, StoreError
@@ -32,6 +32,7 @@ from aiodag.stores.kept_queue import KeptQueue
 
 if TYPE_CHECKING:
     from aiodag._core.run import Run
+    from aiodag.sharing import Settle, Share
     from aiodag.stores.recorder import Recorder
 
 
@@ -56,6 +57,8 @@ class Memory(KeptCopies, KeptQueue):
         super().__init__()
         self.keep = checked_keep(keep)
         self.closed = False  # it never is
+        self._pools: dict[str, dict[tuple[Owner, int], Share]] = {}
+        self._starts: dict[str, float] = {}
 
     @classmethod
     def named(cls, name: str) -> "Memory":
@@ -181,6 +184,26 @@ class Memory(KeptCopies, KeptQueue):
         if kept is None or deleted or kept.execution != claimed.execution or kept.owner is None:
             raise LeaseLost(run_id, deleted=deleted)
         return kept
+
+    # What runs share
+
+    def share(self, owner: Owner, part: int, settles: "Mapping[str, Settle]") -> None:
+        """Settle pools by their names. Whoever has something of one is of this process, and alive."""
+        with self._lock:
+            for name in sorted(settles):
+                shares = self._pools.setdefault(name, {})
+                share = settles[name]([each for key, each in shares.items() if key != (owner, part)], time.time())
+                shares.pop((owner, part), None)
+                if share is not None:
+                    shares[owner, part] = share
+
+    def next_start(self, name: str, interval: float) -> float:
+        """Reserve the next start of those that are `interval` seconds apart; return when it is, by `time.monotonic`."""
+        with self._lock:
+            now = time.time()
+            at = max(self._starts.get(name, now), now)
+            self._starts[name] = at + interval
+            return time.monotonic() + at - now
 
     # Workflows by name
 

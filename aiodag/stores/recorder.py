@@ -44,12 +44,14 @@ from aiodag.stores.row import (
     VALUE,
     Row,
 )
+from aiodag.stores.sharing import JoinedPool, check_sharing
 
 if TYPE_CHECKING:
     from aiodag._core.engine import Engine
     from aiodag._core.node import Node
     from aiodag._core.run import Run
     from aiodag.abc import Runs
+    from aiodag.sharing import Pool, SharedPool
 
 log = logging.getLogger("aiodag.stores")
 
@@ -73,6 +75,7 @@ class Recorder(Recall):
         self._busy = False  # whether a batch is being written, or will be in this turn of the loop
         self._counted = False  # whether one is, which counts as real time
         self._broken = False  # whether nothing can be written any more
+        self._pools: list[JoinedPool] = []
         self._idle: asyncio.Future[None] | None = None  # of the one that waits for everything to be written
 
     async def open(self) -> None:
@@ -201,6 +204,13 @@ class Recorder(Recall):
             self._outputs.tell(node.row[NUMBER], node.attempt, facts)
             self._wake()
 
+    def share(self, pool: "Pool") -> "SharedPool":
+        """Return what all processes of the store share under a name. Raises `StoreError` if the store cannot."""
+        check_sharing(self.store, pool)
+        joined = JoinedPool(self._keeper.shares, pool, self.run.loop, partial(self._keeper.put, []))
+        self._pools.append(joined)
+        return joined
+
     # Writing
 
     def log(self, at: float, node: "Node[Any] | None", level: str, logger: str, text: str) -> None:
@@ -280,6 +290,8 @@ class Recorder(Recall):
             await close_past(self._known.past, self._engine)
         finally:
             self._broken = True
+            for pool in self._pools:
+                pool.over = True
             # Also when we are cancelled here: the store would keep the run for us.
             ended = self._keeper.leave(self._writer)
             del self._writer  # which has us: a run that has ended needs no garbage collector

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from aiodag.errors import StoreError
 from aiodag.states import State
 from aiodag.stores.past import WholePast
 from aiodag.stores.recall import Recall
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from aiodag._core.node import Node
     from aiodag._core.run import Run
     from aiodag.abc import Runs
+    from aiodag.sharing import Pool, SharedPool
 
 QUIET = 50  # turns of the loop without a move, after which nothing more is to be seen
 
@@ -48,6 +50,11 @@ class Rehearsal(Recall):
 
     def facts(self, node: "Node[Any]", facts: Mapping[str, Any]) -> None:
         """Keep nothing."""
+
+    def share(self, pool: "Pool") -> "SharedPool":
+        """Refuse: no body begins here that could hold something. Raises `StoreError`."""
+        msg = f"a run that is only thought through holds nothing of {pool.name!r}"
+        raise StoreError(msg)
 
     async def __call__(self, node: "Node[Any]", args: Any, kwargs: Any, /) -> Any:
         """Run the entry, what is not a task, and what only joins edges; leave everything else where it is."""

@@ -88,3 +88,6 @@ select name, max_active from names where max_active is not null order by name fo
 select owner, greatest((select until from leases where leases.owner = held.owner),
     extract(epoch from pg_postmaster_start_time())::double precision + :grace)
 from (select distinct owner from runs where state = 'running' and queue is not null and owner is not null) as held
+
+-- :name lock_pool
+select next_at from shared_limits where name = ? for no key update

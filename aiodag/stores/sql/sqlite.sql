@@ -54,3 +54,6 @@ order by +logs.rowid limit 9223372036854775807 offset :after
 
 -- :name runs_with_tag
 tags as tagged cross join runs using (run)
+
+-- :name lock_pool
+select next_at from shared_limits where name = ? -- one process writes at a time

@@ -90,8 +90,8 @@ def head_of(workflow: Definition, writing: "Writing") -> dict[str, Any]:
 
 
 def capacity_form(capacity: Capacity) -> Any:
-    """Return the places of a capacity; a text for one with a limit of its own, which a document cannot say."""
-    if capacity.limit is not None:
+    """Return the places of a capacity; a text for one that is limited or shared, which a document cannot say."""
+    if capacity.limit is not None or capacity.shared is not None:
         return value_stand_in(capacity)
     places = [dict(each) for each in capacity.places]
     return places[0] if len(places) == 1 else places

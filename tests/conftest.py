@@ -32,12 +32,27 @@ def virtual_loop():
     return VirtualLoop()
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+@pytest.fixture(params=["sqlite", "memory", "postgresql"])
 def store(request, tmp_path):
     """A store of each kind, of this test alone."""
     from aiodag.stores import Memory, SQLite
 
-    store = Memory() if request.param == "memory" else SQLite(tmp_path / "runs.db")
+    if request.param == "postgresql":
+        store = request.getfixturevalue("postgres_store")
+    else:
+        store = Memory() if request.param == "memory" else SQLite(tmp_path / "runs.db")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def postgres_store(postgres_address, monkeypatch):
+    """A store on a server, of this test alone."""
+    from aiodag.stores.places import store_at
+
+    # The server has just started, and for a while no lease would run out.
+    monkeypatch.setattr("aiodag.stores.sql.postgres.GRACE", 0.0)
+    store = store_at(postgres_address)
     yield store
     store.close()
 
@@ -62,9 +77,11 @@ def schema():
 
 @pytest.fixture
 def postgres_address(postgres, schema):
-    """The address of a store on a server, of this test alone. Nothing is there yet."""
+    """The address of a store on a server, of this test alone. Nothing is there yet; one that begins with it is dropped too."""
     yield postgres.address(schema)
-    postgres.execute(f'drop schema if exists "{schema}" cascade')
+    found = postgres.execute("select nspname from pg_namespace where starts_with(nspname, %s)", (schema,))
+    for (each,) in found:
+        postgres.execute(f'drop schema "{each}" cascade')
 
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop_loop, "eager": eager_loop}

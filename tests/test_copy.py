@@ -22,22 +22,25 @@ from aiodag.errors import RunOwned, StoreError, UnknownRun
 from aiodag.records import Claim, Owner, WorkflowRecord
 from aiodag.service import Service
 from aiodag.stores import Memory, SQLite
+from aiodag.stores.places import store_at
 from aiodag.submissions import Submission
 
-KINDS = ["sqlite", "memory"]
+KINDS = ["sqlite", "memory", "postgresql"]
 HERE = Owner.here()
 GONE = HERE._replace(pid=2**22 + 1)  # above what a system gives out
 LOOKS = ["run", "nodes", "edges", "attempts", "logs", "output", "definitions", "functions", "known_nodes"]
 
 
-def made(kind, place):
+def made(kind, place, request):
+    if kind == "postgresql":
+        return store_at(f"{request.getfixturevalue('postgres_address')}_{os.urandom(4).hex()}")
     return Memory() if kind == "memory" else SQLite(place / f"{kind}-{os.urandom(4).hex()}.db")
 
 
 @pytest.fixture(params=[*product(KINDS, KINDS)], ids=" to ".join)
 def stores(request, tmp_path):
     """A store to copy from and one to copy to."""
-    pair = [made(kind, tmp_path) for kind in request.param]
+    pair = [made(kind, tmp_path, request) for kind in request.param]
     yield pair
     for store in pair:
         store.close()

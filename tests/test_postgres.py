@@ -7,25 +7,15 @@ from aiodag.errors import StoreError
 from aiodag.stores.places import store_at
 
 
-@pytest.fixture(autouse=True)
-def no_grace(monkeypatch):
-    """The server has just started, and for a while no lease would run out."""
-    monkeypatch.setattr("aiodag.stores.sql.postgres.GRACE", 0.0)
-
-
 @pytest.fixture
-def store(postgres_address):
-    store = store_at(postgres_address)
-    yield store
-    store.close()
+def store(postgres_store):
+    return postgres_store
 
 
 class TestPostgreSQL(StoreContract):
     @pytest.fixture
-    def store(self, postgres_address):
-        store = store_at(postgres_address)
-        yield store
-        store.close()
+    def store(self, postgres_store):
+        return postgres_store
 
     @pytest.mark.parametrize("keep", ["-1", "true", "1.5"])
     def test_what_is_no_number_of_bytes_to_keep_is_refused(self, postgres_address, keep):

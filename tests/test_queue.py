@@ -28,8 +28,11 @@ class Moments:
         self.patch = patch
 
     def advance(self, seconds):
-        now = time.time
-        self.patch.setattr(time, "time", lambda: now() + seconds)
+        from aiodag.stores.sql.postgres import ServerSession
+
+        here, there = time.time, ServerSession.now
+        self.patch.setattr(time, "time", lambda: here() + seconds)
+        self.patch.setattr(ServerSession, "now", lambda session: there(session) + seconds)
 
 
 @pytest.fixture

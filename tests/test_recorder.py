@@ -1501,9 +1501,8 @@ def take_over(store):
     if isinstance(store, Memory):
         store.kept["r"].execution += 1
     else:
-        with sqlite3.connect(store.path) as connection:
-            connection.execute("update runs set execution = execution + 1")
-        connection.close()
+        with store.apart().writing() as session:
+            session.execute("update runs set execution = execution + 1")
 
 
 def test_a_run_can_be_cancelled_from_outside(store):

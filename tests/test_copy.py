@@ -10,7 +10,6 @@ import sys
 import time
 from contextlib import closing
 from datetime import UTC, datetime
-from itertools import product
 from pathlib import Path
 
 import pytest
@@ -25,22 +24,31 @@ from aiodag.stores import Memory, SQLite
 from aiodag.stores.places import store_at
 from aiodag.submissions import Submission
 
-KINDS = ["sqlite", "memory", "postgresql"]
+PAIRS = [
+    ("sqlite", "sqlite"),
+    ("sqlite", "memory"),
+    ("memory", "sqlite"),
+    ("sqlite", "postgresql"),
+    ("postgresql", "sqlite"),
+    ("postgresql", "postgresql"),
+]
 HERE = Owner.here()
 GONE = HERE._replace(pid=2**22 + 1)  # above what a system gives out
 LOOKS = ["run", "nodes", "edges", "attempts", "logs", "output", "definitions", "functions", "known_nodes"]
 
 
-def made(kind, place, request):
+def made(kind, request):
+    """A new store of a kind."""
+    name = f"copy_{os.urandom(8).hex()}"
     if kind == "postgresql":
-        return store_at(f"{request.getfixturevalue('postgres_address')}_{os.urandom(4).hex()}")
-    return Memory() if kind == "memory" else SQLite(place / f"{kind}-{os.urandom(4).hex()}.db")
+        return store_at(request.getfixturevalue("postgres").address(name))
+    return Memory() if kind == "memory" else SQLite(request.getfixturevalue("tmp_path") / f"{name}.db")
 
 
-@pytest.fixture(params=[*product(KINDS, KINDS)], ids=" to ".join)
-def stores(request, tmp_path):
+@pytest.fixture(params=PAIRS, ids=" to ".join)
+def stores(request):
     """A store to copy from and one to copy to."""
-    pair = [made(kind, tmp_path, request) for kind in request.param]
+    pair = [made(kind, request) for kind in request.param]
     yield pair
     for store in pair:
         store.close()

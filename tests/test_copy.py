@@ -299,29 +299,38 @@ def submitted(store, run_id="one"):
     store.submit(Submission(run_id, "etl", entry, "etl.py:main", time.time(), queue="nightly", priority=7, key="today"))
 
 
-def test_a_run_that_waits_in_a_queue_is_refused(tmp_path, target):
-    with closing(SQLite(tmp_path / "from.db")) as source:
-        submitted(source)
-        with pytest.raises(StoreError, match="run 'one' is one of queue 'nightly', whose workers go on with it"):
-            Service(source).copy_to(target, "one")
+def test_a_run_that_waits_in_a_queue_is_refused(source, target):
+    submitted(source)
+    with pytest.raises(StoreError, match="run 'one' is one of queue 'nightly', whose workers go on with it"):
+        Service(source).copy_to(target, "one")
 
-        source.take_queued(GONE, ["nightly"], 1, lease=60.0)
-        with pytest.raises(StoreError, match="run 'one' is one of queue 'nightly', whose workers go on with it"):
-            Service(source).copy_to(target, "one")
+    source.take_queued(GONE, ["nightly"], 1, lease=60.0)
+    with pytest.raises(StoreError, match="run 'one' is one of queue 'nightly', whose workers go on with it"):
+        Service(source).copy_to(target, "one")
 
     assert target.runs() == []
 
 
-def test_a_copied_run_tells_which_queue_it_was_in(tmp_path):
-    with closing(SQLite(tmp_path / "from.db")) as source, closing(SQLite(tmp_path / "to.db")) as target:
-        submitted(source)
-        ((_, _, claimed, *_),) = source.take_queued(HERE, ["nightly"], 1, lease=60.0)
-        write_one(source, claimed, "one", state=State.SUCCEEDED, at=time.time())
+def test_a_copied_run_tells_which_queue_it_was_in(source, target):
+    submitted(source)
+    ((_, _, claimed, *_),) = source.take_queued(HERE, ["nightly"], 1, lease=60.0)
+    write_one(source, claimed, "one", state=State.SUCCEEDED, at=time.time())
 
-        Service(source).copy_to(target)
+    Service(source).copy_to(target)
 
-        assert (target.run("one").queue, target.run("one").priority) == ("nightly", 7)
-        assert target.run("one") == source.run("one")
+    assert (target.run("one").queue, target.run("one").priority) == ("nightly", 7)
+    assert target.run("one") == source.run("one")
+
+
+def test_a_key_of_a_submission_is_known_in_the_other_store_too(source, target):
+    submitted(source)
+    ((_, _, claimed, *_),) = source.take_queued(HERE, ["nightly"], 1, lease=60.0)
+    write_one(source, claimed, "one", state=State.SUCCEEDED, at=time.time())
+    Service(source).copy_to(target)
+
+    submitted(target, "two")
+
+    assert [run.id for run in target.runs()] == ["one"]
 
 
 def test_an_unknown_run_is_refused_with_a_near_miss(source, target):
@@ -549,6 +558,18 @@ def test_a_damaged_run_is_copied_as_it_is_from_file_to_file(tmp_path):
     assert "tags='x'" in target.run("r").damaged
     source.close()
     target.close()
+
+
+def test_a_damaged_run_is_refused_by_a_store_that_can_keep_only_sound_ones(tmp_path):
+    source, target = SQLite(tmp_path / "from.db"), Memory()
+    execute(source, everything)
+    with closing(sqlite3.connect(source.path, isolation_level=None)) as connection:
+        connection.execute("update nodes set state = 'odd' where number = 2")
+
+    with pytest.raises(StoreError, match="run 'r' is damaged, and cannot be copied to memory:"):
+        Service(source).copy_to(target)
+    assert target.runs() == []
+    source.close()
 
 
 def test_a_large_run_is_read_and_written_some_rows_at_a_time(tmp_path):

@@ -10,11 +10,13 @@ from aiodag.errors import StoreError, UnknownRun
 from aiodag.records import Claim, refuse_owned
 from aiodag.states import State
 from aiodag.stores.endings import with_marks
-from aiodag.stores.kept import NOBODY, KeptRun, Row, kept_run_record, known_from_kept
+from aiodag.stores.kept import NOBODY, KeptPlace, KeptRun, Row, kept_run_record, known_from_kept
 from aiodag.stores.kept_runs import KeptRuns
 from aiodag.stores.sql.rows import owner_of, owner_text
+from aiodag.submissions import Submission
 
 UNQUEUED = {"priority": 0, "ready": 1, "retries": 0, "deaths": 0, "successes": 0}  # a run that was in no queue
+COUNTED = ("retries", "deaths", "successes")  # columns that the place of a run in a queue has as they are
 PLAIN = ("execution", "begun", "created_at", "started_at", "ended_at", "error")  # columns that a run has as they are
 
 
@@ -35,9 +37,13 @@ class KeptCopies(KeptRuns):
         """Add a run, which nobody sees before it is there as a whole. Raises `StoreError` for an id that is there."""
         kept: KeptRun | None = None
         for portion in portions:
-            kept = kept_of_row(next(self._numbers), portion.run) if kept is None else kept
-            for table, rows in portion.rows.items():
-                ADDED[table](kept, rows)
+            try:
+                kept = kept_of_row(next(self._numbers), portion.run) if kept is None else kept
+                for table, rows in portion.rows.items():
+                    ADDED[table](kept, rows)
+            except (ValueError, TypeError) as error:  # a store in memory has no rows that cannot be read
+                msg = f"run {portion.run['id']!r} is damaged, and cannot be copied to {self}: {error}"
+                raise StoreError(msg) from error
         if kept is not None:
             mark_older(kept)
             with self._lock:
@@ -73,7 +79,7 @@ def row_of_kept(kept: KeptRun) -> dict[str, Any]:
     if kept.ended_at is not None:
         counts = kept_run_record(kept, None).counts
         row["counts"] = json.dumps([counts.get(state, 0) for state in State])
-    return {**dict.fromkeys(RUN_COLUMNS), **UNQUEUED, **row}
+    return {**dict.fromkeys(RUN_COLUMNS), **row_of_place(kept.queued), **row}
 
 
 def kept_of_row(number: int, row: Mapping[str, Any]) -> KeptRun:
@@ -85,7 +91,26 @@ def kept_of_row(number: int, row: Mapping[str, Any]) -> KeptRun:
     for column in PLAIN:
         setattr(kept, column, row[column])
     kept.state = State(row["state"])
+    kept.queued = place_of_row(row, entry)
     return kept
+
+
+def row_of_place(place: KeptPlace | None) -> dict[str, Any]:
+    """Return what the row of a run says of its queue."""
+    if place is None:
+        return UNQUEUED
+    asked = place.submission
+    said = {"queue": asked.queue, "priority": asked.priority, "submission": asked.key, "target": asked.target}
+    return {**UNQUEUED, **said, "code": asked.code, **{column: getattr(place, column) for column in COUNTED}}
+
+
+def place_of_row(row: Mapping[str, Any], entry: Mapping[str, Any] | None) -> KeptPlace | None:
+    """Return what a queue knows of a run that has ended, if it was in one."""
+    if row["queue"] is None:
+        return None
+    asked = Submission(row["id"], row["name"], entry, row["target"], row["created_at"], queue=row["queue"])
+    asked = asked._replace(priority=row["priority"], key=row["submission"], code=row["code"], retries=row["retries"])
+    return KeptPlace(asked, None, None, **{column: row[column] for column in COUNTED})
 
 
 def rows_of_kept(kept: KeptRun) -> Iterator[tuple[str, tuple[Any, ...]]]:

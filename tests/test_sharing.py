@@ -23,6 +23,7 @@ from aiodag._core.shared import TURN, SharedHoldings
 from aiodag.records import Claim, Owner
 from aiodag.sharing import Pool, Share
 from aiodag.stores import Memory, SQLite
+from aiodag.stores.places import store_at
 from aiodag.stores.sharing import SHARES
 from aiodag.testing import run as virtual
 
@@ -305,7 +306,9 @@ def test_the_name_is_shown():
 # Rates
 
 
-def test_starts_are_reserved_one_after_the_other(store):
+def test_starts_are_reserved_one_after_the_other(pool):
+    _, store = pool
+
     first, second, third = (store.next_start("limit:api", 10.0) for _ in range(3))
 
     assert second - first == pytest.approx(10, abs=1)
@@ -343,9 +346,22 @@ def test_a_shared_rate_spaces_the_starts_of_several_runs():
 # Whose share counts
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def address(request, tmp_path):
+    """The address of a store that several processes can have, of each kind."""
+    return (
+        f"sqlite:///{tmp_path / 'runs.db'}"
+        if request.param == "sqlite"
+        else request.getfixturevalue("postgres_address")
+    )
+
+
 @pytest.fixture
-def pool(tmp_path):
-    store = SQLite(tmp_path / "runs.db")
+def pool(address, monkeypatch):
+    if address.startswith("postgresql"):
+        # The server has just started, and for a while no lease would run out.
+        monkeypatch.setattr("aiodag.stores.sql.postgres.GRACE", 0.0)
+    store = store_at(address)
     yield partial(seen_of, store), store
     store.close()
 
@@ -408,18 +424,18 @@ def test_a_row_that_somebody_has_damaged_counts_for_nothing(pool, held):
     assert seen() == []
 
 
-def test_looking_without_a_change_writes_nothing(pool):
-    seen, store = pool
+def test_looking_without_a_change_writes_nothing(tmp_path):
+    store = SQLite(tmp_path / "runs.db")
     share = Share(1, [{"cores": 2}], (("cores", 2),), 5.0)
     lease_of(store, HERE, 60)
-    seen(HERE, share)
+    seen_of(store, HERE, share)
     with store.reading() as session:
         before = session.execute("select total_changes()").fetchone()
-    seen(HERE, share)
+    seen_of(store, HERE, share)
     with store.reading() as session:
         after = session.execute("select total_changes()").fetchone()
 
-    assert before == after
+    assert before == after  # else whoever waits would wake all others that do, and they it
 
 
 # Who is next
@@ -532,24 +548,25 @@ WORKER = """
         count(-1)
 
     async def main():
-        async with Run("etl", store="runs.db", id=sys.argv[1]):
+        async with Run("etl", store=sys.argv[2], id=sys.argv[1]):
             work.map(range(30))
 
     asyncio.run(main())
 """
 HOLDER = """
-    import asyncio, sqlite3, sys, time
+    import asyncio, sys, time
     from aiodag import Limit, Run, task
+    from aiodag.stores.places import store_at
 
     @task(limit=Limit(1, shared="api"))
     async def hold():
-        with sqlite3.connect("file:runs.db?mode=ro", uri=True) as connection:
-            print(*connection.execute("select count(*) from leases where until > ?", (time.time(),)).fetchone(), flush=True)
+        with store_at(sys.argv[2]).reading() as session:
+            print(*session.execute("select count(*) from leases where until > ?", (time.time(),)).fetchone(), flush=True)
         if sys.argv[1] == "first":
             await asyncio.Event().wait()
 
     async def main():
-        async with Run("etl", store="runs.db", id=sys.argv[1]):
+        async with Run("etl", store=sys.argv[2], id=sys.argv[1]):
             hold()
             print("waits", flush=True)
 
@@ -558,14 +575,14 @@ HOLDER = """
 
 
 @pytest.fixture
-def start(tmp_path):
-    """Start programs in one directory; none of them outlives the test."""
+def start(tmp_path, address):
+    """Start programs in one directory and with one store; none of them outlives the test."""
     started = []
 
     def start(source, name):
         program = tmp_path / "program.py"
         program.write_text(textwrap.dedent(source), encoding="utf-8")
-        command = [sys.executable, "-W", "error", program.name, name]
+        command = [sys.executable, "-W", "error", program.name, name, address]
         env = {**os.environ, "PYTHONPATH": str(ROOT)}
         process = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, encoding="utf-8")
         started.append(process)

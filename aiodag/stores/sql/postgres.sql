@@ -91,3 +91,8 @@ from (select distinct owner from runs where state = 'running' and queue is not n
 
 -- :name lock_pool
 select next_at from shared_limits where name = ? for no key update
+
+-- :name shares_of_pool
+select owner, part, held, wanted, since,
+    greatest(until, extract(epoch from pg_postmaster_start_time())::double precision + :grace)
+from shared_places left join leases using (owner) where name = :name

@@ -344,9 +344,6 @@ insert into shared_limits (name) values (?) on conflict (name) do nothing
 -- :name reserve_start
 update shared_limits set next_at = ? where name = ?
 
--- :name shares_of_pool
-select owner, part, held, wanted, since, until from shared_places left join leases using (owner) where name = ?
-
 -- :name put_share
 insert into shared_places (name, owner, part, held, wanted, since) values (?, ?, ?, ?, ?, ?)
     on conflict (name, owner, part) do update set held = excluded.held, wanted = excluded.wanted, since = excluded.since

@@ -45,7 +45,7 @@ def settle_pool(session: Session, name: str, ours: tuple[str, int], settle: Sett
     now = session.now()
     before: tuple[Any, ...] | None = None
     others: list[Share] = []
-    for owner, part, held, wanted, since, until in session.perform("shares_of_pool", (name,)).fetchall():
+    for owner, part, held, wanted, since, until in session.perform("shares_of_pool", {"name": name}).fetchall():
         there = share_from_row(held, wanted, since)
         if (owner, part) == ours:
             before = held, wanted, since

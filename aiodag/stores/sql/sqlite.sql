@@ -57,3 +57,6 @@ tags as tagged cross join runs using (run)
 
 -- :name lock_pool
 select next_at from shared_limits where name = ? -- one process writes at a time
+
+-- :name shares_of_pool
+select owner, part, held, wanted, since, until from shared_places left join leases using (owner) where name = :name

@@ -102,7 +102,7 @@ class PostgreSQL(RunsInSQL):
 
     def backup(self, path: "str | PathLike[str]") -> None:
         """Refuse to copy the store to a file. Raises `StoreError`."""
-        msg = f"cannot copy the store {self} to a file: use pg_dump, with --schema={self.address.schema}"
+        msg = f"cannot copy the store {self} to a file: use pg_dump, with --schema={self.address.schema}; or `aiodag copy`, for what has ended"
         raise StoreError(msg)
 
     @contextmanager

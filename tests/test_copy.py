@@ -272,7 +272,7 @@ def test_another_workflow_of_a_name_is_refused_before_anything_is_copied(source,
 def test_a_run_that_goes_on_is_refused(source, target):
     claim_one(source, Claim("one", "etl", None, HERE, 60.0, time.time()))
 
-    with pytest.raises(StoreError, match="run 'one' goes on in this process"):
+    with pytest.raises(RunOwned, match="run 'one' is owned by this process"):
         Service(source).copy_to(target, "one")
 
     assert target.runs() == []
@@ -281,8 +281,16 @@ def test_a_run_that_goes_on_is_refused(source, target):
 def test_a_run_that_another_host_owns_is_refused(source, target):
     claim_one(source, Claim("one", "etl", None, Owner("another-host", 1, "1"), 60.0, time.time()))
 
-    with pytest.raises((RunOwned, StoreError), match="process 1 on another-host"):
+    with pytest.raises(RunOwned, match="process 1 on another-host"):
         Service(source).copy_to(target, "one")
+
+
+def test_a_run_of_another_host_is_copied_when_its_lease_has_run_out(source, target, monkeypatch):
+    monkeypatch.setattr("aiodag.stores.sql.postgres.GRACE", 0.0)
+    claim = Claim("one", "etl", None, Owner("another-host", 1, "1"), 60.0, time.time())
+    source.release([claim_one(source, claim)])
+
+    assert Service(source).copy_to(target, "one").runs == ["one"]
 
 
 def test_a_run_whose_process_has_died_is_copied_by_its_id_and_continued_there(source, target):

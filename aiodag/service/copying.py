@@ -75,7 +75,7 @@ def meant_to_copy(source: "Runs", which: Sequence[str]) -> tuple[list[str], list
     if which:
         found = registry.all_meant(source, which)
         for run in found.runs:
-            refuse_unfinished(run)
+            refuse_unfinished(source, run)
         return [run.id for run in found.runs], found.workflows
     ids, workflows = source.ended_runs(keep=0), source.registered()
     if not ids and not workflows:
@@ -84,10 +84,15 @@ def meant_to_copy(source: "Runs", which: Sequence[str]) -> tuple[list[str], list
     return ids, workflows
 
 
-def refuse_unfinished(run: RunRecord) -> None:
-    """Refuse to copy a run that a worker or its own process goes on with, in the store that it is in. Raises `StoreError`."""
-    registry.refuse_live(run)
-    if run.queue is not None and not run.state.final:
+def refuse_unfinished(source: "Runs", run: RunRecord) -> None:
+    """Refuse to copy a run that somebody goes on with in the store that it is in. Raises `StoreError`, `RunOwned`."""
+    if run.state.final:
+        return
+    for _ in copies_of(source).portions_of(
+        run.id
+    ):  # which is refused if a process owns it: the store knows of its lease
+        break
+    if run.queue is not None:
         msg = f"run {run.id!r} is one of queue {run.queue!r}, whose workers go on with it: cancel it, or wait until it has ended"
         raise StoreError(msg)
 

@@ -69,7 +69,7 @@ class Queue(Protocol):
     def put_queue(
         self, name: str, *, state: str | None = None, rate: int | None = None, per: float | None = None
     ) -> None:
-        """Make a queue, or change what is given of it."""
+        """Make a queue, or change what is given of it; a rate of 0 takes the rate away."""
         ...
 
     def next_due(self) -> float | None:

@@ -810,12 +810,22 @@ def test_a_node_without_an_attempt_is_shown(aiodag):
 
 
 def test_a_value_that_is_not_recorded_is_not_said_to_be_missing(aiodag):
-    aiodag("run", "etl.py:main", "-p", "names=a", "--id", "one")
+    (aiodag.path / "quiet.py").write_text(
+        "from aiodag import task\n\n\n@task(journal=False)\nasync def main():\n    return 1\n"
+    )
+    aiodag("run", "quiet.py", "--id", "one")
 
     assert (
         "'main' of run 'one' succeeded, but its value is not recorded"
         in aiodag("show", "one", "main", "--value", code=2)[1]
     )
+
+
+def test_the_value_of_a_run_is_recorded_and_its_body_runs_in_each_execution_all_the_same(aiodag):
+    aiodag("run", "etl.py:main", "-p", "names=a", "--id", "one")
+
+    assert aiodag("show", "one", "main", "--value")[0] == "'aa'\n"
+    assert "0 would run, 2 would be recalled" in aiodag("plan", "one")[0]
 
 
 def test_the_newest_20_runs_are_listed_newest_first(aiodag):

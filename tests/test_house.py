@@ -318,6 +318,8 @@ FLOORS = [
             "look",
             "copying",
             "edit",
+            "submitting",
+            "queues",
             "documents",
             "attempts",
             "follow",

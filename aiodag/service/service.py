@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from aiodag._core.graph import Graph
 from aiodag.abc import Observer, Runs
 from aiodag.errors import EntryError
-from aiodag.service.edit import Editing
 from aiodag.service.entry import Again, Entry, Target, describe_entry
 from aiodag.service.follow import Follower
+from aiodag.service.queues import Queueing
 from aiodag.service.recorded import run_again
 from aiodag.service.resumption import Resumption
 from aiodag.stores.places import store_at
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
     from aiodag.service.starting import Opened
 
 
-class Service(Editing):
+class Service(Queueing):
     r"""The runs of one store; by default `AIODAG_STORE`, or else a file in the user's state directory.
 
-    Raises `StoreError` for a store that cannot be used.
+    What looks or submits is a plain method, which may block for a moment: put it into a thread where a loop must not wait. What
+    runs or waits is async. Raises `StoreError` for a store that cannot be used.
 
     >>> from pathlib import Path
     >>> from aiodag.service import Service

@@ -9,6 +9,7 @@ from aiodag._core.capacity import Anything, Capacity
 from aiodag._core.graph import Graph
 from aiodag._core.plan import plan
 from aiodag._core.run import Run
+from aiodag._core.task import Task
 from aiodag.abc import Observer, Runs
 from aiodag.errors import WorkflowError
 from aiodag.service.binding import as_task, bind, call, load_entry
@@ -56,6 +57,7 @@ async def begin(
     found = load_entry(target)
     run = Run(as_task(found).name, store=store, capacity=capacity, **options)
     run.entry = target._asdict()
+    run.keeps_answer = not isinstance(found, Task) or found.options.journal
     made: list[Node[Any]] = []
     async with run:
         if opened is not None:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from aiodag.errors import EntryError, UnknownRun
 from aiodag.records import RunRecord, WorkflowRecord
@@ -23,15 +23,14 @@ from aiodag.workflows.workflow import Workflow
 if TYPE_CHECKING:
     from aiodag.abc import Runs
 
+Given: TypeAlias = Sequence[str] | Mapping[str, Any]
 HINT = "Give FILE.py, FILE.py:NAME, FILE.json, or the name of a workflow that `aiodag list` has"
 
 
-def target_of(
-    store: "Runs", text: str, given: Sequence[str] = (), capacity: Mapping[str, float] | None = None
-) -> Target:
+def target_of(store: "Runs", text: str, given: Given = (), capacity: Mapping[str, float] | None = None) -> Target:
     """Return what people typed: FILE.py[:NAME], FILE.json or the name of a registered workflow, and parameters.
 
-    A file wins over a workflow that is called like it, if it is there and ends in .py or .json. Raises `EntryError`
+    These are what was typed as name=value, or values by name. A file wins over a workflow that is called like it, if it is there and ends in .py or .json. Raises `EntryError`
     and `WorkflowError`.
     """
     is_file, is_there = file_in(text)
@@ -39,7 +38,7 @@ def target_of(
         return in_source(text, given, capacity)
     found = store.registered(text)
     if found:
-        return with_parameters(of_record(found[0], capacity), pairs_of(given))
+        return with_parameters(of_record(found[0], capacity), values_given(given))
     if is_file:
         return in_source(text, given, capacity)
     near = get_close_matches(text, [each.name for each in store.registered()], n=1)
@@ -62,12 +61,18 @@ def open_source(text: str, capacity: Mapping[str, float] | None = None) -> tuple
     return entry, load_entry(entry._replace(file=parse_target(text)[0]), capacity)
 
 
-def in_source(text: str, given: Sequence[str] = (), capacity: Mapping[str, float] | None = None) -> Target:
+def values_given(given: Given) -> Mapping[str, Any]:
+    """Return parameters by name: each with all values that were typed, or as a program has given it."""
+    return given if isinstance(given, Mapping) else pairs_of(given)
+
+
+def in_source(text: str, given: Given = (), capacity: Mapping[str, float] | None = None) -> Target:
     """Return what a file has. Raises `EntryError` and `WorkflowError`."""
     entry, found = open_source(text, capacity)
     if isinstance(found, Workflow):
-        return with_parameters(own_workflow(found, entry), pairs_of(given))
-    entry = entry._replace(parameters=only_one_of(pairs_of(given)))
+        return with_parameters(own_workflow(found, entry), values_given(given))
+    values = dict(given) if isinstance(given, Mapping) else only_one_of(pairs_of(given))
+    entry = entry._replace(parameters=values)
     bind(entry, found)
     return entry
 

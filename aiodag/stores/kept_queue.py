@@ -231,13 +231,13 @@ class KeptQueue(KeptRuns):
     def put_queue(
         self, name: str, *, state: str | None = None, rate: int | None = None, per: float | None = None
     ) -> None:
-        """Make a queue, or change what is given of it."""
+        """Make a queue, or change what is given of it; a rate of 0 takes the rate away."""
         with self._lock:
             before = self._queue(name)
             self._queues[name] = QueueRecord(
                 name,
                 before.state if state is None else state,
-                before.rate if rate is None else rate,
+                before.rate if rate is None else rate or None,
                 before.per if per is None else per,
             )
 

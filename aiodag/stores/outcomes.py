@@ -83,6 +83,14 @@ def encode_value(task: "Task[..., Any]", value: object) -> tuple[str, str | byte
     return codec, text
 
 
+def encode_answer(task: "Task[..., Any]", value: object) -> tuple[str, str | bytes | None]:
+    """Return a value as `encode_value` does; no codec and no value for one that cannot be stored, as it need not be."""
+    try:
+        return encode_value(task, value)
+    except (NoCodec, SecretInValue, ValueTooLarge):
+        return "", None
+
+
 def stored_size(text: str | bytes) -> int:
     """Return how many bytes a store needs for a text."""
     return len(text) if isinstance(text, bytes) else len(text.encode("utf-8", "surrogatepass"))

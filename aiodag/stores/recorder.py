@@ -25,7 +25,7 @@ from aiodag.states import State
 from aiodag.stores.caching import Cache
 from aiodag.stores.changes import MOST, Changes
 from aiodag.stores.keeper import join_keeper
-from aiodag.stores.outcomes import encode_value, fit_text, reason_text, record_exception, writable
+from aiodag.stores.outcomes import encode_answer, encode_value, fit_text, reason_text, record_exception, writable
 from aiodag.stores.outputs import PAUSE, Outputs
 from aiodag.stores.past import close_past, past_of
 from aiodag.stores.recall import Recall
@@ -157,6 +157,9 @@ class Recorder(Recall):
                 waiter = self._succeed(node, encode_value(task, value))
                 if waiter is not None:
                     await waiter
+            elif self.run.keeps_answer and node.row[NUMBER] == 0:
+                # What an entry returns is for who waits for the run. It is not recalled: its body runs in each execution.
+                node.row[CODEC], node.row[VALUE] = encode_answer(task, value)
             return value
         finally:
             del node  # a failure's traceback holds this frame

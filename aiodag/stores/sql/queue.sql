@@ -131,9 +131,9 @@ from workers left join leases on leases.owner = workers.owner order by started_a
 select id from runs where owner = ? order by started_at, run
 
 -- :name put_queue
-insert into queues (name, state, rate, per) values (:name, coalesce(:state, 'open'), :rate, :per)
-on conflict (name) do update set state = coalesce(:state, queues.state), rate = coalesce(:rate, queues.rate),
-    per = coalesce(:per, queues.per)
+insert into queues (name, state, rate, per) values (:name, coalesce(:state, 'open'), nullif(:rate, 0), :per)
+on conflict (name) do update set state = coalesce(:state, queues.state),
+    rate = nullif(coalesce(:rate, queues.rate), 0), per = coalesce(:per, queues.per)
 
 -- :name queues_listed
 select name, state, rate, per from queues order by name

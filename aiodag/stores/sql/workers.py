@@ -63,7 +63,7 @@ class EnrolledWorkers(Database):
     def put_queue(
         self, name: str, *, state: str | None = None, rate: int | None = None, per: float | None = None
     ) -> None:
-        """Make a queue, or change what is given of it."""
+        """Make a queue, or change what is given of it; a rate of 0 takes the rate away."""
         with self.writing() as session:
             session.perform("put_queue", {"name": name, "state": state, "rate": rate, "per": per})
 

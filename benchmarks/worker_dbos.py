@@ -1,9 +1,14 @@
-"""Make durable steps one after the other, and all at once, with DBOS on SQLite; print one JSON line.
+"""Make durable steps one after the other, and all at once, with DBOS; print one JSON line.
 
     worker_dbos.py {usual,NORMAL} STEPS
+    worker_dbos.py {chain,wide,many,latency,drain} ADDRESS COUNT
+    worker_dbos.py work ADDRESS AT_ONCE
 
 usual: SQLite as DBOS opens it. NORMAL: the same with a write-ahead log and `synchronous=NORMAL`, through an engine of our
-own. A workflow of ten steps comes first and is not counted. On Python 3.12 and newer DBOS asks SQLite for milliseconds,
+own. A workflow of ten steps comes first and is not counted. chain and so on are what they are in worker_queue.py, on SQLite as
+with NORMAL. work: be a worker, until the standard input ends; queues are polled once a second, as they are by default.
+
+On Python 3.12 and newer DBOS asks SQLite for milliseconds,
 which SQLite knows from 3.42 on; on Python 3.11 any SQLite does.
 """
 
@@ -11,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import sqlite3
 import sys
 import tempfile
@@ -20,9 +26,10 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy
-from dbos import DBOS
+from dbos import DBOS, DBOSClient
 
 WARM = 10  # steps
+NAME = "benchmark"
 PRAGMAS = ("busy_timeout = 30000", "foreign_keys = on", "journal_mode = wal", "synchronous = normal")
 
 
@@ -73,7 +80,105 @@ async def measure(steps: int) -> dict[str, float]:
     return rates
 
 
+# Of queues
+
+
+@DBOS.step()
+async def moment(value: float) -> float:
+    return value or time.time()
+
+
+@DBOS.step()
+async def stamp(value: float) -> float:
+    return time.time()
+
+
+@DBOS.workflow()
+async def chained(length: int) -> list[float]:
+    """Make steps one after the other; give the moments of the first and of the last one."""
+    value = await moment(0.0)
+    for _ in range(length - 2):
+        value = await moment(value)
+    return [value, await stamp(value)]
+
+
+async def many(count: int, load: dict[str, Any]) -> None:
+    numbers = iter(range(count))
+
+    async def follow() -> None:
+        for _ in numbers:
+            await sequential(load["chain"])
+
+    await asyncio.gather(*[follow() for _ in range(load["at_once"])])
+
+
+def engine_of(address: str) -> Any:
+    """Give an engine of our own for SQLite, and none for PostgreSQL."""
+    if not address.startswith("sqlite"):
+        return None
+    engine = sqlalchemy.create_engine(address)
+    sqlalchemy.event.listen(engine, "connect", set_up)
+    return engine
+
+
+def launch(address: str) -> None:
+    config: dict[str, Any] = {
+        "name": NAME,
+        "system_database_url": address,
+        "log_level": "ERROR",
+        "application_version": "1",
+    }
+    engine = engine_of(address)
+    if engine is not None:
+        config["system_database_engine"] = engine
+    DBOS(config=config)
+    DBOS.launch()
+
+
+async def clocked(way: str, count: int, load: dict[str, Any]) -> dict[str, float]:
+    await sequential(load["warm"])
+    start = time.perf_counter()
+    await (many(count, load) if way == "many" else {"chain": sequential, "wide": gathered}[way](count))
+    return {"seconds": time.perf_counter() - start}
+
+
+def submitted(address: str, count: int, load: dict[str, Any]) -> dict[str, Any]:
+    """Enqueue workflows; give in how many seconds the first step of each began, and in how many the last one of all ended."""
+    client = DBOSClient(system_database_url=address, system_database_engine=engine_of(address), application_name=NAME)
+    options: Any = {"queue_name": NAME, "workflow_name": chained.__qualname__, "app_version": "1"}
+    client.enqueue(options, load["length"]).get_result()
+    chance = random.Random(1)
+    begun = time.time()
+    sent = []
+    for _ in range(count):
+        at = time.time()
+        sent.append((client.enqueue(options, load["length"]), at))
+        if load["pause"]:
+            time.sleep(load["pause"] * (0.5 + chance.random()))
+    results: list[Any] = [(handle.get_result(), at) for handle, at in sent]
+    waits = sorted(first - at for (first, _), at in results)
+    return {"waits": waits, "seconds": max(last for (_, last), _ in results) - begun}
+
+
+def queued(way: str, address: str, count: int) -> None:
+    """Do one of the ways of queues."""
+    if way in {"latency", "drain"}:
+        print(json.dumps(submitted(address, count, json.load(sys.stdin))))
+        return
+    launch(address)
+    if way == "work":
+        DBOS.register_queue(NAME, worker_concurrency=count)
+        print("ready", flush=True)
+        sys.stdin.read()
+    else:
+        print(json.dumps(asyncio.run(clocked(way, count, json.load(sys.stdin)))))
+    DBOS.destroy()
+
+
 if __name__ == "__main__":
+    if len(sys.argv) == 4:
+        queued(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+        sys.exit()
     way, steps = sys.argv[1:]
     if sys.version_info >= (3, 12) and sqlite3.sqlite_version_info < (3, 42):
         sys.exit(

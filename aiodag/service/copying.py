@@ -7,6 +7,7 @@ from aiodag.copies import Copies, cut_rows_by_size, there_already
 from aiodag.errors import StoreError
 from aiodag.records import RunRecord, WorkflowRecord, registered_already
 from aiodag.service import registry
+from aiodag.wording import count_text
 
 if TYPE_CHECKING:
     from aiodag.abc import Runs
@@ -47,19 +48,25 @@ def copy_runs(source: "Runs", target: "Runs", which: Sequence[str], *, skip_exis
     if there and not skip_existing:
         raise there_before(there, target)
     workflows = [each for each in workflows if is_new(each, target, skip_existing=skip_existing)]
-    for run_id in ids:
-        if run_id not in there:
+    copied: list[str] = []
+    for run_id in (each for each in ids if each not in there):
+        try:
             writer.add_run(reader.portions_of(run_id))
+        except (StoreError, ValueError, OverflowError) as error:
+            raise stopped_at(run_id, error, len(copied)) from error
+        copied.append(run_id)
     for record in workflows:
         target.register(record)
     if not which:
         for rows in cut_rows_by_size(reader.cached_rows()):
             writer.add_cached(rows)
-    return Copied(
-        [each for each in ids if each not in there],
-        [each for each in ids if each in there],
-        [each.name for each in workflows],
-    )
+    return Copied(copied, [each for each in ids if each in there], [each.name for each in workflows])
+
+
+def stopped_at(run_id: str, error: Exception, copied: int) -> StoreError:
+    """Return the error for a run that could not be copied, after some that were."""
+    before = f". {count_text(copied, 'run')} went before it: go on with --skip-existing" if copied else ""
+    return StoreError(f"run {run_id!r} could not be copied: {error}{before}")
 
 
 def copies_of(store: "Runs") -> Copies:

@@ -122,3 +122,8 @@ def cut_rows_by_size(rows: Iterable[tuple[Any, ...]]) -> Iterator[Sequence[tuple
 def there_already(run_id: str, place: object) -> str:
     """Return what is said of a run that cannot be added."""
     return f"run {run_id!r} is in {place} already"
+
+
+def key_there(run: Mapping[str, Any], other: str, place: object) -> str:
+    """Return what is said of a run whose key of a submission is that of another run."""
+    return f"run {run['id']!r} was submitted with the key {run['submission']!r}, as was run {other!r} in {place}"

@@ -341,6 +341,17 @@ def test_a_key_of_a_submission_is_known_in_the_other_store_too(source, target):
     assert [run.id for run in target.runs()] == ["one"]
 
 
+def test_a_run_whose_key_is_that_of_another_run_is_refused(source, target):
+    submitted(source)
+    ((_, _, claimed, *_),) = source.take_queued(HERE, ["nightly"], 1, lease=60.0)
+    write_one(source, claimed, "one", state=State.SUCCEEDED, at=time.time())
+    submitted(target, "two")
+
+    with pytest.raises(StoreError, match="run 'one' was submitted with the key 'today', as was run 'two' in "):
+        Service(source).copy_to(target)
+    assert [run.id for run in target.runs()] == ["two"]
+
+
 def test_an_unknown_run_is_refused_with_a_near_miss(source, target):
     ended(source, "monday")
 

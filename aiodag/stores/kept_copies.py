@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from aiodag.copies import RUN_COLUMNS, TABLES, Portion, cut_portions, there_already
+from aiodag.copies import RUN_COLUMNS, TABLES, Portion, cut_portions, key_there, there_already
 from aiodag.errors import StoreError, UnknownRun
 from aiodag.records import Claim, refuse_owned
 from aiodag.states import State
@@ -49,7 +49,14 @@ class KeptCopies(KeptRuns):
             with self._lock:
                 if kept.claim.id in self.kept:
                     raise StoreError(there_already(kept.claim.id, self))
+                self._refuse_key(kept)
                 self.kept[kept.claim.id] = kept
+
+    def _refuse_key(self, kept: KeptRun) -> None:
+        key = None if kept.queued is None else kept.queued.submission.key
+        for other in self.kept.values() if key is not None else ():
+            if other.queued is not None and other.queued.submission.key == key:
+                raise StoreError(key_there({"id": kept.claim.id, "submission": key}, other.claim.id, self))
 
     def cached_rows(self) -> Iterator[tuple[Any, ...]]:
         """Yield what `cache=` has kept."""

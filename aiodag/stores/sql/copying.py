@@ -23,6 +23,7 @@ from aiodag.copies import (
     TABLES,
     Portion,
     cut_portions,
+    key_there,
     size_of_row,
     there_already,
 )
@@ -73,14 +74,14 @@ class RecordedCopies(RecordedRuns):
         for portion in portions:
             with self.writing() as session:
                 if number is None:
-                    self._refuse_there(session, portion.run["id"])
+                    self._refuse_there(session, portion.run)
                     number = reserve_number(session, whole=portion.last)
                 else:
                     hold_number(session, number, portion.run["id"])
                 for table, rows in portion.rows.items():
                     session.put_rows(f"put_{table}", [(number, *row) for row in rows])
                 if portion.last:
-                    self._refuse_there(session, portion.run["id"])
+                    self._refuse_there(session, portion.run)
                     put_run(session, number, portion.run)
 
     def cached_rows(self) -> Iterator[tuple[Any, ...]]:
@@ -97,9 +98,12 @@ class RecordedCopies(RecordedRuns):
             with self.writing() as session:
                 session.put_rows("add_cached", list(rows))
 
-    def _refuse_there(self, session: Session, run_id: str) -> None:
-        if session.perform_for("ids_there", [run_id]).fetchone() is not None:
-            raise StoreError(there_already(run_id, self))
+    def _refuse_there(self, session: Session, run: Mapping[str, Any]) -> None:
+        if session.perform_for("ids_there", [run["id"]]).fetchone() is not None:
+            raise StoreError(there_already(run["id"], self))
+        found = session.perform("run_of_submission", {"submission": run["submission"]}).fetchone()
+        if found is not None:
+            raise StoreError(key_there(run, found[0], self))
 
     def ids_there(self, run_ids: Collection[str]) -> set[str]:
         """Return which of some ids are those of runs."""

@@ -70,6 +70,7 @@ def main() -> None:
     run(sys.executable, "workflows", "workflows", *(("--quick",) if quick else ()))
     run(sys.executable, "promises", "promises")
     if not quick:
+        run(sys.executable, "queues", "queues")
         run(sys.executable, "neighbours", "neighbours")
     report.main()
 

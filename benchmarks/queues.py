@@ -58,6 +58,7 @@ class Place:
         self.kind = kind
         self._directory = directory
         self._server = server
+        self.version = "" if server is None else str(server.execute("show server_version")[0][0]).split()[0]
 
     def fresh(self, library: str) -> str:
         """Give the address of a database in which nothing is yet."""
@@ -85,6 +86,13 @@ def places(kinds: Sequence[str]) -> Generator[list[Place]]:
                 stack.callback(server.remove)
                 found.append(Place("postgresql", directory, server.start()))
         yield found
+
+
+def versions(found: Sequence[Place]) -> dict[str, str]:
+    """Give the versions of what is compared."""
+    ask = "from importlib import metadata; print(metadata.version('dbos'))"
+    dbos = subprocess.run([python_of("DBOS"), "-c", ask], capture_output=True, text=True, check=True).stdout.strip()
+    return {"dbos": dbos, "postgresql": next((each.version for each in found if each.version), "-")}
 
 
 def python_of(library: str) -> str:
@@ -191,6 +199,7 @@ def main() -> None:
     with places(options.store or ["sqlite", "postgresql"]) as found:
         for place in found:
             result["cases"][place.kind] = in_turns(names, place, rounds, 10 if options.quick else 1)
+    result |= versions(found)
     result |= {"counts": {name: CASES[name].count for name in CASES}, "length": LENGTH, "at_once": AT_ONCE}
     save(options.json, result)
 

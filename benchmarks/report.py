@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from benchmarks import report_queues
 from benchmarks.results import ROOT, load
 
 PAGE = ROOT / "docs" / "speed.md"
@@ -206,6 +207,15 @@ def runs(results: list[dict[str, Any]]) -> Iterable[str]:
         )
 
 
+def queues(results: list[dict[str, Any]]) -> Iterable[str]:
+    """Tell what queues do on both stores, next to DBOS."""
+    for result in results:
+        yield report_queues.introduction(result)
+        yield table(report_queues.HEADINGS, report_queues.throughput_rows(result))
+        yield "From submitting a run to its first body, on a worker that has nothing else to do:\n\n"
+        yield table(report_queues.HEADINGS, report_queues.wait_rows(result))
+
+
 def journaled(result: dict[str, Any]) -> Iterable[str]:
     """Tell the nodes per second, and what a recalled node holds."""
     yield (
@@ -348,6 +358,7 @@ def page() -> str:
                 (memory, load("memory.json")),
                 (journal, load("journal.json")),
                 (runs, load("runs.json")),
+                (queues, load("queues.json")),
                 (commands, load("commands.json")),
                 (workflows, load("workflows.json")),
                 (imports, load("imports-*.json")),

@@ -91,14 +91,14 @@ async def submitted(store: str, count: int, load: dict[str, Any]) -> dict[str, A
     from aiodag.service import Service
 
     service = Service(store)
-    target, given = f"{__file__}:entry", {"length": load["length"]}
-    await service.result(service.submit(target, **given), timeout=60)  # the first one loads what is loaded late
+    target = service.target(f"{__file__}:entry", [f"length={load['length']}"])
+    await service.result(service.submit(target), timeout=60)  # the first one loads what is loaded late
     chance = random.Random(1)
     begun = time.time()
     sent: list[tuple[str, float]] = []
     for _ in range(count):
         at = time.time()
-        sent.append((service.submit(target, **given), at))
+        sent.append((service.submit(target), at))
         if load["pause"]:
             await asyncio.sleep(load["pause"] * (0.5 + chance.random()))
     results = [(await service.result(each, timeout=600), at) for each, at in sent]

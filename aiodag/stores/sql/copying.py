@@ -54,19 +54,15 @@ class RecordedCopies(RecordedRuns):
 
     def portions_of(self, run_id: str) -> Iterator[Portion]:
         """Yield all of a run. Raises `StoreError` if it changes meanwhile, and `RunOwned` if somebody works on it."""
-        database = self.apart()
-        try:
-            with database.reading() as session:
-                number, run = run_to_copy(session, run_id)
-            if not run:
-                raise UnknownRun(run_id, self.near(run_id), str(self))
-            for portion in cut_portions(run, rows_of_run(database, number)):
-                if portion.last:
-                    with database.reading() as session:
-                        refuse_changed(run_id, (number, run), run_to_copy(session, run_id))
-                yield portion
-        finally:
-            database.close()
+        with self.reading() as session:
+            number, run = run_to_copy(session, run_id)
+        if not run:
+            raise UnknownRun(run_id, self.near(run_id), str(self))
+        for portion in cut_portions(run, rows_of_run(self, number)):
+            if portion.last:
+                with self.reading() as session:
+                    refuse_changed(run_id, (number, run), run_to_copy(session, run_id))
+            yield portion
 
     def add_run(self, portions: Iterable[Portion]) -> None:
         """Add a run, which nobody sees before it is there as a whole. Raises `StoreError` for an id that is there."""
@@ -86,11 +82,7 @@ class RecordedCopies(RecordedRuns):
 
     def cached_rows(self) -> Iterator[tuple[Any, ...]]:
         """Yield what `cache=` has kept."""
-        database = self.apart()
-        try:
-            yield from rows_of_table(database, "cache", CACHE_COLUMNS, ("key",))
-        finally:
-            database.close()
+        yield from rows_of_table(self, "cache", CACHE_COLUMNS, ("key",))
 
     def add_cached(self, rows: Sequence[tuple[Any, ...]]) -> None:
         """Keep values for `cache=`, but for those of keys that are there."""

@@ -49,7 +49,7 @@ class StartRequest(NamedTuple):
 
 
 class Shares:
-    """What this process has of the pools of one store. Loops call `put`; the rest is for the threads of its keepers."""
+    """What this process has of the pools of one store. Loops add to `changes`; the rest is for the threads of its keepers."""
 
     def __init__(self) -> None:
         self.part = next(PARTS)

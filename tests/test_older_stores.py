@@ -4,8 +4,10 @@ import importlib
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -157,6 +159,28 @@ def test_a_first_store_can_be_looked_at_without_a_change(name, tmp_path, monkeyp
     assert lines == ["fetched a", "fetched b", "fetched p", "fetched p"]
     assert ["no answer for f" in error for error in tries] == [True]
     assert (tmp_path / name).read_bytes() == before
+
+
+def rows_of_every_run(path):
+    """Return the rows of nodes and edges in a store, each with the id of its run, as its tables have them."""
+    with closing(sqlite3.connect(path)) as connection:
+        return [
+            connection.execute(f"select id, {columns} from {table} join runs using (run) order by {order}").fetchall()
+            for table, columns, order in (
+                ("nodes", "number, key, codec, value, nodes.error, typeof(value), nodes.state", "id, number"),
+                ("edges", "down, up, exogenous, tolerant", "id, down, up"),
+            )
+        ]
+
+
+@pytest.mark.parametrize("name", [*FIRST, *STORES])
+def test_every_value_of_an_earlier_version_goes_to_a_server_and_back(name, tmp_path, postgres_address):
+    shutil.copy(RECORDED / name, tmp_path)
+    for source, target in ((tmp_path / name, postgres_address), (postgres_address, tmp_path / "back.db")):
+        with closing(Service(source)) as service:
+            service.copy_to(target)
+
+    assert rows_of_every_run(tmp_path / "back.db") == rows_of_every_run(tmp_path / name)
 
 
 def test_values_and_arguments_of_classes_of_aiodag_itself_are_known_again(tmp_path):

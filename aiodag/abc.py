@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from aiodag.copies import Copies as Copies
+from aiodag.happenings import Listener as Listener
 from aiodag.journal import NOTHING as NOTHING
 from aiodag.journal import Journal as Journal
 from aiodag.journal import Raised as Raised

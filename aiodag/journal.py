@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from aiodag._core.node import Node
+    from aiodag.happenings import Listener
     from aiodag.records import (
         AttemptRecord,
         Claim,
@@ -220,6 +221,10 @@ class Runs(Protocol):
 
     def backup(self, path: "str | PathLike[str]") -> None:
         """Copy everything to a new file, as of one moment, while others write. Raises `StoreError`."""
+        ...
+
+    def listener(self) -> "Listener | None":
+        """Return what hears of commits by others; None if there are no others. Raises `StoreError` if nothing can be heard."""
         ...
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from aiodag.happenings import Happening
 from aiodag.records import NO_TAGS, Claim, Claimed, Owner, utc_moment
 from aiodag.states import State
 from aiodag.stores.kept import NOBODY, ZERO, KeptPlace, KeptRun, kept_run_record, known_from_kept
@@ -40,7 +41,7 @@ class KeptQueue(KeptRuns):
 
     def submit(self, submission: Submission) -> str:
         """Record a run as queued, or find the one that was submitted under the same key; return its id."""
-        with self._lock:
+        with self._changing(Happening.QUEUED, Happening.ENDED):
             for kept, place in self._places():
                 if submission.key is not None and place.submission.key == submission.key:
                     refuse_other(
@@ -171,7 +172,7 @@ class KeptQueue(KeptRuns):
     def give_back(self, claimed: Sequence[Claimed], *, refusal: str = "") -> None:
         """Put runs back into their queues; with a reason, note that this worker cannot run their targets."""
         executions = {each.run: each.execution for each in claimed}
-        with self._lock:
+        with self._changing(Happening.QUEUED, Happening.ENDED):
             refused: list[tuple[str, str]] = []
             for kept, place in self._places():
                 if kept.owner is None or executions.get(kept.number) != kept.execution:
@@ -232,7 +233,7 @@ class KeptQueue(KeptRuns):
         self, name: str, *, state: str | None = None, rate: int | None = None, per: float | None = None
     ) -> None:
         """Make a queue, or change what is given of it; a rate of 0 takes the rate away."""
-        with self._lock:
+        with self._changing(Happening.QUEUED):
             before = self._queue(name)
             self._queues[name] = QueueRecord(
                 name,

@@ -3,11 +3,13 @@
 import json
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
 from aiodag.errors import UnknownRun
+from aiodag.happenings import Happening
 from aiodag.records import (
     BARRIER,
     AttemptRecord,
@@ -31,6 +33,7 @@ from aiodag.stores.kept import (
     kept_node_record,
     kept_run_record,
 )
+from aiodag.stores.watch import note_happening
 
 
 class KeptRuns:
@@ -42,6 +45,13 @@ class KeptRuns:
         self._cache: dict[str, tuple[Any, ...]] = {}
         self._workflows: dict[str, WorkflowRecord] = {}
         self._numbers = count(1)  # of runs: a deleted run's number is given to no other, its owner may still write
+
+    @contextmanager
+    def _changing(self, *what: Happening) -> Generator[None]:
+        """Hold the lock, and then wake those who wait for such a change."""
+        with self._lock:
+            yield
+        note_happening(self, what)
 
     def cached_value(self, key: str, since: float) -> tuple[str, Any] | None:
         """Return codec and value of a computation that any run has made since a moment."""

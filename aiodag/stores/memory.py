@@ -6,6 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from aiodag.errors import LeaseLost, StoreError
+from aiodag.happenings import Happening
 from aiodag.records import (
     KEEP,
     ROW_COLUMNS,
@@ -29,6 +30,7 @@ from aiodag.stores.kept import (
 )
 from aiodag.stores.kept_copies import KeptCopies
 from aiodag.stores.kept_queue import KeptQueue
+from aiodag.stores.watch import note_happening
 
 if TYPE_CHECKING:
     from aiodag._core.run import Run
@@ -152,6 +154,7 @@ class Memory(KeptCopies, KeptQueue):
                 errors.append(error)
             else:
                 errors.append(None)
+        note_happening(self.place, what_happens(writes))
         return errors
 
     def _write(self, write: Write) -> None:
@@ -224,7 +227,7 @@ class Memory(KeptCopies, KeptQueue):
     def cancel(self, run_id: str) -> bool:
         """Ask the owner of a run to cancel it; return whether it was unfinished."""
         self.run(run_id)
-        with self._lock:
+        with self._changing(Happening.CANCEL, Happening.ENDED):
             return self.kept[run_id].ask_to_cancel(time.time())
 
     def delete(self, run_ids: Sequence[str], *, unless_owned: bool = False) -> int:
@@ -245,5 +248,19 @@ class Memory(KeptCopies, KeptQueue):
         msg = f"cannot copy the store {self} to {path}: it is in the memory of one process; use a store in a file"
         raise StoreError(msg)
 
+    def listener(self) -> None:
+        """Return None: nobody else commits to this store."""
+
     def close(self) -> None:
         """Let go of nothing: another run of this process may come back to it."""
+
+
+def what_happens(writes: Sequence[Write]) -> set[Happening]:
+    """Return what of some batches others may wait for."""
+    found: set[Happening] = set()
+    for write in writes:
+        if write.batch.state is not None:
+            found |= {Happening.ENDED, Happening.QUEUED}  # again, if it has retries
+        if write.batch.rows("logs") or write.batch.rows("output"):
+            found.add(Happening.LINES)
+    return found

@@ -22,6 +22,7 @@ from aiodag.stores.sql.migration import (
     refuse_changed_version,
     version_of_file,
 )
+from aiodag.stores.watch import note_happening
 
 LEAST_VERSION = (3, 35)
 LOG_LIMIT = 2**22  # bytes of the write-ahead log that stay on disk when it begins anew
@@ -153,6 +154,7 @@ class File(Database):
             self._written += 1
             if self._written % LOG_CHECK == 0:
                 bound_the_log(connection, self._guard.log)
+        note_happening(self.place, connection.take_happened())
 
     @contextmanager
     def reading(self, *, owner: bool = False) -> Generator[FileSession]:

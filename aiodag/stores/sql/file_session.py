@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+from aiodag.stores.sql.happenings import Happened
 from aiodag.stores.sql.session import Rows, Values
 from aiodag.stores.sql.statements import Statements, cut_rows, repeat_rows, steps_of
 
@@ -48,7 +49,7 @@ def split_statements(text: str) -> Iterable[str]:
             statement = ""
 
 
-class FileSession(sqlite3.Connection):
+class FileSession(Happened, sqlite3.Connection):
     """Statements by name. A file has one writer at a time, so nothing needs to be locked by row."""
 
     def query(self, name: str) -> str:
@@ -57,6 +58,7 @@ class FileSession(sqlite3.Connection):
 
     def perform(self, name: str, values: Values = (), *, locking: bool = False) -> Rows:
         """Execute a statement by its name."""
+        self.note(name)
         return self.execute(query(name), values)
 
     def perform_for(
@@ -69,10 +71,13 @@ class FileSession(sqlite3.Connection):
         locking: bool = False,
     ) -> Rows:
         """Execute a statement that takes a list."""
+        self.note(name)
         return self.execute(statement_with_list(name, len(some)), (*first, *some, *last))
 
     def put_rows(self, name: str, rows: list[tuple[Any, ...]]) -> None:
         """Write rows, many with one statement."""
+        if rows:
+            self.note(name)
         for some in cut_rows(rows) if rows else ():
             values = [value for row in some for value in row]
             self.execute(statement_with_rows(name, len(some), len(some[0])), values)
@@ -88,6 +93,7 @@ class FileSession(sqlite3.Connection):
     def put_each(self, name: str, rows: list[tuple[Any, ...]]) -> None:
         """Write rows with a statement for each."""
         if rows:
+            self.note(name)
             self.executemany(query(name), rows)
 
     @contextmanager

@@ -14,6 +14,7 @@ from weakref import WeakSet, WeakValueDictionary
 
 from aiodag.errors import MissingExtra, StoreError
 from aiodag.stores.sql.addresses import ServerAddress
+from aiodag.stores.sql.happenings import Happened, notice_of
 from aiodag.stores.sql.postgres_text import STATEMENTS, decoded_value, rows_as_json, translated, without_nul
 from aiodag.stores.sql.session import Rows, Values
 
@@ -40,15 +41,16 @@ USUAL: dict[str, Any] = {  # what an address may say otherwise
 }
 
 
-class ServerSession:
+class ServerSession(Happened):
     """A transaction on a server.
 
     What nobody waits for the answer of is not sent by itself, but goes with what comes next, the commit at the latest:
     each message is a journey to the server and back, which may take longer than the statements.
     """
 
-    def __init__(self, connection: "psycopg.Connection[Any]", opening: str) -> None:
+    def __init__(self, connection: "psycopg.Connection[Any]", opening: str, channel: str) -> None:
         self._connection = connection
+        self._channel = channel
         self._unsent = [opening]
         self._sent = 0  # messages
 
@@ -75,6 +77,7 @@ class ServerSession:
 
     def perform(self, name: str, values: Values = (), *, locking: bool = False) -> Rows:
         """Execute a statement by its name."""
+        self.note(name)
         if not values or isinstance(values, dict):
             values = {**dict(values), "grace": GRACE}
         return self._send(self._text(translated(STATEMENTS.query(name)), values), locking=locking)
@@ -89,12 +92,14 @@ class ServerSession:
         locking: bool = False,
     ) -> Rows:
         """Execute a statement that takes a list."""
+        self.note(name)
         text = self._text(translated(STATEMENTS.query(name)), (*first, list(some), *last))
         return self._send(text, locking=locking)
 
     def put_rows(self, name: str, rows: list[tuple[Any, ...]]) -> None:
         """Write rows, many with one statement."""
         if rows:
+            self.note(name)
             self._unsent += [self._text(text, (values,)) for text, values in rows_as_json(name, rows)]
 
     def put_returning(self, name: str, rows: list[tuple[Any, ...]]) -> list[Any]:
@@ -106,6 +111,8 @@ class ServerSession:
 
     def put_each(self, name: str, rows: list[tuple[Any, ...]]) -> None:
         """Write rows with a statement for each."""
+        if rows:
+            self.note(name)
         text = translated(STATEMENTS.query(name))
         self._unsent += [self._text(text, row) for row in rows]
 
@@ -131,6 +138,9 @@ class ServerSession:
 
     def _commit(self) -> None:
         if self._sent or len(self._unsent) > 1:
+            if self.happened:
+                # Once for all of it, and never for what nobody waits for: the server commits one of these at a time.
+                self._unsent.append(self._text("select pg_notify(%s, %s)", (self._channel, notice_of(self.happened))))
             self._send("commit")
 
     def _rollback(self) -> None:
@@ -197,7 +207,7 @@ class ServerLink:
         """Return a transaction, which begins with its first statement."""
         kind = "begin isolation level repeatable read read only" if reading else "begin"
         settings = f"set local search_path to {self.schema};\nset local lock_timeout to '{PATIENCE}s'"
-        return ServerSession(self.open(), f"{kind};\n{settings}")
+        return ServerSession(self.open(), f"{kind};\n{settings}", self.address.schema)
 
     def drop_broken(self) -> None:
         """Let go of a connection that is no longer one: the next who needs it makes another."""

@@ -1,5 +1,6 @@
 """All that a database of runs can do, whatever database that is."""
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 from aiodag.stores.sql.copying import RecordedCopies
@@ -10,6 +11,7 @@ from aiodag.stores.sql.workers import EnrolledWorkers
 
 if TYPE_CHECKING:
     from aiodag._core.run import Run
+    from aiodag.abc import Listener
     from aiodag.stores.recorder import Recorder
 
 
@@ -23,3 +25,7 @@ class RunsInSQL(QueuedRuns, EnrolledWorkers, SharedPools, EditedRuns, RecordedCo
         from aiodag.stores.recorder import Recorder  # noqa: PLC0415 - who only looks writes no run
 
         return Recorder(run, self, ours=ours)
+
+    @abstractmethod
+    def listener(self) -> "Listener | None":
+        """Return what hears of commits; None where nothing can be heard. Raises `StoreError`."""

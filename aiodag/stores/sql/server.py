@@ -16,9 +16,12 @@ from aiodag.stores.sql.postgres import OF_ONE_BATCH, ServerError, ServerLink, jo
 from aiodag.stores.sql.postgres_text import server_steps
 from aiodag.stores.sql.rules import RunsInSQL
 from aiodag.stores.sql.session import Session
+from aiodag.stores.watch import note_happening
 
 if TYPE_CHECKING:
     from os import PathLike
+
+    from aiodag.stores.sql.server_listener import ServerListener
 
 HINTS = {  # by a sign in the text: of what goes wrong while connecting, libpq tells nothing else
     "authentication failed": "Check user and password: in the address, PGPASSWORD, ~/.pgpass or a service file",
@@ -113,6 +116,13 @@ class PostgreSQL(RunsInSQL):
                 link.version = find_version(link) or bring_up_to_date(link)[1]
             with link.transaction() as session:
                 yield session
+        note_happening(self.place, session.take_happened())
+
+    def listener(self) -> "ServerListener | None":
+        """Return what hears of commits by other processes; None behind a pooler that passes on no notices."""
+        from aiodag.stores.sql.server_listener import server_listener  # noqa: PLC0415 - only who waits needs it
+
+        return server_listener(self)
 
     @contextmanager
     def reading(self, *, owner: bool = False) -> Generator[Session]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from aiodag.records import KEEP, checked_keep
 from aiodag.stores.sql.file import File
+from aiodag.stores.sql.file_listener import FileListener
 from aiodag.stores.sql.rules import RunsInSQL
 
 
@@ -33,3 +34,7 @@ class SQLite(RunsInSQL, File):
     def __init__(self, path: str | Path, *, synchronous: str = "NORMAL", keep: int = KEEP, backup: bool = True) -> None:
         super().__init__(path, synchronous=synchronous, backup=backup)
         self.keep = checked_keep(keep)
+
+    def listener(self) -> FileListener:
+        """Return what hears of commits, those of this process too."""
+        return FileListener(self.apart())

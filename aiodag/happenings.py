@@ -1,0 +1,37 @@
+"""What may happen in a store that somebody else waits for, and the seam of what hears of it."""
+
+from collections.abc import Collection
+from enum import StrEnum
+from typing import Protocol
+
+
+class Happening(StrEnum):
+    """What others may wait for in a store."""
+
+    QUEUED = "queued"  # a run waits in a queue, or there is room for one
+    ENDED = "ended"  # a run has ended
+    CANCEL = "cancel"  # somebody wants a run cancelled
+    PLACES = "places"  # a process asks for, or leaves, places of a shared limit
+    LINES = "lines"  # a run has logged or written something
+
+
+EVERYTHING = frozenset(Happening)
+
+
+class Listener(Protocol):
+    """Hears of what others commit to a store. One thread waits with it."""
+
+    def wait(self) -> Collection[Happening]:
+        """Block until something may have happened, and return what; nothing after `interrupt`.
+
+        Raises `StoreError` when nothing can be heard any more.
+        """
+        ...
+
+    def interrupt(self) -> None:
+        """End the wait, this one or the next. Called in any thread."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+        ...

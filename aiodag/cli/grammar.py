@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from aiodag.cli import begin_grammar, look_grammar, store_grammar, table
+from aiodag.cli import begin_grammar, look_grammar, queue_grammar, store_grammar, table
 from aiodag.cli.parser import CommandGroup, Parser, Version, add_command, add_common
 
 SHELLS = ("bash", "zsh", "fish")
@@ -84,6 +84,8 @@ COMMANDS: dict[str, Callable[[CommandGroup], None]] = {
     "run": begin_grammar.add_run,
     "resume": begin_grammar.add_resume,
     "plan": begin_grammar.add_plan,
+    "submit": queue_grammar.add_submit,
+    "queues": queue_grammar.add_queues,
     "runs": look_grammar.add_runs,
     "show": look_grammar.add_show,
     "log": look_grammar.add_log,

@@ -5,7 +5,7 @@ from aiodag.cli.begin_grammar import TARGET, add_one_run, add_parameters, add_ta
 from aiodag.cli.parser import CommandGroup, add_command
 from aiodag.cli.typed import count, duration
 
-RUN_STATES = ("running", "succeeded", "failed", "cancelled")
+RUN_STATES = ("queued", "running", "succeeded", "failed", "cancelled")
 FORMATS = ("txt", "mmd", "dot", "json", "svg", "png", "html")
 STYLES = ("flat", "tree")
 
@@ -23,6 +23,7 @@ def add_runs(group: CommandGroup) -> None:
     parser.add_argument(
         "--state", metavar="STATE", choices=RUN_STATES, help=f"only those in this state: {', '.join(RUN_STATES)}"
     )
+    parser.add_argument("--queue", metavar="QUEUE", help="only those that were submitted to this queue")
     add_tags(parser, "only those with this tag; may be repeated, and then all must be there")
     parser.add_argument(
         "--since", metavar="AGE", type=duration, help="only those that began no longer ago: 90s, 15m, 12h, 30d"

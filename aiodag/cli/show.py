@@ -39,6 +39,8 @@ def run_state(run: RunRecord) -> str:
     """Return the state of a run, whether it only looks as if it ran, and whether its row is damaged."""
     if run.damaged:
         return "damaged"
+    if run.due_at is not None and run.state is State.QUEUED:
+        return f"queued, due {run.due_at:%Y-%m-%d %H:%M:%S}Z"
     return f"{run.state}, its process has gone" if run.orphan else str(run.state)
 
 

@@ -83,6 +83,20 @@ def carry_out_import(args: Namespace) -> int:
     return take_in(args)
 
 
+def carry_out_submit(args: Namespace) -> int:
+    """Carry out `submit`."""
+    from aiodag.cli.queues import submit_target
+
+    return submit_target(args)
+
+
+def carry_out_queues(args: Namespace) -> int:
+    """Carry out `queues`."""
+    from aiodag.cli.queues import queues
+
+    return queues(args)
+
+
 def carry_out_cancel(args: Namespace) -> int:
     """Carry out `cancel`."""
     from aiodag.cli.commands import cancel

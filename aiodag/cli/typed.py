@@ -1,7 +1,8 @@
-"""Read numbers and durations that are typed; what cannot be read raises what argparse makes a line of."""
+"""Read numbers, durations and moments that are typed; what cannot be read raises what argparse makes a line of."""
 
 import re
 from argparse import ArgumentTypeError
+from datetime import datetime
 
 DIGITS = 15  # of a number that is typed: what SQLite and the clock still take
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -65,4 +66,39 @@ def named_amount(text: str) -> tuple[str, int | float]:
     if re.fullmatch(r"\d{1,15}\.\d{1,15}", amount, re.ASCII):
         return name, float(amount)
     msg = f"{text!r} is not RESOURCE=AMOUNT, such as cores=4 or memory=1.5"
+    raise ArgumentTypeError(msg)
+
+
+def integer(text: str) -> int:
+    """Return a whole number, which may be below 0."""
+    return -whole_number(text[1:], 0) if text.startswith("-") else whole_number(text, 0)
+
+
+def moment(text: str) -> datetime:
+    """Return a moment that was typed with its time zone.
+
+    >>> moment("2026-01-31T06:00Z").isoformat()
+    '2026-01-31T06:00:00+00:00'
+    """
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is not None and found.utcoffset() is not None:
+        return found
+    why = "has no time zone" if found is not None else "is not a moment"
+    msg = f"{text!r} {why}: write 2026-01-31T06:00Z, or with an offset 2026-01-31T06:00+01:00"
+    raise ArgumentTypeError(msg)
+
+
+def rate(text: str) -> tuple[int, float]:
+    """Return how many, and in how many seconds.
+
+    >>> rate("10/60s"), rate("2/1h")
+    ((10, 60.0), (2, 3600.0))
+    """
+    number, separator, seconds = text.partition("/")
+    if separator and number.isdecimal() and int(number) > 0 and duration(seconds) > 0:
+        return whole_number(number, 1), duration(seconds)
+    msg = f"{text!r} is not a rate: write 10/60s or 100/1h"
     raise ArgumentTypeError(msg)

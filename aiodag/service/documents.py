@@ -14,6 +14,7 @@ from aiodag.service.look import Looking, one_node
 from aiodag.service.recorded import attempts_by_node, error_text
 from aiodag.service.written import WrittenLine
 from aiodag.states import State
+from aiodag.submissions import QueueRecord
 from aiodag.wording import first_line
 
 Document = dict[str, Any]
@@ -46,6 +47,11 @@ def queue_document(run: RunRecord) -> Document:
         return {}
     due = iso_moment(run.due_at)
     return {"queue": run.queue, "priority": run.priority, "due_at": due, "deaths": run.deaths}
+
+
+def queue_documents(queues: Iterable[QueueRecord]) -> list[Document]:
+    """Return queues for JSON."""
+    return [dataclasses.asdict(each) for each in queues]
 
 
 def damage_of(record: RunRecord | NodeRecord) -> dict[str, str]:

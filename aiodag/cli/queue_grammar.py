@@ -1,0 +1,72 @@
+"""What can be typed to submit runs, and to look after queues."""
+
+from aiodag.cli import table
+from aiodag.cli.begin_grammar import TARGET, add_parameters, add_tags
+from aiodag.cli.parser import CommandGroup, add_command
+from aiodag.cli.typed import count, duration, integer, moment, natural, rate
+
+ACTIONS = ("list", "add", "pause", "resume", "drain")
+
+
+def add_submit(group: CommandGroup) -> None:
+    """Add `submit`."""
+    parser = add_command(
+        group,
+        "submit",
+        table.carry_out_submit,
+        "record a run for a worker to take, and print its id",
+        "aiodag submit etl.py:main -p day=2026-01-31 --queue nightly --key etl-2026-01-31",
+        of_target=True,
+    )
+    parser.add_argument("target", metavar="TARGET", help=TARGET)
+    add_parameters(parser)
+    parser.add_argument("--queue", metavar="QUEUE", default="default", help="the queue in which it waits (default)")
+    parser.add_argument("--priority", metavar="N", type=integer, default=0, help="higher numbers begin first (0)")
+    parser.add_argument(
+        "--at", metavar="MOMENT", type=moment, help="not before this moment: 2026-01-31T06:00Z, with a time zone"
+    )
+    parser.add_argument("--key", metavar="KEY", help="submit it once: the same key again prints the id of that run")
+    add_tags(parser, "a word about the run, by which `aiodag runs --tag` finds it; may be repeated")
+    parser.add_argument(
+        "--expires",
+        metavar="AGE",
+        type=duration,
+        help="fail it if it has not begun after that long: 90s, 15m, 12h, 30d",
+    )
+    parser.add_argument(
+        "--retries",
+        metavar="N",
+        type=natural,
+        default=0,
+        help="how often the whole run begins again after a failure (0)",
+    )
+    parser.add_argument(
+        "--max-active", metavar="N", type=count, help="how many runs of this name go on at once, over all workers"
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="refuse a queue that nobody has added, and no worker serves"
+    )
+    parser.add_argument("--wait", action="store_true", help="wait until it has ended, and print its value")
+
+
+def add_queues(group: CommandGroup) -> None:
+    """Add `queues`."""
+    parser = add_command(
+        group,
+        "queues",
+        table.carry_out_queues,
+        "list the queues, add one, or pause, resume or drain it",
+        "aiodag queues add nightly --rate 10/60s",
+    )
+    parser.add_argument(
+        "action",
+        metavar="ACTION",
+        nargs="?",
+        choices=ACTIONS,
+        default="list",
+        help="list; add; pause: nothing is taken; drain: nothing is submitted; resume: both again",
+    )
+    parser.add_argument("queue", metavar="QUEUE", nargs="?", help="the queue to add or to change")
+    parser.add_argument(
+        "--rate", metavar="N/AGE", type=rate, help="for add: how many of its runs begin in that time, evenly spaced"
+    )

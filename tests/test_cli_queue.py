@@ -1,0 +1,180 @@
+"""Runs are submitted, listed and waited for by command, and queues are looked after."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from aiodag import State
+from aiodag.cli.program import main
+from aiodag.service import Service
+
+PROGRAM = """
+from aiodag import task
+
+
+@task
+async def main(day: str):
+    if day == "sunday":
+        raise LookupError("no rows on a sunday")
+    return day
+"""
+WORKER = """
+import asyncio, sys
+from aiodag.service import Service
+
+service = Service("runs.db")
+try:
+    asyncio.run(service.resume(sys.argv[1]))
+except Exception:
+    pass
+"""
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AIODAG_STORE", "runs.db")
+    (tmp_path / "queued_by_command.py").write_text(PROGRAM)
+    yield tmp_path
+    sys.modules.pop("queued_by_command", None)
+
+
+def run_command(capsys, *words, code=0):
+    """Type a command; return what it wrote, and its remarks."""
+    with pytest.raises(SystemExit) as ended:
+        sys.exit(main(words))
+    found = capsys.readouterr()
+    assert (ended.value.code or 0) == code, found.err
+    return found
+
+
+def submit(capsys, *words, day="monday", **options):
+    return run_command(capsys, "submit", "queued_by_command.py", "-p", f"day={day}", *words, **options).out.strip()
+
+
+def test_submit_prints_the_id_of_a_run_that_waits(here, capsys):
+    run_id = submit(capsys, "--queue", "slow", "--priority", "-2", "--tag", "env=test")
+
+    run = Service("runs.db").run(run_id)
+    assert (run.state, run.queue, run.priority, run.tags) == (State.QUEUED, "slow", -2, {"env": "test"})
+
+
+def test_submit_as_json_is_the_document_of_the_run(here, capsys):
+    document = json.loads(submit(capsys, "--json", "--at", "2100-01-01T00:00Z"))
+
+    assert (document["state"], document["queue"], document["started_at"]) == ("queued", "default", None)
+    assert document["due_at"] == "2100-01-01T00:00:00.000000+00:00"
+
+
+def test_the_same_key_prints_the_same_id(here, capsys):
+    first = submit(capsys, "--key", "k")
+
+    assert submit(capsys, "--key", "k") == first
+    assert (
+        "use another key"
+        in run_command(capsys, "submit", "queued_by_command.py", "-p", "day=friday", "--key", "k", code=2).err
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--at", "2100-01-01T00:00"), "has no time zone"),
+        (("--at", "tomorrow"), "is not a moment"),
+        (("--priority", "high"), "'high' is not a whole number"),
+        (("--expires", "soon"), "'soon' is not a duration"),
+        (("--retries", "-1"), "'-1' is not a whole number"),
+        (("--max-active", "0"), "'0' is not a whole number"),
+        (("--queue", "slwo", "--strict"), "no queue 'slwo'"),
+        (("-p", "color=red"), "color"),
+    ],
+)
+def test_what_cannot_be_submitted_ends_with_code_2_and_is_not_recorded(here, capsys, words, said):
+    assert said in run_command(capsys, "submit", "queued_by_command.py", "-p", "day=monday", *words, code=2).err
+
+    assert Service("runs.db").runs() == []
+
+
+def waited_for(here, day, *words):
+    """What `submit --wait` prints and ends with, while another process works on the run."""
+    command = [sys.executable, "-m", "aiodag", "submit", "queued_by_command.py", "-p", f"day={day}", "--wait", *words]
+    waiting = subprocess.Popen(
+        command, cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
+    )
+    run_id = waiting.stderr.readline().split()[-1]
+    subprocess.run([sys.executable, "-c", WORKER, run_id], cwd=here, check=True)
+    out, err = waiting.communicate(timeout=60)
+    return out, err, waiting.returncode
+
+
+def test_who_waits_gets_the_value(here):
+    out, _, code = waited_for(here, "monday")
+
+    assert (out, code) == ("'monday'\n", 0)
+
+
+def test_who_waits_for_a_run_that_fails_is_told_why(here):
+    out, err, code = waited_for(here, "sunday", "--json")
+
+    assert (json.loads(out)["state"], json.loads(out)["value"], code) == ("failed", None, 1)
+    assert "LookupError: no rows on a sunday" in err
+
+
+def test_runs_are_listed_by_queue_and_state(here, capsys):
+    first = submit(capsys, "--queue", "slow")
+    later = submit(capsys, "--queue", "slow", "--at", "2100-01-01T00:00Z")
+    submit(capsys)
+
+    lines = run_command(capsys, "runs", "--queue", "slow", "--state", "queued").out.splitlines()[1:]
+
+    assert [line.split()[0] for line in lines] == [later, first]
+    assert "queued, due 2100-01-01 00:00:00Z" in lines[0]
+
+
+def test_a_run_that_waits_is_shown_and_cancelled(here, capsys):
+    run_id = submit(capsys, "--queue", "slow", "--priority", "2")
+
+    shown = run_command(capsys, "show", run_id).out
+    assert "slow, priority 2" in shown
+    assert "never" in shown
+    assert f"run {run_id!r} is cancelled" in run_command(capsys, "cancel", run_id).out
+
+
+def test_queues_are_added_paused_drained_and_resumed(here, capsys):
+    run_command(capsys, "queues", "add", "slow", "--rate", "10/60s")
+    submit(capsys, "--queue", "slow")
+
+    states = [
+        json.loads(run_command(capsys, "queues", action, "slow", "--json").out)[0]
+        for action in ("pause", "drain", "resume")
+    ]
+
+    assert [each["state"] for each in states] == ["paused", "draining", "open"]
+    assert states[0] | {"state": ""} == {
+        "name": "slow",
+        "state": "",
+        "rate": 10,
+        "per": 60.0,
+        "waiting": 1,
+        "running": 0,
+    }
+    assert run_command(capsys, "queues").out.splitlines()[1].split()[:2] == ["slow", "open"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("pause",), "the name of a queue"),
+        (("pause", "slow"), "no queue 'slow'"),
+        (("list", "slow"), "given with what is to be done"),
+        (("pause", "default", "--rate", "1/1s"), "given with `aiodag queues add QUEUE`"),
+        (("add", "slow", "--rate", "10"), "is not a rate"),
+        (("add", "slow", "--rate", "0/1s"), "is not a rate"),
+        (("stop", "slow"), "stop"),
+    ],
+)
+def test_what_cannot_be_done_with_a_queue_ends_with_code_2(here, capsys, words, said):
+    assert said in run_command(capsys, "queues", *words, code=2).err

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Hashable, Sequence
 from contextlib import suppress
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -58,6 +59,7 @@ class Keeper:
         self._look_at = time.monotonic() + LISTEN
         self._ended: tuple[LoopPost, asyncio.Future[None]] | None = None
         self.shares = shares_at(store.place)
+        self.shares.wake = partial(self.put, [])
 
     # On the loops
 
@@ -115,6 +117,7 @@ class Keeper:
             if self._ours or self.store.closed:
                 self._close()
             forget_keeper(self.store.place)
+            self.shares.end_watch()  # not under the lock of the table: a thread ends
         finally:
             if self._ended is not None:
                 post, ended = self._ended

@@ -11,24 +11,26 @@ import time
 from asyncio import AbstractEventLoop, Future, _get_running_loop
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from itertools import count
 from math import inf
-from threading import Lock
+from threading import Lock, get_ident
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from aiodag._core.holdings import Ticket
 from aiodag._core.shared import SharedHoldings
 from aiodag._core.submit import engine_of
 from aiodag.errors import OptionError, StoreError
+from aiodag.happenings import Happening
 from aiodag.sharing import Pool, Sharing
 from aiodag.stores.post import settle_future
+from aiodag.stores.watch import watch_store
 
 if TYPE_CHECKING:
     from aiodag.abc import Runs
     from aiodag.records import Owner
 
-LOOK = 0.05  # seconds between two looks whether others have given back what somebody waits for here
+LOOK = 1.0  # seconds between two looks for what others give back, besides being told
 IDLE = 1.0  # seconds between two looks whether a loop was closed that holds something
 
 
@@ -55,6 +57,11 @@ class Shares:
         self.part = next(PARTS)
         self.look_at = inf  # by the monotonic clock: when to look again although nothing has changed here
         self.changes: deque[TicketChange | StartRequest] = deque()
+        self.wake: Callable[[], object] = int  # the keeper, as long as there is one
+        self._heard = False  # whether others have changed something since the last look
+        self._settling = 0  # the thread that is about to, which hears of what it has done itself
+        self._watching = ExitStack()
+        self._watches = False
         self._pools: dict[str, SharedHoldings] = {}
         self._unsettled: set[str] = set()
         # Of two keepers, when a run begins while the last one of another keeper leaves. Loops never wait for it.
@@ -67,9 +74,30 @@ class Shares:
 
     def settle_due(self, store: "Runs", owner: "Owner") -> None:
         """Work off what has changed, and let in who can be. Raises what the store raises: then the same is tried again."""
-        if self.changes or time.monotonic() >= self.look_at:
+        if self.changes or self._heard or time.monotonic() >= self.look_at:
             with self._lock:
-                self._settle(cast("Sharing", store), owner)
+                self._heard, self._settling = False, get_ident()
+                try:
+                    self._settle(cast("Sharing", store), owner)
+                finally:
+                    self._settling = 0
+                # From the first time that one has to wait for others: what nobody waits for, nobody needs to hear of.
+                if not self._watches and any(pool.waits() for pool in self._pools.values()):
+                    self._watches = True
+                    watch = self._watching.enter_context(watch_store(store))
+                    self._watching.enter_context(watch.calling(self._hear, of={Happening.PLACES}))
+
+    def _hear(self) -> None:
+        """Look again: others have given back something, or ask for it."""
+        if self._settling != get_ident():
+            self._heard = True  # and not a moment to look at, which one who is looking now would put off again
+            self.wake()
+
+    def end_watch(self) -> None:
+        """Hear of nothing any more."""
+        with self._lock:
+            self._watches = False
+            self._watching.close()
 
     def _settle(self, sharing: Sharing, owner: "Owner") -> None:
         changes = [self.changes.popleft() for _ in range(len(self.changes))]

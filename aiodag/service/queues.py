@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, cast
 from aiodag._core.limits import above_zero
 from aiodag._core.options import check_seconds
 from aiodag.errors import OptionError, RunCancelled, StoreError
+from aiodag.happenings import Happening
 from aiodag.records import BARRIER, NodeRecord, RunRecord
 from aiodag.service.changes import tasks_in
 from aiodag.service.edit import Editing
 from aiodag.service.look import Looking
 from aiodag.states import State
+from aiodag.stores.watch import watch_store
 from aiodag.submissions import DEFAULT_QUEUE, QueueRecord, WorkerRecord
 from aiodag.wording import describe_seconds
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from aiodag.abc import Queue, Runs
     from aiodag.service.entry import Target
 
-LOOK = 0.1  # seconds between two looks at a run that somebody waits for
+LOOK = 1.0  # seconds until who waits for a run looks again, heard of something or not
 
 
 class Queueing(Editing):
@@ -79,14 +81,17 @@ class Queueing(Editing):
         """
         seconds = None if timeout is None else check_seconds("timeout", timeout)
         until = None if seconds is None else time.monotonic() + seconds
-        while True:
-            run = await asyncio.to_thread(self.head, run_id)
-            if run.ended_at is not None or run.damaged:
-                return await asyncio.to_thread(self._outcome, run)
-            if until is not None and seconds is not None and time.monotonic() >= until:
-                msg = f"run {run_id!r} has not ended within {describe_seconds(seconds)}: it is {run.state}"
-                raise TimeoutError(msg)
-            await asyncio.sleep(LOOK if until is None else min(LOOK, max(until - time.monotonic(), 0.0)))
+        with watch_store(self.store) as watch:
+            while True:
+                ticket = watch.ticket()
+                run = await asyncio.to_thread(self.head, run_id)
+                if run.ended_at is not None or run.damaged:
+                    return await asyncio.to_thread(self._outcome, run)
+                left = LOOK if until is None else min(LOOK, until - time.monotonic())
+                if seconds is not None and left <= 0:
+                    msg = f"run {run_id!r} has not ended within {describe_seconds(seconds)}: it is {run.state}"
+                    raise TimeoutError(msg)
+                await watch.changed(ticket, left, of={Happening.ENDED})
 
     def _outcome(self, run: RunRecord) -> Any:
         """Return the value of a run that has ended, or raise why it has none."""

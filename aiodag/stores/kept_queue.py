@@ -22,6 +22,7 @@ from aiodag.stores.queue_rules import (
     refuse_other,
     refused_text,
 )
+from aiodag.stores.watch import note_happening
 from aiodag.submissions import QueueRecord, Submission, Taken, WorkerRecord
 
 
@@ -88,7 +89,7 @@ class KeptQueue(KeptRuns):
         taken: list[Taken] = []
         with self._lock:
             now = time.time()
-            self._hand_on(now)
+            changed = self._hand_on(now)
             for kept, place in self._next(owner, queues):
                 if len(taken) >= limit:
                     break
@@ -96,6 +97,8 @@ class KeptQueue(KeptRuns):
                     taken.append(take_kept(kept, place, owner, now, lease))
             if taken:
                 self._leases[owner] = max(now + lease, self._leases.get(owner, 0.0))
+        if changed:  # else who looks would wake itself by that
+            note_happening(self, (Happening.QUEUED, Happening.ENDED))
         return taken
 
     def _next(self, owner: Owner, queues: Sequence[str]) -> list[tuple[KeptRun, KeptPlace]]:
@@ -126,7 +129,9 @@ class KeptQueue(KeptRuns):
 
     # What is done for all
 
-    def _hand_on(self, now: float) -> None:
+    def _hand_on(self, now: float) -> bool:
+        """Do what is due for all; return True if that changed anything."""
+        before = [(kept.state, place.due_at) for kept, place in self._places()]
         for kept, place in self._places():
             if place.due_at is not None and place.due_at <= now:
                 place.due_at = None
@@ -141,6 +146,7 @@ class KeptQueue(KeptRuns):
             self._drop_worker(owner)
         if gone:
             self._fail_refused(self._all_refused(), now)
+        return before != [(kept.state, place.due_at) for kept, place in self._places()]
 
     def _is_there(self, owner: Owner, now: float) -> bool:
         return may_take(owner, self._leases.get(owner), now)

@@ -36,6 +36,8 @@
      ├── Skip                                           raised by a body: nothing to do, nothing failed
      └── ExceptionGroup
           └── RunFailed                                 the root failures of a run
+    BaseException
+     └── LetGo                                          raised in bodies of a run that goes on elsewhere
 
 A failed node raises its own exception, of the type that its body raised; none of these wraps it.
 """
@@ -493,6 +495,33 @@ class QueueError(AiodagError):
     Traceback (most recent call last):
     aiodag.QueueError: expired: it had not begun by 2026-11-28 12:00:00Z
     """
+
+
+class LetGo(BaseException):
+    """Raised in the bodies of a run that its process lets go of, where they wait and where they call a task.
+
+    The run was given back to its queue, or belongs to another process by now. It goes on there: what has succeeded is recalled,
+    and every unfinished body begins again. So this is neither an `Exception` nor a `CancelledError`, and what undoes things
+    after a failure must not see it. Nothing that the body does from here on is recorded.
+
+    >>> from aiodag import LetGo, Run, current_run, task
+    >>> @task
+    ... async def book():
+    ...     try:
+    ...         current_run().let_go()
+    ...         await task(print)("never")
+    ...     except Exception:
+    ...         print("never: the booking stands, and goes on elsewhere")
+    >>> try:
+    ...     async with Run("trip", store="memory:let-go") as run:
+    ...         node = book()
+    ... except LetGo:
+    ...     print(run.state)
+    queued
+    """
+
+    def __init__(self, run: str) -> None:
+        super().__init__(f"run {run!r} goes on in another process: this one has let go of it, and records nothing more")
 
 
 class StoreError(AiodagError):

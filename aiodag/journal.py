@@ -299,8 +299,12 @@ class Journal(Protocol):
         """Return what all processes of the store share under a name. Raises `StoreError` if the store cannot."""
         ...
 
+    def let_go(self) -> None:
+        """Take note of nothing from now on: the run goes on elsewhere."""
+        ...
+
     async def close(self, state: "State", error: BaseException | None) -> None:
-        """Write how the run ended, and give it up."""
+        """Write how the run ended, and give it up; only that if it goes on elsewhere."""
         ...
 
 

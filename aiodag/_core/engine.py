@@ -36,7 +36,7 @@ from aiodag._core.rules import notify
 from aiodag._core.search import Kinds, fill_results
 from aiodag._core.steps import can_step, first_step, take_step
 from aiodag._core.waits import is_needed, wait_for_node
-from aiodag.errors import Skip
+from aiodag.errors import LetGo, Skip
 from aiodag.states import State
 
 if TYPE_CHECKING:
@@ -105,6 +105,9 @@ class Settling:
         """Settle a node whose body raised, and skip what needs it."""
         if isinstance(error, KeyboardInterrupt):
             node._stopped = "the loop was stopped from its body"
+            self.stop(node, None)
+        elif isinstance(error, LetGo):
+            node._stopped = str(error)
             self.stop(node, None)
         elif isinstance(error, Skip):
             self.close(node, SKIPPED, error, None)

@@ -84,7 +84,7 @@ class Report:
         self.taken = True
         run = None if self.run is None else self.run()
         if run is not None:
-            run._let_go(self)
+            run._forget_failure(self)
 
     def __str__(self) -> str:
         return f"{self.label} failed: {exception_line(self.exception)}"

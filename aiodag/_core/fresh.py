@@ -1,11 +1,50 @@
-"""Run a coroutine in a context of its own, inside the asyncio task that awaits it."""
+"""Stand between an asyncio task and a coroutine that it awaits: to run that in a context of its own."""
 
 from contextvars import Context
 from types import FrameType
 from typing import Any, Self
 
 
-class InContext:
+class Between:
+    """An awaitable that drives a coroutine, and lets through what that awaits."""
+
+    __slots__ = ("coroutine",)
+
+    def __init__(self, coroutine: Any) -> None:
+        self.coroutine = coroutine
+
+    def __await__(self) -> Self:
+        return self
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Any:
+        return self.coroutine.send(None)
+
+    def send(self, value: Any) -> Any:
+        """Take a step with a value."""
+        return self.coroutine.send(value)
+
+    def close(self) -> None:
+        """End the coroutine."""
+        self.coroutine.close()
+
+    # As a coroutine, to those who walk along what is awaited, such as `get_stack`.
+
+    @property
+    def cr_frame(self) -> FrameType | None:
+        """The frame of the coroutine."""
+        frame: FrameType | None = getattr(self.coroutine, "cr_frame", None)
+        return frame
+
+    @property
+    def cr_await(self) -> Any:
+        """What the coroutine awaits."""
+        return getattr(self.coroutine, "cr_await", None)
+
+
+class InContext(Between):
     """An awaitable that drives a coroutine in a context.
 
     An asyncio task has one context for all its steps, and a variable that was set in it cannot be unset. A task of its
@@ -13,17 +52,11 @@ class InContext:
     of the coroutine is taken in the other context, and what it awaits goes through unchanged.
     """
 
-    __slots__ = ("context", "coroutine")
+    __slots__ = ("context",)
 
     def __init__(self, coroutine: Any, context: Context) -> None:
-        self.coroutine = coroutine
+        super().__init__(coroutine)
         self.context = context
-
-    def __await__(self) -> Self:
-        return self
-
-    def __iter__(self) -> Self:
-        return self
 
     def __next__(self) -> Any:
         return self.context.run(self.coroutine.send, None)
@@ -42,16 +75,3 @@ class InContext:
     def close(self) -> None:
         """End the coroutine."""
         self.context.run(self.coroutine.close)
-
-    # As a coroutine, to those who walk along what is awaited, such as `get_stack`.
-
-    @property
-    def cr_frame(self) -> FrameType | None:
-        """The frame of the coroutine."""
-        frame: FrameType | None = getattr(self.coroutine, "cr_frame", None)
-        return frame
-
-    @property
-    def cr_await(self) -> Any:
-        """What the coroutine awaits."""
-        return getattr(self.coroutine, "cr_await", None)

@@ -198,7 +198,7 @@ class Members:
             self._stopped_body = True
             self._body.cancel()
 
-    def _let_go(self, report: Report) -> None:
+    def _forget_failure(self, report: Report) -> None:
         """Forget a failure that somebody has taken."""
         self.untaken.pop(id(report), None)
         report.run = None

@@ -14,6 +14,7 @@ from aiodag._core.context import NODE, RUN, Attempted
 from aiodag._core.fresh import InContext
 from aiodag._core.holdings import Request
 from aiodag._core.layers import Call, call_within
+from aiodag._core.letting_go import leavable
 from aiodag._core.limits import Limit, finite_number, give_back
 from aiodag._core.node import Node
 from aiodag._core.options import Delay, Predicate, TaskOptions, time_limit_at
@@ -302,7 +303,7 @@ async def attempt(
     kwargs: dict[str, Any],
 ) -> Any:
     """Run the body once: here, or where the executor says, with middleware around it."""
-    body: Call = partial(fn, *args, **kwargs)
+    body: Call = partial(call_here, node, fn, args, kwargs)
     if executor is not None:
         body = partial(call_body, node, fn, executor, args, kwargs)
     try:
@@ -319,17 +320,24 @@ async def attempt(
         del node, body  # as above
 
 
+def call_here(node: Node[Any], fn: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    """Return what is to be awaited for the value of an async function."""
+    return leavable(node, fn(*args, **kwargs))
+
+
 async def call_body(
     node: Node[Any], fn: Callable[..., Any], executor: Executor, args: Sequence[Any], kwargs: dict[str, Any]
 ) -> Any:
     """Run the body where the executor says."""
     try:
         value = await (node.worker or executor).run(fn, *args, **kwargs)
+        # A plain wrapper around an async function returns its coroutine: that is the body. Not asyncio.iscoroutine(), to
+        # which a generator is one on Python 3.11. Any other value is only asked for its type: see edges.py.
+        is_body = hasattr(type(value), "__await__") and isinstance(value, Coroutine)
+        body = leavable(node, value) if is_body else None
     except (Exception, SystemExit):
         node._note_label(args)  # in another process
         raise
     finally:
         del node  # as above
-    # A plain wrapper around an async function returns its coroutine: that is the body. Not asyncio.iscoroutine(), to which
-    # a generator is one on Python 3.11. Any other value is only asked for its type: see edges.py.
-    return await value if hasattr(type(value), "__await__") and isinstance(value, Coroutine) else value
+    return value if body is None else await body

@@ -11,6 +11,7 @@ from aiodag._core.failure import Failure, label_call, site_of
 from aiodag._core.interrupts import put_back_wakeup
 from aiodag._core.no_value import NoValue
 from aiodag._core.notebook import bundle_of_node
+from aiodag.errors import LetGo
 from aiodag.states import State
 
 if TYPE_CHECKING:
@@ -232,6 +233,8 @@ class Node(NoValue, AsTask[T]):
             self._fault.report.take()
             # The root's own traceback again: without it each place that awaits would add its frames to the last one's.
             return self._fault.exception
+        if self.run is not None and self.run.departed:
+            return LetGo(self.run.id)
         if self._stopped:
             return mark_asked(CancelledError(self._stopped))
         if self.state is State.CANCELLED:

@@ -16,6 +16,7 @@ from aiodag._core.doors import open_door
 from aiodag._core.hooks import Hooks, hooks_of
 from aiodag._core.layers import layers_of
 from aiodag._core.ledger import Ledger
+from aiodag._core.letting_go import let_go_of, parting_of
 from aiodag._core.members import HURRY, Members
 from aiodag._core.notebook import bundle_of_graph
 from aiodag._core.options import check_seconds, flag, timeout_of
@@ -118,6 +119,7 @@ class Run(Members):
         )
         self.definition: str | None = None  # what it is built from, for its store: the text of a workflow
         self._ended_at: float | None = None
+        self.departed = False  # whether this process has let go of it: it goes on in another one
         self.planned = False  # whether its nodes are only collected: none of them will run
 
     # The scope
@@ -203,7 +205,7 @@ class Run(Members):
                 await self._cancel_and_wait()
             else:
                 await self.wait()
-            if self.hooks is not None:
+            if self.hooks is not None and not self.departed:
                 self._end_timer()
                 await self.hooks.end(self, error)
         except BaseException:
@@ -234,7 +236,10 @@ class Run(Members):
             raise journal.error
 
     def _end(self, error: BaseException | None) -> bool:
-        """Return how the run ended. Raises `RunFailed`, and what ended its journal."""
+        """Return how the run ended. Raises `RunFailed`, what ended its journal, and `LetGo`."""
+        if self.departed:
+            self._move(State.QUEUED)
+            raise parting_of(self) from error
         if self.journal is not None and self.journal.error is not None:
             self._move(State.CANCELLED if isinstance(self.journal.error, RunCancelled) else State.FAILED)
             raise self.journal.error
@@ -259,6 +264,14 @@ class Run(Members):
 
     def _body_cancelling(self) -> bool:
         return self._body is not None and self._body.cancelling() > 0
+
+    def let_go(self) -> None:
+        """Stop here and record nothing from now on, so that another process can continue the run.
+
+        Bodies raise `LetGo` where they wait, and where they call a task. Programs are ended; threads are left to end by
+        themselves. Leaving the scope raises `LetGo` too. Raises `RuntimeError` for a run without a store.
+        """
+        let_go_of(self)
 
     # What people see
 

@@ -20,7 +20,7 @@ from aiodag._core.options import NO_OPTIONS
 from aiodag._core.rules import JUDGE
 from aiodag._core.search import Search, close_coroutines
 from aiodag._core.veils import unveiling, with_secrets
-from aiodag.errors import ForeignLoop, NoLoop
+from aiodag.errors import ForeignLoop, LetGo, NoLoop
 from aiodag.states import State
 
 if TYPE_CHECKING:
@@ -110,6 +110,9 @@ def enter_node(node: Node[Any], plain: tuple[Node[Any], ...] | None) -> Node[Any
     """
     engine, run = node.engine, node.run
     node._plain = False
+    if run is not None and run.departed:
+        close_coroutines(node.args, node.kwargs)
+        raise LetGo(run.id)
     upstream = search(engine, node) if plain is None else [(each, False) for each in plain]
     if run is not None:
         live = run._enter(node, upstream)

@@ -81,6 +81,7 @@ SHORT = 40  # characters of a shell's line in the name of its task
 class Command:
     """The body of a command: a call runs the program once. By what it compares, a later run knows it again."""
 
+    ends_programs = True  # when it is cancelled, whatever the reason
     reads_secrets = True  # at each attempt, of its own and of the call's: the line that it shows must not have them
 
     args: tuple[str | Secret, ...]

@@ -9,26 +9,24 @@ import asyncio
 import logging
 import sys
 import time
-from collections import deque
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiodag._core.as_task import FIRST, TASK, UNDRIVEN
+from aiodag._core.letting_go import leavable
 from aiodag._core.search import check_returned
 from aiodag._core.steps import is_to_be_cancelled
 from aiodag._core.submit import engine_of
-from aiodag.errors import RunCancelled
-from aiodag.masking import masked
+from aiodag.errors import LeaseLost, LetGo, RunCancelled
 from aiodag.records import Batch
 from aiodag.states import State
 from aiodag.stores.caching import Cache
 from aiodag.stores.changes import MOST, Changes
 from aiodag.stores.keeper import join_keeper
-from aiodag.stores.outcomes import encode_answer, encode_value, fit_text, reason_text, record_exception, writable
-from aiodag.stores.outputs import PAUSE, Outputs
+from aiodag.stores.outcomes import encode_answer, encode_value, reason_text, record_exception
 from aiodag.stores.past import close_past, past_of
-from aiodag.stores.recall import Recall
+from aiodag.stores.remarks import Remarks
 from aiodag.stores.row import (
     ATTEMPT,
     CODEC,
@@ -60,7 +58,7 @@ WAITING, QUEUED, RUNNING, SUCCEEDED, FAILED = State.WAITING, State.QUEUED, State
 T = TypeVar("T")
 
 
-class Recorder(Recall):
+class Recorder(Remarks):
     """The journal of one run in one store."""
 
     error: BaseException | None
@@ -70,11 +68,8 @@ class Recorder(Recall):
         self._ours = ours
         self._rows = Changes(run)
         self._written: list[Node[Any] | asyncio.Future[None]] = []  # successes of the batch that is being written
-        self._logged: deque[tuple[Any, ...]] = deque()  # lines, from any thread
-        self._outputs = Outputs(self.store.keep)
         self._busy = False  # whether a batch is being written, or will be in this turn of the loop
         self._counted = False  # whether one is, which counts as real time
-        self._broken = False  # whether nothing can be written any more
         self._pools: list[JoinedPool] = []
         self._idle: asyncio.Future[None] | None = None  # of the one that waits for everything to be written
 
@@ -106,6 +101,8 @@ class Recorder(Recall):
 
     def moved(self, node: "Node[Any]", state: State, at: float) -> None:
         """Mark a node's row."""
+        if self._deaf:
+            return
         row = node.row
         if state is FAILED and node.failure is not None:
             self._endings.failed(node.failure.report, (row[NUMBER], node.attempt), row[TURN])
@@ -172,6 +169,8 @@ class Recorder(Recall):
         """Have a success written; return what to wait for, None where the engine settles the node when it hears of it."""
         if node.driven != FIRST and is_to_be_cancelled(node):
             return None  # the body has cancelled itself, and then returned: it has not succeeded
+        if self._deaf:
+            raise LetGo(self.run.id)
         if self._broken:  # a body that made its peace with being cancelled: nothing is written any more
             raise self.error or RunCancelled(self.run.id)
         row = node.row
@@ -190,22 +189,7 @@ class Recorder(Recall):
         self._wake(waited=True)
         return waiter
 
-    # Beside the outcome
-
-    def output(self, node: "Node[Any]", stream: str, chunk: bytes) -> None:
-        """Keep what the attempt of a node wrote, in bounded memory: written in a moment, with what comes until then."""
-        if node.state.final or self._broken:
-            return
-        if self.listener is not None:
-            self.listener(node, stream, chunk)
-        if self._outputs.add(node.row[NUMBER], node.attempt, stream, chunk):
-            self.run.loop.call_later(PAUSE, self._outputs.fall_due, self._wake)
-
-    def facts(self, node: "Node[Any]", facts: Mapping[str, Any]) -> None:
-        """Keep facts about the attempt of a node. Raises `TypeError` and `ValueError` for what is not JSON."""
-        if not node.state.final and not self._broken:
-            self._outputs.tell(node.row[NUMBER], node.attempt, facts)
-            self._wake()
+    # Shared with others
 
     def share(self, pool: "Pool") -> "SharedPool":
         """Return what all processes of the store share under a name. Raises `StoreError` if the store cannot."""
@@ -215,12 +199,6 @@ class Recorder(Recall):
         return joined
 
     # Writing
-
-    def log(self, at: float, node: "Node[Any] | None", level: str, logger: str, text: str) -> None:
-        """Keep a line that a body logged. Called from any thread."""
-        number = None if node is None or node.run is not self.run else node.row[NUMBER]
-        self._logged.append((at, number, level, writable(logger), writable(fit_text(masked(text)))))
-        self.run.loop.call_soon_threadsafe(self._wake)
 
     def _wake(self, *, waited: bool = False) -> None:
         if self._broken:
@@ -277,19 +255,27 @@ class Recorder(Recall):
         """Stop the run, since somebody wants that or nobody would know of what it does from here on."""
         log.warning("run %s stops: %s", self.run.id, error)
         self.error = error
-        self.run.abort()
+        if isinstance(error, LeaseLost):
+            self.run.let_go()
+        else:
+            self.run.abort()
         if self._broken and self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
 
+    def let_go(self) -> None:
+        """Take note of nothing from now on. What has happened until now is written."""
+        self._deaf = True
+
     async def close(self, state: State, error: BaseException | None) -> None:
-        """Write how the run ended, and give it up."""
+        """Write how the run ended, and give it up; only that if it goes on elsewhere."""
         self._outputs.fall_due()  # for the next batch is the last
         try:
             await self._all_written()
-            void = self._endings.of(error, list(self.run.untaken.values()))
-            text = "" if error is None else record_exception(error)
-            self._changes = Batch(state=state, error=text, at=time.time(), void=void)
-            await self._all_written()
+            if not self._deaf:
+                void = self._endings.of(error, list(self.run.untaken.values()))
+                text = "" if error is None else record_exception(error)
+                self._changes = Batch(state=state, error=text, at=time.time(), void=void)
+                await self._all_written()
             await close_past(self._known.past, self._engine)
         finally:
             self._broken = True
@@ -322,7 +308,7 @@ def begin_body(node: "Node[Any]", args: Any, kwargs: Any) -> Any:
     if task.call is not None:
         return task.call(node, args, kwargs)
     node.engine.begin(node)
-    return task.fn(*args, **kwargs)
+    return leavable(node, task.fn(*args, **kwargs))
 
 
 def warn_of_a_fresh_start(run: "Run", nodes: int, successes: int) -> None:

@@ -126,7 +126,7 @@ class Taker:
         for name, state, rate, per in self.session.perform("queues_there").fetchall():
             if state == "paused":
                 self.over.add(name)
-            if rate is not None and per is not None:
+            if is_above_zero(rate) and is_above_zero(per):
                 self.rates.add(name)
         for name, most in self.session.perform("limited_names").fetchall():
             # What is no number limits nothing: somebody has written it by hand.
@@ -186,16 +186,26 @@ class Taker:
         return self.session.perform("take_turn", {"name": queue, "now": self.now}).rowcount > 0
 
 
+ENTRY_KEYS = {"file", "task", "parameters"}
 COLUMNS = len(RUN) + 1  # of `runs_to_take`, before those that are of the queue alone
+
+
+def is_above_zero(value: object) -> bool:
+    """Return True for a number above 0: what somebody has written by hand may be anything, and then limits nothing."""
+    return isinstance(value, int | float) and value > 0
 
 
 def damage_in(row: tuple[Any, ...]) -> str:
     """Return what of a row is not as a submission wrote it; empty if all of it is."""
-    damaged = [sql_run_record(row[:COLUMNS], {}).damaged]
+    record = sql_run_record(row[:COLUMNS], {})
+    damaged = [record.damaged]
     target, _, _, begun = row[COLUMNS:]
     damaged += [] if type(target) is str else [f"target={target!r:.40}"]
     damaged += [] if type(begun) is int else [f"begun={begun!r:.40}"]
-    damaged += [] if row[5] is not None or row[-6] is not None else ["neither an entry nor a definition"]
+    if record.entry is None and record.definition is None:
+        damaged.append("neither an entry nor a definition")
+    if record.entry is not None and record.entry.keys() != ENTRY_KEYS:
+        damaged.append(f"entry={record.entry!r:.40}")
     return ", ".join(filter(None, damaged))
 
 

@@ -49,6 +49,7 @@ from aiodag.errors import SecretInValue as SecretInValue
 from aiodag.errors import Skip as Skip
 from aiodag.errors import Stalled as Stalled
 from aiodag.errors import StoreError as StoreError
+from aiodag.errors import StoreUnreachable as StoreUnreachable
 from aiodag.errors import TaskMoved as TaskMoved
 from aiodag.errors import Undecodable as Undecodable
 from aiodag.errors import UnexpectedCancel as UnexpectedCancel

@@ -30,6 +30,7 @@
      │    ├── RunCancelled                              a run that was cancelled from outside
      │    ├── QueueError                                a submitted run that failed without its own doing
      │    └── StoreError                                a store cannot be used
+     │         ├── StoreUnreachable                     a store that cannot be reached for now
      │         ├── UnknownRun                           a run that the store does not have
      │         ├── RunOwned                             a run that another process owns
      │         └── LeaseLost                            a run that was taken over or deleted meanwhile
@@ -533,6 +534,18 @@ class StoreError(AiodagError):
     >>> Service("notes.txt").runs()
     Traceback (most recent call last):
     aiodag.StoreError: ...
+    """
+
+
+class StoreUnreachable(StoreError):
+    """Raised when a store cannot be reached for now: what was tried can be tried again.
+
+    Runs that are under way wait until it is back. Whoever looks, or begins where it was never reached, hears of it at once.
+
+    >>> from aiodag.service import Service
+    >>> Service("postgresql://127.0.0.1:1/runs").runs()
+    Traceback (most recent call last):
+    aiodag.StoreUnreachable: cannot read the store postgresql://127.0.0.1:1/runs: ...
     """
 
 

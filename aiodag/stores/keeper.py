@@ -18,11 +18,12 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from aiodag.errors import LeaseLost, StoreError
+from aiodag.errors import LeaseLost, StoreError, StoreUnreachable
 from aiodag.records import Batch, Claim, Claimed, Owner, Write
 from aiodag.states import State
 from aiodag.stores.lines import LINES
 from aiodag.stores.past import last_attempts, opened_past
+from aiodag.stores.patience import Patience
 from aiodag.stores.post import LoopPost, RunWriter, Scribe, Work, settle_future
 from aiodag.stores.sharing import SHARES, forget_shares, shares_at
 
@@ -58,6 +59,7 @@ class Keeper:
         self._renewed_at = 0.0
         self._look_at = time.monotonic() + LISTEN
         self._ended: tuple[LoopPost, asyncio.Future[None]] | None = None
+        self._patience = Patience(str(store), self._is_waited_for)
         self.shares = shares_at(store.place)
         self.shares.wake = partial(self.put, [])
 
@@ -92,7 +94,12 @@ class Keeper:
         ended = writer.post.loop.create_future()
         self._ended = writer.post, ended
         self._queue.put(None)
+        self._patience.hurry()
         return ended
+
+    def _is_waited_for(self) -> bool:
+        """Return True if a run is still there whose loop goes on."""
+        return self._ended is None and not all(loop.is_closed() for loop in list(self.posts))
 
     def _drop(self, writers: Sequence[RunWriter]) -> bool:
         """Take runs out; return True if nobody is left, and nobody will come."""
@@ -140,7 +147,7 @@ class Keeper:
                 more = self._listen() and more
                 ended = time.monotonic()
                 self._look_at = ended + min(max(LISTEN, 20 * (ended - began)), 2 * LISTEN)
-            self.shares.settle_due(self.store, self._owner)
+            self._patience.through(partial(self.shares.settle_due, self.store, self._owner))
         except BaseException as error:  # noqa: BLE001 - a fault of a store, or of ours: not even then does a run wait for ever
             with table_lock:
                 writers = list(self.writers)
@@ -189,7 +196,9 @@ class Keeper:
         answers: Sequence[Claimed | BaseException]
         self._release_again()
         try:
-            answers = self.store.claim_all([writer.claim for writer in writers], joining=bool(self._runs))
+            claims = [writer.claim for writer in writers]
+            claim = partial(self.store.claim_all, claims, joining=bool(self._runs))
+            answers = self._patience.through(claim, beginning=True)
         except BaseException as error:  # noqa: BLE001 - it is raised where the runs are opened
             answers = apart(error, len(writers))
         self._renewed_at = self._renewed_at or min(writer.claim.at for writer in writers)
@@ -199,7 +208,7 @@ class Keeper:
                 continue
             self._runs[answer.run] = writer
             try:
-                writer.claimed = with_past(self.store, writer.claim, answer)
+                writer.claimed = self._patience.through(partial(with_past, self.store, writer.claim, answer))
             except BaseException as error:  # noqa: BLE001 - as above
                 writer.claimed = answer
                 writer.post.add(settle_future, writer.opened, error, None)
@@ -210,7 +219,8 @@ class Keeper:
         claimed = [(writer, writer.claimed, batch) for writer, batch in batches if writer.claimed is not None]
         errors: Sequence[BaseException | None]
         try:
-            errors = self.store.write_all([Write(owned, writer.claim.id, batch) for writer, owned, batch in claimed])
+            writes = [Write(owned, writer.claim.id, batch) for writer, owned, batch in claimed]
+            errors = self._patience.through(partial(self.store.write_all, writes))
         except BaseException as error:  # noqa: BLE001 - it ends the runs, on their loops
             errors = apart(error, len(claimed))
         for (writer, owned, batch), why in zip(claimed, errors, strict=True):
@@ -248,9 +258,9 @@ class Keeper:
         try:
             if time.time() - self._renewed_at > LEASE / 3:
                 now = time.time()
-                self.store.renew(self._owner, LEASE)
+                self._patience.through(partial(self.store.renew, self._owner, LEASE))
                 self._renewed_at = now
-            held = self.store.held_runs(self._owner)
+            held = self._patience.through(partial(self.store.held_runs, self._owner))
             self._release_again()
         except BaseException as error:  # noqa: BLE001 - it ends the runs, on their loops
             self._tell_all(list(self._runs.values()), error)
@@ -269,7 +279,8 @@ class Keeper:
             return
         why: BaseException | None
         try:
-            (why,) = self.store.write_all([Write(writer.claimed, writer.claim.id, Batch())])
+            write = Write(writer.claimed, writer.claim.id, Batch())
+            (why,) = self._patience.through(partial(self.store.write_all, [write]))
         except StoreError as error:
             why = error
         if why is not None:
@@ -354,9 +365,9 @@ if hasattr(os, "register_at_fork"):
 
 def apart(error: BaseException, count: int) -> list[BaseException]:
     """Return an error for each of some runs: raised in many places, one object would collect the frames of all."""
-    if type(error) is not StoreError:
+    if type(error) not in {StoreError, StoreUnreachable}:
         return [error] * count
-    copies: list[BaseException] = [StoreError(*error.args) for _ in range(count)]
+    copies: list[BaseException] = [type(error)(*error.args) for _ in range(count)]
     for each in copies:
         each.__cause__ = error.__cause__
     return copies

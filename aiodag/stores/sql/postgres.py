@@ -29,6 +29,17 @@ from psycopg.pq import TransactionStatus
 ServerError = psycopg.Error
 # What one batch alone is to blame for, and not the server.
 OF_ONE_BATCH = (psycopg.DataError, psycopg.IntegrityError, errors.ProgramLimitExceeded)
+# SQLSTATEs of what passes, besides those of lost connections: the server restarts, has no room, or two were in each other's way.
+PASSING = {"57P01", "57P02", "57P03", "53300", "40001", "40P01", "55P03"}
+PASSING_SIGNS = (
+    "starting up",
+    "shutting down",
+    "recovery mode",
+    "not yet accepting",
+    "too many",
+    "connection slots",
+    "terminating",
+)
 PATIENCE = 10  # seconds to connect, and to wait for a row that somebody else has locked
 GRACE = 15.0  # seconds from the start of the server in which no lease runs out: as long as a lease lasts
 USUAL: dict[str, Any] = {  # what an address may say otherwise
@@ -226,6 +237,16 @@ class ServerLink:
         if self._connection is not None:
             inherited.append(self._connection)
             self._connection = None
+
+
+def is_passing(error: Exception) -> bool:
+    """Return True if what went wrong may go well soon: the server cannot be reached, or is busy."""
+    if not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        return False
+    if error.sqlstate is not None:
+        return error.sqlstate.startswith("08") or error.sqlstate in PASSING
+    # While connecting there is only a text. What the server itself refuses, it will refuse again.
+    return "FATAL" not in str(error) or any(sign in str(error) for sign in PASSING_SIGNS)
 
 
 def has_ended(connection: "psycopg.Connection[Any]") -> bool:

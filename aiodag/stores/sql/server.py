@@ -8,11 +8,11 @@ from collections.abc import Generator, Hashable
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
-from aiodag.errors import StoreError
+from aiodag.errors import StoreError, StoreUnreachable
 from aiodag.stores.sql.addresses import ServerAddress, server_address
 from aiodag.stores.sql.database import Database
 from aiodag.stores.sql.migration import empty_store
-from aiodag.stores.sql.postgres import OF_ONE_BATCH, ServerError, ServerLink, join_links, place_of
+from aiodag.stores.sql.postgres import OF_ONE_BATCH, ServerError, ServerLink, is_passing, join_links, place_of
 from aiodag.stores.sql.postgres_text import server_steps
 from aiodag.stores.sql.rules import RunsInSQL
 from aiodag.stores.sql.session import Session
@@ -154,7 +154,8 @@ class PostgreSQL(RunsInSQL):
         """Return the error for what could not be done, with what helps, and without a password."""
         text = self.address.hide(said_by(error))
         hint = next((f". {hint}" for sign, hint in HINTS.items() if sign in text), "")
-        return StoreError(f"cannot {verb} the store {self}: {text}{hint}")
+        kind = StoreUnreachable if is_passing(error) else StoreError
+        return kind(f"cannot {verb} the store {self}: {text}{hint}")
 
 
 def find_version(link: ServerLink) -> int:

@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Container, Hashable, Sequence
 from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -194,7 +194,7 @@ class Keeper:
 
     def _claim(self, writers: list[RunWriter]) -> None:
         answers: Sequence[Claimed | BaseException]
-        self._release_again()
+        release_again(self.store, self._owner, self._runs)
         try:
             claims = [writer.claim for writer in writers]
             claim = partial(self.store.claim_all, claims, joining=bool(self._runs))
@@ -236,19 +236,6 @@ class Keeper:
             self._runs.pop(claimed.run, None)
         release_runs(self.store, left)
 
-    def _release_again(self) -> None:
-        """Let go of the runs that could not be let go of before, if they are still those, and nobody has gone on with them."""
-        kept = UNRELEASED.pop(self.store.place, [])
-        try:
-            held = self.store.held_runs(self._owner) if kept else {}
-            left = [
-                each for each in kept if each.run not in self._runs and each.execution == held.get(each.run, (0,))[0]
-            ]
-            if left:
-                self.store.release(left)
-        except StoreError:
-            UNRELEASED.setdefault(self.store.place, []).extend(kept)
-
     def _listen(self) -> bool:
         """Keep the leases and hear who wants what cancelled; return False if all loops are closed."""
         if any(loop.is_closed() for loop in list(self.posts)) and self._bury():
@@ -261,7 +248,7 @@ class Keeper:
                 self._patience.through(partial(self.store.renew, self._owner, LEASE))
                 self._renewed_at = now
             held = self._patience.through(partial(self.store.held_runs, self._owner))
-            self._release_again()
+            release_again(self.store, self._owner, self._runs)
         except BaseException as error:  # noqa: BLE001 - it ends the runs, on their loops
             self._tell_all(list(self._runs.values()), error)
             return True
@@ -348,6 +335,18 @@ def release_runs(store: "Runs", runs: list[Claimed]) -> None:
             store.release(runs)
     except StoreError:
         UNRELEASED.setdefault(store.place, []).extend(runs)
+
+
+def release_again(store: "Runs", owner: Owner, going: Container[int]) -> None:
+    """Let go of the runs that could not be let go of before, if they are still those, and nobody has gone on with them."""
+    kept = UNRELEASED.pop(store.place, [])
+    try:
+        held = store.held_runs(owner) if kept else {}
+        left = [each for each in kept if each.run not in going and each.execution == held.get(each.run, (0,))[0]]
+        if left:
+            store.release(left)
+    except StoreError:
+        UNRELEASED.setdefault(store.place, []).extend(kept)
 
 
 def forget_keepers() -> None:

@@ -90,9 +90,16 @@ select owner, greatest((select until from leases where leases.owner = held.owner
 from (select distinct owner from runs where state = 'running' and queue is not null and owner is not null) as held
 
 -- :name lock_pool
-select next_at from shared_limits where name = ? for no key update
+-- Not a row of it, whose lock would be written to disk: most looks change nothing.
+select pg_advisory_xact_lock(hashtextextended(current_schema() || ' ' || ?, 0))
 
 -- :name shares_of_pool
-select owner, part, held, wanted, since,
+select moment.now, owner, part, held, wanted, since,
     greatest(until, extract(epoch from pg_postmaster_start_time())::double precision + :grace)
-from shared_places left join leases using (owner) where name = :name
+from (select extract(epoch from clock_timestamp())::double precision as now) as moment
+left join shared_places on name = :name left join leases using (owner)
+
+-- :name next_start
+select moment.now, next_at
+from (select extract(epoch from clock_timestamp())::double precision as now) as moment
+left join shared_limits on name = :name

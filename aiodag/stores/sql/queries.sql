@@ -338,11 +338,8 @@ insert into definitions (run, execution, document) values (?...)
 -- :name put_copy
 insert into runs ({columns}) values ({values})
 
--- :name make_pool
-insert into shared_limits (name) values (?) on conflict (name) do nothing
-
--- :name reserve_start
-update shared_limits set next_at = ? where name = ?
+-- :name put_start
+insert into shared_limits (name, next_at) values (?, ?) on conflict (name) do update set next_at = excluded.next_at
 
 -- :name put_share
 insert into shared_places (name, owner, part, held, wanted, since) values (?, ?, ?, ?, ?, ?)

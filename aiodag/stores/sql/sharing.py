@@ -25,39 +25,37 @@ class SharedPools(Database):
     def next_start(self, name: str, interval: float) -> float:
         """Reserve the next start of those that are `interval` seconds apart; return when it is, by `time.monotonic`."""
         with self.writing(owner=True) as session:
-            due = lock_pool(session, name)
-            now, here = session.now(), time.monotonic()
-            at = max(due, now)
-            session.perform("reserve_start", (at + interval, name))
-            return here + at - now
-
-
-def lock_pool(session: Session, name: str) -> float:
-    """Have no other process see or change a pool until this transaction ends; return when its next start is due."""
-    session.perform("make_pool", (name,))
-    next_at: float = session.perform("lock_pool", (name,)).fetchone()[0]
-    return next_at
+            session.put_each("lock_pool", [(name,)])
+            now, due = session.perform("next_start", {"name": name}).fetchone()
+            here = time.monotonic()
+            at = now if due is None else max(due, now)
+            session.put_each("put_start", [(name, at + interval)])
+            found: float = here + at - now
+            return found
 
 
 def settle_pool(session: Session, name: str, ours: tuple[str, int], settle: Settle) -> None:
-    """Show a process what others have of a pool, and write what it has then. Where nothing changes, nothing is written."""
-    lock_pool(session, name)
-    now = session.now()
+    """Show a process what others have of a pool, and write what it has then. Where nothing changes, nothing is written.
+
+    From the lock on no other process sees or changes the pool, until the transaction ends.
+    """
+    session.put_each("lock_pool", [(name,)])
+    now = 0.0
     before: tuple[Any, ...] | None = None
     others: list[Share] = []
-    for owner, part, held, wanted, since, until in session.perform("shares_of_pool", {"name": name}).fetchall():
-        there = share_from_row(held, wanted, since)
+    for now, owner, part, *row, until in session.perform("shares_of_pool", {"name": name}).fetchall():
+        there = None if owner is None else share_from_row(*row)
         if (owner, part) == ours:
-            before = held, wanted, since
-        elif there is None or live_owner(owner_of(owner), until, now) is None:
-            session.perform("drop_share", (name, owner, part))
-        else:
+            before = tuple(row)
+        elif there is not None and live_owner(owner_of(owner), until, now) is not None:
             others.append(there)
+        elif owner is not None:
+            session.put_each("drop_share", [(name, owner, part)])
     share = settle(others, now)
     if share is None and before is not None:
-        session.perform("drop_share", (name, *ours))
+        session.put_each("drop_share", [(name, *ours)])
     elif share is not None and row_of_share(share) != before:
-        session.perform("put_share", (name, *ours, *row_of_share(share)))
+        session.put_each("put_share", [(name, *ours, *row_of_share(share))])
 
 
 def row_of_share(share: Share) -> tuple[str, str | None, float]:

@@ -56,7 +56,13 @@ order by +logs.rowid limit 9223372036854775807 offset :after
 tags as tagged cross join runs using (run)
 
 -- :name lock_pool
-select next_at from shared_limits where name = ? -- one process writes at a time
+update shared_limits set next_at = next_at where name = ? and false -- one process writes at a time
 
 -- :name shares_of_pool
-select owner, part, held, wanted, since, until from shared_places left join leases using (owner) where name = :name
+select moment.now, owner, part, held, wanted, since, until
+from (select (julianday('now') - 2440587.5) * 86400.0 as now) as moment
+left join shared_places on name = :name left join leases using (owner)
+
+-- :name next_start
+select moment.now, next_at
+from (select (julianday('now') - 2440587.5) * 86400.0 as now) as moment left join shared_limits on name = :name

@@ -97,6 +97,7 @@ class KeptRun:
         """Note how the run ended, and free it."""
         self.state = next_run_state(self.state, state)
         self.error, self.ended_at, self.owner = error, at, None
+        self.forget_moments()
 
     def end_or_retry(self, batch: Batch, state: State) -> None:
         """Note how the run ended, or that it begins again after a failure."""
@@ -115,7 +116,13 @@ class KeptRun:
         self.execution += 1
         self.started_at, self.owner, self.leased_until = at, owner, at + lease
         self.claim = self.claim._replace(owner=owner, at=at, lease=lease)
+        self.forget_moments()
         return self.claim
+
+    def forget_moments(self) -> None:
+        """Forget when the run was to begin: it has begun, or never will."""
+        if self.queued is not None:
+            self.queued.due_at = self.queued.expires_at = None
 
     def requeue(self) -> None:
         """Put the run back: it is nobody's."""

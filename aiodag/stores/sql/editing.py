@@ -44,7 +44,11 @@ class EditedRuns(RecordedRuns):
             return False
         with self.writing() as session:
             now = session.now()
-            if session.perform("end_waiting", (next_run_state(State.QUEUED, State.CANCELLED), now, run_id)).rowcount:
+            ended = session.perform(
+                "end_waiting", (next_run_state(State.QUEUED, State.CANCELLED), now, run_id)
+            ).fetchone()
+            if ended is not None:
+                session.perform_for("drop_timers_of_runs", ended)
                 return True
             found = session.perform("find_run", {"id": run_id}, locking=True).fetchone()
             if found is None or found[5] not in {State.QUEUED, State.RUNNING}:
@@ -95,7 +99,7 @@ def delete_run(session: Session, run_id: str, *, unless_owned: bool) -> int:
     if unless_owned and live_owner(owner, found[4], session.now()) is not None:
         return 0
     session.perform("note_deleted", (found[0],))
-    session.perform("drop_timers_of_run", (found[0],))
+    session.perform_for("drop_timers_of_runs", (found[0],))
     return session.perform("delete_run", (found[0],)).rowcount
 
 

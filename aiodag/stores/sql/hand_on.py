@@ -82,7 +82,7 @@ def fail_queued(session: Session, run: int, error: str, now: float) -> None:
     """Fail a run that waits."""
     session.perform("cut_off_nodes", (now, run))
     session.perform("end_run", (next_run_state(State.QUEUED, State.FAILED), error, now, run))
-    session.perform("drop_timers_of_run", (run,))
+    session.perform_for("drop_timers_of_runs", (run,))
 
 
 # Workers

@@ -13,6 +13,7 @@ from aiodag.stores.sql.hand_on import REQUEUED, fail_queued, fail_refused, hand_
 from aiodag.stores.sql.ownership import NEVER, OwnedRuns
 from aiodag.stores.sql.rows import RUN, owner_text, sql_run_record
 from aiodag.stores.sql.session import Session
+from aiodag.stores.sql.statements import cut_rows
 from aiodag.submissions import Submission, Taken
 
 QUEUED = next_run_state(State.WAITING, State.QUEUED)
@@ -140,6 +141,8 @@ class Taker:
                 return
             chosen = self._choose(rows)
             self.session.put_each("take_queued_run", [self._owned(row[0]) for row in chosen])
+            for some in cut_rows([row[0] for row in chosen]):
+                self.session.perform_for("drop_timers_of_runs", some)  # what has begun expires no more
             left -= len(chosen)
             yield from chosen
 

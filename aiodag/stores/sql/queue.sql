@@ -26,8 +26,8 @@ select timer, kind, run from timers where due_at <= ? and kind in ('start', 'exp
 -- :name drop_timers
 delete from timers where timer in (?...)
 
--- :name drop_timers_of_run
-delete from timers where run = ?
+-- :name drop_timers_of_runs
+delete from timers where run in (?...)
 
 -- :name make_ready
 update runs set ready = 1 where run in (?...)
@@ -152,7 +152,7 @@ select min(next_at) from queues where rate is not null and next_at > ?
     and exists (select 1 from runs where state = 'queued' and runs.queue = queues.name and ready = 1)
 
 -- :name end_waiting
-update runs set state = ?, ended_at = ? where id = ? and state = 'queued' and execution = 0
+update runs set state = ?, ended_at = ? where id = ? and state = 'queued' and execution = 0 returning run
 
 -- :name queue_of_run
 select queue from runs where id = ?

@@ -17,7 +17,7 @@ import pytest
 from executions import claim_one
 from programs import ROOT, SECONDS
 
-from aiodag import Capacity, Limit, OptionError, Run, RunFailed, StoreError, task
+from aiodag import Capacity, Limit, OptionError, Run, RunFailed, StoreError, StoreUnreachable, task
 from aiodag._core.holdings import Ticket
 from aiodag._core.shared import TURN, SharedHoldings
 from aiodag.records import Claim, Owner
@@ -616,3 +616,42 @@ def test_what_a_killed_process_held_goes_to_others_before_its_lease_ends(start):
     told, _ = second.communicate(timeout=SECONDS)
 
     assert told == "2\n"  # leases: that of the one who was killed has not ended
+
+
+# A store that is away
+
+
+class Away(Memory):
+    """A store that cannot be reached, a few times."""
+
+    def __init__(self, times):
+        super().__init__()
+        self.left = times
+
+    def reach(self):
+        if self.left:
+            self.left -= 1
+            raise StoreUnreachable("cannot reach the store")
+
+    def share(self, owner, part, settles):
+        super().share(owner, part, settles)
+        self.reach()  # whether that was committed, nobody knows
+
+    def next_start(self, name, interval):
+        self.reach()
+        return super().next_start(name, interval)
+
+
+@pytest.mark.parametrize("limit", [Limit(1, shared="api"), Limit(rate=1000, shared="api")])
+def test_attempts_wait_for_a_store_that_cannot_be_reached(limit):
+    store, meter = Away(2), Meter()
+    work = keyed(meter.body, limit=limit)
+
+    async def main():
+        async with Run("etl", store=store, id="a"):
+            work.map(range(3))
+
+    virtual(main())
+
+    assert store.left == 0
+    assert meter.most == (1 if limit.capacity else 3)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from aiodag._core.holdings import Ticket
 from aiodag._core.shared import SharedHoldings
 from aiodag._core.submit import engine_of
-from aiodag.errors import OptionError, StoreError
+from aiodag.errors import OptionError, StoreError, StoreUnreachable
 from aiodag.happenings import Happening
 from aiodag.sharing import Pool, Sharing
 from aiodag.stores.post import settle_future
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from aiodag.records import Owner
 
 LOOK = 1.0  # seconds between two looks for what others give back, besides being told
+AGAIN = 0.05  # seconds until the same is tried again that could not be written: less than anybody waits in between
 IDLE = 1.0  # seconds between two looks whether a loop was closed that holds something
 
 
@@ -64,6 +65,7 @@ class Shares:
         self._watches = False
         self._pools: dict[str, SharedHoldings] = {}
         self._unsettled: set[str] = set()
+        self._starts: deque[StartRequest] = deque()
         # Of two keepers, when a run begins while the last one of another keeper leaves. Loops never wait for it.
         self._lock = Lock()
 
@@ -74,7 +76,7 @@ class Shares:
 
     def settle_due(self, store: "Runs", owner: "Owner") -> None:
         """Work off what has changed, and let in who can be. Raises what the store raises: then the same is tried again."""
-        if self.changes or self._heard or time.monotonic() >= self.look_at:
+        if self.changes or self._starts or self._heard or time.monotonic() >= self.look_at:
             with self._lock:
                 self._heard, self._settling = False, get_ident()
                 try:
@@ -106,6 +108,8 @@ class Shares:
             for change in changes:
                 if isinstance(change, TicketChange):
                     self._change(change)
+                else:
+                    self._starts.append(change)
             self._unsettled |= {name for name, pool in self._pools.items() if pool.waits() or pool.has_lost()}
             if self._unsettled:
                 names = sorted(self._unsettled)
@@ -116,10 +120,11 @@ class Shares:
             tell_loops(changes, let)
             waits = any(pool.waits() for pool in self._pools.values())
             self._pools = {name: pool for name, pool in self._pools.items() if pool.in_use() or name in self._unsettled}
-            self.look_at = time.monotonic() + (LOOK if waits or self._unsettled else IDLE if self._pools else inf)
-        for change in changes:
-            if isinstance(change, StartRequest):
-                reserve_start(sharing, change)
+            pause = AGAIN if self._unsettled else LOOK if waits else IDLE if self._pools else inf
+            self.look_at = time.monotonic() + pause
+        while self._starts:
+            reserve_start(sharing, self._starts[0])
+            self._starts.popleft()
 
     def _change(self, change: TicketChange) -> None:
         pool, ticket, _ = change
@@ -199,10 +204,15 @@ def refuse(ticket: Ticket, pool: Pool) -> None:
 
 
 def reserve_start(sharing: Sharing, start: StartRequest) -> None:
-    """Reserve a start, and have the loop that waits for it hear when it is, or why there is none."""
+    """Reserve a start, and have the loop that waits for it hear when it is, or why there is none.
+
+    Raises `StoreUnreachable`: then it is asked for again.
+    """
     at, error = 0.0, None
     try:
         at = sharing.next_start(start.name, start.interval)
+    except StoreUnreachable:
+        raise
     except BaseException as raised:  # noqa: BLE001 - it is raised where the start is waited for
         error = raised
     with suppress(RuntimeError):  # of a loop that has been closed: nobody waits any more

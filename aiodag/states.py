@@ -16,13 +16,17 @@ skipped: an upstream did not succeed, or the body raised `Skip`.
 
 The states of a run have the same words and a table of their own, `RUN_MOVES`: what has ended may begin again.
 
-    waiting ──► queued ◄──────────────────────────────┐
-                  │ ▲                                 │
-                  │ └─taken over, given back          │ resumed
-                  ▼      │                            │
-                 running ┴──► succeeded, failed, cancelled
+    waiting ──► queued ◄──────────────────────────────────┐
+                 │ │ ▲                                    │
+                 │ │ └─ taken over, given back            │ resumed, or begun again by itself
+                 │ ▼       │                              │
+                 │ running ┴──► succeeded, failed, cancelled
+                 │                            ▲      ▲
+                 └────────────────────────────┴──────┘
 
-waiting: a `Run` that nobody has entered. queued: it is nobody's. running: a process owns it.
+waiting: a `Run` that nobody has entered. queued: it is nobody's; from here a run that never began can be cancelled at once, and
+one fails that has expired, that every worker has refused, that kills its owners, or that cannot be read. running: a process
+owns it.
 """
 
 import enum

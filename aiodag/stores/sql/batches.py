@@ -34,6 +34,13 @@ def fence_writes(session: Session, writes: Sequence[Write]) -> tuple[list[BaseEx
     return errors, [write for write, error in zip(writes, errors, strict=True) if error is None]
 
 
+def write_sound(writes: Sequence[Write], session: Session) -> list[BaseException | None]:
+    """Write the batches that may be written; return for each why it must not be."""
+    errors, sound = fence_writes(session, writes)
+    put_batches(session, sound)
+    return errors
+
+
 def put_batches(session: Session, writes: Sequence[Write]) -> None:
     """Write batches of several runs."""
     having: dict[str, list[Write]] = {}  # most batches have rows of one kind or two

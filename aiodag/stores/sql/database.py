@@ -2,11 +2,14 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
+from typing import TypeVar
 
 from aiodag.errors import StoreError
 from aiodag.stores.sql.session import Session
+
+T = TypeVar("T")
 
 
 class Database(ABC):
@@ -24,6 +27,15 @@ class Database(ABC):
     @abstractmethod
     def writing(self, *, owner: bool = False) -> AbstractContextManager[Session]:
         """Begin a transaction and commit it, or roll it back after an exception. An `owner` of runs writes what they did."""
+
+    def commit(self, of: Hashable, act: Callable[[Session], T], *, owner: bool = True) -> T:
+        """Return what something returns in a transaction, once that is committed.
+
+        Where it was lost whether it is, whoever does the same again, by what it is `of`, gets the answer of the first time.
+        """
+        del of  # a file says whether it is
+        with self.writing(owner=owner) as session:
+            return act(session)
 
     @abstractmethod
     def reading(self, *, owner: bool = False) -> AbstractContextManager[Session]:

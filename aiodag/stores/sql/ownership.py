@@ -10,7 +10,7 @@ from aiodag.records import Claim, Claimed, Known, Owner, Write, refuse_owned
 from aiodag.states import State, next_run_state
 from aiodag.stores.endings import with_marks
 from aiodag.stores.sql import past
-from aiodag.stores.sql.batches import fence_writes, put_batches
+from aiodag.stores.sql.batches import fence_writes, put_batches, write_sound
 from aiodag.stores.sql.database import Database
 from aiodag.stores.sql.hand_on import requeue_left
 from aiodag.stores.sql.past import SlicedPast
@@ -31,15 +31,17 @@ class OwnedRuns(Database):
 
         With `joining` they come to others that are written here: then the file must be the one that these are in.
         """
-        with self.writing(owner=joining) as session:
-            now = session.now()
-            made = self._make_runs(session, claims)
-            answers = [made.get(claim.id) or self._claim(session, claim, now) for claim in claims]
-            # One for each process, the longest.
-            leases = {claim.owner: claim.lease for claim in sorted(claims, key=lambda claim: claim.lease)}
-            for owner, lease in leases.items():
-                session.perform("put_lease", {"owner": owner_text(owner), "until": now + lease})
-            session.perform("sweep_leases", (now,))
+        return self.commit(("claim", id(claims)), partial(self._claim_some, claims), owner=joining)
+
+    def _claim_some(self, claims: Sequence[Claim], session: Session) -> list[Claimed | StoreError]:
+        now = session.now()
+        made = self._make_runs(session, claims)
+        answers = [made.get(claim.id) or self._claim(session, claim, now) for claim in claims]
+        # One for each process, the longest.
+        leases = {claim.owner: claim.lease for claim in sorted(claims, key=lambda claim: claim.lease)}
+        for owner, lease in leases.items():
+            session.perform("put_lease", {"owner": owner_text(owner), "until": now + lease})
+        session.perform("sweep_leases", (now,))
         return answers
 
     def _make_runs(self, session: Session, claims: Sequence[Claim]) -> dict[str, Claimed]:
@@ -145,14 +147,11 @@ class OwnedRuns(Database):
         Raises `StoreError` when nothing could be written at all.
         """
         try:
-            with self.writing(owner=True) as session:
-                errors, sound = fence_writes(session, writes)
-                put_batches(session, sound)
+            return self.commit(("write", id(writes)), partial(write_sound, writes))
         except Exception as error:
             if len(writes) == 1 or not isinstance(error.__cause__ or error, self.its_own):
                 raise
             return self._write_apart(writes)
-        return errors
 
     def _write_apart(self, writes: Sequence[Write]) -> list[BaseException | None]:
         """Write batches of which one cannot be written: the others are, and it alone is refused."""

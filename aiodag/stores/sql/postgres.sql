@@ -103,3 +103,9 @@ left join shared_places on name = :name left join leases using (owner)
 select moment.now, next_at
 from (select extract(epoch from clock_timestamp())::double precision as now) as moment
 left join shared_limits on name = :name
+
+-- :name note_commit
+update leases set token = ? where owner = ?
+
+-- :name find_commit
+select 1 from leases where owner = ? and token = ? for no key update

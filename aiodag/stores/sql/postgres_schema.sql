@@ -149,7 +149,8 @@ create table functions (
 );
 create table leases (
     owner text collate "C" primary key,
-    until double precision not null
+    until double precision not null,
+    token text -- of the last commit of this process of which the outcome might be lost
 );
 create table tags (
     name text collate "C" not null,

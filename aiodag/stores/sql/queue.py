@@ -71,13 +71,15 @@ class QueuedRuns(OwnedRuns):
 
     def take_queued(self, owner: Owner, queues: Sequence[str], limit: int, *, lease: float) -> list[Taken]:
         """Take up to `limit` runs for `lease` seconds, after what there is to do for all."""
-        with self.writing(owner=True) as session:
-            now = session.now()
-            hand_on(session, now)
-            taker = Taker(session, owner, now, lease)
-            taken = [self._taken(session, taker, row) for row in taker.take(queues, limit)]
-            if taken:
-                session.perform("put_lease", {"owner": owner_text(owner), "until": now + lease})
+        return self.commit(("take", owner), partial(self._take, owner, queues, limit, lease))
+
+    def _take(self, owner: Owner, queues: Sequence[str], limit: int, lease: float, session: Session) -> list[Taken]:
+        now = session.now()
+        hand_on(session, now)
+        taker = Taker(session, owner, now, lease)
+        taken = [self._taken(session, taker, row) for row in taker.take(queues, limit)]
+        if taken:
+            session.perform("put_lease", {"owner": owner_text(owner), "until": now + lease})
         return taken
 
     def _taken(self, session: Session, taker: "Taker", row: tuple[Any, ...]) -> Taken:

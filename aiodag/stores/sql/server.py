@@ -4,16 +4,19 @@ A commit is as durable as the server makes it. Its clock decides leases and due 
 whoever wrote them.
 """
 
-from collections.abc import Generator, Hashable
+from collections.abc import Callable, Generator, Hashable
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
+from uuid import uuid4
 
 from aiodag.errors import StoreError, StoreUnreachable
+from aiodag.records import Owner
 from aiodag.stores.sql.addresses import ServerAddress, server_address
 from aiodag.stores.sql.database import Database
 from aiodag.stores.sql.migration import empty_store
 from aiodag.stores.sql.postgres import OF_ONE_BATCH, ServerError, ServerLink, is_passing, join_links, place_of
 from aiodag.stores.sql.postgres_text import server_steps
+from aiodag.stores.sql.rows import owner_text
 from aiodag.stores.sql.rules import RunsInSQL
 from aiodag.stores.sql.session import Session
 from aiodag.stores.watch import note_happening
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
     from aiodag.stores.sql.server_listener import ServerListener
 
+T = TypeVar("T")
 HINTS = {  # by a sign in the text: of what goes wrong while connecting, libpq tells nothing else
     "authentication failed": "Check user and password: in the address, PGPASSWORD, ~/.pgpass or a service file",
     "no password supplied": "Give one in the address, PGPASSWORD, ~/.pgpass or a service file",
@@ -72,6 +76,14 @@ class ServerReader(Database):
         """Leave the connection to the others."""
 
 
+class Doubt(NamedTuple):
+    """A commit of which the outcome may be lost."""
+
+    token: str
+    answer: object
+    act: object
+
+
 class PostgreSQL(RunsInSQL):
     """A store on a server."""
 
@@ -81,6 +93,7 @@ class PostgreSQL(RunsInSQL):
         self.address: ServerAddress = server_address(address)
         self.keep = self.address.keep
         self._where = place_of(self.address)
+        self._doubts: dict[Hashable, Doubt] = {}
         self._links = join_links(self.place, self.address, self)
 
     def __str__(self) -> str:
@@ -117,6 +130,38 @@ class PostgreSQL(RunsInSQL):
             with link.transaction() as session:
                 yield session
         note_happening(self.place, session.take_happened())
+
+    def commit(self, of: Hashable, act: Callable[[Session], T], *, owner: bool = True) -> T:
+        """Return what something returns in a transaction, once that is committed.
+
+        When the connection is lost while the commit is under way, nobody knows whether it came to be. To do all of it again
+        could write lines twice, and take a run that has ended for one that was lost. So each commit leaves its token.
+        """
+        process = owner_text(Owner.here())
+        doubt = self._doubts.get(of)
+        if doubt is not None and self._has_committed(process, doubt.token):
+            del self._doubts[of]
+            return cast("T", doubt.answer)
+        token = uuid4().hex
+        try:
+            with self.writing(owner=owner) as session:
+                answer = act(session)
+                if answer:  # else nothing was done that could not be done again, such as looking at an empty queue
+                    session.put_each("note_commit", [(token, process)])
+                    # With `act`, which holds what it is of: that may be known by its id.
+                    self._doubts[of] = Doubt(token, answer, act)
+        except StoreUnreachable:
+            raise
+        except BaseException:
+            self._doubts.pop(of, None)
+            raise
+        self._doubts.pop(of, None)
+        return answer
+
+    def _has_committed(self, process: str, token: str) -> bool:
+        """Return True if a commit came to be. One that is still under way holds the row that is locked here."""
+        with self.writing(owner=True) as session:
+            return session.perform("find_commit", (process, token)).fetchone() is not None
 
     def listener(self) -> "ServerListener | None":
         """Return what hears of commits by other processes; None behind a pooler that passes on no notices."""

@@ -1,0 +1,158 @@
+"""A PostgreSQL server that goes away in the middle: runs wait for it, and nothing that is recorded is done twice."""
+
+import asyncio
+import logging
+import signal
+from collections import Counter
+
+import psycopg
+import pytest
+from executions import claim_one
+from programs import SECONDS
+from servers import PostgresServer
+
+from aiodag import Run, State, task
+from aiodag.errors import StoreUnreachable
+from aiodag.records import Batch, Claim, Owner, Write
+from aiodag.stores.places import store_at
+from aiodag.stores.sql.postgres import ServerSession
+from aiodag.submissions import Submission
+
+
+@pytest.fixture(scope="module")
+def durable():
+    """A server that keeps what it has committed, as one in use would; to be ended and started at will."""
+    server = PostgresServer()
+    try:
+        yield server.start()
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def store(durable, schema):
+    store = store_at(durable.address(schema))
+    yield store
+    store.close()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL, signal.SIGQUIT], ids=["fast", "kill", "immediate"])
+def test_a_run_goes_on_in_the_same_process_when_the_server_is_back(durable, store, how, caplog):
+    """Fifty nodes in five chains; the server ends between two commits, or in one of them."""
+    ran, ended = Counter(), []
+
+    @task
+    async def step(chain, place, before):
+        ran[chain, place] += 1
+        if sum(ran.values()) == 20:
+            durable.stop(how)
+            ended.append(True)
+            asyncio.get_running_loop().call_later(0.3, start)
+        return before + 1
+
+    def start():
+        ended.append(asyncio.get_running_loop().run_in_executor(None, durable.start))
+
+    async def main():
+        async with Run("etl", store=store, id="monday"):
+            nodes = [0] * 5
+            for place in range(10):
+                nodes = [step(chain, place, before) for chain, before in enumerate(nodes)]
+        await ended[1]
+        return [node.result() for node in nodes]
+
+    assert asyncio.run(main()) == [10] * 5
+    assert set(ran.values()) == {1}
+    assert len(ran) == 50
+    assert store.run("monday").state is State.SUCCEEDED
+    assert {(node.state, node.attempt) for node in store.nodes("monday")} == {(State.SUCCEEDED, 1)}
+    said = [each.getMessage() for each in caplog.records if each.levelno == logging.WARNING]
+    assert any("wait with what they have to write" in line for line in said)
+    assert any("is back after" in line for line in said)
+
+
+# The outcome of a commit
+
+
+@pytest.fixture
+def lost_commits(monkeypatch):
+    """Lose the connection with each commit that writes: before the server has got it, or behind it."""
+    commit = ServerSession._commit
+    losses = []
+
+    def lose(session):
+        if losses and any("set token" in each for each in session._unsent):
+            when = losses.pop()
+            if when == "after":
+                commit(session)
+            session._connection.close()
+            raise psycopg.OperationalError("server closed the connection unexpectedly")
+        commit(session)
+
+    monkeypatch.setattr(ServerSession, "_commit", lose)
+    return losses
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_batch_is_written_once_whatever_became_of_the_first_commit(postgres_store, lost_commits, when):
+    store = postgres_store
+    claimed = claim_one(store, Claim("monday", "etl", None, Owner.here(), 60.0, 5.0))
+    lines = [(6.5, None, "INFO", "etl", "once")]
+    writes = [Write(claimed, "monday", Batch(logs=lines, state=State.SUCCEEDED, at=9.0))]
+    lost_commits.append(when)
+
+    with pytest.raises(StoreUnreachable):
+        store.write_all(writes)
+    assert store.write_all(writes) == [None]
+    assert [line.text for line in store.logs("monday")] == ["once"]
+    assert store.run("monday").state is State.SUCCEEDED
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_run_is_claimed_once_whatever_became_of_the_first_commit(postgres_store, lost_commits, when):
+    claims = [Claim("monday", "etl", None, Owner.here(), 60.0, 5.0)]
+    postgres_store.runs()
+    lost_commits.append(when)
+
+    with pytest.raises(StoreUnreachable):
+        postgres_store.claim_all(claims)
+    (claimed,) = postgres_store.claim_all(claims)
+    assert claimed.execution == 1
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_run_is_taken_once_whatever_became_of_the_first_commit(postgres_store, lost_commits, when):
+    store, owner = postgres_store, Owner.here()
+    entry = {"file": "/srv/etl.py", "task": "main", "parameters": {}}
+    store.submit(Submission("monday", "main", entry, "/srv/etl.py:main", at=5.0))
+    store.enrol(owner, ["default"], 1, at=5.0, lease=60.0)
+    lost_commits.append(when)
+
+    with pytest.raises(StoreUnreachable):
+        store.take_queued(owner, ["default"], 1, lease=60.0)
+    assert [taken.claimed.execution for taken in store.take_queued(owner, ["default"], 1, lease=60.0)] == [1]
+    assert store.take_queued(owner, ["default"], 1, lease=60.0) == []
+
+
+def test_runs_of_a_whole_process_survive_commits_that_are_lost_after_the_server_has_done_them(
+    postgres_store, lost_commits, monkeypatch
+):
+    monkeypatch.setattr("aiodag.stores.patience.PAUSES", (0.001,))
+    ran = Counter()
+
+    @task
+    async def step(before):
+        ran[before] += 1
+        lost_commits.append("after" if before % 2 else "before")
+        return before + 1
+
+    async def main():
+        async with Run("etl", store=postgres_store, id="monday"):
+            node = step(0)
+            for _ in range(5):
+                node = step(node)
+        return node.result()
+
+    assert asyncio.run(asyncio.wait_for(main(), SECONDS)) == 6
+    assert set(ran.values()) == {1}
+    assert postgres_store.run("monday").state is State.SUCCEEDED

@@ -467,6 +467,18 @@ def test_a_run_that_kills_its_owners_is_poison(store):
     assert why(store, "a").startswith("poison: 5 processes that worked on it died")
 
 
+def test_who_resumes_poison_begins_to_count_anew(store):
+    submit(store, "a")
+    for _ in range(DEATHS):
+        take(store, owner=GONE)
+    take(store, 0)
+
+    claim_one(store, Claim("a", "main", None, GONE, LEASE, time.time()))
+
+    assert ids(take(store)) == ["a"]
+    assert store.run("a").deaths == 1
+
+
 def test_deaths_count_from_the_last_success_on(store):
     submit(store, "a")
     for number in range(DEATHS * 2):

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from aiodag import QueueError, Run, RunCancelled, RunFailed, State, task
-from aiodag.errors import EntryError, OptionError, StoreError, UnknownRun, WorkflowError
+from aiodag.errors import EntryError, OptionError, StoreError, StoreUnreachable, UnknownRun, WorkflowError
 from aiodag.records import Owner
 from aiodag.service import Service
 
@@ -254,6 +254,34 @@ async def test_waiting_ends_with_its_timeout_and_the_run_goes_on(service):
         await service.result(run_id, timeout=0.01)
 
     assert service.run(run_id).state is State.QUEUED
+
+
+async def test_who_waits_for_a_result_waits_for_a_store_that_is_away(service, monkeypatch):
+    run_id = service.submit("flow.json")
+    head, looks = service.store.head, []
+
+    def head_of_a_store_that_goes_away(asked):
+        looks.append(asked)
+        if len(looks) == 2:
+            service.cancel(asked)
+            raise StoreUnreachable("the server restarts")
+        return head(asked)
+
+    monkeypatch.setattr(service.store, "head", head_of_a_store_that_goes_away)
+    monkeypatch.setattr("aiodag.service.queues.LOOK", 0.0)
+
+    with pytest.raises(RunCancelled):
+        await service.result(run_id)
+
+
+async def test_who_asks_a_store_that_is_away_is_told_at_once(service, monkeypatch):
+    def head_of_a_store_that_is_away(asked):
+        raise StoreUnreachable("the server restarts")
+
+    monkeypatch.setattr(service.store, "head", head_of_a_store_that_is_away)
+
+    with pytest.raises(StoreUnreachable):
+        await service.result("any")
 
 
 async def test_nobody_waits_for_a_run_that_is_not_there(service):

@@ -6,12 +6,13 @@ What submits loads what reads files and workflows; what looks does not.
 import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from aiodag._core.limits import above_zero
 from aiodag._core.options import check_seconds
-from aiodag.errors import OptionError, RunCancelled, StoreError
+from aiodag.errors import OptionError, RunCancelled, StoreError, StoreUnreachable
 from aiodag.happenings import Happening
 from aiodag.records import BARRIER, NodeRecord, RunRecord
 from aiodag.service.changes import tasks_in
@@ -76,22 +77,24 @@ class Queueing(Editing):
     async def result(self, run_id: str, *, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - a clear error, which says the state
         """Wait until a run has ended, and return its value: of a task what it returned, of a workflow a dict by task.
 
-        Raises what the run failed with: `RunFailed`, `QueueError`, or a `RecordedError` where that cannot be rebuilt;
+        Where the store goes away for a while, it waits for that too. Raises what the run failed with: `RunFailed`, `QueueError`, or a `RecordedError` where that cannot be rebuilt;
         `RunCancelled`; and `TimeoutError` after `timeout` seconds, which change nothing about the run.
         """
         seconds = None if timeout is None else check_seconds("timeout", timeout)
         until = None if seconds is None else time.monotonic() + seconds
         with watch_store(self.store) as watch:
-            while True:
-                ticket = watch.ticket()
-                run = await asyncio.to_thread(self.head, run_id)
-                if run.ended_at is not None or run.damaged:
-                    return await asyncio.to_thread(self._outcome, run)
+            ticket = watch.ticket()
+            run = await asyncio.to_thread(self.head, run_id)
+            while not is_over(run):
                 left = LOOK if until is None else min(LOOK, until - time.monotonic())
                 if seconds is not None and left <= 0:
                     msg = f"run {run_id!r} has not ended within {describe_seconds(seconds)}: it is {run.state}"
                     raise TimeoutError(msg)
                 await watch.changed(ticket, left, of={Happening.ENDED})
+                ticket = watch.ticket()
+                with suppress(StoreUnreachable):  # the run waits for its store too
+                    run = await asyncio.to_thread(self.head, run_id)
+        return await asyncio.to_thread(self._outcome, run)
 
     def _outcome(self, run: RunRecord) -> Any:
         """Return the value of a run that has ended, or raise why it has none."""
@@ -159,6 +162,11 @@ def queue_of_store(store: "Runs") -> "Queue":
         return cast("Queue", store)
     msg = f"{store} has no queue: submit to a store in a file, in PostgreSQL or in memory"
     raise StoreError(msg)
+
+
+def is_over(run: RunRecord) -> bool:
+    """Return True if a run has ended; also for one whose state nobody can read, which never will."""
+    return run.ended_at is not None or (bool(run.damaged) and run.state is State.FAILED)
 
 
 def value_of_entry(service: Looking, run: RunRecord) -> Any:

@@ -70,6 +70,8 @@ class KeptRun:
         self.claim = claim._replace(entry=entry, tags=claim.tags or self.claim.tags)
         self.execution += 1
         self.begun += self.ended_at is not None
+        if self.ended_at is not None and self.queued is not None:
+            self.queued.deaths = 0  # somebody means to try it again
         self.state = next_run_state(self.state, State.QUEUED, State.RUNNING)
         self.started_at, self.ended_at = claim.at, None
         self.cancel, self.error = False, ""

@@ -10,7 +10,8 @@ insert into runs (id, name, state, entry, created_at, started_at, owner, leased_
 values (?...) on conflict (id) do nothing returning run, id
 
 -- :name take_run
-update runs set state = :state, execution = execution + 1, begun = begun + case when ended_at is null then 0 else 1 end, started_at = :at,
+update runs set deaths = case when ended_at is null then deaths else 0 end,
+    state = :state, execution = execution + 1, begun = begun + case when ended_at is null then 0 else 1 end, started_at = :at,
     ended_at = null, error = '', cancel = 0,
     owner = :owner, leased_until = :until, entry = coalesce(:entry, entry),
     tags = case :tags when '{}' then tags else :tags end

@@ -120,11 +120,6 @@ def checked_wishes(wishes: Wishes) -> Wishes:
     if type(wishes.priority) is not int or abs(wishes.priority) > MOST_PRIORITY:
         wanted = f"an int from {-MOST_PRIORITY:,} to {MOST_PRIORITY:,}; higher ones begin first"
         raise OptionError("priority", wishes.priority, wanted)
-    at: object = wishes.at
-    if at is not None and (not isinstance(at, datetime) or at.utcoffset() is None):
-        raise OptionError(
-            "at", wishes.at, "a datetime with a time zone, such as datetime.now(UTC) + timedelta(hours=1)"
-        )
     if wishes.max_active is not None and (type(wishes.max_active) is not int or wishes.max_active < 1):
         raise OptionError(
             "max_active", wishes.max_active, "an int of 1 or more: the runs of the name that go on at once"
@@ -135,7 +130,15 @@ def checked_wishes(wishes: Wishes) -> Wishes:
     if expires == 0:
         raise OptionError("expires", wishes.expires, "seconds above 0, or a timedelta")
     retries_of(wishes.retries)
-    return wishes._replace(queue=checked_queue(wishes.queue), key=checked_key(wishes.key), expires=expires)
+    at = checked_moment(wishes.at)
+    return wishes._replace(queue=checked_queue(wishes.queue), at=at, key=checked_key(wishes.key), expires=expires)
+
+
+def checked_moment(given: object) -> datetime | None:
+    """Check the moment before which a run does not begin."""
+    if given is None or (isinstance(given, datetime) and given.utcoffset() is not None):
+        return given
+    raise OptionError("at", given, "a datetime with a time zone, such as datetime.now(UTC) + timedelta(hours=1)")
 
 
 def checked_queue(given: object) -> str:

@@ -209,7 +209,7 @@ def damage_in(row: tuple[Any, ...]) -> str:
     damaged += [] if type(begun) is int else [f"begun={begun!r:.40}"]
     if record.entry is None and record.definition is None:
         damaged.append("neither an entry nor a definition")
-    if record.entry is not None and record.entry.keys() != ENTRY_KEYS:
+    if record.entry is not None and set(record.entry) != ENTRY_KEYS:
         damaged.append(f"entry={record.entry!r:.40}")
     return ", ".join(filter(None, damaged))
 

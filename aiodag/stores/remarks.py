@@ -1,4 +1,4 @@
-"""What a run writes that is no outcome: output of programs, facts about attempts, and lines that bodies log."""
+"""What a run writes besides outcomes: output of programs, facts about attempts, and lines that bodies log."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Remarks(Recall):
-    """What a journal is told beside the outcomes. `Recorder` writes it."""
+    """What a journal hears besides the outcomes. `Recorder` writes it."""
 
     def __init__(self, run: "Run", store: "Runs") -> None:
         super().__init__(run, store)

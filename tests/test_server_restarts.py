@@ -15,7 +15,6 @@ from aiodag import Run, State, task
 from aiodag.errors import StoreUnreachable
 from aiodag.records import Batch, Claim, Owner, Write
 from aiodag.stores.places import store_at
-from aiodag.stores.sql.postgres import ServerSession
 from aiodag.submissions import Submission
 
 
@@ -77,19 +76,17 @@ def test_a_run_goes_on_in_the_same_process_when_the_server_is_back(durable, stor
 @pytest.fixture
 def lost_commits(monkeypatch):
     """Lose the connection with each commit that writes: before the server has got it, or behind it."""
-    commit = ServerSession._commit
-    losses = []
+    execute, losses = psycopg.ClientCursor.execute, []
 
-    def lose(session):
-        if losses and any("set token" in each for each in session._unsent):
-            when = losses.pop()
-            if when == "after":
-                commit(session)
-            session._connection.close()
+    def lose(cursor, text, *args, **options):
+        if losses and b"set token" in text and text.endswith(b"commit"):
+            if losses.pop() == "after":
+                execute(cursor, text, *args, **options)
+            cursor.connection.close()
             raise psycopg.OperationalError("server closed the connection unexpectedly")
-        commit(session)
+        return execute(cursor, text, *args, **options)
 
-    monkeypatch.setattr(ServerSession, "_commit", lose)
+    monkeypatch.setattr(psycopg.ClientCursor, "execute", lose)
     return losses
 
 

@@ -269,6 +269,7 @@ class ServerLinks:
         self.writer = ServerLink(address)
         self.reader = ServerLink(address)
         self.users: WeakSet[Any] = WeakSet()
+        self.are_pooled = False  # whether there is a pooler in between that passes on no notices
 
     def leave(self, user: object) -> None:
         """Note that somebody needs them no longer; the last one closes them."""

@@ -4,6 +4,7 @@ A commit is as durable as the server makes it. Its clock decides leases and due 
 whoever wrote them.
 """
 
+import logging
 from collections.abc import Callable, Generator, Hashable
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from aiodag.stores.sql.server_listener import ServerListener
 
+log = logging.getLogger("aiodag.stores")
 T = TypeVar("T")
 HINTS = {  # by a sign in the text: of what goes wrong while connecting, libpq tells nothing else
     "authentication failed": "Check user and password: in the address, PGPASSWORD, ~/.pgpass or a service file",
@@ -164,10 +166,22 @@ class PostgreSQL(RunsInSQL):
             return session.perform("find_commit", (process, token)).fetchone() is not None
 
     def listener(self) -> "ServerListener | None":
-        """Return what hears of commits by other processes; None behind a pooler that passes on no notices."""
-        from aiodag.stores.sql.server_listener import server_listener  # noqa: PLC0415 - only who waits needs it
+        """Return what hears of commits by other processes; None, said once, behind a pooler that passes on no notices."""
+        from aiodag.stores.sql.server_listener import ServerListener  # noqa: PLC0415 - only who waits needs it
 
-        return server_listener(self)
+        if self._links.are_pooled:
+            return None
+        listener = ServerListener(self)
+        if listener.is_told():
+            return listener
+        listener.close()
+        self._links.are_pooled = True
+        log.warning(
+            "the store %s is behind a pooler that passes on no notices: it is looked at once a second, and what happens is "
+            "heard of that much later. Let aiodag reach the server itself, or the pooler give it whole sessions",
+            self,
+        )
+        return None
 
     @contextmanager
     def reading(self, *, owner: bool = False) -> Generator[Session]:

@@ -1,6 +1,5 @@
 """Hear of what others commit to a server, from the server itself."""
 
-import logging
 import os
 import selectors
 import time
@@ -15,7 +14,6 @@ from aiodag.stores.sql.postgres import ServerError, ServerLink
 if TYPE_CHECKING:
     from aiodag.stores.sql.server import PostgreSQL
 
-log = logging.getLogger("aiodag.stores")
 POOLED = 1.0  # seconds in which a notice must have come through a pooler
 
 
@@ -95,17 +93,3 @@ class ServerListener:
         self._selector.close()
         for each in (self._wake, self._waker):
             os.close(each)
-
-
-def server_listener(store: "PostgreSQL") -> ServerListener | None:
-    """Return what hears of commits to a server; None, said once, where a pooler lets nothing through."""
-    listener = ServerListener(store)
-    if listener.is_told():
-        return listener
-    listener.close()
-    log.warning(
-        "the store %s is behind a pooler that passes on no notices: it is looked at once a second, and what happens is "
-        "heard of that much later. Let aiodag reach the server itself, or the pooler give it whole sessions",
-        store,
-    )
-    return None

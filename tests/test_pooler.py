@@ -1,0 +1,87 @@
+"""Behind PgBouncer everything works that works at the server itself; only notices do not come, in one of its modes."""
+
+import asyncio
+import logging
+
+import pytest
+from poolers import Pooler
+from programs import SECONDS
+from test_watch import claim, in_another_process
+
+from aiodag import Run, State, task
+from aiodag.happenings import Happening
+from aiodag.stores.places import store_at
+from aiodag.stores.watch import watch_store
+
+
+@pytest.fixture(scope="module")
+def poolers(postgres):
+    made = {}
+
+    def pooler(mode):
+        if mode not in made:
+            made[mode] = Pooler(postgres, mode)
+        return made[mode]
+
+    yield pooler
+    for each in made.values():
+        each.remove()
+
+
+@pytest.fixture
+def address(poolers, schema):
+    return poolers("transaction").address(schema)
+
+
+def warnings(caplog):
+    return [each.getMessage() for each in caplog.records if each.levelno == logging.WARNING]
+
+
+def test_runs_are_written_and_resumed_through_a_pooler(address):
+    ran = []
+
+    @task
+    async def step(before):
+        ran.append(before)
+        return before + 1
+
+    async def main():
+        async with Run("etl", store=address, id="monday"):
+            node = step(step(0))
+        async with Run("etl", store=address, id="monday"):
+            again = step(step(0))
+        return node.result(), again.result()
+
+    assert asyncio.run(main()) == (2, 2)
+    assert ran == [0, 1]
+    store = store_at(address)
+    assert store.run("monday").state is State.SUCCEEDED
+    store.close()
+
+
+def test_a_pooler_of_transactions_is_found_out_and_said_once(address, caplog):
+    store = store_at(address)
+    claim(store)
+    for _ in range(2):
+        with watch_store(store) as watch:
+            # Nobody hears of the other process: whoever waits looks after its patience.
+            in_another_process(address, "store.cancel('monday')")
+            assert not watch.wait(0, 2.0, of={Happening.CANCEL})
+    store.close()
+
+    (warning,) = warnings(caplog)
+    assert warning.startswith(f"the store {store} is behind a pooler that passes on no notices: it is looked at once")
+
+
+def test_a_pooler_of_sessions_passes_notices_on(poolers, schema, caplog):
+    address = poolers("session").address(schema)
+    store = store_at(address)
+    claim(store)
+    with watch_store(store) as watch:
+        assert watch.wait(0, SECONDS)
+        ticket = watch.ticket()
+        in_another_process(address, "store.cancel('monday')")
+
+        assert watch.wait(ticket, SECONDS, of={Happening.CANCEL})
+    store.close()
+    assert warnings(caplog) == []

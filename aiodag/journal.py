@@ -227,6 +227,10 @@ class Runs(Protocol):
         """Return what hears of commits by others; None if there are no others. Raises `StoreError` if nothing can be heard."""
         ...
 
+    def migrate(self) -> tuple[int, int]:
+        """Make what the store keeps its records in, or bring it up to date; return its versions before and after."""
+        ...
+
     def close(self) -> None:
         """Let go of files and connections."""
         ...

@@ -69,6 +69,26 @@ def postgres():
         server.remove()
 
 
+@pytest.fixture(scope="session")
+def durable_postgres():
+    """A server that waits for its disk, as people have theirs."""
+    from servers import PostgresServer
+
+    server = PostgresServer()
+    try:
+        yield server.start()
+    finally:
+        server.remove()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request, tmp_path, schema):
+    """The address of a store that other processes can open, too, and that outlives them all."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'runs.db'}"
+    return request.getfixturevalue("durable_postgres").address(schema)
+
+
 @pytest.fixture
 def schema():
     """A name for the schema of this test alone."""

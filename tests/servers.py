@@ -48,6 +48,10 @@ class PostgresServer:
             "initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8"
         )
 
+        # Of its members a password is asked; everybody else is trusted.
+        rules = Path(self.data, "pg_hba.conf")
+        rules.write_text(f"host all +guarded 127.0.0.1/32 scram-sha-256\n{rules.read_text()}")
+
     @property
     def data(self):
         return str(self.root / "data")
@@ -74,6 +78,8 @@ class PostgresServer:
         }
         options = " ".join(f"-c {name}={value}" for name, value in settings.items())
         self.run("pg_ctl", "-D", self.data, "-w", "-l", str(self.root / "log"), "-o", options, "start")
+        if not self.execute("select 1 from pg_roles where rolname = 'guarded'"):
+            self.execute("create role guarded")
         return self
 
     @property

@@ -144,6 +144,7 @@ FORMS = {
     "delete": ["delete {}"],
     "backup": ["backup {}"],
     "copy": ["copy runs.db copied.db {}"],
+    "migrate": ["migrate", "migrate --json"],
     "schema": ["schema"],
     "info": ["info"],
     "completion": ["completion bash", "completion --words parameters --of {}", "completion --words runs"],

@@ -456,10 +456,10 @@ def test_what_took_a_recalled_failure_is_recalled_with_it(store):
 
 
 @pytest.mark.parametrize("when", ["refunded", "retried"])
-def test_a_killed_process_is_continued_by_another_one(tmp_path, when):
+def test_a_killed_process_is_continued_by_another_one(place, tmp_path, when):
     def order(*args):
         return subprocess.run(
-            [sys.executable, str(PROGRAM), str(tmp_path / "runs.db"), str(tmp_path / "effects"), *args],
+            [sys.executable, str(PROGRAM), place, str(tmp_path / "effects"), *args],
             capture_output=True,
             encoding="utf-8",
             check=False,

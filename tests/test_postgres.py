@@ -1,10 +1,22 @@
 """Stores on a real PostgreSQL server: the contract of all stores, and what only a server can do."""
 
-import pytest
-from test_stores import StoreContract
+import asyncio
+import os
+import subprocess
+import sys
+from uuid import uuid4
 
-from aiodag.errors import StoreError
+import pytest
+from executions import claim_one, row, write_one
+from test_stores import GONE, StoreContract, claim_of, workflow
+
+from aiodag import Run, State, task
+from aiodag.errors import StoreError, UnknownRun
+from aiodag.records import Batch, Write
+from aiodag.service import Service
 from aiodag.stores.places import store_at
+from aiodag.stores.sql.postgres_text import server_steps
+from aiodag.stores.sql.server import PostgreSQL
 
 
 @pytest.fixture
@@ -21,3 +33,333 @@ class TestPostgreSQL(StoreContract):
     def test_what_is_no_number_of_bytes_to_keep_is_refused(self, postgres_address, keep):
         with pytest.raises(StoreError, match="keep="):
             store_at(f"{postgres_address}&keep={keep}")
+
+
+def test_a_store_says_its_address_without_the_password(postgres_address):
+    address = postgres_address.replace("postgres@", "postgres:hunter2@")
+    store = store_at(f"{address}&sslpassword=hunter2")
+    store.close()
+
+    assert "hunter2" not in f"{store} {store!r}"
+    assert str(store) == f"{postgres_address.replace('postgres@', 'postgres:***@')}&sslpassword=***"
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("postgresql://postgres:hunter2@127.0.0.1:1/x", "Check host and port"),
+        ("postgresql://postgres:hunter2@nowhere.invalid/x", "Check the host"),
+        ("postgresql://postgres:hunter2@127.0.0.1:x/x", "invalid"),
+        ("postgresql://postgres:hunter2@127.0.0.1/x?colour=red", "colour"),
+        ("postgresql://postgres:hunter2@127.0.0.1/x?schema=pg_mine", "names no schema"),
+        ("postgresql://postgres:hunter2@[::1/x", "matching"),
+    ],
+)
+def test_what_cannot_be_reached_is_a_clear_error_without_the_password(address, said):
+    with pytest.raises(StoreError) as caught:
+        store_at(address).runs()
+
+    assert said in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+    assert "postgres:***@" in str(caught.value)
+
+
+# Who may do what
+
+
+@pytest.fixture
+def role(postgres):
+    """A role of this test alone, that has no rights but to connect."""
+    name = f"role_{uuid4().hex}"
+    postgres.execute(f"create role {name} login")
+    yield name
+    postgres.execute(f"drop owned by {name}")
+    postgres.execute(f"drop role {name}")
+
+
+def test_a_role_that_may_only_write_rows_works_once_the_schema_is_there(postgres, postgres_address, schema, role):
+    """What docs/postgresql.md tells people to grant."""
+    store_at(postgres_address).migrate()
+    postgres.execute(f'grant usage on schema "{schema}" to {role}')
+    postgres.execute(f'grant select, insert, update, delete on all tables in schema "{schema}" to {role}')
+    store = store_at(postgres.address(schema, user=role))
+    claimed = claim_one(store, claim_of(tags={"env": "test"}, definition="{}"))
+    everything = {"logs": [(1.0, 0, "INFO", "a", "b")], "output": [(0, 1, "stdout", 0, 1.0, b"a")]}
+    write_one(store, claimed, "etl", nodes=[row(0)], **everything, state=State.SUCCEEDED, at=2.0)
+    store.register(workflow("etl"))
+
+    assert [run.state for run in store.runs()] == [State.SUCCEEDED]
+    assert store.delete(["etl"]) == 1
+    store.close()
+
+
+def test_a_role_that_may_not_make_the_schema_is_told_who_can(postgres, schema, role):
+    store = store_at(postgres.address(schema, user=role))
+
+    with pytest.raises(StoreError, match=r"permission denied.* `aiodag migrate`"):
+        claim_one(store, claim_of())
+    assert store.runs() == []
+    store.close()
+
+
+def test_a_role_that_may_only_look_looks(postgres, postgres_address, schema, role):
+    owner = store_at(postgres_address)
+    claim_one(owner, claim_of())
+    owner.close()
+    postgres.execute(f'grant usage on schema "{schema}" to {role}')
+    postgres.execute(f'grant select on all tables in schema "{schema}" to {role}')
+    store = store_at(postgres.address(schema, user=role))
+
+    assert [run.id for run in store.runs()] == ["etl"]
+    with pytest.raises(StoreError, match=r"cannot write to the store .*permission denied for table"):
+        claim_one(store, claim_of("other"))
+    store.close()
+
+
+def test_a_password_comes_from_the_usual_places(postgres, schema, role, monkeypatch, tmp_path):
+    postgres.execute(f"alter role {role} password 'hunter2'")
+    postgres.execute(f"grant guarded to {role}")  # of whom the server asks a password
+    plain = postgres.address(schema, user=role)
+    (tmp_path / "pgpass").write_text(f"127.0.0.1:*:*:{role}:hunter2\n")
+    (tmp_path / "pgpass").chmod(0o600)
+    (tmp_path / "service.conf").write_text(
+        f"[etl]\nhost=127.0.0.1\nport={postgres.port}\nuser={role}\npassword=hunter2\n"
+    )
+
+    def answers(address):
+        store = store_at(address)
+        try:
+            return store.runs()
+        finally:
+            store.close()
+
+    with pytest.raises(StoreError, match=r"no password supplied. Give one in the address"):
+        answers(plain)
+    with pytest.raises(StoreError, match=r"authentication failed .*Check user and password") as caught:
+        answers(postgres.address(schema, user=role, password="wrong1"))
+    assert "wrong1" not in str(caught.value)
+    assert answers(postgres.address(schema, user=role, password="hunter2")) == []
+    with monkeypatch.context() as patch:
+        patch.setenv("PGPASSWORD", "hunter2")
+        assert answers(plain) == []
+    with monkeypatch.context() as patch:
+        patch.setenv("PGPASSFILE", str(tmp_path / "pgpass"))
+        assert answers(plain) == []
+    monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "service.conf"))
+    assert answers(f"postgresql:///postgres?service=etl&schema={schema}") == []
+
+
+def test_a_database_that_is_not_there_is_named(postgres, schema):
+    with pytest.raises(StoreError, match=r'database "nothing" does not exist. Check the names'):
+        store_at(postgres.address(schema, database="nothing")).runs()
+
+
+# Versions of the schema
+
+
+def test_looking_makes_no_schema(postgres, postgres_address, schema):
+    store = store_at(postgres_address)
+
+    assert (store.runs(), store.nodes("etl"), store.registered(), store.unregister("etl")) == ([], [], [], False)
+    assert postgres.execute("select 1 from pg_namespace where nspname = %s", (schema,)) == []
+    store.close()
+
+
+def test_a_schema_of_somebody_else_is_refused_and_left_as_it_is(postgres, postgres_address, schema):
+    postgres.execute(f'create schema "{schema}" create table runs (mine text)')
+
+    for change in (lambda store: store.runs(), lambda store: claim_one(store, claim_of())):
+        with pytest.raises(StoreError, match="is not a store of aiodag: name another one"):
+            change(store_at(postgres_address))
+    assert postgres.execute("select * from runs", schema=schema) == []
+
+
+def test_an_empty_schema_that_somebody_has_made_is_taken(postgres, postgres_address, schema):
+    postgres.execute(f'create schema "{schema}"')
+    store = store_at(postgres_address)
+
+    assert claim_one(store, claim_of()).execution == 1
+    store.close()
+
+
+def test_a_newer_schema_is_refused(postgres, store, schema):
+    store.migrate()
+    store.close()
+    postgres.execute("update store set version = 999", schema=schema)
+
+    for change in (store.runs, store.migrate, lambda: claim_one(store, claim_of())):
+        with pytest.raises(StoreError, match="has version 999, made by a newer aiodag"):
+            change()
+
+
+def test_an_older_schema_is_refused_until_somebody_migrates(postgres, store, schema, monkeypatch):
+    claim_one(store, claim_of())
+    store.close()
+    steps = [*server_steps(), "alter table runs add column colour text;"]
+    monkeypatch.setattr("aiodag.stores.sql.server.server_steps", lambda: steps)
+
+    for change in (store.runs, lambda: claim_one(store, claim_of("other"))):
+        with pytest.raises(StoreError, match=r"has version \d+, and this aiodag needs \d+: run `aiodag migrate"):
+            change()
+    assert store.migrate() == (len(steps) - 1, len(steps))
+    assert store.migrate() == (len(steps), len(steps))
+    assert [run.id for run in store.runs()] == ["etl"]
+    assert postgres.execute("select colour from runs", schema=schema) == [(None,)]
+
+
+def test_a_step_that_fails_changes_nothing(postgres, store, schema, monkeypatch):
+    store.migrate()
+    store.close()
+    steps = [*server_steps(), "alter table runs add column colour text; select 1 / 0;"]
+    monkeypatch.setattr("aiodag.stores.sql.server.server_steps", lambda: steps)
+
+    with pytest.raises(StoreError, match=r"cannot migrate the store .*division by zero"):
+        store.migrate()
+    assert postgres.execute("select version from store", schema=schema) == [(len(steps) - 1,)]
+    with pytest.raises(Exception, match="colour"):
+        postgres.execute("select colour from runs", schema=schema)
+
+
+def test_processes_that_make_the_schema_at_once_make_it_once(postgres, postgres_address, schema):
+    command = [sys.executable, "-m", "aiodag", "migrate", "--store", postgres_address]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    said = sorted(process.communicate()[0].strip().removeprefix(postgres_address) for process in both)
+
+    assert said == [" has version 1: there is nothing to do"] * 2 + [" is made"]
+    assert postgres.execute("select version from store", schema=schema) == [(1,)]
+
+
+# Rows
+
+
+def test_values_come_back_whatever_is_in_them(store):
+    values = ["", '"a"', "a\0b", "\x01", "\x01bAA==", b"", b"\0\xff", "\u2028\U0001f600", "\\u0000", "x" * 10_000_000]
+    claimed = claim_one(store, claim_of())
+    write_one(store, claimed, "etl", nodes=[row(number, value=value) for number, value in enumerate(values)])
+    write_one(store, claimed, "etl", cache=[(f"k{at}", "t", "json", value, 1.0) for at, value in enumerate(values)])
+
+    assert [node.value for node in store.nodes("etl")] == values
+    assert [store.known_nodes("etl")[f"key{number}"].value for number in range(len(values))] == values
+    assert [store.cached_value(f"k{number}", 0.0)[1] for number in range(len(values))] == values
+
+
+def test_a_text_with_nul_is_kept_with_a_sign_in_its_place(store):
+    claimed = claim_one(store, claim_of())
+    write_one(store, claimed, "etl", logs=[(1.0, 0, "INFO", "app", "a\0b")], nodes=[row(0, error="no\0")])
+
+    assert [line.text for line in store.logs("etl")] == ["a␀b"]
+    assert store.nodes("etl")[0].error == "no␀"
+    with pytest.raises(UnknownRun):
+        store.run("a\0b")
+
+
+def test_a_batch_that_cannot_be_written_is_refused_alone(store):
+    claims = [claim_of(name) for name in ("good", "bad", "better")]
+    claimed = store.claim_all(claims)
+    odd = {"good": "1", "bad": "\ud800", "better": "2"}
+    writes = [
+        Write(each, claim.id, Batch(nodes=[row(0, value=odd[claim.id])]))
+        for each, claim in zip(claimed, claims, strict=True)
+    ]
+    errors = store.write_all(writes)
+
+    assert [type(error) for error in errors] == [type(None), StoreError, type(None)]
+    assert [len(store.nodes(claim.id)) for claim in claims] == [1, 0, 1]
+
+
+def test_a_row_that_is_too_large_is_refused_alone(store, monkeypatch):
+    monkeypatch.setattr("aiodag.stores.sql.postgres_text.TOO_LARGE", 10_000)
+    monkeypatch.setattr("aiodag.stores.sql.postgres_text.LARGEST_ROW", 20_000)
+    claimed = claim_one(store, claim_of())
+    write_one(store, claimed, "etl", nodes=[row(number, value="x" * 9000) for number in range(10)])
+
+    assert len(store.nodes("etl")) == 10
+    with pytest.raises(StoreError, match="is too large for PostgreSQL"):
+        write_one(store, claimed, "etl", nodes=[row(11, value="x" * 20_001)])
+    assert len(store.nodes("etl")) == 10
+
+
+def test_a_damaged_row_says_what_cannot_be_read(store, postgres, schema):
+    claimed = claim_one(store, claim_of())
+    write_one(store, claimed, "etl", nodes=[row(0), row(1)])
+    postgres.execute("update runs set state = 'x', owner = '['", schema=schema)
+    postgres.execute("update nodes set state = 'done', value = e'\\x01b?' where number = 0", schema=schema)
+
+    assert store.run("etl").damaged == "state='x', owner='['"
+    assert [node.damaged for node in store.nodes("etl")] == ["state='done'", ""]
+    assert list(store.known_nodes("etl")) == ["key1"]
+    postgres.execute("update runs set owner = null", schema=schema)
+    assert claim_one(store, claim_of()).execution == 2
+
+
+# Connections
+
+
+def connections(postgres, name):
+    return postgres.execute("select count(*) from pg_stat_activity where application_name = %s", (name,))[0][0]
+
+
+async def test_many_runs_and_looks_take_two_connections(postgres, postgres_address, schema):
+    address = f"{postgres_address}&application_name={schema}"
+    everybody, counted = asyncio.Barrier(201), asyncio.Event()
+
+    @task(cache=True)
+    async def one(number):
+        await everybody.wait()
+        await counted.wait()
+        return number
+
+    async def run(number):
+        async with Run("many", store=address):
+            one(number)
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(200):
+            group.create_task(run(number))
+        await everybody.wait()
+        service = Service(address)
+        assert len(await asyncio.to_thread(service.runs, state="running")) == 200
+        found = connections(postgres, schema)
+        counted.set()
+    service.close()
+
+    assert found == 2
+    assert connections(postgres, schema) == 0
+
+
+def test_a_look_goes_on_when_the_server_has_ended_its_connection(postgres, postgres_address, schema):
+    store = store_at(f"{postgres_address}&application_name={schema}")
+    claim_one(store, claim_of())
+    before = store.runs()
+    postgres.execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = %s", (schema,))
+    while connections(postgres, schema):
+        pass
+
+    assert store.runs() == before
+    assert claim_one(store, claim_of("other")).execution == 1
+    store.close()
+
+
+def test_a_fork_takes_no_connection_from_its_parent(store):
+    claim_one(store, claim_of())
+    pid = os.fork()
+    if not pid:
+        seen = 99
+        try:
+            seen = len(store.runs())
+        finally:
+            os._exit(seen)
+
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1
+    assert len(store.runs()) == 1
+
+
+def test_a_lock_of_somebody_else_is_not_waited_for_for_ever(store, monkeypatch):
+    monkeypatch.setattr("aiodag.stores.sql.postgres.PATIENCE", 0.01)
+    claim_one(store, claim_of())
+    with store.apart().writing() as session:
+        session.execute("update runs set error = ''")
+        other = PostgreSQL(f"{store.address.conninfo}?schema={store.address.schema}&application_name=other")
+        with pytest.raises(StoreError, match="Somebody has held what this needs"):
+            claim_one(other, claim_of(owner=GONE))
+        other.close()

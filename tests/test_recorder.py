@@ -11,7 +11,7 @@ import sys
 import threading
 import tracemalloc
 from collections import Counter, OrderedDict, defaultdict, deque
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -36,6 +36,7 @@ from aiodag.errors import (
 from aiodag.records import BARRIER, left_out, output_text
 from aiodag.service import Service
 from aiodag.stores import Memory, SQLite
+from aiodag.stores.places import store_at
 from aiodag.stores.rehearsal import Rehearsal
 from aiodag.testing import run as virtual
 
@@ -1585,7 +1586,7 @@ def test_a_store_that_cannot_be_opened_fails_before_anything_runs(tmp_path):
 def program(store, effects, **environment):
     environment = {**os.environ, "EFFECTS": str(effects), "PYTHONPATH": os.pathsep.join(sys.path), **environment}
     return subprocess.Popen(
-        [sys.executable, PROGRAM, f"sqlite:///{store}"],
+        [sys.executable, PROGRAM, store],
         env=environment,
         stdout=subprocess.PIPE,
         text=True,
@@ -1597,36 +1598,36 @@ def lines_of(effects):
     return [line.split() for line in effects.read_text().splitlines()] if effects.exists() else []
 
 
-def nodes_of(path):
-    store = SQLite(path)
+def nodes_of(place):
+    store = store_at(place)
     nodes = {node.key: node for node in store.nodes("etl")}
     store.close()
     return nodes
 
 
-def killed(path, effects, after):
+def killed(place, effects, after):
     """Run the program and kill it when so many bodies have ended."""
-    process = program(path, effects, PAUSE="0.05")
+    process = program(place, effects, PAUSE="0.05")
     while sum(line[0] == "end" for line in lines_of(effects)) < after and process.poll() is None:
         pass
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
 
 
-def test_a_killed_run_is_resumed_by_a_fresh_process(tmp_path):
-    path, effects = tmp_path / "runs.db", tmp_path / "effects.log"
-    killed(path, effects, after=4)
-    store = SQLite(path)
+def test_a_killed_run_is_resumed_by_a_fresh_process(place, tmp_path):
+    effects = tmp_path / "effects.log"
+    killed(place, effects, after=4)
+    store = store_at(place)
     known = store.known_nodes("etl")
     recorded = {key for key, each in known.items() if each.state is State.SUCCEEDED}
     store.close()
     before = len(lines_of(effects))
-    output, _ = program(path, effects).communicate(timeout=60)
+    output, _ = program(place, effects).communicate(timeout=60)
     later = lines_of(effects)[before:]
 
     assert output == "12 rows\n"
     assert not recorded & {key for word, _, key, _ in later if word == "begin"}
-    nodes = nodes_of(path)
+    nodes = nodes_of(place)
     assert len(nodes) == 9
     assert {node.state for node in nodes.values()} == {State.SUCCEEDED}
     cut_off = {key for word, _, key, _ in lines_of(effects)[:before] if word == "begin"} - recorded
@@ -1636,14 +1637,14 @@ def test_a_killed_run_is_resumed_by_a_fresh_process(tmp_path):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_run_killed_at_random_moments_always_ends_well(tmp_path, seed):
+def test_a_run_killed_at_random_moments_always_ends_well(place, tmp_path, seed):
     """`KILLS` sets how many, 10 for each seed otherwise."""
-    path, effects = tmp_path / "runs.db", tmp_path / "effects.log"
+    effects = tmp_path / "effects.log"
     moments = random.Random(seed)
     for _ in range(int(os.environ.get("KILLS", "10"))):
-        recorded = recorded_in(path)
+        recorded = recorded_in(place)
         before = len(lines_of(effects))
-        process = program(path, effects, PAUSE="0.02")
+        process = program(place, effects, PAUSE="0.02")
         try:
             process.communicate(timeout=moments.uniform(0.05, 0.6))
         except subprocess.TimeoutExpired:
@@ -1651,63 +1652,68 @@ def test_a_run_killed_at_random_moments_always_ends_well(tmp_path, seed):
             process.communicate()
         begun = {key for word, _, key, _ in lines_of(effects)[before:] if word == "begin"}
         assert not begun & recorded, "a recorded success ran again"
-    process = program(path, effects)
+    process = program(place, effects)
     process.communicate(timeout=60)
-    connection = sqlite3.connect(path)
-    check = connection.execute("pragma integrity_check").fetchall()
-    connection.close()
 
     assert process.returncode == 0
-    assert check == [("ok",)]
-    assert {node.state for node in nodes_of(path).values()} == {State.SUCCEEDED}
+    assert is_sound(place)
+    assert {node.state for node in nodes_of(place).values()} == {State.SUCCEEDED}
 
 
-def recorded_in(path):
-    if not path.exists():
-        return set()
-    store = SQLite(path)
+def is_sound(place):
+    if not place.startswith("sqlite"):
+        return True  # a server looks after itself
+    with closing(sqlite3.connect(place.removeprefix("sqlite:///"))) as connection:
+        return connection.execute("pragma integrity_check").fetchall() == [("ok",)]
+
+
+def recorded_in(place):
+    store = store_at(place)
     try:
         return {key for key, known in store.known_nodes("etl").items() if known.state is State.SUCCEEDED}
     finally:
         store.close()
 
 
-def stop_outside_a_write(process, path):
-    """Stop the owner of a run beyond its lease: a process that is stopped in a write keeps the file locked."""
+def stop_outside_a_write(process, place, monkeypatch):
+    """Stop the owner of a run beyond its lease: a process that is stopped in a write keeps what it writes to locked."""
+    monkeypatch.setattr("aiodag.stores.sql.file.BUSY", 0.0)
     while True:
         os.kill(process.pid, signal.SIGSTOP)
-        connection = sqlite3.connect(path, timeout=0)
+        store = store_at(place)
         try:
-            with connection:
-                connection.execute("update leases set until = 0")  # instead of waiting for it to run out
-        except sqlite3.OperationalError:
+            with store.writing() as session:
+                if not place.startswith("sqlite"):
+                    session.execute("set local lock_timeout to '10ms'")
+                session.execute("update runs set leased_until = 0.0")  # instead of waiting for the lease to run out
+        except StoreError:
             os.kill(process.pid, signal.SIGCONT)
         else:
             return
         finally:
-            connection.close()
+            store.close()
 
 
-def test_a_stopped_owner_loses_its_run_and_stops_when_it_goes_on(tmp_path):
-    path, effects = tmp_path / "runs.db", tmp_path / "effects.log"
-    first = program(path, effects, PAUSE="0.5")
+def test_a_stopped_owner_loses_its_run_and_stops_when_it_goes_on(place, tmp_path, monkeypatch):
+    effects = tmp_path / "effects.log"
+    first = program(place, effects, PAUSE="0.5")
     while not lines_of(effects):
         pass
-    stop_outside_a_write(first, path)
-    second = program(path, effects)
+    stop_outside_a_write(first, place, monkeypatch)
+    second = program(place, effects)
     output, _ = second.communicate(timeout=60)
-    done = nodes_of(path)
+    done = nodes_of(place)
     os.kill(first.pid, signal.SIGCONT)
     first.communicate(timeout=60)
 
     assert output.endswith("rows\n")
     assert first.returncode != 0
-    assert nodes_of(path) == done
+    assert nodes_of(place) == done
 
 
-def test_two_processes_that_resume_at_once_are_told_apart(tmp_path):
-    path, effects = tmp_path / "runs.db", tmp_path / "effects.log"
-    both = [program(path, effects, PAUSE="0.3") for _ in range(2)]
+def test_two_processes_that_resume_at_once_are_told_apart(place, tmp_path):
+    effects = tmp_path / "effects.log"
+    both = [program(place, effects, PAUSE="0.3") for _ in range(2)]
     codes = sorted(process.wait(60) for process in both)
     for process in both:
         process.stdout.close()

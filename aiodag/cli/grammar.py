@@ -98,6 +98,7 @@ COMMANDS: dict[str, Callable[[CommandGroup], None]] = {
     "delete": store_grammar.add_delete,
     "backup": store_grammar.add_backup,
     "copy": store_grammar.add_copy,
+    "migrate": store_grammar.add_migrate,
     "info": add_about,
     "schema": add_schema,
     "completion": add_completion,

@@ -99,7 +99,7 @@ def add_common(parser: argparse.ArgumentParser, default: Any) -> None:
         "--store",
         metavar="ADDRESS",
         default=default,
-        help="a path or sqlite:///PATH (default: $AIODAG_STORE, or see info)",
+        help="a path, sqlite:///PATH or postgresql://HOST/DATABASE (default: $AIODAG_STORE, or see info)",
     )
     parser.add_argument("--json", action="store_true", default=default, help="print one JSON document")
     parser.add_argument(

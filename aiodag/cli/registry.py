@@ -114,6 +114,20 @@ def backup(args: Namespace) -> int:
     return 0
 
 
+def migrate(args: Namespace) -> int:
+    """Bring the store up to date."""
+    with serving(args) as service:
+        before, after = service.migrate()
+        if before == after:
+            text = f"{service.place} has version {after}: there is nothing to do"
+        else:
+            text = (
+                f"{service.place} is brought from version {before} to {after}" if before else f"{service.place} is made"
+            )
+        say(args, {"store": service.place, "from": before, "to": after}, "" if args.quiet else text)
+    return 0
+
+
 def copy(args: Namespace) -> int:
     """Copy runs and workflows to another store."""
     if args.store is not None:

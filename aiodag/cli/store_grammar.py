@@ -94,6 +94,17 @@ def add_backup(group: CommandGroup) -> None:
     parser.add_argument("copy", metavar="FILE", help="the copy: a file that does not exist yet")
 
 
+def add_migrate(group: CommandGroup) -> None:
+    """Add `migrate`."""
+    add_command(
+        group,
+        "migrate",
+        table.carry_out_migrate,
+        "make the tables of the store, or bring them up to date",
+        "aiodag migrate --store postgresql://admin@db.example/runs",
+    )
+
+
 def add_copy(group: CommandGroup) -> None:
     """Add `copy`."""
     parser = add_command(

@@ -118,6 +118,13 @@ def carry_out_backup(args: Namespace) -> int:
     return backup(args)
 
 
+def carry_out_migrate(args: Namespace) -> int:
+    """Carry out `migrate`."""
+    from aiodag.cli.registry import migrate
+
+    return migrate(args)
+
+
 def carry_out_copy(args: Namespace) -> int:
     """Carry out `copy`."""
     from aiodag.cli.registry import copy

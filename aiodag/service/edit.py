@@ -57,6 +57,14 @@ class Editing(Looking):
         """Copy the store to a new file, whole and as of one moment, even while runs write to it. Raises `StoreError`."""
         self.store.backup(path)
 
+    def migrate(self) -> tuple[int, int]:
+        """Make the tables of the store, or bring them up to date; return their versions before, 0 for none, and after.
+
+        A file does this by itself when somebody writes to it, and a server for a schema in which nothing is yet. An older
+        schema on a server is brought up to date by this alone. Raises `StoreError`, also for a newer one.
+        """
+        return self.store.migrate()
+
     def copy_to(
         self, other: "str | PathLike[str] | Runs | Looking", *which: str, skip_existing: bool = False
     ) -> "Copied":

@@ -251,6 +251,10 @@ class Memory(KeptCopies, KeptQueue):
     def listener(self) -> None:
         """Return None: nobody else commits to this store."""
 
+    def migrate(self) -> tuple[int, int]:
+        """Do nothing: what is in memory has one version."""
+        return 1, 1
+
     def close(self) -> None:
         """Let go of nothing: another run of this process may come back to it."""
 

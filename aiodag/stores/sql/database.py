@@ -54,5 +54,9 @@ class Database(ABC):
         """Copy everything to a new file, as of one moment. Raises `StoreError`."""
 
     @abstractmethod
+    def migrate(self) -> tuple[int, int]:
+        """Make the tables, or bring them up to date; return the versions before, 0 for none, and after."""
+
+    @abstractmethod
     def close(self) -> None:
         """Let go of files and connections."""

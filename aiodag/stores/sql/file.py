@@ -133,6 +133,13 @@ class File(Database):
             msg = f"cannot copy the store {self.path} to {copy}: {error}"
             raise StoreError(msg) from error
 
+    def migrate(self) -> tuple[int, int]:
+        """Make the file, or bring it up to date; return the versions before, 0 for none, and after."""
+        with self.reading():
+            before = self.version
+        with self.writing():
+            return before, self.version
+
     @contextmanager
     def writing(self, *, owner: bool = False) -> Generator[FileSession]:
         """Begin a transaction and commit it, or roll it back after an exception.

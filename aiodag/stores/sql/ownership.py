@@ -149,8 +149,12 @@ class OwnedRuns(Database):
         try:
             return self.commit(("write", id(writes)), partial(write_sound, writes))
         except Exception as error:
-            if len(writes) == 1 or not isinstance(error.__cause__ or error, self.its_own):
+            if not isinstance(error.__cause__ or error, self.its_own):
                 raise
+            if len(writes) == 1 and isinstance(error, StoreError):
+                raise
+            if len(writes) == 1:
+                raise self.failure_of("write to", error) from error
             return self._write_apart(writes)
 
     def _write_apart(self, writes: Sequence[Write]) -> list[BaseException | None]:

@@ -289,17 +289,17 @@ class ServerLinks:
             self.reader.close()
 
 
-LINKS: WeakValueDictionary[Hashable, ServerLinks] = WeakValueDictionary()
+LINKS: WeakValueDictionary[ServerAddress, ServerLinks] = WeakValueDictionary()
 links_lock = threading.Lock()
 inherited: list[Any] = []  # of a forked process: connections of its parent. To close one would end it for the parent
 
 
-def join_links(place: Hashable, address: ServerAddress, user: object) -> ServerLinks:
-    """Return the connections to a place, which all who use it share."""
+def join_links(address: ServerAddress, user: object) -> ServerLinks:
+    """Return the connections to an address, which all who use it share: not with another password, if it is the same place."""
     with links_lock:
-        links = LINKS.get(place)
+        links = LINKS.get(address)
         if links is None:
-            links = LINKS[place] = ServerLinks(address)
+            links = LINKS[address] = ServerLinks(address)
         links.users.add(user)
         return links
 

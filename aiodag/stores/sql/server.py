@@ -36,7 +36,7 @@ HINTS = {  # by a sign in the text: of what goes wrong while connecting, libpq t
     "permission denied": "This role needs more rights: either to make the schema, or, once `aiodag migrate` has made it, those "
     "on its tables",
     "read-only transaction": "Name the server that is written to: this one is a standby, or was told to be read only",
-    "translate host name": "Check the host in the address",
+    "resolve host": "Check the host in the address",
     "refused": "Check host and port in the address, and whether the server runs",
     "too many": "Let the server take more connections, or put a pooler before it",
     "lock timeout": "Somebody has held what this needs for 10 seconds",
@@ -74,6 +74,10 @@ class ServerReader(Database):
         """Copy the store."""
         self._store.backup(path)
 
+    def migrate(self) -> tuple[int, int]:
+        """Bring the store up to date."""
+        return self._store.migrate()
+
     def close(self) -> None:
         """Leave the connection to the others."""
 
@@ -96,7 +100,7 @@ class PostgreSQL(RunsInSQL):
         self.keep = self.address.keep
         self._where = place_of(self.address)
         self._doubts: dict[Hashable, Doubt] = {}
-        self._links = join_links(self.place, self.address, self)
+        self._links = join_links(self.address, self)
 
     def __str__(self) -> str:
         return self.address.shown

@@ -2,12 +2,15 @@
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 from uuid import uuid4
 
+import psycopg
 import pytest
 from executions import claim_one, row, write_one
+from programs import ROOT
 from test_stores import GONE, StoreContract, claim_of, workflow
 
 from aiodag import Run, State, task
@@ -363,3 +366,43 @@ def test_a_lock_of_somebody_else_is_not_waited_for_for_ever(store, monkeypatch):
         with pytest.raises(StoreError, match="Somebody has held what this needs"):
             claim_one(other, claim_of(owner=GONE))
         other.close()
+
+
+# The page
+
+
+def test_the_statements_of_the_page_work(postgres, schema):
+    """Each block of SQL on docs/postgresql.md, in order, around the migration that it tells about."""
+    page = (ROOT / "docs" / "postgresql.md").read_text(encoding="utf-8")
+    # Roles and databases are of the whole server: each has a name of this test.
+    mine = {name: f"{name}_{schema}" for name in ("etl_admin", "etl", "runs")}
+
+    def renamed(text):
+        text = re.sub(
+            r"(database|to|role|for role) (etl_admin|etl|runs)\b", lambda found: f"{found[1]} {mine[found[2]]}", text
+        )
+        return text
+
+    def execute(statement):
+        with psycopg.connect(
+            postgres.address("x", database=mine["runs"]).partition("?")[0], autocommit=True
+        ) as connection:
+            connection.execute(statement)
+
+    roles, rows, durability, queries = re.findall(r"^```sql\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    postgres.execute(f"create database {mine['runs']}")
+    execute(renamed(roles))
+    admin = store_at(postgres.address("aiodag", database=mine["runs"], user=mine["etl_admin"]))
+    admin.migrate()
+    admin.close()
+    execute(renamed(rows) + renamed(durability))
+    store = store_at(postgres.address("aiodag", database=mine["runs"], user=mine["etl"]))
+    write_one(store, claim_one(store, claim_of()), "etl", nodes=[row(0, value='{"rows": 3}')])
+    execute(queries)
+    seen = len(store.nodes("etl"))
+    store.close()
+    postgres.execute(f"drop database {mine['runs']}")
+    for role in ("etl", "etl_admin"):
+        postgres.execute(f"drop role {mine[role]}")
+
+    assert seen == 1

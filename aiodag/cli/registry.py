@@ -114,7 +114,7 @@ def backup(args: Namespace) -> int:
     return 0
 
 
-def migrate(args: Namespace) -> int:
+def migrate_store(args: Namespace) -> int:
     """Bring the store up to date."""
     with serving(args) as service:
         before, after = service.migrate()

@@ -120,9 +120,9 @@ def carry_out_backup(args: Namespace) -> int:
 
 def carry_out_migrate(args: Namespace) -> int:
     """Carry out `migrate`."""
-    from aiodag.cli.registry import migrate
+    from aiodag.cli.registry import migrate_store
 
-    return migrate(args)
+    return migrate_store(args)
 
 
 def carry_out_copy(args: Namespace) -> int:

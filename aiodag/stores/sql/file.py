@@ -250,18 +250,8 @@ class File(Database):
         text = str(error)
         hint = next((hint for sign, hint in HINTS.items() if sign in text), "")
         if "locked" in text:
-            hint = f". {self._holder()} has held it for {BUSY:.0f} s: wait for it, or end it"
+            hint = f". {holder_of(self)} has held it for {BUSY:.0f} s: wait for it, or end it"
         return StoreError(f"cannot {verb} the store {self.path}: {text}{hint}")
-
-    def _holder(self) -> str:
-        """Return who is writing to the file: another thread or connection of this process, or another process."""
-        for other in list(FILES):
-            if other is not self and other.is_writing() and other.is_at(self.path):
-                return "Another thread of this process"
-        writer = writer_of(self.path)
-        if writer == os.getpid():
-            return "Another connection of this process"
-        return f"Another process, {writer}," if writer else "Another process"
 
     def is_writing(self) -> bool:
         """Return True if somebody is writing to the file through this, or about to."""
@@ -359,6 +349,17 @@ def path_of_text(text: str, expanded: str) -> Path:
 
 
 FILES: WeakSet[File] = WeakSet()
+
+
+def holder_of(file: File) -> str:
+    """Return who else is writing to a file: another thread or connection of this process, or another process."""
+    for other in list(FILES):
+        if other is not file and other.is_writing() and other.is_at(file.path):
+            return "Another thread of this process"
+    writer = writer_of(file.path)
+    if writer == os.getpid():
+        return "Another connection of this process"
+    return f"Another process, {writer}," if writer else "Another process"
 
 
 def abandon_all() -> None:

@@ -1,5 +1,6 @@
 """A run that is followed: each line once, in the order of time, and no more is read than is new."""
 
+import threading
 import time
 
 import pytest
@@ -9,7 +10,7 @@ from aiodag import State
 from aiodag.errors import StoreError, UnknownRun
 from aiodag.records import Claim, Owner
 from aiodag.service import Service
-from aiodag.stores import SQLite
+from aiodag.stores import Memory, SQLite
 
 
 @pytest.fixture
@@ -102,3 +103,30 @@ def test_a_look_that_finds_nothing_reads_neither_nodes_nor_lines(store, claimed)
     store.connection.set_progress_handler(None, 0)
 
     assert (new, len(steps) < 1000) == ([], True)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "memory"])
+def test_who_follows_is_woken_by_what_is_written_and_by_the_end(kind, tmp_path, monkeypatch):
+    """Nobody's patience ends here: without being woken it would take hours."""
+    monkeypatch.setattr("aiodag.service.follow.LEAST", 0.0)
+    store = Memory() if kind == "memory" else SQLite(tmp_path / "runs.db")
+    claimed = claim_one(store, Claim("monday", "etl", None, Owner.here(), 60.0, time.time()))
+    write_one(store, claimed, "monday", nodes=[node(0, "load")], logs=[line(0, "one")])
+    follower = Service(store).follow("monday")
+    looks, found = follower.looks(patience=3600.0), []
+
+    def write():
+        write_one(store, claimed, "monday", logs=[line(0, "two")])
+        write_one(store, claimed, "monday", logs=[line(0, "three")], state=State.SUCCEEDED, at=9.0)
+
+    found += next(looks)
+    found += next(looks)
+    writing = threading.Thread(target=write)
+    writing.start()
+    for documents in looks:
+        found += documents
+    writing.join()
+    store.close()
+
+    assert [each["text"] for each in found] == ["one", "two", "three"]
+    assert follower.over

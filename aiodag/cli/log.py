@@ -1,8 +1,7 @@
 """Show what happened in runs: states of the newest of a name, lines of one, attempts of a task; once, or as they come."""
 
-import time
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 
 from aiodag.cli import output, views
@@ -15,9 +14,9 @@ from aiodag.records import RunRecord
 from aiodag.service import Service
 from aiodag.service.attempts import attempt_stories, story_document
 from aiodag.service.documents import Document, whole_document
-from aiodag.service.follow import Follower
+from aiodag.service.follow import SLOW
 
-PAUSE = 0.25  # seconds between two looks at a run that is followed
+DRAWN = 0.25  # seconds between two looks at a run whose states are drawn
 
 
 def log(args: Namespace) -> int:
@@ -73,7 +72,7 @@ def follow_log(args: Namespace, service: Service, run: RunRecord) -> int:
     rich = rich_here() if states and not args.json else None
     drawing = nullcontext() if rich is None else rich.LiveStates()
     with drawing as screen:
-        for documents in looks(follower):
+        for documents in follower.looks(patience=SLOW if screen is None else DRAWN):
             for each in documents:
                 put_line(args, each, say_text if screen is None else screen.put)
             if screen is not None:
@@ -84,17 +83,6 @@ def follow_log(args: Namespace, service: Service, run: RunRecord) -> int:
     if follower.run.orphan:
         print_remark(args, f"the process of run {run.id!r} has gone; `aiodag resume {run.id}` goes on with it")
     return 0
-
-
-def looks(follower: Follower) -> Iterator[list[Document]]:
-    """Yield the lines as they come, until the run has ended or its process has gone."""
-    while True:
-        began = time.monotonic()
-        yield follower.look()
-        if follower.over:
-            return
-        # A run of many nodes takes long to read: leave the store alone for most of the time.
-        time.sleep(max(PAUSE, 4 * (time.monotonic() - began)))
 
 
 def put_line(args: Namespace, document: Document, put: Callable[[str], object]) -> None:

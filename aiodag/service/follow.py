@@ -1,11 +1,19 @@
 """Follow a run: what its bodies logged, what its programs wrote and what failed, each line once, in the order of time."""
 
+import time
+from collections.abc import Iterator
+
+from aiodag.happenings import Happening
 from aiodag.records import AttemptRecord, LogRecord, OutputRecord
 from aiodag.service.documents import Document, failure_document, log_document, written_document
 from aiodag.service.look import Looking, output_of_nodes
 from aiodag.service.written import WrittenLines
+from aiodag.stores.watch import watch_store
 
 LATE = 60.0  # seconds by which an end may be written later than one that came after it
+
+LEAST = 0.1  # seconds between two looks of one who follows, however much happens
+SLOW = 1.0  # seconds between two looks of one who has heard of nothing
 
 
 class Follower:
@@ -46,6 +54,23 @@ class Follower:
         self.run = self.store.head(self.run.id)
         self.over = self.run.orphan or self.run.ended_at is not None
         return self._look()
+
+    def looks(self, *, patience: float = SLOW) -> Iterator[list[Document]]:
+        """Yield the lines as they come, until nothing more can come; after `patience` seconds without any, an empty list.
+
+        Blocks meanwhile. Raises what `look` raises.
+        """
+        yield self.look()
+        if self.over:
+            return
+        with watch_store(self.store) as watch:
+            while not self.over:
+                began, ticket = time.monotonic(), watch.ticket()
+                yield self.look()
+                if not self.over:
+                    # A run of many nodes takes long to read: leave the store alone for most of the time.
+                    time.sleep(max(LEAST, 4 * (time.monotonic() - began)))
+                    watch.wait(ticket, patience, of={Happening.LINES, Happening.ENDED})
 
     def look_at_all(self) -> list[Document]:
         """Return all lines, unfinished ones included. For a single look.

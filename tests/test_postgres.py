@@ -1,6 +1,7 @@
 """Stores on a real PostgreSQL server: the contract of all stores, and what only a server can do."""
 
 import asyncio
+import json
 import os
 import re
 import subprocess
@@ -14,6 +15,7 @@ from programs import ROOT
 from test_stores import GONE, StoreContract, claim_of, workflow
 
 from aiodag import Run, State, task
+from aiodag.cli import main
 from aiodag.errors import StoreError, UnknownRun
 from aiodag.records import Batch, Write
 from aiodag.service import Service
@@ -406,3 +408,113 @@ def test_the_statements_of_the_page_work(postgres, schema):
         postgres.execute(f"drop role {mine[role]}")
 
     assert seen == 1
+
+
+# The command line
+
+
+PROGRAM = """
+from aiodag import current_run, task
+
+
+@task
+async def main(fail=False):
+    if fail:
+        raise ValueError("no")
+    return str(current_run().store)
+"""
+
+
+@pytest.fixture
+def typed(capsys, tmp_path, monkeypatch):
+    """Type a command; return its exit code and everything that it wrote."""
+    program = f"etl_{uuid4().hex}.py"  # a file is loaded once in a process
+    (tmp_path / program).write_text(PROGRAM)
+    monkeypatch.chdir(tmp_path)
+
+    def call(*argv):
+        code = main([program if word == "etl.py" else word for word in argv])
+        out, errors = capsys.readouterr()
+        return code, f"{out}{errors}"
+
+    return call
+
+
+def test_no_command_prints_a_password(postgres, schema, role, typed, monkeypatch):
+    monkeypatch.setattr("aiodag.stores.sql.postgres.GRACE", 0.0)
+    address = postgres.address(schema, password="hunter2")
+    store_at(address).migrate()
+    monkeypatch.setenv("AIODAG_STORE", address)
+    commands = [
+        "info",
+        "info --json",
+        "run etl.py --id one",
+        "run etl.py -p fail=yes --id two --json",
+        "resume two",
+        "resume three",
+        "plan two",
+        "runs",
+        "runs --json",
+        "show one",
+        "show two --json",
+        "show oen",
+        "log two",
+        "graph one",
+        "submit etl.py",
+        "queues",
+        "cancel one",
+        "backup runs.db",
+        "migrate --json",
+        "migrate",
+        f"copy {address} runs.db",
+        f"copy runs.db {address}",
+        "delete one",
+        f"runs --store {address}&colour=red",
+        f"runs --store {address.replace('postgresql', 'mysql')}",
+        f"runs -v --store {postgres.address(schema, password='hunter2', database='nothing')}",
+        f"runs -v --store {postgres.address(schema, password='hunter2', user=role)}",
+    ]
+    said = {command: typed(*command.split()) for command in commands}
+    shown = postgres.address(schema, password="***")
+    service = Service(address)
+    lines = [str(line) for run in service.runs() for line in service.log(run.id)]
+    service.close()
+
+    assert [command for command, (_, text) in said.items() if "hunter2" in text] == []
+    assert "hunter2" not in "".join(lines)
+    assert shown in said["info"][1]
+    assert json.loads(said["migrate --json"][1]) == {"store": shown, "from": 1, "to": 1}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"database": "nothing"}, "Check the names"),
+        ({"user": "nobody_here"}, "Check the names"),
+        ({"schema": "pg_catalog"}, "names no schema"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+@pytest.mark.parametrize("command", ["runs", "run etl.py", "submit etl.py", "migrate"])
+def test_a_store_that_cannot_be_used_is_said_in_a_line_with_exit_code_2(postgres, schema, typed, command, given, said):
+    code, text = typed(*command.split(), "--store", postgres.address(**{"schema": schema, **given}))
+
+    assert code == 2
+    assert said in text
+    assert "Traceback" not in text
+    assert text.count("\n") == 1
+
+
+def test_without_psycopg_the_command_says_what_to_install(tmp_path):
+    """Imported as if it were not there: by its name alone, `-m` finds a package of that name that cannot be imported."""
+    (tmp_path / "psycopg.py").write_text("raise ImportError")
+    done = subprocess.run(
+        [sys.executable, "-m", "aiodag", "runs", "--store", "postgresql://localhost/runs"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert "pip install 'aiodag[postgres]'" in done.stderr

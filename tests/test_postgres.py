@@ -477,7 +477,7 @@ def test_no_command_prints_a_password(postgres, schema, role, typed, monkeypatch
     said = {command: typed(*command.split()) for command in commands}
     shown = postgres.address(schema, password="***")
     service = Service(address)
-    lines = [str(line) for run in service.runs() for line in service.log(run.id)]
+    lines = [str(line) for run in service.runs() for line in service.logs(run.id)]
     service.close()
 
     assert [command for command, (_, text) in said.items() if "hunter2" in text] == []

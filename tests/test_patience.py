@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import contextmanager
 
 import pytest
 from executions import execute, rows
@@ -9,8 +10,9 @@ from executions import execute, rows
 from aiodag import Run, State, task
 from aiodag.errors import StoreUnreachable
 from aiodag.service import Service
-from aiodag.stores import Memory
+from aiodag.stores import Memory, SQLite
 from aiodag.stores.keeper import KEEPERS
+from aiodag.stores.sql.file import File
 from aiodag.testing import run as virtual
 
 
@@ -200,3 +202,34 @@ def test_the_clock_of_a_test_stands_still_meanwhile():
         return loop.time() - began
 
     assert execute(store, body, runner=virtual) == 0.0
+
+
+def test_a_large_run_that_is_resumed_reads_on_when_its_store_is_back(tmp_path, monkeypatch):
+    monkeypatch.setattr("aiodag.stores.sql.past.WHOLE", 1)
+    store, ran, losses, reading = SQLite(tmp_path / "runs.db"), [], [], File.reading
+
+    @contextmanager
+    def read_later(file, *, owner=False):
+        if losses and owner:
+            raise losses.pop()
+        with reading(file, owner=owner) as session:
+            yield session
+
+    @task
+    async def step(number):
+        ran.append(number)
+        return number
+
+    async def body():
+        losses.extend(StoreUnreachable("gone") for _ in range(resumed * 3))
+        return [await step(number) for number in range(4)]
+
+    resumed = 0
+    execute(store, body)
+    monkeypatch.setattr(File, "reading", read_later)
+    resumed = 1
+    losses.append(StoreUnreachable("gone"))
+
+    assert execute(store, body) == [0, 1, 2, 3]
+    assert (ran, losses) == ([0, 1, 2, 3], [])
+    store.close()

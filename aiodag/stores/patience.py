@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import chain, repeat
 from typing import TypeVar
 
@@ -54,3 +55,12 @@ class Patience:
     def hurry(self) -> None:
         """Look again at once whether anybody still waits. Called in any thread."""
         self._hurry.set()
+
+
+def patiently(act: Callable[[], T]) -> T:
+    """Return what something returns when the store can be reached, however long that takes."""
+    for pause in chain(PAUSES, repeat(PAUSES[-1])):
+        with suppress(StoreUnreachable):
+            return act()
+        time.sleep(pause)
+    return act()

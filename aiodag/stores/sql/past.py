@@ -13,9 +13,11 @@ one: there is no session there that could keep a temporary table.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import islice
 
 from aiodag.records import Known
+from aiodag.stores.patience import patiently
 from aiodag.stores.sql.database import Database
 from aiodag.stores.sql.rows import known_from_rows
 from aiodag.stores.sql.session import Session
@@ -76,10 +78,13 @@ class SlicedPast:
         return self._left
 
     def __contains__(self, key: object) -> bool:
-        return key in self._slice or (self._left > 0 and self._read(key))
+        return key in self._slice or (self._left > 0 and patiently(partial(self._read, key)))
 
     def open(self) -> None:
         """Count what is there and make the index: about two seconds for a million nodes."""
+        patiently(self._open)
+
+    def _open(self) -> None:
         with self._database.reading(owner=True) as session:
             summary = session.perform("summary_of_known", (self._run,)).fetchone()
             self._left, self.last, self.turn, self.successes = summary

@@ -10,6 +10,7 @@ from test_watch import claim, in_another_process
 
 from aiodag import Run, State, task
 from aiodag.happenings import Happening
+from aiodag.service import Service
 from aiodag.stores.places import store_at
 from aiodag.stores.watch import watch_store
 
@@ -67,8 +68,10 @@ def test_a_pooler_of_transactions_is_found_out_and_said_once(address, caplog):
             # Nobody hears of the other process: whoever waits looks after its patience.
             in_another_process(address, "store.cancel('monday')")
             assert not watch.wait(0, 2.0, of={Happening.CANCEL})
+    told = Service(store).about()["notices"]
     store.close()
 
+    assert told == "none through this pooler: the store is looked at once a second"
     (warning,) = warnings(caplog)
     assert warning.startswith(f"the store {store} is behind a pooler that passes on no notices: it is looked at once")
 
@@ -85,3 +88,4 @@ def test_a_pooler_of_sessions_passes_notices_on(poolers, schema, caplog):
         assert watch.wait(ticket, SECONDS, of={Happening.CANCEL})
     store.close()
     assert warnings(caplog) == []
+    assert Service(address).about()["notices"] == "from the server"

@@ -18,6 +18,7 @@ from aiodag.service.queues import Queueing
 from aiodag.service.recorded import run_again
 from aiodag.service.resumption import Resumption
 from aiodag.stores.places import store_at
+from aiodag.stores.watch import describe_listening
 
 if TYPE_CHECKING:
     from aiodag.records import RunRecord
@@ -216,7 +217,8 @@ class Service(Queueing):
         return Follower(self, run_id, node)
 
     def about(self) -> dict[str, str]:
-        """Return the versions, the address of the store and the installed extras."""
+        """Return the versions, the address of the store, how its changes are heard of, and the installed extras."""
         from aiodag.installed import extras, versions
 
-        return {**versions(), "store": self.place, **extras()}
+        heard = describe_listening(self.store)
+        return {**versions(), "store": self.place, **({"notices": heard} if heard else {}), **extras()}

@@ -184,6 +184,20 @@ def note_happening(place: Hashable, what: Collection[Happening]) -> None:
         found[0].note(what)
 
 
+def describe_listening(store: "Runs") -> str:
+    """Return whether a server tells what others do in a store; empty for a store without a server."""
+    if not str(store).startswith("postgresql:"):
+        return ""
+    try:
+        listener = store.listener()
+    except StoreError as error:
+        return f"unknown: {error}"
+    if listener is None:
+        return "none through this pooler: the store is looked at once a second"
+    listener.close()
+    return "from the server"
+
+
 def end_wait(woken: "asyncio.Future[bool]", changed: bool) -> None:
     """Wake one, who may have gone or have been woken already."""
     if not woken.done():

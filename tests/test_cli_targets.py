@@ -145,6 +145,8 @@ FORMS = {
     "backup": ["backup {}"],
     "copy": ["copy runs.db copied.db {}"],
     "migrate": ["migrate", "migrate --json"],
+    "worker": ["worker --import {}"],
+    "workers": ["workers", "workers --queue {}"],
     "schema": ["schema"],
     "info": ["info"],
     "completion": ["completion bash", "completion --words parameters --of {}", "completion --words runs"],

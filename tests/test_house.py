@@ -221,6 +221,7 @@ FLOORS = [
             "recall",
             "remarks",
             "recorder",
+            "taken",
             "kept_copies",
             "memory",
             "sql.listing",
@@ -335,6 +336,8 @@ FLOORS = [
             "follow",
             "drawing",
             "service",
+            "loading",
+            "worker",
         ]
     },
     {
@@ -360,6 +363,7 @@ FLOORS = [
             "running",
             "commands",
             "queues",
+            "workers",
             "registry",
             "described",
             "completion",

@@ -85,6 +85,8 @@ COMMANDS: dict[str, Callable[[CommandGroup], None]] = {
     "resume": begin_grammar.add_resume,
     "plan": begin_grammar.add_plan,
     "submit": queue_grammar.add_submit,
+    "worker": queue_grammar.add_worker,
+    "workers": queue_grammar.add_workers,
     "queues": queue_grammar.add_queues,
     "runs": look_grammar.add_runs,
     "show": look_grammar.add_show,

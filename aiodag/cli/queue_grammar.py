@@ -2,9 +2,11 @@
 
 from aiodag.cli import table
 from aiodag.cli.begin_grammar import TARGET, add_parameters, add_tags
-from aiodag.cli.parser import CommandGroup, add_command
+from aiodag.cli.parser import CommandGroup, Parser, add_command
 from aiodag.cli.typed import count, duration, integer, moment, natural, rate
 
+LIMIT = 20  # runs of a worker at once
+GRACE = 30.0  # seconds
 ACTIONS = ("list", "add", "pause", "resume", "drain")
 
 
@@ -70,3 +72,56 @@ def add_queues(group: CommandGroup) -> None:
     parser.add_argument(
         "--rate", metavar="N/AGE", type=rate, help="for add: how many of its runs begin in that time, evenly spaced"
     )
+
+
+def add_worker(group: CommandGroup) -> None:
+    """Add `worker`."""
+    parser = add_command(
+        group,
+        "worker",
+        table.carry_out_worker,
+        "take submitted runs and work on them, until Ctrl-C or SIGTERM",
+        "aiodag worker --queue default --queue nightly --limit 20",
+    )
+    add_queue_names(parser, "a queue to take runs from (default); may be repeated")
+    parser.add_argument(
+        "--limit", metavar="N", type=count, default=LIMIT, help=f"how many runs go on at once ({LIMIT})"
+    )
+    parser.add_argument(
+        "--grace",
+        metavar="AGE",
+        type=duration,
+        default=GRACE,
+        help="how long what runs has to end after Ctrl-C or SIGTERM, before it goes back into its queue (30s)",
+    )
+    parser.add_argument(
+        "--import",
+        dest="modules",
+        metavar="MODULE",
+        action="append",
+        default=[],
+        help="import this first, such as a module that registers codecs; may be repeated",
+    )
+    parser.add_argument(
+        "--pinned", action="store_true", help="refuse a run whose file is another here than when it was submitted"
+    )
+    parser.add_argument(
+        "--keep", metavar="AGE", type=duration, help="delete runs that ended longer ago, every hour: 30d"
+    )
+
+
+def add_workers(group: CommandGroup) -> None:
+    """Add `workers`."""
+    parser = add_command(
+        group,
+        "workers",
+        table.carry_out_workers,
+        "list the workers that are there; exit code 1 if there are none",
+        "aiodag workers --queue nightly",
+    )
+    add_queue_names(parser, "those that serve this queue; may be repeated")
+
+
+def add_queue_names(parser: Parser, purpose: str) -> None:
+    """Add queues."""
+    parser.add_argument("--queue", dest="queues", metavar="QUEUE", action="append", default=[], help=purpose)

@@ -90,6 +90,20 @@ def carry_out_submit(args: Namespace) -> int:
     return submit_target(args)
 
 
+def carry_out_worker(args: Namespace) -> int:
+    """Carry out `worker`."""
+    from aiodag.cli.workers import work
+
+    return work(args)
+
+
+def carry_out_workers(args: Namespace) -> int:
+    """Carry out `workers`."""
+    from aiodag.cli.workers import workers
+
+    return workers(args)
+
+
 def carry_out_queues(args: Namespace) -> int:
     """Carry out `queues`."""
     from aiodag.cli.queues import queues

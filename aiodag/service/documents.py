@@ -14,7 +14,7 @@ from aiodag.service.look import Looking, one_node
 from aiodag.service.recorded import attempts_by_node, error_text
 from aiodag.service.written import WrittenLine
 from aiodag.states import State
-from aiodag.submissions import QueueRecord
+from aiodag.submissions import QueueRecord, WorkerRecord
 from aiodag.wording import first_line
 
 Document = dict[str, Any]
@@ -52,6 +52,23 @@ def queue_document(run: RunRecord) -> Document:
 def queue_documents(queues: Iterable[QueueRecord]) -> list[Document]:
     """Return queues for JSON."""
     return [dataclasses.asdict(each) for each in queues]
+
+
+def worker_documents(workers: Iterable[WorkerRecord]) -> list[Document]:
+    """Return workers for JSON."""
+    return [
+        {
+            "host": each.owner.host,
+            "pid": each.owner.pid,
+            "state": each.state,
+            "queues": list(each.queues),
+            "limit": each.limit,
+            "runs": list(each.runs),
+            "started_at": iso_moment(each.started_at),
+            "seen_at": iso_moment(each.seen_at),
+        }
+        for each in workers
+    ]
 
 
 def damage_of(record: RunRecord | NodeRecord) -> dict[str, str]:

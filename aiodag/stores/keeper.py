@@ -16,7 +16,7 @@ from collections.abc import Container, Hashable, Sequence
 from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from aiodag.errors import LeaseLost, StoreError, StoreUnreachable
 from aiodag.records import Batch, Claim, Claimed, Owner, Write
@@ -29,7 +29,8 @@ from aiodag.stores.sharing import SHARES, forget_shares, shares_at
 
 if TYPE_CHECKING:
     from aiodag._core.run import Run
-    from aiodag.abc import Runs
+    from aiodag.abc import Queue, Runs
+    from aiodag.submissions import Taken
 
 log = logging.getLogger("aiodag.stores")
 LEASE = 15.0  # seconds
@@ -196,9 +197,7 @@ class Keeper:
         answers: Sequence[Claimed | BaseException]
         release_again(self.store, self._owner, self._runs)
         try:
-            claims = [writer.claim for writer in writers]
-            claim = partial(self.store.claim_all, claims, joining=bool(self._runs))
-            answers = self._patience.through(claim, beginning=True)
+            answers = self._answers(writers)
         except BaseException as error:  # noqa: BLE001 - it is raised where the runs are opened
             answers = apart(error, len(writers))
         self._renewed_at = self._renewed_at or min(writer.claim.at for writer in writers)
@@ -214,6 +213,13 @@ class Keeper:
                 writer.post.add(settle_future, writer.opened, error, None)
             else:
                 writer.post.add(settle_future, writer.opened, None, writer.claimed)
+
+    def _answers(self, writers: list[RunWriter]) -> "Sequence[Claimed | BaseException]":
+        # Those that were taken from a queue were claimed there.
+        claims = [writer.claim for writer in writers if writer.taken is None]
+        claim = partial(self.store.claim_all, claims, joining=bool(self._runs))
+        claimed = iter(self._patience.through(claim, beginning=True) if claims else ())
+        return [writer.taken or next(claimed) for writer in writers]
 
     def _write(self, batches: list[tuple[RunWriter, Batch]]) -> None:
         claimed = [(writer, writer.claimed, batch) for writer, batch in batches if writer.claimed is not None]
@@ -231,10 +237,10 @@ class Keeper:
 
     def _release(self, writers: Sequence[RunWriter]) -> None:
         """Let go of runs whose end is not written: somebody may go on with them at once."""
-        left = [writer.claimed for writer in writers if writer.claimed is not None and not writer.over]
-        for claimed in left:
+        left = [(each.owned, each.goes_back) for each in writers if each.owned is not None and not each.over]
+        for claimed, _ in left:
             self._runs.pop(claimed.run, None)
-        release_runs(self.store, left)
+        leave_runs(self.store, left)
 
     def _listen(self) -> bool:
         """Keep the leases and hear who wants what cancelled; return False if all loops are closed."""
@@ -291,12 +297,19 @@ UNRELEASED: dict[Hashable, list[Claimed]] = {}
 table_lock = threading.Lock()
 
 
-def join_keeper(store: "Runs", run: "Run", scribe: Scribe, *, ours: bool) -> tuple[Keeper, RunWriter]:
+def join_keeper(
+    store: "Runs", run: "Run", scribe: Scribe, *, ours: bool, taken: "Taken | None" = None
+) -> tuple[Keeper, RunWriter]:
     """Return what writes a run to a store: the keeper of its place, made if there is none.
 
-    `ours` is True if nobody else has `store`: it is closed when it is no longer needed.
+    `ours` is True if nobody else has `store`: it is closed when it is no longer needed. A run that was `taken` from a queue is
+    claimed already.
     """
-    claim = Claim(run.id, run.name, run.entry, Owner.here(), LEASE, time.time(), run.tags, run.definition)
+    claim = (
+        taken.claim
+        if taken
+        else Claim(run.id, run.name, run.entry, Owner.here(), LEASE, time.time(), run.tags, run.definition)
+    )
     place = store.place
     with table_lock:
         keeper = KEEPERS.get(place)
@@ -308,7 +321,7 @@ def join_keeper(store: "Runs", run: "Run", scribe: Scribe, *, ours: bool) -> tup
         post = keeper.posts.get(run.loop)
         if post is None:
             post = keeper.posts[run.loop] = LoopPost(run.loop, keeper.put)
-        writer = RunWriter(scribe, post, claim)
+        writer = RunWriter(scribe, post, claim, taken.claimed if taken else None)
         keeper.writers.add(writer)
     LINES.attach()
     return keeper, writer
@@ -328,13 +341,17 @@ def forget_keeper(place: Hashable) -> None:
             forget_shares(place)
 
 
-def release_runs(store: "Runs", runs: list[Claimed]) -> None:
-    """Let go of runs in a store; note those that it cannot let go of now."""
+def leave_runs(store: "Runs", left: Sequence[tuple[Claimed, bool]]) -> None:
+    """Let go of runs in a store, each with whether it goes back into its queue; note those that it cannot let go of now."""
+    back = [claimed for claimed, goes_back in left if goes_back]
+    other = [claimed for claimed, goes_back in left if not goes_back]
     try:
-        if runs:
-            store.release(runs)
+        if back:
+            cast("Queue", store).give_back(back)  # it has a queue: they were taken from it
+        if other:
+            store.release(other)
     except StoreError:
-        UNRELEASED.setdefault(store.place, []).extend(runs)
+        UNRELEASED.setdefault(store.place, []).extend(back + other)
 
 
 def release_again(store: "Runs", owner: Owner, going: Container[int]) -> None:

@@ -41,17 +41,24 @@ class Scribe(Protocol):
 class RunWriter:
     """One run on its way to its store."""
 
-    def __init__(self, scribe: Scribe, post: "LoopPost", claim: Claim) -> None:
+    def __init__(self, scribe: Scribe, post: "LoopPost", claim: Claim, taken: Claimed | None = None) -> None:
         self.scribe = scribe
         self.post = post
         self.claim = claim
+        self.taken = taken  # what the store has answered already, of a run from a queue
         self.opened: asyncio.Future[Claimed] = post.loop.create_future()
         self.claimed: Claimed | None = None  # what the store has answered: the keeper's thread's alone
         # Each goes from False to True once, set in one thread and read in the other, which may see it late: what the loop
         # puts into the queue after it has set or read one makes up for that, for the thread looks again when it gets there.
         self.given_up = False  # by the loop: nobody waits for it to be opened
         self.over = False  # by the thread: its end is written
+        self.goes_back = False  # by the loop: it is left to go on elsewhere, and goes back into its queue
         self.patient = False  # whether it has asked, and nobody waits for that: the loop's alone
+
+    @property
+    def owned(self) -> Claimed | None:
+        """What the store has answered: to this claim, or before it."""
+        return self.claimed or self.taken
 
 
 Work = tuple[RunWriter, Batch | None]  # None: the run is to be claimed

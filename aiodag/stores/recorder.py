@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from aiodag._core.run import Run
     from aiodag.abc import Runs
     from aiodag.sharing import Pool, SharedPool
+    from aiodag.submissions import Taken
 
 log = logging.getLogger("aiodag.stores")
 
@@ -63,8 +64,9 @@ class Recorder(Remarks):
 
     error: BaseException | None
 
-    def __init__(self, run: "Run", store: "Runs", *, ours: bool) -> None:
+    def __init__(self, run: "Run", store: "Runs", *, ours: bool, taken: "Taken | None" = None) -> None:
         super().__init__(run, store)
+        self._taken = taken  # from a queue: then it is claimed already
         self._ours = ours
         self._rows = Changes(run)
         self._written: list[Node[Any] | asyncio.Future[None]] = []  # successes of the batch that is being written
@@ -78,7 +80,7 @@ class Recorder(Remarks):
         run = self.run
         self._engine = engine_of(run.loop)
         self.offset = time.time() - run.clock()
-        self._keeper, self._writer = join_keeper(self.store, run, self, ours=self._ours)
+        self._keeper, self._writer = join_keeper(self.store, run, self, ours=self._ours, taken=self._taken)
         if self._ours:  # else each run would open the file once more to read from it
             self.store = self._keeper.store
         try:
@@ -282,6 +284,7 @@ class Recorder(Remarks):
             for pool in self._pools:
                 pool.over = True
             # Also when we are cancelled here: the store would keep the run for us.
+            self._writer.goes_back = self._deaf and self._taken is not None
             ended = self._keeper.leave(self._writer)
             del self._writer  # which has us: a run that has ended needs no garbage collector
         if ended is not None:

@@ -1,0 +1,106 @@
+"""Work on submitted runs until somebody stops the worker, and look who does."""
+
+import asyncio
+import signal
+from argparse import Namespace
+from contextlib import suppress
+from types import FrameType
+from typing import Any, Self
+
+from aiodag.cli import output
+from aiodag.cli import show as shown
+from aiodag.cli.answers import print_remark, say
+from aiodag.cli.opening import serving
+from aiodag.service.documents import worker_documents
+from aiodag.service.loading import import_modules
+from aiodag.service.worker import QueueWorker
+from aiodag.submissions import DEFAULT_QUEUE, WorkerRecord
+
+HEAD = ("HOST", "PID", "STATE", "QUEUES", "LIMIT", "RUNS", "SINCE", "SEEN")
+NOBODY = 1
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def work(args: Namespace) -> int:
+    """Work until somebody stops this process, and return the exit code."""
+    with serving(args) as service:
+        import_modules(args.modules)
+        queues = args.queues or [DEFAULT_QUEUE]
+        worker = QueueWorker(
+            service,
+            queues,
+            limit=args.limit,
+            grace=args.grace,
+            pinned=args.pinned,
+            keep=args.keep,
+            say=silent if args.quiet else output.write_remark,
+        )
+        print_remark(args, f"works on {', '.join(queues)} in {service.place}, {args.limit} runs at once")
+        asyncio.run(work_until_stopped(worker))
+    return 0
+
+
+def silent(line: str) -> None:
+    """Say nothing."""
+
+
+async def work_until_stopped(worker: QueueWorker) -> None:
+    """Work until signals stop the worker."""
+    with StopSignals(worker, asyncio.get_running_loop()):
+        await worker.run()
+
+
+class StopSignals:
+    """Answers signals: each of the first two stops the worker, the second at once; the third ends the process.
+
+    As `running.Interrupts`, not by the loop, which a body may block.
+    """
+
+    def __init__(self, worker: QueueWorker, loop: asyncio.AbstractEventLoop) -> None:
+        self._worker = worker
+        self._loop = loop
+        self._before: dict[int, Any] = {}
+        self._count = 0
+
+    def __enter__(self) -> Self:
+        for number in SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                with suppress(ValueError):  # in another thread than the main one, nobody gets signals
+                    self._before[number] = signal.signal(number, self._take)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)
+
+    def _take(self, number: int, _: FrameType | None) -> None:
+        self._count += 1
+        if self._count > 1:
+            for each in self._before:
+                signal.signal(each, signal.SIG_DFL)
+        self._loop.call_soon_threadsafe(self._worker.stop)
+
+
+def workers(args: Namespace) -> int:
+    """List the workers that are there; return 1 if there are none."""
+    with serving(args) as service:
+        found = [each for each in service.workers() if not args.queues or set(args.queues) & set(each.queues)]
+        if not found:
+            print_remark(args, f"no {'such ' if args.queues else ''}workers in {service.place}")
+        text = shown.table([HEAD, *map(worker_line, found)]) if found else ""
+        say(args, worker_documents(found), text)
+    return 0 if found else NOBODY
+
+
+def worker_line(worker: WorkerRecord) -> tuple[str, ...]:
+    """Return a worker as a row of a table."""
+    return (
+        worker.owner.host,
+        str(worker.owner.pid),
+        worker.state,
+        ",".join(worker.queues),
+        str(worker.limit),
+        " ".join(worker.runs) or "-",
+        shown.moment_text(worker.started_at),
+        shown.moment_text(worker.seen_at),
+    )

@@ -1,0 +1,275 @@
+"""Take runs from the queues of a store, and work on them: many in one loop, until somebody stops the worker.
+
+    look ──► take what there is room for ──► a task for each: load its code, enter it, run it
+     ▲                                                    │ no code: back into the queue, with the reason
+     └── something was queued, a run ended, half a second ◄──┘
+
+Each look does for all workers of the store what is due, such as handing on the runs of one that has died. So a worker without
+a free place looks, too. What is taken is owned in that transaction; the keeper of the store renews the lease while there are
+runs, and the looks do while there are none.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, cast
+
+from aiodag._core.options import check_seconds
+from aiodag._core.run import Run
+from aiodag.errors import LeaseLost, LetGo, OptionError, RunCancelled, RunFailed, StoreError
+from aiodag.happenings import Happening
+from aiodag.records import Batch, Owner, Write
+from aiodag.service.loading import CodeLoader, Refusal
+from aiodag.service.queues import queue_of_store
+from aiodag.service.service import Service
+from aiodag.service.starting import BeginOptions, begin
+from aiodag.service.submitting import checked_queue
+from aiodag.states import State
+from aiodag.stores.keeper import LEASE
+from aiodag.stores.outcomes import record_exception
+from aiodag.stores.taken import TakenRun
+from aiodag.stores.watch import StoreWatch, watch_store
+from aiodag.submissions import DEFAULT_QUEUE, Taken
+from aiodag.wording import describe_seconds
+
+if TYPE_CHECKING:
+    from aiodag.abc import Runs
+
+log = logging.getLogger("aiodag.worker")
+LOOK = 0.5  # seconds between two looks, heard of something or not: within a second, runs of who has died here go on
+PRUNE = 3600.0  # seconds between two times that old runs are deleted
+HURRY = 0.5  # seconds that a body has to let go when the worker is to stop at once
+LIMIT = 20  # runs at once, unless somebody says otherwise
+GRACE = 30.0  # seconds that runs have to end when the worker is to stop
+
+
+class QueueWorker:
+    """Work on the runs that are submitted to some queues of a store, at most `limit` at once.
+
+    `stop` once: takes no more, lets what runs end for `grace` seconds, and gives the rest back to be continued elsewhere;
+    twice: gives all of it back at once. With `pinned`, runs whose file has other code than when they were submitted are
+    refused. `keep` is after how many seconds ended runs are deleted; None keeps them. `say` is called with lines for
+    people: what is taken, and how it ends.
+
+    One worker works for each process and store. Python files are imported as the records name them, each once.
+
+    >>> from pathlib import Path
+    >>> from aiodag.service import Service
+    >>> from aiodag.service.worker import QueueWorker
+    >>> size = Path("etl.py").write_text("async def main(day: str) -> str: return day")
+    >>> service = Service("memory:worker")
+    >>> run_id = service.submit("etl.py", ["day=monday"])
+    >>> worker = QueueWorker(service)
+    >>> working = asyncio.create_task(worker.run())
+    >>> await service.result(run_id)
+    'monday'
+    >>> worker.stop()
+    >>> await working
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        queues: Collection[str] = (DEFAULT_QUEUE,),
+        *,
+        limit: int = LIMIT,
+        grace: float = GRACE,
+        pinned: bool = False,
+        keep: float | None = None,
+        say: Callable[[str], object] = log.info,
+    ) -> None:
+        if type(limit) is not int or limit < 1:
+            raise OptionError("limit", limit, "an int of 1 or more: the runs that go on at once")
+        self.service = service
+        self.store = service.store
+        self.queues: Sequence[str] = [checked_queue(each) for each in dict.fromkeys(queues)]
+        self.limit, self.grace = limit, check_seconds("grace", grace)
+        self.keep = None if keep is None else check_seconds("keep", keep)
+        self.say = say
+        self._queue = queue_of_store(self.store)
+        self._owner = Owner.here()
+        self._loader = CodeLoader(pinned=pinned)
+        self._works: dict[asyncio.Task[None], Taken] = {}
+        self._entered: dict[str, Run] = {}  # by the ids of runs
+        self._stops = 0
+        self._hurried = False  # whether what runs is to let go at once
+        self._renewed = self._pruned = float("-inf")
+        self._failing = ""  # why the store cannot be used, as far as that was said
+
+    async def run(self) -> None:
+        """Work until somebody calls `stop`. Raises `StoreError` for a store that cannot be used at the beginning."""
+        self._loop = asyncio.get_running_loop()
+        self._stir = asyncio.Event()
+        self._began = time.time()
+        with watch_store(self.store) as watch:
+            await asyncio.to_thread(self._enrol)
+            try:
+                with watch.calling(self._hear, of={Happening.QUEUED, Happening.ENDED}):
+                    await self._work_on(watch)
+            finally:
+                await self._leave()
+
+    def stop(self) -> None:
+        """Take no more, and end when what runs has ended; called again, give it back at once. Called on the loop."""
+        self._stops += 1
+        if self._stops == 1:
+            self.say(f"takes no more; waits {describe_seconds(self.grace)} for {len(self._works)} runs to end")
+            self._loop.call_later(self.grace, self._give_back)
+        else:
+            self._hurried = True
+            self._give_back()
+        self._stir.set()
+
+    # The loop
+
+    async def _work_on(self, watch: StoreWatch) -> None:
+        announced = False
+        while not self._stops or self._works:
+            if self._stops and not announced:
+                announced = True
+                await self._shielded(lambda: self._queue.dismiss(self._owner, ending=True))
+            self._stir.clear()
+            patience = await self._look()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(patience):
+                    await self._stir.wait()
+
+    async def _look(self) -> float:
+        """Take what there is room for; return for how many seconds to wait for something to happen."""
+        try:
+            taken, due = await asyncio.to_thread(self._take)
+        except StoreError as error:
+            if str(error) != self._failing:
+                self._failing = str(error)
+                self.say(f"waits for the store: {error}")
+            return LOOK
+        self._failing = ""
+        for each in taken:
+            work = asyncio.create_task(self._work(each))
+            self._works[work] = each
+            work.add_done_callback(self._end_work)
+        return LOOK if due is None else max(0.001, min(LOOK, due - time.time()))
+
+    def _take(self) -> tuple[list[Taken], float | None]:
+        """Do what the store needs now and then, and take runs. In a thread."""
+        now = time.monotonic()
+        if now - self._renewed > LEASE / 3:
+            if self._stops:
+                self.store.renew(self._owner, LEASE)
+            else:
+                self._enrol()  # again: a process that has stood still for long is not among the workers any more
+        if self.keep is not None and now - self._pruned > PRUNE:
+            self._pruned = now
+            gone = self.service.prune(older=self.keep)
+            if gone:
+                self.say(f"deleted {len(gone)} runs that ended more than {describe_seconds(self.keep)} ago")
+        room = 0 if self._stops else self.limit - len(self._works)
+        taken = self._queue.take_queued(self._owner, self.queues, room, lease=LEASE)
+        return taken, None if taken or not room else self._queue.next_due()
+
+    def _enrol(self) -> None:
+        self._queue.enrol(self._owner, self.queues, self.limit, at=self._began, lease=LEASE)
+        self._renewed = time.monotonic()
+
+    def _hear(self) -> None:
+        """Hear that something was queued, or that a run has ended. In any thread."""
+        with suppress(RuntimeError):  # the loop was closed
+            self._loop.call_soon_threadsafe(self._look_soon)
+
+    def _look_soon(self) -> None:
+        if len(self._works) < self.limit and not self._stops:
+            self._stir.set()
+
+    # One run
+
+    async def _work(self, taken: Taken) -> None:
+        record = taken.record
+        self.say(f"{record.id}: begins{'' if taken.claimed.execution == 1 else ' again'}")
+        began = time.monotonic()
+        try:
+            found = await self._loader.load(taken)
+            options = BeginOptions(id=record.id, observers=(), limit=None, fail_fast=False, tags=found.tags)
+            if self._stops > 1:
+                raise LetGo(record.id)
+            await begin(cast("Runs", TakenRun(self.store, taken)), found.target, self._note_run, None, **options)
+        except Refusal as why:
+            await self._refuse(taken, str(why))
+        except LetGo:
+            await self._return(taken)
+            self.say(f"{record.id}: given back, to be continued")
+        except LeaseLost as error:
+            self.say(f"{record.id}: {error}")
+        except BaseException as error:
+            if record.id not in self._entered:
+                await self._fail(taken, error)
+            self.say(f"{record.id}: {how_it_ended(error)}, after {describe_seconds(time.monotonic() - began)}")
+            if not isinstance(error, Exception | asyncio.CancelledError):
+                raise
+        else:
+            self.say(f"{record.id}: succeeded, after {describe_seconds(time.monotonic() - began)}")
+
+    def _note_run(self, run: Run) -> None:
+        self._entered[run.id] = run
+        if self._stops > 1:
+            self._let_go(run)
+
+    async def _refuse(self, taken: Taken, why: str) -> None:
+        """Give a run back whose code is not here: this worker is not asked for that code again."""
+        self.say(f"{taken.record.id}: given back, since its code cannot be loaded here: {why}")
+        await self._shielded(lambda: self._queue.give_back([taken.claimed], refusal=why))
+
+    async def _return(self, taken: Taken) -> None:
+        """Give a run back that was never entered: one that was has gone back when it was left."""
+        if taken.record.id not in self._entered:
+            await self._shielded(lambda: self._queue.give_back([taken.claimed]))
+
+    async def _fail(self, taken: Taken, error: BaseException) -> None:
+        """Fail a run that cannot be entered, such as one whose row somebody has edited."""
+        batch = Batch(state=State.FAILED, error=record_exception(error), at=time.time())
+        await self._shielded(lambda: self.store.write_all([Write(taken.claimed, taken.record.id, batch)]))
+
+    async def _shielded(self, call: Callable[[], Any]) -> None:
+        """Tell the store something in a thread. If it cannot hear now, the lease runs out, and others see to it."""
+        try:
+            await asyncio.to_thread(call)
+        except StoreError as error:
+            self.say(f"could not tell the store: {error}")
+
+    def _end_work(self, work: "asyncio.Task[None]") -> None:
+        taken = self._works.pop(work)
+        self._entered.pop(taken.record.id, None)
+        self._stir.set()
+        if not work.cancelled() and work.exception() is not None:
+            self._stops = max(self._stops, 1)
+
+    # The end
+
+    def _give_back(self) -> None:
+        """Let go of all runs that have not ended."""
+        self._stops = max(self._stops, 2)
+        for run in list(self._entered.values()):
+            self._let_go(run)
+
+    def _let_go(self, run: Run) -> None:
+        if run.state is State.RUNNING and not run.departed:
+            if self._hurried:
+                run.grace = min(run.grace, HURRY)
+            run.let_go()
+
+    async def _leave(self) -> None:
+        """Give back what is left, also where something has gone wrong, and sign off."""
+        self._stops = max(self._stops, 2)
+        self._give_back()
+        if self._works:
+            await asyncio.wait(list(self._works), timeout=LEASE)
+        await self._shielded(lambda: self._queue.dismiss(self._owner))
+
+
+def how_it_ended(error: BaseException) -> str:
+    """Return how a run ended, in a line."""
+    if isinstance(error, RunCancelled | asyncio.CancelledError):
+        return "cancelled"
+    text = str(error.message) if isinstance(error, RunFailed) else f"{type(error).__name__}: {error}"
+    return "failed: " + " ".join(text.split())

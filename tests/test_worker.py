@@ -1,0 +1,313 @@
+"""Workers: what is submitted is run elsewhere, each effect once, whatever becomes of the worker."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from aiodag import QueueError, RunCancelled, State
+from aiodag.service import Service
+from aiodag.service.worker import QueueWorker
+
+FLOW = str(Path(__file__).with_name("worker_flow.py"))
+PATIENCE = 30.0  # seconds, for what takes a moment where the machine is not busy
+
+
+@pytest.fixture
+def address(tmp_path):
+    return f"sqlite:///{tmp_path}/runs.db"
+
+
+@pytest.fixture
+def service(address):
+    service = Service(address)
+    yield service
+    service.close()
+
+
+@pytest.fixture
+def effects(tmp_path):
+    return tmp_path / "effects"
+
+
+@pytest.fixture
+def start_worker(address, tmp_path):
+    """Start workers, each a process of its own; those that are left are ended."""
+    started = []
+
+    def start(*options):
+        log = (tmp_path / f"worker{len(started)}.log").open("wb")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "aiodag", "--store", address, "worker", *options], stdout=log, stderr=log
+        )
+        process.log = tmp_path / f"worker{len(started)}.log"
+        log.close()
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+def lines_of(file):
+    return [line.split() for line in file.read_text().splitlines()] if file.exists() else []
+
+
+async def until(true, what):
+    """Wait until something is so."""
+    end = time.monotonic() + PATIENCE
+    while not await asyncio.to_thread(true):
+        assert time.monotonic() < end, what
+        await asyncio.sleep(0.02)
+
+
+async def begun(effects, count=1):
+    await until(lambda: sum(line[1] == "begins" for line in lines_of(effects)) >= count, "it begins")
+
+
+async def all_ended(service, count):
+    def ended():
+        return sum(run.ended_at is not None for run in service.runs()) == count
+
+    await until(ended, f"{count} runs end")
+
+
+class Working:
+    """A worker in this process, inside."""
+
+    def __init__(self, service, **options):
+        self.said = []
+        self.worker = QueueWorker(service, say=self.said.append, **options)
+
+    async def __aenter__(self):
+        self.task = asyncio.create_task(self.worker.run())
+        return self
+
+    async def __aexit__(self, *error):
+        self.worker.stop()
+        self.worker.stop()
+        await self.task
+
+
+# In one process
+
+
+async def test_a_submitted_run_is_taken_and_its_value_comes_back(service, effects):
+    run_id = service.submit(f"{FLOW}:five", {"file": str(effects)})
+
+    async with Working(service) as working:
+        value = await service.result(run_id, timeout=PATIENCE)
+
+    assert value == 4
+    assert [line[:2] for line in lines_of(effects)] == [[run_id, str(number)] for number in range(5)]
+    assert service.run(run_id).execution == 1
+    assert working.said[0] == f"{run_id}: begins"
+    assert working.said[1].startswith(f"{run_id}: succeeded, after ")
+    assert service.workers() == []
+
+
+async def test_a_failure_is_the_runs_and_the_worker_goes_on(service, effects):
+    first = service.submit(f"{FLOW}:fail", {"file": str(effects)})
+    second = service.submit(f"{FLOW}:five", {"file": str(effects)})
+
+    async with Working(service, limit=1):
+        value = await service.result(second, timeout=PATIENCE)
+
+    assert value == 4
+    assert service.run(first).state is State.FAILED
+
+
+async def test_no_more_runs_go_on_at_once_than_the_limit(service, effects):
+    ids = [service.submit(f"{FLOW}:wait_for", {"file": str(effects)}) for _ in range(3)]
+
+    async with Working(service, limit=2):
+        await begun(effects, 2)
+        service.cancel(ids[0])
+        await begun(effects, 3)
+        states = [service.run(each).state for each in ids]
+
+    assert states == [State.CANCELLED, State.RUNNING, State.RUNNING]
+
+
+async def test_a_document_runs_where_its_file_is_not(service, tmp_path):
+    file = tmp_path / "hello.json"
+    file.write_text(json.dumps({"tasks": {"greet": {"command": ["echo", "hello"]}}}))
+    run_id = service.submit(str(file))
+    file.unlink()
+
+    async with Working(service):
+        value = await service.result(run_id, timeout=PATIENCE)
+
+    assert value["greet"].stdout == "hello\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["raise OSError('no disk')", "import sys; sys.exit(3)", "def main(): pass"],
+    ids=["raises", "exits", "other"],
+)
+async def test_a_run_whose_code_cannot_be_loaded_fails_with_the_reason_where_no_worker_can(service, tmp_path, text):
+    file = tmp_path / f"flow{os.urandom(4).hex()}.py"
+    file.write_text("async def load() -> int: return 1\n")
+    run_id = service.submit(f"{file}:load")
+    sys.modules.pop(file.stem)
+    file.write_text(text)
+
+    async with Working(service) as working:
+        with pytest.raises(QueueError, match=file.stem):
+            await service.result(run_id, timeout=PATIENCE)
+
+    assert service.run(run_id).state is State.FAILED
+    assert any("its code cannot be loaded here" in line for line in working.said)
+
+
+async def test_a_pinned_worker_refuses_other_code_than_that_which_was_submitted(service, tmp_path):
+    file = tmp_path / f"flow{os.urandom(4).hex()}.py"
+    file.write_text("async def load() -> int: return 1\n")
+    run_id = service.submit(f"{file}:load")
+    file.write_text("async def load() -> int: return 2\n")
+
+    async with Working(service, pinned=True):
+        with pytest.raises(QueueError, match="other code here than when the run was submitted"):
+            await service.result(run_id, timeout=PATIENCE)
+
+
+async def test_a_run_whose_row_was_edited_into_nonsense_fails_alone(service, effects, tmp_path):
+    import sqlite3
+
+    broken = service.submit(f"{FLOW}:five", {"file": str(effects)})
+    sound = service.submit(f"{FLOW}:five", {"file": str(effects)})
+    connection = sqlite3.connect(tmp_path / "runs.db")
+    with connection:
+        connection.execute("update runs set entry = '{\"what\": 1}' where id = ?", (broken,))
+    connection.close()
+
+    async with Working(service):
+        value = await service.result(sound, timeout=PATIENCE)
+        await until(lambda: service.run(broken).ended_at is not None, "it fails")
+
+    assert value == 4
+    assert service.run(broken).state is State.FAILED
+
+
+async def test_who_stops_gives_back_what_does_not_end_in_time_to_be_continued(service, effects):
+    run_id = service.submit(f"{FLOW}:wait_for", {"file": str(effects)})
+    working = Working(service, grace=0.05)
+    task = asyncio.create_task(working.worker.run())
+    await begun(effects)
+
+    working.worker.stop()
+    await task
+
+    run = service.run(run_id)
+    assert (run.state, run.deaths) == (State.QUEUED, 0)
+    assert [line[1] for line in lines_of(effects)] == ["begins", "LetGo"]
+    assert f"{run_id}: given back, to be continued" in working.said
+
+
+async def test_who_stops_lets_runs_end_and_takes_no_more(service, effects, tmp_path):
+    gate = tmp_path / "gate"
+    first = service.submit(f"{FLOW}:wait_for", {"file": str(effects)})
+    working = Working(service, limit=1, grace=60)
+    task = asyncio.create_task(working.worker.run())
+    await begun(effects)
+    second = service.submit(f"{FLOW}:wait_once", {"file": str(effects), "gate": str(gate)})
+
+    working.worker.stop()
+    await until(lambda: [each.state for each in service.workers()] == ["ending"], "it says so")
+    service.cancel(first)
+    await task
+
+    assert service.run(first).state is State.CANCELLED
+    assert service.run(second).state is State.QUEUED
+
+
+async def test_old_runs_are_deleted_by_a_worker_that_keeps_them_for_a_while(service, effects):
+    old = service.submit(f"{FLOW}:five", {"file": str(effects)})
+    async with Working(service):
+        await service.result(old, timeout=PATIENCE)
+    async with Working(service, keep=0.0):
+        await until(lambda: service.runs() == [], "it goes")
+
+
+# In processes of their own
+
+
+async def test_a_worker_in_a_process_of_its_own_is_listed_with_what_it_runs(service, effects, start_worker):
+    process = start_worker("--limit", "3")
+    run_id = service.submit(f"{FLOW}:wait_for", {"file": str(effects)})
+    await begun(effects)
+
+    (worker,) = service.workers()
+
+    assert (worker.owner.pid, worker.limit, list(worker.queues)) == (process.pid, 3, ["default"])
+    assert list(worker.runs) == [run_id]
+
+
+async def test_a_run_that_is_cancelled_ends_on_the_worker(service, effects, start_worker):
+    start_worker()
+    run_id = service.submit(f"{FLOW}:wait_for", {"file": str(effects)})
+    await begun(effects)
+
+    service.cancel(run_id)
+
+    with pytest.raises(RunCancelled):
+        await service.result(run_id, timeout=PATIENCE)
+    assert [line[1] for line in lines_of(effects)] == ["begins", "CancelledError"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_a_worker_and_two_end_it_at_once(service, effects, start_worker, number):
+    process = start_worker()
+    run_id = service.submit(f"{FLOW}:wait_for", {"file": str(effects)})
+    await begun(effects)
+
+    process.send_signal(number)
+    await until(lambda: "takes no more" in process.log.read_text(), "it hears the first")
+    process.send_signal(number)
+    code = await asyncio.to_thread(process.wait, PATIENCE)
+
+    assert code == 0
+    assert (service.run(run_id).state, service.run(run_id).deaths) == (State.QUEUED, 0)
+    assert service.workers() == []
+
+
+async def test_the_runs_of_a_killed_worker_go_on_in_another_within_a_second(service, effects, start_worker, tmp_path):
+    gate = tmp_path / "gate"
+    first, _ = start_worker(), start_worker()
+    await until(lambda: len(service.workers()) == 2, "they are there")
+    run_id = service.submit(f"{FLOW}:wait_once", {"file": str(effects), "gate": str(gate)})
+    await begun(effects)
+    gate.touch()
+
+    os.kill(int(lines_of(effects)[0][2]), signal.SIGKILL)
+
+    assert await service.result(run_id, timeout=PATIENCE) == "done"
+    run = service.run(run_id)
+    assert (run.execution, run.deaths) == (2, 1)
+    assert first.pid in {int(line[2]) for line in lines_of(effects)} or run.state is State.SUCCEEDED
+
+
+async def test_a_run_that_kills_its_workers_fails_as_poison(service, effects, start_worker):
+    run_id = service.submit(f"{FLOW}:die", {"file": str(effects)})
+
+    def keep_one():
+        if not any(each.poll() is None for each in started):
+            started.append(start_worker())
+        return service.run(run_id).ended_at is not None
+
+    started = [start_worker()]
+    await until(keep_one, "it is given up")
+
+    with pytest.raises(QueueError, match="poison"):
+        await service.result(run_id)
+    assert len(lines_of(effects)) == 5

@@ -11,7 +11,7 @@ import pytest
 
 from aiodag import Run, RunFailed, task
 from aiodag.errors import NoIdentity
-from aiodag.stores import Memory, SQLite
+from aiodag.stores import SQLite
 from aiodag.testing import run as virtual
 
 ROOT = Path(__file__).parent.parent
@@ -21,13 +21,6 @@ RAN = []
 @pytest.fixture(autouse=True)
 def _nothing_ran():
     RAN.clear()
-
-
-@pytest.fixture(params=["sqlite", "memory"])
-def store(request, tmp_path):
-    store = Memory() if request.param == "memory" else SQLite(tmp_path / "runs.db")
-    yield store
-    store.close()
 
 
 @task(cache=True)

@@ -11,7 +11,7 @@ import pytest
 from aiodag import Capacity, RunFailed, State, WorkflowError, current_run, task
 from aiodag.commands import command, shell
 from aiodag.service.starting import rehearse
-from aiodag.stores import Memory, SQLite
+from aiodag.stores import Memory
 from aiodag.testing import MoveRecorder
 from aiodag.workflows import Parameter, Workflow
 
@@ -21,13 +21,6 @@ CALLED = []
 @pytest.fixture(autouse=True)
 def _nothing_was_called():
     CALLED.clear()
-
-
-@pytest.fixture(params=["sqlite", "memory"])
-def store(request, tmp_path):
-    store = Memory() if request.param == "memory" else SQLite(tmp_path / "runs.db")
-    yield store
-    store.close()
 
 
 @task

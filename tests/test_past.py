@@ -24,16 +24,25 @@ SLICE = 16
 
 
 @pytest.fixture
-def sliced(monkeypatch, tmp_path):
-    """A store whose runs are read in small slices, and the most rows that were held at a time."""
+def small_slices(monkeypatch):
+    """Runs are read in small slices, of any store."""
     monkeypatch.setattr(past, "WHOLE", 0)
     monkeypatch.setattr(past, "SLICE", SLICE)
     monkeypatch.setattr(past, "NEAR", 2)
     monkeypatch.setattr(lead, "LEAD", 64)
     monkeypatch.setattr(lead, "SOME", 8)
+
+
+@pytest.fixture
+def sliced_file(small_slices, tmp_path):
     store = SQLite(tmp_path / "runs.db")
     yield store
     store.close()
+
+
+@pytest.fixture(params=["sliced_file", "postgres_store"])
+def sliced(request, small_slices):
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture
@@ -223,7 +232,7 @@ async def test_attempts_of_an_edited_task_go_on_counting(sliced):
     assert await run_as(2) == ([2] * 40, 1)
 
 
-async def test_what_is_called_very_often_has_its_last_attempt_looked_up_once(sliced, calls, monkeypatch):
+async def test_what_is_called_very_often_has_its_last_attempt_looked_up_once(sliced_file, calls, monkeypatch):
     """Before: at each call, and each time all rows of that name were read, on the loop."""
     asked, numbers = [], range(20)
 
@@ -243,32 +252,32 @@ async def test_what_is_called_very_often_has_its_last_attempt_looked_up_once(sli
     flow = Workflow("many")
     flow.add(call_many)
     with pytest.raises(RunFailed):
-        await flow.run(store=sliced, id="many")
+        await flow.run(store=sliced_file, id="many")
     monkeypatch.setattr(FileSession, "perform", noted)
     numbers = range(40, 0, -1)
-    await flow.resume("many", store=sliced)
+    await flow.resume("many", store=sliced_file)
 
     assert calls.again() == sorted([*range(20), *range(20, 41)])
     assert asked.count("last_attempt") == 2  # of `call_many`, and of `square`
 
 
-def test_the_last_attempt_of_a_task_is_found_without_reading_the_others(sliced):
+def test_the_last_attempt_of_a_task_is_found_without_reading_the_others(sliced_file):
     """Before: by the primary key, so all rows of the run were read for each new name, 3 ms of 10,000."""
-    with sliced.writing() as connection:
+    with sliced_file.writing() as connection:
         ((*_, how),) = connection.execute("explain query plan " + query("last_attempt"), (1, "square")).fetchall()
 
     assert "nodes_by_name (run=? AND name=?)" in how
 
 
-def test_a_damaged_row_runs_again(sliced, calls):
-    call_all(sliced, calls, range(60))
-    with sliced.writing() as connection:
+def test_a_damaged_row_runs_again(sliced_file, calls):
+    call_all(sliced_file, calls, range(60))
+    with sliced_file.writing() as connection:
         connection.execute("update nodes set state = 'lost' where number = 30")
         connection.execute("update nodes set key = x'00' where number = 31")
         connection.execute("update nodes set number = -3 where number = 32")
         connection.execute("update nodes set turn = 'late' where number = 59")
 
-    values, ran = call_all(sliced, calls, range(60))
+    values, ran = call_all(sliced_file, calls, range(60))
 
     assert (values, ran) == ([number**2 for number in range(60)], [30, 31, 32, 59])
 

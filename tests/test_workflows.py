@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from aiodag import Capacity, Run, RunFailed, Skip, State, UnknownRun, WorkflowError, current_node, settled, task
 from aiodag.commands import shell
-from aiodag.stores import Memory, SQLite
+from aiodag.stores import Memory
 from aiodag.testing import MoveRecorder, shuffle
 from aiodag.testing import run as virtual
 from aiodag.workflows import Parameter, Workflow
@@ -86,13 +86,6 @@ async def run_failing(flow, *args, **options):
     with pytest.raises(RunFailed) as failed:
         await flow.run(*args, opened=runs.append, **options)
     return runs[0], failed.value
-
-
-@pytest.fixture(params=["sqlite", "memory"])
-def store(request, tmp_path):
-    store = Memory() if request.param == "memory" else SQLite(tmp_path / "runs.db")
-    yield store
-    store.close()
 
 
 # Written down

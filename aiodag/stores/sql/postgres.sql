@@ -73,7 +73,8 @@ with former as (delete from store) insert into store (version) values (:version)
 -- Who takes or fires something has it alone: others pass by it, and do not wait.
 select run, priority from runs
 where state = 'queued' and queue = :queue and ready = 1
-    and (target is null or target not in (select refusals.target from refusals where refusals.owner = :owner)){full}
+    and (target is null or target not in (select refusals.target from refusals where refusals.owner = :owner))
+    and (name not in (select names.name from names where max_active is not null){with_room})
 order by priority desc, run limit :limit for no key update of runs skip locked
 
 -- :name due_timers
@@ -82,7 +83,8 @@ for update skip locked
 
 -- :name limited_names
 -- Two that count the running ones of a name at once would both find room: the second waits until the first has taken its own.
-select name, max_active from names where max_active is not null order by name for update
+select name, max_active from names where max_active is not null
+    and exists (select 1 from runs where runs.name = names.name and runs.state = 'queued') order by name for update
 
 -- :name owners_in_queues
 select owner, greatest((select until from leases where leases.owner = held.owner),

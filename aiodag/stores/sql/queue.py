@@ -132,9 +132,9 @@ class Taker:
             if is_above_zero(rate) and is_above_zero(per):
                 self.rates.add(name)
         for name, most in self.session.perform("limited_names").fetchall():
+            active = self.session.perform("count_active", (name,)).fetchone()[0]
             # What is no number limits nothing: somebody has written it by hand.
-            if type(most) is int:
-                self.rooms[name] = most - self.session.perform("count_active", (name,)).fetchone()[0]
+            self.rooms[name] = most - active if type(most) is int else limit
         left = limit
         while left > 0:
             # Each round takes or fails a run, or leaves out a name or a queue from then on.
@@ -153,10 +153,11 @@ class Taker:
 
     def _rows(self, queues: Sequence[str], limit: int) -> list[tuple[Any, ...]]:
         """Return the rows of the next runs of some queues."""
-        full = [name for name, room in self.rooms.items() if room <= 0]
-        names = {f"full{place}": name for place, name in enumerate(full)}
-        condition = f" and name not in ({', '.join(f':{each}' for each in names)})" if full else ""
-        statement = self.session.query("next_in_queue").replace("{full}", condition)
+        # Of the names that have a limit, only those whose room was counted: others may be submitted at this moment.
+        with_room = [name for name, room in self.rooms.items() if room > 0]
+        names = {f"name{place}": name for place, name in enumerate(with_room)}
+        condition = f" or name in ({', '.join(f':{each}' for each in names)})" if names else ""
+        statement = self.session.query("next_in_queue").replace("{with_room}", condition)
         found: list[tuple[Any, ...]] = []
         for queue in queues:
             values = {"queue": queue, "owner": owner_text(self.owner), "limit": limit, **names}

@@ -66,7 +66,8 @@ select name, state, rate, per from queues
 update queues set next_at = :now + per / rate where name = :name and next_at <= :now
 
 -- :name limited_names
-select name, max_active from names where max_active is not null order by name
+select name, max_active from names where max_active is not null
+    and exists (select 1 from runs where runs.name = names.name and runs.state = 'queued') order by name
 
 -- :name count_active
 select count(*) from runs where name = ? and state = 'running' and queue is not null
@@ -74,7 +75,8 @@ select count(*) from runs where name = ? and state = 'running' and queue is not 
 -- :name next_in_queue
 select run, priority from runs
 where state = 'queued' and queue = :queue and ready = 1
-    and (target is null or target not in (select refusals.target from refusals where refusals.owner = :owner)){full}
+    and (target is null or target not in (select refusals.target from refusals where refusals.owner = :owner))
+    and (name not in (select names.name from names where max_active is not null){with_room})
 order by priority desc, run limit :limit
 
 -- :name runs_to_take

@@ -3,18 +3,24 @@
 import asyncio
 import logging
 import signal
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 
 import psycopg
 import pytest
 from executions import claim_one
-from programs import SECONDS
+from programs import ROOT, SECONDS
 from servers import PostgresServer
 
 from aiodag import Run, State, task
 from aiodag.errors import StoreUnreachable
+from aiodag.happenings import Happening
 from aiodag.records import Batch, Claim, Owner, Write
+from aiodag.service import Service
 from aiodag.stores.places import store_at
+from aiodag.stores.watch import watch_store
 from aiodag.submissions import Submission
 
 
@@ -153,3 +159,49 @@ def test_runs_of_a_whole_process_survive_commits_that_are_lost_after_the_server_
     assert asyncio.run(asyncio.wait_for(main(), SECONDS)) == 6
     assert set(ran.values()) == {1}
     assert postgres_store.run("monday").state is State.SUCCEEDED
+
+
+# Workers
+
+
+FLOW = Path(__file__).with_name("worker_flow.py")
+
+
+@pytest.fixture
+def worker(durable, schema, tmp_path):
+    """A worker in a process of its own, which nobody starts again."""
+    program = [sys.executable, "-m", "aiodag", "--store", durable.address(schema), "worker", "--limit", "4"]
+    with (tmp_path / "worker.log").open("wb") as log:
+        process = subprocess.Popen(program, stdout=log, stderr=log, cwd=ROOT)
+    process.log = tmp_path / "worker.log"
+    yield process
+    process.kill()
+    process.wait()
+
+
+def wait_for_ends(store, count):
+    """Wait until so many runs have ended."""
+    with watch_store(store) as watch:
+        while True:
+            ticket = watch.ticket()
+            ended = sum(run.ended_at is not None for run in store.runs())
+            if ended >= count:
+                return
+            assert watch.wait(ticket, SECONDS, of={Happening.ENDED}), f"{ended} of {count} runs have ended"
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["fast", "kill"])
+def test_a_worker_goes_on_when_the_server_is_back_with_each_effect_once(durable, store, worker, tmp_path, how):
+    service, effects = Service(store), tmp_path / "effects"
+    submitted = [service.submit(f"{FLOW}:five", [f"file={effects}"]) for _ in range(60)]
+    wait_for_ends(store, 6)
+    durable.stop(how)
+    durable.start()
+    values = [asyncio.run(asyncio.wait_for(service.result(each), SECONDS)) for each in submitted]
+    once = Counter(effects.read_text().splitlines())
+
+    assert values == [4] * 60, worker.log.read_text()
+    assert set(once.values()) == {1}
+    assert len(once) == 60 * 5
+    assert {run.execution for run in store.runs()} == {1}
+    assert worker.poll() is None

@@ -3,30 +3,21 @@
 import asyncio
 import json
 import os
-import signal
-import subprocess
+import sqlite3
 import sys
-import time
-from pathlib import Path
 
 import pytest
+from worker_processes import FLOW, PATIENCE, begun, lines_of, until
 
-from aiodag import QueueError, RunCancelled, State
+from aiodag import QueueError, State
 from aiodag.service import Service
 from aiodag.service.worker import QueueWorker
 
-FLOW = str(Path(__file__).with_name("worker_flow.py"))
-PATIENCE = 30.0  # seconds, for what takes a moment where the machine is not busy
 
-
-@pytest.fixture
-def address(tmp_path):
-    return f"sqlite:///{tmp_path}/runs.db"
-
-
-@pytest.fixture
-def service(address):
-    service = Service(address)
+@pytest.fixture(params=["sqlite", "postgresql"])
+def service(request, tmp_path):
+    postgres = request.param == "postgresql"
+    service = Service(request.getfixturevalue("postgres_address") if postgres else f"sqlite:///{tmp_path}/runs.db")
     yield service
     service.close()
 
@@ -34,51 +25,6 @@ def service(address):
 @pytest.fixture
 def effects(tmp_path):
     return tmp_path / "effects"
-
-
-@pytest.fixture
-def start_worker(address, tmp_path):
-    """Start workers, each a process of its own; those that are left are ended."""
-    started = []
-
-    def start(*options):
-        log = (tmp_path / f"worker{len(started)}.log").open("wb")
-        process = subprocess.Popen(
-            [sys.executable, "-m", "aiodag", "--store", address, "worker", *options], stdout=log, stderr=log
-        )
-        process.log = tmp_path / f"worker{len(started)}.log"
-        log.close()
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-
-
-def lines_of(file):
-    return [line.split() for line in file.read_text().splitlines()] if file.exists() else []
-
-
-async def until(true, what):
-    """Wait until something is so."""
-    end = time.monotonic() + PATIENCE
-    while not await asyncio.to_thread(true):
-        assert time.monotonic() < end, what
-        await asyncio.sleep(0.02)
-
-
-async def begun(effects, count=1):
-    await until(lambda: sum(line[1] == "begins" for line in lines_of(effects)) >= count, "it begins")
-
-
-async def all_ended(service, count):
-    def ended():
-        return sum(run.ended_at is not None for run in service.runs()) == count
-
-    await until(ended, f"{count} runs end")
 
 
 class Working:
@@ -96,9 +42,6 @@ class Working:
         self.worker.stop()
         self.worker.stop()
         await self.task
-
-
-# In one process
 
 
 async def test_a_submitted_run_is_taken_and_its_value_comes_back(service, effects):
@@ -181,9 +124,8 @@ async def test_a_pinned_worker_refuses_other_code_than_that_which_was_submitted(
             await service.result(run_id, timeout=PATIENCE)
 
 
-async def test_a_run_whose_row_was_edited_into_nonsense_fails_alone(service, effects, tmp_path):
-    import sqlite3
-
+async def test_a_run_whose_row_was_edited_into_nonsense_fails_alone(effects, tmp_path):
+    service = Service(f"sqlite:///{tmp_path}/runs.db")
     broken = service.submit(f"{FLOW}:five", {"file": str(effects)})
     sound = service.submit(f"{FLOW}:five", {"file": str(effects)})
     connection = sqlite3.connect(tmp_path / "runs.db")
@@ -197,6 +139,7 @@ async def test_a_run_whose_row_was_edited_into_nonsense_fails_alone(service, eff
 
     assert value == 4
     assert service.run(broken).state is State.FAILED
+    service.close()
 
 
 async def test_who_stops_gives_back_what_does_not_end_in_time_to_be_continued(service, effects):
@@ -237,77 +180,3 @@ async def test_old_runs_are_deleted_by_a_worker_that_keeps_them_for_a_while(serv
         await service.result(old, timeout=PATIENCE)
     async with Working(service, keep=0.0):
         await until(lambda: service.runs() == [], "it goes")
-
-
-# In processes of their own
-
-
-async def test_a_worker_in_a_process_of_its_own_is_listed_with_what_it_runs(service, effects, start_worker):
-    process = start_worker("--limit", "3")
-    run_id = service.submit(f"{FLOW}:wait_for", {"file": str(effects)})
-    await begun(effects)
-
-    (worker,) = service.workers()
-
-    assert (worker.owner.pid, worker.limit, list(worker.queues)) == (process.pid, 3, ["default"])
-    assert list(worker.runs) == [run_id]
-
-
-async def test_a_run_that_is_cancelled_ends_on_the_worker(service, effects, start_worker):
-    start_worker()
-    run_id = service.submit(f"{FLOW}:wait_for", {"file": str(effects)})
-    await begun(effects)
-
-    service.cancel(run_id)
-
-    with pytest.raises(RunCancelled):
-        await service.result(run_id, timeout=PATIENCE)
-    assert [line[1] for line in lines_of(effects)] == ["begins", "CancelledError"]
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_ends_a_worker_and_two_end_it_at_once(service, effects, start_worker, number):
-    process = start_worker()
-    run_id = service.submit(f"{FLOW}:wait_for", {"file": str(effects)})
-    await begun(effects)
-
-    process.send_signal(number)
-    await until(lambda: "takes no more" in process.log.read_text(), "it hears the first")
-    process.send_signal(number)
-    code = await asyncio.to_thread(process.wait, PATIENCE)
-
-    assert code == 0
-    assert (service.run(run_id).state, service.run(run_id).deaths) == (State.QUEUED, 0)
-    assert service.workers() == []
-
-
-async def test_the_runs_of_a_killed_worker_go_on_in_another_within_a_second(service, effects, start_worker, tmp_path):
-    gate = tmp_path / "gate"
-    first, _ = start_worker(), start_worker()
-    await until(lambda: len(service.workers()) == 2, "they are there")
-    run_id = service.submit(f"{FLOW}:wait_once", {"file": str(effects), "gate": str(gate)})
-    await begun(effects)
-    gate.touch()
-
-    os.kill(int(lines_of(effects)[0][2]), signal.SIGKILL)
-
-    assert await service.result(run_id, timeout=PATIENCE) == "done"
-    run = service.run(run_id)
-    assert (run.execution, run.deaths) == (2, 1)
-    assert first.pid in {int(line[2]) for line in lines_of(effects)} or run.state is State.SUCCEEDED
-
-
-async def test_a_run_that_kills_its_workers_fails_as_poison(service, effects, start_worker):
-    run_id = service.submit(f"{FLOW}:die", {"file": str(effects)})
-
-    def keep_one():
-        if not any(each.poll() is None for each in started):
-            started.append(start_worker())
-        return service.run(run_id).ended_at is not None
-
-    started = [start_worker()]
-    await until(keep_one, "it is given up")
-
-    with pytest.raises(QueueError, match="poison"):
-        await service.result(run_id)
-    assert len(lines_of(effects)) == 5

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from aiodag._core.options import check_seconds
 from aiodag._core.run import Run
-from aiodag.errors import LeaseLost, LetGo, OptionError, RunCancelled, RunFailed, StoreError
+from aiodag.errors import LeaseLost, LetGo, OptionError, RunCancelled, RunFailed, StoreError, StoreUnreachable
 from aiodag.happenings import Happening
 from aiodag.records import Batch, Owner, Write
 from aiodag.service.loading import CodeLoader, Refusal
@@ -129,7 +129,7 @@ class QueueWorker:
         while not self._stops or self._works:
             if self._stops and not announced:
                 announced = True
-                await self._shielded(lambda: self._queue.dismiss(self._owner, ending=True))
+                await self._tell(lambda: self._queue.dismiss(self._owner, ending=True))
             self._stir.clear()
             patience = await self._look()
             with suppress(TimeoutError):
@@ -141,9 +141,7 @@ class QueueWorker:
         try:
             taken, due = await asyncio.to_thread(self._take)
         except StoreError as error:
-            if str(error) != self._failing:
-                self._failing = str(error)
-                self.say(f"waits for the store: {error}")
+            self._say_failing(error)
             return LOOK
         self._failing = ""
         for each in taken:
@@ -218,24 +216,38 @@ class QueueWorker:
     async def _refuse(self, taken: Taken, why: str) -> None:
         """Give a run back whose code is not here: this worker is not asked for that code again."""
         self.say(f"{taken.record.id}: given back, since its code cannot be loaded here: {why}")
-        await self._shielded(lambda: self._queue.give_back([taken.claimed], refusal=why))
+        await self._tell(lambda: self._queue.give_back([taken.claimed], refusal=why))
 
     async def _return(self, taken: Taken) -> None:
         """Give a run back that was never entered: one that was has gone back when it was left."""
         if taken.record.id not in self._entered:
-            await self._shielded(lambda: self._queue.give_back([taken.claimed]))
+            await self._tell(lambda: self._queue.give_back([taken.claimed]))
 
     async def _fail(self, taken: Taken, error: BaseException) -> None:
         """Fail a run that cannot be entered, such as one whose row somebody has edited."""
         batch = Batch(state=State.FAILED, error=record_exception(error), at=time.time())
-        await self._shielded(lambda: self.store.write_all([Write(taken.claimed, taken.record.id, batch)]))
+        await self._tell(lambda: self.store.write_all([Write(taken.claimed, taken.record.id, batch)]))
 
-    async def _shielded(self, call: Callable[[], Any]) -> None:
-        """Tell the store something in a thread. If it cannot hear now, the lease runs out, and others see to it."""
-        try:
-            await asyncio.to_thread(call)
-        except StoreError as error:
-            self.say(f"could not tell the store: {error}")
+    async def _tell(self, call: Callable[[], Any]) -> None:
+        """Tell the store something, when it can be reached. Nobody waits for that at the very end: the lease runs out then."""
+        while True:
+            try:
+                await asyncio.to_thread(call)
+            except StoreUnreachable as error:
+                self._say_failing(error)
+                if self._stops > 1:
+                    return
+                await asyncio.sleep(LOOK)
+            except StoreError as error:
+                self.say(f"could not tell the store: {error}")
+                return
+            else:
+                return
+
+    def _say_failing(self, error: StoreError) -> None:
+        if str(error) != self._failing:
+            self._failing = str(error)
+            self.say(f"waits for the store: {error}")
 
     def _end_work(self, work: "asyncio.Task[None]") -> None:
         taken = self._works.pop(work)
@@ -264,7 +276,7 @@ class QueueWorker:
         self._give_back()
         if self._works:
             await asyncio.wait(list(self._works), timeout=LEASE)
-        await self._shielded(lambda: self._queue.dismiss(self._owner))
+        await self._tell(lambda: self._queue.dismiss(self._owner))
 
 
 def how_it_ended(error: BaseException) -> str:

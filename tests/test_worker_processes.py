@@ -1,0 +1,197 @@
+"""Workers in processes of their own: signals, kills, and processes that stand still."""
+
+import os
+import random
+import signal
+from collections import Counter
+
+import pytest
+from worker_processes import FLOW, PATIENCE, Workers, begun, lines_of, until
+
+from aiodag import QueueError, RunCancelled, State
+from aiodag.service import Service
+from aiodag.submissions import DEATHS
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def address(request, tmp_path):
+    postgres = request.param == "postgresql"
+    return request.getfixturevalue("postgres_address") if postgres else f"sqlite:///{tmp_path}/runs.db"
+
+
+@pytest.fixture
+def service(address):
+    service = Service(address)
+    yield service
+    service.close()
+
+
+@pytest.fixture
+def workers(address, tmp_path):
+    workers = Workers(address, tmp_path)
+    yield workers
+    workers.end()
+
+
+@pytest.fixture
+def effects(tmp_path):
+    return tmp_path / "effects"
+
+
+def submit(service, name, effects, **more):
+    return service.submit(f"{FLOW}:{name}", {"file": str(effects), **more})
+
+
+async def all_ended(service, count):
+    def have_ended():
+        return len(service.store.ended_runs(before=None, keep=0)) == count
+
+    await until(have_ended, f"{count} runs end")
+
+
+async def test_a_worker_is_listed_with_what_it_runs(service, effects, workers):
+    process = workers.start("--limit", "3")
+    run_id = submit(service, "wait_for", effects)
+    await begun(effects)
+
+    (worker,) = service.workers()
+
+    assert (worker.owner.pid, worker.limit, list(worker.queues)) == (process.pid, 3, ["default"])
+    assert list(worker.runs) == [run_id]
+
+
+async def test_a_run_that_is_cancelled_ends_on_the_worker(service, effects, workers):
+    workers.start()
+    run_id = submit(service, "wait_for", effects)
+    await begun(effects)
+
+    service.cancel(run_id)
+
+    with pytest.raises(RunCancelled):
+        await service.result(run_id, timeout=PATIENCE)
+    assert [line[1] for line in lines_of(effects)] == ["begins", "CancelledError"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_two_signals_end_a_worker_at_once_and_its_runs_go_back(service, effects, workers, number):
+    process = workers.start()
+    run_id = submit(service, "wait_for", effects)
+    await begun(effects)
+
+    process.send_signal(number)
+    await until(lambda: "takes no more" in process.log.read_text(), "it hears the first")
+    process.send_signal(number)
+    await until(lambda: process.poll() is not None, "it ends")
+
+    run = service.run(run_id)
+    assert process.returncode == 0
+    assert (run.state, run.deaths) == (State.QUEUED, 0)
+    assert service.workers() == []
+    assert [line[1] for line in lines_of(effects)] == ["begins", "LetGo"]
+
+
+async def test_a_run_that_was_given_back_is_continued_by_another_worker(service, effects, workers, tmp_path):
+    gate = tmp_path / "gate"
+    first = workers.start("--grace", "0s")
+    run_id = submit(service, "wait_once", effects, gate=str(gate))
+    await begun(effects)
+    gate.touch()
+
+    first.send_signal(signal.SIGTERM)
+    await until(lambda: first.poll() is not None, "it ends")
+    workers.start()
+
+    assert await service.result(run_id, timeout=PATIENCE) == "done"
+    run = service.run(run_id)
+    assert (run.execution, run.deaths) == (2, 0)
+
+
+async def test_the_runs_of_a_killed_worker_go_on_in_another(service, effects, workers, tmp_path):
+    gate = tmp_path / "gate"
+    workers.start()
+    workers.start()
+    await until(lambda: len(service.workers()) == 2, "they are there")
+    run_id = submit(service, "wait_once", effects, gate=str(gate))
+    await begun(effects)
+    gate.touch()
+
+    os.kill(int(lines_of(effects)[0][2]), signal.SIGKILL)
+
+    assert await service.result(run_id, timeout=PATIENCE) == "done"
+    run = service.run(run_id)
+    assert (run.execution, run.deaths) == (2, 1)
+    assert len({line[2] for line in lines_of(effects)}) == 2
+
+
+async def test_a_run_that_kills_its_workers_fails_as_poison(service, effects, workers):
+    run_id = submit(service, "die", effects)
+
+    def keep_one():
+        if not workers.living():
+            workers.start()
+        return service.run(run_id).ended_at is not None
+
+    await until(keep_one, "it is given up")
+
+    with pytest.raises(QueueError, match="poison"):
+        await service.result(run_id)
+    assert len(lines_of(effects)) == DEATHS
+
+
+async def test_a_worker_that_stood_still_for_too_long_writes_nothing_more(service, effects, workers, tmp_path):
+    gate = tmp_path / "gate"
+    process = workers.start()
+    run_id = submit(service, "wait_once", effects, gate=str(gate))
+    await begun(effects)
+
+    process.send_signal(signal.SIGSTOP)
+    gate.touch()
+    # As if its lease had run out: nobody waits for that here.
+    service.store.renew(service.run(run_id).owner, -1.0)
+    workers.start()
+    value = await service.result(run_id, timeout=PATIENCE)
+    process.send_signal(signal.SIGCONT)
+    await until(lambda: "taken over by another process" in process.log.read_text(), "it hears of that")
+
+    run = service.run(run_id)
+    assert (value, run.state, run.execution) == ("done", State.SUCCEEDED, 2)
+    assert process.poll() is None
+
+
+async def test_four_workers_run_each_node_exactly_once(service, effects, workers):
+    ids = [submit(service, "five", effects) for _ in range(100)]
+    for _ in range(4):
+        workers.start()
+
+    await all_ended(service, 100)
+
+    assert Counter((line[0], line[1]) for line in lines_of(effects)) == {
+        (run_id, str(number)): 1 for run_id in ids for number in range(5)
+    }
+    assert {(run.state, run.execution) for run in service.runs()} == {(State.SUCCEEDED, 1)}
+
+
+async def test_kills_at_random_moments_lose_nothing_and_repeat_no_recorded_success(service, effects, workers):
+    chance = random.Random(7)
+    ids = [submit(service, "five", effects) for _ in range(200)]
+    for _ in range(4):
+        workers.start()
+
+    for killed in range(1, 21):
+        await until(lambda: len(lines_of(effects)) > 40 * killed, "they go on")
+        chance.choice(workers.living()).kill()
+        workers.start()
+    await all_ended(service, 200)
+
+    runs = {run.id: run for run in service.runs()}
+    assert {run.state for run in runs.values()} == {State.SUCCEEDED}
+    assert all(run.execution >= 1 + run.deaths for run in runs.values())
+    assert sum(run.execution for run in runs.values()) > 200
+    for run_id in ids:
+        steps = {node.number for node in service.store.nodes(run_id) if node.name == "step"}
+        attempts = service.store.attempts(run_id, every=True)
+        ends = Counter(each.number for each in attempts if each.state is State.SUCCEEDED and each.number in steps)
+        assert set(ends.values()) == {1}
+    # A body that was cut off before its success was recorded runs again: once for each owner that has died.
+    again = Counter((line[0], line[1]) for line in lines_of(effects))
+    assert all(count <= runs[run_id].execution for (run_id, _), count in again.items())

@@ -9,11 +9,12 @@ import time
 from pathlib import Path
 from uuid import uuid4
 
+import psycopg
 import pytest
 from executions import claim_one, write_one
 from programs import ROOT, SECONDS
 
-from aiodag import State
+from aiodag import Run, State, task
 from aiodag.errors import StoreError
 from aiodag.happenings import EVERYTHING, Happening
 from aiodag.records import Claim, Owner
@@ -210,6 +211,28 @@ def test_what_this_process_has_told_a_server_itself_wakes_once(postgres_address)
         assert watch.wait(here, SECONDS, of={Happening.QUEUED})
         assert (here, watch.ticket()) == (before + 1, before + 2)
     store.close()
+
+
+def test_a_server_is_told_of_commits_that_others_wait_for_and_of_no_other(postgres_address, schema):
+    """Fifty nodes in a chain are a hundred commits, of which one is the end of the run."""
+
+    @task
+    async def step(before):
+        return before + 1
+
+    async def main():
+        async with Run("etl", store=postgres_address, id="monday"):
+            node = step(0)
+            for _ in range(49):
+                node = step(node)
+
+    with psycopg.connect(postgres_address.partition("?")[0], autocommit=True) as connection:
+        connection.execute(f'listen "{schema}"')
+        asyncio.run(main())
+        connection.execute("select pg_notify(%s, 'last')", (schema,))
+        notices = [each.payload.split(" ") for each in connection.notifies(timeout=SECONDS, stop_after=2)]
+
+    assert [what for _, *what in notices] == [["ended"], []]
 
 
 # One for all, while somebody waits

@@ -278,4 +278,5 @@ def bring_up_to_date(link: ServerLink) -> tuple[int, int]:
 def said_by(error: Exception) -> str:
     """Return what a server says in one line, without the statement."""
     primary = error.diag.message_primary if isinstance(error, ServerError) else None
-    return primary or " ".join(str(error).split())
+    text, _, _ = " ".join(str(error).split()).partition(" Is the server running on that host")  # our own hint says that
+    return primary or text

@@ -48,6 +48,7 @@ class Runs(Protocol):
     """
 
     keep: int  # bytes that are kept of each stream of an attempt: its head and its tail
+    largest: int  # bytes of a value that is kept: the node of a larger one fails
     closed: bool  # whether `close` was called: what opens it again for a run then closes it with the last one
 
     @property

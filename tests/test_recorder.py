@@ -822,7 +822,7 @@ def test_edges_are_written_with_their_kinds(store):
 
 
 def test_a_value_that_is_too_large_for_a_store_fails_its_node_and_not_the_run(store, monkeypatch):
-    monkeypatch.setattr("aiodag.stores.outcomes.LARGEST", 10_000)
+    monkeypatch.setattr(store, "largest", 10_000)
 
     @task
     async def letters(count, letter="x"):

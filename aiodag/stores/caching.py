@@ -199,7 +199,7 @@ class Cache:
             value = await running
             check(value)
             if isinstance(flight, Flight):
-                computed = encode_value(task, value)
+                computed = encode_value(task, value, self.store.largest)
                 keep((keys[0], task.name, *computed, time.time()))
                 flight.land(computed)
             return value

@@ -9,6 +9,7 @@ from aiodag.errors import LeaseLost, StoreError
 from aiodag.happenings import Happening
 from aiodag.records import (
     KEEP,
+    LARGEST,
     ROW_COLUMNS,
     Claim,
     Claimed,
@@ -54,6 +55,8 @@ class Memory(KeptCopies, KeptQueue):
     """
 
     _named: ClassVar[dict[str, "Memory"]] = {}
+
+    largest = LARGEST
 
     def __init__(self, *, keep: int = KEEP) -> None:
         super().__init__()

@@ -72,21 +72,21 @@ def in_codec(task: "Task[..., Any]", value: object) -> tuple[str, str | bytes]:
     return codec.name, made
 
 
-def encode_value(task: "Task[..., Any]", value: object) -> tuple[str, str | bytes]:
+def encode_value(task: "Task[..., Any]", value: object, largest: int) -> tuple[str, str | bytes]:
     """Return the codec of a task and a value in it. Raises `NoCodec`, `SecretInValue` and `ValueTooLarge`."""
     codec, text = in_codec(task, value)
-    if len(text) > LARGEST // MOST_BYTES and stored_size(text) > LARGEST:
-        raise ValueTooLarge(task.name, stored_size(text), LARGEST)
+    if len(text) > largest // MOST_BYTES and stored_size(text) > largest:
+        raise ValueTooLarge(task.name, stored_size(text), largest)
     secret = secret_in(text)
     if secret is not None:
         raise SecretInValue(task.name, secret)
     return codec, text
 
 
-def encode_answer(task: "Task[..., Any]", value: object) -> tuple[str, str | bytes | None]:
+def encode_answer(task: "Task[..., Any]", value: object, largest: int) -> tuple[str, str | bytes | None]:
     """Return a value as `encode_value` does; no codec and no value for one that cannot be stored, as it need not be."""
     try:
-        return encode_value(task, value)
+        return encode_value(task, value, largest)
     except (NoCodec, SecretInValue, ValueTooLarge):
         return "", None
 

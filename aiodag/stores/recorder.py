@@ -153,12 +153,12 @@ class Recorder(Remarks):
                 if value is not None and type(value) is not int and type(value) is not str:  # as in drive_body()
                     check_returned(node, value)  # before it is recorded, or told that it has no codec
             if task.options.journal and not task.stands_in and not task.barrier:
-                waiter = self._succeed(node, encode_value(task, value))
+                waiter = self._succeed(node, encode_value(task, value, self.store.largest))
                 if waiter is not None:
                     await waiter
             elif self.run.keeps_answer and node.row[NUMBER] == 0:
                 # What an entry returns is for who waits for the run. It is not recalled: its body runs in each execution.
-                node.row[CODEC], node.row[VALUE] = encode_answer(task, value)
+                node.row[CODEC], node.row[VALUE] = encode_answer(task, value, self.store.largest)
             return value
         finally:
             del node  # a failure's traceback holds this frame

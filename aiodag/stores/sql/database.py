@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import TypeVar
 
 from aiodag.errors import StoreError
+from aiodag.records import LARGEST
 from aiodag.stores.sql.session import Session
 
 T = TypeVar("T")
@@ -15,6 +16,7 @@ T = TypeVar("T")
 class Database(ABC):
     """A database of runs. The rules stand on this; below it are a file and a server."""
 
+    largest = LARGEST  # bytes of a value
     closed = False  # whether somebody has closed it, who will not do so again
     # What one batch alone is to blame for, and not the database: such as a value that is too large.
     its_own: tuple[type[Exception], ...] = (ValueError, OverflowError)

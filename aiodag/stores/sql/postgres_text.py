@@ -19,7 +19,8 @@ MARK = "\x01"  # no JSON begins with it
 BYTES, TEXT = "b", "t"  # behind the mark: what stands there, in base 64
 NUL = "␀"  # in place of a character that no text of PostgreSQL may hold
 TOO_LARGE = 2**26  # characters of JSON: more rows than one are sent in two halves
-LARGEST_ROW = 200_000_000  # characters: PostgreSQL takes no JSON from 2**28 bytes on
+LARGEST_ROW = 2**28 - 2**20  # characters of JSON: PostgreSQL takes less than 2**28 bytes
+LARGEST_VALUE = 100_000_000  # bytes: as JSON, a text of nothing but quotes takes twice as many, and bytes a third more
 
 
 @cache
@@ -120,7 +121,9 @@ def bytea_text(value: object) -> str:
     raise TypeError(msg)
 
 
-ROWS = json.JSONEncoder(check_circular=False, allow_nan=False, separators=(",", ":"), default=bytea_text).encode
+ROWS = json.JSONEncoder(
+    ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":"), default=bytea_text
+).encode
 
 
 def with_encoded_value(row: tuple[Any, ...], place: int) -> tuple[Any, ...]:

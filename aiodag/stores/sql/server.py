@@ -16,7 +16,7 @@ from aiodag.stores.sql.addresses import ServerAddress, server_address
 from aiodag.stores.sql.database import Database
 from aiodag.stores.sql.migration import empty_store
 from aiodag.stores.sql.postgres import OF_ONE_BATCH, ServerError, ServerLink, is_passing, join_links, place_of
-from aiodag.stores.sql.postgres_text import server_steps
+from aiodag.stores.sql.postgres_text import LARGEST_VALUE, server_steps
 from aiodag.stores.sql.rows import owner_text
 from aiodag.stores.sql.rules import RunsInSQL
 from aiodag.stores.sql.session import Session
@@ -93,6 +93,7 @@ class Doubt(NamedTuple):
 class PostgreSQL(RunsInSQL):
     """A store on a server."""
 
+    largest = LARGEST_VALUE
     its_own = (*OF_ONE_BATCH, *Database.its_own)
 
     def __init__(self, address: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from aiodag import State
 from aiodag.cli.program import main
+from aiodag.records import Owner
 from aiodag.service import Service
 
 PROGRAM = """
@@ -141,6 +142,17 @@ def test_a_run_that_waits_is_shown_and_cancelled(here, capsys):
     assert "slow, priority 2" in shown
     assert "never" in shown
     assert f"run {run_id!r} is cancelled" in run_command(capsys, "cancel", run_id).out
+
+
+def test_a_run_that_failed_in_its_queue_is_shown_with_the_reason(here, capsys):
+    run_id = submit(capsys, "--expires", "1s")
+    service = Service("runs.db")
+    with service.store.writing() as session:
+        session.execute("update timers set due_at = 0.0")
+    service.store.take_queued(Owner.here(), ["default"], 0, lease=15)
+
+    assert "error    QueueError: expired: it had not begun by " in run_command(capsys, "show", run_id).out
+    assert json.loads(run_command(capsys, "runs", "--json").out)[0]["error"].startswith("QueueError: expired")
 
 
 def test_queues_are_added_paused_drained_and_resumed(here, capsys):

@@ -72,6 +72,8 @@ def run_text(run: RunRecord, graph: Graph, service: Service) -> str:
         facts.append(("ended", moment_text(run.ended_at)))
     elif run.owner is not None:
         facts.append(("owner", str(run.owner)))
+    if run.error and not any(node.state is State.FAILED for node in graph.nodes):
+        facts.append(("error", first_line(error_text(run.error))))  # else the nodes say it
     facts += [("definition", change_text(each)) for each in service.changes(run.id)]
     attempts = attempts_by_node(service.attempts(run.id))
     there = {node.id for node in graph.nodes}

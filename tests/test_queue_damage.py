@@ -131,6 +131,16 @@ def test_other_rows_of_the_queue_that_make_no_sense_hold_up_nobody(store, statem
     submit(store, "b")
 
 
+def test_a_run_expires_at_a_moment_that_no_calendar_has(store):
+    submit(store, "a")
+    with closing(sqlite3.connect(store.path)) as connection:
+        connection.execute("insert into timers (due_at, kind, run) select -1e300, 'expire', run from runs")
+        connection.commit()
+
+    assert take(store) == []
+    assert why(store, "a") == "expired: it had not begun by -1e+300"
+
+
 def test_who_waits_for_a_damaged_run_is_told(store):
     submit(store, "a")
     write_over(store, "a", "entry = ?", "{not json")

@@ -135,10 +135,11 @@ class KeptQueue(KeptRuns):
         for kept, place in self._places():
             if place.due_at is not None and place.due_at <= now:
                 place.due_at = None
-            if place.expires_at is not None and place.expires_at <= now:
+            expired = place.expires_at
+            if expired is not None and expired <= now:
                 place.expires_at = None
                 if kept.state is State.QUEUED and kept.execution == 0:
-                    kept.fail(expired_text(now), now)
+                    kept.fail(expired_text(expired), now)
             if kept.state is State.RUNNING and kept.owner is not None and not self._is_there(kept.owner, now):
                 requeue_dead(kept, place, now)
         gone = [owner for owner in self._workers if not self._is_there(owner, now)]

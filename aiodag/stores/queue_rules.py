@@ -37,7 +37,11 @@ def poison_text(deaths: int) -> str:
 
 def expired_text(at: float) -> str:
     """Return the recorded error of a run that did not begin in time."""
-    return queue_error(f"expired: it had not begun by {datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}Z")
+    try:
+        moment = f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}Z"
+    except (ValueError, OverflowError, OSError):  # somebody has written it by hand
+        moment = f"{at!r}"
+    return queue_error(f"expired: it had not begun by {moment}")
 
 
 def refused_text(reason: str) -> str:

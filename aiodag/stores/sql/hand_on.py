@@ -38,12 +38,13 @@ def fire_timers(session: Session, now: float) -> None:
     By their numbers, as they were read: what somebody adds meanwhile must not be dropped unseen.
     """
     due = session.perform("due_timers", (now,)).fetchall()
-    for some in cut_rows([run for _, kind, run in due if kind == "start"]):
+    for some in cut_rows([run for _, kind, run, _ in due if kind == "start"]):
         session.perform_for("make_ready", some)
-    for some in cut_rows([run for _, kind, run in due if kind == "expire"]):
+    moments = {run: at for _, kind, run, at in due if kind == "expire"}
+    for some in cut_rows(list(moments)):
         for run, _ in session.perform_for("never_begun", some, locking=True).fetchall():
-            fail_queued(session, run, expired_text(now), now)
-    for some in cut_rows([timer for timer, _, _ in due]):
+            fail_queued(session, run, expired_text(moments[run]), now)
+    for some in cut_rows([timer for timer, *_ in due]):
         session.perform_for("drop_timers", some)
 
 

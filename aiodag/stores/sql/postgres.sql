@@ -78,7 +78,7 @@ where state = 'queued' and queue = :queue and ready = 1
 order by priority desc, run limit :limit for no key update of runs skip locked
 
 -- :name due_timers
-select timer, kind, run from timers where due_at <= ? and kind in ('start', 'expire') order by due_at limit 512
+select timer, kind, run, due_at from timers where due_at <= ? and kind in ('start', 'expire') order by due_at limit 512
 for update skip locked
 
 -- :name limited_names

@@ -21,7 +21,7 @@ insert into names (name, max_active) values (?, ?) on conflict (name) do update 
 select state from queues where name = ?
 
 -- :name due_timers
-select timer, kind, run from timers where due_at <= ? and kind in ('start', 'expire') order by due_at limit 512
+select timer, kind, run, due_at from timers where due_at <= ? and kind in ('start', 'expire') order by due_at limit 512
 
 -- :name drop_timers
 delete from timers where timer in (?...)

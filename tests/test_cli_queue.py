@@ -144,6 +144,14 @@ def test_a_run_that_waits_is_shown_and_cancelled(here, capsys):
     assert f"run {run_id!r} is cancelled" in run_command(capsys, "cancel", run_id).out
 
 
+def test_the_plan_of_a_run_that_never_began_has_all_of_it(here, capsys):
+    run_id = submit(capsys)
+
+    planned = run_command(capsys, "plan", run_id).out
+    assert planned == "0 would run, 0 would be recalled\n"
+    assert run_command(capsys, "plan", run_id, "--json").out.strip() == '{\n  "run": [],\n  "recalled": 0\n}'
+
+
 def test_a_run_that_failed_in_its_queue_is_shown_with_the_reason(here, capsys):
     run_id = submit(capsys, "--expires", "1s")
     service = Service("runs.db")

@@ -95,7 +95,7 @@ def print_plan(args: Namespace) -> int:
         counts,
     ]
     if planned.continues:
-        lines.append("its process has died, so it is continued: what had failed stays failed")
+        lines.append("it has not ended, so it is continued: what had failed stays failed")
     document: dict[str, Any] = {"run": planned.run, "recalled": planned.recalled}
     document |= {"failed": planned.failed} if planned.failed else {}
     document |= {"continues": True} if planned.continues else {}

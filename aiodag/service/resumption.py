@@ -13,7 +13,7 @@ class Plan(NamedTuple):
 class Resumption(Plan):
     """What resuming a run would do: the labels of the nodes that would `run`, and how many would be `recalled`.
 
-    `failed` are the labels of those that would be recalled as failed. `continues` is True if the run's process has died: then
+    `failed` are the labels of those that would be recalled as failed. `continues` is True if the run has begun and not ended: then
     all failures are recalled, otherwise only those that bodies have handled.
 
     >>> from pathlib import Path

@@ -32,7 +32,8 @@ class Rehearsal(Recall):
 
     async def open(self) -> None:
         """Learn what is known of the run; it stays whoever's it is."""
-        self.continues = (await asyncio.to_thread(self.store.run, self.run.id)).ended_at is None
+        record = await asyncio.to_thread(self.store.run, self.run.id)
+        self.continues = record.ended_at is None and record.execution > 0
         known = await asyncio.to_thread(self.store.known_nodes, self.run.id)
         marked = {key: each._replace(void=True) if each.number in self._again else each for key, each in known.items()}
         self.learn(WholePast(marked), await asyncio.to_thread(self.store.functions, self.run.id))

@@ -106,10 +106,12 @@ def drop_worker(session: Session, owner: str) -> None:
 
 def fail_refused(session: Session, now: float, only: Iterable[tuple[str, str]] | None = None) -> None:
     """Fail the runs that every worker of their queue has refused: of all targets that one has, or of some, by queue."""
-    wanted = session.perform("targets_refused").fetchall() if only is None else list(only)
-    able = able_workers(session, now) if wanted else {}
-    for queue, target in wanted:
+    able: Mapping[str, list[Owner]] | None = None  # read when the first refusal is found: mostly there is none
+    for queue, target in session.perform("targets_refused").fetchall() if only is None else only:
         refusals = {owner_of(owner): reason for owner, reason in session.perform("refusals_of_target", (target,))}
+        if not refusals:
+            continue
+        able = able_workers(session, now) if able is None else able
         reason = reason_of_all(able.get(queue, ()), refusals)
         if reason is not None:
             for run, _ in session.perform("waiting_for_target", (queue, target), locking=True).fetchall():

@@ -4,7 +4,7 @@ import platform
 import sqlite3
 from importlib.util import find_spec
 
-EXTRAS = {"cli": "rich", "draw": "resvg_py", "otel": "opentelemetry"}
+EXTRAS = {"cli": "rich", "draw": "resvg_py", "otel": "opentelemetry", "postgres": "psycopg"}
 
 
 def versions() -> dict[str, str]:

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from executions import claim_one, row, write_one
 from programs import ROOT
-from test_stores import GONE, StoreContract, claim_of, workflow
+from test_stores import GONE, DatabaseContract, claim_of, workflow
 
 from aiodag import Run, State, task
 from aiodag.cli import main
@@ -29,7 +29,7 @@ def store(postgres_store):
     return postgres_store
 
 
-class TestPostgreSQL(StoreContract):
+class TestPostgreSQL(DatabaseContract):
     @pytest.fixture
     def store(self, postgres_store):
         return postgres_store
@@ -518,3 +518,32 @@ def test_without_psycopg_the_command_says_what_to_install(tmp_path):
 
     assert done.returncode == 2
     assert "pip install 'aiodag[postgres]'" in done.stderr
+
+
+# Deleting
+
+
+def rows_in(postgres, schema):
+    """How many rows there are in each table that has some and is about runs."""
+    tables = [name for (name,) in postgres.execute("select tablename from pg_tables where schemaname = %s", (schema,))]
+    counts = {name: postgres.execute(f"select count(*) from {name}", schema=schema)[0][0] for name in tables}
+    return {name: count for name, count in counts.items() if count and name not in {"store", "leases"}}
+
+
+def test_deleting_leaves_nothing_of_a_run_in_any_table(store, postgres, schema):
+    claimed = claim_one(store, claim_of(definition="{}", tags={"env": "test"}))
+    everything = {
+        "nodes": [row(number) for number in range(600)],
+        "edges": [(0, 0, False, False)],
+        "attempts": [(0, 1, State.FAILED, 1.0, 2.0, "")],
+        "logs": [(1.0, 0, "INFO", "a", "b")],
+        "facts": [(0, 1, "{}")],
+        "output": [(0, 1, "stdout", 0, 1.0, b"a")],
+        "functions": [("main", "etl", False)],
+    }
+    write_one(store, claimed, "etl", **everything)
+    before = rows_in(postgres, schema)
+    store.delete(["etl"])
+
+    assert sorted(before) == sorted({*everything, "runs", "tags", "definitions"})
+    assert rows_in(postgres, schema) == {}

@@ -509,6 +509,14 @@ class StoreContract:
             self.write(store, claimed, nodes=[row(0)])
         assert store.nodes("etl") == []
 
+    def test_the_late_write_of_a_deleted_run_does_not_reach_the_next_one(self, store, claimed):
+        store.delete(["etl"])
+        claim_one(store, claim_of("next"))
+
+        with pytest.raises(LeaseLost):
+            self.write(store, claimed, nodes=[row(0)])
+        assert store.nodes("next") == []
+
     @pytest.mark.parametrize("keep", [-1, True, "1", 1.5])
     def test_what_is_no_number_of_bytes_to_keep_is_refused(self, store, keep):
         with pytest.raises(StoreError, match="keep="):
@@ -530,7 +538,17 @@ def steps_of(store, look):
     return len(steps)
 
 
-class TestSQLite(StoreContract):
+class DatabaseContract(StoreContract):
+    """What stores that outlive their processes promise as well."""
+
+    def test_a_run_whose_owner_has_gone_is_counted_when_it_is_cancelled(self, store):
+        self.write(store, claim_one(store, claim_of(owner=GONE)), nodes=[row(0), row(1, state="running")])
+        store.cancel("etl")
+
+        assert store.run("etl").counts == {State.SUCCEEDED: 1, State.CANCELLED: 1}
+
+
+class TestSQLite(DatabaseContract):
     @pytest.fixture
     def store(self, tmp_path):
         store = SQLite(tmp_path / "deep" / "runs.db")
@@ -556,12 +574,6 @@ class TestSQLite(StoreContract):
         assert steps_of(store, store.runs) == few
         assert store.runs()[0].counts == {State.SUCCEEDED: 1000}
 
-    def test_a_run_whose_owner_has_gone_is_counted_when_it_is_cancelled(self, store):
-        self.write(store, claim_one(store, claim_of(owner=GONE)), nodes=[row(0), row(1, state="running")])
-        store.cancel("etl")
-
-        assert store.run("etl").counts == {State.SUCCEEDED: 1, State.CANCELLED: 1}
-
     def test_a_second_store_of_the_same_file_sees_what_is_committed(self, store, claimed, tmp_path):
         self.write(store, claimed, nodes=[row(0)])
         other = SQLite(tmp_path / "deep" / "runs.db")
@@ -569,14 +581,6 @@ class TestSQLite(StoreContract):
         other.close()
 
         assert len(seen) == 1
-
-    def test_the_late_write_of_a_deleted_run_does_not_reach_the_next_one(self, store, claimed):
-        store.delete(["etl"])
-        claim_one(store, claim_of("next"))
-
-        with pytest.raises(LeaseLost):
-            self.write(store, claimed, nodes=[row(0)])
-        assert store.nodes("next") == []
 
     def test_nothing_of_a_batch_is_written_when_a_part_of_it_cannot_be(self, store, claimed):
         with pytest.raises(StoreError, match="cannot write to the store"):

@@ -363,6 +363,7 @@ FLOORS = [
             "running",
             "commands",
             "queues",
+            "isolated",
             "workers",
             "registry",
             "described",

@@ -158,6 +158,51 @@ async def test_a_worker_that_stood_still_for_too_long_writes_nothing_more(servic
     assert process.poll() is None
 
 
+# Each run in a process of its own
+
+
+async def test_a_run_that_ends_its_process_takes_no_other_with_it(service, effects, workers):
+    supervisor = workers.start("--isolate", "process", "--limit", "2")
+    dies = submit(service, "die", effects)
+    ids = [submit(service, "five", effects) for _ in range(3)]
+
+    await all_ended(service, 4)
+
+    assert [service.run(each).state for each in ids] == [State.SUCCEEDED] * 3
+    assert [service.run(each).execution for each in ids] == [1] * 3
+    with pytest.raises(QueueError, match="poison"):
+        await service.result(dies)
+    processes = [line[2] for line in lines_of(effects)]
+    assert len(set(processes)) == DEATHS + 3
+    assert str(supervisor.pid) not in processes
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+async def test_isolated_runs_end_with_the_worker(service, effects, workers, number):
+    supervisor = workers.start("--isolate", "process", "--limit", "1", "--grace", "0s")
+    run_id = submit(service, "wait_for", effects)
+    await begun(effects)
+
+    supervisor.send_signal(number)
+    await until(lambda: supervisor.poll() is not None, "it ends")
+
+    await until(lambda: service.workers() == [], "so does its child")
+    assert service.run(run_id).state is (State.QUEUED if number == signal.SIGTERM else State.RUNNING)
+    assert supervisor.returncode == (0 if number == signal.SIGTERM else -number)
+
+
+async def test_code_that_isolated_workers_cannot_load_fails_the_run_with_the_reason(service, workers, tmp_path):
+    file = tmp_path / f"flow{os.urandom(4).hex()}.py"
+    file.write_text("async def load() -> int: return 1\n")
+    run_id = service.submit(f"{file}:load")
+    file.unlink()
+
+    workers.start("--isolate", "process", "--limit", "2")
+
+    with pytest.raises(QueueError, match="no such file"):
+        await service.result(run_id, timeout=PATIENCE)
+
+
 async def test_four_workers_run_each_node_exactly_once(service, effects, workers):
     ids = [submit(service, "five", effects) for _ in range(100)]
     for _ in range(4):
@@ -173,20 +218,20 @@ async def test_four_workers_run_each_node_exactly_once(service, effects, workers
 
 async def test_kills_at_random_moments_lose_nothing_and_repeat_no_recorded_success(service, effects, workers):
     chance = random.Random(7)
-    ids = [submit(service, "five", effects) for _ in range(200)]
+    ids = [submit(service, "five", effects) for _ in range(120)]
     for _ in range(4):
         workers.start()
 
     for killed in range(1, 21):
-        await until(lambda: len(lines_of(effects)) > 40 * killed, "they go on")
+        await until(lambda: len(lines_of(effects)) > 25 * killed, "they go on")
         chance.choice(workers.living()).kill()
         workers.start()
-    await all_ended(service, 200)
+    await all_ended(service, 120)
 
     runs = {run.id: run for run in service.runs()}
     assert {run.state for run in runs.values()} == {State.SUCCEEDED}
     assert all(run.execution >= 1 + run.deaths for run in runs.values())
-    assert sum(run.execution for run in runs.values()) > 200
+    assert sum(run.execution for run in runs.values()) > 120
     for run_id in ids:
         steps = {node.number for node in service.store.nodes(run_id) if node.name == "step"}
         attempts = service.store.attempts(run_id, every=True)

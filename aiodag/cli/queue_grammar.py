@@ -85,8 +85,15 @@ def add_worker(group: CommandGroup) -> None:
     )
     add_queue_names(parser, "a queue to take runs from (default); may be repeated")
     parser.add_argument(
-        "--limit", metavar="N", type=count, default=LIMIT, help=f"how many runs go on at once ({LIMIT})"
+        "--limit", metavar="N", type=count, help=f"how many runs go on at once ({LIMIT}; isolated: one for each core)"
     )
+    parser.add_argument(
+        "--isolate",
+        metavar="HOW",
+        choices=("process",),
+        help="process: each run in a process of its own, so that one that crashes takes no other with it",
+    )
+    parser.add_argument("--once", action="store_true", help="end after one run")
     parser.add_argument(
         "--grace",
         metavar="AGE",

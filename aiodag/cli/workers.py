@@ -1,8 +1,10 @@
 """Work on submitted runs until somebody stops the worker, and look who does."""
 
 import asyncio
+import os
 import signal
 from argparse import Namespace
+from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
 from typing import Any, Self
@@ -10,10 +12,12 @@ from typing import Any, Self
 from aiodag.cli import output
 from aiodag.cli import show as shown
 from aiodag.cli.answers import print_remark, say
+from aiodag.cli.isolated import Children, Lifeline
 from aiodag.cli.opening import serving
+from aiodag.service import Service
 from aiodag.service.documents import worker_documents
 from aiodag.service.loading import import_modules
-from aiodag.service.worker import QueueWorker
+from aiodag.service.worker import LIMIT, PRUNE, QueueWorker
 from aiodag.submissions import DEFAULT_QUEUE, WorkerRecord
 
 HEAD = ("HOST", "PID", "STATE", "QUEUES", "LIMIT", "RUNS", "SINCE", "SEEN")
@@ -24,20 +28,33 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def work(args: Namespace) -> int:
     """Work until somebody stops this process, and return the exit code."""
     with serving(args) as service:
-        import_modules(args.modules)
         queues = args.queues or [DEFAULT_QUEUE]
+        lifeline = Lifeline()
+        if not lifeline:
+            kept = "in processes of their own" if args.isolate else "at once"
+            print_remark(args, f"works on {', '.join(queues)} in {service.place}, {runs_at_once(args)} runs {kept}")
+        if args.isolate and not args.once:
+            return asyncio.run(supervise(args, service))
+        import_modules(args.modules)
         worker = QueueWorker(
             service,
             queues,
-            limit=args.limit,
+            limit=1 if args.once else runs_at_once(args),
             grace=args.grace,
             pinned=args.pinned,
             keep=args.keep,
+            once=args.once,
+            begun=lifeline.tell_taken,
             say=silent if args.quiet else output.write_remark,
         )
-        print_remark(args, f"works on {', '.join(queues)} in {service.place}, {args.limit} runs at once")
         asyncio.run(work_until_stopped(worker))
     return 0
+
+
+def runs_at_once(args: Namespace) -> int:
+    """Return how many runs go on at once: of those in processes of their own, one for each core."""
+    given: int | None = args.limit
+    return given or (os.cpu_count() or 1 if args.isolate else LIMIT)
 
 
 def silent(line: str) -> None:
@@ -46,8 +63,39 @@ def silent(line: str) -> None:
 
 async def work_until_stopped(worker: QueueWorker) -> None:
     """Work until signals stop the worker."""
-    with StopSignals(worker, asyncio.get_running_loop()):
+    with StopSignals(worker.stop, asyncio.get_running_loop()):
         await worker.run()
+
+
+async def supervise(args: Namespace, service: Service) -> int:
+    """Start workers of one run each until signals stop this process; return the exit code."""
+    service.workers()  # which raises what is wrong with the store
+    children = Children(args.store or usual_store(service), options_of_child(args), runs_at_once(args))
+    pruning = asyncio.create_task(prune_hourly(service, args.keep)) if args.keep is not None else None
+    with StopSignals(children.stop, asyncio.get_running_loop()):
+        code = await children.run()
+    if pruning is not None:
+        pruning.cancel()
+    return code
+
+
+def usual_store(service: Service) -> str:
+    """Return the address of the store that nobody has named."""
+    return os.environ.get("AIODAG_STORE") or service.place
+
+
+async def prune_hourly(service: Service, keep: float) -> None:
+    """Delete the runs that ended longer ago, every hour."""
+    while True:
+        await asyncio.to_thread(service.prune, older=keep)
+        await asyncio.sleep(PRUNE)
+
+
+def options_of_child(args: Namespace) -> list[str]:
+    """Return what a worker of one run is told."""
+    options = [f"--queue={each}" for each in args.queues] + [f"--import={each}" for each in args.modules]
+    options += ["--pinned"] * args.pinned + ["--quiet"] * args.quiet + ["--traceback"] * args.traceback
+    return [*options, f"--grace={args.grace:f}s"]
 
 
 class StopSignals:
@@ -56,8 +104,8 @@ class StopSignals:
     As `running.Interrupts`, not by the loop, which a body may block.
     """
 
-    def __init__(self, worker: QueueWorker, loop: asyncio.AbstractEventLoop) -> None:
-        self._worker = worker
+    def __init__(self, stop: Callable[[], object], loop: asyncio.AbstractEventLoop) -> None:
+        self._stop = stop
         self._loop = loop
         self._before: dict[int, Any] = {}
         self._count = 0
@@ -78,7 +126,7 @@ class StopSignals:
         if self._count > 1:
             for each in self._before:
                 signal.signal(each, signal.SIG_DFL)
-        self._loop.call_soon_threadsafe(self._worker.stop)
+        self._loop.call_soon_threadsafe(self._stop)
 
 
 def workers(args: Namespace) -> int:

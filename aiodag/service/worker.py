@@ -50,7 +50,7 @@ class QueueWorker:
 
     `stop` once: takes no more, lets what runs end for `grace` seconds, and gives the rest back to be continued elsewhere;
     twice: gives all of it back at once. With `pinned`, runs whose file has other code than when they were submitted are
-    refused. `keep` is after how many seconds ended runs are deleted; None keeps them. `say` is called with lines for
+    refused. With `once` it ends after the first run that it could begin; `begun` is called when it has taken it. `keep` is after how many seconds ended runs are deleted; None keeps them. `say` is called with lines for
     people: what is taken, and how it ends.
 
     One worker works for each process and store. Python files are imported as the records name them, each once.
@@ -78,6 +78,8 @@ class QueueWorker:
         grace: float = GRACE,
         pinned: bool = False,
         keep: float | None = None,
+        once: bool = False,
+        begun: Callable[[], object] = bool,
         say: Callable[[str], object] = log.info,
     ) -> None:
         if type(limit) is not int or limit < 1:
@@ -87,6 +89,7 @@ class QueueWorker:
         self.queues: Sequence[str] = [checked_queue(each) for each in dict.fromkeys(queues)]
         self.limit, self.grace = limit, check_seconds("grace", grace)
         self.keep = None if keep is None else check_seconds("keep", keep)
+        self.once, self._tell_begun = once, begun
         self.say = say
         self._queue = queue_of_store(self.store)
         self._owner = Owner.here()
@@ -184,6 +187,7 @@ class QueueWorker:
 
     async def _work(self, taken: Taken) -> None:
         record = taken.record
+        self._tell_begun()
         self.say(f"{record.id}: begins{'' if taken.claimed.execution == 1 else ' again'}")
         began = time.monotonic()
         try:
@@ -194,6 +198,7 @@ class QueueWorker:
             await begin(cast("Runs", TakenRun(self.store, taken)), found.target, self._note_run, None, **options)
         except Refusal as why:
             await self._refuse(taken, str(why))
+            return
         except LetGo:
             await self._return(taken)
             self.say(f"{record.id}: given back, to be continued")
@@ -207,6 +212,8 @@ class QueueWorker:
                 raise
         else:
             self.say(f"{record.id}: succeeded, after {describe_seconds(time.monotonic() - began)}")
+        if self.once:
+            self._stops = max(self._stops, 1)
 
     def _note_run(self, run: Run) -> None:
         self._entered[run.id] = run

@@ -679,3 +679,17 @@ def test_runs_are_found_by_their_queue_and_state(store):
 
     assert [run.id for run in store.runs(wanted=RunFilter(queue="slow"))] == ["b", "c"]
     assert [run.id for run in store.runs(wanted=RunFilter(queue="slow", state="queued"))] == ["c"]
+
+
+def test_no_worker_is_taken_for_dead_because_its_server_was_away(postgres_store, monkeypatch):
+    monkeypatch.setattr("aiodag.stores.sql.postgres.GRACE", 1e6)
+    enrol(postgres_store)
+    enrol(postgres_store, OTHER, lease=-1.0)  # it could not renew its lease meanwhile
+    submit(postgres_store, "a")
+
+    postgres_store.give_back([take(postgres_store)[0].claimed], refusal="no such file")
+    take(postgres_store, 0)
+
+    assert state_of(postgres_store, "a") is State.QUEUED
+    assert {worker.owner for worker in postgres_store.workers()} == {HERE, OTHER}
+    assert ids(take(postgres_store, owner=OTHER)) == ["a"]

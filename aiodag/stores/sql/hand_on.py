@@ -91,7 +91,7 @@ def fail_queued(session: Session, run: int, error: str, now: float) -> None:
 
 def drop_dead_workers(session: Session, now: float) -> None:
     """Forget workers that are gone, and what they have refused; fail what nobody is left for."""
-    gone = [row[0] for row in session.perform("workers_there") if not may_take(owner_of(row[0]), row[6], now)]
+    gone = [row[0] for row in session.perform("workers_there") if not may_take(owner_of(row[0]), row[7], now)]
     for owner in gone:
         drop_worker(session, owner)
     if gone:
@@ -121,7 +121,7 @@ def fail_refused(session: Session, now: float, only: Iterable[tuple[str, str]] |
 def able_workers(session: Session, now: float) -> Mapping[str, list[Owner]]:
     """Return by queue who would take a run of it."""
     found: dict[str, list[Owner]] = {}
-    for owner, queues, _, state, _, _, until in session.perform("workers_there"):
+    for owner, queues, _, state, _, _, _, until in session.perform("workers_there"):
         if state == "working" and may_take(owner_of(owner), until, now):
             for queue in queues_of_worker(queues):
                 found.setdefault(queue, []).append(owner_of(owner))

@@ -91,6 +91,11 @@ select owner, greatest((select until from leases where leases.owner = held.owner
     extract(epoch from pg_postmaster_start_time())::double precision + :grace)
 from (select distinct owner from runs where state = 'running' and queue is not null and owner is not null) as held
 
+-- :name workers_there
+select workers.owner, queues, most, state, started_at, lease, coalesce(until, 0.0),
+    greatest(until, extract(epoch from pg_postmaster_start_time())::double precision + :grace)
+from workers left join leases on leases.owner = workers.owner order by started_at, workers.owner
+
 -- :name lock_pool
 -- Not a row of it, whose lock would be written to disk: most looks change nothing.
 select pg_advisory_xact_lock(hashtextextended(current_schema() || ' ' || ?, 0))

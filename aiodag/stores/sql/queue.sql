@@ -126,7 +126,7 @@ delete from workers where owner = ?
 delete from refusals where owner = ?
 
 -- :name workers_there
-select workers.owner, queues, most, state, started_at, lease, until
+select workers.owner, queues, most, state, started_at, lease, coalesce(until, 0.0), until
 from workers left join leases on leases.owner = workers.owner order by started_at, workers.owner
 
 -- :name ids_of_owner

@@ -42,10 +42,12 @@ class EnrolledWorkers(Database):
                     limit=most,
                     state=state,
                     started_at=utc_moment(started) or EPOCH,
-                    seen_at=utc_moment(until - lease) or EPOCH,
+                    seen_at=utc_moment(renewed - lease) or EPOCH,
                     runs=[run_id for (run_id,) in session.perform("ids_of_owner", (owner,))],
                 )
-                for owner, queues, most, state, started, lease, until in session.perform("workers_there").fetchall()
+                for owner, queues, most, state, started, lease, renewed, until in session.perform(
+                    "workers_there"
+                ).fetchall()
                 if may_take(owner_of(owner), until, now)
             ]
 

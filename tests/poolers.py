@@ -38,6 +38,7 @@ class Pooler:
             "auth_type": "any",
             "pool_mode": mode,
             "default_pool_size": 3 if mode == "transaction" else 20,
+            "server_login_retry": 1,  # seconds after which it tries again to reach a server that was away
             "ignore_startup_parameters": "extra_float_digits",
             "logfile": self.root / "log",
         }

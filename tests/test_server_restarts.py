@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from executions import claim_one
+from poolers import Pooler
 from programs import ROOT, SECONDS
 from servers import PostgresServer
 
@@ -44,6 +45,24 @@ def store(durable, schema):
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL, signal.SIGQUIT], ids=["fast", "kill", "immediate"])
 def test_a_run_goes_on_in_the_same_process_when_the_server_is_back(durable, store, how, caplog):
     """Fifty nodes in five chains; the server ends between two commits, or in one of them."""
+    check_that_a_run_goes_on(durable, store, how)
+    said = [each.getMessage() for each in caplog.records if each.levelno == logging.WARNING]
+
+    assert any("wait with what they have to write" in line for line in said)
+    assert any("is back after" in line for line in said)
+
+
+def test_a_run_goes_on_when_the_server_behind_a_pooler_is_back(durable, schema):
+    pooler = Pooler(durable, "transaction")
+    store = store_at(pooler.address(schema))
+    try:
+        check_that_a_run_goes_on(durable, store, signal.SIGINT)
+    finally:
+        store.close()
+        pooler.remove()
+
+
+def check_that_a_run_goes_on(durable, store, how):
     ran, ended = Counter(), []
 
     @task
@@ -71,9 +90,6 @@ def test_a_run_goes_on_in_the_same_process_when_the_server_is_back(durable, stor
     assert len(ran) == 50
     assert store.run("monday").state is State.SUCCEEDED
     assert {(node.state, node.attempt) for node in store.nodes("monday")} == {(State.SUCCEEDED, 1)}
-    said = [each.getMessage() for each in caplog.records if each.levelno == logging.WARNING]
-    assert any("wait with what they have to write" in line for line in said)
-    assert any("is back after" in line for line in said)
 
 
 # The outcome of a commit

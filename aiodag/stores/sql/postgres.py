@@ -39,6 +39,7 @@ PASSING_SIGNS = (
     "too many",
     "connection slots",
     "terminating",
+    "login has been failing",  # PgBouncer
 )
 PATIENCE = 10  # seconds to connect, and to wait for a row that somebody else has locked
 GRACE = 15.0  # seconds from the start of the server in which no lease runs out: as long as a lease lasts

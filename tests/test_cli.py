@@ -1165,7 +1165,22 @@ def test_runs_are_copied_to_another_store(aiodag):
     assert "run 'one' is in sqlite:///new.db already" in aiodag("copy", "runs.db", "new.db", code=2)[1]
     assert aiodag("copy", "runs.db", "new.db", "--skip-existing")[0] == "copied 1 run; 1 run there already\n"
     assert [run["id"] for run in aiodag.json("runs", "--store", "new.db")] == ["one", "two"]
-    assert aiodag.json("copy", "new.db", "third.db", "two") == {"runs": ["two"], "skipped": [], "workflows": []}
+    assert aiodag.json("copy", "new.db", "third.db", "two") == {
+        "runs": ["two"],
+        "skipped": [],
+        "workflows": [],
+        "unfinished": [],
+    }
+
+
+def test_a_copy_of_everything_says_which_runs_were_left_out(aiodag):
+    aiodag("run", "etl.py:nothing", "--id", "one", "-q")
+    waiting = aiodag("submit", "etl.py:nothing")[0].strip()
+
+    out, err = aiodag("copy", "runs.db", "new.db")
+
+    assert out == "copied 1 run\n"
+    assert err == f"left out, since not ended: 1 run, {waiting}\n"
 
 
 def test_a_store_that_is_not_there_is_not_copied(aiodag, tmp_path):

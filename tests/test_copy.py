@@ -203,6 +203,7 @@ def test_by_default_what_has_ended_is_copied_and_every_workflow(source, target):
     copied = Service(source).copy_to(target)
 
     assert (sorted(copied.runs), copied.skipped, copied.workflows) == (["one", "two"], [], ["nightly"])
+    assert copied.unfinished == ["three"]
     assert {run.id: str(run.state) for run in target.runs()} == {"one": "succeeded", "two": "failed"}
     assert target.registered() == source.registered()
 

@@ -16,6 +16,7 @@ from aiodag.service.documents import workflow_document
 from aiodag.wording import count_text, printable
 
 DELETABLE = "ids or names, as in `aiodag delete monday`; or --older, --keep or both, as in `aiodag delete --older 30d --keep 10`"
+NAMED = 5  # runs that a remark names
 HEAD = ("NAME", "TASKS", "TARGET", "TAGS", "REGISTERED", "RUNS", "LAST")
 
 
@@ -137,11 +138,14 @@ def copy(args: Namespace) -> int:
     args.store = args.source
     with serving(args) as service:
         copied = service.copy_to(args.target, *args.which, skip_existing=args.skip_existing)
-    document = {"runs": copied.runs, "skipped": copied.skipped, "workflows": copied.workflows}
+    document = copied._asdict()
     parts = [count_text(len(copied.runs), "run")]
     parts += [count_text(len(copied.workflows), "workflow")] if copied.workflows else []
     there = f"; {count_text(len(copied.skipped), 'run')} there already" if copied.skipped else ""
     say(args, document, "" if args.quiet else f"copied {' and '.join(parts)}{there}")
+    if copied.unfinished:
+        named = ", ".join([*map(printable, copied.unfinished[:NAMED]), *(["..."] if copied.unfinished[NAMED:] else [])])
+        print_remark(args, f"left out, since not ended: {count_text(len(copied.unfinished), 'run')}, {named}")
     return 0
 
 

@@ -112,7 +112,7 @@ def add_copy(group: CommandGroup) -> None:
         "copy",
         table.carry_out_copy,
         "copy runs and registered workflows from one store to another",
-        "aiodag copy runs.db sqlite:////srv/runs.db monday",
+        "aiodag copy runs.db postgresql://etl@db.example/etl monday",
     )
     parser.add_argument("source", metavar="FROM", help="the store that has them: a path or an address")
     parser.add_argument("target", metavar="TO", help="the store that gets them, which is made if it is not there")

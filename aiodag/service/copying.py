@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from aiodag.copies import Copies, cut_rows_by_size, there_already
 from aiodag.errors import StoreError
-from aiodag.records import RunRecord, WorkflowRecord, registered_already
+from aiodag.records import RunFilter, RunRecord, WorkflowRecord, registered_already
 from aiodag.service import registry
+from aiodag.states import State
 from aiodag.wording import count_text
 
 if TYPE_CHECKING:
@@ -14,24 +15,29 @@ if TYPE_CHECKING:
 
 LOOKED_UP_AT_ONCE = 256  # ids
 NAMED = 5  # runs that a message names
+UNFINISHED = (State.QUEUED, State.RUNNING)
 
 
 class Copied(NamedTuple):
-    """What was copied to another store: ids of runs, and names of workflows. `skipped` are the runs that were there already.
+    """What was copied to another store: ids of runs, and names of workflows.
+
+    `skipped` are the runs that were there already; `unfinished` those that were left out, when everything was to be copied,
+    since they have not ended.
 
     >>> from aiodag import Run, task
     >>> from aiodag.service import Service
     >>> async with Run("etl", store="memory:copied", id="monday"):
     ...     node = task(sum)([1, 2])
     >>> Service("memory:copied").copy_to("memory:elsewhere")
-    Copied(runs=['monday'], skipped=[], workflows=[])
+    Copied(runs=['monday'], skipped=[], workflows=[], unfinished=[])
     >>> Service("memory:copied").copy_to("memory:elsewhere", skip_existing=True)
-    Copied(runs=[], skipped=['monday'], workflows=[])
+    Copied(runs=[], skipped=['monday'], workflows=[], unfinished=[])
     """
 
     runs: Sequence[str]
     skipped: Sequence[str]
     workflows: Sequence[str]
+    unfinished: Sequence[str]
 
 
 def copy_runs(source: "Runs", target: "Runs", which: Sequence[str], *, skip_existing: bool) -> Copied:
@@ -60,7 +66,8 @@ def copy_runs(source: "Runs", target: "Runs", which: Sequence[str], *, skip_exis
     if not which:
         for rows in cut_rows_by_size(reader.cached_rows()):
             writer.add_cached(rows)
-    return Copied(copied, [each for each in ids if each in there], [each.name for each in workflows])
+    unfinished = [] if which else unfinished_in(source)
+    return Copied(copied, [each for each in ids if each in there], [each.name for each in workflows], unfinished)
 
 
 def stopped_at(run_id: str, error: Exception, copied: int) -> StoreError:
@@ -89,6 +96,11 @@ def meant_to_copy(source: "Runs", which: Sequence[str]) -> tuple[list[str], list
         msg = f"there is nothing to copy in {source}: no run there has ended, and no workflow is registered"
         raise StoreError(msg)
     return ids, workflows
+
+
+def unfinished_in(source: "Runs") -> list[str]:
+    """Return the ids of the runs that have not ended."""
+    return [run.id for state in UNFINISHED for run in source.runs(wanted=RunFilter(state=state))]
 
 
 def refuse_unfinished(source: "Runs", run: RunRecord) -> None:

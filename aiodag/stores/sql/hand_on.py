@@ -42,7 +42,7 @@ def fire_timers(session: Session, now: float) -> None:
         session.perform_for("make_ready", some)
     moments = {run: at for _, kind, run, at in due if kind == "expire"}
     for some in cut_rows(list(moments)):
-        for run, _ in session.perform_for("never_begun", some, locking=True).fetchall():
+        for (run,) in session.perform_for("never_begun", some, locking=True).fetchall():
             fail_queued(session, run, expired_text(moments[run]), now)
     for some in cut_rows([timer for timer, *_ in due]):
         session.perform_for("drop_timers", some)
@@ -67,7 +67,7 @@ def requeue_left(session: Session, runs: Sequence[int], now: float) -> None:
 def requeue_runs(session: Session, rows: Iterable[Sequence[Any]], now: float) -> None:
     """Put runs back, each with one more death."""
     requeued = []
-    for run, _, before, successes, there in rows:
+    for run, before, successes, there in rows:
         # What somebody has written into the row by hand counts from the start.
         sound = type(before) is type(successes) is int
         deaths = count_deaths(before, successes, there) if sound else 1
@@ -114,7 +114,7 @@ def fail_refused(session: Session, now: float, only: Iterable[tuple[str, str]] |
         able = able_workers(session, now) if able is None else able
         reason = reason_of_all(able.get(queue, ()), refusals)
         if reason is not None:
-            for run, _ in session.perform("waiting_for_target", (queue, target), locking=True).fetchall():
+            for (run,) in session.perform("waiting_for_target", (queue, target), locking=True).fetchall():
                 fail_queued(session, run, refused_text(reason), now)
 
 

@@ -33,18 +33,18 @@ delete from timers where run in (?...)
 update runs set ready = 1 where run in (?...)
 
 -- :name never_begun
-select run, id from runs where run in (?...) and state = 'queued' and execution = 0 order by run
+select run from runs where run in (?...) and state = 'queued' and execution = 0 order by run
 
 -- :name owners_in_queues
 select owner, (select until from leases where leases.owner = held.owner)
 from (select distinct owner from runs where state = 'running' and queue is not null and owner is not null) as held
 
 -- :name runs_of_lost
-select run, id, deaths, successes, (select count(*) from nodes where nodes.run = runs.run and nodes.state = 'succeeded')
+select run, deaths, successes, (select count(*) from nodes where nodes.run = runs.run and nodes.state = 'succeeded')
 from runs where state = 'running' and queue is not null and owner = ? order by run
 
 -- :name runs_left
-select run, id, deaths, successes, (select count(*) from nodes where nodes.run = runs.run and nodes.state = 'succeeded')
+select run, deaths, successes, (select count(*) from nodes where nodes.run = runs.run and nodes.state = 'succeeded')
 from runs where run in (?...) and state = 'running' and queue is not null and owner is not null and leased_until = 0.0
 order by run
 
@@ -109,7 +109,7 @@ select distinct runs.queue, runs.target from runs where state = 'queued' and que
 select owner, reason from refusals where target = ?
 
 -- :name waiting_for_target
-select run, id from runs where state = 'queued' and queue = ? and target = ? order by run
+select run from runs where state = 'queued' and queue = ? and target = ? order by run
 
 -- :name put_worker
 insert into workers (owner, queues, most, started_at, lease, state) values (?, ?, ?, ?, ?, 'working')

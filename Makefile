@@ -15,7 +15,7 @@ WORKERS ?= auto
 PIP = -m pip install --quiet --disable-pip-version-check --no-input
 export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 
-.PHONY: demo test check bench docs assets clean
+.PHONY: demo test check bench soak docs assets clean
 .DELETE_ON_ERROR:
 
 demo: $(DEMO)/.ready
@@ -35,6 +35,10 @@ check: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	$(VENV)/bin/python -m benchmarks
+
+# Workers that are killed at random, for ten minutes: SECONDS=60 for less, STORE=postgresql://... for a server.
+soak: $(VENV)/.installed
+	SECONDS_OF_SOAK=$(or $(SECONDS),600) $(VENV)/bin/python -m benchmarks.soak
 
 docs: $(VENV)/.documented
 	$(VENV)/bin/python -m sphinx --nitpicky --fail-on-warning --keep-going --fresh-env --quiet -d build/doctrees docs build/docs

@@ -110,7 +110,7 @@ def working(library: str, address: str, count: int) -> Generator[None]:
     if library != "aiodag":
         command = [python_of(library), "-P", str(HERE / script_of(library)), "work", address, str(AT_ONCE)]
     outside = {name: value for name, value in os.environ.items() if name not in DROPPED}
-    started = []
+    started: list[subprocess.Popen[bytes]] = []
     try:
         for _ in range(count):
             process = subprocess.Popen(
@@ -125,7 +125,7 @@ def working(library: str, address: str, count: int) -> Generator[None]:
                 assert process.stdout is not None
                 process.stdout.readline()  # one after the other: it makes the database
         if library == "aiodag" and count:
-            wait_for_workers(address, count)
+            wait_for_workers(address, started)
         yield
     finally:
         for process in started:
@@ -133,12 +133,14 @@ def working(library: str, address: str, count: int) -> Generator[None]:
             process.communicate()
 
 
-def wait_for_workers(address: str, count: int) -> None:
-    """Wait until so many workers are there."""
+def wait_for_workers(address: str, started: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Wait until the workers are there."""
     from aiodag.service import Service
 
     service = Service(address)
-    while len(service.workers()) < count:
+    while len(service.workers()) < len(started):
+        if any(each.poll() is not None for each in started):
+            raise RuntimeError("a worker has ended at once: `aiodag worker` says why")
         time.sleep(0.05)
 
 

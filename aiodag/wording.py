@@ -18,14 +18,29 @@ def hide_password(address: str) -> str:
     >>> hide_password("postgresql://me:secret@db.example/runs?sslmode=require")
     'postgresql://me:***@db.example/runs?sslmode=require'
     """
+    scheme, credentials, place, options = parts_of_address(address)
+    name, colon, _ = credentials.partition(":")
+    shown = [f"{option.partition('=')[0]}=***" if "password=" in option else option for option in options.split("&")]
+    who = f"{name}:***" if colon else name
+    return f"{scheme}{who}{'@' if credentials else ''}{place}{'?' if options else ''}{'&'.join(shown)}"
+
+
+def parts_of_address(address: str) -> tuple[str, str, str, str]:
+    """Return the scheme of an address with its slashes, who asks, which host and database, and the options.
+
+    >>> parts_of_address("postgresql://me:a?b@db.example/runs?sslmode=require")
+    ('postgresql://', 'me:a?b', 'db.example/runs', 'sslmode=require')
+    """
     scheme, separator, rest = address.partition("://")
     if not separator:
-        return address
-    place, mark, options = rest.partition("?")
-    user, at, host = place.rpartition("@")
-    name, colon, _ = user.partition(":")
-    shown = [f"{option.partition('=')[0]}=***" if "password=" in option else option for option in options.split("&")]
-    return f"{scheme}://{f'{name}:***@' if colon else f'{user}{at}'}{host}{mark}{'&'.join(shown)}"
+        return "", "", address, ""
+    # As libpq does it: up to an @ that comes before a slash, whatever else is in it. And what libpq does not take, a password
+    # with a slash, is one all the same.
+    credentials, at, _ = rest.partition("/")[0].rpartition("@")
+    if not at:
+        credentials, at, _ = rest.partition("?")[0].rpartition("@")
+    place, _, options = rest[len(credentials) + len(at) :].partition("?")
+    return f"{scheme}://", credentials, place, options
 
 
 def is_utf8(text: str) -> bool:

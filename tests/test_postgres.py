@@ -6,12 +6,14 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 from uuid import uuid4
 
 import psycopg
 import pytest
 from executions import claim_one, row, write_one
 from programs import ROOT
+from servers import QUICK, PostgresServer
 from test_stores import GONE, DatabaseContract, claim_of, workflow
 
 from aiodag import Run, State, task
@@ -20,8 +22,10 @@ from aiodag.errors import StoreError, UnknownRun
 from aiodag.records import Batch, Write
 from aiodag.service import Service
 from aiodag.stores.places import store_at
+from aiodag.stores.sql.addresses import server_address
 from aiodag.stores.sql.postgres_text import server_steps
 from aiodag.stores.sql.server import PostgreSQL
+from aiodag.wording import hide_password
 
 
 @pytest.fixture
@@ -47,6 +51,31 @@ def test_a_store_says_its_address_without_the_password(postgres_address):
 
     assert "hunter2" not in f"{store} {store!r}"
     assert str(store) == f"{postgres_address.replace('postgres@', 'postgres:***@')}&sslpassword=***"
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("postgresql://me:a?b@h/db?password=c+d&schema=s", "postgresql://me:***@h/db?password=***&schema=s"),
+        ("postgresql://me:a/b@h/db", "postgresql://me:***@h/db"),
+        ("postgresql://me:a@b@h:5432/db?sslpassword=x", "postgresql://me:***@h:5432/db?sslpassword=***"),
+        ("postgresql://me:a%2Fb@/db?host=/run/a@b", "postgresql://me:***@/db?host=/run/a@b"),
+        ("postgresql:///db?user=me@x", "postgresql:///db?user=me@x"),
+        ("postgres://h:5432/db", "postgres://h:5432/db"),
+        ("runs.db", "runs.db"),
+    ],
+)
+def test_nothing_of_a_password_is_shown_whatever_is_in_it(address, shown):
+    assert hide_password(address) == shown
+
+
+def test_what_is_for_the_library_reaches_it_as_it_was_written():
+    given = "postgresql://me:a%2Fb?c@h/db?password=c+d%20e&schema=my%20runs&options=-c%20geqo%3Doff&keep=7"
+    address = server_address(given)
+
+    assert address.conninfo == "postgresql://me:a%2Fb?c@h/db?password=c+d%20e&options=-c%20geqo%3Doff"
+    assert (address.schema, address.keep) == ("my runs", 7)
+    assert address.hide("no a/b?c:a/b?c@ password=c+d e=c+d%20e") == "no a/b?c:***@ password=***=***"
 
 
 @pytest.mark.parametrize(
@@ -547,3 +576,36 @@ def test_deleting_leaves_nothing_of_a_run_in_any_table(store, postgres, schema):
 
     assert sorted(before) == sorted({*everything, "runs", "tags", "definitions"})
     assert rows_in(postgres, schema) == {}
+
+
+# Encrypted
+
+
+@pytest.fixture
+def encrypted(tmp_path):
+    """A server that takes encrypted connections, with a certificate for 127.0.0.1 that it has made itself."""
+    server = PostgresServer(**QUICK, ssl="on", ssl_cert_file="server.crt", ssl_key_file="server.key")
+    request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
+    made = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "server.key", "-out", "server.crt"]
+    subprocess.run([*request, *made], check=True, capture_output=True, cwd=server.data, **server.user)
+    (tmp_path / "root.crt").write_bytes(Path(server.data, "server.crt").read_bytes())
+    try:
+        yield server.start()
+    finally:
+        server.remove()
+
+
+def test_the_address_says_how_the_connection_is_encrypted(encrypted, postgres, schema, tmp_path):
+    """`sslmode=verify-full`: only to the server that has the certificate."""
+    trusted = {"sslmode": "verify-full", "sslrootcert": tmp_path / "root.crt"}
+    store = store_at(encrypted.address(schema, **trusted))
+    claim_one(store, claim_of())
+    used = encrypted.execute(
+        "select ssl from pg_stat_ssl join pg_stat_activity using (pid) where application_name = 'aiodag'"
+    )
+    store.close()
+
+    assert used == [(True,)]
+    for server, options in ((encrypted, {"sslmode": "verify-full"}), (postgres, trusted)):
+        with pytest.raises(StoreError, match=r"root certificate|does not support SSL"):
+            store_at(server.address(schema, **options)).runs()

@@ -1,16 +1,15 @@
 """What people write for a server: its address, what of it is ours, and what nobody may see."""
 
 from typing import NamedTuple
-from urllib.parse import parse_qsl, quote, unquote, urlencode
+from urllib.parse import unquote
 
 from aiodag.errors import StoreError
 from aiodag.records import KEEP, checked_keep
-from aiodag.wording import hide_password
+from aiodag.wording import hide_password, parts_of_address
 
 SCHEMA = "aiodag"
 LONGEST = 63  # bytes of a name in PostgreSQL
 OURS = ("schema", "keep")
-PRIVATE = ("password", "sslpassword")
 
 
 class ServerAddress(NamedTuple):
@@ -34,22 +33,21 @@ class ServerAddress(NamedTuple):
 def server_address(given: str) -> ServerAddress:
     """Return what an address says. Raises `StoreError` where our part of it is wrong; the rest is libpq's to judge."""
     shown = hide_password(given)
-    place, _, text = given.partition("?")
-    options = parse_qsl(text, keep_blank_values=True)
-    ours = {name: value for name, value in options if name in OURS}
+    scheme, credentials, place, text = parts_of_address(given)
+    # Not decoded and encoded again: what is libpq's stays as it was written.
+    options = [option for option in text.split("&") if option]
+    ours = {name: unquote(value) for name, _, value in (option.partition("=") for option in options) if name in OURS}
     schema = ours.get("schema", SCHEMA)
     if not 0 < len(schema.encode("utf-8", "replace")) <= LONGEST or "\0" in schema or schema.startswith("pg_"):
         msg = f"store={shown!r}: schema={schema!r} names no schema: 1 to {LONGEST} bytes, and not pg_..."
         raise StoreError(msg)
     keep = ours.get("keep", str(KEEP))
-    theirs = [(name, value) for name, value in options if name not in OURS]
-    user, at, _ = place.partition("://")[2].rpartition("@")
-    password = user.partition(":")[2] if at else ""
-    secrets = {password, unquote(password), *(value for name, value in theirs if name in PRIVATE)}
+    theirs = [option for option in options if option.partition("=")[0] not in OURS]
+    secrets = [credentials.partition(":")[2], *(option.partition("=")[2] for option in theirs if "password=" in option)]
     return ServerAddress(
         shown,
-        f"{place}?{urlencode(theirs, quote_via=quote)}" if theirs else place,
+        f"{scheme}{credentials}{'@' if credentials else ''}{place}{'?' if theirs else ''}{'&'.join(theirs)}",
         schema,
         int(keep) if keep.isdecimal() else checked_keep(keep),
-        tuple(secret for secret in secrets if secret),
+        tuple({text for secret in secrets for text in (secret, unquote(secret)) if text}),
     )

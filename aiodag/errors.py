@@ -524,6 +524,9 @@ class LetGo(BaseException):
     def __init__(self, run: str) -> None:
         super().__init__(f"run {run!r} goes on in another process: this one has let go of it, and records nothing more")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return remade, (type(self), self.args), vars(self) or None
+
 
 class StoreError(AiodagError):
     """Raised when a store cannot be used; the message says where it is, what was tried and what went wrong.

@@ -19,7 +19,21 @@ EVERYTHING = frozenset(Happening)
 
 
 class Listener(Protocol):
-    """Hears of what others commit to a store. One thread waits with it."""
+    """Hears of what others commit to a store. One thread waits with it.
+
+    >>> from aiodag.abc import Listener
+    >>> from aiodag.happenings import Happening
+    >>> from aiodag.stores import Memory
+    >>> class Nearby:
+    ...     def wait(self): return {Happening.QUEUED}
+    ...     def interrupt(self): ...
+    ...     def close(self): ...
+    >>> class Told(Memory):
+    ...     def listener(self) -> Listener:
+    ...         return Nearby()
+    >>> Told().listener().wait()
+    {<Happening.QUEUED: 'queued'>}
+    """
 
     def wait(self) -> Collection[Happening]:
         """Block until something may have happened, and return what; nothing after `interrupt`.

@@ -160,6 +160,7 @@ def test_a_run_that_failed_in_its_queue_is_shown_with_the_reason(here, capsys):
     service.store.take_queued(Owner.here(), ["default"], 0, lease=15)
 
     assert "error    QueueError: expired: it had not begun by " in run_command(capsys, "show", run_id).out
+    assert "  QueueError: expired: it had not begun by " in run_command(capsys, "runs").out
     assert json.loads(run_command(capsys, "runs", "--json").out)[0]["error"].startswith("QueueError: expired")
 
 

@@ -17,7 +17,9 @@ from aiodag.wording import count_text, describe_seconds, first_line, printable
 
 def run_line(run: RunRecord) -> tuple[str, ...]:
     """Return a run as a row of a table."""
-    return run.id, run.name, run_state(run), begin_text(run), took_text(run), state_counts(run.counts)
+    # What failed without a node, in its queue, says why.
+    nodes = state_counts(run.counts) or (first_line(error_text(run.error)) if run.error else "")
+    return run.id, run.name, run_state(run), begin_text(run), took_text(run), nodes
 
 
 def begin_text(run: RunRecord) -> str:

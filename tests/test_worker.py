@@ -49,6 +49,7 @@ async def test_a_submitted_run_is_taken_and_its_value_comes_back(service, effect
 
     async with Working(service) as working:
         value = await service.result(run_id, timeout=PATIENCE)
+        await until(lambda: len(working.said) > 1, "it says so")
 
     assert value == 4
     assert [line[:2] for line in lines_of(effects)] == [[run_id, str(number)] for number in range(5)]
@@ -180,3 +181,22 @@ async def test_old_runs_are_deleted_by_a_worker_that_keeps_them_for_a_while(serv
         await service.result(old, timeout=PATIENCE)
     async with Working(service, keep=0.0):
         await until(lambda: service.runs() == [], "it goes")
+
+
+async def test_code_that_blocks_when_it_is_imported_holds_up_neither_other_runs_nor_the_end(service, effects, tmp_path):
+    file = tmp_path / f"flow{os.urandom(4).hex()}.py"
+    file.write_text("async def load() -> int: return 1\n")
+    blocked = service.submit(f"{file}:load")
+    sys.modules.pop(file.stem)
+    begun, go = tmp_path / "importing", tmp_path / "go"
+    os.mkfifo(go)
+    file.write_text(f"open({str(begun)!r}, 'w').close()\nopen({str(go)!r}).close()\n")
+    other = service.submit(f"{FLOW}:five", {"file": str(effects)})
+
+    async with Working(service):
+        value = await service.result(other, timeout=PATIENCE)
+        await until(begun.exists, "the import begins")
+
+    assert value == 4
+    assert (service.run(blocked).state, service.run(blocked).deaths) == (State.QUEUED, 0)
+    go.open("w").close()

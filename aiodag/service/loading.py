@@ -30,10 +30,13 @@ class CodeLoader:
     def __init__(self, *, pinned: bool) -> None:
         self._pinned = pinned
         self._digests: dict[str, str | None] = {}  # of files, as they were imported
+        self._loaded: set[str] = set()  # targets
         self._locks: dict[str, asyncio.Lock] = {}
 
     async def load(self, taken: "Taken") -> Again:
         """Return what a run continues with. Raises `Refusal`, and what is wrong with its record."""
+        if taken.target in self._loaded and taken.record.definition is None:
+            return self._load(taken)  # quick: a thread for each run would take longer
         # Else a second run of a file would be given a module of which another thread has imported half.
         lock = self._locks.setdefault(taken.target, asyncio.Lock())
         async with lock:
@@ -51,6 +54,7 @@ class CodeLoader:
             if self._pinned and taken.code is not None and taken.code != digest:
                 msg = f"{entry.file} has other code here than when the run was submitted, and this worker is pinned"
                 raise Refusal(msg)
+            self._loaded.add(taken.target)
         return again(record, None)
 
 

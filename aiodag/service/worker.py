@@ -21,6 +21,7 @@ from aiodag._core.run import Run
 from aiodag.errors import LeaseLost, LetGo, OptionError, RunCancelled, RunFailed, StoreError, StoreUnreachable
 from aiodag.happenings import Happening
 from aiodag.records import Batch, Owner, Write
+from aiodag.service.entry import Again
 from aiodag.service.loading import CodeLoader, Refusal
 from aiodag.service.queues import queue_of_store
 from aiodag.service.service import Service
@@ -96,6 +97,8 @@ class QueueWorker:
         self._loader = CodeLoader(pinned=pinned)
         self._works: dict[asyncio.Task[None], Taken] = {}
         self._entered: dict[str, Run] = {}  # by the ids of runs
+        self._loading: set[asyncio.Task[Any]] = set()  # works whose code is being loaded, which may block for ever
+        self._stir = asyncio.Event()
         self._stops = 0
         self._hurried = False  # whether what runs is to let go at once
         self._renewed = self._pruned = float("-inf")
@@ -104,7 +107,6 @@ class QueueWorker:
     async def run(self) -> None:
         """Work until somebody calls `stop`. Raises `StoreError` for a store that cannot be used at the beginning."""
         self._loop = asyncio.get_running_loop()
-        self._stir = asyncio.Event()
         self._began = time.time()
         with watch_store(self.store) as watch:
             await asyncio.to_thread(self._enrol)
@@ -119,7 +121,7 @@ class QueueWorker:
         self._stops += 1
         if self._stops == 1:
             self.say(f"takes no more; waits {describe_seconds(self.grace)} for {len(self._works)} runs to end")
-            self._loop.call_later(self.grace, self._give_back)
+            asyncio.get_running_loop().call_later(self.grace, self._give_back)
         else:
             self._hurried = True
             self._give_back()
@@ -191,7 +193,7 @@ class QueueWorker:
         self.say(f"{record.id}: begins{'' if taken.claimed.execution == 1 else ' again'}")
         began = time.monotonic()
         try:
-            found = await self._loader.load(taken)
+            found = await self._load(taken)
             options = BeginOptions(id=record.id, observers=(), limit=None, fail_fast=False, tags=found.tags)
             if self._stops > 1:
                 raise LetGo(record.id)
@@ -214,6 +216,19 @@ class QueueWorker:
             self.say(f"{record.id}: succeeded, after {describe_seconds(time.monotonic() - began)}")
         if self.once:
             self._stops = max(self._stops, 1)
+
+    async def _load(self, taken: Taken) -> Again:
+        """Return what a run continues with. Raises `LetGo` when the worker is to stop meanwhile."""
+        this = cast("asyncio.Task[Any]", asyncio.current_task())
+        self._loading.add(this)
+        try:
+            return await self._loader.load(taken)
+        except asyncio.CancelledError:
+            if self._stops > 1 and this.uncancel() == 0:
+                raise LetGo(taken.record.id) from None
+            raise
+        finally:
+            self._loading.discard(this)
 
     def _note_run(self, run: Run) -> None:
         self._entered[run.id] = run
@@ -270,6 +285,8 @@ class QueueWorker:
         self._stops = max(self._stops, 2)
         for run in list(self._entered.values()):
             self._let_go(run)
+        for work in list(self._loading):
+            work.cancel()
 
     def _let_go(self, run: Run) -> None:
         if run.state is State.RUNNING and not run.departed:

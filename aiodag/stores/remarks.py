@@ -14,10 +14,16 @@ if TYPE_CHECKING:
     from aiodag._core.node import Node
     from aiodag._core.run import Run
     from aiodag.abc import Runs
+    from aiodag.stores.keeper import Keeper
+
+MANY = 8  # runs of one process: of so many, what programs write is written once in a second
+LONG_PAUSE = 1.0
 
 
 class Remarks(Recall):
     """What a journal hears besides the outcomes. `Recorder` writes it."""
+
+    _keeper: "Keeper"
 
     def __init__(self, run: "Run", store: "Runs") -> None:
         super().__init__(run, store)
@@ -33,7 +39,9 @@ class Remarks(Recall):
         if self.listener is not None:
             self.listener(node, stream, chunk)
         if self._outputs.add(node.row[NUMBER], node.attempt, stream, chunk):
-            self.run.loop.call_later(PAUSE, self._outputs.fall_due, self._wake)
+            # Of many runs hardly anybody follows one, and each would have its chunks written ten times in a second.
+            pause = PAUSE if len(self._keeper.writers) < MANY else LONG_PAUSE
+            self.run.loop.call_later(pause, self._outputs.fall_due, self._wake)
 
     def facts(self, node: "Node[Any]", facts: Mapping[str, Any]) -> None:
         """Keep facts about the attempt of a node. Raises `TypeError` and `ValueError` for what is not JSON."""

@@ -119,7 +119,7 @@ class ListenerThread:
         while not self._ended.is_set():
             try:
                 self._listen()
-            except StoreError as error:
+            except (StoreError, OSError) as error:
                 # Whoever waits looks by itself meanwhile, and raises what is wrong with the store.
                 log.debug("nothing is heard of %s: %s", self._store, error)
                 self._ended.wait(self._pause)

@@ -14,11 +14,11 @@ import pytest
 from executions import claim_one, row, write_one
 from programs import ROOT
 from servers import QUICK, PostgresServer
-from test_stores import GONE, DatabaseContract, claim_of, workflow
+from test_stores import ELSEWHERE, GONE, DatabaseContract, claim_of, workflow
 
 from aiodag import Run, State, task
 from aiodag.cli import main
-from aiodag.errors import StoreError, UnknownRun
+from aiodag.errors import RunOwned, StoreError, UnknownRun
 from aiodag.records import Batch, Write
 from aiodag.service import Service
 from aiodag.stores.places import store_at
@@ -186,6 +186,19 @@ def test_a_password_comes_from_the_usual_places(postgres, schema, role, monkeypa
 def test_a_database_that_is_not_there_is_named(postgres, schema):
     with pytest.raises(StoreError, match=r'database "nothing" does not exist. Check the names'):
         store_at(postgres.address(schema, database="nothing")).runs()
+
+
+def test_no_lease_runs_out_right_after_the_start_of_the_server(store, monkeypatch):
+    """Its owner could not renew it while the server was away. One that let go of its run, or has ended, is not waited for."""
+    monkeypatch.setattr("aiodag.stores.sql.postgres.GRACE", 1e6)
+    away = claim_of(owner=ELSEWHERE, lease=-60.0)
+    claims = store.claim_all([away._replace(id=name) for name in ("etl", "left")])
+    store.release([claims[1]])
+    claim_one(store, claim_of("ended", owner=GONE, lease=-60.0))
+
+    with pytest.raises(RunOwned, match="another-host"):
+        claim_one(store, claim_of())
+    assert [claim_one(store, claim_of(name)).execution for name in ("left", "ended")] == [2, 2]
 
 
 # Versions of the schema

@@ -14,6 +14,7 @@ select count(*), coalesce(max(number), -1), coalesce(max(turn), 0), count(*) fil
 where run = ? and number >= 0
 
 -- :name make_key_index
+-- Nothing: the table has an index of its own for that, and a session could not keep a temporary one.
 select
 
 -- :name fill_key_index

@@ -112,7 +112,8 @@ def test_a_registered_workflow_is_submitted_by_its_name(service, tmp_path):
         ("flow.json", {"queue": " slow"}, OptionError),
         ("flow.json", {"queue": None}, OptionError),
         ("flow.json", {"key": ""}, OptionError),
-        ("flow.json", {"key": "k" * 1001}, OptionError),
+        ("flow.json", {"key": "k" * 501}, OptionError),
+        ("flow.json", {"queue": "q" * 201}, OptionError),
         ("flow.json", {"tags": {"env": 1}}, OptionError),
         ("flow.json", {"expires": 0}, OptionError),
         ("flow.json", {"expires": "1h"}, OptionError),
@@ -160,6 +161,12 @@ def test_the_same_key_is_the_same_run_for_equal_arguments_alone(service):
     assert service.submit("queued_etl.py", ["day=monday"], key="k") == first
     with pytest.raises(StoreError, match=r"queued_etl.py:main day=monday, not .*queued_etl.py:main day=friday"):
         service.submit("queued_etl.py", ["day=friday"], key="k")
+
+
+def test_the_longest_names_are_taken(service):
+    run_id = service.submit("flow.json", queue="\N{GRINNING FACE}" * 200, key="\N{GRINNING FACE}" * 500)
+
+    assert service.run(run_id).queue == "\N{GRINNING FACE}" * 200
 
 
 # Queues

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from aiodag.abc import Runs
 
 MOST_PRIORITY = 2**31 - 1  # what every database has room for
-LONGEST_KEY = 1_000  # characters: an index has it
+LONGEST_KEY, LONGEST_QUEUE = 500, 200  # characters: they are in indexes, of which a server takes some 2,700 bytes
 
 
 class Wishes(NamedTuple):
@@ -143,11 +143,14 @@ def checked_moment(given: object) -> datetime | None:
 
 def checked_queue(given: object) -> str:
     """Check the name of a queue."""
-    if isinstance(given, str) and given.isprintable() and given == given.strip() and not given.startswith("-"):
+    plain = isinstance(given, str) and given.isprintable() and given == given.strip()
+    if isinstance(given, str) and plain and not given.startswith("-") and len(given) <= LONGEST_QUEUE:
         name = check_name(given)
         if name:
             return name
-    wanted = "a name of printable characters, without spaces around it, that does not begin with -"
+    wanted = (
+        f"a name of up to {LONGEST_QUEUE} printable characters, without spaces around it, that does not begin with -"
+    )
     raise OptionError("queue", given, wanted)
 
 
@@ -155,4 +158,4 @@ def checked_key(given: object) -> str | None:
     """Check the key of a submission."""
     if given is None or (isinstance(given, str) and given.isprintable() and 0 < len(given) <= LONGEST_KEY):
         return given
-    raise OptionError("key", given, f"a string of printable characters, up to {LONGEST_KEY:,}")
+    raise OptionError("key", given, f"a string of up to {LONGEST_KEY} printable characters")

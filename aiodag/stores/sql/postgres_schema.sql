@@ -38,7 +38,7 @@ create index runs_by_name on runs (name, created_at);
 create index runs_by_state on runs (state, created_at);
 create index runs_by_name_and_state on runs (name, state, created_at);
 create index runs_by_end on runs (ended_at) where ended_at is not null;
-create index runs_begun_again on runs (started_at) where execution > 1;
+create index runs_begun_again on runs (started_at) where execution > 1 or queue is not null;
 create unique index runs_by_submission on runs (submission) where submission is not null;
 create index queued_runs on runs (queue, ready, priority desc, run, name, target) where state = 'queued';
 create index taken_runs on runs (owner, queue) where state = 'running' and queue is not null;

@@ -56,12 +56,13 @@ class QueueWorker:
 
     One worker works for each process and store. Python files are imported as the records name them, each once.
 
+    >>> import asyncio
     >>> from pathlib import Path
     >>> from aiodag.service import Service
     >>> from aiodag.service.worker import QueueWorker
-    >>> size = Path("etl.py").write_text("async def main(day: str) -> str: return day")
+    >>> size = Path("days.py").write_text("async def main(day: str) -> str: return day")
     >>> service = Service("memory:worker")
-    >>> run_id = service.submit("etl.py", ["day=monday"])
+    >>> run_id = service.submit("days.py", ["day=monday"])
     >>> worker = QueueWorker(service)
     >>> working = asyncio.create_task(worker.run())
     >>> await service.result(run_id)

@@ -13,6 +13,8 @@ People import the seam, `Queue`, from `aiodag.abc`.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from aiodag.faces import publish
+
 if TYPE_CHECKING:
     from aiodag.records import Claimed, Owner
     from aiodag.submissions import QueueRecord, Submission, Taken, WorkerRecord
@@ -22,6 +24,13 @@ class Queue(Protocol):
     """Where submitted runs wait: what a store has besides `Runs`, of which it is the same object.
 
     Every method may block; each is one transaction.
+
+    >>> from aiodag.abc import Queue
+    >>> from aiodag.stores import Memory
+    >>> def waiting(store: Queue) -> int:
+    ...     return sum(queue.waiting for queue in store.queues())
+    >>> waiting(Memory())
+    0
     """
 
     def submit(self, submission: "Submission") -> str:
@@ -75,3 +84,6 @@ class Queue(Protocol):
     def next_due(self) -> float | None:
         """Return the next moment at which something becomes due, or None."""
         ...
+
+
+publish("aiodag.abc", globals(), __name__)

@@ -16,6 +16,16 @@ class Submission(NamedTuple):
 
     `target` is what code it needs, whatever its arguments; a worker that lacks it takes none of its runs. `code` is a digest
     of that code. `max_active` is how many runs of the name may go on at once, from now on; None leaves that as it is.
+
+    >>> import time
+    >>> from aiodag.stores import Memory
+    >>> from aiodag.submissions import Submission
+    >>> entry = {"file": "/srv/etl.py", "task": "main", "parameters": {"day": "monday"}}
+    >>> store = Memory()
+    >>> store.submit(Submission("monday", "main", entry, "/srv/etl.py:main", time.time(), key="etl-monday"))
+    'monday'
+    >>> store.submit(Submission("again", "main", entry, "/srv/etl.py:main", time.time(), key="etl-monday"))
+    'monday'
     """
 
     id: str
@@ -41,6 +51,16 @@ class Taken(NamedTuple):
     `claim` and `claimed` are what `Runs.claim_all` takes and answers: the run is entered with them. `cancel` is True if
     somebody wants it cancelled, who could not end it at once since it had begun before. `code` is the digest of its code when
     it was submitted.
+
+    >>> import time
+    >>> from aiodag.records import Owner
+    >>> from aiodag.stores import Memory
+    >>> from aiodag.submissions import Submission
+    >>> entry = {"file": "/srv/etl.py", "task": "main", "parameters": {}}
+    >>> store = Memory()
+    >>> run_id = store.submit(Submission("monday", "main", entry, "/srv/etl.py:main", time.time()))
+    >>> [(taken.record.id, taken.claimed.execution) for taken in store.take_queued(Owner.here(), ["default"], 1, lease=15)]
+    [('monday', 1)]
     """
 
     record: RunRecord
@@ -53,7 +73,18 @@ class Taken(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class WorkerRecord:
-    """A worker as a store knows it. `runs` are the ids of what it works on."""
+    """A worker as a store knows it: "working", or "ending", which takes no more. `runs` are the ids of what it works on.
+
+    `seen_at` is when its process last renewed its lease.
+
+    >>> import time
+    >>> from aiodag.records import Owner
+    >>> from aiodag.service import Service
+    >>> service = Service("memory:worker-record")
+    >>> service.store.enrol(Owner.here(), ["nightly"], 8, at=time.time(), lease=15)
+    >>> [(worker.queues, worker.limit, worker.state, worker.runs) for worker in service.workers()]
+    [(['nightly'], 8, 'working', [])]
+    """
 
     owner: Owner
     queues: Sequence[str]
@@ -70,6 +101,12 @@ class QueueRecord:
 
     At most `rate` of its runs begin in `per` seconds. `waiting` and `running` are how many of its runs are queued, and
     go on.
+
+    >>> from aiodag.service import Service
+    >>> service = Service("memory:queue-record")
+    >>> service.add_queue("nightly", rate=10, per=60)
+    >>> service.queues()
+    [QueueRecord(name='nightly', state='open', rate=10, per=60.0, waiting=0, running=0)]
     """
 
     name: str

@@ -42,7 +42,7 @@ CASES = {
     "wide": Case("wide", 1000),
     "many": Case("many", 200),
     "latency": Case("latency", 100, workers=1),
-    "drain": Case("drain", 2000, workers=4),
+    "drain": Case("drain", 500, workers=4),
 }
 LENGTH = 5  # nodes of a run that is submitted
 TEN = 10  # nodes of each of many runs
@@ -144,21 +144,23 @@ def wait_for_workers(address: str, started: Sequence[subprocess.Popen[bytes]]) -
         time.sleep(0.05)
 
 
+def run_case(library: str, way: str, address: str, count: int, load: dict[str, Any]) -> dict[str, Any]:
+    """Give what a process of its own says of one way."""
+    python, script = python_of(library), script_of(library)
+    row: dict[str, Any] = run_worker(
+        script, way, address, count, python=python, stdin=json.dumps(load), own=library == "aiodag"
+    )
+    return row
+
+
 def measured(case: Case, library: str, place: Place) -> dict[str, float]:
     """Give what one library takes for a case."""
     address = place.fresh(library)
-    python, script = python_of(library), script_of(library)
+    load: dict[str, Any] = {"warm": TEN, "chain": TEN, "length": LENGTH, "at_once": AT_ONCE, "pause": PAUSE}
+    if case.way == "drain":  # before there are workers: else it is submitting that is measured
+        load |= run_case(library, "fill", address, case.count, load)
     with working(library, address, case.workers):
-        load = {
-            "warm": TEN,
-            "chain": TEN,
-            "length": LENGTH,
-            "at_once": AT_ONCE,
-            "pause": PAUSE * (case.way == "latency"),
-        }
-        row: dict[str, Any] = run_worker(
-            script, case.way, address, case.count, python=python, stdin=json.dumps(load), own=library == "aiodag"
-        )
+        row = run_case(library, case.way, address, case.count, load)
     waits = row.pop("waits", ())
     if case.way == "latency":
         return {"p50": statistics.median(waits), "p99": statistics.quantiles(waits, n=100, method="inclusive")[98]}

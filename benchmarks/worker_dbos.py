@@ -1,7 +1,7 @@
 """Make durable steps one after the other, and all at once, with DBOS; print one JSON line.
 
     worker_dbos.py {usual,NORMAL} STEPS
-    worker_dbos.py {chain,wide,many,latency,drain} ADDRESS COUNT
+    worker_dbos.py {chain,wide,many,latency,fill,drain} ADDRESS COUNT
     worker_dbos.py work ADDRESS AT_ONCE
 
 usual: SQLite as DBOS opens it. NORMAL: the same with a write-ahead log and `synchronous=NORMAL`, through an engine of our
@@ -143,27 +143,45 @@ async def clocked(way: str, count: int, load: dict[str, Any]) -> dict[str, float
 
 
 def submitted(address: str, count: int, load: dict[str, Any]) -> dict[str, Any]:
-    """Enqueue workflows; give in how many seconds the first step of each began, and in how many the last one of all ended."""
-    client = DBOSClient(system_database_url=address, system_database_engine=engine_of(address), application_name=NAME)
-    options: Any = {"queue_name": NAME, "workflow_name": chained.__qualname__, "app_version": "1"}
-    client.enqueue(options, load["length"]).get_result()
+    """Enqueue workflows, one now and then; give in how many seconds the first step of each began."""
+    client = client_of(address)
+    client.enqueue(OPTIONS, load["length"]).get_result()
     chance = random.Random(1)
-    begun = time.time()
-    sent = []
+    sent: list[tuple[Any, float]] = []
     for _ in range(count):
         at = time.time()
-        sent.append((client.enqueue(options, load["length"]), at))
-        if load["pause"]:
-            time.sleep(load["pause"] * (0.5 + chance.random()))
-    results: list[Any] = [(handle.get_result(), at) for handle, at in sent]
-    waits = sorted(first - at for (first, _), at in results)
-    return {"waits": waits, "seconds": max(last for (_, last), _ in results) - begun}
+        sent.append((client.enqueue(OPTIONS, load["length"]), at))
+        time.sleep(load["pause"] * (0.5 + chance.random()))
+    return {"waits": sorted(handle.get_result()[0] - at for handle, at in sent)}
+
+
+def filled(address: str, count: int, load: dict[str, Any]) -> dict[str, Any]:
+    """Enqueue workflows that nobody works on yet; give their ids."""
+    launch(address)  # which makes the tables
+    DBOS.destroy()
+    client = client_of(address)
+    return {"ids": [client.enqueue(OPTIONS, load["length"]).workflow_id for _ in range(count)]}
+
+
+def drained(address: str, count: int, load: dict[str, Any]) -> dict[str, Any]:
+    """Give the seconds from the first step of all workflows to the last one."""
+    client = client_of(address)
+    results: list[Any] = [client.retrieve_workflow(each).get_result() for each in load["ids"]]
+    return {"seconds": max(last for _, last in results) - min(first for first, _ in results)}
+
+
+def client_of(address: str) -> Any:
+    return DBOSClient(system_database_url=address, system_database_engine=engine_of(address), application_name=NAME)
+
+
+OPTIONS: Any = {"queue_name": NAME, "workflow_name": chained.__qualname__, "app_version": "1"}
 
 
 def queued(way: str, address: str, count: int) -> None:
     """Do one of the ways of queues."""
-    if way in {"latency", "drain"}:
-        print(json.dumps(submitted(address, count, json.load(sys.stdin))))
+    outside = {"latency": submitted, "fill": filled, "drain": drained}
+    if way in outside:
+        print(json.dumps(outside[way](address, count, json.load(sys.stdin))))
         return
     launch(address)
     if way == "work":

@@ -1,10 +1,11 @@
 """What passes through a queue, with aiodag: begin runs, submit them, work on them; print one JSON line.
 
     worker_queue.py chain|wide|many ADDRESS COUNT
-    worker_queue.py latency|drain ADDRESS COUNT
+    worker_queue.py latency|fill|drain ADDRESS COUNT
 
 chain, wide: one run of COUNT nodes, one after the other or all at once. many: COUNT chains, some at once.
-latency, drain: submit COUNT runs of some nodes for workers that are there already, one now and then or all at once.
+latency: submit COUNT runs of some nodes, one now and then, for a worker that is there already. fill: submit them all. drain:
+wait until workers have done that.
 The standard input has the rest as JSON. A run of a few nodes comes first and is not counted. Nodes do nothing, and each value
 is written before the next node begins.
 """
@@ -87,27 +88,42 @@ async def clocked(way: str, store: str, count: int, load: dict[str, Any]) -> dic
 
 
 async def submitted(store: str, count: int, load: dict[str, Any]) -> dict[str, Any]:
-    """Submit runs; give in how many seconds the first body of each began, and in how many the last one of all ended."""
+    """Submit runs, one now and then; give in how many seconds the first body of each began."""
     from aiodag.service import Service
 
     service = Service(store)
     target = service.target(f"{__file__}:entry", [f"length={load['length']}"])
     await service.result(service.submit(target), timeout=60)  # the first one loads what is loaded late
     chance = random.Random(1)
-    begun = time.time()
     sent: list[tuple[str, float]] = []
     for _ in range(count):
         at = time.time()
         sent.append((service.submit(target), at))
-        if load["pause"]:
-            await asyncio.sleep(load["pause"] * (0.5 + chance.random()))
-    results = [(await service.result(each, timeout=600), at) for each, at in sent]
-    waits = sorted(first - at for (first, _), at in results)
-    return {"waits": waits, "seconds": max(last for (_, last), _ in results) - begun}
+        await asyncio.sleep(load["pause"] * (0.5 + chance.random()))
+    return {"waits": sorted([(await service.result(each, timeout=600))[0] - at for each, at in sent])}
+
+
+async def filled(store: str, count: int, load: dict[str, Any]) -> dict[str, Any]:
+    """Submit runs that nobody works on yet; give their ids."""
+    from aiodag.service import Service
+
+    service = Service(store)
+    target = service.target(f"{__file__}:entry", [f"length={load['length']}"])
+    return {"ids": [service.submit(target) for _ in range(count)]}
+
+
+async def drained(store: str, count: int, load: dict[str, Any]) -> dict[str, Any]:
+    """Give the seconds from the first body of all runs to the last one."""
+    from aiodag.service import Service
+
+    service = Service(store)
+    results = [await service.result(each, timeout=600) for each in load["ids"]]
+    return {"seconds": max(last for _, last in results) - min(first for first, _ in results)}
 
 
 if __name__ == "__main__":
     way, store, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
     load = json.load(sys.stdin)
-    work = submitted(store, count, load) if way in {"latency", "drain"} else clocked(way, store, count, load)
+    queued = {"latency": submitted, "fill": filled, "drain": drained}
+    work = queued[way](store, count, load) if way in queued else clocked(way, store, count, load)
     print(json.dumps(asyncio.run(work)))

@@ -4,7 +4,9 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -22,6 +24,7 @@ from aiodag.stores.places import store_at, usual_place
 from aiodag.stores.sql.file_session import steps
 from aiodag.stores.sql.migration import migrate
 from aiodag.stores.sql.rows import owner_text
+from aiodag.stores.sql.statements import Statements
 
 HERE = Owner.here()
 ELSEWHERE = Owner("another-host", 1, "1")
@@ -1029,3 +1032,24 @@ def test_a_tilde_in_the_place_of_a_store_is_the_home_directory(place, tmp_path, 
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
 
     assert store_at(place).path == tmp_path / "runs.db"
+
+
+def test_two_threads_that_ask_for_the_first_statement_at_once_get_the_same(monkeypatch):
+    files = {"one.sql": {"hidden": "select 1"}, "two.sql": {"hidden": "select 2", "late": "select 3"}}
+    reading, go = threading.Event(), threading.Event()
+
+    def read(file, heading):
+        if file == "two.sql" and not reading.is_set():
+            reading.set()
+            assert go.wait(10)
+        return files[file]
+
+    monkeypatch.setattr("aiodag.stores.sql.statements.sections", read)
+    asked = Statements("one.sql", "two.sql")
+    with ThreadPoolExecutor(1) as other:
+        first = other.submit(asked.query, "hidden")
+        assert reading.wait(10)
+        found = asked.query("hidden"), asked.query("late")
+        go.set()
+
+        assert (found, first.result()) == (("select 2", "select 3"), "select 2")

@@ -24,8 +24,12 @@ class Statements:
     def query(self, name: str) -> str:
         """Return a statement by its name."""
         if not self._found:
+            # Whole before others see it: several threads ask at once, and one of them would miss a statement, or take one
+            # that another file hides.
+            found: dict[str, str] = {}
             for file in self._files:
-                self._found.update(sections(file, r"-- :name (\w+)\n"))
+                found.update(sections(file, r"-- :name (\w+)\n"))
+            self._found = found
         return self._found[name]
 
 

@@ -1,7 +1,7 @@
 """Own runs in an SQL database, and write what they do: for many runs of one process at once."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -51,12 +51,15 @@ class OwnedRuns(Database):
             return {}
         try:
             with session.savepoint():
-                for some in cut_rows(list(new)):
-                    for (run_id,) in session.perform_for("ids_there", some):
-                        del new[run_id]
-                # In the order of their ids: two processes that make the same ones must not wait for each other.
+                # Two processes that want the same runs must not wait for each other: those that are there are locked in the
+                # order of their numbers, as by those who write them, and the others made in the order of their ids.
+                for run_id in lock_runs(session, new):
+                    del new[run_id]
                 rows = [tuple(row_of_claim(new[run_id]).values()) for run_id in sorted(new)]
-                return {run_id: Claimed(run, 1, {}) for run, run_id in session.put_returning("add_runs", rows)}
+                made = {run_id: Claimed(run, 1, {}) for run, run_id in session.put_returning("add_runs", rows)}
+                if len(made) < len(new):  # on a server others have made some in between
+                    lock_runs(session, new)
+                return made
         except self.its_own:
             return {}
 
@@ -175,6 +178,12 @@ class OwnedRuns(Database):
             failure.__cause__ = error
             return failure
         return None
+
+
+def lock_runs(session: Session, run_ids: Iterable[str]) -> list[str]:
+    """Return which runs are there, and keep others from changing those until the end of the transaction."""
+    wanted = list(run_ids)
+    return [run_id for (run_id,) in session.perform_for("ids_there", wanted, locking=True)] if wanted else []
 
 
 def row_of_claim(claim: Claim) -> dict[str, Any]:

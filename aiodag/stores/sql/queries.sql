@@ -3,7 +3,7 @@
 -- sqlite.sql and postgres.sql, under the same name.
 
 -- :name ids_there
-select id from runs where id in (?...)
+select id from runs where id in (?...) order by run
 
 -- :name add_runs
 insert into runs (id, name, state, entry, created_at, started_at, owner, leased_until, tags, execution)

@@ -27,11 +27,12 @@ def threads_of(given: object) -> Limit | None:
     raise OptionError("threads", given, "an int of 1 or more: the plain functions that may run at once")
 
 
-def id_of(given: object, name: str, *, random: int = 4) -> str:
+def id_of(given: object, name: str) -> str:
     """Return the id of a run: as given, or its name, as far as an id may have that, and some random bytes."""
     if given is None:
         text = "".join(each if each.isprintable() else "_" for each in name).lstrip("-")
-        return f"{text or 'run'}-{urandom(random).hex()}"
+        # Six bytes, so that a million runs of one name have ids of their own: a second claim of an id resumes its run.
+        return f"{text or 'run'}-{urandom(6).hex()}"
     if isinstance(given, str) and given and given.isprintable() and not given.startswith("-"):
         return given
     raise OptionError("id", given, "a string of printable characters that does not begin with -")

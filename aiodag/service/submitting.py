@@ -73,7 +73,7 @@ def submission_of(target: Target, wishes: Wishes) -> Submission:
     tags = {**(target.tags if isinstance(target, Workflow) else {}), **tags_of(checked.tags)}
     entry = entry_of_target(target)
     return Submission(
-        id=id_of(None, name, random=6),  # a million of one name still have ids of their own
+        id=id_of(None, name),
         name=name,
         entry=None if entry is None else entry._asdict(),
         target=name if entry is None else code_of_entry(entry),

@@ -134,7 +134,7 @@ def test_what_cannot_run_is_refused_and_not_recorded(service, tmp_path, target, 
 def test_the_error_of_an_unknown_queue_names_those_that_there_are(service):
     service.add_queue("slow")
 
-    with pytest.raises(StoreError, match=r"no queue 'slwo' .*did you mean 'slow'.*There are default, slow"):
+    with pytest.raises(StoreError, match=r"no queue 'slwo' .*only default, slow.*did you mean 'slow'"):
         service.submit("flow.json", queue="slwo", strict=True)
 
 

@@ -152,7 +152,7 @@ class Queueing(Editing):
             near = get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]!r}? " if near else ""
             there = ", ".join(sorted(known))
-            msg = f"no queue {name!r} in {self.place}; {hint}There are {there}; `aiodag queues add {name}` adds one"
+            msg = f"no queue {name!r} in {self.place}, only {there}: {hint}`aiodag queues add {name}` adds one"
             raise StoreError(msg)
 
 

@@ -213,7 +213,7 @@ def queues(results: list[dict[str, Any]]) -> Iterable[str]:
         yield report_queues.introduction(result)
         yield table(report_queues.HEADINGS, report_queues.throughput_rows(result))
         yield "From submitting a run to its first body, on a worker that has nothing else to do:\n\n"
-        yield table(report_queues.HEADINGS, report_queues.wait_rows(result))
+        yield table(report_queues.HEADINGS_OF_WAITS, report_queues.wait_rows(result))
 
 
 def journaled(result: dict[str, Any]) -> Iterable[str]:

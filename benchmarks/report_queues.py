@@ -7,6 +7,7 @@ from typing import Any
 
 STORES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 HEADINGS = ("", "store", "aiodag", "DBOS", "aiodag ÷ DBOS")
+HEADINGS_OF_WAITS = (*HEADINGS[:-1], "DBOS ÷ aiodag")
 
 
 def introduction(result: dict[str, Any]) -> str:

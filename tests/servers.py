@@ -43,11 +43,21 @@ class PostgresServer:
             shutil.chown(self.root, "postgres", "postgres")
         self.settings = settings
         self.port = free_port()
-        self.process = None
         self.run(
             "initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8"
         )
 
+        # Ends it with this process, however that ends: the pipe is closed then.
+        end = 'cat; "$0" -D "$1/data" -w -m immediate stop; rm -rf "$1"'
+        self.watcher = subprocess.Popen(
+            ["sh", "-c", end, self.programs / "pg_ctl", self.root],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            start_new_session=True,
+            **self.user,
+        )
         # Of its members a password is asked; everybody else is trusted.
         rules = Path(self.data, "pg_hba.conf")
         rules.write_text(f"host all +guarded 127.0.0.1/32 scram-sha-256\n{rules.read_text()}")
@@ -96,9 +106,9 @@ class PostgresServer:
                 os.sched_yield()
 
     def remove(self):
-        with suppress(subprocess.CalledProcessError):  # it is down already
-            self.run("pg_ctl", "-D", self.data, "-w", "-m", "immediate", "stop")
-        shutil.rmtree(self.root, ignore_errors=True)
+        """Have it ended and its files deleted, whatever state it is in."""
+        self.watcher.stdin.close()
+        self.watcher.wait()
 
     def address(self, schema, *, database="postgres", user="postgres", password="", **options):
         secret = f":{password}" if password else ""

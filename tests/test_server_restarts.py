@@ -6,7 +6,9 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -151,6 +153,40 @@ def test_a_run_is_taken_once_whatever_became_of_the_first_commit(postgres_store,
         store.take_queued(owner, ["default"], 1, lease=60.0)
     assert [taken.claimed.execution for taken in store.take_queued(owner, ["default"], 1, lease=60.0)] == [1]
     assert store.take_queued(owner, ["default"], 1, lease=60.0) == []
+
+
+def test_a_commit_in_doubt_is_known_behind_another_of_the_same_process(postgres_store, lost_commits):
+    store, owner = postgres_store, Owner.here()
+    claimed = claim_one(store, Claim("monday", "etl", None, owner, 60.0, 5.0))
+    entry = {"file": "/srv/etl.py", "task": "main", "parameters": {}}
+    store.submit(Submission("tuesday", "main", entry, "/srv/etl.py:main", at=5.0))
+    lines = [(6.5, None, "INFO", "etl", "once")]
+    writes = [Write(claimed, "monday", Batch(logs=lines, state=State.SUCCEEDED, at=9.0))]
+    lost_commits.append("after")
+
+    with pytest.raises(StoreUnreachable):
+        store.write_all(writes)
+    assert [taken.record.id for taken in store.take_queued(owner, ["default"], 1, lease=60.0)] == ["tuesday"]
+    assert store.write_all(writes) == [None]
+    assert [line.text for line in store.logs("monday")] == ["once"]
+
+
+def test_a_commit_that_is_still_under_way_is_waited_for(postgres, postgres_store, schema, lost_commits, monkeypatch):
+    store, token = postgres_store, UUID(int=7)
+    monkeypatch.setattr("aiodag.stores.sql.server.uuid4", lambda: token)
+    claimed = claim_one(store, Claim("monday", "etl", None, Owner.here(), 60.0, 5.0))
+    writes = [Write(claimed, "monday", Batch(logs=[(6.5, None, "INFO", "etl", "again")]))]
+    lost_commits.append("before")
+    with pytest.raises(StoreUnreachable):
+        store.write_all(writes)
+
+    with psycopg.connect(postgres.address(schema).partition("?")[0]) as connection, ThreadPoolExecutor() as pool:
+        connection.execute(f"update {schema}.leases set token = %s", (token.hex,))
+        answer = pool.submit(store.write_all, writes)
+        assert not wait([answer], 0.3).done
+        connection.commit()
+        assert answer.result(SECONDS) == [None]
+    assert list(store.logs("monday")) == []
 
 
 def test_runs_of_a_whole_process_survive_commits_that_are_lost_after_the_server_has_done_them(

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Generator, Hashable, Sequence
 from contextlib import contextmanager, suppress
 from select import select
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from weakref import WeakSet, WeakValueDictionary
 
 from aiodag.errors import MissingExtra, StoreError
@@ -258,6 +258,15 @@ def has_ended(connection: "psycopg.Connection[Any]") -> bool:
     return connection.closed or bool(select([connection], [], [], 0)[0])
 
 
+class Doubt(NamedTuple):
+    """A commit of which the outcome may be lost."""
+
+    token: str
+    answer: object
+    act: object
+    committed: bool = False  # whether it is known that it came to be
+
+
 class ServerLinks:
     """The connections of a process to one store: one writes and keeps leases, one is for everybody who looks."""
 
@@ -265,6 +274,8 @@ class ServerLinks:
         self.writer = ServerLink(address)
         self.reader = ServerLink(address)
         self.users: WeakSet[Any] = WeakSet()
+        self.committing = threading.Lock()  # from the look at what is in doubt to the end of a commit
+        self.doubts: dict[Hashable, Doubt] = {}  # under that lock, by what was committed
         self.are_pooled = False  # whether there is a pooler in between that passes on no notices
 
     def leave(self, user: object) -> None:
@@ -317,6 +328,8 @@ def abandon_links() -> None:
     for links in list(LINKS.values()):
         links.writer.disown()
         links.reader.disown()
+        links.committing = threading.Lock()
+        links.doubts.clear()
 
 
 if hasattr(os, "register_at_fork"):

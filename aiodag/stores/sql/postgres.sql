@@ -115,5 +115,7 @@ left join shared_limits on name = :name
 -- :name note_commit
 update leases set token = ? where owner = ?
 
--- :name find_commit
-select 1 from leases where owner = ? and token = ? for no key update
+-- :name last_commit
+-- By its owner alone: one that is still under way holds this row, and a row of which the token is not yet the one that is
+-- asked for would be passed by, not waited for.
+select token from leases where owner = ? for no key update

@@ -7,7 +7,7 @@ whoever wrote them.
 import logging
 from collections.abc import Callable, Generator, Hashable
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 from uuid import uuid4
 
 from aiodag.errors import StoreError, StoreUnreachable
@@ -15,7 +15,7 @@ from aiodag.records import Owner
 from aiodag.stores.sql.addresses import ServerAddress, server_address
 from aiodag.stores.sql.database import Database
 from aiodag.stores.sql.migration import empty_store
-from aiodag.stores.sql.postgres import OF_ONE_BATCH, ServerError, ServerLink, is_passing, join_links, place_of
+from aiodag.stores.sql.postgres import OF_ONE_BATCH, Doubt, ServerError, ServerLink, is_passing, join_links, place_of
 from aiodag.stores.sql.postgres_text import LARGEST_VALUE, server_steps
 from aiodag.stores.sql.rows import owner_text
 from aiodag.stores.sql.rules import RunsInSQL
@@ -82,14 +82,6 @@ class ServerReader(Database):
         """Leave the connection to the others."""
 
 
-class Doubt(NamedTuple):
-    """A commit of which the outcome may be lost."""
-
-    token: str
-    answer: object
-    act: object
-
-
 class PostgreSQL(RunsInSQL):
     """A store on a server."""
 
@@ -100,7 +92,6 @@ class PostgreSQL(RunsInSQL):
         self.address: ServerAddress = server_address(address)
         self.keep = self.address.keep
         self._where = place_of(self.address)
-        self._doubts: dict[Hashable, Doubt] = {}
         self._links = join_links(self.address, self)
 
     def __str__(self) -> str:
@@ -144,31 +135,29 @@ class PostgreSQL(RunsInSQL):
         When the connection is lost while the commit is under way, nobody knows whether it came to be. To do all of it again
         could write lines twice, and take a run that has ended for one that was lost. So each commit leaves its token.
         """
-        process = owner_text(Owner.here())
-        doubt = self._doubts.get(of)
-        if doubt is not None and self._has_committed(process, doubt.token):
-            del self._doubts[of]
-            return cast("T", doubt.answer)
-        token = uuid4().hex
-        try:
-            with self.writing(owner=owner) as session:
-                answer = act(session)
-                if answer:  # else nothing was done that could not be done again, such as looking at an empty queue
-                    session.put_each("note_commit", [(token, process)])
-                    # With `act`, which holds what it is of: that may be known by its id.
-                    self._doubts[of] = Doubt(token, answer, act)
-        except StoreUnreachable:
-            raise
-        except BaseException:
-            self._doubts.pop(of, None)
-            raise
-        self._doubts.pop(of, None)
-        return answer
-
-    def _has_committed(self, process: str, token: str) -> bool:
-        """Return True if a commit came to be. One that is still under way holds the row that is locked here."""
-        with self.writing(owner=True) as session:
-            return session.perform("find_commit", (process, token)).fetchone() is not None
+        doubts, process, token = self._links.doubts, owner_text(Owner.here()), uuid4().hex
+        # The row has room for the token of one: the next commit, of whichever thread, would write over one that is in doubt.
+        with self._links.committing:
+            try:
+                with self.writing(owner=owner) as session:
+                    settle_doubts(session, process, doubts)
+                    if of in doubts:
+                        answer = cast("T", doubts[of].answer)
+                    else:
+                        answer = act(session)
+                        if (
+                            answer
+                        ):  # else nothing was done that could not be done again, such as looking at an empty queue
+                            session.put_each("note_commit", [(token, process)])
+                            # With `act`, which holds what it is of: that may be known by its id.
+                            doubts[of] = Doubt(token, answer, act)
+            except StoreUnreachable:
+                raise
+            except BaseException:
+                doubts.pop(of, None)
+                raise
+            doubts.pop(of, None)
+            return answer
 
     def listener(self) -> "ServerListener | None":
         """Return what hears of commits by other processes; None, said once, behind a pooler that passes on no notices."""
@@ -220,6 +209,18 @@ class PostgreSQL(RunsInSQL):
         hint = next((f". {hint}" for sign, hint in HINTS.items() if sign in text), "")
         kind = StoreUnreachable if is_passing(error) else StoreError
         return kind(f"cannot {verb} the store {self}: {text}{hint}")
+
+
+def settle_doubts(session: Session, process: str, doubts: dict[Hashable, Doubt]) -> None:
+    """Find out what became of commits in doubt: leave those that came to be, for whoever does them again, and no others."""
+    unsettled = [of for of, doubt in doubts.items() if not doubt.committed]
+    if unsettled:
+        (last,) = session.perform("last_commit", (process,)).fetchone() or (None,)
+        for of in unsettled:
+            if doubts[of].token == last:
+                doubts[of] = doubts[of]._replace(committed=True)
+            else:
+                del doubts[of]
 
 
 def find_version(link: ServerLink) -> int:

@@ -57,7 +57,7 @@ class Members:
     ) -> None:
         self.name, self.limit = name, limit
         self.threads = threads  # of plain functions, if the run has a number of its own
-        self.capacity = capacity
+        self.capacity: Capacity | None = capacity
         self.fail_fast, self.grace, self.timeout = fail_fast, grace, timeout
         self._observers = observers
         self.reported: set[int] = set()  # ids of observers that have raised

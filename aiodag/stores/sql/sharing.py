@@ -44,12 +44,14 @@ def settle_pool(session: Session, name: str, ours: tuple[str, int], settle: Sett
     before: tuple[Any, ...] | None = None
     others: list[Share] = []
     for now, owner, part, *row, until in session.perform("shares_of_pool", {"name": name}).fetchall():
-        there = None if owner is None else share_from_row(*row)
+        if owner is None:  # the row that has the moment, where there is no other
+            continue
+        there = share_from_row(*row)
         if (owner, part) == ours:
             before = tuple(row)
         elif there is not None and live_owner(owner_of(owner), until, now) is not None:
             others.append(there)
-        elif owner is not None:
+        else:
             session.put_each("drop_share", [(name, owner, part)])
     share = settle(others, now)
     if share is None and before is not None:

@@ -81,8 +81,8 @@ class Queue(Protocol):
         """Make a queue, or change what is given of it; a rate of 0 takes the rate away."""
         ...
 
-    def next_due(self) -> float | None:
-        """Return the next moment at which something becomes due, or None."""
+    def due_in(self) -> float | None:
+        """Return in how many seconds the next thing becomes due, by the store's clock, which leads those who wait; or None."""
         ...
 
 

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from uuid import uuid4
 
@@ -19,12 +20,13 @@ from test_stores import ELSEWHERE, GONE, DatabaseContract, claim_of, workflow
 from aiodag import Run, State, task
 from aiodag.cli import main
 from aiodag.errors import RunOwned, StoreError, UnknownRun
-from aiodag.records import Batch, Write
+from aiodag.records import Batch, Owner, Write
 from aiodag.service import Service
 from aiodag.stores.places import store_at
 from aiodag.stores.sql.addresses import server_address
 from aiodag.stores.sql.postgres_text import server_steps
 from aiodag.stores.sql.server import PostgreSQL
+from aiodag.submissions import Submission
 from aiodag.wording import hide_password
 
 
@@ -410,6 +412,26 @@ def test_a_lock_of_somebody_else_is_not_waited_for_for_ever(store, monkeypatch):
         with pytest.raises(StoreError, match="Somebody has held what this needs"):
             claim_one(other, claim_of(owner=GONE))
         other.close()
+
+
+def test_who_comes_while_another_takes_a_turn_does_not_wait_for_it(store, postgres, schema):
+    entry = {"file": "/srv/etl.py", "task": "main", "parameters": {}}
+    store.put_queue("default", rate=10, per=1.0)
+    store.submit(Submission("monday", "main", entry, "/srv/etl.py:main", at=5.0))
+
+    with psycopg.connect(postgres.address(schema).partition("?")[0]) as another:
+        another.execute(f"update {schema}.queues set next_at = 0.0")
+        assert store.take_queued(Owner.here(), ["default"], 1, lease=60.0) == []
+    assert [taken.record.id for taken in store.take_queued(Owner.here(), ["default"], 1, lease=60.0)] == ["monday"]
+
+
+def test_a_due_moment_is_told_by_the_clock_of_the_server(store, monkeypatch):
+    entry = {"file": "/srv/etl.py", "task": "main", "parameters": {}}
+    at = time.time() + 60.0
+    store.submit(Submission("monday", "main", entry, "/srv/etl.py:main", at=5.0, starts_at=at))
+    monkeypatch.setattr("time.time", lambda: at + 3600.0)
+
+    assert store.due_in() == pytest.approx(60.0, abs=20.0)
 
 
 # The page

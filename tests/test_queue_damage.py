@@ -127,7 +127,7 @@ def test_other_rows_of_the_queue_that_make_no_sense_hold_up_nobody(store, statem
     assert ids(take(store)) == ["a"]
     assert [worker.owner for worker in store.workers()] == [HERE]
     assert [queue.name for queue in store.queues()] == ["default"]
-    store.next_due()
+    store.due_in()
     submit(store, "b")
 
 

@@ -337,7 +337,7 @@ class QueueModel(RuleBasedStateMachine):
 
     @invariant()
     def what_people_see_is_alike(self):
-        self.both(lambda store: (store.queues(), store.next_due()))
+        self.both(lambda store: (store.queues(), store.due_in() is None))
         self.both(
             lambda store: sorted(
                 (each.owner, tuple(each.queues), each.state, sorted(each.runs)) for each in store.workers()

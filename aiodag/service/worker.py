@@ -154,7 +154,7 @@ class QueueWorker:
             work = asyncio.create_task(self._work(each))
             self._works[work] = each
             work.add_done_callback(self._end_work)
-        return LOOK if due is None else max(0.001, min(LOOK, due - time.time()))
+        return LOOK if due is None else max(0.001, min(LOOK, due))
 
     def _take(self) -> tuple[list[Taken], float | None]:
         """Do what the store needs now and then, and take runs. In a thread."""
@@ -171,7 +171,7 @@ class QueueWorker:
                 self.say(f"deleted {len(gone)} runs that ended more than {describe_seconds(self.keep)} ago")
         room = 0 if self._stops else self.limit - len(self._works)
         taken = self._queue.take_queued(self._owner, self.queues, room, lease=LEASE)
-        return taken, None if taken or not room else self._queue.next_due()
+        return taken, None if taken or not room else self._queue.due_in()
 
     def _enrol(self) -> None:
         self._queue.enrol(self._owner, self.queues, self.limit, at=self._began, lease=LEASE)

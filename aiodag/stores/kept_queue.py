@@ -249,17 +249,18 @@ class KeptQueue(KeptRuns):
                 before.per if per is None else per,
             )
 
-    def next_due(self) -> float | None:
-        """Return the next moment at which something becomes due, or None."""
+    def due_in(self) -> float | None:
+        """Return in how many seconds the next thing becomes due, or None."""
         with self._lock:
+            now = time.time()
             waiting = {
                 place.submission.queue
                 for kept, place in self._places()
                 if kept.state is State.QUEUED and place.due_at is None
             }
-            turns = [at for queue, at in self._turns.items() if queue in waiting and at > time.time()]
+            turns = [at for queue, at in self._turns.items() if queue in waiting and at > now]
             due = [at for _, place in self._places() for at in (place.due_at, place.expires_at) if at is not None]
-            return min([*turns, *due], default=None)
+            return min((at - now for at in (*turns, *due)), default=None)
 
 
 def take_kept(kept: KeptRun, place: KeptPlace, owner: Owner, now: float, lease: float) -> Taken:

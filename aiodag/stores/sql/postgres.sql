@@ -87,10 +87,16 @@ for update skip locked
 select name, max_active from names where max_active is not null
     and exists (select 1 from runs where runs.name = names.name and runs.state = 'queued') order by name for update
 
+-- :name take_turn
+-- Who comes while another takes a turn has none. Of two workers of two queues, each would have one and wait for the other.
+update queues set next_at = :now + per / rate
+where name in (select name from queues where name = :name and next_at <= :now for no key update skip locked)
+
 -- :name owners_in_queues
 select owner, greatest((select until from leases where leases.owner = held.owner),
     extract(epoch from pg_postmaster_start_time())::double precision + :grace)
 from (select distinct owner from runs where state = 'running' and queue is not null and owner is not null) as held
+order by owner -- whose runs are locked then: in one order, or two that look would wait for each other
 
 -- :name workers_there
 select workers.owner, queues, most, state, started_at, lease, coalesce(until, 0.0),

@@ -38,6 +38,7 @@ select run from runs where run in (?...) and state = 'queued' and execution = 0 
 -- :name owners_in_queues
 select owner, (select until from leases where leases.owner = held.owner)
 from (select distinct owner from runs where state = 'running' and queue is not null and owner is not null) as held
+order by owner
 
 -- :name runs_of_lost
 select run, deaths, successes, (select count(*) from nodes where nodes.run = runs.run and nodes.state = 'succeeded')
@@ -103,7 +104,7 @@ where run = ? and execution = ? and state = 'running' and queue is not null and 
 
 -- :name targets_refused
 select distinct runs.queue, runs.target from runs where state = 'queued' and queue is not null
-    and target in (select refusals.target from refusals)
+    and target in (select refusals.target from refusals) order by runs.queue, runs.target
 
 -- :name refusals_of_target
 select owner, reason from refusals where target = ?

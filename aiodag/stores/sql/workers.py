@@ -69,11 +69,9 @@ class EnrolledWorkers(Database):
         with self.writing() as session:
             session.perform("put_queue", {"name": name, "state": state, "rate": rate, "per": per})
 
-    def next_due(self) -> float | None:
-        """Return the next moment at which something becomes due, or None."""
+    def due_in(self) -> float | None:
+        """Return in how many seconds the next thing becomes due, by the store's clock; or None."""
         with self.reading() as session:
-            found = [
-                session.perform("next_timer").fetchone()[0],
-                session.perform("next_turn", (session.now(),)).fetchone()[0],
-            ]
-        return min((each for each in found if isinstance(each, int | float)), default=None)
+            now = session.now()
+            found = [session.perform("next_timer").fetchone()[0], session.perform("next_turn", (now,)).fetchone()[0]]
+        return min((each - now for each in found if isinstance(each, int | float)), default=None)

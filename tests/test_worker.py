@@ -5,11 +5,14 @@ import json
 import os
 import sqlite3
 import sys
+import threading
 
 import pytest
 from worker_processes import FLOW, PATIENCE, begun, lines_of, until
 
 from aiodag import QueueError, State
+from aiodag.cli.isolated import Children
+from aiodag.errors import StoreError
 from aiodag.service import Service
 from aiodag.service.worker import QueueWorker
 
@@ -181,6 +184,48 @@ async def test_old_runs_are_deleted_by_a_worker_that_keeps_them_for_a_while(serv
         await service.result(old, timeout=PATIENCE)
     async with Working(service, keep=0.0):
         await until(lambda: service.runs() == [], "it goes")
+
+
+async def test_deleting_many_old_runs_holds_up_nobody(service, effects, monkeypatch):
+    go = threading.Event()
+    monkeypatch.setattr(service, "prune", lambda **_: go.wait(PATIENCE) and [])
+    run_id = service.submit(f"{FLOW}:five", {"file": str(effects)})
+
+    async with Working(service, keep=0.0):
+        assert await service.result(run_id, timeout=PATIENCE) == 4
+    assert not go.is_set()
+    go.set()
+
+
+async def test_old_runs_that_cannot_be_deleted_are_said_and_the_worker_goes_on(service, effects, monkeypatch):
+    def fail(**_):
+        msg = "the disk is full"
+        raise StoreError(msg)
+
+    monkeypatch.setattr(service, "prune", fail)
+    async with Working(service, keep=0.0) as working:
+        await until(lambda: any("the disk is full" in line for line in working.said), "it says so")
+        run_id = service.submit(f"{FLOW}:five", {"file": str(effects)})
+        assert await service.result(run_id, timeout=PATIENCE) == 4
+
+
+async def test_a_process_that_cannot_be_started_is_said_and_tried_again_after_a_pause(tmp_path, monkeypatch, capsys):
+    tries = []
+
+    async def fail(*_, **__):
+        tries.append(1)
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("asyncio.create_subprocess_exec", fail)
+    monkeypatch.setattr("aiodag.cli.isolated.AGAIN", 0.05)
+    children = Children(f"sqlite:///{tmp_path}/runs.db", [], 1)
+    working = asyncio.create_task(children.run())
+    await until(lambda: len(tries) > 1, "it tries again")
+    children.stop()
+
+    assert await working == 0
+    said = [line for line in capsys.readouterr().err.splitlines() if "cannot start a process for a run" in line]
+    assert len(said) == len(tries) < 100
 
 
 async def test_code_that_blocks_when_it_is_imported_holds_up_neither_other_runs_nor_the_end(service, effects, tmp_path):

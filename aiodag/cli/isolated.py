@@ -69,14 +69,12 @@ class Children:
         assert this is not None
         ours, theirs = socket.socketpair()
         try:
-            with theirs:
-                process = await asyncio.create_subprocess_exec(
-                    *self._command,
-                    env={**self._variables, LIFELINE: str(theirs.fileno())},
-                    pass_fds=[theirs.fileno()],
-                    stdin=asyncio.subprocess.DEVNULL,
-                    start_new_session=True,  # Ctrl-C is for this process, which tells them
-                )
+            try:
+                process = await self._start(theirs)
+            except OSError as error:
+                output.write_remark(f"cannot start a process for a run, and tries again: {error}")
+                await asyncio.sleep(AGAIN)
+                return
             self._processes.add(process)
             if self._stops:
                 process.send_signal(signal.SIGTERM)
@@ -95,6 +93,17 @@ class Children:
             ours.close()
             del self._busy[this]
             self._changed.set()
+
+    async def _start(self, lifeline: socket.socket) -> asyncio.subprocess.Process:
+        """Start a child with its end of a socket. Raises `OSError` where the system has no room for it."""
+        with lifeline:
+            return await asyncio.create_subprocess_exec(
+                *self._command,
+                env={**self._variables, LIFELINE: str(lifeline.fileno())},
+                pass_fds=[lifeline.fileno()],
+                stdin=asyncio.subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is for this process, which tells them
+            )
 
 
 class Lifeline:

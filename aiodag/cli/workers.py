@@ -17,7 +17,7 @@ from aiodag.cli.opening import serving
 from aiodag.service import Service
 from aiodag.service.documents import worker_documents
 from aiodag.service.loading import import_modules
-from aiodag.service.worker import LIMIT, PRUNE, QueueWorker
+from aiodag.service.worker import LIMIT, QueueWorker, prune_hourly
 from aiodag.submissions import DEFAULT_QUEUE, WorkerRecord
 
 HEAD = ("HOST", "PID", "STATE", "QUEUES", "LIMIT", "RUNS", "SINCE", "SEEN")
@@ -45,7 +45,7 @@ def work(args: Namespace) -> int:
             keep=args.keep,
             once=args.once,
             begun=lifeline.tell_taken,
-            say=silent if args.quiet else output.write_remark,
+            say=speaker(args),
         )
         asyncio.run(work_until_stopped(worker))
     return 0
@@ -55,6 +55,11 @@ def runs_at_once(args: Namespace) -> int:
     """Return how many runs go on at once: of those in processes of their own, one for each core."""
     given: int | None = args.limit
     return given or (os.cpu_count() or 1 if args.isolate else LIMIT)
+
+
+def speaker(args: Namespace) -> Callable[[str], object]:
+    """Return what prints a line of a worker: with --quiet, nothing does."""
+    return silent if args.quiet else output.write_remark
 
 
 def silent(line: str) -> None:
@@ -71,24 +76,16 @@ async def supervise(args: Namespace, service: Service) -> int:
     """Start workers of one run each until signals stop this process; return the exit code."""
     service.workers()  # which raises what is wrong with the store
     children = Children(args.store or usual_store(service), options_of_child(args), runs_at_once(args))
-    pruning = asyncio.create_task(prune_hourly(service, args.keep)) if args.keep is not None else None
+    pruning = asyncio.create_task(prune_hourly(service, args.keep, speaker(args)))
     with StopSignals(children.stop, asyncio.get_running_loop()):
         code = await children.run()
-    if pruning is not None:
-        pruning.cancel()
+    pruning.cancel()
     return code
 
 
 def usual_store(service: Service) -> str:
     """Return the address of the store that nobody has named."""
     return os.environ.get("AIODAG_STORE") or service.place
-
-
-async def prune_hourly(service: Service, keep: float) -> None:
-    """Delete the runs that ended longer ago, every hour."""
-    while True:
-        await asyncio.to_thread(service.prune, older=keep)
-        await asyncio.sleep(PRUNE)
 
 
 def options_of_child(args: Namespace) -> list[str]:

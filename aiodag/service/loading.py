@@ -59,7 +59,7 @@ class CodeLoader:
 
 
 def needs_code(record: "RunRecord") -> bool:
-    """Return True if a run goes on with what a file has; JSON and YAML are in the store."""
+    """Return True if a run goes on with what a file has; JSON is in the store."""
     return record.entry is not None and (record.definition is None or not is_workflow_file(str(record.entry["file"])))
 
 
@@ -97,5 +97,5 @@ async def in_daemon(fn: Callable[[], T]) -> T:
         except RuntimeError:  # the loop was closed: nobody waits any more
             return
 
-    threading.Thread(target=work, name="aiodag import", daemon=True).start()
+    threading.Thread(target=work, name="aiodag worker", daemon=True).start()
     return await answer

@@ -14,6 +14,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from aiodag._core.options import check_seconds
@@ -22,7 +23,7 @@ from aiodag.errors import LeaseLost, LetGo, OptionError, RunCancelled, RunFailed
 from aiodag.happenings import Happening
 from aiodag.records import Batch, Owner, Write
 from aiodag.service.entry import Again
-from aiodag.service.loading import CodeLoader, Refusal
+from aiodag.service.loading import CodeLoader, Refusal, in_daemon
 from aiodag.service.queues import queue_of_store
 from aiodag.service.service import Service
 from aiodag.service.starting import BeginOptions, begin
@@ -33,7 +34,7 @@ from aiodag.stores.outcomes import record_exception
 from aiodag.stores.taken import TakenRun
 from aiodag.stores.watch import StoreWatch, watch_store
 from aiodag.submissions import DEFAULT_QUEUE, Taken
-from aiodag.wording import describe_seconds
+from aiodag.wording import count_text, describe_seconds
 
 if TYPE_CHECKING:
     from aiodag.abc import Runs
@@ -51,8 +52,9 @@ class QueueWorker:
 
     `stop` once: takes no more, lets what runs end for `grace` seconds, and gives the rest back to be continued elsewhere;
     twice: gives all of it back at once. With `pinned`, runs whose file has other code than when they were submitted are
-    refused. With `once` it ends after the first run that it could begin; `begun` is called when it has taken it. `keep` is after how many seconds ended runs are deleted; None keeps them. `say` is called with lines for
-    people: what is taken, and how it ends.
+    refused. `keep` is after how many seconds ended runs are deleted; None keeps them. With `once` it ends after the first run
+    that it could begin. `begun` is called whenever it has taken a run, and `say` with lines for people: what is taken, and how
+    it ends.
 
     One worker works for each process and store. Python files are imported as the records name them, each once.
 
@@ -98,11 +100,11 @@ class QueueWorker:
         self._loader = CodeLoader(pinned=pinned)
         self._works: dict[asyncio.Task[None], Taken] = {}
         self._entered: dict[str, Run] = {}  # by the ids of runs
-        self._loading: set[asyncio.Task[Any]] = set()  # works whose code is being loaded, which may block for ever
+        self._loading: set[asyncio.Task[None]] = set()  # works whose code is being loaded, which may block for ever
         self._stir = asyncio.Event()
         self._stops = 0
         self._hurried = False  # whether what runs is to let go at once
-        self._renewed = self._pruned = float("-inf")
+        self._renewed = float("-inf")
         self._failing = ""  # why the store cannot be used, as far as that was said
 
     async def run(self) -> None:
@@ -111,17 +113,20 @@ class QueueWorker:
         self._began = time.time()
         with watch_store(self.store) as watch:
             await asyncio.to_thread(self._enrol)
+            pruning = asyncio.create_task(prune_hourly(self.service, self.keep, self.say))
             try:
                 with watch.calling(self._hear, of={Happening.QUEUED, Happening.ENDED}):
                     await self._work_on(watch)
             finally:
+                pruning.cancel()
                 await self._leave()
 
     def stop(self) -> None:
         """Take no more, and end when what runs has ended; called again, give it back at once. Called on the loop."""
         self._stops += 1
         if self._stops == 1:
-            self.say(f"takes no more; waits {describe_seconds(self.grace)} for {len(self._works)} runs to end")
+            there = count_text(len(self._works), "run")
+            self.say(f"takes no more; waits {describe_seconds(self.grace)} for {there} to end")
             asyncio.get_running_loop().call_later(self.grace, self._give_back)
         else:
             self._hurried = True
@@ -164,11 +169,6 @@ class QueueWorker:
                 self.store.renew(self._owner, LEASE)
             else:
                 self._enrol()  # again: a process that has stood still for long is not among the workers any more
-        if self.keep is not None and now - self._pruned > PRUNE:
-            self._pruned = now
-            gone = self.service.prune(older=self.keep)
-            if gone:
-                self.say(f"deleted {len(gone)} runs that ended more than {describe_seconds(self.keep)} ago")
         room = 0 if self._stops else self.limit - len(self._works)
         taken = self._queue.take_queued(self._owner, self.queues, room, lease=LEASE)
         return taken, None if taken or not room else self._queue.due_in()
@@ -220,7 +220,7 @@ class QueueWorker:
 
     async def _load(self, taken: Taken) -> Again:
         """Return what a run continues with. Raises `LetGo` when the worker is to stop meanwhile."""
-        this = cast("asyncio.Task[Any]", asyncio.current_task())
+        this = cast("asyncio.Task[None]", asyncio.current_task())
         self._loading.add(this)
         try:
             return await self._loader.load(taken)
@@ -302,6 +302,22 @@ class QueueWorker:
         if self._works:
             await asyncio.wait(list(self._works), timeout=LEASE)
         await self._tell(lambda: self._queue.dismiss(self._owner))
+
+
+async def prune_hourly(service: Service, keep: float | None, say: Callable[[str], object]) -> None:
+    """Delete the runs that ended more than `keep` seconds ago, every hour; None keeps them.
+
+    In a thread that nobody waits for: there may be very many, and meanwhile runs are taken, and the worker may be stopped.
+    """
+    while keep is not None:
+        try:
+            gone = await in_daemon(partial(service.prune, older=keep))
+        except StoreError as error:
+            say(f"could not delete old runs, and tries again in an hour: {error}")
+        else:
+            if gone:
+                say(f"deleted {count_text(len(gone), 'run')} that ended more than {describe_seconds(keep)} ago")
+        await asyncio.sleep(PRUNE)
 
 
 def how_it_ended(error: BaseException) -> str:

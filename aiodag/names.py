@@ -8,17 +8,24 @@ import sys
 from asyncio import runners
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from importlib import import_module
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib import import_module, invalidate_caches
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path, PurePath
+from threading import RLock
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiodag import errors
 from aiodag.errors import EntryError
 
+if TYPE_CHECKING:
+    from importlib.abc import Loader
+    from importlib.machinery import ModuleSpec
+
 # What a script is called while it runs, and in a worker process that was spawned by it.
 MAIN = frozenset({"__main__", "__mp_main__"})
+importing = RLock()  # held while a file is imported that no import statement finds
+half_imported: set[str] = set()  # the names of such files, meanwhile
 PATHS = frozenset({"genericpath", "nt", "ntpath", "posix", "posixpath"})  # where `os.path` keeps its functions
 # Since 1.4.0 classes of aiodag are named as people import them. Before, as the files they were in: public module, file, classes.
 FORMER_HOMES = (
@@ -165,25 +172,47 @@ def import_file(file: str) -> ModuleType:
         raise EntryError(msg)
     name = path.stem
     there = sys.modules.get(name)
-    if there is not None and Path(getattr(there, "__file__", None) or "").resolve() == path:
-        return there
     spec = spec_from_file_location(name, path)
-    if spec is None or spec.loader is None or there is not None:
-        why = "it is not a Python file" if there is None else f"a module {name!r} is loaded already: rename the file"
+    ours = there is None or Path(getattr(there, "__file__", None) or "").resolve() == path
+    if spec is None or spec.loader is None or not ours:
+        why = "it is not a Python file" if ours else f"a module {name!r} is loaded already: rename the file"
         msg = f"{file}: cannot be imported, {why}"
         raise EntryError(msg)
-    module = module_from_spec(spec)
-    sys.modules[name] = module
-    if str(path.parent) not in sys.path:
+    if there is None and str(path.parent) not in sys.path:
         sys.path.insert(0, str(path.parent))
     try:
-        spec.loader.exec_module(module)
-    except BaseException as error:
-        sys.modules.pop(name, None)
-        if not isinstance(error, Exception | SystemExit):
-            raise
+        # Where Python finds it itself, Python sees to it that no other thread gets a module of which half is imported.
+        if name not in half_imported and (there is not None or is_found_at(name, path)):
+            return import_module(name)
+        with importing:
+            return sys.modules.get(name) or execute_module(spec, spec.loader)
+    except (Exception, SystemExit) as error:
         msg = f"{file}: {describe_import_error(error)}"
         raise EntryError(msg) from error
+
+
+def is_found_at(name: str, path: Path) -> bool:
+    """Return True if an import statement with that name leads to that file."""
+    invalidate_caches()  # the file may be new
+    try:
+        spec = None if "." in name else find_spec(name)
+    except ValueError:  # what is loaded under that name was not imported
+        return False
+    return spec is not None and spec.origin is not None and Path(spec.origin).resolve() == path
+
+
+def execute_module(spec: "ModuleSpec", loader: "Loader") -> ModuleType:
+    """Import a file that no import statement finds."""
+    module = module_from_spec(spec)
+    half_imported.add(spec.name)
+    sys.modules[spec.name] = module
+    try:
+        loader.exec_module(module)
+    except BaseException:
+        sys.modules.pop(spec.name, None)
+        raise
+    finally:
+        half_imported.discard(spec.name)
     return module
 
 

@@ -117,6 +117,21 @@ async def test_a_run_whose_code_cannot_be_loaded_fails_with_the_reason_where_no_
     assert any("its code cannot be loaded here" in line for line in working.said)
 
 
+@pytest.mark.parametrize("stem", ["flow", "flow.of.dots"])
+async def test_two_tasks_of_a_file_can_be_the_first_at_the_same_moment(service, tmp_path, stem):
+    file = tmp_path / f"{stem}{os.urandom(4).hex()}.py"
+    body = "import time\ntime.sleep({})\nasync def load() -> int: return 1\nasync def unload() -> int: return 2\n"
+    file.write_text(body.format(0))
+    runs = [service.submit(f"{file}:load"), service.submit(f"{file}:unload")]
+    sys.modules.pop(file.stem)
+    file.write_text(body.format(0.3))
+
+    async with Working(service):
+        values = [await service.result(run_id, timeout=PATIENCE) for run_id in runs]
+
+    assert values == [1, 2]
+
+
 async def test_a_pinned_worker_refuses_other_code_than_that_which_was_submitted(service, tmp_path):
     file = tmp_path / f"flow{os.urandom(4).hex()}.py"
     file.write_text("async def load() -> int: return 1\n")

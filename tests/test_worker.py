@@ -260,3 +260,24 @@ async def test_code_that_blocks_when_it_is_imported_holds_up_neither_other_runs_
     assert value == 4
     assert (service.run(blocked).state, service.run(blocked).deaths) == (State.QUEUED, 0)
     go.open("w").close()
+
+
+@pytest.mark.parametrize("moment", ["loading", "entering", "running"])
+def test_a_program_that_ends_without_stopping_its_worker_gives_all_runs_back(effects, tmp_path, moment):
+    service = Service(f"sqlite:///{tmp_path}/runs.db")
+    runs = [service.submit(f"{FLOW}:wait_for", {"file": str(effects)}) for _ in range(20)]
+
+    async def program():
+        working = asyncio.create_task(QueueWorker(service, say=str).run())
+        if moment == "running":
+            await begun(effects, len(runs))
+        else:
+            await until(lambda: service.run(runs[-1]).state is State.RUNNING, "they are taken")
+            await asyncio.sleep(0 if moment == "loading" else 0.005)
+        return working  # for a task that nobody holds is not there any more
+
+    asyncio.run(program())
+
+    found = [service.run(run_id) for run_id in runs]
+    service.close()
+    assert {(run.state, run.execution, run.error) for run in found} == {(State.QUEUED, 1, "")}

@@ -114,11 +114,15 @@ class QueueWorker:
         with watch_store(self.store) as watch:
             await asyncio.to_thread(self._enrol)
             pruning = asyncio.create_task(prune_hourly(self.service, self.keep, self.say))
+            alarm = CancelAlarm(self._give_back)
+            waiting = asyncio.create_task(alarm.wait())
             try:
                 with watch.calling(self._hear, of={Happening.QUEUED, Happening.ENDED}):
                     await self._work_on(watch)
             finally:
                 pruning.cancel()
+                alarm.disarm()
+                waiting.cancel()
                 await self._leave()
 
     def stop(self) -> None:
@@ -208,7 +212,9 @@ class QueueWorker:
         except LeaseLost as error:
             self.say(f"{record.id}: {error}")
         except BaseException as error:
-            if record.id not in self._entered:
+            if record.id not in self._entered and isinstance(error, asyncio.CancelledError):
+                await self._return(taken)  # by its loop, that is: a run is cancelled when it is entered
+            elif record.id not in self._entered:
                 await self._fail(taken, error)
             self.say(f"{record.id}: {how_it_ended(error)}, after {describe_seconds(time.monotonic() - began)}")
             if not isinstance(error, Exception | asyncio.CancelledError):
@@ -318,6 +324,33 @@ async def prune_hourly(service: Service, keep: float | None, say: Callable[[str]
             if gone:
                 say(f"deleted {count_text(len(gone), 'run')} that ended more than {describe_seconds(keep)} ago")
         await asyncio.sleep(PRUNE)
+
+
+class CancelAlarm(asyncio.Future[None]):
+    """Calls a function as soon as the task that waits for it is cancelled, and not in that task's next step.
+
+    A loop that ends cancels all its tasks in one go, and then they take turns: bodies may come before the worker. So it lets
+    go of their runs while it is cancelled; else these would end as cancelled, by nobody.
+    """
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        super().__init__()
+        self._call: Callable[[], object] | None = call
+
+    async def wait(self) -> None:
+        """Wait to be cancelled."""
+        await self
+
+    def disarm(self) -> None:
+        """Call nothing any more."""
+        self._call = None
+
+    def cancel(self, msg: object = None) -> bool:
+        """Call the function, and be cancelled."""
+        call, self._call = self._call, None
+        if call is not None:
+            call()
+        return super().cancel(msg)
 
 
 def how_it_ended(error: BaseException) -> str:

@@ -73,7 +73,9 @@ class Keeper:
             return await opened_past(await writer.opened)
         except BaseException as error:
             writer.given_up = True  # where it is still to be claimed, it is not
-            if isinstance(error, asyncio.CancelledError):
+            if isinstance(error, asyncio.CancelledError) and writer.taken is not None:
+                writer.goes_back = True  # who wants it cancelled has said so in its queue
+            elif isinstance(error, asyncio.CancelledError):
                 # Counts only if it is claimed meanwhile.
                 self.put([(writer, Batch(state=State.CANCELLED, at=time.time()))])
             ended = self.leave(writer)

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 import tracemalloc
 from collections import Counter, OrderedDict, defaultdict, deque
 from contextlib import closing, suppress
@@ -1539,6 +1540,27 @@ def test_a_body_that_blocks_the_loop_does_not_lose_the_run(tmp_path, monkeypatch
 
     assert execute(store, body) is True
     store.close()
+
+
+def test_a_lease_is_renewed_whatever_somebody_sets_the_clock_to(monkeypatch):
+    monkeypatch.setattr("aiodag.stores.keeper.LEASE", 0.3)
+    now, renewed = time.time, []
+
+    class Renewed(Memory):
+        def renew(self, owner, lease):
+            renewed.append(owner)
+
+    async def body():
+        @task
+        async def wait():
+            monkeypatch.setattr("aiodag.stores.keeper.time.time", lambda: now() - 3600)
+            while not renewed:
+                await asyncio.sleep(0.01)
+
+        await asyncio.wait_for(wait(), 30)
+
+    execute(Renewed(), body)
+    assert renewed
 
 
 def leased_until(store):

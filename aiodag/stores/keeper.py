@@ -57,7 +57,7 @@ class Keeper:
         self._queue: SimpleQueue[list[Work] | None] = SimpleQueue()
         self._runs: dict[int, RunWriter] = {}  # that are owned, by the numbers that the store has given them
         self._owner = Owner.here()
-        self._renewed_at = 0.0
+        self._renewed_at: tuple[float, float] | None = None  # by both clocks: see `seconds_since`
         self._look_at = time.monotonic() + LISTEN
         self._ended: tuple[LoopPost, asyncio.Future[None]] | None = None
         self._patience = Patience(str(store), self._is_waited_for)
@@ -198,11 +198,11 @@ class Keeper:
     def _claim(self, writers: list[RunWriter]) -> None:
         answers: Sequence[Claimed | BaseException]
         release_again(self.store, self._owner, self._runs)
+        self._renewed_at = self._renewed_at or both_clocks()
         try:
             answers = self._answers(writers)
         except BaseException as error:  # noqa: BLE001 - it is raised where the runs are opened
             answers = apart(error, len(writers))
-        self._renewed_at = self._renewed_at or min(writer.claim.at for writer in writers)
         for writer, answer in zip(writers, answers, strict=True):
             if isinstance(answer, BaseException):
                 writer.post.add(settle_future, writer.opened, answer, None)
@@ -251,8 +251,8 @@ class Keeper:
         if not self._runs:
             return True
         try:
-            if time.time() - self._renewed_at > LEASE / 3:
-                now = time.time()
+            if seconds_since(self._renewed_at or both_clocks()) > LEASE / 3:
+                now = both_clocks()
                 self._patience.through(partial(self.store.renew, self._owner, LEASE))
                 self._renewed_at = now
             held = self._patience.through(partial(self.store.held_runs, self._owner))
@@ -334,6 +334,16 @@ def with_past(store: "Runs", claim: Claim, claimed: Claimed) -> Claimed:
     if claimed.execution == 1:
         return claimed
     return claimed._replace(functions=store.functions(claim.id), tried=last_attempts(store, claim, claimed))
+
+
+def both_clocks() -> tuple[float, float]:
+    """Return this moment by the clock that people see, and by the monotonic one."""
+    return time.time(), time.monotonic()
+
+
+def seconds_since(moment: tuple[float, float]) -> float:
+    """Return how long ago a moment was, by either clock: one may be set back, and one stands still in a suspended machine."""
+    return max(now - then for now, then in zip(both_clocks(), moment, strict=True))
 
 
 def forget_keeper(place: Hashable) -> None:

@@ -307,11 +307,8 @@ def join_keeper(
     `ours` is True if nobody else has `store`: it is closed when it is no longer needed. A run that was `taken` from a queue is
     claimed already.
     """
-    claim = (
-        taken.claim
-        if taken
-        else Claim(run.id, run.name, run.entry, Owner.here(), LEASE, time.time(), run.tags, run.definition)
-    )
+    new = Claim(run.id, run.name, run.entry, Owner.here(), LEASE, time.time(), run.tags, run.definition)
+    claim = taken.claim if taken else new
     place = store.place
     with table_lock:
         keeper = KEEPERS.get(place)

@@ -68,7 +68,7 @@ class Queueing(Editing):
         from aiodag.service import submitting
 
         wishes = submitting.Wishes(queue, priority, at, key, tags, expires, retries, max_active)
-        wishes = submitting.checked_wishes(wishes)
+        wishes = submitting.checked_wishes(wishes)  # before a file is imported
         submission = submitting.submission_of(submitting.target_to_submit(self.store, target, parameters), wishes)
         if strict:
             self._refuse_unknown(queue)
@@ -77,8 +77,9 @@ class Queueing(Editing):
     async def result(self, run_id: str, *, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - a clear error, which says the state
         """Wait until a run has ended, and return its value: of a task what it returned, of a workflow a dict by task.
 
-        Where the store goes away for a while, it waits for that too. Raises what the run failed with: `RunFailed`, `QueueError`, or a `RecordedError` where that cannot be rebuilt;
-        `RunCancelled`; and `TimeoutError` after `timeout` seconds, which change nothing about the run.
+        Where the store goes away for a while, it waits for that too. Raises what the run failed with: `RunFailed`,
+        `QueueError`, or a `RecordedError` where that cannot be rebuilt; `RunCancelled`; and `TimeoutError` after `timeout`
+        seconds, which change nothing about the run.
         """
         seconds = None if timeout is None else check_seconds("timeout", timeout)
         until = None if seconds is None else time.monotonic() + seconds

@@ -4,8 +4,8 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
 
 from aiodag._core.options import check_name, check_seconds, retries_of
 from aiodag._core.run_options import id_of, tags_of
@@ -33,7 +33,7 @@ class Wishes(NamedTuple):
     at: datetime | None = None
     key: str | None = None
     tags: Mapping[str, str] | None = None
-    expires: Any = None
+    expires: float | timedelta | None = None
     retries: int = 0
     max_active: int | None = None
 
@@ -65,12 +65,12 @@ def refuse_unwritable(name: str, value: object) -> None:
 
 
 def submission_of(target: Target, wishes: Wishes) -> Submission:
-    """Return what is recorded of a target that is submitted. Raises `OptionError` for a wish that cannot be met."""
-    checked = checked_wishes(wishes)
+    """Return what is recorded of a target that is submitted, as it was asked for, once that is checked."""
     now = time.time()
-    starts_at = None if checked.at is None else checked.at.timestamp()
+    expires = None if wishes.expires is None else check_seconds("expires", wishes.expires)
+    starts_at = None if wishes.at is None else wishes.at.timestamp()
     name = target.name if isinstance(target, Workflow) else as_task(load_entry(target)).name
-    tags = {**(target.tags if isinstance(target, Workflow) else {}), **tags_of(checked.tags)}
+    tags = {**(target.tags if isinstance(target, Workflow) else {}), **tags_of(wishes.tags)}
     entry = entry_of_target(target)
     return Submission(
         id=id_of(None, name),
@@ -80,13 +80,13 @@ def submission_of(target: Target, wishes: Wishes) -> Submission:
         at=now,
         definition=definition_to_submit(target) if isinstance(target, Workflow) else None,
         tags=tags,
-        queue=checked.queue,
-        priority=checked.priority,
+        queue=wishes.queue,
+        priority=wishes.priority,
         starts_at=starts_at,
-        expires_at=None if checked.expires is None else max(now, starts_at or 0.0) + checked.expires,
-        key=checked.key,
-        retries=checked.retries,
-        max_active=checked.max_active,
+        expires_at=None if expires is None else max(now, starts_at or 0.0) + expires,
+        key=wishes.key,
+        retries=wishes.retries,
+        max_active=wishes.max_active,
         code=None if entry is None else digest_of_code(entry),
     )
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
 import time
@@ -401,6 +402,21 @@ def test_a_fork_takes_no_connection_from_its_parent(store):
 
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1
     assert len(store.runs()) == 1
+
+
+def test_a_process_with_many_open_files_reaches_its_store(store):
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, limits[1]), limits[1]))
+    there = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        claim_one(store, claim_of())
+        assert len(store.runs()) == len(store.runs()) == 1
+        write_one(store, claim_one(store, claim_of("tuesday")), "tuesday", state=State.SUCCEEDED, at=9.0)
+    finally:
+        for each in there:
+            os.close(each)
+        store.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def test_a_lock_of_somebody_else_is_not_waited_for_for_ever(store, monkeypatch):

@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Generator, Hashable, Sequence
 from contextlib import contextmanager, suppress
-from select import select
+from selectors import EVENT_READ, DefaultSelector
 from typing import Any, NamedTuple, Self
 from weakref import WeakSet, WeakValueDictionary
 
@@ -255,7 +255,13 @@ def has_ended(connection: "psycopg.Connection[Any]") -> bool:
 
     Then something has come that nobody has asked for: most often the message that says so, and else a new connection does no harm.
     """
-    return connection.closed or bool(select([connection], [], [], 0)[0])
+    if connection.closed:
+        return True
+    with (
+        DefaultSelector() as selector
+    ):  # `select.select` takes no descriptor above 1,023, which a busy process may have
+        selector.register(connection, EVENT_READ)
+        return bool(selector.select(0))
 
 
 class Doubt(NamedTuple):

@@ -360,6 +360,7 @@ FLOORS = [
             "rich",
             "answers",
             "log",
+            "signals",
             "running",
             "commands",
             "queues",

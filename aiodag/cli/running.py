@@ -8,12 +8,12 @@ from argparse import Namespace
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from functools import partial
-from types import FrameType
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiodag.cli import output
 from aiodag.cli.opening import only_once, serving
 from aiodag.cli.progress import Progress, ProgressLines, one_line
+from aiodag.cli.signals import Signals
 from aiodag.errors import RunCancelled, RunFailed
 from aiodag.service.documents import plain_value
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from aiodag import Run
 
 FAILED = 1
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # A failure in the report of a run.
 FAILURE = re.compile(r"(?P<before> +(?:first of all )?)(?P<failure>.*)  \(called at (?P<site>.*)\)")
 NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
@@ -102,47 +101,27 @@ def report_hook(args: Namespace, progress: Progress, loop: asyncio.AbstractEvent
         output.error(f"{context['message']}: {one_line(context['exception'])}")
 
 
-class Interrupts:
-    """Answers signals: the first drains the run, the second stops it, the third ends the process.
-
-    Not `loop.add_signal_handler`: its callback would never come while a body blocks the loop, and then the third
-    could not end it either. A signal that the process was started to ignore (`nohup`, `&` in a script) stays ignored.
-    """
+class Interrupts(Signals):
+    """Answers signals: the first drains the run, the second stops it, the third ends the process."""
 
     def __init__(self, progress: Progress) -> None:
+        super().__init__(self._pass_on)
         self._progress = progress
         self._run: Run | None = None
-        self._before: dict[int, Any] = {}
-        self._count = 0
         self.first = 0
-
-    def __enter__(self) -> Self:
-        for number in SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                with suppress(ValueError):  # in another thread than the main one, nobody gets signals
-                    self._before[number] = signal.signal(number, self._take)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, before in self._before.items():
-            signal.signal(number, before)
 
     def opened(self, run: "Run") -> None:
         """Take note of the run that is to be drained."""
         self._run = run
 
-    def _take(self, number: int, _: FrameType | None) -> None:
+    def _pass_on(self, number: int, count: int) -> None:
         if self._run is None or self._run.loop.is_closed():
             raise KeyboardInterrupt
         self.first = self.first or number
-        self._count += 1
-        if self._count > 1:
-            for each in self._before:
-                signal.signal(each, signal.SIG_DFL)
         # Said and done in the loop: a handler may come in the middle of printing, or of a move.
-        self._run.loop.call_soon_threadsafe(self._answer, self._run, number, self._count)
+        self._run.loop.call_soon_threadsafe(self._end_run, self._run, number, count)
 
-    def _answer(self, run: "Run", number: int, count: int) -> None:
+    def _end_run(self, run: "Run", number: int, count: int) -> None:
         name = NAMES[signal.Signals(number)]
         if count == 1:
             self._progress.say(f"{name}: what runs may end, nothing more starts; once again stops at once")

@@ -2,18 +2,15 @@
 
 import asyncio
 import os
-import signal
 from argparse import Namespace
 from collections.abc import Callable
-from contextlib import suppress
-from types import FrameType
-from typing import Any, Self
 
 from aiodag.cli import output
 from aiodag.cli import show as shown
 from aiodag.cli.answers import print_remark, say
 from aiodag.cli.isolated import Children, Lifeline
 from aiodag.cli.opening import serving
+from aiodag.cli.signals import Signals
 from aiodag.service import Service
 from aiodag.service.documents import worker_documents
 from aiodag.service.loading import import_modules
@@ -22,7 +19,6 @@ from aiodag.submissions import DEFAULT_QUEUE, WorkerRecord
 
 HEAD = ("HOST", "PID", "STATE", "QUEUES", "LIMIT", "RUNS", "SINCE", "SEEN")
 NOBODY = 1
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def work(args: Namespace) -> int:
@@ -68,7 +64,7 @@ def silent(line: str) -> None:
 
 async def work_until_stopped(worker: QueueWorker) -> None:
     """Work until signals stop the worker."""
-    with StopSignals(worker.stop, asyncio.get_running_loop()):
+    with stopping(worker.stop):
         await worker.run()
 
 
@@ -77,7 +73,7 @@ async def supervise(args: Namespace, service: Service) -> int:
     service.workers()  # which raises what is wrong with the store
     children = Children(args.store or usual_store(service), options_of_child(args), runs_at_once(args))
     pruning = asyncio.create_task(prune_hourly(service, args.keep, speaker(args)))
-    with StopSignals(children.stop, asyncio.get_running_loop()):
+    with stopping(children.stop):
         code = await children.run()
     pruning.cancel()
     return code
@@ -95,35 +91,10 @@ def options_of_child(args: Namespace) -> list[str]:
     return [*options, f"--grace={args.grace:f}s"]
 
 
-class StopSignals:
-    """Answers signals: each of the first two stops the worker, the second at once; the third ends the process.
-
-    As `running.Interrupts`, not by the loop, which a body may block.
-    """
-
-    def __init__(self, stop: Callable[[], object], loop: asyncio.AbstractEventLoop) -> None:
-        self._stop = stop
-        self._loop = loop
-        self._before: dict[int, Any] = {}
-        self._count = 0
-
-    def __enter__(self) -> Self:
-        for number in SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                with suppress(ValueError):  # in another thread than the main one, nobody gets signals
-                    self._before[number] = signal.signal(number, self._take)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, before in self._before.items():
-            signal.signal(number, before)
-
-    def _take(self, number: int, _: FrameType | None) -> None:
-        self._count += 1
-        if self._count > 1:
-            for each in self._before:
-                signal.signal(each, signal.SIG_DFL)
-        self._loop.call_soon_threadsafe(self._stop)
+def stopping(stop: Callable[[], object]) -> Signals:
+    """Return what has the running loop call `stop` for each signal."""
+    loop = asyncio.get_running_loop()
+    return Signals(lambda *_: loop.call_soon_threadsafe(stop))
 
 
 def workers(args: Namespace) -> int:

@@ -225,7 +225,10 @@ class Runs(Protocol):
         ...
 
     def listener(self) -> "Listener | None":
-        """Return what hears of commits by others; None if there are no others. Raises `StoreError` if nothing can be heard."""
+        """Return what hears of commits by others; None if there are no others, or nobody tells of them.
+
+        Raises `StoreError` if nothing can be heard for now: it is called again.
+        """
         ...
 
     def migrate(self) -> tuple[int, int]:

@@ -123,7 +123,9 @@ def migrate_store(args: Namespace) -> int:
             text = f"{service.place} has version {after}: there is nothing to do"
         else:
             text = (
-                f"{service.place} is brought from version {before} to {after}" if before else f"{service.place} is made"
+                f"{service.place} was brought from version {before} to {after}"
+                if before
+                else f"{service.place} is made"
             )
         say(args, {"store": service.place, "from": before, "to": after}, "" if args.quiet else text)
     return 0

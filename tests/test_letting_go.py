@@ -167,6 +167,50 @@ async def test_a_body_that_answers_with_a_value_or_a_failure_of_its_own_is_not_b
     assert look(store) == {"calm": (State.RUNNING, 1), "angry": (State.RUNNING, 1)}
 
 
+async def wait_for_all(nodes):
+    await asyncio.wait(nodes)
+    return [node.result() for node in nodes]
+
+
+async def take_as_completed(nodes):
+    return [await each for each in asyncio.as_completed(nodes)]
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        lambda nodes: asyncio.gather(*nodes),
+        lambda nodes: asyncio.gather(*nodes, return_exceptions=True),
+        lambda nodes: asyncio.shield(nodes[0]),
+        lambda nodes: asyncio.wait_for(nodes[0], 60),
+        wait_for_all,
+        take_as_completed,
+    ],
+    ids=["gather", "gather all", "shield", "wait_for", "wait", "as_completed"],
+)
+async def test_a_body_that_waits_for_nodes_as_asyncio_has_it_ends_too(store, wait, caplog):
+    waiting, met = Waiting(), []
+
+    @task
+    async def both():
+        try:
+            await wait([waiter(waiting)(), sleep_long()])
+        except BaseException as error:
+            met.append(type(error))
+            raise
+
+    async with asyncio.timeout(30):
+        await leave(store, both, waiting.begun)
+
+    assert met == [LetGo]
+    assert caplog.records == []  # such as "Exception in callback gather", of asyncio
+
+
+@task
+async def sleep_long():
+    await asyncio.sleep(3600)
+
+
 async def test_what_has_succeeded_is_recalled_and_the_rest_begins_again(store):
     waiting, ran = Waiting(), []
 

@@ -205,10 +205,16 @@ class Node(NoValue, AsTask[T]):
         """Return the exception of a failed or skipped node, None of one that succeeded."""
         if self.state is SUCCEEDED:
             return None
+        settled = self.state.final
         self._look()
         try:
             if self.state is State.CANCELLED:
-                raise self._reason()
+                reason = self._reason()
+                if isinstance(reason, LetGo) and not settled:
+                    return (
+                        reason  # `gather` has asked before whether it was cancelled, and takes no exception from here
+                    )
+                raise reason
             return self._reason() if self._fault is not None else super().exception()
         except BaseException:
             del self  # as above

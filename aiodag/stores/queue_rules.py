@@ -7,7 +7,6 @@ from typing import Any
 
 from aiodag.errors import QueueError, StoreError
 from aiodag.records import Owner
-from aiodag.stores.outcomes import record_exception
 from aiodag.submissions import DEATHS, Submission
 
 SHOWN = 200  # characters of arguments in a message
@@ -56,6 +55,8 @@ def damaged_text(damaged: str) -> str:
 
 def queue_error(reason: str) -> str:
     """Return an error of a queue as it is recorded with a run."""
+    from aiodag.stores.outcomes import record_exception  # noqa: PLC0415 - who only looks at a store needs no codec
+
     return record_exception(QueueError(reason))
 
 

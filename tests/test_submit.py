@@ -119,6 +119,8 @@ def test_a_registered_workflow_is_submitted_by_its_name(service, tmp_path):
         ("flow.json", {"expires": "1h"}, OptionError),
         ("flow.json", {"retries": -1}, OptionError),
         ("flow.json", {"max_active": 0}, OptionError),
+        ("flow.json", {"max_active": 2**31}, OptionError),
+        ("flow.json", {"retries": 2**31}, OptionError),
         ("flow.json", {"queue": "slwo", "strict": True}, StoreError),
     ],
 )

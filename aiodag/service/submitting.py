@@ -21,7 +21,7 @@ from aiodag.workflows.workflow import Workflow
 if TYPE_CHECKING:
     from aiodag.abc import Runs
 
-MOST_PRIORITY = 2**31 - 1  # what every database has room for
+MOST = 2**31 - 1  # what every database has room for
 LONGEST_KEY, LONGEST_QUEUE = 500, 200  # characters: they are in indexes, of which a server takes some 2,700 bytes
 
 
@@ -117,19 +117,19 @@ def digest_of_code(entry: Entry) -> str | None:
 
 def checked_wishes(wishes: Wishes) -> Wishes:
     """Check how something is to be submitted; return it with `expires` in seconds."""
-    if type(wishes.priority) is not int or abs(wishes.priority) > MOST_PRIORITY:
-        wanted = f"an int from {-MOST_PRIORITY:,} to {MOST_PRIORITY:,}; higher ones begin first"
+    if type(wishes.priority) is not int or abs(wishes.priority) > MOST:
+        wanted = f"an int from {-MOST:,} to {MOST:,}; higher ones begin first"
         raise OptionError("priority", wishes.priority, wanted)
-    if wishes.max_active is not None and (type(wishes.max_active) is not int or wishes.max_active < 1):
-        raise OptionError(
-            "max_active", wishes.max_active, "an int of 1 or more: the runs of the name that go on at once"
-        )
+    most = wishes.max_active
+    if most is not None and (type(most) is not int or not 1 <= most <= MOST):
+        raise OptionError("max_active", most, f"an int from 1 to {MOST:,}: the runs of the name that go on at once")
     expires = (
         None if wishes.expires is None else check_seconds("expires", wishes.expires, "seconds above 0, or a timedelta")
     )
     if expires == 0:
         raise OptionError("expires", wishes.expires, "seconds above 0, or a timedelta")
-    retries_of(wishes.retries)
+    if retries_of(wishes.retries) > MOST:
+        raise OptionError("retries", wishes.retries, f"an int up to {MOST:,}: the executions after the first")
     at = checked_moment(wishes.at)
     return wishes._replace(queue=checked_queue(wishes.queue), at=at, key=checked_key(wishes.key), expires=expires)
 

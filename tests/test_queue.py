@@ -467,6 +467,7 @@ def test_a_run_that_kills_its_owners_is_poison(store):
 
     assert take(store) == []
     assert why(store, "a").startswith("poison: 5 processes that worked on it died")
+    assert store.run("a").deaths == DEATHS
 
 
 def test_who_resumes_poison_begins_to_count_anew(store):

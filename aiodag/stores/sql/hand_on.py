@@ -70,13 +70,12 @@ def requeue_runs(session: Session, rows: Iterable[Sequence[Any]], now: float) ->
     for run, before, successes, there in rows:
         # What somebody has written into the row by hand counts from the start.
         sound = type(before) is type(successes) is int
-        deaths = count_deaths(before, successes, there) if sound else 1
+        requeued.append((REQUEUED, count_deaths(before, successes, there) if sound else 1, there, run))
+    session.put_each("requeue", requeued)
+    for state, deaths, _, run in requeued:
         if is_poison(deaths):
             session.perform("cut_off_nodes", (now, run))
-            session.perform("end_run", (next_run_state(REQUEUED, State.FAILED), poison_text(deaths), now, run))
-        else:
-            requeued.append((REQUEUED, deaths, there, run))
-    session.put_each("requeue", requeued)
+            session.perform("end_run", (next_run_state(state, State.FAILED), poison_text(deaths), now, run))
 
 
 def fail_queued(session: Session, run: int, error: str, now: float) -> None:

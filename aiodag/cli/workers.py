@@ -26,12 +26,15 @@ def work(args: Namespace) -> int:
     with serving(args) as service:
         queues = args.queues or [DEFAULT_QUEUE]
         lifeline = Lifeline()
+        supervises = args.isolate and not args.once
+        if not supervises:
+            import_modules(args.modules)
+        service.workers()  # which raises what is wrong with the store
         if not lifeline:
             kept = "in processes of their own" if args.isolate else "at once"
             print_remark(args, f"works on {', '.join(queues)} in {service.place}, {runs_at_once(args)} runs {kept}")
-        if args.isolate and not args.once:
+        if supervises:
             return asyncio.run(supervise(args, service))
-        import_modules(args.modules)
         worker = QueueWorker(
             service,
             queues,
@@ -70,7 +73,6 @@ async def work_until_stopped(worker: QueueWorker) -> None:
 
 async def supervise(args: Namespace, service: Service) -> int:
     """Start workers of one run each until signals stop this process; return the exit code."""
-    service.workers()  # which raises what is wrong with the store
     children = Children(args.store or usual_store(service), options_of_child(args), runs_at_once(args))
     pruning = asyncio.create_task(prune_hourly(service, args.keep, speaker(args)))
     with stopping(children.stop):

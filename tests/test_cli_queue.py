@@ -188,10 +188,13 @@ def test_queues_are_added_paused_drained_and_resumed(here, capsys):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("pause",), "the name of a queue"),
+        (("pause",), "QUEUE takes the name of a queue"),
         (("pause", "slow"), "no queue 'slow'"),
-        (("list", "slow"), "given with what is to be done"),
-        (("pause", "default", "--rate", "1/1s"), "given with `aiodag queues add QUEUE`"),
+        (("list", "slow"), "QUEUE takes effect with an action"),
+        (
+            ("pause", "default", "--rate", "1/1s"),
+            "--rate='1/1s' cannot work: --rate takes effect with `aiodag queues add QUEUE` alone",
+        ),
         (("add", "slow", "--rate", "10"), "is not a rate"),
         (("add", "slow", "--rate", "0/1s"), "is not a rate"),
         (("stop", "slow"), "stop"),

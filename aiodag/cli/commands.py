@@ -82,9 +82,9 @@ def print_plan(args: Namespace) -> int:
             again = service.again(found.id, source=args.source, capacity=capacity)  # before the loop: it imports
             planned = asyncio.run(service.plan(again, capacity=capacity, again=args.again))
         elif args.source is not None:
-            raise OptionError("--from", args.source, "given with a run that is to be resumed")
+            raise OptionError("--from", args.source, "effect with a run that is to be resumed")
         elif args.again:
-            raise OptionError("--again", args.again[0], "given with a run that is to be resumed")
+            raise OptionError("--again", args.again[0], "effect with a run that is to be resumed")
         else:
             service.refuse(found, capacity)
             planned = Resumption([each.label for each in service.preview(found).nodes if not each.barrier], 0)

@@ -76,11 +76,12 @@ def reason_of_failure(error: Exception) -> str:
 def queues(args: Namespace) -> int:
     """List the queues, or change one."""
     if args.action == "list" and (args.queue is not None or args.rate is not None):
-        raise OptionError("QUEUE", args.queue, "given with what is to be done: aiodag queues pause QUEUE")
+        raise OptionError("QUEUE", args.queue, "effect with an action: aiodag queues pause QUEUE")
     if args.action != "list" and args.queue is None:
-        raise OptionError("QUEUE", None, f"the name of a queue, as in `aiodag queues {args.action} nightly`")
+        raise OptionError("QUEUE", "", f"the name of a queue, as in `aiodag queues {args.action} nightly`")
     if args.action != "add" and args.rate is not None:
-        raise OptionError("--rate", "/".join(map(str, args.rate)), "given with `aiodag queues add QUEUE`")
+        count, seconds = args.rate
+        raise OptionError("--rate", f"{count}/{seconds:g}s", "effect with `aiodag queues add QUEUE` alone")
     with serving(args) as service:
         if args.action != "list":
             change_queue(service, args)

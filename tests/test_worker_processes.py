@@ -123,8 +123,9 @@ async def test_the_runs_of_a_killed_worker_go_on_in_another(service, effects, wo
     assert len({line[2] for line in lines_of(effects)}) == 2
 
 
-async def test_a_run_that_kills_its_workers_fails_as_poison(service, effects, workers):
-    run_id = submit(service, "die", effects)
+@pytest.mark.parametrize("how", ["die", "end_loop"])
+async def test_a_run_that_kills_its_workers_fails_as_poison(service, effects, workers, how):
+    run_id = submit(service, how, effects)
 
     def keep_one():
         if not workers.living():

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 from pathlib import Path
 
 from aiodag import current_run, task
@@ -55,6 +56,19 @@ async def die(file: str) -> None:
     """End the process without a word."""
     append(file, f"{current_run().id} dies {os.getpid()}")
     os._exit(1)
+
+
+@task
+async def end_loop(file: str) -> None:
+    """End the loop of the process, and not its own body."""
+
+    async def leave():
+        sys.exit(3)
+
+    append(file, f"{current_run().id} dies {os.getpid()}")
+    leaving = asyncio.create_task(leave())
+    await asyncio.sleep(3600)
+    await leaving
 
 
 @task

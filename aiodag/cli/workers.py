@@ -19,6 +19,7 @@ from aiodag.submissions import DEFAULT_QUEUE, WorkerRecord
 
 HEAD = ("HOST", "PID", "STATE", "QUEUES", "LIMIT", "RUNS", "SINCE", "SEEN")
 NOBODY = 1
+DEAD = 1
 
 
 def work(args: Namespace) -> int:
@@ -46,8 +47,22 @@ def work(args: Namespace) -> int:
             begun=lifeline.tell_taken,
             say=speaker(args),
         )
-        asyncio.run(work_until_stopped(worker))
+        run_loop(worker)
     return 0
+
+
+def run_loop(worker: QueueWorker) -> None:
+    """Run a loop with a worker. If a body ends it, as `sys.exit` in a task of asyncio does, this process dies of that."""
+    with asyncio.Runner() as runner:
+        try:
+            runner.run(work_until_stopped(worker))
+        except (KeyboardInterrupt, SystemExit, RuntimeError) as error:
+            if not worker.works:
+                raise
+            # Given back, the run would be the first that the next worker takes, and end that one too, for ever.
+            output.error(f"a body has ended the loop of this worker, which is counted as its death: {error!r}")
+            output.flush()
+            os._exit(DEAD)
 
 
 def runs_at_once(args: Namespace) -> int:

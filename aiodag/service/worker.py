@@ -98,7 +98,7 @@ class QueueWorker:
         self._queue = queue_of_store(self.store)
         self._owner = Owner.here()
         self._loader = CodeLoader(pinned=pinned)
-        self._works: dict[asyncio.Task[None], Taken] = {}
+        self.works: dict[asyncio.Task[None], Taken] = {}
         self._entered: dict[str, Run] = {}  # by the ids of runs
         self._loading: set[asyncio.Task[None]] = set()  # works whose code is being loaded, which may block for ever
         self._stir = asyncio.Event()
@@ -129,7 +129,7 @@ class QueueWorker:
         """Take no more, and end when what runs has ended; called again, give it back at once. Called on the loop."""
         self._stops += 1
         if self._stops == 1:
-            there = count_text(len(self._works), "run")
+            there = count_text(len(self.works), "run")
             self.say(f"takes no more; waits {describe_seconds(self.grace)} for {there} to end")
             asyncio.get_running_loop().call_later(self.grace, self._give_back)
         else:
@@ -141,7 +141,7 @@ class QueueWorker:
 
     async def _work_on(self, watch: StoreWatch) -> None:
         announced = False
-        while not self._stops or self._works:
+        while not self._stops or self.works:
             if self._stops and not announced:
                 announced = True
                 await self._tell(lambda: self._queue.dismiss(self._owner, ending=True))
@@ -161,7 +161,7 @@ class QueueWorker:
         self._failing = ""
         for each in taken:
             work = asyncio.create_task(self._work(each))
-            self._works[work] = each
+            self.works[work] = each
             work.add_done_callback(self._end_work)
         return LOOK if due is None else max(0.001, min(LOOK, due))
 
@@ -173,7 +173,7 @@ class QueueWorker:
                 self.store.renew(self._owner, LEASE)
             else:
                 self._enrol()  # again: a process that has stood still for long is not among the workers any more
-        room = 0 if self._stops else self.limit - len(self._works)
+        room = 0 if self._stops else self.limit - len(self.works)
         taken = self._queue.take_queued(self._owner, self.queues, room, lease=LEASE)
         return taken, None if taken or not room else self._queue.due_in()
 
@@ -187,7 +187,7 @@ class QueueWorker:
             self._loop.call_soon_threadsafe(self._look_soon)
 
     def _look_soon(self) -> None:
-        if len(self._works) < self.limit and not self._stops:
+        if len(self.works) < self.limit and not self._stops:
             self._stir.set()
 
     # One run
@@ -279,7 +279,7 @@ class QueueWorker:
             self.say(f"waits for the store: {error}")
 
     def _end_work(self, work: "asyncio.Task[None]") -> None:
-        taken = self._works.pop(work)
+        taken = self.works.pop(work)
         self._entered.pop(taken.record.id, None)
         self._stir.set()
         if not work.cancelled() and work.exception() is not None:
@@ -305,8 +305,8 @@ class QueueWorker:
         """Give back what is left, also where something has gone wrong, and sign off."""
         self._stops = max(self._stops, 2)
         self._give_back()
-        if self._works:
-            await asyncio.wait(list(self._works), timeout=LEASE)
+        if self.works:
+            await asyncio.wait(list(self.works), timeout=LEASE)
         await self._tell(lambda: self._queue.dismiss(self._owner))
 
 

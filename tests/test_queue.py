@@ -31,9 +31,15 @@ class Moments:
     def advance(self, seconds):
         from aiodag.stores.sql.postgres import ServerSession
 
-        here, there = time.time, ServerSession.now
+        here, there, together = time.time, ServerSession.now, ServerSession.perform_together
+
+        def later(session, *asked):
+            now, rows = together(session, *asked)
+            return now + seconds, rows
+
         self.patch.setattr(time, "time", lambda: here() + seconds)
         self.patch.setattr(ServerSession, "now", lambda session: there(session) + seconds)
+        self.patch.setattr(ServerSession, "perform_together", later)
 
 
 @pytest.fixture

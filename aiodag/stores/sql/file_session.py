@@ -74,6 +74,10 @@ class FileSession(Happened, sqlite3.Connection):
         self.note(name)
         return self.execute(statement_with_list(name, len(some)), (*first, *some, *last))
 
+    def perform_together(self, *asked: tuple[str, Values]) -> tuple[float, list[list[Any]]]:
+        """Execute statements one after the other."""
+        return self.now(), [self.perform(name, values).fetchall() for name, values in asked]
+
     def put_rows(self, name: str, rows: list[tuple[Any, ...]]) -> None:
         """Write rows, many with one statement."""
         if rows:
@@ -90,7 +94,7 @@ class FileSession(Happened, sqlite3.Connection):
             found += self.execute(statement_with_rows(name, len(some), len(some[0])), values)
         return found
 
-    def put_each(self, name: str, rows: list[tuple[Any, ...]]) -> None:
+    def put_each(self, name: str, rows: Sequence[Values]) -> None:
         """Write rows with a statement for each."""
         if rows:
             self.note(name)

@@ -16,17 +16,29 @@ from aiodag.stores.queue_rules import (
     refused_text,
 )
 from aiodag.stores.sql.rows import owner_of
-from aiodag.stores.sql.session import Session
+from aiodag.stores.sql.session import Session, Values
 from aiodag.stores.sql.statements import cut_rows
 
 REQUEUED = next_run_state(State.RUNNING, State.QUEUED)
 
 
-def hand_on(session: Session, now: float) -> None:
-    """Do all of it: called in the transaction that takes runs."""
-    fire_timers(session, now)
-    requeue_lost(session, now)
-    drop_dead_workers(session, now)
+HANDING_ON: Sequence[tuple[str, Values]] = (("next_timer", ()), ("owners_in_queues", ()), ("workers_there", ()))
+
+
+def hand_on(session: Session, now: float, found: Sequence[Sequence[Any]]) -> bool:
+    """Do all that the statements of `HANDING_ON` have found, in the transaction that takes runs; return False if that was nothing.
+
+    Mostly it is nothing. So they are asked together, and the details only of what there is to do.
+    """
+    timers, owners, workers = found
+    due = [at for (at,) in timers if isinstance(at, int | float) and at <= now]  # anything may be written there by hand
+    lost = [owner for owner, until in owners if not may_take(owner_of(owner), until, now)]
+    gone = [row[0] for row in workers if not may_take(owner_of(row[0]), row[7], now)]
+    if due:
+        fire_timers(session, now)
+    requeue_lost(session, lost, now)
+    drop_dead_workers(session, gone, now)
+    return bool(due or lost or gone)
 
 
 # Moments
@@ -51,11 +63,10 @@ def fire_timers(session: Session, now: float) -> None:
 # Owners that have gone
 
 
-def requeue_lost(session: Session, now: float) -> None:
+def requeue_lost(session: Session, owners: Iterable[str], now: float) -> None:
     """Put the runs of dead owners back into their queues; fail those of which too many have died."""
-    for owner, until in session.perform("owners_in_queues").fetchall():
-        if not may_take(owner_of(owner), until, now):
-            requeue_runs(session, session.perform("runs_of_lost", (owner,), locking=True).fetchall(), now)
+    for owner in owners:
+        requeue_runs(session, session.perform("runs_of_lost", (owner,), locking=True).fetchall(), now)
 
 
 def requeue_left(session: Session, runs: Sequence[int], now: float) -> None:
@@ -82,18 +93,17 @@ def fail_queued(session: Session, run: int, error: str, now: float) -> None:
     """Fail a run that waits."""
     session.perform("cut_off_nodes", (now, run))
     session.perform("end_run", (next_run_state(State.QUEUED, State.FAILED), error, now, run))
-    session.perform_for("drop_timers_of_runs", (run,))
+    session.put_each("drop_timers_of_run", [(run,)])
 
 
 # Workers
 
 
-def drop_dead_workers(session: Session, now: float) -> None:
+def drop_dead_workers(session: Session, owners: Sequence[str], now: float) -> None:
     """Forget workers that are gone, and what they have refused; fail what nobody is left for."""
-    gone = [row[0] for row in session.perform("workers_there") if not may_take(owner_of(row[0]), row[7], now)]
-    for owner in gone:
+    for owner in owners:
         drop_worker(session, owner)
-    if gone:
+    if owners:
         fail_refused(session, now)
 
 

@@ -89,10 +89,7 @@ class ServerSession(Happened):
 
     def perform(self, name: str, values: Values = (), *, locking: bool = False) -> Rows:
         """Execute a statement by its name."""
-        self.note(name)
-        if not values or isinstance(values, dict):
-            values = {**dict(values), "grace": GRACE}
-        return self._send(self._text(translated(STATEMENTS.query(name)), values), locking=locking)
+        return self._send(self._named(name, values), locking=locking)
 
     def perform_for(
         self,
@@ -108,6 +105,16 @@ class ServerSession(Happened):
         text = self._text(translated(STATEMENTS.query(name)), (*first, list(some), *last))
         return self._send(text, locking=locking)
 
+    def perform_together(self, *asked: tuple[str, Values]) -> tuple[float, list[list[Any]]]:
+        """Execute statements with one message."""
+        texts = [self._named(name, values) for name, values in (("now", ()), *asked)]
+        cursor = self._deliver(";\n".join(texts))
+        found = [rows_answered(cursor)]
+        while cursor.nextset():
+            found.append(rows_answered(cursor))
+        ((moment,),), *rows = found[-len(texts) :]  # behind those of what has waited
+        return float(moment), rows
+
     def put_rows(self, name: str, rows: list[tuple[Any, ...]]) -> None:
         """Write rows, many with one statement."""
         if rows:
@@ -121,7 +128,7 @@ class ServerSession(Happened):
             found += self._send(self._text(text, (values,)))
         return found
 
-    def put_each(self, name: str, rows: list[tuple[Any, ...]]) -> None:
+    def put_each(self, name: str, rows: Sequence[Values]) -> None:
         """Write rows with a statement for each."""
         if rows:
             self.note(name)
@@ -175,15 +182,30 @@ class ServerSession(Happened):
 
     def _send(self, statement: str, *, locking: bool = False) -> Rows:
         """Send a statement, behind what has waited for it, and return its answer."""
-        if locking:
-            statement += " for no key update of runs"
+        cursor = self._deliver(f"{statement} for no key update of runs" if locking else statement)
+        while cursor.nextset():
+            pass
+        return cursor
+
+    def _named(self, name: str, values: Values) -> str:
+        """Return a statement by its name, with its values."""
+        self.note(name)
+        if not values or isinstance(values, dict):
+            values = {**dict(values), "grace": GRACE}
+        return self._text(translated(STATEMENTS.query(name)), values)
+
+    def _deliver(self, statement: str) -> "psycopg.ClientCursor[tuple[Any, ...]]":
+        """Send a statement, behind what has waited for it; the cursor is at the answer of the first one."""
         self._sent += 1
         text, self._unsent = ";\n".join([*self._unsent, statement]), []
         cursor = psycopg.ClientCursor(self._connection, row_factory=row_maker)
         cursor.execute(text.encode())
-        while cursor.nextset():
-            pass
         return cursor
+
+
+def rows_answered(cursor: "psycopg.Cursor[tuple[Any, ...]]") -> list[tuple[Any, ...]]:
+    """Return the rows of an answer; none where a statement gives none."""
+    return [] if cursor.description is None else cursor.fetchall()
 
 
 def row_maker(cursor: "psycopg.Cursor[Any]") -> Callable[[Sequence[Any]], tuple[Any, ...]]:

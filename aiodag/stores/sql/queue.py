@@ -9,11 +9,10 @@ from aiodag.records import Claim, Claimed, Owner
 from aiodag.states import State, next_run_state
 from aiodag.stores.endings import with_marks
 from aiodag.stores.queue_rules import damaged_text, refuse_draining, refuse_id, refuse_other
-from aiodag.stores.sql.hand_on import REQUEUED, fail_queued, fail_refused, hand_on
+from aiodag.stores.sql.hand_on import HANDING_ON, REQUEUED, fail_queued, fail_refused, hand_on
 from aiodag.stores.sql.ownership import NEVER, OwnedRuns
 from aiodag.stores.sql.rows import RUN, owner_text, sql_run_record
 from aiodag.stores.sql.session import Session
-from aiodag.stores.sql.statements import cut_rows
 from aiodag.submissions import Submission, Taken
 
 QUEUED = next_run_state(State.WAITING, State.QUEUED)
@@ -26,12 +25,14 @@ class QueuedRuns(OwnedRuns):
     def submit(self, submission: Submission) -> str:
         """Record a run as queued, or find the one that was submitted under the same key; return its id."""
         with self.writing() as session:
-            found = None if submission.key is None else self._submitted(session, submission)
+            now, (there, state) = session.perform_together(
+                ("run_of_submission", {"submission": submission.key}), ("state_of_queue", (submission.queue,))
+            )
+            found = run_of_key(submission, there)
             if found is None:
-                (state,) = session.perform("state_of_queue", (submission.queue,)).fetchone() or ("open",)
-                if state == "draining":
+                if state == [("draining",)]:
                     raise refuse_draining(submission.queue, self)
-                made = self._add(session, submission)
+                made = self._add(session, submission, now)
                 # Not made, on a server: another process has submitted it in between.
                 found = submission.id if made else self._submitted(session, submission)
             if found is None:
@@ -39,32 +40,27 @@ class QueuedRuns(OwnedRuns):
         return found
 
     def _submitted(self, session: Session, submission: Submission) -> str | None:
-        """Return the run that has the key of a submission. Raises `StoreError` if it is another one."""
-        if submission.key is None:
-            return None
-        row = session.perform("run_of_submission", {"submission": submission.key}).fetchone()
-        if row is None:
-            return None
-        run_id, name, entry, target, document = row
-        refuse_other(submission, name, target, entry_in(entry), document)
-        return str(run_id)
+        rows = session.perform("run_of_submission", {"submission": submission.key}).fetchall()
+        return run_of_key(submission, rows)
 
-    def _add(self, session: Session, submission: Submission) -> bool:
-        now = session.now()
+    def _add(self, session: Session, submission: Submission, now: float) -> bool:
         starts_at = submission.starts_at if submission.starts_at is not None and submission.starts_at > now else None
         row = row_of_submission(submission) | {"ready": int(starts_at is None)}
-        made = session.perform("add_submitted", row).fetchone()
-        if made is None:
+        _, (made, refused) = session.perform_together(
+            ("add_submitted", row), ("refusals_of_target", (submission.target,))
+        )
+        if not made:
             return False
-        run = made[0]
+        run = made[0][0]
         if submission.definition is not None:
-            session.perform("put_definition", {"run": run, "execution": 1, "document": submission.definition})
+            definition = {"run": run, "execution": 1, "document": submission.definition}
+            session.put_each("put_definition", [definition])
         timers = [(starts_at, "start", run), (submission.expires_at, "expire", run)]
         session.put_each("put_timer", [each for each in timers if each[0] is not None])
         if submission.max_active is not None:
-            session.perform("put_max_active", (submission.name, submission.max_active))
-        # Who has refused its code does not look for it again.
-        fail_refused(session, now, [(submission.queue, submission.target)])
+            session.put_each("put_max_active", [(submission.name, submission.max_active)])
+        if refused:  # who has refused its code does not look for it again
+            fail_refused(session, now, [(submission.queue, submission.target)])
         return True
 
     # Take
@@ -74,12 +70,17 @@ class QueuedRuns(OwnedRuns):
         return self.commit(("take", owner), partial(self._take, owner, queues, limit, lease))
 
     def _take(self, owner: Owner, queues: Sequence[str], limit: int, lease: float, session: Session) -> list[Taken]:
-        now = session.now()
-        hand_on(session, now)
+        now, (*found, limited, there) = session.perform_together(
+            *HANDING_ON, ("has_limited_names", ()), ("queues_there", ())
+        )
+        handed_on = hand_on(session, now, found)
         taker = Taker(session, owner, now, lease)
+        taker.heed_queues(there)
+        if limit > 0 and (limited or handed_on):
+            taker.heed_names(limit)
         taken = [self._taken(session, taker, row) for row in taker.take(queues, limit)]
         if taken:
-            session.perform("put_lease", {"owner": owner_text(owner), "until": now + lease})
+            session.put_each("put_lease", [{"owner": owner_text(owner), "until": now + lease}])
         return taken
 
     def _taken(self, session: Session, taker: "Taker", row: tuple[Any, ...]) -> Taken:
@@ -122,19 +123,25 @@ class Taker:
         self.rates: set[str] = set()  # queues of which one at a time begins
         self.over: set[str] = set()  # queues of which nothing more is taken now
 
-    def take(self, queues: Sequence[str], limit: int) -> Iterator[tuple[Any, ...]]:
-        """Give the rows of runs that are this worker's from now on, the first ones first."""
-        if limit <= 0:
-            return
-        for name, state, rate, per in self.session.perform("queues_there").fetchall():
+    def heed_queues(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Take nothing of a queue that is paused, and one at a time where there is a rate."""
+        for name, state, rate, per in rows:
             if state == "paused":
                 self.over.add(name)
             if is_above_zero(rate) and is_above_zero(per):
                 self.rates.add(name)
-        for name, most in self.session.perform("limited_names").fetchall():
-            active = self.session.perform("count_active", (name,)).fetchone()[0]
+
+    def heed_names(self, limit: int) -> None:
+        """Count how many more runs of the names that have a limit may go on, and let nobody else count until the end."""
+        # The second statement, when it is its turn, counts what others had committed before they let the first one go on.
+        _, (names, counts) = self.session.perform_together(("limited_names", ()), ("active_of_names", ()))
+        active = dict(counts)
+        for name, most in names:
             # What is no number limits nothing: somebody has written it by hand.
-            self.rooms[name] = most - active if type(most) is int else limit
+            self.rooms[name] = most - active[name] if type(most) is int else limit
+
+    def take(self, queues: Sequence[str], limit: int) -> Iterator[tuple[Any, ...]]:
+        """Give the rows of runs that are this worker's from now on, the first ones first."""
         left = limit
         while left > 0:
             # Each round takes or fails a run, or leaves out a name or a queue from then on.
@@ -143,10 +150,11 @@ class Taker:
                 return
             chosen = self._choose(rows)
             self.session.put_each("take_queued_run", [self._owned(row[0]) for row in chosen])
-            for some in cut_rows([row[0] for row in chosen]):
-                self.session.perform_for("drop_timers_of_runs", some)  # what has begun expires no more
-            left -= len(chosen)
+            self.session.put_each("drop_timers_of_run", [(row[0],) for row in chosen])  # what has begun expires no more
             yield from chosen
+            if len(rows) < left:
+                return  # these were all: what was not chosen now is not chosen in another round
+            left -= len(chosen)
 
     def _owned(self, run: int) -> tuple[Any, ...]:
         return TAKEN, self.now, owner_text(self.owner), NEVER, run
@@ -213,6 +221,15 @@ def damage_in(row: tuple[Any, ...]) -> str:
     if record.entry is not None and set(record.entry) != ENTRY_KEYS:
         damaged.append(f"entry={record.entry!r:.40}")
     return ", ".join(filter(None, damaged))
+
+
+def run_of_key(submission: Submission, rows: Sequence[tuple[Any, ...]]) -> str | None:
+    """Return the run that has the key of a submission, of what was found. Raises `StoreError` if it is another one."""
+    if not rows:
+        return None
+    run_id, name, entry, target, document = rows[0]
+    refuse_other(submission, name, target, entry_in(entry), document)
+    return str(run_id)
 
 
 def row_of_submission(submission: Submission) -> dict[str, Any]:

@@ -26,6 +26,9 @@ select timer, kind, run, due_at from timers where due_at <= ? and kind in ('star
 -- :name drop_timers
 delete from timers where timer in (?...)
 
+-- :name drop_timers_of_run
+delete from timers where run = ?
+
 -- :name drop_timers_of_runs
 delete from timers where run in (?...)
 
@@ -70,8 +73,13 @@ update queues set next_at = :now + per / rate where name = :name and next_at <= 
 select name, max_active from names where max_active is not null
     and exists (select 1 from runs where runs.name = names.name and runs.state = 'queued') order by name
 
--- :name count_active
-select count(*) from runs where name = ? and state = 'running' and queue is not null
+-- :name has_limited_names
+select 1 from names where max_active is not null
+    and exists (select 1 from runs where runs.name = names.name and runs.state = 'queued') limit 1
+
+-- :name active_of_names
+select name, (select count(*) from runs where runs.name = names.name and state = 'running' and queue is not null)
+from names where max_active is not null
 
 -- :name next_in_queue
 select run, priority from runs
@@ -150,8 +158,8 @@ select queue, count(*) from runs where state = 'running' and queue is not null g
 -- :name next_timer
 select min(due_at) from timers where kind in ('start', 'expire')
 
--- :name next_turn
-select min(next_at) from queues where rate is not null and next_at > ?
+-- :name turns_to_come
+select next_at from queues where rate is not null
     and exists (select 1 from runs where state = 'queued' and runs.queue = queues.name and ready = 1)
 
 -- :name end_waiting

@@ -55,6 +55,10 @@ class Session(Protocol):
         """Execute a statement that takes a list, where it says `?...`, between other values."""
         ...
 
+    def perform_together(self, *asked: tuple[str, Values]) -> tuple[float, list[list[Any]]]:
+        """Execute statements of which none needs the answer of another; return the moment, as `now`, and the rows of each."""
+        ...
+
     def put_rows(self, name: str, rows: list[tuple[Any, ...]]) -> None:
         """Write rows, many with one statement: it says `(?...)` for them."""
         ...
@@ -63,7 +67,7 @@ class Session(Protocol):
         """Write rows, and return what the statement says of each."""
         ...
 
-    def put_each(self, name: str, rows: list[tuple[Any, ...]]) -> None:
+    def put_each(self, name: str, rows: Sequence[Values]) -> None:
         """Write rows with a statement for each: of what is rare."""
         ...
 

@@ -72,6 +72,7 @@ class EnrolledWorkers(Database):
     def due_in(self) -> float | None:
         """Return in how many seconds the next thing becomes due, by the store's clock; or None."""
         with self.reading() as session:
-            now = session.now()
-            found = [session.perform("next_timer").fetchone()[0], session.perform("next_turn", (now,)).fetchone()[0]]
-        return min((each - now for each in found if isinstance(each, int | float)), default=None)
+            now, (timers, turns) = session.perform_together(("next_timer", ()), ("turns_to_come", ()))
+        # Somebody may have written anything into a row by hand. A turn that has come already is taken, or waits for a worker.
+        numbers = [[at for (at,) in rows if isinstance(at, int | float)] for rows in (timers, turns)]
+        return min((at - now for at in (*numbers[0], *(at for at in numbers[1] if at > now))), default=None)

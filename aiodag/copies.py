@@ -51,7 +51,16 @@ MOST_ROWS, MOST_BYTES = 1024, 2**22  # of a portion, unless one row alone is lar
 
 
 class Portion(NamedTuple):
-    """Some rows of one run, by table. `run` is the row of the run itself, the same in each portion."""
+    """Some rows of one run, by table. `run` is the row of the run itself, the same in each portion.
+
+    >>> from aiodag import Run
+    >>> from aiodag.stores import Memory
+    >>> store = Memory()
+    >>> async with Run("etl", store=store, id="monday"):
+    ...     pass
+    >>> [(portion.run["id"], portion.last) for portion in store.portions_of("monday")]
+    [('monday', True)]
+    """
 
     run: Mapping[str, Any]
     rows: Mapping[str, Sequence[tuple[Any, ...]]]

@@ -6,7 +6,12 @@ from typing import Protocol
 
 
 class Happening(StrEnum):
-    """What others may wait for in a store."""
+    """What others may wait for in a store.
+
+    >>> from aiodag.happenings import Happening
+    >>> Happening("queued") is Happening.QUEUED
+    True
+    """
 
     QUEUED = "queued"  # a run waits in a queue, or there is room for one
     ENDED = "ended"  # a run has ended

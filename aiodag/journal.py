@@ -201,10 +201,11 @@ class Runs(Protocol):
         """Ask the owner of a run to cancel it; return whether it was unfinished."""
         ...
 
-    def delete(self, run_ids: Sequence[str], *, unless_owned: bool = False) -> int:
+    def delete(self, run_ids: Sequence[str], *, unless_owned: bool = False, if_ended: bool = False) -> int:
         """Delete runs and all that belongs to them, each in one step; return how many were deleted.
 
         With `unless_owned`, runs that a process owns at that moment are kept. Without it, their owners' next writes are refused.
+        With `if_ended`, so are those that have not ended, such as runs that wait in a queue.
         """
         ...
 

@@ -583,6 +583,14 @@ def test_a_deleted_run_never_begins(store, moments):
     assert store.due_in() is None
 
 
+def test_a_run_that_waits_is_kept_by_who_deletes_what_has_ended(store):
+    run_id = submit(store)
+
+    assert store.delete([run_id], unless_owned=True, if_ended=True) == 0
+    assert [run.id for run in store.runs(run_id)] == [run_id]
+    assert store.delete([run_id], unless_owned=True) == 1
+
+
 def test_a_run_that_waits_is_not_pruned(store):
     submit(store, "a", at=1.0)
 

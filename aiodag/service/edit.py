@@ -51,7 +51,7 @@ class Editing(Looking):
         if keep is not None and (type(keep) is not int or keep < 0):
             raise OptionError("keep", keep, "an int of 0 or more: the runs of each name that stay")
         before = None if older is None else time.time() - check_seconds("older", older)
-        return registry.delete_ended(self.store, self.store.ended_runs(before=before, keep=keep))
+        return registry.delete_unowned(self.store, self.store.ended_runs(before=before, keep=keep), if_ended=True)
 
     def backup(self, path: str | PathLike[str]) -> None:
         """Copy the store to a new file, whole and as of one moment, even while runs write to it. Raises `StoreError`."""

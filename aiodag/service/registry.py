@@ -50,7 +50,7 @@ def delete_meant(store: "Runs", which: Iterable[str]) -> Meant:
     for run in found.runs:
         refuse_live(run)
     ids = [run.id for run in found.runs]
-    for run_id in set(ids) - set(delete_ended(store, ids)):
+    for run_id in set(ids) - set(delete_unowned(store, ids)):
         for again in store.runs(run_id):  # somebody has resumed it since we looked
             refuse_live(again)
     for each in found.workflows:
@@ -58,12 +58,12 @@ def delete_meant(store: "Runs", which: Iterable[str]) -> Meant:
     return found
 
 
-def delete_ended(store: "Runs", ids: Sequence[str]) -> list[str]:
-    """Delete runs, but those that somebody owns by now, and return which are gone."""
+def delete_unowned(store: "Runs", ids: Sequence[str], *, if_ended: bool = False) -> list[str]:
+    """Delete runs, but those that somebody owns by now or that have not ended, and return which are gone."""
     gone: list[str] = []
     for start in range(0, len(ids), DELETED_AT_ONCE):
         some = list(ids[start : start + DELETED_AT_ONCE])
-        if store.delete(some, unless_owned=True) < len(some):
+        if store.delete(some, unless_owned=True, if_ended=if_ended) < len(some):
             some = [run_id for run_id in some if not store.runs(run_id)]
         gone += some
     return gone

@@ -233,11 +233,12 @@ class Memory(KeptCopies, KeptQueue):
         with self._changing(Happening.CANCEL, Happening.ENDED):
             return self.kept[run_id].ask_to_cancel(time.time())
 
-    def delete(self, run_ids: Sequence[str], *, unless_owned: bool = False) -> int:
+    def delete(self, run_ids: Sequence[str], *, unless_owned: bool = False, if_ended: bool = False) -> int:
         """Delete runs and all that belongs to them; return how many."""
         with self._lock:
             found = [run_id for run_id in dict.fromkeys(run_ids) if run_id in self.kept]
             gone = [run_id for run_id in found if not (unless_owned and self._is_owned(run_id))]
+            gone = [run_id for run_id in gone if not if_ended or self.kept[run_id].state.final]
             for run_id in gone:
                 del self.kept[run_id]
             return len(gone)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from aiodag.records import WorkflowRecord, live_owner, registered_already
 from aiodag.states import State, next_run_state
 from aiodag.stores.sql.reading import RecordedRuns
-from aiodag.stores.sql.rows import owner_of
+from aiodag.stores.sql.rows import STATES, owner_of
 from aiodag.stores.sql.session import Session
 
 
@@ -59,13 +59,13 @@ class EditedRuns(RecordedRuns):
                 return session.perform("end_orphan", (now, run_id)).rowcount > 0
             return session.perform("ask_cancel", (run_id,)).rowcount > 0
 
-    def delete(self, run_ids: Sequence[str], *, unless_owned: bool = False) -> int:
+    def delete(self, run_ids: Sequence[str], *, unless_owned: bool = False, if_ended: bool = False) -> int:
         """Delete runs, some in each transaction, which also looks at their owners; return how many."""
         deleted = 0
         for start in range(0, max(len(run_ids), 1), RUNS_AT_ONCE):  # once at least: for what a killed deletion left
             with self.writing() as session:
                 for run_id in run_ids[start : start + RUNS_AT_ONCE]:
-                    deleted += delete_run(session, run_id, unless_owned=unless_owned)
+                    deleted += delete_run(session, run_id, unless_owned=unless_owned, if_ended=if_ended)
             self._sweep()
         return deleted
 
@@ -90,13 +90,16 @@ class EditedRuns(RecordedRuns):
             return session.perform("deleted_runs", (session.now(), 1)).fetchone() is not None
 
 
-def delete_run(session: Session, run_id: str, *, unless_owned: bool) -> int:
+def delete_run(session: Session, run_id: str, *, unless_owned: bool, if_ended: bool) -> int:
     """Delete a run, but not what belongs to it; return how many there were."""
     found = session.perform("find_run", {"id": run_id}, locking=True).fetchone()
     if found is None:
         return 0
     owner = None if found[3] is None else owner_of(found[3])
     if unless_owned and live_owner(owner, found[4], session.now()) is not None:
+        return 0
+    # A run may have been resumed since somebody listed it, and wait in its queue by now, where nobody owns it.
+    if if_ended and not STATES.get(found[5], State.FAILED).final:
         return 0
     session.perform("note_deleted", (found[0],))
     session.perform_for("drop_timers_of_runs", (found[0],))

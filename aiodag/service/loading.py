@@ -50,8 +50,9 @@ class CodeLoader:
                 load_entry(entry)
             except (EntryError, OSError) as error:
                 raise Refusal(str(error)) from error
-            digest = self._digests.setdefault(entry.file, digest_of_code(entry))
-            if self._pinned and taken.code is not None and taken.code != digest:
+            if entry.file not in self._digests:  # the whole file is read for that
+                self._digests[entry.file] = digest_of_code(entry)
+            if self._pinned and taken.code is not None and taken.code != self._digests[entry.file]:
                 msg = f"{entry.file} has other code here than when the run was submitted, and this worker is pinned"
                 raise Refusal(msg)
             self._loaded.add(taken.target)

@@ -75,7 +75,7 @@ async def order():
 
 
 async def main():
-    async with Run("order", store=f"sqlite:///{STORE}", id="order"):
+    async with Run("order", store=STORE, id="order"):
         told = await order()
         if WHEN == "retried" or has_happened("tell"):
             told += f" after {await tell()} tries"

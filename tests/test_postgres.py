@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import quote
 from uuid import uuid4
 
 import psycopg
@@ -20,7 +21,7 @@ from test_stores import ELSEWHERE, GONE, DatabaseContract, claim_of, workflow
 
 from aiodag import Run, State, task
 from aiodag.cli import main
-from aiodag.errors import RunOwned, StoreError, UnknownRun
+from aiodag.errors import RunOwned, StoreError, StoreUnreachable, UnknownRun
 from aiodag.records import Batch, Owner, Write
 from aiodag.service import Service
 from aiodag.stores.places import store_at
@@ -86,6 +87,7 @@ def test_what_is_for_the_library_reaches_it_as_it_was_written():
     [
         ("postgresql://postgres:hunter2@127.0.0.1:1/x", "Check host and port"),
         ("postgresql://postgres:hunter2@nowhere.invalid/x", "Check the host"),
+        ("postgresql://postgres:first@hunter2@nowhere.invalid/x", "Check the host"),
         ("postgresql://postgres:hunter2@127.0.0.1:x/x", "invalid"),
         ("postgresql://postgres:hunter2@127.0.0.1/x?colour=red", "colour"),
         ("postgresql://postgres:hunter2@127.0.0.1/x?schema=pg_mine", "names no schema"),
@@ -222,6 +224,17 @@ def test_a_schema_of_somebody_else_is_refused_and_left_as_it_is(postgres, postgr
         with pytest.raises(StoreError, match="is not a store of aiodag: name another one"):
             change(store_at(postgres_address))
     assert postgres.execute("select * from runs", schema=schema) == []
+
+
+@pytest.mark.parametrize("extra", ["?", ":id", "--", "%s", "'\"{schema}\\ "])
+def test_a_schema_may_have_any_name(postgres, schema, extra):
+    name = f"{schema}{extra}"[-40:]
+    store = store_at(postgres.address(quote(name, safe="")))
+
+    assert claim_one(store, claim_of()).execution == 1
+    assert postgres.execute("select count(*) from pg_namespace where nspname = %s", (name,)) == [(1,)]
+    store.close()
+    postgres.execute(f'drop schema "{name.replace(chr(34), chr(34) * 2)}" cascade')
 
 
 def test_an_empty_schema_that_somebody_has_made_is_taken(postgres, postgres_address, schema):
@@ -448,6 +461,21 @@ def test_a_due_moment_is_told_by_the_clock_of_the_server(store, monkeypatch):
     monkeypatch.setattr("time.time", lambda: at + 3600.0)
 
     assert store.due_in() == pytest.approx(60.0, abs=20.0)
+
+
+@pytest.mark.parametrize("setting", ["statement_timeout", "idle_in_transaction_session_timeout"])
+def test_what_the_time_limits_of_a_role_end_may_go_well_soon(store, setting):
+    """As where somebody holds a lock for long: runs wait for that, and must not end because a role has less time for it."""
+    claim_one(store, claim_of())
+    other = PostgreSQL(f"{store.address.conninfo}?schema={store.address.schema}&options=-c%20{setting}%3D50")
+    with store.apart().writing() as session:
+        session.execute("update runs set error = ''")
+        with pytest.raises(StoreUnreachable), other.writing() as late:
+            late.now()
+            time.sleep(0.3)
+            late.execute("update runs set error = 'late'")
+    assert claim_one(other, claim_of("tuesday")).execution == 1
+    other.close()
 
 
 # The page

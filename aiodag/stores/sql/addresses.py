@@ -27,6 +27,9 @@ class ServerAddress(NamedTuple):
         for secret in self.private:
             for before, after in ((":", "@"), ("=", ""), ('"', '"')):
                 text = text.replace(f"{before}{secret}{after}", f"{before}***{after}")
+            _, at, rest = secret.partition("@")
+            if at:  # libpq takes what is behind the first @ for the beginning of the host, and says that
+                text = text.replace(f"{rest}@", "***@")
         return text
 
 

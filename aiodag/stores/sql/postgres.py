@@ -29,8 +29,9 @@ from psycopg.pq import TransactionStatus
 ServerError = psycopg.Error
 # What one batch alone is to blame for, and not the server.
 OF_ONE_BATCH = (psycopg.DataError, psycopg.IntegrityError, errors.ProgramLimitExceeded)
-# SQLSTATEs of what passes, besides those of lost connections: the server restarts, has no room, or two were in each other's way.
-PASSING = {"57P01", "57P02", "57P03", "53300", "40001", "40P01", "55P03"}
+# SQLSTATEs of what passes, besides those of lost connections: the server restarts, has no room, or two were in each other's way;
+# somebody, or a time that the role is given, has ended a statement or a session, most often because another holds a lock.
+PASSING = {"57P01", "57P02", "57P03", "53300", "40001", "40P01", "55P03", "57014", "57P05", "25P03", "25P04"}
 PASSING_SIGNS = (
     "starting up",
     "shutting down",
@@ -151,6 +152,10 @@ class ServerSession(Happened):
                 self._send("rollback to part; release part")
             raise
 
+    def make_schema(self, identifier: str) -> None:
+        """Make a schema of that name, in which nothing is a placeholder or a comment."""
+        self._send(f"create schema {identifier}")
+
     def now(self) -> float:
         """Return the moment by the clock of the server."""
         return float(self.perform("now").fetchone()[0])
@@ -264,10 +269,10 @@ class ServerLink:
 
 def is_passing(error: Exception) -> bool:
     """Return True if what went wrong may go well soon: the server cannot be reached, or is busy."""
+    if isinstance(error, psycopg.Error) and error.sqlstate is not None:
+        return error.sqlstate.startswith("08") or error.sqlstate in PASSING
     if not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return False
-    if error.sqlstate is not None:
-        return error.sqlstate.startswith("08") or error.sqlstate in PASSING
     # While connecting there is only a text. What the server itself refuses, it will refuse again.
     return "FATAL" not in str(error) or any(sign in str(error) for sign in PASSING_SIGNS)
 

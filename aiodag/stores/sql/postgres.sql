@@ -64,9 +64,6 @@ select version from store
 -- :name lock_schema
 select pg_advisory_xact_lock(hashtext('aiodag'), hashtext(:schema))
 
--- :name make_schema
-create schema {schema}
-
 -- :name note_version
 with former as (delete from store) insert into store (version) values (:version)
 

@@ -266,7 +266,7 @@ def bring_up_to_date(link: ServerLink) -> tuple[int, int]:
         session.perform("lock_schema", {"schema": link.address.schema})
         _, is_there, _ = session.perform("tables_of_schema", {"schema": link.address.schema}).fetchone()
         if not is_there:
-            session.execute(session.query("make_schema").replace("{schema}", link.schema))
+            session.make_schema(link.schema)
         before = version_there(session, link.address)
         if before > len(steps):
             checked_version(session, link.address)

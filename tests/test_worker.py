@@ -201,6 +201,44 @@ async def test_old_runs_are_deleted_by_a_worker_that_keeps_them_for_a_while(serv
         await until(lambda: service.runs() == [], "it goes")
 
 
+async def test_runs_go_on_when_a_store_that_failed_all_of_them_works_again(service, effects, monkeypatch):
+    """As when the disk is full for a while: not even the end of a run, or that it is let go of, can be written."""
+
+    def fail(*_):
+        msg = "the disk is full"
+        raise StoreError(msg)
+
+    ids = [service.submit(f"{FLOW}:five", {"file": str(effects)}) for _ in range(3)]
+    store = type(service.store)
+    with monkeypatch.context() as full:
+        for what in ("write_all", "release", "give_back"):
+            full.setattr(store, what, fail)
+        working = Working(service)
+        await working.__aenter__()
+        await until(lambda: sum("the disk is full" in line for line in working.said) == 3, "all of them end")
+    values = [await service.result(each, timeout=PATIENCE) for each in ids]
+    await working.__aexit__()
+
+    assert values == [4, 4, 4]
+    assert {service.run(each).execution for each in ids} == {2}
+    with service.store.reading() as session:
+        assert session.execute("select max(deaths) from runs").fetchone() == (0,)
+
+
+async def test_a_worker_takes_a_rest_from_a_store_that_fails_its_runs(service, effects, monkeypatch):
+    def fail(*_):
+        msg = "the disk is full"
+        raise StoreError(msg)
+
+    service.submit(f"{FLOW}:five", {"file": str(effects)})
+    monkeypatch.setattr(type(service.store), "write_all", fail)
+    async with Working(service) as working:
+        await until(lambda: any("again" in line for line in working.said), "it is tried again")
+        await asyncio.sleep(1.0)
+
+    assert len([line for line in working.said if "begins" in line]) <= 3
+
+
 async def test_deleting_many_old_runs_holds_up_nobody(service, effects, monkeypatch):
     go = threading.Event()
     monkeypatch.setattr(service, "prune", lambda **_: go.wait(PATIENCE) and [])

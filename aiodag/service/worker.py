@@ -29,7 +29,7 @@ from aiodag.service.service import Service
 from aiodag.service.starting import BeginOptions, begin
 from aiodag.service.submitting import checked_queue
 from aiodag.states import State
-from aiodag.stores.keeper import LEASE
+from aiodag.stores.keeper import LEASE, release_again
 from aiodag.stores.outcomes import record_exception
 from aiodag.stores.taken import TakenRun
 from aiodag.stores.watch import StoreWatch, watch_store
@@ -45,6 +45,7 @@ PRUNE = 3600.0  # seconds between two times that old runs are deleted
 HURRY = 0.5  # seconds that a body has to let go when the worker is to stop at once
 LIMIT = 20  # runs at once, unless somebody says otherwise
 GRACE = 30.0  # seconds that runs have to end when the worker is to stop
+REST = 15.0  # seconds, at most, in which nothing is taken after the store has failed a run: each would begin its bodies again
 
 
 class QueueWorker:
@@ -106,6 +107,7 @@ class QueueWorker:
         self._hurried = False  # whether what runs is to let go at once
         self._renewed = float("-inf")
         self._failing = ""  # why the store cannot be used, as far as that was said
+        self._rest, self._rests_until = 0.0, float("-inf")
 
     async def run(self) -> None:
         """Work until somebody calls `stop`. Raises `StoreError` for a store that cannot be used at the beginning."""
@@ -173,7 +175,9 @@ class QueueWorker:
                 self.store.renew(self._owner, LEASE)
             else:
                 self._enrol()  # again: a process that has stood still for long is not among the workers any more
-        room = 0 if self._stops else self.limit - len(self.works)
+        # Those of a keeper that has ended, because the store failed all of its runs, are left to nobody else.
+        release_again(self.store, self._owner, {taken.claimed.run for taken in list(self.works.values())})
+        room = 0 if self._stops or now < self._rests_until else self.limit - len(self.works)
         taken = self._queue.take_queued(self._owner, self.queues, room, lease=LEASE)
         return taken, None if taken or not room else self._queue.due_in()
 
@@ -216,13 +220,22 @@ class QueueWorker:
                 await self._return(taken)  # by its loop, that is: a run is cancelled when it is entered
             elif record.id not in self._entered:
                 await self._fail(taken, error)
+            elif isinstance(error, StoreError):
+                self._take_a_rest()
             self.say(f"{record.id}: {how_it_ended(error)}, after {describe_seconds(time.monotonic() - began)}")
             if not isinstance(error, Exception | asyncio.CancelledError):
                 raise
         else:
+            self._rest = 0.0
             self.say(f"{record.id}: succeeded, after {describe_seconds(time.monotonic() - began)}")
         if self.once:
             self._stops = max(self._stops, 1)
+
+    def _take_a_rest(self) -> None:
+        now = time.monotonic()
+        if now >= self._rests_until:  # else it is for the same reason: the store fails all runs at once
+            self._rest = min(max(LOOK, 2 * self._rest), REST)
+            self._rests_until = now + self._rest
 
     async def _load(self, taken: Taken) -> Again:
         """Return what a run continues with. Raises `LetGo` when the worker is to stop meanwhile."""

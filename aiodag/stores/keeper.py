@@ -24,7 +24,7 @@ from aiodag.states import State
 from aiodag.stores.lines import LINES
 from aiodag.stores.past import last_attempts, opened_past
 from aiodag.stores.patience import Patience
-from aiodag.stores.post import LoopPost, RunWriter, Scribe, Work, settle_future
+from aiodag.stores.post import LoopPost, RunWriter, Scribe, Work, let_down, settle_future
 from aiodag.stores.sharing import SHARES, forget_shares, shares_at
 
 if TYPE_CHECKING:
@@ -230,6 +230,7 @@ class Keeper:
             writes = [Write(owned, writer.claim.id, batch) for writer, owned, batch in claimed]
             errors = self._patience.through(partial(self.store.write_all, writes))
         except BaseException as error:  # noqa: BLE001 - it ends the runs, on their loops
+            let_down((writer for writer, _, _ in claimed), error)
             errors = apart(error, len(claimed))
         for (writer, owned, batch), why in zip(claimed, errors, strict=True):
             writer.over = writer.over or (why is None and batch.state is not None)
@@ -258,6 +259,7 @@ class Keeper:
             held = self._patience.through(partial(self.store.held_runs, self._owner))
             release_again(self.store, self._owner, self._runs)
         except BaseException as error:  # noqa: BLE001 - it ends the runs, on their loops
+            let_down(self._runs.values(), error)
             self._tell_all(list(self._runs.values()), error)
             return True
         for number, writer in list(self._runs.items()):
@@ -295,7 +297,7 @@ class Keeper:
 KEEPERS: dict[Hashable, Keeper] = {}  # of this process, by the place of their store
 # By the same: runs that nobody has here any more, and that the store could not let go of. The lease that they are under is the
 # one of this process, which goes on.
-UNRELEASED: dict[Hashable, list[Claimed]] = {}
+UNRELEASED: dict[Hashable, list[tuple[Claimed, bool]]] = {}
 table_lock = threading.Lock()
 
 
@@ -352,15 +354,13 @@ def forget_keeper(place: Hashable) -> None:
 
 def leave_runs(store: "Runs", left: Sequence[tuple[Claimed, bool]]) -> None:
     """Let go of runs in a store, each with whether it goes back into its queue; note those that it cannot let go of now."""
-    back = [claimed for claimed, goes_back in left if goes_back]
-    other = [claimed for claimed, goes_back in left if not goes_back]
     try:
-        if back:
+        if back := [claimed for claimed, goes_back in left if goes_back]:
             cast("Queue", store).give_back(back)  # it has a queue: they were taken from it
-        if other:
+        if other := [claimed for claimed, goes_back in left if not goes_back]:
             store.release(other)
     except StoreError:
-        UNRELEASED.setdefault(store.place, []).extend(back + other)
+        UNRELEASED.setdefault(store.place, []).extend(left)
 
 
 def release_again(store: "Runs", owner: Owner, going: Container[int]) -> None:
@@ -368,11 +368,11 @@ def release_again(store: "Runs", owner: Owner, going: Container[int]) -> None:
     kept = UNRELEASED.pop(store.place, [])
     try:
         held = store.held_runs(owner) if kept else {}
-        left = [each for each in kept if each.run not in going and each.execution == held.get(each.run, (0,))[0]]
-        if left:
-            store.release(left)
     except StoreError:
         UNRELEASED.setdefault(store.place, []).extend(kept)
+        return
+    left = [(one, back) for one, back in kept if one.run not in going and one.execution == held.get(one.run, (0,))[0]]
+    leave_runs(store, left)
 
 
 def forget_keepers() -> None:
@@ -392,7 +392,6 @@ def apart(error: BaseException, count: int) -> list[BaseException]:
     """Return an error for each of some runs: raised in many places, one object would collect the frames of all."""
     if type(error) not in {StoreError, StoreUnreachable}:
         return [error] * count
-    copies: list[BaseException] = [type(error)(*error.args) for _ in range(count)]
-    for each in copies:
+    for each in (copies := [type(error)(*error.args) for _ in range(count)]):
         each.__cause__ = error.__cause__
     return copies

@@ -10,10 +10,11 @@ it until then goes together. First come those that somebody waits for, such as a
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, Protocol
 
+from aiodag.errors import StoreError
 from aiodag.records import Batch, Claim, Claimed
 
 PORTION = 64  # runs in one turn of a loop: each wakes a body
@@ -52,6 +53,7 @@ class RunWriter:
         # puts into the queue after it has set or read one makes up for that, for the thread looks again when it gets there.
         self.given_up = False  # by the loop: nobody waits for it to be opened
         self.over = False  # by the thread: its end is written
+        self.let_down = False  # by the thread: the store could not be written to, which is no fault of the run
         self.goes_back = False  # by the loop: it is left to go on elsewhere, and goes back into its queue
         self.patient = False  # whether it has asked, and nobody waits for that: the loop's alone
 
@@ -59,6 +61,13 @@ class RunWriter:
     def owned(self) -> Claimed | None:
         """What the store has answered: to this claim, or before it."""
         return self.claimed or self.taken
+
+
+def let_down(writers: Iterable[RunWriter], error: BaseException) -> None:
+    """Note that the store has failed all of some runs. Those from a queue go back into it, and no process counts as dead."""
+    if isinstance(error, StoreError):
+        for writer in writers:
+            writer.let_down = True
 
 
 Work = tuple[RunWriter, Batch | None]  # None: the run is to be claimed

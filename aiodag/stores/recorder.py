@@ -284,7 +284,7 @@ class Recorder(Remarks):
             for pool in self._pools:
                 pool.over = True
             # Also when we are cancelled here: the store would keep the run for us.
-            self._writer.goes_back = self._deaf and self._taken is not None
+            self._writer.goes_back = self._taken is not None and (self._deaf or self._writer.let_down)
             ended = self._keeper.leave(self._writer)
             del self._writer  # which has us: a run that has ended needs no garbage collector
         if ended is not None:

@@ -22,7 +22,7 @@ from test_stores import ELSEWHERE, GONE, DatabaseContract, claim_of, workflow
 from aiodag import Run, State, task
 from aiodag.cli import main
 from aiodag.errors import RunOwned, StoreError, StoreUnreachable, UnknownRun
-from aiodag.records import Batch, Owner, Write
+from aiodag.records import Batch, Owner, RunFilter, Write
 from aiodag.service import Service
 from aiodag.stores.places import store_at
 from aiodag.stores.sql.addresses import server_address
@@ -314,6 +314,17 @@ def test_a_text_with_nul_is_kept_with_a_sign_in_its_place(store):
     assert store.nodes("etl")[0].error == "no␀"
     with pytest.raises(UnknownRun):
         store.run("a\0b")
+
+
+def test_tags_with_nul_come_back_and_are_found(store):
+    tags = {"day\0": "\0\0a\\\0", "path": "\\u0000 \\\\u0000"}
+    claim_one(store, claim_of(tags=tags))
+
+    assert store.run("etl").tags == tags
+    assert [[run.id for run in store.runs(wanted=RunFilter(tags={name: value}))] for name, value in tags.items()] == [
+        ["etl"],
+        ["etl"],
+    ]
 
 
 def test_a_batch_that_cannot_be_written_is_refused_alone(store):

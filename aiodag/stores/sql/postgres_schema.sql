@@ -216,7 +216,10 @@ begin
         delete from tags where tags.run = new.run;
     end if;
     insert into tags (name, value, created_at, run)
-        select key, value #>> '{}', new.created_at, new.run from json_each(new.tags::json)
+        select key, value #>> '{}', new.created_at, new.run
+        -- No text has a NUL. A backslash of the tag itself is two in JSON: they stand aside meanwhile.
+        from json_each(
+            replace(replace(replace(new.tags, '\\', e'\x01'), '\u0000', '␀'), e'\x01', '\\')::json)
         where json_typeof(value) = 'string';
     return null;
 end $$;

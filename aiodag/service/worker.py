@@ -89,25 +89,22 @@ class QueueWorker:
     ) -> None:
         if type(limit) is not int or limit < 1:
             raise OptionError("limit", limit, "an int of 1 or more: the runs that go on at once")
-        self.service = service
-        self.store = service.store
+        self.service, self.store = service, service.store
         self.queues: Sequence[str] = [checked_queue(each) for each in dict.fromkeys(queues)]
         self.limit, self.grace = limit, check_seconds("grace", grace)
         self.keep = None if keep is None else check_seconds("keep", keep)
         self.once, self._tell_begun = once, begun
         self.say = say
         self._queue = queue_of_store(self.store)
-        self._owner = Owner.here()
-        self._loader = CodeLoader(pinned=pinned)
+        self._owner, self._loader = Owner.here(), CodeLoader(pinned=pinned)
         self.works: dict[asyncio.Task[None], Taken] = {}
         self._entered: dict[str, Run] = {}  # by the ids of runs
         self._loading: set[asyncio.Task[None]] = set()  # works whose code is being loaded, which may block for ever
         self._stir = asyncio.Event()
         self._stops = 0
         self._hurried = False  # whether what runs is to let go at once
-        self._renewed = float("-inf")
+        self._renewed, self._rest = float("-inf"), Rest()
         self._failing = ""  # why the store cannot be used, as far as that was said
-        self._rest, self._rests_until = 0.0, float("-inf")
 
     async def run(self) -> None:
         """Work until somebody calls `stop`. Raises `StoreError` for a store that cannot be used at the beginning."""
@@ -175,9 +172,8 @@ class QueueWorker:
                 self.store.renew(self._owner, LEASE)
             else:
                 self._enrol()  # again: a process that has stood still for long is not among the workers any more
-        # Those of a keeper that has ended, because the store failed all of its runs, are left to nobody else.
         release_again(self.store, self._owner, {taken.claimed.run for taken in list(self.works.values())})
-        room = 0 if self._stops or now < self._rests_until else self.limit - len(self.works)
+        room = 0 if self._stops or now < self._rest.until else self.limit - len(self.works)
         taken = self._queue.take_queued(self._owner, self.queues, room, lease=LEASE)
         return taken, None if taken or not room else self._queue.due_in()
 
@@ -221,21 +217,15 @@ class QueueWorker:
             elif record.id not in self._entered:
                 await self._fail(taken, error)
             elif isinstance(error, StoreError):
-                self._take_a_rest()
+                self._rest.begin()
             self.say(f"{record.id}: {how_it_ended(error)}, after {describe_seconds(time.monotonic() - began)}")
             if not isinstance(error, Exception | asyncio.CancelledError):
                 raise
         else:
-            self._rest = 0.0
+            self._rest.seconds = 0.0
             self.say(f"{record.id}: succeeded, after {describe_seconds(time.monotonic() - began)}")
         if self.once:
             self._stops = max(self._stops, 1)
-
-    def _take_a_rest(self) -> None:
-        now = time.monotonic()
-        if now >= self._rests_until:  # else it is for the same reason: the store fails all runs at once
-            self._rest = min(max(LOOK, 2 * self._rest), REST)
-            self._rests_until = now + self._rest
 
     async def _load(self, taken: Taken) -> Again:
         """Return what a run continues with. Raises `LetGo` when the worker is to stop meanwhile."""
@@ -364,6 +354,21 @@ class CancelAlarm(asyncio.Future[None]):
         if call is not None:
             call()
         return super().cancel(msg)
+
+
+class Rest:
+    """How long nothing is taken after the store has failed a run: longer each time, until one succeeds."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.until = float("-inf")
+
+    def begin(self) -> None:
+        """Rest from now on, if that has not begun: a store fails all runs at once."""
+        now = time.monotonic()
+        if now >= self.until:
+            self.seconds = min(max(LOOK, 2 * self.seconds), REST)
+            self.until = now + self.seconds
 
 
 def how_it_ended(error: BaseException) -> str:

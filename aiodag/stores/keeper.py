@@ -230,8 +230,7 @@ class Keeper:
             writes = [Write(owned, writer.claim.id, batch) for writer, owned, batch in claimed]
             errors = self._patience.through(partial(self.store.write_all, writes))
         except BaseException as error:  # noqa: BLE001 - it ends the runs, on their loops
-            let_down((writer for writer, _, _ in claimed), error)
-            errors = apart(error, len(claimed))
+            errors = apart(error, len(let_down([writer for writer, _, _ in claimed], error)))
         for (writer, owned, batch), why in zip(claimed, errors, strict=True):
             writer.over = writer.over or (why is None and batch.state is not None)
             if writer.over or isinstance(why, LeaseLost):
@@ -259,8 +258,7 @@ class Keeper:
             held = self._patience.through(partial(self.store.held_runs, self._owner))
             release_again(self.store, self._owner, self._runs)
         except BaseException as error:  # noqa: BLE001 - it ends the runs, on their loops
-            let_down(self._runs.values(), error)
-            self._tell_all(list(self._runs.values()), error)
+            self._tell_all(let_down(list(self._runs.values()), error), error)
             return True
         for number, writer in list(self._runs.items()):
             execution, cancel = held.get(number, (0, False))

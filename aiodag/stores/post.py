@@ -10,7 +10,7 @@ it until then goes together. First come those that somebody waits for, such as a
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -63,11 +63,11 @@ class RunWriter:
         return self.claimed or self.taken
 
 
-def let_down(writers: Iterable[RunWriter], error: BaseException) -> None:
-    """Note that the store has failed all of some runs. Those from a queue go back into it, and no process counts as dead."""
-    if isinstance(error, StoreError):
-        for writer in writers:
-            writer.let_down = True
+def let_down(writers: list[RunWriter], error: BaseException) -> list[RunWriter]:
+    """Return some runs, noted that the store has failed all of them: those from a queue go back, and no process counts as dead."""
+    for writer in writers if isinstance(error, StoreError) else ():
+        writer.let_down = True
+    return writers
 
 
 Work = tuple[RunWriter, Batch | None]  # None: the run is to be claimed

@@ -220,13 +220,14 @@ async def test_four_workers_run_each_node_exactly_once(service, effects, workers
 async def test_kills_at_random_moments_lose_nothing_and_repeat_no_recorded_success(service, effects, workers):
     chance = random.Random(7)
     ids = [submit(service, "five", effects) for _ in range(120)]
+    # Few at once, so that each run gets on between two kills: five deaths without a success would be poison.
     for _ in range(4):
-        workers.start()
+        workers.start("--limit", "4")
 
     for killed in range(1, 21):
         await until(lambda: len(lines_of(effects)) > 25 * killed, "they go on")
         chance.choice(workers.living()).kill()
-        workers.start()
+        workers.start("--limit", "4")
     await all_ended(service, 120)
 
     runs = {run.id: run for run in service.runs()}

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 FLOW = str(Path(__file__).with_name("worker_flow.py"))
-PATIENCE = 60.0  # seconds, for what takes a moment where the machine is not busy
+PATIENCE = 180.0  # seconds, for what takes a moment where the machine is not busy
 
 
 class Workers:

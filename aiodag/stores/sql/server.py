@@ -281,4 +281,4 @@ def said_by(error: Exception) -> str:
     """Return what a server says in one line, without the statement."""
     primary = error.diag.message_primary if isinstance(error, ServerError) else None
     text, _, _ = " ".join(str(error).split()).partition(" Is the server running on that host")  # our own hint says that
-    return primary or text
+    return (primary or text).rstrip(".")  # more is said behind it

@@ -17,9 +17,9 @@ class Entry(NamedTuple):
 
     >>> from pathlib import Path
     >>> from aiodag.service import Service
-    >>> size = Path("etl.py").write_text("async def main(day: str) -> str: return day")
+    >>> size = Path("pull.py").write_text("async def main(day: str) -> str: return day")
     >>> service = Service("memory:entry")
-    >>> await service.start(service.target("etl.py", ["day=monday"]), run_id="first")
+    >>> await service.start(service.target("pull.py", ["day=monday"]), run_id="first")
     'monday'
     >>> service.entry("first").task
     'main'

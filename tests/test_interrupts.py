@@ -44,7 +44,12 @@ def interrupted_twice(kinds, store, pause):
 def test_two_interrupts_end_a_program_in_any_moment(kinds, stored, tmp_path):
     for pause in PAUSES:
         store = f"sqlite:///{tmp_path / f'{pause}.db'}" if stored else ""
-        written = interrupted_twice(kinds, store, pause)
+        try:
+            written = interrupted_twice(kinds, store, pause)
+        except subprocess.TimeoutExpired:
+            # Since 3.12 an interrupt may come between the call that takes a handle from the loop's queue and the assignment of
+            # it: then it is lost for good, and `asyncio.run` waits. That is rare; what hangs twice has another reason.
+            written = interrupted_twice(kinds, store and f"{store}-again", pause)
 
         assert "KeyboardInterrupt" in written
 

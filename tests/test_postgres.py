@@ -483,7 +483,7 @@ def test_what_the_time_limits_of_a_role_end_may_go_well_soon(store, setting):
         session.execute("update runs set error = ''")
         with pytest.raises(StoreUnreachable), other.writing() as late:
             late.now()
-            time.sleep(0.3)
+            time.sleep(0.3)  # real time: the server ends what is idle for longer than it allows
             late.execute("update runs set error = 'late'")
     assert claim_one(other, claim_of("tuesday")).execution == 1
     other.close()

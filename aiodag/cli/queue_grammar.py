@@ -4,9 +4,8 @@ from aiodag.cli import table
 from aiodag.cli.begin_grammar import TARGET, add_parameters, add_tags
 from aiodag.cli.parser import CommandGroup, Parser, add_command
 from aiodag.cli.typed import count, duration, integer, moment, natural, rate
+from aiodag.submissions import GRACE, RUNS_AT_ONCE
 
-LIMIT = 20  # runs of a worker at once
-GRACE = 30.0  # seconds
 ACTIONS = ("list", "add", "pause", "resume", "drain")
 
 
@@ -85,7 +84,10 @@ def add_worker(group: CommandGroup) -> None:
     )
     add_queue_names(parser, "a queue to take runs from (default); may be repeated")
     parser.add_argument(
-        "--limit", metavar="N", type=count, help=f"how many runs go on at once ({LIMIT}; isolated: one for each core)"
+        "--limit",
+        metavar="N",
+        type=count,
+        help=f"how many runs go on at once ({RUNS_AT_ONCE}; isolated: one for each core)",
     )
     parser.add_argument(
         "--isolate",

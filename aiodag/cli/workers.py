@@ -14,8 +14,8 @@ from aiodag.cli.signals import Signals
 from aiodag.service import Service
 from aiodag.service.documents import worker_documents
 from aiodag.service.loading import import_modules
-from aiodag.service.worker import LIMIT, QueueWorker, prune_hourly
-from aiodag.submissions import DEFAULT_QUEUE, WorkerRecord
+from aiodag.service.worker import QueueWorker, prune_hourly
+from aiodag.submissions import DEFAULT_QUEUE, RUNS_AT_ONCE, WorkerRecord
 
 HEAD = ("HOST", "PID", "STATE", "QUEUES", "LIMIT", "RUNS", "SINCE", "SEEN")
 NOBODY = 1
@@ -68,7 +68,7 @@ def run_loop(worker: QueueWorker) -> None:
 def runs_at_once(args: Namespace) -> int:
     """Return how many runs go on at once: of those in processes of their own, one for each core."""
     given: int | None = args.limit
-    return given or (os.cpu_count() or 1 if args.isolate else LIMIT)
+    return given or (os.cpu_count() or 1 if args.isolate else RUNS_AT_ONCE)
 
 
 def speaker(args: Namespace) -> Callable[[str], object]:

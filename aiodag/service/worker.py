@@ -33,7 +33,7 @@ from aiodag.stores.keeper import LEASE, release_again
 from aiodag.stores.outcomes import record_exception
 from aiodag.stores.taken import TakenRun
 from aiodag.stores.watch import StoreWatch, watch_store
-from aiodag.submissions import DEFAULT_QUEUE, Taken
+from aiodag.submissions import DEFAULT_QUEUE, GRACE, RUNS_AT_ONCE, Taken
 from aiodag.wording import count_text, describe_seconds
 
 if TYPE_CHECKING:
@@ -43,8 +43,6 @@ log = logging.getLogger("aiodag.worker")
 LOOK = 0.5  # seconds between two looks, heard of something or not: within a second, runs of who has died here go on
 PRUNE = 3600.0  # seconds between two times that old runs are deleted
 HURRY = 0.5  # seconds that a body has to let go when the worker is to stop at once
-LIMIT = 20  # runs at once, unless somebody says otherwise
-GRACE = 30.0  # seconds that runs have to end when the worker is to stop
 REST = 15.0  # seconds, at most, in which nothing is taken after the store has failed a run: each would begin its bodies again
 
 
@@ -79,7 +77,7 @@ class QueueWorker:
         service: Service,
         queues: Collection[str] = (DEFAULT_QUEUE,),
         *,
-        limit: int = LIMIT,
+        limit: int = RUNS_AT_ONCE,
         grace: float = GRACE,
         pinned: bool = False,
         keep: float | None = None,
@@ -104,7 +102,7 @@ class QueueWorker:
         self._stops = 0
         self._hurried = False  # whether what runs is to let go at once
         self._renewed, self._rest = float("-inf"), Rest()
-        self._failing = ""  # why the store cannot be used, as far as that was said
+        self._messenger = Messenger(say, lambda: self._stops > 1)
 
     async def run(self) -> None:
         """Work until somebody calls `stop`. Raises `StoreError` for a store that cannot be used at the beginning."""
@@ -143,7 +141,7 @@ class QueueWorker:
         while not self._stops or self.works:
             if self._stops and not announced:
                 announced = True
-                await self._tell(lambda: self._queue.dismiss(self._owner, ending=True))
+                await self._messenger.tell(lambda: self._queue.dismiss(self._owner, ending=True))
             self._stir.clear()
             patience = await self._look()
             with suppress(TimeoutError):
@@ -155,9 +153,9 @@ class QueueWorker:
         try:
             taken, due = await asyncio.to_thread(self._take)
         except StoreError as error:
-            self._say_failing(error)
+            self._messenger.say_failing(error)
             return LOOK
-        self._failing = ""
+        self._messenger.failing = ""
         for each in taken:
             work = asyncio.create_task(self._work(each))
             self.works[work] = each
@@ -248,38 +246,17 @@ class QueueWorker:
     async def _refuse(self, taken: Taken, why: str) -> None:
         """Give a run back whose code is not here: this worker is not asked for that code again."""
         self.say(f"{taken.record.id}: given back, since its code cannot be loaded here: {why}")
-        await self._tell(lambda: self._queue.give_back([taken.claimed], refusal=why))
+        await self._messenger.tell(lambda: self._queue.give_back([taken.claimed], refusal=why))
 
     async def _return(self, taken: Taken) -> None:
         """Give a run back that was never entered: one that was has gone back when it was left."""
         if taken.record.id not in self._entered:
-            await self._tell(lambda: self._queue.give_back([taken.claimed]))
+            await self._messenger.tell(lambda: self._queue.give_back([taken.claimed]))
 
     async def _fail(self, taken: Taken, error: BaseException) -> None:
         """Fail a run that cannot be entered, such as one whose row somebody has edited."""
         batch = Batch(state=State.FAILED, error=record_exception(error), at=time.time())
-        await self._tell(lambda: self.store.write_all([Write(taken.claimed, taken.record.id, batch)]))
-
-    async def _tell(self, call: Callable[[], Any]) -> None:
-        """Tell the store something, when it can be reached. Nobody waits for that at the very end: the lease runs out then."""
-        while True:
-            try:
-                await asyncio.to_thread(call)
-            except StoreUnreachable as error:
-                self._say_failing(error)
-                if self._stops > 1:
-                    return
-                await asyncio.sleep(LOOK)
-            except StoreError as error:
-                self.say(f"could not tell the store: {error}")
-                return
-            else:
-                return
-
-    def _say_failing(self, error: StoreError) -> None:
-        if str(error) != self._failing:
-            self._failing = str(error)
-            self.say(f"waits for the store: {error}")
+        await self._messenger.tell(lambda: self.store.write_all([Write(taken.claimed, taken.record.id, batch)]))
 
     def _end_work(self, work: "asyncio.Task[None]") -> None:
         taken = self.works.pop(work)
@@ -310,7 +287,7 @@ class QueueWorker:
         self._give_back()
         if self.works:
             await asyncio.wait(list(self.works), timeout=LEASE)
-        await self._tell(lambda: self._queue.dismiss(self._owner))
+        await self._messenger.tell(lambda: self._queue.dismiss(self._owner))
 
 
 async def prune_hourly(service: Service, keep: float | None, say: Callable[[str], object]) -> None:
@@ -327,6 +304,37 @@ async def prune_hourly(service: Service, keep: float | None, say: Callable[[str]
             if gone:
                 say(f"deleted {count_text(len(gone), 'run')} that ended more than {describe_seconds(keep)} ago")
         await asyncio.sleep(PRUNE)
+
+
+class Messenger:
+    """Tells a store what it has to know, as soon as it can be reached, until `is_ending` says that nobody waits any more."""
+
+    def __init__(self, say: Callable[[str], object], is_ending: Callable[[], bool]) -> None:
+        self.failing = ""  # why the store cannot be reached, as far as that was said
+        self._say = say
+        self._is_ending = is_ending
+
+    async def tell(self, call: Callable[[], Any]) -> None:
+        """Call something in a thread. At the very end, the lease runs out where it cannot be told."""
+        while True:
+            try:
+                await asyncio.to_thread(call)
+            except StoreUnreachable as error:
+                self.say_failing(error)
+                if self._is_ending():
+                    return
+                await asyncio.sleep(LOOK)
+            except StoreError as error:
+                self._say(f"could not tell the store: {error}")
+                return
+            else:
+                return
+
+    def say_failing(self, error: StoreError) -> None:
+        """Say why the store cannot be reached, once."""
+        if str(error) != self.failing:
+            self.failing = str(error)
+            self._say(f"waits for the store: {error}")
 
 
 class CancelAlarm(asyncio.Future[None]):

@@ -43,6 +43,9 @@ PASSING_SIGNS = (
     "login has been failing",  # PgBouncer
 )
 PATIENCE = 10  # seconds to connect, and to wait for a row that somebody else has locked
+STANDSTILL = (
+    15  # seconds between two messages of one transaction that writes: then its process stands still, and holds its rows
+)
 GRACE = 15.0  # seconds from the start of the server in which no lease runs out: as long as a lease lasts
 USUAL: dict[str, Any] = {  # what an address may say otherwise
     "connect_timeout": PATIENCE,
@@ -245,8 +248,11 @@ class ServerLink:
     def transaction(self, *, reading: bool = False) -> "ServerSession":
         """Return a transaction, which begins with its first statement."""
         kind = "begin isolation level repeatable read read only" if reading else "begin"
-        settings = f"set local search_path to {self.schema};\nset local lock_timeout to '{PATIENCE}s'"
-        return ServerSession(self.open(), f"{kind};\n{settings}", self.address.schema)
+        settings = [f"search_path to {self.schema}", f"lock_timeout to '{PATIENCE}s'"]
+        if not reading:
+            settings.append(f"idle_in_transaction_session_timeout to '{STANDSTILL}s'")
+        opening = ";\n".join([kind, *(f"set local {setting}" for setting in settings)])
+        return ServerSession(self.open(), opening, self.address.schema)
 
     def drop_broken(self) -> None:
         """Let go of a connection that is no longer one: the next who needs it makes another."""

@@ -5,12 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from aiodag.queue_defaults import DEFAULT_QUEUE
 from aiodag.records import NO_TAGS, Claim, Claimed, Owner, RunRecord
-
-DEFAULT_QUEUE = "default"
-RUNS_AT_ONCE = 20  # of a worker, unless somebody says otherwise
-GRACE = 30.0  # seconds that its runs have to end when it is to stop, likewise
-DEATHS = 5  # of owners of a run, without a new success between them: then it is taken to be what kills them
 
 
 class Submission(NamedTuple):

@@ -98,6 +98,7 @@ FLOORS = [
             "ownership",
             "batches",
             "records",
+            "queue_defaults",
             "submissions",
             "happenings",
             "programs",

@@ -9,10 +9,11 @@ from executions import claim_one, row, write_one
 
 from aiodag import QueueError, State
 from aiodag.errors import LeaseLost, StoreError
+from aiodag.queue_defaults import DEATHS
 from aiodag.records import Claim, Owner, RunFilter
 from aiodag.service import Service
 from aiodag.stores.keeper import LEASE
-from aiodag.submissions import DEATHS, Submission
+from aiodag.submissions import Submission
 
 HERE = Owner.here()
 OTHER = Owner("another-host", 1, "1")

@@ -9,8 +9,8 @@ import pytest
 from worker_processes import FLOW, PATIENCE, Workers, begun, lines_of, until
 
 from aiodag import QueueError, RunCancelled, State
+from aiodag.queue_defaults import DEATHS
 from aiodag.service import Service
-from aiodag.submissions import DEATHS
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -4,7 +4,7 @@ from aiodag.cli import table
 from aiodag.cli.begin_grammar import TARGET, add_parameters, add_tags
 from aiodag.cli.parser import CommandGroup, Parser, add_command
 from aiodag.cli.typed import count, duration, integer, moment, natural, rate
-from aiodag.submissions import GRACE, RUNS_AT_ONCE
+from aiodag.queue_defaults import GRACE, RUNS_AT_ONCE
 
 ACTIONS = ("list", "add", "pause", "resume", "drain")
 

@@ -11,11 +11,12 @@ from aiodag.cli.answers import print_remark, say
 from aiodag.cli.isolated import Children, Lifeline
 from aiodag.cli.opening import serving
 from aiodag.cli.signals import Signals
+from aiodag.queue_defaults import DEFAULT_QUEUE, RUNS_AT_ONCE
 from aiodag.service import Service
 from aiodag.service.documents import worker_documents
 from aiodag.service.loading import import_modules
 from aiodag.service.worker import QueueWorker, prune_hourly
-from aiodag.submissions import DEFAULT_QUEUE, RUNS_AT_ONCE, WorkerRecord
+from aiodag.submissions import WorkerRecord
 
 HEAD = ("HOST", "PID", "STATE", "QUEUES", "LIMIT", "RUNS", "SINCE", "SEEN")
 NOBODY = 1

@@ -14,13 +14,14 @@ from aiodag._core.limits import above_zero
 from aiodag._core.options import check_seconds
 from aiodag.errors import OptionError, RunCancelled, StoreError, StoreUnreachable
 from aiodag.happenings import Happening
+from aiodag.queue_defaults import DEFAULT_QUEUE
 from aiodag.records import BARRIER, NodeRecord, RunRecord
 from aiodag.service.changes import tasks_in
 from aiodag.service.edit import Editing
 from aiodag.service.look import Looking
 from aiodag.states import State
 from aiodag.stores.watch import watch_store
-from aiodag.submissions import DEFAULT_QUEUE, QueueRecord, WorkerRecord
+from aiodag.submissions import QueueRecord, WorkerRecord
 from aiodag.wording import describe_seconds
 
 if TYPE_CHECKING:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from aiodag._core.options import check_name, check_seconds, retries_of
 from aiodag._core.run_options import id_of, tags_of
 from aiodag.errors import EntryError, OptionError
+from aiodag.queue_defaults import DEFAULT_QUEUE
 from aiodag.service.binding import as_task, load_entry
 from aiodag.service.entry import Entry, Target
 from aiodag.service.starting import refuse_resources
 from aiodag.service.targets import Given, entry_of_target, ready, target_of
-from aiodag.submissions import DEFAULT_QUEUE, Submission
+from aiodag.submissions import Submission
 from aiodag.workflows.files.document import recorded_text
 from aiodag.workflows.workflow import Workflow
 

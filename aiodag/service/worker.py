@@ -21,6 +21,7 @@ from aiodag._core.options import check_seconds
 from aiodag._core.run import Run
 from aiodag.errors import LeaseLost, LetGo, OptionError, RunCancelled, RunFailed, StoreError, StoreUnreachable
 from aiodag.happenings import Happening
+from aiodag.queue_defaults import DEFAULT_QUEUE, GRACE, RUNS_AT_ONCE
 from aiodag.records import Batch, Owner, Write
 from aiodag.service.entry import Again
 from aiodag.service.loading import CodeLoader, Refusal, in_daemon
@@ -33,7 +34,7 @@ from aiodag.stores.keeper import LEASE, release_again
 from aiodag.stores.outcomes import record_exception
 from aiodag.stores.taken import TakenRun
 from aiodag.stores.watch import StoreWatch, watch_store
-from aiodag.submissions import DEFAULT_QUEUE, GRACE, RUNS_AT_ONCE, Taken
+from aiodag.submissions import Taken
 from aiodag.wording import count_text, describe_seconds
 
 if TYPE_CHECKING:
@@ -331,7 +332,7 @@ class Messenger:
                 return
 
     def say_failing(self, error: StoreError) -> None:
-        """Say why the store cannot be reached, once."""
+        """Report why the store cannot be reached, once."""
         if str(error) != self.failing:
             self.failing = str(error)
             self._say(f"waits for the store: {error}")

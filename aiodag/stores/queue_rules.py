@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aiodag.errors import QueueError, StoreError
+from aiodag.queue_defaults import DEATHS
 from aiodag.records import Owner
-from aiodag.submissions import DEATHS, Submission
+from aiodag.submissions import Submission
 
 SHOWN = 200  # characters of arguments in a message
 WITHOUT_WORKER = "no worker is left that has its code: {}"

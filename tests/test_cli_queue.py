@@ -152,9 +152,9 @@ def test_the_plan_of_a_run_that_never_began_has_all_of_it(here, capsys):
     assert run_command(capsys, "plan", run_id, "--json").out.strip() == '{\n  "run": [],\n  "recalled": 0\n}'
 
 
-def test_a_run_that_failed_in_its_queue_is_shown_with_the_reason(here, capsys):
+def test_a_run_that_failed_in_its_queue_is_shown_with_the_reason(here, capsys, service_at):
     run_id = submit(capsys, "--expires", "1s")
-    service = Service("runs.db")
+    service = service_at("runs.db")
     with service.store.writing() as session:
         session.execute("update timers set due_at = 0.0")
     service.store.take_queued(Owner.here(), ["default"], 0, lease=15)

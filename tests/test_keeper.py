@@ -135,9 +135,10 @@ def test_a_store_that_its_user_has_closed_is_not_left_open_by_runs_that_went_on(
 
 def test_a_store_that_cannot_be_closed_fails_no_run_and_says_that_it_stays_open(tmp_path, monkeypatch, caplog):
     other, path = SQLite(tmp_path / "runs.db"), tmp_path / "runs.db"
-    close, held = SQLite.close, ExitStack()
+    close, held, left_open = SQLite.close, ExitStack(), []
 
     def close_while_another_writes(store):
+        left_open.append(store)
         held.enter_context(other.writing())
         monkeypatch.setattr(SQLite, "close", close)
         store.close()
@@ -146,7 +147,8 @@ def test_a_store_that_cannot_be_closed_fails_no_run_and_says_that_it_stays_open(
     monkeypatch.setattr(SQLite, "close", close_while_another_writes)
     with held:
         assert asyncio.run(chained(path, "first")) == "first"
-    other.close()
+    for store in (other, *left_open):
+        store.close()
     (warning,) = [line.getMessage() for line in caplog.records if line.levelname == "WARNING"]
     assert warning.startswith(
         f"the store stays open: cannot close the store {path}: database is locked. Another thread"

@@ -177,21 +177,28 @@ def test_a_node_that_is_cancelled_while_it_waits_holds_nothing(store):
     assert virtual(main())
 
 
-def test_nothing_is_left_in_the_store_when_nobody_holds_or_waits(tmp_path):
+@pytest.fixture
+def file(tmp_path):
+    """A store in a file, closed in the end: what a run is given is not closed by it."""
     store = SQLite(tmp_path / "runs.db")
+    yield store
+    store.close()
+
+
+def test_nothing_is_left_in_the_store_when_nobody_holds_or_waits(file):
     work = keyed(Meter().body, limit=Limit(1, shared="api"))
 
     async def main():
-        async with Run("etl", store=store, id="a"):
+        async with Run("etl", store=file, id="a"):
             work.map(range(3))
             await asyncio.sleep(0.5)
-            return shares_in(store)
+            return shares_in(file)
 
     ((name, _, held, wanted),) = virtual(main())
 
     assert (name, json.loads(held), wanted) == ("limit:api", {"attempts": 1, "places": [{}]}, "[]")
-    assert shares_in(store) == []
-    assert store.place not in SHARES
+    assert shares_in(file) == []
+    assert file.place not in SHARES
 
 
 def test_a_cancelled_function_holds_its_place_until_its_thread_ends(store):
@@ -222,8 +229,7 @@ def test_a_cancelled_function_holds_its_place_until_its_thread_ends(store):
     assert asyncio.run(main())
 
 
-def test_what_a_closed_loop_held_goes_to_others(tmp_path):
-    store = SQLite(tmp_path / "runs.db")
+def test_what_a_closed_loop_held_goes_to_others(file):
     limit = Limit(1, shared="api")
 
     @keyed(limit=limit)
@@ -237,13 +243,13 @@ def test_what_a_closed_loop_held_goes_to_others(tmp_path):
 
     async def stay():
         begun = asyncio.Event()
-        run = Run("etl", store=store, id="a")
+        run = Run("etl", store=file, id="a")
         await run.__aenter__()
         forever(begun)
         await begun.wait()
 
     async def main():
-        async with Run("etl", store=store, id="b"):
+        async with Run("etl", store=file, id="b"):
             return await after()
 
     loop = asyncio.new_event_loop()
@@ -424,15 +430,14 @@ def test_a_row_that_somebody_has_damaged_counts_for_nothing(pool, held):
     assert seen() == []
 
 
-def test_looking_without_a_change_writes_nothing(tmp_path):
-    store = SQLite(tmp_path / "runs.db")
+def test_looking_without_a_change_writes_nothing(file):
     share = Share(1, [{"cores": 2}], (("cores", 2),), 5.0)
-    lease_of(store, HERE, 60)
-    seen_of(store, HERE, share)
-    with store.reading() as session:
+    lease_of(file, HERE, 60)
+    seen_of(file, HERE, share)
+    with file.reading() as session:
         before = session.execute("select total_changes()").fetchone()
-    seen_of(store, HERE, share)
-    with store.reading() as session:
+    seen_of(file, HERE, share)
+    with file.reading() as session:
         after = session.execute("select total_changes()").fetchone()
 
     assert before == after  # else whoever waits would wake all others that do, and they it

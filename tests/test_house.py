@@ -211,6 +211,7 @@ FLOORS = [
             "lines",
             "post",
             "sharing",
+            "unreleased",
             "keeper",
             "kept",
             "kept_runs",

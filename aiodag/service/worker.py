@@ -30,9 +30,10 @@ from aiodag.service.service import Service
 from aiodag.service.starting import BeginOptions, begin
 from aiodag.service.submitting import checked_queue
 from aiodag.states import State
-from aiodag.stores.keeper import LEASE, release_again
+from aiodag.stores.keeper import LEASE
 from aiodag.stores.outcomes import record_exception
 from aiodag.stores.taken import TakenRun
+from aiodag.stores.unreleased import release_again
 from aiodag.stores.watch import StoreWatch, watch_store
 from aiodag.submissions import Taken
 from aiodag.wording import count_text, describe_seconds

@@ -12,11 +12,11 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Container, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from aiodag.errors import LeaseLost, StoreError, StoreUnreachable
 from aiodag.records import Batch, Claim, Claimed, Owner, Write
@@ -26,10 +26,11 @@ from aiodag.stores.past import last_attempts, opened_past
 from aiodag.stores.patience import Patience
 from aiodag.stores.post import LoopPost, RunWriter, Scribe, Work, let_down, settle_future
 from aiodag.stores.sharing import SHARES, forget_shares, shares_at
+from aiodag.stores.unreleased import leave_runs, release_again
 
 if TYPE_CHECKING:
     from aiodag._core.run import Run
-    from aiodag.abc import Queue, Runs
+    from aiodag.abc import Runs
     from aiodag.submissions import Taken
 
 log = logging.getLogger("aiodag.stores")
@@ -293,9 +294,6 @@ class Keeper:
 
 
 KEEPERS: dict[Hashable, Keeper] = {}  # of this process, by the place of their store
-# By the same: runs that nobody has here any more, and that the store could not let go of. The lease that they are under is the
-# one of this process, which goes on.
-UNRELEASED: dict[Hashable, list[tuple[Claimed, bool]]] = {}
 table_lock = threading.Lock()
 
 
@@ -350,35 +348,11 @@ def forget_keeper(place: Hashable) -> None:
             forget_shares(place)
 
 
-def leave_runs(store: "Runs", left: Sequence[tuple[Claimed, bool]]) -> None:
-    """Let go of runs in a store, each with whether it goes back into its queue; note those that it cannot let go of now."""
-    try:
-        if back := [claimed for claimed, goes_back in left if goes_back]:
-            cast("Queue", store).give_back(back)  # it has a queue: they were taken from it
-        if other := [claimed for claimed, goes_back in left if not goes_back]:
-            store.release(other)
-    except StoreError:
-        UNRELEASED.setdefault(store.place, []).extend(left)
-
-
-def release_again(store: "Runs", owner: Owner, going: Container[int]) -> None:
-    """Let go of the runs that could not be let go of before, if they are still those, and nobody has gone on with them."""
-    kept = UNRELEASED.pop(store.place, [])
-    try:
-        held = store.held_runs(owner) if kept else {}
-    except StoreError:
-        UNRELEASED.setdefault(store.place, []).extend(kept)
-        return
-    left = [(one, back) for one, back in kept if one.run not in going and one.execution == held.get(one.run, (0,))[0]]
-    leave_runs(store, left)
-
-
 def forget_keepers() -> None:
     """Forget, in a forked process, what the parent keeps: its threads are not here."""
     global table_lock  # another thread of the parent may have held it
     table_lock = threading.Lock()
     KEEPERS.clear()
-    UNRELEASED.clear()
     SHARES.clear()
 
 

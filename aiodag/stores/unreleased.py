@@ -1,0 +1,67 @@
+"""Let go of runs, now or later: where the store fails at that moment, it is tried again.
+
+A run that nobody has here any more would stay as it is until the lease runs out under which it is; but that lease is the one of
+this process, which goes on.
+"""
+
+import os
+import threading
+from collections.abc import Container, Hashable, Sequence
+from typing import TYPE_CHECKING, cast
+
+from aiodag.errors import StoreError
+from aiodag.records import Claimed, Owner
+
+if TYPE_CHECKING:
+    from aiodag.abc import Queue, Runs
+
+Left = tuple[Claimed, bool]  # a run, and whether it goes back into its queue
+
+UNRELEASED: dict[Hashable, list[Left]] = {}  # of this process, by the place of their store
+lock = threading.Lock()
+
+
+def leave_runs(store: "Runs", left: Sequence[Left]) -> None:
+    """Let go of runs in a store; note those that it cannot let go of now."""
+    try:
+        if back := [claimed for claimed, goes_back in left if goes_back]:
+            cast("Queue", store).give_back(back)  # it has a queue: they were taken from it
+        if other := [claimed for claimed, goes_back in left if not goes_back]:
+            store.release(other)
+    except StoreError:
+        keep_unreleased(store, left)
+
+
+def release_again(store: "Runs", owner: Owner, going: Container[int]) -> None:
+    """Let go of the runs that could not be let go of before, if nobody has gone on with them.
+
+    `going` are the numbers of runs that are on their way out here, in a task that has a turn of its loop to go: these come later.
+    """
+    with lock:
+        kept = UNRELEASED.pop(store.place, [])
+    try:
+        held = store.held_runs(owner) if kept else {}
+    except StoreError:
+        keep_unreleased(store, kept)
+        return
+    still = [each for each in kept if each[0].execution == held.get(each[0].run, (0,))[0]]
+    keep_unreleased(store, [each for each in still if each[0].run in going])
+    leave_runs(store, [each for each in still if each[0].run not in going])
+
+
+def keep_unreleased(store: "Runs", left: Sequence[Left]) -> None:
+    """Note runs that could not be let go of."""
+    if left:
+        with lock:
+            UNRELEASED.setdefault(store.place, []).extend(left)
+
+
+def forget_unreleased() -> None:
+    """Forget, in a forked process, what the parent has noted."""
+    global lock  # another thread of the parent may have held it
+    lock = threading.Lock()
+    UNRELEASED.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=forget_unreleased)

@@ -1,0 +1,74 @@
+"""Runs that a store cannot let go of are let go of later."""
+
+import pytest
+
+from aiodag.errors import StoreError
+from aiodag.records import Owner
+from aiodag.states import State
+from aiodag.stores.unreleased import UNRELEASED, leave_runs, release_again
+from aiodag.submissions import Submission
+
+ME = Owner.here()
+
+
+@pytest.fixture
+def taken(store):
+    """A run that this process has taken from its queue."""
+    entry = {"file": "/srv/etl.py", "task": "main", "parameters": {}}
+    store.submit(Submission("monday", "main", entry, "/srv/etl.py:main", at=5.0))
+    (taken,) = store.take_queued(ME, ["default"], 1, lease=60.0)
+    yield taken.claimed
+    UNRELEASED.clear()
+
+
+@pytest.fixture
+def unreleased(store, taken, monkeypatch):
+    """The same, when the store could not let go of it."""
+
+    def fail(*_):
+        msg = "the disk is full"
+        raise StoreError(msg)
+
+    with monkeypatch.context() as full:
+        full.setattr(store, "give_back", fail)
+        leave_runs(store, [(taken, True)])
+    return taken
+
+
+def test_it_is_given_back_when_the_store_works_again(store, unreleased):
+    assert store.run("monday").state is State.RUNNING
+
+    release_again(store, ME, ())
+
+    assert (store.run("monday").state, UNRELEASED) == (State.QUEUED, {})
+
+
+def test_while_its_task_is_about_to_end_it_is_kept_for_later(store, unreleased):
+    release_again(store, ME, {unreleased.run})
+    assert store.run("monday").state is State.RUNNING
+
+    release_again(store, ME, ())
+
+    assert store.run("monday").state is State.QUEUED
+
+
+def test_one_that_has_gone_on_is_left_alone(store, unreleased):
+    store.give_back([unreleased])
+    (again,) = store.take_queued(ME, ["default"], 1, lease=60.0)
+
+    release_again(store, ME, ())
+
+    assert (store.run("monday").state, again.claimed.execution, UNRELEASED) == (State.RUNNING, 2, {})
+
+
+def test_a_store_that_cannot_be_asked_is_asked_again(store, unreleased, monkeypatch):
+    def fail(*_):
+        msg = "the disk is full"
+        raise StoreError(msg)
+
+    with monkeypatch.context() as full:
+        full.setattr(store, "held_runs", fail)
+        release_again(store, ME, ())
+    release_again(store, ME, ())
+
+    assert store.run("monday").state is State.QUEUED

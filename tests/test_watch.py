@@ -162,7 +162,8 @@ def test_a_commit_of_another_process_wakes(address):
     store.close()
 
 
-def test_a_file_that_is_made_while_somebody_waits_wakes(tmp_path):
+def test_a_file_that_is_made_while_somebody_waits_wakes_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("aiodag.stores.sql.file_listener.WHOLE", 3600.0)
     store = SQLite(tmp_path / "runs.db")
     with watch_store(store) as watch:
         assert watch.wait(0, SECONDS)

@@ -46,7 +46,7 @@ class FileListener:
 
     def _look(self) -> object:
         """Return what is another thing after each commit. The count is that of one connection, so it goes with that."""
-        if time.monotonic() > self._whole_at:
+        if self._session is None or time.monotonic() > self._whole_at:
             with self._file.reading() as session:
                 self._session = session if session is self._file.connection else None
             self._whole_at = time.monotonic() + WHOLE

@@ -21,16 +21,16 @@ def taken(store):
     UNRELEASED.clear()
 
 
+def on_a_full_disk(*_):
+    msg = "the disk is full"
+    raise StoreError(msg)
+
+
 @pytest.fixture
 def unreleased(store, taken, monkeypatch):
     """The same, when the store could not let go of it."""
-
-    def fail(*_):
-        msg = "the disk is full"
-        raise StoreError(msg)
-
     with monkeypatch.context() as full:
-        full.setattr(store, "give_back", fail)
+        full.setattr(store, "give_back", on_a_full_disk)
         leave_runs(store, [(taken, True)])
     return taken
 
@@ -62,12 +62,8 @@ def test_one_that_has_gone_on_is_left_alone(store, unreleased):
 
 
 def test_a_store_that_cannot_be_asked_is_asked_again(store, unreleased, monkeypatch):
-    def fail(*_):
-        msg = "the disk is full"
-        raise StoreError(msg)
-
     with monkeypatch.context() as full:
-        full.setattr(store, "held_runs", fail)
+        full.setattr(store, "held_runs", on_a_full_disk)
         release_again(store, ME, ())
     release_again(store, ME, ())
 

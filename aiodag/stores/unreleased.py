@@ -1,7 +1,6 @@
 """Let go of runs, now or later: where the store fails at that moment, it is tried again.
 
-A run that nobody has here any more would stay as it is until the lease runs out under which it is; but that lease is the one of
-this process, which goes on.
+Nobody else can: a run is under the lease of its process, and that lease goes on as long as the process does.
 """
 
 import os
@@ -35,7 +34,7 @@ def leave_runs(store: "Runs", left: Sequence[Left]) -> None:
 def release_again(store: "Runs", owner: Owner, going: Container[int]) -> None:
     """Let go of the runs that could not be let go of before, if nobody has gone on with them.
 
-    `going` are the numbers of runs that are on their way out here, in a task that has a turn of its loop to go: these come later.
+    `going` has the numbers of runs that still have a task here. Those stay for later: the task is about to end.
     """
     with lock:
         kept = UNRELEASED.pop(store.place, [])

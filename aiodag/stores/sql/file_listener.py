@@ -46,6 +46,8 @@ class FileListener:
 
     def _look(self) -> object:
         """Return what is another thing after each commit. The count is that of one connection, so it goes with that."""
+        if self._session is None and not self._file.path.exists():
+            return None  # reading what is not there makes an empty store in memory, which takes milliseconds
         if self._session is None or time.monotonic() > self._whole_at:
             with self._file.reading() as session:
                 self._session = session if session is self._file.connection else None

@@ -43,9 +43,7 @@ PASSING_SIGNS = (
     "login has been failing",  # PgBouncer
 )
 PATIENCE = 10  # seconds to connect, and to wait for a row that somebody else has locked
-STANDSTILL = (
-    15  # seconds between two messages of one transaction that writes: then its process stands still, and holds its rows
-)
+STANDSTILL = 15  # seconds without a message in a transaction that writes: its process stands still, and holds its rows
 GRACE = 15.0  # seconds from the start of the server in which no lease runs out: as long as a lease lasts
 USUAL: dict[str, Any] = {  # what an address may say otherwise
     "connect_timeout": PATIENCE,

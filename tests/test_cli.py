@@ -1097,10 +1097,12 @@ def test_what_is_no_duration_is_refused(text):
 PAGES = "".join((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("first-session.md", "command-line.md"))
 TIME = re.compile(r"\b\d+(?:\.\d+)? (?:µs|ms|s)\b")
 AT = re.compile(r"\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)?")
+OF_TASKS = re.compile(r"^(run \S+: .*\n)((?:.*\n)*?)(run \S+ (?:succeeded|failed)\b)", re.MULTILINE)
 
 
 def alike(text):
-    """Leave out of an output what is another at every run."""
+    """Leave out of an output what is another at every run: times, and which of two programs at once was first."""
+    text = OF_TASKS.sub(lambda run: run[1] + "".join(sorted(run[2].splitlines(keepends=True))) + run[3], text)
     return AT.sub("AT", TIME.sub("TIME", text))
 
 

@@ -398,7 +398,8 @@ async def test_many_runs_and_looks_take_two_connections(postgres, postgres_addre
     service.close()
 
     assert found == 2
-    assert connections(postgres, schema) == 0
+    # The server's process ends a moment after its connection: many looks, and a leak is still found.
+    assert any(connections(postgres, schema) == 0 for _ in range(10_000))
 
 
 def test_a_look_goes_on_when_the_server_has_ended_its_connection(postgres, postgres_address, schema):

@@ -671,7 +671,7 @@ async def test_the_journal_hears_of_attempts_that_end_badly():
     line = "echo partial; exec sleep 300"
     async with noted() as notes:
         stopped = shell(line, name="stopped", on_output=heard.output)()
-        late = shell(line, name="late", timeout=0.5)()
+        late = shell(line, name="late", timeout=2)()
         missing = command("no-such-program", name="missing")()
         await heard.wait_for("partial")
         stopped.cancel()
@@ -816,14 +816,14 @@ def test_what_cannot_start_is_an_attempt_that_failed_at_once(file):
 
 
 def test_a_timeout_leaves_how_the_program_ended_and_what_it_said(file):
-    (node,) = durable(file, shell("echo partial; sleep 30 & wait", name="late", timeout=1))
+    (node,) = durable(file, shell("echo partial; sleep 30 & wait", name="late", timeout=2))
 
     ((state, each),) = facts(file).values()
     (attempt,) = file.attempts("r", every=True)
     assert (node.state, state, each["signal"]) == (State.FAILED, State.FAILED, "SIGTERM")
     assert isinstance(node.exception(), TimeoutError)
     assert said(file) == ("partial\n", "")
-    assert attempt.ended_at - attempt.started_at >= timedelta(seconds=1)
+    assert attempt.ended_at - attempt.started_at >= timedelta(seconds=2)
     assert alive(each["pid"]) == []
 
 
@@ -1415,9 +1415,9 @@ def test_codes_that_cannot_skip_are_refused(options, told):
 async def test_a_timeout_ends_all_of_it():
     heard = Heard()
     line = "sleep 300 & sh -c 'sleep 300; echo' & timeout 300 sleep 300 & echo ready; wait"
-    node = shell(line, timeout=1, **heard.options)()
+    node = shell(line, timeout=2, **heard.options)()
 
-    with pytest.raises(TimeoutError, match="took longer than 1 s"):
+    with pytest.raises(TimeoutError, match="took longer than 2 s"):
         await node
 
     (end,) = heard.ends
@@ -1427,7 +1427,7 @@ async def test_a_timeout_ends_all_of_it():
 
 async def test_a_timeout_shows_what_was_said_last():
     with pytest.raises(TimeoutError) as caught:
-        await shell("echo waiting for a lock >&2; exec sleep 300", timeout=0.5)()
+        await shell("echo waiting for a lock >&2; exec sleep 300", timeout=2)()
     causes, error = [], caught.value
     while error is not None:
         causes += getattr(error, "__notes__", [])

@@ -232,7 +232,7 @@ def test_an_attempt_in_a_thread_that_timed_out_keeps_its_limit_until_it_ends():
     async def main():
         first = blocking("first")
         await asyncio.wait([first])
-        second = blocking("second")
+        second = blocking.with_options(timeout=None)("second")  # of the same limit
         await turns()
         held = first.state, second.state, list(body.calls)
         body.end.set()

@@ -573,7 +573,7 @@ def test_a_run_is_cancelled_from_another_process(aiodag):
         out, _ = aiodag("cancel", "one")
         code, value, err = ended(process)
 
-    assert out == "asked run 'one' to cancel\n"
+    assert out in {"asked run 'one' to cancel\n", "run 'one' is cancelled\n"}  # which: it may have obeyed by then
     assert (code, value) == (1, "")
     assert "aiodag: run 'one' was cancelled on request" in err
     assert aiodag.json("show", "one")["run"]["state"] == "cancelled"

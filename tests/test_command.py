@@ -946,7 +946,9 @@ def test_of_a_gibibyte_head_and_tail_are_kept_in_bounded_memory(file, tmp_path):
     ((_, each),) = facts(file).values()
     assert grown < 100 * 2**10  # kibibytes
     assert each["stdout_dropped"] == dropped == length - 2**20
-    assert (left_out(parts), sum(len(part.bytes) for part in parts)) == (length - 2**20, 2**20)
+    kept = sum(len(part.bytes) for part in parts)
+    assert 2**20 <= kept < 2**20 + 2**16  # what was written of a tail before is given up row by row
+    assert left_out(parts) == length - kept
     assert (parts[0].bytes[:6], parts[-1].bytes[-6:]) == (b"head\n\0", b"\0tail\n")
 
 

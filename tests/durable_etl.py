@@ -1,6 +1,7 @@
 """An ETL of nine nodes in a durable run, for tests that kill it: `python durable_etl.py STORE EFFECTS`.
 
-Each body writes a line when it begins and one when it ends, with the node's key and attempt.
+Each body writes a line when it begins and one when it ends, with the node's key and attempt. The one that `HANGS` names never
+ends.
 """
 
 import asyncio
@@ -20,6 +21,8 @@ def effect(word, what):
 
 async def work(what):
     effect("begin", what)
+    if what == os.environ.get("HANGS"):
+        await asyncio.Event().wait()
     await asyncio.sleep(float(os.environ.get("PAUSE", "0.01")))
     effect("end", what)
 

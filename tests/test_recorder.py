@@ -1627,18 +1627,20 @@ def nodes_of(place):
     return nodes
 
 
-def killed(place, effects, after):
-    """Run the program and kill it when so many bodies have ended."""
-    process = program(place, effects, PAUSE="0.05")
-    while sum(line[0] == "end" for line in lines_of(effects)) < after and process.poll() is None:
-        pass
+def killed(place, effects, inside, after):
+    """Run the program and kill it inside of a body, when so many others have ended."""
+    process = program(place, effects, PAUSE="0.05", HANGS=inside)
+    while process.poll() is None:
+        words = [line[:2] for line in lines_of(effects)]
+        if ["begin", inside] in words and sum(word == "end" for word, _ in words) >= after:
+            break
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
 
 
 def test_a_killed_run_is_resumed_by_a_fresh_process(place, tmp_path):
     effects = tmp_path / "effects.log"
-    killed(place, effects, after=4)
+    killed(place, effects, inside="clean-ccc", after=4)
     store = store_at(place)
     known = store.known_nodes("etl")
     recorded = {key for key, each in known.items() if each.state is State.SUCCEEDED}

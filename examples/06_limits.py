@@ -58,10 +58,11 @@ async def shared():
 
 async def per_second():
     server = Server()
+    began = time.perf_counter()
     async with Run("per second"):
         task(server.answer, limit=Limit(rate=50)).map(range(6))
-    gaps = [later - sooner for sooner, later in zip(server.starts, server.starts[1:], strict=False)]
-    print(f"50 a second: 6 calls took {'at least' if sum(gaps) > 0.095 else 'less than'} 0.1 s")
+    seconds = server.starts[-1] - began
+    print(f"50 a second: 6 calls took {'at least' if seconds > 0.095 else 'less than'} 0.1 s")
 
 
 class Busy(Exception):

@@ -227,10 +227,12 @@ def test_an_abandoned_thread_keeps_its_limit_until_it_ends():
 
 def test_an_attempt_in_a_thread_that_timed_out_keeps_its_limit_until_it_ends():
     body = Blocker()
-    blocking = task(body, limit=1, timeout=0.01)
+    blocking = task(body, limit=1, timeout=10)
 
     async def main():
         first = blocking("first")
+        await body.until_begun()
+        asyncio.get_running_loop().now += 10
         await asyncio.wait([first])
         second = blocking.with_options(timeout=None)("second")  # of the same limit
         await turns()
@@ -240,7 +242,7 @@ def test_an_attempt_in_a_thread_that_timed_out_keeps_its_limit_until_it_ends():
         return held, isinstance(first.exception(), TimeoutError), second.state
 
     expected = (State.FAILED, State.QUEUED, ["first"]), True, State.SUCCEEDED
-    assert asyncio.run(main()) == expected
+    assert run(main()) == expected
 
 
 def test_a_thread_call_that_is_cancelled_in_the_queue_never_runs():

@@ -207,8 +207,8 @@ def test_nothing_is_seen_of_a_run_that_is_cut_off(place, how):
 
 def test_the_files_of_a_store_are_for_their_owner_alone(place):
     process = place.started("run", "job.py", "--id", "r", "-p", "password=APP_TOKEN", "-p", "how=kill")
-    while b"ready" not in process.stdout.readline():
-        pass
+    while b"ready" not in (line := process.stdout.readline()):
+        assert line, "it ended"
     modes = {path.name: path.stat().st_mode & 0o777 for path in (place.directory / "kept").iterdir()}
     process.kill()
     place.ended(process)

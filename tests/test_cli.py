@@ -98,6 +98,13 @@ async def gated():
 
 
 @task
+async def recorded():
+    """Hold when it is in the store that this runs: it was written before what ended here."""
+    await first()
+    return await hold.fn()
+
+
+@task
 async def leaves():
     last.after(hold())()
     return "left"
@@ -174,6 +181,14 @@ def aiodag(tmp_path):
     return Place(tmp_path, etl=PROGRAM)
 
 
+COUNTS = re.compile(r"^(?:no nodes yet|\d+ [a-z]+(?:, \d+ [a-z ]+)*), after .*\n", re.MULTILINE)
+
+
+def without_counts(text):
+    """Leave out the lines of counts: of a run that takes longer than a second, which any run may on a busy machine."""
+    return COUNTS.sub("", text)
+
+
 # Run
 
 
@@ -181,9 +196,9 @@ def test_a_run_prints_its_value_and_tells_its_progress_beside(aiodag):
     out, err = aiodag("run", "etl.py:main", "--id", "one")
 
     assert out == "'aacc'\n"
-    assert err.splitlines()[0] == "run one: etl.py:main, in sqlite:///runs.db"
-    assert err.splitlines()[1].startswith("run one succeeded: 4 succeeded, after ")
-    assert len(err.splitlines()) == 2
+    begin, end = without_counts(err).splitlines()
+    assert begin == "run one: etl.py:main, in sqlite:///runs.db"
+    assert end.startswith("run one succeeded: 4 succeeded, after ")
 
 
 def test_a_value_of_none_prints_nothing_and_quiet_says_nothing(aiodag):
@@ -266,7 +281,7 @@ def test_limit_bounds_what_runs_at_once(aiodag):
 
 def test_fail_fast_cancels_the_rest(aiodag):
     with aiodag.running("etl.py:doomed", "--fail-fast") as process:
-        line_with(process.stderr, "1 failed, 2 cancelled")
+        line_with(process.stderr, " failed: 1 failed, 2 cancelled")
         code, _, err = ended(process)
 
     assert code == 1
@@ -558,10 +573,10 @@ def test_a_file_is_drawn_before_anything_runs(aiodag):
 
 
 def test_a_run_is_drawn_while_it_goes_on(aiodag):
-    with aiodag.running("etl.py:gated", "--id", "one"):
+    with aiodag.running("etl.py:recorded", "--id", "one"):
         out, _ = aiodag("graph", "one")
 
-    assert "▸ hold" in out
+    assert "▸ recorded" in out
     assert "✓ first" in out
 
 
@@ -1102,6 +1117,7 @@ OF_TASKS = re.compile(r"^(run \S+: .*\n)((?:.*\n)*?)(run \S+ (?:succeeded|failed
 
 def alike(text):
     """Leave out of an output what is another at every run: times, and which of two programs at once was first."""
+    text = without_counts(text)
     text = OF_TASKS.sub(lambda run: run[1] + "".join(sorted(run[2].splitlines(keepends=True))) + run[3], text)
     return AT.sub("AT", TIME.sub("TIME", text))
 

@@ -85,6 +85,19 @@ class Heard:
         return {"on_output": self.output, "on_end": self.end}
 
 
+class Passing(Heard):
+    """Hears a command on the virtual clock, where so many seconds pass as soon as it has said something."""
+
+    def __init__(self, seconds):
+        super().__init__()
+        self.seconds = seconds
+
+    def output(self, stream, chunk):
+        super().output(stream, chunk)
+        asyncio.get_running_loop().now += self.seconds
+        self.seconds = 0
+
+
 def alive(session):
     """The living processes of a session."""
     found = []
@@ -682,12 +695,13 @@ async def test_the_journal_hears_of_every_attempt():
     ]
 
 
+@pytest.mark.virtual
 async def test_the_journal_hears_of_attempts_that_end_badly():
     heard = Heard()
     line = "echo partial; exec sleep 300"
     async with noted() as notes:
         stopped = shell(line, name="stopped", on_output=heard.output)()
-        late = shell(line, name="late", timeout=2)()
+        late = shell(line, name="late", timeout=2, on_output=Passing(2).output)()
         missing = command("no-such-program", name="missing")()
         await heard.wait_for("partial")
         stopped.cancel()
@@ -740,7 +754,7 @@ async def test_a_failed_attempt_is_held_by_nobody_but_its_node():
     assert gone
 
 
-def durable(store, *made, run_id="r"):
+def durable(store, *made, run_id="r", run=asyncio.run):
     """Run commands one after the other in a durable run, and return how the nodes ended."""
 
     async def main():
@@ -751,7 +765,7 @@ def durable(store, *made, run_id="r"):
             pass
         return nodes
 
-    return asyncio.run(main())
+    return run(main())
 
 
 # What is left of a run in a file
@@ -832,7 +846,8 @@ def test_what_cannot_start_is_an_attempt_that_failed_at_once(file):
 
 
 def test_a_timeout_leaves_how_the_program_ended_and_what_it_said(file):
-    (node,) = durable(file, shell("echo partial; sleep 30 & wait", name="late", timeout=2))
+    line = "echo partial; sleep 300 & wait"
+    (node,) = durable(file, shell(line, name="late", timeout=2, on_output=Passing(2).output), run=virtual)
 
     ((state, each),) = facts(file).values()
     (attempt,) = file.attempts("r", every=True)
@@ -1431,8 +1446,9 @@ def test_codes_that_cannot_skip_are_refused(options, told):
 # How it ends
 
 
+@pytest.mark.virtual
 async def test_a_timeout_ends_all_of_it():
-    heard = Heard()
+    heard = Passing(2)
     line = "sleep 300 & sh -c 'sleep 300; echo' & timeout 300 sleep 300 & echo ready; wait"
     node = shell(line, timeout=2, **heard.options)()
 
@@ -1444,9 +1460,10 @@ async def test_a_timeout_ends_all_of_it():
     assert alive(end.pid) == []
 
 
+@pytest.mark.virtual
 async def test_a_timeout_shows_what_was_said_last():
     with pytest.raises(TimeoutError) as caught:
-        await shell("echo waiting for a lock >&2; exec sleep 300", timeout=2)()
+        await shell("echo waiting for a lock >&2; exec sleep 300", timeout=2, on_output=Passing(2).output)()
     causes, error = [], caught.value
     while error is not None:
         causes += getattr(error, "__notes__", [])

@@ -538,7 +538,7 @@ def test_long_chains_are_no_trouble() -> None:
     assert max(map(len, drawn.splitlines())) < 120
     assert len(Graph.from_dict(graph.to_dict())) == LONG
     assert graph.to_mermaid().count("-->") == graph.to_dot().count("->") == LONG - 1
-    assert time.process_time() - began < 30
+    assert time.process_time() - began < 60  # ten times as long as it takes; a quadratic one takes many minutes
 
 
 def test_a_long_cycle_is_found() -> None:

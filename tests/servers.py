@@ -1,6 +1,7 @@
 """A real PostgreSQL server for the tests of one process, which they start and end themselves."""
 
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name.split(".")[0]))
+PORTS = range(20_000, 32_000)  # below those of connections, from 32,768 on
 QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
@@ -26,9 +28,12 @@ def programs():
 
 
 def free_port():
-    with closing(socket.socket()) as made:
-        made.bind(("127.0.0.1", 0))
-        return made.getsockname()[1]
+    """Return a port for a server that starts later: none that the system could give to somebody's connection meanwhile."""
+    while True:
+        port = secrets.choice(PORTS)
+        with closing(socket.socket()) as made, suppress(OSError):
+            made.bind(("127.0.0.1", port))
+            return port
 
 
 class PostgresServer:

@@ -6,6 +6,8 @@ import os
 import sqlite3
 import sys
 import threading
+import time
+from itertools import pairwise
 
 import pytest
 from worker_processes import FLOW, PATIENCE, begun, lines_of, until
@@ -33,9 +35,9 @@ def effects(tmp_path):
 class Working:
     """A worker in this process, inside."""
 
-    def __init__(self, service, **options):
+    def __init__(self, service, say=None, **options):
         self.said = []
-        self.worker = QueueWorker(service, say=self.said.append, **options)
+        self.worker = QueueWorker(service, say=say or self.said.append, **options)
 
     async def __aenter__(self):
         self.task = asyncio.create_task(self.worker.run())
@@ -230,13 +232,19 @@ async def test_a_worker_takes_a_rest_from_a_store_that_fails_its_runs(service, e
         msg = "the disk is full"
         raise StoreError(msg)
 
+    begins = []
+
+    def say(line):
+        if "begins" in line:
+            begins.append(time.monotonic())
+
     service.submit(f"{FLOW}:five", {"file": str(effects)})
     monkeypatch.setattr(type(service.store), "write_all", fail)
-    async with Working(service) as working:
-        await until(lambda: any("again" in line for line in working.said), "it is tried again")
-        await asyncio.sleep(1.0)
+    async with Working(service, say=say):
+        await until(lambda: len(begins) > 2, "it is tried again")
 
-    assert len([line for line in working.said if "begins" in line]) <= 3
+    rests = [later - sooner for sooner, later in pairwise(begins)]
+    assert (rests[0] >= 0.5, rests[1] >= 1.0) == (True, True)
 
 
 async def test_deleting_many_old_runs_holds_up_nobody(service, effects, monkeypatch):

@@ -3,7 +3,9 @@
 import os
 import random
 import signal
+import sqlite3
 from collections import Counter
+from contextlib import closing
 
 import pytest
 from worker_processes import FLOW, PATIENCE, Workers, begun, lines_of, until
@@ -139,13 +141,42 @@ async def test_a_run_that_kills_its_workers_fails_as_poison(service, effects, wo
     assert len(lines_of(effects)) == DEATHS
 
 
-async def test_a_worker_that_stood_still_for_too_long_writes_nothing_more(service, effects, workers, tmp_path):
+@pytest.fixture
+def is_quiet(request, address):
+    """Whether nobody is in the middle of a transaction: who stands still in one holds up all others."""
+    if address.startswith("postgresql"):
+        server = request.getfixturevalue("postgres")
+        others = "backend_type = 'client backend' and pid <> pg_backend_pid()"
+        return lambda: not server.execute(f"select 1 from pg_stat_activity where {others} and state <> 'idle'")
+
+    def is_unlocked():
+        with closing(sqlite3.connect(address.removeprefix("sqlite:///"), timeout=0)) as connection:
+            try:
+                connection.execute("begin immediate")
+            except sqlite3.OperationalError:
+                return False
+            return True
+
+    return is_unlocked
+
+
+async def test_a_worker_that_stood_still_for_too_long_writes_nothing_more(
+    service, effects, workers, tmp_path, is_quiet
+):
+    def has_stopped():
+        process.send_signal(signal.SIGSTOP)
+        os.waitpid(process.pid, os.WUNTRACED)
+        if is_quiet():
+            return True
+        process.send_signal(signal.SIGCONT)
+        return False
+
     gate = tmp_path / "gate"
     process = workers.start()
     run_id = submit(service, "wait_once", effects, gate=str(gate))
     await begun(effects)
 
-    process.send_signal(signal.SIGSTOP)
+    await until(has_stopped, "it stands still between two transactions")
     gate.touch()
     # As if its lease had run out: nobody waits for that here.
     service.store.renew(service.run(run_id).owner, -1.0)

@@ -27,6 +27,15 @@ def programs():
     return Path(found).resolve().parent
 
 
+SHARED = Path("/proc/sysvipc/shm")
+
+
+def is_attached(memory):
+    """Return True while a process is attached to a piece of shared memory."""
+    rows = [line.split() for line in SHARED.read_text().splitlines()[1:]] if SHARED.exists() else []
+    return any(row[1] == memory and row[6] != "0" for row in rows)
+
+
 def free_port():
     """Return a port for a server that starts later: none that the system could give to somebody's connection meanwhile."""
     while True:
@@ -103,11 +112,16 @@ class PostgresServer:
 
     def stop(self, how=signal.SIGINT):
         """End it: SIGINT is the fast shutdown, SIGQUIT does not tidy up, SIGKILL is what it cannot hear."""
-        with suppress(FileNotFoundError, ProcessLookupError):
+        with suppress(FileNotFoundError):
             pid = self.pid
-            os.kill(pid, how)
-            while True:
-                os.kill(pid, 0)
+            memory = Path(self.data, "postmaster.pid").read_text().split("\n")[6].split()[1]
+            with suppress(ProcessLookupError):
+                os.kill(pid, how)
+                while True:
+                    os.kill(pid, 0)
+                    os.sched_yield()
+            # What a killed server has started ends a moment later, and until then the next one refuses to start.
+            while is_attached(memory):
                 os.sched_yield()
 
     def remove(self):

@@ -76,7 +76,8 @@ def test_a_pooler_of_transactions_is_found_out_and_said_once(address, caplog):
     assert warning.startswith(f"the store {store} is behind a pooler that passes on no notices: it is looked at once")
 
 
-def test_a_pooler_of_sessions_passes_notices_on(poolers, schema, caplog):
+def test_a_pooler_of_sessions_passes_notices_on(poolers, schema, caplog, monkeypatch):
+    monkeypatch.setattr("aiodag.stores.sql.server_listener.POOLED", SECONDS)  # it comes, and may take its time
     address = poolers("session").address(schema)
     store = store_at(address)
     claim(store)

@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import re
+import resource
 import select
 import signal
 import subprocess
@@ -1756,6 +1757,20 @@ async def test_where_the_warden_dies_its_commands_fail_and_the_next_one_gets_ano
         await node
     assert has_ended(session)
     assert (await command("echo", "again")()).stdout == "again\n"
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs prlimit")
+@pytest.mark.parametrize("entrance", [{}], indirect=True)
+async def test_a_warden_that_has_lost_a_program_gets_no_other_although_its_entrance_is_open(entrance):
+    await command("true")()
+    first = entrance.warden
+    resource.prlimit(first, resource.RLIMIT_NOFILE, (3, 3))
+    with pytest.raises(CommandFailed, match="no room for descriptors"):
+        await command("true")()
+
+    assert (await command("echo", "again")()).stdout == "again\n"
+    assert entrance.warden != first
+    assert has_ended(first)
 
 
 @pytest.mark.parametrize("entrance", [{"HOLD": 300}], indirect=True)  # it tells of a program when that has ended

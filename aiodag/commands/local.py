@@ -54,8 +54,8 @@ class Entrance:
         self.allowed = float("inf")  # descriptors of the warden, which keeps the limit that it was started with
         self._owner = process_identity()
 
-    def admit(self, descriptors: Sequence[int]) -> None:
-        """Hand over the descriptors of one program. Raises `OSError`."""
+    def admit(self, descriptors: Sequence[int]) -> int:
+        """Hand over the descriptors of one program, and return the warden that has them. Raises `OSError`."""
         with self._lock:
             if self._socket is None or self._owner != process_identity():
                 self._socket = self._open_socket()
@@ -64,6 +64,13 @@ class Entrance:
             except (BrokenPipeError, ConnectionResetError):
                 self._socket = self._open_socket()
                 give(self._socket, descriptors)
+            return self.warden
+
+    def leave(self, warden: int) -> None:
+        """Give nothing more to a warden that has lost a program: while it dies, its end of the entrance may be open."""
+        with self._lock:
+            if self.warden == warden and self._owner == process_identity():
+                self.close()
 
     def _open_socket(self) -> socket.socket:
         self.close()
@@ -87,9 +94,13 @@ class Entrance:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
-        with suppress(ChildProcessError):
-            if self.warden:
-                os.waitpid(self.warden, os.WNOHANG)
+        if self.warden:
+            try:
+                ended, _ = os.waitpid(self.warden, os.WNOHANG)
+            except ChildProcessError:
+                ended = self.warden
+            if ended:
+                self.warden = 0  # the number may become that of another child
 
     def drop_in_fork(self) -> None:
         """Leave the warden to the process that this one is a fork of."""
@@ -144,6 +155,7 @@ class Child:
         self._told: dict[str, list[str]] = {}
         self._heard = b""
         self._control: socket.socket | None = None
+        self._warden = 0
         self._gate: Gate | None = None
 
     def _new_streams(self) -> None:
@@ -206,7 +218,7 @@ class Child:
             ends.append(self.stderr.open())
             self._control.setblocking(False)
             self.loop.add_reader(self._control.fileno(), self._hear, self._control)
-            ENTRANCE.admit(ends)
+            self._warden = ENTRANCE.admit(ends)
         finally:
             for end in ends:
                 os.close(end)
@@ -244,6 +256,7 @@ class Child:
             heard = b""
         if not heard:
             if not self._told.keys() & {"error", "gone"}:
+                ENTRANCE.leave(self._warden)
                 self._kill()
             self._over.set()
             return

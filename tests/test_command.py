@@ -146,9 +146,9 @@ def gate(tmp_path):
 
 @pytest.fixture
 def entrance(request, monkeypatch, tmp_path):
-    """An entrance of its own, to a warden with other numbers of seconds."""
+    """An entrance of its own, to a warden with other numbers of seconds, where the test says so."""
     text = local.PROGRAM.read_text()
-    for name, seconds in request.param.items():
+    for name, seconds in getattr(request, "param", {}).items():
         text, count = re.subn(rf"^{name} = \S+", f"{name} = {seconds}", text, flags=re.MULTILINE)
         assert count == 1
     program = tmp_path / "warden.py"
@@ -1746,12 +1746,12 @@ def children_of(pid):
     return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-async def test_where_the_warden_dies_its_commands_fail_and_the_next_one_gets_another():
+async def test_where_the_warden_dies_its_commands_fail_and_the_next_one_gets_another(entrance):
     heard = Heard()
     node = shell("echo ready; exec sleep 300", **heard.options)()
     await heard.wait_for("ready")
-    (session,) = [pid for pid in children_of(local.ENTRANCE.warden) if alive(pid)]
-    os.kill(local.ENTRANCE.warden, signal.SIGKILL)
+    (session,) = children_of(entrance.warden)
+    os.kill(entrance.warden, signal.SIGKILL)
 
     with pytest.raises(CommandFailed, match="the process that starts programs for this one was killed"):
         await node
@@ -1760,7 +1760,6 @@ async def test_where_the_warden_dies_its_commands_fail_and_the_next_one_gets_ano
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs prlimit")
-@pytest.mark.parametrize("entrance", [{}], indirect=True)
 async def test_a_warden_that_has_lost_a_program_gets_no_other_although_its_entrance_is_open(entrance):
     await command("true")()
     first = entrance.warden

@@ -91,7 +91,7 @@ def place(request, tmp_path, schema):
     """The address of a store that other processes can open, too, and that outlives them all."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'runs.db'}"
-    return request.getfixturevalue("durable_postgres").address(schema)
+    return request.getfixturevalue("durable_postgres").address(schema, application_name=schema)
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """An ETL of nine nodes in a durable run, for tests that kill it: `python durable_etl.py STORE EFFECTS`.
 
-Each body writes a line when it begins and one when it ends, with the node's key and attempt. The one that `HANGS` names never
-ends.
+Each body writes a line when it begins and one when it ends, with the node's key and attempt. The one that `HANGS` names ends
+when the standard input does.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ def effect(word, what):
 async def work(what):
     effect("begin", what)
     if what == os.environ.get("HANGS"):
-        await asyncio.Event().wait()
+        await asyncio.to_thread(sys.stdin.read)
     await asyncio.sleep(float(os.environ.get("PAUSE", "0.01")))
     effect("end", what)
 

@@ -19,8 +19,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
 
+import psycopg
 import pytest
 from executions import execute
+from programs import SECONDS
 
 from aiodag import Run, RunFailed, Skip, State, current_node, settled, task
 from aiodag.codec.text import decode, decode_error
@@ -604,7 +606,7 @@ def test_a_run_that_lost_its_store_ends_also_where_bodies_swallow_cancellation(s
 
 
 def test_a_run_cancelled_from_outside_ends_also_where_bodies_never_do(store):
-    async def body():
+    async def main():
         @task
         async def stubborn():
             while not freed.is_set():
@@ -612,13 +614,20 @@ def test_a_run_cancelled_from_outside_ends_also_where_bodies_never_do(store):
                     await freed.wait()
 
         freed = asyncio.Event()
-        asyncio.get_running_loop().call_later(1, freed.set)
-        stubborn()
-        await double(1)
-        store.cancel("r")
+        asyncio.get_running_loop().call_later(SECONDS, freed.set)  # a test that fails must not hang
+        try:
+            async with Run("test", store=store, id="r", grace=0.0):
+                node = stubborn()
+                await double(1)
+                store.cancel("r")
+        finally:
+            assert not freed.is_set()
+            freed.set()
+            await asyncio.wait([node])
+            assert isinstance(node.exception(), RunCancelled)
 
     with pytest.raises(RunCancelled):
-        execute(store, body, grace=0.0)
+        asyncio.run(main())
     assert store.run("r").state is State.CANCELLED
 
 
@@ -1610,6 +1619,7 @@ def program(store, effects, **environment):
     return subprocess.Popen(
         [sys.executable, PROGRAM, store],
         env=environment,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -1636,6 +1646,18 @@ def killed(place, effects, inside, after):
             break
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
+    wait_for_a_server(place)
+
+
+def wait_for_a_server(place):
+    """Wait until it has done what killed processes have asked it for: a commit that it has got, it makes."""
+    if place.startswith("sqlite"):
+        return
+    name = place.rpartition("application_name=")[2]
+    with psycopg.connect(place.partition("?")[0], autocommit=True) as connection:
+        query = "select count(*) from pg_stat_activity where application_name = %s"
+        while connection.execute(query, (name,)).fetchone() != (0,):
+            pass
 
 
 def test_a_killed_run_is_resumed_by_a_fresh_process(place, tmp_path):
@@ -1704,6 +1726,7 @@ def stop_outside_a_write(process, place, monkeypatch):
     monkeypatch.setattr("aiodag.stores.sql.file.BUSY", 0.0)
     while True:
         os.kill(process.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)  # all of its threads
         store = store_at(place)
         try:
             with store.writing() as session:
@@ -1737,8 +1760,14 @@ def test_a_stopped_owner_loses_its_run_and_stops_when_it_goes_on(place, tmp_path
 
 def test_two_processes_that_resume_at_once_are_told_apart(place, tmp_path):
     effects = tmp_path / "effects.log"
-    both = [program(place, effects, PAUSE="0.3") for _ in range(2)]
-    codes = sorted(process.wait(60) for process in both)
+    both = [program(place, effects, HANGS="upload") for _ in range(2)]
+    until = time.monotonic() + SECONDS
+    while all(process.poll() is None for process in both):  # one goes on, until the other has been told
+        assert time.monotonic() < until
+        os.sched_yield()
+    for process in both:
+        process.stdin.close()
+    codes = sorted(process.wait(SECONDS) for process in both)
     for process in both:
         process.stdout.close()
 

@@ -178,6 +178,31 @@ async def test_who_stops_gives_back_what_does_not_end_in_time_to_be_continued(se
     assert f"{run_id}: given back, to be continued" in working.said
 
 
+async def test_who_is_cancelled_while_it_takes_a_run_gives_it_back(service, effects, monkeypatch):
+    took, go = threading.Event(), threading.Event()
+    take = service.store.take_queued
+
+    def take_slowly(*args, **options):
+        taken = take(*args, **options)
+        took.set()
+        go.wait(PATIENCE)
+        return taken
+
+    monkeypatch.setattr(service.store, "take_queued", take_slowly)
+    run_id = service.submit(f"{FLOW}:wait_for", {"file": str(effects)})
+    working = asyncio.create_task(QueueWorker(service, say=str).run())
+    await asyncio.to_thread(took.wait, PATIENCE)
+    working.cancel()
+    await asyncio.sleep(0)
+    go.set()
+
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    run = service.run(run_id)
+    assert (run.state, run.deaths, lines_of(effects)) == (State.QUEUED, 0, [])
+    assert service.workers() == []
+
+
 async def test_who_stops_lets_runs_end_and_takes_no_more(service, effects, tmp_path):
     gate = tmp_path / "gate"
     first = service.submit(f"{FLOW}:wait_for", {"file": str(effects)})

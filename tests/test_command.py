@@ -2,6 +2,7 @@
 
 import ast
 import asyncio
+import errno
 import gc
 import json
 import os
@@ -1857,6 +1858,27 @@ async def main():
 print(asyncio.run(main()))
 """
     assert executed(code) == "ignored\nwaited\n"
+
+
+def test_descriptors_that_too_many_are_on_their_way_for_are_handed_over_later(monkeypatch):
+    give, refused = local.give, []
+
+    def give_at_last(*given):
+        if len(refused) < 3:
+            refused.append(given)
+            raise OSError(errno.ETOOMANYREFS, os.strerror(errno.ETOOMANYREFS))
+        give(*given)
+
+    async def main():
+        monkeypatch.setattr(local, "give", give_at_last)
+        there = (await command("echo", "there")()).stdout
+        refused.clear()
+        monkeypatch.setattr(local, "PATIENCE", 0)
+        with pytest.raises(CommandFailed, match=r"did not start: .*Too many references"):
+            await command("true")()
+        return there, len(refused)
+
+    assert virtual(main()) == ("there\n", 1)
 
 
 # Loops

@@ -2,11 +2,13 @@
 
 import asyncio
 import atexit
+import errno
 import marshal
 import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
@@ -26,6 +28,8 @@ from aiodag.programs import ProgramEnd, ProgramLost, ProgramNotStarted, ProgramR
 PROGRAM = Path(__file__).absolute().with_name("warden.py")
 LENGTH = 8  # bytes, as there
 UNBOUNDED = 10**6  # programs at once, for all but descriptors
+PATIENCE = 10.0  # seconds for descriptors that are on their way to arrive, also those of other processes of this user
+PAUSE = 0.01  # seconds between two looks whether they have
 STARTS = Limit(32)  # programs of one loop that are being started: the warden starts one after the other
 
 
@@ -191,6 +195,7 @@ class Child:
 
     async def _open_streams(self, stdin: bytes | Path | None) -> socket.socket:
         """Open all streams, as soon as there is room for their descriptors. Raises `NotStarted`."""
+        until = 0.0
         while True:
             while len(ROOM.holding) >= programs_at_once(min(descriptors_allowed(), ENTRANCE.allowed), UNBOUNDED):
                 await ROOM.wait()
@@ -202,6 +207,12 @@ class Child:
                 self._control = None
                 self._new_streams()
                 ROOM.holding.discard(self)
+                if error.errno == errno.ETOOMANYREFS:
+                    # Linux counts what is on its way between all processes of a user, against the limit of this one.
+                    until = until or time.monotonic() + PATIENCE
+                    if time.monotonic() < until:
+                        await asyncio.to_thread(time.sleep, PAUSE)
+                        continue
                 if error.errno in FULL and await ROOM.wait():  # somebody else's descriptors are more than was spared
                     continue
                 of_stdin = isinstance(stdin, Path) and error.filename == str(stdin)

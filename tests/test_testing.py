@@ -342,7 +342,7 @@ def pytest_ends(directory, conftest, *options):
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     return ended.stdout + ended.stderr

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from executions import execute, rows, tries
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aiodag import RecordedError, RunFailed, Skip, State, current_node, settled, task
@@ -552,7 +552,7 @@ class Dying(Memory):
         return super().write_all(writes)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(trees, st.lists(st.integers(1, 12), min_size=1, max_size=3))
 def test_any_program_killed_at_any_commit_ends_as_if_it_had_not_been(tree, kills):
     expected = execute(Memory(), Program(tree).main, runner=virtual)

@@ -7,7 +7,6 @@ import sqlite3
 import sys
 import threading
 import time
-from itertools import pairwise
 
 import pytest
 from worker_processes import FLOW, PATIENCE, begun, lines_of, until
@@ -266,10 +265,10 @@ async def test_a_worker_takes_a_rest_from_a_store_that_fails_its_runs(service, e
     service.submit(f"{FLOW}:five", {"file": str(effects)})
     monkeypatch.setattr(type(service.store), "write_all", fail)
     async with Working(service, say=say):
-        await until(lambda: len(begins) > 2, "it is tried again")
+        await until(lambda: begins and begins[-1] - begins[0] >= 1.5, "it is tried again")
 
-    rests = [later - sooner for sooner, later in pairwise(begins)]
-    assert (rests[0] >= 0.5, rests[1] >= 1.0) == (True, True)
+    # Rests of 0.5 and 1 s; a look that was under way when one began may still have taken the run, once for each.
+    assert sum(each - begins[0] < 1.5 for each in begins) <= 4
 
 
 async def test_deleting_many_old_runs_holds_up_nobody(service, effects, monkeypatch):

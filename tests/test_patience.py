@@ -2,16 +2,19 @@
 
 import asyncio
 import logging
+import threading
 from contextlib import contextmanager
 
 import pytest
 from executions import execute, rows
+from programs import SECONDS
 
 from aiodag import Run, State, task
 from aiodag.errors import StoreUnreachable
 from aiodag.service import Service
 from aiodag.stores import Memory, SQLite
-from aiodag.stores.keeper import KEEPERS
+from aiodag.stores.keeper import KEEPERS, Keeper
+from aiodag.stores.post import LoopPost
 from aiodag.stores.sql.file import File
 from aiodag.testing import run as virtual
 
@@ -134,6 +137,24 @@ def test_a_store_that_was_never_reached_is_an_error_at_once():
         execute(store, body)
     assert store.refusals == 0
     assert store.place not in KEEPERS
+
+
+def test_it_is_one_too_where_the_keeper_has_waited_for_the_run_to_begin(monkeypatch):
+    turn, claim, turned = Keeper._turn, LoopPost.claim, threading.Event()  # noqa: SLF001 - what the thread does again and again
+
+    def noted(keeper):
+        more = turn(keeper)
+        turned.set()
+        return more
+
+    def late(post, writer):
+        assert turned.wait(SECONDS)
+        claim(post, writer)
+
+    monkeypatch.setattr("aiodag.stores.keeper.LISTEN", 0.0)
+    monkeypatch.setattr(Keeper, "_turn", noted)
+    monkeypatch.setattr(LoopPost, "claim", late)
+    test_a_store_that_was_never_reached_is_an_error_at_once()
 
 
 def test_whoever_looks_hears_of_it_at_once():

@@ -146,12 +146,12 @@ class Keeper:
         works, more = self._group()
         try:
             self._do(works)
-            began = time.monotonic()
-            if began >= self._look_at:
+            if (began := time.monotonic()) >= self._look_at:
                 more = self._listen() and more
                 ended = time.monotonic()
                 self._look_at = ended + min(max(LISTEN, 20 * (ended - began)), 2 * LISTEN)
-            self._patience.through(partial(self.shares.settle_due, self.store, self._owner))
+            if self.shares.is_due():  # else a store would count as reached that was not asked
+                self._patience.through(partial(self.shares.settle_due, self.store, self._owner))
         except BaseException as error:  # noqa: BLE001 - a fault of a store, or of ours: not even then does a run wait for ever
             with table_lock:
                 writers = list(self.writers)

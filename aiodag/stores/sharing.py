@@ -74,9 +74,13 @@ class Shares:
         with self._lock:
             return not self.changes and not any(pool.in_use() for pool in self._pools.values())
 
+    def is_due(self) -> bool:
+        """Return True if there is something to work off."""
+        return bool(self.changes or self._starts or self._heard or time.monotonic() >= self.look_at)
+
     def settle_due(self, store: "Runs", owner: "Owner") -> None:
         """Work off what has changed, and let in who can be. Raises what the store raises: then the same is tried again."""
-        if self.changes or self._starts or self._heard or time.monotonic() >= self.look_at:
+        if self.is_due():
             with self._lock:
                 self._heard, self._settling = False, get_ident()
                 try:

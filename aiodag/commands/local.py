@@ -208,10 +208,10 @@ class Child:
                 self._new_streams()
                 ROOM.holding.discard(self)
                 if error.errno == errno.ETOOMANYREFS:
-                    # Linux counts what is on its way between all processes of a user, against the limit of this one.
+                    # Linux counts what is on its way between all processes of a user, against the limit of this one: unix(7).
                     until = until or time.monotonic() + PATIENCE
                     if time.monotonic() < until:
-                        await asyncio.to_thread(time.sleep, PAUSE)
+                        await asyncio.to_thread(time.sleep, PAUSE)  # real time: other processes are waited for
                         continue
                 if error.errno in FULL and await ROOM.wait():  # somebody else's descriptors are more than was spared
                     continue

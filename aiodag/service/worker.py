@@ -14,7 +14,6 @@ import logging
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -153,14 +152,17 @@ class QueueWorker:
 
     async def _look(self) -> float:
         """Take what there is room for; return for how many seconds to wait for something to happen."""
-        taking = self._loop.run_in_executor(None, copy_context().run, self._take)
+        taking = self._loop.run_in_executor(None, self._take)  # no task: a loop that ends would cancel it
         try:
             taken, due = await asyncio.shield(taking)
         except StoreError as error:
             self._messenger.say_failing(error)
             return LOOK
         except asyncio.CancelledError:
-            await self._put_back(taking)
+            await asyncio.wait([taking])  # nobody else would know of what the thread takes
+            if taking.exception() is None:
+                taken, _ = taking.result()
+                await self._messenger.tell(lambda: self._queue.give_back([each.claimed for each in taken]))
             raise
         self._messenger.failing = ""
         for each in taken:
@@ -181,12 +183,6 @@ class QueueWorker:
         room = 0 if self._stops or now < self._rest.until else self.limit - len(self.works)
         taken = self._queue.take_queued(self._owner, self.queues, room, lease=LEASE)
         return taken, None if taken or not room else self._queue.due_in()
-
-    async def _put_back(self, taking: "asyncio.Future[tuple[list[Taken], float | None]]") -> None:
-        """Give back what a thread takes while the worker is cancelled: nobody would know of it."""
-        await asyncio.wait([taking])
-        if taking.exception() is None and (taken := taking.result()[0]):
-            await self._messenger.tell(lambda: self._queue.give_back([each.claimed for each in taken]))
 
     def _enrol(self) -> None:
         self._queue.enrol(self._owner, self.queues, self.limit, at=self._began, lease=LEASE)

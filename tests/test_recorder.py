@@ -650,8 +650,9 @@ def test_a_run_whose_opening_is_cancelled_is_given_up(tmp_path):
             await entering
         holder.rollback()
         holder.close()
-        while any(thread.name.startswith("aiodag keeper") for thread in threading.enumerate()):
-            await asyncio.sleep(0)
+        for thread in threading.enumerate():
+            if thread.name == f"aiodag keeper of {store}":
+                await asyncio.to_thread(thread.join, SECONDS)
 
     asyncio.run(main())
     assert [(run.state, run.owner) for run in store.runs()] in ([(State.CANCELLED, None)], [])

@@ -60,15 +60,17 @@ class Told:
 @pytest.fixture
 def reports():
     """What the loop is told, in place of a log: `left` has it told here."""
-    return REPORTS.clear() or REPORTS
+    global REPORTS
+    REPORTS = []  # of this test alone: the loop of an earlier one may tell of what is collected now
+    return REPORTS
 
 
 REPORTS = []
 
 
 async def left(run, *bodies):
-    loop = asyncio.get_running_loop()
-    loop.set_exception_handler(lambda _loop, context: REPORTS.append(context["message"]))
+    loop, reports = asyncio.get_running_loop(), REPORTS
+    loop.set_exception_handler(lambda _loop, context: reports.append(context["message"]))
     try:
         async with run:
             for body in bodies:
@@ -502,7 +504,7 @@ async def told(summary):
 """
 DOCUMENT = {
     "name": "etl",
-    "on_start": {"task": "hooks.py:told", "retries": 1},
+    "on_start": {"task": "told_by_hooks.py:told", "retries": 1},
     "on_failure": [{"shell": "cat >> told"}, {"command": ["sh", "-c", "echo command >> told"]}],
     "tasks": {"load": {"command": ["false"]}},
 }
@@ -510,9 +512,11 @@ DOCUMENT = {
 
 @pytest.fixture
 def written(tmp_path):
-    (tmp_path / "hooks.py").write_text(FILE)
+    (tmp_path / "told_by_hooks.py").write_text(FILE)
     (tmp_path / "etl.json").write_text(json.dumps(DOCUMENT))
-    return tmp_path
+    yield tmp_path
+    sys.modules.pop("told_by_hooks", None)
+    sys.path[:] = [each for each in sys.path if each != str(tmp_path)]
 
 
 def aiodag(directory, *args):

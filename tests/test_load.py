@@ -41,8 +41,7 @@ def of_task(**task):
 
 @pytest.fixture
 def beside(tmp_path):
-    """Write files beside each other; forget the modules that are made of them."""
-    loaded = set(sys.modules)
+    """Write files beside each other; forget the modules that are made of them, and no others that were loaded meanwhile."""
 
     def write(name, content):
         path = tmp_path / name
@@ -50,8 +49,8 @@ def beside(tmp_path):
         return path
 
     yield write
-    for name in set(sys.modules) - loaded:
-        del sys.modules[name]
+    for name in [path.stem for path in tmp_path.glob("*.py")]:
+        sys.modules.pop(name, None)
     sys.path[:] = [place for place in sys.path if place != str(tmp_path)]
 
 
@@ -569,6 +568,7 @@ def test_every_path_in_a_text_has_the_line_that_it_is_on(value):
         ):
             yield from walk(each, (*path, key))
 
+    value = json.loads(json.dumps(value))  # in which two halves of a character are that character
     text = json.dumps(value, indent=1)
     paths = list(walk(value))
     lines = lines_of_paths(text, paths)

@@ -34,8 +34,10 @@ def address(poolers, schema):
     return poolers("transaction").address(schema)
 
 
-def warnings(caplog):
-    return [each.getMessage() for each in caplog.records if each.levelno == logging.WARNING]
+def warnings(caplog, store):
+    """What was said of a store, in a log that all of this process write to."""
+    said = [each.getMessage() for each in caplog.records if each.levelno == logging.WARNING]
+    return [each for each in said if str(store) in each]
 
 
 def test_runs_are_written_and_resumed_through_a_pooler(address):
@@ -72,7 +74,7 @@ def test_a_pooler_of_transactions_is_found_out_and_said_once(address, caplog):
     store.close()
 
     assert told == "none through this pooler: the store is looked at once a second"
-    (warning,) = warnings(caplog)
+    (warning,) = warnings(caplog, store)
     assert warning.startswith(f"the store {store} is behind a pooler that passes on no notices: it is looked at once")
 
 
@@ -88,5 +90,5 @@ def test_a_pooler_of_sessions_passes_notices_on(poolers, schema, caplog, monkeyp
 
         assert watch.wait(ticket, SECONDS, of={Happening.CANCEL})
     store.close()
-    assert warnings(caplog) == []
+    assert warnings(caplog, store) == []
     assert Service(address).about()["notices"] == "from the server"

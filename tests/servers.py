@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name.split(".")[0]))
-PORTS = range(20_000, 32_000)  # below those of connections, from 32,768 on
+# Below those of connections, from 32,768 on; and for each process of pytest-xdist others, whose servers stand still at times.
+PART = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
+PORTS = range(20_000 + 1_500 * PART, 21_500 + 1_500 * PART)
+GIVEN = set()  # of this process
 QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
@@ -39,9 +42,10 @@ def is_attached(memory):
 def free_port():
     """Return a port for a server that starts later: none that the system could give to somebody's connection meanwhile."""
     while True:
-        port = secrets.choice(PORTS)
+        port = secrets.choice([each for each in PORTS if each not in GIVEN])
         with closing(socket.socket()) as made, suppress(OSError):
             made.bind(("127.0.0.1", port))
+            GIVEN.add(port)
             return port
 
 

@@ -16,9 +16,10 @@ from aiodag.service import Service
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def address(request, tmp_path):
-    postgres = request.param == "postgresql"
-    return request.getfixturevalue("postgres_address") if postgres else f"sqlite:///{tmp_path}/runs.db"
+def address(request, tmp_path, schema):
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/runs.db"
+    return f"{request.getfixturevalue('postgres_address')}&application_name={schema}"
 
 
 @pytest.fixture
@@ -142,12 +143,12 @@ async def test_a_run_that_kills_its_workers_fails_as_poison(service, effects, wo
 
 
 @pytest.fixture
-def is_quiet(request, address):
+def is_quiet(request, address, schema):
     """Whether nobody is in the middle of a transaction: who stands still in one holds up all others."""
     if address.startswith("postgresql"):
         server = request.getfixturevalue("postgres")
-        others = "backend_type = 'client backend' and pid <> pg_backend_pid()"
-        return lambda: not server.execute(f"select 1 from pg_stat_activity where {others} and state <> 'idle'")
+        ours = f"application_name = '{schema}'"  # and not those of whoever else has used this server
+        return lambda: not server.execute(f"select 1 from pg_stat_activity where {ours} and state <> 'idle'")
 
     def is_unlocked():
         with closing(sqlite3.connect(address.removeprefix("sqlite:///"), timeout=0)) as connection:

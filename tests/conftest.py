@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from contextlib import ExitStack
 from pathlib import Path
 from uuid import uuid4
@@ -166,12 +167,21 @@ def secrets_forgotten(monkeypatch):
     """Begin and end without secrets: what one test has read is masked in no other."""
     from aiodag.masking import TABLE
 
-    make_record, hook = logging.getLogRecordFactory(), sys.excepthook
+    make_record, hook, hook_of_threads = logging.getLogRecordFactory(), sys.excepthook, threading.excepthook
     monkeypatch.setattr(TABLE, "masks", None)
     monkeypatch.setattr(TABLE, "_values", {})
     yield
     logging.setLogRecordFactory(make_record)
-    sys.excepthook = hook
+    sys.excepthook, threading.excepthook = hook, hook_of_threads
+
+
+@pytest.fixture
+def modules_forgotten(tmp_path):
+    """Forget in the end what is imported from this test's directory: another file of the same name would be refused."""
+    yield
+    for path in tmp_path.glob("*.py"):
+        sys.modules.pop(path.stem, None)
+    sys.path[:] = [place for place in sys.path if place != str(tmp_path.resolve())]
 
 
 def allowed_skips(path=ALLOWED_SKIPS):

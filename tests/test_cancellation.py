@@ -328,13 +328,13 @@ def test_a_cancelled_thread_is_abandoned_and_keeps_its_limit_until_it_ends():
     def body(first):
         if first:
             began.set()
-            assert release.wait(10)
+            assert release.wait(60)
         return first
 
     async def main():
         loop = asyncio.get_running_loop()
         first, second = body(True), body(False)
-        await loop.run_in_executor(None, began.wait, 10)
+        assert await loop.run_in_executor(None, began.wait, 60)
         first.cancel()
         await cancelled(first)
         await asyncio.sleep(5)

@@ -35,12 +35,11 @@ except Exception:
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
+def here(tmp_path, monkeypatch, modules_forgotten):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AIODAG_STORE", "runs.db")
     (tmp_path / "queued_by_command.py").write_text(PROGRAM)
-    yield tmp_path
-    sys.modules.pop("queued_by_command", None)
+    return tmp_path
 
 
 def run_command(capsys, *words, code=0):

@@ -532,7 +532,7 @@ def test_the_statements_of_the_page_work(postgres, schema):
     execute(queries)
     seen = len(store.nodes("etl"))
     store.close()
-    postgres.execute(f"drop database {mine['runs']}")
+    postgres.execute(f"drop database {mine['runs']} with (force)")
     for role in ("etl", "etl_admin"):
         postgres.execute(f"drop role {mine[role]}")
 
@@ -555,7 +555,7 @@ async def main(fail=False):
 
 
 @pytest.fixture
-def typed(capsys, tmp_path, monkeypatch):
+def typed(capsys, tmp_path, monkeypatch, modules_forgotten):
     """Type a command; return its exit code and everything that it wrote."""
     program = f"etl_{uuid4().hex}.py"  # a file is loaded once in a process
     (tmp_path / program).write_text(PROGRAM)

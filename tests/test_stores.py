@@ -1041,14 +1041,14 @@ def test_two_threads_that_ask_for_the_first_statement_at_once_get_the_same(monke
     def read(file, heading):
         if file == "two.sql" and not reading.is_set():
             reading.set()
-            assert go.wait(10)
+            assert go.wait(60)
         return files[file]
 
     monkeypatch.setattr("aiodag.stores.sql.statements.sections", read)
     asked = Statements("one.sql", "two.sql")
     with ThreadPoolExecutor(1) as other:
         first = other.submit(asked.query, "hidden")
-        assert reading.wait(10)
+        assert reading.wait(60)
         found = asked.query("hidden"), asked.query("late")
         go.set()
 

@@ -148,13 +148,15 @@ def test_a_virtual_loop_is_an_event_loop_like_any_other():
 
 
 def stalled(main):
-    """Run what must stall, once the threads of earlier tests are gone: with an unknown one, the loop waits."""
-    loop = VirtualLoop()
-    for thread in loop.strangers():
-        thread.join(30)
-    loop.close()
-    with pytest.raises(Stalled) as caught:
-        run(main())
+    """Run what must stall. With a thread that nobody knows, the loop waits: those of earlier tests are none of this."""
+    before = threading.enumerate()
+
+    class Alone(VirtualLoop):
+        def strangers(self):
+            return super().strangers().difference(before)
+
+    with pytest.raises(Stalled) as caught, asyncio.Runner(loop_factory=Alone) as runner:
+        runner.run(main())
     return caught.value
 
 

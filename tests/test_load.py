@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aiodag.errors import WorkflowError
-from aiodag.stores.places import store_at
+from aiodag.stores import Memory
 from aiodag.workflows.files.document import document_of
 from aiodag.workflows.files.forms import Hints
 from aiodag.workflows.files.json import json_path_text, lines_of_paths
@@ -76,7 +76,7 @@ async def test_a_description_is_for_people_and_of_no_effect():
         return loads(json.dumps({"description": said, "tasks": {"a": {"command": ["true"], "description": said}}}))
 
     flow = described("nightly")
-    store = store_at("memory:")
+    store = Memory()
     await flow.run(store, "r")
     await described("another").run(store, "r")
 

@@ -67,11 +67,13 @@ def ended(process, text=None):
 
 
 def line_with(stream, text):
-    """Read up to the line that holds a text."""
-    for line in stream:
-        if text in line:
+    """Read up to the end of the line that holds a text, and no further: `communicate` misses what a stream has read ahead."""
+    read = b""
+    while byte := os.read(stream.fileno(), 1):
+        read += byte
+        if byte == b"\n" and text in (line := read.decode().splitlines(keepends=True)[-1]):
             return line
-    raise AssertionError(f"no line with {text!r}")
+    raise AssertionError(f"no line with {text!r} in {read.decode()!r}")
 
 
 class Terminal:

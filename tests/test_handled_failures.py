@@ -12,6 +12,7 @@ import weakref
 
 import pytest
 from process_bodies import fails
+from programs import SECONDS
 
 from aiodag import Run, RunFailed, current_node, settled, task
 
@@ -43,7 +44,7 @@ def hold(held):
 def kept(held):
     """Count what is still there. The thread that ran a body lets go of it only after it has woken the loop: real time."""
     assert held, "no body has run"
-    until = time.monotonic() + 5
+    until = time.monotonic() + SECONDS
     while (alive := sum(each() is not None for each in held)) and time.monotonic() < until:
         time.sleep(0.001)
     return alive
@@ -290,8 +291,10 @@ def test_an_untaken_failure_is_told_although_its_run_was_left_by_another_excepti
         asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(str(context["exception"])))
         try:
             async with Run():
-                fail()
-                await asyncio.sleep(0.01)
+                node = fail()
+                while not node.done():
+                    await asyncio.sleep(0)
+                del node
                 raise LookupError
         except LookupError:
             pass

@@ -87,7 +87,7 @@ async def turns(done, most=20):
 
 async def until(done):
     """Wait until `done()`, which a thread may have a part in."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(180):
         while not done():
             await turn()
 
@@ -1252,7 +1252,7 @@ class Slow(Memory):
     def write_all(self, writes):
         if any(row[STATE] is State.SUCCEEDED for write in writes for row in write.batch.nodes):
             self.asked.set()
-            self.may_write.wait(10)  # a test that fails must not hang
+            self.may_write.wait(180)  # a test that fails must not hang
             if self.fault is not None:
                 raise self.fault
         return super().write_all(writes)

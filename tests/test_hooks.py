@@ -369,7 +369,7 @@ async def test_a_url_gets_the_summary_as_json():
     assert "secret-part" not in run.graph().to_json()
 
 
-async def test_a_url_can_be_a_secret(monkeypatch):
+async def test_a_url_can_be_a_secret(monkeypatch, secrets_forgotten):
     with Server() as server:
         monkeypatch.setenv("HOOK_URL", server.url)
         run = await left(Run(on_success=Secret("HOOK_URL")), good)

@@ -237,7 +237,7 @@ async def test_runs_go_on_when_a_store_that_failed_all_of_them_works_again(servi
     ids = [service.submit(f"{FLOW}:five", {"file": str(effects)}) for _ in range(3)]
     store = type(service.store)
     with monkeypatch.context() as full:
-        for what in ("write_all", "release", "give_back"):
+        for what in ("release", "give_back", "write_all"):  # put back from the end: who takes a run again can write it
             full.setattr(store, what, fail)
         working = Working(service)
         await working.__aenter__()

@@ -176,6 +176,15 @@ def secrets_forgotten(monkeypatch):
 
 
 @pytest.fixture
+def strangers_known(monkeypatch):
+    """Have a virtual loop wait for no thread of an earlier test: with one that it does not know, it would never stall."""
+    from aiodag.testing import VirtualLoop
+
+    before, strangers = threading.enumerate(), VirtualLoop.strangers
+    monkeypatch.setattr(VirtualLoop, "strangers", lambda loop: strangers(loop).difference(before))
+
+
+@pytest.fixture
 def modules_forgotten(tmp_path):
     """Forget in the end what is imported from this test's directory: another file of the same name would be refused."""
     yield

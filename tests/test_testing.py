@@ -147,31 +147,30 @@ def test_a_virtual_loop_is_an_event_loop_like_any_other():
 # Where nothing can go on
 
 
-def stalled(main):
-    """Run what must stall. With a thread that nobody knows, the loop waits: those of earlier tests are none of this."""
-    before = threading.enumerate()
+@pytest.fixture
+def stalled(strangers_known):
+    """Run what must stall, and return the error."""
 
-    class Alone(VirtualLoop):
-        def strangers(self):
-            return super().strangers().difference(before)
+    def error_of(main):
+        with pytest.raises(Stalled) as caught:
+            run(main())
+        return caught.value
 
-    with pytest.raises(Stalled) as caught, asyncio.Runner(loop_factory=Alone) as runner:
-        runner.run(main())
-    return caught.value
+    return error_of
 
 
 async def forever():
     await asyncio.Event().wait()
 
 
-def test_waiting_for_what_can_never_come_is_an_error_that_names_the_place():
+def test_waiting_for_what_can_never_come_is_an_error_that_names_the_place(stalled):
     error = stalled(forever)
 
     assert re.fullmatch(r"Task-\d+ \(forever at .*test_testing.py:\d+\)", *error.waiting)
     assert "no timer, no thread or process and no I/O that could end the wait of Task-" in str(error)
 
 
-def test_an_error_for_a_stall_names_the_nodes():
+def test_an_error_for_a_stall_names_the_nodes(stalled):
     stuck = task(forever, name="stuck", limit=1)
 
     async def main():
@@ -184,14 +183,14 @@ def test_an_error_for_a_stall_names_the_nodes():
     assert [re.sub(r" (called )?at .*", "", each) for each in waiting[1:]] == ["stuck (queued,", "stuck (running,"]
 
 
-def test_many_that_wait_are_counted():
+def test_many_that_wait_are_counted(stalled):
     async def main():
         await asyncio.gather(*(task(forever)() for _ in range(99)))
 
     assert "… 92 more …" in stalled(main).waiting
 
 
-def test_a_stall_ends_what_waits_as_a_cancel_does():
+def test_a_stall_ends_what_waits_as_a_cancel_does(stalled):
     log = []
 
     async def main():
@@ -207,7 +206,7 @@ def test_a_stall_ends_what_waits_as_a_cancel_does():
     assert log == [5.0]
 
 
-def test_threads_and_processes_that_have_nothing_to_do_do_not_hide_a_stall():
+def test_threads_and_processes_that_have_nothing_to_do_do_not_hide_a_stall(stalled):
     async def main():
         await task(process_bodies.squared, executor="process")(2)
         await task(lambda: None)()

@@ -3,8 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from programs import SECONDS
-from worker_processes import until
+from worker_processes import PATIENCE, until
 
 from aiodag import State
 from aiodag.happenings import Happening
@@ -19,7 +18,7 @@ RUNS = 200
 async def until_running(service, count):
     """Wait until so many runs go on."""
     with watch_store(service.store) as watch:
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(PATIENCE):
             while sum(run.state is State.RUNNING for run in service.runs()) < count:
                 await watch.changed(watch.ticket(), 0.25, of={Happening.QUEUED})
 

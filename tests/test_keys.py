@@ -24,6 +24,7 @@ import aiodag
 from aiodag import NoFingerprint, Run, current_node, task
 from aiodag.errors import NoIdentity, OptionError
 from aiodag.stores import Memory
+from aiodag.stores.written import text_of_code
 
 RAN = Counter()
 
@@ -386,6 +387,19 @@ def test_code_without_a_source_asks_for_a_name(store, source):
         return await task(space["f"], name="added")(1)
 
     assert execute(store, body) == 2
+
+
+def test_equal_code_of_two_files_has_the_text_of_its_own(tmp_path):
+    sources = {"double": 'f = lambda x: "of " + x\n', "single": "f = lambda x: 'of ' + x\n"}
+    found = {}
+    for name, source in sources.items():
+        (tmp_path / f"{name}.py").write_text(source)
+        exec(compile(source, tmp_path / f"{name}.py", "exec"), found.setdefault(name, {}))
+    exec(sources["single"], found.setdefault("no file", {}))
+    codes = [space["f"].__code__ for space in found.values()]
+
+    assert codes[0] == codes[1] == codes[2]
+    assert list(map(text_of_code, codes)) == ['x: "of " + x', "x: 'of ' + x", None]
 
 
 @pytest.mark.parametrize("kept", [True, False])

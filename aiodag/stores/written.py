@@ -74,9 +74,14 @@ def made_at(owner: CodeType, code: CodeType) -> int | None:
     return None
 
 
-@lru_cache(maxsize=1024)
 def text_of_code(code: CodeType) -> str | None:
     """Return the text of a function, with single spaces; of a lambda its parameters and its body. None without a source."""
+    return text_in_file(code, code.co_filename)
+
+
+@lru_cache(maxsize=1024)
+def text_in_file(code: CodeType, _file: str) -> str | None:
+    """Return the text of a function in its file: code of two files may be equal, and be written in two ways."""
     if not has_file(code):
         return None
     if code.co_name != LAMBDA:

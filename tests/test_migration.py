@@ -292,6 +292,7 @@ def test_who_has_a_store_open_does_not_write_to_one_of_a_newer_version(tmp_path)
     store.close()
     with pytest.raises(StoreError, match="has version 999, made by a newer aiodag; this one knows"):
         store.runs()
+    store.close()
 
 
 def test_an_empty_file_is_a_store_without_runs(tmp_path):

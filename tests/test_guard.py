@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+from contextlib import suppress
 
 import programs
 import pytest
@@ -377,6 +378,29 @@ def test_a_store_that_cannot_be_written_to_can_be_looked_at(tmp_path):
     assert first == "[('r', 'succeeded')] 1"
     assert "cannot write to the store box/runs.db" in second
     assert shutil.which("python3")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux says what a process has open")
+def test_a_store_that_could_not_be_opened_holds_nothing_when_it_is_closed(tmp_path):
+    store = SQLite(tmp_path / "runs.db")
+    store.delete([])  # makes the file
+    store.close()
+    with sqlite3.connect(store.path) as connection:
+        connection.execute("pragma user_version = 999")
+    connection.close()
+
+    with pytest.raises(StoreError, match="made by a newer aiodag"):
+        store.runs()
+    store.close()
+
+    assert [each for each in opened() if each.startswith(str(tmp_path))] == []
+
+
+def opened():
+    """The files that this process has open."""
+    for each in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):  # the descriptor that lists them; and what others close meanwhile
+            yield os.readlink(f"/proc/self/fd/{each}")
 
 
 def test_a_store_that_nobody_holds_any_more_lets_go_of_its_file(tmp_path):

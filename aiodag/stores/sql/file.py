@@ -91,12 +91,11 @@ class File(Database):
             self._guard.forget()
 
     def _close(self) -> None:
-        if self.connection is None:
-            return
-        # Alone: who closes as the last one puts the log away, and nobody may be writing to it then.
-        with self._guard.alone(BUSY):
-            self._disconnect()
-        self._guard.forget()
+        if self.connection is not None:
+            # Alone: who closes as the last one puts the log away, and nobody may be writing to it then.
+            with self._guard.alone(BUSY):
+                self._disconnect()
+        self._guard.forget()  # there is a lock, too, where the file could not be opened
 
     def _disconnect(self) -> None:
         if self.connection is not None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 from contextlib import suppress
+from pathlib import Path
 
 import programs
 import pytest
@@ -398,9 +399,9 @@ def test_a_store_that_could_not_be_opened_holds_nothing_when_it_is_closed(tmp_pa
 
 def opened():
     """The files that this process has open."""
-    for each in os.listdir("/proc/self/fd"):
+    for each in Path("/proc/self/fd").iterdir():
         with suppress(FileNotFoundError):  # the descriptor that lists them; and what others close meanwhile
-            yield os.readlink(f"/proc/self/fd/{each}")
+            yield str(each.readlink())
 
 
 def test_a_store_that_nobody_holds_any_more_lets_go_of_its_file(tmp_path):

@@ -258,6 +258,11 @@ def test_what_a_closed_loop_held_goes_to_others(file):
     loop.close()
 
     assert asyncio.run(main()) == 1
+    for (
+        thread
+    ) in threading.enumerate():  # it has to find first that the loop is closed: not in the middle of the next test
+        if thread.name == f"aiodag keeper of {file}":
+            thread.join(SECONDS)
 
 
 def test_one_name_for_two_sizes_is_refused_while_the_other_is_in_use(store):

@@ -258,9 +258,8 @@ def test_what_a_closed_loop_held_goes_to_others(file):
     loop.close()
 
     assert asyncio.run(main()) == 1
-    for (
-        thread
-    ) in threading.enumerate():  # it has to find first that the loop is closed: not in the middle of the next test
+    # It has to find first that the loop is closed: not in the middle of the next test.
+    for thread in threading.enumerate():
         if thread.name == f"aiodag keeper of {file}":
             thread.join(SECONDS)
 

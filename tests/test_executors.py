@@ -811,10 +811,15 @@ class Pipe:
             heard += self.read()
 
 
-@pytest.mark.parametrize("how", ["sleeps", "blocks the interpreter"])
-def test_a_cancelled_process_call_is_ended_with_what_it_has_started_and_its_worker_replaced(tmp_path, how):
+@pytest.fixture
+def pipe(tmp_path):
     pipe = Pipe(tmp_path)
+    yield pipe
+    os.close(pipe.end)
 
+
+@pytest.mark.parametrize("how", ["sleeps", "blocks the interpreter"])
+def test_a_cancelled_process_call_is_ended_with_what_it_has_started_and_its_worker_replaced(pipe, how):
     async def main():
         pool, limit = ProcessExecutor(2), Limit(2)
         stuck = [task(process_bodies.holds, executor=pool, limit=limit)(pipe.path, how) for _ in range(2)]
@@ -828,9 +833,7 @@ def test_a_cancelled_process_call_is_ended_with_what_it_has_started_and_its_work
     assert asyncio.run(main()) == ([State.CANCELLED] * 2, [0, 1, 4, 9], "")
 
 
-def test_process_attempts_that_are_late_are_ended_and_the_pool_works_on(tmp_path):
-    pipe = Pipe(tmp_path)
-
+def test_process_attempts_that_are_late_are_ended_and_the_pool_works_on(pipe):
     async def main():
         pool = ProcessExecutor(2)
         stuck = [task(process_bodies.holds, executor=pool, timeout=0.5)(pipe.path) for _ in range(3)]
@@ -937,8 +940,7 @@ def owner(tmp_path):
 @pytest.mark.parametrize(
     ("leaves", "how"), [("nothing", "sleeps"), ("nothing", "blocks the interpreter"), ("a fork", "sleeps")]
 )
-def test_workers_end_with_an_owner_that_is_killed_and_so_does_what_they_started(tmp_path, owner, leaves, how):
-    pipe = Pipe(tmp_path)
+def test_workers_end_with_an_owner_that_is_killed_and_so_does_what_they_started(pipe, owner, leaves, how):
     process = owner(pipe.path, leaves, how)
     pipe.until_begun()
 

@@ -5,6 +5,7 @@ import http.server
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -390,7 +391,9 @@ async def test_a_url_that_refuses_is_named_without_what_gives_access(reports):
 
 
 async def test_a_url_that_nobody_answers_is_a_failed_hook(reports):
-    run = await left(Run(on_success="http://127.0.0.1:9/x"), good)
+    with socket.socket() as held:  # a port that is nobody else's, and where nobody listens
+        held.bind(("127.0.0.1", 0))
+        run = await left(Run(on_success=f"http://127.0.0.1:{held.getsockname()[1]}/x"), good)
 
     assert (run.state, len(reports)) == (State.SUCCEEDED, 1)
 

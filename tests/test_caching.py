@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from aiodag import Run, RunFailed, task
-from aiodag.errors import NoIdentity
-from aiodag.stores import SQLite
+from aiodag.errors import NoIdentity, StoreError
+from aiodag.stores import Memory, SQLite
 from aiodag.stores.caching import without_seat
 from aiodag.testing import run as virtual
 
@@ -145,7 +145,7 @@ def test_runs_of_two_threads_compute_once(tmp_path, monkeypatch):
         return 1
 
     async def for_the_other(ending):
-        go.set()  # not before: a value that is computed, and not yet written, is nowhere to be found
+        go.set()  # not before: it is to wait for the first one
         return await without_seat(ending)
 
     async def of_run(name):
@@ -163,6 +163,60 @@ def test_runs_of_two_threads_compute_once(tmp_path, monkeypatch):
 
     assert found == [1, 1]
     assert RAN == ["wait"]
+
+
+class Held(Memory):
+    """A store that writes no value for others before it may."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked, self.may_write, self.fault = threading.Event(), threading.Event(), None
+
+    def write_all(self, writes):
+        if any(write.batch.rows("cache") for write in writes):
+            self.asked.set()
+            assert self.may_write.wait(60)
+            if self.fault is not None:
+                raise self.fault
+        return super().write_all(writes)
+
+
+@task(cache=True)
+async def at_once(x):
+    RAN.append(x)
+    return [x]
+
+
+async def call_while_a_value_is_written(store):
+    """Call equally while the value of the first call is on its way into the store; return both nodes."""
+    async with Run("one", store=store):
+        first = at_once(1)
+        await asyncio.to_thread(store.asked.wait, 60)
+        second = at_once(1)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        store.may_write.set()
+        await asyncio.wait([first, second])
+        return first, second
+
+
+def test_a_value_that_is_being_written_is_not_computed_again():
+    first, second = asyncio.run(call_while_a_value_is_written(Held()))
+
+    assert (first.result(), second.result()) == ([1], [1])
+    assert RAN == [1]
+
+
+def test_a_value_that_could_not_be_written_is_computed_again():
+    store = Held()
+    store.fault = StoreError("the disk is full")
+    with pytest.raises(StoreError, match="the disk is full"):
+        asyncio.run(call_while_a_value_is_written(store))
+    store.fault = None
+
+    asyncio.run(call_while_a_value_is_written(store))
+
+    assert RAN == [1, 1]
 
 
 def test_a_failure_is_of_one_call_and_the_other_tries_for_itself(store):

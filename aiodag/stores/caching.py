@@ -120,7 +120,7 @@ class Flight:
     """One computation, and those who wait for it, perhaps on loops of several threads.
 
     Equal calls wait for the first of them. If that fails or is cancelled, it says nothing about the others: each of them
-    takes its turn then, one after the other.
+    takes its turn then, one after the other. A value is given to those who come until it is written, when the store has it.
     """
 
     # What is computed in this process now. One table for all threads, since runs in any of them may ask for the same.
@@ -130,6 +130,7 @@ class Flight:
     def __init__(self, place: object, loop: AbstractEventLoop) -> None:
         self.place = place
         self.loop = loop
+        self.value: Value | None = None  # which is being written
         self._waiters: list[tuple[AbstractEventLoop, Future[Value | None]]] = []
 
     @classmethod
@@ -144,18 +145,33 @@ class Flight:
                 flight = cls._flying[place] = cls(place, loop)
                 return flight, None
             future: Future[Value | None] = loop.create_future()
-            flight._waiters.append((loop, future))
+            if flight.value is None:
+                flight._waiters.append((loop, future))
+            else:
+                loop.call_soon(settle_waiter, future, flight.value)  # so that a call always waits for its value
             return flight, future
 
-    def land(self, value: Value | None) -> None:
-        """Tell everyone who waits how it ended. What is said later does not count."""
+    def land(self, value: Value | None = None) -> None:
+        """Tell everyone who waits how it ended; who comes now looks into the store. What is said later does not count."""
         with self._lock:
             if self._flying.get(self.place) is self:
                 del self._flying[self.place]
+        self.give(value)
+
+    def give(self, value: Value | None) -> None:
+        """Give a value to everyone who waits, and to those who come until it has landed."""
+        with self._lock:
+            self.value = value
             waiters, self._waiters = self._waiters, []
         for loop, future in waiters:
             with suppress(RuntimeError):  # of a loop that has been closed: nobody waits any more
                 loop.call_soon_threadsafe(settle_waiter, future, value)
+
+
+def land_all(flights: list[Flight]) -> None:
+    """Land computations whose values are written, or never will be."""
+    while flights:
+        flights.pop().land()
 
 
 def settle_waiter(future: "Future[Value | None]", value: Value | None) -> None:
@@ -185,9 +201,17 @@ class Cache:
         self._place = os.getpid(), store.place
 
     async def through(
-        self, node: "Node[Any]", body: Callable[[], Awaitable[Any]], *, anew: bool, keep: Callable[[Entry], None]
+        self,
+        node: "Node[Any]",
+        body: Callable[[], Awaitable[Any]],
+        *,
+        anew: bool,
+        keep: Callable[[Entry, Flight], None],
     ) -> Any:
-        """Return the value of a node: one that another run or node has computed, or what its body gives, for them to take."""
+        """Return the value of a node: one that another run or node has computed, or what its body gives, for them to take.
+
+        `keep` has it written, and lands the flight then.
+        """
         task, keys, check = node.task, node.cache_keys, partial(check_returned, node)
         del node  # a failure's traceback holds this frame
         flight = await self.take(keys, task.options.cache, anew=anew)
@@ -200,13 +224,13 @@ class Cache:
             check(value)
             if isinstance(flight, Flight):
                 computed = encode_value(task, value, self.store.largest)
-                keep((keys[0], task.name, *computed, time.time()))
-                flight.land(computed)
+                flight.give(computed)
+                keep((keys[0], task.name, *computed, time.time()), flight)
             return value
         finally:
             del check
-            if isinstance(flight, Flight):
-                flight.land(None)
+            if isinstance(flight, Flight) and flight.value is None:
+                flight.land()
 
     async def take(self, keys: Sequence[str], age: "bool | float", *, anew: bool) -> "Value | Flight":
         """Return a value that is there or that somebody computes now; else, or `anew`, the computation to be done now.
@@ -230,7 +254,7 @@ class Cache:
             with self._engine.real_time:
                 found = await self._find_patiently(keys, age)
         except BaseException:
-            flight.land(None)
+            flight.land()
             raise
         if found is None:
             return flight

@@ -21,7 +21,7 @@ from aiodag._core.submit import engine_of
 from aiodag.errors import LeaseLost, LetGo, RunCancelled
 from aiodag.records import Batch
 from aiodag.states import State
-from aiodag.stores.caching import Cache
+from aiodag.stores.caching import Cache, Entry, Flight, land_all
 from aiodag.stores.changes import MOST, Changes
 from aiodag.stores.keeper import join_keeper
 from aiodag.stores.outcomes import encode_answer, encode_value, reason_text, record_exception
@@ -72,6 +72,8 @@ class Recorder(Remarks):
         self._written: list[Node[Any] | asyncio.Future[None]] = []  # successes of the batch that is being written
         self._busy = False  # whether a batch is being written, or will be in this turn of the loop
         self._counted = False  # whether one is, which counts as real time
+        self._flights: list[Flight] = []  # whose values are to be written
+        self._landing: list[Flight] = []  # whose values are being written
         self._pools: list[JoinedPool] = []
         self._idle: asyncio.Future[None] | None = None  # of the one that waits for everything to be written
 
@@ -163,8 +165,12 @@ class Recorder(Remarks):
         finally:
             del node  # a failure's traceback holds this frame
 
-    def _keep_cached(self, entry: tuple[Any, ...]) -> None:
+    def _keep_cached(self, entry: Entry, flight: Flight) -> None:
+        if self._broken:  # nothing is written any more
+            flight.land()
+            return
         self._batch.cache.append(entry)
+        self._flights.append(flight)
         self._wake()
 
     def _succeed(self, node: "Node[Any]", encoded: tuple[str, Any]) -> "asyncio.Future[None] | None":
@@ -215,6 +221,7 @@ class Recorder(Remarks):
         self._engine.real_time.begin()
         self._counted = True
         batch, self._changes = self._changes or Batch(), None
+        self._landing, self._flights = self._landing + self._flights, []
         # All of them where some are marked as void, for a row that is written later would take that back.
         rows, self._written = self._rows.take(at_most=sys.maxsize if batch.rows("void") else MOST)
         if self._outputs.holds_any():
@@ -230,6 +237,7 @@ class Recorder(Remarks):
         if self._counted:  # also after the end: a virtual clock would stand still for ever
             self._counted = False
             self._engine.real_time.end()
+        land_all(self._landing)
         if self._broken:
             return
         if error is not None:
@@ -281,6 +289,7 @@ class Recorder(Remarks):
             await close_past(self._known.past, self._engine)
         finally:
             self._broken = True
+            land_all(self._landing + self._flights)  # of batches that nobody could write
             for pool in self._pools:
                 pool.over = True
             # Also when we are cancelled here: the store would keep the run for us.

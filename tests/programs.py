@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,18 @@ def run(source, name):
             timeout=SECONDS,
             check=False,
         )
+
+
+def write_program(directory, source):
+    """Write a program, unless it is there.
+
+    A file that is written again is empty for a moment, and who was started before may be reading it: that ends at once, and well.
+    """
+    program = Path(directory, "program.py")
+    text = textwrap.dedent(source)
+    if not program.exists() or program.read_text(encoding="utf-8") != text:
+        program.write_text(text, encoding="utf-8")
+    return program
 
 
 @contextmanager

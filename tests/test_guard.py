@@ -8,7 +8,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import textwrap
 from contextlib import suppress
 from pathlib import Path
 
@@ -51,8 +50,7 @@ WORKER = """
 
 def started(path, source, *arguments):
     """Start a program in a directory of the test's own."""
-    program = path / "program.py"
-    program.write_text(textwrap.dedent(source), encoding="utf-8")
+    program = programs.write_program(path, source)
     return subprocess.Popen(
         [sys.executable, "-W", "error", program.name, *arguments],
         cwd=path,
@@ -78,11 +76,11 @@ def test_nothing_is_lost_when_bodies_read_the_bytes_of_their_store(tmp_path, rea
 
     with sqlite3.connect(tmp_path / "runs.db") as connection:
         rows = connection.execute(
-            "select runs.state, count(*) from runs join nodes using (run) where nodes.state = 'succeeded' group by run"
+            "select id, runs.state, count(*) from runs join nodes using (run) where nodes.state = 'succeeded' group by run"
         ).fetchall()
         assert connection.execute("pragma integrity_check").fetchone() == ("ok",)
     connection.close()
-    assert rows == [("succeeded", 20)] * 12
+    assert sorted(rows) == [(f"{worker}-{run}", "succeeded", 20) for worker in range(4) for run in range(3)]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

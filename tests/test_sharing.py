@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
 import threading
 import time
 from contextlib import suppress
@@ -15,7 +14,7 @@ from functools import partial
 
 import pytest
 from executions import claim_one
-from programs import ROOT, SECONDS
+from programs import ROOT, SECONDS, write_program
 
 from aiodag import Capacity, Limit, OptionError, Run, RunFailed, StoreError, StoreUnreachable, task
 from aiodag._core.holdings import Ticket
@@ -598,8 +597,7 @@ def start(tmp_path, address):
     started = []
 
     def start(source, name):
-        program = tmp_path / "program.py"
-        program.write_text(textwrap.dedent(source), encoding="utf-8")
+        program = write_program(tmp_path, source)
         command = [sys.executable, "-W", "error", program.name, name, address]
         env = {**os.environ, "PYTHONPATH": str(ROOT)}
         process = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, encoding="utf-8")

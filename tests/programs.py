@@ -5,7 +5,7 @@ import subprocess
 import sys
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -43,6 +43,15 @@ def write_program(directory, source):
     if not program.exists() or program.read_text(encoding="utf-8") != text:
         program.write_text(text, encoding="utf-8")
     return program
+
+
+def open_files(directory):
+    """The files below a directory that this process has open."""
+    found = []
+    for each in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the descriptor that lists them; and what others close meanwhile
+            found.append(str(each.readlink()))
+    return sorted(name for name in found if name.startswith(str(directory)))
 
 
 @contextmanager

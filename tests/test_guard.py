@@ -8,8 +8,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from contextlib import suppress
-from pathlib import Path
 
 import programs
 import pytest
@@ -392,14 +390,7 @@ def test_a_store_that_could_not_be_opened_holds_nothing_when_it_is_closed(tmp_pa
         store.runs()
     store.close()
 
-    assert [each for each in opened() if each.startswith(str(tmp_path))] == []
-
-
-def opened():
-    """The files that this process has open."""
-    for each in Path("/proc/self/fd").iterdir():
-        with suppress(FileNotFoundError):  # the descriptor that lists them; and what others close meanwhile
-            yield str(each.readlink())
+    assert programs.open_files(tmp_path) == []
 
 
 def test_a_store_that_nobody_holds_any_more_lets_go_of_its_file(tmp_path):

@@ -514,12 +514,10 @@ DOCUMENT = {
 
 
 @pytest.fixture
-def written(tmp_path):
+def written(tmp_path, modules_forgotten):
     (tmp_path / "told_by_hooks.py").write_text(FILE)
     (tmp_path / "etl.json").write_text(json.dumps(DOCUMENT))
-    yield tmp_path
-    sys.modules.pop("told_by_hooks", None)
-    sys.path[:] = [each for each in sys.path if each != str(tmp_path)]
+    return tmp_path
 
 
 def aiodag(directory, *args):

@@ -12,12 +12,12 @@ import textwrap
 import threading
 import time
 import weakref
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from executions import claim_one
-from programs import ROOT, SECONDS
+from programs import ROOT, SECONDS, open_files
 
 from aiodag import Run, State, task
 from aiodag._core.ledger import Ledger
@@ -62,14 +62,6 @@ def keeper_threads(directory):
 
 def keepers(directory):
     return [keeper for keeper in list(KEEPERS.values()) if str(directory) in str(keeper.store)]
-
-
-def open_files(directory):
-    found = []
-    for each in Path("/proc/self/fd").iterdir():
-        with suppress(FileNotFoundError):  # the descriptor that lists them
-            found.append(str(each.readlink()))
-    return sorted(name for name in found if name.startswith(str(directory)))
 
 
 def states_of(path):

@@ -1,7 +1,6 @@
 """A run that its process lets go of: its bodies stop, nothing more is recorded, and whoever goes on continues it."""
 
 import asyncio
-import sys
 import threading
 
 import pytest
@@ -318,17 +317,9 @@ async def test_a_body_may_let_go_of_its_own_run(store):
     assert look(store) == {"book": (State.RUNNING, 1)}
 
 
-@pytest.fixture
-def module(tmp_path):
-    """A file with a task, which nobody has loaded before or after."""
-    file = tmp_path / "let_go_of.py"
-    file.write_text("async def main() -> str:\n    return 'loaded'\n")
-    yield file
-    sys.modules.pop(file.stem, None)
-    sys.path[:] = [each for each in sys.path if each != str(tmp_path)]
-
-
-async def test_a_run_that_was_let_go_of_is_continued_by_a_service_in_another_process(tmp_path, module):
+async def test_a_run_that_was_let_go_of_is_continued_by_a_service_in_another_process(tmp_path, modules_forgotten):
+    module = tmp_path / "let_go_of.py"
+    module.write_text("async def main() -> str:\n    return 'loaded'\n")
     service = Service(f"sqlite:///{tmp_path}/runs.db")
     target = service.target(str(module))
 

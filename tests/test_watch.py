@@ -6,14 +6,13 @@ import sys
 import textwrap
 import threading
 import time
-from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
 import psycopg
 import pytest
 from executions import claim_one, write_one
-from programs import ROOT, SECONDS
+from programs import ROOT, SECONDS, open_files
 
 from aiodag import Run, State, task
 from aiodag.errors import StoreError
@@ -242,13 +241,6 @@ def test_a_server_is_told_of_commits_that_others_wait_for_and_of_no_other(postgr
 
 @LINUX
 def test_all_who_wait_share_a_thread_and_the_last_one_lets_go_of_it(tmp_path, monkeypatch):
-    def opened():
-        found = []
-        for each in Path("/proc/self/fd").iterdir():
-            with suppress(FileNotFoundError):  # whatever else this process has let go of meanwhile
-                found.append(str(each.readlink()))
-        return sorted(each for each in found if each.startswith(str(tmp_path)))
-
     def threads():
         return [each.name for each in threading.enumerate() if each.name == f"aiodag watch of {store}"]
 
@@ -258,13 +250,13 @@ def test_all_who_wait_share_a_thread_and_the_last_one_lets_go_of_it(tmp_path, mo
     store.close()
     with watch_store(store) as first:
         assert first.wait(0, SECONDS)
-        alone = opened()
+        alone = open_files(tmp_path)
         with watch_store(other) as second:
             assert first is second
-            assert (opened(), len(threads())) == (alone, 1)
+            assert (open_files(tmp_path), len(threads())) == (alone, 1)
         assert len(threads()) == 1
 
-    assert (opened(), threads(), store.place in WATCHES) == ([], [], False)
+    assert (open_files(tmp_path), threads(), store.place in WATCHES) == ([], [], False)
 
 
 def test_a_listener_that_has_lost_its_store_is_made_anew_and_says_that_anything_may_have_happened(monkeypatch):

@@ -60,6 +60,14 @@ LOOKS = {
         Colours("#cfe8ff", "#0969da", "#0a3069"),
         Colours("#0c2d52", "#4493f8", "#cfe5ff"),
     ),
+    State.PARKED: Look(
+        "‖",
+        "cyan",
+        ("#e6f6f6", "#1b7c83"),
+        "M3 1.8h6L3 10.2h6z",
+        Colours("#d9f2f2", "#1b7c83", "#0b3f43"),
+        Colours("#0d3236", "#4fb8bf", "#c5eff1"),
+    ),
     State.SUCCEEDED: Look(
         "✓",
         "green",

@@ -103,8 +103,8 @@ class RunRecord:
 
     @property
     def orphan(self) -> bool:
-        """Whether the run has begun and not ended, and nobody works on it. One that waits in a queue is none."""
-        waits = self.state is State.QUEUED
+        """Whether the run has begun and not ended, and nobody works on it. One that is queued or parked is none."""
+        waits = self.state in {State.QUEUED, State.PARKED}
         return self.ended_at is None and not waits and (self.owner is None or self.owner.gone())
 
 

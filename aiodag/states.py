@@ -14,19 +14,21 @@ limit or by the pause before a retry; from here a node whose success is recorded
 succeeds without running, and one whose record cannot be read fails. running: an attempt is under way.
 skipped: an upstream did not succeed, or the body raised `Skip`.
 
-The states of a run have the same words and a table of their own, `RUN_MOVES`: what has ended may begin again.
+The states of a run have the same words and a table of their own, `RUN_MOVES`: what has ended may begin again. It has one
+word more, that no node has: parked.
 
-    waiting ──► queued ◄──────────────────────────────────┐
-                 │ │ ▲                                    │
-                 │ │ └─ taken over, given back            │ resumed, or begun again by itself
-                 │ ▼       │                              │
-                 │ running ┴──► succeeded, failed, cancelled
-                 │                            ▲      ▲
-                 └────────────────────────────┴──────┘
+    waiting ──► queued ◄──────────────────────────────────────┐
+                 │ │ ▲                                        │
+                 │ │ ├── taken over, given back               │ resumed, or begun again by itself
+                 │ │ └── parked ◄─┐ until what it waits for   │
+                 │ ▼              │ is there, or it is ended  │
+                 │ running ───────┴──► succeeded, failed, cancelled
+                 │                                ▲      ▲
+                 └────────────────────────────────┴──────┘
 
 waiting: a `Run` that nobody has entered. queued: it is nobody's; from here a run that never began can be cancelled at once, and
 one fails that has expired, that every worker has refused, that kills its owners, or that cannot be read. running: a process
-owns it.
+owns it. parked: it does nothing but wait for messages, moments or other runs, and no process holds it.
 """
 
 import enum
@@ -43,6 +45,7 @@ class State(enum.StrEnum):
     WAITING = "waiting"
     QUEUED = "queued"
     RUNNING = "running"
+    PARKED = "parked"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     SKIPPED = "skipped"
@@ -53,7 +56,7 @@ class State(enum.StrEnum):
 
     def __init__(self, value: str) -> None:
         """Note once whether the state is final."""
-        self.final = value not in ("waiting", "queued", "running")
+        self.final = value not in ("waiting", "queued", "running", "parked")
 
 
 _STOPPED = frozenset({State.SKIPPED, State.CANCELLED})
@@ -67,12 +70,16 @@ MOVES: dict[State, frozenset[State]] = {
     State.SKIPPED: frozenset(),
     State.CANCELLED: frozenset(),
 }
-"""Where a node may go from each state; the only such table there is."""
+"""Where a node may go from each state; the only such table there is. No node is parked."""
+
+NODE_STATES = tuple(MOVES)
+"""The states of a node in the order in which stores count them."""
 
 RUN_MOVES: dict[State, frozenset[State]] = {
     State.WAITING: frozenset({State.QUEUED}),
     State.QUEUED: frozenset({State.RUNNING, State.CANCELLED, State.FAILED}),
-    State.RUNNING: frozenset({State.QUEUED, State.SUCCEEDED, State.FAILED, State.CANCELLED}),
+    State.RUNNING: frozenset({State.QUEUED, State.PARKED, State.SUCCEEDED, State.FAILED, State.CANCELLED}),
+    State.PARKED: frozenset({State.QUEUED}),
     State.SUCCEEDED: frozenset({State.QUEUED, State.FAILED}),  # failed: its store could not take down that it succeeded
     State.FAILED: frozenset({State.QUEUED}),
     State.CANCELLED: frozenset({State.QUEUED}),

@@ -29,6 +29,7 @@ from aiodag.pictures.lettering import line, shorten_to, width
 from aiodag.pictures.palette import colours_by_name
 from aiodag.pictures.scene import scene
 from aiodag.pictures.svg import sheet
+from aiodag.states import NODE_STATES
 from aiodag.testing import run
 from aiodag.workflows import Workflow
 
@@ -91,7 +92,7 @@ def layered(count, layers, edges, seed=1):
     """A graph of tasks in layers; an edge passes two layers at most, and has a place in the order."""
     chance = random.Random(seed)
     at = sorted(chance.randrange(layers) for _ in range(count))
-    states = chance.choices(list(State), [1, 1, 1, 20, 1, 1, 1], k=count)
+    states = chance.choices(NODE_STATES, [1, 1, 1, 20, 1, 1, 1], k=count)
     nodes = [
         GraphNode(
             id=id_,

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aiodag import Run, RunFailed, Skip, State, current_node, settled, task
-from aiodag.states import MOVES, RUN_MOVES, next_run_state
+from aiodag.states import MOVES, NODE_STATES, RUN_MOVES, next_run_state
 from aiodag.testing import MoveRecorder, run, shuffle
 
 FATES = ("value", "value", "value", "fail", "skip", "retry", "suspend", "cancel self")
@@ -165,11 +165,12 @@ def test_a_backoff_that_raises_makes_legal_moves():
 
 
 def test_no_move_leads_out_of_a_final_state():
-    assert all(not MOVES[state] for state in State if state.final)
+    assert all(not MOVES[state] for state in NODE_STATES if state.final)
 
 
-def test_the_table_has_every_state():
-    assert set(MOVES) == set(State)
+def test_the_table_has_every_state_but_the_one_of_runs_alone():
+    assert tuple(MOVES) == NODE_STATES
+    assert set(State) - set(MOVES) == {State.PARKED}
 
 
 def test_every_state_of_a_run_has_its_moves_and_what_has_ended_begins_again_only():
@@ -179,7 +180,15 @@ def test_every_state_of_a_run_has_its_moves_and_what_has_ended_begins_again_only
         State.SKIPPED,
     }
     assert next_run_state(State.SUCCEEDED, State.QUEUED, State.RUNNING, State.CANCELLED) is State.CANCELLED
+    assert next_run_state(State.RUNNING, State.PARKED, State.QUEUED, State.RUNNING) is State.RUNNING
     assert next_run_state(State.FAILED, State.FAILED) is State.FAILED
     for state in (State.FAILED, State.CANCELLED):
         with pytest.raises(RuntimeError, match=f"a run cannot go from {state} to running"):
             next_run_state(state, State.RUNNING)
+
+
+def test_a_parked_run_has_not_ended_and_goes_on_by_way_of_the_queue_alone():
+    assert not State.PARKED.final
+    for state in (State.RUNNING, State.SUCCEEDED, State.CANCELLED):
+        with pytest.raises(RuntimeError, match=f"a run cannot go from parked to {state}"):
+            next_run_state(State.PARKED, state)

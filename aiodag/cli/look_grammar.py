@@ -5,7 +5,7 @@ from aiodag.cli.begin_grammar import TARGET, add_one_run, add_parameters, add_ta
 from aiodag.cli.parser import CommandGroup, add_command
 from aiodag.cli.typed import count, duration
 
-RUN_STATES = ("queued", "running", "succeeded", "failed", "cancelled")
+RUN_STATES = ("queued", "running", "parked", "succeeded", "failed", "cancelled")
 FORMATS = ("txt", "mmd", "dot", "json", "svg", "png", "html")
 STYLES = ("flat", "tree")
 

@@ -18,6 +18,7 @@ _WORST = (
     State.FAILED,
     State.CANCELLED,
     State.RUNNING,
+    State.PARKED,
     State.QUEUED,
     State.WAITING,
     State.SKIPPED,

@@ -8,7 +8,7 @@ from typing import Any
 from aiodag.copies import RUN_COLUMNS, TABLES, Portion, cut_portions, key_there, there_already
 from aiodag.errors import StoreError, UnknownRun
 from aiodag.records import Claim, refuse_owned
-from aiodag.states import State
+from aiodag.states import NODE_STATES, State
 from aiodag.stores.endings import with_marks
 from aiodag.stores.kept import NOBODY, KeptPlace, KeptRun, Row, kept_run_record, known_from_kept
 from aiodag.stores.kept_runs import KeptRuns
@@ -85,7 +85,7 @@ def row_of_kept(kept: KeptRun) -> dict[str, Any]:
     row["owner"] = None if kept.owner is None else owner_text(kept.owner)
     if kept.ended_at is not None:
         counts = kept_run_record(kept, None).counts
-        row["counts"] = json.dumps([counts.get(state, 0) for state in State])
+        row["counts"] = json.dumps([counts.get(state, 0) for state in NODE_STATES])
     return {**dict.fromkeys(RUN_COLUMNS), **row_of_place(kept.queued), **row}
 
 

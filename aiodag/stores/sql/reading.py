@@ -15,7 +15,7 @@ from aiodag.records import (
     RunRecord,
     WorkflowRecord,
 )
-from aiodag.states import State
+from aiodag.states import NODE_STATES, State
 from aiodag.stores.sql.database import Database
 from aiodag.stores.sql.listing import StatementValues, as_list, in_state, of_some, runs_listed
 from aiodag.stores.sql.rows import (
@@ -232,4 +232,6 @@ def near_in(session: Session, text: str) -> list[str]:
 def node_counts(session: Session, runs: Sequence[int]) -> dict[int, dict[State, int]]:
     """Return how many nodes of runs are in which state, in their last executions."""
     rows = (row for some in cut_rows(list(runs)) for row in session.perform_for("counts", some))
-    return {run: {state: count for state, count in zip(State, counts, strict=True) if count} for run, *counts in rows}
+    return {
+        run: {state: count for state, count in zip(NODE_STATES, counts, strict=True) if count} for run, *counts in rows
+    }

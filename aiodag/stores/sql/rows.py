@@ -20,7 +20,7 @@ from aiodag.records import (
     RunRecord,
     WorkflowRecord,
 )
-from aiodag.states import State
+from aiodag.states import NODE_STATES, State
 from aiodag.stores.sql.session import Session
 
 STATES = {str(state): state for state in State}
@@ -107,7 +107,7 @@ def owner_text(owner: Owner) -> str:
 def counts_column(value: Any) -> dict[State, int]:
     """Return how many nodes are in which state."""
     counts = map(count_column, json.loads(value))
-    return {state: count for state, count in zip(State, counts, strict=True) if count}
+    return {state: count for state, count in zip(NODE_STATES, counts, strict=True) if count}
 
 
 def optional(read: Callable[[Any], Any]) -> Callable[[Any], Any]:

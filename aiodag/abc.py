@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from aiodag.copies import Copies as Copies
 from aiodag.happenings import Listener as Listener
+from aiodag.inboxes import Inbox as Inbox
 from aiodag.journal import NOTHING as NOTHING
 from aiodag.journal import Journal as Journal
 from aiodag.journal import Raised as Raised

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiodag.faces import publish
+from aiodag.mail import Outgoing, WaitRow
 from aiodag.ownership import Claimed, FunctionRow
 from aiodag.states import State
 
@@ -67,6 +68,12 @@ class Batch:
     facts: list[tuple[int, int, str]]  # number, attempt, all facts as JSON
     output: list[OutputRow]
     trimmed: list[TrimmedRow]
+    waits: list[WaitRow]  # that begin; what is there already settles them in the same transaction
+    due: list[int]  # numbers of nodes whose waits are over because their moment has come
+    unwaits: list[int]  # numbers of nodes that wait no longer: what they were given unseen goes to others
+    heard: list[int]  # numbers of nodes whose run has heard how their waits ended
+    rejects: list[tuple[int, str]]  # number, reason: a message that does not fit is dead, and the node waits on
+    outbox: list[Outgoing]  # messages that leave with this
     state: State | None = None  # of the run, with its last write
     error: str = ""
     at: float = 0.0

@@ -33,6 +33,10 @@ RUN_COLUMNS = (
     "retries",
     "deaths",
     "successes",
+    "generation",
+    "parent_run",
+    "parent_node",
+    "turn",
 )
 # What belongs to a run: each table with its columns, but for the number of the run, in the order in which rows are written.
 TABLES: Mapping[str, tuple[str, ...]] = {

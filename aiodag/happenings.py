@@ -18,6 +18,8 @@ class Happening(StrEnum):
     CANCEL = "cancel"  # somebody wants a run cancelled
     PLACES = "places"  # a process asks for, or leaves, places of a shared limit
     LINES = "lines"  # a run has logged or written something
+    WOKEN = "woken"  # what a run waits for has come: a message, a moment, the end of another run
+    OUTGOING = "outgoing"  # a message is to leave by a transport
 
 
 EVERYTHING = frozenset(Happening)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 from aiodag.errors import RunOwned, StoreError
 from aiodag.faces import publish
+from aiodag.mail import NO_WAITS, WaitSeen
 from aiodag.processes import UNSEEN, began_at, surroundings
 from aiodag.states import State
 
@@ -189,6 +190,11 @@ class Claimed(NamedTuple):
     tried: Mapping[str, int] = NO_ATTEMPTS  # last attempts by task, of a run with a definition
     begun: int = 1  # how often somebody has begun it: again after it had ended
     past: Past | None = None  # what is known, in place of `known`, where that is too much to be read at once
+    waits: Mapping[int, WaitSeen] = (
+        NO_WAITS  # what is recorded of the waits of earlier executions, by the numbers of their nodes
+    )
+    generation: int = 0  # how often the run has begun again with a new history: in the keys of its nodes, but for 0
+    turn: str | None = None  # what this generation began with, but for the first
 
 
 publish("aiodag.records", globals(), __name__)

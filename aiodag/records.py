@@ -22,6 +22,17 @@ from aiodag.batches import OutputRow as OutputRow
 from aiodag.batches import TrimmedRow as TrimmedRow
 from aiodag.batches import Write as Write
 from aiodag.errors import StoreError
+from aiodag.mail import Delivered as Delivered
+from aiodag.mail import Incoming as Incoming
+from aiodag.mail import MessageRecord as MessageRecord
+from aiodag.mail import Outgoing as Outgoing
+from aiodag.mail import SettledWait as SettledWait
+from aiodag.mail import Starter as Starter
+from aiodag.mail import TopicRecord as TopicRecord
+from aiodag.mail import Wait as Wait
+from aiodag.mail import WaitRecord as WaitRecord
+from aiodag.mail import WaitRow as WaitRow
+from aiodag.mail import WaitSeen as WaitSeen
 from aiodag.ownership import NO_ATTEMPTS as NO_ATTEMPTS
 from aiodag.ownership import NO_TAGS as NO_TAGS
 from aiodag.ownership import Claim as Claim

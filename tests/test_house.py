@@ -95,6 +95,7 @@ FLOORS = [
             "states",
             "looks",
             "processes",
+            "mail",
             "ownership",
             "batches",
             "records",
@@ -104,7 +105,7 @@ FLOORS = [
             "programs",
         ]
     },
-    {"": ["copies", "queueing", "sharing", "journal", "abc"]},
+    {"": ["copies", "queueing", "inboxes", "sharing", "journal", "abc"]},
     {
         "_core": [
             "failure",
@@ -216,6 +217,7 @@ FLOORS = [
             "kept",
             "kept_runs",
             "kept_queue",
+            "kept_inbox",
             "nested",
             "outputs",
             "row",
@@ -233,6 +235,7 @@ FLOORS = [
             "sql.batches",
             "sql.hand_on",
             "sql.ownership",
+            "sql.inbox",
             "sql.queue",
             "sql.workers",
             "sql.sharing",

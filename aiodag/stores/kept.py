@@ -62,6 +62,10 @@ class KeptRun:
     output: dict[int, tuple[Any, ...]] = field(default_factory=dict)  # by part
     parts: int = 0
     queued: "KeptPlace | None" = None  # if it was submitted
+    generation: int = 0
+    parent_run: str | None = None  # the id of the run that has begun it
+    parent_node: int | None = None
+    turn: str | None = None  # what this generation began with, but for the first
 
     def claim_again(self, claim: Claim) -> None:
         """Begin another execution. Raises what a claim raises that is refused."""

@@ -17,7 +17,18 @@ from aiodag.submissions import Submission
 
 UNQUEUED = {"priority": 0, "ready": 1, "retries": 0, "deaths": 0, "successes": 0}  # a run that was in no queue
 COUNTED = ("retries", "deaths", "successes")  # columns that the place of a run in a queue has as they are
-PLAIN = ("execution", "begun", "created_at", "started_at", "ended_at", "error")  # columns that a run has as they are
+PLAIN = (
+    "execution",
+    "begun",
+    "created_at",
+    "started_at",
+    "ended_at",
+    "error",
+    "generation",
+    "parent_run",
+    "parent_node",
+    "turn",
+)  # columns that a run has as they are
 
 
 class KeptCopies(KeptRuns):

@@ -1,6 +1,22 @@
 -- What a store of an older version lacks, as views and empty tables of one connection that reads: they hide the tables of the
 -- file that have the same name, and nothing is written.
 
+-- :version 1 2 3 4 5
+create temp table waits (
+    wait integer, run integer, number integer, kind text, topic text, key text, since real, due_at real, grouped integer, settled integer,
+    message integer
+);
+create temp table messages (
+    message integer, topic text, id text, keys text, payload text, headers text, to_all integer, at real, expires_at real,
+    forget_at real, state text, reason text, repeats integer, takers integer, run text
+);
+create temp table message_keys (topic text, key text, message integer);
+create temp table outbox (
+    number integer, topic text, keys text, id text, payload text, headers text, via text, to_all integer, at real
+);
+create temp table relays (topic text, owner text, until real);
+create temp table starters (topic text, target text, entry text, name text, queue text, parameter text, owner text);
+
 -- :version 1 2 3 4
 create temp table timers (timer integer, due_at real, kind text, run integer);
 create temp table names (name text, max_active integer);
@@ -10,9 +26,12 @@ create temp table refusals (owner text, target text, reason text);
 create temp table shared_limits (name text, next_at real);
 create temp table shared_places (name text, owner text, part integer, held text, wanted text, since real);
 
+-- :version 5
+create temp view runs as select *, 0 as generation, null as parent_run, null as parent_node, null as turn from main.runs;
+
 -- :version 4
 create temp view runs as select *, null as queue, 0 as priority, null as submission, null as target, null as code, 1 as ready, 0 as retries,
-    0 as deaths, 0 as successes from main.runs;
+    0 as deaths, 0 as successes, 0 as generation, null as parent_run, null as parent_node, null as turn from main.runs;
 
 -- :version 1 2 3
 create temp table leases (owner text, until real);
@@ -26,17 +45,17 @@ create temp table functions (run integer, name text, module text, main integer);
 
 -- :version 3
 create temp view runs as select *, null as counts, null as queue, 0 as priority, null as submission, null as target, null as code, 1 as ready, 0 as retries,
-    0 as deaths, 0 as successes
+    0 as deaths, 0 as successes, 0 as generation, null as parent_run, null as parent_node, null as turn
     from main.runs;
 
 -- :version 2
 create temp view runs as select *, 1 as begun, null as counts, null as queue, 0 as priority, null as submission, null as target, null as code, 1 as ready, 0 as retries,
-    0 as deaths, 0 as successes
+    0 as deaths, 0 as successes, 0 as generation, null as parent_run, null as parent_node, null as turn
     from main.runs;
 
 -- :version 1
 create temp view runs as select *, '{}' as tags, 1 as begun, null as counts, null as queue, 0 as priority, null as submission, null as target, null as code, 1 as ready, 0 as retries,
-    0 as deaths, 0 as successes
+    0 as deaths, 0 as successes, 0 as generation, null as parent_run, null as parent_node, null as turn
     from main.runs;
 create temp table definitions (run integer, execution integer, document text);
 create temp table facts (run integer, number integer, attempt integer, facts text);

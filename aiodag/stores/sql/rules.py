@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from aiodag.stores.sql.copying import RecordedCopies
 from aiodag.stores.sql.editing import EditedRuns
+from aiodag.stores.sql.inbox import RecordedInbox
 from aiodag.stores.sql.queue import QueuedRuns
 from aiodag.stores.sql.sharing import SharedPools
 from aiodag.stores.sql.workers import EnrolledWorkers
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from aiodag.stores.recorder import Recorder
 
 
-class RunsInSQL(QueuedRuns, EnrolledWorkers, SharedPools, EditedRuns, RecordedCopies):
+class RunsInSQL(RecordedInbox, QueuedRuns, EnrolledWorkers, SharedPools, EditedRuns, RecordedCopies):
     """The rules of a store, above the database that keeps it."""
 
     keep: int

@@ -260,3 +260,84 @@ create table shared_places ( -- what each process has of them
     primary key (name, owner, part)
 ) without rowid;
 alter table deleted add column until real; -- a run that is being copied in, not deleted: its rows are left alone until then
+
+-- :step 6
+-- What runs wait for. One that does nothing else is parked: nobody has it until a wait of its is settled.
+alter table runs add column generation integer not null default 0; -- how often it has begun again with a new history
+alter table runs add column parent_run text; -- the id of the run that has begun it
+alter table runs add column parent_node integer;
+alter table runs add column turn text; -- what its generation began with, but for the first
+create index runs_of_parent on runs (parent_run) where parent_run is not null;
+create table waits (
+    wait integer primary key autoincrement, -- the oldest is served first
+    run integer not null references runs on delete cascade,
+    number integer not null, -- of the node
+    kind text not null, -- message, moment, run (topic is its id), deadline
+    topic text not null,
+    key text not null,
+    since real not null,
+    due_at real,
+    grouped integer, -- the node that takes the first of several
+    settled integer not null default 0, -- until the run has heard of it
+    message integer, -- that it was given
+    unique (run, number)
+);
+create index open_waits on waits (topic, key, wait) where settled = 0;
+create index due_waits on waits (due_at) where settled = 0 and due_at is not null;
+create index settled_waits on waits (run) where settled = 1;
+create table messages (
+    message integer primary key autoincrement, -- the oldest of a key is taken first
+    topic text not null,
+    id text not null,
+    keys text not null, -- a JSON list
+    payload text not null,
+    headers text not null,
+    to_all integer not null default 0,
+    at real not null,
+    expires_at real not null, -- what is kept is dead from then on
+    forget_at real not null, -- what is not kept is forgotten then
+    state text not null, -- kept, taken, started, dead
+    reason text not null default '', -- why it is dead
+    repeats integer not null default 0, -- how often its id has come again
+    takers integer not null default 0, -- waits that were given it
+    run text -- the id of the run that has it
+);
+create unique index messages_by_id on messages (topic, id);
+create index messages_by_state on messages (topic, state, message);
+create index kept_messages on messages (expires_at) where state = 'kept';
+create index messages_to_forget on messages (forget_at) where state <> 'kept';
+create table message_keys ( -- of those that are kept
+    topic text not null,
+    key text not null,
+    message integer not null references messages on delete cascade,
+    primary key (topic, key, message)
+) without rowid;
+create index keys_of_message on message_keys (message);
+create table outbox ( -- messages that leave by a transport
+    number integer primary key autoincrement,
+    topic text not null,
+    keys text not null,
+    id text not null,
+    payload text not null,
+    headers text not null,
+    via text not null,
+    to_all integer not null,
+    at real not null
+);
+create unique index outbox_by_id on outbox (topic, id);
+create index outbox_by_topic on outbox (topic, number);
+create table relays ( -- who passes on what leaves
+    topic text primary key,
+    owner text not null,
+    until real not null
+) without rowid;
+create table starters ( -- what the messages of a topic begin
+    topic text not null,
+    target text not null,
+    entry text not null,
+    name text not null,
+    queue text not null,
+    parameter text not null,
+    owner text not null, -- the worker that has said so
+    primary key (topic, target)
+) without rowid;

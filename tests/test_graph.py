@@ -617,3 +617,54 @@ def test_graphviz_draws_it(graph: Graph) -> None:
 
     assert not done.stderr
     assert len(drawn["objects"]) == len(graph)
+
+
+# What waits for something outside of the run
+
+
+def waiting_graph() -> Graph:
+    """Return a message that came, one that has not, and a plain node."""
+    came = ran(0, "message('PAYMENT')", 0.0, 40.0)._replace(waits="message")
+    comes = span(1, "message('SHIPPED')", 40.0, None)._replace(waits="message")
+    return Graph("order", [came, comes, ran(2, "ship", 40.0, 50.0)], [GraphEdge(0, 2, "endogenous")], now=60.0)
+
+
+def test_text_tells_what_waits_and_what_has_waited_from_what_ran() -> None:
+    """Neither the sign nor the words of a wait are those of work."""
+    assert waiting_graph().to_text().splitlines()[1:] == [
+        "├─ ✓ message('PAYMENT') succeeded, waited 40 s",
+        "│  └─ ✓ ship            succeeded, 10 s",
+        "└─ ‖ message('SHIPPED') waits, 20 s",
+    ]
+
+
+def test_mermaid_and_graphviz_draw_waits_with_round_ends() -> None:
+    """The shape says that a node waits or has waited, the class that it still does."""
+    graph = waiting_graph()
+
+    mermaid, dot = graph.to_mermaid().splitlines(), graph.to_dot().splitlines()
+
+    assert "    n0([\"✓ message('PAYMENT')\"]):::succeeded" in mermaid
+    assert "    n1([\"‖ message('SHIPPED')\"]):::parked" in mermaid
+    assert sum(line.startswith("    classDef parked ") for line in mermaid) == 1
+    assert ["shape=oval" in line for line in dot if "label=" in line] == [True, True, False]
+
+
+def test_a_timeline_has_no_bar_of_work_where_a_node_waited() -> None:
+    """The time of a wait belongs to nobody here."""
+    came, ship, comes, _, legend = waiting_graph().timeline(60).splitlines()[1:]
+
+    assert ["█" in came, "█" in ship, "█" in comes] == [False, True, False]
+    assert ["‖‖‖" in came, "‖‖‖" in ship, "‖‖‖" in comes] == [True, False, True]
+    assert "‖ waited for something outside" in legend
+
+
+def test_waits_come_back_from_json_and_older_graphs_have_none() -> None:
+    """A graph that was kept by an earlier version is read as it was."""
+    graph = waiting_graph()
+    kept = graph.to_dict()
+    for node in kept["nodes"]:
+        del node["waits"]
+
+    assert [node.waits for node in Graph.from_dict(graph.to_dict()).nodes] == ["message", "message", ""]
+    assert [node.waits for node in Graph.from_dict(kept).nodes] == ["", "", ""]

@@ -206,7 +206,7 @@ def test_attempts_are_counted():
     assert "ran 3 s in 3 attempts" in node.find(f"{SVG}title").text
 
 
-@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("state", NODE_STATES)
 def test_a_state_has_a_colour_a_glyph_and_a_word(state):
     root = drawn(made(1, state=state))
     (node,) = nodes_of(root).values()
@@ -1078,3 +1078,46 @@ def test_the_page_can_be_pointed_at_searched_sifted_and_zoomed(tmp_path):
         "critical": 2,
         "row": "fetch('bad', 2)",
     }
+
+
+# What waits for something outside of the run
+
+WAITED = ((State.WAITING, 0.0), (State.RUNNING, 0.0), (State.SUCCEEDED, 40.0))
+WAITS = ((State.WAITING, 40.0), (State.RUNNING, 40.0))
+
+
+def waits_and_work():
+    """A message that came, one that has not, and a node that runs."""
+    return Graph(
+        "order",
+        [
+            GraphNode(0, "message", "message('PAYMENT')", State.SUCCEEDED, 1, WAITED, waits="message"),
+            GraphNode(1, "message", "message('SHIPPED')", State.RUNNING, 1, WAITS, waits="message"),
+            GraphNode(2, "ship", "ship", State.RUNNING, 1, WAITS),
+        ],
+        [GraphEdge(0, 2, "endogenous")],
+        now=60.0,
+    )
+
+
+def test_a_wait_has_round_ends_and_an_hourglass_until_it_is_over():
+    root = drawn(waits_and_work())
+    came, comes, ship = nodes_of(root).values()
+
+    assert [int(each.find(f"{SVG}rect").get("rx")) for each in (came, comes, ship)] == [20, 20, 7]
+    assert [each.find(f"{SVG}use").get("href") for each in (came, comes)] == ["#glyph-succeeded", "#glyph-parked"]
+    assert words_of(comes) == ["message('SHIPPED')", "waits, 20 s"]
+    assert "waits 20 s for a message" in comes.find(f"{SVG}title").text
+    assert "waited 40 s for a message" in came.find(f"{SVG}title").text
+    assert "waits for something outside, or has waited" in words_of(root)
+
+
+def test_a_wait_in_a_timeline_is_no_bar_of_work():
+    bars = [bar for bar in fromstring(pictures.timeline(waits_and_work())).iter(f"{SVG}rect") if bar.get("class")]
+    found = [(bar.get("class"), bar.get("height")) for bar in bars if bar.get("class").startswith("bar ")]
+
+    assert found[:3] == [("bar succeeded", "8"), ("bar parked", "8"), ("bar running", "15")]
+
+
+def test_a_graph_without_waits_does_not_explain_them():
+    assert "waits for something outside, or has waited" not in words_of(drawn(made(2)))

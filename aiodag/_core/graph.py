@@ -13,11 +13,13 @@ from aiodag._core.critical import critical_path
 from aiodag._core.notebook import bundle_of_graph
 from aiodag.errors import CycleError
 from aiodag.states import State
-from aiodag.wording import count_text, printable
+from aiodag.wording import count_text, describe_seconds, printable
 
 
 class GraphNode(NamedTuple):
     """One node of a `Graph`: its state, its place in the source, and its moves in seconds since the run began.
+
+    `waits` is what a node of `aiodag.messages` waits for, or waited for, outside of the run: "message", "moment" or "run".
 
     >>> from aiodag import GraphNode, State
     >>> GraphNode(id=1, name="fetch", label="fetch('a1')", state=State.WAITING).state.final
@@ -34,6 +36,7 @@ class GraphNode(NamedTuple):
     error: str = ""
     parent: int | None = None
     barrier: bool = False  # of a workflow: it only joins edges, and does not count
+    waits: str = ""
 
     @property
     def started(self) -> float | None:
@@ -53,6 +56,27 @@ class GraphNode(NamedTuple):
     def running(self, now: float) -> float:
         """Return the seconds spent in attempts, until `now` if one is under way."""
         return sum(end - at for state, at, end in self.spans(now) if state is State.RUNNING)
+
+    @property
+    def shown_as(self) -> State:
+        """Return the state whose look the node has: parked while it only waits for something outside of the run."""
+        return State.PARKED if self.waits and self.state is State.RUNNING else self.state
+
+    def describe(self, now: float) -> str:
+        """Return in words what became of the node: its state, how long it ran or waited until `now`, its attempts.
+
+        >>> moves = (State.RUNNING, 0.0), (State.SUCCEEDED, 75.0)
+        >>> GraphNode(1, "message", "message('PAYMENT')", State.SUCCEEDED, 1, moves, waits="message").describe(90.0)
+        'succeeded, waited 1 min 15 s'
+        """
+        open_wait = self.shown_as is State.PARKED
+        words = ["waits" if open_wait else str(self.state)]
+        if self.started is not None:
+            waited = "waited " if self.waits and not open_wait else ""
+            words.append(f"{waited}{describe_seconds(self.running(now))}")
+        if self.attempts > 1 and not self.waits:
+            words.append(f"{self.attempts} attempts")
+        return ", ".join(words)
 
 
 class GraphEdge(NamedTuple):

@@ -51,6 +51,7 @@ class Ledger:
         self.errors: dict[int, str] = {}
         self.outside: WeakKeyDictionary[Node[Any], int] = WeakKeyDictionary()
         self.barriers: set[int] = set()  # nodes of a workflow that only join edges
+        self.waits: dict[int, str] = {}  # what nodes wait for outside of the run, if they do
         self._edges: tuple[int, ...] = ()  # of the last node: many after one have the same
 
     def enter(self, node: "Node[Any]", upstream: "list[tuple[Node[Any], bool]]", at: float) -> None:
@@ -207,6 +208,7 @@ class Ledger:
                     error=self.errors.get(number, ""),
                     parent=parent,
                     barrier=number in self.barriers,
+                    waits=self.waits.get(number, ""),
                 )
             )
         return Graph(self.name, nodes, edges, now=now - self.origin)

@@ -25,11 +25,12 @@ _MOST_NAMED = 5
 _MOST_ROWS = 40
 
 _BARS = {state: look.sign for state, look in LOOKS.items()} | {State.RUNNING: "█"}
+_BAR_WORDS = {State.PARKED: "waited for something outside"}
 
 
 def _title(node: "GraphNode") -> str:
-    tries = f" ×{node.attempts}" if node.attempts > 1 else ""
-    return f"{LOOKS[node.state].sign} {printable(node.label)}{tries}"
+    tries = f" ×{node.attempts}" if node.attempts > 1 and not node.waits else ""
+    return f"{LOOKS[node.shown_as].sign} {printable(node.label)}{tries}"
 
 
 def mermaid(graph: "Graph", direction: str) -> str:
@@ -37,10 +38,11 @@ def mermaid(graph: "Graph", direction: str) -> str:
     if direction not in _DIRECTIONS:
         raise OptionError("direction", direction, "one of " + ", ".join(_DIRECTIONS))
     lines = [f"flowchart {direction}"]
-    lines += [f"    n{node.id}{_mermaid_shape(node)}:::{node.state}" for node in graph.nodes]
+    lines += [f"    n{node.id}{_mermaid_shape(node)}:::{node.shown_as}" for node in graph.nodes]
     lines += [f"    n{edge.source} {_mermaid_arrow(edge)} n{edge.target}" for edge in graph.edges]
     lines += [f"    n{parent} --o n{node.id}" for node, parent in _depths(graph)]
-    lines += [_mermaid_class(state) for state in graph.counts()]
+    shown = {node.shown_as for node in graph.nodes if not node.barrier}
+    lines += [_mermaid_class(state) for state in State if state in shown]
     return "\n".join(lines) + "\n"
 
 
@@ -60,7 +62,10 @@ def _mermaid_label(text: str) -> str:
 
 
 def _mermaid_shape(node: "GraphNode") -> str:
-    return "(( ))" if node.barrier else f'["{_mermaid_label(_title(node))}"]'
+    if node.barrier:
+        return "(( ))"
+    begin, end = ("([", "])") if node.waits else ("[", "]")
+    return f'{begin}"{_mermaid_label(_title(node))}"{end}'
 
 
 def _mermaid_arrow(edge: "GraphEdge") -> str:
@@ -89,10 +94,11 @@ def _dot_label(text: str) -> str:
 
 
 def _dot_node(node: "GraphNode") -> str:
-    fill, border = LOOKS[node.state].drawn
+    fill, border = LOOKS[node.shown_as].drawn
     if node.barrier:
         return f'shape=point, color="{border}"'
-    return f'label="{_dot_label(_title(node))}", fillcolor="{fill}", color="{border}"'
+    shape = "shape=oval, " * bool(node.waits)
+    return f'{shape}label="{_dot_label(_title(node))}", fillcolor="{fill}", color="{border}"'
 
 
 def _dot_edge(edge: "GraphEdge") -> str:
@@ -137,7 +143,7 @@ def tree_text(graph: "Graph") -> str:
         if node.barrier:  # no more than a fork of the tree
             rows.append((f"{lead}{names[id_]}", "", pointers))
         else:
-            rows.append((f"{lead}{LOOKS[node.state].sign} {names[id_]}", _node_note(node, graph.now), pointers))
+            rows.append((f"{lead}{LOOKS[node.shown_as].sign} {names[id_]}", _node_note(node, graph.now), pointers))
     width = max((len(left) for left, _, _ in rows if len(left) <= _MOST_ALIGNED), default=0)
     lines = [f"{left:<{width}} {told}{pointers}" if told else f"{left}{pointers}" for left, told, pointers in rows]
     return "\n".join([_headline(graph), *lines])
@@ -213,12 +219,7 @@ def _names(graph: "Graph") -> dict[int, str]:
 
 
 def _node_note(node: "GraphNode", now: float) -> str:
-    words = [str(node.state)]
-    if node.started is not None:
-        words.append(describe_seconds(node.running(now)))
-    if node.attempts > 1:
-        words.append(f"{node.attempts} attempts")
-    told = ", ".join(words)
+    told = node.describe(now)
     return f"{told}: {printable(node.error)}" if node.error else told
 
 
@@ -256,10 +257,16 @@ def timeline_text(graph: "Graph", width: int) -> str:
     if len(rows) > _MOST_ROWS:
         lines.append(f"{'⋮':<{room}} │ {len(rows) - _MOST_ROWS} more nodes")
     axis = f"{'seconds':>{room}} └─{_axis(until, columns)}"
-    spans = (span for node in shown for span in node.spans(graph.now))
+    spans = (span for node in shown for span in _shown_spans(node, graph.now))
     used = {state for state, begin, end in spans if state.final or end > begin}
-    legend = "  ".join(f"{_BARS[state]} {state}" for state in State if state in used)
+    legend = "  ".join(f"{_BARS[state]} {_BAR_WORDS.get(state, state)}" for state in State if state in used)
     return "\n".join([_headline(graph), *(line.rstrip() for line in lines), axis, legend])
+
+
+def _shown_spans(node: "GraphNode", now: float) -> list[tuple[State, float, float]]:
+    """Return what a bar shows of a node: where it waited for something outside of the run, nothing ran."""
+    runs = State.PARKED if node.waits else State.RUNNING
+    return [(runs if state is State.RUNNING else state, begin, end) for state, begin, end in node.spans(now)]
 
 
 def _start_order(node: "GraphNode") -> tuple[bool, float, float, int]:
@@ -273,7 +280,7 @@ def _cut(name: str, room: int) -> str:
 
 def _draw_bar(node: "GraphNode", now: float, scale: float, columns: int) -> str:
     cells = [" "] * (columns + 1)
-    for state, begin, end in node.spans(now):
+    for state, begin, end in _shown_spans(node, now):
         if begin == end and not state.final:
             continue
         # The small number keeps 0.3 / 0.1 from being 2. A span shorter than a column is drawn all the same.

@@ -11,7 +11,7 @@ from aiodag.cli.show import begin_text, run_state, state_counts, took_text, with
 from aiodag.looks import LOOKS
 from aiodag.records import RunRecord
 from aiodag.states import State
-from aiodag.wording import describe_seconds, first_line, printable
+from aiodag.wording import first_line, printable
 
 SIGNS = {state: look.sign for state, look in LOOKS.items()}
 # What a tree draws before the sign of a node: lines, how deep it is where that is too deep to draw, what an edge accepts.
@@ -51,18 +51,13 @@ def flat(graph: Graph) -> list[str]:
     count = Counter(labels.values())
     names = {id_: f"{label} #{id_}" if count[label] > 1 else label for id_, label in labels.items()}
     width = max((len(name) for name in names.values() if len(name) <= WIDEST), default=0)
-    return [f"{SIGNS[node.state]} {names[node.id]:<{width}}  {node_words(node, graph.now)}" for node in nodes]
+    return [f"{SIGNS[node.shown_as]} {names[node.id]:<{width}}  {node_words(node, graph.now)}" for node in nodes]
 
 
 def node_words(node: GraphNode, now: float) -> str:
     """Return what became of a node."""
-    words = [str(node.state)]
-    if node.started is not None:
-        words.append(describe_seconds(node.running(now)))
-    if node.attempts > 1:
-        words.append(f"{node.attempts} attempts")
-    error = printable(first_line(node.error))
-    return f"{', '.join(words)}: {error}" if error else ", ".join(words)
+    words, error = node.describe(now), printable(first_line(node.error))
+    return f"{words}: {error}" if error else words
 
 
 def state_at(line: str) -> tuple[State | None, int]:

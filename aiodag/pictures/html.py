@@ -173,6 +173,7 @@ def _node_row(node: GraphNode) -> dict[str, Any]:
         "label": line(node.label, _LONGEST),
         "state": _STATES.index(node.state),
         "attempts": node.attempts,
+        "waits": node.waits,
         "moves": [part for state, at in node.moves for part in (_STATES.index(state), round(at, 6))],
         "errors": [lines(node.error, _LONGEST_ERROR)] * bool(node.error),
     }

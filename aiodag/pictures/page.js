@@ -180,10 +180,10 @@
     const waited = spent(node, "waiting");
     const queued = spent(node, "queued");
     return [
-      ["state", recalled ? "recalled" : graph.states[node.state]],
+      ["state", recalled ? "recalled" : node.waits && graph.states[node.state] === "running" ? "waits" : graph.states[node.state]],
       ["task", node.task === node.label ? "" : node.task],
-      ["attempts", attempts(node).join("\n")],
-      ["ran", node.attempts ? seconds(spent(node, "running")) : ""],
+      ["attempts", node.waits ? "" : attempts(node).join("\n")],
+      [node.waits ? `waited for a ${node.waits}` : "ran", node.attempts ? seconds(spent(node, "running")) : ""],
       ["waited", waited ? seconds(waited) : ""],
       ["queued", queued ? seconds(queued) : ""],
       ["called at", node.site],

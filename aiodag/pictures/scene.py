@@ -27,7 +27,8 @@ _BESIDE_WORDS, _BETWEEN_WORDS = 36, 7  # pixels: the glyph and the margins; betw
 class Card(NamedTuple):
     """Show a node or a group: a title, a line below, what there is to say at length; a group also has its counts.
 
-    A barrier only joins links: it is a dot, and its words are not on the picture.
+    A barrier only joins links: it is a dot, and its words are not on the picture. What `waits` for something outside of the
+    run, or has waited, has round ends.
     """
 
     state: State
@@ -37,6 +38,7 @@ class Card(NamedTuple):
     size: tuple[int, int]
     counts: dict[State, int]
     barrier: bool = False
+    waits: bool = False
 
 
 class Link(NamedTuple):
@@ -186,10 +188,12 @@ def _merge_links(graph: Graph, group: dict[int, int], failed: set[GraphEdge]) ->
 
 
 def outcome(node: GraphNode) -> str:
-    """Return one word for the outcome of a node: its state, or "recalled" if it succeeded without running."""
+    """Return one word for the outcome of a node: its state, "recalled" if it succeeded without running, or that it waits."""
     recalled = (
         node.state is State.SUCCEEDED and node.started is None and any(state is State.QUEUED for state, _ in node.moves)
     )
+    if node.shown_as is State.PARKED:
+        return "waits"
     return "recalled" if recalled else str(node.state)
 
 
@@ -197,17 +201,26 @@ def _node_card(node: GraphNode, now: float, *, low: bool) -> Card:
     ran = node.started is not None
     words = [outcome(node)] * (not ran or node.state is not State.SUCCEEDED)
     words += [describe_seconds(node.running(now))] * ran
-    words += [f"{node.attempts} attempts"] * (node.attempts > 1)
+    words += [f"{node.attempts} attempts"] * (node.attempts > 1 and not node.waits)
     below = node.error.partition(":")[0] if node.state is State.FAILED and node.error else ", ".join(words)
     room = _WIDEST - _BESIDE_WORDS
     below = shorten_to(below, room / 2 if low else room, SMALL)
     title = shorten_to(node.label, room - width(below, SMALL) - _BETWEEN_WORDS if low else room)
     told = [f"{line(node.label)}: {outcome(node)}"]
-    told += [f"ran {describe_seconds(node.running(now))} in {count_text(node.attempts, 'attempt')}"] * ran
+    told += [time_text(node, now)] * ran
     told += [line(node.error)] * bool(node.error)
     parts = width(title), width(below, SMALL)
     wide = _BESIDE_WORDS + (sum(parts) + _BETWEEN_WORDS if low else max(parts))
-    return Card(node.state, title, below, "\n".join(told), (max(_NARROWEST, round(wide)), LOW if low else _HIGH), {})
+    size = max(_NARROWEST, round(wide)), LOW if low else _HIGH
+    return Card(node.shown_as, title, below, "\n".join(told), size, {}, waits=bool(node.waits))
+
+
+def time_text(node: GraphNode, now: float) -> str:
+    """Return how long a node ran and in how many attempts, or how long it waited for something outside of the run."""
+    seconds = describe_seconds(node.running(now))
+    if node.waits:
+        return f"{'waits' if node.shown_as is State.PARKED else 'waited'} {seconds} for a {node.waits}"
+    return f"ran {seconds} in {count_text(node.attempts, 'attempt')}"
 
 
 def _barrier(node: GraphNode, graph: Graph, label: dict[int, str]) -> Card:

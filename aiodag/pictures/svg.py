@@ -242,10 +242,12 @@ def _loop(box: Box) -> str:
 def _node_box(card: Card, box: Box) -> Iterator[str]:
     title, below = escape_xml(card.title), escape_xml(card.below)
     if card.size[1] == LOW:
-        yield f'<rect class="box" width="{box.width}" height="{box.height}" rx="5"/>{glyph(card.state, 7, 6)}'
+        round_ = LOW // 2 if card.waits else 5
+        yield f'<rect class="box" width="{box.width}" height="{box.height}" rx="{round_}"/>{glyph(card.state, 7, 6)}'
         yield f'<text x="24" y="16">{title}<tspan class="below" dx="7">{below}</tspan></text>'
     else:
-        yield f'<rect class="box" width="{box.width}" height="{box.height}" rx="7"/>{glyph(card.state, 9, 8)}'
+        round_ = box.height // 2 if card.waits else 7
+        yield f'<rect class="box" width="{box.width}" height="{box.height}" rx="{round_}"/>{glyph(card.state, 9, 8)}'
         yield f'<text x="27" y="18">{title}</text><text class="below" x="27" y="32">{below}</text>'
 
 
@@ -291,6 +293,11 @@ def keys(shown: Scene, x: int = 0) -> Elements:
     """Draw what the lines mean, from `x` on."""
     kinds = {link.kind for link in shown.links} | {"failed" for link in shown.links if link.failed}
     elements: list[str] = []
+    if any(card.waits for card in shown.cards):
+        words = "waits for something outside, or has waited"
+        elements.append(f'<g class="node parked"><rect class="box" x="{x}" y="1" width="34" height="16" rx="8"/>')
+        elements.append(f'{glyph(State.PARKED, x + 11, 3)}</g><text x="{x + 42}" y="13">{words}</text>')
+        x += 60 + round(width(words))
     for kind, words in _KINDS.items():
         if kind in kinds:
             elements.append(f'<path class="edge {kind}" d="M{x} 9h34"/><text x="{x + 42}" y="13">{words}</text>')

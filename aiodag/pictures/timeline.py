@@ -29,7 +29,7 @@ def timeline(graph: Graph) -> str:
     """Return a chart of the run as an SVG document: a row for each node, in order of start, on white.
 
     Bars are attempts, hollow ones those that were tried again; a thin bar is a node that was queued, a dotted line one
-    that waited. A black line under bars is the critical path. With more than 1,000 nodes there is a row for each task,
+    that waited; a low one with round ends is a wait for something outside of the run. A black line under bars is the critical path. With more than 1,000 nodes there is a row for each task,
     which shows how many attempts were under way.
 
     >>> from aiodag import plan, task
@@ -137,6 +137,8 @@ def _bar_of(node: GraphNode, shown: Scene, y: int, *, critical: bool) -> Iterato
             yield f'<line class="waits" x1="{x}%" y1="{y + 12}" x2="{to}%" y2="{y + 12}"/>'
         elif state is State.QUEUED and end > begin:
             yield f'<rect class="bar queued" x="{x}%" y="{y + 9}" width="{wide}%" height="6"/>'
+        elif state is State.RUNNING and node.waits:
+            yield f'<rect class="bar {node.shown_as}" x="{x}%" y="{y + 8}" width="{wide}%" height="8" rx="4"/>'
         elif state is State.RUNNING:
             kind = str(node.state if node.state.final else state) if at == last else "tried"
             yield f'<rect class="bar {kind}" x="{x}%" y="{y + 4}" width="{wide}%" height="15" rx="3"/>'
@@ -209,6 +211,11 @@ def _bar_legend(shown: Scene) -> Iterator[str]:
     x = 0.0
     samples = [
         (State.WAITING in spans, "waited", '<line class="waits" x1="{x}" y1="9" x2="{to}" y2="9"/>'),
+        (
+            any(node.waits for node in nodes if node.started is not None),
+            "waited for something outside",
+            '<rect class="bar parked" x="{x}" y="5" width="26" height="8" rx="4"/>',
+        ),
         (
             State.QUEUED in spans,
             "queued: a limit or a pause before a retry",

@@ -40,6 +40,7 @@ from aiodag.errors import NoSecret as NoSecret
 from aiodag.errors import NotATask as NotATask
 from aiodag.errors import NotPicklable as NotPicklable
 from aiodag.errors import OptionError as OptionError
+from aiodag.errors import PayloadRefused as PayloadRefused
 from aiodag.errors import QueueError as QueueError
 from aiodag.errors import RecordedError as RecordedError
 from aiodag.errors import RunCancelled as RunCancelled

@@ -12,6 +12,7 @@
      │    ├── NotATask       (TypeError)                what was decorated cannot be a task
      │    ├── UnknownOption  (TypeError)                an option that no task has
      │    ├── OptionError    (ValueError)               an option with a value that cannot work
+     │    ├── PayloadRefused (ValueError)               a message whose payload cannot be taken
      │    ├── NoCapacity     (ValueError)               a task asks for what its run will never have
      │    ├── HookFailed     (RuntimeError)             the URL of a hook did not accept the summary
      │    ├── CycleError     (ValueError)               a graph with a cycle, or a container inside itself
@@ -273,6 +274,20 @@ class OptionError(AiodagError, ValueError):
 
     def __init__(self, option: str, given: object, wanted: str) -> None:
         super().__init__(f"{option}={given!r} cannot work: {option} takes {wanted}")
+
+
+class PayloadRefused(AiodagError, ValueError):
+    """Raised for a message whose payload cannot be taken: it is not JSON, too large, or nested too deep. `why` says which.
+
+    >>> from aiodag.messages.payloads import payload_text
+    >>> payload_text(float("nan"))
+    Traceback (most recent call last):
+    aiodag.PayloadRefused: the payload of a message cannot be taken: payload is nan, and JSON has finite numbers only
+    """
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(f"the payload of a message cannot be taken: {why}")
 
 
 class NoCapacity(AiodagError, ValueError):

@@ -47,6 +47,7 @@ FACE = [
     "NotPicklable",
     "Observer",
     "OptionError",
+    "PayloadRefused",
     "QueueError",
     "RecordedError",
     "Run",
@@ -287,6 +288,7 @@ FLOORS = [
         "traces": ["opentelemetry"],
     },
     {
+        "messages": ["plain", "payloads"],
         "workflows": [
             "model",
             "definition",
@@ -315,8 +317,8 @@ FLOORS = [
             "workflow",
             "files.load",
         ],
-        "": ["testing"],
     },
+    {"": ["testing"]},  # which is for messages, too
     {
         "service": [
             "conversion",

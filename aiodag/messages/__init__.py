@@ -1,0 +1,1 @@
+"""Waiting for the world: messages, timers, and what runs send."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiodag.faces import publish
 from aiodag.mail import Outgoing, WaitRow
-from aiodag.ownership import Claimed, FunctionRow
+from aiodag.ownership import Claimed, FunctionRow, Generation
 from aiodag.states import State
 
 KEEP = 2**20  # bytes that a store keeps of each stream of an attempt
@@ -74,6 +74,7 @@ class Batch:
     heard: list[int]  # numbers of nodes whose run has heard how their waits ended
     rejects: list[tuple[int, str]]  # number, reason: a message that does not fit is dead, and the node waits on
     outbox: list[Outgoing]  # messages that leave with this
+    generation: Generation | None = None  # that begins: what its node has called is forgotten
     state: State | None = None  # of the run, with its last write
     error: str = ""
     at: float = 0.0
@@ -106,7 +107,7 @@ class Batch:
         return any(self.__dict__.values())
 
 
-KINDS = frozenset(Batch.__annotations__) - {"state", "error", "at"}
+KINDS = frozenset(Batch.__annotations__) - {"generation", "state", "error", "at"}
 
 
 class Write(NamedTuple):

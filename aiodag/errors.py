@@ -39,12 +39,13 @@
      └── ExceptionGroup
           └── RunFailed                                 the root failures of a run
     BaseException
-     └── LetGo                                          raised in bodies of a run that goes on elsewhere
+     ├── LetGo                                          raised in bodies of a run that goes on elsewhere
+     └── BegunAgain                                     raised by `begin_again` out of a body
 
 A failed node raises its own exception, of the type that its body raised; none of these wraps it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from aiodag.complaint import Complaint as Complaint  # noqa: PLC0414 - re-exported, for the checkers
@@ -538,6 +539,24 @@ class LetGo(BaseException):
 
     def __init__(self, run: str) -> None:
         super().__init__(f"run {run!r} goes on in another process: this one has let go of it, and records nothing more")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return remade, (type(self), self.args), vars(self) or None
+
+
+class BegunAgain(BaseException):
+    """Raised by `aiodag.messages.begin_again` out of a body, which begins again with these `arguments`.
+
+    What drives the body catches it. It is no `Exception`, so that a body which handles failures does not see it.
+
+    >>> from aiodag.errors import BegunAgain
+    >>> BegunAgain({"month": 2}).arguments
+    {'month': 2}
+    """
+
+    def __init__(self, arguments: Mapping[str, Any]) -> None:
+        super().__init__(arguments)
+        self.arguments = arguments
 
     def __reduce__(self) -> tuple[Any, ...]:
         return remade, (type(self), self.args), vars(self) or None

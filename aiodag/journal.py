@@ -292,6 +292,10 @@ class Journal(Protocol):
         """
         ...
 
+    async def begin_again(self, node: "Node[Any]", arguments: "Mapping[str, Any]") -> None:
+        """Forget what a body has called, and note the arguments with which it begins again: the next `__call__` has them."""
+        ...
+
     def output(self, node: "Node[Any]", stream: str, chunk: bytes) -> None:
         """Keep what the attempt of a node wrote, in bounded memory: `stream` is "stdout" or "stderr"."""
         ...

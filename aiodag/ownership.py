@@ -172,6 +172,19 @@ class Past(Protocol):
         ...
 
 
+class Generation(NamedTuple):
+    """One of the generations of a run whose body has begun again: its number, the node, and arguments as the codec writes them.
+
+    >>> from aiodag.records import Generation
+    >>> Generation(1, 0, '{"month": 2}').number
+    1
+    """
+
+    number: int
+    node: int
+    arguments: str
+
+
 class Claimed(NamedTuple):
     """The answer to a claim: the run's number, that of this execution, which every write needs, and what is known of its nodes.
 

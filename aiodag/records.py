@@ -38,6 +38,7 @@ from aiodag.ownership import NO_TAGS as NO_TAGS
 from aiodag.ownership import Claim as Claim
 from aiodag.ownership import Claimed as Claimed
 from aiodag.ownership import FunctionRow as FunctionRow
+from aiodag.ownership import Generation as Generation
 from aiodag.ownership import Known as Known
 from aiodag.ownership import Owner as Owner
 from aiodag.ownership import Past as Past

@@ -16,6 +16,7 @@ import asyncio
 import random
 import selectors
 import threading
+import time
 from collections.abc import Coroutine, Generator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -58,6 +59,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self.now = 0.0
+        self.began_at = time.time()
         self.outside = 0  # calls of run_in_executor that somebody waits for
         self.unfinished: set[Future[Any]] = set()  # those that nobody waits for any more, too
         super().__init__(_Selector(self))
@@ -66,6 +68,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Return the virtual time in seconds."""
         return self.now
+
+    def time_of_day(self) -> float:
+        """Return the moment on this clock in seconds since the epoch: it goes on from when the loop was made."""
+        return self.began_at + self.now
 
     def set_default_executor(self, executor: Any) -> None:
         """Have plain functions run in another pool."""

@@ -138,6 +138,7 @@ FLOORS = [
             "deadlock",
             "waits",
             "cancelling",
+            "generations",
             "body",
             "steps",
             "recalled",
@@ -197,6 +198,7 @@ FLOORS = [
             "patience",
             "caching",
             "endings",
+            "generations",
             "queue_rules",
             "watch",
             "sql.happenings",
@@ -233,6 +235,7 @@ FLOORS = [
             "sql.reading",
             "sql.editing",
             "sql.copying",
+            "sql.generations",
             "sql.batches",
             "sql.hand_on",
             "sql.ownership",
@@ -288,7 +291,7 @@ FLOORS = [
         "traces": ["opentelemetry"],
     },
     {
-        "messages": ["plain", "payloads"],
+        "messages": ["plain", "payloads", "generations", "recorded_values"],
         "workflows": [
             "model",
             "definition",

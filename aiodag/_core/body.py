@@ -11,8 +11,10 @@ from aiodag._core.cancels import as_failure, is_asked
 from aiodag._core.context import NODE
 from aiodag._core.failure import Exited
 from aiodag._core.forks import leave_fork
+from aiodag._core.generations import next_generation
 from aiodag._core.node import Node
 from aiodag._core.search import check_returned
+from aiodag.errors import BegunAgain
 
 if TYPE_CHECKING:
     from aiodag._core.engine import Engine
@@ -34,7 +36,12 @@ async def drive_body(
     try:
         body = call(*args, **kwargs) if kwargs else call(*args)  # an empty ** would cost a dict
         del args, kwargs  # the body's from here on
-        value = await body
+        while True:
+            try:
+                value = await body
+                break
+            except BegunAgain as again:
+                body = next_generation(node, again)
         # The usual values are looked at here: a call for each of them would cost a twentieth of a node.
         if value is not None and type(value) is not int and type(value) is not str:
             check_returned(node, value)

@@ -362,6 +362,13 @@ class Engine(Settling):
             node.run._moved(node, RUNNING, QUEUED)
             del node.lost
 
+    def anew(self, node: Node[Any]) -> None:
+        """Move a node back to queued whose body begins again, as another generation with attempts of its own."""
+        node.state = QUEUED
+        node.attempt = 0
+        if node.run is not None:
+            node.run._moved(node, RUNNING, QUEUED)
+
     def cancel(self, node: Node[Any], message: str | None, *, upstream: bool = False) -> bool:
         """Cancel a node; with `upstream` also what it waits for and nothing else needs."""
         return cancel_with_upstream(self, node, message) if upstream else cancel_node(self, node, message)

@@ -59,6 +59,7 @@ class Node(NoValue, AsTask[T]):
     failed = 0  # attempts that have failed before its process died: they count against its retries
     lost: BaseException | None = None  # why the last attempt failed, while the next one is being queued
     _stale = 0  # entries of downstream that have settled for another reason
+    generation = 0  # of its body, which has begun again so often: each has keys of its own
     place: int | None = None  # of its run's capacity, where the attempt holds its resources
     _left: "RemoteFuture[Any] | None" = None  # the thread or process call that goes on without the node
     worker: Any = None  # where its attempt runs, of an executor with a limited number
@@ -72,7 +73,8 @@ class Node(NoValue, AsTask[T]):
     @property
     def key(self) -> str:
         """What the node is known by, the same in every execution of a run with a store; empty in a run without one."""
-        return getattr(self, "known_by", "")
+        known: str = getattr(self, "known_by", "")
+        return f"{known}+{self.generation}" if self.generation and known else known
 
     @property
     def site(self) -> str:

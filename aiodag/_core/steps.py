@@ -29,8 +29,10 @@ from aiodag._core.body import as_raised, start_task
 from aiodag._core.cancels import as_failure, is_asked
 from aiodag._core.context import NODE
 from aiodag._core.forks import leave_fork
+from aiodag._core.generations import next_generation
 from aiodag._core.node import Node
 from aiodag._core.search import check_returned
+from aiodag.errors import BegunAgain
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Sequence
@@ -113,7 +115,12 @@ def first_step(
     try:
         body = call(*args, **kwargs) if kwargs else call(*args)  # an empty ** would cost a dict
         del args, kwargs  # the body's from here on
-        value = yield from body if type(body) is COROUTINE else as_coroutine(body)
+        while True:  # as in drive_body()
+            try:
+                value = yield from body if type(body) is COROUTINE else as_coroutine(body)
+                break
+            except BegunAgain as again:
+                body = next_generation(node, again)
         # As in drive_body().
         if value is not None and type(value) is not int and type(value) is not str:
             check_returned(node, value)

@@ -9,7 +9,7 @@ from typing import Any, Never
 from aiodag._core.options import cannot_be_name
 from aiodag.errors import OptionError, PayloadRefused, SecretInValue
 from aiodag.masking import secret_in
-from aiodag.messages.plain import DEEPEST, json_text, as_plain
+from aiodag.messages.plain import DEEPEST, as_plain, json_text
 from aiodag.wording import is_utf8
 
 MESSAGE_LARGEST = 2**20  # bytes

@@ -157,4 +157,4 @@ def unwrap_raw(value: Any) -> Any:
 
 def key_of_upstream(node: Node[Any], style: Style = TODAY) -> str:
     """Return the key of an upstream node; one of outside the run is known by its task alone."""
-    return f"@{node.key or style.outside(node.name)}"
+    return f"@{getattr(node, 'known_by', '') or style.outside(node.name)}"

@@ -11,6 +11,7 @@ from aiodag.records import (
     Batch,
     Claim,
     FunctionRow,
+    Generation,
     Known,
     NodeRecord,
     Owner,
@@ -19,6 +20,7 @@ from aiodag.records import (
     utc_moment,
 )
 from aiodag.states import State, next_run_state
+from aiodag.stores.generations import nodes_below, text_of_generation
 from aiodag.submissions import Submission
 
 Row = dict[str, Any]
@@ -113,6 +115,19 @@ class KeptRun:
             self.queued.retries -= 1
             self.begun += 1
             self.ended_at, self.error = None, ""
+
+    def begin_generation(self, generation: Generation) -> None:
+        """Forget what a body has called that begins again, and note with what it does."""
+        enclosed = [(row["number"], row["parent"]) for row in self.nodes.values() if row["parent"] is not None]
+        below = set(nodes_below(generation.node, enclosed))
+        gone = below | {generation.node}
+        self.nodes = {number: row for number, row in self.nodes.items() if number not in below}
+        self.edges = {edge: None for edge in self.edges if edge[0] not in below}
+        self.attempts = {key: row for key, row in self.attempts.items() if key[0] not in gone}
+        self.facts = {key: text for key, text in self.facts.items() if key[0] not in gone}
+        self.output = {part: row for part, row in self.output.items() if row[0] not in gone}
+        self.logs = [row for row in self.logs if row[1] not in gone]
+        self.generation, self.turn = generation.number, text_of_generation(generation)
 
     # In a queue
 

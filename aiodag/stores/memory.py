@@ -108,7 +108,9 @@ class Memory(KeptCopies, KeptInbox):
                 known = {row["key"]: known_from_kept(row) for row in kept.nodes.values()}
             kept.own(claim)
             self._leases[claim.owner] = max(claim.at + claim.lease, self._leases.get(claim.owner, 0.0))
-            return Claimed(kept.number, kept.execution, known, begun=kept.begun)
+            return Claimed(
+                kept.number, kept.execution, known, begun=kept.begun, generation=kept.generation, turn=kept.turn
+            )
 
     def known_nodes(self, run_id: str) -> dict[str, Known]:
         """Return what all executions of a run have left, by key, without owning it."""
@@ -181,6 +183,8 @@ class Memory(KeptCopies, KeptInbox):
             self._cache.update({row[0]: row for row in batch.cache})
             kept.facts.update({(number, attempt): facts for number, attempt, facts in batch.facts})
             keep_output(kept, batch)
+            if batch.generation is not None:
+                kept.begin_generation(batch.generation)
             if batch.state is not None:
                 kept.end_or_retry(batch, batch.state)
 

@@ -13,7 +13,7 @@ from aiodag.abc import NOTHING, Raised
 from aiodag.codec.text import decode_error
 from aiodag.errors import Skip
 from aiodag.names import home_of
-from aiodag.records import Batch, FunctionRow, Known
+from aiodag.records import Batch, FunctionRow, Generation, Known
 from aiodag.states import State
 from aiodag.stores.caching import cache_keys
 from aiodag.stores.endings import Endings
@@ -54,6 +54,7 @@ class Recall:
         self._local: set[int] = set()  # numbers of nodes that no other run may take a value from
         self._chosen: set[int] = set()  # numbers of successes that somebody wants to run again
         self._endings = Endings()
+        self._generation: Generation | None = None  # the last one, of a body that has begun again
         self._next = 0  # number of the next new node
         self._met = False  # whether anything recorded was taken back
         self._turn = 0  # of the node that began last
@@ -82,7 +83,7 @@ class Recall:
         if parent is None or inside is None:
             key, nested = self._keys.key(node, upstream, "", 0, past), False
         else:
-            key = self._keys.key(node, upstream, inside[KEY], attempt_here(parent), past)
+            key = self._keys.key(node, upstream, self._key_around(inside), attempt_here(parent), past)
             nested = bool(parent.task.options.retries) or inside[KEY] in self._nested.numbers
             if nested and key in self._nested.numbers:
                 return self._enter_again(node, upstream, key, inside)
@@ -199,7 +200,7 @@ class Recall:
             if node.task.barrier:  # it gives nothing of its own: what waits for it takes what its upstream gives
                 row[TURN] = max([self._turn_of(up) for up in upstream_of(node)], default=0)
             return NOTHING
-        known = self._known.get(node.key)
+        known = self._known.get(node.known_by)
         if known is None or not recallable(node.task, known) or self._is_outdated(node, known.turn):
             # What it took is another now, or may be; or it has waited for an earlier one, which ended otherwise.
             self._run_again(node, known)
@@ -215,8 +216,8 @@ class Recall:
         for up in node.tolerated:
             if up.failure is not None:
                 up.failure.report.take()  # as its body has done
-        if node.key not in self._nested.numbers:
-            self._known.drop(node.key)  # it may be large
+        if node.known_by not in self._nested.numbers:
+            self._known.drop(node.known_by)  # it may be large
         elif known.state is not State.SUCCEEDED:
             self._keep_outcome(row, void=True)
         self._wake()
@@ -261,10 +262,17 @@ class Recall:
         turn: int = up.row[TURN]
         return turn
 
+    def _key_around(self, row: Row) -> str:
+        """Return what stands for the enclosing node in the keys of what its body calls: another one in each generation."""
+        generation, key = self._generation, str(row[KEY])
+        if generation is None or generation.node != row[NUMBER]:
+            return key
+        return f"{key}+{generation.number}"
+
     def _note_begin(self, row: Row) -> None:
         """Take note of the row of a node that is to run."""
 
-    def _wake(self) -> None:
+    def _wake(self, *, waited: bool = False) -> None:
         """Have what has changed written."""
 
 

@@ -18,11 +18,12 @@ from aiodag._core.letting_go import leavable
 from aiodag._core.search import check_returned
 from aiodag._core.steps import is_to_be_cancelled
 from aiodag._core.submit import engine_of
-from aiodag.errors import LeaseLost, LetGo, RunCancelled
+from aiodag.errors import LeaseLost, RunCancelled
 from aiodag.records import Batch
 from aiodag.states import State
 from aiodag.stores.caching import Cache, Entry, Flight, land_all
 from aiodag.stores.changes import MOST, Changes
+from aiodag.stores.generations import generation_of_text
 from aiodag.stores.keeper import join_keeper
 from aiodag.stores.outcomes import encode_answer, encode_value, reason_text, record_exception
 from aiodag.stores.past import close_past, past_of
@@ -91,6 +92,7 @@ class Recorder(Remarks):
             self._broken = True
             raise
         self.learn(past_of(claimed), claimed.functions)
+        self._generation = generation_of_text(claimed.generation, claimed.turn)
         self._tried, self.begun = claimed.tried, claimed.begun
         self._done = self._known.past.successes
         log.info("run %s: execution %d, %d successes recorded in %s", run.id, claimed.execution, self._done, self.store)
@@ -142,6 +144,8 @@ class Recorder(Remarks):
     async def __call__(self, node: "Node[Any]", args: Any, kwargs: Any, /) -> Any:
         """Run a body, and return its value once that is committed; in a first step at once, and the node waits for the commit."""
         task = node.task
+        if self._generation is not None:
+            args, kwargs = self._arguments_now(node, args, kwargs)
         try:
             if node.cache_keys:
                 chosen = node.row[NUMBER] in self._chosen  # to run again, whatever there is
@@ -177,10 +181,7 @@ class Recorder(Remarks):
         """Have a success written; return what to wait for, None where the engine settles the node when it hears of it."""
         if node.driven != FIRST and is_to_be_cancelled(node):
             return None  # the body has cancelled itself, and then returned: it has not succeeded
-        if self._deaf:
-            raise LetGo(self.run.id)
-        if self._broken:  # a body that made its peace with being cancelled: nothing is written any more
-            raise self.error or RunCancelled(self.run.id)
+        self._refuse_to_go_on()
         row = node.row
         row[CODEC], row[VALUE] = encoded
         row[STATE], row[ENDED] = SUCCEEDED, self.run.clock() + self.offset
@@ -223,7 +224,10 @@ class Recorder(Remarks):
         batch, self._changes = self._changes or Batch(), None
         self._landing, self._flights = self._landing + self._flights, []
         # All of them where some are marked as void, for a row that is written later would take that back.
-        rows, self._written = self._rows.take(at_most=sys.maxsize if batch.rows("void") else MOST)
+        whole = batch.rows("void") or batch.generation is not None  # as where what a body has called is forgotten
+        rows, self._written = self._rows.take(at_most=sys.maxsize if whole else MOST)
+        if batch.generation is not None:
+            self._written.append(self._forgetting)
         if self._outputs.holds_any():
             self._outputs.put(batch, {row[NUMBER] for row in rows if row[STATE].final})
         if rows:

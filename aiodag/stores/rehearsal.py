@@ -64,6 +64,10 @@ class Rehearsal(Recall):
             return await node.task.fn(*args, **kwargs)
         return await self.run.loop.create_future()
 
+    async def begin_again(self, node: "Node[Any]", arguments: Mapping[str, Any]) -> None:
+        """Leave the body where it is: another generation is not this one's."""
+        await self.run.loop.create_future()
+
     async def quiet(self) -> None:
         """Wait until nothing moves any more."""
         seen, turns = (-1, -1), 0

@@ -1,16 +1,21 @@
-"""What a run writes besides outcomes: output of programs, facts about attempts, and lines that bodies log."""
+"""What a run writes besides outcomes: output of programs, facts about attempts, lines that bodies log, and that one begins again."""
 
 from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from aiodag.codec.text import decode
+from aiodag.errors import LetGo, RunCancelled
 from aiodag.masking import masked
-from aiodag.stores.outcomes import fit_text, writable
+from aiodag.records import Generation
+from aiodag.stores.outcomes import encode_value, fit_text, writable
 from aiodag.stores.outputs import PAUSE, Outputs
 from aiodag.stores.recall import Recall
 from aiodag.stores.row import NUMBER
 
 if TYPE_CHECKING:
+    from asyncio import Future
+
     from aiodag._core.node import Node
     from aiodag._core.run import Run
     from aiodag.abc import Runs
@@ -24,6 +29,7 @@ class Remarks(Recall):
     """What a journal hears besides the outcomes. `Recorder` writes it."""
 
     _keeper: "Keeper"
+    _forgetting: "Future[None]"  # of a body that begins again
 
     def __init__(self, run: "Run", store: "Runs") -> None:
         super().__init__(run, store)
@@ -56,3 +62,36 @@ class Remarks(Recall):
         number = None if node is None or node.run is not self.run else node.row[NUMBER]
         self._logged.append((at, number, level, writable(logger), writable(fit_text(masked(text)))))
         self.run.loop.call_soon_threadsafe(self._wake)
+
+    async def begin_again(self, node: "Node[Any]", arguments: Mapping[str, Any]) -> None:
+        """Forget all that a body has called, and note with what it begins again; return when that is written. Raises `NoCodec`."""
+        self._refuse_to_go_on()
+        before = self._generation
+        if before is not None and before.node != node.row[NUMBER]:
+            msg = (
+                f"{node.name} cannot begin again: another body of run {self.run.id!r} has, and a run has one that does"
+            )
+            raise RuntimeError(msg)
+        number = 1 if before is None else before.number + 1
+        _, text = encode_value(node.task.with_options(codec="json"), dict(arguments), self.store.largest)
+        self._outputs.fall_due()  # with what is forgotten
+        self._generation = self._batch.generation = Generation(number, node.row[NUMBER], str(text))
+        self._forgetting = self.run.loop.create_future()
+        self.unwritten += 1
+        self._wake(waited=True)
+        await self._forgetting
+
+    def _arguments_now(self, node: "Node[Any]", args: Any, kwargs: Any) -> tuple[Any, Any]:
+        """Return the arguments of a call: of a body that has begun again, those of its last generation."""
+        generation = self._generation
+        if generation is None or generation.node != node.row[NUMBER]:
+            return args, kwargs
+        node.generation = generation.number
+        return (), decode(generation.arguments)
+
+    def _refuse_to_go_on(self) -> None:
+        """Raise why nothing of what a body does is written any more, if it made its peace with being stopped."""
+        if self._deaf:
+            raise LetGo(self.run.id)
+        if self._broken:
+            raise self.error or RunCancelled(self.run.id)

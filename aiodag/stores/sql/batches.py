@@ -6,6 +6,7 @@ from typing import Any
 from aiodag.errors import LeaseLost
 from aiodag.records import Batch, Write
 from aiodag.states import State, next_run_state
+from aiodag.stores.sql.generations import begin_generations
 from aiodag.stores.sql.session import Session
 from aiodag.stores.sql.statements import cut_rows
 
@@ -62,6 +63,7 @@ def put_batches(session: Session, writes: Sequence[Write]) -> None:
     session.put_each("trim_output", rows_with_runs(having, "trimmed"))
     for write in having.get("recalled", ()):
         put_list(session, "mark_recalled", (write.claimed.execution, write.claimed.run), write.batch.recalled)
+    begin_generations(session, writes)  # after all rows of the one that is over
     ended = [write for write in writes if write.batch.state is not None]
     session.put_each("end_run", [end_of(write.claimed.run, write.batch) for write in ended])
     # In the same transaction: nobody sees a run as failed that begins again.

@@ -12,6 +12,7 @@ from aiodag.stores.endings import with_marks
 from aiodag.stores.sql import past
 from aiodag.stores.sql.batches import fence_writes, put_batches, write_sound
 from aiodag.stores.sql.database import Database
+from aiodag.stores.sql.generations import read_turn
 from aiodag.stores.sql.hand_on import requeue_left
 from aiodag.stores.sql.past import SlicedPast
 from aiodag.stores.sql.rows import STATES, known_from_rows, owner_of, owner_text
@@ -97,7 +98,8 @@ class OwnedRuns(Database):
         session.perform("take_run", {**values, "run": run, "state": state})
         marks = partial(with_marks, execution=execution, state=ended[0], error=ended[1])
         known, sliced = self._past(session, run, marks)
-        return Claimed(run, execution + 1, known, begun=begun, past=sliced)
+        generation, turn = read_turn(session, run)
+        return Claimed(run, execution + 1, known, begun=begun, past=sliced, generation=generation, turn=turn)
 
     def _past(
         self, session: Session, run: int, marks: "Callable[[dict[str, Known]], dict[str, Known]]"

@@ -348,3 +348,30 @@ insert into shared_places (name, owner, part, held, wanted, since) values (?, ?,
 
 -- :name drop_share
 delete from shared_places where name = ? and owner = ? and part = ?
+
+-- :name begin_generation
+update runs set generation = ?, turn = ? where run = ?
+
+-- :name turn_of_run
+select generation, turn from runs where run = ?
+
+-- :name enclosed_nodes
+select number, parent from nodes where run = ? and parent is not null
+
+-- :name forget_nodes
+delete from nodes where run = ? and number in (?...)
+
+-- :name forget_edges
+delete from edges where run = ? and down in (?...)
+
+-- :name forget_attempts
+delete from attempts where run = ? and number in (?...)
+
+-- :name forget_facts
+delete from facts where run = ? and number in (?...)
+
+-- :name forget_output
+delete from output where run = ? and number in (?...)
+
+-- :name forget_logs
+delete from logs where run = ? and number in (?...)

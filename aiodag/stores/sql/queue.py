@@ -9,6 +9,7 @@ from aiodag.records import Claim, Claimed, Owner
 from aiodag.states import State, next_run_state
 from aiodag.stores.endings import with_marks
 from aiodag.stores.queue_rules import damaged_text, refuse_draining, refuse_id, refuse_other
+from aiodag.stores.sql.generations import checked_turn
 from aiodag.stores.sql.hand_on import HANDING_ON, REQUEUED, fail_queued, fail_refused, hand_on
 from aiodag.stores.sql.ownership import NEVER, OwnedRuns
 from aiodag.stores.sql.rows import RUN, owner_text, sql_run_record
@@ -87,9 +88,10 @@ class QueuedRuns(OwnedRuns):
         """Return what a worker gets of a run whose row was sound."""
         run, execution, state, error = row[0], row[4], row[3], row[6]
         record = sql_run_record(row[:COLUMNS], {})
-        target, code, cancel, begun = row[COLUMNS:]
+        target, code, cancel, begun, *last = row[COLUMNS:]
         claim = Claim(record.id, record.name, record.entry, taker.owner, taker.lease, taker.now, record.tags)
-        claimed = Claimed(run, execution + 1, {}, begun=begun)
+        generation, turn = checked_turn(*last)
+        claimed = Claimed(run, execution + 1, {}, begun=begun, generation=generation, turn=turn)
         if execution:
             known, past = self._past(session, run, partial(with_marks, execution=execution, state=state, error=error))
             claimed = claimed._replace(known=known, past=past)
@@ -213,7 +215,7 @@ def damage_in(row: tuple[Any, ...]) -> str:
     """Return what of a row is not as a submission wrote it; empty if all of it is."""
     record = sql_run_record(row[:COLUMNS], {})
     damaged = [record.damaged]
-    target, _, _, begun = row[COLUMNS:]
+    target, _, _, begun, _, _ = row[COLUMNS:]
     damaged += [] if type(target) is str else [f"target={target!r:.40}"]
     damaged += [] if type(begun) is int else [f"begun={begun!r:.40}"]
     if record.entry is None and record.definition is None:

@@ -57,6 +57,7 @@ from aiodag.errors import UnexpectedCancel as UnexpectedCancel
 from aiodag.errors import UnknownOption as UnknownOption
 from aiodag.errors import UnknownRun as UnknownRun
 from aiodag.errors import ValueTooLarge as ValueTooLarge
+from aiodag.errors import WaitLost as WaitLost
 from aiodag.errors import WorkerDied as WorkerDied
 from aiodag.errors import WorkflowError as WorkflowError
 from aiodag.faces import publish as _publish

@@ -29,6 +29,7 @@
      │    ├── EntryError     (ValueError)               a file, a task or arguments that no run can begin with
      │    ├── WorkflowError  (ValueError)               a workflow with faults, all of them at once
      │    ├── RunCancelled                              a run that was cancelled from outside
+     │    ├── WaitLost                                  a run that was woken, and does not wait for that any more
      │    ├── QueueError                                a submitted run that failed without its own doing
      │    └── StoreError                                a store cannot be used
      │         ├── StoreUnreachable                     a store that cannot be reached for now
@@ -500,6 +501,26 @@ class RunCancelled(AiodagError):
 
     def __init__(self, run: str) -> None:
         super().__init__(f"run {run!r} was cancelled on request; resuming it runs what has not succeeded")
+
+
+class WaitLost(AiodagError):
+    """Why a run failed that was woken: it waits for other things now, and never came to what was there for it.
+
+    Its code has changed since it began to wait, or what it does before the wait differs each time. The message is back in the
+    inbox. Resume the run with code that waits for it again.
+
+    >>> from aiodag import WaitLost
+    >>> raise WaitLost("order-17", 1)
+    Traceback (most recent call last):
+    aiodag.WaitLost: run 'order-17' was woken, and did not come to what has woken it: 1 wait that it had is not in its code now. ...
+    """
+
+    def __init__(self, run: str, count: int) -> None:
+        waits = "1 wait that it had is" if count == 1 else f"{count} waits that it had are"
+        super().__init__(
+            f"run {run!r} was woken, and did not come to what has woken it: {waits} not in its code now. What has come is back in "
+            "the inbox. Resume the run with code that waits for it; `aiodag plan --parked` finds such runs before deployment"
+        )
 
 
 class QueueError(AiodagError):

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from aiodag.faces import publish
 
 if TYPE_CHECKING:
+    from asyncio import Future
     from os import PathLike
 
     from aiodag._core.node import Node
     from aiodag.happenings import Listener
+    from aiodag.mail import Wait
     from aiodag.records import (
         AttemptRecord,
         Claim,
@@ -283,6 +285,33 @@ class Journal(Protocol):
 
     def recall(self, node: "Node[Any]") -> Any:
         """Return the recorded value of a node, what it `Raised`, or `NOTHING`."""
+        ...
+
+    def wait(self, node: "Node[Any]", wait: "Wait") -> "Future[Any]":
+        """Have the store settle a node that waits; return the future of what comes: plain JSON, None, or what a run answers.
+
+        It raises what the wait has failed with, such as `TimeoutError`. Called in the first step of its body.
+        """
+        ...
+
+    def reject(self, node: "Node[Any]", reason: str) -> None:
+        """Make what has come for a node a dead letter, as it does not fit; then the body waits again."""
+        ...
+
+    def is_waiting(self, node: "Node[Any]") -> bool:
+        """Return True if the store knows that a node waits, and nothing has come yet."""
+        ...
+
+    def is_written(self) -> bool:
+        """Return True if the store has all that has happened."""
+        ...
+
+    def hold_limit(self, node: "Node[Any]") -> None:
+        """End an attempt whose time was over before it was entered again: where it stood, not where it begins."""
+        ...
+
+    def end_limit(self, node: "Node[Any]") -> None:
+        """Forget the time limit of an attempt that has ended."""
         ...
 
     async def __call__(self, node: "Node[Any]", args: Any, kwargs: Any, /) -> Any:

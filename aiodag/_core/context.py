@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from aiodag._core.node import Node
     from aiodag._core.run import Run
 
@@ -41,6 +43,14 @@ def node_of(here: "Node[Any] | Attempted | None") -> "Node[Any] | None":
         return None if here is None else here._itself()
     except ReferenceError:
         return None
+
+
+def bodies_around(node: "Node[Any]") -> "Iterator[Node[Any]]":
+    """Yield the nodes in whose bodies a call stands, innermost first."""
+    around = node_of(node._caller)
+    while around is not None:
+        yield around
+        around = node_of(around._caller)
 
 
 def current_node() -> "Node[Any] | None":

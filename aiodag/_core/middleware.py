@@ -204,12 +204,14 @@ class Timeout:
             seconds = self.seconds if self.timeout is None else time_limit_at(self.timeout, node.attempt + 1)
             if seconds is None:
                 return await call_next()
-            scope = asyncio.timeout(seconds)
+            scope = node.time_limit = asyncio.timeout(time_left(node, seconds))
             try:
                 async with scope:
+                    if scope.when() is None:
+                        hold_limit(node)
                     value = await call_next()
                     # A body that was told to end may answer with a value. This one could not be told.
-                    late = loop.time() - (scope.when() or 0.0)
+                    late = loop.time() - (scope.when() or loop.time())
                     if late > 0 and not scope.expired():
                         raise TimeoutError(describe_blocked(node, seconds, seconds + late))
                     return value
@@ -221,8 +223,29 @@ class Timeout:
             msg = f"attempt {node.attempt} of {node.name} took longer than {seconds:g} s"
             raise TimeoutError(msg) from cause
         finally:
+            if scope is not None:
+                end_limit(node)
             del node, call_next, scope  # a failure's traceback holds this frame
             cause = None
+
+
+def time_left(node: Node[Any], seconds: float) -> float | None:
+    """Return in how many seconds an attempt is to end. None if it should have ended before it was entered again."""
+    left, node.time_left = node.time_left, None
+    return seconds if left is None else left if left > 0 else None
+
+
+def hold_limit(node: Node[Any]) -> None:
+    """Have an attempt end whose time is over, when it stands again where it stood."""
+    if node.run is not None and node.run.journal is not None:
+        node.run.journal.hold_limit(node)
+
+
+def end_limit(node: Node[Any]) -> None:
+    """Forget the time limit of an attempt that has ended."""
+    node.time_limit = None
+    if node.run is not None and node.run.journal is not None:
+        node.run.journal.end_limit(node)
 
 
 def describe_blocked(node: Node[Any], timeout: float, took: float) -> str:

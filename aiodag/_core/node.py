@@ -15,6 +15,7 @@ from aiodag.errors import LetGo
 from aiodag.states import State
 
 if TYPE_CHECKING:
+    from asyncio import Timeout
     from concurrent.futures import Future as RemoteFuture
 
     from aiodag._core.engine import Engine
@@ -62,6 +63,8 @@ class Node(NoValue, AsTask[T]):
     generation = 0  # of its body, which has begun again so often: each has keys of its own
     place: int | None = None  # of its run's capacity, where the attempt holds its resources
     _left: "RemoteFuture[Any] | None" = None  # the thread or process call that goes on without the node
+    time_limit: "Timeout | None" = None  # of the attempt, where its task has a timeout
+    time_left: float | None = None  # of the time limit of a body that is entered again, if that goes on
     worker: Any = None  # where its attempt runs, of an executor with a limited number
     _source: Any = None  # the future that this node stands for
 

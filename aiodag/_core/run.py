@@ -120,6 +120,7 @@ class Run(Members):
         self.definition: str | None = None  # what it is built from, for its store: the text of a workflow
         self._ended_at: float | None = None
         self.departed = False  # whether this process has let go of it: it goes on in another one
+        self.parks = False  # whether that is since it only waits
         self.planned = False  # whether its nodes are only collected: none of them will run
 
     # The scope

@@ -26,7 +26,7 @@ class Seats:
 
     def admit(self, node: Node[Any]) -> bool:
         """Return True if a node may start now; if not, it is kept until another has ended."""
-        if not node._admitted:
+        if not node._admitted and not node.task.waits:  # what only waits for the world takes no seat
             if self.taken >= self.limit:
                 self.came += 1
                 heappush(self.parked, (-node.task.options.priority, self.came, node))

@@ -27,6 +27,7 @@ from aiodag.stores.patience import Patience
 from aiodag.stores.post import LoopPost, RunWriter, Scribe, Work, let_down, settle_future
 from aiodag.stores.sharing import SHARES, forget_shares, shares_at
 from aiodag.stores.unreleased import leave_runs, release_again
+from aiodag.stores.waking import WaitNews
 
 if TYPE_CHECKING:
     from aiodag._core.run import Run
@@ -62,6 +63,7 @@ class Keeper:
         self._look_at = time.monotonic() + LISTEN
         self._ended: tuple[LoopPost, asyncio.Future[None]] | None = None
         self._patience = Patience(str(store), self._is_waited_for)
+        self.wait_news = WaitNews(store, partial(self.put, []))
         self.shares = shares_at(store.place)
         self.shares.wake = partial(self.put, [])
 
@@ -126,20 +128,15 @@ class Keeper:
                 pass
             # Somebody else's store too, if they have closed it while runs went on: that has opened it again.
             if self._ours or self.store.closed:
-                self._close()
+                close_store(self.store)
             forget_keeper(self.store.place)
+            self.wait_news.end()
             self.shares.end_watch()  # not under the lock of the table: a thread ends
         finally:
             if self._ended is not None:
                 post, ended = self._ended
                 post.add(settle_future, ended, None, None)
                 post.send()
-
-    def _close(self) -> None:
-        try:
-            self.store.close()
-        except Exception as error:  # noqa: BLE001 - of any store: all runs are written, and none of them has failed
-            log.warning("the store stays open: %s", error)
 
     def _turn(self) -> bool:
         """Write a group, or listen; return False when all have left."""
@@ -150,6 +147,8 @@ class Keeper:
                 more = self._listen() and more
                 ended = time.monotonic()
                 self._look_at = ended + min(max(LISTEN, 20 * (ended - began)), 2 * LISTEN)
+            if self.wait_news.is_due():
+                self._patience.through(partial(self.wait_news.ask, self._owner, self._runs))
             if self.shares.is_due():  # else a store would count as reached that was not asked
                 self._patience.through(partial(self.shares.settle_due, self.store, self._owner))
         except BaseException as error:  # noqa: BLE001 - a fault of a store, or of ours: not even then does a run wait for ever
@@ -237,10 +236,11 @@ class Keeper:
             if writer.over or isinstance(why, LeaseLost):
                 self._runs.pop(owned.run, None)
             writer.post.add(writer.scribe.hear_commit, why)
+        self.wait_news.note(batch for _, _, batch in claimed)
 
     def _release(self, writers: Sequence[RunWriter]) -> None:
         """Let go of runs whose end is not written: somebody may go on with them at once."""
-        left = [(each.owned, each.goes_back) for each in writers if each.owned is not None and not each.over]
+        left = [(each.owned, each.leaves) for each in writers if each.owned is not None and not each.over]
         for claimed, _ in left:
             self._runs.pop(claimed.run, None)
         leave_runs(self.store, left)
@@ -291,6 +291,14 @@ class Keeper:
                 del self.posts[loop]
         self._release(dead)
         return self._drop(dead)
+
+
+def close_store(store: "Runs") -> None:
+    """Close a store when all of its runs are written."""
+    try:
+        store.close()
+    except Exception as error:  # noqa: BLE001 - of any store: none of the runs has failed
+        log.warning("the store stays open: %s", error)
 
 
 KEEPERS: dict[Hashable, Keeper] = {}  # of this process, by the place of their store

@@ -1,5 +1,6 @@
 """Turn what nodes end with into what a store keeps, and back: values, errors, reasons."""
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from aiodag.abc import NOTHING
@@ -126,3 +127,12 @@ def open_value(task: "Task[..., Any]", codec: str, text: Any) -> Any:
         return decode_pickle(text)
     msg = f"it was written with the codec {codec!r}, and {task.name} does not ask for that"
     raise Undecodable(msg)
+
+
+def payload_value(text: Any) -> Any:
+    """Return the payload of a message as plain JSON. Raises `Undecodable`."""
+    try:
+        return json.loads(text)
+    except (TypeError, ValueError, RecursionError) as error:
+        msg = f"the payload of a message is not JSON in the store: {error}"
+        raise Undecodable(msg) from error

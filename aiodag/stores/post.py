@@ -10,12 +10,16 @@ it until then goes together. First come those that somebody waits for, such as a
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from aiodag.errors import StoreError
 from aiodag.records import Batch, Claim, Claimed
+
+if TYPE_CHECKING:
+    from aiodag.mail import SettledWait
+    from aiodag.stores.unreleased import Leaving
 
 PORTION = 64  # runs in one turn of a loop: each wakes a body
 EACH = 8  # portions, of which one has room for what nobody waits for
@@ -32,6 +36,10 @@ class Scribe(Protocol):
 
     def hear_commit(self, error: BaseException | None) -> None:
         """Hear that the batch is written, or why nothing can be written any more."""
+        ...
+
+    def hear_waits(self, settled: "Sequence[SettledWait]") -> None:
+        """Hear how waits of the run were settled."""
         ...
 
     def cancel(self) -> None:
@@ -55,7 +63,14 @@ class RunWriter:
         self.over = False  # by the thread: its end is written
         self.let_down = False  # by the thread: the store could not be written to, which is no fault of the run
         self.goes_back = False  # by the loop: it is left to go on elsewhere, and goes back into its queue
+        self.parks = False  # by the loop: it goes on when something has come that it waits for
+        self.waits = False  # by the loop: it has waited for what the store settles
         self.patient = False  # whether it has asked, and nobody waits for that: the loop's alone
+
+    @property
+    def leaves(self) -> "Leaving":
+        """Where it is left that has not ended."""
+        return "parked" if self.parks else "queue" if self.goes_back else "store"
 
     @property
     def owned(self) -> Claimed | None:

@@ -12,6 +12,7 @@ from aiodag._core.node import Node
 from aiodag.abc import NOTHING, Raised
 from aiodag.codec.text import decode_error
 from aiodag.errors import Skip
+from aiodag.mail import MESSAGE
 from aiodag.names import home_of
 from aiodag.records import Batch, FunctionRow, Generation, Known
 from aiodag.states import State
@@ -19,7 +20,7 @@ from aiodag.stores.caching import cache_keys
 from aiodag.stores.endings import Endings
 from aiodag.stores.keys import Keys
 from aiodag.stores.nested import Nested
-from aiodag.stores.outcomes import decode_value, writable
+from aiodag.stores.outcomes import decode_value, payload_value, writable
 from aiodag.stores.past import Remembered, WholePast
 from aiodag.stores.row import ATTEMPT, CODEC, KEY, NUMBER, RECORDED, STATE, TURN, VALUE, Row
 
@@ -33,7 +34,25 @@ WAITING = State.WAITING  # as a global, as in the engine
 OUTCOMES = frozenset({State.SUCCEEDED, State.FAILED, State.SKIPPED})
 
 
-class Recall:
+class Unwritten:
+    """A journal that writes nothing, and knows of no waits: what `Recorder` does otherwise."""
+
+    def _note_begin(self, row: Row) -> None:
+        """Take note of the row of a node that is to run."""
+
+    def _is_open(self, known: Known) -> bool:
+        """Return True if a node waits since an earlier execution for what comes from outside."""
+        return False
+
+    def _goes_on_waiting(self, node: "Node[Any]", known: Known) -> bool:
+        """Take over what is known of a wait, or of the time limit of a body; return True if a wait is open."""
+        return False
+
+    def _wake(self, *, waited: bool = False) -> None:
+        """Have what has changed written, soon if somebody waits for it."""
+
+
+class Recall(Unwritten):
     """What is known of one run, and which of its nodes need not run."""
 
     error: BaseException | None
@@ -111,6 +130,8 @@ class Recall:
         """Take over what is known of a new node, and return what stands in its row for the codec."""
         node.attempt = known.attempt
         if recallable(node.task, known):
+            return RECORDED
+        if self._goes_on_waiting(node, known):
             return RECORDED
         if known.attempt:
             self._batch.again.append(known.number)
@@ -201,11 +222,13 @@ class Recall:
                 row[TURN] = max([self._turn_of(up) for up in upstream_of(node)], default=0)
             return NOTHING
         known = self._known.get(node.known_by)
+        if node.task.waits and known is not None and self._is_open(known):
+            return NOTHING
         if known is None or not recallable(node.task, known) or self._is_outdated(node, known.turn):
             # What it took is another now, or may be; or it has waited for an earlier one, which ended otherwise.
             self._run_again(node, known)
             return NOTHING
-        value = recalled_outcome(node.task, known)
+        value = self._recall_outcome(node, known)
         if value is NOTHING:  # no success any more, as its task has been edited
             self._run_again(node, known)
             return NOTHING
@@ -269,11 +292,9 @@ class Recall:
             return key
         return f"{key}+{generation.number}"
 
-    def _note_begin(self, row: Row) -> None:
-        """Take note of the row of a node that is to run."""
-
-    def _wake(self, *, waited: bool = False) -> None:
-        """Have what has changed written."""
+    def _recall_outcome(self, node: "Node[Any]", known: Known) -> Any:
+        """Return the recorded value of a node, what it `Raised`, or `NOTHING`. Raises `Undecodable`."""
+        return recalled_wait(node, known) if node.task.waits else recalled_outcome(node.task, known)
 
 
 def is_known(task: Any) -> bool:
@@ -297,6 +318,14 @@ def recalled_outcome(task: Any, known: Known) -> Any:
     if known.state is State.SUCCEEDED:
         return decode_value(task, known.codec, known.value)
     return Raised(Skip(known.error) if known.state is State.SKIPPED else decode_error(known.error))
+
+
+def recalled_wait(node: "Node[Any]", known: Known) -> Any:
+    """Return what a node has waited for as a value of its type, or what it has `Raised`. Raises what does not fit."""
+    if known.state is not State.SUCCEEDED or known.codec != MESSAGE:
+        return recalled_outcome(node.task, known)
+    plain = payload_value(known.value)
+    return plain if node.task.fit is None else node.task.fit(node, plain)
 
 
 def upstream_of(node: "Node[Any]") -> "Sequence[Node[Any]]":

@@ -18,16 +18,16 @@ from aiodag._core.letting_go import leavable
 from aiodag._core.search import check_returned
 from aiodag._core.steps import is_to_be_cancelled
 from aiodag._core.submit import engine_of
-from aiodag.errors import LeaseLost, RunCancelled
 from aiodag.records import Batch
 from aiodag.states import State
 from aiodag.stores.caching import Cache, Entry, Flight, land_all
 from aiodag.stores.changes import MOST, Changes
+from aiodag.stores.frontier import Frontier
 from aiodag.stores.generations import generation_of_text
 from aiodag.stores.keeper import join_keeper
 from aiodag.stores.outcomes import encode_answer, encode_value, reason_text, record_exception
 from aiodag.stores.past import close_past, past_of
-from aiodag.stores.remarks import Remarks
+from aiodag.stores.recorded_waits import RecordedWaits
 from aiodag.stores.row import (
     ATTEMPT,
     CODEC,
@@ -43,14 +43,12 @@ from aiodag.stores.row import (
     VALUE,
     Row,
 )
-from aiodag.stores.sharing import JoinedPool, check_sharing
 
 if TYPE_CHECKING:
     from aiodag._core.engine import Engine
     from aiodag._core.node import Node
     from aiodag._core.run import Run
     from aiodag.abc import Runs
-    from aiodag.sharing import Pool, SharedPool
     from aiodag.submissions import Taken
 
 log = logging.getLogger("aiodag.stores")
@@ -60,7 +58,7 @@ WAITING, QUEUED, RUNNING, SUCCEEDED, FAILED = State.WAITING, State.QUEUED, State
 T = TypeVar("T")
 
 
-class Recorder(Remarks):
+class Recorder(RecordedWaits):
     """The journal of one run in one store."""
 
     error: BaseException | None
@@ -75,14 +73,12 @@ class Recorder(Remarks):
         self._counted = False  # whether one is, which counts as real time
         self._flights: list[Flight] = []  # whose values are to be written
         self._landing: list[Flight] = []  # whose values are being written
-        self._pools: list[JoinedPool] = []
-        self._idle: asyncio.Future[None] | None = None  # of the one that waits for everything to be written
 
     async def open(self) -> None:
         """Own the run and learn what is known of it."""
         run = self.run
         self._engine = engine_of(run.loop)
-        self.offset = time.time() - run.clock()
+        self.offset = getattr(run.loop, "time_of_day", time.time)() - run.clock()
         self._keeper, self._writer = join_keeper(self.store, run, self, ours=self._ours, taken=self._taken)
         if self._ours:  # else each run would open the file once more to read from it
             self.store = self._keeper.store
@@ -97,6 +93,9 @@ class Recorder(Remarks):
         self._done = self._known.past.successes
         log.info("run %s: execution %d, %d successes recorded in %s", run.id, claimed.execution, self._done, self.store)
         self._first = self._next
+        if self._resumed:
+            self.learn_waits(claimed.waits)
+            self._frontier = Frontier(run, self._note_frontier)
 
     # Nodes
 
@@ -112,7 +111,10 @@ class Recorder(Remarks):
         row = node.row
         if state is FAILED and node.failure is not None:
             self._endings.failed(node.failure.report, (row[NUMBER], node.attempt), row[TURN])
-        if row[STATE] is SUCCEEDED or row[CODEC] is RECORDED:
+        if self._waits and state.final and row[NUMBER] in self._waits:
+            if self._end_wait(node, state):
+                return
+        elif row[STATE] is SUCCEEDED or row[CODEC] is RECORDED:
             # Never written over: not by a cancellation that comes after the success, not by what waits to be recalled,
             # and not by a value that cannot be read, because its type is not imported here.
             return
@@ -121,6 +123,8 @@ class Recorder(Remarks):
             row[ATTEMPT], row[STARTED], row[ENDED] = node.attempt, at + self.offset, None
             if not node.task.barrier:
                 self._turn = row[TURN] = self._turn + 1
+            if self._frontier is not None and node.attempt == 1 and not node.task.waits:
+                self._frontier.reach_soon()  # it has never begun before
         elif state is QUEUED and node.lost is not None:
             error = record_exception(node.lost)
             row[FAILURES] += 1
@@ -158,6 +162,8 @@ class Recorder(Remarks):
                 value = await body
                 if value is not None and type(value) is not int and type(value) is not str:  # as in drive_body()
                     check_returned(node, value)  # before it is recorded, or told that it has no codec
+            if task.waits:
+                return value  # it is in the store already: who settled it has written it
             if task.options.journal and not task.stands_in and not task.barrier:
                 waiter = self._succeed(node, encode_value(task, value, self.store.largest))
                 if waiter is not None:
@@ -198,15 +204,6 @@ class Recorder(Remarks):
         self._wake(waited=True)
         return waiter
 
-    # Shared with others
-
-    def share(self, pool: "Pool") -> "SharedPool":
-        """Return what all processes of the store share under a name. Raises `StoreError` if the store cannot."""
-        check_sharing(self.store, pool)
-        joined = JoinedPool(self._keeper.shares, pool, self.run.loop, partial(self._keeper.put, []))
-        self._pools.append(joined)
-        return joined
-
     # Writing
 
     def _wake(self, *, waited: bool = False) -> None:
@@ -222,9 +219,13 @@ class Recorder(Remarks):
         self._engine.real_time.begin()
         self._counted = True
         batch, self._changes = self._changes or Batch(), None
+        waits = bool(batch.rows("waits"))  # which are registered with the rows of their nodes
+        self._note_batch(batch)
         self._landing, self._flights = self._landing + self._flights, []
         # All of them where some are marked as void, for a row that is written later would take that back.
-        whole = batch.rows("void") or batch.generation is not None  # as where what a body has called is forgotten
+        whole = (
+            waits or batch.rows("void") or batch.generation is not None
+        )  # as where what a body has called is forgotten
         rows, self._written = self._rows.take(at_most=sys.maxsize if whole else MOST)
         if batch.generation is not None:
             self._written.append(self._forgetting)
@@ -252,6 +253,10 @@ class Recorder(Remarks):
         self._engine.settle_written(self._written)
         self._written = []
         self._busy = False
+        if self._registering or self._dropped:
+            self._hear_registered()
+        if self._frontier is not None or self._unmet:
+            self.run.loop.call_soon(self._look_around)
         if self._wants():
             self._wake(waited=self._idle is not None or self._rows.is_waited())
         elif self._idle is not None and not self._idle.done():
@@ -260,25 +265,9 @@ class Recorder(Remarks):
     def _wants(self) -> bool:
         return bool(self._rows or self._logged or self._changes or self._outputs.wanting())
 
-    def cancel(self) -> None:
-        """Stop the run, as somebody has asked for."""
-        if self.error is None:
-            self._fail(RunCancelled(self.run.id))
-
-    def _fail(self, error: BaseException) -> None:
-        """Stop the run, since somebody wants that or nobody would know of what it does from here on."""
-        log.warning("run %s stops: %s", self.run.id, error)
-        self.error = error
-        if isinstance(error, LeaseLost):
-            self.run.let_go()
-        else:
-            self.run.abort()
-        if self._broken and self._idle is not None and not self._idle.done():
-            self._idle.set_result(None)
-
-    def let_go(self) -> None:
-        """Take note of nothing from now on. What has happened until now is written."""
-        self._deaf = True
+    def is_written(self) -> bool:
+        """Return True if the store has all that has happened, as far as it is to have it."""
+        return not (self._busy or self._wants() or self.unwritten)
 
     async def close(self, state: State, error: BaseException | None) -> None:
         """Write how the run ended, and give it up; only that if it goes on elsewhere."""
@@ -293,10 +282,12 @@ class Recorder(Remarks):
             await close_past(self._known.past, self._engine)
         finally:
             self._broken = True
+            self._close_waits()
             land_all(self._landing + self._flights)  # of batches that nobody could write
             for pool in self._pools:
                 pool.over = True
             # Also when we are cancelled here: the store would keep the run for us.
+            self._writer.parks = self._taken is not None and self.run.parks
             self._writer.goes_back = self._taken is not None and (self._deaf or self._writer.let_down)
             ended = self._keeper.leave(self._writer)
             del self._writer  # which has us: a run that has ended needs no garbage collector

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from aiodag._core.node import Node
     from aiodag._core.run import Run
     from aiodag.abc import Runs
+    from aiodag.mail import Wait
     from aiodag.sharing import Pool, SharedPool
 
 QUIET = 50  # turns of the loop without a move, after which nothing more is to be seen
@@ -76,6 +77,28 @@ class Rehearsal(Recall):
             turns = turns + 1 if seen == now else 0
             seen = now
             await asyncio.sleep(0)
+
+    def hold_limit(self, node: "Node[Any]") -> None:
+        """End an attempt whose time was over before it was entered again."""
+
+    def wait(self, node: "Node[Any]", wait: "Wait") -> "asyncio.Future[Any]":
+        """Return a future that nothing comes of."""
+        future: asyncio.Future[Any] = self.run.loop.create_future()
+        return future
+
+    def reject(self, node: "Node[Any]", reason: str) -> None:
+        """Do nothing: nothing comes."""
+
+    def is_waiting(self, node: "Node[Any]") -> bool:
+        """Return True if the store knows that a node waits, and nothing has come yet."""
+        return False
+
+    def is_written(self) -> bool:
+        """Return True if the store has all that has happened."""
+        return True
+
+    def end_limit(self, node: "Node[Any]") -> None:
+        """Forget the time limit of an attempt that has ended."""
 
     def let_go(self) -> None:
         """Do nothing: nothing is written anyway."""

@@ -1,7 +1,8 @@
-"""What a run writes besides outcomes: output of programs, facts about attempts, lines that bodies log, and that one begins again."""
+"""What a run writes besides outcomes: output of programs, facts about attempts, lines that bodies log; what it shares."""
 
 from collections import deque
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aiodag.codec.text import decode
@@ -12,6 +13,7 @@ from aiodag.stores.outcomes import encode_value, fit_text, writable
 from aiodag.stores.outputs import PAUSE, Outputs
 from aiodag.stores.recall import Recall
 from aiodag.stores.row import NUMBER
+from aiodag.stores.sharing import JoinedPool, check_sharing
 
 if TYPE_CHECKING:
     from asyncio import Future
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from aiodag._core.node import Node
     from aiodag._core.run import Run
     from aiodag.abc import Runs
+    from aiodag.sharing import Pool, SharedPool
     from aiodag.stores.keeper import Keeper
 
 MANY = 8  # runs of one process: of so many, what programs write is written once in a second
@@ -37,6 +40,7 @@ class Remarks(Recall):
         self._outputs = Outputs(self.store.keep)
         self._deaf = False  # whether nothing more happens that is to be written: the run goes on elsewhere
         self._broken = False  # whether nothing can be written any more
+        self._pools: list[JoinedPool] = []
 
     def output(self, node: "Node[Any]", stream: str, chunk: bytes) -> None:
         """Keep what the attempt of a node wrote, in bounded memory: written in a moment, with what comes until then."""
@@ -95,3 +99,10 @@ class Remarks(Recall):
             raise LetGo(self.run.id)
         if self._broken:
             raise self.error or RunCancelled(self.run.id)
+
+    def share(self, pool: "Pool") -> "SharedPool":
+        """Return what all processes of the store share under a name. Raises `StoreError` if the store cannot."""
+        check_sharing(self.store, pool)
+        joined = JoinedPool(self._keeper.shares, pool, self.run.loop, partial(self._keeper.put, []))
+        self._pools.append(joined)
+        return joined

@@ -6,15 +6,17 @@ Nobody else can: a run is under the lease of its process, and that lease goes on
 import os
 import threading
 from collections.abc import Container, Hashable, Sequence
-from typing import TYPE_CHECKING, cast
+from contextlib import suppress
+from typing import TYPE_CHECKING, Literal, cast
 
-from aiodag.errors import StoreError
+from aiodag.errors import LeaseLost, StoreError
 from aiodag.records import Claimed, Owner
 
 if TYPE_CHECKING:
-    from aiodag.abc import Queue, Runs
+    from aiodag.abc import Inbox, Queue, Runs
 
-Left = tuple[Claimed, bool]  # a run, and whether it goes back into its queue
+Leaving = Literal["store", "queue", "parked"]  # whoever comes, or a worker of its queue; or nobody before it is woken
+Left = tuple[Claimed, Leaving]
 
 UNRELEASED: dict[Hashable, list[Left]] = {}  # of this process, by the place of their store
 lock = threading.Lock()
@@ -23,12 +25,20 @@ lock = threading.Lock()
 def leave_runs(store: "Runs", left: Sequence[Left]) -> None:
     """Let go of runs in a store; note those that it cannot let go of now."""
     try:
-        if back := [claimed for claimed, goes_back in left if goes_back]:
+        if back := [claimed for claimed, place in left if place == "queue"]:
             cast("Queue", store).give_back(back)  # it has a queue: they were taken from it
-        if other := [claimed for claimed, goes_back in left if not goes_back]:
+        if other := [claimed for claimed, place in left if place == "store"]:
             store.release(other)
-    except StoreError:
+        for claimed in [claimed for claimed, place in left if place == "parked"]:
+            park_run(cast("Inbox", store), claimed)
+    except StoreError:  # what is done already is found not to be held, later
         keep_unreleased(store, left)
+
+
+def park_run(store: "Inbox", claimed: Claimed) -> None:
+    """Let go of a run that only waits."""
+    with suppress(LeaseLost):  # deleted, or taken over meanwhile
+        store.park(claimed)
 
 
 def release_again(store: "Runs", owner: Owner, going: Container[int]) -> None:

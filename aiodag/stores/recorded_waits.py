@@ -1,0 +1,296 @@
+"""Wait for what comes from outside of a run: rows of its store, which settle whoever is there.
+
+Who settles a wait, by delivering a message or since its moment has come, writes the outcome of its node in the same transaction.
+So between two moments a row is not ours, although we own the run:
+
+    the body asks ─► registered with the row of the node │ ... somebody settles it ... │ heard: our body goes on
+                                                         └───── the row is theirs ─────┘
+
+In between it must not be written here: a row that said "running" would take the outcome back. So a wait that is known from an
+earlier execution is never written at all, and one that was heard is not written again. Only where a wait ends otherwise, as by
+a cancel, its row is ours once more: that is written together with the word that nobody waits any more, and the store gives back
+what it has taken for us meanwhile.
+"""
+
+import time
+from asyncio import Future, TimerHandle
+from collections.abc import Iterable, Mapping, Sequence
+from contextvars import Context
+from typing import TYPE_CHECKING, Any
+
+from aiodag._core.context import bodies_around
+from aiodag.abc import NOTHING
+from aiodag.codec.text import decode_error
+from aiodag.mail import MESSAGE
+from aiodag.records import Batch, Known
+from aiodag.states import State
+from aiodag.stores.outcomes import decode_value, payload_value
+from aiodag.stores.row import ATTEMPT, CODEC, KEY, NUMBER, RECORDED, STATE, TURN, Row
+from aiodag.stores.stopping import Stoppable
+
+if TYPE_CHECKING:
+    from aiodag._core.node import Node
+    from aiodag._core.run import Run
+    from aiodag.abc import Runs
+    from aiodag.mail import SettledWait, Wait, WaitRow, WaitSeen
+    from aiodag.stores.post import RunWriter
+
+GROUP = 6  # its place in a row
+DEADLINE = (
+    "deadline"  # the kind of a wait that settles no node: its run is to be there when the time limit of a body ends
+)
+
+
+class OpenWait:
+    """A wait of a body that has asked for it in this execution."""
+
+    __slots__ = ("asked", "future", "node", "registered", "settled", "timer")
+
+    def __init__(self, node: "Node[Any]", asked: "WaitRow", future: "Future[Any]") -> None:
+        self.node = node
+        self.asked = asked
+        self.future = future
+        self.registered = False  # whether the store knows of it
+        self.settled: SettledWait | None = None
+        self.timer: TimerHandle | None = None
+
+    def close(self) -> None:
+        """Have no timer of the loop look for it any more."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+
+class RecordedWaits(Stoppable):
+    """The waits of one run. `Recorder` writes them."""
+
+    _writer: "RunWriter"
+
+    def __init__(self, run: "Run", store: "Runs") -> None:
+        super().__init__(run, store)
+        self._waits: dict[int, OpenWait] = {}  # by the numbers of their nodes
+        self._seen: dict[int, WaitSeen] = {}  # what earlier executions wait for, by number
+        self._registering: list[int] = []  # with the batch that is being written
+        self._deferred: list[WaitRow] = []  # to be registered with the batch after the next
+        self._dropped: list[OpenWait] = []  # which the store has forgotten, as another one of their group came first
+        self._limits: set[int] = set()  # bodies whose time limit the store knows as a due moment
+
+    def learn_waits(self, seen: "Mapping[int, WaitSeen]") -> None:
+        """Take in what earlier executions wait for."""
+        self._seen = dict(seen)
+        self._unmet = {number for number, each in seen.items() if each.settled}
+
+    # What bodies ask
+
+    def wait(self, node: "Node[Any]", wait: "Wait") -> "Future[Any]":
+        """Have the store settle a node; return the future of what comes: plain JSON of a message, the answer of a run.
+
+        It raises what the wait has failed with, such as `TimeoutError`.
+        """
+        self._refuse_to_go_on()
+        number, since = node.row[NUMBER], self._now()
+        due_at = since + wait.seconds if wait.seconds is not None else wait.due_at
+        asked = number, wait.kind, wait.topic, wait.key, since, due_at, self._number_of_group(node, wait)
+        entry = self._waits[number] = OpenWait(node, asked, self.run.loop.create_future())
+        if due_at is not None:
+            self._set_timer(entry, due_at - since)
+        self._register(asked)
+        self._note_limits(bodies_around(node))
+        return entry.future
+
+    def _number_of_group(self, node: "Node[Any]", wait: "Wait") -> int | None:
+        """Return the number in this journal of the node that takes the first of several waits."""
+        return wait.group
+
+    def _register(self, row: "WaitRow") -> None:
+        number = row[0]
+        self._writer.waits = True
+        if number in self._batch.rows("unwaits") or number in self._batch.rows("heard"):
+            # Another attempt of the enclosing body waits anew. In one batch, the store could not tell which of both is meant.
+            self._deferred.append(row)
+        elif all(
+            number != rejected for rejected, _ in self._batch.rows("rejects")
+        ):  # else it is registered, and waits on
+            self._batch.waits.append(row)
+        self._wake(waited=True)
+
+    def reject(self, node: "Node[Any]", reason: str) -> None:
+        """Refuse what has come for a node: it becomes a dead letter, and the store looks for another message."""
+        number = node.row[NUMBER]
+        self._waits.pop(number, None)
+        self._batch.rejects.append((number, reason))
+        self._wake(waited=True)
+
+    def is_waiting(self, node: "Node[Any]") -> bool:
+        """Return True if the store knows that a node waits, and nothing has come yet."""
+        entry = self._waits.get(node.row[NUMBER])
+        return entry is not None and entry.registered and not entry.future.done()
+
+    def _now(self) -> float:
+        return self.run.clock() + self.offset
+
+    def _left(self, seconds: float) -> float:
+        """Return how many seconds are left on the clock of the run of those that its store has counted: a test's is virtual."""
+        return seconds + time.time() - self._now()
+
+    def _set_timer(self, entry: OpenWait, seconds: float) -> None:
+        seen = self._seen.get(entry.node.row[NUMBER])
+        if seen is not None and seen.seconds_left is not None:
+            seconds = self._left(seen.seconds_left)  # the first moment stands
+        # In an empty context: that of the body would keep what the body has set.
+        entry.timer = Context().run(self.run.loop.call_later, max(seconds, 0.0), self._fall_due, entry)
+
+    def _fall_due(self, entry: OpenWait) -> None:
+        """Have the store settle a wait whose moment has come."""
+        entry.timer = None
+        if not entry.future.done() and not self._deaf and not self._broken:
+            self._batch.due.append(entry.node.row[NUMBER])
+            self._wake(waited=True)
+
+    # Time limits of bodies that wait
+
+    def note_limits(self) -> bool:
+        """Have the store know the time limits of all bodies as due moments; return False if it does already."""
+        return self._note_limits(self.run.live)
+
+    def _note_limits(self, bodies: "Iterable[Node[Any]]") -> bool:
+        before = len(self._limits)
+        for body in bodies:
+            when = None if body.time_limit is None else body.time_limit.when()
+            if when is not None and body.run is self.run and body.row[NUMBER] not in self._limits:
+                self._limits.add(body.row[NUMBER])
+                since = self._now()
+                due_at = since + when - self.run.loop.time()
+                self._register((body.row[NUMBER], DEADLINE, "", "", since, due_at, None))
+        return len(self._limits) > before
+
+    def end_limit(self, node: "Node[Any]") -> None:
+        """Forget the time limit of an attempt that has ended."""
+        number = node.row[NUMBER]
+        if number in self._limits and not self._deaf:
+            self._limits.discard(number)
+            self._seen.pop(number, None)
+            self._batch.unwaits.append(number)
+            self._wake()
+
+    # What the store tells
+
+    def _note_batch(self, batch: Batch) -> None:
+        """Take note of what is registered with a batch, and have the next one register what could not go with it."""
+        self._registering = [each[0] for each in (*batch.rows("waits"), *batch.rows("rejects"))]
+        if self._deferred:
+            self._batch.waits += self._deferred
+            self._deferred = []
+
+    def _hear_registered(self) -> None:
+        """Take note that the store knows of the waits of the last batch."""
+        for number in self._registering:
+            if number in self._waits:
+                self._waits[number].registered = True
+        self._registering = []
+        lost, self._dropped = self._dropped, []
+        for entry in lost:
+            if not entry.future.done() and not entry.node.cancelling():
+                self._register(entry.asked)
+
+    def hear_waits(self, settled: "Sequence[SettledWait]") -> None:
+        """Let bodies go on whose waits were settled."""
+        for each in settled:
+            entry = self._waits.get(each.number)
+            if entry is None or not entry.registered or entry.future.done() or self._deaf:
+                # Cancelled meanwhile; or rejected; or of an earlier execution, and its body has not come to it yet.
+                continue
+            entry.settled = each
+            entry.close()
+            entry.node.row[CODEC] = RECORDED
+            if entry.asked[GROUP] is not None:
+                self._drop_group(entry)
+            try:
+                entry.future.set_result(value_of_settled(entry.node.task, each))
+            except BaseException as error:  # noqa: BLE001 - whatever it failed with, or why it cannot be read
+                entry.future.set_exception(error)
+
+    def _drop_group(self, first: OpenWait) -> None:
+        """Take note that the store has forgotten the other waits of a group. Who still wants one waits for it again."""
+        for entry in self._waits.values():
+            if entry is not first and entry.asked[GROUP] == first.asked[GROUP] and entry.registered:
+                entry.registered = False
+                self._dropped.append(entry)
+
+    def _close_waits(self) -> None:
+        """Have no timers any more."""
+        for entry in self._waits.values():
+            entry.close()
+        if self._frontier is not None:
+            self._frontier.close()
+
+    # How the nodes of waits end
+
+    def _end_wait(self, node: "Node[Any]", state: State) -> bool:
+        """Note that the node of a wait has settled; return True if it did as the store has it, which is not written again."""
+        row = node.row
+        entry = self._waits.pop(row[NUMBER], None)
+        if entry is None:
+            return row[CODEC] is RECORDED
+        entry.close()
+        self._seen.pop(row[NUMBER], None)
+        if entry.settled is not None and entry.settled.state is state:
+            row[STATE] = state
+            self._batch.heard.append(row[NUMBER])
+            self._keep_settled(row, entry.settled)
+            self._wake()
+            return True
+        row[CODEC] = ""
+        self._batch.unwaits.append(row[NUMBER])
+        return False
+
+    def _keep_settled(self, row: Row, settled: "SettledWait") -> None:
+        """Keep the outcome for another attempt of an enclosing body."""
+        if row[KEY] in self._nested.numbers:
+            number, attempt, failed = row[NUMBER], row[ATTEMPT], settled.state is not State.SUCCEEDED
+            known = Known(number, settled.state, attempt, settled.codec, settled.value, settled.error, void=failed)
+            self._known.hold(row[KEY], known._replace(turn=row[TURN]))
+            if failed:
+                self._nested.note_failure(number, attempt)
+
+    # What is known of them
+
+    def _is_open(self, known: Known) -> bool:
+        """Return True if a node waits since an earlier execution: its row is not ours to write."""
+        seen = self._seen.get(known.number)
+        return seen is not None and not seen.settled and not known.state.final
+
+    def _goes_on_waiting(self, node: "Node[Any]", known: Known) -> bool:
+        """Take over what is known of a wait, or of the time limit of a body; return True if a wait is open."""
+        if node.task.waits and self._is_open(known):
+            node.attempt = known.attempt - 1  # it waits on: that is no other attempt
+            return True
+        seen = self._seen.get(known.number)
+        if seen is not None and not known.state.final and not node.task.waits:
+            node.time_left = None if seen.seconds_left is None else self._left(seen.seconds_left)
+            self._limits.add(known.number)
+            self._unmet.discard(known.number)
+        return False
+
+    def _recall_outcome(self, node: "Node[Any]", known: Known) -> Any:
+        """Return what settled the wait of a node while nobody heard of it, or `NOTHING` where that does not fit."""
+        number = known.number
+        if number not in self._unmet:
+            return super()._recall_outcome(node, known)
+        self._unmet.discard(number)
+        try:
+            value = super()._recall_outcome(node, known)
+        except (TypeError, ValueError) as error:
+            self._batch.rejects.append((number, str(error)))
+            return NOTHING
+        self._batch.heard.append(number)
+        return value
+
+
+def value_of_settled(task: Any, settled: "SettledWait") -> Any:
+    """Return what a wait was settled with, a message as plain JSON; raise what it failed with."""
+    if settled.state is not State.SUCCEEDED:
+        raise decode_error(settled.error)
+    return (
+        payload_value(settled.value) if settled.codec == MESSAGE else decode_value(task, settled.codec, settled.value)
+    )

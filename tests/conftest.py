@@ -176,6 +176,14 @@ def secrets_forgotten(monkeypatch):
 
 
 @pytest.fixture
+def topics_forgotten(monkeypatch):
+    """Begin and end without topics: a name may carry another type in each test."""
+    from aiodag.messages import topics
+
+    monkeypatch.setattr(topics, "DECLARED", {})
+
+
+@pytest.fixture
 def strangers_known(monkeypatch):
     """Have a virtual loop wait for no thread of an earlier test: with one that it does not know, it would never stall."""
     from aiodag.testing import VirtualLoop

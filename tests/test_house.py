@@ -298,7 +298,19 @@ FLOORS = [
         "traces": ["opentelemetry"],
     },
     {
-        "messages": ["plain", "payloads", "generations", "recorded_values"],
+        "messages": [
+            "plain",
+            "payloads",
+            "generations",
+            "recorded_values",
+            "fitting",
+            "topics",
+            "local",
+            "call_sites",
+            "group",
+            "waits",
+            "sending",
+        ],
         "workflows": [
             "model",
             "definition",

@@ -113,11 +113,15 @@ class Ledger:
         self._pack()
         return zip(self._numbers, map(STATES.__getitem__, self._states), self._moments, strict=True)
 
-    def place(self, node: "Node[Any]", code: "CodeType | str | None", instruction: int) -> None:
-        """Note where a node of a workflow was written down, in place of where its call stands."""
+    def site(self, node: "Node[Any]", code: "CodeType | str | None", instruction: int) -> None:
+        """Note where the call of a node stands, if it was made on behalf of another call."""
         node.code, node.instruction = code, instruction
         at = node.number * WIDTH + PLACE
         self.calls[at : at + 2] = code, instruction
+
+    def place(self, node: "Node[Any]", code: "CodeType | str | None", instruction: int) -> None:
+        """Note where a node of a workflow was written down, in place of where its call stands."""
+        self.site(node, code, instruction)
         if node.task.barrier:
             self.barriers.add(node.number)
         elif node.task.rule is not None:

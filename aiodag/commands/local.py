@@ -22,7 +22,7 @@ from aiodag._core.submit import engine_of
 from aiodag.commands.descriptors import FULL, ROOM, descriptors_allowed, programs_at_once
 from aiodag.commands.refusal import NotStarted, describe_refusal
 from aiodag.commands.streams import InputPipe, OutputPipe, drop
-from aiodag.commands.warden import groups_of, send
+from aiodag.commands.warden import groups_of, send_signal
 from aiodag.programs import ProgramEnd, ProgramLost, ProgramNotStarted, ProgramRequest, ProgramWatch
 
 PROGRAM = Path(__file__).absolute().with_name("warden.py")
@@ -287,7 +287,7 @@ class Child:
         sessions = {int(told[0])} if told else sessions_on(self.stdout.fd)
         for groups in groups_of(sessions).values():
             for group in groups:
-                send(group, SIGKILL)
+                send_signal(group, SIGKILL)
 
     def _look(self) -> None:
         if "error" in self._told or ("gone" in self._told and not (self.stdout.active or self.stderr.active)):

@@ -257,8 +257,8 @@ class Warden:
     def ask(self, ward: Ward, group: int) -> None:
         """Ask a process group to end."""
         ward.asked.add(group)
-        send(group, signal.SIGTERM)
-        send(group, signal.SIGCONT)  # one that is stopped would not hear
+        send_signal(group, signal.SIGTERM)
+        send_signal(group, signal.SIGCONT)  # one that is stopped would not hear
 
     def mind(self) -> None:
         """Look after what has ended or should: now and then, and once for all of them."""
@@ -283,7 +283,7 @@ class Warden:
                 ward.tell(f"gone {len(groups)}\n")
         elif now >= ward.kill_at:
             for group in groups:
-                send(group, signal.SIGKILL)
+                send_signal(group, signal.SIGKILL)
         elif ward.kill_at != NEVER:
             for group in groups - ward.asked:
                 self.ask(ward, group)
@@ -335,7 +335,7 @@ def shrink() -> None:
         file.write("5")
 
 
-def send(group: int, number: int) -> None:
+def send_signal(group: int, number: int) -> None:
     """Send a signal to a process group, if it is there and ours."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(group, number)
@@ -380,7 +380,7 @@ def serve_entrance() -> None:
         warden.serve()
     finally:  # a fault in here must not leave anything behind
         for pid in warden.running:
-            send(pid, signal.SIGKILL)
+            send_signal(pid, signal.SIGKILL)
 
 
 if __name__ == "__main__":

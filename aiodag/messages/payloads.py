@@ -2,18 +2,21 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import isinf
 from typing import Any, Never
 
 from aiodag._core.options import cannot_be_name
 from aiodag.errors import OptionError, PayloadRefused, SecretInValue
+from aiodag.mail import NO_HEADERS
 from aiodag.masking import secret_in
 from aiodag.messages.plain import DEEPEST, as_plain, json_text
 from aiodag.wording import is_utf8
 
 MESSAGE_LARGEST = 2**20  # bytes
 LONGEST = 1_000  # characters of a topic, a key, an id
+MOST_HEADERS = 100
+LONGEST_HEADERS = 10_000  # characters of all of them
 
 # Texts are skipped, for they may hold brackets. Possessive: what never ends must not be tried again from each of its places.
 BRACKETS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
@@ -128,6 +131,20 @@ def checked_keys(key: "str | Iterable[str]") -> tuple[str, ...]:
 def checked_message_key(key: object) -> str:
     """Return the one key that somebody waits for. Raises `OptionError`."""
     return checked_name("key", key)
+
+
+def checked_headers(given: object) -> Mapping[str, str]:
+    """Return the headers of a message. Raises `OptionError` for what is not text by name, or is too much of it."""
+    if given is None:
+        return NO_HEADERS
+    if not isinstance(given, Mapping) or not all(isinstance(each, str) for pair in given.items() for each in pair):
+        raise OptionError("headers", given, "texts by name, as in {'source': 'shop'}")
+    if any(not name or cannot_be_name(name) or cannot_be_name(text) for name, text in given.items()):
+        raise OptionError("headers", given, "names and texts without control characters and half surrogates")
+    if len(given) > MOST_HEADERS or sum(len(name) + len(text) for name, text in given.items()) > LONGEST_HEADERS:
+        wanted = f"at most {MOST_HEADERS} texts, {LONGEST_HEADERS:,} characters in all: put more into the payload"
+        raise OptionError("headers", f"{len(given)} texts", wanted)
+    return dict(given)
 
 
 def checked_name(option: str, given: Any, least: int = 0) -> str:

@@ -39,6 +39,10 @@ FORMS: dict[type, Callable[[Any], Any]] = {
 }
 
 
+class NotYet(PayloadRefused):
+    """Raised for what holds an awaitable, whose value may be sent when it is there."""
+
+
 def json_text(plain: object) -> str:
     """Return plain JSON as the text of a message: short, and ASCII, so that every store takes it."""
     return json.dumps(plain, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
@@ -109,7 +113,7 @@ def plain_scalar(value: Any, kind: type, where: str, depth: int) -> Any:
     if isinstance(value, Secret):
         raise PayloadRefused(f"{where} is a Secret: whoever needs it reads it where it is kept")
     if hasattr(kind, "__await__"):
-        raise PayloadRefused(f"{where} is awaitable: send its value")
+        raise NotYet(f"{where} is awaitable: send its value")
     raise PayloadRefused(
         f"{where} is of type {kind.__qualname__}, for which JSON has no form: send plain values, or something made of "
         "dataclasses, named tuples, Enum, datetime, UUID, Decimal and the like; register_codec() adds types"

@@ -101,6 +101,8 @@ class Claim(NamedTuple):
     at: float
     tags: Mapping[str, str] = NO_TAGS
     definition: str | None = None
+    parent_run: str | None = None  # of a new run: the id of the one that begins it, and the number of a node there
+    parent_node: int | None = None
 
     def refuse(self, name: str, owner: Owner | None, until: float | None) -> None:
         """Refuse to take over a run of another name, or one that somebody works on. Raises `StoreError`, `RunOwned`."""

@@ -51,7 +51,8 @@ from aiodag.states import State
 class RunFilter(NamedTuple):
     """Which runs to return: those that meet every condition given.
 
-    `since` is in seconds since the epoch: the last execution began then or later. A run must have all `tags`.
+    `since` is in seconds since the epoch: the last execution began then or later. A run must have all `tags`. `parent_run` is
+    the id of the run that has begun those that are wanted.
 
     >>> from aiodag import Run
     >>> from aiodag.records import RunFilter
@@ -69,6 +70,7 @@ class RunFilter(NamedTuple):
     tags: Mapping[str, str] = NO_TAGS
     since: float | None = None
     queue: str | None = None
+    parent_run: str | None = None
 
 
 def utc_moment(seconds: float | None) -> datetime | None:
@@ -83,7 +85,8 @@ class RunRecord:
     `counts` are those of the last execution, without barriers. `definition` is the text that it was built from, only in the
     record of one run, as `run(id)` returns it: it may be large. `started_at` is when the last execution began; None in a run
     that was submitted and never began. `queue` is the one that it was submitted to, or None; `due_at` is when it is to begin at
-    the earliest, while that is to come; `deaths` is how many of its owners died since a node last succeeded.
+    the earliest, while that is to come; `deaths` is how many of its owners died since a node last succeeded. `parent_run` is the id of the run that has begun it, if
+    one has; `generation` is how often it has begun again with a new history.
 
     >>> from aiodag import Run, task
     >>> from aiodag.service import Service
@@ -112,6 +115,8 @@ class RunRecord:
     priority: int = 0
     due_at: datetime | None = None
     deaths: int = 0
+    parent_run: str | None = None
+    generation: int = 0
 
     @property
     def orphan(self) -> bool:

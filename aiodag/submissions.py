@@ -14,6 +14,7 @@ class Submission(NamedTuple):
 
     `target` is what code it needs, whatever its arguments; a worker that lacks it takes none of its runs. `code` is a digest
     of that code. `max_active` is how many runs of the name may go on at once, from now on; None leaves that as it is.
+    `parent_run` and `parent_node` are the id of the run that begins this one, and the number of the node that does.
 
     >>> import time
     >>> from aiodag.stores import Memory
@@ -41,6 +42,8 @@ class Submission(NamedTuple):
     retries: int = 0
     max_active: int | None = None
     code: str | None = None
+    parent_run: str | None = None
+    parent_node: int | None = None
 
 
 class Taken(NamedTuple):

@@ -118,6 +118,7 @@ class Run(Members):
             False  # whether the value of its first node, the task of an entry, is recorded as that of the run
         )
         self.definition: str | None = None  # what it is built from, for its store: the text of a workflow
+        self.parent: tuple[str, int] | tuple[()] = ()  # the id of the run that has begun it, and the node that has
         self._ended_at: float | None = None
         self.departed = False  # whether this process has let go of it: it goes on in another one
         self.parks = False  # whether that is since it only waits

@@ -313,7 +313,8 @@ def join_keeper(
     `ours` is True if nobody else has `store`: it is closed when it is no longer needed. A run that was `taken` from a queue is
     claimed already.
     """
-    new = Claim(run.id, run.name, run.entry, Owner.here(), LEASE, time.time(), run.tags, run.definition)
+    who, now = Owner.here(), time.time()
+    new = Claim(run.id, run.name, run.entry, who, LEASE, now, run.tags, run.definition, *run.parent)
     claim = taken.claim if taken else new
     place = store.place
     with table_lock:

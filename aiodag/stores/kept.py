@@ -231,6 +231,7 @@ def is_wanted(kept: KeptRun, wanted: RunFilter) -> bool:
         and wanted.state in {None, kept.state}
         and wanted.tags.items() <= kept.claim.tags.items()
         and (wanted.since is None or max(kept.started_at, kept.created_at) >= wanted.since)
+        and wanted.parent_run in {None, kept.parent_run}
         and (wanted.queue is None or (kept.queued is not None and kept.queued.submission.queue == wanted.queue))
     )
 
@@ -261,6 +262,8 @@ def kept_run_record(kept: KeptRun, definition: str | None) -> RunRecord:
         priority=0 if place is None else place.submission.priority,
         due_at=None if place is None else utc_moment(place.due_at),
         deaths=0 if place is None else place.deaths,
+        parent_run=kept.parent_run,
+        generation=kept.generation,
     )
 
 

@@ -67,6 +67,7 @@ class KeptQueue(KeptRuns):
             submission, submission.starts_at if later else None, submission.expires_at, submission.retries
         )
         kept = KeptRun(next(self._numbers), claim, submission.at, 0.0, execution=0, state=State.QUEUED, queued=place)
+        kept.parent_run, kept.parent_node = submission.parent_run, submission.parent_node
         if submission.definition is not None:
             kept.definitions.append((1, submission.definition))
         self.kept[submission.id] = kept

@@ -102,6 +102,7 @@ class Memory(KeptCopies, KeptInbox):
             kept = self.kept.get(claim.id)
             if kept is None:
                 kept = self.kept[claim.id] = KeptRun(next(self._numbers), claim, claim.at, claim.at)
+                kept.parent_run, kept.parent_node = claim.parent_run, claim.parent_node
                 known: dict[str, Known] = {}
             else:
                 kept.claim_again(claim)

@@ -201,4 +201,6 @@ def row_of_claim(claim: Claim) -> dict[str, Any]:
         "until": NEVER,
         "tags": json.dumps(dict(claim.tags)) if claim.tags else "{}",
         "execution": 1,
+        "parent_run": claim.parent_run,
+        "parent_node": claim.parent_node,
     }

@@ -41,9 +41,11 @@ def translated(statement: str) -> str:
 def column_types() -> dict[str, dict[str, str]]:
     """Return the types of all columns by table, as the schema says them."""
     found: dict[str, dict[str, str]] = {}
+    kinds = r"(text|bigint|boolean|bytea|double precision)\b"
     for table, lines in re.findall(r"create table (\w+) \((.*?)\n\)", sql("postgres_schema.sql"), re.DOTALL):
-        columns = re.findall(r"^    (\w+) (text|bigint|boolean|bytea|double precision)\b", lines, re.MULTILINE)
-        found[table] = dict(columns)
+        found[table] = dict(re.findall(rf"^    (\w+) {kinds}", lines, re.MULTILINE))
+    for table, column, kind in re.findall(rf"alter table (\w+) add column (\w+) {kinds}", sql("postgres_schema.sql")):
+        found[table][column] = kind
     return found
 
 

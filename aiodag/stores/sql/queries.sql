@@ -6,7 +6,8 @@
 select id from runs where id in (?...) order by run
 
 -- :name add_runs
-insert into runs (id, name, state, entry, created_at, started_at, owner, leased_until, tags, execution)
+insert into runs (id, name, state, entry, created_at, started_at, owner, leased_until, tags, execution, parent_run,
+    parent_node)
 values (?...) on conflict (id) do nothing returning run, id
 
 -- :name take_run
@@ -114,14 +115,15 @@ select codec, value from cache where key = ? and at >= ?
 select run, id, name, state, execution, entry, error, created_at, started_at, ended_at, owner, tags, queue, priority,
     case when queue is not null and ready = 0 then
         (select min(due_at) from timers where timers.run = runs.run and kind = 'start') end,
-    deaths, (select document from definitions where definitions.run = runs.run order by execution desc limit 1), counts
+    deaths, (select document from definitions where definitions.run = runs.run order by execution desc limit 1),
+    parent_run, generation, counts
 from runs where id = :id
 
 -- :name list_runs
 select run, id, runs.name, state, execution, entry, error, {made_at}, started_at, ended_at, owner, tags, queue, priority,
     case when queue is not null and ready = 0 then
         (select min(due_at) from timers where timers.run = runs.run and kind = 'start') end,
-    deaths, null, counts
+    deaths, null, parent_run, generation, counts
 from {source} where {condition}
 
 -- :name apart

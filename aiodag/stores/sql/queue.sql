@@ -7,8 +7,9 @@ from runs where submission = :submission
 
 -- :name add_submitted
 insert into runs (id, name, state, entry, created_at, started_at, tags, execution, queue, priority, submission, target, code,
-    ready, retries)
-values (:id, :name, :state, :entry, :at, 0.0, :tags, 0, :queue, :priority, :submission, :target, :code, :ready, :retries)
+    ready, retries, parent_run, parent_node)
+values (:id, :name, :state, :entry, :at, 0.0, :tags, 0, :queue, :priority, :submission, :target, :code, :ready, :retries,
+    :parent_run, :parent_node)
 on conflict do nothing returning run
 
 -- :name put_timer
@@ -90,8 +91,8 @@ order by priority desc, run limit :limit
 
 -- :name runs_to_take
 select run, id, name, state, execution, entry, error, created_at, started_at, ended_at, owner, tags, queue, priority, null,
-    deaths, (select document from definitions where definitions.run = runs.run order by execution desc limit 1), counts,
-    target, code, cancel, begun, generation, turn
+    deaths, (select document from definitions where definitions.run = runs.run order by execution desc limit 1),
+    parent_run, generation, counts, target, code, cancel, begun, turn
 from runs where run in (?...)
 
 -- :name take_queued_run

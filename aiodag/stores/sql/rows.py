@@ -145,6 +145,8 @@ RUN = (
     Column("due_at", optional(moment_column), None),
     Column("deaths", count_column, 0),
     Column("definition", optional(text_column), None),
+    Column("parent_run", optional(text_column), None),
+    Column("generation", count_column, 0),
     Column("counts", optional(counts_column), None),
 )
 NODE = (

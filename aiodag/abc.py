@@ -2,10 +2,10 @@
 
 A *middleware* wraps each attempt of a node. An *observer* is told of every move and cannot interfere.
 An *executor* is where an attempt of a function runs, a *host* where a program does. A *store* is where runs are remembered,
-by a *journal* for each run.
+by a *journal* for each run. A *transport* carries messages between a store and the world.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from aiodag.copies import Copies as Copies
@@ -19,6 +19,7 @@ from aiodag.queueing import Queue as Queue
 
 if TYPE_CHECKING:
     from aiodag._core.node import Node
+    from aiodag.mail import Incoming, Outgoing
     from aiodag.programs import ProgramRequest, ProgramWatch
     from aiodag.states import State
 
@@ -197,4 +198,43 @@ class Host(Protocol):
 
     async def run(self, request: "ProgramRequest", watch: "ProgramWatch", /) -> object:
         """Run a program until nothing of it is left. Raises `ProgramNotStarted` and `ProgramLost`."""
+        ...
+
+
+class Transport(Protocol):
+    """Carries messages into a store and out of it: `aiodag worker --transport`, `Topic(via=...)`, `register_transport`.
+
+    Delivery is at least once in both directions; the ids of messages tell receivers what they have had. What a transport raises
+    is printed by the worker, which then begins anew: with another `receive`, or by sending the same messages again.
+
+    >>> from aiodag.records import Incoming
+    >>> class Post:
+    ...     def __init__(self):
+    ...         self.box = [Incoming("PAYMENT", ("A17",), "m1", '{"amount": 5}')]
+    ...     async def receive(self):
+    ...         while self.box:
+    ...             yield list(self.box)
+    ...             self.box.clear()  # somebody asks for more: these are in the inbox
+    ...     async def send(self, messages):
+    ...         for message in messages:
+    ...             print(message.topic, message.keys, message.id, message.payload)
+    ...     async def close(self): ...
+    >>> [[message.id for message in batch] async for batch in Post().receive()]
+    [['m1']]
+    """
+
+    def receive(self) -> "AsyncGenerator[list[Incoming]]":
+        """Yield messages as they come, those of one key in order. Who asks for more has the former in the inbox.
+
+        Only then they may be forgotten where they came from. A message that cannot be read is yielded, too, with the reason
+        in `dead`.
+        """
+        ...
+
+    async def send(self, messages: "Sequence[Outgoing]", /) -> None:
+        """Send messages, those of one key in order, and return when none of them can be lost any more."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections. Nothing is received or sent any more."""
         ...

@@ -4,7 +4,7 @@ import platform
 import sqlite3
 from importlib.util import find_spec
 
-EXTRAS = {"cli": "rich", "draw": "resvg_py", "otel": "opentelemetry", "postgres": "psycopg"}
+EXTRAS = {"cli": "rich", "draw": "resvg_py", "otel": "opentelemetry", "postgres": "psycopg", "kafka": "aiokafka"}
 
 
 def versions() -> dict[str, str]:

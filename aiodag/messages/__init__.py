@@ -9,6 +9,7 @@ from aiodag.messages.recorded_values import random as random
 from aiodag.messages.recorded_values import uuid as uuid
 from aiodag.messages.sending import send as send
 from aiodag.messages.topics import Topic as Topic
+from aiodag.messages.transports import register_transport as register_transport
 from aiodag.messages.waits import message as message
 from aiodag.messages.waits import sleep as sleep
 from aiodag.messages.waits import sleep_until as sleep_until

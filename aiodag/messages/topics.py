@@ -7,6 +7,7 @@ from aiodag.errors import OptionError
 from aiodag.mail import DEDUP, TTL
 from aiodag.messages.fitting import CannotFit, fitter_of, name_of_kind
 from aiodag.messages.payloads import checked_topic
+from aiodag.messages.transports import checked_via
 from aiodag.names import import_name
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Topic(Generic[T]):
     why, and whoever waits for one waits on. Without a type it is what JSON has.
 
     `via` is the address of a transport, such as `kafka://broker:9092`: messages that runs with a store send then leave that
-    way, and else stay in the store. `ttl` is how long a message is kept for somebody who will wait for it, and `dedup` how
+    way, by a worker, and else stay in the store. `ttl` is how long a message is kept for somebody who will wait for it, and `dedup` how
     long its id is remembered, both in seconds or as a `timedelta`.
 
     The name alone means the same topic everywhere in the process. Raises `OptionError` for a name without characters, a type
@@ -78,7 +79,7 @@ class Topic(Generic[T]):
     ) -> None:
         self.name = checked_topic(name)
         self.value: Any = value
-        self.via = checked_via(via)
+        self.via = "" if via is None else checked_via(via, option="via")
         self.ttl = check_seconds("ttl", ttl)
         self.dedup = check_seconds("dedup", dedup)
         self._fitter: Fitter | None = None
@@ -139,12 +140,3 @@ def is_same_kind(kind: object, other: object) -> bool:
     if kind == other:
         return True
     return isinstance(kind, type) and isinstance(other, type) and import_name(kind) == import_name(other)
-
-
-def checked_via(via: Any) -> str:
-    """Return the address of a transport, "" for none. Raises `OptionError`."""
-    if via is None:
-        return ""
-    if isinstance(via, str) and via.isprintable() and via.partition("://")[1]:
-        return via
-    raise OptionError("via", via, "the address of a transport, such as kafka://broker:9092")

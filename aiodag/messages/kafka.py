@@ -1,0 +1,161 @@
+"""Messages by way of Kafka, with aiokafka: the extra `kafka`."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any, Self
+
+from aiodag.errors import MissingExtra, OptionError
+from aiodag.mail import Incoming, Outgoing
+from aiodag.messages.kafka_addresses import kafka_address
+from aiodag.messages.kafka_records import KafkaRecord, KeyFunction, RecordReader, record_headers, waves
+from aiodag.messages.payloads import MESSAGE_LARGEST
+
+try:
+    import aiokafka  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]  # it has no types of its own
+except ImportError as error:
+    raise MissingExtra("a transport at kafka://...", "aiokafka", "kafka") from error
+
+AT_ONCE = 500  # messages that go into the inbox in one transaction
+LOOK = 1_000  # milliseconds until the loop looks whether the group has failed
+METADATA = 30_000  # milliseconds until a new partition is seen
+PATIENCE = 10_000  # milliseconds in which a record that was sent must arrive; also how long a close may take
+ENVELOPE = 2**16  # bytes around a payload: key and headers
+
+
+class Kafka:
+    """Receive records from topics of Kafka, as a member of a consumer group, and send records to any.
+
+    `servers` are the brokers to ask first: "one:9092,two:9092". `key` is a field of the payload such as "order.id", or a
+    function of the record and its payload that returns a key or a list of them; `key_header` names the header that has it.
+    Without these, it is the record's key. The id of a message is in the header `id_header`; a record without one is known by
+    its topic, partition and offset. All other options go to both clients of aiokafka: `security_protocol`, `ssl_context`, ...
+
+    Messages of one group go to its members: workers of one store. Two stores take two groups.
+
+    >>> from aiodag.messages.kafka import Kafka
+    >>> orders = Kafka("db.example:9092", topics=["PAYMENT"], group="orders", key="order.id")
+    """
+
+    def __init__(
+        self,
+        servers: str,
+        *,
+        topics: Sequence[str] = (),
+        group: str = "",
+        key: str | KeyFunction = "",
+        key_header: str = "",
+        id_header: str = "",
+        **client: Any,
+    ) -> None:
+        self._servers = servers
+        self._topics = list(topics)
+        self._group = group
+        self._reader = RecordReader(key, key_header, id_header)
+        self._client = client
+        self._starting = asyncio.Lock()
+        self._producer: Any = None
+
+    @classmethod
+    def at(cls, address: str) -> Self:
+        """Return the transport at an address. Raises `OptionError` for one that is wrong.
+
+        >>> orders = Kafka.at("kafka://db.example:9092?topics=PAYMENT&group=orders&key=order.id")
+        """
+        found = kafka_address(address)
+        return cls(
+            found.servers,
+            topics=found.topics,
+            group=found.group,
+            key=found.key,
+            key_header=found.key_header,
+            id_header=found.id_header,
+            **found.client_options(),
+        )
+
+    async def receive(self) -> AsyncGenerator[list[Incoming]]:
+        """Yield messages as they come. Who asks for more has the former safe: only then their offsets are committed.
+
+        Raises `OptionError` without topics or without a group, and errors of aiokafka when the broker refuses.
+        """
+        if not self._topics or not self._group:
+            wanted = "topics and a group, to receive: kafka://HOST:9092?group=orders&topics=PAYMENT,SHIPPED"
+            raise OptionError("transport", f"kafka://{self._servers}", wanted)
+        consumer = aiokafka.AIOKafkaConsumer(
+            *self._topics,
+            bootstrap_servers=self._servers,
+            group_id=self._group,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            metadata_max_age_ms=METADATA,
+            **self._client,
+        )
+        try:
+            await consumer.start()
+            while True:
+                found = await consumer.getmany(timeout_ms=LOOK, max_records=AT_ONCE)
+                if found:
+                    yield [
+                        self._reader.incoming(kafka_record_of(each)) for records in found.values() for each in records
+                    ]
+                    await commit_offsets(consumer, {place: records[-1].offset + 1 for place, records in found.items()})
+        finally:
+            await consumer.stop()
+
+    async def send(self, messages: Sequence[Outgoing]) -> None:
+        """Send messages, in order for each key, and return when the brokers have them. Raises errors of aiokafka."""
+        producer = await self._started()
+        for wave in waves(messages):
+            arrivals: list[asyncio.Future[object]] = []
+            for message in wave:
+                key = message.keys[0].encode() or None
+                headers = record_headers(message)
+                arrivals.append(await producer.send(message.topic, message.payload.encode(), key=key, headers=headers))
+                arrivals[-1].add_done_callback(retrieve_error)
+            await asyncio.wait(arrivals)
+            for arrival in arrivals:
+                arrival.result()
+
+    async def _started(self) -> Any:
+        async with self._starting:
+            if self._producer is None:
+                producer = aiokafka.AIOKafkaProducer(
+                    bootstrap_servers=self._servers,
+                    acks="all",
+                    request_timeout_ms=PATIENCE,
+                    max_request_size=MESSAGE_LARGEST + ENVELOPE,
+                    metadata_max_age_ms=METADATA,
+                    **self._client,
+                )
+                try:
+                    await producer.start()
+                except BaseException:
+                    await producer.stop()
+                    raise
+                self._producer = producer
+            return self._producer
+
+    async def close(self) -> None:
+        """Let go of the connections. What is on its way to a broker arrives first, or is given up."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.stop()
+
+
+def kafka_record_of(found: Any) -> KafkaRecord:
+    """Return a record as functions of users get it, whatever aiokafka makes of it."""
+    return KafkaRecord(found.topic, found.partition, found.offset, found.key, found.value, found.headers)
+
+
+def retrieve_error(arrival: "asyncio.Future[object]") -> None:
+    """Look at what became of a record. Who sends has gone where it was stopped, or another record has failed."""
+    if not arrival.cancelled():
+        arrival.exception()
+
+
+async def commit_offsets(consumer: Any, offsets: dict[Any, int]) -> None:
+    """Commit what is in the inbox. Where the partitions are another member's by now, that receives it again: it is known there."""
+    try:
+        await consumer.commit(offsets)
+    except (aiokafka.errors.CommitFailedError, aiokafka.errors.IllegalStateError):
+        return

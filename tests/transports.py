@@ -1,0 +1,34 @@
+"""A whole transport in this process: a model for others, and what the tests of workers carry messages with."""
+
+import asyncio
+
+from aiodag.records import Incoming
+
+
+class Post:
+    """A post office: what is sent to it can be received from it, until whoever receives asks for more."""
+
+    def __init__(self):
+        self.there = []
+        self.came = asyncio.Event()
+        self.closed = False
+
+    async def receive(self):
+        while True:
+            await self.came.wait()
+            batch = list(self.there)
+            yield batch
+            del self.there[: len(batch)]
+            if not self.there:
+                self.came.clear()
+
+    async def send(self, messages):
+        for each in messages:
+            self.put(Incoming(each.topic, each.keys, each.id, each.payload, each.to_all, headers=each.headers))
+
+    def put(self, message):
+        self.there.append(message)
+        self.came.set()
+
+    async def close(self):
+        self.closed = True

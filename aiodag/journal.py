@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from aiodag._core.node import Node
     from aiodag.happenings import Listener
-    from aiodag.mail import Wait
+    from aiodag.mail import Outgoing, Wait
     from aiodag.records import (
         AttemptRecord,
         Claim,
@@ -296,6 +296,14 @@ class Journal(Protocol):
 
     def reject(self, node: "Node[Any]", reason: str) -> None:
         """Make what has come for a node a dead letter, as it does not fit; then the body waits again."""
+        ...
+
+    def send(self, node: "Node[Any]", outgoing: "Outgoing") -> None:
+        """Have a message leave with the success of a node, in one transaction. Called in its body."""
+        ...
+
+    def is_recorded(self, node: "Node[Any]") -> bool:
+        """Return True if the outcome of a node that has not begun will be taken back."""
         ...
 
     def is_waiting(self, node: "Node[Any]") -> bool:

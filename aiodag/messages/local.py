@@ -49,7 +49,7 @@ class Message:
         self.repeats = self.takers = 0
 
 
-class OpenWait:
+class LocalWait:
     """What one node waits for."""
 
     __slots__ = ("due", "future", "message", "open", "since", "timer", "wait")
@@ -72,15 +72,15 @@ class LocalInbox:
 
     def __init__(self, loop: AbstractEventLoop) -> None:
         self.loop = loop
-        self._open: dict[Place, dict[OpenWait, None]] = {}  # oldest first
-        self._groups: dict[int, set[OpenWait]] = {}
-        self._of_node: WeakKeyDictionary[Node[Any], OpenWait] = WeakKeyDictionary()
+        self._open: dict[Place, dict[LocalWait, None]] = {}  # oldest first
+        self._groups: dict[int, set[LocalWait]] = {}
+        self._of_node: WeakKeyDictionary[Node[Any], LocalWait] = WeakKeyDictionary()
         self._kept: dict[Place, deque[Message]] = {}  # oldest first; some of them are kept no longer
         self._seen: dict[tuple[str, str], Message] = {}
         self._dead: dict[int, Message] = {}
         self._numbers = count(1)
         self._clock: list[tuple[float, int, Callable[[], object]]] = []  # what is to happen before anybody looks
-        self._ended: list[OpenWait] = []  # that were cancelled in this turn of the loop
+        self._ended: list[LocalWait] = []  # that were cancelled in this turn of the loop
 
     # Waiting
 
@@ -88,9 +88,9 @@ class LocalInbox:
         """Return what is settled by what a node waits for: plain JSON, or None. Raises `TimeoutError` in it."""
         now = self._look()
         opened = self._of_node.get(node)
-        first: dict[OpenWait, None] = {}
+        first: dict[LocalWait, None] = {}
         if opened is None:
-            opened = self._of_node[node] = OpenWait(wait, self.loop.create_future(), now)
+            opened = self._of_node[node] = LocalWait(wait, self.loop.create_future(), now)
         elif opened.future.done():  # what had come did not fit: it is still the oldest
             opened.future, opened.message, first = self.loop.create_future(), None, {opened: None}
         opened.wait, opened.open = wait, True
@@ -129,7 +129,7 @@ class LocalInbox:
         """Return False: nothing is."""
         return False
 
-    def _set_timer(self, opened: OpenWait) -> None:
+    def _set_timer(self, opened: LocalWait) -> None:
         if opened.timer is not None:
             return
         if opened.wait.due_at is not None:
@@ -140,7 +140,7 @@ class LocalInbox:
         elif opened.due is not None:
             opened.timer = self.loop.call_at(opened.due, self._ring, opened)
 
-    def _ring(self, opened: OpenWait) -> None:
+    def _ring(self, opened: LocalWait) -> None:
         opened.timer = None
         if not opened.open or opened.future.done():
             return
@@ -153,7 +153,7 @@ class LocalInbox:
         else:
             self._settle(opened, None)
 
-    def _settle(self, opened: OpenWait, message: Message | None) -> None:
+    def _settle(self, opened: LocalWait, message: Message | None) -> None:
         """Give a wait what it waited for; the others of its group wait for nothing any more, in the same moment."""
         group = opened.wait.group
         for each in [opened] if group is None else [opened, *self._groups.get(group, ())]:
@@ -166,7 +166,7 @@ class LocalInbox:
         if not opened.future.done():
             opened.future.set_result(plain)
 
-    def _close(self, opened: OpenWait) -> None:
+    def _close(self, opened: LocalWait) -> None:
         opened.open = False
         waiting = self._open.get(opened.place)
         if waiting is not None:
@@ -224,12 +224,12 @@ class LocalInbox:
             self._keep(message)
         return Delivered(incoming.id, message.outcome)
 
-    def _takers(self, incoming: Incoming) -> "Iterable[OpenWait]":
+    def _takers(self, incoming: Incoming) -> "Iterable[LocalWait]":
         for key in incoming.keys:
             waiting = list(self._open.get((incoming.topic, key), ()))
             yield from waiting if incoming.to_all else waiting[:1]
 
-    def _offer(self, opened: OpenWait, message: Message) -> bool:
+    def _offer(self, opened: LocalWait, message: Message) -> bool:
         if not opened.open:  # it is in a group with one that has just taken it
             return False
         self._settle(opened, message)

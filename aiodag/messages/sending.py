@@ -113,5 +113,7 @@ def send(
         payload, value = payload_for(about, value), None
     except NotYet:  # it is an edge: its value is looked at when it is there
         payload = ""
-    node = SEND(about.name, *keys, value=value, payload=payload, id=known, to=to, headers=checked_headers(headers))
+    node = SEND(
+        about.name, *keys, value=value, payload=payload, id=known, to=to, headers=dict(checked_headers(headers))
+    )
     return called_in(sys._getframe(1), node)  # noqa: SLF001 - as above

@@ -214,6 +214,11 @@ class Recall(Unwritten):
             if up.run is self.run:
                 self._batch.edges.append((node.row[NUMBER], up.row[NUMBER], place < exogenous, tolerant))
 
+    def is_recorded(self, node: "Node[Any]") -> bool:
+        """Return True if the outcome of a node that has not begun will be taken back."""
+        known = self._known.get(node.key) if node.row[CODEC] is RECORDED else None
+        return known is not None and recallable(node.task, known)
+
     def recall(self, node: "Node[Any]") -> Any:
         """Return the recorded value of a node, what it `Raised`, or `NOTHING`. Raises `Undecodable`."""
         row = node.row

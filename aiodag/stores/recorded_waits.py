@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from aiodag._core.node import Node
     from aiodag._core.run import Run
     from aiodag.abc import Runs
-    from aiodag.mail import SettledWait, Wait, WaitRow, WaitSeen
+    from aiodag.mail import Outgoing, SettledWait, Wait, WaitRow, WaitSeen
     from aiodag.stores.post import RunWriter
 
 GROUP = 6  # its place in a row
@@ -73,6 +73,7 @@ class RecordedWaits(Stoppable):
         self._registering: list[int] = []  # with the batch that is being written
         self._deferred: list[WaitRow] = []  # to be registered with the batch after the next
         self._dropped: list[OpenWait] = []  # which the store has forgotten, as another one of their group came first
+        self._sending: dict[int, Outgoing] = {}  # what bodies send, by the numbers of their nodes, until they succeed
         self._limits: set[int] = set()  # bodies whose time limit the store knows as a due moment
 
     def learn_waits(self, seen: "Mapping[int, WaitSeen]") -> None:
@@ -125,6 +126,17 @@ class RecordedWaits(Stoppable):
         """Return True if the store knows that a node waits, and nothing has come yet."""
         entry = self._waits.get(node.row[NUMBER])
         return entry is not None and entry.registered and not entry.future.done()
+
+    def send(self, node: "Node[Any]", outgoing: "Outgoing") -> None:
+        """Have a message leave with the success of a node."""
+        self._refuse_to_go_on()
+        self._sending[node.row[NUMBER]] = outgoing
+
+    def _send_with(self, row: Row) -> None:
+        """Have what a node sends go into the batch that has its success."""
+        outgoing = self._sending.pop(row[NUMBER], None) if self._sending else None
+        if outgoing is not None:
+            self._batch.outbox.append(outgoing)
 
     def _now(self) -> float:
         return self.run.clock() + self.offset

@@ -200,6 +200,7 @@ class Recorder(RecordedWaits):
             # No asyncio task is needed to wait in. Until the commit it is cancelled like a node that does not run: at once.
             node.driven = UNDRIVEN
         self._rows.succeed(row, waiter or node)
+        self._send_with(row)
         self.unwritten += 1
         self._wake(waited=True)
         return waiter
@@ -224,7 +225,7 @@ class Recorder(RecordedWaits):
         self._landing, self._flights = self._landing + self._flights, []
         # All of them where some are marked as void, for a row that is written later would take that back.
         whole = (
-            waits or batch.rows("void") or batch.generation is not None
+            waits or batch.rows("void") or batch.rows("outbox") or batch.generation is not None
         )  # as where what a body has called is forgotten
         rows, self._written = self._rows.take(at_most=sys.maxsize if whole else MOST)
         if batch.generation is not None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from aiodag._core.node import Node
     from aiodag._core.run import Run
     from aiodag.abc import Runs
-    from aiodag.mail import Wait
+    from aiodag.mail import Outgoing, Wait
     from aiodag.sharing import Pool, SharedPool
 
 QUIET = 50  # turns of the loop without a move, after which nothing more is to be seen
@@ -88,6 +88,9 @@ class Rehearsal(Recall):
 
     def reject(self, node: "Node[Any]", reason: str) -> None:
         """Do nothing: nothing comes."""
+
+    def send(self, node: "Node[Any]", outgoing: "Outgoing") -> None:
+        """Do nothing: nothing leaves."""
 
     def is_waiting(self, node: "Node[Any]") -> bool:
         """Return True if the store knows that a node waits, and nothing has come yet."""

@@ -1280,3 +1280,15 @@ def test_these_errors_can_be_pickled(error):
     again = pickle.loads(pickle.dumps(error))
 
     assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
+
+
+def test_a_field_that_a_release_added_counts_only_where_it_holds_something():
+    """What an earlier release recorded has no such field, neither in values nor in keys."""
+    from aiodag import GraphNode, State
+
+    plain = GraphNode(1, "fetch", "fetch", State.WAITING)
+    waits = plain._replace(waits="message")
+
+    assert [decode(encode(node)) for node in (plain, waits)] == [plain, waits]
+    assert "waits" not in encode(plain)
+    assert fingerprint(plain) != fingerprint(waits)

@@ -16,9 +16,13 @@ from aiodag.codec.foreign import load_package
 from aiodag.codec.kinds import checked_list, checked_text
 from aiodag.codec.refusals import RefusedType
 from aiodag.errors import Undecodable
-from aiodag.names import found_class
+from aiodag.names import found_class, import_name
 
 HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: set for what is written in Python
+
+# Fields that a release has added to a named tuple of ours: they are recorded, and count in keys, only where they hold something.
+# So what an earlier release has recorded is known again.
+LATER_FIELDS: dict[str, dict[str, Any]] = {"aiodag:GraphNode": {"waits": ""}}
 
 
 def is_named_tuple(kind: type) -> bool:
@@ -61,7 +65,9 @@ def tuple_items(value: Any, kind: Any) -> list[tuple[str, Any]]:
     """Return the names and values of a named tuple."""
     if getattr(value, "__dict__", None):
         raise RefusedType(kind, "has attributes besides its fields")
-    return list(zip(kind._fields, tuple.__iter__(value), strict=True))
+    items = list(zip(kind._fields, tuple.__iter__(value), strict=True))
+    later = LATER_FIELDS.get(import_name(kind))
+    return items if later is None else [(name, each) for name, each in items if later.get(name, MISSING) != each]
 
 
 def known_fields(kind: Any) -> "dict[str, Field[Any]]":
@@ -123,7 +129,8 @@ def named_tuple(parts: object) -> Any:
     kind: Any = class_named(name, "named tuple")
     if not is_named_tuple(kind):
         raise describe_change(name, "it is not a named tuple")
-    if set(kind._fields) != set(fields_in(values)):
+    values = {**LATER_FIELDS.get(import_name(kind), {}), **fields_in(values)}
+    if set(kind._fields) != set(values):
         raise describe_change(name, f"its fields are {', '.join(kind._fields)}, recorded are {', '.join(values)}")
     return tuple.__new__(kind, [values[field] for field in kind._fields])
 

@@ -71,6 +71,7 @@ def main() -> None:
     run(sys.executable, "promises", "promises")
     if not quick:
         run(sys.executable, "queues", "queues")
+        run(sys.executable, "waiting", "waiting")
         run(sys.executable, "neighbours", "neighbours")
     report.main()
 

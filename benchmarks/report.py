@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import report_queues
+from benchmarks import report_queues, report_waiting
 from benchmarks.results import ROOT, load
 
 PAGE = ROOT / "docs" / "speed.md"
@@ -216,6 +216,13 @@ def queues(results: list[dict[str, Any]]) -> Iterable[str]:
         yield table(report_queues.HEADINGS_OF_WAITS, report_queues.wait_rows(result))
 
 
+def waiting(results: list[dict[str, Any]]) -> Iterable[str]:
+    """Tell what orders do that wait for a message, next to DBOS and Temporal."""
+    for result in results:
+        yield report_waiting.introduction(result)
+        yield table(report_waiting.HEADINGS, report_waiting.rows(result))
+
+
 def journaled(result: dict[str, Any]) -> Iterable[str]:
     """Tell the nodes per second, and what a recalled node holds."""
     yield (
@@ -359,6 +366,7 @@ def page() -> str:
                 (journal, load("journal.json")),
                 (runs, load("runs.json")),
                 (queues, load("queues.json")),
+                (waiting, load("waiting.json")),
                 (commands, load("commands.json")),
                 (workflows, load("workflows.json")),
                 (imports, load("imports-*.json")),

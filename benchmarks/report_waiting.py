@@ -1,0 +1,77 @@
+"""The part of docs/speed.md on orders that wait for a payment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from benchmarks.report_queues import STORES
+
+LIBRARIES = ("aiodag", "DBOS", "Temporal")
+HEADINGS = ("", "store", *LIBRARIES)
+MIB = 2**20
+
+Write = Callable[[float], str]
+
+
+def introduction(result: dict[str, Any]) -> str:
+    """Return what was measured, and how."""
+    counts = result["counts"]
+    return (
+        "## Waiting for the world\n\n"
+        "An order charges, waits for the message that it is paid, and ships; both steps do nothing. One worker; another process "
+        "begins and pays. The libraries take turns, each in processes of its own and on an empty database, CPython "
+        f"{result['python']}: median (range) of {result['rounds']} rounds. DBOS {result['dbos']}: `recv` and `send`; on SQLite with "
+        "a write-ahead log and `synchronous=NORMAL`, as aiodag has it, where it looks for messages and at its queues once a second, "
+        "as by default. "
+        f"Temporal {result['temporal']} with its dev server ({result['server']}) and its SQLite file: a signal and activities. "
+        f"PostgreSQL {result['postgresql']}: `fsync=on`, `synchronous_commit=on`.\n\n"
+        "*In memory*: the worker still has the order when the message comes. *Parked*: it has let go of it; with Temporal, its cache "
+        "has no room, and the workflow is replayed. DBOS keeps what waits in memory. What a waiting order takes is the memory of the "
+        f"worker, and of the dev server, with {counts['waiting']:,} orders beyond that with one.\n\n"
+    )
+
+
+def milliseconds(value: float) -> str:
+    return f"{value * 1e3:,.1f}"
+
+
+def plain(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def kibibytes(value: float) -> str:
+    return f"{max(value, 0) / 1024:,.1f}"
+
+
+def per_cent(value: float) -> str:
+    return f"{value * 100:.1f}"
+
+
+def figure(cell: dict[str, Any] | None, write: Write, unit: str) -> str:
+    """Return a median with its range."""
+    if cell is None:
+        return "-"
+    low, high = cell["range"]
+    return f"{write(cell['median'])} ({write(low)} to {write(high)}){unit}"
+
+
+def rows(result: dict[str, Any]) -> Iterable[list[str]]:
+    """Return the rows of the table."""
+    counts = result["counts"]
+    wanted: list[tuple[str, str, str, Write, str]] = [
+        ("from the message to the next body, median, in memory", "held", "p50", milliseconds, " ms"),
+        ("of a hundred, the second longest", "held", "p99", milliseconds, " ms"),
+        ("from the message to the next body, median, parked", "parked", "p50", milliseconds, " ms"),
+        ("of a hundred, the second longest", "parked", "p99", milliseconds, " ms"),
+        (f"orders/s, {counts['wakes']:,} wait, then all are paid", "wakes", "rate", plain, ""),
+        (f"orders/s, {counts['flow']:,} begun and paid at once", "flow", "rate", plain, ""),
+        ("memory of a waiting order", "waiting", "each", kibibytes, " KiB"),
+        (f"of a core, while {counts['waiting']:,} orders wait", "waiting", "busy", per_cent, " %"),
+    ]
+    for what, case, key, write, unit in wanted:
+        for store, cases in result["cases"].items():
+            found = cases.get(case, {})
+            if found:
+                cells = [figure(found.get(each, {}).get(key), write, unit) for each in LIBRARIES]
+                yield [what, STORES[store], *cells]

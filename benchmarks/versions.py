@@ -1,6 +1,6 @@
 """This checkout beside another version of aiodag: CPU time of both, interleaved in one process.
 
-    python -m benchmarks.versions REVISION [--repeats 15]
+    python -m benchmarks.versions REVISION [--repeats 15] [--case WORDS]
 
 REVISION is anything that git knows, such as a commit: its files are copied into a temporary directory. Both versions
 run the same cases in turn. The two sets of modules take each other's place in `sys.modules`, so that an import inside a
@@ -29,6 +29,17 @@ from benchmarks.results import ROOT, save
 
 NODES = 3_000
 COMMANDS = 60
+RUNS = 200
+QUEUED = """\
+from aiodag import task
+
+@task
+async def step(before):
+    return before
+
+async def main():
+    return await step(await step(1))
+"""
 
 
 class Version:
@@ -80,7 +91,7 @@ def cases() -> dict[str, Callable[[Path], Any]]:
     for shape, builds in graphs.SHAPES.items():
         for way in ("aiodag", "in a Run"):
             found[f"{shape}, {way}"] = lambda _, build=builds[way]: build(NODES)
-    return found | options(graphs) | stores(graphs) | workflows()
+    return found | options(graphs) | stores(graphs) | workflows() | {"runs from a queue, in SQLite": work_off}
 
 
 def options(graphs: ModuleType) -> dict[str, Callable[[Path], Any]]:
@@ -142,10 +153,29 @@ def workflows() -> dict[str, Callable[[Path], Any]]:
     return {"a workflow of functions": functions, f"{COMMANDS} programs, with a store": programs}
 
 
-def compare(before: Version, after: Version, repeats: int) -> dict[str, dict[str, Any]]:
+async def work_off(directory: Path) -> None:
+    """Submit runs, and work on them."""
+    from aiodag.service import Service
+    from aiodag.service.worker import QueueWorker
+
+    file = directory / "queued.py"
+    file.write_text(QUEUED)
+    service = Service(directory / "runs.db")
+    target = service.target(f"{file}:main")
+    ids = [service.submit(target) for _ in range(RUNS)]
+    worker = QueueWorker(service)
+    working = asyncio.create_task(worker.run())
+    await service.result(ids[-1])
+    worker.stop()
+    await working
+    service.close()
+    del sys.modules["queued"]
+
+
+def compare(before: Version, after: Version, repeats: int, words: str) -> dict[str, dict[str, Any]]:
     """Return median and range of each version, and the ratio of the medians, by case. The versions take turns."""
     table: dict[str, dict[str, Any]] = {}
-    for case in after.cases:
+    for case in (name for name in after.cases if words in name):
         times: dict[str, list[float]] = {before.name: [], after.name: []}
         for number in range(repeats + 1):
             order = (before, after) if number % 2 else (after, before)
@@ -186,12 +216,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("revision")
     parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--case", default="", help="only cases with these words in their names")
     parser.add_argument("--json", metavar="FILE")
     chosen = parser.parse_args()
     print(f"Python {platform.python_version()}, {chosen.repeats} repeats, CPU time: {chosen.revision}, this checkout")
     with checked_out(chosen.revision) as place:
         before, after = Version(chosen.revision, place), Version("here", ROOT)
-        table = compare(before, after, chosen.repeats)
+        table = compare(before, after, chosen.repeats, chosen.case)
     result = {"python": platform.python_version(), "repeats": chosen.repeats, "cases": table}
     mean = statistics.geometric_mean(row["ratio"] for row in table.values())
     print(f"  geometric mean {mean:.3f}, worst {max(row['ratio'] for row in table.values()):.3f}")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from importlib import metadata
 
-from aiodag.messages import message
 from notes import note
 
 from aiodag import State, task
+from aiodag.messages import message
 from aiodag.service import Service
 
 LOOK = 0.3  # seconds between two looks at what is parked

@@ -52,6 +52,10 @@ class WaitSeen(NamedTuple):
     """What is recorded of a wait when its run is continued.
 
     `seconds_left` are those until its moment comes, below 0 if it has come; None where it has none.
+
+    >>> from aiodag.records import WaitSeen
+    >>> WaitSeen(settled=False, seconds_left=12.5).settled
+    False
     """
 
     settled: bool
@@ -64,7 +68,12 @@ NO_WAITS: Mapping[int, WaitSeen] = MappingProxyType({})
 class SettledWait(NamedTuple):
     """How a wait ended, for the owner of its run, who has not heard of it: run and number, and what is in the row of the node.
 
-    Of a "deadline" the row of the node says nothing: its state is that of a node that runs.
+    A "deadline" is not among them: its body hears of that by itself.
+
+    >>> from aiodag import State
+    >>> from aiodag.records import SettledWait
+    >>> SettledWait(1, 7, "message", State.SUCCEEDED, "message", '{"amount": 3}', "").value
+    '{"amount": 3}'
     """
 
     run: int
@@ -102,7 +111,13 @@ class Incoming(NamedTuple):
 
 
 class Delivered(NamedTuple):
-    """What became of a message: "taken", "kept", "started", "duplicate" or "dead"; and the ids of the runs that have it."""
+    """What became of a message: "taken", "kept", "started", "duplicate" or "dead"; and the ids of the runs that have it.
+
+    >>> from aiodag.records import Incoming
+    >>> from aiodag.stores import Memory
+    >>> Memory().deliver([Incoming("PAYMENT", ["A17"], "m1", "3")])
+    [Delivered(id='m1', outcome='kept', runs=())]
+    """
 
     id: str
     outcome: str
@@ -130,11 +145,27 @@ class Outgoing(NamedTuple):
     via: str = ""
     number: int = 0
 
+    def incoming(self) -> Incoming:
+        """Return the message as it comes in where it was sent."""
+        return Incoming(
+            self.topic, self.keys, self.id, self.payload, self.to_all, self.ttl, self.dedup, headers=self.headers
+        )
+
 
 class Starter(NamedTuple):
     """What a message of a topic begins if nobody waits for it: a run of `name`, once for each id of a message.
 
     `entry` is that of a submission; `parameter` of it, if that is named, is given the payload.
+
+    >>> from aiodag.records import Incoming, Owner, Starter
+    >>> from aiodag.stores import Memory
+    >>> store = Memory()
+    >>> entry = {"file": "/srv/shop.py", "task": "order", "parameters": {}}
+    >>> store.put_starters(Owner.here(), [Starter("ORDER", "/srv/shop.py:order", entry, "order", "default", "which")])
+    >>> [(delivered.outcome, len(delivered.runs)) for delivered in store.deliver([Incoming("ORDER", [""], "m1", "17")])]
+    [('started', 1)]
+    >>> store.runs()[0].entry["parameters"]
+    {'which': 17}
     """
 
     topic: str
@@ -146,7 +177,12 @@ class Starter(NamedTuple):
 
 
 class WaitRecord(NamedTuple):
-    """What a node of a run waits for, since when, and until when. `settled`: it has come, and the run has not heard of it."""
+    """What a node of a run waits for, since when, and until when. `settled`: it has come, and the run has not heard of it.
+
+    >>> from aiodag.stores import Memory
+    >>> [wait.topic for wait in Memory().waits(run_id="order-17")]
+    []
+    """
 
     run: str
     number: int
@@ -164,6 +200,13 @@ class MessageRecord(NamedTuple):
     """A message as a store remembers it: "kept", "taken", "started" or "dead", then for a `reason`.
 
     `repeats` counts how often its id came again. `run` is the id of the one that took it last, or was begun by it.
+
+    >>> from aiodag.records import Incoming
+    >>> from aiodag.stores import Memory
+    >>> store = Memory()
+    >>> delivered = store.deliver([Incoming("PAYMENT", ["A17"], "m1", "not JSON", dead="it is not JSON")])
+    >>> [(message.id, message.reason) for message in store.messages(state="dead")]
+    [('m1', 'it is not JSON')]
     """
 
     topic: str
@@ -180,7 +223,15 @@ class MessageRecord(NamedTuple):
 
 
 class TopicRecord(NamedTuple):
-    """A topic: how many wait for it, and how many of its messages are kept, dead, or about to leave."""
+    """A topic: how many wait for it, and how many of its messages are kept, dead, or about to leave.
+
+    >>> from aiodag.records import Incoming
+    >>> from aiodag.stores import Memory
+    >>> store = Memory()
+    >>> delivered = store.deliver([Incoming("PAYMENT", ["A17"], "m1", "3")])
+    >>> [(topic.name, topic.waits, topic.kept) for topic in store.topics()]
+    [('PAYMENT', 0, 1)]
+    """
 
     name: str
     waits: int = 0

@@ -98,7 +98,8 @@ class KeptRun:
         if self.state is State.QUEUED and self.execution == 0:
             self.end("", at, State.CANCELLED)
             return True
-        self.cancel = self.owner is not None or self.state is State.QUEUED
+        self.cancel = self.owner is not None or self.state in {State.QUEUED, State.PARKED}
+        self.wake()
         return self.cancel
 
     def end(self, error: str, at: float, state: State) -> None:
@@ -148,6 +149,17 @@ class KeptRun:
     def requeue(self) -> None:
         """Put the run back: it is nobody's."""
         self.state, self.owner = next_run_state(self.state, State.QUEUED), None
+
+    def park(self) -> None:
+        """Let go of the run, which only waits."""
+        self.state, self.owner = next_run_state(self.state, State.PARKED), None
+
+    def wake(self) -> bool:
+        """Put the run back into its queue, if it was parked; return True if it was."""
+        parked = self.state is State.PARKED
+        if parked:
+            self.state = next_run_state(self.state, State.QUEUED)
+        return parked
 
     def fail(self, error: str, at: float) -> None:
         """Fail the run, which nobody has."""

@@ -231,10 +231,8 @@ class KeptQueue(KeptRuns):
                 if kept.state.final:
                     continue
                 record = found.setdefault(place.submission.queue, QueueRecord(place.submission.queue))
-                waits = kept.state is State.QUEUED
-                found[record.name] = replace(
-                    record, waiting=record.waiting + waits, running=record.running + (not waits)
-                )
+                waits, goes_on = kept.state is State.QUEUED, kept.state is State.RUNNING
+                found[record.name] = replace(record, waiting=record.waiting + waits, running=record.running + goes_on)
             return [found[name] for name in sorted(found)]
 
     def put_queue(

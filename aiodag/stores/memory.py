@@ -109,9 +109,10 @@ class Memory(KeptCopies, KeptInbox):
                 known = {row["key"]: known_from_kept(row) for row in kept.nodes.values()}
             kept.own(claim)
             self._leases[claim.owner] = max(claim.at + claim.lease, self._leases.get(claim.owner, 0.0))
-            return Claimed(
+            claimed = Claimed(
                 kept.number, kept.execution, known, begun=kept.begun, generation=kept.generation, turn=kept.turn
             )
+            return self._with_waits(claimed, claim.id)
 
     def known_nodes(self, run_id: str) -> dict[str, Known]:
         """Return what all executions of a run have left, by key, without owning it."""
@@ -161,6 +162,7 @@ class Memory(KeptCopies, KeptInbox):
             else:
                 errors.append(None)
         note_happening(self.place, what_happens(writes))
+        self._note_mail()
         return errors
 
     def _write(self, write: Write) -> None:
@@ -186,8 +188,10 @@ class Memory(KeptCopies, KeptInbox):
             keep_output(kept, batch)
             if batch.generation is not None:
                 kept.begin_generation(batch.generation)
+            self._write_mail(kept, batch)
             if batch.state is not None:
                 kept.end_or_retry(batch, batch.state)
+                self._drop_waits(kept)
 
     def _fence(self, claimed: Claimed, run_id: str) -> KeptRun:
         kept = self.kept.get(run_id)
@@ -235,8 +239,10 @@ class Memory(KeptCopies, KeptInbox):
     def cancel(self, run_id: str) -> bool:
         """Ask the owner of a run to cancel it; return whether it was unfinished."""
         self.run(run_id)
-        with self._changing(Happening.CANCEL, Happening.ENDED):
-            return self.kept[run_id].ask_to_cancel(time.time())
+        with self._changing(Happening.CANCEL, Happening.ENDED, Happening.QUEUED):
+            asked = self.kept[run_id].ask_to_cancel(time.time())
+            self._drop_ended()
+        return asked
 
     def delete(self, run_ids: Sequence[str], *, unless_owned: bool = False, if_ended: bool = False) -> int:
         """Delete runs and all that belongs to them; return how many."""
@@ -246,7 +252,9 @@ class Memory(KeptCopies, KeptInbox):
             gone = [run_id for run_id in gone if not if_ended or self.kept[run_id].state.final]
             for run_id in gone:
                 del self.kept[run_id]
-            return len(gone)
+            self._drop_ended()
+        self._note_mail()
+        return len(gone)
 
     def _is_owned(self, run_id: str) -> bool:
         kept = self.kept[run_id]

@@ -1,11 +1,12 @@
 """What runs have done, as the rows of a transaction: of one run or of many, each statement for all of them."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from aiodag.errors import LeaseLost
 from aiodag.records import Batch, Write
 from aiodag.states import State, next_run_state
+from aiodag.stores.sql.delivery import write_mail
 from aiodag.stores.sql.generations import begin_generations
 from aiodag.stores.sql.session import Session
 from aiodag.stores.sql.statements import cut_rows
@@ -21,29 +22,38 @@ TABLES = {
 }
 
 
-def fence_writes(session: Session, writes: Sequence[Write]) -> tuple[list[BaseException | None], list[Write]]:
-    """Return for each batch why it must not be written, and those that may be: of runs that are still their writer's."""
-    found: dict[int, tuple[str, int, str | None]] = {}
+class Fenced(NamedTuple):
+    """For each of some batches why it must not be written; those that may be; and which of their runs have waits."""
+
+    errors: list[BaseException | None]
+    sound: list[Write]
+    waiting: Collection[int]
+
+
+def fence_writes(session: Session, writes: Sequence[Write]) -> Fenced:
+    """Find out which batches may be written: those of runs that are still their writer's."""
+    found: dict[int, tuple[str, int, str | None, bool]] = {}
     for some in cut_rows(sorted(write.claimed.run for write in writes)):
         for run, *row in session.perform_for("owned_runs", some, locking=True):
             found[run] = tuple(row)
     errors: list[BaseException | None] = []
     for write in writes:
-        run_id, execution, owner = found.get(write.claimed.run, (None, 0, None))
+        run_id, execution, owner, _ = found.get(write.claimed.run, (None, 0, None, False))
         lost = run_id != write.run_id or execution != write.claimed.execution or owner is None
         errors.append(LeaseLost(write.run_id, deleted=run_id != write.run_id) if lost else None)
-    return errors, [write for write, error in zip(writes, errors, strict=True) if error is None]
+    sound = [write for write, error in zip(writes, errors, strict=True) if error is None]
+    return Fenced(errors, sound, {run for run, row in found.items() if row[-1]})
 
 
 def write_sound(writes: Sequence[Write], session: Session) -> list[BaseException | None]:
     """Write the batches that may be written; return for each why it must not be."""
-    errors, sound = fence_writes(session, writes)
-    put_batches(session, sound)
-    return errors
+    fenced = fence_writes(session, writes)
+    put_batches(session, fenced.sound, fenced.waiting)
+    return fenced.errors
 
 
-def put_batches(session: Session, writes: Sequence[Write]) -> None:
-    """Write batches of several runs."""
+def put_batches(session: Session, writes: Sequence[Write], waiting: Collection[int]) -> None:
+    """Write batches of several runs, of which some are `waiting` for something."""
     having: dict[str, list[Write]] = {}  # most batches have rows of one kind or two
     for write in writes:
         for kind in write.batch.kinds():
@@ -65,6 +75,7 @@ def put_batches(session: Session, writes: Sequence[Write]) -> None:
         put_list(session, "mark_recalled", (write.claimed.execution, write.claimed.run), write.batch.recalled)
     begin_generations(session, writes)  # after all rows of the one that is over
     ended = [write for write in writes if write.batch.state is not None]
+    write_mail(session, having, [write.claimed.run for write in ended if write.claimed.run in waiting])
     session.put_each("end_run", [end_of(write.claimed.run, write.batch) for write in ended])
     # In the same transaction: nobody sees a run as failed that begins again.
     failed = [write.claimed.run for write in ended if write.batch.state is State.FAILED]

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 
 from aiodag.records import WorkflowRecord, live_owner, registered_already
 from aiodag.states import State, next_run_state
+from aiodag.stores.sql.delivery import end_runs
 from aiodag.stores.sql.reading import RecordedRuns
 from aiodag.stores.sql.rows import STATES, owner_of
 from aiodag.stores.sql.session import Session
+from aiodag.stores.sql.waits import WOKEN
 
 
 class EditedRuns(RecordedRuns):
@@ -51,12 +53,14 @@ class EditedRuns(RecordedRuns):
                 session.perform_for("drop_timers_of_runs", ended)
                 return True
             found = session.perform("find_run", {"id": run_id}, locking=True).fetchone()
-            if found is None or found[5] not in {State.QUEUED, State.RUNNING}:
+            if found is None or found[5] not in {State.QUEUED, State.RUNNING, State.PARKED}:
                 return False  # it has ended meanwhile
             in_queue = session.perform("queue_of_run", (run_id,)).fetchone() != (None,)
             if not in_queue and found[3] is not None and owner_of(found[3]).gone():
                 session.perform("end_orphans_nodes", (now, run_id))
+                end_runs(session, [found[0]], now)
                 return session.perform("end_orphan", (now, run_id)).rowcount > 0
+            session.perform("wake_cancelled", (WOKEN, run_id))
             return session.perform("ask_cancel", (run_id,)).rowcount > 0
 
     def delete(self, run_ids: Sequence[str], *, unless_owned: bool = False, if_ended: bool = False) -> int:
@@ -101,6 +105,7 @@ def delete_run(session: Session, run_id: str, *, unless_owned: bool, if_ended: b
     # A run may have been resumed since somebody listed it, and wait in its queue by now, where nobody owns it.
     if if_ended and not STATES.get(found[5], State.FAILED).final:
         return 0
+    end_runs(session, [found[0]], session.now())
     session.perform("note_deleted", (found[0],))
     session.perform_for("drop_timers_of_runs", (found[0],))
     return session.perform("delete_run", (found[0],)).rowcount

@@ -6,6 +6,7 @@ from aiodag.records import Generation, Write
 from aiodag.stores.generations import nodes_below, text_of_generation
 from aiodag.stores.sql.session import Session
 from aiodag.stores.sql.statements import cut_rows
+from aiodag.stores.sql.waits import end_unwaited
 
 FORGETTING = ("forget_attempts", "forget_facts", "forget_output", "forget_logs")
 
@@ -27,6 +28,7 @@ def forget_nodes(session: Session, run: int, generation: Generation) -> None:
     for some in cut_rows([generation.node, *below]):
         for statement in FORGETTING:
             session.perform_for(statement, some, (run,))
+    end_unwaited(session, run, below, session.now())
     for some in cut_rows(below):
         session.perform_for("forget_edges", some, (run,))
         session.perform_for("forget_nodes", some, (run,))

@@ -18,6 +18,7 @@ from aiodag.stores.queue_rules import (
 from aiodag.stores.sql.rows import owner_of
 from aiodag.stores.sql.session import Session, Values
 from aiodag.stores.sql.statements import cut_rows
+from aiodag.stores.sql.waits import end_waits_of_runs, expire_messages, fire_due_waits
 
 REQUEUED = next_run_state(State.RUNNING, State.QUEUED)
 
@@ -35,7 +36,9 @@ def hand_on(session: Session, now: float, found: Sequence[Sequence[Any]]) -> boo
     lost = [owner for owner, until in owners if not may_take(owner_of(owner), until, now)]
     gone = [row[0] for row in workers if not may_take(owner_of(row[0]), row[7], now)]
     if due:
+        fire_due_waits(session, now)
         fire_timers(session, now)
+        expire_messages(session, now)
     requeue_lost(session, lost, now)
     drop_dead_workers(session, gone, now)
     return bool(due or lost or gone)
@@ -87,12 +90,14 @@ def requeue_runs(session: Session, rows: Iterable[Sequence[Any]], now: float) ->
         if is_poison(deaths):
             session.perform("cut_off_nodes", (now, run))
             session.perform("end_run", (next_run_state(state, State.FAILED), poison_text(deaths), now, run))
+            end_waits_of_runs(session, [run], now)
 
 
 def fail_queued(session: Session, run: int, error: str, now: float) -> None:
     """Fail a run that waits."""
     session.perform("cut_off_nodes", (now, run))
     session.perform("end_run", (next_run_state(State.QUEUED, State.FAILED), error, now, run))
+    end_waits_of_runs(session, [run], now)
     session.put_each("drop_timers_of_run", [(run,)])
 
 

@@ -18,6 +18,11 @@ HAPPENINGS = {
     "ask_cancel": Happening.CANCEL,
     "put_share": Happening.PLACES,
     "drop_share": Happening.PLACES,
+    "settle_wait": Happening.WOKEN,
+    "wake_run": Happening.QUEUED,
+    "wake_cancelled": Happening.QUEUED,
+    "park_run": Happening.QUEUED,  # whoever waits for the next moment of all may have to wait less
+    "put_outbox": Happening.OUTGOING,
     "put_logs": Happening.LINES,
     "put_output": Happening.LINES,
 }

@@ -1,77 +1,196 @@
-"""The inbox of a store in SQL: messages, and who waits for them."""
+"""The inbox of a store in SQL: messages, who waits for them, and what leaves."""
 
+import json
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
-from aiodag.records import (
-    Claimed,
+from aiodag.errors import LeaseLost
+from aiodag.mail import (
     Delivered,
     Incoming,
     MessageRecord,
     Outgoing,
-    Owner,
     SettledWait,
     Starter,
     TopicRecord,
     WaitRecord,
 )
-from aiodag.states import State
+from aiodag.records import Claimed, Owner
+from aiodag.states import State, next_run_state
+from aiodag.stores.inbox_rules import headers_in, no_dead_letter, read_keys
 from aiodag.stores.sql.database import Database
+from aiodag.stores.sql.delivery import deliver_all, place_message
+from aiodag.stores.sql.hand_on import REQUEUED
+from aiodag.stores.sql.rows import EPOCH, LAST, STATES, moment_column, owner_text
+from aiodag.stores.sql.session import Session
+from aiodag.stores.sql.statements import cut_rows
+from aiodag.stores.sql.waits import OfferedMessage, lock_topics
+
+PARKED = next_run_state(State.RUNNING, State.PARKED)
 
 
 class RecordedInbox(Database):
     """The messages of a database, and the waits of its runs."""
 
-    def deliver(self, incoming: Sequence[Incoming]) -> list[Delivered]:
-        """Give messages to those who wait for them, in order; keep those for which nobody does. Return what became of each.
+    # Messages come
 
-        An id of a topic that is remembered is counted, and nothing else happens.
-        """
-        raise RuntimeError("the inbox comes with the next step")
+    def deliver(self, incoming: Sequence[Incoming]) -> list[Delivered]:
+        """Give messages to those who wait for them, in order; keep those for which nobody does. Return what became of each."""
+        with self.writing() as session:
+            return deliver_all(session, incoming)
+
+    def redeliver(self, topic: str, message_id: str) -> Delivered:
+        """Deliver a dead letter again; its time to live begins anew. Raises `StoreError` where there is none of that id."""
+        with self.writing() as session:
+            found = session.perform("dead_letter", (topic, message_id)).fetchone()
+            if found is None:
+                raise no_dead_letter(topic, message_id, self)
+            message, keys, payload, _, to_all, at, expires_at, forget_at = found
+            kept = OfferedMessage(message, topic, read_keys(keys), payload, bool(to_all))
+            lock_topics(session, [(topic, key) for key in kept.keys])
+            now = session.now()
+            moments = (now, now + expires_at - at, now + forget_at - at)
+            if session.perform("revive_message", (*moments, message)).fetchone() is None:
+                raise no_dead_letter(topic, message_id, self)  # somebody else has delivered it meanwhile
+            return place_message(session, kept, message_id, now)
+
+    def put_starters(self, owner: Owner, starters: Sequence[Starter]) -> None:
+        """Note what messages of which topics begin; those with the same topic and target are replaced."""
+        rows = [
+            (each.topic, each.target, json.dumps(dict(each.entry)), each.name, each.queue, each.parameter)
+            for each in starters
+        ]
+        with self.writing() as session:
+            session.put_each("put_starter", [(*row, owner_text(owner)) for row in sorted(rows)])
+
+    # Runs wait
 
     def settled_waits(self, owner: Owner) -> list[SettledWait]:
         """Return how waits of a process's runs ended that it has not heard of, in the order in which they began."""
-        raise RuntimeError("the inbox comes with the next step")
+        with self.reading(owner=True) as session:
+            rows = session.perform("settled_of_owner", (owner_text(owner),)).fetchall()
+        # The row of the node is the outcome. One that somebody has written over says none, and its run goes on to wait.
+        return [
+            SettledWait(run, number, kind, STATES[state], codec, value, error)
+            for run, number, kind, state, codec, value, error in rows
+            if state in {State.SUCCEEDED, State.FAILED} and type(codec) is type(error) is str
+        ]
 
     def park(self, claimed: Claimed) -> State:
         """Let go of a run that only waits: parked; or queued, where one of its waits was settled meanwhile. Raises `LeaseLost`."""
-        raise RuntimeError("the inbox comes with the next step")
+        return self.commit(("park", claimed.run, claimed.execution), partial(let_run_wait, claimed))
+
+    # What people see
 
     def waits(
         self, *, run_id: str | None = None, topic: str | None = None, limit: int | None = None
     ) -> list[WaitRecord]:
         """Return what runs wait for, oldest first."""
-        raise RuntimeError("the inbox comes with the next step")
+        values = {"id": run_id, "topic": topic, "limit": LAST if limit is None else limit}
+        with self.reading() as session:
+            return [wait_record(row) for row in session.perform("waits_listed", values)]
 
     def messages(
         self, *, topic: str | None = None, state: str | None = None, limit: int | None = None
     ) -> list[MessageRecord]:
         """Return the messages that are remembered, oldest first; with a limit, the newest."""
-        raise RuntimeError("the inbox comes with the next step")
+        values = {"topic": topic, "state": state, "limit": LAST if limit is None else limit}
+        with self.reading() as session:
+            return [message_record(row) for row in session.perform("messages_listed", values)][::-1]
 
     def topics(self) -> list[TopicRecord]:
         """Return the topics that somebody waits for, that have messages, or that begin runs."""
-        raise RuntimeError("the inbox comes with the next step")
+        with self.reading() as session:
+            waits = dict(session.perform("topics_waited_for").fetchall())
+            kept = {topic: (int(some), int(dead)) for topic, some, dead in session.perform("topics_of_messages")}
+            outgoing = dict(session.perform("topics_outgoing").fetchall())
+            starts: dict[str, list[str]] = {}
+            for topic, name in session.perform("topics_that_start"):
+                starts.setdefault(topic, []).append(name)
+        return [
+            TopicRecord(name, waits.get(name, 0), *kept.get(name, (0, 0)), outgoing.get(name, 0), starts.get(name, ()))
+            for name in sorted({*waits, *kept, *outgoing, *starts})
+        ]
 
-    def redeliver(self, topic: str, message_id: str) -> Delivered:
-        """Deliver a dead letter again; its time to live begins anew. Raises `StoreError` where there is none of that id."""
-        raise RuntimeError("the inbox comes with the next step")
-
-    def put_starters(self, owner: Owner, starters: Sequence[Starter]) -> None:
-        """Note what messages of which topics begin; those with the same topic and target are replaced."""
-        raise RuntimeError("the inbox comes with the next step")
+    # Messages leave
 
     def relays(self) -> list[tuple[str, str]]:
         """Return the topics that have something to leave, each with the address of its transport."""
-        raise RuntimeError("the inbox comes with the next step")
+        with self.reading() as session:
+            return [(topic, via) for topic, via in session.perform("relays")]
 
     def lease_relay(self, topic: str, owner: Owner, lease: float) -> bool:
         """Return True if a process may pass on what leaves under a topic, and nobody else may for `lease` seconds; 0 gives it up."""
-        raise RuntimeError("the inbox comes with the next step")
+        ours = owner_text(owner)
+        with self.writing() as session:
+            session.perform("lock_relay", (topic,))
+            now = session.now()
+            holder, until = session.perform("relay_of_topic", (topic,)).fetchone() or (ours, 0.0)
+            if holder != ours and isinstance(until, int | float) and until > now:
+                return False
+            session.perform("lease_relay", (topic, ours, now + lease if lease else 0.0))
+            return True
 
     def outgoing(self, topic: str, limit: int) -> list[Outgoing]:
         """Return the first messages that are to leave under a topic, in order."""
-        raise RuntimeError("the inbox comes with the next step")
+        with self.reading() as session:
+            return [outgoing_message(row) for row in session.perform("outgoing", (topic, limit))]
 
     def sent(self, topic: str, numbers: Sequence[int]) -> None:
         """Forget messages that have left."""
-        raise RuntimeError("the inbox comes with the next step")
+        with self.writing() as session:
+            for some in cut_rows(list(numbers)):
+                session.perform_for("drop_sent", some, (topic,))
+
+
+def let_run_wait(claimed: Claimed, session: Session) -> State:
+    """Let go of a run that only waits.
+
+    Its row first, then those of its waits: whoever settles one of them at this moment has either committed, and it is seen
+    here, or sees the run parked.
+    """
+    row = session.perform_for("run_to_park", (claimed.run,), locking=True).fetchone()
+    if row is None:
+        raise LeaseLost(f"number {claimed.run}", deleted=True)
+    run, run_id, execution, owner, state, cancel, queue = row
+    if execution != claimed.execution or owner is None or state != State.RUNNING or queue is None:
+        raise LeaseLost(run_id)
+    waits = [settled for (settled,) in session.perform("waits_to_park", (run,))]
+    found = REQUEUED if cancel or not waits or any(waits) else PARKED
+    session.perform("park_run", (found, run))
+    return found
+
+
+def wait_record(row: Sequence[Any]) -> WaitRecord:
+    """Return a wait for people."""
+    run_id, number, label, kind, topic, key, since, due_at, grouped, settled = row
+    due = None if due_at is None else readable_moment(due_at)
+    return WaitRecord(
+        run_id, number, label or "?", kind, topic, key, readable_moment(since), due, grouped, bool(settled)
+    )
+
+
+def message_record(row: Sequence[Any]) -> MessageRecord:
+    """Return a message for people."""
+    topic, id_, keys, payload, state, at, expires_at, repeats, reason, run, headers = row
+    moments = (readable_moment(at), readable_moment(expires_at))
+    return MessageRecord(
+        topic, id_, read_keys(keys), payload, state, *moments, repeats, reason, run, headers_in(headers)
+    )
+
+
+def outgoing_message(row: Sequence[Any]) -> Outgoing:
+    """Return a message that is to leave."""
+    number, topic, keys, id_, payload, headers, via, to_all = row
+    return Outgoing(
+        topic, read_keys(keys), id_, payload, bool(to_all), headers=headers_in(headers), via=via, number=number
+    )
+
+
+def readable_moment(value: object) -> Any:
+    """Return a moment; that of the epoch where somebody has written something else there."""
+    try:
+        return moment_column(value)
+    except (ValueError, TypeError, OverflowError, OSError):
+        return EPOCH

@@ -1,7 +1,7 @@
 """Own runs in an SQL database, and write what they do: for many runs of one process at once."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,7 @@ from aiodag.stores.sql.past import SlicedPast
 from aiodag.stores.sql.rows import STATES, known_from_rows, owner_of, owner_text
 from aiodag.stores.sql.session import Session
 from aiodag.stores.sql.statements import cut_rows
+from aiodag.stores.sql.waits import seen_waits
 
 # In place of when the lease of a run ends: when that of its process does. Versions before 1.4 look at nothing else, and must
 # not take the run for free.
@@ -99,7 +100,8 @@ class OwnedRuns(Database):
         marks = partial(with_marks, execution=execution, state=ended[0], error=ended[1])
         known, sliced = self._past(session, run, marks)
         generation, turn = read_turn(session, run)
-        return Claimed(run, execution + 1, known, begun=begun, past=sliced, generation=generation, turn=turn)
+        claimed = Claimed(run, execution + 1, known, begun=begun, past=sliced, generation=generation, turn=turn)
+        return claimed._replace(waits=seen_waits(session, run, now))
 
     def _past(
         self, session: Session, run: int, marks: "Callable[[dict[str, Known]], dict[str, Known]]"
@@ -165,16 +167,16 @@ class OwnedRuns(Database):
     def _write_apart(self, writes: Sequence[Write]) -> list[BaseException | None]:
         """Write batches of which one cannot be written: the others are, and it alone is refused."""
         with self.writing(owner=True) as session:
-            errors, _ = fence_writes(session, writes)
+            errors, _, waiting = fence_writes(session, writes)
             for place, write in enumerate(writes):
                 if errors[place] is None:
-                    errors[place] = self._write_one(session, write)
+                    errors[place] = self._write_one(session, write, waiting)
         return errors
 
-    def _write_one(self, session: Session, write: Write) -> StoreError | None:
+    def _write_one(self, session: Session, write: Write, waiting: Collection[int]) -> StoreError | None:
         try:
             with session.savepoint():
-                put_batches(session, [write])
+                put_batches(session, [write], waiting)
         except self.its_own as error:
             failure = self.failure_of("write to", error)
             failure.__cause__ = error

@@ -122,3 +122,40 @@ update leases set token = ? where owner = ?
 -- By its owner alone: one that is still under way holds this row, and a row of which the token is not yet the one that is
 -- asked for would be passed by, not waited for.
 select token from leases where owner = ? for no key update
+
+-- :name lock_topics
+-- Whoever looks for a message and then waits, and whoever looks for one who waits and then keeps a message: one after the other,
+-- or both would find nothing. All at once and in one order, or two of them would wait for each other.
+select pg_advisory_xact_lock(place) from (
+    select distinct hashtextextended(current_schema() || ' ' || name.value, 1) as place
+    from json_array_elements_text(:names) as name order by place) as places
+
+-- :name lock_relay
+select pg_advisory_xact_lock(hashtextextended(current_schema() || ' ' || ?, 2))
+
+-- :name lock_waits
+select wait, run, number, kind, topic, key, grouped, since, due_at, settled from waits
+where wait in (?...) and settled = 0 order by wait for update
+
+-- :name lock_group
+-- In one order: two messages for two waits of one group come at once, and each would hold the one that the other drops.
+select wait from waits where run = ? and grouped = ? and settled = 0 order by wait for update
+
+-- :name waits_numbered
+select wait, run, number, kind, topic, key, grouped, since, due_at, settled, message from waits
+where run = ? and number in (?...) order by wait for update
+
+-- :name waits_of_runs
+select wait, run, number, kind, topic, key, grouped, since, due_at, settled, message from waits
+where run in (?...) order by wait for update
+
+-- :name waits_to_park
+-- Locked: whoever settles one of them meanwhile commits before, and is seen here, or finds the run parked.
+select settled from waits where run = ? order by wait for update
+
+-- :name messages_expired
+select message from messages where state = 'kept' and expires_at <= ? order by expires_at limit 512 for update skip locked
+
+-- :name forget_messages
+delete from messages where message in (
+    select message from messages where state <> 'kept' and forget_at <= ? order by forget_at limit 512 for update skip locked)

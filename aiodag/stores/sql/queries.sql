@@ -42,7 +42,8 @@ delete from leases where until < ? and owner not in (select owner from runs wher
 select run, execution, cancel from runs where owner = ?
 
 -- :name owned_runs
-select run, id, execution, owner from runs where run in (?...) order by run
+select run, id, execution, owner, (exists (select 1 from waits where waits.run = runs.run)) from runs
+where run in (?...) order by run
 
 -- :name release
 update runs set leased_until = 0.0 where run = ? and execution = ? and owner is not null

@@ -14,9 +14,10 @@ from aiodag.stores.sql.hand_on import HANDING_ON, REQUEUED, fail_queued, fail_re
 from aiodag.stores.sql.ownership import NEVER, OwnedRuns
 from aiodag.stores.sql.rows import RUN, owner_text, sql_run_record
 from aiodag.stores.sql.session import Session
+from aiodag.stores.sql.submitting import add_submission
+from aiodag.stores.sql.waits import seen_waits
 from aiodag.submissions import Submission, Taken
 
-QUEUED = next_run_state(State.WAITING, State.QUEUED)
 TAKEN = next_run_state(State.QUEUED, State.RUNNING)
 
 
@@ -33,7 +34,7 @@ class QueuedRuns(OwnedRuns):
             if found is None:
                 if state == [("draining",)]:
                     raise refuse_draining(submission.queue, self)
-                made = self._add(session, submission, now)
+                made = add_submission(session, submission, now)
                 # Not made, on a server: another process has submitted it in between.
                 found = submission.id if made else self._submitted(session, submission)
             if found is None:
@@ -43,26 +44,6 @@ class QueuedRuns(OwnedRuns):
     def _submitted(self, session: Session, submission: Submission) -> str | None:
         rows = session.perform("run_of_submission", {"submission": submission.key}).fetchall()
         return run_of_key(submission, rows)
-
-    def _add(self, session: Session, submission: Submission, now: float) -> bool:
-        starts_at = submission.starts_at if submission.starts_at is not None and submission.starts_at > now else None
-        row = row_of_submission(submission) | {"ready": int(starts_at is None)}
-        _, (made, refused) = session.perform_together(
-            ("add_submitted", row), ("refusals_of_target", (submission.target,))
-        )
-        if not made:
-            return False
-        run = made[0][0]
-        if submission.definition is not None:
-            definition = {"run": run, "execution": 1, "document": submission.definition}
-            session.put_each("put_definition", [definition])
-        timers = [(starts_at, "start", run), (submission.expires_at, "expire", run)]
-        session.put_each("put_timer", [each for each in timers if each[0] is not None])
-        if submission.max_active is not None:
-            session.put_each("put_max_active", [(submission.name, submission.max_active)])
-        if refused:  # who has refused its code does not look for it again
-            fail_refused(session, now, [(submission.queue, submission.target)])
-        return True
 
     # Take
 
@@ -94,7 +75,7 @@ class QueuedRuns(OwnedRuns):
         claimed = Claimed(run, execution + 1, {}, begun=begun, generation=generation, turn=turn)
         if execution:
             known, past = self._past(session, run, partial(with_marks, execution=execution, state=state, error=error))
-            claimed = claimed._replace(known=known, past=past)
+            claimed = claimed._replace(known=known, past=past, waits=seen_waits(session, run, taker.now))
         return Taken(record, claim, claimed, target, code, cancel=bool(cancel))
 
     # Give back
@@ -232,26 +213,6 @@ def run_of_key(submission: Submission, rows: Sequence[tuple[Any, ...]]) -> str |
     run_id, name, entry, target, document = rows[0]
     refuse_other(submission, name, target, entry_in(entry), document)
     return str(run_id)
-
-
-def row_of_submission(submission: Submission) -> dict[str, Any]:
-    """Return what is written of a run that is submitted."""
-    return {
-        "id": submission.id,
-        "name": submission.name,
-        "state": QUEUED,
-        "entry": None if submission.entry is None else json.dumps(submission.entry),
-        "at": submission.at,
-        "tags": json.dumps(dict(submission.tags)) if submission.tags else "{}",
-        "queue": submission.queue,
-        "priority": submission.priority,
-        "submission": submission.key,
-        "target": submission.target,
-        "code": submission.code,
-        "retries": submission.retries,
-        "parent_run": submission.parent_run,
-        "parent_node": submission.parent_node,
-    }
 
 
 def entry_in(text: Any) -> Mapping[str, Any] | None:

@@ -156,9 +156,6 @@ select queue, count(*) from runs where state = 'queued' and queue is not null gr
 -- :name running_in_queues
 select queue, count(*) from runs where state = 'running' and queue is not null group by queue
 
--- :name next_timer
-select min(due_at) from timers where kind in ('start', 'expire')
-
 -- :name turns_to_come
 select next_at from queues where rate is not null
     and exists (select 1 from runs where state = 'queued' and runs.queue = queues.name and ready = 1)

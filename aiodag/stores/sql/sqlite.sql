@@ -66,3 +66,9 @@ left join shared_places on name = :name left join leases using (owner)
 -- :name next_start
 select moment.now, next_at
 from (select (julianday('now') - 2440587.5) * 86400.0 as now) as moment left join shared_limits on name = :name
+
+-- :name lock_topics
+select :names -- one process writes at a time
+
+-- :name lock_relay
+select ?

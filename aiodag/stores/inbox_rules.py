@@ -1,0 +1,89 @@
+"""What holds in the inbox of every store: how waits end whose moment has come, and what a message begins."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from aiodag.errors import StoreError
+from aiodag.mail import MESSAGE
+from aiodag.states import State
+from aiodag.submissions import Submission
+from aiodag.wording import describe_seconds
+
+NOTHING = "null"  # the value of a wait for a moment, as JSON
+EXPIRED = "nobody waited for it within its time to live"
+
+
+class WaitEnd(NamedTuple):
+    """How a node that waited ended, as its row has it."""
+
+    state: State
+    codec: str = ""
+    value: str | bytes | None = None
+    error: str = ""
+    message: int | None = None
+
+
+def outcome_of_message(payload: str, message: int) -> WaitEnd:
+    """Return how a node ends that is given a message."""
+    return WaitEnd(State.SUCCEEDED, MESSAGE, payload, message=message)
+
+
+def outcome_of_moment(kind: str, topic: str, key: str, seconds: float) -> WaitEnd:
+    """Return how a node ends whose moment has come, so many seconds after it began to wait."""
+    if kind == "moment":
+        return WaitEnd(State.SUCCEEDED, "json", NOTHING)
+    if kind == "deadline":
+        return WaitEnd(State.RUNNING)
+    from aiodag.stores.outcomes import record_exception  # noqa: PLC0415 - who only looks at a store needs no codec
+
+    what = (
+        f"no message {topic!r}{f' with the key {key!r}' if key else ''} came"
+        if kind == "message"
+        else f"run {topic!r} did not end"
+    )
+    return WaitEnd(State.FAILED, error=record_exception(TimeoutError(f"{what} within {describe_seconds(seconds)}")))
+
+
+def read_keys(text: object) -> list[str]:
+    """Return the keys of a message; none where somebody has written something else there."""
+    try:
+        found = json.loads(text) if isinstance(text, str) else []
+    except ValueError:
+        return []
+    return [key for key in found if isinstance(key, str)] if isinstance(found, list) else []
+
+
+def started_run(
+    topic: str, message_id: str, payload: str, starter: tuple[str, object, str, str, str], at: float
+) -> Submission | None:
+    """Return the run that a message begins; None where what is noted of that cannot be read.
+
+    `starter` is a row: target, entry, name, queue, parameter. The same message begins the same run once.
+    """
+    target, entry_text, name, queue, parameter = starter
+    try:
+        entry: dict[str, Any] = json.loads(str(entry_text))
+        given = {**entry["parameters"], parameter: json.loads(payload)} if parameter else entry["parameters"]
+    except (ValueError, TypeError, KeyError):
+        return None
+    digest = hashlib.sha256(f"{topic}\n{message_id}\n{target}".encode("utf-8", "backslashreplace")).hexdigest()
+    key = f"message {digest}"
+    return Submission(f"{name}-{digest[:12]}", name, {**entry, "parameters": given}, target, at, queue=queue, key=key)
+
+
+def headers_in(text: object) -> Mapping[str, str]:
+    """Return the headers of a message; none where somebody has written something else there."""
+    try:
+        found = json.loads(text) if isinstance(text, str) else {}
+    except ValueError:
+        return {}
+    return {str(name): str(value) for name, value in found.items()} if isinstance(found, dict) else {}
+
+
+def no_dead_letter(topic: str, message_id: str, place: object) -> StoreError:
+    """Return the error for a message that cannot be delivered again."""
+    return StoreError(
+        f"there is no dead letter {message_id!r} of {topic!r} in {place}: `aiodag messages --dead` lists those there are"
+    )

@@ -262,6 +262,7 @@ class Journal(Protocol):
     error: BaseException | None  # why the run cannot be written any more
     listener: "Callable[[Node[Any], str, bytes], object] | None"  # hears what programs write, as `output` does
     begun: int  # how often somebody has begun the run: again after it had ended
+    registered: "Callable[[], object] | None"  # hears that something is written of a run that waits
     unwritten: int  # how many bodies have returned, and wait for their successes to be written
 
     async def open(self) -> None:
@@ -304,6 +305,14 @@ class Journal(Protocol):
 
     def is_recorded(self, node: "Node[Any]") -> bool:
         """Return True if the outcome of a node that has not begun will be taken back."""
+        ...
+
+    def waits_for_world(self) -> bool:
+        """Return True if anything is waited for from outside."""
+        ...
+
+    def may_park(self) -> bool:
+        """Return True if the store knows all that a run which only waits needs to go on; else have that written."""
         ...
 
     def is_waiting(self, node: "Node[Any]") -> bool:

@@ -375,6 +375,9 @@ FLOORS = [
             "drawing",
             "service",
             "loading",
+            "outages",
+            "parking",
+            "run_work",
             "worker",
         ]
     },

@@ -31,7 +31,7 @@ def unreleased(store, taken, monkeypatch):
     """The same, when the store could not let go of it."""
     with monkeypatch.context() as full:
         full.setattr(store, "give_back", on_a_full_disk)
-        leave_runs(store, [(taken, True)])
+        leave_runs(store, [(taken, "queue")])
     return taken
 
 

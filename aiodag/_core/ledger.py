@@ -108,6 +108,10 @@ class Ledger:
         self._moments.extend(moves[2::3])
         moves.clear()  # in place: the run writes to it
 
+    def last_move(self) -> float:
+        """Return when a node has moved last, by the clock of the run; its beginning before any has."""
+        return self.moves[-1] if self.moves else self._moments[-1] if self._moments else self.origin
+
     def _in_order(self) -> "Iterator[tuple[int, State, float]]":
         """Yield each move: number of the node, state, seconds."""
         self._pack()

@@ -64,6 +64,7 @@ class Node(NoValue, AsTask[T]):
     place: int | None = None  # of its run's capacity, where the attempt holds its resources
     _left: "RemoteFuture[Any] | None" = None  # the thread or process call that goes on without the node
     time_limit: "Timeout | None" = None  # of the attempt, where its task has a timeout
+    held_by = ""  # what keeps its run in this process although it waits, as is written down
     time_left: float | None = None  # of the time limit of a body that is entered again, if that goes on
     worker: Any = None  # where its attempt runs, of an executor with a limited number
     _source: Any = None  # the future that this node stands for

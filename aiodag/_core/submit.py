@@ -174,7 +174,7 @@ class Adopted:
 
     stands_in, barrier, rule, _waits = True, False, None, False
     after_deps, raw, code, call = (), False, None, None
-    waits, fit = "", None
+    waits, fit, firm = "", None, False
     options = NO_OPTIONS
 
     def __init__(self, engine: Engine, awaitable: Any) -> None:

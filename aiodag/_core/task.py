@@ -82,6 +82,7 @@ class Task(FunctionLike, Generic[P, R]):
     _arity: Any = None  # the real signature, once a call has needed it; ... where there is none
     rule: Any = None  # of tasks in workflows: when they run, if that is not when all upstream has succeeded
     _inner: Any = ()  # middleware of its own, which decides how an attempt ends: inside the retry
+    firm = False  # whether its recorded outcome stands, whatever has become since of what it has waited for
     waits = ""  # of tasks of `aiodag.messages`: what their nodes wait for, "message", "moment" or "run"
     fit: Any = None  # of those, fit(node, plain): what plain JSON that came from outside becomes
 

@@ -4,7 +4,7 @@ from aiodag.cli import table
 from aiodag.cli.begin_grammar import TARGET, add_parameters, add_tags
 from aiodag.cli.parser import CommandGroup, Parser, add_command
 from aiodag.cli.typed import count, duration, integer, moment, natural, rate
-from aiodag.queue_defaults import GRACE, RUNS_AT_ONCE
+from aiodag.queue_defaults import GRACE, LINGER, RUNS_AT_ONCE
 
 ACTIONS = ("list", "add", "pause", "resume", "drain")
 
@@ -102,6 +102,13 @@ def add_worker(group: CommandGroup) -> None:
         type=duration,
         default=GRACE,
         help="how long what runs has to end after Ctrl-C or SIGTERM, before it goes back into its queue (30s)",
+    )
+    parser.add_argument(
+        "--linger",
+        metavar="AGE",
+        type=duration,
+        default=LINGER,
+        help="how long a run that only waits is kept in the process, before it is parked (5s)",
     )
     parser.add_argument(
         "--import",

@@ -45,6 +45,7 @@ def work(args: Namespace) -> int:
             pinned=args.pinned,
             keep=args.keep,
             once=args.once,
+            linger=args.linger,
             begun=lifeline.tell_taken,
             say=speaker(args),
         )
@@ -106,7 +107,7 @@ def options_of_child(args: Namespace) -> list[str]:
     """Return what a worker of one run is told."""
     options = [f"--queue={each}" for each in args.queues] + [f"--import={each}" for each in args.modules]
     options += ["--pinned"] * args.pinned + ["--quiet"] * args.quiet + ["--traceback"] * args.traceback
-    return [*options, f"--grace={args.grace:f}s"]
+    return [*options, f"--grace={args.grace:f}s", f"--linger={args.linger:f}s"]
 
 
 def stopping(stop: Callable[[], object]) -> Signals:

@@ -13,7 +13,7 @@ from aiodag._core.node import Node, Tolerant, Waiter
 from aiodag._core.rules import Rule, judge
 from aiodag._core.task import Task, task
 from aiodag.messages.call_sites import called_in
-from aiodag.messages.local import LocalInbox, inbox_of
+from aiodag.messages.local import inbox_of
 from aiodag.states import State
 from aiodag.stores.row import NUMBER
 
@@ -88,8 +88,8 @@ class Race:
                 continue
             if not self.is_needed_elsewhere(member):
                 member.cancel(f"it was not the first of {self.node.name}", upstream=True)
-            elif member in self.waits and type(inbox := inbox_of(member)) is LocalInbox:
-                inbox.wait(member, self.waits[member])  # a store's journal does that by itself
+            elif member in self.waits:
+                inbox_of(member).wait(member, self.waits[member])
 
     def is_needed_elsewhere(self, member: Node[Any]) -> bool:
         """Return True if anything but this race needs a node."""
@@ -145,6 +145,7 @@ def race_of(node: Node[Any]) -> Race | None:
 
 FIRST_OF: Task[..., Any] = task(pick_first, name="first_of")
 FIRST_OF.rule = AS_FIRST
+FIRST_OF.firm = True  # entered again, it finds its losers unsettled
 
 
 @overload

@@ -15,46 +15,42 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from aiodag._core.options import check_seconds
-from aiodag._core.run import Run
-from aiodag.errors import LeaseLost, LetGo, OptionError, RunCancelled, RunFailed, StoreError, StoreUnreachable
+from aiodag.errors import OptionError, StoreError
 from aiodag.happenings import Happening
-from aiodag.queue_defaults import DEFAULT_QUEUE, GRACE, RUNS_AT_ONCE
-from aiodag.records import Batch, Owner, Write
-from aiodag.service.entry import Again
-from aiodag.service.loading import CodeLoader, Refusal, in_daemon
+from aiodag.queue_defaults import DEFAULT_QUEUE, GRACE, LINGER, RUNS_AT_ONCE
+from aiodag.records import Owner
+from aiodag.service.loading import CodeLoader, in_daemon
+from aiodag.service.outages import Messenger, Rest
+from aiodag.service.parking import Parker
 from aiodag.service.queues import queue_of_store
+from aiodag.service.run_work import RunWork
 from aiodag.service.service import Service
-from aiodag.service.starting import BeginOptions, begin
 from aiodag.service.submitting import checked_queue
-from aiodag.states import State
 from aiodag.stores.keeper import LEASE
-from aiodag.stores.outcomes import record_exception
-from aiodag.stores.taken import TakenRun
 from aiodag.stores.unreleased import release_again
 from aiodag.stores.watch import StoreWatch, watch_store
 from aiodag.submissions import Taken
 from aiodag.wording import count_text, describe_seconds
 
 if TYPE_CHECKING:
-    from aiodag.abc import Runs
+    from aiodag._core.run import Run
 
 log = logging.getLogger("aiodag.worker")
 LOOK = 0.5  # seconds between two looks, heard of something or not: within a second, runs of who has died here go on
 PRUNE = 3600.0  # seconds between two times that old runs are deleted
-HURRY = 0.5  # seconds that a body has to let go when the worker is to stop at once
-REST = 15.0  # seconds, at most, in which nothing is taken after the store has failed a run: each would begin its bodies again
 
 
-class QueueWorker:
+class QueueWorker(RunWork):
     """Work on the runs that are submitted to some queues of a store, at most `limit` at once.
 
     `stop` once: takes no more, lets what runs end for `grace` seconds, and gives the rest back to be continued elsewhere;
     twice: gives all of it back at once. With `pinned`, runs whose file has other code than when they were submitted are
     refused. `keep` is after how many seconds ended runs are deleted; None keeps them. With `once` it ends after the first run
-    that it could begin. `begun` is called whenever it has taken a run, and `say` with lines for people: what is taken, and how
+    that it could begin. A run that only waits is let go of after `linger` seconds, sooner where others wait for its place: it
+    is parked, and taken again when something has come for it. `begun` is called whenever it has taken a run, and `say` with lines for people: what is taken, and how
     it ends.
 
     One worker works for each process and store. Python files are imported as the records name them, each once.
@@ -84,6 +80,7 @@ class QueueWorker:
         pinned: bool = False,
         keep: float | None = None,
         once: bool = False,
+        linger: float = LINGER,
         begun: Callable[[], object] = bool,
         say: Callable[[str], object] = log.info,
     ) -> None:
@@ -105,6 +102,7 @@ class QueueWorker:
         self._hurried = False  # whether what runs is to let go at once
         self._renewed, self._rest = float("-inf"), Rest()
         self._messenger = Messenger(say, lambda: self._stops > 1)
+        self._parker = Parker(check_seconds("linger", linger), self._let_go)
 
     async def run(self) -> None:
         """Work until somebody calls `stop`. Raises `StoreError` for a store that cannot be used at the beginning."""
@@ -127,6 +125,8 @@ class QueueWorker:
     def stop(self) -> None:
         """Take no more, and end when what runs has ended; called again, give it back at once. Called on the loop."""
         self._stops += 1
+        self._parker.linger = 0.0
+        self._parker.make_room()
         if self._stops == 1:
             there = count_text(len(self.works), "run")
             self.say(f"takes no more; waits {describe_seconds(self.grace)} for {there} to end")
@@ -152,6 +152,8 @@ class QueueWorker:
 
     async def _look(self) -> float:
         """Take what there is room for; return for how many seconds to wait for something to happen."""
+        if len(self.works) >= self.limit:
+            self._parker.make_room()
         taking = self._loop.run_in_executor(None, self._take)  # no task: a loop that ends would cancel it
         try:
             taken, due = await asyncio.shield(taking)
@@ -194,78 +196,12 @@ class QueueWorker:
             self._loop.call_soon_threadsafe(self._look_soon)
 
     def _look_soon(self) -> None:
-        if len(self.works) < self.limit and not self._stops:
+        if len(self.works) >= self.limit:
+            self._parker.make_room()
+        elif not self._stops:
             self._stir.set()
 
-    # One run
-
-    async def _work(self, taken: Taken) -> None:
-        record = taken.record
-        self._tell_begun()
-        self.say(f"{record.id}: begins{'' if taken.claimed.execution == 1 else ' again'}")
-        began = time.monotonic()
-        try:
-            found = await self._load(taken)
-            options = BeginOptions(id=record.id, observers=(), limit=None, fail_fast=False, tags=found.tags)
-            if self._stops > 1:
-                raise LetGo(record.id)
-            await begin(cast("Runs", TakenRun(self.store, taken)), found.target, self._note_run, None, **options)
-        except Refusal as why:
-            await self._refuse(taken, str(why))
-            return
-        except LetGo:
-            await self._return(taken)
-            self.say(f"{record.id}: given back, to be continued")
-        except LeaseLost as error:
-            self.say(f"{record.id}: {error}")
-        except BaseException as error:
-            if record.id not in self._entered and isinstance(error, asyncio.CancelledError):
-                await self._return(taken)  # by its loop, that is: a run is cancelled when it is entered
-            elif record.id not in self._entered:
-                await self._fail(taken, error)
-            elif isinstance(error, StoreError):
-                self._rest.begin()
-            self.say(f"{record.id}: {how_it_ended(error)}, after {describe_seconds(time.monotonic() - began)}")
-            if not isinstance(error, Exception | asyncio.CancelledError):
-                raise
-        else:
-            self._rest.seconds = 0.0
-            self.say(f"{record.id}: succeeded, after {describe_seconds(time.monotonic() - began)}")
-        if self.once:
-            self._stops = max(self._stops, 1)
-
-    async def _load(self, taken: Taken) -> Again:
-        """Return what a run continues with. Raises `LetGo` when the worker is to stop meanwhile."""
-        this = cast("asyncio.Task[None]", asyncio.current_task())
-        self._loading.add(this)
-        try:
-            return await self._loader.load(taken)
-        except asyncio.CancelledError:
-            if self._stops > 1 and this.uncancel() == 0:
-                raise LetGo(taken.record.id) from None
-            raise
-        finally:
-            self._loading.discard(this)
-
-    def _note_run(self, run: Run) -> None:
-        self._entered[run.id] = run
-        if self._stops > 1:
-            self._let_go(run)
-
-    async def _refuse(self, taken: Taken, why: str) -> None:
-        """Give a run back whose code is not here: this worker is not asked for that code again."""
-        self.say(f"{taken.record.id}: given back, since its code cannot be loaded here: {why}")
-        await self._messenger.tell(lambda: self._queue.give_back([taken.claimed], refusal=why))
-
-    async def _return(self, taken: Taken) -> None:
-        """Give a run back that was never entered: one that was has gone back when it was left."""
-        if taken.record.id not in self._entered:
-            await self._messenger.tell(lambda: self._queue.give_back([taken.claimed]))
-
-    async def _fail(self, taken: Taken, error: BaseException) -> None:
-        """Fail a run that cannot be entered, such as one whose row somebody has edited."""
-        batch = Batch(state=State.FAILED, error=record_exception(error), at=time.time())
-        await self._messenger.tell(lambda: self.store.write_all([Write(taken.claimed, taken.record.id, batch)]))
+    # What becomes of it
 
     def _end_work(self, work: "asyncio.Task[None]") -> None:
         taken = self.works.pop(work)
@@ -284,15 +220,10 @@ class QueueWorker:
         for work in list(self._loading):
             work.cancel()
 
-    def _let_go(self, run: Run) -> None:
-        if run.state is State.RUNNING and not run.departed:
-            if self._hurried:
-                run.grace = min(run.grace, HURRY)
-            run.let_go()
-
     async def _leave(self) -> None:
         """Give back what is left, also where something has gone wrong, and sign off."""
         self._stops = max(self._stops, 2)
+        self._parker.stop()
         self._give_back()
         if self.works:
             await asyncio.wait(list(self.works), timeout=LEASE)
@@ -313,37 +244,6 @@ async def prune_hourly(service: Service, keep: float | None, say: Callable[[str]
             if gone:
                 say(f"deleted {count_text(len(gone), 'run')} that ended more than {describe_seconds(keep)} ago")
         await asyncio.sleep(PRUNE)
-
-
-class Messenger:
-    """Tells a store what it has to know, as soon as it can be reached, until `is_ending` says that nobody waits any more."""
-
-    def __init__(self, say: Callable[[str], object], is_ending: Callable[[], bool]) -> None:
-        self.failing = ""  # why the store cannot be reached, as far as that was said
-        self._say = say
-        self._is_ending = is_ending
-
-    async def tell(self, call: Callable[[], Any]) -> None:
-        """Call something in a thread. At the very end, the lease runs out where it cannot be told."""
-        while True:
-            try:
-                await asyncio.to_thread(call)
-            except StoreUnreachable as error:
-                self.say_failing(error)
-                if self._is_ending():
-                    return
-                await asyncio.sleep(LOOK)
-            except StoreError as error:
-                self._say(f"could not tell the store: {error}")
-                return
-            else:
-                return
-
-    def say_failing(self, error: StoreError) -> None:
-        """Report why the store cannot be reached, once."""
-        if str(error) != self.failing:
-            self.failing = str(error)
-            self._say(f"waits for the store: {error}")
 
 
 class CancelAlarm(asyncio.Future[None]):
@@ -371,26 +271,3 @@ class CancelAlarm(asyncio.Future[None]):
         if call is not None:
             call()
         return super().cancel(msg)
-
-
-class Rest:
-    """How long nothing is taken after the store has failed a run: longer each time, until one succeeds."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-        self.until = float("-inf")
-
-    def begin(self) -> None:
-        """Rest from now on, if that has not begun: a store fails all runs at once."""
-        now = time.monotonic()
-        if now >= self.until:
-            self.seconds = min(max(LOOK, 2 * self.seconds), REST)
-            self.until = now + self.seconds
-
-
-def how_it_ended(error: BaseException) -> str:
-    """Return how a run ended, in a line."""
-    if isinstance(error, RunCancelled | asyncio.CancelledError):
-        return "cancelled"
-    text = str(error.message) if isinstance(error, RunFailed) else f"{type(error).__name__}: {error}"
-    return "failed: " + " ".join(text.split())

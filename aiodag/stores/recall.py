@@ -133,7 +133,7 @@ class Recall(Unwritten):
             return RECORDED
         if self._goes_on_waiting(node, known):
             return RECORDED
-        if known.attempt:
+        if known.attempt and node.attempt == known.attempt:
             self._batch.again.append(known.number)
         if known.failures and not known.state.final and not known.void:
             node.failed = known.failures  # cut off between its attempts: those that have failed count
@@ -216,7 +216,7 @@ class Recall(Unwritten):
 
     def is_recorded(self, node: "Node[Any]") -> bool:
         """Return True if the outcome of a node that has not begun will be taken back."""
-        known = self._known.get(node.key) if node.row[CODEC] is RECORDED else None
+        known = self._known.get(node.known_by) if node.row[CODEC] is RECORDED else None
         return known is not None and recallable(node.task, known)
 
     def recall(self, node: "Node[Any]") -> Any:
@@ -265,6 +265,8 @@ class Recall(Unwritten):
 
     def _is_outdated(self, node: "Node[Any]", turn: int) -> bool:
         """Return True if an upstream of what began in a turn has had another outcome since, or may have had."""
+        if node.task.firm:
+            return False
         for up in node.tolerated:
             if up.run is not self.run or up.state is State.CANCELLED or not is_known(up.task):
                 return True

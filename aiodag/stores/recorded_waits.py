@@ -14,7 +14,7 @@ what it has taken for us meanwhile.
 
 import time
 from asyncio import Future, TimerHandle
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from aiodag.mail import Outgoing, SettledWait, Wait, WaitRow, WaitSeen
     from aiodag.stores.post import RunWriter
 
-GROUP = 6  # its place in a row
 DEADLINE = (
     "deadline"  # the kind of a wait that settles no node: its run is to be there when the time limit of a body ends
 )
@@ -44,11 +43,11 @@ DEADLINE = (
 class OpenWait:
     """A wait of a body that has asked for it in this execution."""
 
-    __slots__ = ("asked", "future", "node", "registered", "settled", "timer")
+    __slots__ = ("due_at", "future", "node", "registered", "settled", "timer")
 
-    def __init__(self, node: "Node[Any]", asked: "WaitRow", future: "Future[Any]") -> None:
+    def __init__(self, node: "Node[Any]", future: "Future[Any]") -> None:
         self.node = node
-        self.asked = asked
+        self.due_at: float | None = None
         self.future = future
         self.registered = False  # whether the store knows of it
         self.settled: SettledWait | None = None
@@ -69,10 +68,10 @@ class RecordedWaits(Stoppable):
     def __init__(self, run: "Run", store: "Runs") -> None:
         super().__init__(run, store)
         self._waits: dict[int, OpenWait] = {}  # by the numbers of their nodes
+        self.registered: Callable[[], object] | None = None
         self._seen: dict[int, WaitSeen] = {}  # what earlier executions wait for, by number
         self._registering: list[int] = []  # with the batch that is being written
         self._deferred: list[WaitRow] = []  # to be registered with the batch after the next
-        self._dropped: list[OpenWait] = []  # which the store has forgotten, as another one of their group came first
         self._sending: dict[int, Outgoing] = {}  # what bodies send, by the numbers of their nodes, until they succeed
         self._limits: set[int] = set()  # bodies whose time limit the store knows as a due moment
 
@@ -91,17 +90,16 @@ class RecordedWaits(Stoppable):
         self._refuse_to_go_on()
         number, since = node.row[NUMBER], self._now()
         due_at = since + wait.seconds if wait.seconds is not None else wait.due_at
-        asked = number, wait.kind, wait.topic, wait.key, since, due_at, self._number_of_group(node, wait)
-        entry = self._waits[number] = OpenWait(node, asked, self.run.loop.create_future())
-        if due_at is not None:
-            self._set_timer(entry, due_at - since)
-        self._register(asked)
+        entry = self._waits.get(number)
+        if entry is None:
+            entry = self._waits[number] = OpenWait(node, self.run.loop.create_future())
+            if due_at is not None:
+                entry.due_at = self._first_moment(number, due_at)
+                self._set_timer(entry)
+        entry.registered = False  # nor where it waits already: the store has forgotten the losers of a group
+        self._register((number, wait.kind, wait.topic, wait.key, since, entry.due_at, wait.group))
         self._note_limits(bodies_around(node))
         return entry.future
-
-    def _number_of_group(self, node: "Node[Any]", wait: "Wait") -> int | None:
-        """Return the number in this journal of the node that takes the first of several waits."""
-        return wait.group
 
     def _register(self, row: "WaitRow") -> None:
         number = row[0]
@@ -122,6 +120,14 @@ class RecordedWaits(Stoppable):
         self._batch.rejects.append((number, reason))
         self._wake(waited=True)
 
+    def waits_for_world(self) -> bool:
+        """Return True if anything is waited for from outside."""
+        return bool(self._waits)
+
+    def may_park(self) -> bool:
+        """Return True if the store knows all that a run which only waits needs to go on; else have that written."""
+        return not self._unmet and not self._note_limits(self.run.live)
+
     def is_waiting(self, node: "Node[Any]") -> bool:
         """Return True if the store knows that a node waits, and nothing has come yet."""
         entry = self._waits.get(node.row[NUMBER])
@@ -134,7 +140,7 @@ class RecordedWaits(Stoppable):
 
     def _send_with(self, row: Row) -> None:
         """Have what a node sends go into the batch that has its success."""
-        outgoing = self._sending.pop(row[NUMBER], None) if self._sending else None
+        outgoing = self._sending.pop(row[NUMBER], None)
         if outgoing is not None:
             self._batch.outbox.append(outgoing)
 
@@ -145,12 +151,15 @@ class RecordedWaits(Stoppable):
         """Return how many seconds are left on the clock of the run of those that its store has counted: a test's is virtual."""
         return seconds + time.time() - self._now()
 
-    def _set_timer(self, entry: OpenWait, seconds: float) -> None:
-        seen = self._seen.get(entry.node.row[NUMBER])
-        if seen is not None and seen.seconds_left is not None:
-            seconds = self._left(seen.seconds_left)  # the first moment stands
+    def _first_moment(self, number: int, due_at: float) -> float:
+        """Return the moment of a wait: the first one that was recorded stands."""
+        seen = self._seen.get(number)
+        return due_at if seen is None or seen.seconds_left is None else self._now() + self._left(seen.seconds_left)
+
+    def _set_timer(self, entry: OpenWait) -> None:
         # In an empty context: that of the body would keep what the body has set.
-        entry.timer = Context().run(self.run.loop.call_later, max(seconds, 0.0), self._fall_due, entry)
+        left = max((entry.due_at or 0.0) - self._now(), 0.0)
+        entry.timer = Context().run(self.run.loop.call_later, left, self._fall_due, entry)
 
     def _fall_due(self, entry: OpenWait) -> None:
         """Have the store settle a wait whose moment has come."""
@@ -161,11 +170,8 @@ class RecordedWaits(Stoppable):
 
     # Time limits of bodies that wait
 
-    def note_limits(self) -> bool:
-        """Have the store know the time limits of all bodies as due moments; return False if it does already."""
-        return self._note_limits(self.run.live)
-
     def _note_limits(self, bodies: "Iterable[Node[Any]]") -> bool:
+        """Have the store know the time limits of bodies as due moments; return False if it does already."""
         before = len(self._limits)
         for body in bodies:
             when = None if body.time_limit is None else body.time_limit.when()
@@ -200,10 +206,8 @@ class RecordedWaits(Stoppable):
             if number in self._waits:
                 self._waits[number].registered = True
         self._registering = []
-        lost, self._dropped = self._dropped, []
-        for entry in lost:
-            if not entry.future.done() and not entry.node.cancelling():
-                self._register(entry.asked)
+        if self.registered is not None:
+            self.registered()
 
     def hear_waits(self, settled: "Sequence[SettledWait]") -> None:
         """Let bodies go on whose waits were settled."""
@@ -215,19 +219,10 @@ class RecordedWaits(Stoppable):
             entry.settled = each
             entry.close()
             entry.node.row[CODEC] = RECORDED
-            if entry.asked[GROUP] is not None:
-                self._drop_group(entry)
             try:
                 entry.future.set_result(value_of_settled(entry.node.task, each))
             except BaseException as error:  # noqa: BLE001 - whatever it failed with, or why it cannot be read
                 entry.future.set_exception(error)
-
-    def _drop_group(self, first: OpenWait) -> None:
-        """Take note that the store has forgotten the other waits of a group. Who still wants one waits for it again."""
-        for entry in self._waits.values():
-            if entry is not first and entry.asked[GROUP] == first.asked[GROUP] and entry.registered:
-                entry.registered = False
-                self._dropped.append(entry)
 
     def _close_waits(self) -> None:
         """Have no timers any more."""
@@ -274,11 +269,12 @@ class RecordedWaits(Stoppable):
 
     def _goes_on_waiting(self, node: "Node[Any]", known: Known) -> bool:
         """Take over what is known of a wait, or of the time limit of a body; return True if a wait is open."""
-        if node.task.waits and self._is_open(known):
-            node.attempt = known.attempt - 1  # it waits on: that is no other attempt
-            return True
+        if node.task.waits:
+            if known.state is not State.FAILED:
+                node.attempt = max(known.attempt - 1, 0)  # it waits on, or anew: that is no other attempt
+            return self._is_open(known)
         seen = self._seen.get(known.number)
-        if seen is not None and not known.state.final and not node.task.waits:
+        if seen is not None and not known.state.final:
             node.time_left = None if seen.seconds_left is None else self._left(seen.seconds_left)
             self._limits.add(known.number)
             self._unmet.discard(known.number)

@@ -200,7 +200,8 @@ class Recorder(RecordedWaits):
             # No asyncio task is needed to wait in. Until the commit it is cancelled like a node that does not run: at once.
             node.driven = UNDRIVEN
         self._rows.succeed(row, waiter or node)
-        self._send_with(row)
+        if self._sending:
+            self._send_with(row)
         self.unwritten += 1
         self._wake(waited=True)
         return waiter
@@ -220,7 +221,7 @@ class Recorder(RecordedWaits):
         self._engine.real_time.begin()
         self._counted = True
         batch, self._changes = self._changes or Batch(), None
-        waits = bool(batch.rows("waits"))  # which are registered with the rows of their nodes
+        waits = bool(batch.rows("waits") or batch.rows("outbox"))  # which go with the rows of their nodes
         self._note_batch(batch)
         self._landing, self._flights = self._landing + self._flights, []
         # All of them where some are marked as void, for a row that is written later would take that back.
@@ -254,7 +255,7 @@ class Recorder(RecordedWaits):
         self._engine.settle_written(self._written)
         self._written = []
         self._busy = False
-        if self._registering or self._dropped:
+        if self._waits:
             self._hear_registered()
         if self._frontier is not None or self._unmet:
             self.run.loop.call_soon(self._look_around)

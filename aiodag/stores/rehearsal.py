@@ -5,7 +5,7 @@ recorded values let it; what would run does not begin, and neither does what nee
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aiodag.errors import StoreError
@@ -28,6 +28,7 @@ class Rehearsal(Recall):
 
     def __init__(self, run: "Run", store: "Runs", again: Sequence[int] = ()) -> None:
         super().__init__(run, store)
+        self.registered: Callable[[], object] | None = None  # nobody hears of what is not written
         self.entry: Node[Any] | None = None
         self._again = frozenset(again)  # numbers of what somebody wants to run again
 
@@ -91,6 +92,14 @@ class Rehearsal(Recall):
 
     def send(self, node: "Node[Any]", outgoing: "Outgoing") -> None:
         """Do nothing: nothing leaves."""
+
+    def waits_for_world(self) -> bool:
+        """Return True if anything is waited for from outside."""
+        return False
+
+    def may_park(self) -> bool:
+        """Refuse: it is nobody's."""
+        return False
 
     def is_waiting(self, node: "Node[Any]") -> bool:
         """Return True if the store knows that a node waits, and nothing has come yet."""

@@ -127,7 +127,7 @@ def context_of(task: "asyncio.Task[Any]") -> Context:
     tell: Callable[[], Context] | None = getattr(task, "get_context", None)
     if tell is not None:
         return tell()
-    parts = [vars(task).get("_context"), *gc.get_referents(task)]
+    parts = [getattr(task, "_context", None), *gc.get_referents(task)]
     return next((each for each in parts if type(each) is Context), Context())
 
 

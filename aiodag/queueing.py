@@ -59,6 +59,10 @@ class Queue(Protocol):
         """
         ...
 
+    def submit_again(self, run_id: str) -> bool:
+        """Put a run of a queue that has ended there again, to be resumed; return whether it had."""
+        ...
+
     def give_back(self, claimed: "Sequence[Claimed]", *, refusal: str = "") -> None:
         """Put runs back into their queues, to be continued.
 

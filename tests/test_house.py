@@ -202,6 +202,7 @@ FLOORS = [
             "caching",
             "endings",
             "generations",
+            "children",
             "queue_rules",
             "inbox_rules",
             "watch",
@@ -319,6 +320,7 @@ FLOORS = [
             "group",
             "waits",
             "sending",
+            "children",
         ],
         "workflows": [
             "model",
@@ -374,6 +376,7 @@ FLOORS = [
             "follow",
             "drawing",
             "service",
+            "children",
             "loading",
             "outages",
             "parking",

@@ -6,6 +6,7 @@ from typing import Any
 
 DOORS = MappingProxyType(
     {
+        "children": "aiodag.service.children",
         "thread": "aiodag.executors.thread",
         "commands": "aiodag.commands.alike",
         "places": "aiodag.stores.places",

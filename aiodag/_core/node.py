@@ -60,6 +60,7 @@ class Node(NoValue, AsTask[T]):
     failed = 0  # attempts that have failed before its process died: they count against its retries
     lost: BaseException | None = None  # why the last attempt failed, while the next one is being queued
     _stale = 0  # entries of downstream that have settled for another reason
+    again = False  # whether it had ended in an earlier execution, and runs again: it is not one that was cut off
     generation = 0  # of its body, which has begun again so often: each has keys of its own
     place: int | None = None  # of its run's capacity, where the attempt holds its resources
     _left: "RemoteFuture[Any] | None" = None  # the thread or process call that goes on without the node

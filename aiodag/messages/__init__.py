@@ -1,6 +1,7 @@
 """Waiting for the world: messages, timers, and what runs send."""
 
 from aiodag.faces import publish as _publish
+from aiodag.messages.children import begin as begin
 from aiodag.messages.generations import begin_again as begin_again
 from aiodag.messages.group import First as First
 from aiodag.messages.group import first_of as first_of

@@ -11,7 +11,7 @@ from aiodag.records import Batch, Write
 from aiodag.service.entry import Again
 from aiodag.service.loading import CodeLoader, Refusal
 from aiodag.service.outages import Messenger, Rest
-from aiodag.service.starting import BeginOptions, begin
+from aiodag.service.starting import BeginOptions, begin_target
 from aiodag.states import State
 from aiodag.stores.outcomes import record_exception
 from aiodag.stores.taken import TakenRun
@@ -52,7 +52,7 @@ class RunWork:
             options = BeginOptions(id=record.id, observers=(), limit=None, fail_fast=False, tags=found.tags)
             if self._stops > 1:
                 raise LetGo(record.id)
-            await begin(cast("Runs", TakenRun(self.store, taken)), found.target, self._note_run, None, **options)
+            await begin_target(cast("Runs", TakenRun(self.store, taken)), found.target, self._note_run, None, **options)
         except Refusal as why:
             await self._refuse(taken, str(why))
             return

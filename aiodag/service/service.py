@@ -99,7 +99,7 @@ class Service(Queueing):
         if run_id is not None:
             self.check(targets.entry_of_target(target), run_id)
         options = starting.BeginOptions(id=run_id, observers=observers, limit=limit, fail_fast=fail_fast, tags=tags)
-        return await starting.begin(self.store, target, opened, capacity, **options)
+        return await starting.begin_target(self.store, target, opened, capacity, **options)
 
     def check(self, entry: Entry | None, run_id: str) -> None:
         """Refuse to go on with a run that began otherwise: its records would be taken for those of another."""
@@ -150,7 +150,7 @@ class Service(Queueing):
         options = starting.BeginOptions(
             id=found.id, observers=observers, limit=limit, fail_fast=fail_fast, tags=found.tags
         )
-        return await starting.begin(self.store, found.target, opened, capacity, **options)
+        return await starting.begin_target(self.store, found.target, opened, capacity, **options)
 
     async def _again(self, run_id: str | Again, source: str | None, capacity: Mapping[str, float] | None) -> Again:
         from aiodag.service import targets

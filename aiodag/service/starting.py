@@ -36,7 +36,7 @@ class BeginOptions(TypedDict):
     tags: Mapping[str, str] | None
 
 
-async def begin(
+async def begin_target(
     store: Runs,
     target: Target,
     opened: Opened | None,

@@ -132,6 +132,15 @@ class KeptRun:
 
     # In a queue
 
+    def submit_again(self) -> bool:
+        """Put a run that has ended into its queue again; return whether it had."""
+        if self.queued is None or self.ended_at is None:
+            return False
+        self.state = next_run_state(self.state, State.QUEUED)
+        self.begun += 1
+        self.ended_at, self.error, self.cancel, self.queued.deaths = None, "", False, 0
+        return True
+
     def take(self, owner: Owner, at: float, lease: float) -> Claim:
         """Give the run to a worker, and return the claim that it is entered with."""
         self.state = next_run_state(self.state, State.RUNNING)

@@ -74,6 +74,12 @@ class KeptQueue(KeptRuns):
         if submission.max_active is not None:
             self._names[submission.name] = submission.max_active
 
+    def submit_again(self, run_id: str) -> bool:
+        """Put a run of a queue that has ended there again, to be resumed; return whether it had."""
+        with self._changing(Happening.QUEUED):
+            kept = self.kept.get(run_id)
+            return kept is not None and kept.submit_again()
+
     def _places(self) -> Iterator[tuple[KeptRun, KeptPlace]]:
         """Give the runs that were submitted, in the order in which they were."""
         for kept in list(self.kept.values()):

@@ -73,6 +73,7 @@ class Recall(Unwritten):
         self._local: set[int] = set()  # numbers of nodes that no other run may take a value from
         self._chosen: set[int] = set()  # numbers of successes that somebody wants to run again
         self._endings = Endings()
+        self.queue: str | None = None  # that the run was taken from
         self._generation: Generation | None = None  # the last one, of a body that has begun again
         self._next = 0  # number of the next new node
         self._met = False  # whether anything recorded was taken back
@@ -102,7 +103,7 @@ class Recall(Unwritten):
         if parent is None or inside is None:
             key, nested = self._keys.key(node, upstream, "", 0, past), False
         else:
-            key = self._keys.key(node, upstream, self._key_around(inside), attempt_here(parent), past)
+            key = self._keys.key(node, upstream, key_around(inside, self._generation), attempt_here(parent), past)
             nested = bool(parent.task.options.retries) or inside[KEY] in self._nested.numbers
             if nested and key in self._nested.numbers:
                 return self._enter_again(node, upstream, key, inside)
@@ -133,6 +134,7 @@ class Recall(Unwritten):
             return RECORDED
         if self._goes_on_waiting(node, known):
             return RECORDED
+        node.again = known.state.final
         if known.attempt and node.attempt == known.attempt:
             self._batch.again.append(known.number)
         if known.failures and not known.state.final and not known.void:
@@ -292,16 +294,16 @@ class Recall(Unwritten):
         turn: int = up.row[TURN]
         return turn
 
-    def _key_around(self, row: Row) -> str:
-        """Return what stands for the enclosing node in the keys of what its body calls: another one in each generation."""
-        generation, key = self._generation, str(row[KEY])
-        if generation is None or generation.node != row[NUMBER]:
-            return key
-        return f"{key}+{generation.number}"
-
     def _recall_outcome(self, node: "Node[Any]", known: Known) -> Any:
         """Return the recorded value of a node, what it `Raised`, or `NOTHING`. Raises `Undecodable`."""
         return recalled_wait(node, known) if node.task.waits else recalled_outcome(node.task, known)
+
+
+def key_around(row: Row, generation: Generation | None) -> str:
+    """Return what stands for the enclosing node in the keys of what its body calls: another one in each generation."""
+    if generation is None or generation.node != row[NUMBER]:
+        return str(row[KEY])
+    return f"{row[KEY]}+{generation.number}"
 
 
 def is_known(task: Any) -> bool:

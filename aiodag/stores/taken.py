@@ -19,7 +19,9 @@ class TakenRun:
 
     def journal(self, run: "Run", *, ours: bool) -> Recorder:
         """Return what writes the run to the store."""
-        return Recorder(run, self._store, ours=False, taken=self._taken)
+        recorder = Recorder(run, self._store, ours=False, taken=self._taken)
+        recorder.queue = self._taken.record.queue
+        return recorder
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)

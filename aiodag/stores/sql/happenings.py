@@ -11,6 +11,7 @@ HAPPENINGS = {
     "requeue": Happening.QUEUED,
     "give_back": Happening.QUEUED,
     "retry_run": Happening.QUEUED,
+    "submit_again": Happening.QUEUED,
     "put_queue": Happening.QUEUED,
     "end_run": Happening.ENDED,
     "end_waiting": Happening.ENDED,

@@ -14,7 +14,7 @@ from aiodag.stores.sql.hand_on import HANDING_ON, REQUEUED, fail_queued, fail_re
 from aiodag.stores.sql.ownership import NEVER, OwnedRuns
 from aiodag.stores.sql.rows import RUN, owner_text, sql_run_record
 from aiodag.stores.sql.session import Session
-from aiodag.stores.sql.submitting import add_submission
+from aiodag.stores.sql.submitting import QUEUED, add_submission
 from aiodag.stores.sql.waits import seen_waits
 from aiodag.submissions import Submission, Taken
 
@@ -40,6 +40,11 @@ class QueuedRuns(OwnedRuns):
             if found is None:
                 raise refuse_id(submission, self)
         return found
+
+    def submit_again(self, run_id: str) -> bool:
+        """Put a run of a queue that has ended there again, to be resumed; return whether it had."""
+        with self.writing() as session:
+            return session.perform("submit_again", (QUEUED, run_id)).rowcount > 0
 
     def _submitted(self, session: Session, submission: Submission) -> str | None:
         rows = session.perform("run_of_submission", {"submission": submission.key}).fetchall()

@@ -64,6 +64,10 @@ update nodes set error = case when state = 'running' then 'cut off: its process 
 update runs set state = ?, retries = retries - 1, begun = begun + 1, ended_at = null, error = ''
 where run = ? and state = 'failed' and queue is not null and retries > 0
 
+-- :name submit_again
+update runs set state = ?, begun = begun + 1, ended_at = null, error = '', cancel = 0, deaths = 0, ready = 1
+where id = ? and ended_at is not null and queue is not null
+
 -- :name queues_there
 select name, state, rate, per from queues
 

@@ -1,7 +1,8 @@
 """Deliver messages, and write what runs say of their waits: to who waits, to what a topic begins, or to be kept."""
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 from aiodag.mail import Delivered, Incoming, Outgoing
 from aiodag.records import Write
@@ -14,7 +15,7 @@ from aiodag.stores.sql.waits import (
     end_unwaited,
     end_waits_of_runs,
     lock_topics,
-    offer,
+    offer_all,
     register_waits,
     reject_messages,
     topics_of_runs,
@@ -38,8 +39,7 @@ def write_mail(session: Session, having: Mapping[str, Sequence[Write]], ended: S
     pairs += [(message.topic, key) for message in sent if not message.via for key in message.keys]
     if given_up or ended:
         pairs += topics_of_runs(session, [*given_up, *ended])
-    lock_topics(session, pairs)
-    now = session.now()
+    now = lock_topics(session, pairs)
     register_waits(session, begun, now)
     for write in having.get("due", ()):
         end_due_waits(session, write.claimed.run, write.batch.due, now)
@@ -55,9 +55,8 @@ def write_mail(session: Session, having: Mapping[str, Sequence[Write]], ended: S
 
 def send_messages(session: Session, sent: Sequence[Outgoing], now: float) -> None:
     """Deliver what runs have sent to who waits here, and put what leaves by a transport into the outbox."""
-    for message in sent:
-        if not message.via:
-            deliver_one(session, message.incoming(), now)
+    for some in without_repeats([message.incoming() for message in sent if not message.via]):
+        deliver_some(session, some, now)
     leaving = [
         (message, json.dumps(list(message.keys)), json.dumps(dict(message.headers))) for message in sent if message.via
     ]
@@ -70,49 +69,78 @@ def send_messages(session: Session, sent: Sequence[Outgoing], now: float) -> Non
 
 def deliver_all(session: Session, incoming: Sequence[Incoming]) -> list[Delivered]:
     """Deliver messages, in order; return what became of each."""
-    lock_topics(session, [(message.topic, key) for message in incoming for key in message.keys])
-    now = session.now()
-    return [deliver_one(session, message, now) for message in incoming]
+    pairs = [(message.topic, key) for message in incoming for key in message.keys]
+    now = lock_topics(session, pairs)
+    delivered: list[Delivered] = []
+    for some in without_repeats(
+        [message._replace(topic=without_nul_in(message.topic), id=without_nul_in(message.id)) for message in incoming]
+    ):
+        delivered += deliver_some(session, some, now)
+    return delivered
 
 
-def deliver_one(session: Session, message: Incoming, now: float) -> Delivered:
-    """Deliver a message whose topic and keys are locked."""
-    session.put_each("forget_message", [(message.topic, message.id, now)])
-    keys = json.dumps(list(message.keys))
-    moments = (now, now + message.ttl, now + message.dedup)
+def without_repeats(incoming: Sequence[Incoming]) -> Iterator[list[Incoming]]:
+    """Cut messages into portions in which no id stands twice: one statement writes a row once."""
+    portion: dict[tuple[str, str], Incoming] = {}
+    for message in incoming:
+        if (message.topic, message.id) in portion:
+            yield list(portion.values())
+            portion = {}
+        portion[message.topic, message.id] = message
+    yield list(portion.values())
+
+
+def deliver_some(session: Session, incoming: Sequence[Incoming], now: float) -> list[Delivered]:
+    """Deliver messages of different ids, whose topics and keys are locked."""
+    session.put_each("forget_message", [(message.topic, message.id, now) for message in incoming])
+    rows = session.put_returning("put_message", [row_of_message(message, now) for message in incoming])
+    made = {(topic, id_): (number, repeats) for topic, id_, number, repeats in rows}
+    outcomes: dict[int, Delivered] = {}
+    fresh: list[tuple[int, OfferedMessage]] = []
+    for place, message in enumerate(incoming):
+        number, repeats = made[message.topic, message.id]
+        if repeats or message.dead:
+            outcomes[place] = Delivered(message.id, "duplicate" if repeats else "dead")
+        else:
+            fresh.append((place, OfferedMessage(number, message.topic, message.keys, message.payload, message.to_all)))
+    placed = place_messages(session, [(message, incoming[place].id) for place, message in fresh], now)
+    outcomes |= {place: each for (place, _), each in zip(fresh, placed, strict=True)}
+    return [outcomes[place] for place in range(len(incoming))]
+
+
+def without_nul_in(name: str) -> str:
+    """Return a topic or an id as every database keeps it: a server takes no NUL, and gives back what it has made of one."""
+    return name.replace("\0", "␀")
+
+
+def row_of_message(message: Incoming, now: float) -> tuple[Any, ...]:
+    """Return the row of a message that has come."""
     payload = message.payload.encode("utf-8", "backslashreplace").decode()  # of a dead letter, which may be anything
-    row = (message.topic, message.id, keys, payload, json.dumps(dict(message.headers)), int(message.to_all), *moments)
-    ((number, repeats),) = session.put_returning(
-        "put_message", [(*row, "dead" if message.dead else "kept", message.dead)]
-    )
-    if repeats:
-        return Delivered(message.id, "duplicate")
-    if message.dead:
-        return Delivered(message.id, "dead")
-    kept = OfferedMessage(number, message.topic, message.keys, message.payload, message.to_all)
-    return place_message(session, kept, message.id, now)
+    texts = message.topic, message.id, json.dumps(list(message.keys)), payload, json.dumps(dict(message.headers))
+    moments = now, now + message.ttl, now + message.dedup
+    return (*texts, int(message.to_all), *moments, "dead" if message.dead else "kept", message.dead)
 
 
-def place_message(session: Session, message: OfferedMessage, message_id: str, now: float) -> Delivered:
-    """Give a message to who waits for it, begin what its topic begins, or keep it."""
-    taken = offer(session, message, now)
-    if taken:
-        runs = ids_of_runs(session, taken)
-        session.put_each("note_taken", [(len(taken), runs[-1] if runs else None, message.message)])
-        return Delivered(message_id, "taken", runs)
-    started = start_runs(session, message, message_id, now)
-    if started:
-        session.put_each("note_started", [(started[-1], message.message)])
-        return Delivered(message_id, "started", started)
-    session.put_rows("put_message_keys", [(message.topic, key, message.message) for key in dict.fromkeys(message.keys)])
-    return Delivered(message_id, "kept")
-
-
-def ids_of_runs(session: Session, runs: Iterable[int]) -> list[str]:
-    """Return the ids of runs by their numbers, in that order."""
-    wanted = list(dict.fromkeys(runs))
-    found = dict(session.perform_for("ids_of_runs", wanted).fetchall())
-    return [found[run] for run in wanted if run in found]
+def place_messages(session: Session, messages: Sequence[tuple[OfferedMessage, str]], now: float) -> list[Delivered]:
+    """Give messages, each with its id, to who waits for them; begin what their topics begin, or keep them."""
+    placed: list[Delivered] = []
+    noted: list[tuple[int, str, int]] = []
+    kept: list[tuple[str, str, int]] = []
+    all_taken = offer_all(session, [message for message, _ in messages], now) if messages else []
+    for (message, id_), taken in zip(messages, all_taken, strict=True):
+        started = [] if taken else start_runs(session, message, id_, now)
+        if taken:
+            noted.append((len(taken), taken[-1], message.message))
+            placed.append(Delivered(id_, "taken", taken))
+        elif started:
+            session.put_each("note_started", [(started[-1], message.message)])
+            placed.append(Delivered(id_, "started", started))
+        else:
+            kept += [(message.topic, key, message.message) for key in dict.fromkeys(message.keys)]
+            placed.append(Delivered(id_, "kept"))
+    session.put_each("note_taken", noted)
+    session.put_rows("put_message_keys", kept)
+    return placed
 
 
 def start_runs(session: Session, message: OfferedMessage, message_id: str, now: float) -> list[str]:

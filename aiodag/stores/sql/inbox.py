@@ -19,10 +19,11 @@ from aiodag.mail import (
 from aiodag.records import Claimed, Owner
 from aiodag.states import State, next_run_state
 from aiodag.stores.inbox_rules import headers_in, no_dead_letter, read_keys
+from aiodag.stores.queue_rules import may_take
 from aiodag.stores.sql.database import Database
-from aiodag.stores.sql.delivery import deliver_all, place_message
+from aiodag.stores.sql.delivery import deliver_all, place_messages
 from aiodag.stores.sql.hand_on import REQUEUED
-from aiodag.stores.sql.rows import EPOCH, LAST, STATES, moment_column, owner_text
+from aiodag.stores.sql.rows import EPOCH, LAST, STATES, moment_column, owner_of, owner_text
 from aiodag.stores.sql.session import Session
 from aiodag.stores.sql.statements import cut_rows
 from aiodag.stores.sql.waits import OfferedMessage, lock_topics
@@ -48,12 +49,12 @@ class RecordedInbox(Database):
                 raise no_dead_letter(topic, message_id, self)
             message, keys, payload, _, to_all, at, expires_at, forget_at = found
             kept = OfferedMessage(message, topic, read_keys(keys), payload, bool(to_all))
-            lock_topics(session, [(topic, key) for key in kept.keys])
-            now = session.now()
+            now = lock_topics(session, [(topic, key) for key in kept.keys])
             moments = (now, now + expires_at - at, now + forget_at - at)
             if session.perform("revive_message", (*moments, message)).fetchone() is None:
                 raise no_dead_letter(topic, message_id, self)  # somebody else has delivered it meanwhile
-            return place_message(session, kept, message_id, now)
+            (delivered,) = place_messages(session, [(kept, message_id)], now)
+            return delivered
 
     def put_starters(self, owner: Owner, starters: Sequence[Starter]) -> None:
         """Note what messages of which topics begin; those with the same topic and target are replaced."""
@@ -127,7 +128,7 @@ class RecordedInbox(Database):
             session.perform("lock_relay", (topic,))
             now = session.now()
             holder, until = session.perform("relay_of_topic", (topic,)).fetchone() or (ours, 0.0)
-            if holder != ours and isinstance(until, int | float) and until > now:
+            if holder != ours and may_take(owner_of(holder), until if isinstance(until, float) else None, now):
                 return False
             session.perform("lease_relay", (topic, ours, now + lease if lease else 0.0))
             return True

@@ -6,7 +6,9 @@ insert into waits (run, number, kind, topic, key, since, due_at, grouped) values
     returning wait, run, number, kind, topic, key, grouped, since, due_at, settled
 
 -- :name open_waits_of_key
-select wait, run, number, kind, topic, key, grouped, since, due_at, settled from waits
+select wait, run, number, kind, topic, key, grouped, since, due_at, settled,
+    (select id from runs where runs.run = waits.run)
+from waits
 where topic = ? and key = ? and settled = 0 and kind = 'message' order by wait limit ?
 
 -- :name lock_waits
@@ -81,7 +83,7 @@ delete from messages where topic = ? and id = ? and forget_at <= ? and state <> 
 
 -- :name put_message
 insert into messages (topic, id, keys, payload, headers, to_all, at, expires_at, forget_at, state, reason) values (?...)
-    on conflict (topic, id) do update set repeats = messages.repeats + 1 returning message, repeats
+    on conflict (topic, id) do update set repeats = messages.repeats + 1 returning topic, id, message, repeats
 
 -- :name put_message_keys
 insert into message_keys (topic, key, message) values (?...) on conflict do nothing
@@ -184,9 +186,3 @@ select owner, until from relays where topic = ?
 -- :name lease_relay
 insert into relays (topic, owner, until) values (?, ?, ?)
     on conflict (topic) do update set owner = excluded.owner, until = excluded.until
-
--- :name ids_of_runs
-select run, id from runs where run in (?...)
-
--- :name note_taken_by
-update messages set state = 'taken', takers = takers + ?, run = (select id from runs where runs.run = ?) where message = ?

@@ -14,7 +14,9 @@ locked may be gone when the lock is there, and the next oldest is asked for.
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 from aiodag.mail import WaitRow, WaitSeen
@@ -52,11 +54,16 @@ class OfferedMessage(NamedTuple):
     to_all: bool
 
 
-def lock_topics(session: Session, pairs: Iterable[tuple[str, str]]) -> None:
-    """Have nobody else register a wait for these topics and keys, or deliver to them, until the end of the transaction."""
+def lock_topics(session: Session, pairs: Iterable[tuple[str, str]]) -> float:
+    """Have nobody else register a wait for these topics and keys, or deliver to them, until the end of the transaction.
+
+    Return the moment by the clock that decides.
+    """
     names = sorted({f"{topic}\n{key}".replace("\0", "") for topic, key in pairs})
-    if names:
-        session.perform("lock_topics", {"names": json.dumps(names)})
+    if not names:
+        return session.now()
+    moment, _ = session.perform_together(("lock_topics", {"names": json.dumps(names)}))
+    return moment
 
 
 # Settle
@@ -111,23 +118,48 @@ def moment_of(wait: WaitOfRun) -> WaitEnd:
 # Messages
 
 
-def offer(session: Session, message: OfferedMessage, now: float) -> list[int]:
-    """Give a message to those who wait for it: of each key the oldest, or all of them. Return their runs.
+def offer_all(session: Session, messages: Sequence[OfferedMessage], now: float) -> list[list[str]]:
+    """Give messages to those who wait for them, in order; return for each the ids of the runs that have it.
 
-    The topic and its keys are locked.
+    Their topics and keys are locked. Mostly they are for as many waits that nobody else touches: then all are settled at once.
     """
+    pairs = Counter((message.topic, key) for message in messages for key in dict.fromkeys(message.keys))
+    if any(message.to_all for message in messages):
+        return [offer(session, message, now) for message in messages]
+    _, found = session.perform_together(*(("open_waits_of_key", (*pair, count)) for pair, count in pairs.items()))
+    waiting = {pair: iter(rows) for pair, rows in zip(pairs, found, strict=True)}
+    chosen = [
+        [row for key in dict.fromkeys(message.keys) for row in islice(waiting[message.topic, key], 1)]
+        for message in messages
+    ]
+    waits = [WaitOfRun(*row[:-1]) for rows in chosen for row in rows]
+    if len(claim_waits(session, waits) if waits else ()) < len(waits):
+        # Some are of one group, or were cancelled at this moment: who is next depends on who has come before.
+        return [offer(session, message, now) for message in messages]
+    ends = [
+        (WaitOfRun(*row[:-1]), outcome_of_message(message.payload, message.message))
+        for message, rows in zip(messages, chosen, strict=True)
+        for row in rows
+    ]
+    settle(session, ends, now)
+    return [list(dict.fromkeys(run_id for *_, run_id in rows)) for rows in chosen]
+
+
+def offer(session: Session, message: OfferedMessage, now: float) -> list[str]:
+    """Give a message to those who wait for it: of each key the oldest, or all of them. Return the ids of their runs."""
     outcome = outcome_of_message(message.payload, message.message)
-    taken: list[int] = []
+    taken: dict[str, None] = {}
     for key in dict.fromkeys(message.keys):
         while True:
             limit = MOST_WAITS if message.to_all else 1
             rows = session.perform("open_waits_of_key", (message.topic, key, limit)).fetchall()
-            settled = settle_waits(session, [WaitOfRun(*row) for row in rows], lambda _: outcome, now)
-            taken += [wait.run for wait in settled]
+            ids = {row[1]: row[-1] for row in rows}
+            settled = settle_waits(session, [WaitOfRun(*row[:-1]) for row in rows], lambda _: outcome, now)
+            taken |= dict.fromkeys(ids[wait.run] for wait in settled)
             # What was open a moment ago, and is not, was cancelled or has come to its end meanwhile: another may be open.
             if not rows or (settled and not message.to_all):
                 break
-    return taken
+    return list(taken)
 
 
 def take_kept_message(session: Session, wait: WaitOfRun, now: float, found: Sequence[tuple[Any, ...]]) -> bool:
@@ -154,7 +186,7 @@ def give_back_messages(session: Session, messages: Iterable[int], now: float) ->
         lock_topics(session, [(topic, key) for key in message.keys])
         taken = offer(session, message, now) if expires_at > now else []
         if taken:
-            session.put_each("note_taken_by", [(len(taken), taken[-1], number)])
+            session.put_each("note_taken", [(len(taken), taken[-1], number)])
         else:
             session.put_rows("put_message_keys", [(topic, key, number) for key in message.keys])
 

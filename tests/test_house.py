@@ -380,6 +380,7 @@ FLOORS = [
             "loading",
             "outages",
             "parking",
+            "relaying",
             "run_work",
             "worker",
         ]

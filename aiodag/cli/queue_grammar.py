@@ -111,6 +111,14 @@ def add_worker(group: CommandGroup) -> None:
         help="how long a run that only waits is kept in the process, before it is parked (5s)",
     )
     parser.add_argument(
+        "--transport",
+        dest="transports",
+        metavar="ADDRESS",
+        action="append",
+        default=[],
+        help="receive messages from there: kafka://HOST:9092?group=orders&topics=PAYMENT,SHIPPED; may be repeated",
+    )
+    parser.add_argument(
         "--import",
         dest="modules",
         metavar="MODULE",

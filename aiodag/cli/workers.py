@@ -15,6 +15,7 @@ from aiodag.queue_defaults import DEFAULT_QUEUE, RUNS_AT_ONCE
 from aiodag.service import Service
 from aiodag.service.documents import worker_documents
 from aiodag.service.loading import import_modules
+from aiodag.service.relaying import carrier_of
 from aiodag.service.worker import QueueWorker, prune_hourly
 from aiodag.submissions import WorkerRecord
 
@@ -29,7 +30,7 @@ def work(args: Namespace) -> int:
         queues = args.queues or [DEFAULT_QUEUE]
         lifeline = Lifeline()
         supervises = args.isolate and not args.once
-        if not supervises:
+        if not supervises or args.transports:
             import_modules(args.modules)
         service.workers()  # which raises what is wrong with the store
         if not lifeline:
@@ -46,6 +47,7 @@ def work(args: Namespace) -> int:
             keep=args.keep,
             once=args.once,
             linger=args.linger,
+            transports=args.transports,
             begun=lifeline.tell_taken,
             say=speaker(args),
         )
@@ -91,10 +93,11 @@ async def work_until_stopped(worker: QueueWorker) -> None:
 async def supervise(args: Namespace, service: Service) -> int:
     """Start workers of one run each until signals stop this process; return the exit code."""
     children = Children(args.store or usual_store(service), options_of_child(args), runs_at_once(args))
-    pruning = asyncio.create_task(prune_hourly(service, args.keep, speaker(args)))
-    with stopping(children.stop):
-        code = await children.run()
-    pruning.cancel()
+    async with carrier_of(service.store, args.transports, speaker(args)):
+        pruning = asyncio.create_task(prune_hourly(service, args.keep, speaker(args)))
+        with stopping(children.stop):
+            code = await children.run()
+        pruning.cancel()
     return code
 
 

@@ -26,6 +26,7 @@ from aiodag.service.loading import CodeLoader, in_daemon
 from aiodag.service.outages import Messenger, Rest
 from aiodag.service.parking import Parker
 from aiodag.service.queues import queue_of_store
+from aiodag.service.relaying import carrier_of
 from aiodag.service.run_work import RunWork
 from aiodag.service.service import Service
 from aiodag.service.submitting import checked_queue
@@ -37,6 +38,7 @@ from aiodag.wording import count_text, describe_seconds
 
 if TYPE_CHECKING:
     from aiodag._core.run import Run
+    from aiodag.abc import Transport
 
 log = logging.getLogger("aiodag.worker")
 LOOK = 0.5  # seconds between two looks, heard of something or not: within a second, runs of who has died here go on
@@ -50,8 +52,8 @@ class QueueWorker(RunWork):
     twice: gives all of it back at once. With `pinned`, runs whose file has other code than when they were submitted are
     refused. `keep` is after how many seconds ended runs are deleted; None keeps them. With `once` it ends after the first run
     that it could begin. A run that only waits is let go of after `linger` seconds, sooner where others wait for its place: it
-    is parked, and taken again when something has come for it. `begun` is called whenever it has taken a run, and `say` with lines for people: what is taken, and how
-    it ends.
+    is parked, and taken again when something has come for it. `transports`, or their addresses, are received from. `begun` is
+    called whenever it has taken a run, and `say` with lines for people: what is taken, and how it ends.
 
     One worker works for each process and store. Python files are imported as the records name them, each once.
 
@@ -81,6 +83,7 @@ class QueueWorker(RunWork):
         keep: float | None = None,
         once: bool = False,
         linger: float = LINGER,
+        transports: "Collection[str | Transport]" = (),
         begun: Callable[[], object] = bool,
         say: Callable[[str], object] = log.info,
     ) -> None:
@@ -103,6 +106,7 @@ class QueueWorker(RunWork):
         self._renewed, self._rest = float("-inf"), Rest()
         self._messenger = Messenger(say, lambda: self._stops > 1)
         self._parker = Parker(check_seconds("linger", linger), self._let_go)
+        self._carrier = carrier_of(self.store, transports, say)
 
     async def run(self) -> None:
         """Work until somebody calls `stop`. Raises `StoreError` for a store that cannot be used at the beginning."""
@@ -113,14 +117,15 @@ class QueueWorker(RunWork):
             pruning = asyncio.create_task(prune_hourly(self.service, self.keep, self.say))
             alarm = CancelAlarm(self._give_back)
             waiting = asyncio.create_task(alarm.wait())
-            try:
-                with watch.calling(self._hear, of={Happening.QUEUED, Happening.ENDED}):
-                    await self._work_on(watch)
-            finally:
-                pruning.cancel()
-                alarm.disarm()
-                waiting.cancel()
-                await self._leave()
+            async with self._carrier:
+                try:
+                    with watch.calling(self._hear, of={Happening.QUEUED, Happening.ENDED}):
+                        await self._work_on(watch)
+                finally:
+                    pruning.cancel()
+                    alarm.disarm()
+                    waiting.cancel()
+                    await self._leave()
 
     def stop(self) -> None:
         """Take no more, and end when what runs has ended; called again, give it back at once. Called on the loop."""

@@ -1,0 +1,229 @@
+"""Messages leave the outbox of a store, and come into its inbox, by transports: each at least once."""
+
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from executions import claim_one, write_one
+from transports import Post
+from worker_processes import PATIENCE, until
+
+from aiodag.errors import OptionError, StoreUnreachable
+from aiodag.messages.transports import OPENERS, register_transport
+from aiodag.records import Claim, Incoming, Outgoing, Owner
+from aiodag.service import relaying
+from aiodag.service.relaying import Carrier
+from aiodag.stores.places import store_at
+
+HERE = Owner.here()
+OTHER = Owner("another-host", 1, "1")
+KILLS, MESSAGES = 100, 1_000
+
+
+@pytest.fixture
+def offices():
+    """The post offices of this test, by their addresses."""
+    known, found = dict(OPENERS), {}
+    register_transport("post", lambda address: found.setdefault(address, Post()))
+    yield found
+    OPENERS.clear()
+    OPENERS.update(known)
+
+
+def leave(store, *messages):
+    """Have messages leave with a run, as a node that sends them does."""
+    claimed = claim_one(store, Claim(f"run-{messages[0].id}", "etl", None, HERE, 3600.0, time.time()))
+    write_one(store, claimed, f"run-{messages[0].id}", outbox=list(messages))
+
+
+def outgoing(number, topic="PAID", key="A17", via="post:office", **more):
+    return Outgoing(topic, (key,), f"m{number}", f'{{"number":{number}}}', via=via, **more)
+
+
+def carrier(store, *transports, said=None):
+    return Carrier(store, transports, [].append if said is None else said.append)
+
+
+def ids(post):
+    return [each.id for each in post.there]
+
+
+async def test_messages_leave_in_order_by_the_transport_of_their_topic(store, offices):
+    """Also those that come while the worker waits, and more than leave at once."""
+    first = [outgoing(number, headers={"from": "shop"}) for number in range(relaying.AT_ONCE + 1)]
+    leave(store, *first, outgoing("other", "SHIPPED", via="post:depot"))
+
+    async with carrier(store):
+        await until(
+            lambda: "post:depot" in offices and len(offices["post:office"].there) == len(first), "all have left"
+        )
+        leave(store, outgoing("late"))
+        await until(lambda: ids(offices["post:office"])[-1] == "mlate", "the late one has left")
+    (one, *_) = offices["post:office"].there
+
+    assert ids(offices["post:office"]) == [*(each.id for each in first), "mlate"]
+    assert (one.topic, list(one.keys), one.payload, dict(one.headers)) == (
+        "PAID",
+        ["A17"],
+        '{"number":0}',
+        {"from": "shop"},
+    )
+    assert ids(offices["post:depot"]) == ["mother"]
+    assert store.relays() == []
+    assert all(each.closed for each in offices.values())
+
+
+async def test_what_is_in_the_outbox_leaves_before_the_worker_ends(store, offices):
+    leave(store, outgoing(1))
+
+    async with carrier(store):
+        pass
+
+    assert ids(offices["post:office"]) == ["m1"]
+    assert store.relays() == []
+
+
+class Closed(Post):
+    """A post office that opens late."""
+
+    def __init__(self, closed=3):
+        super().__init__()
+        self.closed_for = closed
+
+    def refuse(self):
+        self.closed_for -= 1
+        if self.closed_for >= 0:
+            raise ConnectionError("the office is closed")
+
+    async def send(self, messages):
+        self.refuse()
+        await super().send(messages)
+
+    async def receive(self):
+        self.refuse()
+        async for batch in super().receive():
+            yield batch
+
+
+async def test_a_transport_that_fails_is_tried_again_and_printed_once(store, offices, monkeypatch):
+    """Messages of other topics leave meanwhile."""
+    monkeypatch.setattr(relaying, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(relaying, "LOOK", 0.01)
+    offices["post:office"] = Closed()
+    said = []
+    leave(
+        store, outgoing(1), outgoing(2), outgoing(3, "SHIPPED", via="post:depot"), outgoing(4, "GONE", via="amqp:gone")
+    )
+
+    async with carrier(store, said=said):
+        await until(lambda: len(offices["post:office"].there) == 2, "they have left")
+        await until(lambda: any("GONE" in line for line in said), "it says what it cannot open")
+
+    assert ids(offices["post:office"]) == ["m1", "m2"]
+    assert ids(offices["post:depot"]) == ["m3"]
+    assert sum("the office is closed" in line for line in said) == 1
+    assert store.relays() == [("GONE", "amqp:gone")]
+    assert [line for line in said if "amqp:gone" in line and "register_transport" in line]
+
+
+async def test_one_worker_at_a_time_relays_a_topic(store, offices):
+    leave(store, outgoing(1), outgoing(2, "SHIPPED", via="post:depot"))
+    assert store.lease_relay("PAID", OTHER, 3600.0)
+
+    async with carrier(store):
+        await until(lambda: "post:depot" in offices, "the free topic is relayed")
+
+    assert "post:office" not in offices
+    assert store.lease_relay("SHIPPED", OTHER, 3600.0), "given up when all has left"
+    store.lease_relay("PAID", OTHER, 0.0)
+    async with carrier(store):
+        await until(lambda: "post:office" in offices, "it was given up")
+
+
+# In
+
+
+def incoming(number, **more):
+    return Incoming("PAID", ("A17",), f"m{number}", f'{{"number":{number}}}', **more)
+
+
+async def test_a_transport_forgets_a_message_when_it_is_in_the_inbox_and_not_before(store, monkeypatch):
+    deliver = store.deliver
+    entered, gate = threading.Event(), threading.Event()
+
+    def held(messages):
+        entered.set()
+        gate.wait(PATIENCE)
+        return deliver(messages)
+
+    monkeypatch.setattr(store, "deliver", held)
+    post = Post()
+    post.put(incoming(1))
+    post.put(incoming(2, dead="it is not JSON"))
+
+    async with carrier(store, post):
+        await until(entered.is_set, "they are being delivered")
+        before = len(post.there)
+        gate.set()
+        await until(lambda: not post.there, "the office forgets them")
+
+    assert before == 2
+    assert {each.id: (each.state, each.reason) for each in store.messages()} == {
+        "m1": ("kept", ""),
+        "m2": ("dead", "it is not JSON"),
+    }
+    assert post.closed
+
+
+async def test_a_store_and_a_transport_that_are_away_are_waited_for(store, monkeypatch):
+    monkeypatch.setattr(relaying, "PAUSES", (0.0, 0.0))
+    deliver, away = store.deliver, iter(range(3))
+
+    def unreachable(messages):
+        if next(away, None) is not None:
+            raise StoreUnreachable("the store is away")
+        return deliver(messages)
+
+    monkeypatch.setattr(store, "deliver", unreachable)
+    post, said = Closed(), []
+    post.put(incoming(1))
+
+    async with carrier(store, post, said=said):
+        await until(lambda: not post.there, "it is delivered")
+
+    assert [each.id for each in store.messages()] == ["m1"]
+    assert [sum(why in line for line in said) for why in ("the office is closed", "the store is away")] == [1, 1]
+
+
+def test_an_address_that_cannot_be_received_from_is_refused_before_the_worker_begins(store):
+    with pytest.raises(OptionError, match="topics and a group"):
+        carrier(store, "kafka://broker:9092")
+
+
+# Killed
+
+
+def lines_of(file):
+    return [tuple(line.split()) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)
+def test_relays_that_are_killed_at_a_hundred_moments_lose_nothing_and_keep_the_order_of_each_key(place, tmp_path):
+    sent = tmp_path / "sent"
+    messages = [outgoing(number, key=f"K{number % 5}", via=f"file:{sent}") for number in range(MESSAGES)]
+    store = store_at(place)
+    leave(store, *messages)
+    store.close()
+
+    command = [sys.executable, Path(__file__).with_name("relays.py"), place, "7", str(KILLS)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
+
+    arrived = list(dict.fromkeys(lines_of(sent)))  # who receives drops what has come before
+    assert ended.stdout.split() == [*["-9"] * KILLS, "0"]
+    for key in {key for key, _ in arrived}:
+        assert [found for of, found in arrived if of == key] == [each.id for each in messages if each.keys == (key,)]
+    assert len(arrived) == MESSAGES
+    assert len(arrived) < len(lines_of(sent)), "some have left twice: they were killed in between"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from aiodag.happenings import Happening
-from aiodag.mail import Incoming, Outgoing, Starter, WaitRow, WaitSeen
+from aiodag.mail import MESSAGE, Incoming, Outgoing, Starter, WaitRow, WaitSeen
 from aiodag.records import Batch
 from aiodag.states import State
 from aiodag.stores.inbox_rules import EXPIRED, WaitEnd, outcome_of_message, outcome_of_moment
@@ -115,9 +115,13 @@ class KeptMail:
         gone = sorted(waits, key=lambda wait: wait.place)
         for wait in gone:
             del self.waits[wait.kept.number, wait.number]
-        for message in [wait.message for wait in gone if wait.message is not None]:
-            if message.fate != "taken":
+        for wait in gone:
+            message, row = wait.message, wait.kept.nodes.get(wait.number)
+            if message is None or message.fate != "taken":
                 continue
+            if row is not None and row["codec"] == MESSAGE:
+                # What somebody else is given now must not be recalled here, if the run is begun again some day.
+                row.update(state=State.CANCELLED, codec="", value=None, ended_at=now)
             message.takers -= 1
             if not message.takers:
                 message.fate, message.run = "kept", None

@@ -96,6 +96,11 @@ class EditedRuns(RecordedRuns):
 
 def delete_run(session: Session, run_id: str, *, unless_owned: bool, if_ended: bool) -> int:
     """Delete a run, but not what belongs to it; return how many there were."""
+    found = session.perform("find_run", {"id": run_id}).fetchone()
+    if found is None:
+        return 0
+    # Its waits first: whoever delivers to them has them, and then asks for the run.
+    session.perform_for("waits_of_runs", (found[0],))
     found = session.perform("find_run", {"id": run_id}, locking=True).fetchone()
     if found is None:
         return 0

@@ -55,6 +55,10 @@ where run = ? and number = ? and state in ('waiting', 'queued', 'running')
 -- :name open_node
 update nodes set state = ?, codec = '', value = null, error = '', ended_at = null where run = ? and number = ?
 
+-- :name take_back_node
+update nodes set state = ?, codec = '', value = null, ended_at = ?
+where run = ? and number = ? and state = 'succeeded' and codec = 'message'
+
 -- :name wake_run
 update runs set state = ? where run = ? and state = 'parked'
 

@@ -241,7 +241,10 @@ def drop_waits(session: Session, waits: Sequence[WaitOfRun], now: float) -> None
     """Drop waits, and give back what they were given."""
     for some in cut_rows([wait.wait for wait in waits]):
         session.perform_for("drop_waits", some)
-    give_back_messages(session, [wait.message for wait in waits if wait.message is not None], now)
+    unseen = [wait for wait in waits if wait.message is not None]
+    # What somebody else is given now must not be recalled here, if the run is begun again some day.
+    session.put_each("take_back_node", [(State.CANCELLED, now, wait.run, wait.number) for wait in unseen])
+    give_back_messages(session, [wait.message for wait in unseen if wait.message is not None], now)
 
 
 def reject_messages(session: Session, run: int, rejects: Mapping[int, str], now: float) -> None:

@@ -13,6 +13,7 @@
 """
 
 import asyncio
+import math
 import random
 import selectors
 import threading
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PATIENCE = 0.05  # seconds of real time between two looks at whether a thread has ended
+RESOLUTION = time.get_clock_info("monotonic").resolution  # of a loop, in seconds: what is due within it is called
 THREADS = "aiodag.testing"
 OURS = (THREADS, "aiodag.thread")  # threads of which we know what they do
 
@@ -126,6 +128,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         timers: list[Any] = getattr(self, "_scheduled", [])
         # The timer's own moment, not the sum: adding a difference back would be off by a rounding error.
         self.now = timers[0].when() if timers else self.now + seconds
+        # asyncio calls what is due before now plus this. After half a year a billionth of a second is lost in the rounding,
+        # and no timer would ever be due.
+        self._clock_resolution: float = max(RESOLUTION, math.ulp(self.now))
 
 
 def describe_waiting(waiting: "asyncio.Task[Any]") -> str:

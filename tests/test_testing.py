@@ -54,6 +54,19 @@ def test_timers_fire_in_order_each_at_its_own_time():
     assert fired == [(0.7, 0.7), (2, 2.0), (3, 3.0), (1e6, 1e6)]
 
 
+def test_timers_fire_years_from_now():
+    fired = []
+
+    async def main():
+        for _ in range(120):
+            await asyncio.sleep(30 * 86_400)
+            fired.append(asyncio.get_running_loop().time())
+
+    run(main())
+
+    assert fired == [30.0 * 86_400 * number for number in range(1, 121)]
+
+
 def test_the_clock_stands_still_while_there_is_work():
     async def main():
         timer = asyncio.ensure_future(asyncio.sleep(1))

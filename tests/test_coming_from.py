@@ -5,6 +5,7 @@ import re
 import sqlite3
 
 import pytest
+from page_rows import name_of, promises, rows
 from programs import ROOT
 from typed_in import Place, Terminal, ended, line_with
 
@@ -28,13 +29,6 @@ sync >> [first, second] >> learn >> send
 """
 NAMES = ["Sync Data", "Feature Engineering1", "Feature Engineering2", "Machine Learning", "Send Email"]
 ETL = json.loads((ROOT / "examples" / "10_etl.json").read_text(encoding="utf-8"))
-
-
-def rows(page):
-    """The first cells of a page's table whose rows are run here; other tables have tests of their own."""
-    text = (ROOT / "docs" / page).read_text(encoding="utf-8").partition("Each row below is run by a test")[2]
-    cells = re.findall(r"^\| ([^|]+?) \|", text, re.MULTILINE)
-    return [cell for cell in cells if cell]
 
 
 @pytest.fixture
@@ -332,17 +326,13 @@ class TestDaggyR:
         assert len(values) == 10_000
 
 
-def row_of(kind, row):
-    return getattr(kind(), re.sub(r"\W+", "_", row).strip("_"))
-
-
 PAGES = {"coming-from-pydag.md": TestPydag, "coming-from-daggyr.md": TestDaggyR}
 ROWS = [(page, row) for page in PAGES for row in rows(page)]
 
 
 @pytest.mark.parametrize(("page", "row"), ROWS)
 async def test_row(page, row, request):
-    promise = row_of(PAGES[page], row)
+    promise = getattr(PAGES[page](), name_of(row))
     found = promise(request.getfixturevalue(promise.__code__.co_varnames[1]))
     if hasattr(found, "__await__"):
         await found
@@ -350,5 +340,4 @@ async def test_row(page, row, request):
 
 def test_every_promise_has_a_row():
     for page, kind in PAGES.items():
-        named = {re.sub(r"\W+", "_", row).strip("_") for row in rows(page)}
-        assert named == {name for name in vars(kind) if not name.startswith("_") and name != "written"}
+        assert {name_of(row) for row in rows(page)} == promises(kind)

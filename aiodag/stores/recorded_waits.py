@@ -70,6 +70,7 @@ class RecordedWaits(Stoppable):
         self._waits: dict[int, OpenWait] = {}  # by the numbers of their nodes
         self.registered: Callable[[], object] | None = None
         self._seen: dict[int, WaitSeen] = {}  # what earlier executions wait for, by number
+        self._learned_at = 0.0  # when these were read, by the clock of the store
         self._registering: list[int] = []  # with the batch that is being written
         self._deferred: list[WaitRow] = []  # to be registered with the batch after the next
         self._sending: dict[int, Outgoing] = {}  # what bodies send, by the numbers of their nodes, until they succeed
@@ -77,7 +78,7 @@ class RecordedWaits(Stoppable):
 
     def learn_waits(self, seen: "Mapping[int, WaitSeen]") -> None:
         """Take in what earlier executions wait for."""
-        self._seen = dict(seen)
+        self._seen, self._learned_at = dict(seen), time.time()
         self._unmet = {number for number, each in seen.items() if each.settled}
 
     # What bodies ask
@@ -149,7 +150,7 @@ class RecordedWaits(Stoppable):
 
     def _left(self, seconds: float) -> float:
         """Return how many seconds are left on the clock of the run of those that its store has counted: a test's is virtual."""
-        return seconds + time.time() - self._now()
+        return seconds + self._learned_at - self._now()
 
     def _first_moment(self, number: int, due_at: float) -> float:
         """Return the moment of a wait: the first one that was recorded stands."""
@@ -236,20 +237,27 @@ class RecordedWaits(Stoppable):
     def _end_wait(self, node: "Node[Any]", state: State) -> bool:
         """Note that the node of a wait has settled; return True if it did as the store has it, which is not written again."""
         row = node.row
-        entry = self._waits.pop(row[NUMBER], None)
-        if entry is None:
+        number = row[NUMBER]
+        entry = self._waits.pop(number, None)
+        known = self._seen.pop(number, None) is not None
+        if entry is None and (row[STATE].final or not known):
             return row[CODEC] is RECORDED
-        entry.close()
-        self._seen.pop(row[NUMBER], None)
-        if entry.settled is not None and entry.settled.state is state:
-            row[STATE] = state
-            self._batch.heard.append(row[NUMBER])
-            self._keep_settled(row, entry.settled)
-            self._wake()
-            return True
+        self._unmet.discard(number)
+        if entry is not None:
+            entry.close()
+            if entry.settled is not None and entry.settled.state is state:
+                row[STATE] = state
+                self._batch.heard.append(number)
+                self._keep_settled(row, entry.settled)
+                self._wake()
+                return True
         row[CODEC] = ""
-        self._batch.unwaits.append(row[NUMBER])
+        self._batch.unwaits.append(number)
         return False
+
+    def _wait_ends_unmet(self, node: "Node[Any]", state: State) -> bool:
+        """Return True if a wait of an earlier execution ends, such as by a cancel, before its body has come to it."""
+        return bool(self._seen and state.final and node.task.waits) and not self._end_wait(node, state)
 
     def _keep_settled(self, row: Row, settled: "SettledWait") -> None:
         """Keep the outcome for another attempt of an enclosing body."""

@@ -114,7 +114,7 @@ class Recorder(RecordedWaits):
         if self._waits and state.final and row[NUMBER] in self._waits:
             if self._end_wait(node, state):
                 return
-        elif row[STATE] is SUCCEEDED or row[CODEC] is RECORDED:
+        elif (row[STATE] is SUCCEEDED or row[CODEC] is RECORDED) and not self._wait_ends_unmet(node, state):
             # Never written over: not by a cancellation that comes after the success, not by what waits to be recalled,
             # and not by a value that cannot be read, because its type is not imported here.
             return

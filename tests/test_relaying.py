@@ -1,5 +1,6 @@
 """Messages leave the outbox of a store, and come into its inbox, by transports: each at least once."""
 
+import asyncio
 import subprocess
 import sys
 import threading
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from executions import claim_one, write_one
+from programs import write_program
 from transports import Post
 from worker_processes import PATIENCE, until
 
@@ -16,6 +18,7 @@ from aiodag.messages.transports import OPENERS, register_transport
 from aiodag.records import Claim, Incoming, Outgoing, Owner
 from aiodag.service import relaying
 from aiodag.service.relaying import Carrier
+from aiodag.service.worker import QueueWorker
 from aiodag.stores.places import store_at
 
 HERE = Owner.here()
@@ -227,3 +230,42 @@ def test_relays_that_are_killed_at_a_hundred_moments_lose_nothing_and_keep_the_o
         assert [found for of, found in arrived if of == key] == [each.id for each in messages if each.keys == (key,)]
     assert len(arrived) == MESSAGES
     assert len(arrived) < len(lines_of(sent)), "some have left twice: they were killed in between"
+
+
+# A worker
+
+
+ORDER = """\
+from aiodag.messages import Topic, message, send
+
+COMMANDS = Topic("PAYMENT_COMMAND", via="post:office")
+
+
+async def order(id: str) -> int:
+    await send(COMMANDS, key=id, value={"order": id})
+    paid = await message("PAYMENT", key=id)
+    return paid["amount"]
+"""
+
+
+@pytest.mark.usefixtures("modules_forgotten", "topics_forgotten")
+async def test_a_worker_sends_what_its_runs_send_and_wakes_them_with_what_it_receives(
+    store, offices, tmp_path, service_at
+):
+    file = write_program(tmp_path, ORDER)
+    service = service_at(store)
+    office = offices["post:office"] = Post()
+    run_id = service.submit(f"{file}:order", ["id=A17"])
+    worker = QueueWorker(service, transports=[office], say=[].append)
+
+    working = asyncio.create_task(worker.run())
+    await until(lambda: store.messages(state="kept"), "the office has sent the command back to us")
+    (command,) = store.messages(state="kept")
+    office.put(Incoming("PAYMENT", ("A17",), "m1", '{"amount":5}'))
+    value = await service.result(run_id, timeout=PATIENCE)
+    worker.stop()
+    await working
+
+    assert value == 5
+    assert (command.topic, list(command.keys), command.payload) == ("PAYMENT_COMMAND", ["A17"], '{"order":"A17"}')
+    assert store.relays() == []

@@ -35,6 +35,7 @@ def payload_text(value: object) -> str:
     plain = as_plain(value)
     text = json_text(plain)
     check_size(len(text))
+    check_depth(text)
     check_texts(plain)
     secret = secret_in(text)
     if secret is not None:

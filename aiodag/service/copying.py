@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 LOOKED_UP_AT_ONCE = 256  # ids
 NAMED = 5  # runs that a message names
-UNFINISHED = (State.QUEUED, State.RUNNING)
+UNFINISHED = (State.QUEUED, State.RUNNING, State.PARKED)
 
 
 class Copied(NamedTuple):

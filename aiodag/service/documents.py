@@ -9,7 +9,19 @@ from datetime import datetime
 from typing import Any
 
 from aiodag.errors import Undecodable
-from aiodag.records import CUT_OFF, AttemptRecord, EdgeRecord, LogRecord, NodeRecord, RunRecord, WorkflowRecord
+from aiodag.records import (
+    CUT_OFF,
+    AttemptRecord,
+    Delivered,
+    EdgeRecord,
+    LogRecord,
+    MessageRecord,
+    NodeRecord,
+    RunRecord,
+    TopicRecord,
+    WaitRecord,
+    WorkflowRecord,
+)
 from aiodag.service.look import Looking, one_node
 from aiodag.service.recorded import attempts_by_node, error_text
 from aiodag.service.written import WrittenLine
@@ -71,6 +83,44 @@ def worker_documents(workers: Iterable[WorkerRecord]) -> list[Document]:
     ]
 
 
+def wait_documents(waits: Iterable[WaitRecord]) -> list[Document]:
+    """Return what runs wait for, for JSON."""
+    return [each._asdict() | {"since": iso_moment(each.since), "due_at": iso_moment(each.due_at)} for each in waits]
+
+
+def message_documents(messages: Iterable[MessageRecord]) -> list[Document]:
+    """Return messages for JSON: each payload as the value that it is, or as text where that is not JSON."""
+    return [
+        each._asdict()
+        | {
+            "keys": list(each.keys),
+            "payload": value_of_payload(each.payload),
+            "headers": dict(each.headers),
+            "at": iso_moment(each.at),
+            "expires_at": iso_moment(each.expires_at),
+        }
+        for each in messages
+    ]
+
+
+def topic_documents(topics: Iterable[TopicRecord]) -> list[Document]:
+    """Return topics for JSON."""
+    return [each._asdict() | {"starts": list(each.starts)} for each in topics]
+
+
+def delivered_document(topic: str, delivered: Delivered) -> Document:
+    """Return for JSON what became of a message."""
+    return {"topic": topic, "id": delivered.id, "outcome": delivered.outcome, "runs": list(delivered.runs)}
+
+
+def value_of_payload(payload: str) -> Any:
+    """Return the plain value of a payload, or its text: a dead letter may be anything."""
+    try:
+        return plain_value(json.loads(payload))
+    except (ValueError, RecursionError):
+        return payload
+
+
 def damage_of(record: RunRecord | NodeRecord) -> dict[str, str]:
     """Return what of a record cannot be read, if anything."""
     return {"damaged": record.damaged} if record.damaged else {}
@@ -125,6 +175,7 @@ def whole_document(service: Looking, run_id: str) -> Document:
         "nodes": [node_document(node, attempts[node.number]) for node in every if node.number in there],
         "earlier": [node_document(node, attempts[node.number]) for node in every if node.number not in there],
         "edges": [edge_document(each) for each in service.edges(run.id)],
+        "waits": wait_documents(service.waits_of(run)),
     }
 
 

@@ -1,5 +1,6 @@
 """Look at the runs of a store: what is recorded of them, as people and programs ask for it."""
 
+import json
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from aiodag._core.graph import Graph
 from aiodag.abc import Runs
 from aiodag.errors import StoreError
+from aiodag.mail import MESSAGE
 from aiodag.records import (
     BARRIER,
     AttemptRecord,
@@ -16,6 +18,7 @@ from aiodag.records import (
     OutputRecord,
     RunFilter,
     RunRecord,
+    WaitRecord,
 )
 from aiodag.service import changes, registry
 from aiodag.service.changes import Change
@@ -97,6 +100,11 @@ class Looking:
         running = [each.number for each in found if each.state is State.RUNNING]
         return cut_off(found, run, self.store.nodes(run_id, numbers=running) if running else ())
 
+    def waits_of(self, run: RunRecord) -> list[WaitRecord]:
+        """Return what a run that has not ended waits for; nothing where its store knows of no messages."""
+        waits = getattr(self.store, "waits", None)
+        return waits(run_id=run.id) if run.ended_at is None and callable(waits) else []
+
     def logs(self, run_id: str, node: str | None = None, after: int = 0) -> list[LogRecord]:
         """Return the lines that bodies logged, for all nodes or for one, given by its number, task or label.
 
@@ -162,6 +170,8 @@ class Looking:
             from aiodag.service.values import read_value  # noqa: PLC0415 - who lists runs needs no codec
 
             return read_value(str(found.value))
+        if found.codec == MESSAGE:
+            return json.loads(str(found.value))  # without tags: what others have sent makes nothing but plain values
         how = "is pickled, and reading it could run anything"
         if found.codec != "pickle":
             how = f"is in the codec {found.codec!r}, which only its task knows"
@@ -179,7 +189,8 @@ class Looking:
 
     def graph(self, run_id: str) -> Graph:
         """Return the graph of a run as its records have it, in seconds since its last execution began."""
-        return recorded_graph(self.store, self.head(run_id))
+        run = self.head(run_id)
+        return recorded_graph(self.store, run, self.waits_of(run))
 
 
 def one_node(service: "Looking", run_id: str, node: str) -> NodeRecord:

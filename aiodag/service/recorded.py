@@ -2,17 +2,20 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aiodag._core.graph import Graph, GraphEdge, GraphNode
 from aiodag.errors import RecordedError
-from aiodag.records import BARRIER, CUT_OFF, AttemptRecord, NodeRecord, RunRecord
+from aiodag.mail import MESSAGE
+from aiodag.records import BARRIER, CUT_OFF, AttemptRecord, NodeRecord, RunRecord, WaitRecord
 from aiodag.states import State
 
 if TYPE_CHECKING:
     from aiodag.abc import Runs
+
+WAITS = frozenset({"message", "moment", "run"})  # kinds of waits that are nodes; a deadline is that of a body
 
 
 def run_again(nodes: Iterable[NodeRecord], chosen: Iterable[NodeRecord]) -> list[int]:
@@ -45,8 +48,11 @@ def run_again(nodes: Iterable[NodeRecord], chosen: Iterable[NodeRecord]) -> list
 def cut_off(attempts: Iterable[AttemptRecord], run: RunRecord, there: Iterable[NodeRecord]) -> list[AttemptRecord]:
     """Return attempts with those that seem to run, and whose process has ended, as what they are.
 
-    `there` are the nodes of the last execution: what it has not come to, no process works on.
+    `there` are the nodes of the last execution: what it has not come to, no process works on. In a run that is parked, that
+    is no failure of theirs: they go on when it is woken.
     """
+    if run.state is State.PARKED:
+        return [replace(each, state=State.PARKED) if each.state is State.RUNNING else each for each in attempts]
     goes_on = run.owner is not None and not run.owner.gone()
     numbers = {each.number for each in there} if goes_on else set[int]()
     return [
@@ -65,8 +71,9 @@ def attempts_by_node(attempts: Iterable[AttemptRecord]) -> dict[int, list[Attemp
     return found
 
 
-def recorded_graph(store: "Runs", record: RunRecord) -> Graph:
+def recorded_graph(store: "Runs", record: RunRecord, waits: Iterable[WaitRecord] = ()) -> Graph:
     """Return the graph of a run as its records have it, in seconds since its last execution began."""
+    waiting = {each.number: each.kind for each in waits if each.kind in WAITS}
     began = record.started_at or record.created_at  # a run that waits has no nodes
     origin = began.timestamp()
     # With barriers, for what they join would lie in pieces; not with damaged rows that have no number.
@@ -81,13 +88,18 @@ def recorded_graph(store: "Runs", record: RunRecord) -> Graph:
     for each in store.attempts(record.id):
         if each.started_at is not None and each.started_at >= began:
             earlier.setdefault(each.number, []).append(each)
-    made = [graph_node(node, origin, there, earlier.get(node.number, [])) for node in nodes]
+    made = [graph_node(node, origin, there, earlier.get(node.number, []), waiting) for node in nodes]
+    if record.state is State.PARKED:  # no process has it: nothing of it runs
+        made = [node._replace(state=State.PARKED) if node.state is State.RUNNING else node for node in made]
     last = max([at for node in made for _, at in node.moves], default=0.0)
-    now = last if record.owner is None or record.owner.gone() else time.time() - origin
+    goes_on = record.state is State.PARKED or (record.owner is not None and not record.owner.gone())
+    now = time.time() - origin if goes_on else last
     return Graph(record.name, made, edges, now=max(now, last))
 
 
-def graph_node(node: NodeRecord, origin: float, there: set[int], earlier: list[AttemptRecord]) -> GraphNode:
+def graph_node(
+    node: NodeRecord, origin: float, there: set[int], earlier: list[AttemptRecord], waiting: Mapping[int, str]
+) -> GraphNode:
     """Return a recorded node as a graph shows it, with the earlier attempts of the same execution."""
     moves = [(State.WAITING, node.created_at)]
     if node.recalled:  # it ran in an earlier execution, and took no time in this one
@@ -113,6 +125,7 @@ def graph_node(node: NodeRecord, origin: float, there: set[int], earlier: list[A
         error=error_text(node.error) if node.state is State.FAILED else "",
         parent=node.parent if node.parent in there else None,
         barrier=node.codec == BARRIER,
+        waits=waiting.get(node.number, "message" if node.codec == MESSAGE else ""),
     )
 
 

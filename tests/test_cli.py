@@ -305,7 +305,7 @@ def test_fail_fast_cancels_the_rest(aiodag):
         ("run", "aiodag run needs TARGET, as in `aiodag run etl.py:main"),
         ("resume --from etl.json", "aiodag resume needs RUN, as in `aiodag resume etl-1a2b3c4d --from etl.json`"),
         ("run etl.json --from etl.json", "resume and plan do, as in `aiodag resume etl-1a2b3c4d --from etl.json`"),
-        ("run etl.json --all", "does not take '--all'; runs does, as in `aiodag runs"),
+        ("run etl.json --all", "does not take '--all'; runs and waits and messages do, as in `aiodag runs"),
         ("runs --state faild", "--state cannot be 'faild'; did you mean failed?"),
         ("run none.py", "none.py: no such file"),
         ("run etl.py:mian", "etl.py has no task 'mian'; did you mean 'main'?"),
@@ -416,7 +416,7 @@ def test_json_of_show_has_stable_keys_and_moments_in_utc(recorded):
     document = recorded.json("show", "one")
 
     run, nodes = document["run"], document["nodes"]
-    assert sorted(document) == ["definitions", "earlier", "edges", "nodes", "run"]
+    assert sorted(document) == ["definitions", "earlier", "edges", "nodes", "run", "waits"]
     assert sorted(run) == sorted(
         [
             "id",
@@ -1071,6 +1071,7 @@ def test_bash_completes_commands_options_and_their_values(aiodag):
     assert complete_bash(aiodag, "aiodag", "--store", "x", "ru") == ["run", "runs"]
     assert complete_bash(aiodag, "aiodag", "run", "--l") == ["--limit"]
     assert complete_bash(aiodag, "aiodag", "runs", "--state", "f") == ["failed"]
+    assert complete_bash(aiodag, "aiodag", "messages", "--state", "d") == ["dead"]
     assert complete_bash(aiodag, "aiodag", "completion", "") == ["bash", "zsh", "fish"]
     assert complete_bash(aiodag, "aiodag", "run", "-p", "") == []
 

@@ -64,7 +64,7 @@ def words_to_ask(parser: argparse.ArgumentParser) -> list[str]:
     places = {str(action.metavar) for action in parser._actions if not action.option_strings}  # noqa: SLF001 - as above
     ids = any("RUN" in place for place in places)
     names = any(part in place for place in places for part in ("TARGET", "NAME"))
-    return ["runs"] * ids + ["names"] * names
+    return ["runs"] * ids + ["names"] * names + ["topics"] * ("TOPIC" in places)
 
 
 def summaries(parser: Parser) -> dict[str, str]:
@@ -82,10 +82,13 @@ def bash(parser: Parser) -> str:
         for name, each in everything.items()
     ]
     found = {option for each in everything.values() for option in options(each) if option.takes}
-    plain = sorted({spelling for option in found if not option.choices for spelling in option.names} - {"-p"})
+    plain = sorted({spelling for option in found for spelling in option.names} - {"-p"})
+    # By command: two may have an option of the same name that takes other words.
     chosen = [
-        f"    {'|'.join(option.names)}) COMPREPLY=($(compgen -W '{' '.join(option.choices)}' -- \"$word\")); return ;;"
-        for option in sorted(found)
+        f"    {'|'.join(quote_for_shell(f'{name} {spelling}') for spelling in option.names)}) "
+        f"COMPREPLY=($(compgen -W '{' '.join(option.choices)}' -- \"$word\")); return ;;"
+        for name, each in everything.items()
+        for option in options(each)
         if option.choices
     ]
     return "\n".join(
@@ -99,8 +102,10 @@ def bash(parser: Parser) -> str:
             "    [[ $each == -* ]] || { target=$each; break; }",
             "  done",
             "  COMPREPLY=()",
-            "  case ${COMP_WORDS[COMP_CWORD-1]} in",
+            '  case "$command ${COMP_WORDS[COMP_CWORD-1]}" in',
             *chosen,
+            "  esac",
+            "  case ${COMP_WORDS[COMP_CWORD-1]} in",
             f'    -p) compopt -o nospace; COMPREPLY=($(compgen -W "$({asking} parameters --of "$target" 2>/dev/null)" -- "$word")); return ;;',
             f"    {'|'.join(plain)}) return ;;",
             "  esac",

@@ -4,11 +4,11 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from aiodag.cli import begin_grammar, look_grammar, queue_grammar, store_grammar, table
+from aiodag.cli import begin_grammar, look_grammar, message_grammar, queue_grammar, store_grammar, table
 from aiodag.cli.parser import CommandGroup, Parser, Version, add_command, add_common
 
 SHELLS = ("bash", "zsh", "fish")
-WORDS = ("runs", "names", "parameters")
+WORDS = ("runs", "names", "parameters", "topics")
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -92,6 +92,10 @@ COMMANDS: dict[str, Callable[[CommandGroup], None]] = {
     "show": look_grammar.add_show,
     "log": look_grammar.add_log,
     "graph": look_grammar.add_graph,
+    "send": message_grammar.add_send,
+    "waits": message_grammar.add_waits,
+    "messages": message_grammar.add_messages,
+    "topics": message_grammar.add_topics,
     "register": store_grammar.add_register,
     "list": store_grammar.add_list,
     "export": store_grammar.add_export,

@@ -31,7 +31,8 @@ class Progress:
         self.began = self.ended = 0.0
         self.counts: Counter[State] = Counter()
         self.recalled = 0
-        self.running: dict[str, dict[int, float]] = {}  # by task, the numbers of nodes with the moments they began
+        # By task, and how it is shown: the numbers of nodes with the moments they began.
+        self.running: dict[tuple[str, State], dict[int, float]] = {}
         self.output = ProgramOutput(self.say)
 
     def __enter__(self) -> Self:
@@ -61,13 +62,15 @@ class Progress:
         node, previous, state = move.node, move.previous, move.state
         if node.task.barrier:
             return
+        # What only waits for something outside of the run does not run.
+        runs = State.PARKED if node.task.waits else State.RUNNING
         if previous is not None:
-            self.counts[previous] -= 1
-        self.counts[state] += 1
+            self.counts[runs if previous is State.RUNNING else previous] -= 1
+        self.counts[runs if state is State.RUNNING else state] += 1
         if state is State.RUNNING:
-            self.running.setdefault(node.name, {})[node.number] = time.monotonic()
+            self.running.setdefault((node.name, runs), {})[node.number] = time.monotonic()
         elif previous is State.RUNNING:
-            self._leave_node(node.name, node.number)
+            self._leave_node((node.name, runs), node.number)
             self.output.end(node)
         elif previous is State.QUEUED and state in RECALLED:
             self.recalled += 1
@@ -78,11 +81,11 @@ class Progress:
             name = printable(self.run.ledger.label_of(node))
             self.say(f"{name}: attempt {move.attempt} failed, and is tried again: {one_line(node.lost)}")
 
-    def _leave_node(self, name: str, number: int) -> None:
-        there = self.running[name]
+    def _leave_node(self, shown: tuple[str, State], number: int) -> None:
+        there = self.running[shown]
         del there[number]
         if not there:
-            del self.running[name]
+            del self.running[shown]
 
     def finish(self) -> None:
         """Take note that the run has ended."""
@@ -103,7 +106,8 @@ class Progress:
 
     def counts_text(self) -> str:
         """Return how many nodes are in which state."""
-        parts = [f"{self.counts[state]} {state}" for state in State if self.counts[state]]
+        words = {State.PARKED: "waiting for something outside"}
+        parts = [f"{self.counts[state]} {words.get(state, state)}" for state in State if self.counts[state]]
         return ", ".join(parts + [f"{self.recalled} of them recalled"] * bool(self.recalled)) or "no nodes yet"
 
 

@@ -66,11 +66,11 @@ class Screen(Progress):
             return Text()
         lines = [f"{self.run.id}  {describe_seconds(self.elapsed())}  {self.counts_text()}"]
         # Copied at once, since the loop's thread goes on meanwhile.
-        tasks = [(name, list(there.values())) for name, there in list(self.running.items())]
+        tasks = [(name, shown, list(there.values())) for (name, shown), there in list(self.running.items())]
         now = time.monotonic()
         lines += [
-            f"  ▸ {name}{f' ×{len(began)}' if len(began) > 1 else ''}  {describe_seconds(now - began[0])}"
-            for name, began in tasks[:MOST]
+            f"  {LOOKS[shown].sign} {name}{f' ×{len(began)}' if len(began) > 1 else ''}  {describe_seconds(now - began[0])}"
+            for name, shown, began in tasks[:MOST]
             if began
         ]
         if len(tasks) > MOST:
@@ -142,6 +142,6 @@ class LiveStates:
 
 def fit_lines(lines: list[str], room: int) -> list[str]:
     """Return the first line, those that tell of what runs or failed, and how many are left out."""
-    telling = [line for line in lines[1:] if state_at(line)[0] in {State.RUNNING, State.FAILED}]
+    telling = [line for line in lines[1:] if state_at(line)[0] in {State.RUNNING, State.PARKED, State.FAILED}]
     shown = telling[: room - 2]
     return [lines[0], *shown, f"and {len(lines) - 1 - len(shown)} other nodes"]

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from aiodag import Graph, State
-from aiodag.records import CUT_OFF, AttemptRecord, NodeRecord, RunRecord
+from aiodag.records import CUT_OFF, AttemptRecord, NodeRecord, RunRecord, WaitRecord
 from aiodag.service import Entry, Service
 from aiodag.service.changes import Change
 from aiodag.service.documents import attempt_error
@@ -14,12 +14,22 @@ from aiodag.service.entry import describe_entry
 from aiodag.service.recorded import attempts_by_node, error_text
 from aiodag.wording import count_text, describe_seconds, first_line, printable
 
+MOST_WAITS = 20  # of a run, that are shown
+
 
 def run_line(run: RunRecord) -> tuple[str, ...]:
     """Return a run as a row of a table."""
     # What failed without a node, in its queue, says why.
-    nodes = state_counts(run.counts) or (first_line(error_text(run.error)) if run.error else "")
+    nodes = state_counts(parked_counts(run)) or (first_line(error_text(run.error)) if run.error else "")
     return run.id, run.name, run_state(run), begin_text(run), took_text(run), nodes
+
+
+def parked_counts(run: RunRecord) -> Mapping[State, int]:
+    """Return how many nodes of a run are in which state: in one that is parked, nothing runs."""
+    counts = dict(run.counts)
+    if run.state is State.PARKED and State.RUNNING in counts:
+        counts[State.PARKED] = counts.pop(State.RUNNING)
+    return counts
 
 
 def begin_text(run: RunRecord) -> str:
@@ -76,8 +86,10 @@ def run_text(run: RunRecord, graph: Graph, service: Service) -> str:
         facts.append(("owner", str(run.owner)))
     if run.error and not any(node.state is State.FAILED for node in graph.nodes):
         facts.append(("error", first_line(error_text(run.error))))  # else the nodes say it
+    facts += wait_facts(service.waits_of(run))
     facts += [("definition", change_text(each)) for each in service.changes(run.id)]
     attempts = attempts_by_node(service.attempts(run.id))
+    facts += holding_facts(run, service.nodes(run.id), attempts)
     there = {node.id for node in graph.nodes}
     nodes = service.nodes(run.id, every=True)
     rows = [attempt_line(node, each, there=node.number in there) for node in nodes for each in attempts[node.number]]
@@ -94,6 +106,41 @@ def queue_facts(run: RunRecord) -> list[tuple[str, str]]:
     facts = [("queue", f"{run.queue}, priority {run.priority}" if run.priority else run.queue)]
     facts += [("due", moment_text(run.due_at))] if run.due_at is not None else []
     return facts + ([("deaths", f"{count_text(run.deaths, 'owner')} died")] if run.deaths else [])
+
+
+def wait_facts(waits: Sequence[WaitRecord]) -> list[tuple[str, str]]:
+    """Return what a run waits for, since when and until when: the first, and how many others there are."""
+    facts = [("waits", f"{each.label} #{each.number}: {wait_text(each)}") for each in waits[:MOST_WAITS]]
+    more = len(waits) - MOST_WAITS
+    return facts + ([("waits", f"and {more:,} more: aiodag waits {waits[0].run}")] if more > 0 else [])
+
+
+def wait_text(wait: WaitRecord) -> str:
+    """Return in a line what a node waits for, since when and until when."""
+    until = f", until {moment_text(wait.due_at)}" if wait.due_at is not None else ""
+    come = ", and it has come" if wait.settled else ""
+    return f"for {wait_words(wait)} since {moment_text(wait.since)}{until}{come}"
+
+
+def wait_words(wait: WaitRecord) -> str:
+    """Return what a node waits for."""
+    if wait.kind == "message":
+        return f"{wait.topic} {wait.key}".rstrip()
+    return f"run {wait.topic}" if wait.kind == "run" else f"its {wait.kind}"
+
+
+def holding_facts(
+    run: RunRecord, nodes: Iterable[NodeRecord], attempts: Mapping[int, Sequence[AttemptRecord]]
+) -> list[tuple[str, str]]:
+    """Return what keeps the process of a run that waits from letting go of it."""
+    if run.state is not State.RUNNING:
+        return []
+    last = [(node, attempts[node.number][-1]) for node in nodes if attempts.get(node.number)]
+    return [
+        ("held by", f"{node.label} #{node.number}: {each.facts['holds']}")
+        for node, each in last
+        if each.state is State.RUNNING and each.facts.get("holds")
+    ]
 
 
 def nodes_text(service: Service, run: RunRecord, nodes: Iterable[NodeRecord]) -> str:

@@ -111,6 +111,34 @@ def carry_out_queues(args: Namespace) -> int:
     return queues(args)
 
 
+def carry_out_send(args: Namespace) -> int:
+    """Carry out `send`."""
+    from aiodag.cli.messages import deliver_message
+
+    return deliver_message(args)
+
+
+def carry_out_waits(args: Namespace) -> int:
+    """Carry out `waits`."""
+    from aiodag.cli.messages import list_waits
+
+    return list_waits(args)
+
+
+def carry_out_messages(args: Namespace) -> int:
+    """Carry out `messages`."""
+    from aiodag.cli.messages import list_messages
+
+    return list_messages(args)
+
+
+def carry_out_topics(args: Namespace) -> int:
+    """Carry out `topics`."""
+    from aiodag.cli.messages import list_topics
+
+    return list_topics(args)
+
+
 def carry_out_cancel(args: Namespace) -> int:
     """Carry out `cancel`."""
     from aiodag.cli.commands import cancel

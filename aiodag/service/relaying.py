@@ -16,17 +16,18 @@ from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from aiodag.errors import StoreError, StoreUnreachable
 from aiodag.happenings import Happening
 from aiodag.messages.transports import source_at, transport_at
 from aiodag.records import Owner
+from aiodag.service.messages import inbox_of_store
 from aiodag.stores.watch import watch_store
 from aiodag.wording import describe_seconds, hide_password, printable
 
 if TYPE_CHECKING:
-    from aiodag.abc import Inbox, Runs, Transport
+    from aiodag.abc import Runs, Transport
     from aiodag.records import Incoming
 
 T = TypeVar("T")
@@ -185,14 +186,6 @@ def carrier_of(
     if transports or callable(getattr(store, "relays", None)):
         return Carrier(store, transports, say)
     return nullcontext()
-
-
-def inbox_of_store(store: "Runs") -> "Inbox":
-    """Return the inbox of a store. Raises `StoreError` for a store that has none."""
-    if callable(getattr(store, "deliver", None)):
-        return cast("Inbox", store)
-    msg = f"{store} has no inbox: deliver to a store in a file, in PostgreSQL or in memory"
-    raise StoreError(msg)
 
 
 def name_of(transport: "str | Transport") -> str:

@@ -1,12 +1,17 @@
 """Runs that a body begins: each once, with an id, a state and a history of its own."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
+from family_flow import lines_in
+from test_worker import Working
+from worker_processes import PATIENCE, until
 
 from aiodag import NotATask, OptionError, Run, RunCancelled, RunFailed, StoreError, task
 from aiodag.messages import begin
-from aiodag.records import RunFilter
+from aiodag.records import Incoming, RunFilter
+from aiodag.service import Service
 
 
 @task
@@ -171,3 +176,134 @@ async def test_a_child_that_was_cancelled_on_request_fails_its_node(store):
 
     assert node.result() == "went on"
     assert store.run("endless-1").state == "cancelled"
+
+
+# In the queue of a parent that was taken from one
+
+FAMILY = str(Path(__file__).parent / "family_flow.py")
+
+
+@pytest.fixture
+def service(store):
+    return Service(store)
+
+
+@pytest.fixture
+def done(tmp_path):
+    return str(tmp_path / "done")
+
+
+def submit(service, task, **parameters):
+    return service.submit(f"{FAMILY}:{task}", parameters)
+
+
+async def test_children_are_submitted_once_and_a_worker_with_one_place_does_them_all(service, done):
+    parent = submit(service, "day", file=done, names=["A17", "B4"])
+
+    async with Working(service, limit=1, linger=0.0):
+        value = await service.result(parent, timeout=PATIENCE)
+
+    assert value == ["A17 for 3 by order-A17", "B4 for 2 by order-B4"]
+    assert sorted(lines_in(done)) == ["charge A17", "charge B4"]
+    assert {each.id for each in service.store.runs(wanted=RunFilter(parent_run=parent))} == {"order-A17", "order-B4"}
+    assert service.store.waits() == []
+
+
+async def test_children_have_children(service, done):
+    parent = submit(service, "grandmother", file=done)
+
+    async with Working(service, limit=1, linger=0.0):
+        value = await service.result(parent, timeout=PATIENCE)
+
+    assert value == ["A17 for 3 by order-A17"]
+    assert service.run("order-A17").parent_run == "day-1"
+    assert service.run("day-1").parent_run == parent
+
+
+async def test_the_failure_of_a_child_is_that_of_its_node_and_names_it(service, done):
+    parent = submit(service, "day", file=done, names=["A17"], child="failing")
+
+    async with Working(service):
+        with pytest.raises(RunFailed) as caught:
+            await service.result(parent, timeout=PATIENCE)
+
+    assert caught.group_contains(RunFailed, match="run 'order-A17' of failing, which this one has begun, failed")
+    assert caught.group_contains(OSError, match="no truck")
+
+
+async def test_who_resumes_a_parent_resumes_the_child_that_failed(service, done):
+    parent = submit(service, "day", file=done, names=["A17"], child="failing")
+    async with Working(service):
+        with pytest.raises(RunFailed):
+            await service.result(parent, timeout=PATIENCE)
+    Path(f"{done}.truck").touch()
+
+    service.store.submit_again(parent)
+    async with Working(service):
+        value = await service.result(parent, timeout=PATIENCE)
+
+    assert value == ["A17 shipped"]
+    assert lines_in(done) == ["charge A17"]
+
+
+async def test_a_cancelled_child_is_the_failure_of_its_node(service, done):
+    parent = submit(service, "day", file=done, names=["A17"], child="waiting")
+
+    async with Working(service):
+        await until(lambda: service.store.waits(topic="SHIPPED"), "the child waits")
+        service.cancel("order-A17")
+        with pytest.raises(RunFailed) as caught:
+            await service.result(parent, timeout=PATIENCE)
+
+    assert caught.group_contains(RunCancelled, match="'order-A17' was cancelled on request")
+    assert lines_in(done) == ["A17 CancelledError"]
+
+
+async def test_cancelling_a_parent_cancels_its_children(service, done):
+    parent = submit(service, "day", file=done, names=["A17", "B4"], child="waiting")
+
+    async with Working(service):
+        await until(lambda: len(service.store.waits(topic="SHIPPED")) == 2, "the children wait")
+        service.cancel(parent)
+        for run_id in (parent, "order-A17", "order-B4"):
+            with pytest.raises(RunCancelled):
+                await service.result(run_id, timeout=PATIENCE)
+
+    assert sorted(lines_in(done)) == ["A17 CancelledError", "B4 CancelledError"]
+    assert service.store.waits() == []
+
+
+async def test_a_child_that_is_let_go_of_is_submitted_and_its_parent_ends(service, done):
+    parent = submit(service, "letting_go", file=done)
+
+    async with Working(service, limit=1):
+        value = await service.result(parent, timeout=PATIENCE)
+        later = await service.result("later", timeout=PATIENCE)
+
+    assert (value, later) == ("later", "later for 5 by later")
+    assert service.run("later").parent_run == parent
+
+
+async def test_a_message_for_a_child_wakes_it_and_then_its_parent(service, done):
+    parent = submit(service, "day", file=done, names=["A17"], child="waiting")
+
+    async with Working(service, linger=0.0):
+        await until(lambda: service.run(parent).state == "parked", "the parent is parked")
+        await until(lambda: service.run("order-A17").state == "parked", "the child is parked")
+        await asyncio.to_thread(service.store.deliver, [Incoming("SHIPPED", ["A17"], "m1", "null")])
+        value = await service.result(parent, timeout=PATIENCE)
+
+    assert value == ["A17 shipped"]
+
+
+async def test_a_child_that_is_deleted_fails_its_node(service, done):
+    parent = submit(service, "day", file=done, names=["A17"], child="waiting")
+
+    async with Working(service, linger=0.0):
+        await until(lambda: service.run(parent).state == "parked", "the parent is parked")
+        await until(lambda: service.run("order-A17").state == "parked", "the child is parked")
+        await asyncio.to_thread(service.store.delete, ["order-A17"])
+        with pytest.raises(RunFailed) as caught:
+            await service.result(parent, timeout=PATIENCE)
+
+    assert caught.group_contains(StoreError, match="run 'order-A17', which this one has begun, was deleted")

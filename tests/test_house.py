@@ -242,6 +242,7 @@ FLOORS = [
             "kept_copies",
             "memory",
             "sql.waits",
+            "sql.children",
             "sql.hand_on",
             "sql.submitting",
             "sql.delivery",

@@ -46,6 +46,16 @@ def outcome_of_moment(kind: str, topic: str, key: str, seconds: float) -> WaitEn
     return WaitEnd(State.FAILED, error=record_exception(TimeoutError(f"{what} within {describe_seconds(seconds)}")))
 
 
+def end_of_child(run_id: str, name: str, state: State, error: str, codec: str, value: "str | bytes | None") -> WaitEnd:
+    """Return how the node ends that waits for a run that has ended: as that did, with what its first node gave."""
+    if state is State.SUCCEEDED and codec:
+        return WaitEnd(state, codec, value)
+    from aiodag.stores.children import child_error  # noqa: PLC0415 - as above
+    from aiodag.stores.outcomes import record_exception  # noqa: PLC0415 - as above
+
+    return WaitEnd(State.FAILED, error=record_exception(child_error(run_id, name, state, error)))
+
+
 def read_keys(text: object) -> list[str]:
     """Return the keys of a message; none where somebody has written something else there."""
     try:

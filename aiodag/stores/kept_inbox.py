@@ -31,7 +31,7 @@ class KeptInbox(KeptQueue):
 
     def __init__(self) -> None:
         super().__init__()
-        self._mail = KeptMail()
+        self._mail = KeptMail(runs=self.kept)
         self._relays: dict[str, tuple[Owner, float]] = {}
 
     def _note_mail(self) -> None:
@@ -137,6 +137,7 @@ class KeptInbox(KeptQueue):
     def _drop_waits(self, kept: KeptRun) -> None:
         """Drop the waits of a run that has ended, even if it begins again by itself."""
         self._mail.drop([wait for wait in self._mail.waits.values() if wait.kept is kept], time.time())
+        self._mail.settle_parents(time.time())
 
     def _drop_ended(self) -> None:
         """Drop the waits of runs that have ended or are gone."""

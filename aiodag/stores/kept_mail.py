@@ -1,6 +1,6 @@
 """Waits and messages as a store in memory has them: registered, settled, given back."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -8,7 +8,7 @@ from aiodag.happenings import Happening
 from aiodag.mail import MESSAGE, Incoming, Outgoing, Starter, WaitRow, WaitSeen
 from aiodag.records import Batch
 from aiodag.states import State
-from aiodag.stores.inbox_rules import EXPIRED, WaitEnd, outcome_of_message, outcome_of_moment
+from aiodag.stores.inbox_rules import EXPIRED, WaitEnd, end_of_child, outcome_of_message, outcome_of_moment
 from aiodag.stores.kept import KeptRun
 
 
@@ -56,6 +56,7 @@ class KeptMail:
     waits: dict[tuple[int, int], KeptWait] = field(default_factory=dict)  # by run and node
     messages: dict[tuple[str, str], KeptMessage] = field(default_factory=dict)  # by topic and id
     outbox: dict[int, Outgoing] = field(default_factory=dict)
+    runs: Mapping[str, KeptRun] = field(default_factory=dict)  # by id
     starters: dict[tuple[str, str], Starter] = field(default_factory=dict)  # by topic and target
     numbers: "count[int]" = field(default_factory=lambda: count(1))
     happened: set[Happening] = field(default_factory=set)
@@ -115,6 +116,9 @@ class KeptMail:
         gone = sorted(waits, key=lambda wait: wait.place)
         for wait in gone:
             del self.waits[wait.kept.number, wait.number]
+            if wait.kind == "run" and not wait.settled and wait.topic in self.runs:
+                self.runs[wait.topic].ask_to_cancel(now)  # nobody waits for it any more
+                self.happened |= {Happening.CANCEL, Happening.QUEUED, Happening.ENDED}
         for wait in gone:
             message, row = wait.message, wait.kept.nodes.get(wait.number)
             if message is None or message.fate != "taken":
@@ -137,6 +141,7 @@ class KeptMail:
         for wait in self.waits_of(kept, [row[0] for row in batch.rows("waits")]):
             if not wait.settled and (kept.number, wait.number) in self.waits:  # else another of its group has come
                 self.take_kept(wait, now)
+        self.settle_parents(now)
         for wait in self.waits_of(kept, batch.rows("due")):
             if not wait.settled:
                 self.settle(wait, wait.outcome_at_its_end(), now)
@@ -160,6 +165,13 @@ class KeptMail:
             wait = KeptWait(next(self.numbers), kept, number, kind, topic, key, since, due_at, grouped)
             self.waits[kept.number, number] = wait
         wait.grouped = grouped
+
+    def settle_parents(self, now: float) -> None:
+        """Settle the waits for runs that have ended, or are not there."""
+        for wait in self.open_waits():
+            child = self.runs.get(wait.topic)
+            if wait.kind == "run" and (child is None or child.state.final):
+                self.settle(wait, end_of_kept(wait.topic, child), now)
 
     def reject(self, kept: KeptRun, number: int, reason: str, now: float) -> None:
         """Make a dead letter of a message that does not fit, and have its node wait on."""
@@ -198,6 +210,7 @@ class KeptMail:
         there = {each.number for each in kept if not each.state.final}
         ended = [wait for wait in self.waits.values() if wait.kept.number not in there]
         self.drop(ended, now)
+        self.settle_parents(now)
         return bool(ended)
 
     def moments(self) -> list[float]:
@@ -212,6 +225,15 @@ class KeptMail:
             for wait in self.waits.values()
             if wait.kept is kept
         }
+
+
+def end_of_kept(run_id: str, child: KeptRun | None) -> WaitEnd:
+    """Return how the node ends that waits for a run that has ended, or is not there."""
+    if child is None:
+        return end_of_child(run_id, "run", State.QUEUED, "", "", None)
+    first = child.nodes.get(0, {})
+    codec, value = first.get("codec", ""), first.get("value")
+    return end_of_child(run_id, child.claim.name, child.state, child.error, codec, value)
 
 
 def is_for(wait: KeptWait, topic: str, key: str) -> bool:

@@ -242,6 +242,7 @@ class Memory(KeptCopies, KeptInbox):
         with self._changing(Happening.CANCEL, Happening.ENDED, Happening.QUEUED):
             asked = self.kept[run_id].ask_to_cancel(time.time())
             self._drop_ended()
+        self._note_mail()
         return asked
 
     def delete(self, run_ids: Sequence[str], *, unless_owned: bool = False, if_ended: bool = False) -> int:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from aiodag.errors import LeaseLost
 from aiodag.records import Batch, Write
 from aiodag.states import State, next_run_state
+from aiodag.stores.sql.children import settle_parents
 from aiodag.stores.sql.delivery import write_mail
 from aiodag.stores.sql.generations import begin_generations
 from aiodag.stores.sql.session import Session
@@ -23,37 +24,39 @@ TABLES = {
 
 
 class Fenced(NamedTuple):
-    """For each of some batches why it must not be written; those that may be; and which of their runs have waits."""
+    """For each of some batches why it must not be written; those that may be; which of their runs have waits, or a parent."""
 
     errors: list[BaseException | None]
     sound: list[Write]
     waiting: Collection[int]
+    children: Collection[int]
 
 
 def fence_writes(session: Session, writes: Sequence[Write]) -> Fenced:
     """Find out which batches may be written: those of runs that are still their writer's."""
-    found: dict[int, tuple[str, int, str | None, bool]] = {}
+    found: dict[int, tuple[str, int, str | None, bool, bool]] = {}
     for some in cut_rows(sorted(write.claimed.run for write in writes)):
         for run, *row in session.perform_for("owned_runs", some, locking=True):
             found[run] = tuple(row)
     errors: list[BaseException | None] = []
     for write in writes:
-        run_id, execution, owner, _ = found.get(write.claimed.run, (None, 0, None, False))
+        run_id, execution, owner, *_ = found.get(write.claimed.run, (None, 0, None))
         lost = run_id != write.run_id or execution != write.claimed.execution or owner is None
         errors.append(LeaseLost(write.run_id, deleted=run_id != write.run_id) if lost else None)
     sound = [write for write, error in zip(writes, errors, strict=True) if error is None]
-    return Fenced(errors, sound, {run for run, row in found.items() if row[-1]})
+    waiting, children = ({run for run, row in found.items() if row[place]} for place in (3, 4))
+    return Fenced(errors, sound, waiting, children)
 
 
 def write_sound(writes: Sequence[Write], session: Session) -> list[BaseException | None]:
     """Write the batches that may be written; return for each why it must not be."""
     fenced = fence_writes(session, writes)
-    put_batches(session, fenced.sound, fenced.waiting)
+    put_batches(session, fenced.sound, fenced)
     return fenced.errors
 
 
-def put_batches(session: Session, writes: Sequence[Write], waiting: Collection[int]) -> None:
-    """Write batches of several runs, of which some are `waiting` for something."""
+def put_batches(session: Session, writes: Sequence[Write], fenced: Fenced) -> None:
+    """Write batches of several runs, all of those that were `fenced` or some."""
     having: dict[str, list[Write]] = {}  # most batches have rows of one kind or two
     for write in writes:
         for kind in write.batch.kinds():
@@ -75,11 +78,15 @@ def put_batches(session: Session, writes: Sequence[Write], waiting: Collection[i
         put_list(session, "mark_recalled", (write.claimed.execution, write.claimed.run), write.batch.recalled)
     begin_generations(session, writes)  # after all rows of the one that is over
     ended = [write for write in writes if write.batch.state is not None]
-    write_mail(session, having, [write.claimed.run for write in ended if write.claimed.run in waiting])
+    children = [write for write in ended if write.claimed.run in fenced.children]
+    waiting = [write.claimed.run for write in ended if write.claimed.run in fenced.waiting]
+    write_mail(session, having, waiting, [write.run_id for write in children])
     session.put_each("end_run", [end_of(write.claimed.run, write.batch) for write in ended])
     # In the same transaction: nobody sees a run as failed that begins again.
     failed = [write.claimed.run for write in ended if write.batch.state is State.FAILED]
     session.put_each("retry_run", [(next_run_state(State.FAILED, State.QUEUED), run) for run in failed])
+    if children:
+        settle_parents(session, [write.claimed.run for write in children], session.now())
 
 
 def rows_with_runs(having: Mapping[str, Sequence[Write]], kind: str) -> list[tuple[Any, ...]]:

@@ -7,6 +7,7 @@ from typing import Any
 from aiodag.mail import Delivered, Incoming, Outgoing
 from aiodag.records import Write
 from aiodag.stores.inbox_rules import started_run
+from aiodag.stores.sql.children import settle_ended
 from aiodag.stores.sql.session import Session
 from aiodag.stores.sql.submitting import add_submission
 from aiodag.stores.sql.waits import (
@@ -25,22 +26,26 @@ from aiodag.stores.sql.waits import (
 MAIL = ("waits", "due", "unwaits", "rejects", "heard", "outbox")
 
 
-def write_mail(session: Session, having: Mapping[str, Sequence[Write]], ended: Sequence[int]) -> None:
-    """Write what batches say of waits and messages; drop the waits of runs that end with them.
+def write_mail(
+    session: Session, having: Mapping[str, Sequence[Write]], ended: Sequence[int], children: Sequence[str]
+) -> None:
+    """Write what batches say of waits and messages; drop the waits of runs that end with them, of which some are `children`.
 
     In this order: a wait that is cancelled in the batch that begins it was there, and what it was given goes to who is next.
     """
-    if not ended and having.keys().isdisjoint(MAIL):
+    if not ended and not children and having.keys().isdisjoint(MAIL):
         return
     begun = [(write.claimed.run, row) for write in having.get("waits", ()) for row in write.batch.waits]
     sent = [message for write in having.get("outbox", ()) for message in write.batch.outbox]
     given_up = [write.claimed.run for kind in ("unwaits", "rejects") for write in having.get(kind, ())]
-    pairs = [(row[2], row[3]) for _, row in begun if row[1] == "message"]
+    pairs = [(row[2], row[3]) for _, row in begun if row[1] in {"message", "run"}]
+    pairs += [(run_id, "") for run_id in children]
     pairs += [(message.topic, key) for message in sent if not message.via for key in message.keys]
     if given_up or ended:
         pairs += topics_of_runs(session, [*given_up, *ended])
     now = lock_topics(session, pairs)
-    register_waits(session, begun, now)
+    waits = register_waits(session, begun, now)
+    settle_ended(session, [wait for wait in waits if wait.kind == "run" and not wait.settled], now)
     for write in having.get("due", ()):
         end_due_waits(session, write.claimed.run, write.batch.due, now)
     for write in having.get("unwaits", ()):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from aiodag.records import WorkflowRecord, live_owner, registered_already
 from aiodag.states import State, next_run_state
+from aiodag.stores.sql.children import end_children
 from aiodag.stores.sql.delivery import end_runs
 from aiodag.stores.sql.reading import RecordedRuns
 from aiodag.stores.sql.rows import STATES, owner_of
@@ -51,6 +52,7 @@ class EditedRuns(RecordedRuns):
             ).fetchone()
             if ended is not None:
                 session.perform_for("drop_timers_of_runs", ended)
+                end_children(session, ended, now)
                 return True
             found = session.perform("find_run", {"id": run_id}, locking=True).fetchone()
             if found is None or found[5] not in {State.QUEUED, State.RUNNING, State.PARKED}:
@@ -59,7 +61,9 @@ class EditedRuns(RecordedRuns):
             if not in_queue and found[3] is not None and owner_of(found[3]).gone():
                 session.perform("end_orphans_nodes", (now, run_id))
                 end_runs(session, [found[0]], now)
-                return session.perform("end_orphan", (now, run_id)).rowcount > 0
+                was_there = session.perform("end_orphan", (now, run_id)).rowcount > 0
+                end_children(session, [found[0]], now)
+                return was_there
             session.perform("wake_cancelled", (WOKEN, run_id))
             return session.perform("ask_cancel", (run_id,)).rowcount > 0
 
@@ -111,6 +115,7 @@ def delete_run(session: Session, run_id: str, *, unless_owned: bool, if_ended: b
     if if_ended and not STATES.get(found[5], State.FAILED).final:
         return 0
     end_runs(session, [found[0]], session.now())
+    end_children(session, [found[0]], session.now(), gone=True)
     session.perform("note_deleted", (found[0],))
     session.perform_for("drop_timers_of_runs", (found[0],))
     return session.perform("delete_run", (found[0],)).rowcount

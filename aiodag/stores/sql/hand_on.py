@@ -15,6 +15,7 @@ from aiodag.stores.queue_rules import (
     reason_of_all,
     refused_text,
 )
+from aiodag.stores.sql.children import end_children
 from aiodag.stores.sql.rows import owner_of
 from aiodag.stores.sql.session import Session, Values
 from aiodag.stores.sql.statements import cut_rows
@@ -91,6 +92,7 @@ def requeue_runs(session: Session, rows: Iterable[Sequence[Any]], now: float) ->
             session.perform("cut_off_nodes", (now, run))
             session.perform("end_run", (next_run_state(state, State.FAILED), poison_text(deaths), now, run))
             end_waits_of_runs(session, [run], now)
+            end_children(session, [run], now)
 
 
 def fail_queued(session: Session, run: int, error: str, now: float) -> None:
@@ -98,6 +100,7 @@ def fail_queued(session: Session, run: int, error: str, now: float) -> None:
     session.perform("cut_off_nodes", (now, run))
     session.perform("end_run", (next_run_state(State.QUEUED, State.FAILED), error, now, run))
     end_waits_of_runs(session, [run], now)
+    end_children(session, [run], now)
     session.put_each("drop_timers_of_run", [(run,)])
 
 

@@ -190,3 +190,20 @@ select owner, until from relays where topic = ?
 -- :name lease_relay
 insert into relays (topic, owner, until) values (?, ?, ?)
     on conflict (topic) do update set owner = excluded.owner, until = excluded.until
+
+-- :name children_among
+select id from runs where run in (?...) and parent_run is not null
+
+-- :name ends_of_children
+select id, runs.name, runs.state, runs.ended_at, runs.error, codec, value
+from runs left join nodes on nodes.run = runs.run and nodes.number = 0
+where runs.run in (?...) and parent_run is not null
+
+-- :name runs_named
+select id, runs.name, runs.state, runs.ended_at, runs.error, codec, value
+from runs left join nodes on nodes.run = runs.run and nodes.number = 0
+where id in (?...)
+
+-- :name waits_for_runs
+select wait, run, number, kind, topic, key, grouped, since, due_at, settled from waits
+where topic in (?...) and key = '' and settled = 0 and kind = 'run' order by wait

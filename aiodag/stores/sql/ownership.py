@@ -1,7 +1,7 @@
 """Own runs in an SQL database, and write what they do: for many runs of one process at once."""
 
 import json
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,7 +10,7 @@ from aiodag.records import Claim, Claimed, Known, Owner, Write, refuse_owned
 from aiodag.states import State, next_run_state
 from aiodag.stores.endings import with_marks
 from aiodag.stores.sql import past
-from aiodag.stores.sql.batches import fence_writes, put_batches, write_sound
+from aiodag.stores.sql.batches import Fenced, fence_writes, put_batches, write_sound
 from aiodag.stores.sql.database import Database
 from aiodag.stores.sql.generations import read_turn
 from aiodag.stores.sql.hand_on import requeue_left
@@ -167,16 +167,17 @@ class OwnedRuns(Database):
     def _write_apart(self, writes: Sequence[Write]) -> list[BaseException | None]:
         """Write batches of which one cannot be written: the others are, and it alone is refused."""
         with self.writing(owner=True) as session:
-            errors, _, waiting = fence_writes(session, writes)
+            fenced = fence_writes(session, writes)
+            errors = fenced.errors
             for place, write in enumerate(writes):
                 if errors[place] is None:
-                    errors[place] = self._write_one(session, write, waiting)
+                    errors[place] = self._write_one(session, write, fenced)
         return errors
 
-    def _write_one(self, session: Session, write: Write, waiting: Collection[int]) -> StoreError | None:
+    def _write_one(self, session: Session, write: Write, fenced: Fenced) -> StoreError | None:
         try:
             with session.savepoint():
-                put_batches(session, [write], waiting)
+                put_batches(session, [write], fenced)
         except self.its_own as error:
             failure = self.failure_of("write to", error)
             failure.__cause__ = error

@@ -42,7 +42,8 @@ delete from leases where until < ? and owner not in (select owner from runs wher
 select run, execution, cancel from runs where owner = ?
 
 -- :name owned_runs
-select run, id, execution, owner, (exists (select 1 from waits where waits.run = runs.run)) from runs
+select run, id, execution, owner, (exists (select 1 from waits where waits.run = runs.run)), parent_run is not null
+from runs
 where run in (?...) order by run
 
 -- :name release

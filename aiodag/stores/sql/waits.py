@@ -26,6 +26,7 @@ from aiodag.stores.sql.session import Session
 from aiodag.stores.sql.statements import cut_rows
 
 WOKEN = next_run_state(State.PARKED, State.QUEUED)
+CANCELLED = next_run_state(State.QUEUED, State.CANCELLED)
 
 
 class WaitOfRun(NamedTuple):
@@ -194,14 +195,14 @@ def give_back_messages(session: Session, messages: Iterable[int], now: float) ->
 # What the batch of a run says of its waits
 
 
-def register_waits(session: Session, rows: Iterable[tuple[int, WaitRow]], now: float) -> None:
-    """Note what nodes wait for, each behind the number of its run; what has come already settles them at once.
+def register_waits(session: Session, rows: Iterable[tuple[int, WaitRow]], now: float) -> list[WaitOfRun]:
+    """Note what nodes wait for, each behind the number of its run; a message that has come already settles them at once.
 
-    What is there already stays as it is, with the moment that was noted first.
+    What is there already stays as it is, with the moment that was noted first. Return them.
     """
     wanted = {(run, row[0]): (run, *row) for run, row in rows}
     if not wanted:
-        return
+        return []
     waits = [WaitOfRun(*row) for row in session.put_returning("put_waits", list(wanted.values()))]
     open_ones = [wait for wait in waits if not wait.settled and wait.kind == "message"]
     asked = [("first_kept", (wait.topic, wait.key, now)) for wait in open_ones]
@@ -215,6 +216,7 @@ def register_waits(session: Session, rows: Iterable[tuple[int, WaitRow]], now: f
             and wait.grouped is not None
         ):
             over.add((wait.run, wait.grouped))
+    return waits
 
 
 def end_due_waits(session: Session, run: int, numbers: Sequence[int], now: float) -> None:
@@ -238,13 +240,26 @@ def end_waits_of_runs(session: Session, runs: Sequence[int], now: float) -> None
 
 
 def drop_waits(session: Session, waits: Sequence[WaitOfRun], now: float) -> None:
-    """Drop waits, and give back what they were given."""
+    """Drop waits, give back what they were given, and have the runs cancelled that nobody waits for any more."""
+    for wait in waits:
+        if wait.kind == "run" and not wait.settled:
+            cancel_child(session, wait.topic, now)
     for some in cut_rows([wait.wait for wait in waits]):
         session.perform_for("drop_waits", some)
     unseen = [wait for wait in waits if wait.message is not None]
     # What somebody else is given now must not be recalled here, if the run is begun again some day.
     session.put_each("take_back_node", [(State.CANCELLED, now, wait.run, wait.number) for wait in unseen])
     give_back_messages(session, [wait.message for wait in unseen if wait.message is not None], now)
+
+
+def cancel_child(session: Session, run_id: str, now: float) -> None:
+    """Have a run cancelled that another one has begun: at once where it never began."""
+    ended = session.perform("end_waiting", (CANCELLED, now, run_id)).fetchone()
+    if ended is not None:
+        session.perform_for("drop_timers_of_runs", ended)
+    else:
+        session.perform("wake_cancelled", (WOKEN, run_id))
+        session.perform("ask_cancel", (run_id,))
 
 
 def reject_messages(session: Session, run: int, rejects: Mapping[int, str], now: float) -> None:

@@ -1,0 +1,56 @@
+"""Runs that begin runs, for the tests of children: what they did stands in a file."""
+
+from pathlib import Path
+
+from aiodag import current_run, task
+from aiodag.messages import begin, message
+
+
+def note(file, text):
+    with Path(file).open("a", encoding="utf-8") as lines:
+        lines.write(f"{text}\n")
+
+
+def lines_in(file):
+    """What was noted, in order."""
+    return Path(file).read_text(encoding="utf-8").split("\n")[:-1] if Path(file).exists() else []
+
+
+@task
+async def charge(file: str, name: str) -> int:
+    note(file, f"charge {name}")
+    return len(name)
+
+
+async def order(file: str, name: str) -> str:
+    paid = await charge(file, name)
+    return f"{name} for {paid} by {current_run().id}"
+
+
+async def failing(file: str, name: str) -> str:
+    await charge(file, name)
+    if not Path(f"{file}.truck").exists():
+        raise OSError("no truck")
+    return f"{name} shipped"
+
+
+async def waiting(file: str, name: str) -> str:
+    try:
+        await message("SHIPPED", key=name)
+    except BaseException as error:
+        note(file, f"{name} {type(error).__name__}")
+        raise
+    return f"{name} shipped"
+
+
+async def day(file: str, names: list[str], child: str = "order") -> list[str]:
+    orders = [begin(globals()[child], file, name, id=f"order-{name}") for name in names]
+    return [await each for each in orders]
+
+
+async def grandmother(file: str) -> list[str]:
+    return await begin(day, file, ["A17"], id="day-1")
+
+
+async def letting_go(file: str) -> str:
+    return await begin(order, file, "later", id="later", on_parent="detach")

@@ -322,6 +322,7 @@ FLOORS = [
             "waits",
             "sending",
             "children",
+            "delivery",
         ],
         "workflows": [
             "model",

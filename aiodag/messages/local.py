@@ -187,10 +187,10 @@ class LocalInbox:
         ended, self._ended = self._ended, []
         if any(not task.cancelling() for task in all_tasks(self.loop)):
             return
-        names = [describe_wait(each.wait, self.loop.time() - each.since) for each in ended[:SHOWN]]
+        names = sorted(describe_wait(each.wait, self.loop.time() - each.since) for each in ended)[:SHOWN]
         names += [f"and {len(ended) - SHOWN:,} more"] * (len(ended) > SHOWN)
         log.warning(
-            "%s ended with the loop that kept it: %s. In a run with a store it would be kept there",
+            "%s ended with this loop: %s. In a run with a store they would go on",
             count_text(len(ended), "wait"),
             "; ".join(names),
         )
@@ -322,7 +322,7 @@ def late(wait: Wait) -> TimeoutError:
 
 def describe_wait(wait: Wait, waited: float | None = None) -> str:
     """Return what is waited for, and since when, in seconds."""
-    since = "" if waited is None else f", waited for since {describe_seconds(waited)}"
+    since = "" if waited is None else f", for {describe_seconds(waited)}"
     if wait.kind != "message":
         return f"a moment{since}"
     return f"a message of {wait.topic!r}{f' with the key {wait.key!r}' if wait.key else ''}{since}"

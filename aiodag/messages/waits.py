@@ -68,6 +68,9 @@ async def await_message(topic: str, key: str = "", *, timeout: float | None = No
                 return node.task.fit(node, plain)
             except Misfit as error:
                 inbox_of(node).reject(node, str(error))
+    except BaseException:
+        node._note_label(place_of_wait(topic, key))  # noqa: SLF001 - as the engine does: without what it waits at most
+        raise
     finally:
         del node  # as above
 

@@ -30,6 +30,7 @@ from aiodag.errors import ForeignLoop as ForeignLoop
 from aiodag.errors import HookFailed as HookFailed
 from aiodag.errors import LeaseLost as LeaseLost
 from aiodag.errors import LetGo as LetGo
+from aiodag.errors import MessageRefused as MessageRefused
 from aiodag.errors import MissingExtra as MissingExtra
 from aiodag.errors import NoCapacity as NoCapacity
 from aiodag.errors import NoCodec as NoCodec

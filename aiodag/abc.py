@@ -232,7 +232,10 @@ class Transport(Protocol):
         ...
 
     async def send(self, messages: "Sequence[Outgoing]", /) -> None:
-        """Send messages, those of one key in order, and return when none of them can be lost any more."""
+        """Send messages, those of one key in order, and return when none of them can be lost any more.
+
+        Raises `MessageRefused` for one that can never be sent.
+        """
         ...
 
     async def close(self) -> None:

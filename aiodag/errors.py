@@ -13,6 +13,7 @@
      │    ├── UnknownOption  (TypeError)                an option that no task has
      │    ├── OptionError    (ValueError)               an option with a value that cannot work
      │    ├── PayloadRefused (ValueError)               a message whose payload cannot be taken
+     │    ├── MessageRefused                            a message that a transport will never send
      │    ├── NoCapacity     (ValueError)               a task asks for what its run will never have
      │    ├── HookFailed     (RuntimeError)             the URL of a hook did not accept the summary
      │    ├── CycleError     (ValueError)               a graph with a cycle, or a container inside itself
@@ -290,6 +291,22 @@ class PayloadRefused(AiodagError, ValueError):
     def __init__(self, why: str) -> None:
         self.why = why
         super().__init__(f"the payload of a message cannot be taken: {why}")
+
+
+class MessageRefused(AiodagError):
+    """Raised by `send` of a transport for a message that can never be sent, such as one that is too large for a broker.
+
+    It becomes a dead letter with the reason `why`; those that were to be sent together with it are sent again. `message_id` is its id.
+
+    >>> from aiodag import MessageRefused
+    >>> raise MessageRefused("m1", "more than 1 MiB")
+    Traceback (most recent call last):
+    aiodag.MessageRefused: message 'm1' can never be sent: more than 1 MiB
+    """
+
+    def __init__(self, message_id: str, why: str) -> None:
+        self.message_id, self.why = message_id, why
+        super().__init__(f"message {message_id!r} can never be sent: {why}")
 
 
 class NoCapacity(AiodagError, ValueError):

@@ -47,6 +47,7 @@ FACE = [
     "NotPicklable",
     "Observer",
     "OptionError",
+    "MessageRefused",
     "PayloadRefused",
     "QueueError",
     "RecordedError",

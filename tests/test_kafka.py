@@ -3,7 +3,7 @@
 import pytest
 
 from aiodag.messages.kafka_addresses import kafka_address
-from aiodag.messages.kafka_records import KafkaRecord, RecordReader, record_headers, waves
+from aiodag.messages.kafka_records import KafkaRecord, RecordReader, record_parts, waves
 from aiodag.messages.payloads import MESSAGE_LARGEST
 from aiodag.records import Outgoing
 
@@ -75,7 +75,7 @@ def test_what_nobody_could_take_is_a_dead_letter_with_the_reason(options, given,
 
 def test_what_is_sent_is_read_as_it_was():
     message = Outgoing("PAYMENT", ("A17", "B2"), "m1", '{"amount":5}', to_all=True, headers={"from": "shop"})
-    sent = KafkaRecord("PAYMENT", 0, 0, b"A17", message.payload.encode(), record_headers(message))
+    sent = KafkaRecord("PAYMENT", 0, 0, **record_parts(message))
 
     found = RecordReader().incoming(sent)
 

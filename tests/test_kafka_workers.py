@@ -16,6 +16,7 @@ from test_relaying import leave
 from worker_processes import PATIENCE, Workers, until
 
 from aiodag.messages.kafka import Kafka
+from aiodag.messages.payloads import MESSAGE_LARGEST
 from aiodag.records import Outgoing
 from aiodag.service import Service, relaying
 from aiodag.service.relaying import Carrier
@@ -94,19 +95,19 @@ async def test_orders_are_paid_by_way_of_kafka_while_workers_come_and_are_killed
 
 
 async def test_a_broker_that_starts_again_is_waited_for(broker, monkeypatch):
-    """In both directions: what came before it is not asked for again, what comes after it arrives."""
+    """In both directions. And what is too large for any broker is a dead letter."""
     monkeypatch.setattr(relaying, "PAUSES", (0.1, 0.1))
     store, topic = Memory(), f"T{uuid4().hex}"
     source = Kafka(broker.address, topics=[topic], group="orders")
 
     def kept():
-        return [each.id for each in store.messages()]
+        return [each.id for each in store.messages(state="kept")]
 
-    def outgoing(number):
-        return Outgoing(topic, ("A17",), f"m{number}", "null", via=f"kafka://{broker.address}")
+    def outgoing(number, payload="null"):
+        return Outgoing(topic, ("A17",), f"m{number}", payload, via=f"kafka://{broker.address}")
 
     async with Carrier(store, [source], [].append):
-        leave(store, outgoing(1))
+        leave(store, outgoing(0, f'"{"x" * 2 * MESSAGE_LARGEST}"'), outgoing(1))
         await until(lambda: kept() == ["m1"], "it has gone out and come in")
         broker.kill()
         leave(store, outgoing(2))
@@ -114,3 +115,4 @@ async def test_a_broker_that_starts_again_is_waited_for(broker, monkeypatch):
         await until(lambda: kept() == ["m1", "m2"], "the second, too")
 
     assert store.relays() == []
+    assert [(each.id, "MessageSizeTooLarge" in each.reason) for each in store.messages(state="dead")] == [("m0", True)]

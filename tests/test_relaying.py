@@ -13,12 +13,14 @@ from programs import write_program
 from transports import Post
 from worker_processes import PATIENCE, until
 
-from aiodag.errors import OptionError, StoreUnreachable
+from aiodag.errors import MessageRefused, OptionError, StoreUnreachable
+from aiodag.messages import Topic
 from aiodag.messages.transports import OPENERS, register_transport
 from aiodag.records import Claim, Incoming, Outgoing, Owner
 from aiodag.service import relaying
 from aiodag.service.relaying import Carrier
 from aiodag.service.worker import QueueWorker
+from aiodag.stores import Memory
 from aiodag.stores.places import store_at
 
 HERE = Owner.here()
@@ -132,6 +134,30 @@ async def test_a_transport_that_fails_is_tried_again_and_printed_once(store, off
     assert [line for line in said if "amqp:gone" in line and "register_transport" in line]
 
 
+class Picky(Post):
+    """A post office that takes no message of one id."""
+
+    async def send(self, messages):
+        for each in messages:
+            if each.id == "m2":
+                raise MessageRefused(each.id, "it is too large")
+            await super().send([each])
+
+
+async def test_a_message_that_can_never_be_sent_is_a_dead_letter_and_the_others_leave(store, offices):
+    offices["post:office"], said = Picky(), []
+    leave(store, outgoing(1), outgoing(2), outgoing(3))
+
+    async with carrier(store, said=said):
+        await until(lambda: "m3" in ids(offices["post:office"]), "the others leave")
+
+    assert store.relays() == []
+    assert list(dict.fromkeys(ids(offices["post:office"]))) == ["m1", "m3"]
+    (dead,) = store.messages(state="dead")
+    assert (dead.id, dead.reason) == ("m2", "post:office takes no such message: it is too large")
+    assert [line for line in said if "m2" in line]
+
+
 async def test_one_worker_at_a_time_relays_a_topic(store, offices):
     leave(store, outgoing(1), outgoing(2, "SHIPPED", via="post:depot"))
     assert store.lease_relay("PAID", OTHER, 3600.0)
@@ -204,6 +230,19 @@ async def test_a_store_and_a_transport_that_are_away_are_waited_for(store, monke
 def test_an_address_that_cannot_be_received_from_is_refused_before_the_worker_begins(store):
     with pytest.raises(OptionError, match="topics and a group"):
         carrier(store, "kafka://broker:9092")
+
+
+@pytest.mark.usefixtures("topics_forgotten")
+async def test_a_message_is_kept_as_long_as_its_topic_says_where_that_is_known():
+    store, post = Memory(), Post()
+    Topic("PAID", ttl=60.0)
+    post.put(incoming(1))
+
+    async with carrier(store, post):
+        await until(lambda: not post.there, "it is delivered")
+
+    (kept,) = store.messages()
+    assert (kept.expires_at - kept.at).total_seconds() == 60.0
 
 
 # Killed

@@ -1,6 +1,7 @@
 """What every transport does, whatever it stands on; and how one is found by its address."""
 
 import asyncio
+import sys
 from contextlib import aclosing
 from uuid import uuid4
 
@@ -8,7 +9,7 @@ import pytest
 from transports import Post
 from worker_processes import PATIENCE
 
-from aiodag import OptionError
+from aiodag import MissingExtra, OptionError
 from aiodag.messages import register_transport
 from aiodag.messages.transports import OPENERS, checked_via, source_at, transport_at
 from aiodag.records import Incoming, Outgoing
@@ -154,3 +155,11 @@ def test_to_receive_from_kafka_takes_topics_and_a_group(address):
 def test_a_scheme_that_no_address_can_have_is_refused(scheme):
     with pytest.raises(OptionError, match="letters and digits"):
         register_transport(scheme, lambda address: address)
+
+
+def test_kafka_takes_an_extra_and_says_which(monkeypatch):
+    monkeypatch.setitem(sys.modules, "aiokafka", None)
+    monkeypatch.delitem(sys.modules, "aiodag.messages.kafka", raising=False)
+
+    with pytest.raises(MissingExtra, match=r"pip install 'aiodag\[kafka\]'"):
+        transport_at("kafka://broker:9092")

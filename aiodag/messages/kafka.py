@@ -1,13 +1,14 @@
 """Messages by way of Kafka, with aiokafka: the extra `kafka`."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import contextmanager
 from typing import Any, Self
 
-from aiodag.errors import MissingExtra, OptionError
+from aiodag.errors import MessageRefused, MissingExtra, OptionError
 from aiodag.mail import Incoming, Outgoing
 from aiodag.messages.kafka_addresses import kafka_address
-from aiodag.messages.kafka_records import KafkaRecord, KeyFunction, RecordReader, record_headers, waves
+from aiodag.messages.kafka_records import KafkaRecord, KeyFunction, RecordReader, record_parts, waves
 from aiodag.messages.payloads import MESSAGE_LARGEST
 
 try:
@@ -103,18 +104,21 @@ class Kafka:
             await consumer.stop()
 
     async def send(self, messages: Sequence[Outgoing]) -> None:
-        """Send messages, in order for each key, and return when the brokers have them. Raises errors of aiokafka."""
+        """Send messages, in order for each key, and return when the brokers have them.
+
+        Raises `MessageRefused` for one that is too large for them, and errors of aiokafka.
+        """
         producer = await self._started()
         for wave in waves(messages):
             arrivals: list[asyncio.Future[object]] = []
             for message in wave:
-                key = message.keys[0].encode() or None
-                headers = record_headers(message)
-                arrivals.append(await producer.send(message.topic, message.payload.encode(), key=key, headers=headers))
+                with refusing(message):
+                    arrivals.append(await producer.send(message.topic, **record_parts(message)))
                 arrivals[-1].add_done_callback(retrieve_error)
             await asyncio.wait(arrivals)
-            for arrival in arrivals:
-                arrival.result()
+            for message, arrival in zip(wave, arrivals, strict=True):
+                with refusing(message):
+                    arrival.result()
 
     async def _started(self) -> Any:
         async with self._starting:
@@ -140,6 +144,15 @@ class Kafka:
         producer, self._producer = self._producer, None
         if producer is not None:
             await producer.stop()
+
+
+@contextmanager
+def refusing(message: Outgoing) -> Generator[None]:
+    """Raise `MessageRefused` where no broker will ever take a message."""
+    try:
+        yield
+    except (aiokafka.errors.MessageSizeTooLargeError, aiokafka.errors.InvalidTopicError) as error:
+        raise MessageRefused(message.id, f"{type(error).__name__}: {error}") from error
 
 
 def kafka_record_of(found: Any) -> KafkaRecord:

@@ -116,16 +116,15 @@ def text_of(raw: bytes) -> str:
     return raw.decode(errors="backslashreplace")
 
 
-def record_headers(message: Outgoing) -> list[tuple[str, bytes]]:
-    """Return the headers of the record of a message."""
-    keys = [(KEYS, json.dumps(message.keys).encode())] if len(message.keys) > 1 else []
-    to_all = [(TO, b"all")] if message.to_all else []
-    return [
-        (ID, message.id.encode()),
-        *keys,
-        *to_all,
-        *((name, value.encode()) for name, value in message.headers.items()),
-    ]
+def record_parts(message: Outgoing) -> dict[str, Any]:
+    """Return the key, the value and the headers of the record of a message."""
+    headers = [(ID, message.id.encode())]
+    if len(message.keys) > 1:
+        headers.append((KEYS, json.dumps(list(message.keys)).encode()))
+    if message.to_all:
+        headers.append((TO, b"all"))
+    headers += [(name, value.encode()) for name, value in message.headers.items()]
+    return {"key": message.keys[0].encode() or None, "value": message.payload.encode(), "headers": headers}
 
 
 def waves(messages: Sequence[Outgoing]) -> list[list[Outgoing]]:

@@ -18,17 +18,18 @@ from operator import attrgetter
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from aiodag.errors import StoreError, StoreUnreachable
+from aiodag.errors import MessageRefused, StoreError, StoreUnreachable
 from aiodag.happenings import Happening
+from aiodag.messages.topics import declared_topic
 from aiodag.messages.transports import source_at, transport_at
-from aiodag.records import Owner
+from aiodag.records import Incoming, Owner
 from aiodag.service.messages import inbox_of_store
 from aiodag.stores.watch import watch_store
 from aiodag.wording import describe_seconds, hide_password, printable
 
 if TYPE_CHECKING:
     from aiodag.abc import Runs, Transport
-    from aiodag.records import Incoming
+    from aiodag.records import Outgoing
 
 T = TypeVar("T")
 LOOK = 1.0  # seconds between two looks into the outbox, heard of something or not
@@ -82,14 +83,14 @@ class Carrier:
             try:
                 async with aclosing(self._sources[name].receive()) as batches:
                     async for batch in batches:
-                        await self._deliver(batch)
+                        await self._deliver([as_declared(each) for each in batch])
                         failures.forget()
             except Exception as error:  # noqa: BLE001 - of others' code, too; the worker goes on
                 await asyncio.sleep(failures.pause(error))
             else:
                 return
 
-    async def _deliver(self, messages: "Sequence[Incoming]") -> None:
+    async def _deliver(self, messages: Sequence[Incoming]) -> None:
         """Put messages into the inbox, as soon as the store can be reached."""
         failures = Failures("the store", self._say)
         while True:
@@ -143,12 +144,24 @@ class Carrier:
     async def _send_all(self, topic: str) -> None:
         while messages := await in_thread(partial(self._inbox.outgoing, topic, AT_ONCE)):
             for via, some in groupby(messages, key=attrgetter("via")):  # of an older version of the code, another one
-                sending = list(some)
-                await self._way(via).send(sending)
-                await in_thread(partial(self._inbox.sent, topic, [each.number for each in sending]))
+                gone = await self._send(via, list(some))
+                await in_thread(partial(self._inbox.sent, topic, [each.number for each in gone]))
             self._failures[topic].forget()
             if not await in_thread(partial(self._inbox.lease_relay, topic, self._owner, LEASE)):
                 return
+
+    async def _send(self, via: str, messages: "Sequence[Outgoing]") -> "Sequence[Outgoing]":
+        """Send messages, and return those that are to leave the outbox: all, or the one that can never be sent."""
+        try:
+            await self._way(via).send(messages)
+        except MessageRefused as error:
+            refused = [each for each in messages if each.id == error.message_id]
+            if not refused:
+                raise
+            self._say(f"messages of {printable(refused[0].topic)}: a dead letter: {error}")
+            await in_thread(partial(self._inbox.deliver, [dead_letter(each, error.why) for each in refused]))
+            return refused
+        return messages
 
     def _way(self, via: str) -> "Transport":
         if via not in self._ways:
@@ -177,6 +190,18 @@ class Failures:
             self._said = line
             self._say(f"{self._name}: tries again in {describe_seconds(self._seconds)}: {line}")
         return self._seconds
+
+
+def as_declared(message: Incoming) -> Incoming:
+    """Return a message with the times of its topic, where this process has loaded the code that declares it."""
+    topic = declared_topic(message.topic)
+    return message if topic is None else message._replace(ttl=topic.ttl, dedup=topic.dedup)
+
+
+def dead_letter(message: "Outgoing", why: str) -> Incoming:
+    """Return a message that can never be sent as one that people find among the dead letters, and all others go on."""
+    reason = f"{hide_password(message.via)} takes no such message: {why}"
+    return Incoming(message.topic, message.keys, message.id, message.payload, headers=message.headers, dead=reason)
 
 
 def carrier_of(

@@ -110,7 +110,7 @@ class Bench:
         if self.library == "aiodag":
             linger = LINGER if self.case.parked else HELD
             command = ["-P", "-m", "aiodag", "--quiet", "worker", "--store", self.address]
-            self.start([self.python, *command, "--limit", str(AT_ONCE), "--linger", str(linger)])
+            self.start([self.python, *command, "--limit", str(AT_ONCE), "--linger", f"{linger}s"])
             return  # the client's first order waits for it
         cache = [str(self.case.cached)] if self.library == "Temporal" else []
         worker = self.start([self.python, "-P", str(ORDERS / f"with_{self.library.lower()}.py"), self.address, *cache])
@@ -122,16 +122,18 @@ class Bench:
         """Run the client; return what it says."""
         kept = "parked" if self.case.parked else "held"
         arguments = [self.library.lower(), self.case.way, self.address, str(self.case.count), kept]
-        done = subprocess.run(
-            [self.python, "-P", str(ORDERS / "client.py"), *arguments],
-            capture_output=True,
-            text=True,
-            env=self.outside,
-            check=False,
-        )
-        if done.returncode:
-            raise RuntimeError(f"client.py {arguments} ended with {done.returncode}:\n{done.stderr[-2000:]}")
-        found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+        said = self.directory / "said"
+        with said.open("w") as file:
+            command = [self.python, "-P", str(ORDERS / "client.py"), *arguments]
+            with subprocess.Popen(command, stdout=file, stderr=file, env=self.outside) as client:
+                while client.poll() is None:
+                    if any(each.poll() is not None for each in self.started):
+                        client.kill()
+                        raise RuntimeError(f"{self.library}: a worker, or the server, has ended")
+                    time.sleep(0.1)
+        if client.returncode:
+            raise RuntimeError(f"client.py {arguments} ended with {client.returncode}:\n{said.read_text()[-2000:]}")
+        found: dict[str, Any] = json.loads(said.read_text().strip().splitlines()[-1])
         return found
 
     def end(self) -> None:

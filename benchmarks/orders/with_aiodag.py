@@ -8,6 +8,7 @@ from importlib import metadata
 from notes import note
 
 from aiodag import State, task
+from aiodag.mail import Incoming
 from aiodag.messages import message
 from aiodag.service import Service
 
@@ -44,8 +45,7 @@ class Orders:
             self.service.submit(f"{__file__}:fulfil", {"order": name})
 
     async def pay(self, names: list[str]) -> None:
-        for name in names:
-            self.service.deliver("PAYMENT", name, "paid", id=name)
+        self.service.store.deliver([Incoming("PAYMENT", (name,), name, '"paid"') for name in names])
 
     async def settle(self, count: int, *, parked: bool) -> None:
         """Wait until as many orders wait, or are parked."""

@@ -68,9 +68,6 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.outside = 0  # calls of run_in_executor that somebody waits for
         self.unfinished: set[Future[Any]] = set()  # those that nobody waits for any more, too
         super().__init__(_Selector(self))
-        # What asyncio adds to the time to see which timers are due: of a real clock 1 ns, which after 48 days is lost in the
-        # digits of a float. A timer would never be due then, and the clock stand still for ever.
-        self._clock_resolution = 1e-6
         self.set_default_executor(ThreadPoolExecutor(thread_name_prefix=THREADS))
 
     def time(self) -> float:

@@ -5,13 +5,13 @@ languages read and write them, and who receives one says what it is to be (`fitt
 """
 
 import json
-from base64 import b64encode
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import fields
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
+from fractions import Fraction
 from math import isfinite
 from pathlib import PurePath
 from typing import Any
@@ -19,6 +19,7 @@ from uuid import UUID
 
 from aiodag.codec.classes import is_named_tuple
 from aiodag.codec.foreign import package_of
+from aiodag.codec.kinds import base64_of
 from aiodag.codec.registered import REGISTERED
 from aiodag.errors import PayloadRefused
 from aiodag.secret import Secret
@@ -35,7 +36,9 @@ FORMS: dict[type, Callable[[Any], Any]] = {
     timedelta: timedelta.total_seconds,
     Decimal: str,
     UUID: str,
-    bytes: lambda value: b64encode(value).decode("ascii"),
+    Fraction: str,
+    bytes: base64_of,
+    bytearray: base64_of,
 }
 
 

@@ -316,6 +316,7 @@ FLOORS = [
             "kafka",
             "transports",
             "fitting",
+            "starters",
             "topics",
             "local",
             "call_sites",
@@ -386,6 +387,7 @@ FLOORS = [
             "outages",
             "parking",
             "relaying",
+            "starters",
             "run_work",
             "worker",
         ]

@@ -8,7 +8,6 @@ The last one is a wait as for a message: whoever ends the child settles it, and 
 """
 
 import sys
-from contextvars import Context
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
@@ -17,9 +16,9 @@ from aiodag._core.doors import open_door
 from aiodag._core.run import Run
 from aiodag._core.run_options import id_of
 from aiodag._core.task import Task, task
-from aiodag.errors import NotATask, OptionError, RunCancelled
+from aiodag.errors import NotATask, OptionError
 from aiodag.messages.call_sites import called_in
-from aiodag.states import State
+from aiodag.messages.starters import run_alone, run_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -52,29 +51,11 @@ async def begin_child(
         if node.run is not None and node.run.journal is not None:
             return await open_door("children").begin_recorded(node, made, run_id, args, kwargs)
         if made.detached:
-            return detach(node, run_id or id_of(None, made.entry.name), args, kwargs)
+            engine, own_id = node.engine, run_id or id_of(None, made.entry.name)
+            return run_alone(engine.loop, engine.alive, made.entry, own_id, args, kwargs)
         return await run_here(Run(made.entry.name, id=run_id or None), made.entry, args, kwargs)
     finally:
         del node  # a failure's traceback holds this frame
-
-
-async def run_here(run: Run, entry: "Task[..., Any]", args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> Any:
-    """Run an entry to its end on this loop. Raises `RunFailed` and `RunCancelled`."""
-    async with run:
-        node = entry(*args, **kwargs)
-    if run.state is State.CANCELLED:
-        raise RunCancelled(run.id or run.name)
-    return node.result()
-
-
-def detach(node: Any, run_id: str, args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> str:
-    """Let a run go on by itself on this loop, for as long as that runs; return its id. The loop reports its failure."""
-    engine, entry = node.engine, node.task.entry
-    body = run_here(Run(entry.name, id=run_id), entry, args, kwargs)
-    going_on = engine.loop.create_task(body, context=Context())
-    engine.alive.add(going_on)  # a loop holds its asyncio tasks weakly
-    going_on.add_done_callback(engine.alive.discard)
-    return run_id
 
 
 BEGIN = task(begin_child, name="begin")

@@ -19,8 +19,12 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from aiodag._core.submit import engine_of
 from aiodag.mail import Delivered, Incoming, MessageRecord, Wait
+from aiodag.messages.fitting import Misfit
 from aiodag.messages.recorded_values import time_of_day
+from aiodag.messages.starters import run_alone
+from aiodag.messages.topics import declared_topic
 from aiodag.wording import count_text, describe_seconds
 
 if TYPE_CHECKING:
@@ -220,9 +224,12 @@ class LocalInbox:
             self._bury(message, incoming.dead)
             return Delivered(incoming.id, "dead")
         takers = [each for each in self._takers(incoming) if self._offer(each, message)]
-        if not takers:
+        started = [] if takers else begin_runs(self.loop, incoming)
+        if started:
+            message.outcome = "started"
+        elif not takers:
             self._keep(message)
-        return Delivered(incoming.id, message.outcome)
+        return Delivered(incoming.id, message.outcome, started)
 
     def _takers(self, incoming: Incoming) -> "Iterable[LocalWait]":
         for key in incoming.keys:
@@ -341,3 +348,19 @@ def inbox_of(node: "Node[Any]") -> Any:
     """Return what keeps the waits of a node: the journal of its run, or the inbox of its loop."""
     journal = None if node.run is None else node.run.journal
     return local_inbox(node.engine.loop) if journal is None else journal
+
+
+def begin_runs(loop: AbstractEventLoop, incoming: Incoming) -> list[str]:
+    """Begin on a loop what a message begins that nobody waits for; return the ids of the runs."""
+    topic, alive = declared_topic(incoming.topic), engine_of(loop).alive
+    if topic is None or not topic.begins:
+        return []
+    try:
+        value = topic.fit(None, json.loads(incoming.payload))
+    except Misfit:
+        return []  # whoever waits for it says what is wrong
+    begun: list[str] = []
+    for each in topic.begins.values():
+        run_id = each.run_id(incoming.topic, incoming.id)
+        begun.append(run_alone(loop, alive, each.entry, run_id, (), {each.parameter: value} if each.parameter else {}))
+    return begun

@@ -1,5 +1,6 @@
 """What messages are about, and what they carry."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from aiodag._core.options import check_seconds
@@ -7,10 +8,13 @@ from aiodag.errors import OptionError
 from aiodag.mail import DEDUP, TTL
 from aiodag.messages.fitting import CannotFit, fitter_of, name_of_kind
 from aiodag.messages.payloads import checked_topic
+from aiodag.messages.starters import Beginning, beginning_of
 from aiodag.messages.transports import checked_via
 from aiodag.names import import_name
+from aiodag.queue_defaults import DEFAULT_QUEUE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import timedelta
 
     from aiodag._core.node import Node
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
     from aiodag.messages.fitting import Fitter
 
 T = TypeVar("T")
+E = TypeVar("E")
 DECLARED: "dict[str, Topic[Any]]" = {}  # by name, in this process: a name alone means the same as what was declared
 
 
@@ -46,7 +51,7 @@ class Topic(Generic[T]):
     Payment(amount=5)
     """
 
-    __slots__ = ("_fitter", "dedup", "name", "ttl", "value", "via", "waiting")
+    __slots__ = ("_fitter", "begins", "dedup", "name", "ttl", "value", "via", "waiting")
 
     @overload
     def __init__(
@@ -89,12 +94,44 @@ class Topic(Generic[T]):
             raise OptionError(
                 "topic", name, f"one type and one transport in a process, and there is {known!r} already: use that one"
             )
+        self.begins: dict[str, Beginning] = {} if known is None else known.begins  # what its messages begin, by name
         DECLARED[name] = self
 
     def __repr__(self) -> str:
         value = "" if self.value is Any else f", value={name_of_kind(self.value)}"
         via = f", via={self.via!r}" if self.via else ""
         return f"Topic({self.name!r}{value}{via})"
+
+    @overload
+    def starts(self, entry: E, /, *, queue: str = DEFAULT_QUEUE) -> E: ...
+    @overload
+    def starts(self, /, *, queue: str = DEFAULT_QUEUE) -> "Callable[[E], E]": ...
+    def starts(self, entry: Any = None, /, *, queue: str = DEFAULT_QUEUE) -> Any:
+        """Have each message that nobody waits for begin a run of a task, once for each id: also as a decorator.
+
+        The task or async function is given the value as its first argument, of the type that it is annotated with. Workers
+        tell their store of it when they have imported its file, for which `aiodag worker --import` is there; from then on
+        messages begin runs in `queue`, whoever delivers them. In a process without a store they run on its loop.
+
+        Raises `NotATask`, and `TypeError` for what does not take one argument.
+
+        >>> import asyncio
+        >>> from aiodag.messages import Topic, send
+        >>> orders = Topic("ORDER")
+        >>> shipped = asyncio.Event()
+        >>> @orders.starts
+        ... async def order(name: str):
+        ...     print("ships", name)
+        ...     shipped.set()
+        >>> sent = send("ORDER", value="A17")
+        >>> waited = await shipped.wait()
+        ships A17
+        """
+        if entry is None:
+            return partial(self.starts, queue=queue)
+        beginning = beginning_of(entry, queue)
+        self.begins[beginning.entry.name] = beginning
+        return entry
 
     def fitter(self) -> "Fitter":
         """Return what makes the value of a payload. Raises `OptionError` for a type that JSON cannot become.
@@ -133,6 +170,11 @@ def passing_topic(name: str) -> Topic[Any]:
 def declared_topic(name: str) -> Topic[Any] | None:
     """Return the topic of a name that this process has declared."""
     return DECLARED.get(name)
+
+
+def declared_topics() -> list[Topic[Any]]:
+    """Return the topics that this process has declared."""
+    return list(DECLARED.values())
 
 
 def is_same_kind(kind: object, other: object) -> bool:

@@ -127,12 +127,23 @@ def bind(entry: Entry, found: object) -> dict[str, Any]:
             arguments[name] = secret_named(name, value)
             continue
         try:
-            arguments[name] = convert_text(value, hints.get(name, Any)) if isinstance(value, str) else value
+            arguments[name] = converted(name, value, hints.get(name, Any))
         except (ValueError, ArithmeticError, TypeError) as error:
             wanted = inspect.formatannotation(hints.get(name, Any))
             msg = f"parameter {name}={value!r} of {entry.task} is not {wanted}: {error}"
             raise EntryError(msg) from None
     return arguments
+
+
+def converted(name: str, value: object, hint: Any) -> Any:
+    """Return a parameter as its annotation says: of a text, and of a JSON object that stands for one of a class."""
+    if isinstance(value, str):
+        return convert_text(value, hint)
+    if isinstance(value, dict) and isinstance(hint, type) and not issubclass(hint, Mapping) and hint is not object:
+        from aiodag.messages.fitting import fitter_of  # noqa: PLC0415 - slow to load, and few parameters are of a class
+
+        return fitter_of(hint)(value, name)
+    return value
 
 
 def check_names(entry: Entry, fn: object) -> None:

@@ -12,7 +12,8 @@ from aiodag._core.run import Run
 from aiodag._core.run_options import id_of
 from aiodag.errors import EntryError, StoreError
 from aiodag.mail import Wait
-from aiodag.messages.children import ChildTask, run_here
+from aiodag.messages.children import ChildTask
+from aiodag.messages.starters import run_here
 from aiodag.queue_defaults import DEFAULT_QUEUE
 from aiodag.service.binding import as_task, bind
 from aiodag.service.entry import Entry

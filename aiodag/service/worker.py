@@ -29,6 +29,7 @@ from aiodag.service.queues import queue_of_store
 from aiodag.service.relaying import carrier_of
 from aiodag.service.run_work import RunWork
 from aiodag.service.service import Service
+from aiodag.service.starters import StarterNotes
 from aiodag.service.submitting import checked_queue
 from aiodag.stores.keeper import LEASE
 from aiodag.stores.unreleased import release_again
@@ -106,6 +107,7 @@ class QueueWorker(RunWork):
         self._renewed, self._rest = float("-inf"), Rest()
         self._messenger = Messenger(say, lambda: self._stops > 1)
         self._parker = Parker(check_seconds("linger", linger), self._let_go)
+        self._starters = StarterNotes(self.store, self._owner)
         self._carrier = carrier_of(self.store, transports, say)
 
     async def run(self) -> None:
@@ -193,6 +195,7 @@ class QueueWorker(RunWork):
 
     def _enrol(self) -> None:
         self._queue.enrol(self._owner, self.queues, self.limit, at=self._began, lease=LEASE)
+        self._starters.note()
         self._renewed = time.monotonic()
 
     def _hear(self) -> None:

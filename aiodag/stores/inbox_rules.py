@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from aiodag.errors import StoreError
-from aiodag.mail import MESSAGE
+from aiodag.mail import MESSAGE, Starter
 from aiodag.states import State
 from aiodag.submissions import Submission
 from aiodag.wording import describe_seconds
@@ -81,6 +81,13 @@ def started_run(
     digest = hashlib.sha256(f"{topic}\n{message_id}\n{target}".encode("utf-8", "backslashreplace")).hexdigest()
     key = f"message {digest}"
     return Submission(f"{name}-{digest[:12]}", name, {**entry, "parameters": given}, target, at, queue=queue, key=key)
+
+
+def starters_gone(there: Iterable[tuple[str, str]], given: Iterable[Starter]) -> list[tuple[str, str]]:
+    """Return which of the starters that are noted, as topic and target, the same files do not have any more."""
+    now = {(each.topic, each.target) for each in given}
+    files = {target.rpartition(":")[0] for _, target in now}
+    return [each for each in there if each not in now and each[1].rpartition(":")[0] in files]
 
 
 def headers_in(text: object) -> Mapping[str, str]:

@@ -18,7 +18,7 @@ from aiodag.mail import (
 )
 from aiodag.records import Batch, Claimed, Owner, utc_moment
 from aiodag.states import State
-from aiodag.stores.inbox_rules import no_dead_letter, started_run
+from aiodag.stores.inbox_rules import no_dead_letter, started_run, starters_gone
 from aiodag.stores.kept import ZERO, KeptRun
 from aiodag.stores.kept_mail import KeptMail, KeptMessage, KeptWait
 from aiodag.stores.kept_queue import KeptQueue
@@ -116,7 +116,13 @@ class KeptInbox(KeptQueue):
         """Note what messages of which topics begin; those with the same topic and target are replaced."""
         del owner  # of this process
         with self._lock:
+            known = {topic for topic, _ in self._mail.starters}
+            for gone in starters_gone(list(self._mail.starters), starters):
+                del self._mail.starters[gone]
             self._mail.starters.update({(each.topic, each.target): each for each in starters})
+            for message in self._mail.kept_of({each.topic for each in starters} - known, time.time()):
+                self._place_message(message, time.time())
+        self._note_mail()
 
     # Runs wait
 

@@ -189,6 +189,11 @@ class KeptMail:
         message.fate, message.reason = "dead", reason
         message.forget_at = now + message.incoming.dedup
 
+    def kept_of(self, topics: set[str], now: float) -> list[KeptMessage]:
+        """Return the messages of some topics that are kept for somebody, oldest first."""
+        kept = [each for each in self.messages.values() if each.fate == "kept" and each.expires_at > now]
+        return [each for each in kept if each.incoming.topic in topics]
+
     # Moments
 
     def hand_on(self, kept: Iterable[KeptRun], now: float) -> bool:

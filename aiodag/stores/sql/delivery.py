@@ -6,7 +6,7 @@ from typing import Any
 
 from aiodag.mail import Delivered, Incoming, Outgoing
 from aiodag.records import Write
-from aiodag.stores.inbox_rules import started_run
+from aiodag.stores.inbox_rules import read_keys, started_run
 from aiodag.stores.sql.children import settle_ended
 from aiodag.stores.sql.session import Session
 from aiodag.stores.sql.submitting import add_submission
@@ -158,6 +158,18 @@ def start_runs(session: Session, message: OfferedMessage, message_id: str, now: 
             if there or add_submission(session, submission, now):
                 started.append(there[0][0] if there else submission.id)
     return started
+
+
+def start_kept(session: Session, topic: str) -> None:
+    """Begin what a topic begins with the messages that were kept before anybody had said so."""
+    rows = session.perform("kept_of_topic", (topic, session.now())).fetchall()
+    now = lock_topics(session, [(topic, key) for _, _, keys, _, _ in rows for key in read_keys(keys)])
+    for message, id_, keys, payload, to_all in rows:
+        kept = OfferedMessage(message, topic, read_keys(keys), payload, bool(to_all))
+        started = start_runs(session, kept, id_, now)
+        if started:
+            session.perform_for("drop_message_keys", (message,))
+            session.put_each("note_started", [(started[-1], message)])
 
 
 def end_runs(session: Session, runs: Collection[int], now: float) -> None:

@@ -18,10 +18,10 @@ from aiodag.mail import (
 )
 from aiodag.records import Claimed, Owner
 from aiodag.states import State, next_run_state
-from aiodag.stores.inbox_rules import headers_in, no_dead_letter, read_keys
+from aiodag.stores.inbox_rules import headers_in, no_dead_letter, read_keys, starters_gone
 from aiodag.stores.queue_rules import may_take
 from aiodag.stores.sql.database import Database
-from aiodag.stores.sql.delivery import deliver_all, place_messages
+from aiodag.stores.sql.delivery import deliver_all, place_messages, start_kept
 from aiodag.stores.sql.hand_on import REQUEUED
 from aiodag.stores.sql.rows import EPOCH, LAST, STATES, moment_column, owner_of, owner_text
 from aiodag.stores.sql.session import Session
@@ -57,13 +57,18 @@ class RecordedInbox(Database):
             return delivered
 
     def put_starters(self, owner: Owner, starters: Sequence[Starter]) -> None:
-        """Note what messages of which topics begin; those with the same topic and target are replaced."""
+        """Note what messages of which topics begin, in place of what is noted of the same files; what is kept of those begins runs."""
         rows = [
             (each.topic, each.target, json.dumps(dict(each.entry)), each.name, each.queue, each.parameter)
             for each in starters
         ]
         with self.writing() as session:
+            there = session.perform("starters_there").fetchall()
+            session.put_each("drop_starter", starters_gone(there, starters))
             session.put_each("put_starter", [(*row, owner_text(owner)) for row in sorted(rows)])
+            known = {topic for topic, _ in there}
+            for topic in sorted({each.topic for each in starters if each.topic not in known}):
+                start_kept(session, topic)
 
     # Runs wait
 

@@ -164,6 +164,15 @@ select topic, count(*) from outbox group by topic
 -- :name topics_that_start
 select topic, name from starters order by topic, target
 
+-- :name starters_there
+select topic, target from starters order by topic, target
+
+-- :name drop_starter
+delete from starters where topic = ? and target = ?
+
+-- :name kept_of_topic
+select message, id, keys, payload, to_all from messages where topic = ? and state = 'kept' and expires_at > ? order by message
+
 -- :name put_starter
 insert into starters (topic, target, entry, name, queue, parameter, owner) values (?, ?, ?, ?, ?, ?, ?)
     on conflict (topic, target) do update set entry = excluded.entry, name = excluded.name, queue = excluded.queue,

@@ -84,7 +84,7 @@ def hold_of(run: "Run", node: Node[Any], journal: "Journal") -> str:
         return f"it waits for {foreign[0]}, which is not of this run" if foreign else ""
     if node.state is State.QUEUED:
         return "it is about to begin"
-    if node.driven != TASK or node.cancelling() or is_over(node):
+    if node.driven != TASK or node.cancelling() or has_run_out(node):
         return "it is about to end"
     stands_at: Any = node._fut_waiter  # type: ignore[attr-defined]  # of an asyncio task
     if journal.is_waiting(node) or is_at_node(run, stands_at):
@@ -92,7 +92,7 @@ def hold_of(run: "Run", node: Node[Any], journal: "Journal") -> str:
     return describe_future(stands_at)
 
 
-def is_over(node: Node[Any]) -> bool:
+def has_run_out(node: Node[Any]) -> bool:
     """Return True if the time of an attempt is over, and its timer is about to say so."""
     when = None if node.time_limit is None else node.time_limit.when()
     return when is not None and when <= node.engine.loop.time()

@@ -77,6 +77,8 @@ class Parker:
             elif run.journal is not None and run.journal.may_park():
                 run.parks = True
                 self._park(run)
+            else:
+                self._look_at(run, run.loop.time() + SHORTEST)
 
     def _note_holders(self, run: "Run", held: "Collection[Holder]") -> None:
         """Look again later, and write down why a run stays that has nothing else to do."""

@@ -127,7 +127,10 @@ class RecordedWaits(Stoppable):
 
     def may_park(self) -> bool:
         """Return True if the store knows all that a run which only waits needs to go on; else have that written."""
-        return self._frontier is None and not self._unmet and not self._note_limits(self.run.live)
+        if self._frontier is not None or self._unmet:
+            self._look_around()  # what is held comes first
+            return False
+        return not self._note_limits(self.run.live)
 
     def is_waiting(self, node: "Node[Any]") -> bool:
         """Return True if the store knows that a node waits, and nothing has come yet."""

@@ -96,6 +96,8 @@ class Recorder(RecordedWaits):
         if self._resumed:
             self.learn_waits(claimed.waits)
             self._frontier = Frontier(run, self._note_frontier)
+            if self._taken is not None and self._taken.cancel:
+                self.cancel()  # at once: a run that only waits might be parked, and taken again, before the keeper tells
 
     # Nodes
 

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 from kafka_servers import Broker
-from programs import write_program
+from programs import ROOT, write_program
 from test_relaying import leave
 from worker_processes import PATIENCE, Workers, until
 
@@ -23,17 +23,8 @@ from aiodag.service.relaying import Carrier
 from aiodag.stores import Memory
 
 ORDERS = 12
-PROGRAM = """\
-from aiodag.messages import Topic, message, send
-
-COMMANDS = Topic("PAYMENT_COMMAND", via="kafka://ADDRESS")
-
-
-async def order(id: str) -> int:
-    await send(COMMANDS, key=id, value={"order": id})
-    paid = await message("PAYMENT", key=id)
-    return paid["amount"]
-"""
+PAGE = (ROOT / "docs" / "kafka.md").read_text(encoding="utf-8")
+PROGRAM = PAGE.partition("```python\n")[2].partition("```")[0]  # the first of the page
 
 
 @pytest.fixture
@@ -70,7 +61,7 @@ async def commands(broker, count):
 @pytest.mark.usefixtures("modules_forgotten", "topics_forgotten")
 async def test_orders_are_paid_by_way_of_kafka_while_workers_come_and_are_killed(broker, workers, tmp_path):
     """Nothing is lost while partitions go from one to another; what is not JSON is a dead letter."""
-    file = write_program(tmp_path, PROGRAM.replace("ADDRESS", broker.address))
+    file = write_program(tmp_path, PROGRAM.replace("broker.example:9092", broker.address))
     service = Service(workers.address)
     runs = [service.submit(f"{file}:order", [f"id=A{number}"]) for number in range(ORDERS)]
     source = f"kafka://{broker.address}?group=orders&topics=PAYMENT&key=order"

@@ -1,12 +1,14 @@
 """What workers run in tests of parking: each effect is a line appended to a file, in one write."""
 
 import asyncio
+import os
+import signal
 from pathlib import Path
 
 from worker_flow import append
 
 from aiodag import current_run, task
-from aiodag.messages import message, sleep
+from aiodag.messages import message, send, sleep
 
 
 @task
@@ -151,3 +153,37 @@ async def pause() -> None:
 async def edges(file: str) -> str:
     """A wait as an edge of a node that has not begun."""
     return await effect(file, "ship", message("PAID"))
+
+
+@task
+async def die_once(file: str, gate: str, name: str) -> None:
+    """End this process without a word, the first time."""
+    append(file, f"{current_run().id} {name}")
+    if not Path(gate).exists():
+        Path(gate).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@task
+async def fragile_order(file: str, gate: str, point: str) -> str:
+    """An order whose process dies at a point, once."""
+    await send("COMMAND", key=current_run().id, value={"amount": 5})
+    await effect(file, "charge")
+    if point == "before":
+        await die_once(file, gate, "dies")
+    payment = await message("PAID", key=current_run().id)
+    if point == "after":
+        await die_once(file, gate, "dies")
+    return await effect(file, "ship", payment)
+
+
+@task
+async def fragile_saga(file: str, gate: str) -> None:
+    """A saga whose process dies while it is undone, once."""
+    await effect(file, "charge")
+    try:
+        await message("SHIPPED")
+    except asyncio.CancelledError:
+        await effect(file, "refund")
+        await die_once(file, gate, "release")
+        raise

@@ -323,6 +323,7 @@ FLOORS = [
             "group",
             "waits",
             "sending",
+            "monitoring",
             "children",
             "delivery",
         ],

@@ -8,12 +8,13 @@ goes on in the same asyncio task, under the same node:
      └──────────────────────────────────── as often as it likes ◄──────────────────────────────────┘
 """
 
-from asyncio import CancelledError, sleep
+from asyncio import sleep
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from aiodag._core.context import current_node, node_of
-from aiodag._core.node import Node
+from aiodag._core.node import Node, Onlooker
+from aiodag._core.waits import wait_for_node
 from aiodag.errors import BegunAgain
 
 if TYPE_CHECKING:
@@ -96,14 +97,10 @@ class Settlement:
 
     def __await__(self) -> Generator[Any, None, None]:
         node = self.node
-        waiter = node.engine.wait_for(node)
+        waiter = wait_for_node(node.engine.loop, node, Onlooker)
         try:
             yield from waiter
-        except CancelledError:
+        finally:
             waiter.forget()
-            if waiter.cancelled():
-                node.engine.leave(node)
-            raise
-        waiter.forget()
         if waiter.seats is not None:
             yield from waiter.seats.readmit()

@@ -326,3 +326,9 @@ class Waiter(Future[None]):
             self.body._awaits = tuple(kept)
         if self.seats is not None and self.stands_for is not None:
             self.seats.come_back(self.stands_for)
+
+
+class Onlooker(Waiter):
+    """Stands for a place that only waits until a node has settled: nobody needs the node for that."""
+
+    __slots__ = ()

@@ -102,14 +102,14 @@ def is_at_node(run: "Run", future: "Future[Any] | None") -> bool:
     """Return True if who stands at a future waits for a node of a run, or for all of its nodes."""
     if future is None or future.done():
         return False
-    return future is run._idle or (type(future) is Waiter and future.awaited.run is run)
+    return future is run._idle or (isinstance(future, Waiter) and future.awaited.run is run)
 
 
 def describe_future(future: "Future[Any] | None") -> str:
     """Return what a body awaits that is not a node of its run."""
     if future is None or future.done():
         return "it runs"
-    if type(future) is Waiter:
+    if isinstance(future, Waiter):
         return f"it awaits {future.awaited.name}, which is not of this run"
     if isinstance(future, GATHERED):
         return "it awaits asyncio.gather"

@@ -5,15 +5,15 @@ from typing import Any
 
 from aiodag._core.context import current_node
 from aiodag._core.deadlock import find_cycle
-from aiodag._core.node import Node, Waiter
+from aiodag._core.node import Node, Onlooker, Waiter
 from aiodag.errors import Deadlock, ForeignLoop
 
 
-def wait_for_node(loop: AbstractEventLoop, node: Node[Any]) -> Waiter:
+def wait_for_node(loop: AbstractEventLoop, node: Node[Any], kind: type[Waiter] = Waiter) -> Waiter:
     """Note that somebody awaits a node. Raises `Deadlock` in a body for which the node waits."""
     if _get_running_loop() is not loop:
         raise ForeignLoop(node, closed=loop.is_closed())
-    waiter = Waiter(loop=loop)
+    waiter = kind(loop=loop)
     waiter.awaited = node
     waiter.body = waiter.seats = waiter.stands_for = None
     # Only the body itself: an asyncio task that it made may await what waits for the body, which goes on.
@@ -23,8 +23,9 @@ def wait_for_node(loop: AbstractEventLoop, node: Node[Any]) -> Waiter:
         if cycle:
             del node, waiter, body  # the failure's traceback holds this frame, and they hold the failure
             raise Deadlock(cycle)
-        waiter.body = body
-        body._awaits = (*body._awaits, node)
+        if kind is Waiter:  # else a cancel that goes upstream would come to it
+            waiter.body = body
+            body._awaits = (*body._awaits, node)
     run = node.run
     if run is not None and run.seats is not None:
         waits = current_node()
@@ -44,4 +45,4 @@ def is_needed(node: Node[Any]) -> bool:
     # Only the end is looked at, and dropped when it is done: constant time for each of many awaiters.
     while entries and entries[-1].done():
         entries.pop()
-    return bool(entries) or node._is_watched() or node.done()
+    return any(type(each) is not Onlooker for each in entries) or node._is_watched() or node.done()

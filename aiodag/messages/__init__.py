@@ -5,6 +5,7 @@ from aiodag.messages.children import begin as begin
 from aiodag.messages.generations import begin_again as begin_again
 from aiodag.messages.group import First as First
 from aiodag.messages.group import first_of as first_of
+from aiodag.messages.monitoring import overdue as overdue
 from aiodag.messages.recorded_values import now as now
 from aiodag.messages.recorded_values import random as random
 from aiodag.messages.recorded_values import uuid as uuid

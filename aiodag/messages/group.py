@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, overload
 
 from aiodag._core.edges import settled
-from aiodag._core.node import Node, Tolerant, Waiter
+from aiodag._core.node import Node, Onlooker, Tolerant, Waiter
 from aiodag._core.rules import Rule, judge
 from aiodag._core.task import Task, task
 from aiodag.messages.call_sites import called_in
@@ -104,7 +104,7 @@ class Race:
     def _is_own(self, entry: object) -> bool:
         if type(entry) is Membership:
             return entry.race is self
-        return type(entry) is Tolerant and entry.node is self.node
+        return type(entry) is Onlooker or (type(entry) is Tolerant and entry.node is self.node)
 
     def is_decided(self, inbox: Any, member: Node[Any]) -> bool:
         """Return True if another one has settled, or will as soon as it is taken back: it was the first already."""

@@ -97,6 +97,10 @@ class Batch:
         """Return the kinds of which there may be something, such as "edges"."""
         return [kind for kind in self.__dict__ if kind in KINDS]
 
+    def has_any(self, kinds: frozenset[str]) -> bool:
+        """Return True if there may be something of one of some kinds: quicker than looking for each."""
+        return not kinds.isdisjoint(self.__dict__)
+
     def rows(self, kind: str) -> Sequence[Any]:
         """Return what there is of a kind."""
         found: Sequence[Any] = self.__dict__.get(kind, ())

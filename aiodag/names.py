@@ -166,8 +166,9 @@ def leads_back(thing: Any) -> bool:
 
 def import_file(file: str) -> ModuleType:
     """Import a file under its own name, as another file next to it would import it. Raises `EntryError`."""
-    if is_imported(file):  # a worker asks for each run, and resolving the path twice would take 0.2 ms of each
-        return import_module(PurePath(file).stem)
+    found = imported_module(file)  # a worker asks for each run, and resolving the path twice would take 0.2 ms of each
+    if found is not None:
+        return found
     path = Path(file).resolve()
     if not path.is_file():
         msg = f"{file}: no such file. Give FILE.py or FILE.py:TASK"
@@ -193,11 +194,12 @@ def import_file(file: str) -> ModuleType:
         raise EntryError(msg) from error
 
 
-def is_imported(file: str) -> bool:
-    """Return True if a file, by the very path that is given, is loaded under its own name."""
-    name = PurePath(file).stem
-    there = getattr(sys.modules.get(name), "__file__", None)
-    return there == file and name not in half_imported and Path(file).is_file()
+def imported_module(file: str) -> ModuleType | None:
+    """Return what was imported from a file by the very path that is given, under its own name."""
+    path = Path(file)
+    name = path.stem
+    same = getattr(sys.modules.get(name), "__file__", None) == file and name not in half_imported
+    return import_module(name) if same and path.is_file() else None
 
 
 def is_found_at(name: str, path: Path) -> bool:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from aiodag.mail import Outgoing, SettledWait, Wait, WaitRow, WaitSeen
     from aiodag.stores.post import RunWriter
 
+REGISTERED = frozenset({"waits", "rejects"})  # kinds of rows after which the store knows of a wait
 DEADLINE = (
     "deadline"  # the kind of a wait that settles no node: its run is to be there when the time limit of a body ends
 )
@@ -199,7 +200,8 @@ class RecordedWaits(Stoppable):
 
     def _note_batch(self, batch: Batch) -> None:
         """Take note of what is registered with a batch, and have the next one register what could not go with it."""
-        self._registering = [each[0] for each in (*batch.rows("waits"), *batch.rows("rejects"))]
+        if batch.has_any(REGISTERED):
+            self._registering = [each[0] for each in (*batch.rows("waits"), *batch.rows("rejects"))]
         if self._deferred:
             self._batch.waits += self._deferred
             self._deferred = []

@@ -56,6 +56,7 @@ log = logging.getLogger("aiodag.stores")
 # As globals, as in the engine: reading a member of an enum takes a fifth of a microsecond on Python 3.11.
 WAITING, QUEUED, RUNNING, SUCCEEDED, FAILED = State.WAITING, State.QUEUED, State.RUNNING, State.SUCCEEDED, State.FAILED
 T = TypeVar("T")
+WHOLE = frozenset({"void", "generation", "waits", "outbox"})  # kinds of rows that no row of a node is written after
 
 
 class Recorder(RecordedWaits):
@@ -223,14 +224,11 @@ class Recorder(RecordedWaits):
         self._engine.real_time.begin()
         self._counted = True
         batch, self._changes = self._changes or Batch(), None
-        waits = bool(batch.rows("waits") or batch.rows("outbox"))  # which go with the rows of their nodes
         self._note_batch(batch)
         self._landing, self._flights = self._landing + self._flights, []
-        # All of them where some are marked as void, for a row that is written later would take that back.
-        whole = (
-            waits or batch.rows("void") or batch.rows("outbox") or batch.generation is not None
-        )  # as where what a body has called is forgotten
-        rows, self._written = self._rows.take(at_most=sys.maxsize if whole else MOST)
+        # All of them where some are marked as void, or what a body has called is forgotten, for a row that is written later
+        # would take that back; and where something goes with the row of its node.
+        rows, self._written = self._rows.take(at_most=sys.maxsize if batch.has_any(WHOLE) else MOST)
         if batch.generation is not None:
             self._written.append(self._forgetting)
         if self._outputs.holds_any():

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from aiodag.records import Batch, Owner
     from aiodag.stores.post import RunWriter
 
+SETTLING = frozenset({"waits", "due", "rejects"})  # what the store may answer at once
 LOOK = 1.0  # seconds between two looks, besides being told
 
 
@@ -33,7 +34,7 @@ class WaitNews:
 
     def note(self, batches: "Iterable[Batch]") -> None:
         """Take note of batches that are written: what begins to wait may have been settled with it."""
-        if any(batch.rows("waits") or batch.rows("due") or batch.rows("rejects") for batch in batches):
+        if any(batch.has_any(SETTLING) for batch in batches):
             self._heard = True
 
     def is_due(self) -> bool:

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from aiodag.faces import publish
 from aiodag.states import State
+from aiodag.wording import describe_seconds
 
 if TYPE_CHECKING:
     from datetime import datetime
 
 TTL = 86_400.0  # seconds that a message is kept for somebody who will wait for it
 DEDUP = 604_800.0  # seconds for which its id is remembered
+EXPIRED = "nobody waited for it within its time to live"
 MESSAGE = "message"  # a codec: the value of the node is the payload of a message, as plain JSON
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
@@ -46,6 +48,17 @@ class Wait(NamedTuple):
 
 # As a batch has it: number, kind, topic, key, since, due_at, group. `topic` of a "run" is the id of that run.
 WaitRow = tuple[int, str, str, str, float, float | None, int | None]
+
+
+def describe_lateness(kind: str, topic: str, key: str, seconds: float) -> str:
+    """Return the text of the `TimeoutError` for what has not come so many seconds after somebody began to wait for it.
+
+    >>> from aiodag.mail import describe_lateness
+    >>> describe_lateness("message", "PAYMENT", "A17", 60)
+    "no message of 'PAYMENT' with the key 'A17' came within 1 min 0 s"
+    """
+    what = f"no message of {topic!r}{f' with the key {key!r}' if key else ''} came"
+    return f"{what if kind == 'message' else f'run {topic!r} did not end'} within {describe_seconds(seconds)}"
 
 
 class WaitSeen(NamedTuple):

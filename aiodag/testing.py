@@ -34,6 +34,7 @@ from aiodag.errors import Stalled
 from aiodag.messages.delivery import dead_letters as dead_letters  # noqa: PLC0414 - re-exported, for the checkers
 from aiodag.messages.delivery import deliver as deliver  # noqa: PLC0414 - re-exported, for the checkers
 from aiodag.messages.delivery import messages_kept as messages_kept  # noqa: PLC0414 - re-exported, for the checkers
+from aiodag.messages.parked import park_at_every_wait as park_at_every_wait  # noqa: PLC0414 - as above
 from aiodag.states import MOVES, State
 
 if TYPE_CHECKING:

@@ -325,6 +325,7 @@ FLOORS = [
             "sending",
             "monitoring",
             "children",
+            "parked",
             "delivery",
         ],
         "workflows": [

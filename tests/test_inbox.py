@@ -471,7 +471,7 @@ def test_a_message_that_does_not_come_in_time_fails_its_node_with_a_timeout(stor
     assert (state, codec, value) == (State.FAILED, "", None)
     error = decode_error(failed.error)
     assert type(error) is TimeoutError
-    assert str(error) == "no message 'PAID' with the key 'A17' came within 1 min 0 s"
+    assert str(error) == "no message of 'PAID' with the key 'A17' came within 1 min 0 s"
     assert deliver(store, message(keys=["A17"])) == ["kept"]
 
 

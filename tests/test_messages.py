@@ -186,7 +186,7 @@ async def test_a_message_that_nobody_waited_for_in_time_is_a_dead_letter_that_sa
     assert kept() == [("ORDER", "A", "2")]
     (dead,) = dead_letters()
     assert (dead.topic, dead.keys, dead.payload) == ("SHORT", ("A",), "1")
-    assert dead.reason == "nobody waited for it within its time to live of 1 h 0 min"
+    assert dead.reason == "nobody waited for it within its time to live"
     with pytest.raises(TimeoutError):
         await message(short, key="A", timeout=1)
 
@@ -244,7 +244,7 @@ async def test_several_messages_that_do_not_all_come_in_time_are_one_failure():
         node = message("ORDER", key="A", count=3, timeout=5)
         await settle()
         deliver("ORDER", "A", 1)
-        with pytest.raises(TimeoutError, match="has not come within 5 s"):
+        with pytest.raises(TimeoutError, match="came within 5 s"):
             await node
     assert clock() == 5.0
     assert scope.state is State.SUCCEEDED
@@ -466,7 +466,7 @@ async def test_a_loser_that_something_needs_by_then_waits_on_although_its_wait_w
         assert await doubled == 6
 
     begun = clock()
-    with pytest.raises(RunFailed, match=r"message.'A'. failed: TimeoutError: .* has not come within 1 min 0 s"):
+    with pytest.raises(RunFailed, match=r"message.'A'. failed: TimeoutError: .* came within 1 min 0 s"):
         async with Run("orders"):
             loser = message("A", timeout=60)
             node = first_of(loser, message("B"))
@@ -570,7 +570,7 @@ async def test_a_message_that_does_not_come_in_time_fails_the_wait():
         except TimeoutError as error:
             return str(error), clock()
 
-    assert await task(body)() == ("a message of 'ORDER' with the key 'A' has not come within 5 s", 5.0)
+    assert await task(body)() == ("no message of 'ORDER' with the key 'A' came within 5 s", 5.0)
     assert deliver("ORDER", "A").outcome == "kept"
 
 

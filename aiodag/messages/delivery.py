@@ -1,5 +1,6 @@
 """For tests of code that waits: be the world that sends messages, and see what became of them."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,7 @@ from aiodag.errors import OptionError
 from aiodag.faces import publish
 from aiodag.mail import Delivered, Incoming, MessageRecord
 from aiodag.messages.local import LocalInbox, local_inbox
+from aiodag.messages.parked import parked_store
 from aiodag.messages.payloads import checked_id, checked_keys, payload_text
 from aiodag.messages.topics import topic_of
 
@@ -28,6 +30,8 @@ def deliver(
     `payload` is anything that `send` takes; it is not held against the type of the topic, for the world may send anything.
     Each message without an `id` is another one.
 
+    Runs of `park_at_every_wait` that go on get it, too.
+
     Raises `RuntimeError` without a running loop, and in a run with a store: its messages come by way of the store.
 
     >>> from aiodag.messages import message
@@ -39,12 +43,13 @@ def deliver(
     >>> await message("PAYMENT", key="A17")
     {'amount': 5}
     """
-    inbox, about = inbox_here(), topic_of(topic)
+    inbox, about, store = inbox_here(), topic_of(topic), parked_store(asyncio.get_running_loop())
     if to not in {"one", "all"}:
         raise OptionError("to", to, "'one', the oldest who waits for a key, or 'all' of them")
     known = inbox.next_id() if id is None else checked_id(id)
     text, keys = payload_text(payload), checked_keys(key)
-    return inbox.deliver(Incoming(about.name, keys, known, text, to == "all", about.ttl, about.dedup))
+    incoming = Incoming(about.name, keys, known, text, to == "all", about.ttl, about.dedup)
+    return inbox.deliver(incoming) if store is None else store.deliver([incoming])[0]
 
 
 def messages_kept() -> list[MessageRecord]:
@@ -56,7 +61,7 @@ def messages_kept() -> list[MessageRecord]:
     >>> [(each.topic, each.keys, each.payload) for each in messages_kept()]
     [('PAYMENT', ('A17',), '5')]
     """
-    return inbox_here().records("kept")
+    return records_here("kept")
 
 
 def dead_letters() -> list[MessageRecord]:
@@ -68,11 +73,17 @@ def dead_letters() -> list[MessageRecord]:
     >>> kept = deliver("AMOUNT", payload="five")
     >>> await node
     Traceback (most recent call last):
-    TimeoutError: a message of 'AMOUNT' has not come within 1 s
+    TimeoutError: no message of 'AMOUNT' came within 1 s
     >>> [each.reason for each in dead_letters()]
     ["payload: 'five' is not an int"]
     """
-    return inbox_here().records("dead")
+    return records_here("dead")
+
+
+def records_here(state: str) -> list[MessageRecord]:
+    """Return the messages in a state: of this loop, or of the runs that are parked on it."""
+    store = parked_store(asyncio.get_running_loop())
+    return inbox_here().records(state) if store is None else store.messages(state=state)
 
 
 def inbox_here() -> LocalInbox:

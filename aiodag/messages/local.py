@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from aiodag._core.submit import engine_of
-from aiodag.mail import Delivered, Incoming, MessageRecord, Wait
+from aiodag.mail import EXPIRED, Delivered, Incoming, MessageRecord, Wait, describe_lateness
 from aiodag.messages.fitting import Misfit
 from aiodag.messages.recorded_values import time_of_day
 from aiodag.messages.starters import run_alone
@@ -153,7 +153,8 @@ class LocalInbox:
             self._set_timer(opened)
         elif wait.kind == "message":
             self._close(opened)
-            opened.future.set_exception(late(wait))
+            lateness = describe_lateness(wait.kind, wait.topic, wait.key, wait.seconds or 0.0)
+            opened.future.set_exception(TimeoutError(lateness))
         else:
             self._settle(opened, None)
 
@@ -279,9 +280,8 @@ class LocalInbox:
 
     def _expire(self, message: Message) -> None:
         if message.outcome == "kept":
-            ttl = describe_seconds(message.incoming.ttl)
             self._move(message, "dead")
-            self._bury(message, f"nobody waited for it within its time to live of {ttl}")
+            self._bury(message, EXPIRED)
 
     def _bury(self, message: Message, reason: str) -> None:
         message.outcome, message.reason = "dead", reason
@@ -297,6 +297,16 @@ class LocalInbox:
         while self._clock and self._clock[0][0] <= now:
             heapq.heappop(self._clock)[2]()
         return now
+
+    def give_up_kept(self) -> list[Incoming]:
+        """Forget the messages that are kept, and return them, oldest first: somebody else keeps them from now on."""
+        self._look()
+        found = {each.number: each for queue in self._kept.values() for each in queue}
+        self._kept.clear()
+        for each in found.values():
+            each.outcome = "taken"
+            self._seen.pop((each.incoming.topic, each.incoming.id), None)
+        return [found[number].incoming for number in sorted(found)]
 
     def records(self, state: str) -> list[MessageRecord]:
         """Return the messages that are "kept" or "dead", oldest first."""
@@ -320,11 +330,6 @@ class LocalInbox:
             message.reason,
             headers=incoming.headers,
         )
-
-
-def late(wait: Wait) -> TimeoutError:
-    """Return the error for a message that has not come in time."""
-    return TimeoutError(f"{describe_wait(wait)} has not come within {describe_seconds(wait.seconds or 0.0)}")
 
 
 def describe_wait(wait: Wait, waited: float | None = None) -> str:

@@ -6,13 +6,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from aiodag.errors import StoreError
-from aiodag.mail import MESSAGE, Starter
+from aiodag.mail import MESSAGE, Starter, describe_lateness
 from aiodag.states import State
 from aiodag.submissions import Submission
-from aiodag.wording import describe_seconds
 
 NOTHING = "null"  # the value of a wait for a moment, as JSON
-EXPIRED = "nobody waited for it within its time to live"
 
 
 class WaitEnd(NamedTuple):
@@ -38,12 +36,8 @@ def outcome_of_moment(kind: str, topic: str, key: str, seconds: float) -> WaitEn
         return WaitEnd(State.RUNNING)
     from aiodag.stores.outcomes import record_exception  # noqa: PLC0415 - who only looks at a store needs no codec
 
-    what = (
-        f"no message {topic!r}{f' with the key {key!r}' if key else ''} came"
-        if kind == "message"
-        else f"run {topic!r} did not end"
-    )
-    return WaitEnd(State.FAILED, error=record_exception(TimeoutError(f"{what} within {describe_seconds(seconds)}")))
+    late = TimeoutError(describe_lateness(kind, topic, key, seconds))
+    return WaitEnd(State.FAILED, error=record_exception(late))
 
 
 def end_of_child(run_id: str, name: str, state: State, error: str, codec: str, value: "str | bytes | None") -> WaitEnd:

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from aiodag.happenings import Happening
-from aiodag.mail import MESSAGE, Incoming, Outgoing, Starter, WaitRow, WaitSeen
+from aiodag.mail import EXPIRED, MESSAGE, Incoming, Outgoing, Starter, WaitRow, WaitSeen
 from aiodag.records import Batch
 from aiodag.states import State
-from aiodag.stores.inbox_rules import EXPIRED, WaitEnd, end_of_child, outcome_of_message, outcome_of_moment
+from aiodag.stores.inbox_rules import WaitEnd, end_of_child, outcome_of_message, outcome_of_moment
 from aiodag.stores.kept import KeptRun
 
 

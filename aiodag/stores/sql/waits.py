@@ -19,9 +19,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from aiodag.mail import WaitRow, WaitSeen
+from aiodag.mail import EXPIRED, WaitRow, WaitSeen
 from aiodag.states import State, next_run_state
-from aiodag.stores.inbox_rules import EXPIRED, WaitEnd, outcome_of_message, outcome_of_moment, read_keys
+from aiodag.stores.inbox_rules import WaitEnd, outcome_of_message, outcome_of_moment, read_keys
 from aiodag.stores.sql.session import Session
 from aiodag.stores.sql.statements import cut_rows
 

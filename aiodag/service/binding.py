@@ -7,6 +7,7 @@ import typing
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
+from functools import lru_cache
 from inspect import Parameter
 from pathlib import Path
 from types import SimpleNamespace
@@ -233,5 +234,13 @@ def call(entry: Entry, found: object) -> Node[Any]:
 
 def as_task(found: Any) -> Any:
     """Return what was found as a task that always runs."""
+    return entered_task(found) if isinstance(found, types.FunctionType | Task) else make_entered(found)
+
+
+def make_entered(found: Any) -> Any:
+    """Make the task that stands for an entry."""
     made = found if isinstance(found, Task) else Task(found)
     return made.with_options(journal=False)
+
+
+entered_task = lru_cache(maxsize=64)(make_entered)  # a worker enters the same few again and again

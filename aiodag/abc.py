@@ -226,8 +226,8 @@ class Transport(Protocol):
     def receive(self) -> "AsyncGenerator[list[Incoming]]":
         """Yield messages as they come, those of one key in order. Who asks for more has the former in the inbox.
 
-        Only then they may be forgotten where they came from. A message that cannot be read is yielded, too, with the reason
-        in `dead`.
+        Only then they may be forgotten where they came from. What cannot be read is yielded, too, and becomes a dead letter: with
+        the reason that is in `dead`, or what is wrong with its topic, keys, id or payload.
         """
         ...
 

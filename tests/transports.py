@@ -49,7 +49,7 @@ class File:
         descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         try:
             for each in messages:
-                os.write(descriptor, f"{each.keys[0]} {each.id}\n".encode())
+                os.write(descriptor, f"{each.keys[0]} {each.id} {each.payload}\n".encode())
         finally:
             os.close(descriptor)
 

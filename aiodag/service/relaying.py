@@ -18,8 +18,9 @@ from operator import attrgetter
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from aiodag.errors import MessageRefused, StoreError, StoreUnreachable
+from aiodag.errors import MessageRefused, OptionError, PayloadRefused, StoreError, StoreUnreachable
 from aiodag.happenings import Happening
+from aiodag.messages.payloads import checked_id, checked_keys, checked_topic, read_payload
 from aiodag.messages.topics import declared_topic
 from aiodag.messages.transports import source_at, transport_at
 from aiodag.records import Incoming, Owner
@@ -36,7 +37,7 @@ LOOK = 1.0  # seconds between two looks into the outbox, heard of something or n
 LEASE = 30.0  # seconds in which nobody else relays a topic; renewed with each portion
 AT_ONCE = 200  # messages in a portion
 PAUSES = (0.5, 15.0)  # seconds until what has failed is tried again: the first time, and at most
-LAST = 5.0  # seconds that what is in the outbox has to leave when the worker ends
+LAST = 5.0  # seconds that what is in the outbox has to leave when the worker ends, and a transport to close
 
 
 class Carrier:
@@ -72,7 +73,8 @@ class Carrier:
             await end_tasks(self._relays.values())
             for transport in [*self._sources.values(), *self._ways.values()]:
                 with suppress(Exception):
-                    await transport.close()
+                    async with asyncio.timeout(LAST):
+                        await transport.close()
 
     # In
 
@@ -83,7 +85,7 @@ class Carrier:
             try:
                 async with aclosing(self._sources[name].receive()) as batches:
                     async for batch in batches:
-                        await self._deliver([as_declared(each) for each in batch])
+                        await self._deliver([admitted(each) for each in batch])
                         failures.forget()
             except Exception as error:  # noqa: BLE001 - of others' code, too; the worker goes on
                 await asyncio.sleep(failures.pause(error))
@@ -192,10 +194,31 @@ class Failures:
         return self._seconds
 
 
-def as_declared(message: Incoming) -> Incoming:
-    """Return a message with the times of its topic, where this process has loaded the code that declares it."""
+def admitted(message: Incoming) -> Incoming:
+    """Return a message with the times of its topic, where this process has loaded the code that declares it.
+
+    One that nobody could take is a dead letter, in texts that every store can hold: else it would come again for ever.
+    """
+    dead = message.dead or why_refused(message)
+    if dead:
+        payload = message.payload.replace("\0", "\\x00")
+        keys = [printable(key) for key in message.keys]
+        message = message._replace(topic=printable(message.topic), keys=keys, id=printable(message.id), payload=payload)
     topic = declared_topic(message.topic)
-    return message if topic is None else message._replace(ttl=topic.ttl, dedup=topic.dedup)
+    ttl, dedup = (message.ttl, message.dedup) if topic is None else (topic.ttl, topic.dedup)
+    return message._replace(dead=printable(dead), ttl=ttl, dedup=dedup)
+
+
+def why_refused(message: Incoming) -> str:
+    """Return why nobody could take a message, if that is so: transports hand over what they have received."""
+    try:
+        checked_topic(message.topic)
+        checked_keys(list(message.keys))
+        checked_id(message.id)
+        read_payload(message.payload)
+    except (OptionError, PayloadRefused) as error:
+        return str(error)
+    return ""
 
 
 def dead_letter(message: "Outgoing", why: str) -> Incoming:

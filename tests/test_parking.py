@@ -63,6 +63,13 @@ async def parked(service, entry, effects, **more):
     return run_id
 
 
+async def parked_here(service, entry, effects):
+    """Submit a run to the worker that is there, and return its id when it is parked."""
+    run_id = submit(service, entry, effects)
+    await in_state(service, run_id, State.PARKED)
+    return run_id
+
+
 async def test_a_run_that_only_waits_is_parked_and_woken_by_its_message(service, effects):
     run_id = await parked(service, "order", effects)
     delivered = deliver(service.store, incoming(keys=[run_id]))
@@ -126,6 +133,30 @@ async def test_it_is_woken_when_its_moment_has_come(service, effects, moments):
 
     assert value == "woke"
     assert done(effects) == ["entered", "entered", "woke"]
+
+
+async def test_a_sleep_lasts_from_its_first_registration_whoever_works_meanwhile(service, effects, moments):
+    run_id = await parked(service, "nap", effects, seconds=10_000)
+    moments.advance(3000)
+    async with working(service):
+        other = await parked_here(service, "order", effects)
+        early = service.run(run_id).state
+    moments.advance(7001)
+    async with working(service):
+        await service.result(run_id)
+
+    assert early is State.PARKED
+    assert service.run(other).state is State.PARKED
+    assert done(effects).count("woke") == 1
+
+
+async def test_a_sleep_that_is_over_for_long_ends_at_once_and_once(service, effects, moments):
+    run_id = await parked(service, "nap", effects, seconds=10_000)
+    moments.advance(20_000)
+    async with working(service):
+        await service.result(run_id)
+
+    assert done(effects).count("woke") == 1
 
 
 async def test_it_is_parked_at_each_wait_and_recalls_what_was_before(service, effects):

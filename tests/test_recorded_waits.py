@@ -10,6 +10,8 @@ from test_queue import HERE, Moments
 
 from aiodag import LetGo, Run, RunFailed, State, WaitLost, task
 from aiodag.messages import Topic, first_of, message, send, sleep
+from aiodag.stores import Memory
+from aiodag.testing import run as virtual
 
 pytestmark = pytest.mark.usefixtures("topics_forgotten")
 
@@ -481,3 +483,46 @@ async def test_the_limit_of_a_run_is_not_used_up_by_waits(store):
         deliver(store)
 
     assert waits.result() == {"amount": 3}
+
+
+def test_on_a_virtual_clock_each_moment_comes_when_it_is_due():
+    woke = []
+
+    @task(key=str)
+    async def nap(seconds):
+        await sleep(seconds)
+        woke.append((seconds, round(asyncio.get_running_loop().time(), 3)))
+
+    @task(key="poll")
+    async def poll():
+        for _ in range(3):
+            await sleep(15)
+        woke.append(("poll", round(asyncio.get_running_loop().time(), 3)))
+
+    async def main():
+        async with Run("test", store=Memory(), id="r"):
+            nodes = [nap(20), nap(10), nap(86_400 * 365), poll()]
+        return [node.state for node in nodes]
+
+    assert virtual(main()) == [State.SUCCEEDED] * 4
+    assert woke == [(10, 10), (20, 20), ("poll", 45), (86_400 * 365, 86_400 * 365)]
+
+
+@pytest.mark.parametrize(("here", "outcome"), [(5, "paid"), (15, "late")])
+def test_a_timeout_on_a_virtual_clock_is_that_of_the_wait(here, outcome):
+    async def order():
+        try:
+            await message("PAID", timeout=10)
+        except TimeoutError:
+            return "late"
+        return "paid"
+
+    async def main():
+        store = Memory()
+        async with Run("test", store=store, id="r"):
+            node = task(order, key="order")()
+            await asyncio.sleep(here)
+            deliver(store)
+        return node.result()
+
+    assert virtual(main()) == outcome

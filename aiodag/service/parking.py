@@ -71,7 +71,7 @@ class Parker:
         for run, held in holders_of(going).items() if going else ():
             rested = run.loop.time() - run.ledger.last_move()
             if held:
-                self._note_holders(run, held)
+                self._note_held(run, held)
             elif rested < linger:
                 self._look_at(run, run.ledger.last_move() + linger)
             elif run.journal is not None and run.journal.may_park():
@@ -80,7 +80,7 @@ class Parker:
             else:
                 self._look_at(run, run.loop.time() + SHORTEST)
 
-    def _note_holders(self, run: "Run", held: "Collection[Holder]") -> None:
+    def _note_held(self, run: "Run", held: "Collection[Holder]") -> None:
         """Look again later, and write down why a run stays that has nothing else to do."""
         if run.journal is None or not run.journal.waits_for_world():
             return  # it is looked at again when it waits

@@ -236,7 +236,7 @@ class Keeper:
             if writer.over or isinstance(why, LeaseLost):
                 self._runs.pop(owned.run, None)
             writer.post.add(writer.scribe.hear_commit, why)
-        self.wait_news.note(batch for _, _, batch in claimed)
+        self.wait_news.note((writer, batch) for writer, _, batch in claimed)
 
     def _release(self, writers: Sequence[RunWriter]) -> None:
         """Let go of runs whose end is not written: somebody may go on with them at once."""

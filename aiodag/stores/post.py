@@ -42,6 +42,10 @@ class Scribe(Protocol):
         """Hear how waits of the run were settled."""
         ...
 
+    def hear_answer(self) -> None:
+        """Hear that the store was asked how waits were settled, after a batch with some."""
+        ...
+
     def cancel(self) -> None:
         """Hear that somebody wants the run cancelled."""
         ...

@@ -29,6 +29,7 @@ from aiodag.stores.row import ATTEMPT, CODEC, KEY, NUMBER, RECORDED, STATE, TURN
 from aiodag.stores.stopping import Stoppable
 
 if TYPE_CHECKING:
+    from aiodag._core.engine import Engine
     from aiodag._core.node import Node
     from aiodag._core.run import Run
     from aiodag.abc import Runs
@@ -65,6 +66,7 @@ class RecordedWaits(Stoppable):
     """The waits of one run. `Recorder` writes them."""
 
     _writer: "RunWriter"
+    _engine: "Engine"
 
     def __init__(self, run: "Run", store: "Runs") -> None:
         super().__init__(run, store)
@@ -72,6 +74,7 @@ class RecordedWaits(Stoppable):
         self.registered: Callable[[], object] | None = None
         self._seen: dict[int, WaitSeen] = {}  # what earlier executions wait for, by number
         self._learned_at = 0.0  # when these were read, by the clock of the store
+        self._asked = 0  # batches after which the store is still to be asked what is settled
         self._registering: list[int] = []  # with the batch that is being written
         self._deferred: list[WaitRow] = []  # to be registered with the batch after the next
         self._sending: dict[int, Outgoing] = {}  # what bodies send, by the numbers of their nodes, until they succeed
@@ -150,7 +153,9 @@ class RecordedWaits(Stoppable):
             self._batch.outbox.append(outgoing)
 
     def _now(self) -> float:
-        return self.run.clock() + self.offset
+        # Not from the clock of the run and its offset: in months one drifts, stands still with the machine, or is put right.
+        now: float = getattr(self.run.loop, "time_of_day", time.time)()
+        return now
 
     def _left(self, seconds: float) -> float:
         """Return how many seconds are left on the clock of the run of those that its store has counted: a test's is virtual."""
@@ -202,6 +207,10 @@ class RecordedWaits(Stoppable):
         """Take note of what is registered with a batch, and have the next one register what could not go with it."""
         if batch.has_any(REGISTERED):
             self._registering = [each[0] for each in (*batch.rows("waits"), *batch.rows("rejects"))]
+        if self._registering or batch.rows("due"):
+            # On a virtual clock: the keeper asks what is settled when that is written, which takes real time as well.
+            self._engine.real_time.begin()
+            self._asked += 1
         if self._deferred:
             self._batch.waits += self._deferred
             self._deferred = []
@@ -236,6 +245,14 @@ class RecordedWaits(Stoppable):
             entry.close()
         if self._frontier is not None:
             self._frontier.close()
+        while self._asked:
+            self.hear_answer()
+
+    def hear_answer(self) -> None:
+        """Hear that the store was asked what is settled, after a batch with waits."""
+        if self._asked:
+            self._asked -= 1
+            self._engine.real_time.end()
 
     # How the nodes of waits end
 

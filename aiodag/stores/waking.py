@@ -29,21 +29,22 @@ class WaitNews:
         self._store = store
         self._wake = wake
         self._heard = False
+        self._asking: list[RunWriter] = []  # runs that are told when the store was asked
         self._look_at = 0.0
         self._watching: ExitStack | None = None
 
-    def note(self, batches: "Iterable[Batch]") -> None:
+    def note(self, batches: "Iterable[tuple[RunWriter, Batch]]") -> None:
         """Take note of batches that are written: what begins to wait may have been settled with it."""
-        if any(batch.has_any(SETTLING) for batch in batches):
-            self._heard = True
+        self._asking += [writer for writer, batch in batches if batch.has_any(SETTLING)]
 
     def is_due(self) -> bool:
         """Return True if the store is to be asked."""
-        return self._heard or (self._watching is not None and time.monotonic() >= self._look_at)
+        return self._heard or bool(self._asking) or (self._watching is not None and time.monotonic() >= self._look_at)
 
     def ask(self, owner: "Owner", runs: "Mapping[int, RunWriter]") -> None:
         """Have runs hear how their waits were settled."""
         self._heard = False
+        asking = len(self._asking)
         if any(writer.waits for writer in list(runs.values())):
             if self._watching is None:  # before the look, or what comes between would be missed
                 self._watch()
@@ -53,6 +54,9 @@ class WaitNews:
             for number, settled in found.items():
                 if number in runs:
                     runs[number].post.add(runs[number].scribe.hear_waits, settled)
+        for writer in self._asking[:asking]:
+            writer.post.add(writer.scribe.hear_answer)
+        del self._asking[:asking]
         self._look_at = time.monotonic() + LOOK
 
     def _watch(self) -> None:

@@ -318,6 +318,7 @@ FLOORS = [
             "fitting",
             "starters",
             "topics",
+            "shelf",
             "local",
             "call_sites",
             "group",

@@ -83,7 +83,7 @@ def dead_letters() -> list[MessageRecord]:
 def records_here(state: str) -> list[MessageRecord]:
     """Return the messages in a state: of this loop, or of the runs that are parked on it."""
     store = parked_store(asyncio.get_running_loop())
-    return inbox_here().records(state) if store is None else store.messages(state=state)
+    return inbox_here().shelf.records(state) if store is None else store.messages(state=state)
 
 
 def inbox_here() -> LocalInbox:

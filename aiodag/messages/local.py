@@ -8,21 +8,18 @@ clock is enough to test what takes months.
                     └─ cancelled ──► gone; settled before that, its message goes back to its place
 """
 
-import heapq
 import json
 import logging
 from asyncio import AbstractEventLoop, Future, all_tasks, get_running_loop
-from collections import deque
-from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
-from itertools import count
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from aiodag._core.submit import engine_of
-from aiodag.mail import EXPIRED, Delivered, Incoming, MessageRecord, Wait, describe_lateness
+from aiodag.mail import Delivered, Incoming, Wait, describe_lateness
 from aiodag.messages.fitting import Misfit
 from aiodag.messages.recorded_values import time_of_day
+from aiodag.messages.shelf import Message, Place, Shelf
 from aiodag.messages.starters import run_alone
 from aiodag.messages.topics import declared_topic
 from aiodag.wording import count_text, describe_seconds
@@ -37,20 +34,6 @@ log = logging.getLogger("aiodag.messages")
 
 SLICE = 60.0  # seconds after which a wait for a moment looks at the clock again: that may have been set, or have stood still
 SHOWN = 5  # waits that are named when their loop ends
-
-Place = tuple[str, str]  # topic and key
-
-
-class Message:
-    """A message that was delivered."""
-
-    __slots__ = ("at", "expires_at", "incoming", "number", "outcome", "reason", "repeats", "takers")
-
-    def __init__(self, number: int, incoming: Incoming, now: float) -> None:
-        self.number, self.incoming = number, incoming
-        self.at, self.expires_at = now, now + incoming.ttl
-        self.outcome, self.reason = "taken", ""
-        self.repeats = self.takers = 0
 
 
 class LocalWait:
@@ -79,18 +62,14 @@ class LocalInbox:
         self._open: dict[Place, dict[LocalWait, None]] = {}  # oldest first
         self._groups: dict[int, set[LocalWait]] = {}
         self._of_node: WeakKeyDictionary[Node[Any], LocalWait] = WeakKeyDictionary()
-        self._kept: dict[Place, deque[Message]] = {}  # oldest first; some of them are kept no longer
-        self._seen: dict[tuple[str, str], Message] = {}
-        self._dead: dict[int, Message] = {}
-        self._numbers = count(1)
-        self._clock: list[tuple[float, int, Callable[[], object]]] = []  # what is to happen before anybody looks
+        self.shelf = Shelf(loop)
         self._ended: list[LocalWait] = []  # that were cancelled in this turn of the loop
 
     # Waiting
 
     def wait(self, node: "Node[Any]", wait: Wait) -> "Future[Any]":
         """Return what is settled by what a node waits for: plain JSON, or None. Raises `TimeoutError` in it."""
-        now = self._look()
+        now = self.shelf.look()
         opened = self._of_node.get(node)
         first: dict[LocalWait, None] = {}
         if opened is None:
@@ -98,7 +77,7 @@ class LocalInbox:
         elif opened.future.done():  # what had come did not fit: it is still the oldest
             opened.future, opened.message, first = self.loop.create_future(), None, {opened: None}
         opened.wait, opened.open = wait, True
-        kept = self._take_kept(opened.place) if wait.kind == "message" else None
+        kept = self.shelf.take_kept(opened.place) if wait.kind == "message" else None
         if kept is not None:
             self._settle(opened, kept)
             return opened.future
@@ -112,7 +91,7 @@ class LocalInbox:
         """Make a dead letter of what a node was given, which did not fit. The node then waits again."""
         message = self._of_node[node].message
         if message is not None:
-            self._bury(message, reason)
+            self.shelf.bury(message, reason)
 
     def unwait(self, node: "Node[Any]") -> None:
         """Forget what a node waited for; what it was given without having heard of it goes back to its place."""
@@ -204,7 +183,7 @@ class LocalInbox:
 
     def next_id(self) -> str:
         """Return the id of a message that was given none."""
-        return f"sent-{next(self._numbers)}"
+        return f"sent-{next(self.shelf.numbers)}"
 
     def send(self, _node: "Node[Any]", outgoing: "Outgoing") -> None:
         """Deliver what a node sends."""
@@ -213,23 +192,18 @@ class LocalInbox:
 
     def deliver(self, incoming: Incoming) -> Delivered:
         """Give a message to whoever waits for it, or keep it; return what became of it."""
-        now = self._look()
-        seen = self._seen.get((incoming.topic, incoming.id))
-        if seen is not None:
-            seen.repeats += 1
+        message = self.shelf.take_in(incoming)
+        if message is None:
             return Delivered(incoming.id, "duplicate")
-        message = Message(next(self._numbers), incoming, now)
-        self._seen[incoming.topic, incoming.id] = message
-        self._later(now + incoming.dedup, lambda: self._seen.pop((incoming.topic, incoming.id), None))
         if incoming.dead:
-            self._bury(message, incoming.dead)
+            self.shelf.bury(message, incoming.dead)
             return Delivered(incoming.id, "dead")
         takers = [each for each in self._takers(incoming) if self._offer(each, message)]
         started = [] if takers else begin_runs(self.loop, incoming)
         if started:
             message.outcome = "started"
         elif not takers:
-            self._keep(message)
+            self.shelf.keep(message)
         return Delivered(incoming.id, message.outcome, started)
 
     def _takers(self, incoming: Incoming) -> "Iterable[LocalWait]":
@@ -243,32 +217,6 @@ class LocalInbox:
         self._settle(opened, message)
         return True
 
-    def _keep(self, message: Message) -> None:
-        message.outcome = "kept"
-        for key in message.incoming.keys:
-            queue = self._kept.setdefault((message.incoming.topic, key), deque())
-            younger = [queue.pop() for _ in range(len(queue)) if queue[-1].number > message.number]
-            queue.append(message)
-            queue.extend(reversed(younger))
-        self._later(message.expires_at, lambda: self._expire(message))
-
-    def _take_kept(self, place: Place) -> Message | None:
-        queue = self._kept.get(place)
-        if not queue:
-            return None
-        message = queue[0]
-        self._move(message, "taken")
-        return message
-
-    def _move(self, message: Message, state: str) -> None:
-        """Have a message that was kept be kept no longer, under any of its keys."""
-        message.outcome = state
-        for key in message.incoming.keys:
-            place = message.incoming.topic, key
-            self._kept[place].remove(message)
-            if not self._kept[place]:
-                del self._kept[place]
-
     def _put_back(self, message: Message) -> None:
         """Give a message that nobody has heard to the next who waits for it, or keep it before the younger ones."""
         message.takers -= 1
@@ -276,60 +224,7 @@ class LocalInbox:
             return
         takers = [each for each in self._takers(message.incoming) if self._offer(each, message)]
         if not takers:
-            self._keep(message)
-
-    def _expire(self, message: Message) -> None:
-        if message.outcome == "kept":
-            self._move(message, "dead")
-            self._bury(message, EXPIRED)
-
-    def _bury(self, message: Message, reason: str) -> None:
-        message.outcome, message.reason = "dead", reason
-        self._dead[message.number] = message
-        self._later(self.loop.time() + message.incoming.dedup, lambda: self._dead.pop(message.number, None))
-
-    def _later(self, at: float, act: Callable[[], object]) -> None:
-        heapq.heappush(self._clock, (at, next(self._numbers), act))
-
-    def _look(self) -> float:
-        """Let happen what the time has come for; return it."""
-        now = self.loop.time()
-        while self._clock and self._clock[0][0] <= now:
-            heapq.heappop(self._clock)[2]()
-        return now
-
-    def give_up_kept(self) -> list[Incoming]:
-        """Forget the messages that are kept, and return them, oldest first: somebody else keeps them from now on."""
-        self._look()
-        found = {each.number: each for queue in self._kept.values() for each in queue}
-        self._kept.clear()
-        for each in found.values():
-            each.outcome = "taken"
-            self._seen.pop((each.incoming.topic, each.incoming.id), None)
-        return [found[number].incoming for number in sorted(found)]
-
-    def records(self, state: str) -> list[MessageRecord]:
-        """Return the messages that are "kept" or "dead", oldest first."""
-        self._look()
-        found = self._dead.values() if state == "dead" else (each for queue in self._kept.values() for each in queue)
-        numbered = {each.number: each for each in found}
-        return [self._record(numbered[number]) for number in sorted(numbered)]
-
-    def _record(self, message: Message) -> MessageRecord:
-        incoming, epoch = message.incoming, time_of_day(self.loop) - self.loop.time()
-        at, expires_at = (datetime.fromtimestamp(epoch + each, UTC) for each in (message.at, message.expires_at))
-        return MessageRecord(
-            incoming.topic,
-            incoming.id,
-            tuple(incoming.keys),
-            incoming.payload,
-            message.outcome,
-            at,
-            expires_at,
-            message.repeats,
-            message.reason,
-            headers=incoming.headers,
-        )
+            self.shelf.keep(message)
 
 
 def describe_wait(wait: Wait, waited: float | None = None) -> str:

@@ -100,7 +100,7 @@ class Yard:
         yard: Yard | None = getattr(loop, "aiodag_yard", None)
         if yard is None:
             yard = loop.aiodag_yard = cls(loop)
-            yard.store.deliver(local_inbox(loop).give_up_kept())
+            yard.store.deliver(local_inbox(loop).shelf.give_up_kept())
         return yard
 
     def __enter__(self) -> Self:

@@ -54,7 +54,7 @@ def read_keys(text: object) -> list[str]:
     """Return the keys of a message; none where somebody has written something else there."""
     try:
         found = json.loads(text) if isinstance(text, str) else []
-    except ValueError:
+    except (ValueError, RecursionError):
         return []
     return [key for key in found if isinstance(key, str)] if isinstance(found, list) else []
 
@@ -70,7 +70,7 @@ def started_run(
     try:
         entry: dict[str, Any] = json.loads(str(entry_text))
         given = {**entry["parameters"], parameter: json.loads(payload)} if parameter else entry["parameters"]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
     digest = hashlib.sha256(f"{topic}\n{message_id}\n{target}".encode("utf-8", "backslashreplace")).hexdigest()
     key = f"message {digest}"
@@ -88,7 +88,7 @@ def headers_in(text: object) -> Mapping[str, str]:
     """Return the headers of a message; none where somebody has written something else there."""
     try:
         found = json.loads(text) if isinstance(text, str) else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return {str(name): str(value) for name, value in found.items()} if isinstance(found, dict) else {}
 

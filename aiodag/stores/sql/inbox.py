@@ -116,7 +116,7 @@ class RecordedInbox(Database):
                 starts.setdefault(topic, []).append(name)
         return [
             TopicRecord(name, waits.get(name, 0), *kept.get(name, (0, 0)), outgoing.get(name, 0), starts.get(name, ()))
-            for name in sorted({*waits, *kept, *outgoing, *starts})
+            for name in sorted(name for name in {*waits, *kept, *outgoing, *starts} if isinstance(name, str))
         ]
 
     # Messages leave

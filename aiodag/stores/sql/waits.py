@@ -112,8 +112,9 @@ def settle_waits(
 
 def moment_of(wait: WaitOfRun) -> WaitEnd:
     """Return how a node ends whose moment has come."""
-    due = wait.due_at if isinstance(wait.due_at, int | float) else wait.since
-    return outcome_of_moment(wait.kind, wait.topic, wait.key, due - wait.since)
+    # Somebody may have written anything into a row by hand: that hurts nothing but what is said of it.
+    sound = isinstance(wait.due_at, int | float) and isinstance(wait.since, int | float)
+    return outcome_of_moment(wait.kind, wait.topic, wait.key, (wait.due_at or 0.0) - wait.since if sound else 0.0)
 
 
 # Messages
@@ -185,7 +186,7 @@ def give_back_messages(session: Session, messages: Iterable[int], now: float) ->
         _, topic, keys, payload, to_all, expires_at, _ = row
         message = OfferedMessage(number, topic, read_keys(keys), payload, bool(to_all))
         lock_topics(session, [(topic, key) for key in message.keys])
-        taken = offer(session, message, now) if expires_at > now else []
+        taken = offer(session, message, now) if isinstance(expires_at, int | float) and expires_at > now else []
         if taken:
             session.put_each("note_taken", [(len(taken), taken[-1], number)])
         else:
@@ -303,6 +304,7 @@ def seen_waits(session: Session, run: int, now: float) -> dict[int, WaitSeen]:
     return {
         number: WaitSeen(bool(settled), due_at - now if isinstance(due_at, int | float) else None)
         for number, settled, due_at in session.perform("seen_waits", (run,)).fetchall()
+        if type(number) is int
     }
 
 

@@ -1,5 +1,7 @@
 """Messages as records of Kafka, and back."""
 
+import logging
+
 import pytest
 
 from aiodag.messages.kafka_addresses import kafka_address
@@ -112,3 +114,19 @@ def test_tls_checks_the_certificate_of_the_broker():
 
     assert found["security_protocol"] == "SSL"
     assert found["ssl_context"].check_hostname
+
+
+def test_what_aiokafka_logs_is_printed_once_a_minute_where_nobody_has_set_up_logging(monkeypatch, capsys):
+    from aiodag.messages.kafka import RareLines
+
+    printed, handler = (
+        logging.LogRecord("aiokafka", logging.ERROR, "", 0, "no broker at %s", ("here",), None),
+        RareLines(),
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(logging.root, "handlers", [])
+        handler.handle(printed)
+        handler.handle(printed)
+    handler.handle(printed)
+
+    assert capsys.readouterr().err == "no broker at here\n"

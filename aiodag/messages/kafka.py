@@ -1,6 +1,8 @@
 """Messages by way of Kafka, with aiokafka: the extra `kafka`."""
 
 import asyncio
+import logging
+import time
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
@@ -20,6 +22,8 @@ AT_ONCE = 500  # messages that go into the inbox in one transaction
 LOOK = 1_000  # milliseconds until the loop looks whether the group has failed
 METADATA = 30_000  # milliseconds until a new partition is seen
 PATIENCE = 10_000  # milliseconds in which a record that was sent must arrive; also how long a close may take
+RETRY = 500  # milliseconds until a broker that is away is asked again
+SILENCE = 60.0  # seconds in which a line of aiokafka that says the same is not printed again
 ENVELOPE = 2**16  # bytes around a payload: key and headers
 
 
@@ -89,7 +93,7 @@ class Kafka:
             auto_offset_reset="earliest",
             isolation_level="read_committed",
             metadata_max_age_ms=METADATA,
-            **self._client,
+            **{"retry_backoff_ms": RETRY, **self._client},
         )
         try:
             await consumer.start()
@@ -129,7 +133,7 @@ class Kafka:
                     request_timeout_ms=PATIENCE,
                     max_request_size=MESSAGE_LARGEST + ENVELOPE,
                     metadata_max_age_ms=METADATA,
-                    **self._client,
+                    **{"retry_backoff_ms": RETRY, **self._client},
                 )
                 try:
                     await producer.start()
@@ -144,6 +148,28 @@ class Kafka:
         producer, self._producer = self._producer, None
         if producer is not None:
             await producer.stop()
+
+
+class RareLines(logging.Handler):
+    """Prints what aiokafka logs where nobody has set up logging, each line once a minute.
+
+    Python would print every one, and while a broker is away there are dozens each second.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._printed: dict[str, float] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a line, unless others do or it was printed a moment ago."""
+        now, line = time.monotonic(), record.getMessage()
+        self._printed = {line: at for line, at in self._printed.items() if now - at < SILENCE}
+        if line not in self._printed and not logging.root.handlers and logging.lastResort is not None:
+            self._printed[line] = now
+            logging.lastResort.handle(record)
+
+
+logging.getLogger("aiokafka").addHandler(RareLines())
 
 
 @contextmanager

@@ -187,7 +187,8 @@ class Failures:
         """Print an error, and return for how many seconds to wait."""
         self._seconds = min(2 * self._seconds, PAUSES[1])
         self.until = time.monotonic() + self._seconds
-        line = f"{type(error).__name__}: {error}"
+        name, text = type(error).__name__, str(error)
+        line = text if text.startswith(name) else f"{name}: {text}"
         if line != self._said:
             self._said = line
             self._say(f"{self._name}: tries again in {describe_seconds(self._seconds)}: {line}")

@@ -34,6 +34,7 @@ from aiodag.errors import Stalled
 from aiodag.messages.delivery import dead_letters as dead_letters  # noqa: PLC0414 - re-exported, for the checkers
 from aiodag.messages.delivery import deliver as deliver  # noqa: PLC0414 - re-exported, for the checkers
 from aiodag.messages.delivery import messages_kept as messages_kept  # noqa: PLC0414 - re-exported, for the checkers
+from aiodag.messages.local import describe_wait, local_inbox
 from aiodag.messages.parked import park_at_every_wait as park_at_every_wait  # noqa: PLC0414 - as above
 from aiodag.states import MOVES, State
 
@@ -140,7 +141,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 def describe_waiting(waiting: "asyncio.Task[Any]") -> str:
     """Return which call a node or another asyncio task is."""
     if isinstance(waiting, Node):
-        return f"{waiting.name} ({waiting.state}, called at {waiting.site})"
+        wait = local_inbox(waiting.engine.loop).wait_of(waiting) if waiting.task.waits else None
+        what = "" if wait is None else f", for {describe_wait(wait)}"
+        return f"{waiting.name} ({waiting.state}{what}, called at {waiting.site})"
     stack = waiting.get_stack(limit=1)
     place = [f" ({each.f_code.co_qualname} at {each.f_code.co_filename}:{each.f_lineno})" for each in stack]
     return waiting.get_name() + "".join(place)

@@ -3,13 +3,15 @@
 import asyncio
 import gc
 import logging
+import sys
 import weakref
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from conftest import LOOPS
 
-from aiodag import OptionError, PayloadRefused, Run, RunFailed, State, plan, task
+from aiodag import OptionError, PayloadRefused, Run, RunFailed, Stalled, State, plan, task
 from aiodag.messages import First, Topic, first_of, message, now, send, sleep, sleep_until
 from aiodag.testing import dead_letters, deliver, messages_kept, run
 
@@ -708,6 +710,34 @@ def test_a_wait_that_somebody_cancels_says_nothing(said):
 
     run(main())
     assert said() == []
+
+
+def test_a_test_that_waits_for_ever_says_for_what():
+    async def main():
+        await message("ORDER", key="A17")
+
+    with pytest.raises(Stalled, match=r"message \(running, for a message of 'ORDER' with the key 'A17', called at"):
+        run(main())
+
+
+@pytest.mark.parametrize("loop", [each for each in LOOPS if each != "eager" or sys.version_info >= (3, 12)])
+def test_messages_and_timers_work_on_every_loop(loop):
+    async def main():
+        losing, won = message("A"), first_of(message("B", timeout=3600), sleep(3600))
+        await sleep(0)
+        sent = await send("B", value=5, id="m1")
+        both = await won, await double(first_of(losing, double(1)))
+        return sent, both, await message("C", count=2), losing.cancelled()
+
+    async def outside():
+        node = task(main)()
+        deliver("C", payload=1)
+        await asyncio.sleep(0)
+        deliver("C", payload=2)
+        return await node
+
+    with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+        assert runner.run(outside()) == ("m1", (5, 4), [1, 2], True)
 
 
 def test_each_loop_has_an_inbox_of_its_own():

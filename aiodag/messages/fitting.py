@@ -1,7 +1,7 @@
 """Make what plain JSON is to be: the way back of `plain.py`, by the type that whoever receives it asks for.
 
 A type becomes a function, once: `fitter_of(Payment)` reads its annotations, and what it returns is called for each message.
-Strict where a guess could be wrong (`"1"` is no int, `1` is no bool), tolerant where programs grow (fields that a class does
+Strict where a guess could be wrong (`"1"` does not become an int, nor `1` a bool), tolerant where programs grow (fields that a class does
 not have are left out).
 """
 

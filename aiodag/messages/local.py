@@ -108,6 +108,11 @@ class LocalInbox:
         elif opened.future.done() and not opened.future.cancelled():
             opened.future.exception()  # which nobody wants any more
 
+    def wait_of(self, node: "Node[Any]") -> Wait | None:
+        """Return what a node waits for, None for one that does not."""
+        opened = self._of_node.get(node)
+        return None if opened is None else opened.wait
+
     def is_recorded(self, node: "Node[Any]") -> bool:
         """Return False: nothing is."""
         return False
@@ -167,7 +172,7 @@ class LocalInbox:
             opened.timer = None
 
     def _tell_of_the_end(self) -> None:
-        """Say which waits ended with their loop, if it ends: whatever runs on it is being cancelled."""
+        """Report the waits that ended with their loop, if it ends: whatever runs on it is being cancelled."""
         ended, self._ended = self._ended, []
         if any(not task.cancelling() for task in all_tasks(self.loop)):
             return
@@ -236,7 +241,7 @@ def describe_wait(wait: Wait, waited: float | None = None) -> str:
 
 
 def local_inbox(loop: Any = None) -> LocalInbox:
-    """Return the inbox of a loop, or of the one that runs; made for who asks first. It is kept on the loop, as its engine is."""
+    """Return the inbox of a loop, or of the one that runs; made when somebody asks for it. It is kept on the loop, as its engine is."""
     loop = get_running_loop() if loop is None else loop
     inbox: LocalInbox | None = getattr(loop, "aiodag_inbox", None)
     if inbox is None:

@@ -53,7 +53,7 @@ def overdue(node: "Node[Any]", *, after: "float | timedelta", call: "Callable[[]
     once. The node that is looked after goes on, and is neither needed nor cancelled by this. If it settles in time, nothing
     is called.
 
-    Raises `OptionError` for what is no time, and `TypeError` for what is not a node or cannot be called without arguments.
+    Raises `OptionError` for what cannot be a time, and `TypeError` for what is not a node or cannot be called without arguments.
 
     >>> import asyncio
     >>> from aiodag import task

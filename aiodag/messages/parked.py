@@ -96,7 +96,7 @@ class Yard:
 
     @classmethod
     def of(cls, loop: Any) -> "Yard":
-        """Return that of a loop, made for who asks first: with the messages that have come before."""
+        """Return that of a loop, made when somebody asks for it: with the messages that have come before."""
         yard: Yard | None = getattr(loop, "aiodag_yard", None)
         if yard is None:
             yard = loop.aiodag_yard = cls(loop)

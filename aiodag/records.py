@@ -86,7 +86,8 @@ class RunRecord:
     record of one run, as `run(id)` returns it: it may be large. `started_at` is when the last execution began; None in a run
     that was submitted and never began. `queue` is the one that it was submitted to, or None; `due_at` is when it is to begin at
     the earliest, while that is to come; `deaths` is how many of its owners died since a node last succeeded. `parent_run` is the id of the run that has begun it, if
-    one has; `generation` is how often it has begun again with a new history.
+    one has; `generation` is how often it has begun again with a new history, and `turn` what it did that with, as a store keeps it: in
+    the record of one run.
 
     >>> from aiodag import Run, task
     >>> from aiodag.service import Service
@@ -117,6 +118,7 @@ class RunRecord:
     deaths: int = 0
     parent_run: str | None = None
     generation: int = 0
+    turn: str | None = None
 
     @property
     def orphan(self) -> bool:

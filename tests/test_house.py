@@ -384,6 +384,7 @@ FLOORS = [
             "attempts",
             "follow",
             "drawing",
+            "parked",
             "service",
             "children",
             "loading",

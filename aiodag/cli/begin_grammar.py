@@ -54,6 +54,11 @@ def add_plan(group: CommandGroup) -> None:
         "aiodag plan etl-1a2b3c4d --from etl.json",
     )
     parser.add_argument("run", metavar="RUN|TARGET", help=f"the id of a run; or {TARGET}")
+    parser.add_argument(
+        "--parked",
+        metavar="NAME",
+        help="say which parked runs of that name would not find what they wait for, if TARGET, a FILE.py, was deployed",
+    )
     add_source(parser)
     add_again(parser)
     add_parameters(parser)

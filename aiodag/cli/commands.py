@@ -17,7 +17,8 @@ from aiodag.records import RunRecord
 from aiodag.service import Resumption
 from aiodag.service.documents import node_documents, plain_value, readable_value, run_document, whole_document
 from aiodag.service.drawing import drawing_of
-from aiodag.wording import printable
+from aiodag.service.resumption import ParkedPlan
+from aiodag.wording import count_text, printable
 
 MOST = 20  # runs that are listed unless somebody wants more
 
@@ -72,8 +73,28 @@ def show(args: Namespace) -> int:
         return 0
 
 
+def print_parked(args: Namespace) -> int:
+    """Print which parked runs would not find again what they wait for; return 1 if there are any."""
+    with serving(args) as service:
+        planned = asyncio.run(service.plan_parked(args.parked, args.run))
+    lost = [each for each in planned if not each.finds]
+    found = f"{count_text(len(planned), 'parked run')} of {printable(args.parked)}: {len(planned) - len(lost)} would find what"
+    lines = [*(line for each in lost for line in parked_lines(each)), f"{found} they wait for, {len(lost)} would not"]
+    say(args, [each._asdict() for each in planned], "\n".join(lines))
+    return int(bool(lost))
+
+
+def parked_lines(plan: ParkedPlan) -> list[str]:
+    """Return what is said of a parked run that would not find what it waits for."""
+    lines = [f"  {printable(plan.run)} waits for {printable(label)}" for label in plan.lost]
+    lines += [f"    would run {printable(label)} first, and may come to it then" for label in plan.first]
+    return [*lines, f"    {printable(plan.why)}"] if plan.why else lines
+
+
 def print_plan(args: Namespace) -> int:
     """Print what resuming a run, or running a file, would do."""
+    if args.parked is not None:
+        return print_parked(args)
     capacity = only_once("--capacity", args.capacity) or None
     with serving(args) as service:
         found = service.find(args.run, args.parameters, capacity=capacity)

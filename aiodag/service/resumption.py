@@ -28,3 +28,27 @@ class Resumption(Plan):
 
     failed: tuple[str, ...] = ()
     continues = False
+    met: frozenset[int] = frozenset()  # numbers of the recorded nodes that were called again
+    fresh: tuple[str, ...] = ()  # labels of those that would run at once, and wait for nothing outside
+
+
+class ParkedPlan(NamedTuple):
+    """What a parked run would do with other code: the labels of what it waits for and would not find again, `lost`.
+
+    `first` are the labels of what would run before: after that it may come to its waits, which nobody can tell. `why` is what
+    keeps the code from being entered at all, if something does.
+
+    >>> from aiodag.service.resumption import ParkedPlan
+    >>> ParkedPlan("order-17", ("message('PAYMENT', 'A17')",)).finds
+    False
+    """
+
+    run: str
+    lost: tuple[str, ...] = ()
+    first: tuple[str, ...] = ()
+    why: str = ""
+
+    @property
+    def finds(self) -> bool:
+        """Whether it would find all that it waits for."""
+        return not self.lost

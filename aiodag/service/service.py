@@ -16,7 +16,7 @@ from aiodag.service.entry import Again, Entry, Target, describe_entry
 from aiodag.service.follow import Follower
 from aiodag.service.messages import Messaging
 from aiodag.service.recorded import run_again
-from aiodag.service.resumption import Resumption
+from aiodag.service.resumption import ParkedPlan, Resumption
 from aiodag.stores.places import store_at
 from aiodag.stores.watch import describe_listening
 
@@ -190,6 +190,16 @@ class Service(Messaging):
         starting.refuse_resources(found.target, capacity)
         numbers = await asyncio.to_thread(self._numbers, found.id, again)
         return await starting.rehearse(self.store, found.id, found.target, numbers)
+
+    async def plan_parked(self, name: str, source: str) -> "list[ParkedPlan]":
+        """Return what each parked run of a name would do with the code of a file, FILE.py[:TASK], as far as records tell.
+
+        Before code is deployed it says which runs would not find again what they wait for. Of the code, the entry runs, and
+        the bodies that a run waits in; what they call is recalled or left where it is, and nothing is written.
+        """
+        from aiodag.service import parked
+
+        return await parked.plan_parked(self.store, name, source)
 
     def preview(self, target: Target) -> Graph:
         """Return the graph of what could be run, before anything does, as far as it does not depend on values."""

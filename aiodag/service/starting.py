@@ -1,7 +1,8 @@
 """Begin the run of an entry or of a workflow, think one through, or show what it would be."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
@@ -11,7 +12,7 @@ from aiodag._core.plan import plan
 from aiodag._core.run import Run
 from aiodag._core.task import Task
 from aiodag.abc import Observer, Runs
-from aiodag.errors import WorkflowError
+from aiodag.errors import LetGo, WorkflowError
 from aiodag.service.binding import as_task, bind, call, load_entry
 from aiodag.service.entry import Target
 from aiodag.service.resumption import Resumption
@@ -78,14 +79,16 @@ def refuse_resources(target: Target, capacity: Mapping[str, float] | None) -> No
         check_workflow(target, capacity=target.capacity if given is None else given, runs=True)
 
 
-async def rehearse(store: Runs, run_id: str, target: Target, again: Sequence[int] = ()) -> Resumption:
+async def rehearse(
+    store: Runs, run_id: str, target: Target, again: Sequence[int] = (), *, inside: Collection[str] = ()
+) -> Resumption:
     """Return what resuming a run with a target would run, and nodes again by their numbers.
 
-    What makes the graph runs, and nothing else.
+    What makes the graph runs, and the bodies whose keys are `inside`; nothing else.
     """
     run = run_of(target, run_id)
     await run.__aenter__()
-    rehearsal = Rehearsal(run, store, again)
+    rehearsal = Rehearsal(run, store, again, inside)
     await rehearsal.open()
     run.journal = rehearsal
     entered: Node[Any] | None = None
@@ -100,15 +103,19 @@ async def rehearse(store: Runs, run_id: str, target: Target, again: Sequence[int
             raise WorkflowError([complaint for error in refused for complaint in error.complaints])
         graph = run.graph()
     finally:
+        run.departed = True  # bodies that undo things after a cancel must not see one
         run.stop()
         for failure in list(run.untaken.values()):
             failure.report.take()  # recalled, and told by the plan
-        await run.__aexit__(asyncio.CancelledError, asyncio.CancelledError(), None)
+        with suppress(LetGo):
+            await run.__aexit__(asyncio.CancelledError, asyncio.CancelledError(), None)
     nodes = [each for each in graph.nodes if not each.barrier and (entered is None or each.id != entered.number)]
     recalled = sum(each.state is State.SUCCEEDED for each in nodes) + rehearsal.raised
     found = Resumption([each.label for each in nodes if not each.state.final], recalled)
     found.failed = tuple(each.label for each in nodes if each.state is State.FAILED)
     found.continues = rehearsal.continues
+    found.met = frozenset(rehearsal.met)
+    found.fresh = tuple(each.label for each in nodes if each.state is State.QUEUED and not each.waits)
     return found
 
 

@@ -285,6 +285,7 @@ def kept_run_record(kept: KeptRun, definition: str | None) -> RunRecord:
         deaths=0 if place is None else place.deaths,
         parent_run=kept.parent_run,
         generation=kept.generation,
+        turn=kept.turn,
     )
 
 

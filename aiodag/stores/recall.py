@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from aiodag._core.context import attempt_here, current_node
 from aiodag._core.node import Node
 from aiodag.abc import NOTHING, Raised
-from aiodag.codec.text import decode_error
+from aiodag.codec.text import decode, decode_error
 from aiodag.errors import Skip
 from aiodag.mail import MESSAGE
 from aiodag.names import home_of
@@ -297,6 +297,14 @@ class Recall(Unwritten):
     def _recall_outcome(self, node: "Node[Any]", known: Known) -> Any:
         """Return the recorded value of a node, what it `Raised`, or `NOTHING`. Raises `Undecodable`."""
         return recalled_wait(node, known) if node.task.waits else recalled_outcome(node.task, known)
+
+
+def arguments_now(generation: Generation | None, node: "Node[Any]", args: Any, kwargs: Any) -> tuple[Any, Any]:
+    """Return the arguments of a call: of a body that has begun again, those of its last generation."""
+    if generation is None or generation.node != node.row[NUMBER]:
+        return args, kwargs
+    node.generation = generation.number
+    return (), decode(generation.arguments)
 
 
 def key_around(row: Row, generation: Generation | None) -> str:

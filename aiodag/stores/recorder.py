@@ -27,6 +27,7 @@ from aiodag.stores.generations import generation_of_text
 from aiodag.stores.keeper import join_keeper
 from aiodag.stores.outcomes import encode_answer, encode_value, reason_text, record_exception
 from aiodag.stores.past import close_past, past_of
+from aiodag.stores.recall import arguments_now
 from aiodag.stores.recorded_waits import RecordedWaits
 from aiodag.stores.row import (
     ATTEMPT,
@@ -152,7 +153,7 @@ class Recorder(RecordedWaits):
         """Run a body, and return its value once that is committed; in a first step at once, and the node waits for the commit."""
         task = node.task
         if self._generation is not None:
-            args, kwargs = self._arguments_now(node, args, kwargs)
+            args, kwargs = arguments_now(self._generation, node, args, kwargs)
         try:
             if node.cache_keys:
                 chosen = node.row[NUMBER] in self._chosen  # to run again, whatever there is

@@ -5,13 +5,16 @@ recorded values let it; what would run does not begin, and neither does what nee
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from aiodag._core.letting_go import leavable
 from aiodag.errors import StoreError
+from aiodag.records import Known
 from aiodag.states import State
+from aiodag.stores.generations import generation_of_text
 from aiodag.stores.past import WholePast
-from aiodag.stores.recall import Recall
+from aiodag.stores.recall import Recall, arguments_now
 
 if TYPE_CHECKING:
     from aiodag._core.node import Node
@@ -26,8 +29,10 @@ QUIET = 50  # turns of the loop without a move, after which nothing more is to b
 class Rehearsal(Recall):
     """The journal of a run that is only thought through."""
 
-    def __init__(self, run: "Run", store: "Runs", again: Sequence[int] = ()) -> None:
+    def __init__(self, run: "Run", store: "Runs", again: Sequence[int] = (), inside: Collection[str] = ()) -> None:
         super().__init__(run, store)
+        self._inside = inside  # keys of bodies that are entered, too
+        self.met: set[int] = set()  # numbers of nodes that are recorded, and were called again
         self.registered: Callable[[], object] | None = None  # nobody hears of what is not written
         self.entry: Node[Any] | None = None
         self._again = frozenset(again)  # numbers of what somebody wants to run again
@@ -38,6 +43,7 @@ class Rehearsal(Recall):
         self.continues = record.ended_at is None and record.execution > 0
         known = await asyncio.to_thread(self.store.known_nodes, self.run.id)
         marked = {key: each._replace(void=True) if each.number in self._again else each for key, each in known.items()}
+        self._generation = generation_of_text(record.generation, record.turn)
         self.learn(WholePast(marked), await asyncio.to_thread(self.store.functions, self.run.id))
         self.moves = 0
 
@@ -59,11 +65,17 @@ class Rehearsal(Recall):
         msg = f"a run that is only thought through holds nothing of {pool.name!r}"
         raise StoreError(msg)
 
+    def _known_again(self, node: "Node[Any]", known: Known) -> str:
+        """Take note of what is called again."""
+        self.met.add(known.number)
+        return super()._known_again(node, known)
+
     async def __call__(self, node: "Node[Any]", args: Any, kwargs: Any, /) -> Any:
-        """Run the entry, what is not a task, and what only joins edges; leave everything else where it is."""
-        if node is self.entry or node.task.stands_in or node.task.barrier:
+        """Run the entry, what is not a task, what only joins edges, and bodies that were asked for; leave everything else where it is."""
+        if node is self.entry or node.task.stands_in or node.task.barrier or node.known_by in self._inside:
+            args, kwargs = arguments_now(self._generation, node, args, kwargs)
             node.engine.begin(node)
-            return await node.task.fn(*args, **kwargs)
+            return await leavable(node, node.task.fn(*args, **kwargs))
         return await self.run.loop.create_future()
 
     async def begin_again(self, node: "Node[Any]", arguments: Mapping[str, Any]) -> None:

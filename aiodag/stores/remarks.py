@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from aiodag.codec.text import decode
 from aiodag.errors import LetGo, RunCancelled
 from aiodag.masking import masked
 from aiodag.records import Generation
@@ -84,14 +83,6 @@ class Remarks(Recall):
         self.unwritten += 1
         self._wake(waited=True)
         await self._forgetting
-
-    def _arguments_now(self, node: "Node[Any]", args: Any, kwargs: Any) -> tuple[Any, Any]:
-        """Return the arguments of a call: of a body that has begun again, those of its last generation."""
-        generation = self._generation
-        if generation is None or generation.node != node.row[NUMBER]:
-            return args, kwargs
-        node.generation = generation.number
-        return (), decode(generation.arguments)
 
     def _refuse_to_go_on(self) -> None:
         """Raise why nothing of what a body does is written any more, if it made its peace with being stopped."""

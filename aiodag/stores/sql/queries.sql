@@ -118,14 +118,14 @@ select run, id, name, state, execution, entry, error, created_at, started_at, en
     case when queue is not null and ready = 0 then
         (select min(due_at) from timers where timers.run = runs.run and kind = 'start') end,
     deaths, (select document from definitions where definitions.run = runs.run order by execution desc limit 1),
-    parent_run, generation, counts
+    parent_run, generation, turn, counts
 from runs where id = :id
 
 -- :name list_runs
 select run, id, runs.name, state, execution, entry, error, {made_at}, started_at, ended_at, owner, tags, queue, priority,
     case when queue is not null and ready = 0 then
         (select min(due_at) from timers where timers.run = runs.run and kind = 'start') end,
-    deaths, null, parent_run, generation, counts
+    deaths, null, parent_run, generation, null, counts
 from {source} where {condition}
 
 -- :name apart

@@ -74,9 +74,9 @@ class QueuedRuns(OwnedRuns):
         """Return what a worker gets of a run whose row was sound."""
         run, execution, state, error = row[0], row[4], row[3], row[6]
         record = sql_run_record(row[:COLUMNS], {})
-        target, code, cancel, begun, turn = row[COLUMNS:]
+        target, code, cancel, begun = row[COLUMNS:]
         claim = Claim(record.id, record.name, record.entry, taker.owner, taker.lease, taker.now, record.tags)
-        generation, turn = checked_turn(record.generation, turn)
+        generation, turn = checked_turn(record.generation, record.turn)
         claimed = Claimed(run, execution + 1, {}, begun=begun, generation=generation, turn=turn)
         if execution:
             known, past = self._past(session, run, partial(with_marks, execution=execution, state=state, error=error))
@@ -201,7 +201,7 @@ def damage_in(row: tuple[Any, ...]) -> str:
     """Return what of a row is not as a submission wrote it; empty if all of it is."""
     record = sql_run_record(row[:COLUMNS], {})
     damaged = [record.damaged]
-    target, _, _, begun, _ = row[COLUMNS:]
+    target, _, _, begun = row[COLUMNS:]
     damaged += [] if type(target) is str else [f"target={target!r:.40}"]
     damaged += [] if type(begun) is int else [f"begun={begun!r:.40}"]
     if record.entry is None and record.definition is None:

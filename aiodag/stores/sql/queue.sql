@@ -96,7 +96,7 @@ order by priority desc, run limit :limit
 -- :name runs_to_take
 select run, id, name, state, execution, entry, error, created_at, started_at, ended_at, owner, tags, queue, priority, null,
     deaths, (select document from definitions where definitions.run = runs.run order by execution desc limit 1),
-    parent_run, generation, counts, target, code, cancel, begun, turn
+    parent_run, generation, turn, counts, target, code, cancel, begun
 from runs where run in (?...)
 
 -- :name take_queued_run

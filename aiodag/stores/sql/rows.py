@@ -147,6 +147,7 @@ RUN = (
     Column("definition", optional(text_column), None),
     Column("parent_run", optional(text_column), None),
     Column("generation", count_column, 0),
+    Column("turn", optional(text_column), None),
     Column("counts", optional(counts_column), None),
 )
 NODE = (

@@ -143,6 +143,12 @@ def race_of(node: Node[Any]) -> Race | None:
     return races[0]
 
 
+def is_racing(node: Node[Any]) -> bool:
+    """Return True if the node of a `first_of` was made by an earlier attempt of the body that calls it."""
+    entries = (entry for member in node.after for entry in member._downstream or ())  # noqa: SLF001 - as above
+    return any(type(entry) is Membership and entry.race.node is node for entry in entries)
+
+
 FIRST_OF: Task[..., Any] = task(pick_first, name="first_of")
 FIRST_OF.rule = AS_FIRST
 FIRST_OF.firm = True  # entered again, it finds its losers unsettled
@@ -182,6 +188,6 @@ def first_of(*nodes: "Awaitable[Any]", **named: "Awaitable[Any]") -> "Node[Any]"
         raise TypeError(msg)
     names = tuple(named)
     node = FIRST_OF(*(settled(each) for each in (nodes or named.values())), names=names)
-    if not node.state.final and node.after:
+    if not node.state.final and node.after and not is_racing(node):
         Race(node, dict.fromkeys(node.after))
     return called_in(sys._getframe(1), node)  # noqa: SLF001 - as above

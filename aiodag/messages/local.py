@@ -12,6 +12,7 @@ import json
 import logging
 from asyncio import AbstractEventLoop, Future, all_tasks, get_running_loop
 from collections.abc import Iterable
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -71,17 +72,21 @@ class LocalInbox:
         """Return what is settled by what a node waits for: plain JSON, or None. Raises `TimeoutError` in it."""
         now = self.shelf.look()
         opened = self._of_node.get(node)
-        first: dict[LocalWait, None] = {}
+        oldest = False
         if opened is None:
             opened = self._of_node[node] = LocalWait(wait, self.loop.create_future(), now)
         elif opened.future.done():  # what had come did not fit: it is still the oldest
-            opened.future, opened.message, first = self.loop.create_future(), None, {opened: None}
+            opened.future, opened.message, oldest = self.loop.create_future(), None, True
         opened.wait, opened.open = wait, True
         kept = self.shelf.take_kept(opened.place) if wait.kind == "message" else None
         if kept is not None:
             self._settle(opened, kept)
             return opened.future
-        self._open[opened.place] = {**first, **self._open.get(opened.place, {}), opened: None}
+        waiting = self._open.setdefault(opened.place, {})
+        if oldest:
+            self._open[opened.place] = {opened: None, **waiting}
+        else:
+            waiting[opened] = None
         if wait.group is not None:
             self._groups.setdefault(wait.group, set()).add(opened)
         self._set_timer(opened)
@@ -213,8 +218,8 @@ class LocalInbox:
 
     def _takers(self, incoming: Incoming) -> "Iterable[LocalWait]":
         for key in incoming.keys:
-            waiting = list(self._open.get((incoming.topic, key), ()))
-            yield from waiting if incoming.to_all else waiting[:1]
+            waiting = self._open.get((incoming.topic, key), {})
+            yield from list(waiting) if incoming.to_all else [*islice(waiting, 1)]
 
     def _offer(self, opened: LocalWait, message: Message) -> bool:
         if not opened.open:  # it is in a group with one that has just taken it

@@ -112,7 +112,7 @@ class Carrier:
                 ticket = watch.ticket()
                 try:
                     await self.look()
-                except StoreError as error:
+                except Exception as error:  # noqa: BLE001 - nothing would leave any more; and the worker goes on
                     await asyncio.sleep(failures.pause(error))
                 else:
                     failures.forget()

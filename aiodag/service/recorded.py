@@ -49,7 +49,7 @@ def cut_off(attempts: Iterable[AttemptRecord], run: RunRecord, there: Iterable[N
     """Return attempts with those that seem to run, and whose process has ended, as what they are.
 
     `there` are the nodes of the last execution: what it has not come to, no process works on. In a run that is parked, that
-    is no failure of theirs: they go on when it is woken.
+    did not fail by that: they go on when it is woken.
     """
     if run.state is State.PARKED:
         return [replace(each, state=State.PARKED) if each.state is State.RUNNING else each for each in attempts]

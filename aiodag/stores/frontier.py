@@ -40,6 +40,10 @@ class Frontier:
         if self._timer is None:
             self._timer = Context().run(self._run.loop.call_later, HOLD, self.reach)
 
+    def holds_any(self) -> bool:
+        """Return True if something is to be called there."""
+        return bool(self._held)
+
     def reach_soon(self) -> None:
         """Note that the run is there, in the middle of its move."""
         self._run.loop.call_soon(self.reach, context=Context())

@@ -27,6 +27,7 @@ from aiodag.states import State
 from aiodag.stores.outcomes import decode_value, payload_value
 from aiodag.stores.row import ATTEMPT, CODEC, KEY, NUMBER, RECORDED, STATE, TURN, Row
 from aiodag.stores.stopping import Stoppable
+from aiodag.stores.waking import SETTLING
 
 if TYPE_CHECKING:
     from aiodag._core.engine import Engine
@@ -36,10 +37,7 @@ if TYPE_CHECKING:
     from aiodag.mail import Outgoing, SettledWait, Wait, WaitRow, WaitSeen
     from aiodag.stores.post import RunWriter
 
-REGISTERED = frozenset({"waits", "rejects"})  # kinds of rows after which the store knows of a wait
-DEADLINE = (
-    "deadline"  # the kind of a wait that settles no node: its run is to be there when the time limit of a body ends
-)
+DEADLINE = "deadline"  # a kind of wait that settles no node: its run is woken when the time limit of a body ends
 
 
 class OpenWait:
@@ -112,9 +110,7 @@ class RecordedWaits(Stoppable):
         if number in self._batch.rows("unwaits") or number in self._batch.rows("heard"):
             # Another attempt of the enclosing body waits anew. In one batch, the store could not tell which of both is meant.
             self._deferred.append(row)
-        elif all(
-            number != rejected for rejected, _ in self._batch.rows("rejects")
-        ):  # else it is registered, and waits on
+        elif all(number != each for each, _ in self._batch.rows("rejects")):  # else it is registered, and waits on
             self._batch.waits.append(row)
         self._wake(waited=True)
 
@@ -197,6 +193,7 @@ class RecordedWaits(Stoppable):
         number = node.row[NUMBER]
         if number in self._limits and not self._deaf:
             self._limits.discard(number)
+            self._deferred = [each for each in self._deferred if each[0] != number]
             self._seen.pop(number, None)
             self._batch.unwaits.append(number)
             self._wake()
@@ -205,9 +202,10 @@ class RecordedWaits(Stoppable):
 
     def _note_batch(self, batch: Batch) -> None:
         """Take note of what is registered with a batch, and have the next one register what could not go with it."""
-        if batch.has_any(REGISTERED):
+        if not batch.has_any(SETTLING):
+            self._registering = []
+        else:
             self._registering = [each[0] for each in (*batch.rows("waits"), *batch.rows("rejects"))]
-        if self._registering or batch.rows("due"):
             # On a virtual clock: the keeper asks what is settled when that is written, which takes real time as well.
             self._engine.real_time.begin()
             self._asked += 1
@@ -218,8 +216,11 @@ class RecordedWaits(Stoppable):
     def _hear_registered(self) -> None:
         """Take note that the store knows of the waits of the last batch."""
         for number in self._registering:
-            if number in self._waits:
-                self._waits[number].registered = True
+            entry = self._waits.get(number)
+            if entry is not None:
+                entry.registered = True
+                if entry.due_at is not None and entry.timer is None:  # it fell due while the store did not know of it
+                    self._set_timer(entry)
         self._registering = []
         if self.registered is not None:
             self.registered()
@@ -265,6 +266,7 @@ class RecordedWaits(Stoppable):
         if entry is None and (row[STATE].final or not known):
             return row[CODEC] is RECORDED
         self._unmet.discard(number)
+        self._deferred = [each for each in self._deferred if each[0] != number]
         if entry is not None:
             entry.close()
             if entry.settled is not None and entry.settled.state is state:
@@ -319,6 +321,8 @@ class RecordedWaits(Stoppable):
         try:
             value = super()._recall_outcome(node, known)
         except (TypeError, ValueError) as error:
+            if known.codec != MESSAGE:
+                raise
             self._batch.rejects.append((number, str(error)))
             return NOTHING
         self._batch.heard.append(number)

@@ -66,6 +66,11 @@ class Stoppable(Remarks):
             call()
         else:
             self._frontier.hold(call)
+            self.run.loop.call_soon(self._look_around)
+
+    def _waits_for_quiet(self) -> bool:
+        """Return True if something is held until the run stands where it stood, or a wait may be lost."""
+        return bool(self._unmet) or (self._frontier is not None and self._frontier.holds_any())
 
     def _note_frontier(self) -> None:
         self._frontier = None

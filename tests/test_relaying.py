@@ -13,12 +13,12 @@ from programs import write_program
 from transports import Post
 from worker_processes import PATIENCE, until
 
-from aiodag.errors import MessageRefused, OptionError, StoreUnreachable
+from aiodag.errors import MessageRefused, OptionError, StoreError, StoreUnreachable
 from aiodag.messages import Topic
 from aiodag.messages.transports import OPENERS, register_transport
 from aiodag.records import Claim, Incoming, Outgoing, Owner
 from aiodag.service import relaying
-from aiodag.service.relaying import Carrier
+from aiodag.service.relaying import Carrier, carrier_of
 from aiodag.service.worker import QueueWorker
 from aiodag.stores import Memory
 
@@ -268,6 +268,18 @@ async def test_a_message_is_kept_as_long_as_its_topic_says_where_that_is_known()
 
     (kept,) = store.messages()
     assert (kept.expires_at - kept.at).total_seconds() == 60.0
+
+
+class Plain:
+    """A store of others, which has no inbox."""
+
+
+async def test_a_store_without_an_inbox_has_nothing_carried_and_nothing_can_be_received_into_it():
+    async with carrier_of(Plain(), (), [].append) as carried:
+        assert carried is None
+
+    with pytest.raises(StoreError, match="no inbox"):
+        carrier_of(Plain(), [Post()], [].append)
 
 
 # Killed

@@ -10,7 +10,7 @@ from transports import Post
 from worker_processes import PATIENCE
 
 from aiodag import MissingExtra, OptionError
-from aiodag.messages import register_transport
+from aiodag.messages import Topic, register_transport
 from aiodag.messages.transports import OPENERS, checked_via, source_at, transport_at
 from aiodag.records import Incoming, Outgoing
 
@@ -143,6 +143,14 @@ def test_an_address_that_cannot_work_is_refused_with_what_would(address, says):
 
     assert says in str(caught.value)
     assert "hush" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("topics_forgotten")
+def test_a_topic_is_refused_that_nothing_could_carry():
+    with pytest.raises(OptionError, match="via='amqp://broker' cannot work"):
+        Topic("PAYMENT", via="amqp://broker")
+
+    assert Topic("PAYMENT", via="kafka://broker:9092").via == "kafka://broker:9092"
 
 
 @pytest.mark.parametrize("address", ["kafka://broker:9092?topics=PAYMENT", "kafka://broker:9092?group=orders"])

@@ -48,8 +48,8 @@ def run_again(nodes: Iterable[NodeRecord], chosen: Iterable[NodeRecord]) -> list
 def cut_off(attempts: Iterable[AttemptRecord], run: RunRecord, there: Iterable[NodeRecord]) -> list[AttemptRecord]:
     """Return attempts with those that seem to run, and whose process has ended, as what they are.
 
-    `there` are the nodes of the last execution: what it has not come to, no process works on. In a run that is parked, that
-    did not fail by that: they go on when it is woken.
+    `there` are the nodes of the last execution: what it has not come to, no process works on. Those of a parked run have not
+    failed: they go on when it is woken.
     """
     if run.state is State.PARKED:
         return [replace(each, state=State.PARKED) if each.state is State.RUNNING else each for each in attempts]

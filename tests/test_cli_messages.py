@@ -10,7 +10,7 @@ from executions import claim_one, row, write_one
 
 from aiodag import State
 from aiodag.cli.program import main
-from aiodag.records import Claim, Incoming, Owner
+from aiodag.records import WAS_PARKED, Claim, Incoming, Owner
 from aiodag.service import Service
 from aiodag.submissions import Submission
 
@@ -31,8 +31,13 @@ def service(here):
     service.close()
 
 
+def submission(run_id, **more):
+    return Submission(run_id, "order", {"file": "x.py", "task": "order", "parameters": {}}, "x.py:order", 1e9, **more)
+
+
 def waiting(service, run_id="order-1", key="A17", topics=WAITED_FOR, **run):
     """A run of this process whose nodes wait for messages, a moment and another run."""
+    service.store.submit(submission("child-1", queue="of children", key="child-1"))
     claimed = claim_one(service.store, Claim(run_id, "order", None, Owner.here(), lease=3600, at=time.time(), **run))
     kinds = [("message", topic, key, None) for topic in topics]
     kinds += [("moment", "", "", 4102444800.0), ("run", "child-1", "", None)]
@@ -318,8 +323,7 @@ def test_hostile_names_steer_no_terminal_and_forge_no_line(service, capsys):
 
 def parked(service, run_id="order-1"):
     """A run that nobody has, since it only waits."""
-    submission = Submission(run_id, "order", {"file": "x.py", "task": "order", "parameters": {}}, "x.py:order", 1e9)
-    service.store.submit(submission)
+    service.store.submit(submission(run_id))
     (taken,) = service.store.take_queued(Owner.here(), ["default"], 1, lease=3600)
     nodes = [row(0, name="order", state=State.RUNNING, value=None), row(1, name="charge")]
     nodes.append(row(2, name="message", state=State.RUNNING, value=None))
@@ -342,6 +346,21 @@ def test_a_parked_run_is_neither_running_nor_an_orphan(service, capsys):
     assert "▸" not in shown
     assert "cut off" not in shown
     assert json.loads(run_command(capsys, "runs", "--json").out)[0]["owner"] is None
+
+
+def test_an_attempt_that_was_parked_is_not_told_as_cut_off(service, capsys):
+    parked(service)
+    service.deliver("PAYMENT", "A17")
+    (taken,) = service.store.take_queued(Owner.here(), ["default"], 1, lease=3600)
+    attempts = [(0, 1, State.CANCELLED, 1e9, 2e9, WAS_PARKED)]
+    write_one(service.store, taken.claimed, "order-1", attempts=attempts)
+
+    shown = run_command(capsys, "show", "order-1", "0").out
+    assert columns(shown)[0][:3] == ["order(0)", "#0", "1"]
+    assert columns(shown)[0][3] == "parked"
+    assert "cut off" not in shown
+    (body,) = json.loads(run_command(capsys, "show", "order-1", "0", "--json").out)
+    assert [(each["state"], each["error"]) for each in body["attempts"]] == [("parked", None)]
 
 
 def test_a_parked_run_is_not_copied(service, capsys, here):

@@ -265,7 +265,7 @@ def timeline_text(graph: "Graph", width: int) -> str:
 
 def _shown_spans(node: "GraphNode", now: float) -> list[tuple[State, float, float]]:
     """Return what a bar shows of a node: where it waited for something outside of the run, nothing ran."""
-    runs = State.PARKED if node.waits else State.RUNNING
+    runs = State.PARKED if node.waits or node.shown_as is State.PARKED else State.RUNNING
     return [(runs if state is State.RUNNING else state, begin, end) for state, begin, end in node.spans(now)]
 
 

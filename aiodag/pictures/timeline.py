@@ -137,7 +137,7 @@ def _bar_of(node: GraphNode, shown: Scene, y: int, *, critical: bool) -> Iterato
             yield f'<line class="waits" x1="{x}%" y1="{y + 12}" x2="{to}%" y2="{y + 12}"/>'
         elif state is State.QUEUED and end > begin:
             yield f'<rect class="bar queued" x="{x}%" y="{y + 9}" width="{wide}%" height="6"/>'
-        elif state is State.RUNNING and node.waits:
+        elif state is State.RUNNING and (node.waits or node.shown_as is State.PARKED):
             yield f'<rect class="bar {node.shown_as}" x="{x}%" y="{y + 8}" width="{wide}%" height="8" rx="4"/>'
         elif state is State.RUNNING:
             kind = str(node.state if node.state.final else state) if at == last else "tried"

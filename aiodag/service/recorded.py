@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from aiodag._core.graph import Graph, GraphEdge, GraphNode
 from aiodag.errors import RecordedError
 from aiodag.mail import MESSAGE
-from aiodag.records import BARRIER, CUT_OFF, AttemptRecord, NodeRecord, RunRecord, WaitRecord
+from aiodag.records import BARRIER, CUT_OFF, WAS_PARKED, AttemptRecord, NodeRecord, RunRecord, WaitRecord
 from aiodag.states import State
 
 if TYPE_CHECKING:
@@ -46,21 +46,21 @@ def run_again(nodes: Iterable[NodeRecord], chosen: Iterable[NodeRecord]) -> list
 
 
 def cut_off(attempts: Iterable[AttemptRecord], run: RunRecord, there: Iterable[NodeRecord]) -> list[AttemptRecord]:
-    """Return attempts with those that seem to run, and whose process has ended, as what they are.
+    """Return attempts with those that seem to run, and whose process has ended or has let go of them, as what they are.
 
-    `there` are the nodes of the last execution: what it has not come to, no process works on. Those of a parked run have not
-    failed: they go on when it is woken.
+    `there` are the nodes of the last execution: what it has not come to, no process works on. What was parked did not fail by
+    that: it goes on when its run is woken.
     """
-    if run.state is State.PARKED:
-        return [replace(each, state=State.PARKED) if each.state is State.RUNNING else each for each in attempts]
     goes_on = run.owner is not None and not run.owner.gone()
     numbers = {each.number for each in there} if goes_on else set[int]()
-    return [
-        replace(each, state=State.CANCELLED, error=CUT_OFF)
-        if each.state is State.RUNNING and each.number not in numbers
-        else each
-        for each in attempts
-    ]
+
+    def as_it_is(each: AttemptRecord) -> AttemptRecord:
+        seems_to_run = each.state is State.RUNNING and each.number not in numbers
+        if each.error == WAS_PARKED or (seems_to_run and run.state is State.PARKED):
+            return replace(each, state=State.PARKED, error="")
+        return replace(each, state=State.CANCELLED, error=CUT_OFF) if seems_to_run else each
+
+    return [as_it_is(each) for each in attempts]
 
 
 def attempts_by_node(attempts: Iterable[AttemptRecord]) -> dict[int, list[AttemptRecord]]:

@@ -22,10 +22,10 @@ from aiodag._core.context import bodies_around
 from aiodag.abc import NOTHING
 from aiodag.codec.text import decode_error
 from aiodag.mail import MESSAGE
-from aiodag.records import Batch, Known
+from aiodag.records import WAS_PARKED, Batch, Known
 from aiodag.states import State
 from aiodag.stores.outcomes import decode_value, payload_value
-from aiodag.stores.row import ATTEMPT, CODEC, KEY, NUMBER, RECORDED, STATE, TURN, Row
+from aiodag.stores.row import ATTEMPT, CODEC, KEY, NUMBER, RECORDED, STARTED, STATE, TURN, Row
 from aiodag.stores.stopping import Stoppable
 from aiodag.stores.waking import SETTLING
 
@@ -130,7 +130,10 @@ class RecordedWaits(Stoppable):
         if self._frontier is not None or self._unmet:
             self._look_around()  # what is held comes first
             return False
-        return not self._note_limits(self.run.live)
+        if self._note_limits(self.run.live):
+            return False
+        self._batch.attempts += parked_attempts(self.run.live, self._now())
+        return True
 
     def is_waiting(self, node: "Node[Any]") -> bool:
         """Return True if the store knows that a node waits, and nothing has come yet."""
@@ -336,3 +339,12 @@ def value_of_settled(task: Any, settled: "SettledWait") -> Any:
     return (
         payload_value(settled.value) if settled.codec == MESSAGE else decode_value(task, settled.codec, settled.value)
     )
+
+
+def parked_attempts(nodes: "Iterable[Node[Any]]", at: float) -> list[tuple[Any, ...]]:
+    """Return the attempts of bodies that end since their run is parked: nobody could tell them from those of a process that died."""
+    return [
+        (node.row[NUMBER], node.attempt, State.CANCELLED, node.row[STARTED], at, WAS_PARKED)
+        for node in nodes
+        if node.row[STATE] is State.RUNNING and not node.task.waits
+    ]

@@ -337,7 +337,8 @@ def with_past(store: "Runs", claim: Claim, claimed: Claimed) -> Claimed:
     """Return a claimed run with what earlier executions have called."""
     if claimed.execution == 1:
         return claimed
-    return claimed._replace(functions=store.functions(claim.id), tried=last_attempts(store, claim, claimed))
+    called = claimed.functions or store.functions(claim.id)  # a run that was taken from a queue comes with them
+    return claimed._replace(functions=called, tried=last_attempts(store, claim, claimed))
 
 
 def both_clocks() -> tuple[float, float]:

@@ -103,4 +103,4 @@ def end_of(run: int, batch: Batch) -> tuple[Any, ...]:
 def put_list(session: Session, name: str, first: tuple[int, ...], numbers: list[int]) -> None:
     """Write what has to do with a list of nodes."""
     for some in cut_rows(numbers):
-        session.perform_for(name, some, first)
+        session.put_for(name, some, first)

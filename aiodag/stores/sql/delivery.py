@@ -53,7 +53,7 @@ def write_mail(
     for write in having.get("rejects", ()):
         reject_messages(session, write.claimed.run, dict(write.batch.rejects), now)
     for write in having.get("heard", ()):
-        session.perform_for("drop_heard", write.batch.heard, (write.claimed.run,))
+        session.put_for("drop_heard", write.batch.heard, (write.claimed.run,))
     send_messages(session, sent, now)
     end_waits_of_runs(session, ended, now)
 
@@ -168,7 +168,7 @@ def start_kept(session: Session, topic: str) -> None:
         kept = OfferedMessage(message, topic, read_keys(keys), payload, bool(to_all))
         started = start_runs(session, kept, id_, now)
         if started:
-            session.perform_for("drop_message_keys", (message,))
+            session.put_for("drop_message_keys", (message,))
             session.put_each("note_started", [(started[-1], message)])
 
 

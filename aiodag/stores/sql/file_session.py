@@ -74,6 +74,10 @@ class FileSession(Happened, sqlite3.Connection):
         self.note(name)
         return self.execute(statement_with_list(name, len(some)), (*first, *some, *last))
 
+    def put_for(self, name: str, some: Sequence[Any], first: Sequence[Any] = ()) -> None:
+        """Write with a statement that takes a list."""
+        self.perform_for(name, some, first)
+
     def perform_together(self, *asked: tuple[str, Values]) -> tuple[float, list[list[Any]]]:
         """Execute statements one after the other."""
         return self.now(), [self.perform(name, values).fetchall() for name, values in asked]

@@ -9,16 +9,14 @@ from aiodag.errors import StoreError
 from aiodag.records import Claim, Claimed, Known, Owner, Write, refuse_owned
 from aiodag.states import State, next_run_state
 from aiodag.stores.endings import with_marks
-from aiodag.stores.sql import past
 from aiodag.stores.sql.batches import Fenced, fence_writes, put_batches, write_sound
 from aiodag.stores.sql.database import Database
 from aiodag.stores.sql.generations import read_turn
 from aiodag.stores.sql.hand_on import requeue_left
-from aiodag.stores.sql.past import SlicedPast
-from aiodag.stores.sql.rows import STATES, known_from_rows, owner_of, owner_text
+from aiodag.stores.sql.past import Remains, SlicedPast, read_remains
+from aiodag.stores.sql.rows import LAST, STATES, known_from_rows, owner_of, owner_text
 from aiodag.stores.sql.session import Session
 from aiodag.stores.sql.statements import cut_rows
-from aiodag.stores.sql.waits import seen_waits
 
 # In place of when the lease of a run ends: when that of its process does. Versions before 1.4 look at nothing else, and must
 # not take the run for free.
@@ -98,18 +96,20 @@ class OwnedRuns(Database):
         state = next_run_state(STATES.get(ended[0], State.RUNNING), State.QUEUED, State.RUNNING)
         session.perform("take_run", {**values, "run": run, "state": state})
         marks = partial(with_marks, execution=execution, state=ended[0], error=ended[1])
-        known, sliced = self._past(session, run, marks)
+        (left,) = read_remains(session, [(run, claim.id)], now)
         generation, turn = read_turn(session, run)
-        claimed = Claimed(run, execution + 1, known, begun=begun, past=sliced, generation=generation, turn=turn)
-        return claimed._replace(waits=seen_waits(session, run, now))
+        return self.with_remains(
+            Claimed(run, execution + 1, {}, begun=begun, generation=generation, turn=turn), left, marks
+        )
 
-    def _past(
-        self, session: Session, run: int, marks: "Callable[[dict[str, Known]], dict[str, Known]]"
-    ) -> tuple[dict[str, Known], SlicedPast | None]:
-        """Return what is known of a run by key; or, of many nodes, what reads it in slices."""
-        if session.perform("count_up_to", (run, past.WHOLE + 1)).fetchone()[0] <= past.WHOLE:
-            return marks(known_from_rows(session, run)), None
-        return {}, SlicedPast(self.apart(), run, marks)
+    def with_remains(
+        self, claimed: Claimed, left: Remains, marks: "Callable[[dict[str, Known]], dict[str, Known]]"
+    ) -> Claimed:
+        """Return a run that was taken with what earlier executions have left; of many nodes, with what reads it in slices."""
+        claimed = claimed._replace(functions=left.functions, waits=left.waits)
+        if left.known is None:
+            return claimed._replace(past=SlicedPast(self.apart(), claimed.run, marks))
+        return claimed._replace(known=marks(left.known))
 
     def known_nodes(self, run_id: str) -> dict[str, Known]:
         """Return what all executions of a run have left, by key, without owning it."""
@@ -118,7 +118,7 @@ class OwnedRuns(Database):
             if found is None:
                 return {}
             run, execution, _, _, _, *ended, _ = found
-            return with_marks(known_from_rows(session, run), execution, *ended)
+            return with_marks(known_from_rows(session.perform("known", (run, 0, LAST))), execution, *ended)
 
     def void(self, run_id: str, numbers: Sequence[int]) -> None:
         """Have nodes of a run that nobody owns run again, whatever is recorded of them. Raises `RunOwned`."""

@@ -12,15 +12,18 @@ An index of all keys in the file would serve as well, and every run would pay fo
 one: there is no session there that could keep a temporary table.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
+from typing import NamedTuple
 
-from aiodag.records import Known
+from aiodag.mail import WaitSeen
+from aiodag.records import FunctionRow, Known
 from aiodag.stores.patience import patiently
 from aiodag.stores.sql.database import Database
-from aiodag.stores.sql.rows import known_from_rows
+from aiodag.stores.sql.rows import LAST, functions_from_rows, known_from_rows
 from aiodag.stores.sql.session import Session
+from aiodag.stores.sql.waits import seen_waits
 
 WHOLE = 4096  # nodes of a run that are still read all at once
 SLICE = 512  # rows that are read at once
@@ -58,6 +61,32 @@ class LastAttempts(Mapping[str, int]):
     def __bool__(self) -> bool:
         """Return True: nothing is read for that."""
         return True
+
+
+class Remains(NamedTuple):
+    """What earlier executions of a run have left."""
+
+    known: dict[str, Known] | None  # None where that is too much to be read at once
+    functions: list[FunctionRow]
+    waits: dict[int, WaitSeen]
+
+
+def read_remains(session: Session, runs: Sequence[tuple[int, str]], now: float) -> list[Remains]:
+    """Return what runs have left, by their numbers and ids: with two messages for all of them."""
+    if not runs:
+        return []
+    _, counts = session.perform_together(*[("count_up_to", (run, WHOLE + 1)) for run, _ in runs])
+    few = [run for (run, _), ((count,),) in zip(runs, counts, strict=True) if count <= WHOLE]
+    _, found = session.perform_together(
+        *[("seen_waits", (run,)) for run, _ in runs],
+        *[("functions", (run_id,)) for _, run_id in runs],
+        *[("known", (run, 0, LAST)) for run in few],
+    )
+    known = dict(zip(few, map(known_from_rows, found[2 * len(runs) :]), strict=True))
+    return [
+        Remains(known.get(run), functions_from_rows(called), seen_waits(waits, now))
+        for (run, _), waits, called in zip(runs, found, found[len(runs) : 2 * len(runs)], strict=False)
+    ]
 
 
 class SlicedPast:
@@ -128,5 +157,5 @@ class SlicedPast:
         # program no longer has, and there may be as many of them as of all others.
         for key in list(islice(self._slice, max(len(self._slice) - SLICE, 0))):
             del self._slice[key]
-        found = known_from_rows(session, self._run, first, min(below, self.last + 1))
+        found = known_from_rows(session.perform("known", (self._run, first, min(below, self.last + 1))))
         self._slice.update(self._marks({key: each for key, each in found.items() if not self._taken[each.number]}))

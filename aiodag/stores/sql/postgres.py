@@ -107,6 +107,11 @@ class ServerSession(Happened):
         text = self._text(translated(STATEMENTS.query(name)), (*first, list(some), *last))
         return self._send(text, locking=locking)
 
+    def put_for(self, name: str, some: Sequence[Any], first: Sequence[Any] = ()) -> None:
+        """Write with a statement that takes a list."""
+        self.note(name)
+        self._unsent.append(self._text(translated(STATEMENTS.query(name)), (*first, list(some))))
+
     def perform_together(self, *asked: tuple[str, Values]) -> tuple[float, list[list[Any]]]:
         """Execute statements with one message."""
         texts = [self._named(name, values) for name, values in (("now", ()), *asked)]

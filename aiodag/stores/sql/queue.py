@@ -5,17 +5,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from aiodag.records import Claim, Claimed, Owner
+from aiodag.records import Claim, Claimed, Owner, RunRecord
 from aiodag.states import State, next_run_state
 from aiodag.stores.endings import with_marks
 from aiodag.stores.queue_rules import damaged_text, refuse_draining, refuse_id, refuse_other
 from aiodag.stores.sql.generations import checked_turn
 from aiodag.stores.sql.hand_on import HANDING_ON, REQUEUED, fail_queued, fail_refused, hand_on
 from aiodag.stores.sql.ownership import NEVER, OwnedRuns
+from aiodag.stores.sql.past import Remains, read_remains
 from aiodag.stores.sql.rows import RUN, owner_text, sql_run_record
 from aiodag.stores.sql.session import Session
 from aiodag.stores.sql.submitting import QUEUED, add_submission
-from aiodag.stores.sql.waits import seen_waits
 from aiodag.submissions import Submission, Taken
 
 TAKEN = next_run_state(State.QUEUED, State.RUNNING)
@@ -65,22 +65,26 @@ class QueuedRuns(OwnedRuns):
         taker.heed_queues(there)
         if limit > 0 and (limited or handed_on):
             taker.heed_names(limit)
-        taken = [self._taken(session, taker, row) for row in taker.take(queues, limit)]
+        runs = list(taker.take(queues, limit))
+        again = [(record, row) for record, row in runs if row[4]]
+        remains = read_remains(session, [(row[0], record.id) for record, row in again], now)
+        left = dict(zip([row[0] for _, row in again], remains, strict=True))
+        taken = [self._taken(taker, record, row, left.get(row[0])) for record, row in runs]
         if taken:
             session.put_each("put_lease", [{"owner": owner_text(owner), "until": now + lease}])
         return taken
 
-    def _taken(self, session: Session, taker: "Taker", row: tuple[Any, ...]) -> Taken:
-        """Return what a worker gets of a run whose row was sound."""
+    def _taken(self, taker: "Taker", record: RunRecord, row: tuple[Any, ...], left: Remains | None) -> Taken:
+        """Return what a worker gets of a run whose row was sound, with what earlier executions have left."""
         run, execution, state, error = row[0], row[4], row[3], row[6]
-        record = sql_run_record(row[:COLUMNS], {})
         target, code, cancel, begun = row[COLUMNS:]
         claim = Claim(record.id, record.name, record.entry, taker.owner, taker.lease, taker.now, record.tags)
         generation, turn = checked_turn(record.generation, record.turn)
         claimed = Claimed(run, execution + 1, {}, begun=begun, generation=generation, turn=turn)
-        if execution:
-            known, past = self._past(session, run, partial(with_marks, execution=execution, state=state, error=error))
-            claimed = claimed._replace(known=known, past=past, waits=seen_waits(session, run, taker.now))
+        if left is not None:
+            claimed = self.with_remains(
+                claimed, left, partial(with_marks, execution=execution, state=state, error=error)
+            )
         return Taken(record, claim, claimed, target, code, cancel=bool(cancel))
 
     # Give back
@@ -128,8 +132,8 @@ class Taker:
             # What is no number limits nothing: somebody has written it by hand.
             self.rooms[name] = most - active[name] if type(most) is int else limit
 
-    def take(self, queues: Sequence[str], limit: int) -> Iterator[tuple[Any, ...]]:
-        """Give the rows of runs that are this worker's from now on, the first ones first."""
+    def take(self, queues: Sequence[str], limit: int) -> Iterator[tuple[RunRecord, tuple[Any, ...]]]:
+        """Give the records and rows of runs that are this worker's from now on, the first ones first."""
         left = limit
         while left > 0:
             # Each round takes or fails a run, or leaves out a name or a queue from then on.
@@ -137,8 +141,10 @@ class Taker:
             if not rows:
                 return
             chosen = self._choose(rows)
-            self.session.put_each("take_queued_run", [self._owned(row[0]) for row in chosen])
-            self.session.put_each("drop_timers_of_run", [(row[0],) for row in chosen])  # what has begun expires no more
+            self.session.put_each("take_queued_run", [self._owned(row[0]) for _, row in chosen])
+            self.session.put_each(
+                "drop_timers_of_run", [(row[0],) for _, row in chosen]
+            )  # what has begun expires no more
             yield from chosen
             if len(rows) < left:
                 return  # these were all: what was not chosen now is not chosen in another round
@@ -166,16 +172,17 @@ class Taker:
         rows = {row[0]: row for row in self.session.perform_for("runs_to_take", wanted)}
         return [rows[run] for run in wanted]
 
-    def _choose(self, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    def _choose(self, rows: Sequence[tuple[Any, ...]]) -> list[tuple[RunRecord, tuple[Any, ...]]]:
         """Return those that may begin now; fail those that cannot be read."""
-        chosen: list[tuple[Any, ...]] = []
+        chosen: list[tuple[RunRecord, tuple[Any, ...]]] = []
         for row in rows:
-            damaged = damage_in(row)
+            record = sql_run_record(row[:COLUMNS], {})
+            damaged = damage_in(record, row[COLUMNS:])
             name, queue = row[2], row[12]
             if damaged:
                 fail_queued(self.session, row[0], damaged_text(damaged), self.now)
             elif self.rooms.get(name, 1) > 0 and queue not in self.over and self._turn(queue):
-                chosen.append(row)
+                chosen.append((record, row))
                 if name in self.rooms:
                     self.rooms[name] -= 1
         return chosen
@@ -197,11 +204,10 @@ def is_above_zero(value: object) -> bool:
     return isinstance(value, int | float) and value > 0
 
 
-def damage_in(row: tuple[Any, ...]) -> str:
-    """Return what of a row is not as a submission wrote it; empty if all of it is."""
-    record = sql_run_record(row[:COLUMNS], {})
+def damage_in(record: RunRecord, own: tuple[Any, ...]) -> str:
+    """Return what of a row is not as a submission wrote it, of its record or behind that; empty if all of it is."""
     damaged = [record.damaged]
-    target, _, _, begun = row[COLUMNS:]
+    target, _, _, begun = own
     damaged += [] if type(target) is str else [f"target={target!r:.40}"]
     damaged += [] if type(begun) is int else [f"begun={begun!r:.40}"]
     if record.entry is None and record.definition is None:

@@ -21,6 +21,7 @@ from aiodag.stores.sql.listing import StatementValues, as_list, in_state, of_som
 from aiodag.stores.sql.rows import (
     LAST,
     attempt_record,
+    functions_from_rows,
     log_record,
     output_record,
     sql_node_record,
@@ -174,8 +175,7 @@ class RecordedRuns(Database):
     def functions(self, run_id: str) -> list[FunctionRow]:
         """Return the functions that a run has called: their names and modules, and whether the run began in those."""
         with self.reading() as session:
-            rows = session.perform("functions", (run_id,))
-            return [(str(name), str(module), bool(main)) for name, module, main in rows]
+            return functions_from_rows(session.perform("functions", (run_id,)))
 
     def attempts_by_task(self, run_id: str) -> dict[str, int]:
         """Return the number of the last attempt of each task, by its name, in all executions of a run."""

@@ -5,13 +5,14 @@ with what can be, and says what is damaged: it must not hide other rows.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from aiodag.processes import UNSEEN
 from aiodag.records import (
     AttemptRecord,
+    FunctionRow,
     Known,
     LogRecord,
     NodeRecord,
@@ -21,7 +22,6 @@ from aiodag.records import (
     WorkflowRecord,
 )
 from aiodag.states import NODE_STATES, State
-from aiodag.stores.sql.session import Session
 
 STATES = {str(state): state for state in State}
 EPOCH = datetime.fromtimestamp(0, UTC)
@@ -259,17 +259,20 @@ def sql_run_record(row: Row, counts: Mapping[State, int]) -> RunRecord:
     return RunRecord(**values, damaged=damaged)
 
 
-def known_from_rows(session: Session, run: int, first: int = 0, below: int = LAST) -> dict[str, Known]:
-    """Return the nodes of all executions by their keys: of all numbers, or of some.
+def known_from_rows(rows: Iterable[Sequence[Any]]) -> dict[str, Known]:
+    """Return the nodes of all executions by their keys.
 
     One whose row is damaged is not known, and runs again.
     """
     return {
         key: Known(number, STATES[state], attempt, codec, value, error, void, failures, turn, execution)
-        for key, number, state, attempt, codec, value, error, void, failures, turn, execution in session.perform(
-            "known", (run, first, below)
-        )
+        for key, number, state, attempt, codec, value, error, void, failures, turn, execution in rows
         if state in STATES
         and type(number) is type(attempt) is type(failures) is type(turn) is type(execution) is int
         and type(key) is type(codec) is type(error) is str
     }
+
+
+def functions_from_rows(rows: Iterable[Sequence[Any]]) -> list[FunctionRow]:
+    """Return the functions that a run has called: their names and modules, and whether the run began in those."""
+    return [(str(name), str(module), bool(main)) for name, module, main in rows]

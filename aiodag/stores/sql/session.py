@@ -55,6 +55,10 @@ class Session(Protocol):
         """Execute a statement that takes a list, where it says `?...`, between other values."""
         ...
 
+    def put_for(self, name: str, some: Sequence[Any], first: Sequence[Any] = ()) -> None:
+        """Write with a statement that takes a list, where it says `?...`, behind other values."""
+        ...
+
     def perform_together(self, *asked: tuple[str, Values]) -> tuple[float, list[list[Any]]]:
         """Execute statements of which none needs the answer of another; return the moment, as `now`, and the rows of each."""
         ...

@@ -170,7 +170,7 @@ def take_kept_message(session: Session, wait: WaitOfRun, now: float, found: Sequ
         message, payload = found[0]
         # Another of its keys, which is not locked here, may have led somebody else to it.
         if session.perform("take_kept", (wait.run, message)).fetchone() is not None:
-            session.perform_for("drop_message_keys", (message,))
+            session.put_for("drop_message_keys", (message,))
             settle(session, [(wait, outcome_of_message(payload, message))], now)
             return True
         found = session.perform("first_kept", (wait.topic, wait.key, now)).fetchall()
@@ -246,7 +246,7 @@ def drop_waits(session: Session, waits: Sequence[WaitOfRun], now: float) -> None
         if wait.kind == "run" and not wait.settled:
             cancel_child(session, wait.topic, now)
     for some in cut_rows([wait.wait for wait in waits]):
-        session.perform_for("drop_waits", some)
+        session.put_for("drop_waits", some)
     unseen = [wait for wait in waits if wait.message is not None]
     # What somebody else is given now must not be recalled here, if the run is begun again some day.
     session.put_each("take_back_node", [(State.CANCELLED, now, wait.run, wait.number) for wait in unseen])
@@ -294,16 +294,16 @@ def expire_messages(session: Session, now: float) -> None:
     """Make dead letters of messages that nobody has waited for, and forget those that nobody asks for any more."""
     expired = [message for (message,) in session.perform("messages_expired", (now,)).fetchall()]
     for some in cut_rows(expired):
-        session.perform_for("expire_messages", some, (EXPIRED, now))
-        session.perform_for("drop_message_keys", some)
+        session.put_for("expire_messages", some, (EXPIRED, now))
+        session.put_for("drop_message_keys", some)
     session.perform("forget_messages", (now,))
 
 
-def seen_waits(session: Session, run: int, now: float) -> dict[int, WaitSeen]:
+def seen_waits(rows: Iterable[tuple[Any, ...]], now: float) -> dict[int, WaitSeen]:
     """Return what is recorded of the waits of a run, by the numbers of their nodes."""
     return {
         number: WaitSeen(bool(settled), due_at - now if isinstance(due_at, int | float) else None)
-        for number, settled, due_at in session.perform("seen_waits", (run,)).fetchall()
+        for number, settled, due_at in rows
         if type(number) is int
     }
 

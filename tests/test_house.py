@@ -237,6 +237,7 @@ FLOORS = [
             "remarks",
             "frontier",
             "stopping",
+            "due_moments",
             "recorded_waits",
             "recorder",
             "taken",

@@ -12,9 +12,8 @@ a cancel, its row is ours once more: that is written together with the word that
 what it has taken for us meanwhile.
 """
 
-import time
 from asyncio import Future, TimerHandle
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +23,9 @@ from aiodag.codec.text import decode_error
 from aiodag.mail import MESSAGE
 from aiodag.records import WAS_PARKED, Batch, Known
 from aiodag.states import State
+from aiodag.stores.due_moments import DueMoments
 from aiodag.stores.outcomes import decode_value, payload_value
 from aiodag.stores.row import ATTEMPT, CODEC, KEY, NUMBER, RECORDED, STARTED, STATE, TURN, Row
-from aiodag.stores.stopping import Stoppable
 from aiodag.stores.waking import SETTLING
 
 if TYPE_CHECKING:
@@ -34,10 +33,7 @@ if TYPE_CHECKING:
     from aiodag._core.node import Node
     from aiodag._core.run import Run
     from aiodag.abc import Runs
-    from aiodag.mail import Outgoing, SettledWait, Wait, WaitRow, WaitSeen
-    from aiodag.stores.post import RunWriter
-
-DEADLINE = "deadline"  # a kind of wait that settles no node: its run is woken when the time limit of a body ends
+    from aiodag.mail import Outgoing, SettledWait, Wait
 
 
 class OpenWait:
@@ -60,28 +56,18 @@ class OpenWait:
             self.timer = None
 
 
-class RecordedWaits(Stoppable):
+class RecordedWaits(DueMoments):
     """The waits of one run. `Recorder` writes them."""
 
-    _writer: "RunWriter"
     _engine: "Engine"
 
     def __init__(self, run: "Run", store: "Runs") -> None:
         super().__init__(run, store)
         self._waits: dict[int, OpenWait] = {}  # by the numbers of their nodes
         self.registered: Callable[[], object] | None = None
-        self._seen: dict[int, WaitSeen] = {}  # what earlier executions wait for, by number
-        self._learned_at = 0.0  # when these were read, by the clock of the store
         self._asked = 0  # batches after which the store is still to be asked what is settled
         self._registering: list[int] = []  # with the batch that is being written
-        self._deferred: list[WaitRow] = []  # to be registered with the batch after the next
         self._sending: dict[int, Outgoing] = {}  # what bodies send, by the numbers of their nodes, until they succeed
-        self._limits: set[int] = set()  # bodies whose time limit the store knows as a due moment
-
-    def learn_waits(self, seen: "Mapping[int, WaitSeen]") -> None:
-        """Take in what earlier executions wait for."""
-        self._seen, self._learned_at = dict(seen), time.time()
-        self._unmet = {number for number, each in seen.items() if each.settled}
 
     # What bodies ask
 
@@ -103,16 +89,6 @@ class RecordedWaits(Stoppable):
         self._register((number, wait.kind, wait.topic, wait.key, since, entry.due_at, wait.group))
         self._note_limits(bodies_around(node))
         return entry.future
-
-    def _register(self, row: "WaitRow") -> None:
-        number = row[0]
-        self._writer.waits = True
-        if number in self._batch.rows("unwaits") or number in self._batch.rows("heard"):
-            # Another attempt of the enclosing body waits anew. In one batch, the store could not tell which of both is meant.
-            self._deferred.append(row)
-        elif all(number != each for each, _ in self._batch.rows("rejects")):  # else it is registered, and waits on
-            self._batch.waits.append(row)
-        self._wake(waited=True)
 
     def reject(self, node: "Node[Any]", reason: str) -> None:
         """Refuse what has come for a node: it becomes a dead letter, and the store looks for another message."""
@@ -151,15 +127,6 @@ class RecordedWaits(Stoppable):
         if outgoing is not None:
             self._batch.outbox.append(outgoing)
 
-    def _now(self) -> float:
-        # Not from the clock of the run and its offset: in months one drifts, stands still with the machine, or is put right.
-        now: float = getattr(self.run.loop, "time_of_day", time.time)()
-        return now
-
-    def _left(self, seconds: float) -> float:
-        """Return how many seconds are left on the clock of the run of those that its store has counted: a test's is virtual."""
-        return seconds + self._learned_at - self._now()
-
     def _first_moment(self, number: int, due_at: float) -> float:
         """Return the moment of a wait: the first one that was recorded stands."""
         seen = self._seen.get(number)
@@ -176,30 +143,6 @@ class RecordedWaits(Stoppable):
         if not entry.future.done() and not self._deaf and not self._broken:
             self._batch.due.append(entry.node.row[NUMBER])
             self._wake(waited=True)
-
-    # Time limits of bodies that wait
-
-    def _note_limits(self, bodies: "Iterable[Node[Any]]") -> bool:
-        """Have the store know the time limits of bodies as due moments; return False if it does already."""
-        before = len(self._limits)
-        for body in bodies:
-            when = None if body.time_limit is None else body.time_limit.when()
-            if when is not None and body.run is self.run and body.row[NUMBER] not in self._limits:
-                self._limits.add(body.row[NUMBER])
-                since = self._now()
-                due_at = since + when - self.run.loop.time()
-                self._register((body.row[NUMBER], DEADLINE, "", "", since, due_at, None))
-        return len(self._limits) > before
-
-    def end_limit(self, node: "Node[Any]") -> None:
-        """Forget the time limit of an attempt that has ended."""
-        number = node.row[NUMBER]
-        if number in self._limits and not self._deaf:
-            self._limits.discard(number)
-            self._deferred = [each for each in self._deferred if each[0] != number]
-            self._seen.pop(number, None)
-            self._batch.unwaits.append(number)
-            self._wake()
 
     # What the store tells
 
@@ -308,11 +251,7 @@ class RecordedWaits(Stoppable):
             if known.state is not State.FAILED:
                 node.attempt = max(known.attempt - 1, 0)  # it waits on, or anew: that is no other attempt
             return self._is_open(known)
-        seen = self._seen.get(known.number)
-        if seen is not None and not known.state.final:
-            node.time_left = None if seen.seconds_left is None else self._left(seen.seconds_left)
-            self._limits.add(known.number)
-            self._unmet.discard(known.number)
+        self._take_up_limit(node, known)
         return False
 
     def _recall_outcome(self, node: "Node[Any]", known: Known) -> Any:

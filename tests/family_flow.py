@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from aiodag import current_run, task
-from aiodag.messages import begin, message
+from aiodag import current_node, current_run, task
+from aiodag.messages import begin, begin_again, message, sleep
 
 
 def note(file, text):
@@ -54,3 +54,18 @@ async def grandmother(file: str) -> list[str]:
 
 async def letting_go(file: str) -> str:
     return await begin(order, file, "later", id="later", on_parent="detach")
+
+
+@task
+async def pay(file: str, month: int) -> int:
+    node = current_node()
+    note(file, f"{month} {node.key if node else ''}")
+    return month
+
+
+async def months(file: str, month: int = 1, last: int = 12) -> int:
+    paid = await pay(file, month)
+    await sleep(0)
+    if month < last:
+        begin_again(file=file, month=month + 1, last=last)
+    return paid

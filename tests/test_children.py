@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from family_flow import lines_in
 from test_worker import Working
-from worker_processes import PATIENCE, until
+from worker_processes import PATIENCE, Workers, until
 
 from aiodag import NotATask, OptionError, Run, RunCancelled, RunFailed, StoreError, task
 from aiodag.messages import begin
@@ -307,3 +307,26 @@ async def test_a_child_that_is_deleted_fails_its_node(service, done):
             await service.result(parent, timeout=PATIENCE)
 
     assert caught.group_contains(StoreError, match="run 'order-A17', which this one has begun, was deleted")
+
+
+async def test_the_death_of_a_worker_loses_no_child_and_begins_none_twice(tmp_path, done):
+    service = Service(f"sqlite:///{tmp_path}/runs.db")
+    names = [f"N{number}" for number in range(8)]
+    parent = submit(service, "day", file=done, names=names)
+    workers = Workers(f"sqlite:///{tmp_path}/runs.db", tmp_path)
+
+    try:
+        for killed in (1, 4):
+            process = workers.start("--linger", "0s", "--limit", "2")
+            await until(lambda before=killed: len(lines_in(done)) >= before, "a child has begun")
+            process.kill()
+        workers.start("--linger", "0s", "--limit", "1")
+        value = await service.result(parent, timeout=PATIENCE)
+        children = service.store.runs(wanted=RunFilter(parent_run=parent))
+    finally:
+        workers.end()
+        service.close()
+
+    assert value == [f"{name} for 2 by order-{name}" for name in names]
+    assert len(children) == len(names)
+    assert set(lines_in(done)) == {f"charge {name}" for name in names}

@@ -2,11 +2,17 @@
 
 import asyncio
 import logging
+from pathlib import Path
 
 import pytest
+from family_flow import lines_in
+from test_worker import Working
+from worker_processes import PATIENCE, Workers, until
 
 from aiodag import Limit, Run, RunFailed, current_node, task
 from aiodag.messages import begin_again
+from aiodag.queue_defaults import DEATHS
+from aiodag.service import Service
 from aiodag.stores import SQLite
 
 
@@ -323,6 +329,48 @@ async def test_the_file_of_a_store_does_not_grow_with_the_generations(tmp_path):
         sizes.append(path.stat().st_size)
 
     assert sizes[1] <= sizes[0] + 4096
+
+
+# In workers
+
+FAMILY = str(Path(__file__).parent / "family_flow.py")
+
+
+async def test_a_run_that_begins_again_is_parked_and_woken_in_each_generation(store, tmp_path):
+    service, done = Service(store), str(tmp_path / "done")
+    run_id = service.submit(f"{FAMILY}:months", {"file": done, "last": 5})
+
+    async with Working(service, linger=0.0):
+        value = await service.result(run_id, timeout=PATIENCE)
+
+    assert (value, service.run(run_id).generation) == (5, 4)
+    assert [line.split()[0] for line in lines_in(done)] == ["1", "2", "3", "4", "5"]
+    assert store.waits() == []
+
+
+async def test_a_run_that_begins_again_survives_kills_at_any_moment(tmp_path):
+    """More of them than would be poison, if a generation did not count as getting on."""
+    service, done = Service(f"sqlite:///{tmp_path}/runs.db"), str(tmp_path / "done")
+    run_id = service.submit(f"{FAMILY}:months", {"file": done, "last": 8 * (DEATHS + 1)})
+    workers = Workers(f"sqlite:///{tmp_path}/runs.db", tmp_path)
+
+    try:
+        for killed in range(1, DEATHS + 2):
+            process = workers.start("--linger", "0s")
+            await until(lambda before=killed: len(lines_in(done)) >= 6 * before, "it goes on")
+            process.kill()
+        workers.start("--linger", "0s")
+        value = await service.result(run_id, timeout=PATIENCE)
+    finally:
+        workers.end()
+        service.close()
+
+    paid = [line.split() for line in lines_in(done)]
+    keys = {month: {key for each, key in paid if each == month} for month, _ in paid}
+    assert value == 8 * (DEATHS + 1)
+    assert list(keys) == [str(month) for month in range(1, value + 1)]
+    assert [len(each) for each in keys.values()] == [1] * value
+    assert len(set.union(*keys.values())) == value
 
 
 # What is refused

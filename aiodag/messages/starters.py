@@ -49,11 +49,12 @@ def beginning_of(entry: Any, queue: str) -> Beginning:
 
 async def run_here(run: Run, entry: "Task[..., Any]", args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> Any:
     """Run an entry to its end on this loop. Raises `RunFailed` and `RunCancelled`."""
+    made: list[Node[Any]] = []
     async with run:
-        node = entry(*args, **kwargs)
+        made.append(entry(*args, **kwargs))
     if run.state is State.CANCELLED:
         raise RunCancelled(run.id or run.name)
-    return node.result()
+    return made[0].result()
 
 
 def run_alone(

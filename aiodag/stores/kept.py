@@ -129,6 +129,8 @@ class KeptRun:
         self.output = {part: row for part, row in self.output.items() if row[0] not in gone}
         self.logs = [row for row in self.logs if row[1] not in gone]
         self.generation, self.turn = generation.number, text_of_generation(generation)
+        if self.queued is not None:
+            self.queued.deaths = self.queued.successes = 0  # it has got on, though with fewer nodes
 
     # In a queue
 

@@ -354,7 +354,7 @@ insert into shared_places (name, owner, part, held, wanted, since) values (?, ?,
 delete from shared_places where name = ? and owner = ? and part = ?
 
 -- :name begin_generation
-update runs set generation = ?, turn = ? where run = ?
+update runs set generation = ?, turn = ?, deaths = 0, successes = 0 where run = ? -- it has got on, though with fewer nodes
 
 -- :name turn_of_run
 select generation, turn from runs where run = ?

@@ -21,9 +21,8 @@ from aiodag.mail import WaitSeen
 from aiodag.records import FunctionRow, Known
 from aiodag.stores.patience import patiently
 from aiodag.stores.sql.database import Database
-from aiodag.stores.sql.rows import LAST, functions_from_rows, known_from_rows
+from aiodag.stores.sql.rows import LAST, functions_from_rows, known_from_rows, seen_waits
 from aiodag.stores.sql.session import Session
-from aiodag.stores.sql.waits import seen_waits
 
 WHOLE = 4096  # nodes of a run that are still read all at once
 SLICE = 512  # rows that are read at once

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from aiodag.mail import WaitSeen
 from aiodag.processes import UNSEEN
 from aiodag.records import (
     AttemptRecord,
@@ -276,3 +277,12 @@ def known_from_rows(rows: Iterable[Sequence[Any]]) -> dict[str, Known]:
 def functions_from_rows(rows: Iterable[Sequence[Any]]) -> list[FunctionRow]:
     """Return the functions that a run has called: their names and modules, and whether the run began in those."""
     return [(str(name), str(module), bool(main)) for name, module, main in rows]
+
+
+def seen_waits(rows: Iterable[tuple[Any, ...]], now: float) -> dict[int, WaitSeen]:
+    """Return what is recorded of the waits of a run, by the numbers of their nodes."""
+    return {
+        number: WaitSeen(bool(settled), due_at - now if isinstance(due_at, int | float) else None)
+        for number, settled, due_at in rows
+        if type(number) is int
+    }

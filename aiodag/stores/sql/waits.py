@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from aiodag.mail import EXPIRED, WaitRow, WaitSeen
+from aiodag.mail import EXPIRED, WaitRow
 from aiodag.states import State, next_run_state
 from aiodag.stores.inbox_rules import WaitEnd, outcome_of_message, outcome_of_moment, read_keys
 from aiodag.stores.sql.session import Session
@@ -297,15 +297,6 @@ def expire_messages(session: Session, now: float) -> None:
         session.put_for("expire_messages", some, (EXPIRED, now))
         session.put_for("drop_message_keys", some)
     session.perform("forget_messages", (now,))
-
-
-def seen_waits(rows: Iterable[tuple[Any, ...]], now: float) -> dict[int, WaitSeen]:
-    """Return what is recorded of the waits of a run, by the numbers of their nodes."""
-    return {
-        number: WaitSeen(bool(settled), due_at - now if isinstance(due_at, int | float) else None)
-        for number, settled, due_at in rows
-        if type(number) is int
-    }
 
 
 MOST_WAITS = 2**62  # all that there are

@@ -10,7 +10,6 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -21,11 +20,25 @@ from aiodag.errors import LeaseLost, StoreError
 from aiodag.records import Batch, Claimed, Incoming, Outgoing, Write
 from aiodag.stores import Memory, SQLite
 
-RUNS = 6  # that there are at most
 LEASE = 1e6  # seconds: only a process that has ended loses its runs
 NUMBERS = st.integers(1, 4)
-TOPICS = st.sampled_from(["A", "B"])
+TOPICS = st.sampled_from(["A", "A", "B"])
 KEYS = st.sampled_from(["", "", "k"])
+KINDS = st.sampled_from([*["message"] * 5, "moment", "deadline"])
+SOME_WAITS = st.lists(st.tuples(NUMBERS, KINDS, TOPICS, KEYS), min_size=1, max_size=3, unique_by=lambda each: each[0])
+WEIGHTS = {
+    "wait": 6,
+    "deliver": 4,
+    "settle": 3,
+    "take": 2,
+    "park": 2,
+    "advance": 2,
+    "reject": 1,
+    "send": 1,
+    "redeliver": 1,
+    "end": 1,
+    "meddle": 1,
+}
 MESSAGES = st.builds(
     Incoming,
     TOPICS,
@@ -65,7 +78,7 @@ class InboxModel(RuleBasedStateMachine):
                 answers.append(ask(store))
             except StoreError as error:
                 answers.append(type(error).__name__)
-        assert answers[0] == answers[1]
+        assert answers[0] == answers[1], answers
         return answers[0]
 
     def claimed(self, store, run_id):
@@ -83,29 +96,39 @@ class InboxModel(RuleBasedStateMachine):
         if wrote is LeaseLost:
             del self.owned[run_id]
 
-    def one(self, data):
-        return data.draw(st.sampled_from(sorted(self.owned)))
-
-    def is_open(self, run_id, number):
+    def may_wait(self, run_id, number, known_by):
+        """Whether a node may begin to wait, or go on: it has not ended, and is known by what it waits for."""
         kept = self.stores[0].kept.get(run_id)
-        return kept is None or number not in kept.nodes or not kept.nodes[number]["state"].final
-
-    # Runs
+        if kept is None or number not in kept.nodes:
+            return True
+        before = {each.number: (each.kind, each.topic, each.key) for each in self.stores[0].waits(run_id=run_id)}
+        return not kept.nodes[number]["state"].final and before.get(number, known_by) == known_by
 
     @initialize()
     def begin(self):
         for _ in range(3):
-            self.submit_and_take(HERE)
+            self.submit(HERE)
 
-    @precondition(lambda self: self.count < RUNS)
-    @rule(owner=st.sampled_from([HERE, GONE]))
-    def submit_and_take(self, owner):
+    # Of what there is to do, most is waiting and delivering; else there would hardly ever be anything to lose.
+    @rule(what=st.sampled_from([name for name, weight in WEIGHTS.items() for _ in range(weight)]), data=st.data())
+    def act(self, what, data):
+        if what in {"wait", "park", "end", "settle", "reject", "send"}:
+            if self.owned:
+                getattr(self, what)(data.draw, data.draw(st.sampled_from(sorted(self.owned))))
+        else:
+            getattr(self, what)(data.draw)
+
+    # Runs
+
+    def submit(self, owner):
         self.count += 1
         self.both(lambda store: store.submit(submission_of(f"r{self.count}")))
-        self.take(owner, 5)
+        self.take_as(owner, 5)
 
-    @rule(owner=st.sampled_from([HERE, HERE, HERE, GONE]), limit=st.integers(0, 5))
-    def take(self, owner, limit):
+    def take(self, draw):
+        self.take_as(draw(st.sampled_from([HERE, HERE, HERE, GONE])), draw(st.integers(0, 5)))
+
+    def take_as(self, owner, limit):
         found = self.both(
             lambda store: [
                 (each.record.id, each.claimed.execution, dict(each.claimed.waits), each.cancel)
@@ -114,72 +137,48 @@ class InboxModel(RuleBasedStateMachine):
         )
         self.owned |= {run_id: execution for run_id, execution, *_ in found}
 
-    @rule(seconds=st.sampled_from([1.0, 10.0, 40.0]))
-    def advance(self, seconds):
-        self.now += seconds
+    def advance(self, draw):
+        self.now += draw(st.sampled_from([1.0, 10.0, 40.0]))
+        self.take_as(HERE, 0)
 
-    @precondition(lambda self: self.owned)
-    @rule(data=st.data())
-    def park(self, data):
-        run_id = self.one(data)
+    def park(self, _, run_id):
         self.both(lambda store: store.park(self.claimed(store, run_id)))
         del self.owned[run_id]
 
-    @precondition(lambda self: self.owned)
-    @rule(data=st.data(), state=st.sampled_from([State.SUCCEEDED, State.FAILED]))
-    def end(self, data, state):
-        run_id = self.one(data)
+    def end(self, draw, run_id):
+        state = draw(st.sampled_from([State.SUCCEEDED, State.FAILED]))
         self.write(run_id, state=state, at=self.now, error="{}" if state is State.FAILED else "")
         self.owned.pop(run_id, None)
+        self.submit(HERE)
 
-    @rule(number=st.integers(1, RUNS), way=st.sampled_from(["cancel", "cancel", "delete"]))
-    def meddle(self, number, way):
-        run_id = f"r{number}"
+    def meddle(self, draw):
+        run_id, way = f"r{draw(st.integers(1, self.count))}", draw(st.sampled_from(["cancel", "cancel", "delete"]))
         self.both(lambda store: store.cancel(run_id) if way == "cancel" else store.delete([run_id]))
 
     # Waits
 
-    @precondition(lambda self: self.owned)
-    @rule(
-        data=st.data(),
-        some=st.lists(
-            st.tuples(NUMBERS, st.sampled_from(["message", "message", "message", "moment", "deadline"]), TOPICS, KEYS),
-            min_size=1,
-            max_size=3,
-            unique_by=lambda each: each[0],
-        ),
-        seconds=st.sampled_from([None, None, 5.0, 50.0]),
-        group=st.sampled_from([None, None, 9]),
-        given_up=st.sets(NUMBERS, max_size=1),
-    )
-    def wait(self, data, some, seconds, group, given_up):
-        run_id = self.one(data)
-        due_at = None if seconds is None else self.now + seconds
+    def wait(self, draw, run_id):
+        due_at = draw(st.sampled_from([None, None, self.now + 5.0, self.now + 50.0]))
+        group = draw(st.sampled_from([None, None, 9]))
+        some = [
+            (number, (kind, topic, key) if kind == "message" else (kind, "", ""))
+            for number, kind, topic, key in draw(SOME_WAITS)
+        ]
         rows = [
-            (number, kind, topic if kind == "message" else "", key, self.now, due_at, group)
-            for number, kind, topic, key in some
-            if self.is_open(run_id, number)
+            (number, *known_by, self.now, due_at, group)
+            for number, known_by in some
+            if self.may_wait(run_id, number, known_by)
         ]
         nodes = [row(each[0], state=State.RUNNING, codec="", value=None) for each in rows]
-        self.write(run_id, nodes=nodes, waits=rows, unwaits=sorted(given_up))
+        given_up = draw(st.sampled_from([[], [], [], [1], [2]]))
+        self.write(run_id, nodes=nodes, waits=rows, unwaits=given_up)
 
-    @precondition(lambda self: self.owned)
-    @rule(data=st.data(), number=NUMBERS, group=st.sampled_from([None, 9]), topic=TOPICS)
-    def wait_for_one(self, data, number, group, topic):
-        run_id = self.one(data)
-        if self.is_open(run_id, number):
-            nodes = [row(number, state=State.RUNNING, codec="", value=None)]
-            self.write(run_id, nodes=nodes, waits=[(number, "message", topic, "", self.now, None, group)])
+    def settle(self, draw, run_id):
+        kind = draw(st.sampled_from(["due", "unwaits", "unwaits", "heard"]))
+        self.write(run_id, **{kind: sorted(draw(st.sets(NUMBERS, min_size=1)))})
 
-    @precondition(lambda self: self.owned)
-    @rule(data=st.data(), kind=st.sampled_from(["due", "unwaits", "heard"]), numbers=st.sets(NUMBERS, min_size=1))
-    def settle(self, data, kind, numbers):
-        self.write(self.one(data), **{kind: sorted(numbers)})
-
-    @precondition(lambda self: self.owned)
-    @rule(data=st.data(), number=NUMBERS)
-    def reject(self, data, number):
-        self.write(self.one(data), rejects=[(number, "it does not fit")])
+    def reject(self, draw, run_id):
+        self.write(run_id, rejects=[(draw(NUMBERS), "it does not fit")])
 
     # Messages
 
@@ -192,26 +191,19 @@ class InboxModel(RuleBasedStateMachine):
             named.append(each._replace(id=f"n{number}" if each.id == "new" else each.id, payload=str(number)))
         return named
 
-    @rule(some=st.lists(MESSAGES, min_size=1, max_size=4))
-    def deliver(self, some):
-        some = self.named(some)
+    def deliver(self, draw):
+        some = self.named(draw(st.lists(MESSAGES, min_size=1, max_size=3)))
         self.both(lambda store: store.deliver(some))
 
-    @rule(one=MESSAGES)
-    def deliver_one(self, one):
-        self.deliver([one])
+    def send(self, draw, run_id):
+        (sent,) = self.named([draw(MESSAGES)])
+        self.write(run_id, outbox=[Outgoing(*sent[:-1], via=draw(st.sampled_from(["", "test://"])))])
 
-    @precondition(lambda self: self.owned)
-    @rule(data=st.data(), sent=MESSAGES.filter(lambda each: not each.dead), via=st.sampled_from(["", "test://"]))
-    def send(self, data, sent, via):
-        (sent,) = self.named([sent])
-        self.write(self.one(data), outbox=[Outgoing(*sent[:-1], via=via)])
-
-    @precondition(lambda self: self.stores[0].messages(state="dead"))
-    @rule(data=st.data())
-    def redeliver(self, data):
-        dead = data.draw(st.sampled_from([each[:2] for each in self.stores[0].messages(state="dead")]))
-        self.both(lambda store: store.redeliver(*dead))
+    def redeliver(self, draw):
+        dead = [each[:2] for each in self.stores[0].messages(state="dead")]
+        if dead:
+            one = draw(st.sampled_from(dead))
+            self.both(lambda store: store.redeliver(*one))
 
     # What holds
 

@@ -143,7 +143,7 @@ class KeptMail:
                 self.take_kept(wait, now)
         self.settle_parents(now)
         for wait in self.waits_of(kept, batch.rows("due")):
-            if not wait.settled:
+            if not wait.settled and (kept.number, wait.number) in self.waits:  # else another of its group has come
                 self.settle(wait, wait.outcome_at_its_end(), now)
         self.drop(self.waits_of(kept, batch.rows("unwaits")), now)
         for number, reason in batch.rows("rejects"):
@@ -155,7 +155,7 @@ class KeptMail:
     def waits_of(self, kept: KeptRun, numbers: Sequence[int]) -> list[KeptWait]:
         """Return the waits of some nodes of a run."""
         found = [self.waits.get((kept.number, number)) for number in dict.fromkeys(numbers)]
-        return [wait for wait in found if wait is not None]
+        return sorted((wait for wait in found if wait is not None), key=lambda wait: wait.place)
 
     def register(self, kept: KeptRun, row: WaitRow) -> None:
         """Note what a node waits for; what is noted already stays, with the moment that was noted first."""
@@ -199,8 +199,8 @@ class KeptMail:
     def hand_on(self, kept: Iterable[KeptRun], now: float) -> bool:
         """Settle what is due, bury what has expired, forget what is old, drop what ended runs have left; return True if that was anything."""
         due = [wait for wait in self.open_waits() if wait.due_at is not None and wait.due_at <= now]
-        for wait in due:
-            if (wait.kept.number, wait.number) in self.waits:  # else another of its group has come before
+        for wait in sorted(due, key=lambda wait: (wait.due_at, wait.place)):
+            if (wait.kept.number, wait.number) in self.waits:  # else another of its group has come
                 self.settle(wait, wait.outcome_at_its_end(), now)
         expired = [each for each in self.messages.values() if each.fate == "kept" and each.expires_at <= now]
         for message in expired:

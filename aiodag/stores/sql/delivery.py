@@ -122,7 +122,7 @@ def row_of_message(message: Incoming, now: float) -> tuple[Any, ...]:
     """Return the row of a message that has come."""
     payload = message.payload.encode("utf-8", "backslashreplace").decode()  # of a dead letter, which may be anything
     texts = message.topic, message.id, json.dumps(list(message.keys)), payload, json.dumps(dict(message.headers))
-    moments = now, now + message.ttl, now + message.dedup
+    moments = now, now + message.ttl, now + message.dedup, message.dedup
     return (*texts, int(message.to_all), *moments, "dead" if message.dead else "kept", message.dead)
 
 
@@ -136,7 +136,7 @@ def place_messages(session: Session, messages: Sequence[tuple[OfferedMessage, st
         started = [] if taken else start_runs(session, message, id_, now)
         if taken:
             noted.append((len(taken), taken[-1], message.message))
-            placed.append(Delivered(id_, "taken", taken))
+            placed.append(Delivered(id_, "taken", list(dict.fromkeys(taken))))
         elif started:
             session.put_each("note_started", [(started[-1], message.message)])
             placed.append(Delivered(id_, "started", started))

@@ -47,10 +47,10 @@ class RecordedInbox(Database):
             found = session.perform("dead_letter", (topic, message_id)).fetchone()
             if found is None:
                 raise no_dead_letter(topic, message_id, self)
-            message, keys, payload, _, to_all, at, expires_at, forget_at = found
+            message, keys, payload, _, to_all, at, expires_at, dedup = found
             kept = OfferedMessage(message, topic, read_keys(keys), payload, bool(to_all))
             now = lock_topics(session, [(topic, key) for key in kept.keys])
-            moments = (now, now + expires_at - at, now + forget_at - at)
+            moments = (now, now + expires_at - at, now + dedup)
             if session.perform("revive_message", (*moments, message)).fetchone() is None:
                 raise no_dead_letter(topic, message_id, self)  # somebody else has delivered it meanwhile
             (delivered,) = place_messages(session, [(kept, message_id)], now)

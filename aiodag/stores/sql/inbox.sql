@@ -28,7 +28,7 @@ where run in (?...) order by wait
 
 -- :name waits_due
 select wait, run, number, kind, topic, key, grouped, since, due_at, settled from waits
-where settled = 0 and due_at is not null and due_at <= ? order by due_at limit 512
+where settled = 0 and due_at is not null and due_at <= ? order by due_at, wait limit 512
 
 -- :name messages_of_runs
 select messages.topic, keys from waits join messages using (message) where waits.run in (?...)
@@ -86,7 +86,7 @@ where runs.owner = ? and settled = 1 and kind <> 'deadline' order by wait
 delete from messages where topic = ? and id = ? and forget_at <= ? and state <> 'kept'
 
 -- :name put_message
-insert into messages (topic, id, keys, payload, headers, to_all, at, expires_at, forget_at, state, reason) values (?...)
+insert into messages (topic, id, keys, payload, headers, to_all, at, expires_at, forget_at, dedup, state, reason) values (?...)
     on conflict (topic, id) do update set repeats = messages.repeats + 1 returning topic, id, message, repeats
 
 -- :name put_message_keys
@@ -115,10 +115,10 @@ update messages set takers = takers - 1, state = case when takers > 1 then state
 where message = ? and state = 'taken' returning message, topic, keys, payload, to_all, expires_at, state
 
 -- :name reject_message
-update messages set state = 'dead', reason = ?, takers = takers - 1, forget_at = ? + (forget_at - at) where message = ?
+update messages set state = 'dead', reason = ?, takers = takers - 1, forget_at = ? + dedup where message = ?
 
 -- :name dead_letter
-select message, keys, payload, headers, to_all, at, expires_at, forget_at from messages
+select message, keys, payload, headers, to_all, at, expires_at, dedup from messages
 where topic = ? and id = ? and state = 'dead'
 
 -- :name revive_message
@@ -129,7 +129,7 @@ where message = ? and state = 'dead' returning message
 select message from messages where state = 'kept' and expires_at <= ? order by expires_at limit 512
 
 -- :name expire_messages
-update messages set state = 'dead', reason = ?, forget_at = ? + (forget_at - at) where state = 'kept' and message in (?...)
+update messages set state = 'dead', reason = ?, forget_at = ? + dedup where state = 'kept' and message in (?...)
 
 -- :name forget_messages
 delete from messages where message in (

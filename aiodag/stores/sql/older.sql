@@ -8,7 +8,7 @@ create temp table waits (
 );
 create temp table messages (
     message integer, topic text, id text, keys text, payload text, headers text, to_all integer, at real, expires_at real,
-    forget_at real, state text, reason text, repeats integer, takers integer, run text
+    forget_at real, dedup real, state text, reason text, repeats integer, takers integer, run text
 );
 create temp table message_keys (topic text, key text, message integer);
 create temp table outbox (

@@ -275,6 +275,7 @@ create table messages (
     at double precision not null,
     expires_at double precision not null, -- what is kept is dead from then on
     forget_at double precision not null, -- what is not kept is forgotten then
+    dedup double precision not null, -- for how many seconds it is remembered
     state text collate "C" not null, -- kept, taken, started, dead
     reason text collate "C" not null default '', -- why it is dead
     repeats bigint not null default 0, -- how often its id has come again

@@ -296,6 +296,7 @@ create table messages (
     at real not null,
     expires_at real not null, -- what is kept is dead from then on
     forget_at real not null, -- what is not kept is forgotten then
+    dedup real not null, -- for how many seconds it is remembered
     state text not null, -- kept, taken, started, dead
     reason text not null default '', -- why it is dead
     repeats integer not null default 0, -- how often its id has come again

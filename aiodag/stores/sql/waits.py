@@ -121,7 +121,7 @@ def moment_of(wait: WaitOfRun) -> WaitEnd:
 
 
 def offer_all(session: Session, messages: Sequence[OfferedMessage], now: float) -> list[list[str]]:
-    """Give messages to those who wait for them, in order; return for each the ids of the runs that have it.
+    """Give messages to those who wait for them, in order; return for each, for each wait that has it, the id of its run.
 
     Their topics and keys are locked. Mostly they are for as many waits that nobody else touches: then all are settled at once.
     """
@@ -144,24 +144,24 @@ def offer_all(session: Session, messages: Sequence[OfferedMessage], now: float) 
         for row in rows
     ]
     settle(session, ends, now)
-    return [list(dict.fromkeys(run_id for *_, run_id in rows)) for rows in chosen]
+    return [[run_id for *_, run_id in rows] for rows in chosen]
 
 
 def offer(session: Session, message: OfferedMessage, now: float) -> list[str]:
-    """Give a message to those who wait for it: of each key the oldest, or all of them. Return the ids of their runs."""
+    """Give a message to those who wait for it: of each key the oldest, or all of them. Return the ids of their runs, for each wait."""
     outcome = outcome_of_message(message.payload, message.message)
-    taken: dict[str, None] = {}
+    taken: list[str] = []
     for key in dict.fromkeys(message.keys):
         while True:
             limit = MOST_WAITS if message.to_all else 1
             rows = session.perform("open_waits_of_key", (message.topic, key, limit)).fetchall()
             ids = {row[1]: row[-1] for row in rows}
             settled = settle_waits(session, [WaitOfRun(*row[:-1]) for row in rows], lambda _: outcome, now)
-            taken |= dict.fromkeys(ids[wait.run] for wait in settled)
+            taken += [ids[wait.run] for wait in settled]
             # What was open a moment ago, and is not, was cancelled or has come to its end meanwhile: another may be open.
             if not rows or (settled and not message.to_all):
                 break
-    return list(taken)
+    return taken
 
 
 def take_kept_message(session: Session, wait: WaitOfRun, now: float, found: Sequence[tuple[Any, ...]]) -> bool:
@@ -204,7 +204,7 @@ def register_waits(session: Session, rows: Iterable[tuple[int, WaitRow]], now: f
     wanted = {(run, row[0]): (run, *row) for run, row in rows}
     if not wanted:
         return []
-    waits = [WaitOfRun(*row) for row in session.put_returning("put_waits", list(wanted.values()))]
+    waits = [WaitOfRun(*row) for row in sorted(session.put_returning("put_waits", list(wanted.values())))]
     open_ones = [wait for wait in waits if not wait.settled and wait.kind == "message"]
     asked = [("first_kept", (wait.topic, wait.key, now)) for wait in open_ones]
     _, found = session.perform_together(*asked) if asked else (now, [])

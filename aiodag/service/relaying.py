@@ -253,9 +253,9 @@ async def in_thread(call: Callable[[], T]) -> T:
 
 
 async def end_tasks(tasks: "Iterable[asyncio.Task[None]]") -> None:
-    """Cancel tasks, and wait until they have ended."""
+    """Cancel tasks, and wait until they have ended; not for ever for one whose broker does not answer."""
     ending = list(tasks)
     for task in ending:
         task.cancel()
     if ending:
-        await asyncio.wait(ending)
+        await asyncio.wait(ending, timeout=LEASE)

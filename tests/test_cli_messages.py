@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import sys
 import time
 
@@ -368,3 +369,25 @@ def test_a_parked_run_is_not_copied(service, capsys, here):
 
     assert "is one of queue 'default'" in run_command(capsys, "copy", "runs.db", "copied.db", "order-1", code=2).err
     assert "no run there has ended" in run_command(capsys, "copy", "runs.db", "copied.db", code=2).err
+
+
+def test_parents_and_children_of_a_run_are_told(service, capsys):
+    service.store.submit(submission("order-1"))
+    for child in ("child-1", "child-2"):
+        service.store.submit(submission(child, parent_run="order-1", parent_node=0))
+
+    facts = shown_facts(capsys)
+    assert ("child", "child-1, queued") in facts
+    assert ("child", "child-2, queued") in facts
+    assert "parent  order-1" in re.sub(" +", "  ", run_command(capsys, "show", "child-1").out)
+    assert [words[0] for words in columns(run_command(capsys, "runs", "--parent", "order-1").out)] == [
+        "child-2",
+        "child-1",
+    ]
+    runs = json.loads(run_command(capsys, "runs", "--json").out)
+    assert {run["id"]: run.get("parent") for run in runs} == {
+        "order-1": None,
+        "child-1": "order-1",
+        "child-2": "order-1",
+    }
+    assert "no such runs" in run_command(capsys, "runs", "--parent", "child-1").err

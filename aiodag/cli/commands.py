@@ -32,14 +32,20 @@ def runs(args: Namespace) -> int:
         limit = None if whole else args.limit or MOST + 1  # one more than is shown: there may be others
         tags = only_once("--tag", args.tags)
         found = service.runs(
-            name=args.name, state=args.state, tags=tags, since=args.since, limit=limit, queue=args.queue
+            name=args.name,
+            state=args.state,
+            tags=tags,
+            since=args.since,
+            limit=limit,
+            queue=args.queue,
+            parent=args.parent,
         )
         others = args.limit is None and not whole and len(found) > MOST
         # A document of all runs begins with the oldest, so that it only grows at its end.
         found = found if args.json and whole else found[::-1]
         found = found[:MOST] if others else found
         if not found:
-            chosen = args.name or args.state or args.queue or args.tags or args.since is not None
+            chosen = args.name or args.state or args.queue or args.parent or args.tags or args.since is not None
             print_remark(args, f"no {'such ' if chosen else ''}runs in {service.place}")
         text = shown.table([shown.HEAD, *map(shown.run_line, found)]) if found else ""
         say(args, [run_document(each) for each in found], text)

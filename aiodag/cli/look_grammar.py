@@ -24,6 +24,7 @@ def add_runs(group: CommandGroup) -> None:
         "--state", metavar="STATE", choices=RUN_STATES, help=f"only those in this state: {', '.join(RUN_STATES)}"
     )
     parser.add_argument("--queue", metavar="QUEUE", help="only those that were submitted to this queue")
+    parser.add_argument("--parent", metavar="RUN", help="only those that this run has begun")
     add_tags(parser, "only those with this tag; may be repeated, and then all must be there")
     parser.add_argument(
         "--since", metavar="AGE", type=duration, help="only those that began no longer ago: 90s, 15m, 12h, 30d"

@@ -14,7 +14,7 @@ from aiodag.service.entry import describe_entry
 from aiodag.service.recorded import attempts_by_node, error_text
 from aiodag.wording import count_text, describe_seconds, first_line, printable
 
-MOST_WAITS = 20  # of a run, that are shown
+MOST_WAITS, MOST_CHILDREN = 20, 20  # of a run, that are shown
 
 
 def run_line(run: RunRecord) -> tuple[str, ...]:
@@ -77,7 +77,7 @@ def run_text(run: RunRecord, graph: Graph, service: Service) -> str:
     if run.entry:
         facts.append(("entry", entry_text(run.entry)))
     facts += [("tag", f"{name}={value}") for name, value in run.tags.items()]
-    facts += queue_facts(run)
+    facts += queue_facts(run) + family_facts(run, service)
     began = moment_text(run.started_at) or "never"
     facts.append(("started", f"{began}{f', execution {run.execution}' if run.execution > 1 else ''}"))
     if run.ended_at is not None:
@@ -141,6 +141,16 @@ def holding_facts(
         for node, each in last
         if each.state is State.RUNNING and each.facts.get("holds")
     ]
+
+
+def family_facts(run: RunRecord, service: Service) -> list[tuple[str, str]]:
+    """Return which run has begun a run, how often that has begun again, and which runs it has begun: the newest."""
+    facts = [] if run.parent_run is None else [("parent", run.parent_run)]
+    facts += [("generation", f"{run.generation}: it has begun again that often")] if run.generation else []
+    children = service.runs(parent=run.id, limit=MOST_CHILDREN + 1)
+    facts += [("child", f"{each.id}, {run_state(each)}") for each in children[-MOST_CHILDREN:]]
+    more = [("child", f"and more: aiodag runs --parent {run.id}")]
+    return facts + more * (len(children) > MOST_CHILDREN)
 
 
 def nodes_text(service: Service, run: RunRecord, nodes: Iterable[NodeRecord]) -> str:

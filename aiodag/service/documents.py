@@ -47,6 +47,7 @@ def run_document(run: RunRecord) -> Document:
         "tags": dict(run.tags),
         "owner": owner and {"host": owner.host, "pid": owner.pid, "gone": owner.gone()},
         **queue_document(run),
+        **family_document(run),
         "counts": {str(state): count for state, count in run.counts.items() if count},
         "error": error_text(run.error) or None,
         **damage_of(run),
@@ -59,6 +60,12 @@ def queue_document(run: RunRecord) -> Document:
         return {}
     due = iso_moment(run.due_at)
     return {"queue": run.queue, "priority": run.priority, "due_at": due, "deaths": run.deaths}
+
+
+def family_document(run: RunRecord) -> Document:
+    """Return which run has begun another, and how often that has begun again; nothing of most runs."""
+    parent = {} if run.parent_run is None else {"parent": run.parent_run}
+    return parent | ({"generation": run.generation} if run.generation else {})
 
 
 def queue_documents(queues: Iterable[QueueRecord]) -> list[Document]:

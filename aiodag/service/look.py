@@ -54,14 +54,16 @@ class Looking:
         since: float | None = None,
         before: str | None = None,
         queue: str | None = None,
+        parent: str | None = None,
     ) -> list[RunRecord]:
         """Return the runs, oldest first; with a limit, the newest.
 
-        They were submitted to `queue`, have all `tags`, and began at most `since` seconds ago. `before` selects those that were made before the run of
+        They were submitted to `queue`, were begun by the run `parent`, have all `tags`, and began at most `since` seconds ago. `before` selects those that were made before the run of
         that id: with a limit, the next page. Raises `UnknownRun` if there is no such run.
         """
         after = None if since is None else time.time() - since
-        return self.store.runs(wanted=RunFilter(name, state, tags or {}, after, queue), limit=limit, before=before)
+        wanted = RunFilter(name, state, tags or {}, after, queue, parent)
+        return self.store.runs(wanted=wanted, limit=limit, before=before)
 
     def newest(self, which: str, limit: int | None = None) -> list[RunRecord]:
         """Return the run of an id, or the newest runs of exactly a name, newest first. Raises `UnknownRun`.

@@ -1,9 +1,10 @@
 """Runs that begin runs, for the tests of children: what they did stands in a file."""
 
+from asyncio import CancelledError
 from pathlib import Path
 
 from aiodag import current_node, current_run, task
-from aiodag.messages import begin, begin_again, message, sleep
+from aiodag.messages import begin, begin_again, first_of, message, sleep
 
 
 def note(file, text):
@@ -37,8 +38,8 @@ async def failing(file: str, name: str) -> str:
 async def waiting(file: str, name: str) -> str:
     try:
         await message("SHIPPED", key=name)
-    except BaseException as error:
-        note(file, f"{name} {type(error).__name__}")
+    except CancelledError:
+        note(file, f"{name} cancelled")
         raise
     return f"{name} shipped"
 
@@ -46,6 +47,12 @@ async def waiting(file: str, name: str) -> str:
 async def day(file: str, names: list[str], child: str = "order") -> list[str]:
     orders = [begin(globals()[child], file, name, id=f"order-{name}") for name in names]
     return [await each for each in orders]
+
+
+async def impatient(file: str) -> str:
+    first = await first_of(shipped=begin(waiting, file, "A17", id="order-A17"), late=message("LATE"))
+    note(file, first.name)
+    return await message("AFTERWARDS")
 
 
 async def grandmother(file: str) -> list[str]:

@@ -256,7 +256,7 @@ async def test_a_cancelled_child_is_the_failure_of_its_node(service, done):
             await service.result(parent, timeout=PATIENCE)
 
     assert caught.group_contains(RunCancelled, match="'order-A17' was cancelled on request")
-    assert lines_in(done) == ["A17 CancelledError"]
+    assert lines_in(done) == ["A17 cancelled"]
 
 
 async def test_cancelling_a_parent_cancels_its_children(service, done):
@@ -269,7 +269,7 @@ async def test_cancelling_a_parent_cancels_its_children(service, done):
             with pytest.raises(RunCancelled):
                 await service.result(run_id, timeout=PATIENCE)
 
-    assert sorted(lines_in(done)) == ["A17 CancelledError", "B4 CancelledError"]
+    assert sorted(lines_in(done)) == ["A17 cancelled", "B4 cancelled"]
     assert service.store.waits() == []
 
 
@@ -330,3 +330,18 @@ async def test_the_death_of_a_worker_loses_no_child_and_begins_none_twice(tmp_pa
     assert value == [f"{name} for 2 by order-{name}" for name in names]
     assert len(children) == len(names)
     assert set(lines_in(done)) == {f"charge {name}" for name in names}
+
+
+async def test_a_child_that_was_not_the_first_is_cancelled_although_its_parent_goes_on(service, done):
+    parent = submit(service, "impatient", file=done)
+
+    async with Working(service, linger=0.0):
+        await until(lambda: service.run(parent).state == "parked", "the parent is parked")
+        await until(lambda: service.run("order-A17").state == "parked", "the child is parked")
+        await asyncio.to_thread(service.store.deliver, [Incoming("LATE", [""], "m1", "null")])
+        with pytest.raises(RunCancelled):
+            await service.result("order-A17", timeout=PATIENCE)
+        await asyncio.to_thread(service.store.deliver, [Incoming("AFTERWARDS", [""], "m2", "7")])
+        value = await service.result(parent, timeout=PATIENCE)
+
+    assert (value, set(lines_in(done))) == (7, {"A17 cancelled", "late"})

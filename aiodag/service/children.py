@@ -39,6 +39,9 @@ async def begin_recorded(
     run: Any = node.run
     journal = run.journal
     child = ChildRun(run_id or child_id(run.id, node.key, made.entry.name), run.id, node.row[NUMBER], again=node.again)
+    if made.waits and journal.is_recorded(node):
+        # It waits since an earlier execution. At once, for whoever cancels it now must find that it does.
+        return await journal.wait(node, Wait("run", topic=child.id))
     place = journal.queue if made.queue is None else made.queue
     if place is None and not made.detached:
         return await child.run_here(journal.store, made.entry, args, kwargs)

@@ -1,5 +1,6 @@
 """One contract for the inbox of every store: who is given a message, what a wait ends with, and what becomes of the rest."""
 
+import re
 import time
 
 import pytest
@@ -10,6 +11,7 @@ from aiodag import State
 from aiodag.codec.text import decode_error
 from aiodag.errors import LeaseLost, StoreError
 from aiodag.records import Batch, Incoming, Outgoing, Starter, Write
+from aiodag.stores import SQLite
 
 WAITING = 7  # the number of a node that waits
 
@@ -661,6 +663,38 @@ def test_waits_and_messages_and_topics_are_listed(store):
     }
     assert topics == {"ORDER": (0, 0, 0, 0, ["order"]), "PAID": (1, 1, 0, 0, []), "SHIPPED": (0, 0, 1, 0, [])}
     assert taken.claimed.waits == {}
+
+
+# What must not read all that there is, with its values: each is asked whenever a message comes or a worker looks.
+LOOKS = {
+    "open_waits_of_key": ("PAID", "", 1),
+    "first_kept": ("PAID", "", 1.0),
+    "waits_due": (1.0,),
+    "next_timer": (),
+    "messages_expired": (1.0,),
+    "settled_of_owner": ("",),
+    "seen_waits": (1,),
+    "lock_group": (1, 9),
+    "forget_message": ("PAID", "m1", 1.0),
+    "forget_messages": (1.0,),
+    "starters_of_topic": ("PAID",),
+    "outgoing": ("OUT", 9),
+}
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_what_every_look_asks_is_found_by_an_index(tmp_path, name):
+    store = SQLite(tmp_path / "runs.db")
+    with store.writing() as session:
+        plan = session.execute(f"explain query plan {session.query(name)}", LOOKS[name]).fetchall()
+    store.close()
+
+    # "scan waits using index" walks the whole of one, but where that has only what is asked for, in the order in which it is.
+    scans = [step for *_, step in plan if step.startswith("SCAN") and not re.search(PARTIAL, step)]
+    assert scans == []
+
+
+PARTIAL = r"due_waits|settled_waits|open_waits|kept_messages|messages_to_forget|runs_of_owner|CONSTANT|SUBQUERY"
 
 
 def test_a_batch_that_comes_too_late_registers_nothing(store):

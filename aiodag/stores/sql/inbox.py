@@ -1,7 +1,7 @@
 """The inbox of a store in SQL: messages, who waits for them, and what leaves."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -93,17 +93,20 @@ class RecordedInbox(Database):
         self, *, run_id: str | None = None, topic: str | None = None, limit: int | None = None
     ) -> list[WaitRecord]:
         """Return what runs wait for, oldest first."""
+        asked = {"runs.id = :id": run_id, "kind = 'message' and topic = :topic": topic}
         values = {"id": run_id, "topic": topic, "limit": LAST if limit is None else limit}
         with self.reading() as session:
-            return [wait_record(row) for row in session.perform("waits_listed", values)]
+            return [wait_record(row) for row in session.execute(listing(session, "waits_listed", asked), values)]
 
     def messages(
         self, *, topic: str | None = None, state: str | None = None, limit: int | None = None
     ) -> list[MessageRecord]:
         """Return the messages that are remembered, oldest first; with a limit, the newest."""
+        asked = {"topic = :topic": topic, "state = :state": state}
         values = {"topic": topic, "state": state, "limit": LAST if limit is None else limit}
         with self.reading() as session:
-            return [message_record(row) for row in session.perform("messages_listed", values)][::-1]
+            rows = session.execute(listing(session, "messages_listed", asked), values).fetchall()
+        return [message_record(row) for row in reversed(rows)]
 
     def topics(self) -> list[TopicRecord]:
         """Return the topics that somebody waits for, that have messages, or that begin runs."""
@@ -166,6 +169,12 @@ def let_run_wait(claimed: Claimed, session: Session) -> State:
     found = REQUEUED if cancel or not waits or any(waits) else PARKED
     session.perform("park_run", (found, run))
     return found
+
+
+def listing(session: Session, name: str, asked: Mapping[str, object]) -> str:
+    """Return a statement with the conditions of which something is asked for: each has its index."""
+    conditions = [condition for condition, value in asked.items() if value is not None]
+    return session.query(name).replace("{condition}", " and ".join(conditions) or "true")
 
 
 def wait_record(row: Sequence[Any]) -> WaitRecord:

@@ -144,12 +144,11 @@ union all select min(forget_at) from messages where state <> 'kept'
 -- :name waits_listed
 select runs.id, waits.number, label, kind, waits.topic, waits.key, since, due_at, grouped, settled
 from waits join runs using (run) left join nodes on nodes.run = waits.run and nodes.number = waits.number
-where (:id is null or runs.id = :id) and (:topic is null or (kind = 'message' and topic = :topic))
-order by wait limit :limit
+where {condition} order by wait limit :limit
 
 -- :name messages_listed
 select topic, id, keys, payload, state, at, expires_at, repeats, reason, run, headers from messages
-where (:topic is null or topic = :topic) and (:state is null or state = :state) order by message desc limit :limit
+where {condition} order by message desc limit :limit
 
 -- :name topics_waited_for
 select topic, count(*) from waits where settled = 0 and kind = 'message' group by topic

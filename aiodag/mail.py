@@ -24,6 +24,7 @@ TTL = 86_400.0  # seconds that a message is kept for somebody who will wait for 
 DEDUP = 604_800.0  # seconds for which its id is remembered
 EXPIRED = "nobody waited for it within its time to live"
 MESSAGE = "message"  # a codec: the value of the node is the payload of a message, as plain JSON
+MOMENT = "moment"  # another: the node has waited for a moment, and its value is null
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 

@@ -1,5 +1,6 @@
 """Messages are sent and listed by command, and whoever looks at a run sees what it waits for."""
 
+import asyncio
 import io
 import json
 import re
@@ -9,11 +10,14 @@ import time
 import pytest
 from executions import claim_one, row, write_one
 
-from aiodag import State
-from aiodag.cli.program import main
+from aiodag import Run, State, task
+from aiodag.cli.program import main as type_command
+from aiodag.cli.progress import Progress
+from aiodag.messages import message
 from aiodag.records import WAS_PARKED, Claim, Incoming, Owner
 from aiodag.service import Service
 from aiodag.submissions import Submission
+from aiodag.testing import deliver, run
 
 WAITED_FOR = ["PAYMENT", "SHIPPED"]
 
@@ -55,7 +59,7 @@ def waiting(service, run_id="order-1", key="A17", topics=WAITED_FOR, **run):
 def run_command(capsys, *words, code=0):
     """Type a command; return what it wrote, and its remarks."""
     with pytest.raises(SystemExit) as ended:
-        sys.exit(main(words))
+        sys.exit(type_command(words))
     found = capsys.readouterr()
     assert (ended.value.code or 0) == code, found.err
     return found
@@ -391,3 +395,25 @@ def test_parents_and_children_of_a_run_are_told(service, capsys):
         "child-2": "order-1",
     }
     assert "no such runs" in run_command(capsys, "runs", "--parent", "child-1").err
+
+
+def test_progress_does_not_count_what_waits_as_running(topics_forgotten):
+    progress = Progress()
+
+    @task
+    async def order():
+        return await message("PAYMENT", key="A17")
+
+    async def main():
+        async with Run("order", observers=[progress]):
+            node = order()
+            while not progress.counts[State.PARKED]:
+                await asyncio.sleep(0)
+            seen = progress.counts_text(), sorted(progress.running)
+            deliver("PAYMENT", "A17")
+            await node
+        return seen, progress.counts_text()
+
+    seen, ended = run(main())
+    assert seen == ("1 running, 1 waits outside", [("message", State.PARKED), ("order", State.RUNNING)])
+    assert (ended, progress.running) == ("2 succeeded", {})

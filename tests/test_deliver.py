@@ -257,3 +257,14 @@ def test_a_graph_from_records_shows_which_nodes_wait_and_which_have(service):
         ("message", "parked"),
         ("", "succeeded"),
     ]
+
+
+def test_a_graph_from_records_shows_which_nodes_have_waited_for_a_moment(service):
+    claimed = waiting(service.store, "one")
+    nodes = [row(0, name="sleep", state=State.RUNNING, value=None)]
+    write_one(service.store, claimed, "one", nodes=nodes, waits=[(0, "moment", "", "", 1e9, 1e9, None)])
+    write_one(service.store, claimed, "one", due=[0])
+
+    (slept,) = service.graph("one").nodes
+    assert (slept.state, slept.waits) == (State.SUCCEEDED, "moment")
+    assert service.value("one", "0") is None

@@ -457,7 +457,7 @@ def test_a_moment_settles_its_wait_once_it_has_come(store, moments):
     moments.advance(2)
 
     (again,) = take(store)
-    assert node_of(store, taken) == (State.SUCCEEDED, "json", "null")
+    assert node_of(store, taken) == (State.SUCCEEDED, "moment", "null")
     ((_, seen),) = again.claimed.waits.items()
     assert seen.settled
     assert -1.5 < seen.seconds_left < 0

@@ -106,7 +106,7 @@ class Progress:
 
     def counts_text(self) -> str:
         """Return how many nodes are in which state."""
-        words = {State.PARKED: "waiting for something outside"}
+        words = {State.PARKED: "waits outside"}
         parts = [f"{self.counts[state]} {words.get(state, state)}" for state in State if self.counts[state]]
         return ", ".join(parts + [f"{self.recalled} of them recalled"] * bool(self.recalled)) or "no nodes yet"
 

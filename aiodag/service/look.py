@@ -8,7 +8,7 @@ from typing import Any
 from aiodag._core.graph import Graph
 from aiodag.abc import Runs
 from aiodag.errors import StoreError
-from aiodag.mail import MESSAGE
+from aiodag.mail import MESSAGE, MOMENT
 from aiodag.records import (
     BARRIER,
     AttemptRecord,
@@ -168,7 +168,7 @@ class Looking:
                 why = "succeeded, but its value is not recorded: it runs again in each execution"
             msg = f"node {found.label!r} of run {run_id!r} {why}"
             raise StoreError(msg)
-        if found.codec == "json":
+        if found.codec in {"json", MOMENT}:
             from aiodag.service.values import read_value  # noqa: PLC0415 - who lists runs needs no codec
 
             return read_value(str(found.value))

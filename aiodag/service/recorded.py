@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from aiodag._core.graph import Graph, GraphEdge, GraphNode
 from aiodag.errors import RecordedError
-from aiodag.mail import MESSAGE
+from aiodag.mail import MESSAGE, MOMENT
 from aiodag.records import BARRIER, CUT_OFF, WAS_PARKED, AttemptRecord, NodeRecord, RunRecord, WaitRecord
 from aiodag.states import State
 
@@ -125,7 +125,7 @@ def graph_node(
         error=error_text(node.error) if node.state is State.FAILED else "",
         parent=node.parent if node.parent in there else None,
         barrier=node.codec == BARRIER,
-        waits=waiting.get(node.number, "message" if node.codec == MESSAGE else ""),
+        waits=waiting.get(node.number, node.codec if node.codec in {MESSAGE, MOMENT} else ""),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from aiodag.errors import StoreError
-from aiodag.mail import MESSAGE, Starter, describe_lateness
+from aiodag.mail import MESSAGE, MOMENT, Starter, describe_lateness
 from aiodag.states import State
 from aiodag.submissions import Submission
 
@@ -31,7 +31,7 @@ def outcome_of_message(payload: str, message: int) -> WaitEnd:
 def outcome_of_moment(kind: str, topic: str, key: str, seconds: float) -> WaitEnd:
     """Return how a node ends whose moment has come, so many seconds after it began to wait."""
     if kind == "moment":
-        return WaitEnd(State.SUCCEEDED, "json", NOTHING)
+        return WaitEnd(State.SUCCEEDED, MOMENT, NOTHING)
     if kind == "deadline":
         return WaitEnd(State.RUNNING)
     from aiodag.stores.outcomes import record_exception  # noqa: PLC0415 - who only looks at a store needs no codec

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from aiodag.abc import NOTHING
 from aiodag.codec.text import decode, decode_pickle, encode, encode_error, encode_pickle
 from aiodag.errors import NoCodec, SecretInValue, Undecodable, ValueTooLarge
+from aiodag.mail import MOMENT
 from aiodag.masking import masked, secret_in
 from aiodag.records import LARGEST
 from aiodag.states import State
@@ -121,7 +122,7 @@ def open_value(task: "Task[..., Any]", codec: str, text: Any) -> Any:
         except Exception as error:
             msg = f"its codec {codec!r} does not take it: {type(error).__name__}: {error}"
             raise Undecodable(msg) from error
-    if codec == "json":
+    if codec in {"json", MOMENT}:
         return decode(text)
     if codec == "pickle" and task.options.codec == "pickle":
         return decode_pickle(text)

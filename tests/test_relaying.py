@@ -61,9 +61,8 @@ async def test_messages_leave_in_order_by_the_transport_of_their_topic(store, of
     leave(store, *first, outgoing("other", "SHIPPED", via="post:depot"))
 
     async with carrier(store):
-        await until(
-            lambda: "post:depot" in offices and len(offices["post:office"].there) == len(first), "all have left"
-        )
+        await until(lambda: offices.keys() == {"post:depot", "post:office"}, "both transports are opened")
+        await until(lambda: len(offices["post:office"].there) == len(first), "all have left")
         leave(store, outgoing("late"))
         await until(lambda: ids(offices["post:office"])[-1] == "mlate", "the late one has left")
     (one, *_) = offices["post:office"].there

@@ -143,7 +143,8 @@ class KeptInbox(KeptQueue):
     def _drop_waits(self, kept: KeptRun) -> None:
         """Drop the waits of a run that has ended, even if it begins again by itself."""
         self._mail.drop([wait for wait in self._mail.waits.values() if wait.kept is kept], time.time())
-        self._mail.settle_parents(time.time())
+        if kept.parent_run is not None:
+            self._mail.settle_parents(self._mail.waits.values(), time.time())
 
     def _drop_ended(self) -> None:
         """Drop the waits of runs that have ended or are gone."""

@@ -138,10 +138,11 @@ class KeptMail:
         """Write what the batch of a run says of its waits."""
         for row in batch.rows("waits"):
             self.register(kept, row)
-        for wait in self.waits_of(kept, [row[0] for row in batch.rows("waits")]):
+        begun = self.waits_of(kept, [row[0] for row in batch.rows("waits")])
+        for wait in begun:
             if not wait.settled and (kept.number, wait.number) in self.waits:  # else another of its group has come
                 self.take_kept(wait, now)
-        self.settle_parents(now)
+        self.settle_parents(begun, now)
         for wait in self.waits_of(kept, batch.rows("due")):
             if not wait.settled and (kept.number, wait.number) in self.waits:  # else another of its group has come
                 self.settle(wait, wait.outcome_at_its_end(), now)
@@ -166,11 +167,11 @@ class KeptMail:
             self.waits[kept.number, number] = wait
         wait.grouped = grouped
 
-    def settle_parents(self, now: float) -> None:
-        """Settle the waits for runs that have ended, or are not there."""
-        for wait in self.open_waits():
+    def settle_parents(self, waits: Iterable[KeptWait], now: float) -> None:
+        """Settle those of some waits that are for runs which have ended, or are not there."""
+        for wait in [wait for wait in waits if wait.kind == "run" and not wait.settled]:
             child = self.runs.get(wait.topic)
-            if wait.kind == "run" and (child is None or child.state.final):
+            if child is None or child.state.final:
                 self.settle(wait, end_of_kept(wait.topic, child), now)
 
     def reject(self, kept: KeptRun, number: int, reason: str, now: float) -> None:
@@ -215,7 +216,7 @@ class KeptMail:
         there = {each.number for each in kept if not each.state.final}
         ended = [wait for wait in self.waits.values() if wait.kept.number not in there]
         self.drop(ended, now)
-        self.settle_parents(now)
+        self.settle_parents(self.waits.values(), now)
         return bool(ended)
 
     def moments(self) -> list[float]:

@@ -4,6 +4,7 @@ import logging
 
 import pytest
 
+from aiodag import OptionError
 from aiodag.messages.kafka_addresses import kafka_address
 from aiodag.messages.kafka_records import KafkaRecord, RecordReader, record_parts, waves
 from aiodag.messages.payloads import MESSAGE_LARGEST
@@ -107,6 +108,13 @@ def test_who_asks_is_in_the_address_and_the_password_in_the_environment(monkeypa
         "sasl_plain_username": "me@shop",
         "sasl_plain_password": "hush",
     }
+
+
+def test_a_password_that_is_missing_is_asked_for_before_anything_is_connected(monkeypatch):
+    monkeypatch.delenv("AIODAG_KAFKA_PASSWORD", raising=False)
+
+    with pytest.raises(OptionError, match="the password of me in the environment, as AIODAG_KAFKA_PASSWORD"):
+        kafka_address("kafka://me@one:9092").client_options()
 
 
 def test_tls_checks_the_certificate_of_the_broker():

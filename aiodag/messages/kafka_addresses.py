@@ -36,7 +36,10 @@ class KafkaAddress(NamedTuple):
             raise OptionError("transport", f"kafka://{self.servers}", wanted)
 
     def client_options(self) -> dict[str, object]:
-        """Return what the clients of aiokafka are told besides: encryption, and who asks."""
+        """Return what the clients of aiokafka are told besides: encryption, and who asks.
+
+        Raises `OptionError` where somebody asks, and the environment has no password.
+        """
         found: dict[str, object] = {}
         if self.tls:
             from ssl import create_default_context  # noqa: PLC0415 - slow to load, and not always needed
@@ -44,7 +47,10 @@ class KafkaAddress(NamedTuple):
             found["ssl_context"] = create_default_context()
         if self.user:
             found |= {"sasl_mechanism": self.sasl, "sasl_plain_username": self.user}
-            found["sasl_plain_password"] = os.environ.get(PASSWORD, "")
+            if PASSWORD not in os.environ:
+                wanted = f"the password of {self.user} in the environment, as {PASSWORD}"
+                raise OptionError("transport", f"kafka://{self.user}@{self.servers}", wanted)
+            found["sasl_plain_password"] = os.environ[PASSWORD]
         protocol = ("SASL_" if self.user else "") + ("SSL" if self.tls else "PLAINTEXT")
         return {**found, "security_protocol": protocol}
 

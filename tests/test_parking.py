@@ -234,6 +234,17 @@ async def test_cancelling_a_parked_run_undoes_what_it_did_once_in_reverse(servic
     assert (late, service.store.waits(), service.cancel(run_id)) == (["kept"], [], False)
 
 
+async def test_a_cancel_comes_before_the_first_step_that_was_not_begun_when_it_was_asked_for(service, effects):
+    run_id = await parked(service, "order", effects)
+    deliver(service.store, incoming(keys=[run_id]))
+    service.cancel(run_id)
+    async with working(service):
+        with pytest.raises(RunCancelled):
+            await service.result(run_id)
+
+    assert done(effects) == ["entered", "charge", "entered"]
+
+
 async def test_a_run_that_lingers_is_undone_in_the_same_way(service, effects):
     run_id = submit(service, "saga", effects)
 

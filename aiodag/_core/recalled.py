@@ -14,7 +14,7 @@ def take_back(engine: "Engine", node: Node[Any], journal: "Journal") -> bool:
     """Settle a node with what it gave or raised in an earlier execution of its run, if that is known."""
     value = journal.recall(node)
     if value is NOTHING:
-        return False
+        return node.state.final  # cancelled, by what was held until now
     if type(value) is Raised:
         node._note_label(node.args)
         engine.fail(node, value.error)

@@ -10,7 +10,7 @@ where it was long ago:
         await refund()
 
 So a cancel is held, and so is the end of a time limit that was over before: until all bodies stand at waits again, until
-the first body begins that never began before, or for a few seconds, as nobody can know where a body stood that only sleeps.
+the first body is about to begin that never began before, or for a few seconds, as nobody can know where a body stood that only sleeps.
 """
 
 from asyncio import TimerHandle
@@ -43,10 +43,6 @@ class Frontier:
     def holds_any(self) -> bool:
         """Return True if something is to be called there."""
         return bool(self._held)
-
-    def reach_soon(self) -> None:
-        """Note that the run is there, in the middle of its move."""
-        self._run.loop.call_soon(self.reach, context=Context())
 
     def reach(self) -> None:
         """Note that the run is there: call what was held."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from aiodag._core.run import Run
     from aiodag.abc import Runs
     from aiodag.records import Past
+    from aiodag.stores.frontier import Frontier
 
 NOTHING_KNOWN = ()
 WAITING = State.WAITING  # as a global, as in the engine
@@ -75,6 +76,7 @@ class Recall(Unwritten):
         self._endings = Endings()
         self.queue: str | None = None  # that the run was taken from
         self._generation: Generation | None = None  # the last one, of a body that has begun again
+        self._frontier: Frontier | None = None  # of a run that is continued, until it is reached
         self._next = 0  # number of the next new node
         self._met = False  # whether anything recorded was taken back
         self._turn = 0  # of the node that began last
@@ -225,6 +227,8 @@ class Recall(Unwritten):
         """Return the recorded value of a node, what it `Raised`, or `NOTHING`. Raises `Undecodable`."""
         row = node.row
         if row[CODEC] is not RECORDED:
+            if self._frontier is not None and not node.attempt and is_known(node.task) and not node.task.waits:
+                self._frontier.reach()  # it has never begun: a cancel that was held comes before it does
             if node.task.barrier:  # it gives nothing of its own: what waits for it takes what its upstream gives
                 row[TURN] = max([self._turn_of(up) for up in upstream_of(node)], default=0)
             return NOTHING

@@ -127,8 +127,6 @@ class Recorder(RecordedWaits):
             row[ATTEMPT], row[STARTED], row[ENDED] = node.attempt, at + self.offset, None
             if not node.task.barrier:
                 self._turn = row[TURN] = self._turn + 1
-            if self._frontier is not None and node.attempt == 1 and not node.task.waits:
-                self._frontier.reach_soon()  # it has never begun before
         elif state is QUEUED and node.lost is not None:
             error = record_exception(node.lost)
             row[FAILURES] += 1

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from aiodag._core.node import Node
     from aiodag._core.run import Run
     from aiodag.abc import Runs
-    from aiodag.stores.frontier import Frontier
 
 log = logging.getLogger("aiodag.stores")
 
@@ -26,7 +25,6 @@ class Stoppable(Remarks):
     def __init__(self, run: "Run", store: "Runs") -> None:
         super().__init__(run, store)
         self._unmet: set[int] = set()  # waits of earlier executions that are settled, and to which no body has come yet
-        self._frontier: Frontier | None = None  # of a run that is continued, until it is reached
         self._idle: asyncio.Future[None] | None = None  # of the one that waits for everything to be written
 
     def cancel(self) -> None:

@@ -418,6 +418,12 @@ async def test_a_message_for_a_loser_is_nobodys_from_the_moment_on_in_which_anot
     assert await node == 2
 
 
+async def test_of_two_whose_moments_come_at_once_the_one_that_was_called_first_counts():
+    for _ in range(5):
+        won = await first_of(**{f"n{number}": sleep(60) for number in range(5)})
+        assert won.name == "n0"
+
+
 async def test_of_two_that_have_come_already_one_is_taken():
     deliver("A", payload=1)
     deliver("B", payload=2)
@@ -699,6 +705,16 @@ def test_a_wait_that_ends_with_its_loop_says_so(said):
         "2 waits ended with this loop: a message of 'ORDER' with the key 'A17', for 5 s; a moment, for 5 s. "
         "In a run with a store they would go on"
     )
+
+
+def test_losers_say_nothing_when_the_loop_ends(said):
+    async def main():
+        with pytest.raises(TimeoutError):
+            await first_of(message("ORDER", timeout=3), message("OTHER"), sleep(5))
+        assert deliver("OTHER").outcome == "kept"
+
+    run(main())
+    assert said() == []
 
 
 def test_a_wait_that_somebody_cancels_says_nothing(said):

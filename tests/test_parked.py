@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from aiodag import task
 from aiodag.messages import First, Topic, first_of, message, now, send, sleep, sleep_until
-from aiodag.testing import dead_letters, deliver, messages_kept, park_at_every_wait
+from aiodag.testing import dead_letters, deliver, messages_kept, park_at_every_wait, run
 
 pytestmark = [pytest.mark.virtual, pytest.mark.usefixtures("topics_forgotten")]
 
@@ -202,3 +204,101 @@ async def test_dead_letters_are_those_of_the_parked_runs():
     assert [each.reason for each in dead_letters()] == ["payload: 'x' is not an int"]
     deliver(amounts, payload=1)
     assert await running == 1
+
+
+# Parked or not, it is the same run
+
+# Seconds between two timers. Each message comes at another fraction of that, so that nothing is decided by a tie; real time
+# goes by meanwhile, and is too short to count.
+UNIT = 10_000.0
+sure = st.one_of(
+    st.tuples(st.just("message"), st.sampled_from("AB"), st.none()), st.tuples(st.just("sleep"), st.integers(0, 4))
+)
+waits = sure | st.tuples(st.just("message"), st.sampled_from("AB"), st.integers(1, 4))
+steps = st.one_of(
+    waits,
+    st.tuples(st.just("first"), st.lists(waits, min_size=1, max_size=3)),
+    st.tuples(st.just("both"), st.lists(sure, min_size=1, max_size=3)),
+    st.tuples(st.just("count"), st.sampled_from("AB"), st.integers(1, 3), st.integers(1, 6)),
+    st.tuples(st.just("send"), st.sampled_from("AB")),
+    st.tuples(st.just("inner"), st.lists(waits, min_size=1, max_size=2)),
+)
+deliveries = st.lists(st.tuples(st.integers(0, 12), st.sampled_from("AB"), st.sampled_from(["one", "all"])), max_size=8)
+
+
+def wait_for(kind, *how):
+    if kind == "sleep":
+        return sleep(how[0] * UNIT)
+    topic, timeout = how
+    return message(topic, timeout=None if timeout is None else timeout * UNIT)
+
+
+@task
+async def paired(*values):
+    return list(values)
+
+
+@task
+async def inside(program):
+    return [await outcome(wait_for(*each)) for each in program]
+
+
+async def outcome(node):
+    try:
+        return await node
+    except TimeoutError as error:
+        return str(error)
+
+
+async def take_step(step, number):
+    kind, *how = step
+    if kind == "first":
+        return await outcome(first_of(**{f"n{place}": wait_for(*each) for place, each in enumerate(how[0])}))
+    if kind == "both":
+        return await outcome(paired(*[wait_for(*each) for each in how[0]]))
+    if kind == "count":
+        return await outcome(message(how[0], count=how[1], timeout=how[2] * UNIT))
+    if kind == "send":
+        await send(how[0], value=f"sent {number}")
+        return None
+    if kind == "inner":
+        return await inside(how[0])
+    return await outcome(wait_for(*step))
+
+
+def outcome_of(program, delivered, *, parked):
+    """Return what a program of waits answers, in order, what it has done, and which messages nobody got."""
+    effects = []
+
+    @task
+    async def note(number):
+        effects.append(number)
+
+    async def body():
+        answers = []
+        for number, step in enumerate(program):
+            answers.append(await take_step(step, number))
+            await note(number)
+        return answers
+
+    async def main():
+        for name in "AB":
+            Topic(name, ttl=1e9)  # as long as a run of this takes at most
+        running = asyncio.ensure_future(park_at_every_wait(body)) if parked else task(body)()
+        for number, (at, topic, to) in enumerate(sorted(delivered)):
+            await asyncio.sleep((at + (number + 1) / 200) * UNIT - clock())
+            deliver(topic, payload=f"{topic}{number}", to=to)
+        for number in range(60):  # until the last wait without an end has what it waits for
+            await asyncio.sleep((60 + number * 10 + (number + 50) / 200) * UNIT - clock())
+            if running.done():
+                break
+            deliver("AB"[number % 2], payload=f"late {number}")
+        return await running
+
+    return run(main()), effects
+
+
+@given(st.lists(steps, min_size=1, max_size=4), deliveries)
+@settings(max_examples=25)
+def test_a_run_answers_the_same_whether_it_is_parked_or_not(program, delivered):
+    assert outcome_of(program, delivered, parked=True) == outcome_of(program, delivered, parked=False)

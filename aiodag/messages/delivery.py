@@ -9,7 +9,7 @@ from aiodag.errors import OptionError
 from aiodag.faces import publish
 from aiodag.mail import Delivered, Incoming, MessageRecord
 from aiodag.messages.local import LocalInbox, local_inbox
-from aiodag.messages.parked import parked_store
+from aiodag.messages.parked import yard_of
 from aiodag.messages.payloads import checked_id, checked_keys, payload_text
 from aiodag.messages.topics import topic_of
 
@@ -43,13 +43,13 @@ def deliver(
     >>> await message("PAYMENT", key="A17")
     {'amount': 5}
     """
-    inbox, about, store = inbox_here(), topic_of(topic), parked_store(asyncio.get_running_loop())
+    inbox, about, yard = inbox_here(), topic_of(topic), yard_of(asyncio.get_running_loop())
     if to not in {"one", "all"}:
         raise OptionError("to", to, "'one', the oldest who waits for a key, or 'all' of them")
     known = inbox.next_id() if id is None else checked_id(id)
     text, keys = payload_text(payload), checked_keys(key)
     incoming = Incoming(about.name, keys, known, text, to == "all", about.ttl, about.dedup)
-    return inbox.deliver(incoming) if store is None else store.deliver([incoming])[0]
+    return inbox.deliver(incoming) if yard is None else yard.deliver(incoming)
 
 
 def messages_kept() -> list[MessageRecord]:
@@ -82,8 +82,8 @@ def dead_letters() -> list[MessageRecord]:
 
 def records_here(state: str) -> list[MessageRecord]:
     """Return the messages in a state: of this loop, or of the runs that are parked on it."""
-    store = parked_store(asyncio.get_running_loop())
-    return inbox_here().shelf.records(state) if store is None else store.messages(state=state)
+    yard = yard_of(asyncio.get_running_loop())
+    return inbox_here().shelf.records(state) if yard is None else yard.store.messages(state=state)
 
 
 def inbox_here() -> LocalInbox:

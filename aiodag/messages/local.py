@@ -61,7 +61,7 @@ class LocalInbox:
     def __init__(self, loop: AbstractEventLoop) -> None:
         self.loop = loop
         self._open: dict[Place, dict[LocalWait, None]] = {}  # oldest first
-        self._groups: dict[int, set[LocalWait]] = {}
+        self._groups: dict[int, dict[LocalWait, None]] = {}  # in the order in which they began to wait
         self._of_node: WeakKeyDictionary[Node[Any], LocalWait] = WeakKeyDictionary()
         self.shelf = Shelf(loop)
         self._ended: list[LocalWait] = []  # that were cancelled in this turn of the loop
@@ -88,7 +88,7 @@ class LocalInbox:
         else:
             waiting[opened] = None
         if wait.group is not None:
-            self._groups.setdefault(wait.group, set()).add(opened)
+            self._groups.setdefault(wait.group, {})[opened] = None
         self._set_timer(opened)
         return opened.future
 
@@ -140,18 +140,26 @@ class LocalInbox:
         wait = opened.wait
         if wait.due_at is not None and wait.due_at > time_of_day(self.loop):
             self._set_timer(opened)
-        elif wait.kind == "message":
-            self._close(opened)
+            return
+        opened = self._first_due(opened)
+        wait = opened.wait
+        if wait.kind == "message":
+            self._close_all(opened)
             lateness = describe_lateness(wait.kind, wait.topic, wait.key, wait.seconds or 0.0)
             opened.future.set_exception(TimeoutError(lateness))
         else:
             self._settle(opened, None)
 
+    def _first_due(self, opened: LocalWait) -> LocalWait:
+        """Return which of a group is over first: of several at once the one that began first, whatever the loop calls first."""
+        for each in self._groups.get(-1 if opened.wait.group is None else opened.wait.group, ()):
+            if each.due is not None and opened.due is not None and each.due <= opened.due:
+                return each
+        return opened
+
     def _settle(self, opened: LocalWait, message: Message | None) -> None:
         """Give a wait what it waited for; the others of its group wait for nothing any more, in the same moment."""
-        group = opened.wait.group
-        for each in [opened] if group is None else [opened, *self._groups.get(group, ())]:
-            self._close(each)
+        self._close_all(opened)
         plain = None
         if message is not None:
             opened.message = message
@@ -159,6 +167,11 @@ class LocalInbox:
             plain = json.loads(message.incoming.payload)
         if not opened.future.done():
             opened.future.set_result(plain)
+
+    def _close_all(self, opened: LocalWait) -> None:
+        group = opened.wait.group
+        for each in [opened] if group is None else [opened, *self._groups.get(group, ())]:
+            self._close(each)
 
     def _close(self, opened: LocalWait) -> None:
         opened.open = False
@@ -169,7 +182,7 @@ class LocalInbox:
                 del self._open[opened.place]
         group = opened.wait.group
         if group is not None and group in self._groups:
-            self._groups[group].discard(opened)
+            self._groups[group].pop(opened, None)
             if not self._groups[group]:
                 del self._groups[group]
         if opened.timer is not None:

@@ -1,6 +1,7 @@
 """For tests of code that waits: park a run at every wait, so that what a body does outside of nodes is seen to be done again."""
 
 import asyncio
+import time
 from contextlib import ExitStack
 from functools import partial
 from itertools import count
@@ -8,10 +9,12 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from aiodag._core.parking import holders
 from aiodag._core.run import Run
+from aiodag._core.submit import engine_of
 from aiodag._core.task import Task, task
 from aiodag.errors import LetGo
 from aiodag.faces import publish
 from aiodag.happenings import Happening
+from aiodag.mail import Delivered, Incoming
 from aiodag.messages.local import local_inbox
 from aiodag.messages.recorded_values import time_of_day
 from aiodag.stores.memory import Memory
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
+SLACK = 0.5  # seconds
+PATIENCE = 5.0  # seconds of real time after which nobody will hear of a message any more
 WAKES = frozenset({Happening.WOKEN, Happening.QUEUED})
 
 
@@ -66,7 +71,7 @@ async def park_at_every_wait(entry: "Callable[P, Awaitable[R]]", /, *args: "P.ar
             try:
                 async with run:
                     assert run.journal is not None
-                    run.journal.registered = partial(park_if_idle, run)
+                    run.journal.registered = partial(park_if_idle, run, yard.store)
                     return await called(*args, **kwargs)
             except LetGo:
                 if not run.departed:
@@ -74,15 +79,26 @@ async def park_at_every_wait(entry: "Callable[P, Awaitable[R]]", /, *args: "P.ar
             await yard.woken(run_id)
 
 
-def park_if_idle(run: Run) -> None:
+def park_if_idle(run: Run, store: Memory) -> None:
     """Let go of a run if it only waits. Called when something of it is written: its bodies have their turn first."""
-    run.loop.call_soon(let_go_if_idle, run)
+    run.loop.call_soon(let_go_if_idle, run, store)
 
 
-def let_go_if_idle(run: Run) -> None:
+def let_go_if_idle(run: Run, store: Memory) -> None:
     """Let go of a run if it only waits."""
-    if not run.departed and run.journal is not None and not holders(run) and run.journal.may_park():
+    if run.departed or run.journal is None or holders(run):
+        return
+    # Its store is on real time, and a moment that has come on this clock may be a little later on that one.
+    moments = moments_of(store, run.id)
+    if (not moments or min(moments) > time_of_day(run.loop) + SLACK) and run.journal.may_park():
         run.let_go()
+    elif run.journal.waits_for_world():
+        run.loop.call_later(SLACK, let_go_if_idle, run, store)  # nothing may be left to write, which would call this
+
+
+def moments_of(store: Memory, run_id: str) -> list[float]:
+    """Return when the waits of a run are over that have an end, in seconds since the epoch."""
+    return [each.due_at.timestamp() for each in store.waits(run_id=run_id) if each.due_at is not None]
 
 
 class Yard:
@@ -114,6 +130,20 @@ class Yard:
             loop.aiodag_yard = None
             self.store.close()
 
+    def deliver(self, incoming: Incoming) -> Delivered:
+        """Deliver a message; the clock of a test stands still until it is heard of, for the store is on real time."""
+        (delivered,) = self.store.deliver([incoming])
+        if delivered.outcome == "taken":
+            engine_of(self.loop).real_time.begin()
+            self._wait_for_ears(time.monotonic() + PATIENCE)
+        return delivered
+
+    def _wait_for_ears(self, end: float) -> None:
+        if time.monotonic() < end and any(each.settled for each in self.store.waits()):
+            self.loop.call_soon(self._wait_for_ears, end)
+        else:
+            engine_of(self.loop).real_time.end()
+
     async def woken(self, run_id: str) -> None:
         """Wait until something has come that a run waits for."""
         woken: asyncio.Future[bool] = self.loop.create_future()
@@ -124,8 +154,7 @@ class Yard:
         with ExitStack() as stack:
             watch = stack.enter_context(watch_store(self.store))
             stack.enter_context(watch.calling(wake, of=WAKES))
-            waits = self.store.waits(run_id=run_id)
-            moments = [each.due_at.timestamp() for each in waits if each.due_at is not None]
+            waits, moments = self.store.waits(run_id=run_id), moments_of(self.store, run_id)
             if not waits or any(each.settled for each in waits):
                 return
             if moments:
@@ -134,10 +163,10 @@ class Yard:
             await woken
 
 
-def parked_store(loop: Any) -> Memory | None:
-    """Return the store of the runs that are parked on a loop, if there are any."""
+def yard_of(loop: Any) -> Yard | None:
+    """Return where the runs stand that are parked on a loop, if there are any."""
     yard: Yard | None = getattr(loop, "aiodag_yard", None)
-    return None if yard is None else yard.store
+    return yard
 
 
 publish("aiodag.testing", globals(), __name__)

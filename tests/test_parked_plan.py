@@ -143,13 +143,17 @@ def test_the_command_says_which_and_ends_with_1(service, here, capsys):
     asyncio.run(park(service, "order", name="B4"))
     (here / "parked_v2.py").write_text(edited(("key=name)", 'key=name.replace("B", "C"))')))
     (here / "parked_v3.py").write_text(edited())
+    (here / "parked_v4.py").write_text(edited(("await charge(name)", "await charge(name + '!')")))
 
+    unsure = run_command(capsys, "plan", "--parked", "order", "parked_v4.py", code=1).out
     lost = run_command(capsys, "plan", "--parked", "order", "parked_v2.py", code=1).out
     found = run_command(capsys, "plan", "--parked", "order", "parked_v3.py").out
     document = json.loads(run_command(capsys, "plan", "--parked", "order", "parked_v3.py", "--json").out)
     nothing = run_command(capsys, "plan", "--parked", "invoice", "parked_v3.py").out
 
     assert "waits for message('PAID', 'B4')" in lost
+    assert "and would run charge('B4!') first" in unsure
+    assert unsure.endswith("2 parked runs of order: 0 would find what they wait for, 0 would not, 2 may\n")
     assert lost.endswith("2 parked runs of order: 1 would find what they wait for, 1 would not\n")
     assert found == "2 parked runs of order: 2 would find what they wait for, 0 would not\n"
     assert [each["lost"] for each in document] == [[], []]

@@ -80,20 +80,23 @@ def show(args: Namespace) -> int:
 
 
 def print_parked(args: Namespace) -> int:
-    """Print which parked runs would not find again what they wait for; return 1 if there are any."""
+    """Print which parked runs would not find again what they wait for; return 1 if there may be any."""
     with serving(args) as service:
         planned = asyncio.run(service.plan_parked(args.parked, args.run))
-    lost = [each for each in planned if not each.finds]
-    found = f"{count_text(len(planned), 'parked run')} of {printable(args.parked)}: {len(planned) - len(lost)} would find what"
-    lines = [*(line for each in lost for line in parked_lines(each)), f"{found} they wait for, {len(lost)} would not"]
+    doubtful = [each for each in planned if not each.finds]
+    unsure = sum(bool(each.first) for each in doubtful)
+    counts = f"{len(planned) - len(doubtful)} would find what they wait for, {len(doubtful) - unsure} would not"
+    counts += f", {unsure} may" if unsure else ""
+    lines = [line for each in doubtful for line in parked_lines(each)]
+    lines.append(f"{count_text(len(planned), 'parked run')} of {printable(args.parked)}: {counts}")
     say(args, [each._asdict() for each in planned], "\n".join(lines))
-    return int(bool(lost))
+    return int(bool(doubtful))
 
 
 def parked_lines(plan: ParkedPlan) -> list[str]:
-    """Return what is said of a parked run that would not find what it waits for."""
+    """Return what is said of a parked run that would not find what it waits for, or not at once."""
     lines = [f"  {printable(plan.run)} waits for {printable(label)}" for label in plan.lost]
-    lines += [f"    would run {printable(label)} first, and may come to it then" for label in plan.first]
+    lines += [f"    and would run {printable(label)} first: it may come to that then" for label in plan.first]
     return [*lines, f"    {printable(plan.why)}"] if plan.why else lines
 
 

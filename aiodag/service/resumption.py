@@ -50,5 +50,5 @@ class ParkedPlan(NamedTuple):
 
     @property
     def finds(self) -> bool:
-        """Whether it would find all that it waits for."""
+        """Whether it is sure to find all that it waits for."""
         return not self.lost

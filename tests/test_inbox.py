@@ -12,6 +12,8 @@ from aiodag.codec.text import decode_error
 from aiodag.errors import LeaseLost, StoreError
 from aiodag.records import Batch, Incoming, Outgoing, Starter, Write
 from aiodag.stores import SQLite
+from aiodag.stores.places import store_at
+from aiodag.stores.sql.postgres_text import server_steps
 
 WAITING = 7  # the number of a node that waits
 
@@ -663,6 +665,41 @@ def test_waits_and_messages_and_topics_are_listed(store):
     }
     assert topics == {"ORDER": (0, 0, 0, 0, ["order"]), "PAID": (1, 1, 0, 0, []), "SHIPPED": (0, 0, 1, 0, [])}
     assert taken.claimed.waits == {}
+
+
+# Stores of 1.5
+
+
+def test_a_server_of_1_5_is_brought_up_to_date_by_who_asks_for_it_and_its_queue_goes_on(postgres_address, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("aiodag.stores.sql.server.server_steps", lambda: server_steps()[:1])
+        older = store_at(postgres_address)
+        assert older.migrate() == (0, 1)
+        older.close()
+    store = store_at(postgres_address)
+
+    with pytest.raises(StoreError, match=r"has version 1, and this aiodag needs 2: run `aiodag migrate"):
+        store.topics()
+    assert store.migrate() == (1, 2)
+    taken = parked(store, "monday")
+    deliver(store)
+    assert (node_of(store, taken)[0], [each.record.id for each in take(store)]) == (State.SUCCEEDED, ["monday"])
+    store.close()
+
+
+def test_a_backup_has_what_is_waited_for_and_what_is_kept(tmp_path):
+    store = SQLite(tmp_path / "runs.db")
+    taken = parked(store, "monday")
+    deliver(store, message("m2", "SHIPPED"))
+    store.backup(tmp_path / "copy.db")
+    copy = SQLite(tmp_path / "copy.db")
+
+    assert (copy.waits(), states(copy)) == (store.waits(), {"m2": "kept"})
+    deliver(copy)
+    assert node_of(copy, taken)[0] is State.SUCCEEDED
+    assert node_of(store, taken)[0] is State.RUNNING
+    for each in (store, copy):
+        each.close()
 
 
 # What must not read all that there is, with its values: each is asked whenever a message comes or a worker looks.

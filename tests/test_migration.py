@@ -33,14 +33,18 @@ VERSION_1 = """
     insert into logs values (1, 1.0, 0, 'INFO', 'app', 'line');
     insert into cache values ('key', 'fetch', 'json', '1', 2.0);
 """
-VERSIONS = ["1.1", "v1.2.0-py3.11.db", "v1.3.0-py3.13.db"]
+VERSIONS = ["1.1", "v1.2.0-py3.11.db", "v1.3.0-py3.13.db", "1.5"]
 
 
 @pytest.fixture(params=VERSIONS)
 def older(request, tmp_path):
     """A store of each version, and that version."""
     path = tmp_path / "runs.db"
-    if request.param != "1.1":
+    if request.param == "1.5":
+        shutil.copy(RECORDED / "v1.4.0-py3.13.db", path)
+        with closing(sqlite3.connect(path)) as connection:
+            connection.executescript(f"{steps()[4]}; pragma user_version = 5")
+    elif request.param != "1.1":
         shutil.copy(RECORDED / request.param, path)
     else:
         with closing(sqlite3.connect(path)) as connection:

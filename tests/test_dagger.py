@@ -19,6 +19,9 @@ PAGE = "coming-from-dagger.md"
 ORDER = (ROOT / "examples" / "12_order.py").read_text(encoding="utf-8")
 SUBMIT = ("submit", "shop.py:order_workflow", "-p", "order_number=A17", "-p", "customer_name=Ada")
 
+WORK = ("worker", "--once", "--linger", "1h")  # to the end, however slow the machine is
+PARK = ("worker", "--once", "--linger", "0s")
+
 
 @dataclass
 class Payment:
@@ -134,7 +137,7 @@ class Dagger:
         assert [each["state"] for each in place.json("messages")] == ["kept"]
         run_id = place(*SUBMIT)[0].strip()
         place("send", "SHIPPING", "--key", "A17", "--payload", '"tomorrow"')
-        place("worker", "--once")
+        place(*WORK)
         assert "order A17: 40 paid, arrives tomorrow" in place("show", run_id, "order_workflow", "--value")[0]
 
     def skip_to(self, place):
@@ -281,7 +284,7 @@ class Dagger:
     def stop(self, place):
         run_id = parked(place)
         place("cancel", run_id)
-        place("worker", "--once")
+        place(*WORK)
         assert record(place, run_id)["state"] == "cancelled"
 
     def delete_on_complete(self, place):
@@ -295,7 +298,7 @@ class Dagger:
             line_with(process.stderr, "parked")
             process.kill()
         answer(place)
-        place("worker", "--once")
+        place(*WORK)
         sent = [each["topic"] for each in place.json("messages") if each["state"] == "kept"]
         assert sorted(sent) == ["PAYMENT_COMMAND", "SHIPPING_COMMAND"]
         assert record(place, run_id)["state"] == "succeeded"
@@ -304,7 +307,7 @@ class Dagger:
         place.write("shop.py", ORDER.replace('f"order {order_number}', '1 / 0, f"order {order_number}'))
         run_id = parked(place)
         answer(place)
-        place("worker", "--once")
+        place(*WORK)
         assert record(place, run_id)["state"] == "failed"
         place.write("shop.py", ORDER)
         place("resume", run_id)
@@ -349,7 +352,7 @@ def record(place, run_id):
 def parked(place):
     """Submit an order, and have a worker run it until it only waits."""
     run_id = place(*SUBMIT)[0].strip()
-    place("worker", "--once", "--linger", "0s")
+    place(*PARK)
     assert record(place, run_id)["state"] == "parked"
     return run_id
 
@@ -362,7 +365,7 @@ def answer(place):
 def ended(place):
     run_id = place(*SUBMIT)[0].strip()
     answer(place)
-    place("worker", "--once")
+    place(*WORK)
     assert record(place, run_id)["state"] == "succeeded"
     return run_id
 

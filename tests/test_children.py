@@ -8,7 +8,7 @@ from family_flow import lines_in
 from test_worker import Working
 from worker_processes import PATIENCE, Workers, until
 
-from aiodag import NotATask, OptionError, Run, RunCancelled, RunFailed, StoreError, task
+from aiodag import LetGo, NotATask, OptionError, Run, RunCancelled, RunFailed, StoreError, task
 from aiodag.messages import begin
 from aiodag.records import Incoming, RunFilter
 from aiodag.service import Service
@@ -176,6 +176,35 @@ async def test_a_child_that_was_cancelled_on_request_fails_its_node(store):
 
     assert node.result() == "went on"
     assert store.run("endless-1").state == "cancelled"
+
+
+async def test_a_child_goes_on_where_it_was_when_its_parent_was_let_go_of(store):
+    steps, waits = [], asyncio.Event()
+
+    async def step(name):
+        steps.append(name)
+
+    @task(name="shipping")
+    async def shipping():
+        await task(step, name="charge")("charge")
+        if len(steps) == 1:
+            waits.set()
+            await asyncio.Event().wait()
+        await task(step, name="ship")("ship")
+        return "shipped"
+
+    with pytest.raises(LetGo):
+        async with Run("day", store=store, id="day") as run:
+            begin(shipping, id="child")
+            await waits.wait()
+            run.let_go()
+    left = store.run("child")
+    steps.append("again")
+    async with Run("day", store=store, id="day"):
+        node = begin(shipping, id="child")
+
+    assert (left.ended_at, node.result()) == (None, "shipped")
+    assert steps == ["charge", "again", "ship"]
 
 
 # In the queue of a parent that was taken from one

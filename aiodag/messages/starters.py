@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from aiodag._core.arity import shown_parameters
 from aiodag._core.run import Run
 from aiodag._core.task import Task
-from aiodag.errors import NotATask, RunCancelled
+from aiodag.errors import LetGo, NotATask, RunCancelled
 from aiodag.states import State
 
 if TYPE_CHECKING:
@@ -52,6 +52,12 @@ async def run_here(run: Run, entry: "Task[..., Any]", args: "tuple[Any, ...]", k
     made: list[Node[Any]] = []
     async with run:
         made.append(entry(*args, **kwargs))
+        try:
+            await run.wait()
+        except LetGo:  # of the run that has begun this one: both go on elsewhere
+            if run.journal is not None:
+                run.let_go()
+            raise
     if run.state is State.CANCELLED:
         raise RunCancelled(run.id or run.name)
     return made[0].result()

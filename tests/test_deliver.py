@@ -8,6 +8,7 @@ from executions import claim_one, row, write_one
 
 from aiodag import OptionError, State, StoreError
 from aiodag.errors import PayloadRefused, SecretInValue
+from aiodag.mail import EXPIRED
 from aiodag.messages.payloads import DEEPEST, LONGEST, MESSAGE_LARGEST
 from aiodag.records import Claim, Owner
 from aiodag.secret import Secret
@@ -268,3 +269,18 @@ def test_a_graph_from_records_shows_which_nodes_have_waited_for_a_moment(service
     (slept,) = service.graph("one").nodes
     assert (slept.state, slept.waits) == (State.SUCCEEDED, "moment")
     assert service.value("one", "0") is None
+
+
+def test_what_nobody_waited_for_in_time_is_a_dead_letter_without_a_worker(service):
+    service.deliver("PAYMENT", "A17", 1, id="m1", ttl=0)
+    service.deliver("PAYMENT", "A17", 2, id="m2")
+
+    assert [(message.id, message.reason) for message in service.messages(state="dead")] == [("m1", EXPIRED)]
+    assert [message.id for message in service.messages(state="kept")] == ["m2"]
+    assert [message.state for message in service.messages()] == ["dead", "kept"]
+    assert [(topic.kept, topic.dead) for topic in service.topics()] == [(1, 1)]
+
+    waiting(service.store, "one", "SHIPPED", "PAYMENT", key="A17")
+    assert service.deliver("PAYMENT", "A17", id="m1").outcome == "duplicate"
+    assert service.value("one", "1") == 2
+    assert service.redeliver("PAYMENT", "m1").outcome == "kept"

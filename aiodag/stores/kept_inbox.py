@@ -102,6 +102,7 @@ class KeptInbox(KeptQueue):
     def redeliver(self, topic: str, message_id: str) -> Delivered:
         """Deliver a dead letter again; its time to live begins anew. Raises `StoreError` where there is none of that id."""
         with self._lock:
+            self._mail.bury_expired(time.time())
             message = self._mail.messages.get((topic, message_id))
             if message is None or message.fate != "dead":
                 raise no_dead_letter(topic, message_id, self)
@@ -223,6 +224,7 @@ class KeptInbox(KeptQueue):
     ) -> list[MessageRecord]:
         """Return the messages that are remembered, oldest first; with a limit, the newest."""
         with self._lock:
+            self._mail.bury_expired(time.time())
             found = [
                 record_of_message(message)
                 for message in sorted(self._mail.messages.values(), key=lambda message: message.number)
@@ -234,6 +236,7 @@ class KeptInbox(KeptQueue):
         """Return the topics that somebody waits for, that have messages, or that begin runs."""
         found: dict[str, TopicRecord] = {}
         with self._lock:
+            self._mail.bury_expired(time.time())
             for wait in self._mail.open_waits():
                 if wait.kind == "message":
                     count_topic(found, wait.topic, "waits")

@@ -197,19 +197,24 @@ class KeptMail:
 
     # Moments
 
+    def bury_expired(self, now: float) -> bool:
+        """Make dead letters of what nobody waited for in time; return True if there was any."""
+        expired = [each for each in self.messages.values() if each.fate == "kept" and each.expires_at <= now]
+        for message in expired:
+            self.bury(message, EXPIRED, now)
+        return bool(expired)
+
     def hand_on(self, kept: Iterable[KeptRun], now: float) -> bool:
         """Settle what is due, bury what has expired, forget what is old, drop what ended runs have left; return True if that was anything."""
         due = [wait for wait in self.open_waits() if wait.due_at is not None and wait.due_at <= now]
         for wait in sorted(due, key=lambda wait: (wait.due_at, wait.place)):
             if (wait.kept.number, wait.number) in self.waits:  # else another of its group has come
                 self.settle(wait, wait.outcome_at_its_end(), now)
-        expired = [each for each in self.messages.values() if each.fate == "kept" and each.expires_at <= now]
-        for message in expired:
-            self.bury(message, EXPIRED, now)
+        expired = self.bury_expired(now)
         old = [key for key, each in self.messages.items() if each.fate != "kept" and each.forget_at <= now]
         for key in old:
             del self.messages[key]
-        return self.drop_ended(kept, now) or bool(due or expired or old)
+        return self.drop_ended(kept, now) or bool(due or old) or expired
 
     def drop_ended(self, kept: Iterable[KeptRun], now: float) -> bool:
         """Drop the waits of runs that have ended or are gone; return True if there were any."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from aiodag.errors import LeaseLost
 from aiodag.mail import (
+    EXPIRED,
     Delivered,
     Incoming,
     MessageRecord,
@@ -30,6 +31,12 @@ from aiodag.stores.sql.waits import OfferedMessage, lock_topics
 
 PARKED = next_run_state(State.RUNNING, State.PARKED)
 
+# What is in a state: a message that nobody waited for in time is dead, whether a worker has come by since or not.
+FATES = {
+    "kept": "state = 'kept' and expires_at > :now",
+    "dead": "(state = 'dead' or (state = 'kept' and expires_at <= :now))",
+}
+
 
 class RecordedInbox(Database):
     """The messages of a database, and the waits of its runs."""
@@ -44,14 +51,14 @@ class RecordedInbox(Database):
     def redeliver(self, topic: str, message_id: str) -> Delivered:
         """Deliver a dead letter again; its time to live begins anew. Raises `StoreError` where there is none of that id."""
         with self.writing() as session:
-            found = session.perform("dead_letter", (topic, message_id)).fetchone()
+            found = session.perform("dead_letter", (topic, message_id, session.now())).fetchone()
             if found is None:
                 raise no_dead_letter(topic, message_id, self)
             message, keys, payload, _, to_all, at, expires_at, dedup = found
             kept = OfferedMessage(message, topic, read_keys(keys), payload, bool(to_all))
             now = lock_topics(session, [(topic, key) for key in kept.keys])
             moments = (now, now + expires_at - at, now + dedup)
-            if session.perform("revive_message", (*moments, message)).fetchone() is None:
+            if session.perform("revive_message", (*moments, message, now)).fetchone() is None:
                 raise no_dead_letter(topic, message_id, self)  # somebody else has delivered it meanwhile
             (delivered,) = place_messages(session, [(kept, message_id)], now)
             return delivered
@@ -102,17 +109,20 @@ class RecordedInbox(Database):
         self, *, topic: str | None = None, state: str | None = None, limit: int | None = None
     ) -> list[MessageRecord]:
         """Return the messages that are remembered, oldest first; with a limit, the newest."""
-        asked = {"topic = :topic": topic, "state = :state": state}
-        values = {"topic": topic, "state": state, "limit": LAST if limit is None else limit}
+        asked = {"topic = :topic": topic, FATES.get(state or "", "state = :state"): state}
         with self.reading() as session:
+            now = session.now()
+            values = {"topic": topic, "state": state, "now": now, "limit": LAST if limit is None else limit}
             rows = session.execute(listing(session, "messages_listed", asked), values).fetchall()
-        return [message_record(row) for row in reversed(rows)]
+        return [message_record(row, now) for row in reversed(rows)]
 
     def topics(self) -> list[TopicRecord]:
         """Return the topics that somebody waits for, that have messages, or that begin runs."""
         with self.reading() as session:
             waits = dict(session.perform("topics_waited_for").fetchall())
-            kept = {topic: (int(some), int(dead)) for topic, some, dead in session.perform("topics_of_messages")}
+            now = session.now()
+            counts = session.perform("topics_of_messages", (now, now))
+            kept = {topic: (int(some), int(dead)) for topic, some, dead in counts}
             outgoing = dict(session.perform("topics_outgoing").fetchall())
             starts: dict[str, list[str]] = {}
             for topic, name in session.perform("topics_that_start"):
@@ -186,9 +196,11 @@ def wait_record(row: Sequence[Any]) -> WaitRecord:
     )
 
 
-def message_record(row: Sequence[Any]) -> MessageRecord:
+def message_record(row: Sequence[Any], now: float) -> MessageRecord:
     """Return a message for people."""
     topic, id_, keys, payload, state, at, expires_at, repeats, reason, run, headers = row
+    if state == "kept" and isinstance(expires_at, float | int) and expires_at <= now:
+        state, reason = "dead", EXPIRED
     moments = (readable_moment(at), readable_moment(expires_at))
     return MessageRecord(
         topic, id_, read_keys(keys), payload, state, *moments, repeats, reason, run, headers_in(headers)

@@ -119,11 +119,11 @@ update messages set state = 'dead', reason = ?, takers = takers - 1, forget_at =
 
 -- :name dead_letter
 select message, keys, payload, headers, to_all, at, expires_at, dedup from messages
-where topic = ? and id = ? and state = 'dead'
+where topic = ? and id = ? and (state = 'dead' or (state = 'kept' and expires_at <= ?))
 
 -- :name revive_message
 update messages set state = 'kept', reason = '', takers = 0, run = null, at = ?, expires_at = ?, forget_at = ?
-where message = ? and state = 'dead' returning message
+where message = ? and (state = 'dead' or (state = 'kept' and expires_at <= ?)) returning message
 
 -- :name messages_expired
 select message from messages where state = 'kept' and expires_at <= ? order by expires_at limit 512
@@ -154,7 +154,8 @@ where {condition} order by message desc limit :limit
 select topic, count(*) from waits where settled = 0 and kind = 'message' group by topic
 
 -- :name topics_of_messages
-select topic, sum(case when state = 'kept' then 1 else 0 end), sum(case when state = 'dead' then 1 else 0 end)
+select topic, sum(case when state = 'kept' and expires_at > ? then 1 else 0 end),
+    sum(case when state = 'dead' or (state = 'kept' and expires_at <= ?) then 1 else 0 end)
 from messages group by topic
 
 -- :name topics_outgoing

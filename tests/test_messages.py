@@ -274,6 +274,19 @@ async def test_a_message_for_a_wait_that_was_cancelled_is_kept_for_the_next():
     assert await message("ORDER", key="A") == 1
 
 
+async def test_a_wait_that_was_cancelled_in_this_turn_of_the_loop_takes_nothing():
+    node, other = message("ORDER", key="A"), message("ORDER", key="A")
+    await settle()
+    node.cancel()
+
+    assert deliver("ORDER", "A", 1).outcome == "taken"
+    assert await other == 1
+    other = message("ORDER", key="A")
+    await settle()
+    other.cancel()
+    assert deliver("ORDER", "A", 2).outcome == "kept"
+
+
 async def test_a_message_whose_wait_is_cancelled_before_it_heard_goes_back_to_its_place():
     node = message("ORDER", key="A")
     await settle()

@@ -231,8 +231,9 @@ class LocalInbox:
 
     def _takers(self, incoming: Incoming) -> "Iterable[LocalWait]":
         for key in incoming.keys:
-            waiting = self._open.get((incoming.topic, key), {})
-            yield from list(waiting) if incoming.to_all else [*islice(waiting, 1)]
+            # Without those that were cancelled in this turn of the loop, and have not heard of it.
+            waiting = (each for each in self._open.get((incoming.topic, key), ()) if not each.future.done())
+            yield from list(waiting if incoming.to_all else islice(waiting, 1))
 
     def _offer(self, opened: LocalWait, message: Message) -> bool:
         if not opened.open:  # it is in a group with one that has just taken it

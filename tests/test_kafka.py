@@ -138,3 +138,11 @@ def test_what_aiokafka_logs_is_printed_once_a_minute_where_nobody_has_set_up_log
     handler.handle(printed)
 
     assert capsys.readouterr().err == "no broker at here\n"
+
+
+@pytest.mark.parametrize("options", [{"enable_auto_commit": True}, {"group_id": "orders"}, {"session_timeout": 5}])
+def test_an_option_that_no_client_takes_or_that_is_ours_is_refused(options):
+    from aiodag.messages.kafka import Kafka
+
+    with pytest.raises(OptionError, match=next(iter(options))):
+        Kafka("broker:9092", **options)

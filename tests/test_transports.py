@@ -39,7 +39,8 @@ class KafkaTopic:
     def transport(self):
         from aiodag.messages.kafka import Kafka
 
-        return Kafka(self.broker.address, topics=["PAYMENT"], group=self.group)
+        # Of the first member of a group, this broker hears that it has gone when its session has run out.
+        return Kafka(self.broker.address, topics=["PAYMENT"], group=self.group, session_timeout_ms=6_000)
 
     async def spoil(self):
         await self.broker.produce("PAYMENT", b"{")

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import contextmanager
+from inspect import signature
 from typing import Any, Self
 
 from aiodag.errors import MessageRefused, MissingExtra, OptionError
@@ -26,6 +27,22 @@ RETRY = 500  # milliseconds until a broker that is away is asked again
 SILENCE = 60.0  # seconds in which a line of aiokafka that says the same is not printed again
 ENVELOPE = 2**16  # bytes around a payload: key and headers
 
+# What its clients take; what of that is not for others to say; and what they are told unless somebody says otherwise.
+CONSUMER, PRODUCER = (signature(each).parameters for each in (aiokafka.AIOKafkaConsumer, aiokafka.AIOKafkaProducer))
+OURS = frozenset({"topics", "loop", "bootstrap_servers", "group_id", "enable_auto_commit", "acks"})
+RECEIVING: dict[str, Any] = {
+    "auto_offset_reset": "earliest",
+    "isolation_level": "read_committed",
+    "metadata_max_age_ms": METADATA,
+    "retry_backoff_ms": RETRY,
+}
+SENDING: dict[str, Any] = {
+    "request_timeout_ms": PATIENCE,
+    "max_request_size": MESSAGE_LARGEST + ENVELOPE,
+    "metadata_max_age_ms": METADATA,
+    "retry_backoff_ms": RETRY,
+}
+
 
 class Kafka:
     """Receive records from topics of Kafka, as a member of a consumer group, and send records to any.
@@ -33,7 +50,8 @@ class Kafka:
     `servers` are the brokers to ask first: "one:9092,two:9092". `key` is a field of the payload such as "order.id", or a
     function of the record and its payload that returns a key or a list of them; `key_header` names the header that has it.
     Without these, it is the record's key. The id of a message is in the header `id_header`; a record without one is known by
-    its topic, partition and offset. All other options go to both clients of aiokafka: `security_protocol`, `ssl_context`, ...
+    its topic, partition and offset. All other options go to the clients of aiokafka that take them: `ssl_context`,
+    `auto_offset_reset` ("earliest"), `session_timeout_ms`, ... Raises `OptionError` for others.
 
     Messages of one group go to its members: workers of one store. Two stores take two groups.
 
@@ -50,13 +68,20 @@ class Kafka:
         key: str | KeyFunction = "",
         key_header: str = "",
         id_header: str = "",
-        **client: Any,
+        **options: Any,
     ) -> None:
+        strange = [name for name in options if name in OURS or not any(name in each for each in (CONSUMER, PRODUCER))]
+        if strange:
+            wanted = (
+                f"the options of a client of aiokafka, but not {', '.join(sorted(OURS))}, which have a meaning here"
+            )
+            raise OptionError("options", strange, wanted)
+        self._consuming = {**RECEIVING, **{name: given for name, given in options.items() if name in CONSUMER}}
+        self._producing = {**SENDING, **{name: given for name, given in options.items() if name in PRODUCER}}
         self._servers = servers
         self._topics = list(topics)
         self._group = group
         self._reader = RecordReader(key, key_header, id_header)
-        self._client = client
         self._starting = asyncio.Lock()
         self._producer: Any = None
 
@@ -90,10 +115,7 @@ class Kafka:
             bootstrap_servers=self._servers,
             group_id=self._group,
             enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            isolation_level="read_committed",
-            metadata_max_age_ms=METADATA,
-            **{"retry_backoff_ms": RETRY, **self._client},
+            **self._consuming,
         )
         try:
             await consumer.start()
@@ -127,14 +149,7 @@ class Kafka:
     async def _started(self) -> Any:
         async with self._starting:
             if self._producer is None:
-                producer = aiokafka.AIOKafkaProducer(
-                    bootstrap_servers=self._servers,
-                    acks="all",
-                    request_timeout_ms=PATIENCE,
-                    max_request_size=MESSAGE_LARGEST + ENVELOPE,
-                    metadata_max_age_ms=METADATA,
-                    **{"retry_backoff_ms": RETRY, **self._client},
-                )
+                producer = aiokafka.AIOKafkaProducer(bootstrap_servers=self._servers, acks="all", **self._producing)
                 try:
                     await producer.start()
                 except BaseException:

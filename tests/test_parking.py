@@ -29,6 +29,14 @@ def service(request, tmp_path):
 
 
 @pytest.fixture
+def in_memory(tmp_path):
+    """For what no store has a say in."""
+    service = Service(f"memory:{tmp_path}")
+    yield service
+    service.close()
+
+
+@pytest.fixture
 def moments(monkeypatch):
     return Moments(monkeypatch)
 
@@ -188,28 +196,29 @@ async def test_a_wait_that_is_an_edge_is_woken_too(service, effects):
         ("with_timeout", "a timeout around what it awaits, which no store knows"),
         ("with_gather", "it awaits asyncio.gather"),
         ("with_sleep", "it awaits something that is not a node"),
+        ("with_foreign", "it awaits foreign, which is not of this run"),
     ],
 )
-async def test_what_holds_a_run_in_its_process_is_among_the_facts_of_its_node(service, effects, entry, why):
-    run_id = submit(service, entry, effects)
+async def test_what_holds_a_run_in_its_process_is_among_the_facts_of_its_node(in_memory, effects, entry, why):
+    run_id = submit(in_memory, entry, effects)
 
-    async with working(service):
-        await until(lambda: held(service, run_id), "it is held")
+    async with working(in_memory):
+        await until(lambda: held(in_memory, run_id), "it is held")
 
-        assert service.run(run_id).state is State.RUNNING
-        assert held(service, run_id) == [why]
+        assert in_memory.run(run_id).state is State.RUNNING
+        assert held(in_memory, run_id) == [why]
 
 
-async def test_an_asyncio_task_that_a_body_has_made_holds_it(service, effects):
-    run_id = submit(service, "with_helper", effects)
+async def test_an_asyncio_task_that_a_body_has_made_holds_it(in_memory, effects):
+    run_id = submit(in_memory, "with_helper", effects)
 
-    async with Working(service, limit=2, linger=3600):
-        await until(lambda: len(open_waits(service.store)) == 1, "it waits")
-        others = [submit(service, "order", effects) for _ in range(2)]
-        await in_state(service, others[0], State.PARKED)
-        await in_state(service, others[1], State.PARKED)
+    async with Working(in_memory, limit=2, linger=3600):
+        await until(lambda: len(open_waits(in_memory.store)) == 1, "it waits")
+        others = [submit(in_memory, "order", effects) for _ in range(2)]
+        await in_state(in_memory, others[0], State.PARKED)
+        await in_state(in_memory, others[1], State.PARKED)
 
-        assert service.run(run_id).state is State.RUNNING
+        assert in_memory.run(run_id).state is State.RUNNING
 
 
 def held(service, run_id):

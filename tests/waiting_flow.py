@@ -1,6 +1,7 @@
 """What workers run in tests of parking: each effect is a line appended to a file, in one write."""
 
 import asyncio
+import contextvars
 import os
 import signal
 from pathlib import Path
@@ -187,3 +188,17 @@ async def fragile_saga(file: str, gate: str) -> None:
         await effect(file, "refund")
         await die_once(file, gate, "release")
         raise
+
+
+@task(journal=False)
+async def foreign() -> None:
+    await asyncio.sleep(3600)
+
+
+@task
+async def with_foreign(file: str) -> None:
+    """Await a node that was made outside of the run."""
+    outside = contextvars.Context().run(foreign)
+    beside = message("PAID")
+    await outside
+    await beside

@@ -224,10 +224,9 @@ class KeptInbox(KeptQueue):
     ) -> list[MessageRecord]:
         """Return the messages that are remembered, oldest first; with a limit, the newest."""
         with self._lock:
-            self._mail.bury_expired(time.time())
             found = [
                 record_of_message(message)
-                for message in sorted(self._mail.messages.values(), key=lambda message: message.number)
+                for message in self._mail.messages_at(time.time())
                 if topic in {None, message.incoming.topic} and state in {None, message.fate}
             ]
         return found if limit is None else found[max(len(found) - limit, 0) :]
@@ -236,11 +235,10 @@ class KeptInbox(KeptQueue):
         """Return the topics that somebody waits for, that have messages, or that begin runs."""
         found: dict[str, TopicRecord] = {}
         with self._lock:
-            self._mail.bury_expired(time.time())
             for wait in self._mail.open_waits():
                 if wait.kind == "message":
                     count_topic(found, wait.topic, "waits")
-            for message in self._mail.messages.values():
+            for message in self._mail.messages_at(time.time()):
                 count_topic(found, message.incoming.topic, message.fate)
             for outgoing in self._mail.outbox.values():
                 count_topic(found, outgoing.topic, "outgoing")

@@ -204,6 +204,11 @@ class KeptMail:
             self.bury(message, EXPIRED, now)
         return bool(expired)
 
+    def messages_at(self, now: float) -> list[KeptMessage]:
+        """Return all messages, oldest first, as they are at a moment."""
+        self.bury_expired(now)
+        return sorted(self.messages.values(), key=lambda message: message.number)
+
     def hand_on(self, kept: Iterable[KeptRun], now: float) -> bool:
         """Settle what is due, bury what has expired, forget what is old, drop what ended runs have left; return True if that was anything."""
         due = [wait for wait in self.open_waits() if wait.due_at is not None and wait.due_at <= now]

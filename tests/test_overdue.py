@@ -15,6 +15,8 @@ from aiodag.testing import run
 
 FLOW = __file__.replace("test_overdue", "overdue_flow")
 
+pytestmark = pytest.mark.usefixtures("topics_forgotten")
+
 
 class Alerts:
     def __init__(self):

@@ -215,12 +215,16 @@ sure = st.one_of(
     st.tuples(st.just("message"), st.sampled_from("AB"), st.none()), st.tuples(st.just("sleep"), st.integers(0, 4))
 )
 waits = sure | st.tuples(st.just("message"), st.sampled_from("AB"), st.integers(1, 4))
+others = sure.filter(lambda wait: wait[1] != "A")  # two waits of one key that both have their message would be a tie
 steps = st.one_of(
     waits,
     st.tuples(st.just("first"), st.lists(waits, min_size=1, max_size=3)),
     st.tuples(st.just("both"), st.lists(sure, min_size=1, max_size=3)),
     st.tuples(st.just("count"), st.sampled_from("AB"), st.integers(1, 3), st.integers(1, 6)),
     st.tuples(st.just("send"), st.sampled_from("AB")),
+    st.tuples(st.just("held"), st.lists(sure, min_size=1, max_size=3), st.integers(0, 3)),
+    st.tuples(st.just("needed"), st.just(("message", "A", None)), st.lists(others, min_size=1, max_size=2)),
+    st.tuples(st.just("nested"), st.lists(sure, min_size=1, max_size=2), st.lists(sure, min_size=1, max_size=2)),
     st.tuples(st.just("inner"), st.lists(waits, min_size=1, max_size=2)),
 )
 deliveries = st.lists(st.tuples(st.integers(0, 12), st.sampled_from("AB"), st.sampled_from(["one", "all"])), max_size=8)
@@ -261,6 +265,17 @@ async def take_step(step, number):
     if kind == "send":
         await send(how[0], value=f"sent {number}")
         return None
+    if kind == "held":  # its waits have begun before anybody takes the first
+        nodes = [wait_for(*each) for each in how[0]]
+        await outcome(sleep(how[1] * UNIT))
+        return await outcome(first_of(*nodes))
+    if kind == "needed":  # a loser that something else needs
+        wanted = wait_for(*how[0])
+        pair = paired(wanted)
+        return await outcome(first_of(wanted, *[wait_for(*each) for each in how[1]])), await outcome(pair)
+    if kind == "nested":
+        inner, outer = ([wait_for(*each) for each in part] for part in how)
+        return await outcome(first_of(first_of(*inner), *outer))
     if kind == "inner":
         return await inside(how[0])
     return await outcome(wait_for(*step))

@@ -220,6 +220,12 @@ def group(store):
     store.park(taken.claimed)
 
 
+def two_groups(store):
+    for n in (1, 2):
+        taken = begin(store, f"run{n}")
+        wait(store, taken, wait_row(1, f"A{n}", group=5), wait_row(2, f"B{n}", group=5))
+
+
 def given(store):
     """A run that was given a message and has not seen it."""
     taken = waiting(store, "ours")
@@ -252,6 +258,10 @@ MEETINGS = {
     "two of a group": lambda store: (
         lambda each, _=group(store): deliver(each, message("a", "A", payload='"a"')),
         lambda each: deliver(each, message("b", "B", payload='"b"')),
+    ),
+    "two of two groups": lambda store: (
+        lambda each, _=two_groups(store): deliver(each, *(message(f"a{n}", f"A{n}", payload=f'"a{n}"') for n in (1, 2))),
+        lambda each: deliver(each, *(message(f"b{n}", f"B{n}", payload=f'"b{n}"') for n in (2, 1))),
     ),
     "give back and wait": lambda store: (lambda each, taken=given(store): cancel(each, taken), later(store)),
     "wait and give back": lambda store: (later(store), lambda each, taken=given(store): cancel(each, taken)),

@@ -260,7 +260,9 @@ MEETINGS = {
         lambda each: deliver(each, message("b", "B", payload='"b"')),
     ),
     "two of two groups": lambda store: (
-        lambda each, _=two_groups(store): deliver(each, *(message(f"a{n}", f"A{n}", payload=f'"a{n}"') for n in (1, 2))),
+        lambda each, _=two_groups(store): deliver(
+            each, *(message(f"a{n}", f"A{n}", payload=f'"a{n}"') for n in (1, 2))
+        ),
         lambda each: deliver(each, *(message(f"b{n}", f"B{n}", payload=f'"b{n}"') for n in (2, 1))),
     ),
     "give back and wait": lambda store: (lambda each, taken=given(store): cancel(each, taken), later(store)),

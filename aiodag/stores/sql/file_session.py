@@ -76,7 +76,8 @@ class FileSession(Happened, sqlite3.Connection):
 
     def put_for(self, name: str, some: Sequence[Any], first: Sequence[Any] = ()) -> None:
         """Write with a statement that takes a list."""
-        self.perform_for(name, some, first)
+        for part in cut_rows(some):
+            self.perform_for(name, part, first)
 
     def perform_together(self, *asked: tuple[str, Values]) -> tuple[float, list[list[Any]]]:
         """Execute statements one after the other."""

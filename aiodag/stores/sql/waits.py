@@ -93,7 +93,7 @@ def claim_waits(session: Session, waits: Sequence[WaitOfRun]) -> list[WaitOfRun]
             alone.append(wait.wait)
         else:
             groups.setdefault((wait.run, wait.grouped), wait.wait)
-    for group, first in sorted(groups.items()):  # two that settle at once ask for them in one order
+    for group, first in sorted(groups.items(), key=str):  # two that settle at once ask for them in one order
         if (first,) in session.perform("lock_group", group).fetchall():
             alone.append(first)
     found = [WaitOfRun(*row) for some in cut_rows(alone) for row in session.perform_for("lock_waits", some)]

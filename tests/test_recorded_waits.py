@@ -8,7 +8,7 @@ from test_inbox import deliver, open_waits, states
 from test_inbox import message as incoming
 from test_queue import HERE, Moments
 
-from aiodag import LetGo, Run, RunFailed, State, WaitLost, task
+from aiodag import LetGo, Run, RunCancelled, RunFailed, State, WaitLost, current_run, task
 from aiodag.messages import Topic, first_of, message, send, sleep
 from aiodag.stores import Memory
 from aiodag.testing import run as virtual
@@ -483,6 +483,42 @@ async def test_the_limit_of_a_run_is_not_used_up_by_waits(store):
         deliver(store)
 
     assert waits.result() == {"amount": 3}
+
+
+@pytest.mark.parametrize("turns", range(4))
+async def test_a_cancel_does_not_take_away_a_step_that_has_just_succeeded(store, effects, turns):
+    """Whenever it comes: what is done is known to be done, and undone."""
+
+    def cancel_after(run, turns):
+        run.loop.call_soon(cancel_after if turns else run.journal.cancel, *((run, turns - 1) if turns else ()))
+
+    @task(key=str)
+    async def book(number):
+        effects.append(("book", number))
+        if number == 1:
+            cancel_after(current_run(), turns)
+
+    @task(key=str)
+    async def unbook(number):
+        effects.append(("unbook", number))
+
+    async def saga():
+        booked = []
+        try:
+            for number in range(50):
+                await book(number)
+                booked.append(number)
+        except asyncio.CancelledError:
+            for number in reversed(booked):
+                await unbook(number)
+            raise
+
+    with pytest.raises(RunCancelled):
+        await go_on(store, saga)
+    made = [number for what, number in effects if what == "book"]
+
+    assert len(made) < 50
+    assert effects[len(made) :] == [("unbook", number) for number in reversed(made)]
 
 
 def test_on_a_virtual_clock_each_moment_comes_when_it_is_due():

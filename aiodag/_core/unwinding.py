@@ -10,8 +10,9 @@ node to the body that awaits it. So a saga is undone from the inside outwards:
 Cancelled all at once, `order` would refund while `ship` still has what it is about to release.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from aiodag._core.as_task import TASK
 from aiodag._core.parking import is_at_node
 from aiodag.states import State
 
@@ -24,7 +25,7 @@ def unwind(run: "Run") -> None:
     """Cancel what is unfinished, innermost first. What is not done within the grace of the run is cancelled as a whole."""
     spared = () if run.hooks is None else run.hooks.nodes
     for node in sorted(run.live, key=is_running):
-        if node not in spared and not any(up.run is run for up in node._awaits):
+        if node not in spared and not any(up.run is run and not up.state.final for up in node._awaits):
             node.cancel(f"run {run.name!r} is being cancelled")
     body = run._body
     if (
@@ -41,6 +42,19 @@ def unwind(run: "Run") -> None:
     run._timer = run.loop.call_later(run.grace, run.abort)
 
 
-def is_running(node: "Node[object]") -> bool:
+def is_moving(run: "Run") -> bool:
+    """Return True if a body is about to go on, or its value is on its way to whoever awaits it."""
+    return any(node.state is State.RUNNING and is_about_to_step(node) for node in run.live)
+
+
+def is_about_to_step(node: "Node[Any]") -> bool:
+    """Return True if a body that has begun waits for nothing."""
+    if node.driven != TASK:
+        return True  # its value is written, and the engine is about to settle it
+    stands_at: Any = node._fut_waiter  # type: ignore[attr-defined]  # of an asyncio task
+    return stands_at is None or stands_at.done()
+
+
+def is_running(node: "Node[Any]") -> bool:
     """Return True for a node whose body has begun: the others are cancelled first, and begin no more."""
     return node.state is State.RUNNING

@@ -27,9 +27,10 @@ HOLD = 5.0  # seconds
 class Frontier:
     """Where a run that is continued stood when its last process let go of it, or died."""
 
-    def __init__(self, run: "Run", reached: Callable[[], object]) -> None:
+    def __init__(self, run: "Run", reached: Callable[[], object], *, patience: float = HOLD) -> None:
         self._run = run
         self._reached = reached
+        self._patience = patience
         self._held: list[Callable[[], object]] = []
         self._timer: TimerHandle | None = None
 
@@ -38,7 +39,7 @@ class Frontier:
         if call not in self._held:
             self._held.append(call)
         if self._timer is None:
-            self._timer = Context().run(self._run.loop.call_later, HOLD, self.reach)
+            self._timer = Context().run(self._run.loop.call_later, self._patience, self.reach)
 
     def holds_any(self) -> bool:
         """Return True if something is to be called there."""

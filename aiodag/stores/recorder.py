@@ -256,7 +256,7 @@ class Recorder(RecordedWaits):
         self._busy = False
         if self._waits:
             self._hear_registered()
-        if self._resumed and self._waits_for_quiet():
+        if (self._frontier is not None or self._unmet) and self._waits_for_quiet():
             self.run.loop.call_soon(self._look_around)
         if self._wants():
             self._wake(waited=self._idle is not None or self._rows.is_waited())

@@ -5,8 +5,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aiodag._core.parking import holders
-from aiodag._core.unwinding import unwind
+from aiodag._core.unwinding import is_moving, unwind
 from aiodag.errors import LeaseLost, RunCancelled, WaitLost
+from aiodag.stores.frontier import Frontier
 from aiodag.stores.remarks import Remarks
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from aiodag._core.run import Run
     from aiodag.abc import Runs
 
+ON_ITS_WAY = 0.25  # seconds, at most, for which a cancel waits for values on their way to those who await them
 log = logging.getLogger("aiodag.stores")
 
 
@@ -29,8 +31,13 @@ class Stoppable(Remarks):
 
     def cancel(self) -> None:
         """Cancel the run, as somebody has asked for: where it stands, or will stand again."""
-        if self.error is None:
-            self._at_frontier(self._unwind)
+        if self.error is not None:
+            return
+        if self._frontier is None and (self.unwritten or is_moving(self.run)):
+            # What has just succeeded is on its way to whoever awaits it. Cancelled now, it would be recorded as done, and its
+            # awaiter would hear that it was cancelled: nobody would undo it.
+            self._frontier = Frontier(self.run, self._note_frontier, patience=ON_ITS_WAY)
+        self._at_frontier(self._unwind)
 
     def _unwind(self) -> None:
         if self.error is None and not self._deaf:

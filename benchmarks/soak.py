@@ -2,8 +2,8 @@
 
     make soak [SECONDS=600] [STORE=postgresql://...]
 
-Four workers; three of them live in danger, the first is left alone, and its memory is what is looked at. All runs must succeed,
-and no success that was recorded may be there twice. Exit code 1 if not.
+Four workers; three of them live in danger, the first is left alone, and its memory is what is looked at. Every second run waits
+for a message, mostly parked. All runs must succeed, and no success that was recorded may be there twice. Exit code 1 if not.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiodag import State, task
+from aiodag.messages import message
 from aiodag.service import Service
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 WORKERS = 4
 WAITING = 400  # runs in the queue: more are submitted when there are fewer
+UNPAID = 100  # runs that are left waiting for their messages
+LINGER = "0.1s"  # until a run that waits is parked
 PAUSE = 0.5  # seconds
 KILL = 5.0  # seconds between two kills, on average
 WARM = 0.3  # of the time, after which memory should grow no longer
@@ -46,9 +50,17 @@ async def chain(length: int) -> int:
     return length
 
 
+@task
+async def order(key: str) -> int:
+    """Work, wait for a message, and work on."""
+    before = await step(0, None)
+    await message("PAID", key=key)
+    return await step(1, before)
+
+
 def start_worker(store: str) -> subprocess.Popen[bytes]:
     """Start a worker."""
-    command = [sys.executable, "-m", "aiodag", "--quiet", "worker"]
+    command = [sys.executable, "-m", "aiodag", "--quiet", "worker", "--linger", LINGER]
     return subprocess.Popen(command, env={**os.environ, "AIODAG_STORE": store})
 
 
@@ -67,6 +79,7 @@ class Soak:
         self.service = Service(store)
         self.workers = [start_worker(store) for _ in range(WORKERS)]
         self.submitted = self.kills = 0
+        self.unpaid: deque[str] = deque()
         self.memory: list[tuple[float, float]] = []
         self.chance = random.Random(1)
 
@@ -76,6 +89,7 @@ class Soak:
         kill_at = self.chance.expovariate(1 / KILL)
         while (passed := time.monotonic() - began) < self.seconds:
             self.top_up()
+            self.pay(UNPAID)
             if passed > kill_at:
                 self.kill_one()
                 kill_at = passed + self.chance.expovariate(1 / KILL)
@@ -86,8 +100,19 @@ class Soak:
         """Have enough runs wait."""
         waiting = sum(queue.waiting for queue in self.service.queues())
         for _ in range(WAITING - waiting):
-            self.service.submit(f"{__file__}:chain", {"length": "5"})
+            if self.submitted % 2:
+                self.unpaid.append(f"order-{self.submitted}")
+                self.service.submit(f"{__file__}:order", {"key": self.unpaid[-1]})
+            else:
+                self.service.submit(f"{__file__}:chain", {"length": "5"})
             self.submitted += 1
+
+    def pay(self, left: int) -> None:
+        """Deliver messages, each twice, until so many runs are left that wait for theirs."""
+        while len(self.unpaid) > left:
+            key = self.unpaid.popleft()
+            for _ in range(2):
+                self.service.deliver("PAID", key, None, id=key)
 
     def kill_one(self) -> None:
         """Kill one of those that live in danger, and start another in its place."""
@@ -99,7 +124,8 @@ class Soak:
 
     def finish(self) -> None:
         """Wait until everything is worked off, and end the workers."""
-        while any(queue.waiting or queue.running for queue in self.service.queues()):
+        self.pay(0)
+        while self.service.waits() or any(queue.waiting or queue.running for queue in self.service.queues()):
             time.sleep(PAUSE)
         for process in self.workers:
             process.terminate()

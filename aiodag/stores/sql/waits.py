@@ -113,7 +113,8 @@ def settle_waits(
 def moment_of(wait: WaitOfRun) -> WaitEnd:
     """Return how a node ends whose moment has come."""
     # Somebody may have written anything into a row by hand: that hurts nothing but what is said of it.
-    sound = isinstance(wait.due_at, int | float) and isinstance(wait.since, int | float)
+    moments: tuple[object, object] = wait.due_at, wait.since
+    sound = all(isinstance(moment, int | float) for moment in moments)
     return outcome_of_moment(wait.kind, wait.topic, wait.key, (wait.due_at or 0.0) - wait.since if sound else 0.0)
 
 

@@ -10,7 +10,7 @@ from test_queue import HERE, OTHER, Moments, submit, take
 from aiodag import State
 from aiodag.codec.text import decode_error
 from aiodag.errors import LeaseLost, StoreError
-from aiodag.records import Batch, Incoming, Outgoing, Starter, Write
+from aiodag.records import Batch, Generation, Incoming, Outgoing, Starter, Write
 from aiodag.stores import SQLite
 from aiodag.stores.places import store_at
 from aiodag.stores.sql.postgres_text import server_steps
@@ -357,6 +357,20 @@ def test_what_a_run_was_given_and_has_heard_of_does_not_go_back(store):
     write_one(store, taken.claimed, taken.record.id, unwaits=[WAITING], state=State.SUCCEEDED, at=time.time())
 
     assert states(store) == {"m1": "taken"}
+
+
+def test_a_body_that_begins_again_gives_back_what_it_has_not_heard_of_and_nothing_else(store):
+    taken = begin(store)
+    body, first, second = node(0), node(1, parent=0), node(2, parent=0)
+    waits = [wait_row(1), wait_row(2)]
+    write_one(store, taken.claimed, taken.record.id, nodes=[body, first, second], waits=waits)
+    deliver(store, message("heard"), message("unheard"))
+
+    # With one batch: the store was busy when both happened.
+    write_one(store, taken.claimed, taken.record.id, heard=[1], generation=Generation(1, 0, "{}"))
+
+    assert states(store) == {"heard": "taken", "unheard": "kept"}
+    assert store.waits() == []
 
 
 @pytest.mark.parametrize("way", ["ends", "deleted"])

@@ -117,10 +117,11 @@ class KeptRun:
             self.begun += 1
             self.ended_at, self.error = None, ""
 
-    def begin_generation(self, generation: Generation) -> None:
-        """Forget what a body has called that begins again, and note with what it does."""
+    def begin_generation(self, generation: Generation) -> list[int]:
+        """Forget what a body has called that begins again, and note with what it does; return the numbers of what is forgotten."""
         enclosed = [(row["number"], row["parent"]) for row in self.nodes.values() if row["parent"] is not None]
-        below = set(nodes_below(generation.node, enclosed))
+        called = nodes_below(generation.node, enclosed)
+        below = set(called)
         gone = below | {generation.node}
         self.nodes = {number: row for number, row in self.nodes.items() if number not in below}
         self.edges = {edge: None for edge in self.edges if edge[0] not in below}
@@ -131,6 +132,7 @@ class KeptRun:
         self.generation, self.turn = generation.number, text_of_generation(generation)
         if self.queued is not None:
             self.queued.deaths = self.queued.successes = 0  # it has got on, though with fewer nodes
+        return called
 
     # In a queue
 

@@ -186,9 +186,9 @@ class Memory(KeptCopies, KeptInbox):
             self._cache.update({row[0]: row for row in batch.cache})
             kept.facts.update({(number, attempt): facts for number, attempt, facts in batch.facts})
             keep_output(kept, batch)
-            if batch.generation is not None:
-                kept.begin_generation(batch.generation)
             self._write_mail(kept, batch)
+            if batch.generation is not None:  # what that which is over has not heard of is given back
+                self._mail.drop(self._mail.waits_of(kept, kept.begin_generation(batch.generation)), time.time())
             if batch.state is not None:
                 kept.end_or_retry(batch, batch.state)
                 self._drop_waits(kept)

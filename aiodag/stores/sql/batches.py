@@ -76,11 +76,11 @@ def put_batches(session: Session, writes: Sequence[Write], fenced: Fenced) -> No
     session.put_each("trim_output", rows_with_runs(having, "trimmed"))
     for write in having.get("recalled", ()):
         put_list(session, "mark_recalled", (write.claimed.execution, write.claimed.run), write.batch.recalled)
-    begin_generations(session, writes)  # after all rows of the one that is over
     ended = [write for write in writes if write.batch.state is not None]
     children = [write for write in ended if write.claimed.run in fenced.children]
     waiting = [write.claimed.run for write in ended if write.claimed.run in fenced.waiting]
     write_mail(session, having, waiting, [write.run_id for write in children])
+    begin_generations(session, writes)  # after all that the one which is over has heard: what it has not is given back
     session.put_each("end_run", [end_of(write.claimed.run, write.batch) for write in ended])
     # In the same transaction: nobody sees a run as failed that begins again.
     failed = [write.claimed.run for write in ended if write.batch.state is State.FAILED]

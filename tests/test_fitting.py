@@ -2,6 +2,7 @@
 
 import enum
 import json
+from base64 import b64encode
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -169,7 +170,7 @@ def arrived(value, kind):
     return fitter_of(kind)(read_payload(payload_text(value)), "payload")
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, derandomize=True)
 @given(orders)
 def test_what_is_sent_arrives_equal_and_of_the_same_types(order):
     back = arrived(order, Order)
@@ -178,14 +179,15 @@ def test_what_is_sent_arrives_equal_and_of_the_same_types(order):
     assert list(map(type, vars(back).values())) == list(map(type, vars(order).values()))
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, derandomize=True)
 @given(orders)
 def test_a_payload_is_json_in_ascii_without_a_word_of_python(order):
     sent = payload_text(order)
 
     assert sent.isascii()
-    assert '"$"' not in sent
-    assert json.loads(sent)["id"] == str(order.id)
+    plain = json.loads(sent)
+    assert (plain["id"], plain["raw"]) == (str(order.id), b64encode(order.raw).decode())
+    assert plain["money"] == {"amount": str(order.money.amount), "currency": order.money.currency}
     assert json.loads(payload_text(arrived(order, Order))) == json.loads(sent)
 
 
@@ -339,7 +341,7 @@ def test_a_payload_of_anybody_is_refused_with_the_reason(payload, says):
 
 
 @given(anything)
-@settings(max_examples=40)
+@settings(max_examples=40, derandomize=True)
 def test_plain_json_is_read_as_python_reads_it(value):
     assert read_payload(json.dumps(value)) == value
     assert read_payload(json.dumps(value, ensure_ascii=False).encode()) == value

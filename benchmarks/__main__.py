@@ -72,6 +72,7 @@ def main() -> None:
     if not quick:
         run(sys.executable, "queues", "queues")
         run(sys.executable, "waiting", "waiting")
+        run(sys.executable, "messages_many", "messages_many")
         run(sys.executable, "neighbours", "neighbours")
     report.main()
 

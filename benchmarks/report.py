@@ -221,6 +221,9 @@ def waiting(results: list[dict[str, Any]]) -> Iterable[str]:
     for result in results:
         yield report_waiting.introduction(result)
         yield table(report_waiting.HEADINGS, report_waiting.rows(result))
+    for result in load("messages_many.json"):
+        yield report_waiting.many(result)
+        yield table(report_waiting.MANY, report_waiting.many_rows(result))
 
 
 def journaled(result: dict[str, Any]) -> Iterable[str]:

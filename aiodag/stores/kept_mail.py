@@ -121,11 +121,13 @@ class KeptMail:
                 self.happened |= {Happening.CANCEL, Happening.QUEUED, Happening.ENDED}
         for wait in gone:
             message, row = wait.message, wait.kept.nodes.get(wait.number)
-            if message is None or message.fate != "taken":
+            if message is None:
                 continue
             if row is not None and row["codec"] == MESSAGE:
                 # What somebody else is given now must not be recalled here, if the run is begun again some day.
                 row.update(state=State.CANCELLED, codec="", value=None, ended_at=now)
+            if message.fate != "taken":
+                continue
             message.takers -= 1
             if not message.takers:
                 message.fate, message.run = "kept", None

@@ -28,7 +28,8 @@ def introduction(result: dict[str, Any]) -> str:
         f"PostgreSQL {result['postgresql']}: `fsync=on`, `synchronous_commit=on`.\n\n"
         "*In memory*: the worker still has the order when the message comes. *Parked*: it has let go of it; with Temporal, its cache "
         "has no room, and the workflow is replayed. DBOS keeps what waits in memory. What a waiting order takes is the memory of the "
-        f"worker, and of the dev server, with {counts['waiting']:,} orders beyond that with one.\n\n"
+        f"worker, and of the dev server, with {counts['waiting']:,} orders beyond that with one; of aiodag it is what having "
+        "begun them leaves behind, for the table below has no more with very many of them.\n\n"
     )
 
 

@@ -10,7 +10,7 @@ from itertools import count, permutations
 import pytest
 from executions import write_one
 from test_inbox import WAITING, begin, deliver, message, node, parked, wait, wait_row, waiting
-from test_queue import GONE, take
+from test_queue import GONE, submit, take
 from worker_processes import PATIENCE
 
 from aiodag import State
@@ -233,6 +233,15 @@ def given(store):
     return taken
 
 
+def family(store, act):
+    """A run that waits for one that it has begun, and ends at the moment at which `act` happens to the other."""
+    parent = begin(store, "ours")
+    submit(store, "child", parent_run="ours", parent_node=WAITING)
+    (child,) = take(store, 1)
+    wait(store, parent, wait_row(topic="child", kind="run"))
+    return lambda each: act(each, parent), lambda each: end(each, child)
+
+
 def deliver_m1(store):
     deliver(store, message("m1", payload='"m1"'))
 
@@ -278,6 +287,9 @@ MEETINGS = {
         lambda each: deliver(each, message("a", keys=["A", "B"], payload='"a"')),
         lambda each, taken=begin(store, "ours"): wait(each, taken, wait_row(1, key="B"), wait_row(2, key="A")),
     ),
+    "give up a child and end it": lambda store: family(store, cancel),
+    "end a child and give it up": lambda store: family(store, cancel)[::-1],
+    "end, and end a child": lambda store: family(store, end),
     "deliver and cancel the run": lambda store: (due(store) and deliver_m1, lambda each: each.cancel("ours")),
 }
 

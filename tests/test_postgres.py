@@ -455,6 +455,26 @@ def test_a_lock_of_somebody_else_is_not_waited_for_for_ever(store, monkeypatch):
         other.close()
 
 
+@pytest.mark.parametrize("often", [1, 99])
+def test_a_transaction_that_the_server_has_undone_begins_anew_but_not_for_ever(store, often):
+    undone = []
+
+    def act(session):
+        now = session.now()
+        if len(undone) < often:
+            undone.append(now)
+            raise psycopg.errors.DeadlockDetected("deadlock detected")
+        return now
+
+    for transact in (store.transact, lambda act: store.commit("it", act)):
+        undone.clear()
+        if often == 1:
+            assert transact(act) >= undone[0]
+        else:
+            with pytest.raises(StoreUnreachable, match="deadlock"):
+                transact(act)
+
+
 def test_who_comes_while_another_takes_a_turn_does_not_wait_for_it(store, postgres, schema):
     entry = {"file": "/srv/etl.py", "task": "main", "parameters": {}}
     store.put_queue("default", rate=10, per=1.0)

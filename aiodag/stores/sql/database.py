@@ -30,14 +30,18 @@ class Database(ABC):
     def writing(self, *, owner: bool = False) -> AbstractContextManager[Session]:
         """Begin a transaction and commit it, or roll it back after an exception. An `owner` of runs writes what they did."""
 
+    def transact(self, act: Callable[[Session], T], *, owner: bool = False) -> T:
+        """Return what something returns in a transaction of its own; it is called anew where others were in its way."""
+        with self.writing(owner=owner) as session:
+            return act(session)
+
     def commit(self, of: Hashable, act: Callable[[Session], T], *, owner: bool = True) -> T:
         """Return what something returns in a transaction, once that is committed.
 
         Where it was lost whether it is, whoever does the same again, by what it is `of`, gets the answer of the first time.
         """
         del of  # a file says whether it is
-        with self.writing(owner=owner) as session:
-            return act(session)
+        return self.transact(act, owner=owner)
 
     @abstractmethod
     def reading(self, *, owner: bool = False) -> AbstractContextManager[Session]:

@@ -15,6 +15,7 @@ from aiodag.stores.sql.waits import (
     end_due_waits,
     end_unwaited,
     end_waits_of_runs,
+    lock_awaited,
     lock_topics,
     offer_all,
     register_waits,
@@ -42,6 +43,7 @@ def write_mail(
     pairs += [(run_id, "") for run_id in children]
     pairs += [(message.topic, key) for message in sent if not message.via for key in message.keys]
     if given_up or ended:
+        lock_awaited(session, [*given_up, *ended])
         pairs += topics_of_runs(session, [*given_up, *ended])
     now = lock_topics(session, pairs)
     waits = register_waits(session, begun, now)
@@ -72,7 +74,7 @@ def send_messages(session: Session, sent: Sequence[Outgoing], now: float) -> Non
     session.put_rows("put_outbox", rows)
 
 
-def deliver_all(session: Session, incoming: Sequence[Incoming]) -> list[Delivered]:
+def deliver_all(incoming: Sequence[Incoming], session: Session) -> list[Delivered]:
     """Deliver messages, in order; return what became of each."""
     pairs = [(message.topic, key) for message in incoming for key in message.keys]
     now = lock_topics(session, pairs)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 
 from aiodag.records import WorkflowRecord, live_owner, registered_already
 from aiodag.states import State, next_run_state
@@ -10,7 +11,7 @@ from aiodag.stores.sql.delivery import end_runs
 from aiodag.stores.sql.reading import RecordedRuns
 from aiodag.stores.sql.rows import STATES, owner_of
 from aiodag.stores.sql.session import Session
-from aiodag.stores.sql.waits import WOKEN
+from aiodag.stores.sql.waits import WOKEN, lock_awaited
 
 
 class EditedRuns(RecordedRuns):
@@ -45,35 +46,14 @@ class EditedRuns(RecordedRuns):
         """
         if self.head(run_id).ended_at is not None:
             return False
-        with self.writing() as session:
-            now = session.now()
-            ended = session.perform(
-                "end_waiting", (next_run_state(State.QUEUED, State.CANCELLED), now, run_id)
-            ).fetchone()
-            if ended is not None:
-                session.perform_for("drop_timers_of_runs", ended)
-                end_children(session, ended, now)
-                return True
-            found = session.perform("find_run", {"id": run_id}, locking=True).fetchone()
-            if found is None or found[5] not in {State.QUEUED, State.RUNNING, State.PARKED}:
-                return False  # it has ended meanwhile
-            in_queue = session.perform("queue_of_run", (run_id,)).fetchone() != (None,)
-            if not in_queue and found[3] is not None and owner_of(found[3]).gone():
-                session.perform("end_orphans_nodes", (now, run_id))
-                end_runs(session, [found[0]], now)
-                was_there = session.perform("end_orphan", (now, run_id)).rowcount > 0
-                end_children(session, [found[0]], now)
-                return was_there
-            session.perform("wake_cancelled", (WOKEN, run_id))
-            return session.perform("ask_cancel", (run_id,)).rowcount > 0
+        return self.transact(partial(cancel_run, run_id))
 
     def delete(self, run_ids: Sequence[str], *, unless_owned: bool = False, if_ended: bool = False) -> int:
         """Delete runs, some in each transaction, which also looks at their owners; return how many."""
         deleted = 0
         for start in range(0, max(len(run_ids), 1), RUNS_AT_ONCE):  # once at least: for what a killed deletion left
-            with self.writing() as session:
-                for run_id in run_ids[start : start + RUNS_AT_ONCE]:
-                    deleted += delete_run(session, run_id, unless_owned=unless_owned, if_ended=if_ended)
+            some = run_ids[start : start + RUNS_AT_ONCE]
+            deleted += self.transact(partial(delete_runs, some, unless_owned=unless_owned, if_ended=if_ended))
             self._sweep()
         return deleted
 
@@ -98,12 +78,40 @@ class EditedRuns(RecordedRuns):
             return session.perform("deleted_runs", (session.now(), 1)).fetchone() is not None
 
 
+def cancel_run(run_id: str, session: Session) -> bool:
+    """End a run that never began, or whose owner has gone; ask the owner of another. Return whether it was unfinished."""
+    now = session.now()
+    ended = session.perform("end_waiting", (next_run_state(State.QUEUED, State.CANCELLED), now, run_id)).fetchone()
+    if ended is not None:
+        session.perform_for("drop_timers_of_runs", ended)
+        end_children(session, ended, now)
+        return True
+    found = session.perform("find_run", {"id": run_id}, locking=True).fetchone()
+    if found is None or found[5] not in {State.QUEUED, State.RUNNING, State.PARKED}:
+        return False  # it has ended meanwhile
+    in_queue = session.perform("queue_of_run", (run_id,)).fetchone() != (None,)
+    if not in_queue and found[3] is not None and owner_of(found[3]).gone():
+        session.perform("end_orphans_nodes", (now, run_id))
+        end_runs(session, [found[0]], now)
+        was_there = session.perform("end_orphan", (now, run_id)).rowcount > 0
+        end_children(session, [found[0]], now)
+        return was_there
+    session.perform("wake_cancelled", (WOKEN, run_id))
+    return session.perform("ask_cancel", (run_id,)).rowcount > 0
+
+
+def delete_runs(run_ids: Sequence[str], session: Session, *, unless_owned: bool, if_ended: bool) -> int:
+    """Delete runs, but not what belongs to them; return how many there were."""
+    return sum(delete_run(session, run_id, unless_owned=unless_owned, if_ended=if_ended) for run_id in run_ids)
+
+
 def delete_run(session: Session, run_id: str, *, unless_owned: bool, if_ended: bool) -> int:
     """Delete a run, but not what belongs to it; return how many there were."""
     found = session.perform("find_run", {"id": run_id}).fetchone()
     if found is None:
         return 0
-    # Its waits first: whoever delivers to them has them, and then asks for the run.
+    # What it waits for, and its waits first: whoever ends that, or delivers to them, has these, and then asks for the run.
+    lock_awaited(session, [found[0]])
     session.perform_for("waits_of_runs", (found[0],))
     found = session.perform("find_run", {"id": run_id}, locking=True).fetchone()
     if found is None:

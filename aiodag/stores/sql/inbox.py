@@ -45,8 +45,7 @@ class RecordedInbox(Database):
 
     def deliver(self, incoming: Sequence[Incoming]) -> list[Delivered]:
         """Give messages to those who wait for them, in order; keep those for which nobody does. Return what became of each."""
-        with self.writing() as session:
-            return deliver_all(session, incoming)
+        return self.transact(partial(deliver_all, incoming))
 
     def redeliver(self, topic: str, message_id: str) -> Delivered:
         """Deliver a dead letter again; its time to live begins anew. Raises `StoreError` where there is none of that id."""

@@ -213,6 +213,10 @@ select id, runs.name, runs.state, runs.ended_at, runs.error, codec, value
 from runs left join nodes on nodes.run = runs.run and nodes.number = 0
 where id in (?...)
 
+-- :name runs_awaited
+select runs.run from waits join runs on runs.id = waits.topic
+where waits.run in (?...) and kind = 'run' and settled = 0 order by runs.run
+
 -- :name waits_for_runs
 select wait, run, number, kind, topic, key, grouped, since, due_at, settled from waits
 where topic in (?...) and key = '' and settled = 0 and kind = 'run' order by wait

@@ -286,6 +286,11 @@ def is_passing(error: Exception) -> bool:
     return "FATAL" not in str(error) or any(sign in str(error) for sign in PASSING_SIGNS)
 
 
+def was_undone(error: object) -> bool:
+    """Return True if the server has undone a transaction since that and another one waited for each other."""
+    return isinstance(error, errors.DeadlockDetected)
+
+
 def has_ended(connection: "psycopg.Connection[Any]") -> bool:
     """Return True if the server has ended a connection that nobody uses.
 

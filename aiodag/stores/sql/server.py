@@ -15,7 +15,16 @@ from aiodag.records import Owner
 from aiodag.stores.sql.addresses import ServerAddress, server_address
 from aiodag.stores.sql.database import Database
 from aiodag.stores.sql.migration import empty_store
-from aiodag.stores.sql.postgres import OF_ONE_BATCH, Doubt, ServerError, ServerLink, is_passing, join_links, place_of
+from aiodag.stores.sql.postgres import (
+    OF_ONE_BATCH,
+    Doubt,
+    ServerError,
+    ServerLink,
+    is_passing,
+    join_links,
+    place_of,
+    was_undone,
+)
 from aiodag.stores.sql.postgres_text import LARGEST_VALUE, server_steps
 from aiodag.stores.sql.rows import owner_text
 from aiodag.stores.sql.rules import RunsInSQL
@@ -29,6 +38,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("aiodag.stores")
 T = TypeVar("T")
+UNDONE = 4  # times, at most, that a transaction begins anew which was undone: each has waited for a second
 HINTS = {  # by a sign in the text: of what goes wrong while connecting, libpq tells nothing else
     "authentication failed": "Check user and password: in the address, PGPASSWORD, ~/.pgpass or a service file",
     "no password supplied": "Give one in the address, PGPASSWORD, ~/.pgpass or a service file",
@@ -129,6 +139,19 @@ class PostgreSQL(RunsInSQL):
                 yield session
         note_happening(self.place, session.take_happened())
 
+    def transact(self, act: Callable[[Session], T], *, owner: bool = False) -> T:
+        """Return what something returns in a transaction of its own: of the next one, where the server has undone the first.
+
+        What keeps the order of locks does not meet that. Not all can: whoever deletes a run does not know who works on it.
+        """
+        for _ in range(UNDONE):
+            try:
+                return super().transact(act, owner=owner)
+            except StoreUnreachable as error:
+                if not was_undone(error.__cause__):
+                    raise
+        return super().transact(act, owner=owner)
+
     def commit(self, of: Hashable, act: Callable[[Session], T], *, owner: bool = True) -> T:
         """Return what something returns in a transaction, once that is committed.
 
@@ -136,21 +159,23 @@ class PostgreSQL(RunsInSQL):
         could write lines twice, and take a run that has ended for one that was lost. So each commit leaves its token.
         """
         doubts, process, token = self._links.doubts, owner_text(Owner.here()), uuid4().hex
+
+        def once(session: Session) -> T:
+            settle_doubts(session, process, doubts)
+            if of in doubts:
+                return cast("T", doubts[of].answer)
+            answer = act(session)
+            if answer:  # else nothing was done that could not be done again, such as looking at an empty queue
+                session.put_each("note_commit", [(token, process)])
+                doubts[of] = Doubt(
+                    token, answer, act
+                )  # with `act`, which holds what it is of: that may be known by its id
+            return answer
+
         # The row has room for the token of one: the next commit, of whichever thread, would write over one that is in doubt.
         with self._links.committing:
             try:
-                with self.writing(owner=owner) as session:
-                    settle_doubts(session, process, doubts)
-                    if of in doubts:
-                        answer = cast("T", doubts[of].answer)
-                    else:
-                        answer = act(session)
-                        if (
-                            answer
-                        ):  # else nothing was done that could not be done again, such as looking at an empty queue
-                            session.put_each("note_commit", [(token, process)])
-                            # With `act`, which holds what it is of: that may be known by its id.
-                            doubts[of] = Doubt(token, answer, act)
+                answer = self.transact(once, owner=owner)
             except StoreUnreachable:
                 raise
             except BaseException:

@@ -4,9 +4,9 @@ Whoever settles a wait writes all of it in one transaction: how the node ended, 
 its group wait no longer; and a run that was parked is woken. From the registration until the run has heard of that, nobody
 else writes the row of the node.
 
-On a server four locks keep that together, always asked for in this order:
+On a server these locks keep that together, always asked for in this order:
 
-    runs that are written by their owner ──► a topic and key ──► rows of waits ──► runs that are parked
+    runs that are written by their owner ──► runs that these have begun ──► a topic and key ──► rows of waits ──► runs that are parked
 
 Of a topic and key: whoever registers a wait looks for a message first, and whoever delivers one looks for a wait first; at the
 same time both would find nothing. Rows of waits: whoever settles, cancels or parks, one at a time. A row that another has
@@ -65,6 +65,12 @@ def lock_topics(session: Session, pairs: Iterable[tuple[str, str]]) -> float:
         return session.now()
     moment, _ = session.perform_together(("lock_topics", {"names": json.dumps(names)}))
     return moment
+
+
+def lock_awaited(session: Session, runs: Sequence[int]) -> None:
+    """Have those runs to oneself that others wait for, whose waits may be dropped: who ends one has it, and asks for the wait."""
+    for some in cut_rows(sorted(set(runs))):
+        session.perform_for("runs_awaited", some, locking=True)
 
 
 # Settle

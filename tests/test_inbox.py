@@ -450,6 +450,48 @@ def test_the_moment_of_one_of_a_group_ends_the_others(store, moments):
     assert deliver(store) == ["kept"]
 
 
+def test_what_does_not_fit_has_its_whole_group_wait_on_until_the_moments_that_were_first(store, moments):
+    taken = begin(store)
+    group = wait_row(1, group=5), wait_row(2, "CANCELLED", group=5)
+    wait(store, taken, *group, wait_row(3, kind="moment", topic="", seconds=60.0, group=5))
+    moments.advance(50)
+    deliver(store)
+    assert [each.number for each in store.waits()] == [1]
+
+    again = [*group, wait_row(3, kind="moment", topic="", seconds=60.0, group=5)]
+    write_one(store, taken.claimed, taken.record.id, rejects=[(1, "it is no payment")], waits=again)
+    assert sorted(number for _, number in open_waits(store)) == [1, 2, 3]
+    moments.advance(11)
+    take(store)
+
+    assert node_of(store, taken, 3)[0] is State.SUCCEEDED
+    assert deliver(store, message("m2"), message("c", "CANCELLED")) == ["kept", "kept"]
+
+
+def test_what_has_lost_is_forgotten_with_what_was_first(store):
+    taken = begin(store)
+    wait(store, taken, wait_row(1, group=5), wait_row(2, "CANCELLED", seconds=60.0, group=5))
+    deliver(store)
+
+    write_one(store, taken.claimed, taken.record.id, heard=[1])
+    write_one(store, taken.claimed, taken.record.id, waits=[wait_row(2, "CANCELLED")])
+
+    assert [(each.number, each.due_at) for each in store.waits()] == [(2, None)]
+
+
+@pytest.mark.parametrize("later", [True, False], ids=["which becomes one then", "that there was"])
+def test_who_joins_a_group_of_which_one_was_settled_takes_nothing(store, later):
+    taken = begin(store)
+    wait(store, taken, wait_row(1, group=None if later else 5))
+    deliver(store, message(), message("c", "CANCELLED"))
+
+    wait(store, taken, *[wait_row(1, group=5)] * later, wait_row(2, "CANCELLED", group=5))
+
+    assert [each.number for each in store.waits()] == [1]
+    assert states(store) == {"m1": "taken", "c": "kept"}
+    assert deliver(store, message("d", "CANCELLED")) == ["kept"]
+
+
 def test_a_wait_that_has_lost_its_group_can_begin_anew(store):
     taken = begin(store)
     wait(store, taken, wait_row(1, group=5), wait_row(2, "CANCELLED", group=5))

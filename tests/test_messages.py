@@ -431,6 +431,27 @@ async def test_a_message_for_a_loser_is_nobodys_from_the_moment_on_in_which_anot
     assert await node == 2
 
 
+async def test_what_does_not_fit_is_the_first_of_nothing():
+    payments = Topic("PAYMENT", value=Payment)
+    node = first_of(paid=message(payments), refused=message("REFUSED"), late=sleep(10))
+    await asyncio.sleep(4)
+    deliver(payments, payload="x")
+
+    assert (await node).name == "late"
+    assert clock() == 10.0
+
+
+async def test_a_wait_that_began_before_its_first_of_is_one_of_the_group():
+    paid = message("PAYMENT")
+    await settle()
+    node = first_of(paid, message("REFUSED"))
+    await settle()
+    outcomes = deliver("PAYMENT", payload=1).outcome, deliver("REFUSED", payload=2).outcome
+
+    assert outcomes == ("taken", "kept")
+    assert await node == 1
+
+
 async def test_of_two_whose_moments_come_at_once_the_one_that_was_called_first_counts():
     for _ in range(5):
         won = await first_of(**{f"n{number}": sleep(60) for number in range(5)})

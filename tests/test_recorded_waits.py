@@ -286,6 +286,45 @@ async def test_the_first_of_several_takes_the_others_away(store, effects):
     assert effects == [("ship", "paid")]
 
 
+@pytest.mark.parametrize("here", [True, False], ids=["while it waits", "while nobody works on it"])
+async def test_what_does_not_fit_is_the_first_of_nothing(store, here):
+    paid = Topic("PAID", value=int)
+
+    async def order():
+        return await first_of(paid=message(paid), refused=message("REFUSED"), late=sleep(3600))
+
+    if not here:
+        await let_go(store, order, waits=3)
+        deliver(store, incoming("m1", payload='"five"'))
+    async with Waiting(store, order, waits=3) as waiting:
+        await waiting.waits_for_it()
+        if here:
+            waiting.registered.clear()
+            deliver(store, incoming("m1", payload='"five"'))
+            await waiting.waits_for_it()
+        outcome = deliver(store, incoming("m2", topic="REFUSED"))
+
+    assert outcome == ["taken"]
+    assert (await waiting.working).name == "refused"
+    assert states(store) == {"m1": "dead", "m2": "taken"}
+
+
+async def test_a_wait_that_began_before_its_first_of_is_one_of_the_group(store, effects):
+    reserve = effects.step("reserve")
+
+    async def order():
+        paid = message("PAID")
+        await reserve("A17")
+        return await first_of(paid=paid, refused=message("REFUSED"))
+
+    await let_go(store, order, waits=2)
+    outcomes = deliver(store, incoming(), incoming("m2", topic="REFUSED"))
+
+    assert (await go_on(store, order)).name == "paid"
+    assert outcomes == ["taken", "kept"]
+    assert states(store) == {"m1": "taken", "m2": "kept"}
+
+
 async def test_a_loser_that_something_else_needs_waits_on(store):
     async def order():
         refused = message("REFUSED")

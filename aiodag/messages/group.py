@@ -7,6 +7,7 @@ waits for takes the waits of the others away in the same moment, so that none of
 
 import sys
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, overload
+from weakref import WeakKeyDictionary
 
 from aiodag._core.edges import settled
 from aiodag._core.node import Node, Onlooker, Tolerant, Waiter
@@ -18,6 +19,7 @@ from aiodag.states import State
 from aiodag.stores.row import NUMBER
 
 if TYPE_CHECKING:
+    from asyncio import Future
     from collections.abc import Awaitable, Iterable
 
     from aiodag.mail import Wait
@@ -28,6 +30,10 @@ T2 = TypeVar("T2")
 T3 = TypeVar("T3")
 T4 = TypeVar("T4")
 AS_FIRST = Rule("first_of", runs_on=frozenset(map(str, State)))
+
+
+# What nodes wait for now, and the futures of it. A wait may have begun before it is one of several.
+OPEN: "WeakKeyDictionary[Node[Any], tuple[Wait, Future[Any]]]" = WeakKeyDictionary()
 
 
 class First(NamedTuple, Generic[T]):
@@ -67,12 +73,22 @@ class Race:
             self.end()
             if node.state is State.WAITING:
                 judge(node, None)
+        else:
+            self.wait_again([member for member in self.members if member in OPEN and race_of(member) is self])
 
     @property
     def number(self) -> int:
         """The number by which the waits of a group belong together: that of its node, in a run with a store."""
         row: list[Any] | None = getattr(self.node, "row", None)
         return id(self) if row is None else row[NUMBER]
+
+    def wait_again(self, members: "Iterable[Node[Any]]") -> None:
+        """Have those that wait do so as this group: they have begun before it, or what came for another one of it did not fit."""
+        for member in members:
+            wait, future = OPEN.get(member, (None, None))
+            if wait is not None and future is not None and not future.done():
+                self.waits[member] = wait
+                inbox_of(member).wait(member, wait._replace(group=self.number))
 
     def end(self) -> None:
         """Have the losers cancelled: in a turn of its own, for the engine is in the middle of settling the first."""

@@ -16,7 +16,7 @@ from aiodag.errors import OptionError
 from aiodag.mail import Wait
 from aiodag.messages.call_sites import called_in
 from aiodag.messages.fitting import Misfit
-from aiodag.messages.group import race_of
+from aiodag.messages.group import OPEN, race_of
 from aiodag.messages.local import LocalInbox, inbox_of
 from aiodag.messages.payloads import checked_message_key
 from aiodag.messages.topics import Topic, topic_of
@@ -45,13 +45,15 @@ async def outcome_of(node: "Node[Any]", wait: Wait) -> Any:
             if race.is_decided(inbox, node):  # it would take a message, and is about to be cancelled
                 await node.engine.loop.create_future()
             race.waits[node] = wait
-            wait = wait._replace(group=race.number)
-        return await inbox.wait(node, wait)
+        future = inbox.wait(node, wait if race is None else wait._replace(group=race.number))
+        OPEN[node] = wait, future
+        return await future
     except CancelledError:
         if type(inbox) is LocalInbox:
             inbox.unwait(node)
         raise
     finally:
+        OPEN.pop(node, None)
         del node  # a failure's traceback holds this frame
 
 
@@ -68,6 +70,9 @@ async def await_message(topic: str, key: str = "", *, timeout: float | None = No
                 return node.task.fit(node, plain)
             except Misfit as error:
                 inbox_of(node).reject(node, str(error))
+                race = race_of(node)
+                if race is not None:
+                    race.wait_again(each for each in race.members if each is not node)
     except BaseException:
         node._note_label(place_of_wait(topic, key))  # noqa: SLF001 - as the engine does: without what it waits at most
         raise

@@ -54,6 +54,7 @@ class KeptMail:
     """All waits and messages of a store, by what they are known by, each in the order in which it came."""
 
     waits: dict[tuple[int, int], KeptWait] = field(default_factory=dict)  # by run and node
+    lost: dict[tuple[int, int], KeptWait] = field(default_factory=dict)  # of whose groups another was settled
     messages: dict[tuple[str, str], KeptMessage] = field(default_factory=dict)  # by topic and id
     outbox: dict[int, Outgoing] = field(default_factory=dict)
     runs: Mapping[str, KeptRun] = field(default_factory=dict)  # by id
@@ -75,10 +76,14 @@ class KeptMail:
             row.update(state=end.state, codec=end.codec, value=end.value, error=end.error, ended_at=now)
         for other in self.open_waits() if wait.grouped is not None else ():
             if other.kept is wait.kept and other.grouped == wait.grouped:
-                del self.waits[other.kept.number, other.number]
+                self.lose(other)
         self.happened.add(Happening.WOKEN)
         if wait.kept.wake():
             self.happened.add(Happening.QUEUED)
+
+    def lose(self, wait: KeptWait) -> None:
+        """Have a wait that was not the first of its group wait for nothing, unless it is registered again."""
+        self.lost[wait.kept.number, wait.number] = self.waits.pop((wait.kept.number, wait.number))
 
     def offer(self, message: KeptMessage, now: float) -> list[str]:
         """Give a message to those who wait for it: of each key the oldest, or all of them. Return the ids of their runs."""
@@ -138,8 +143,14 @@ class KeptMail:
 
     def write(self, kept: KeptRun, batch: Batch, now: float) -> None:
         """Write what the batch of a run says of its waits."""
+        for number, reason in batch.rows("rejects"):
+            self.reject(kept, number, reason, now)
         for row in batch.rows("waits"):
             self.register(kept, row)
+        over = {wait.grouped for wait in self.waits.values() if wait.kept is kept and wait.settled} - {None}
+        for wait in [wait for wait in self.waits.values() if wait.kept is kept and not wait.settled]:
+            if wait.grouped in over:
+                self.lose(wait)
         begun = self.waits_of(kept, [row[0] for row in batch.rows("waits")])
         for wait in begun:
             if not wait.settled and (kept.number, wait.number) in self.waits:  # else another of its group has come
@@ -149,11 +160,18 @@ class KeptMail:
             if not wait.settled and (kept.number, wait.number) in self.waits:  # else another of its group has come
                 self.settle(wait, wait.outcome_at_its_end(), now)
         self.drop(self.waits_of(kept, batch.rows("unwaits")), now)
-        for number, reason in batch.rows("rejects"):
-            self.reject(kept, number, reason, now)
         for wait in self.waits_of(kept, batch.rows("heard")):
             if wait.settled:
                 del self.waits[kept.number, wait.number]
+                group = [] if wait.grouped is None else [each for each in self.lost.values() if each.kept is kept]
+                self.forget_lost(each for each in group if each.grouped == wait.grouped)
+        self.forget_lost(self.lost.get((kept.number, number)) for number in batch.rows("unwaits"))
+
+    def forget_lost(self, waits: "Iterable[KeptWait | None]") -> None:
+        """Forget waits that have lost, for good."""
+        for wait in list(waits):
+            if wait is not None:
+                self.lost.pop((wait.kept.number, wait.number), None)
 
     def waits_of(self, kept: KeptRun, numbers: Sequence[int]) -> list[KeptWait]:
         """Return the waits of some nodes of a run."""
@@ -164,7 +182,9 @@ class KeptMail:
         """Note what a node waits for; what is noted already stays, with the moment that was noted first."""
         number, kind, topic, key, since, due_at, grouped = row
         wait = self.waits.get((kept.number, number))
-        if wait is None:
+        if wait is None and (kept.number, number) in self.lost:
+            wait = self.waits[kept.number, number] = self.lost.pop((kept.number, number))
+        elif wait is None:
             wait = KeptWait(next(self.numbers), kept, number, kind, topic, key, since, due_at, grouped)
             self.waits[kept.number, number] = wait
         wait.grouped = grouped
@@ -228,6 +248,7 @@ class KeptMail:
         there = {each.number for each in kept if not each.state.final}
         ended = [wait for wait in self.waits.values() if wait.kept.number not in there]
         self.drop(ended, now)
+        self.forget_lost([wait for wait in self.lost.values() if wait.kept.number not in there])
         self.settle_parents(self.waits.values(), now)
         return bool(ended)
 
@@ -240,7 +261,7 @@ class KeptMail:
         """Return what is recorded of the waits of a run, by the numbers of their nodes."""
         return {
             wait.number: WaitSeen(wait.settled, None if wait.due_at is None else wait.due_at - now)
-            for wait in self.waits.values()
+            for wait in (*self.waits.values(), *self.lost.values())
             if wait.kept is kept
         }
 

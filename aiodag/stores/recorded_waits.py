@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from aiodag._core.context import bodies_around
 from aiodag.abc import NOTHING
 from aiodag.codec.text import decode_error
-from aiodag.mail import MESSAGE
+from aiodag.mail import MESSAGE, WaitSeen
 from aiodag.records import WAS_PARKED, Batch, Known
 from aiodag.states import State
 from aiodag.stores.due_moments import DueMoments
@@ -93,7 +93,9 @@ class RecordedWaits(DueMoments):
     def reject(self, node: "Node[Any]", reason: str) -> None:
         """Refuse what has come for a node: it becomes a dead letter, and the store looks for another message."""
         number = node.row[NUMBER]
-        self._waits.pop(number, None)
+        entry = self._waits.pop(number, None)
+        if entry is not None and entry.due_at is not None:
+            self._seen[number] = WaitSeen(settled=False, seconds_left=entry.due_at - self._learned_at)
         self._batch.rejects.append((number, reason))
         self._wake(waited=True)
 

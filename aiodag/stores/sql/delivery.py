@@ -46,15 +46,17 @@ def write_mail(
         lock_awaited(session, [*given_up, *ended])
         pairs += topics_of_runs(session, [*given_up, *ended])
     now = lock_topics(session, pairs)
+    # First of all: what did not fit was the first of its group, and the others wait again.
+    for write in having.get("rejects", ()):
+        reject_messages(session, write.claimed.run, dict(write.batch.rejects), now)
     waits = register_waits(session, begun, now)
     settle_ended(session, [wait for wait in waits if wait.kind == "run" and not wait.settled], now)
     for write in having.get("due", ()):
         end_due_waits(session, write.claimed.run, write.batch.due, now)
     for write in having.get("unwaits", ()):
         end_unwaited(session, write.claimed.run, write.batch.unwaits, now)
-    for write in having.get("rejects", ()):
-        reject_messages(session, write.claimed.run, dict(write.batch.rejects), now)
     for write in having.get("heard", ()):
+        session.put_for("drop_lost", write.batch.heard, (write.claimed.run, write.claimed.run))
         session.put_for("drop_heard", write.batch.heard, (write.claimed.run,))
     send_messages(session, sent, now)
     end_waits_of_runs(session, ended, now)

@@ -2,7 +2,8 @@
 
 -- :name put_waits
 insert into waits (run, number, kind, topic, key, since, due_at, grouped) values (?...)
-    on conflict (run, number) do update set grouped = excluded.grouped
+    on conflict (run, number) do update set grouped = excluded.grouped,
+        settled = case when waits.settled = 2 then 0 else waits.settled end
     returning wait, run, number, kind, topic, key, grouped, since, due_at, settled
 
 -- :name open_waits_of_key
@@ -39,11 +40,19 @@ update waits set settled = 1, message = ? where wait = ?
 -- :name open_wait
 update waits set settled = 0, message = null where wait = ?
 
--- :name drop_losers
-delete from waits where run = ? and grouped = ? and settled = 0
+-- :name lose_waits
+-- With the moments that were noted first: should what came for the winner not fit, all of them wait on.
+update waits set settled = 2 where run = ? and grouped = ? and settled = 0
 
 -- :name drop_waits
 delete from waits where wait in (?...)
+
+-- :name groups_settled
+select distinct grouped from waits where run = ? and grouped is not null and settled = 1
+
+-- :name drop_lost
+delete from waits where run = ? and settled = 2 and grouped in (
+    select grouped from waits where run = ? and settled = 1 and number in (?...))
 
 -- :name drop_heard
 delete from waits where run = ? and settled = 1 and number in (?...)
@@ -72,7 +81,7 @@ update runs set state = ?, owner = null, leased_until = null where run = ?
 select run, id, execution, owner, state, cancel, queue from runs where run in (?...)
 
 -- :name waits_to_park
-select settled from waits where run = ? order by wait
+select settled from waits where run = ? and settled < 2 order by wait
 
 -- :name seen_waits
 select number, settled, due_at from waits where run = ?
@@ -144,7 +153,7 @@ union all select min(forget_at) from messages where state <> 'kept'
 -- :name waits_listed
 select runs.id, waits.number, label, kind, waits.topic, waits.key, since, due_at, grouped, settled
 from waits join runs using (run) left join nodes on nodes.run = waits.run and nodes.number = waits.number
-where {condition} order by wait limit :limit
+where settled < 2 and {condition} order by wait limit :limit
 
 -- :name messages_listed
 select topic, id, keys, payload, state, at, expires_at, repeats, reason, run, headers from messages

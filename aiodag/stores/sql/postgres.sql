@@ -151,7 +151,7 @@ where run in (?...) order by wait for update
 
 -- :name waits_to_park
 -- Locked: whoever settles one of them meanwhile commits before, and is seen here, or finds the run parked.
-select settled from waits where run = ? order by wait for update
+select settled from waits where run = ? and settled < 2 order by wait for update
 
 -- :name messages_expired
 select message from messages where state = 'kept' and expires_at <= ? order by expires_at limit 512 for update skip locked

@@ -257,7 +257,7 @@ create table waits (
     since double precision not null,
     due_at double precision,
     grouped bigint, -- the node that takes the first of several
-    settled bigint not null default 0, -- until the run has heard of it
+    settled bigint not null default 0, -- 1: and its run has not heard of it; 2: another of its group was
     message bigint, -- that it was given
     unique (run, number)
 );

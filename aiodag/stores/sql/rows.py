@@ -282,7 +282,7 @@ def functions_from_rows(rows: Iterable[Sequence[Any]]) -> list[FunctionRow]:
 def seen_waits(rows: Iterable[tuple[Any, ...]], now: float) -> dict[int, WaitSeen]:
     """Return what is recorded of the waits of a run, by the numbers of their nodes."""
     return {
-        number: WaitSeen(bool(settled), due_at - now if isinstance(due_at, int | float) else None)
+        number: WaitSeen(settled == 1, due_at - now if isinstance(due_at, int | float) else None)
         for number, settled, due_at in rows
         if type(number) is int
     }

@@ -278,7 +278,7 @@ create table waits (
     since real not null,
     due_at real,
     grouped integer, -- the node that takes the first of several
-    settled integer not null default 0, -- until the run has heard of it
+    settled integer not null default 0, -- 1: and its run has not heard of it; 2: another of its group was
     message integer, -- that it was given
     unique (run, number)
 );

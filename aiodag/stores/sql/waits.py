@@ -86,7 +86,7 @@ def settle(session: Session, ends: Sequence[tuple[WaitOfRun, WaitEnd]], now: flo
         if wait.kind != "deadline"
     ]
     session.put_each("settle_node", nodes)
-    session.put_each("drop_losers", [(wait.run, wait.grouped) for wait, _ in ends if wait.grouped is not None])
+    session.put_each("lose_waits", [(wait.run, wait.grouped) for wait, _ in ends if wait.grouped is not None])
     session.put_each("wake_run", [(WOKEN, run) for run in sorted({wait.run for wait, _ in ends})])
 
 
@@ -213,10 +213,16 @@ def register_waits(session: Session, rows: Iterable[tuple[int, WaitRow]], now: f
         return []
     waits = [WaitOfRun(*row) for row in sorted(session.put_returning("put_waits", list(wanted.values())))]
     open_ones = [wait for wait in waits if not wait.settled and wait.kind == "message"]
-    asked = [("first_kept", (wait.topic, wait.key, now)) for wait in open_ones]
+    racing = sorted({wait.run for wait in waits if wait.grouped is not None})
+    asked: list[tuple[str, tuple[Any, ...]]] = [("groups_settled", (run,)) for run in racing]
+    asked += [("first_kept", (wait.topic, wait.key, now)) for wait in open_ones]
     _, found = session.perform_together(*asked) if asked else (now, [])
-    over: set[tuple[int, int | None]] = set()  # groups of which one has come
-    for wait, kept in zip(open_ones, found, strict=True):
+    # Groups of which one has come: since some members waited before the others.
+    over: set[tuple[int, int | None]] = {
+        (run, group) for run, groups in zip(racing, found, strict=False) for (group,) in groups
+    }
+    session.put_each("lose_waits", sorted(over & {(wait.run, wait.grouped) for wait in waits if not wait.settled}))
+    for wait, kept in zip(open_ones, found[len(racing) :], strict=True):
         if (
             kept
             and (wait.run, wait.grouped) not in over

@@ -16,6 +16,7 @@ from aiodag.cli.progress import Progress
 from aiodag.messages import message
 from aiodag.records import WAS_PARKED, Claim, Incoming, Owner
 from aiodag.service import Service
+from aiodag.stores.row import ENDED
 from aiodag.submissions import Submission
 from aiodag.testing import deliver, run
 
@@ -326,13 +327,18 @@ def test_hostile_names_steer_no_terminal_and_forge_no_line(service, capsys):
         assert not any(line.startswith("forged") for line in found.splitlines())
 
 
-def parked(service, run_id="order-1"):
-    """A run that nobody has, since it only waits."""
+def parked(service, run_id="order-1", *, let_go=False):
+    """A run that nobody has, since it only waits; its body was `let_go` of, as a worker does, a minute after it began."""
     service.store.submit(submission(run_id))
     (taken,) = service.store.take_queued(Owner.here(), ["default"], 1, lease=3600)
-    nodes = [row(0, name="order", state=State.RUNNING, value=None), row(1, name="charge")]
+    at = time.time()
+    body = list(row(0, name="order", state=State.RUNNING, value=None, started=at))
+    body[ENDED] = None
+    nodes = [tuple(body), row(1, name="charge")]
     nodes.append(row(2, name="message", state=State.RUNNING, value=None))
     attempts = [(0, 1, State.RUNNING, 1e9, None, ""), (2, 1, State.RUNNING, 1e9, None, "")]
+    if let_go:
+        attempts = [(0, 1, State.CANCELLED, at, at + 60, WAS_PARKED)]
     waits = [(2, "message", "PAYMENT", "A17", 1e9, None, None)]
     write_one(service.store, taken.claimed, run_id, nodes=nodes, attempts=attempts, waits=waits)
     assert service.store.park(taken.claimed) is State.PARKED
@@ -366,6 +372,26 @@ def test_an_attempt_that_was_parked_is_not_told_as_cut_off(service, capsys):
     assert "cut off" not in shown
     (body,) = json.loads(run_command(capsys, "show", "order-1", "0", "--json").out)
     assert [(each["state"], each["error"]) for each in body["attempts"]] == [("parked", None)]
+
+
+def test_of_a_run_that_was_woken_nothing_runs_until_a_worker_has_it(service, capsys):
+    parked(service, let_go=True)
+    service.deliver("PAYMENT", "A17", 3)
+
+    (listed,) = columns(run_command(capsys, "runs").out)
+    shown = run_command(capsys, "show", "order-1").out
+    assert listed[2] == "queued"
+    assert "▸" not in shown
+    assert "running" not in shown + " ".join(listed)
+    assert "cut off" not in shown
+    assert columns(run_command(capsys, "waits").out)[0][-3:] == ["it", "has", "come"]
+
+
+def test_a_body_that_was_let_go_of_has_waited_since_it_began_and_no_longer(service):
+    parked(service, let_go=True)
+
+    graph = service.graph("order-1")
+    assert graph.nodes[0].running(graph.now) == pytest.approx(graph.now - graph.nodes[0].started)
 
 
 def test_a_parked_run_is_not_copied(service, capsys, here):

@@ -89,7 +89,7 @@ def wait_line(wait: WaitRecord) -> tuple[str, ...]:
         f"{wait.label} #{wait.number}",
         shown.wait_words(wait),
         shown.moment_text(wait.since),
-        shown.moment_text(wait.due_at),
+        "it has come" if wait.settled else shown.moment_text(wait.due_at),
     )
 
 

@@ -11,7 +11,7 @@ from aiodag.service import Entry, Service
 from aiodag.service.changes import Change
 from aiodag.service.documents import attempt_error
 from aiodag.service.entry import describe_entry
-from aiodag.service.recorded import attempts_by_node, error_text
+from aiodag.service.recorded import UNHELD, attempts_by_node, error_text
 from aiodag.wording import count_text, describe_seconds, first_line, printable
 
 MOST_WAITS, MOST_CHILDREN = 20, 20  # of a run, that are shown
@@ -25,10 +25,10 @@ def run_line(run: RunRecord) -> tuple[str, ...]:
 
 
 def parked_counts(run: RunRecord) -> Mapping[State, int]:
-    """Return how many nodes of a run are in which state: in one that is parked, nothing runs."""
+    """Return how many nodes of a run are in which state: in one that is parked, or queued to go on, nothing runs."""
     counts = dict(run.counts)
-    if run.state is State.PARKED and State.RUNNING in counts:
-        counts[State.PARKED] = counts.pop(State.RUNNING)
+    if run.state in UNHELD and counts.get(State.RUNNING):
+        counts |= {run.state: counts.get(run.state, 0) + counts.pop(State.RUNNING)}
     return counts
 
 

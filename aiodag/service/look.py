@@ -100,7 +100,8 @@ class Looking:
         run = self.head(run_id)
         found = self.store.attempts(run_id, every=True, numbers=numbers)
         running = [each.number for each in found if each.state is State.RUNNING]
-        return cut_off(found, run, self.store.nodes(run_id, numbers=running) if running else ())
+        there = self.store.nodes(run_id, numbers=running) if running else ()
+        return cut_off(found, run, there, self.waits_of(run) if running else ())
 
     def waits_of(self, run: RunRecord) -> list[WaitRecord]:
         """Return what a run that has not ended waits for; nothing where its store knows of no messages."""

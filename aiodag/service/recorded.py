@@ -45,18 +45,21 @@ def run_again(nodes: Iterable[NodeRecord], chosen: Iterable[NodeRecord]) -> list
     return sorted(found)
 
 
-def cut_off(attempts: Iterable[AttemptRecord], run: RunRecord, there: Iterable[NodeRecord]) -> list[AttemptRecord]:
+def cut_off(
+    attempts: Iterable[AttemptRecord], run: RunRecord, there: Iterable[NodeRecord], waits: Iterable[WaitRecord] = ()
+) -> list[AttemptRecord]:
     """Return attempts with those that seem to run, and whose process has ended or has let go of them, as what they are.
 
     `there` are the nodes of the last execution: what it has not come to, no process works on. What was parked did not fail by
-    that: it goes on when its run is woken.
+    that: it goes on when its run is woken. Nor did `waits` that are open: they stand in the store, whoever has the run.
     """
+    parked = {each.number for each in waits}
     goes_on = run.owner is not None and not run.owner.gone()
     numbers = {each.number for each in there} if goes_on else set[int]()
 
     def as_it_is(each: AttemptRecord) -> AttemptRecord:
         seems_to_run = each.state is State.RUNNING and each.number not in numbers
-        if each.error == WAS_PARKED or (seems_to_run and run.state is State.PARKED):
+        if each.error == WAS_PARKED or (seems_to_run and (run.state is State.PARKED or each.number in parked)):
             return replace(each, state=State.PARKED, error="")
         return replace(each, state=State.CANCELLED, error=CUT_OFF) if seems_to_run else each
 
@@ -89,12 +92,24 @@ def recorded_graph(store: "Runs", record: RunRecord, waits: Iterable[WaitRecord]
         if each.started_at is not None and each.started_at >= began:
             earlier.setdefault(each.number, []).append(each)
     made = [graph_node(node, origin, there, earlier.get(node.number, []), waiting) for node in nodes]
-    if record.state is State.PARKED:  # no process has it: nothing of it runs
-        made = [node._replace(state=State.PARKED) if node.state is State.RUNNING else node for node in made]
+    if record.state in UNHELD:
+        made = [unheld(record, node) if node.state is State.RUNNING else node for node in made]
     last = max([at for node in made for _, at in node.moves], default=0.0)
     goes_on = record.state is State.PARKED or (record.owner is not None and not record.owner.gone())
     now = time.time() - origin if goes_on else last
     return Graph(record.name, made, edges, now=max(now, last))
+
+
+UNHELD = (State.PARKED, State.QUEUED)
+"""The states of runs that no process has: nothing of them runs, whatever the last one that had them has left."""
+
+
+def unheld(run: RunRecord, node: GraphNode) -> GraphNode:
+    """Return a node that its run goes on with once a process has it: it waits for the world, or to be entered again."""
+    if node.waits or run.state is State.PARKED:
+        return node._replace(state=State.PARKED)
+    parked = len(node.moves) > 1 and node.moves[-1][1] == node.moves[-2][1] and node.moves[-2][0] is State.QUEUED
+    return node._replace(state=State.QUEUED, moves=node.moves[:-1] if parked else node.moves)
 
 
 def graph_node(
@@ -110,7 +125,8 @@ def graph_node(
                 (State.RUNNING, each.started_at or node.created_at),
                 (State.QUEUED, each.ended_at or node.created_at),
             ]
-        if node.started_at is not None:
+        over = bool(earlier) and earlier[-1].attempt == node.attempt  # let go of, or failed: it is listed already
+        if node.started_at is not None and not over:
             moves.append((State.RUNNING, node.started_at))
         if node.state is not moves[-1][0]:
             moves.append((node.state, node.ended_at or moves[-1][1]))

@@ -11,6 +11,7 @@ from aiodag import State
 from aiodag.cli.program import main
 from aiodag.records import Owner
 from aiodag.service import Service
+from aiodag.service.loading import import_modules
 
 PROGRAM = """
 from aiodag import task
@@ -201,3 +202,17 @@ def test_queues_are_added_paused_drained_and_resumed(here, capsys):
 )
 def test_what_cannot_be_done_with_a_queue_ends_with_code_2(here, capsys, words, said):
     assert said in run_command(capsys, "queues", *words, code=2).err
+
+
+def test_a_worker_imports_what_lies_in_the_current_directory(here, monkeypatch):
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place])  # as it is where a script was started
+
+    import_modules(["queued_by_command"])
+
+    assert sys.modules["queued_by_command"].__file__ == str(here / "queued_by_command.py")
+
+
+def test_a_parameter_without_its_option_is_told_how_it_is_given(here, capsys):
+    said = run_command(capsys, "submit", "queued_by_command.py", "day=friday", code=2).err
+
+    assert "does not take 'day=friday'; a parameter is given as -p day=friday" in said

@@ -158,3 +158,15 @@ def test_the_command_says_which_and_ends_with_1(service, here, capsys):
     assert found == "2 parked runs of order: 2 would find what they wait for, 0 would not\n"
     assert [each["lost"] for each in document] == [[], []]
     assert nothing == "0 parked runs of invoice: 0 would find what they wait for, 0 would not\n"
+
+
+def test_code_that_is_not_there_is_refused_before_parked_runs_are_looked_for(here, capsys):
+    assert "no such file" in run_command(capsys, "plan", "--parked", "order", "nowhere.py", code=2).err
+
+
+def test_a_name_that_no_run_has_is_told_to_who_plans_for_parked_runs(service, here, capsys):
+    (here / "parked_nowhere.py").write_text("")
+
+    said = run_command(capsys, "plan", "--parked", "odrer", "parked_nowhere.py")
+    assert "0 parked runs of odrer" in said.out
+    assert "has the name 'odrer'" in said.err

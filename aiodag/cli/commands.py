@@ -83,6 +83,8 @@ def print_parked(args: Namespace) -> int:
     """Print which parked runs would not find again what they wait for; return 1 if there may be any."""
     with serving(args) as service:
         planned = asyncio.run(service.plan_parked(args.parked, args.run))
+        if not planned and not service.runs(name=args.parked, limit=1):
+            print_remark(args, f"no run in {service.place} has the name {args.parked!r}")
     doubtful = [each for each in planned if not each.finds]
     unsure = sum(bool(each.first) for each in doubtful)
     counts = f"{len(planned) - len(doubtful)} would find what they wait for, {len(doubtful) - unsure} would not"

@@ -40,6 +40,8 @@ class Parser(argparse.ArgumentParser):
         first = given[0].partition("=")[0]
         takers = [name for name, other in others.items() if first in other.options()] if first.startswith("-") else []
         hint = near_option(first, self.options()) if first.startswith("--") else ""
+        if re.fullmatch(r"\w+=.*", given[0], re.DOTALL) and "-p" in self.options():
+            hint = f"a parameter is given as -p {given[0]}"
         if takers:
             hint = f"{' and '.join(takers)} {'do' if len(takers) > 1 else 'does'}, as in `{others[takers[0]].example}`"
         self.error(f"{self.prog} does not take {' '.join(given)!r}{hint and f'; {hint}'}")

@@ -124,7 +124,7 @@ def add_worker(group: CommandGroup) -> None:
         metavar="MODULE",
         action="append",
         default=[],
-        help="import this first, such as a module that registers codecs; may be repeated",
+        help="import this first, such as a module whose topics begin runs, or that registers codecs; may be repeated",
     )
     parser.add_argument(
         "--pinned", action="store_true", help="refuse a run whose file is another here than when it was submitted"

@@ -1,8 +1,10 @@
 """Load the code of runs that were taken from a queue: in threads, for a file may block, fail or end the process."""
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiodag.errors import EntryError
@@ -65,7 +67,10 @@ def needs_code(record: "RunRecord") -> bool:
 
 
 def import_modules(names: Sequence[str]) -> None:
-    """Import modules, which may register codecs. Raises `EntryError`."""
+    """Import modules, which may register codecs or begin runs by messages. Raises `EntryError`."""
+    here = str(Path.cwd())
+    if names and here not in sys.path:  # there if Python was told a module to run, and not if it was told a script
+        sys.path.append(here)
     for name in names:
         try:
             import_named(name, "")

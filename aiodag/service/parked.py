@@ -4,6 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from aiodag.errors import EntryError, WorkflowError
+from aiodag.names import import_file
 from aiodag.records import RunFilter
 from aiodag.service.entry import Target, parse_target
 from aiodag.service.messages import inbox_of_store
@@ -11,6 +12,7 @@ from aiodag.service.resumption import ParkedPlan
 from aiodag.service.starting import rehearse
 from aiodag.service.targets import again
 from aiodag.states import State
+from aiodag.workflows.files.load import is_workflow_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +23,10 @@ if TYPE_CHECKING:
 
 
 async def plan_parked(store: "Runs", name: str, source: str) -> "list[ParkedPlan]":
-    """Return for each parked run of a name what it would do with the code of a file."""
+    """Return for each parked run of a name what it would do with the code of a file. Raises `EntryError` for one that cannot be imported."""
+    file, _ = parse_target(source)
+    if not is_workflow_file(file):
+        await asyncio.to_thread(import_file, file)
     found = await asyncio.to_thread(store.runs, wanted=RunFilter(name=name, state=State.PARKED))
     return [await plan_one(store, run, source) for run in found]
 

@@ -136,7 +136,8 @@ class QueueWorker(RunWork):
         self._parker.make_room()
         if self._stops == 1:
             there = count_text(len(self.works), "run")
-            self.say(f"takes no more; waits {describe_seconds(self.grace)} for {there} to end")
+            rest = f"; waits {describe_seconds(self.grace)} for {there} to end" if self.works else ""
+            self.say(f"takes no more{rest}")
             asyncio.get_running_loop().call_later(self.grace, self._give_back)
         else:
             self._hurried = True

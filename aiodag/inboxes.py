@@ -8,7 +8,7 @@
 People import the seam, `Inbox`, from `aiodag.abc`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from aiodag.faces import publish
@@ -77,8 +77,11 @@ class Inbox(Protocol):
         """Deliver a dead letter again; its time to live begins anew. Raises `StoreError` where there is none of that id."""
         ...
 
-    def put_starters(self, owner: "Owner", starters: "Sequence[Starter]") -> None:
-        """Note what messages of which topics begin; those with the same topic and target are replaced."""
+    def put_starters(self, owner: "Owner", starters: "Sequence[Starter]", files: Collection[str] = ()) -> None:
+        """Note what messages of which topics begin; those with the same topic and target are replaced.
+
+        `files` are those that the process has imported: what they do not declare any more is forgotten.
+        """
         ...
 
     def relays(self) -> "list[tuple[str, str]]":

@@ -169,7 +169,8 @@ class Outgoing(NamedTuple):
 class Starter(NamedTuple):
     """What a message of a topic begins if nobody waits for it: a run of `name`, once for each id of a message.
 
-    `entry` is that of a submission; `parameter` of it, if that is named, is given the payload.
+    `entry` is that of a submission; `parameter` of it, if that is named, is given the payload. `declared_in` is the file that
+    says so, which need not be that of the entry.
 
     >>> from aiodag.records import Incoming, Owner, Starter
     >>> from aiodag.stores import Memory
@@ -188,6 +189,7 @@ class Starter(NamedTuple):
     name: str
     queue: str
     parameter: str = ""
+    declared_in: str = ""
 
 
 class WaitRecord(NamedTuple):

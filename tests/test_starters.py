@@ -117,6 +117,7 @@ def test_a_worker_knows_what_the_files_say_that_it_has_imported(flow):
         "ship",
         "default",
         "parcel",
+        str(FLOW),
     )
 
 
@@ -146,13 +147,29 @@ def test_a_message_that_was_kept_before_begins_a_run_when_somebody_says_so(store
 
 def test_what_a_file_says_no_more_begins_nothing(store):
     old, new, other = (
-        Starter(topic, target, {"file": target[:2], "task": "t", "parameters": {}}, "t", "default", "")
-        for topic, target in (("OLD", "/a:t"), ("NEW", "/a:u"), ("OTHER", "/b:t"))
+        Starter(topic, target, {"file": target[:2], "task": "t", "parameters": {}}, "t", "default", "", declared_in)
+        for topic, target, declared_in in (("OLD", "/a:t", "/a"), ("NEW", "/a:u", "/a"), ("OTHER", "/a:v", "/b"))
     )
-    store.put_starters(Owner.here(), [old, other])
-    store.put_starters(Owner.here(), [new])
 
-    assert sorted(topic.name for topic in store.topics() if topic.starts) == ["NEW", "OTHER"]
+    def begin():
+        return sorted(topic.name for topic in store.topics() if topic.starts)
+
+    store.put_starters(Owner.here(), [old, other], ["/a", "/b"])
+    store.put_starters(Owner.here(), [new], ["/a"])
+    later = begin()
+    store.put_starters(Owner.here(), [], ["/a", "/c"])
+
+    assert (later, begin()) == (["NEW", "OTHER"], ["OTHER"])
+
+
+async def test_a_worker_whose_file_declares_no_starter_any_more_forgets_it(store, flow):
+    service, ship = Service(store), Starter("OLD", f"{FLOW}:ship", {}, "ship", "default", "", str(FLOW))
+    store.put_starters(Owner.here(), [ship])
+
+    async with Working(service):
+        await until(
+            lambda: [topic.name for topic in store.topics() if topic.starts] == [TOPIC], "it has said what it has"
+        )
 
 
 async def test_a_run_whose_payload_does_not_fit_fails_and_says_why(store, flow):

@@ -20,11 +20,15 @@ BY_NAME = {Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY}
 
 
 class Beginning(NamedTuple):
-    """A task that begins with a message, the queue of its runs, and its parameter that is given the payload; "" for none."""
+    """A task that begins with a message, the queue of its runs, and its parameter that is given the payload; "" for none.
+
+    `declared_in` is the file that says so.
+    """
 
     entry: Task[..., Any]
     queue: str
     parameter: str
+    declared_in: str
 
     def run_id(self, topic: str, message_id: str) -> str:
         """Return the id of the run that a message begins: the same whenever that comes."""
@@ -32,7 +36,7 @@ class Beginning(NamedTuple):
         return f"{self.entry.name}-{digest[:12]}"
 
 
-def beginning_of(entry: Any, queue: str) -> Beginning:
+def beginning_of(entry: Any, queue: str, declared_in: str) -> Beginning:
     """Return what a message begins. Raises `NotATask`, and `TypeError` for what does not take a payload alone."""
     if not isinstance(entry, Task) and not iscoroutinefunction(entry):
         raise NotATask(entry)
@@ -44,7 +48,7 @@ def beginning_of(entry: Any, queue: str) -> Beginning:
     except TypeError as error:
         msg = f"a message begins {made.name} with its payload alone: {error}"
         raise TypeError(msg) from None
-    return Beginning(made, queue, parameter)
+    return Beginning(made, queue, parameter, declared_in)
 
 
 async def run_here(run: Run, entry: "Task[..., Any]", args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> Any:

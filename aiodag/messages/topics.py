@@ -1,5 +1,6 @@
 """What messages are about, and what they carry."""
 
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
@@ -129,7 +130,8 @@ class Topic(Generic[T]):
         """
         if entry is None:
             return partial(self.starts, queue=queue)
-        beginning = beginning_of(entry, queue)
+        declared_in = sys._getframe(1).f_globals.get("__file__") or ""  # noqa: SLF001 - the file of who says so
+        beginning = beginning_of(entry, queue, declared_in)
         self.begins[beginning.entry.name] = beginning
         return entry
 

@@ -1,6 +1,7 @@
 """Tell a store what messages begin, as far as this process knows: what the files say that it has imported."""
 
 import logging
+import sys
 from typing import TYPE_CHECKING, Any
 
 from aiodag.errors import EntryError
@@ -18,18 +19,23 @@ log = logging.getLogger("aiodag.worker")
 
 
 class StarterNotes:
-    """What a worker has told its store of starters: it tells them again when there are others."""
+    """What a worker has told its store of starters: it tells them again when there are others, or when it has more code."""
 
     def __init__(self, store: "Runs", owner: "Owner") -> None:
         self._store, self._owner = store, owner
         self._noted: list[Starter] = []
+        self._modules = 0  # how many were imported when that was noted
 
     def note(self) -> None:
         """Have the store know what messages begin. Blocks."""
-        found = starters_here()
-        if found != self._noted:
-            inbox_of_store(self._store).put_starters(self._owner, found)
-            self._noted = found
+        found, modules = starters_here(), list(sys.modules.values())
+        if (found, len(modules)) == (self._noted, self._modules):
+            return
+        # A store of others may have no inbox, and needs none for what it is not told.
+        if found or callable(getattr(self._store, "put_starters", None)):
+            files = {getattr(module, "__file__", None) or "" for module in modules} - {""}
+            inbox_of_store(self._store).put_starters(self._owner, found, files)
+        self._noted, self._modules = found, len(modules)
 
 
 def starters_here() -> list[Starter]:
@@ -48,4 +54,4 @@ def starter_of(topic: str, beginning: "Beginning") -> Starter:
     """Return what a store knows of a task that begins with messages. Raises `EntryError`."""
     file, name = place_of_function(beginning.entry)
     entry: dict[str, Any] = {"file": file, "task": name, "parameters": {}}
-    return Starter(topic, f"{file}:{name}", entry, beginning.entry.name, beginning.queue, beginning.parameter)
+    return Starter(topic, f"{file}:{name}", entry, beginning.entry.name, *beginning[1:])

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from aiodag.errors import StoreError
@@ -77,11 +77,16 @@ def started_run(
     return Submission(f"{name}-{digest[:12]}", name, {**entry, "parameters": given}, target, at, queue=queue, key=key)
 
 
-def starters_gone(there: Iterable[tuple[str, str]], given: Iterable[Starter]) -> list[tuple[str, str]]:
-    """Return which of the starters that are noted, as topic and target, the same files do not have any more."""
+def starters_gone(
+    there: Iterable[tuple[str, str, str]], given: Iterable[Starter], files: Collection[str]
+) -> list[tuple[str, str]]:
+    """Return which of the starters that are noted, as topic, target and file, some `files` do not declare any more.
+
+    >>> starters_gone([("ORDER", "/a.py:order", "/a.py"), ("ORDER", "/b.py:order", "/b.py")], [], ["/a.py"])
+    [('ORDER', '/a.py:order')]
+    """
     now = {(each.topic, each.target) for each in given}
-    files = {target.rpartition(":")[0] for _, target in now}
-    return [each for each in there if each not in now and each[1].rpartition(":")[0] in files]
+    return [(topic, target) for topic, target, file in there if file in files and (topic, target) not in now]
 
 
 def headers_in(text: object) -> Mapping[str, str]:

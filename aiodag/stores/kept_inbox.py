@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from aiodag.errors import LeaseLost
 from aiodag.happenings import Happening
@@ -113,12 +113,13 @@ class KeptInbox(KeptQueue):
         self._note_mail()
         return delivered
 
-    def put_starters(self, owner: Owner, starters: Sequence[Starter]) -> None:
-        """Note what messages of which topics begin; those with the same topic and target are replaced."""
+    def put_starters(self, owner: Owner, starters: Sequence[Starter], files: Collection[str] = ()) -> None:
+        """Note what messages of which topics begin, and forget what `files` do not declare any more; what is kept begins runs."""
         del owner  # of this process
         with self._lock:
             known = {topic for topic, _ in self._mail.starters}
-            for gone in starters_gone(list(self._mail.starters), starters):
+            there = [(*known, starter.declared_in) for known, starter in self._mail.starters.items()]
+            for gone in starters_gone(there, starters, files):
                 del self._mail.starters[gone]
             self._mail.starters.update({(each.topic, each.target): each for each in starters})
             for message in self._mail.kept_of({each.topic for each in starters} - known, time.time()):

@@ -1,8 +1,9 @@
 """The inbox of a store in SQL: messages, who waits for them, and what leaves."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
 from aiodag.errors import LeaseLost
@@ -62,19 +63,9 @@ class RecordedInbox(Database):
             (delivered,) = place_messages(session, [(kept, message_id)], now)
             return delivered
 
-    def put_starters(self, owner: Owner, starters: Sequence[Starter]) -> None:
-        """Note what messages of which topics begin, in place of what is noted of the same files; what is kept of those begins runs."""
-        rows = [
-            (each.topic, each.target, json.dumps(dict(each.entry)), each.name, each.queue, each.parameter)
-            for each in starters
-        ]
-        with self.writing() as session:
-            there = session.perform("starters_there").fetchall()
-            session.put_each("drop_starter", starters_gone(there, starters))
-            session.put_each("put_starter", [(*row, owner_text(owner)) for row in sorted(rows)])
-            known = {topic for topic, _ in there}
-            for topic in sorted({each.topic for each in starters if each.topic not in known}):
-                start_kept(session, topic)
+    def put_starters(self, owner: Owner, starters: Sequence[Starter], files: Collection[str] = ()) -> None:
+        """Note what messages of which topics begin, and forget what `files` do not declare any more; what is kept begins runs."""
+        self.transact(partial(note_starters, owner, starters, files))
 
     # Runs wait
 
@@ -178,6 +169,20 @@ def let_run_wait(claimed: Claimed, session: Session) -> State:
     found = REQUEUED if cancel or not waits or any(waits) else PARKED
     session.perform("park_run", (found, run))
     return found
+
+
+def note_starters(owner: Owner, starters: Sequence[Starter], files: Collection[str], session: Session) -> None:
+    """Note what messages begin; what is kept of topics that have begun nothing begins runs."""
+    rows = [
+        (each.topic, each.target, json.dumps(dict(each.entry)), *each[3:], owner_text(owner))
+        for each in sorted(starters, key=itemgetter(0, 1))
+    ]
+    there = session.perform("starters_there").fetchall()
+    session.put_each("drop_starter", starters_gone(there, starters, files))
+    session.put_each("put_starter", rows)
+    known = {topic for topic, *_ in there}
+    for topic in sorted({each.topic for each in starters if each.topic not in known}):
+        start_kept(session, topic)
 
 
 def listing(session: Session, name: str, asked: Mapping[str, object]) -> str:

@@ -174,7 +174,7 @@ select topic, count(*) from outbox group by topic
 select topic, name from starters order by topic, target
 
 -- :name starters_there
-select topic, target from starters order by topic, target
+select topic, target, declared_in from starters order by topic, target
 
 -- :name drop_starter
 delete from starters where topic = ? and target = ?
@@ -183,9 +183,9 @@ delete from starters where topic = ? and target = ?
 select message, id, keys, payload, to_all from messages where topic = ? and state = 'kept' and expires_at > ? order by message
 
 -- :name put_starter
-insert into starters (topic, target, entry, name, queue, parameter, owner) values (?, ?, ?, ?, ?, ?, ?)
+insert into starters (topic, target, entry, name, queue, parameter, declared_in, owner) values (?, ?, ?, ?, ?, ?, ?, ?)
     on conflict (topic, target) do update set entry = excluded.entry, name = excluded.name, queue = excluded.queue,
-    parameter = excluded.parameter, owner = excluded.owner
+    parameter = excluded.parameter, declared_in = excluded.declared_in, owner = excluded.owner
 
 -- :name starters_of_topic
 select target, entry, name, queue, parameter from starters where topic = ? order by target

@@ -15,7 +15,8 @@ create temp table outbox (
     number integer, topic text, keys text, id text, payload text, headers text, via text, to_all integer, at real
 );
 create temp table relays (topic text, owner text, until real);
-create temp table starters (topic text, target text, entry text, name text, queue text, parameter text, owner text);
+create temp table starters (topic text, target text, entry text, name text, queue text, parameter text, declared_in text,
+    owner text);
 
 -- :version 1 2 3 4
 create temp table timers (timer integer, due_at real, kind text, run integer);

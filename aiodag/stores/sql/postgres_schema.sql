@@ -318,6 +318,7 @@ create table starters ( -- what the messages of a topic begin
     name text collate "C" not null,
     queue text collate "C" not null,
     parameter text collate "C" not null,
-    owner text collate "C" not null, -- the worker that has said so
+    declared_in text collate "C" not null, -- the file that says so
+    owner text collate "C" not null, -- the worker that has imported it
     primary key (topic, target)
 );

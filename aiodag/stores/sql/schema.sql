@@ -339,6 +339,7 @@ create table starters ( -- what the messages of a topic begin
     name text not null,
     queue text not null,
     parameter text not null,
-    owner text not null, -- the worker that has said so
+    declared_in text not null, -- the file that says so
+    owner text not null, -- the worker that has imported it
     primary key (topic, target)
 ) without rowid;

@@ -7,10 +7,12 @@ from contextlib import contextmanager
 
 import pytest
 from executions import execute, rows
+from family_flow import order
 from programs import SECONDS
 
 from aiodag import Run, State, task
 from aiodag.errors import StoreUnreachable
+from aiodag.messages import begin
 from aiodag.service import Service
 from aiodag.stores import Memory, SQLite
 from aiodag.stores.keeper import KEEPERS, Keeper
@@ -33,8 +35,9 @@ class Away(Memory):
     """A store that cannot be reached for the next `refusals` times that somebody tries."""
 
     refusals = 0
-    claim_all, write_all, renew, held_runs, release, runs, cached_value, functions = map(
-        refusing, ("claim_all", "write_all", "renew", "held_runs", "release", "runs", "cached_value", "functions")
+    claim_all, write_all, renew, held_runs, release, runs, cached_value, functions, submit = map(
+        refusing,
+        ("claim_all", "write_all", "renew", "held_runs", "release", "runs", "cached_value", "functions", "submit"),
     )
 
 
@@ -43,8 +46,7 @@ FOR_EVER = 10**9
 
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch):
-    for module in ("patience", "caching"):
-        monkeypatch.setattr(f"aiodag.stores.{module}.PAUSES", (0.001,))
+    monkeypatch.setattr("aiodag.stores.patience.PAUSES", (0.001,))
 
 
 def warnings(caplog):
@@ -208,6 +210,17 @@ def test_a_cached_value_is_looked_up_when_the_store_is_back():
 
     assert execute(store, body) == 1
     assert computed == [1]
+
+
+def test_a_body_begins_a_run_when_the_store_is_back():
+    store = Away()
+
+    async def body():
+        store.refusals = 7
+        return await begin(order, "done", "A17", id="order-17", on_parent="detach")
+
+    assert execute(store, body) == "order-17"
+    assert (store.refusals, store.run("order-17").state) == (0, State.QUEUED)
 
 
 def test_the_clock_of_a_test_stands_still_meanwhile():

@@ -1,8 +1,8 @@
 """Begin the runs that bodies of recorded runs begin, in the same store: in this process, or for any worker of a queue."""
 
-import asyncio
 import sys
 from contextlib import suppress
+from functools import partial
 from hashlib import blake2b
 from inspect import Parameter, signature
 from pathlib import Path
@@ -22,6 +22,7 @@ from aiodag.service.service import Service
 from aiodag.service.submitting import Wishes, checked_queue, refuse_unwritable, submission_of
 from aiodag.states import State
 from aiodag.stores.children import child_error
+from aiodag.stores.patience import in_thread_patiently
 from aiodag.stores.row import NUMBER
 from aiodag.submissions import Submission
 
@@ -47,7 +48,7 @@ async def begin_recorded(
         return await child.run_here(journal.store, made.entry, args, kwargs)
     entry = entry_of_call(made.entry, args, kwargs)
     submission = child.submission(entry, place or DEFAULT_QUEUE, node.key)
-    await asyncio.to_thread(child.submit, journal.store, submission)
+    await in_thread_patiently(partial(child.submit, journal.store, submission))
     return child.id if made.detached else await journal.wait(node, Wait("run", topic=child.id))
 
 
@@ -95,9 +96,9 @@ class ChildRun(NamedTuple):
         self, store: "Runs", task: "Task[..., Any]", args: "tuple[Any, ...]", kwargs: "dict[str, Any]"
     ) -> Any:
         """Run it on this loop, or return how it has ended."""
-        found = await asyncio.to_thread(self.found_in, store)
+        found = await in_thread_patiently(partial(self.found_in, store))
         if found is not None and found.ended_at is not None and not (self.again and found.state is not State.SUCCEEDED):
-            return await asyncio.to_thread(value_of_child, store, found)
+            return await in_thread_patiently(partial(value_of_child, store, found))
         run = Run(task.name, store=store, id=self.id)
         run.parent = self.parent, self.number
         run.keeps_answer = task.options.journal

@@ -4,7 +4,6 @@ Within a run a function of the program's own file needs no module to be known by
 here a function is known by its file, unless it is one of an installed package.
 """
 
-import asyncio
 import os
 import sys
 import sysconfig
@@ -15,7 +14,6 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from contextvars import ContextVar
 from functools import cache, partial
-from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -23,12 +21,12 @@ from aiodag._core.context import current_node
 from aiodag._core.search import check_returned
 from aiodag._core.seats import Aside
 from aiodag.abc import NOTHING
-from aiodag.errors import NoIdentity, StoreUnreachable
+from aiodag.errors import NoIdentity
 from aiodag.stores.arguments import FORMERLY, TODAY, plain_name
 from aiodag.stores.identity import Mark, innermost_function, is_found, is_main
 from aiodag.stores.keys import Keys, digest_of_call, origin_of_task
 from aiodag.stores.outcomes import decode_value, encode_value
-from aiodag.stores.patience import PAUSES
+from aiodag.stores.patience import in_thread_patiently
 
 if TYPE_CHECKING:
     from aiodag._core.engine import Engine
@@ -252,7 +250,7 @@ class Cache:
         COMPUTING.set(COMPUTING.get() | {place})
         try:
             with self._engine.real_time:
-                found = await self._find_patiently(keys, age)
+                found = await in_thread_patiently(partial(self._find, keys, age))
         except BaseException:
             flight.land()
             raise
@@ -260,14 +258,6 @@ class Cache:
             return flight
         flight.land(found)
         return found
-
-    async def _find_patiently(self, keys: Sequence[str], age: "bool | float") -> Value | None:
-        for pause in chain(PAUSES, repeat(PAUSES[-1])):
-            with suppress(StoreUnreachable):
-                return await asyncio.to_thread(self._find, keys, age)
-            # In real time: the clock of a test stands still here.
-            await asyncio.to_thread(time.sleep, pause)
-        return None
 
     def _find(self, keys: Sequence[str], age: "bool | float") -> Value | None:
         since = 0.0 if age is True else time.time() - age

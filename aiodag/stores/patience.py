@@ -1,9 +1,10 @@
-"""Try again, in the thread of a keeper, while a store cannot be reached.
+"""Try again while a store cannot be reached: in the thread of a keeper, or in one that a body waits for.
 
 To the runs it is as if a commit took long: bodies go on, what has succeeded waits, and nothing is given up. Only who begins
 with a store that was never reached hears of it at once, for then it is the address that is wrong.
 """
 
+import asyncio
 import logging
 import threading
 import time
@@ -64,3 +65,12 @@ def patiently(act: Callable[[], T]) -> T:
             return act()
         time.sleep(pause)
     return act()
+
+
+async def in_thread_patiently(act: Callable[[], T]) -> T:
+    """Return what something returns in a thread, when the store can be reached. Who is cancelled meanwhile waits no longer."""
+    for pause in chain(PAUSES, repeat(PAUSES[-1])):
+        with suppress(StoreUnreachable):
+            return await asyncio.to_thread(act)
+        await asyncio.to_thread(time.sleep, pause)  # in real time: the clock of a test stands still here
+    return await asyncio.to_thread(act)

@@ -1,8 +1,6 @@
 """A real Kafka broker for tests, which they start and end themselves: Tansu, a program that comes in a wheel."""
 
 import asyncio
-import os
-import signal
 import socket
 import subprocess
 from contextlib import closing
@@ -38,7 +36,7 @@ class Broker:
         command += ["--advertised-listener-url", listener, "--storage-engine", "memory://tansu/"]
         # Ends it with this process, however that ends: the pipe is closed then.
         self.process = subprocess.Popen(
-            ["sh", "-c", '"$@" & broker=$!; cat; kill -9 $broker', "sh", *command],
+            ["sh", "-c", '"$@" & broker=$!; cat; kill -9 $broker; wait $broker', "sh", *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -59,12 +57,11 @@ class Broker:
             await producer.send_and_wait(topic, value, **more)
 
     def kill(self):
-        """End it as a crash does, with what it knows."""
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(PATIENCE)
+        """End it as a crash does, with what it knows. Its port is free then: the shell has waited for it."""
         self.process.stdin.close()
+        self.process.wait(PATIENCE)
 
     def remove(self):
         """End it, whatever state it is in."""
-        if self.process is not None and self.process.poll() is None:
+        if self.process is not None:
             self.kill()

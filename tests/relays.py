@@ -42,7 +42,7 @@ async def send_all(store, topic, count, calls):
                 async with Run("shop", store=store, id=str(first)):
                     for number in range(first, first + 5):
                         await send(topic, key=f"K{number % 2}", value=number)
-        while await asyncio.to_thread(store.relays):
+        while calls or await asyncio.to_thread(store.relays):  # who is to be killed does not end before
             await carrier.look()
             await asyncio.sleep(0)
 

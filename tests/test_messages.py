@@ -762,7 +762,7 @@ def test_a_wait_that_somebody_cancels_says_nothing(said):
     assert said() == []
 
 
-def test_a_test_that_waits_for_ever_says_for_what():
+def test_a_test_that_waits_for_ever_says_for_what(strangers_known):
     async def main():
         await message("ORDER", key="A17")
 

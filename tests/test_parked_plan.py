@@ -74,7 +74,7 @@ async def park(service, task, **parameters):
 
 
 async def plan(service, here, text, name="order"):
-    file = here / f"parked_{len(list(here.iterdir()))}.py"  # each is imported once
+    file = here / f"parked_{len(list(here.glob('parked_*.py')))}.py"  # each is imported once
     file.write_text(text)
     return await service.plan_parked(name, file.name)
 

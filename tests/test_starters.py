@@ -1,13 +1,14 @@
 """Messages that begin runs: each id once, if nobody waits for it."""
 
 import asyncio
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from test_worker import Working
 from worker_processes import PATIENCE, until
 
-from aiodag import NotATask, State, task
+from aiodag import EntryError, NotATask, State, task
 from aiodag.messages import Topic, message, send
 from aiodag.messages.local import local_inbox
 from aiodag.records import Incoming, Owner, Starter
@@ -69,6 +70,39 @@ async def test_who_waits_comes_before_what_begins():
     await send(orders, value="A17")
 
     assert (await node, begun) == ("A17", [])
+
+
+@dataclass
+class Parcel:
+    name: str
+
+
+async def test_each_run_is_given_the_payload_of_the_type_that_its_task_says_as_by_a_worker():
+    begun = asyncio.Queue()
+    parcels = Topic("PARCEL", value=dict)
+
+    @parcels.starts
+    async def pack(parcel: Parcel):
+        begun.put_nowait(parcel)
+
+    @parcels.starts
+    async def weigh(parcel):
+        begun.put_nowait(parcel)
+
+    await send(parcels, value={"name": "A17"})
+
+    assert [await begun.get(), await begun.get()] == [Parcel("A17"), {"name": "A17"}]
+
+
+def test_a_payload_that_is_not_what_its_task_says_fails_the_run():
+    parcels = Topic("PARCEL")
+
+    @parcels.starts
+    async def pack(parcel: Parcel):
+        raise AssertionError
+
+    with pytest.raises(EntryError, match=r"parameter parcel=\{'weight': 3\} of pack is not"):
+        parcels.begins["pack"].call({"weight": 3})
 
 
 async def test_what_does_not_fit_begins_nothing_and_is_kept():

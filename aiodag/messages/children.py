@@ -52,7 +52,8 @@ async def begin_child(
             return await open_door("children").begin_recorded(node, made, run_id, args, kwargs)
         if made.detached:
             engine, own_id = node.engine, run_id or id_of(None, made.entry.name)
-            return run_alone(engine.loop, engine.alive, made.entry, own_id, args, kwargs)
+            run_alone(engine.loop, engine.alive, Run(made.entry.name, id=own_id), made.entry, *args, **kwargs)
+            return own_id
         return await run_here(Run(made.entry.name, id=run_id or None), made.entry, args, kwargs)
     finally:
         del node  # a failure's traceback holds this frame

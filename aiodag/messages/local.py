@@ -12,10 +12,12 @@ import json
 import logging
 from asyncio import AbstractEventLoop, Future, all_tasks, get_running_loop
 from collections.abc import Iterable
+from copy import deepcopy
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from aiodag._core.run import Run
 from aiodag._core.submit import engine_of
 from aiodag.mail import Delivered, Incoming, Wait, describe_lateness
 from aiodag.messages.fitting import Misfit
@@ -279,12 +281,13 @@ def begin_runs(loop: AbstractEventLoop, incoming: Incoming) -> list[str]:
     topic, alive = declared_topic(incoming.topic), engine_of(loop).alive
     if topic is None or not topic.begins:
         return []
+    payload = json.loads(incoming.payload)
     try:
-        value = topic.fit(None, json.loads(incoming.payload))
+        topic.fit(None, payload)
     except Misfit:
         return []  # whoever waits for it says what is wrong
     begun: list[str] = []
     for each in topic.begins.values():
-        run_id = each.run_id(incoming.topic, incoming.id)
-        begun.append(run_alone(loop, alive, each.entry, run_id, (), {each.parameter: value} if each.parameter else {}))
+        begun.append(each.run_id(incoming.topic, incoming.id))
+        run_alone(loop, alive, Run(each.entry.name, id=begun[-1]), each.call, deepcopy(payload))
     return begun

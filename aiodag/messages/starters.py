@@ -6,6 +6,7 @@ from inspect import Parameter, iscoroutinefunction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiodag._core.arity import shown_parameters
+from aiodag._core.doors import open_door
 from aiodag._core.run import Run
 from aiodag._core.task import Task
 from aiodag.errors import LetGo, NotATask, RunCancelled
@@ -13,6 +14,7 @@ from aiodag.states import State
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
+    from collections.abc import Callable
 
     from aiodag._core.node import Node
 
@@ -35,6 +37,11 @@ class Beginning(NamedTuple):
         digest = hashlib.sha256(f"{topic}\n{message_id}".encode("utf-8", "backslashreplace")).hexdigest()
         return f"{self.entry.name}-{digest[:12]}"
 
+    def call(self, payload: object) -> "Node[Any]":
+        """Call the task as a worker does: with a payload of the type that its parameter is annotated with. Raises `EntryError`."""
+        given = {self.parameter: payload} if self.parameter else {}
+        return self.entry(**open_door("children").arguments_of(self.entry, given))
+
 
 def beginning_of(entry: Any, queue: str, declared_in: str) -> Beginning:
     """Return what a message begins. Raises `NotATask`, and `TypeError` for what does not take a payload alone."""
@@ -51,8 +58,10 @@ def beginning_of(entry: Any, queue: str, declared_in: str) -> Beginning:
     return Beginning(made, queue, parameter, declared_in)
 
 
-async def run_here(run: Run, entry: "Task[..., Any]", args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> Any:
-    """Run an entry to its end on this loop. Raises `RunFailed` and `RunCancelled`."""
+async def run_here(
+    run: Run, entry: "Callable[..., Node[Any]]", args: "tuple[Any, ...]", kwargs: "dict[str, Any]"
+) -> Any:
+    """Run an entry to its end on this loop. Raises `RunFailed` and `RunCancelled`, and what its call does."""
     made: list[Node[Any]] = []
     async with run:
         made.append(entry(*args, **kwargs))
@@ -68,11 +77,15 @@ async def run_here(run: Run, entry: "Task[..., Any]", args: "tuple[Any, ...]", k
 
 
 def run_alone(
-    loop: "AbstractEventLoop", held: "set[Node[Any]]", entry: "Task[..., Any]", run_id: str, args: Any, kwargs: Any
-) -> str:
-    """Have a run go on by itself on a loop, for as long as that runs; return its id. The loop reports its failure."""
-    going_on = loop.create_task(run_here(Run(entry.name, id=run_id), entry, args, kwargs), context=Context())
+    loop: "AbstractEventLoop",
+    held: "set[Node[Any]]",
+    run: Run,
+    entry: "Callable[..., Node[Any]]",
+    *args: Any,
+    **kwargs: Any,
+) -> None:
+    """Have a run go on by itself on a loop, for as long as that runs. The loop reports its failure."""
+    going_on = loop.create_task(run_here(run, entry, args, kwargs), context=Context())
     alive: set[Any] = held
     alive.add(going_on)  # a loop holds its asyncio tasks weakly
     going_on.add_done_callback(alive.discard)
-    return run_id

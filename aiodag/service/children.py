@@ -52,6 +52,11 @@ async def begin_recorded(
     return child.id if made.detached else await journal.wait(node, Wait("run", topic=child.id))
 
 
+def arguments_of(task: "Task[..., Any]", given: "dict[str, Any]") -> dict[str, Any]:
+    """Return the arguments of a task that a message begins, as its annotations say. Raises `EntryError`."""
+    return bind(Entry("", task.name, given), task)
+
+
 def queue_for_children(name: object) -> str:
     """Check the name of a queue. Raises `OptionError`."""
     return checked_queue(name)

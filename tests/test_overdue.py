@@ -84,6 +84,28 @@ def test_looking_after_a_node_does_not_keep_it_from_being_cancelled():
     assert run(main()) == ("gave_up", False, "cancelled")
 
 
+@pytest.mark.parametrize("first", ["awaiter", "onlooker"])
+def test_a_node_that_nobody_else_awaits_any_more_is_cancelled_whoever_came_first(first):
+    async def wait_for(node):
+        await node
+
+    async def main():
+        node = pack(90)
+        if first == "onlooker":
+            overdue(node, after=60, call=Alerts().alert)
+        await asyncio.sleep(1)
+        waiter = asyncio.create_task(wait_for(node))
+        await asyncio.sleep(1)
+        if first == "awaiter":
+            overdue(node, after=60, call=Alerts().alert)
+        await asyncio.sleep(1)
+        waiter.cancel()
+        await asyncio.sleep(1)
+        return node.state
+
+    assert run(main()) == "cancelled"
+
+
 def test_cancelling_it_does_not_cancel_the_node():
     async def main():
         node = pack(90)

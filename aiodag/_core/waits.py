@@ -45,4 +45,6 @@ def is_needed(node: Node[Any]) -> bool:
     # Only the end is looked at, and dropped when it is done: constant time for each of many awaiters.
     while entries and entries[-1].done():
         entries.pop()
-    return any(type(each) is not Onlooker for each in entries) or node._is_watched() or node.done()
+    # From there: what is behind an onlooker may be done as well.
+    others = (each for each in reversed(entries) if type(each) is not Onlooker)
+    return any(not each.done() for each in others) or node._is_watched() or node.done()

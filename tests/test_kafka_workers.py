@@ -18,7 +18,7 @@ from worker_processes import PATIENCE, Workers, until
 from aiodag.messages.kafka import Kafka
 from aiodag.messages.payloads import MESSAGE_LARGEST
 from aiodag.records import Outgoing
-from aiodag.service import Service, relaying
+from aiodag.service import relaying
 from aiodag.service.relaying import Carrier
 from aiodag.stores import Memory
 
@@ -59,10 +59,10 @@ async def commands(broker, count):
 
 
 @pytest.mark.usefixtures("modules_forgotten", "topics_forgotten")
-async def test_orders_are_paid_by_way_of_kafka_while_workers_come_and_are_killed(broker, workers, tmp_path):
+async def test_orders_are_paid_by_way_of_kafka_while_workers_come_and_are_killed(broker, workers, tmp_path, service_at):
     """Nothing is lost while partitions go from one to another; what is not JSON is a dead letter."""
     file = write_program(tmp_path, PROGRAM.replace("broker.example:9092", broker.address))
-    service = Service(workers.address)
+    service = service_at(workers.address)
     runs = [service.submit(f"{file}:order", [f"id=A{number}"]) for number in range(ORDERS)]
     source = f"kafka://{broker.address}?group=orders&topics=PAYMENT&key=order"
     await broker.produce("PAYMENT", b"{")
@@ -78,7 +78,6 @@ async def test_orders_are_paid_by_way_of_kafka_while_workers_come_and_are_killed
                 workers.start("--transport", source)
                 first.send_signal(signal.SIGKILL)
     values = [await service.result(run_id, timeout=PATIENCE) for run_id in runs]
-    service.close()
 
     assert values == [5] * ORDERS
     assert sorted(paid) == sorted(f"A{number}" for number in range(ORDERS))

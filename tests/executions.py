@@ -80,3 +80,8 @@ def row(
         0,
         0,
     )
+
+
+def incompressible(length):
+    """A text of three bytes for each character, which a server finds nothing to shorten in."""
+    return "".join(chr(0x4E00 + at * 7_919 % 20_000) for at in range(length))

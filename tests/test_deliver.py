@@ -87,6 +87,7 @@ HOSTILE = [
     ({"topic": "\ud800"}, "topic="),
     ({"topic": "x" * (LONGEST + 1)}, "topic="),
     ({"topic": 7}, "topic=7"),
+    ({"topic": "\N{SNOWMAN}" * LONGEST}, "at most 1,300 bytes"),
     ({"key": "a\0b"}, "key="),
     ({"key": []}, r"key=\[\]"),
     ({"key": 17}, "key=17"),

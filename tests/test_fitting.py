@@ -71,6 +71,18 @@ class Box(Generic[T]):
     content: T
 
 
+@dataclass
+class Ever(Generic[T]):
+    value: T
+    within: "Ever[list[T]] | None" = None
+
+
+@dataclass
+class Crate(Generic[T]):
+    first: Box[T | None]
+    boxes: list[Box[list[T]]]
+
+
 @attrs.define
 class Parcel:
     weight: int
@@ -199,6 +211,7 @@ def test_a_payload_is_json_in_ascii_without_a_word_of_python(order):
         (Parcel(3, "x"), Parcel),
         ([Model(amount=1)], list[Model]),
         (Box(Box(1)), Box[Box[int]]),
+        (Crate(Box(None), [Box([1])]), Crate[int]),
         (OrderedDict(b=1, a=2), OrderedDict[str, int]),
         ({"a": 1}, Mapping[str, int]),
         ([1], Sequence[int]),
@@ -235,6 +248,11 @@ def test_a_type_that_is_registered_arrives_by_its_own_form():
         ({"amount": 1, "currency": "GBP"}, Money, "payload.currency: 'GBP' is not one of 'EUR', 'USD'"),
         ({"amount": "x"}, Money, "payload.amount: 'x' is not a Decimal"),
         ({"content": "x"}, Box[int], "payload.content: 'x' is not an int"),
+        (
+            {"first": {"content": 1}, "boxes": [{"content": ["x"]}]},
+            Crate[int],
+            "payload.boxes[0].content[0]: 'x' is not",
+        ),
         ({"limit": 1}, Options, "payload.name: it is missing"),
         ([1, 2, 3], Point, "payload: [1,2,3] is not a Point"),
         ({"x": 1, "y": "2"}, Point, "payload.y: '2' is not a float"),
@@ -258,6 +276,8 @@ def test_a_type_that_is_registered_arrives_by_its_own_form():
         ({}, list[int], "payload: {} is not a list"),
         ([], dict[str, int], "payload: [] is not an object"),
         ("%%", bytes, "payload: '%%' is not bytes in base64"),
+        ({"[" * 100_000: 1}, dict[int, int], "the key '[["),
+        ("1e100000000", Fraction, "payload: '1e100000000' is not a Fraction"),
     ],
 )
 def test_what_does_not_fit_says_where_and_what_would(plain, kind, says):
@@ -286,13 +306,26 @@ def test_a_class_may_refuse_what_it_is_given():
         fitter_of(Positive)({"amount": -1}, "payload")
 
 
+@pytest.mark.parametrize("why", [AssertionError("never"), KeyError("EUR"), RuntimeError()])
+def test_whatever_a_class_refuses_with_is_a_reason(why):
+    @dataclass
+    class Picky:
+        amount: int
+
+        def __post_init__(self):
+            raise why
+
+    with pytest.raises(Misfit, match=f"Picky does not take it: {str(why) or 'RuntimeError'}"):
+        fitter_of(Picky)({"amount": 1}, "payload")
+
+
 def test_null_and_numbers_of_a_union_stay_what_they_are():
     fit = fitter_of(float | int | bool | str | None)
 
     assert [type(fit(each, "")) for each in (1, 1.5, True, "1", None)] == [int, float, bool, str, type(None)]
 
 
-@pytest.mark.parametrize("kind", [print, Callable[[], int], type, int | type, list[print], Box[type]])
+@pytest.mark.parametrize("kind", [print, Callable[[], int], type, int | type, list[print], Box[type], [int], Ever[int]])
 def test_a_type_that_json_cannot_become_is_refused_before_anything_comes(kind):
     with pytest.raises(CannotFit):
         fitter_of(kind)
@@ -379,6 +412,7 @@ def test_a_container_in_itself_is_refused():
         ({1: "a", "1": "b"}, "payload has two keys that are '1' in JSON"),
         ("x" * MESSAGE_LARGEST, "it takes 1,048,578 bytes"),
         (["\ud800"], "half of a surrogate pair"),
+        ({"a": 10**5000}, "it cannot become JSON: Exceeds the limit"),
     ],
 )
 def test_a_value_that_no_message_can_carry_is_refused_with_its_place(value, says):

@@ -316,6 +316,7 @@ FLOORS = [
             "kafka_records",
             "kafka",
             "transports",
+            "class_fields",
             "fitting",
             "starters",
             "topics",

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from executions import claim_one, write_one
+from executions import claim_one, incompressible, write_one
 from programs import write_program
 from transports import Post
 from worker_processes import PATIENCE, until
@@ -240,6 +240,12 @@ def test_an_address_that_cannot_be_received_from_is_refused_before_the_worker_be
         ({"id": "m\0"}, "control characters"),
         ({"topic": ""}, "topic="),
         ({"dead": "what \0 says"}, "what \\x00 says"),
+        *(
+            ({name: given}, "cannot work")
+            for name in ("topic", "id")
+            for given in ("x" * 100_000, incompressible(1_000))
+        ),
+        ({"keys": (incompressible(1_000), incompressible(999), "A17")}, "key="),
     ],
 )
 async def test_whatever_a_transport_yields_is_in_the_inbox_and_the_next_message_too(store, changed, says):

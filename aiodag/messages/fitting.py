@@ -12,19 +12,19 @@ import typing
 from base64 import b64decode
 from collections import abc, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, fields
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum, Flag
 from fractions import Fraction
 from pathlib import Path, PosixPath, PurePath, PurePosixPath, PureWindowsPath
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from aiodag.codec.classes import is_named_tuple
 from aiodag.codec.foreign import package_of
 from aiodag.codec.registered import REGISTERED
-from aiodag.errors import PayloadRefused
+from aiodag.messages.class_fields import Member, members_of
 from aiodag.messages.plain import MODELS, as_plain, json_text
 
 Fitter = Callable[[Any, str], Any]  # of plain JSON and its place in the payload
@@ -117,6 +117,13 @@ def fit_anything(plain: Any, _where: str) -> Any:
     return plain
 
 
+def fraction_of(given: str | int) -> Fraction:
+    """Return a fraction. Raises `ValueError` for an exponent: of a large one, Python would write out all the zeros."""
+    if isinstance(given, str) and "e" in given.lower():
+        raise ValueError(given)
+    return Fraction(given)
+
+
 SCALARS: dict[Any, Fitter] = {
     Any: fit_anything,
     object: fit_anything,
@@ -130,7 +137,7 @@ SCALARS: dict[Any, Fitter] = {
     time: made_by(time.fromisoformat, "a time in ISO 8601", str),
     timedelta: made_by(lambda seconds: timedelta(seconds=seconds), "a number of seconds", int, float),
     Decimal: made_by(lambda number: Decimal(str(number)), "a Decimal", str, int, float),
-    Fraction: made_by(Fraction, "a Fraction", str, int),
+    Fraction: made_by(fraction_of, "a Fraction", str, int),
     UUID: made_by(UUID, "a UUID", str),
     bytes: made_by(lambda text: b64decode(text, validate=True), "bytes in base64", str),
     bytearray: made_by(lambda text: bytearray(b64decode(text, validate=True)), "bytes in base64", str),
@@ -146,7 +153,10 @@ SCALARS: dict[Any, Fitter] = {
 
 def fitter_of(kind: Any) -> Fitter:
     """Return what makes a value of a type. Raises `CannotFit`."""
-    return Fitting().fitter(kind, FREE)
+    try:
+        return Fitting().fitter(kind, FREE)
+    except RecursionError:  # of a generic class that holds itself with other parameters
+        raise CannotFit(f"{kind!r} holds itself in ever other forms") from None
 
 
 class Fitting:
@@ -159,7 +169,9 @@ class Fitting:
         """Return what makes a value of a type. Raises `CannotFit`."""
         kind = meant(kind, bound)
         origin, args = typing.get_origin(kind) or kind, typing.get_args(kind)
-        if hashable(kind) and kind in SCALARS:
+        if not hashable(kind):
+            raise CannotFit(f"{kind!r} is not a type that JSON can become")
+        if kind in SCALARS:
             return SCALARS[kind]
         if origin is typing.Union or origin is types.UnionType:
             return self.union(args, bound)
@@ -190,7 +202,7 @@ class Fitting:
         members = members_of(kind)
         if members is None:
             raise CannotFit(f"{kind.__qualname__} has no fields by which it could be made from JSON")
-        known = kind, tuple(meant(each, bound) for each in args)
+        known = kind, tuple(meant(filled(each, bound), bound) for each in args)
         if known not in self.made:
             finished: list[Fitter] = []
             self.made[known] = lambda plain, where: finished[0](plain, where)  # noqa: PLW0108 - it is not there yet
@@ -282,6 +294,12 @@ def meant(kind: Any, bound: Bound) -> Any:
             return type(None) if kind is None else kind
 
 
+def filled(kind: Any, bound: Bound) -> Any:
+    """Return a type with what its parameters are put in: those of the class that it is passed to may have the same names."""
+    names = getattr(kind, "__parameters__", ()) if typing.get_args(kind) else ()
+    return kind[tuple(bound.get(each, Any) for each in names)] if names else kind
+
+
 def hashable(kind: Any) -> bool:
     """Return True if a type can be looked up."""
     try:
@@ -311,10 +329,8 @@ def fit_name(fit: Fitter, name: str, where: str) -> Any:
     try:
         return fit(name, place)
     except Misfit:
-        try:
+        with suppress(ValueError, RecursionError):  # a key is a text, and may be deeper than any payload
             return fit(json.loads(name), place)
-        except ValueError:
-            pass
         raise
 
 
@@ -345,34 +361,6 @@ def taken_by(make: Callable[[Any], Any], wanted: str) -> Fitter:
     return take
 
 
-class Member(NamedTuple):
-    """One field of a class: its name, what it is passed as, and whether it has to be there."""
-
-    name: str
-    passed_as: str
-    required: bool
-
-
-def members_of(kind: Any) -> list[Member] | None:
-    """Return the fields with which an instance of a class is made; None where it has none."""
-    if typing.is_typeddict(kind):
-        return [Member(name, name, name in kind.__required_keys__) for name in kind.__annotations__]
-    if is_named_tuple(kind):
-        return [Member(name, name, name not in kind._field_defaults) for name in kind._fields]
-    if hasattr(kind, "__dataclass_fields__"):
-        return [
-            Member(each.name, each.name, each.default is MISSING and each.default_factory is MISSING)
-            for each in fields(kind)
-            if each.init
-        ]
-    attributes = getattr(kind, "__attrs_attrs__", None)
-    if attributes is None:
-        return None
-    return [
-        Member(each.name, each.alias, each.default.__class__.__name__ == "_Nothing") for each in attributes if each.init
-    ]
-
-
 class InstanceFitter:
     """Makes instances of one class. Its own code, such as `__post_init__`, may refuse what it is given."""
 
@@ -393,5 +381,6 @@ class InstanceFitter:
                 raise Misfit(f"{where}.{member.name}", "it is missing")
         try:
             return self.kind(**given)
-        except (TypeError, ValueError, ArithmeticError, PayloadRefused) as error:
-            raise Misfit(where, f"{self.kind.__qualname__} does not take it: {error}") from error
+        except Exception as error:
+            why = str(error).strip() or type(error).__name__
+            raise Misfit(where, f"{self.kind.__qualname__} does not take it: {why}") from error

@@ -1,5 +1,6 @@
 """What every way in checks of a message, whoever sends it: its payload, its topic, its keys, its id."""
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -11,10 +12,11 @@ from aiodag.errors import OptionError, PayloadRefused, SecretInValue
 from aiodag.mail import NO_HEADERS
 from aiodag.masking import secret_in
 from aiodag.messages.plain import DEEPEST, as_plain, json_text
-from aiodag.wording import is_utf8
+from aiodag.wording import is_utf8, printable
 
 MESSAGE_LARGEST = 2**20  # bytes
 LONGEST = 1_000  # characters of a topic, a key, an id
+LARGEST_NAME = 1_300  # bytes of one of those: two are in an index, of which a PostgreSQL server takes some 2,700
 MOST_HEADERS = 100
 LONGEST_HEADERS = 10_000  # characters of all of them
 
@@ -33,7 +35,10 @@ def payload_text(value: object) -> str:
     '{"amount":5,"at":"2030-01-01T00:00:00+00:00"}'
     """
     plain = as_plain(value)
-    text = json_text(plain)
+    try:
+        text = json_text(plain)
+    except ValueError as error:  # of digits: Python refuses to write thousands of them
+        raise PayloadRefused(f"it cannot become JSON: {error}") from None
     check_size(len(text))
     check_depth(text)
     check_texts(plain)
@@ -148,10 +153,20 @@ def checked_headers(given: object) -> Mapping[str, str]:
     return dict(given)
 
 
+def storable_name(text: str) -> str:
+    """Return a text of anybody as one that every store can hold, cut short where it is too long: two are two all the same."""
+    shown = printable(text)
+    if len(shown.encode()) <= LARGEST_NAME:
+        return shown
+    return f"{shown[:100]}...{hashlib.sha256(shown.encode()).hexdigest()[:16]}"
+
+
 def checked_name(option: str, given: Any, least: int = 0) -> str:
     """Return a text by which a message is found. Raises `OptionError`."""
     if isinstance(given, str) and least <= len(given) <= LONGEST and not cannot_be_name(given):
-        return given
+        if len(given.encode()) <= LARGEST_NAME:
+            return given
+        raise OptionError(option, f"{given[:40]}...", f"a string of at most {LARGEST_NAME:,} bytes in UTF-8")
     shown = f"{given[:40]}..." if isinstance(given, str) and len(given) > LONGEST else given
     raise OptionError(
         option, shown, f"a string of {least} to {LONGEST:,} characters, without control characters and half surrogates"

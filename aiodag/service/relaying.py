@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from aiodag.errors import MessageRefused, OptionError, PayloadRefused, StoreError, StoreUnreachable
 from aiodag.happenings import Happening
-from aiodag.messages.payloads import checked_id, checked_keys, checked_topic, read_payload
+from aiodag.messages.payloads import checked_id, checked_keys, checked_topic, read_payload, storable_name
 from aiodag.messages.topics import declared_topic
 from aiodag.messages.transports import source_at, transport_at
 from aiodag.records import Incoming, Owner
@@ -203,10 +203,10 @@ def admitted(message: Incoming) -> Incoming:
     dead = message.dead or why_refused(message)
     if dead:
         payload = message.payload.replace("\0", "\\x00")
-        keys = [printable(key) for key in message.keys]
-        message = message._replace(topic=printable(message.topic), keys=keys, id=printable(message.id), payload=payload)
-    topic = declared_topic(message.topic)
-    ttl, dedup = (message.ttl, message.dedup) if topic is None else (topic.ttl, topic.dedup)
+        topic, message_id, *keys = map(storable_name, (message.topic, message.id, *message.keys))
+        message = message._replace(topic=topic, keys=keys, id=message_id, payload=payload)
+    known = declared_topic(message.topic)
+    ttl, dedup = (message.ttl, message.dedup) if known is None else (known.ttl, known.dedup)
     return message._replace(dead=printable(dead), ttl=ttl, dedup=dedup)
 
 

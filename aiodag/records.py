@@ -48,6 +48,8 @@ from aiodag.ownership import process_of as process_of
 from aiodag.ownership import refuse_owned as refuse_owned
 from aiodag.states import State
 
+LAST_MOMENT = datetime.max.replace(tzinfo=UTC)
+
 
 class RunFilter(NamedTuple):
     """Which runs to return: those that meet every condition given.
@@ -74,9 +76,14 @@ class RunFilter(NamedTuple):
     parent_run: str | None = None
 
 
+def moment_for_people(seconds: float) -> datetime:
+    """Return a stored moment for people: aware, UTC; the last one that there is for all that is later."""
+    return LAST_MOMENT if seconds >= LAST_MOMENT.timestamp() else datetime.fromtimestamp(seconds, UTC)
+
+
 def utc_moment(seconds: float | None) -> datetime | None:
-    """Return a stored moment for people: aware, UTC."""
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    """Return a stored moment for people, as `moment_for_people`."""
+    return None if seconds is None else moment_for_people(seconds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,17 @@
 
 import re
 import time
+from datetime import UTC, datetime
 
 import pytest
-from executions import row, write_one
+from executions import incompressible, row, write_one
 from test_queue import HERE, OTHER, Moments, submit, take
 from worker_processes import PATIENCE
 
 from aiodag import State
 from aiodag.codec.text import decode_error
 from aiodag.errors import LeaseLost, StoreError
+from aiodag.messages.payloads import LARGEST_NAME
 from aiodag.records import Batch, Generation, Incoming, Outgoing, Starter, Write
 from aiodag.stores import SQLite
 from aiodag.stores.places import store_at
@@ -174,6 +176,22 @@ def test_a_wait_is_not_given_a_message_whose_time_has_passed_even_before_it_is_b
     wait(store, taken, wait_row())
 
     assert node_of(store, taken)[0] is State.RUNNING
+
+
+def test_the_largest_names_that_there_may_be_are_taken_by_every_store(store):
+    name = incompressible(LARGEST_NAME // 3)
+    waiting(store, topic=name, key=name)
+    first, second = store.deliver([Incoming(name, [name], each + name[1:], "1") for each in "ab"])
+
+    assert (first.outcome, second.outcome) == ("taken", "kept")
+
+
+@pytest.mark.parametrize("seconds", [1e12, 1e300])
+def test_what_is_due_after_the_last_moment_that_there_is_shows_that(store, seconds):
+    waiting(store, seconds=seconds)
+    store.deliver([Incoming("KEPT", [""], "m1", "1", ttl=seconds)])
+
+    assert store.waits()[0].due_at == store.messages()[0].expires_at == datetime.max.replace(tzinfo=UTC)
 
 
 def test_a_dead_letter_that_nobody_waits_for_is_kept_again_for_as_long(store, moments):

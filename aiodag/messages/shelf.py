@@ -4,11 +4,11 @@ import heapq
 from asyncio import AbstractEventLoop
 from collections import deque
 from collections.abc import Callable
-from datetime import UTC, datetime
 from itertools import count
 
 from aiodag.mail import EXPIRED, Incoming, MessageRecord
 from aiodag.messages.recorded_values import time_of_day
+from aiodag.records import moment_for_people
 
 Place = tuple[str, str]  # topic and key
 
@@ -116,7 +116,7 @@ class Shelf:
 
     def _record(self, message: Message) -> MessageRecord:
         incoming, epoch = message.incoming, time_of_day(self.loop) - self.loop.time()
-        at, expires_at = (datetime.fromtimestamp(epoch + each, UTC) for each in (message.at, message.expires_at))
+        at, expires_at = (moment_for_people(epoch + each) for each in (message.at, message.expires_at))
         return MessageRecord(
             incoming.topic,
             incoming.id,

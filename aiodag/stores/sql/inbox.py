@@ -18,14 +18,14 @@ from aiodag.mail import (
     TopicRecord,
     WaitRecord,
 )
-from aiodag.records import Claimed, Owner
+from aiodag.records import Claimed, Owner, moment_for_people
 from aiodag.states import State, next_run_state
 from aiodag.stores.inbox_rules import headers_in, no_dead_letter, read_keys, starters_gone
 from aiodag.stores.queue_rules import may_take
 from aiodag.stores.sql.database import Database
 from aiodag.stores.sql.delivery import deliver_all, place_messages, start_kept
 from aiodag.stores.sql.hand_on import REQUEUED
-from aiodag.stores.sql.rows import EPOCH, LAST, STATES, moment_column, owner_of, owner_text
+from aiodag.stores.sql.rows import EPOCH, LAST, STATES, owner_of, owner_text
 from aiodag.stores.sql.session import Session
 from aiodag.stores.sql.statements import cut_rows
 from aiodag.stores.sql.waits import OfferedMessage, lock_topics
@@ -219,9 +219,9 @@ def outgoing_message(row: Sequence[Any]) -> Outgoing:
     )
 
 
-def readable_moment(value: object) -> Any:
+def readable_moment(value: Any) -> Any:
     """Return a moment; that of the epoch where somebody has written something else there."""
     try:
-        return moment_column(value)
+        return moment_for_people(value)
     except (ValueError, TypeError, OverflowError, OSError):
         return EPOCH

@@ -240,11 +240,12 @@ class NotATask(AiodagError, TypeError):
     aiodag.NotATask: task() got 42, which is not callable. ...
     """
 
-    def __init__(self, given: object, why: str = "is not callable") -> None:
-        super().__init__(
-            f"task() got {given!r}, which {why}. Pass an async function, a plain function (it runs in a thread), "
+    def __init__(self, given: object, why: str = "is not callable", *, taker: str = "task", wanted: str = "") -> None:
+        wanted = wanted or (
+            "an async function, a plain function (it runs in a thread), "
             "a method, a functools.partial, or an object with an async __call__"
         )
+        super().__init__(f"{taker}() got {given!r}, which {why}. Pass {wanted}")
 
 
 class UnknownOption(AiodagError, TypeError):

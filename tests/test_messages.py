@@ -674,6 +674,7 @@ async def test_a_poll_that_is_never_true_ends_at_its_deadline_and_asks_no_more()
         (lambda: send("A", key=[]), r"key=\[\] cannot work"),
         (lambda: send("A", key=["a", 1]), "key=1 cannot work"),
         (lambda: send("A", to="some"), "to='some' cannot work"),
+        (lambda: send("A", to=["all"]), "to=.'all'. cannot work"),
         (lambda: send("A", id=""), "id='' cannot work"),
         (lambda: send("A", headers={"a": 1}), "headers="),
         (lambda: Topic("A", ttl=-1), "ttl=-1 cannot work"),
@@ -688,7 +689,9 @@ async def test_what_cannot_work_is_refused_at_the_call(call, says):
     assert len(scope.graph()) == 0
 
 
-@pytest.mark.parametrize("value", [float("nan"), object(), b"\xff" * 2**20, "\ud800", {"a": 1, 1: 2, "1": 3}])
+@pytest.mark.parametrize(
+    "value", [float("nan"), object(), b"\xff" * 2**20, "\ud800", {"a": 1, 1: 2, "1": 3}, [10**5000]]
+)
 async def test_what_no_message_can_carry_is_refused_at_the_call(value):
     async with Run("orders") as scope:
         with pytest.raises(PayloadRefused):

@@ -8,7 +8,7 @@ import pytest
 from test_worker import Working
 from worker_processes import PATIENCE, until
 
-from aiodag import EntryError, NotATask, State, task
+from aiodag import EntryError, NotATask, OptionError, State, task
 from aiodag.messages import Topic, message, send
 from aiodag.messages.local import local_inbox
 from aiodag.records import Incoming, Owner, Starter
@@ -124,8 +124,14 @@ def test_what_cannot_begin_with_a_payload_alone_is_refused():
 
     with pytest.raises(TypeError, match=r"a message begins .*two with its payload alone: .*'pieces'"):
         orders.starts(two)
-    with pytest.raises(NotATask):
+    with pytest.raises(NotATask, match=r"starts\(\) got .*print.*Pass a task or an async function"):
         orders.starts(print)
+
+
+@pytest.mark.parametrize("queue", ["", 5, "a\n"])
+def test_what_cannot_be_a_queue_is_refused_where_it_is_written(queue):
+    with pytest.raises(OptionError, match="cannot work"):
+        Topic("ORDER").starts(queue=queue)
 
 
 def test_a_function_within_another_begins_nothing_in_workers(caplog):

@@ -132,6 +132,9 @@ def test_an_address_names_the_transport_that_was_registered_for_its_scheme():
         ("kafka:", "an address that begins with"),
         ("kafka://", "kafka://HOST:9092"),
         ("kafka://broker:9092/orders", "kafka://HOST:9092"),
+        ("kafka://broker:port", "kafka://HOST:9092"),
+        ("kafka://broker:99999", "kafka://HOST:9092"),
+        ("kafka://broker:9092,:9092", "kafka://HOST:9092"),
         ("kafka://broker:9092?topic=ORDERS", "the options group, topics"),
         ("kafka://broker:9092?tls=maybe", "tls is yes or no"),
         ("kafka://broker:9092?key=order&key_header=order", "but not both"),
@@ -160,10 +163,15 @@ def test_to_receive_from_kafka_takes_topics_and_a_group(address):
         source_at(address)
 
 
-@pytest.mark.parametrize("scheme", ["kafka", "", "my post", "1st"])
+@pytest.mark.parametrize("scheme", ["kafka", "", "my post", "1st", None])
 def test_a_scheme_that_no_address_can_have_is_refused(scheme):
     with pytest.raises(OptionError, match="letters and digits"):
         register_transport(scheme, lambda address: address)
+
+
+def test_what_opens_a_transport_can_be_called():
+    with pytest.raises(OptionError, match="a function that makes a transport"):
+        register_transport("office", "a transport")
 
 
 def test_kafka_takes_an_extra_and_says_which(monkeypatch):

@@ -114,7 +114,7 @@ def begin(
     ['A17 shipped', 'B4 shipped']
     """
     if not isinstance(entry, Task) and not iscoroutinefunction(entry):
-        raise NotATask(entry)
+        raise NotATask(entry, "begins no run", taker="begin", wanted="a task or an async function")
     if on_parent not in ENDINGS:
         raise OptionError(
             "on_parent", on_parent, "'cancel' or 'detach': what becomes of the run with the one that begins it"

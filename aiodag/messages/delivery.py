@@ -44,7 +44,7 @@ def deliver(
     {'amount': 5}
     """
     inbox, about, yard = inbox_here(), topic_of(topic), yard_of(asyncio.get_running_loop())
-    if to not in {"one", "all"}:
+    if to not in ("one", "all"):
         raise OptionError("to", to, "'one', the oldest who waits for a key, or 'all' of them")
     known = inbox.next_id() if id is None else checked_id(id)
     text, keys = payload_text(payload), checked_keys(key)

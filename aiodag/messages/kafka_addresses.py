@@ -55,6 +55,12 @@ class KafkaAddress(NamedTuple):
         return {**found, "security_protocol": protocol}
 
 
+def is_server(text: str) -> bool:
+    """Return True for HOST, HOST:PORT or [ADDRESS]:PORT."""
+    host, colon, port = text.rpartition(":")
+    return bool(text) if not colon or "]" in port else bool(host) and port.isdecimal() and 0 < int(port) < 65_536
+
+
 def kafka_address(given: str, option: str = "transport") -> KafkaAddress:
     """Return what an address says. Raises `OptionError` for one that is wrong, or has a password, which would be recorded."""
     scheme, credentials, servers, text = parts_of_address(given)
@@ -62,7 +68,7 @@ def kafka_address(given: str, option: str = "transport") -> KafkaAddress:
     shown = hide_password(given)
     if colon:
         raise OptionError(option, shown, f"no password in it: it is read from {PASSWORD} in the environment")
-    if scheme != "kafka://" or not servers or "/" in servers:
+    if scheme != "kafka://" or not servers or "/" in servers or not all(map(is_server, servers.split(","))):
         raise OptionError(option, shown, WANTED)
     options = dict(parse_qsl(text, keep_blank_values=True))
     strange = [name for name in options if name not in OPTIONS]

@@ -80,7 +80,7 @@ def overdue(node: "Node[Any]", *, after: "float | timedelta", call: "Callable[[]
         msg = f"overdue() got {node!r:.80} to look after, which is not a node: pass what the call of a task gives"
         raise TypeError(msg)
     if not callable(call):
-        raise NotATask(call)
+        raise NotATask(call, taker="overdue")
     made: Any = object.__new__(OverdueTask)
     vars(made).update(vars(OVERDUE))
     made.alert = call if isinstance(call, Task) else task(call)

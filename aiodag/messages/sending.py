@@ -106,7 +106,7 @@ def send(
     """
     about = topic_of(topic)
     keys = checked_keys(key)
-    if to not in {"one", "all"}:
+    if to not in ("one", "all"):
         raise OptionError("to", to, "'one', the oldest who waits for a key, or 'all' of them")
     known = "" if id is None else checked_id(id)
     try:

@@ -46,7 +46,7 @@ class Beginning(NamedTuple):
 def beginning_of(entry: Any, queue: str, declared_in: str) -> Beginning:
     """Return what a message begins. Raises `NotATask`, and `TypeError` for what does not take a payload alone."""
     if not isinstance(entry, Task) and not iscoroutinefunction(entry):
-        raise NotATask(entry)
+        raise NotATask(entry, "begins no run", taker="starts", wanted="a task or an async function")
     made = entry if isinstance(entry, Task) else Task(entry)
     named = [each for each in shown_parameters(made.fn) if each.kind in BY_NAME]
     parameter = named[0].name if named else ""

@@ -4,6 +4,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
+from aiodag._core.doors import open_door
 from aiodag._core.options import check_seconds
 from aiodag.errors import OptionError
 from aiodag.mail import DEDUP, TTL
@@ -114,7 +115,7 @@ class Topic(Generic[T]):
         tell their store of it when they have imported its file, for which `aiodag worker --import` is there; from then on
         messages begin runs in `queue`, whoever delivers them. In a process without a store they run on its loop.
 
-        Raises `NotATask`, and `TypeError` for what does not take one argument.
+        Raises `NotATask`, `OptionError` for what cannot be the name of a queue, and `TypeError` for what does not take one argument.
 
         >>> import asyncio
         >>> from aiodag.messages import Topic, send
@@ -128,6 +129,8 @@ class Topic(Generic[T]):
         >>> waited = await shipped.wait()
         ships A17
         """
+        if queue != DEFAULT_QUEUE:
+            queue = open_door("children").queue_for_children(queue)
         if entry is None:
             return partial(self.starts, queue=queue)
         declared_in = sys._getframe(1).f_globals.get("__file__") or ""  # noqa: SLF001 - the file of who says so

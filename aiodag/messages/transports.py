@@ -28,9 +28,16 @@ def register_transport(scheme: str, opener: "Callable[[str], Transport]") -> Non
     ...     async def close(self): ...
     >>> register_transport("printer", lambda address: Printer())
     """
-    if not scheme.replace("+", "").isalnum() or scheme == "kafka" or not scheme[0].isalpha():
+    if not is_scheme(scheme) or scheme == "kafka":
         raise OptionError("scheme", scheme, "letters and digits, such as 'amqp'; kafka is there already")
+    if not callable(opener):
+        raise OptionError("opener", opener, "a function that makes a transport of an address")
     OPENERS[scheme] = opener
+
+
+def is_scheme(given: object) -> bool:
+    """Return True for what an address can begin with."""
+    return isinstance(given, str) and given.replace("+", "").isalnum() and given[0].isalpha()
 
 
 def transport_at(address: str) -> "Transport":

@@ -12,14 +12,17 @@ from aiodag.stores.sql.session import Session
 from aiodag.stores.sql.submitting import add_submission
 from aiodag.stores.sql.waits import (
     OfferedMessage,
+    OpenWaits,
     end_due_waits,
     end_unwaited,
     end_waits_of_runs,
+    find_open_waits,
     lock_awaited,
     lock_topics,
     offer_all,
     register_waits,
     reject_messages,
+    topic_lock,
     topics_of_runs,
 )
 
@@ -78,14 +81,20 @@ def send_messages(session: Session, sent: Sequence[Outgoing], now: float) -> Non
 
 def deliver_all(incoming: Sequence[Incoming], session: Session) -> list[Delivered]:
     """Deliver messages, in order; return what became of each."""
-    pairs = [(message.topic, key) for message in incoming for key in message.keys]
-    now = lock_topics(session, pairs)
+    sound = [
+        message._replace(topic=without_nul_in(message.topic), id=without_nul_in(message.id)) for message in incoming
+    ]
+    lock = topic_lock([(message.topic, key) for message in incoming for key in message.keys])
+    now, found = find_open_waits(session, pairs_of(sound), lock)
     delivered: list[Delivered] = []
-    for some in without_repeats(
-        [message._replace(topic=without_nul_in(message.topic), id=without_nul_in(message.id)) for message in incoming]
-    ):
-        delivered += deliver_some(session, some, now)
+    for place, some in enumerate(without_repeats(sound)):
+        delivered += deliver_some(session, some, now, None if place else found)
     return delivered
+
+
+def pairs_of(incoming: Sequence[Incoming]) -> list[tuple[str, str]]:
+    """Return the topics and keys of messages, each as often as it may be taken."""
+    return [(message.topic, key) for message in incoming for key in dict.fromkeys(message.keys)]
 
 
 def without_repeats(incoming: Sequence[Incoming]) -> Iterator[list[Incoming]]:
@@ -99,10 +108,16 @@ def without_repeats(incoming: Sequence[Incoming]) -> Iterator[list[Incoming]]:
     yield list(portion.values())
 
 
-def deliver_some(session: Session, incoming: Sequence[Incoming], now: float) -> list[Delivered]:
-    """Deliver messages of different ids, whose topics and keys are locked."""
+def deliver_some(
+    session: Session, incoming: Sequence[Incoming], now: float, found: OpenWaits | None = None
+) -> list[Delivered]:
+    """Deliver messages of different ids, whose topics and keys are locked, to the waits that were found behind these locks."""
+    if found is None:
+        _, found = find_open_waits(session, pairs_of(incoming))
     session.put_each("forget_message", [(message.topic, message.id, now) for message in incoming])
-    rows = session.put_returning("put_message", [row_of_message(message, now) for message in incoming])
+    messages = [row_of_message(message, now) for message in incoming]
+    rows, locked = session.put_and_perform_for("put_message", messages, "lock_waits", found.to_lock())
+    found = found._replace(locked=frozenset(row[0] for row in locked))
     made = {(topic, id_): (number, repeats) for topic, id_, number, repeats in rows}
     outcomes: dict[int, Delivered] = {}
     fresh: list[tuple[int, OfferedMessage]] = []
@@ -112,7 +127,7 @@ def deliver_some(session: Session, incoming: Sequence[Incoming], now: float) -> 
             outcomes[place] = Delivered(message.id, "duplicate" if repeats else "dead")
         else:
             fresh.append((place, OfferedMessage(number, message.topic, message.keys, message.payload, message.to_all)))
-    placed = place_messages(session, [(message, incoming[place].id) for place, message in fresh], now)
+    placed = place_messages(session, [(message, incoming[place].id) for place, message in fresh], now, found)
     outcomes |= {place: each for (place, _), each in zip(fresh, placed, strict=True)}
     return [outcomes[place] for place in range(len(incoming))]
 
@@ -130,12 +145,14 @@ def row_of_message(message: Incoming, now: float) -> tuple[Any, ...]:
     return (*texts, int(message.to_all), *moments, "dead" if message.dead else "kept", message.dead)
 
 
-def place_messages(session: Session, messages: Sequence[tuple[OfferedMessage, str]], now: float) -> list[Delivered]:
+def place_messages(
+    session: Session, messages: Sequence[tuple[OfferedMessage, str]], now: float, found: OpenWaits
+) -> list[Delivered]:
     """Give messages, each with its id, to who waits for them; begin what their topics begin, or keep them."""
     placed: list[Delivered] = []
     noted: list[tuple[int, str, int]] = []
     kept: list[tuple[str, str, int]] = []
-    all_taken = offer_all(session, [message for message, _ in messages], now) if messages else []
+    all_taken = offer_all(session, [message for message, _ in messages], now, found) if messages else []
     for (message, id_), taken in zip(messages, all_taken, strict=True):
         started = [] if taken else start_runs(session, message, id_, now)
         if taken:

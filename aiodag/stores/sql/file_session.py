@@ -99,6 +99,13 @@ class FileSession(Happened, sqlite3.Connection):
             found += self.execute(statement_with_rows(name, len(some), len(some[0])), values)
         return found
 
+    def put_and_perform_for(
+        self, name: str, rows: list[tuple[Any, ...]], other: str, some: Sequence[Any]
+    ) -> tuple[list[Any], list[Any]]:
+        """Write rows, then execute a statement that takes a list."""
+        made = self.put_returning(name, rows)
+        return made, [row for part in cut_rows(some) for row in self.perform_for(other, part)]
+
     def put_each(self, name: str, rows: Sequence[Values]) -> None:
         """Write rows with a statement for each."""
         if rows:

@@ -28,7 +28,7 @@ from aiodag.stores.sql.hand_on import REQUEUED
 from aiodag.stores.sql.rows import EPOCH, LAST, STATES, owner_of, owner_text
 from aiodag.stores.sql.session import Session
 from aiodag.stores.sql.statements import cut_rows
-from aiodag.stores.sql.waits import OfferedMessage, lock_topics
+from aiodag.stores.sql.waits import OfferedMessage, find_open_waits, topic_lock
 
 PARKED = next_run_state(State.RUNNING, State.PARKED)
 
@@ -56,11 +56,12 @@ class RecordedInbox(Database):
                 raise no_dead_letter(topic, message_id, self)
             message, keys, payload, _, to_all, at, expires_at, dedup = found
             kept = OfferedMessage(message, topic, read_keys(keys), payload, bool(to_all))
-            now = lock_topics(session, [(topic, key) for key in kept.keys])
+            pairs = [(topic, key) for key in dict.fromkeys(kept.keys)]
+            now, waiting = find_open_waits(session, pairs, topic_lock(pairs))
             moments = (now, now + expires_at - at, now + dedup)
             if session.perform("revive_message", (*moments, message, now)).fetchone() is None:
                 raise no_dead_letter(topic, message_id, self)  # somebody else has delivered it meanwhile
-            (delivered,) = place_messages(session, [(kept, message_id)], now)
+            (delivered,) = place_messages(session, [(kept, message_id)], now, waiting)
             return delivered
 
     def put_starters(self, owner: Owner, starters: Sequence[Starter], files: Collection[str] = ()) -> None:

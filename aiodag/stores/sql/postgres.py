@@ -114,12 +114,7 @@ class ServerSession(Happened):
 
     def perform_together(self, *asked: tuple[str, Values]) -> tuple[float, list[list[Any]]]:
         """Execute statements with one message."""
-        texts = [self._named(name, values) for name, values in (("now", ()), *asked)]
-        cursor = self._deliver(";\n".join(texts))
-        found = [rows_answered(cursor)]
-        while cursor.nextset():
-            found.append(rows_answered(cursor))
-        ((moment,),), *rows = found[-len(texts) :]  # behind those of what has waited
+        ((moment,),), *rows = self._answers([self._named(name, values) for name, values in (("now", ()), *asked)])
         return float(moment), rows
 
     def put_rows(self, name: str, rows: list[tuple[Any, ...]]) -> None:
@@ -134,6 +129,17 @@ class ServerSession(Happened):
         for text, values in rows_as_json(name, rows):
             found += self._send(self._text(text, (values,)))
         return found
+
+    def put_and_perform_for(
+        self, name: str, rows: list[tuple[Any, ...]], other: str, some: Sequence[Any]
+    ) -> tuple[list[Any], list[Any]]:
+        """Write rows, and execute a statement that takes a list, with one message."""
+        self.note(name)
+        texts = [self._text(text, (values,)) for text, values in rows_as_json(name, rows)]
+        texts += [self._text(translated(STATEMENTS.query(other)), (list(some),))] if some else []
+        found = self._answers(texts)
+        there = found.pop() if some else []
+        return [row for each in found for row in each], there
 
     def put_each(self, name: str, rows: Sequence[Values]) -> None:
         """Write rows with a statement for each."""
@@ -197,6 +203,14 @@ class ServerSession(Happened):
         while cursor.nextset():
             pass
         return cursor
+
+    def _answers(self, texts: Sequence[str]) -> list[list[Any]]:
+        """Send statements with one message; return the rows of each."""
+        cursor = self._deliver(";\n".join(texts))
+        found = [rows_answered(cursor)]
+        while cursor.nextset():
+            found.append(rows_answered(cursor))
+        return found[-len(texts) :]  # behind those of what has waited
 
     def _named(self, name: str, values: Values) -> str:
         """Return a statement by its name, with its values."""

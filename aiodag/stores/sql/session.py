@@ -71,6 +71,12 @@ class Session(Protocol):
         """Write rows, and return what the statement says of each."""
         ...
 
+    def put_and_perform_for(
+        self, name: str, rows: list[tuple[Any, ...]], other: str, some: Sequence[Any]
+    ) -> tuple[list[Any], list[Any]]:
+        """Do what `put_returning` does, and then what `perform_for` does for another statement; return the rows of both."""
+        ...
+
     def put_each(self, name: str, rows: Sequence[Values]) -> None:
         """Write rows with a statement for each: of what is rare."""
         ...

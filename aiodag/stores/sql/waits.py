@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from aiodag.mail import EXPIRED, WaitRow
 from aiodag.states import State, next_run_state
 from aiodag.stores.inbox_rules import WaitEnd, outcome_of_message, outcome_of_moment, read_keys
-from aiodag.stores.sql.session import Session
+from aiodag.stores.sql.session import Session, Values
 from aiodag.stores.sql.statements import cut_rows
 
 WOKEN = next_run_state(State.PARKED, State.QUEUED)
@@ -60,11 +60,14 @@ def lock_topics(session: Session, pairs: Iterable[tuple[str, str]]) -> float:
 
     Return the moment by the clock that decides.
     """
+    lock = topic_lock(pairs)
+    return session.perform_together(*lock)[0] if lock else session.now()
+
+
+def topic_lock(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, Values]]:
+    """Return what locks topics and keys, to be asked together with what is to be seen behind that; empty where there are none."""
     names = sorted({f"{topic}\n{key}".replace("\0", "") for topic, key in pairs})
-    if not names:
-        return session.now()
-    moment, _ = session.perform_together(("lock_topics", {"names": json.dumps(names)}))
-    return moment
+    return [("lock_topics", {"names": json.dumps(names)})] if names else []
 
 
 def lock_awaited(session: Session, runs: Sequence[int]) -> None:
@@ -127,22 +130,46 @@ def moment_of(wait: WaitOfRun) -> WaitEnd:
 # Messages
 
 
-def offer_all(session: Session, messages: Sequence[OfferedMessage], now: float) -> list[list[str]]:
+class OpenWaits(NamedTuple):
+    """Who waits, as it was found before messages were written: the rows by topic and key, oldest first, and which are locked."""
+
+    rows: Mapping[tuple[str, str], Sequence[tuple[Any, ...]]]
+    locked: frozenset[int] = frozenset()
+
+    def to_lock(self) -> list[int]:
+        """Return those that may be locked by themselves: none where one is of a group, which is locked as a whole and first."""
+        rows = [row for some in self.rows.values() for row in some]
+        return [] if any(row[GROUPED] is not None for row in rows) else [row[0] for row in rows]
+
+
+GROUPED = WaitOfRun._fields.index("grouped")
+
+
+def find_open_waits(
+    session: Session, pairs: Sequence[tuple[str, str]], lock: Sequence[tuple[str, Values]] = ()
+) -> tuple[float, OpenWaits]:
+    """Return the moment, and the first open waits of topics and keys: as many of each as it stands there."""
+    counts = Counter(pairs)
+    asked = [("open_waits_of_key", (*pair, count)) for pair, count in counts.items()]
+    now, found = session.perform_together(*lock, *asked)
+    return now, OpenWaits(dict(zip(counts, found[len(lock) :], strict=True)))
+
+
+def offer_all(session: Session, messages: Sequence[OfferedMessage], now: float, found: OpenWaits) -> list[list[str]]:
     """Give messages to those who wait for them, in order; return for each, for each wait that has it, the id of its run.
 
     Their topics and keys are locked. Mostly they are for as many waits that nobody else touches: then all are settled at once.
     """
-    pairs = Counter((message.topic, key) for message in messages for key in dict.fromkeys(message.keys))
     if any(message.to_all for message in messages):
         return [offer(session, message, now) for message in messages]
-    _, found = session.perform_together(*(("open_waits_of_key", (*pair, count)) for pair, count in pairs.items()))
-    waiting = {pair: iter(rows) for pair, rows in zip(pairs, found, strict=True)}
+    waiting = {pair: iter(rows) for pair, rows in found.rows.items()}
     chosen = [
         [row for key in dict.fromkeys(message.keys) for row in islice(waiting[message.topic, key], 1)]
         for message in messages
     ]
     waits = [WaitOfRun(*row[:-1]) for rows in chosen for row in rows]
-    if len(claim_waits(session, waits) if waits else ()) < len(waits):
+    are_ours = found.locked.issuperset(wait.wait for wait in waits)
+    if not are_ours and len(claim_waits(session, waits)) < len(waits):
         # Some are of one group, or were cancelled at this moment: who is next depends on who has come before.
         return [offer(session, message, now) for message in messages]
     ends = [

@@ -85,14 +85,14 @@ def deliver_all(incoming: Sequence[Incoming], session: Session) -> list[Delivere
         message._replace(topic=without_nul_in(message.topic), id=without_nul_in(message.id)) for message in incoming
     ]
     lock = topic_lock([(message.topic, key) for message in incoming for key in message.keys])
-    now, found = find_open_waits(session, pairs_of(sound), lock)
+    now, found = find_open_waits(session, places_of_messages(sound), lock)
     delivered: list[Delivered] = []
     for place, some in enumerate(without_repeats(sound)):
         delivered += deliver_some(session, some, now, None if place else found)
     return delivered
 
 
-def pairs_of(incoming: Sequence[Incoming]) -> list[tuple[str, str]]:
+def places_of_messages(incoming: Sequence[Incoming]) -> list[tuple[str, str]]:
     """Return the topics and keys of messages, each as often as it may be taken."""
     return [(message.topic, key) for message in incoming for key in dict.fromkeys(message.keys)]
 
@@ -113,7 +113,7 @@ def deliver_some(
 ) -> list[Delivered]:
     """Deliver messages of different ids, whose topics and keys are locked, to the waits that were found behind these locks."""
     if found is None:
-        _, found = find_open_waits(session, pairs_of(incoming))
+        _, found = find_open_waits(session, places_of_messages(incoming))
     session.put_each("forget_message", [(message.topic, message.id, now) for message in incoming])
     messages = [row_of_message(message, now) for message in incoming]
     rows, locked = session.put_and_perform_for("put_message", messages, "lock_waits", found.to_lock())

@@ -93,7 +93,7 @@ class Inbox(Protocol):
         ...
 
     def outgoing(self, topic: str, limit: int) -> "list[Outgoing]":
-        """Return the first messages that are to leave under a topic, in order."""
+        """Return the first messages that are to leave under a topic, in order: at most so many, and of a few MiB in all."""
         ...
 
     def sent(self, topic: str, numbers: Sequence[int]) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 TTL = 86_400.0  # seconds that a message is kept for somebody who will wait for it
 DEDUP = 604_800.0  # seconds for which its id is remembered
+PORTION = 8 * 2**20  # characters of payloads that leave together: the message that goes beyond is the last one
 EXPIRED = "nobody waited for it within its time to live"
 MESSAGE = "message"  # a codec: the value of the node is the payload of a message, as plain JSON
 MOMENT = "moment"  # another: the node has waited for a moment, and its value is null

@@ -12,6 +12,7 @@ from worker_processes import PATIENCE
 from aiodag import State
 from aiodag.codec.text import decode_error
 from aiodag.errors import LeaseLost, StoreError
+from aiodag.mail import PORTION
 from aiodag.messages.payloads import LARGEST_NAME
 from aiodag.records import Batch, Generation, Incoming, Outgoing, Starter, Write
 from aiodag.stores import SQLite
@@ -701,6 +702,15 @@ def test_what_leaves_by_a_transport_waits_in_order_until_it_has_left(store):
     assert store.relays() == []
 
 
+def test_what_leaves_together_is_bounded_by_its_size(store):
+    sender = begin(store)
+    sent = [Outgoing("OUT", [""], f"o{place}", f'"{"x" * (PORTION // 2)}"', via="test://") for place in range(4)]
+    write_one(store, sender.claimed, sender.record.id, outbox=sent)
+
+    assert [each.id for each in store.outgoing("OUT", 10)] == ["o0", "o1"]
+    assert [each.id for each in store.outgoing("OUT", 1)] == ["o0"]
+
+
 def test_one_process_at_a_time_passes_on_what_leaves_under_a_topic(store, moments):
     assert store.lease_relay("OUT", HERE, 60.0)
     assert store.lease_relay("OUT", HERE, 60.0)
@@ -790,7 +800,7 @@ LOOKS = {
     "forget_message": ("PAID", "m1", 1.0),
     "forget_messages": (1.0,),
     "starters_of_topic": ("PAID",),
-    "outgoing": ("OUT", 9),
+    "outgoing": ("OUT", 9, 9),
 }
 
 
@@ -806,7 +816,7 @@ def test_what_every_look_asks_is_found_by_an_index(tmp_path, name):
     assert scans == []
 
 
-PARTIAL = r"due_waits|settled_waits|open_waits|kept_messages|messages_to_forget|runs_of_owner|CONSTANT|SUBQUERY"
+PARTIAL = r"due_waits|settled_waits|open_waits|kept_messages|messages_to_forget|runs_of_owner|CONSTANT|SUBQUERY|subquery|first_ones|portion"
 
 
 def test_a_batch_that_comes_too_late_registers_nothing(store):

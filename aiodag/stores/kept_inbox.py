@@ -57,10 +57,8 @@ class KeptInbox(KeptQueue):
             return Delivered(message_id, "duplicate")
         if there is not None:
             del self._mail.messages[topic, message_id]
-        payload = incoming.payload.encode(
-            "utf-8", "backslashreplace"
-        ).decode()  # of a dead letter, which may be anything
-        incoming = incoming._replace(payload=payload)
+        # Of a dead letter, which may be anything.
+        incoming = incoming._replace(payload=incoming.payload.encode("utf-8", "backslashreplace").decode())
         message = KeptMessage(
             next(self._mail.numbers), incoming, now, now + incoming.ttl, now + incoming.dedup, reason=incoming.dead
         )
@@ -266,9 +264,9 @@ class KeptInbox(KeptQueue):
             return True
 
     def outgoing(self, topic: str, limit: int) -> list[Outgoing]:
-        """Return the first messages that are to leave under a topic, in order."""
+        """Return the first messages that are to leave under a topic, in order: at most so many, and of `PORTION` in all."""
         with self._lock:
-            return [message for message in self._mail.outbox.values() if message.topic == topic][:limit]
+            return self._mail.outgoing(topic, limit)
 
     def sent(self, topic: str, numbers: Sequence[int]) -> None:
         """Forget messages that have left."""

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import accumulate, count
 
 from aiodag.happenings import Happening
-from aiodag.mail import EXPIRED, MESSAGE, Incoming, Outgoing, Starter, WaitRow, WaitSeen
+from aiodag.mail import EXPIRED, MESSAGE, PORTION, Incoming, Outgoing, Starter, WaitRow, WaitSeen
 from aiodag.records import Batch
 from aiodag.states import State
 from aiodag.stores.inbox_rules import WaitEnd, end_of_child, outcome_of_message, outcome_of_moment
@@ -216,6 +216,12 @@ class KeptMail:
         """Return the messages of some topics that are kept for somebody, oldest first."""
         kept = [each for each in self.messages.values() if each.fate == "kept" and each.expires_at > now]
         return [each for each in kept if each.incoming.topic in topics]
+
+    def outgoing(self, topic: str, limit: int) -> list[Outgoing]:
+        """Return the first messages that are to leave under a topic: at most so many, and of `PORTION` in all."""
+        found = [message for message in self.outbox.values() if message.topic == topic][:limit]
+        before = accumulate((len(message.payload) for message in found), initial=0)
+        return [message for message, size in zip(found, before, strict=False) if size < PORTION]
 
     # Moments
 

@@ -9,6 +9,7 @@ from typing import Any
 from aiodag.errors import LeaseLost
 from aiodag.mail import (
     EXPIRED,
+    PORTION,
     Delivered,
     Incoming,
     MessageRecord,
@@ -143,9 +144,9 @@ class RecordedInbox(Database):
             return True
 
     def outgoing(self, topic: str, limit: int) -> list[Outgoing]:
-        """Return the first messages that are to leave under a topic, in order."""
+        """Return the first messages that are to leave under a topic, in order: at most so many, and of `PORTION` in all."""
         with self.reading() as session:
-            return [outgoing_message(row) for row in session.perform("outgoing", (topic, limit))]
+            return [outgoing_message(row) for row in session.perform("outgoing", (topic, limit, PORTION))]
 
     def sent(self, topic: str, numbers: Sequence[int]) -> None:
         """Forget messages that have left."""

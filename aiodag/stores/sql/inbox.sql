@@ -194,7 +194,13 @@ select target, entry, name, queue, parameter from starters where topic = ? order
 insert into outbox (topic, keys, id, payload, headers, via, to_all, at) values (?...) on conflict (topic, id) do nothing
 
 -- :name outgoing
-select number, topic, keys, id, payload, headers, via, to_all from outbox where topic = ? order by number limit ?
+select number, topic, keys, id, payload, headers, via, to_all from outbox
+where number in (
+    select number from (
+        select number, sum(length(payload)) over (order by number) - length(payload) as before
+        from (select number, payload from outbox where topic = ? order by number limit ?) as first_ones
+    ) as portion where before < ?)
+order by number
 
 -- :name drop_sent
 delete from outbox where topic = ? and number in (?...)

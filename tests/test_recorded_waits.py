@@ -325,6 +325,43 @@ async def test_a_wait_that_began_before_its_first_of_is_one_of_the_group(store, 
     assert states(store) == {"m1": "taken", "m2": "kept"}
 
 
+async def test_what_has_lost_does_not_begin_again(store):
+    begun = []
+
+    @task(name="work", key="work")
+    async def work():
+        begun.append("work")
+        await asyncio.Event().wait()
+
+    async def order():
+        which = await first_of(work=work(), paid=message("PAID"))
+        return which.name, await message("END")
+
+    await let_go(store, order)
+    deliver(store)
+    await let_go(store, order)
+    deliver(store, incoming("m2", topic="END", payload="1"))
+
+    assert await go_on(store, order) == ("paid", 1)
+    assert begun == ["work"]
+
+
+async def test_what_is_held_waits_on_where_what_came_first_does_not_fit(store):
+    paid = Topic("PAID", value=int)
+
+    async def order():
+        return await first_of(refused=message("REFUSED"), paid=message(paid))
+
+    await let_go(store, order, waits=2)
+    deliver(store, incoming("m1", payload='"five"'))
+    async with Waiting(store, order, waits=2) as waiting:
+        await waiting.waits_for_it()
+        outcome = deliver(store, incoming("m2", topic="REFUSED"))
+
+    assert outcome == ["taken"]
+    assert (await waiting.working).name == "refused"
+
+
 async def test_a_loser_that_something_else_needs_waits_on(store):
     async def order():
         refused = message("REFUSED")

@@ -318,6 +318,10 @@ class Waiter(Future[None]):
         if not self.done():
             self.set_result(None)
 
+    def hold(self) -> "Future[None] | None":
+        """Return what the body of what is awaited is to wait for before it begins: mostly nothing."""
+        return None
+
     def forget(self) -> None:
         """End the wait on the side of the body."""
         if self.body is not None:

@@ -1,6 +1,6 @@
 """Await a node without owning it: who awaits, on whose behalf, and whether anybody still does."""
 
-from asyncio import AbstractEventLoop, _get_running_loop, current_task
+from asyncio import AbstractEventLoop, Future, _get_running_loop, current_task
 from typing import Any
 
 from aiodag._core.context import current_node
@@ -37,6 +37,12 @@ def wait_for_node(loop: AbstractEventLoop, node: Node[Any], kind: type[Waiter] =
         node._downstream = []
     node._downstream.append(waiter)
     return waiter
+
+
+def held_back(node: Node[Any]) -> "Future[None] | None":
+    """Return what a node is to wait for before its body begins, None for nothing."""
+    held = (each.hold() for each in node._downstream or () if isinstance(each, Waiter))
+    return next((each for each in held if each is not None), None)
 
 
 def is_needed(node: Node[Any]) -> bool:

@@ -65,6 +65,7 @@ class Race:
         self.node = node
         self.members = tuple(members)
         self.waits: dict[Node[Any], Wait] = {}  # of those that wait for the world, and that nothing else needs
+        self.held: dict[Node[Any], Future[None]] = {}  # of those that have lost already, as it seems
         self.over = self.finished = False  # the first has settled; and the others have been seen to
         for member in self.members:
             if not member.state.final:
@@ -104,6 +105,8 @@ class Race:
                 continue
             if not self.is_needed_elsewhere(member):
                 member.cancel(f"it was not the first of {self.node.name}", upstream=True)
+            elif member in self.held:
+                self.release()
             elif member in self.waits:
                 inbox_of(member).wait(member, self.waits[member])
 
@@ -121,6 +124,20 @@ class Race:
         if type(entry) is Membership:
             return entry.race is self
         return type(entry) is Onlooker or (type(entry) is Tolerant and entry.node is self.node)
+
+    def hold(self, member: Node[Any]) -> "Future[None] | None":
+        """Return what a member waits for that has lost before it begins: it is about to be cancelled. Else None."""
+        if not self.is_decided(inbox_of(member), member):
+            return None
+        held = self.held[member] = member.engine.loop.create_future()
+        return held
+
+    def release(self) -> None:
+        """Have those look again that were held."""
+        held, self.held = self.held, {}
+        for each in held.values():
+            if not each.done():
+                each.set_result(None)
 
     def is_decided(self, inbox: Any, member: Node[Any]) -> bool:
         """Return True if another one has settled, or will as soon as it is taken back: it was the first already."""
@@ -144,6 +161,10 @@ class Membership(Waiter):
     def done(self) -> bool:
         """Return True if the group needs its members no longer."""
         return self.race.over or self.race.node.state.final
+
+    def hold(self) -> "Future[None] | None":
+        """Hold a member that lost before its run was continued: it is not to do again what it began then."""
+        return self.race.hold(self.member) if race_of(self.member) is self.race else None
 
     def wake(self) -> None:
         """Hear that the member has settled."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from aiodag._core.context import current_node
 from aiodag._core.options import check_seconds, timeout_of
 from aiodag._core.task import Task, task
+from aiodag._core.waits import held_back
 from aiodag.errors import OptionError
 from aiodag.mail import Wait
 from aiodag.messages.call_sites import called_in
@@ -40,10 +41,11 @@ async def outcome_of(node: "Node[Any]", wait: Wait) -> Any:
     """Return what comes from outside. Raises `TimeoutError`."""
     inbox = inbox_of(node)
     try:
+        while (held := held_back(node)) is not None:  # it would take a message, and is about to be cancelled
+            await held
         race = race_of(node)
         if race is not None:
-            if race.is_decided(inbox, node):  # it would take a message, and is about to be cancelled
-                await node.engine.loop.create_future()
+            race.release()  # what was the first, as it seemed, did not fit
             race.waits[node] = wait
         future = inbox.wait(node, wait if race is None else wait._replace(group=race.number))
         OPEN[node] = wait, future

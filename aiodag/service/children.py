@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiodag._core.run import Run
 from aiodag._core.run_options import id_of
+from aiodag._core.waits import held_back
 from aiodag.errors import EntryError, StoreError
 from aiodag.mail import Wait
 from aiodag.messages.children import ChildTask
@@ -43,6 +44,8 @@ async def begin_recorded(
     if made.waits and journal.is_recorded(node):
         # It waits since an earlier execution. At once, for whoever cancels it now must find that it does.
         return await journal.wait(node, Wait("run", topic=child.id))
+    while (held := held_back(node)) is not None:
+        await held
     place = journal.queue if made.queue is None else made.queue
     if place is None and not made.detached:
         return await child.run_here(journal.store, made.entry, args, kwargs)

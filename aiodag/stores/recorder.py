@@ -18,6 +18,7 @@ from aiodag._core.letting_go import leavable
 from aiodag._core.search import check_returned
 from aiodag._core.steps import is_to_be_cancelled
 from aiodag._core.submit import engine_of
+from aiodag._core.waits import held_back
 from aiodag.records import Batch
 from aiodag.states import State
 from aiodag.stores.caching import Cache, Entry, Flight, land_all
@@ -150,6 +151,8 @@ class Recorder(RecordedWaits):
     async def __call__(self, node: "Node[Any]", args: Any, kwargs: Any, /) -> Any:
         """Run a body, and return its value once that is committed; in a first step at once, and the node waits for the commit."""
         task = node.task
+        while self._resumed and not task.waits and (held := held_back(node)) is not None:
+            await held
         if self._generation is not None:
             args, kwargs = arguments_now(self._generation, node, args, kwargs)
         try:

@@ -374,6 +374,18 @@ def test_an_attempt_that_was_parked_is_not_told_as_cut_off(service, capsys):
     assert [(each["state"], each["error"]) for each in body["attempts"]] == [("parked", None)]
 
 
+def test_entering_a_body_again_is_no_further_attempt(service, capsys):
+    parked(service)
+    service.deliver("PAYMENT", "A17")
+    (taken,) = service.store.take_queued(Owner.here(), ["default"], 1, lease=3600)
+    attempts = [(0, at, State.CANCELLED, 1e9, 2e9, WAS_PARKED) for at in (1, 2)]
+    attempts.append((0, 3, State.FAILED, 1e9, 2e9, "it was declined"))
+    write_one(service.store, taken.claimed, "order-1", nodes=[row(0, name="order", attempt=4)], attempts=attempts)
+
+    assert service.graph("order-1").nodes[0].attempts == 2
+    assert "2 attempts" in run_command(capsys, "show", "order-1").out
+
+
 def test_of_a_run_that_was_woken_nothing_runs_until_a_worker_has_it(service, capsys):
     parked(service, let_go=True)
     service.deliver("PAYMENT", "A17", 3)

@@ -1,7 +1,7 @@
 """Make a graph from the records of a run, and words from a recorded error."""
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -88,10 +88,13 @@ def recorded_graph(store: "Runs", record: RunRecord, waits: Iterable[WaitRecord]
         if each.up in there and each.down in there
     ]
     earlier: dict[int, list[AttemptRecord]] = {}
+    entered = Counter[int]()  # how often a body was parked: it goes on with the attempt that it was in
     for each in store.attempts(record.id):
+        entered[each.number] += each.error == WAS_PARKED
         if each.started_at is not None and each.started_at >= began:
             earlier.setdefault(each.number, []).append(each)
     made = [graph_node(node, origin, there, earlier.get(node.number, []), waiting) for node in nodes]
+    made = [node._replace(attempts=max(node.attempts - entered[node.id], min(node.attempts, 1))) for node in made]
     if record.state in UNHELD:
         made = [unheld(record, node) if node.state is State.RUNNING else node for node in made]
     last = max([at for node in made for _, at in node.moves], default=0.0)

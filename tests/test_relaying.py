@@ -225,6 +225,26 @@ async def test_a_store_and_a_transport_that_are_away_are_waited_for(store, monke
     assert [sum(why in line for line in said) for why in ("the office is closed", "the store is away")] == [1, 1]
 
 
+async def test_a_transport_in_which_something_was_cancelled_is_received_from_again(store, monkeypatch):
+    monkeypatch.setattr(relaying, "PAUSES", (0.001, 0.001))
+    post, said = Post(), []
+    post.put(incoming(1))
+    receive, failures = post.receive, [asyncio.CancelledError()]
+
+    async def receive_once_cancelled():
+        if failures:
+            raise failures.pop()
+        async for batch in receive():
+            yield batch
+
+    post.receive = receive_once_cancelled
+    async with carrier(store, post, said=said):
+        await until(lambda: not post.there, "it is delivered")
+
+    (line,) = said
+    assert "something that it awaited was cancelled" in line
+
+
 def test_an_address_that_cannot_be_received_from_is_refused_before_the_worker_begins(store):
     with pytest.raises(OptionError, match="topics and a group"):
         carrier(store, "kafka://broker:9092")

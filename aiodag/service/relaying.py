@@ -87,6 +87,10 @@ class Carrier:
                     async for batch in batches:
                         await self._deliver([admitted(each) for each in batch])
                         failures.forget()
+            except asyncio.CancelledError:
+                if is_cancelled():
+                    raise
+                await asyncio.sleep(failures.pause(RuntimeError("something that it awaited was cancelled")))
             except Exception as error:  # noqa: BLE001 - of others' code, too; the worker goes on
                 await asyncio.sleep(failures.pause(error))
             else:
@@ -240,6 +244,12 @@ def carrier_of(
 def name_of(transport: "str | Transport") -> str:
     """Return what a transport is called in lines for people."""
     return hide_password(transport) if isinstance(transport, str) else repr(transport)
+
+
+def is_cancelled() -> bool:
+    """Return True if somebody wants the asyncio task that runs to end: what it awaits may have been cancelled without it."""
+    current = asyncio.current_task()
+    return current is None or current.cancelling() > 0
 
 
 async def in_thread(call: Callable[[], T]) -> T:

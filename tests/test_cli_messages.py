@@ -359,6 +359,20 @@ def test_a_parked_run_is_neither_running_nor_an_orphan(service, capsys):
     assert json.loads(run_command(capsys, "runs", "--json").out)[0]["owner"] is None
 
 
+def test_parked_runs_are_deleted_by_their_ids_and_not_with_all_of_their_name(service, capsys):
+    for run_id in ("order-1", "order-2"):
+        parked(service, run_id)
+    name = service.run("order-1").name
+
+    refused = run_command(capsys, "delete", name, code=2).err
+    assert "2 runs of that name are parked, such as 'order-1': cancel them first" in refused
+    assert "say the id" in refused
+    assert [run.id for run in service.runs()] == ["order-1", "order-2"]
+
+    run_command(capsys, "delete", "order-1")
+    assert [run.id for run in service.runs()] == ["order-2"]
+
+
 def test_an_attempt_that_was_parked_is_not_told_as_cut_off(service, capsys):
     parked(service)
     service.deliver("PAYMENT", "A17")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiodag.errors import StoreError, UnknownRun
 from aiodag.records import RunFilter, RunRecord, WorkflowRecord
+from aiodag.states import State
+from aiodag.wording import count_text
 
 if TYPE_CHECKING:
     from aiodag.abc import Runs
@@ -46,9 +48,11 @@ def all_meant(store: "Runs", which: Iterable[str]) -> Meant:
 
 def delete_meant(store: "Runs", which: Iterable[str]) -> Meant:
     """Delete what names and ids stand for. Raises `UnknownRun`, and `StoreError` for a run that goes on, before any is."""
-    found = all_meant(store, which)
+    named = list(which)
+    found = all_meant(store, named)
     for run in found.runs:
         refuse_live(run)
+    refuse_parked([run.id for run in found.runs if run.state is State.PARKED and run.id not in named])
     ids = [run.id for run in found.runs]
     for run_id in set(ids) - set(delete_unowned(store, ids)):
         for again in store.runs(run_id):  # somebody has resumed it since we looked
@@ -73,6 +77,16 @@ def refuse_live(run: RunRecord) -> None:
     """Refuse to delete a run that goes on. Raises `StoreError`."""
     if run.owner is not None and not run.owner.gone():
         msg = f"run {run.id!r} goes on in {run.owner}: cancel it first, with `aiodag cancel {run.id}`"
+        raise StoreError(msg)
+
+
+def refuse_parked(ids: Sequence[str]) -> None:
+    """Refuse to delete parked runs whose ids nobody said: they go on one day, and deleting undoes nothing. Raises `StoreError`."""
+    if ids:
+        msg = (
+            f"{count_text(len(ids), 'run')} of that name {'is' if len(ids) == 1 else 'are'} parked, such as {ids[0]!r}: cancel "
+            "them first, which undoes what they have done, or say the id of each that is to be deleted as it is"
+        )
         raise StoreError(msg)
 
 

@@ -45,7 +45,7 @@ class RunWork:
     async def _work(self, taken: Taken) -> None:
         record = taken.record
         self._tell_begun()
-        self.say(f"{record.id}: begins{'' if taken.claimed.execution == 1 else ' again'}")
+        self.say(f"{record.id}: {'begins' if taken.claimed.execution == 1 else 'goes on'}")
         began = time.monotonic()
         try:
             found = await self._load(taken)

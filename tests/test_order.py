@@ -20,7 +20,7 @@ def address(request, tmp_path, schema):
 
 
 @pytest.fixture
-def service(address, modules_forgotten):
+def service(address, modules_forgotten, topics_forgotten):
     service = Service(address)
     yield service
     service.close()

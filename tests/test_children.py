@@ -157,6 +157,18 @@ async def test_an_id_that_another_run_has_is_refused(store):
             await begin(order, "A17", id="other")
 
 
+async def test_an_id_that_another_child_of_the_same_parent_has_is_refused(store):
+    async def refund(name):
+        return f"refunded {name}"
+
+    async def main():
+        return await begin(order, "A17", id="same"), await begin(refund, "A17", id="same")
+
+    with pytest.raises(StoreError, match=r"cannot begin 'refund': run 'same' is there, begun as 'order'; give begin"):
+        async with Run("day", store=store, id="day"):
+            await task(main)()
+
+
 async def test_a_child_that_was_cancelled_on_request_fails_its_node(store):
     begun = asyncio.Event()
 

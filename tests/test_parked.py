@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aiodag import task
+from aiodag import Stalled, task
 from aiodag.messages import First, Topic, first_of, message, now, send, sleep, sleep_until
 from aiodag.testing import dead_letters, deliver, messages_kept, park_at_every_wait, run
 
@@ -41,6 +41,17 @@ def clock():
 
 def started(entry, *args):
     return asyncio.ensure_future(park_at_every_wait(entry, *args))
+
+
+def test_a_run_that_waits_for_ever_is_said_to_and_does_not_hang(strangers_known):
+    async def body():
+        return await message("NEVER")
+
+    async def main():
+        return await park_at_every_wait(body)
+
+    with pytest.raises(Stalled, match="nothing can go on"):
+        run(main())
 
 
 async def test_what_a_body_does_around_its_nodes_is_done_again_and_what_its_nodes_do_is_not(done, effect):

@@ -73,12 +73,17 @@ class ChildRun(NamedTuple):
     number: int
     again: bool
 
-    def found_in(self, store: "Runs") -> "RunRecord | None":
-        """Return what is recorded of it. Raises `StoreError` if another run has its id."""
+    def found_in(self, store: "Runs", name: str) -> "RunRecord | None":
+        """Return what is recorded of it. Raises `StoreError` if another run has its id, as far as its name and parent tell."""
         for record in store.runs(self.id):
-            if record.parent_run == self.parent:
+            if record.parent_run == self.parent and record.name == name:
                 return record
-            msg = f"run {self.id!r} is there, and was not begun by run {self.parent!r}: give begin(id=...) another id"
+            by = (
+                f"begun as {record.name!r}"
+                if record.parent_run == self.parent
+                else f"and was not begun by run {self.parent!r}"
+            )
+            msg = f"cannot begin {name!r}: run {self.id!r} is there, {by}; give begin(id=...) another id"
             raise StoreError(msg)
         return None
 
@@ -92,7 +97,7 @@ class ChildRun(NamedTuple):
 
     def submit(self, store: "Runs", submission: Submission) -> None:
         """Have it recorded as queued, if it is not there; have one that failed go on, if its node runs again."""
-        queue, found = queue_of_store(store), self.found_in(store)
+        queue, found = queue_of_store(store), self.found_in(store, submission.name)
         if found is None:
             queue.submit(submission)
         elif self.again and found.state in {State.FAILED, State.CANCELLED}:
@@ -104,7 +109,7 @@ class ChildRun(NamedTuple):
         self, store: "Runs", task: "Task[..., Any]", args: "tuple[Any, ...]", kwargs: "dict[str, Any]"
     ) -> Any:
         """Run it on this loop, or return how it has ended."""
-        found = await in_thread_patiently(partial(self.found_in, store))
+        found = await in_thread_patiently(partial(self.found_in, store, task.name))
         if found is not None and found.ended_at is not None and not (self.again and found.state is not State.SUCCEEDED):
             return await in_thread_patiently(partial(value_of_child, store, found))
         run = Run(task.name, store=store, id=self.id)

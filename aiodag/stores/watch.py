@@ -128,8 +128,8 @@ class ListenerThread:
     def _listen(self) -> None:
         """Listen until the end. Raises `StoreError` when nothing can be heard any more."""
         listener = self._store.listener()
-        if listener is None:
-            self._ended.wait()
+        if listener is None:  # nothing to hear, and no thread that a test would have to wait for
+            self._ended.set()
             return
         try:
             with self._lock:

@@ -5,8 +5,10 @@ import time
 
 import psycopg
 import pytest
+from executions import claim_one, row, write_one
 
-from aiodag.records import Owner
+from aiodag import State
+from aiodag.records import Claim, Owner
 from aiodag.service import Service
 
 QUEUES = ["default"]
@@ -90,3 +92,17 @@ def test_a_run_of_a_name_with_a_limit_is_taken_with_five_messages(service, submi
     assert len(take(service)) == 1
 
     assert len(messages()) <= 5
+
+
+@pytest.mark.parametrize(("waits", "most"), [(True, 3), (False, 4)])  # one more: may it begin a run?
+def test_a_message_is_delivered_with_three_messages_to_the_server(service, messages, waits, most):
+    claimed = claim_one(service.store, Claim("order-1", "order", None, Owner.here(), lease=3600, at=time.time()))
+    if waits:
+        node = row(0, name="message", state=State.RUNNING, value=None, codec="message")
+        wait = (0, "message", "PAID", "A17", time.time(), None, None)
+        write_one(service.store, claimed, "order-1", nodes=[node], waits=[wait])
+    messages()
+
+    assert service.deliver("PAID", "A17", {"amount": 3}).outcome == ("taken" if waits else "kept")
+
+    assert len(messages()) <= most

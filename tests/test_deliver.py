@@ -272,6 +272,14 @@ def test_a_graph_from_records_shows_which_nodes_have_waited_for_a_moment(service
     assert service.value("one", "0") is None
 
 
+def test_a_graph_from_records_shows_a_message_that_did_not_come_in_time_as_a_wait(service):
+    waiting(service.store, "one", "PAYMENT", due_at=time.time() - 1)
+    service.store.take_queued(Owner.here(), ["default"], 0, lease=3600)  # whoever looks has what is due settled
+
+    (late,) = service.graph("one").nodes
+    assert (late.state, late.waits) == (State.FAILED, "message")
+
+
 def test_what_nobody_waited_for_in_time_is_a_dead_letter_without_a_worker(service):
     service.deliver("PAYMENT", "A17", 1, id="m1", ttl=0)
     service.deliver("PAYMENT", "A17", 2, id="m2")

@@ -548,7 +548,7 @@ def test_a_message_that_does_not_come_in_time_fails_its_node_with_a_timeout(stor
 
     state, codec, value = node_of(store, taken)
     (failed,) = store.nodes(taken.record.id, every=True, numbers=[WAITING])
-    assert (state, codec, value) == (State.FAILED, "", None)
+    assert (state, codec, value) == (State.FAILED, "message", None)
     error = decode_error(failed.error)
     assert type(error) is TimeoutError
     assert str(error) == "no message of 'PAID' with the key 'A17' came within 1 min 0 s"

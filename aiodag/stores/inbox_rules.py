@@ -37,7 +37,7 @@ def outcome_of_moment(kind: str, topic: str, key: str, seconds: float) -> WaitEn
     from aiodag.stores.outcomes import record_exception  # noqa: PLC0415 - who only looks at a store needs no codec
 
     late = TimeoutError(describe_lateness(kind, topic, key, seconds))
-    return WaitEnd(State.FAILED, error=record_exception(late))
+    return WaitEnd(State.FAILED, MESSAGE, error=record_exception(late))  # no value; its codec has it drawn as a wait
 
 
 def end_of_child(run_id: str, name: str, state: State, error: str, codec: str, value: "str | bytes | None") -> WaitEnd:

@@ -184,6 +184,14 @@ def topics_forgotten(monkeypatch):
 
 
 @pytest.fixture
+def schemes_forgotten(monkeypatch):
+    """Begin and end without transports that others have registered."""
+    from aiodag.messages import transports
+
+    monkeypatch.setattr(transports, "OPENERS", {})
+
+
+@pytest.fixture
 def strangers_known(monkeypatch):
     """Have a virtual loop wait for no thread of an earlier test: with one that it does not know, it would never stall."""
     from aiodag.testing import VirtualLoop

@@ -15,7 +15,7 @@ from worker_processes import PATIENCE, until
 
 from aiodag.errors import MessageRefused, OptionError, StoreError, StoreUnreachable
 from aiodag.messages import Topic
-from aiodag.messages.transports import OPENERS, register_transport
+from aiodag.messages.transports import register_transport
 from aiodag.records import Claim, Incoming, Outgoing, Owner
 from aiodag.service import relaying
 from aiodag.service.relaying import Carrier, carrier_of
@@ -28,13 +28,11 @@ KILLS, MESSAGES = 100, 300
 
 
 @pytest.fixture
-def offices():
+def offices(schemes_forgotten):
     """The post offices of this test, by their addresses."""
-    known, found = dict(OPENERS), {}
+    found = {}
     register_transport("post", lambda address: found.setdefault(address, Post()))
-    yield found
-    OPENERS.clear()
-    OPENERS.update(known)
+    return found
 
 
 def leave(store, *messages):

@@ -11,7 +11,7 @@ from worker_processes import PATIENCE
 
 from aiodag import MissingExtra, OptionError
 from aiodag.messages import Topic, register_transport
-from aiodag.messages.transports import OPENERS, checked_via, source_at, transport_at
+from aiodag.messages.transports import checked_via, source_at, transport_at
 from aiodag.records import Incoming, Outgoing
 
 
@@ -107,14 +107,6 @@ async def test_messages_arrive_as_they_were_sent_in_order_for_each_key_and_come_
     assert again[-1].id == found[-1].id
 
 
-@pytest.fixture
-def schemes_forgotten():
-    known = dict(OPENERS)
-    yield
-    OPENERS.clear()
-    OPENERS.update(known)
-
-
 @pytest.mark.usefixtures("schemes_forgotten")
 def test_an_address_names_the_transport_that_was_registered_for_its_scheme():
     register_transport("post", lambda address: (address, "a transport"))
@@ -123,6 +115,7 @@ def test_an_address_names_the_transport_that_was_registered_for_its_scheme():
     assert source_at("post:office") == ("post:office", "a transport")
 
 
+@pytest.mark.usefixtures("schemes_forgotten")
 @pytest.mark.parametrize(
     ("address", "says"),
     [

@@ -21,7 +21,7 @@ import sys
 from asyncio import AbstractEventLoop, CancelledError
 from contextvars import Context
 from types import CoroutineType, FrameType, coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from weakref import proxy, ref
 
 from aiodag._core.as_task import CALLED_OFF, EAGER, FIRST, IN_C, TASK, cancel_task, on_done
@@ -120,7 +120,7 @@ def first_step(
                 value = yield from body if type(body) is COROUTINE else as_coroutine(body)
                 break
             except BegunAgain as again:
-                body = next_generation(node, again)
+                body = cast("Any", next_generation(node, again))  # as COROUTINE
         # As in drive_body().
         if value is not None and type(value) is not int and type(value) is not str:
             check_returned(node, value)

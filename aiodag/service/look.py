@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from aiodag._core.graph import Graph
@@ -105,8 +105,8 @@ class Looking:
 
     def waits_of(self, run: RunRecord) -> list[WaitRecord]:
         """Return what a run that has not ended waits for; nothing where its store knows of no messages."""
-        waits = getattr(self.store, "waits", None)
-        return waits(run_id=run.id) if run.ended_at is None and callable(waits) else []
+        waits: Callable[..., list[WaitRecord]] | None = getattr(self.store, "waits", None)
+        return [] if waits is None or run.ended_at is not None else waits(run_id=run.id)
 
     def logs(self, run_id: str, node: str | None = None, after: int = 0) -> list[LogRecord]:
         """Return the lines that bodies logged, for all nodes or for one, given by its number, task or label.

@@ -26,7 +26,7 @@ from aiodag.stores.past import last_attempts, opened_past
 from aiodag.stores.patience import Patience
 from aiodag.stores.post import LoopPost, RunWriter, Scribe, Work, let_down, settle_future
 from aiodag.stores.sharing import SHARES, forget_shares, shares_at
-from aiodag.stores.unreleased import leave_runs, release_again
+from aiodag.stores.unreleased import Left, leave_runs, release_again
 from aiodag.stores.waking import WaitNews
 
 if TYPE_CHECKING:
@@ -240,7 +240,7 @@ class Keeper:
 
     def _release(self, writers: Sequence[RunWriter]) -> None:
         """Let go of runs whose end is not written: somebody may go on with them at once."""
-        left = [(each.owned, each.leaves) for each in writers if each.owned is not None and not each.over]
+        left: list[Left] = [(each.owned, each.leaves) for each in writers if each.owned is not None and not each.over]
         for claimed, _ in left:
             self._runs.pop(claimed.run, None)
         leave_runs(self.store, left)
@@ -314,7 +314,8 @@ def join_keeper(
     claimed already.
     """
     who, now = Owner.here(), time.time()
-    new = Claim(run.id, run.name, run.entry, who, LEASE, now, run.tags, run.definition, *run.parent)
+    parent = run.parent or (None, None)
+    new = Claim(run.id, run.name, run.entry, who, LEASE, now, run.tags, run.definition, *parent)
     claim = taken.claim if taken else new
     place = store.place
     with table_lock:

@@ -114,9 +114,7 @@ class Run(Members):
         hooks = hooks_of(on_start=on_start, on_success=on_success, on_failure=on_failure)
         self.hooks = Hooks(hooks) if hooks else None
         self.entry: Mapping[str, Any] | None = None  # how to run it again: a file, a task and its parameters
-        self.keeps_answer = (
-            False  # whether the value of its first node, the task of an entry, is recorded as that of the run
-        )
+        self.keeps_answer = False  # whether the value of its first node, the task of an entry, is recorded as its own
         self.definition: str | None = None  # what it is built from, for its store: the text of a workflow
         self.parent: tuple[str, int] | tuple[()] = ()  # the id of the run that has begun it, and the node that has
         self._ended_at: float | None = None

@@ -347,6 +347,7 @@ FLOORS = [
             "files.hooking",
             "files.entries",
             "files.text",
+            "jobs.model",
             "files.reading",
             "files.document",
             "expand",
@@ -466,6 +467,7 @@ LAYERS = {
     # Doors without a name in them.
     "aiodag.stores.sql": set(),
     "aiodag.workflows.files": set(),
+    "aiodag.workflows.jobs": set(),
     # Pure: they show a graph, and know nothing of what runs it.
     "aiodag._core.render": {"aiodag.errors", "aiodag.wording", "aiodag.states", "aiodag.looks"},
     "aiodag._core.critical": set(),

@@ -1,0 +1,1 @@
+"""Workflows of jobs and stages, as people write them in YAML."""

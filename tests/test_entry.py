@@ -15,7 +15,7 @@ from aiodag.names import import_file
 from aiodag.secret import Secret
 from aiodag.service.binding import bind, candidates, entry_of, find, load_entry
 from aiodag.service.conversion import convert_text
-from aiodag.service.entry import parse_target
+from aiodag.service.entry import Entry, parse_target
 
 SOURCE = """
 from aiodag import task
@@ -67,7 +67,7 @@ def test_targets(target, parts):
 def test_an_entry_keeps_its_file_its_task_and_what_was_typed(source):
     entry = entry_of(f"{source}:fetch", ["url=a=b", "times=2"])
 
-    assert entry == (str(source.resolve()), "fetch", {"url": "a=b", "times": "2"})
+    assert entry == (str(source.resolve()), "fetch", {"url": "a=b", "times": "2"}, None)
     assert bind(entry, load_entry(entry)) == {"url": "a=b", "times": 2}
 
 
@@ -289,3 +289,11 @@ def test_an_entry_needs_no_parameter_that_a_decorator_supplies(partly):
         entry_of(f"{partly}:supplied_load", ["nmber=3"])
     with pytest.raises(EntryError, match="unexpected keyword argument 'kwargs'"):
         entry_of(f"{partly}:supplied_load", ["number=3", "kwargs=3"])
+
+
+def test_an_entry_is_recorded_as_before_unless_a_schedule_has_released_it(source):
+    entry = entry_of(f"{source}:fetch", ["url=a"])
+    released = entry._replace(release={"logical_date": "2026-01-01T00:00:00+00:00"})
+
+    assert list(entry.recorded()) == ["file", "task", "parameters"]
+    assert Entry(**released.recorded()) == released

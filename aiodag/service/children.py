@@ -117,7 +117,7 @@ class ChildRun(NamedTuple):
         run.keeps_answer = task.options.journal
         with suppress(EntryError):  # else only this body can go on with it
             entry = entry_of_call(task, args, kwargs)
-            run.entry, args, kwargs = entry._asdict(), (), bind(entry, task)
+            run.entry, args, kwargs = entry.recorded(), (), bind(entry, task)
         return await run_here(run, as_task(task), args, kwargs)
 
 

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 class Entry(NamedTuple):
     """What a run begins with: a file, a task or a workflow in it, and its parameters as text or JSON values.
 
-    `task` is empty where the file itself is a workflow.
+    `task` is empty where the file itself is a workflow. `release` says of which moment of which schedule it is: a mapping with
+    `logical_date` (ISO 8601, UTC), `schedule` and `kind`; None for what nobody scheduled.
 
     >>> from pathlib import Path
     >>> from aiodag.service import Service
@@ -28,6 +29,14 @@ class Entry(NamedTuple):
     file: str
     task: str
     parameters: Mapping[str, Any]
+    release: Mapping[str, Any] | None = None
+
+    def recorded(self) -> dict[str, Any]:
+        """Return the entry as a store has it: that of older versions, where there is no release."""
+        found = self._asdict()
+        if self.release is None:
+            del found["release"]
+        return found
 
 
 Target: TypeAlias = "Entry | Workflow"

@@ -105,7 +105,7 @@ class Service(Messaging):
         """Refuse to go on with a run that began otherwise: its records would be taken for those of another."""
         for record in self.store.runs(run_id):
             began = Entry(**record.entry) if record.entry is not None else entry
-            if began != entry and began is not None:
+            if began is not None and began._replace(release=None) != (entry and entry._replace(release=None)):
                 how = "began with" if record.execution == 1 else "was last run with"  # resuming may have changed it
                 msg = f"run {run_id!r} {how} {describe_entry(began)}, not with {describe_entry(entry)}: use another id, or resume it"
                 raise EntryError(msg)

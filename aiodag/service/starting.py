@@ -57,7 +57,7 @@ async def begin_target(
         return values
     found = load_entry(target)
     run = Run(as_task(found).name, store=store, capacity=capacity, **options)
-    run.entry = target._asdict()
+    run.entry = target.recorded()
     run.keeps_answer = not isinstance(found, Task) or found.options.journal
     made: list[Node[Any]] = []
     async with run:
@@ -123,7 +123,7 @@ def run_of(target: Target, run_id: str) -> Run:
     """Return a run that is only thought through, of the same id and with the same entry: so its nodes have the same keys."""
     name = target.name if isinstance(target, Workflow) else as_task(load_entry(target)).name
     run = Run(name, id=run_id, grace=1.0, capacity=Anything())
-    run.entry = target.entry if isinstance(target, Workflow) else target._asdict()
+    run.entry = target.entry if isinstance(target, Workflow) else target.recorded()
     return run
 
 

@@ -80,7 +80,7 @@ def in_source(text: str, given: Given = (), capacity: Mapping[str, float] | None
 def own_workflow(workflow: Workflow, entry: Entry | None, name: str | None = None) -> Workflow:
     """Return a workflow of its own that a run can begin with, under another name if that is wanted."""
     made = workflow.but(name)  # the one in the module stays as it is
-    made.entry = None if entry is None else entry._asdict()
+    made.entry = None if entry is None else entry.recorded()
     return made
 
 
@@ -231,8 +231,10 @@ def of_run(run: RunRecord, capacity: Mapping[str, float] | None = None) -> Targe
 
 def edited_target(run: RunRecord, source: str, capacity: Mapping[str, float] | None = None) -> Target:
     """Return what an edited file has for a run: with the run's name, and the parameters that it began with."""
-    given = entry_of_run(run).parameters if run.entry is not None or run.definition is None else {}
+    began = entry_of_run(run) if run.entry is not None or run.definition is None else None
+    given = {} if began is None else began.parameters
     entry, found = open_source(source, capacity)
+    entry = entry._replace(release=None if began is None else began.release)
     refuse_another(run, source, entry, found)
     if isinstance(found, Workflow):
         return with_parameters(own_workflow(found, entry, run.name), given)

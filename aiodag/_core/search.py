@@ -1,7 +1,7 @@
 """Find awaitables among arguments; put their results in their place.
 
 An awaitable at any depth inside containers is an edge. A container that holds one is copied at the call into a
-`Template`, so that changing it later changes nothing; every other value passes through as the same object.
+`ContainerCopy`, so that changing it later changes nothing; every other value passes through as the same object.
 
 Objects with fields are containers in which only nodes are edges, all the way down. An object may keep futures and
 asyncio tasks of its own, such as the one that reads its connection: waiting for those could take for ever.
@@ -153,7 +153,7 @@ def containers_with_edges(container: object, look: "Search") -> set[int]:
     return names
 
 
-class Template:
+class ContainerCopy:
     """A copy of a container that holds edges, made at the call and filled when the body starts."""
 
     __slots__ = ("copy", "filled", "items", "kind", "open", "places", "shape")
@@ -185,7 +185,7 @@ class Template:
                 if type(item) is Node:
                     items[place] = item.value
                 else:
-                    items[place] = item.fill() if type(item) is Template else fill_results(item)
+                    items[place] = item.fill() if type(item) is ContainerCopy else fill_results(item)
             self.filled = self.shape.build(self.copy, items)
         return self.filled
 
@@ -209,7 +209,7 @@ class Search:
         self.kinds = kinds
         self.raw = raw
         self.found: list[tuple[Future[Any], bool]] = []
-        self.copies: dict[int, Template] = {}  # by the name of the container, so that each is copied once
+        self.copies: dict[int, ContainerCopy] = {}  # by the name of the container, so that each is copied once
         self.outermost: Any = None
         self.edged: set[int] | None = None
         self.veiled = False  # whether there is a secret among the arguments
@@ -253,7 +253,7 @@ class Search:
         future.set_result(value)
         return future
 
-    def _outermost(self, container: object) -> Template:
+    def _outermost(self, container: object) -> ContainerCopy:
         self.outermost, self.edged = container, None
         try:
             return self._template(container, nodes_only=False)
@@ -261,7 +261,7 @@ class Search:
             msg = "an argument holds nodes inside more nested containers than Python can walk; flatten it"
             raise ValueError(msg) from None
 
-    def _template(self, container: object, *, nodes_only: bool) -> Template:
+    def _template(self, container: object, *, nodes_only: bool) -> ContainerCopy:
         """Copy a container with edges, once, and those inside it that have some."""
         shape = self.kinds.of(container)
         nodes_only = nodes_only or shape.objects
@@ -271,7 +271,7 @@ class Search:
             if known.open:
                 raise CycleError([f"a {known.kind.__name__} with nodes", "itself"])
             return known
-        copy = self.copies[name] = Template(container, shape)
+        copy = self.copies[name] = ContainerCopy(container, shape)
         takes_nodes = self.passes_values and not self.raw
         for place, item in enumerate(copy.items):
             if (
@@ -308,7 +308,7 @@ def fill_results(value: Any) -> Any:
     kind = type(value)
     if kind in PLAIN:
         return value
-    if kind is Template:
+    if kind is ContainerCopy:
         return value.fill()
     if kind is Opaque:
         return value.value

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiodag._core.edges import Opaque, Settled
 from aiodag._core.node import Node
-from aiodag._core.search import Template
+from aiodag._core.search import ContainerCopy
 from aiodag.codec.classes import further_attributes
 from aiodag.codec.fingerprint import Canonical, NamedBefore313, NamedIn313, fingerprint
 from aiodag.codec.printing import printed_by, python_text
@@ -95,7 +95,7 @@ def argument_text(value: Any, task: str = "", style: Style = TODAY) -> str:
         return style.printed(value)
     if kind is Node:
         return key_of_upstream(value, style)
-    if kind is Template:
+    if kind is ContainerCopy:
         return text_of_template(value, task, style)
     if kind is Settled:
         return f"settled {key_of_upstream(value.dep, style)}"
@@ -106,7 +106,7 @@ def argument_text(value: Any, task: str = "", style: Style = TODAY) -> str:
     return fingerprint(value, task, style.form)
 
 
-def text_of_template(template: Template, task: str, style: Style) -> str:
+def text_of_template(template: ContainerCopy, task: str, style: Style) -> str:
     """Return the text of a container that holds edges."""
     shape, kind = template.shape, template.kind
     texts = [argument_text(item, task, style) for item in template.items]

@@ -26,6 +26,7 @@ from aiodag.errors import Complaint as Complaint
 from aiodag.errors import CycleError as CycleError
 from aiodag.errors import Deadlock as Deadlock
 from aiodag.errors import EntryError as EntryError
+from aiodag.errors import ExpressionError as ExpressionError
 from aiodag.errors import ForeignLoop as ForeignLoop
 from aiodag.errors import HookFailed as HookFailed
 from aiodag.errors import LeaseLost as LeaseLost

@@ -29,6 +29,7 @@
      │    ├── RecordedError                             stands for a stored exception that cannot be rebuilt
      │    ├── EntryError     (ValueError)               a file, a task or arguments that no run can begin with
      │    ├── WorkflowError  (ValueError)               a workflow with faults, all of them at once
+     │    ├── ExpressionError (ValueError)              what stands in `${{ }}` or `if` has no value
      │    ├── RunCancelled                              a run that was cancelled from outside
      │    ├── WaitLost                                  a run that was woken, and does not wait for that any more
      │    ├── QueueError                                a submitted run that failed without its own doing
@@ -502,6 +503,28 @@ def complaint_lines(complaints: Iterable[Complaint]) -> list[str]:
         if told[each.text] <= ALIKE:
             lines.append(str(each))
     return lines + [f"{count - ALIKE:,} more: {text}" for text, count in told.items() if count > ALIKE]
+
+
+class ExpressionError(AiodagError, ValueError):
+    """Raised when an expression of a workflow file, a template or a condition, has no value.
+
+    `expression` is what was written, `reason` what is wrong, `place` where it stands: "" until somebody says so with `at`.
+
+    >>> from aiodag import ExpressionError
+    >>> raise ExpressionError("${{ 1 / 0 }}", "nothing can be divided by 0").at("etl.yaml:7 $.jobs.load.stages[0].with.url")
+    Traceback (most recent call last):
+    aiodag.ExpressionError: etl.yaml:7 $.jobs.load.stages[0].with.url: ${{ 1 / 0 }}: nothing can be divided by 0
+    """
+
+    def __init__(self, expression: str, reason: str, place: str = "") -> None:
+        self.expression = expression
+        self.reason = reason
+        self.place = place
+        super().__init__(": ".join(filter(None, (place, expression, reason))))
+
+    def at(self, place: str) -> "ExpressionError":
+        """Return the same error with the place where the expression stands."""
+        return ExpressionError(self.expression, self.reason, place)
 
 
 class RunCancelled(AiodagError):

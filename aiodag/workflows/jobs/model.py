@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from aiodag.workflows.files.json import Path
 
 if TYPE_CHECKING:
-    from typing import Any as Condition
-    from typing import Any as Param
-    from typing import Any as Template
+    from aiodag.workflows.expressions.conditions import Condition
+    from aiodag.workflows.expressions.template import Template
+    from aiodag.workflows.params import Param
 
 TriggerForm: TypeAlias = Mapping[
     str, Any

@@ -16,6 +16,7 @@ from aiodag.journal import Journal as Journal
 from aiodag.journal import Raised as Raised
 from aiodag.journal import Runs as Runs
 from aiodag.queueing import Queue as Queue
+from aiodag.scheduling import Schedules as Schedules
 
 if TYPE_CHECKING:
     from aiodag._core.node import Node

@@ -55,7 +55,7 @@ class RunFilter(NamedTuple):
     """Which runs to return: those that meet every condition given.
 
     `since` is in seconds since the epoch: the last execution began then or later. A run must have all `tags`. `parent_run` is
-    the id of the run that has begun those that are wanted.
+    the id of the run that has begun those that are wanted, `schedule` the name of the schedule that has.
 
     >>> from aiodag import Run
     >>> from aiodag.records import RunFilter
@@ -74,6 +74,7 @@ class RunFilter(NamedTuple):
     since: float | None = None
     queue: str | None = None
     parent_run: str | None = None
+    schedule: str | None = None
 
 
 def moment_for_people(seconds: float) -> datetime:
@@ -95,7 +96,8 @@ class RunRecord:
     that was submitted and never began. `queue` is the one that it was submitted to, or None; `due_at` is when it is to begin at
     the earliest, while that is to come; `deaths` is how many of its owners died since a node last succeeded. `parent_run` is the id of the run that has begun it, if
     one has; `generation` is how often it has begun again with a new history, and `turn` what it did that with, as a store keeps it: in
-    the record of one run.
+    the record of one run. `schedule` is the name of the schedule that it is a run of, and `group` that of those of which one goes
+    on at a time; `is_held` is True while another one of it does.
 
     >>> from aiodag import Run, task
     >>> from aiodag.service import Service
@@ -127,6 +129,9 @@ class RunRecord:
     parent_run: str | None = None
     generation: int = 0
     turn: str | None = None
+    schedule: str | None = None
+    group: str | None = None
+    is_held: bool = False
 
     @property
     def orphan(self) -> bool:

@@ -16,6 +16,10 @@ class Submission(NamedTuple):
     of that code. `max_active` is how many runs of the name may go on at once, from now on; None leaves that as it is.
     `parent_run` and `parent_node` are the id of the run that begins this one, and the number of the node that does.
 
+    Of a `group` one run goes on at a time, and one waits: it is cancelled when another one is submitted, which waits in its
+    place. With `cancel_in_progress` the one that goes on is cancelled too. `schedule` and `backfill` are the name and the
+    number of those that it is a run of.
+
     >>> import time
     >>> from aiodag.stores import Memory
     >>> from aiodag.submissions import Submission
@@ -44,6 +48,10 @@ class Submission(NamedTuple):
     code: str | None = None
     parent_run: str | None = None
     parent_node: int | None = None
+    group: str | None = None
+    cancel_in_progress: bool = False
+    schedule: str | None = None
+    backfill: int | None = None
 
 
 class Taken(NamedTuple):

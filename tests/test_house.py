@@ -105,11 +105,12 @@ FLOORS = [
             "records",
             "queue_defaults",
             "submissions",
+            "firings",
             "happenings",
             "programs",
         ]
     },
-    {"": ["copies", "queueing", "inboxes", "sharing", "journal", "abc"]},
+    {"": ["copies", "queueing", "inboxes", "scheduling", "sharing", "journal", "abc"]},
     {
         "_core": [
             "failure",

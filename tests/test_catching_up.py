@@ -50,7 +50,7 @@ def test_each_moment_that_has_come_is_released_or_has_passed_as_the_policy_says(
     assert found.next_at == next((minute(each) for each in numbers if each > now), None)
     rows = {each: row.state for row in found.passed for each in numbers if row.first <= minute(each) <= row.last}
     assert rows == states
-    assert sum(row.count for row in found.passed) == len(states)
+    assert sum(row.number for row in found.passed) == len(states)
 
 
 @given(situations(), st.sampled_from(["all", "latest", "none"]), st.integers(1, 10), st.integers(1, 5))
@@ -61,7 +61,7 @@ def test_in_portions_nothing_is_left_out_and_the_latest_is_released(situation, c
         rest = [each for each in minutes(numbers, excluded) if each[0] >= at]
         found = decide(rest, minute(now), catch_up=catch_up, grace=grace * 60.0, most=most)
         released += found.released
-        count += sum(row.count for row in found.passed)
+        count += sum(row.number for row in found.passed)
         assert found.next_at is None or found.next_at > at
         at = found.next_at
 
@@ -76,7 +76,7 @@ def test_in_portions_nothing_is_left_out_and_the_latest_is_released(situation, c
 def test_moments_in_a_row_that_passed_for_one_reason_are_one_row():
     found = decide(minutes(range(100), {50}), minute(99), catch_up="latest", grace=60.0)
 
-    assert [(row.state, row.count) for row in found.passed] == [("missed", 50), ("skipped", 1), ("missed", 47)]
+    assert [(row.state, row.number) for row in found.passed] == [("missed", 50), ("skipped", 1), ("missed", 47)]
     assert found.released == [minute(98), minute(99)]
 
 
@@ -98,6 +98,6 @@ def test_a_million_moments_are_decided_on_a_thousand_at_a_time(catch_up):
 
     found = decide(seconds(), START + timedelta(days=30), catch_up=catch_up, grace=60.0)
 
-    assert (found.released, [row.count for row in found.passed]) == ([], [1000])
+    assert (found.released, [row.number for row in found.passed]) == ([], [1000])
     assert found.next_at == START + timedelta(seconds=1000)
     assert len(asked) == 1001

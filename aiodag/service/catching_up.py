@@ -24,7 +24,7 @@ class Passed(NamedTuple):
 
     first: datetime
     last: datetime
-    count: int
+    number: int
     state: str
     reason: str
 
@@ -55,7 +55,7 @@ def decide(
     >>> from datetime import UTC
     >>> hours = [datetime(2026, 1, 1, hour, tzinfo=UTC) for hour in range(24)]
     >>> found = decide([(each, "") for each in hours], hours[3], catch_up="none", grace=60)
-    >>> [each.hour for each in found.released], [each.count for each in found.passed], found.next_at.hour
+    >>> [each.hour for each in found.released], [each.number for each in found.passed], found.next_at.hour
     ([3], [3], 4)
     """
     verdicts: list[Verdict] = []

@@ -99,14 +99,14 @@ class PlannedRun(NamedTuple):
 
 
 class Passed(NamedTuple):
-    """Moments in a row of which no run is made: from one to another, how many, and why.
+    """Moments in a row of which no run is made: from one to another, their number, and why.
 
     `state` is "missed", "skipped" or "refused".
     """
 
     at: float
     until: float
-    count: int
+    number: int
     state: str
     reason: str
 

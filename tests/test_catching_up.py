@@ -48,7 +48,9 @@ def test_each_moment_that_has_come_is_released_or_has_passed_as_the_policy_says(
     released, states = expected(numbers, excluded, now, catch_up, grace)
     assert found.released == [minute(each) for each in released]
     assert found.next_at == next((minute(each) for each in numbers if each > now), None)
-    rows = {each: row.state for row in found.passed for each in numbers if row.first <= minute(each) <= row.last}
+    rows = {
+        each: row.state for row in found.passed for each in numbers if row.at <= minute(each).timestamp() <= row.until
+    }
     assert rows == states
     assert sum(row.number for row in found.passed) == len(states)
 

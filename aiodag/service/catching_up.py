@@ -14,19 +14,11 @@ from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple
 
+from aiodag.firings import Passed
+
 MOST = 1000  # moments that are decided on at once: after a year, the rest of the store has its turn in between
 NOBODY_LOOKED = "no worker looked at it in time"
 MISSED = {"latest": f"{NOBODY_LOOKED}, and a later one is caught up", "none": f"{NOBODY_LOOKED}, and none is caught up"}
-
-
-class Passed(NamedTuple):
-    """Moments in a row that are not released: "missed" or "skipped", and why."""
-
-    first: datetime
-    last: datetime
-    number: int
-    state: str
-    reason: str
 
 
 class Decision(NamedTuple):
@@ -92,4 +84,4 @@ def in_rows(verdicts: Iterable[Verdict]) -> Iterator[Passed]:
     for (state, reason), row in groupby(verdicts, key=itemgetter(1, 2)):
         some = list(row)
         if state:
-            yield Passed(some[0].at, some[-1].at, len(some), state, reason)
+            yield Passed(some[0].at.timestamp(), some[-1].at.timestamp(), len(some), state, reason)

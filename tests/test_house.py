@@ -354,6 +354,7 @@ FLOORS = [
             "params",
             "registered",
             "jobs.model",
+            "jobs.matrix",
             "files.reading",
             "files.document",
             "expand",

@@ -373,6 +373,7 @@ FLOORS = [
         "service": [
             "conversion",
             "entry",
+            "catching_up",
             "resumption",
             "binding",
             "written",

@@ -1,5 +1,20 @@
 """How texts of others are shown, and one way to say durations and numbers of things, wherever they are printed or drawn."""
 
+import re
+
+UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)\s*(ms|[smhd])", re.ASCII)
+
+
+def read_duration(text: str) -> float | None:
+    """Return the seconds of a duration with its unit; None if a text is not one.
+
+    >>> [read_duration(text) for text in ("90s", "15m", "1.5h", "30d", "500ms", "90")]
+    [90.0, 900.0, 5400.0, 2592000.0, 0.5, None]
+    """
+    found = DURATION.fullmatch(text)
+    return None if found is None else float(found[1]) * UNITS[found[2]]
+
 
 def printable(text: str) -> str:
     r"""Return a text in one line that does nothing to a terminal: what cannot be seen is shown by its escape.

@@ -4,8 +4,9 @@ import re
 from argparse import ArgumentTypeError
 from datetime import datetime
 
+from aiodag.wording import read_duration
+
 DIGITS = 15  # of a number that is typed: what SQLite and the clock still take
-SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def count(text: str) -> int:
@@ -34,9 +35,9 @@ def duration(text: str) -> float:
     >>> [duration(text) for text in ("90s", "15m", "1.5h", "30d")]
     [90.0, 900.0, 5400.0, 2592000.0]
     """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text, re.ASCII)
-    if found:
-        return float(found[1]) * SECONDS[found[2]]
+    seconds = read_duration(text)
+    if seconds is not None:
+        return seconds
     msg = f"{text!r} is not a duration: write 90s, 15m, 12h or 30d"
     raise ArgumentTypeError(msg)
 

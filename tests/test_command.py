@@ -29,6 +29,7 @@ from aiodag import Capacity, Limit, OptionError, Run, RunFailed, State, UnknownO
 from aiodag.abc import NOTHING
 from aiodag.codec.text import decode, decode_error, encode, encode_error
 from aiodag.commands import CommandFailed, Finished, command, local, shell
+from aiodag.commands import entrance as entrances
 from aiodag.records import left_out, output_text
 from aiodag.stores import Memory, SQLite
 from aiodag.testing import run as virtual
@@ -148,14 +149,14 @@ def gate(tmp_path):
 @pytest.fixture
 def entrance(request, monkeypatch, tmp_path):
     """An entrance of its own, to a warden with other numbers of seconds, where the test says so."""
-    text = local.PROGRAM.read_text()
+    text = entrances.PROGRAM.read_text()
     for name, seconds in getattr(request, "param", {}).items():
         text, count = re.subn(rf"^{name} = \S+", f"{name} = {seconds}", text, flags=re.MULTILINE)
         assert count == 1
     program = tmp_path / "warden.py"
     program.write_text(text)
-    entrance = local.Entrance()
-    monkeypatch.setattr(local, "PROGRAM", program)
+    entrance = entrances.Entrance()
+    monkeypatch.setattr(entrances, "PROGRAM", program)
     monkeypatch.setattr(local, "ENTRANCE", entrance)
     yield entrance
     entrance.close()
@@ -1861,7 +1862,7 @@ print(asyncio.run(main()))
 
 
 def test_descriptors_that_too_many_are_on_their_way_for_are_handed_over_later(monkeypatch):
-    give, refused = local.give, []
+    give, refused = entrances.give, []
 
     def give_at_last(*given):
         if len(refused) < 3:
@@ -1870,7 +1871,7 @@ def test_descriptors_that_too_many_are_on_their_way_for_are_handed_over_later(mo
         give(*given)
 
     async def main():
-        monkeypatch.setattr(local, "give", give_at_last)
+        monkeypatch.setattr(entrances, "give", give_at_last)
         there = (await command("echo", "there")()).stdout
         refused.clear()
         monkeypatch.setattr(local, "PATIENCE", 0)

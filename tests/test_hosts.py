@@ -8,7 +8,7 @@ import pytest
 from aiodag import OptionError, Run, Skip, State, WorkflowError
 from aiodag.abc import Host
 from aiodag.commands import CommandFailed, command, shell
-from aiodag.commands.local import LOCAL
+from aiodag.commands.local import ANSWERING, LOCAL
 from aiodag.programs import ProgramEnd, ProgramLost, ProgramNotStarted, ProgramRequest, ProgramWatch
 from aiodag.stores import Memory
 from aiodag.testing import run
@@ -183,6 +183,34 @@ async def test_this_machine_is_a_host_like_any_other():
     assert [each for each in told if each != "started"] == [("stdout", b"rows\n"), 3]
     with pytest.raises(ProgramNotStarted, match="no directory of PATH has a program 'no-such-program'"):
         await here.run(ProgramRequest(("no-such-program",)), Watch())
+
+
+class Heard:
+    """A watch that keeps what each stream said, and how the program ended."""
+
+    def __init__(self):
+        self.streams, self.code = {}, None
+
+    def note_start(self, facts, /):
+        pass
+
+    def wrote(self, stream, chunk, /):
+        self.streams[stream] = self.streams.get(stream, b"") + chunk
+
+    def note_end(self, end, /):
+        self.code = end.code
+
+
+async def test_a_program_may_have_a_third_stream_for_its_answer():
+    heard, unheard = Heard(), Heard()
+    script = ("sh", "-c", "cat; echo aside; seq 20000 >&3 || exit 7")
+
+    await ANSWERING.run(ProgramRequest(script, stdin=b"asked\n"), heard)
+    await LOCAL.run(ProgramRequest(script, stdin=b"asked\n"), unheard)
+
+    numbers = b"".join(b"%d\n" % number for number in range(1, 20001))
+    assert (heard.streams, heard.code) == ({"stdout": b"asked\naside\n", "answer": numbers}, 0)
+    assert ("answer" in unheard.streams, unheard.code) == (False, 7)
 
 
 @pytest.mark.parametrize("given", ["moon", Moon, object(), 3])

@@ -1,31 +1,27 @@
 """A program on the side of its owner: handed to the warden, its output read, its end heard of."""
 
 import asyncio
-import atexit
 import errno
 import marshal
 import os
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from signal import SIGKILL
-from threading import Lock
 from typing import NamedTuple
 
 from aiodag._core.limits import Gate, Limit
 from aiodag._core.submit import engine_of
 from aiodag.commands.descriptors import FULL, ROOM, descriptors_allowed, programs_at_once
+from aiodag.commands.entrance import ENTRANCE
 from aiodag.commands.refusal import NotStarted, describe_refusal
 from aiodag.commands.streams import InputPipe, OutputPipe, drop
 from aiodag.commands.warden import groups_of, send_signal
 from aiodag.programs import ProgramEnd, ProgramLost, ProgramNotStarted, ProgramRequest, ProgramWatch
 
-PROGRAM = Path(__file__).absolute().with_name("warden.py")
 LENGTH = 8  # bytes, as there
 UNBOUNDED = 10**6  # programs at once, for all but descriptors
 PATIENCE = 10.0  # seconds for descriptors that are on their way to arrive, also those of other processes of this user
@@ -48,80 +44,6 @@ class Request(NamedTuple):
     grace: float
 
 
-class Entrance:
-    """The way to this process's warden, which is started with the first program, and again when it is gone."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._socket: socket.socket | None = None
-        self.warden = 0
-        self.allowed = float("inf")  # descriptors of the warden, which keeps the limit that it was started with
-        self._owner = process_identity()
-
-    def admit(self, descriptors: Sequence[int]) -> int:
-        """Hand over the descriptors of one program, and return the warden that has them. Raises `OSError`."""
-        with self._lock:
-            if self._socket is None or self._owner != process_identity():
-                self._socket = self._open_socket()
-            try:
-                give(self._socket, descriptors)
-            except (BrokenPipeError, ConnectionResetError):
-                self._socket = self._open_socket()
-                give(self._socket, descriptors)
-            return self.warden
-
-    def leave(self, warden: int) -> None:
-        """Give nothing more to a warden that has lost a program: while it dies, its end of the entrance may be open."""
-        with self._lock:
-            if self.warden == warden and self._owner == process_identity():
-                self.close()
-
-    def _open_socket(self) -> socket.socket:
-        self.close()
-        ours, theirs = socket.socketpair()
-        with theirs:
-            process = subprocess.Popen(  # noqa: S603 - our own program
-                [sys.executable, "-I", "-S", str(PROGRAM), str(os.getpid())],
-                cwd="/",
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-        self.allowed = descriptors_allowed()
-        process.returncode = 0  # else its destructor would complain of a process that goes on
-        self.warden, self._owner = process.pid, process_identity()
-        return ours
-
-    def close(self) -> None:
-        """Let the warden go. It ends when all its programs have."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
-        if self.warden:
-            try:
-                ended, _ = os.waitpid(self.warden, os.WNOHANG)
-            except ChildProcessError:
-                ended = self.warden
-            if ended:
-                self.warden = 0  # the number may become that of another child
-
-    def drop_in_fork(self) -> None:
-        """Leave the warden to the process that this one is a fork of."""
-        self._lock = Lock()
-        self.close()
-
-
-def give(entrance: socket.socket, descriptors: Sequence[int]) -> None:
-    """Send descriptors, and how many they are."""
-    socket.send_fds(entrance, [bytes([len(descriptors)])], list(descriptors))
-
-
-def process_identity() -> tuple[int, int, int]:
-    """Return what a warden is bound to: a fork, or a process with other rights, has one of its own."""
-    return os.getpid(), os.geteuid(), os.getegid()
-
-
 def sessions_on(stdout: int) -> set[int]:
     """Return the sessions of the programs whose stdout is the other end of a pipe, as far as the system tells."""
     found: set[int] = set()
@@ -132,9 +54,7 @@ def sessions_on(stdout: int) -> set[int]:
     return found - {os.getsid(0)}
 
 
-ENTRANCE = Entrance()
 UNDER_WAY: "set[Child]" = set()
-atexit.register(ENTRANCE.close)
 
 
 def leave_to_parent() -> None:
@@ -151,9 +71,10 @@ os.register_at_fork(after_in_child=leave_to_parent)
 class Child:
     """One program: run it once."""
 
-    def __init__(self, watch: ProgramWatch) -> None:
+    def __init__(self, watch: ProgramWatch, *, answers: bool = False) -> None:
         self.loop = asyncio.get_running_loop()
         self._watch = watch
+        self._names = ("stdout", "stderr", "answer") if answers else ("stdout", "stderr")
         self._new_streams()
         self._over = asyncio.Event()  # nothing is left of it, or nothing more will be heard
         self._told: dict[str, list[str]] = {}
@@ -163,8 +84,7 @@ class Child:
         self._gate: Gate | None = None
 
     def _new_streams(self) -> None:
-        self.stdout = OutputPipe(self.loop, "stdout", self._watch.wrote, self._look)
-        self.stderr = OutputPipe(self.loop, "stderr", self._watch.wrote, self._look)
+        self._outputs = [OutputPipe(self.loop, name, self._watch.wrote, self._look) for name in self._names]
         self._stdin = InputPipe(self.loop)
 
     async def run(self, request: Request, stdin: bytes | Path | None) -> None:
@@ -225,8 +145,8 @@ class Child:
         try:
             if stdin is not None:
                 ends.append(self._stdin.open(stdin))
-            ends.append(self.stdout.open())
-            ends.append(self.stderr.open())
+            for stream in self._outputs:
+                ends.append(stream.open())  # noqa: PERF401 - what is open is closed below if the next cannot be
             self._control.setblocking(False)
             self.loop.add_reader(self._control.fileno(), self._hear, self._control)
             self._warden = ENTRANCE.admit(ends)
@@ -284,13 +204,13 @@ class Child:
     def _kill(self) -> None:
         """End what the warden cannot end any more, since it was killed."""
         told = self._told.get("pid")  # not yet, if it was killed in the moment after the start
-        sessions = {int(told[0])} if told else sessions_on(self.stdout.fd)
+        sessions = {int(told[0])} if told else sessions_on(self._outputs[0].fd)
         for groups in groups_of(sessions).values():
             for group in groups:
                 send_signal(group, SIGKILL)
 
     def _look(self) -> None:
-        if "error" in self._told or ("gone" in self._told and not (self.stdout.active or self.stderr.active)):
+        if "error" in self._told or ("gone" in self._told and not any(each.active for each in self._outputs)):
             self._over.set()
 
     def _release(self) -> None:
@@ -308,13 +228,13 @@ class Child:
         if self._control is not None:
             drop(self.loop, self._control.fileno(), self.loop.remove_reader)
             self._control.detach()
-        for stream in (self.stdout, self.stderr):
+        for stream in self._outputs:
             stream.finish()
         self._stdin.close()
 
     def drop_in_fork(self) -> None:
         """Close all ends in a fork: while that held them, the program would read no end of its stdin."""
-        for stream in (self.stdout, self.stderr, self._stdin):
+        for stream in (*self._outputs, self._stdin):
             if stream.fd >= 0:
                 os.close(stream.fd)
                 stream.fd = -1
@@ -339,7 +259,13 @@ class Child:
 
 
 class LocalHost:
-    """This machine: programs end with this process, however that ends."""
+    """This machine: programs end with this process, however that ends.
+
+    With `answers`, a program has a third stream to write to, its descriptor 3: the watch hears it as "answer".
+    """
+
+    def __init__(self, *, answers: bool = False) -> None:
+        self.answers = answers
 
     @property
     def name(self) -> str:
@@ -348,7 +274,7 @@ class LocalHost:
 
     async def run(self, request: ProgramRequest, watch: ProgramWatch, /) -> None:
         """Run a program until nothing of it is left. Raises `ProgramNotStarted` and `ProgramLost`."""
-        child = Child(watch)
+        child = Child(watch, answers=self.answers)
         try:
             await child.run(local_request(request), request.stdin)
             end = child.end()
@@ -392,3 +318,4 @@ def machine_name() -> str:
 
 
 LOCAL = LocalHost()
+ANSWERING = LocalHost(answers=True)

@@ -1,12 +1,14 @@
 """What is known of one program while it runs, wherever that is: told by its host, and passed on to the journal of the run."""
 
-from collections.abc import Mapping
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from weakref import ref
 
 from aiodag._core.context import current_node
-from aiodag.commands.finished import Finished, ending_facts
+from aiodag.commands.finished import Finished, ending_facts, shell_line
 from aiodag.commands.transcript import Transcript
 from aiodag.programs import ProgramLost
 
@@ -15,17 +17,28 @@ if TYPE_CHECKING:
     from aiodag.commands.transcript import Hear
     from aiodag.programs import ProgramEnd
 
+log = logging.getLogger("aiodag.command")
+
 
 class ProgramRecord:
     """What a host tells of a program: kept, and passed on to who hears of it and to the journal, where there is one."""
 
-    def __init__(self, line: tuple[str, ...], host: "Host", *, keep: int, on_output: "Hear | None") -> None:
+    def __init__(
+        self,
+        line: tuple[str, ...],
+        host: "Host",
+        *,
+        keep: int,
+        on_output: "Hear | None" = None,
+        on_end: "Callable[[Finished], object] | None" = None,
+    ) -> None:
         node = current_node()
         run = None if node is None else node.run
         # Weak: a failed node holds its traceback, and that the frame which holds this.
         self._node = None if node is None else ref(node)
         self._journal: Journal | None = None if run is None else run.journal
-        self._line = line
+        self.line = line
+        self._on_end = on_end
         self._host = host.name
         self._end: ProgramEnd | None = None
         hears = [*([] if self._journal is None else [self._write]), *([] if on_output is None else [on_output])]
@@ -52,13 +65,8 @@ class ProgramRecord:
             stream.add(b"", last=True)
         self._end = end
 
-    @property
-    def groups_left(self) -> int:
-        """How many process groups no signal has ended."""
-        return 0 if self._end is None else self._end.left
-
     def finish(self) -> Finished:
-        """Return how the program ended, and note it. Raises `ProgramLost` where its host has not told."""
+        """Return how the program ended, note it, and tell whoever wants to hear. Raises `ProgramLost`."""
         end = self._end
         if end is None:
             msg = f"has ended in a way that nobody knows: its host, {self._host}, has not said how it ended"
@@ -67,7 +75,7 @@ class ProgramRecord:
         stdout, stdout_dropped = out.kept.text()
         stderr, stderr_dropped = err.kept.text()
         finished = Finished(
-            self._line,
+            self.line,
             end.code,
             stdout,
             stderr,
@@ -82,7 +90,21 @@ class ProgramRecord:
             out.mask.count > 0,
         )
         self.note(ending_facts(finished))
+        if end.left:
+            log.warning(
+                "%s has ended, but no signal ends what it left in session %d", shell_line(finished.args), finished.pid
+            )
+        self._tell_end(finished)
         return finished
+
+    def _tell_end(self, finished: Finished) -> None:
+        if self._on_end is None:
+            return
+        try:
+            self._on_end(finished)
+        except Exception as error:  # noqa: BLE001 - of a listener, who cannot interfere
+            message = f"{self._on_end!r}, which hears of the end of a command, raised"
+            asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})
 
     def _write(self, stream: str, chunk: bytes) -> None:
         node = None if self._node is None else self._node()

@@ -6,13 +6,10 @@ output, `finished` what came of it. Where it runs: `local` is the host that this
 start on it, `streams` its pipes, and `warden` the process that starts and ends it.
 """
 
-import asyncio
 import json
-import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from hashlib import blake2b
@@ -24,7 +21,6 @@ from aiodag._core.arity import UNLIMITED
 from aiodag._core.limits import Limit
 from aiodag._core.middleware import compose
 from aiodag._core.options import KNOWN, TaskOptions, check_name, check_seconds, check_version, flag
-from aiodag._core.submit import engine_of
 from aiodag._core.task import Task
 from aiodag.abc import Host
 from aiodag.commands.arguments import (
@@ -40,13 +36,14 @@ from aiodag.commands.arguments import (
     stream_size,
     with_changed_text,
 )
+from aiodag.commands.attempt import run_program
 from aiodag.commands.descriptors import descriptors_allowed, programs_at_once
-from aiodag.commands.finished import CommandFailed, Finished, how, shell_line, shown_line, why_failed, why_skipped
+from aiodag.commands.finished import CommandFailed, Finished, shell_line, shown_line, why_failed, why_skipped
 from aiodag.commands.local import LOCAL
 from aiodag.commands.record import ProgramRecord
 from aiodag.commands.shells import PLACE, SHELL, check_strict, strict_line
 from aiodag.errors import OptionError, Skip, UnknownOption
-from aiodag.programs import ProgramLost, ProgramNotStarted, ProgramRequest
+from aiodag.programs import ProgramRequest
 from aiodag.secret import Secret
 
 if TYPE_CHECKING:
@@ -70,7 +67,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CommandFailed", "Finished", "command", "shell"]
 
-log = logging.getLogger("aiodag.command")
 MOST = 64
 # Programs of one loop, for tasks without a limit of their own: their attempts have not begun while they wait for that.
 AT_ONCE = Limit(programs_at_once(descriptors_allowed(), MOST))
@@ -152,45 +148,13 @@ class Command:
         line = shown_line(given.line)
         request = ProgramRequest(strict_line(args) if self.strict else args, variables, self.cwd, stdin, self.grace)
         host = LOCAL if self.host is None else self.host
-        record = ProgramRecord(line, host, keep=self.keep, on_output=self.on_output)
-        try:
-            await run_program(host, request, record)
-            finished = self._finish(record)
-        except asyncio.CancelledError as cancelled:
-            with suppress(ProgramLost):  # there may have been nothing to cancel yet
-                # The traceback of a timeout shows what it said last.
-                cancelled.add_note(f"{shell_line(line)} {how(self._finish(record))}")
-            raise
-        except ProgramNotStarted as fault:
-            raise CommandFailed(line, str(fault)) from fault.__cause__
-        except ProgramLost as fault:
-            raise CommandFailed(line, str(fault)) from None
+        record = ProgramRecord(line, host, keep=self.keep, on_output=self.on_output, on_end=self.on_end)
+        finished = await run_program(host, request, record)
         if finished.code in self.skip_codes:
             raise Skip(why_skipped(finished))
         if finished.code not in self.success:
             raise CommandFailed(line, why_failed(finished, self.success), finished)
         return finished
-
-    def _finish(self, record: ProgramRecord) -> Finished:
-        """Return how a program ended, and tell whoever wants to hear. Raises `ProgramLost`."""
-        finished = record.finish()
-        if record.groups_left:
-            log.warning(
-                "%s has ended, but no signal ends what it left in session %d", shell_line(finished.args), finished.pid
-            )
-        if self.on_end is not None:
-            try:
-                self.on_end(finished)
-            except Exception as error:  # noqa: BLE001 - of a listener, who cannot interfere
-                message = f"{self.on_end!r}, which hears of the end of a command, raised"
-                asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})
-        return finished
-
-
-async def run_program(host: Host, request: ProgramRequest, record: ProgramRecord) -> None:
-    """Run a program on a host. It takes real time: a virtual clock waits for it."""
-    with engine_of(asyncio.get_running_loop()).real_time:
-        await host.run(request, record)
 
 
 class CommandTask(Task[..., Finished]):

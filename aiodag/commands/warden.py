@@ -45,6 +45,7 @@ LENGTH = 8  # bytes in which a request tells its length
 CLOSED: int = getattr(socket, "MSG_CMSG_CLOEXEC", 0)  # what arrives is not inherited by programs
 LARGE = 2**20  # bytes of a request, after which memory is given back
 NEVER = float("inf")
+MOST = 5  # descriptors of a program: control, stdin, stdout, stderr, and 3 for its answer
 NOTHING = 0  # as stdin: the warden's own, which is /dev/null
 IGNORED = [signal.SIGPIPE, signal.SIGXFSZ]  # by Python; a program expects them to be as usual
 
@@ -142,7 +143,7 @@ class Warden:
         descriptors = array("i")
         try:
             # Not recv_fds(), which forgets its flags.
-            sent, added, _, _ = self.entrance.recvmsg(1, socket.CMSG_SPACE(4 * descriptors.itemsize), CLOSED)
+            sent, added, _, _ = self.entrance.recvmsg(1, socket.CMSG_SPACE(MOST * descriptors.itemsize), CLOSED)
         except OSError:
             sent, added = b"", []
         for _, _, received in added:
@@ -157,7 +158,7 @@ class Warden:
                 os.close(each)
         else:
             control, *streams = descriptors
-            ward = Ward(socket.socket(fileno=control), streams if len(streams) == 3 else [NOTHING, *streams])
+            ward = Ward(socket.socket(fileno=control), streams if len(streams) > 2 else [NOTHING, *streams])
             ward.control.setblocking(False)
             self.wards.add(ward)
             self.selector.register(ward.control, selectors.EVENT_READ, partial(self.hear, ward))

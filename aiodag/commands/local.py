@@ -234,7 +234,8 @@ class Child:
 
     def drop_in_fork(self) -> None:
         """Close all ends in a fork: while that held them, the program would read no end of its stdin."""
-        for stream in (*self._outputs, self._stdin):
+        streams: list[OutputPipe | InputPipe] = [*self._outputs, self._stdin]
+        for stream in streams:
             if stream.fd >= 0:
                 os.close(stream.fd)
                 stream.fd = -1

@@ -3,7 +3,7 @@
 import re
 
 UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
-DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)\s*(ms|[smhd])", re.ASCII)
+DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)(ms|[smhd])", re.ASCII)
 
 
 def read_duration(text: str) -> float | None:

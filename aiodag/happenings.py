@@ -19,6 +19,7 @@ class Happening(StrEnum):
     PLACES = "places"  # a process asks for, or leaves, places of a shared limit
     LINES = "lines"  # a run has logged or written something
     WOKEN = "woken"  # what a run waits for has come: a message, a moment, the end of another run
+    SCHEDULED = "scheduled"  # a schedule or a backfill is there, or another one
     OUTGOING = "outgoing"  # a message is to leave by a transport
 
 

@@ -36,6 +36,7 @@ class KeptPlace:
     retries: int
     deaths: int = 0
     successes: int = 0  # when the last owner died
+    held: bool = False  # until another run of its group has ended
 
 
 @dataclass
@@ -87,6 +88,11 @@ class KeptRun:
         self.owner, self.leased_until = claim.owner, claim.at + claim.lease
         if claim.definition is not None and claim.definition != self.definition:
             self.definitions.append((self.execution, claim.definition))
+
+    @property
+    def schedule(self) -> str | None:
+        """The name of the schedule that it is a run of."""
+        return None if self.queued is None else self.queued.submission.schedule
 
     @property
     def definition(self) -> str | None:
@@ -143,6 +149,7 @@ class KeptRun:
         self.state = next_run_state(self.state, State.QUEUED)
         self.begun += 1
         self.ended_at, self.error, self.cancel, self.queued.deaths = None, "", False, 0
+        self.queued.held = False
         return True
 
     def take(self, owner: Owner, at: float, lease: float) -> Claim:
@@ -257,6 +264,7 @@ def is_wanted(kept: KeptRun, wanted: RunFilter) -> bool:
         and wanted.tags.items() <= kept.claim.tags.items()
         and (wanted.since is None or max(kept.started_at, kept.created_at) >= wanted.since)
         and wanted.parent_run in {None, kept.parent_run}
+        and wanted.schedule in {None, kept.schedule}
         and (wanted.queue is None or (kept.queued is not None and kept.queued.submission.queue == wanted.queue))
     )
 
@@ -290,6 +298,9 @@ def kept_run_record(kept: KeptRun, definition: str | None) -> RunRecord:
         parent_run=kept.parent_run,
         generation=kept.generation,
         turn=kept.turn,
+        schedule=kept.schedule,
+        group=None if place is None else place.submission.group,
+        is_held=place is not None and place.held and kept.state is State.QUEUED,
     )
 
 

@@ -9,6 +9,7 @@ from aiodag.happenings import Happening
 from aiodag.records import NO_TAGS, Claim, Claimed, Owner, utc_moment
 from aiodag.states import State
 from aiodag.stores.kept import NOBODY, ZERO, KeptPlace, KeptRun, kept_run_record, known_from_kept
+from aiodag.stores.kept_groups import enter_group
 from aiodag.stores.kept_runs import KeptRuns
 from aiodag.stores.queue_rules import (
     count_deaths,
@@ -71,6 +72,8 @@ class KeptQueue(KeptRuns):
         if submission.definition is not None:
             kept.definitions.append((1, submission.definition))
         self.kept[submission.id] = kept
+        if not later:
+            enter_group(self.kept.values(), kept, time.time())
         if submission.max_active is not None:
             self._names[submission.name] = submission.max_active
 
@@ -78,7 +81,10 @@ class KeptQueue(KeptRuns):
         """Put a run of a queue that has ended there again, to be resumed; return whether it had."""
         with self._changing(Happening.QUEUED):
             kept = self.kept.get(run_id)
-            return kept is not None and kept.submit_again()
+            again = kept is not None and kept.submit_again()
+            if kept is not None and again:
+                enter_group(self.kept.values(), kept, time.time())
+            return again
 
     def _places(self) -> Iterator[tuple[KeptRun, KeptPlace]]:
         """Give the runs that were submitted, in the order in which they were."""
@@ -115,6 +121,7 @@ class KeptQueue(KeptRuns):
             for kept, place in self._places()
             if kept.state is State.QUEUED
             and place.due_at is None
+            and not place.held
             and place.submission.queue in queues
             and self._queue(place.submission.queue).state != "paused"
             and owner not in self._refusals.get(place.submission.target, {})
@@ -142,6 +149,7 @@ class KeptQueue(KeptRuns):
         for kept, place in self._places():
             if place.due_at is not None and place.due_at <= now:
                 place.due_at = None
+                enter_group(self.kept.values(), kept, now)
             expired = place.expires_at
             if expired is not None and expired <= now:
                 place.expires_at = None

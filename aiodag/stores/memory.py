@@ -30,7 +30,7 @@ from aiodag.stores.kept import (
     known_from_kept,
 )
 from aiodag.stores.kept_copies import KeptCopies
-from aiodag.stores.kept_inbox import KeptInbox
+from aiodag.stores.kept_schedules import KeptSchedules
 from aiodag.stores.watch import note_happening
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from aiodag.stores.recorder import Recorder
 
 
-class Memory(KeptCopies, KeptInbox):
+class Memory(KeptCopies, KeptSchedules):
     """A store in this process, gone with it: for tests.
 
     `keep` is how many bytes it keeps of each stream of an attempt. `store="memory:name"` is one that all runs of the

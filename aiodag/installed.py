@@ -4,7 +4,14 @@ import platform
 import sqlite3
 from importlib.util import find_spec
 
-EXTRAS = {"cli": "rich", "draw": "resvg_py", "otel": "opentelemetry", "postgres": "psycopg", "kafka": "aiokafka"}
+EXTRAS = {
+    "cli": "rich",
+    "draw": "resvg_py",
+    "otel": "opentelemetry",
+    "postgres": "psycopg",
+    "kafka": "aiokafka",
+    "yaml": "yaml",
+}
 
 
 def versions() -> dict[str, str]:

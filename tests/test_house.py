@@ -348,12 +348,17 @@ FLOORS = [
             "private",
             "files.json",
             "files.shapes",
+            "files.marks",
+            "files.scalars",
+            "files.composing",
             "files.forms",
             "files.details",
             "files.bodies",
             "files.hooking",
             "files.entries",
             "files.text",
+            "files.yaml",
+            "files.sources",
             "expressions.template",
             "expressions.conditions",
             "params",
@@ -513,6 +518,7 @@ EXTRAS = {
     "aiodag.cli.rich": {"rich"},
     "aiodag.stores.sql.postgres": {"psycopg"},
     "aiodag.messages.kafka": {"aiokafka"},
+    "aiodag.workflows.files.yaml": {"yaml"},
     "aiodag.codec.msgspec": {"msgspec"},
     "aiodag.codec.numpy": {"numpy"},
     "aiodag.codec.pydantic": {"pydantic"},
@@ -535,6 +541,7 @@ CITED = {
     "docs.python.org",
     "peps.python.org",
     "github.com",
+    "yaml.org",  # the name of its core schema
     "json-schema.org",  # the name of the language of schemas
     "www.w3.org",  # the name of SVG
     "w3.org",

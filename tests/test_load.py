@@ -394,8 +394,8 @@ def test_depth_is_refused_at_any_depth(text):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("gone.json", "no such file. Give the path of a JSON file, such as etl.json"),
-        ("etl.yaml", "has another ending than .json, and workflows are read from JSON files"),
+        ("gone.json", "no such file. Give the path of a JSON or YAML file, such as etl.json"),
+        ("etl.toml", "has another ending, and workflows are read from files that end in .json, .yaml or .yml"),
         ("a\0.json", "cannot be read: embedded null byte"),
     ],
 )

@@ -21,8 +21,8 @@ from aiodag.names import import_file
 from aiodag.secret import Secret
 from aiodag.service.conversion import convert_text
 from aiodag.service.entry import Entry, parse_target
-from aiodag.workflows.files.load import is_workflow_file
 from aiodag.workflows.files.load import load as load_workflow
+from aiodag.workflows.files.sources import is_workflow_file
 from aiodag.workflows.workflow import Workflow
 
 

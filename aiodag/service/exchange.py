@@ -10,8 +10,9 @@ from aiodag.errors import Complaint, StoreError, WorkflowError
 from aiodag.records import WorkflowRecord
 from aiodag.service.entry import parse_target
 from aiodag.workflows.files.json import Places, cut, json_path_text
-from aiodag.workflows.files.load import is_workflow_file, workflow_from_document
+from aiodag.workflows.files.load import workflow_from_document
 from aiodag.workflows.files.shapes import describe_value, is_document_text, is_name
+from aiodag.workflows.files.sources import is_workflow_file
 from aiodag.workflows.private import without_hidden
 
 if TYPE_CHECKING:

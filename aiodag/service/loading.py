@@ -13,7 +13,7 @@ from aiodag.service.binding import load_entry
 from aiodag.service.entry import Again, Entry
 from aiodag.service.submitting import digest_of_code
 from aiodag.service.targets import again
-from aiodag.workflows.files.load import is_workflow_file
+from aiodag.workflows.files.sources import is_workflow_file
 
 if TYPE_CHECKING:
     from aiodag.records import RunRecord

@@ -12,7 +12,7 @@ from aiodag.service.resumption import ParkedPlan
 from aiodag.service.starting import rehearse
 from aiodag.service.targets import again
 from aiodag.states import State
-from aiodag.workflows.files.load import is_workflow_file
+from aiodag.workflows.files.sources import is_workflow_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,8 +14,9 @@ from aiodag.service.conversion import convert_text
 from aiodag.service.entry import Again, Entry, Target, parse_target
 from aiodag.workflows.files.document import recorded_text
 from aiodag.workflows.files.json import Places
-from aiodag.workflows.files.load import is_workflow_file, workflow_from_document
 from aiodag.workflows.files.load import load as load_workflow
+from aiodag.workflows.files.load import workflow_from_document
+from aiodag.workflows.files.sources import is_workflow_file
 from aiodag.workflows.parameters import command_text
 from aiodag.workflows.private import hides_nothing, restore_document
 from aiodag.workflows.workflow import Workflow

@@ -8,7 +8,8 @@ import math
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from copy import copy
+from typing import Any, NamedTuple, Self, TypeAlias
 
 from aiodag.errors import Complaint
 
@@ -159,10 +160,17 @@ class Places:
         self.source = source
         self.text = text
         self.directory = directory
+        self.root: Path = ()  # of the part that paths begin at
+
+    def below(self, *parts: str | int) -> Self:
+        """Return the places of a part of the document: paths begin there, and are shown whole."""
+        made = copy(self)
+        made.root = (*self.root, *parts)
+        return made
 
     def of(self, path: Path, line: int | None = None) -> str:
         """Return a place, such as `etl.json:12 $.tasks.Pull_A`."""
-        return f"{self.at(line)} {json_path_text(path)}".lstrip()
+        return f"{self.at(line)} {json_path_text((*self.root, *path))}".lstrip()
 
     def at(self, line: int | None) -> str:
         """Return a line of the source."""
@@ -170,11 +178,17 @@ class Places:
             return self.source
         return f"{self.source}:{line}" if self.source else f"line {line}"
 
+    def lines(self, paths: Iterable[Path]) -> Mapping[Path, int]:
+        """Return the lines of paths, as far as the text has them."""
+        if self.text is None:
+            return {}
+        found = lines_of_paths(self.text, ((*self.root, *path) for path in paths))
+        return {path[len(self.root) :]: line for path, line in found.items()}
+
     def complaints(self, faults: Sequence[Fault]) -> list[Complaint]:
         """Return faults as complaints with their lines, in the order of the text; of very many the first."""
-        lines: Mapping[Path, int] = {}
+        lines = self.lines(path for path, _ in faults)
         if self.text is not None:
-            lines = lines_of_paths(self.text, (path for path, _ in faults))
             last = len(self.text)
             faults = sorted(faults, key=lambda fault: lines.get(fault[0], last))
         found = [Complaint(self.of(path, lines.get(path)), text) for path, text in faults[:MOST]]

@@ -8,19 +8,14 @@ from typing import Any
 from aiodag.workflows.files.json import Places
 from aiodag.workflows.files.reading import Reading
 from aiodag.workflows.files.shapes import is_name
-from aiodag.workflows.files.text import decode_text, parse_text, refuse_text
+from aiodag.workflows.files.sources import Source, read_file, read_text
 from aiodag.workflows.workflow import Workflow
 
 __all__ = ["load", "loads", "workflow_from_document"]
 
 
-def is_workflow_file(path: str) -> bool:
-    """Return True if a path is one of a workflow file, by its ending: the one rule for it."""
-    return path.lower().endswith(".json")
-
-
 def load(path: "str | PathLike[str]", *, capacity: object = None) -> Workflow:
-    """Return the workflow in a JSON file. Its name is that of the file, unless the file says one.
+    """Return the workflow in a JSON or YAML file. Its name is that of the file, unless the file says one.
 
     `capacity` is what there will be when it runs, if that is not what the file says.
 
@@ -34,15 +29,16 @@ def load(path: "str | PathLike[str]", *, capacity: object = None) -> Workflow:
     'hello'
     """
     source = os.fspath(path)
-    if not is_workflow_file(source):
-        refuse_text(source, "has another ending than .json, and workflows are read from JSON files")
-    workflow = loads(text_in(source), source, capacity=capacity)
+    workflow = workflow_of_source(read_file(source), capacity)
     workflow.entry = {"file": os.path.abspath(source), "task": "", "parameters": {}}  # noqa: PTH100 - without links
     return workflow
 
 
 def loads(text: str | bytes, source: str = "", *, capacity: object = None) -> Workflow:
-    """Return the workflow in a text in JSON. `source` is the path it came from: for messages, and to find files next to it.
+    """Return the workflow in a text. `source` is the path it came from: for messages, and to find files next to it.
+
+    The text is YAML if the source ends in .yaml or .yml, and JSON if it ends in .json. Without such a source it is JSON if it
+    begins with `{` or `[`, and else YAML.
 
     Raises `WorkflowError` with all that is wrong.
 
@@ -51,21 +47,13 @@ def loads(text: str | bytes, source: str = "", *, capacity: object = None) -> Wo
     >>> [task.name for task in flow]
     ['greet']
     """
-    places = Places(source, decode_text(text, source), os.path.dirname(source))  # noqa: PTH120 - as above
-    document, complaints = parse_text(places)
-    return Reading(places, complaints).workflow(Workflow, document, workflow_stem(source), capacity)
+    return workflow_of_source(read_text(text, source), capacity)
 
 
-def text_in(source: str) -> str:
-    """Return the text of a file. Raises `WorkflowError`."""
-    try:
-        with open(source, "rb") as file:  # noqa: PTH123 - of a text as it was given
-            content = file.read()
-    except FileNotFoundError:
-        refuse_text(source, "no such file. Give the path of a JSON file, such as etl.json")
-    except (OSError, ValueError) as error:
-        refuse_text(source, f"cannot be read: {error}")
-    return decode_text(content, source)
+def workflow_of_source(source: Source, capacity: object = None) -> Workflow:
+    """Return the workflow in a document that was read. Raises `WorkflowError`."""
+    document, places, complaints = source
+    return Reading(places, complaints).workflow(Workflow, document, workflow_stem(places.source), capacity)
 
 
 def workflow_from_document(

@@ -54,6 +54,7 @@ from aiodag.errors import Stalled as Stalled
 from aiodag.errors import StoreError as StoreError
 from aiodag.errors import StoreUnreachable as StoreUnreachable
 from aiodag.errors import TaskMoved as TaskMoved
+from aiodag.errors import TriggerError as TriggerError
 from aiodag.errors import Undecodable as Undecodable
 from aiodag.errors import UnexpectedCancel as UnexpectedCancel
 from aiodag.errors import UnknownOption as UnknownOption

@@ -5,7 +5,7 @@ An *executor* is where an attempt of a function runs, a *host* where a program d
 by a *journal* for each run. A *transport* carries messages between a store and the world.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from aiodag.copies import Copies as Copies
@@ -19,6 +19,8 @@ from aiodag.queueing import Queue as Queue
 from aiodag.scheduling import Schedules as Schedules
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from aiodag._core.node import Node
     from aiodag.mail import Incoming, Outgoing
     from aiodag.programs import ProgramRequest, ProgramWatch
@@ -199,6 +201,39 @@ class Host(Protocol):
 
     async def run(self, request: "ProgramRequest", watch: "ProgramWatch", /) -> object:
         """Run a program until nothing of it is left. Raises `ProgramNotStarted` and `ProgramLost`."""
+        ...
+
+
+class Trigger(Protocol):
+    """Says when: the moments of a schedule. `aiodag.schedules` has `Cron`, `Every`, `Once` and `Moments`.
+
+    A trigger holds nothing that changes: the same question has the same answer in every process.
+
+    >>> from datetime import UTC, datetime, timedelta
+    >>> class NewYear:
+    ...     def next(self, after, *, inclusive=False):
+    ...         start = datetime(after.year, 1, 1, tzinfo=UTC)
+    ...         return start if inclusive and after == start else start.replace(year=after.year + 1)
+    ...     def prev(self, before, *, inclusive=False):
+    ...         start = datetime(before.year, 1, 1, tzinfo=UTC)
+    ...         return start if before > start or inclusive else start.replace(year=before.year - 1)
+    ...     def form(self):
+    ...         return {"new_year": True}
+    >>> from aiodag.schedules import Every
+    >>> print(Every(timedelta(days=1), exclude=[NewYear()]).next(datetime(2025, 12, 31, tzinfo=UTC)))
+    2026-01-02 00:00:00+00:00
+    """
+
+    def next(self, after: "datetime", /, *, inclusive: bool = False) -> "datetime | None":
+        """Return the first moment after another one, aware; None if there is none. `inclusive`: that one itself, too."""
+        ...
+
+    def prev(self, before: "datetime", /, *, inclusive: bool = False) -> "datetime | None":
+        """Return the last moment before another one, aware; None if there is none. `inclusive`: that one itself, too."""
+        ...
+
+    def form(self) -> Mapping[str, Any]:
+        """Return the trigger as JSON, which `aiodag.schedules.trigger_of` reads back if it is one of those there."""
         ...
 
 

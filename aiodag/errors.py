@@ -30,6 +30,7 @@
      │    ├── EntryError     (ValueError)               a file, a task or arguments that no run can begin with
      │    ├── WorkflowError  (ValueError)               a workflow with faults, all of them at once
      │    ├── ExpressionError (ValueError)              what stands in `${{ }}` or `if` has no value
+     │    ├── TriggerError   (ValueError)               a cron expression, or another trigger, that says no moments
      │    ├── RunCancelled                              a run that was cancelled from outside
      │    ├── WaitLost                                  a run that was woken, and does not wait for that any more
      │    ├── QueueError                                a submitted run that failed without its own doing
@@ -525,6 +526,22 @@ class ExpressionError(AiodagError, ValueError):
     def at(self, place: str) -> "ExpressionError":
         """Return the same error with the place where the expression stands."""
         return ExpressionError(self.expression, self.reason, place)
+
+
+class TriggerError(AiodagError, ValueError):
+    """Raised for a trigger that cannot be read or never fires, and for moments that it cannot go on from.
+
+    `faults` holds a text for each thing that is wrong.
+
+    >>> from aiodag.schedules import Cron
+    >>> Cron("60 9 * * FOO")
+    Traceback (most recent call last):
+    aiodag.TriggerError: cron '60 9 * * FOO': minute '60': 0 to 59; day-of-week 'FOO': 0 to 7 or SUN to SAT
+    """
+
+    def __init__(self, what: str, faults: Sequence[str]) -> None:
+        self.faults = tuple(faults)
+        super().__init__(f"{what}: {'; '.join(self.faults)}")
 
 
 class RunCancelled(AiodagError):

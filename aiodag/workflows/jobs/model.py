@@ -6,7 +6,7 @@ and a longer timeout runs nothing again.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from aiodag.workflows.files.json import Path
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 TriggerForm: TypeAlias = Mapping[
     str, Any
 ]  # one of `on`: {"cron": …, "timezone": …, policies}, or {"name": …} of another
-NOTHING: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +58,10 @@ class Stage:
     continue_on_error: bool = False
     always: bool = False  # runs also after a failure
     stages: "tuple[Stage, ...]" = ()  # the body of foreach and until
-    branches: "Mapping[str, tuple[Stage, ...]]" = (
-        NOTHING  # of parallel by name; of case by the value to match, `_` for the rest
-    )
-    settings: Mapping[str, Any] = NOTHING  # of its kind alone, by names such as "max_workers"
+    branches: "Mapping[str, tuple[Stage, ...]]" = field(
+        default_factory=dict
+    )  # of parallel by name; of case by the value to match, `_` for the rest
+    settings: Mapping[str, Any] = field(default_factory=dict)  # of its kind alone, by names such as "max_workers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +94,7 @@ class WorkflowJob:
     trigger_rule: str = "all_success"
     matrix: Matrix | None = None
     env: "Template | None" = None
-    outputs: "Mapping[str, Template]" = NOTHING
+    outputs: "Mapping[str, Template]" = field(default_factory=dict)
     timeout: "float | Template | None" = None  # seconds
     retry: RetryPolicy = NEVER
     continue_on_error: bool = False
@@ -127,10 +126,10 @@ class JobsDefinition:
     jobs: Mapping[str, WorkflowJob]  # as declared
     source: str = ""  # the file
     description: str | None = None
-    params: "Mapping[str, Param]" = NOTHING
+    params: "Mapping[str, Param]" = field(default_factory=dict)
     env: "Template | None" = None
-    secrets: Mapping[str, SecretSource] = NOTHING  # by the name that templates use
+    secrets: Mapping[str, SecretSource] = field(default_factory=dict)  # by the name that templates use
     triggers: tuple[TriggerForm, ...] = ()
     concurrency: Concurrency | None = None
-    tags: Mapping[str, str] = NOTHING
+    tags: Mapping[str, str] = field(default_factory=dict)
     limit: int | None = None

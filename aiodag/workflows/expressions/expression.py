@@ -1,0 +1,62 @@
+"""One expression: read, looked through before it runs, and evaluated."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from aiodag.errors import ExpressionError
+from aiodag.workflows.expressions.evaluation import STATUS, Names, Read, evaluate, parts_of_tree, paths_read
+from aiodag.workflows.expressions.functions import fault_of_call
+from aiodag.workflows.expressions.grammar import FunctionCall, Tree
+from aiodag.workflows.expressions.lexemes import Malformed, cut_part
+from aiodag.workflows.expressions.values import Unfit, bounded_value
+
+
+class Expression:
+    """An expression that has been read. `names` are the paths that it reads; `source` is what was written."""
+
+    __slots__ = ("names", "source", "tree")
+
+    def __init__(self, source: str, tree: Tree) -> None:
+        self.source = source
+        self.tree = tree
+        self.names: frozenset[Read] = frozenset(paths_read(tree))
+
+    def value(self, scope: Names) -> Any:
+        """Return the value. Raises `ExpressionError`."""
+        try:
+            return bounded_value(evaluate(self.tree, scope))
+        except Unfit as error:
+            raise ExpressionError(self.shown, str(error)) from error.__cause__
+
+    @property
+    def shown(self) -> str:
+        """How messages show it."""
+        return show_expression(self.source)
+
+    @property
+    def uses_status(self) -> bool:
+        """Whether it asks how it went so far."""
+        return any(isinstance(each, FunctionCall) and each.name in STATUS for each in parts_of_tree(self.tree))
+
+    def check(self, *, status: bool) -> None:
+        """Look for functions that are not there or take other arguments. Raises `Malformed`, at the first."""
+        for each in calls_in(self.tree):
+            count = len(each.arguments)
+            if each.name not in STATUS:
+                fault = fault_of_call(each.name, count, is_filter=each.is_filter)
+            elif not status:
+                fault = f"{each.name}() is for conditions: `if` of a job or a stage"
+            else:
+                fault = f"{each.name}() takes no arguments" if count else ""
+            if fault:
+                raise Malformed(fault)
+
+
+def calls_in(tree: Tree) -> Iterator[FunctionCall]:
+    """Yield the calls in an expression."""
+    return (each for each in parts_of_tree(tree) if isinstance(each, FunctionCall))
+
+
+def show_expression(source: str) -> str:
+    """Return an expression for a message."""
+    return f"${{{{ {cut_part(source.strip())} }}}}"

@@ -1,6 +1,12 @@
 """What stands behind `if` and `until`: an expression that says yes or no."""
 
-from aiodag.workflows.expressions.template import Names, Read
+from aiodag.errors import ExpressionError
+from aiodag.workflows.expressions.evaluation import Names, Read
+from aiodag.workflows.expressions.expression import Expression, show_expression
+from aiodag.workflows.expressions.grammar import parse_expression
+from aiodag.workflows.expressions.lexemes import Malformed
+from aiodag.workflows.expressions.template import ExpressionFaults
+from aiodag.workflows.expressions.values import Unfit, is_true, show_value
 
 
 class Condition:
@@ -9,18 +15,41 @@ class Condition:
     These ask `scope["status"]`, an object with four bools of those names.
     """
 
-    __slots__ = ("names", "source", "uses_status")
+    __slots__ = ("expression", "names", "uses_status")
 
-    def __init__(self, source: str | bool) -> None:
-        self.source = source
-        self.names: frozenset[Read] = frozenset()
-        self.uses_status = False
+    def __init__(self, expression: Expression) -> None:
+        self.expression = expression
+        self.names: frozenset[Read] = expression.names
+        self.uses_status = expression.uses_status
 
     def holds(self, scope: Names) -> bool:
-        """Return whether it holds. Raises `ExpressionError`."""
-        return bool(self.source)
+        """Return whether it holds: not for null, false, 0 and what is empty. Raises `ExpressionError`, for a text, too."""
+        value = self.expression.value(scope)
+        try:
+            if not isinstance(value, str):
+                return is_true(value)
+            reason = f"a condition is true or false, and this gives {show_value(value)}: compare it, or say | bool"
+        except Unfit as error:
+            reason = str(error)
+        raise ExpressionError(self.expression.shown, reason)
 
 
 def condition_of(value: object) -> Condition:
     """Read a condition, with or without `${{ }}` around it. Raises `ExpressionFaults`."""
-    return Condition(value if isinstance(value, bool) else str(value))
+    if isinstance(value, bool):
+        value = "true" if value else "false"
+    if not isinstance(value, str):
+        raise ExpressionFaults(
+            [((), f"takes a condition, such as \"params.day == 'monday'\", and this is {show_value(value)}")]
+        )
+    source = value.strip()
+    try:
+        if source.startswith("${{") and source.endswith("}}"):
+            source = source[3:-2].strip()
+        expression = Expression(source, parse_expression(source))
+        expression.check(status=True)
+    except Malformed as error:
+        partly = "${{" in source or "}}" in source
+        fault = "a condition is one expression: ${{ }} goes around all of it, or can be left out" if partly else error
+        raise ExpressionFaults([((), f"{show_expression(source)}: {fault}")]) from None
+    return Condition(expression)

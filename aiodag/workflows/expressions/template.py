@@ -1,18 +1,49 @@
 """Texts with expressions and variables in them, alone or anywhere in lists and mappings."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
-Names: TypeAlias = Mapping[str, Any]  # the roots of paths, such as `params`, and what they stand for
-Read: TypeAlias = tuple[str, ...]  # a path that an expression reads, as far as it is known: ("params", "day")
+from aiodag.errors import ExpressionError
+from aiodag.workflows.expressions.environment import Variable, variable_at
+from aiodag.workflows.expressions.evaluation import Names as Names  # noqa: PLC0414 - the type of what templates are given
+from aiodag.workflows.expressions.evaluation import Read as Read  # noqa: PLC0414 - as above
+from aiodag.workflows.expressions.expression import Expression, show_expression
+from aiodag.workflows.expressions.grammar import parse_lexemes
+from aiodag.workflows.expressions.joining import join_pieces
+from aiodag.workflows.expressions.lexemes import Malformed, cut_part, lexemes_of
+from aiodag.workflows.expressions.values import Unfit
+
+DEEPEST_TEMPLATE = 100
+Pieces: TypeAlias = "list[str | Expression | Variable]"
+Place: TypeAlias = tuple[str | int, ...]
 
 
 class ExpressionFaults(ValueError):
     """Carries what is wrong with the expressions of a value to where its place is known: paths inside it, and texts."""
 
-    def __init__(self, faults: list[tuple[tuple[str | int, ...], str]]) -> None:
+    def __init__(self, faults: list[tuple[Place, str]]) -> None:
         self.faults = faults
         super().__init__("; ".join(text for _, text in faults))
+
+
+class TextTemplate:
+    """A text with something to fill in: `pieces` are texts, expressions and variables, in their order."""
+
+    __slots__ = ("pieces", "source")
+
+    def __init__(self, source: str, pieces: Pieces) -> None:
+        self.source = source
+        self.pieces = pieces
+
+    def render(self, scope: Names) -> Any:
+        """Return the text; of an expression alone its value, as it is."""
+        values = [each if isinstance(each, str) else each.value(scope) for each in self.pieces]
+        if len(values) == 1:
+            return values[0]
+        try:
+            return join_pieces(values)
+        except Unfit as error:
+            raise ExpressionError(repr(cut_part(self.source)), str(error)) from None
 
 
 class Template:
@@ -21,22 +52,139 @@ class Template:
     `names` are the paths that it reads, `plain` is True where it reads nothing: its value is always the same.
     """
 
-    __slots__ = ("names", "plain", "value")
+    __slots__ = ("body", "names", "plain", "source")
 
-    def __init__(self, value: object) -> None:
-        self.value = value
-        self.names: frozenset[Read] = frozenset()
-        self.plain = True
+    def __init__(self, source: Any, body: Any, texts: list[TextTemplate]) -> None:
+        self.source = source
+        self.body = body  # as the source, with a `TextTemplate` in the place of each text that has something to fill in
+        pieces = [piece for text in texts for piece in text.pieces if not isinstance(piece, str)]
+        self.names = frozenset[Read]().union(*(each.names for each in pieces if isinstance(each, Expression)))
+        self.plain = not pieces
 
     def render(self, scope: Names) -> Any:
         """Return the value: an expression alone keeps its type. Raises `ExpressionError`."""
-        return self.value
+        return self.body if self.plain else fill_body(self.body, scope)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What stands around the expressions of a text: one more than there are expressions, "" where nothing is."""
+        pieces = self.body.pieces if isinstance(self.body, TextTemplate) else [str(self.body)]
+        texts = [""]
+        for each in pieces:
+            if isinstance(each, str):
+                texts[-1] += each
+            else:
+                texts.append("")
+        return tuple(texts)
 
     def fill(self, scope: Names, write: Callable[[Any], str]) -> str:
-        """Return a text with what `write` gives for each expression's value: for scripts, which must not be pasted into."""
-        return str(self.value)
+        """Return a text with what `write` gives for the value of each expression: for scripts, which are not pasted into.
+
+        Raises `ExpressionError`.
+        """
+        pieces = self.body.pieces if isinstance(self.body, TextTemplate) else [str(self.body)]
+        return "".join(each if isinstance(each, str) else write(each.value(scope)) for each in pieces)
 
 
-def template_of(value: object, *, environment: bool = True) -> Template:
+def fill_body(body: Any, scope: Names) -> Any:
+    """Return a value with its texts filled in. No deeper than what `template_of` lets in."""
+    if isinstance(body, TextTemplate):
+        return body.render(scope)
+    if isinstance(body, dict):
+        return {key: fill_body(each, scope) for key, each in body.items()}
+    return [fill_body(each, scope) for each in body] if isinstance(body, list) else body
+
+
+def template_of(value: Any, *, environment: bool = True) -> Template:
     """Read a value of a document; `environment` says whether `${NAME}` is expanded. Raises `ExpressionFaults`."""
-    return Template(value if environment else value)
+    reader = TemplateReader(environment=environment)
+    body = reader.read(value, ())
+    if reader.faults:
+        raise ExpressionFaults(reader.faults)
+    return Template(value, body, reader.texts)
+
+
+class TemplateReader:
+    """Reads the texts of one value, and collects what is wrong with them."""
+
+    def __init__(self, *, environment: bool) -> None:
+        self.environment = environment
+        self.faults: list[tuple[Place, str]] = []
+        self.texts: list[TextTemplate] = []
+
+    def read(self, value: Any, path: Place) -> Any:
+        """Return a value with templates in the places of texts that have something to fill in."""
+        if isinstance(value, str):
+            return self.text(value, path) if "$" in value else value
+        if not isinstance(value, dict | list) or not value:
+            return value
+        if len(path) == DEEPEST_TEMPLATE:
+            self.faults.append((path, f"is nested deeper than {DEEPEST_TEMPLATE} levels"))
+            return value
+        if isinstance(value, list):
+            return [self.read(each, (*path, place)) for place, each in enumerate(value)]
+        self.check_keys(value, path)
+        return {key: self.read(each, (*path, key)) for key, each in value.items()}
+
+    def check_keys(self, value: Mapping[Any, Any], path: Place) -> None:
+        """Complain about keys that look like templates: only values are."""
+        wrong = [key for key in value if isinstance(key, str) and "${{" in key]
+        self.faults += [
+            ((*path, key), "is a key, and only values are filled in: ${{ }} stays as it is here") for key in wrong
+        ]
+
+    def text(self, text: str, path: Place) -> Any:
+        """Return a text as a template, or as it is if nothing in it is filled in."""
+        pieces: Pieces = []
+        for piece in self.pieces_of(text, path):
+            if isinstance(piece, str) and pieces and isinstance(pieces[-1], str):
+                pieces[-1] += piece
+            elif piece != "":
+                pieces.append(piece)
+        if all(isinstance(each, str) for each in pieces):
+            return "".join(map(str, pieces))
+        template = TextTemplate(text, pieces)
+        self.texts.append(template)
+        return template
+
+    def pieces_of(self, text: str, path: Place) -> Iterator[str | Expression | Variable]:
+        """Yield the pieces of a text; after a fault it goes on behind it, so that all are found."""
+        place = 0
+        while (found := text.find("$", place)) >= 0:
+            yield text[place:found]
+            try:
+                piece, place = self.piece_at(text, found)
+                yield piece
+            except Malformed as error:
+                shown = show_from(text, found)
+                self.faults.append((path, f"{shown}: {error}" if shown else str(error)))
+                end = text.find("}}", found)
+                place = end + 2 if end >= 0 else len(text)
+        yield text[place:]
+
+    def piece_at(self, text: str, place: int) -> tuple[str | Expression | Variable, int]:
+        """Return what a dollar sign begins, and where that ends. Raises `Malformed`."""
+        if text.startswith("${{", place):
+            return expression_at(text, place)
+        if text.startswith("$${{", place) or (self.environment and text.startswith("$${", place)):
+            return "${", place + 3
+        if self.environment and text.startswith("${", place):
+            return variable_at(text, place)
+        return "$", place + 1
+
+
+def expression_at(text: str, place: int) -> tuple[Expression, int]:
+    """Read the expression whose `${{` stands at a place. Raises `Malformed`."""
+    lexemes = lexemes_of(text, place + 3, inside=True)
+    end = lexemes[-1].end
+    expression = Expression(text[place + 3 : end - 2].strip(), parse_lexemes(lexemes))
+    expression.check(status=False)
+    return expression, end
+
+
+def show_from(text: str, place: int) -> str:
+    """Return the expression at a place for a message; nothing of a variable, whose message shows it."""
+    if not text.startswith("${{", place):
+        return ""
+    end = text.find("}}", place)
+    return show_expression(text[place + 3 : end]) if end >= 0 else repr(cut_part(text[place:]))

@@ -192,6 +192,17 @@ def schemes_forgotten(monkeypatch):
 
 
 @pytest.fixture
+def hooks_forgotten(monkeypatch):
+    """Begin and end without hooks and filters that others have registered, and without modules that settings name."""
+    from aiodag.workflows import registered, registries
+    from aiodag.workflows.expressions import functions
+
+    monkeypatch.setattr(registered, "HOOKS", {})
+    monkeypatch.setattr(functions, "FILTERS", {})
+    monkeypatch.setattr(registries, "NAMED", {})
+
+
+@pytest.fixture
 def strangers_known(monkeypatch):
     """Have a virtual loop wait for no thread of an earlier test: with one that it does not know, it would never stall."""
     from aiodag.testing import VirtualLoop

@@ -56,7 +56,14 @@ OTHERS = {
 
 @pytest.fixture
 def typed_names(
-    monkeypatch, tmp_path, secrets_forgotten, topics_forgotten, schemes_forgotten, modules_forgotten, strangers_known
+    monkeypatch,
+    tmp_path,
+    secrets_forgotten,
+    topics_forgotten,
+    schemes_forgotten,
+    hooks_forgotten,
+    modules_forgotten,
+    strangers_known,
 ):
     """Give the names of a `__main__` of its own, as that of an interactive session, in an empty directory."""
     monkeypatch.chdir(tmp_path)

@@ -395,6 +395,8 @@ FLOORS = [
             "jobs.keys",
             "jobs.ids",
             "jobs.gathering",
+            "jobs.digests",
+            "jobs.references",
             "files.reading",
             "files.document",
             "expand",

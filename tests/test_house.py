@@ -397,6 +397,8 @@ FLOORS = [
             "jobs.gathering",
             "jobs.digests",
             "jobs.references",
+            "jobs.stage_contents",
+            "jobs.stage_reading",
             "files.reading",
             "files.document",
             "expand",

@@ -1,0 +1,152 @@
+"""What a stage of a kind holds: its body, what it is given by name, and the settings of its kind."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from aiodag.errors import EntryError
+from aiodag.workflows.expressions.template import Template
+from aiodag.workflows.files.json import Path
+from aiodag.workflows.files.shapes import describe_value
+from aiodag.workflows.jobs.gathering import Gathering
+from aiodag.workflows.jobs.references import Within
+from aiodag.workflows.registered import Hook, resolve_hook
+
+SHELLS = ("bash", "sh")
+BODIES = {
+    "run": "a program in Python",
+    "bash": "commands for bash",
+    "uses": "the name of a registered function, such as tasks/load@csv",
+    "trigger": "the name of a workflow",
+    "foreach": "a list, a mapping, a whole number, or an expression that gives one",
+    "case": "a text, a number, or an expression",
+    "raise": "a message",
+    "echo": "a text",
+}
+
+
+class Form(NamedTuple):
+    """One stage as it is written, and where."""
+
+    kind: str
+    given: dict[str, Any]
+    path: Path
+    within: Within
+
+
+class StageContents:
+    """Reads what stages hold, apart from other stages."""
+
+    def __init__(self, gathering: Gathering) -> None:
+        self.gathering = gathering
+        self._hooks: dict[str, Hook | str] = {}
+
+    def body(self, form: Form) -> Template | None:
+        """Return what the key of the kind holds."""
+        kind, given, path, within = form
+        key = "run" if kind == "bash" and "bash" not in given else kind
+        if kind in {"empty", "until", "parallel"}:
+            return None
+        value, where = given[key], (*path, key)
+        reader = self.gathering
+        if kind in {"run", "bash"}:
+            return None if reader.text(value, where, BODIES[kind]) is None else self._script(form, value, where)
+        if kind == "uses":
+            self._check_hook(form, value, where)
+            return reader.template(value, where, within) if isinstance(value, str) else None
+        if kind == "sleep":
+            return self._sleep(value, where, within)
+        if kind == "foreach":
+            fits = isinstance(value, list | dict) or (type(value) is int and 0 <= value <= 10**6)
+            if not fits and not (isinstance(value, str) and "${" in value):
+                reader.fault(where, f"takes {BODIES[kind]}; this is {describe_value(value)}")
+                return None
+        elif kind == "case":
+            if isinstance(value, dict | list) or value is None:
+                reader.fault(where, f"takes {BODIES[kind]}; this is {describe_value(value)}")
+                return None
+        elif kind == "echo" and isinstance(value, int | float):
+            return reader.template(value, where, within)
+        elif reader.text(value, where, BODIES[kind]) is None:
+            return None
+        return reader.template(value, where, within)
+
+    def _script(self, form: Form, value: str, where: Path) -> Template | None:
+        """Return a program, in which `${...}` is the shell's own."""
+        return self.gathering.template(value, where, form.within, environment=False)
+
+    def _sleep(self, value: object, where: Path, within: Within) -> Template | None:
+        """Return how long a stage sleeps: a duration, or a template that gives one or a moment."""
+        if is_moment(value):
+            return self.gathering.template(value, where, within)
+        seconds = self.gathering.duration(value, where, within)
+        return seconds if isinstance(seconds, Template) else self.gathering.template(seconds, where, within)
+
+    def names(self, value: object, path: Path, within: Within) -> Template | None:
+        """Return what a stage is given by name, or its environment."""
+        if isinstance(value, str) and "${{" in value:
+            return self.gathering.template(value, path, within)
+        return self.gathering.template(self.gathering.mapping(value, path, "names and values"), path, within)
+
+    def _check_hook(self, form: Form, uses: object, where: Path) -> None:
+        """Complain of a function that is not there, or that does not take what it is given."""
+        if self.gathering.text(uses, where, BODIES["uses"]) is None or self.gathering.recorded:
+            return
+        name = str(uses)
+        if name not in self._hooks:
+            try:
+                self._hooks[name] = resolve_hook(name)
+            except EntryError as error:
+                self._hooks[name] = str(error)
+        hook = self._hooks[name]
+        if isinstance(hook, str):
+            self.gathering.fault(where, hook)
+        elif isinstance(form.given.get("with", {}), dict):
+            for fault in hook.misfits([*form.given.get("with", {})]):
+                self.gathering.fault((*form.path, "with"), fault)
+
+    def settings(self, form: Form) -> dict[str, Any]:
+        """Return the settings of a kind."""
+        kind, given, path, within = form
+        reader = self.gathering
+        found: dict[str, Any] = {}
+        if kind in {"run", "bash"}:
+            found |= self._program(form)
+        if kind in {"foreach", "parallel"}:
+            found["fail_fast"] = reader.flag(given, "fail-fast", path, usual=True)
+        if kind == "foreach":
+            found["concurrent"] = reader.count(given, "concurrent", path, within) or 1
+        if kind == "parallel":
+            found["max_workers"] = reader.count(given, "max-workers", path, within)
+        if kind == "case":
+            found["skip_not_match"] = reader.flag(given, "skip-not-match", path, usual=False)
+        if kind == "until":
+            found["max_loop"] = reader.count(given, "max-loop", path, within) or 10
+            found["item"] = reader.template(given.get("item"), (*path, "item"), within)
+        if kind == "echo" and "sleep" in given:
+            found["sleep"] = self._sleep(given["sleep"], (*path, "sleep"), within)
+        return found
+
+    def _program(self, form: Form) -> dict[str, Any]:
+        """Return the settings of a program."""
+        kind, given, path, within = form
+        found: dict[str, Any] = {}
+        wanted = SHELLS if kind == "bash" else ("python", *SHELLS)
+        shell = given.get("shell", wanted[0])
+        if shell not in wanted:
+            self.gathering.fault((*path, "shell"), f"takes {' or '.join(wanted)}; this is {describe_value(shell)}")
+        if kind == "bash":
+            found["shell"] = shell
+        if "workdir" in given and "working-directory" in given:
+            self.gathering.fault((*path, "working-directory"), "is given besides workdir: write one of them")
+        key = "workdir" if "workdir" in given else "working-directory"
+        if key in given and self.gathering.text(given[key], (*path, key), "the path of a directory") is not None:
+            found["workdir"] = self.gathering.template(given[key], (*path, key), within)
+        return found
+
+
+def is_moment(value: object) -> bool:
+    """Return True for the text of a moment with its time zone."""
+    try:
+        return isinstance(value, str) and datetime.fromisoformat(value).utcoffset() is not None
+    except ValueError:
+        return False

@@ -125,16 +125,16 @@ def combinations(
     >>> combinations({"region": ["eu", "us"], "size": ["s"]}, [{"size": "s", "big": False}], [{"region": "us"}])
     [{'region': 'eu', 'size': 's', 'big': False}]
     """
-    excluded = by_names(exclude, axes)
+    excluded = entries_by_names(exclude, axes)
     made: list[dict[str, Any]] = []
     if axes:
         made = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
-        made = [each for each in made if not any(keys_of(each, names) in excluded[names] for names in excluded)]
+        made = [each for each in made if not any(value_keys(each, names) in excluded[names] for names in excluded)]
     where = places_by_names(made, [entry for entry in include if axes], axes)
     alone: list[dict[str, Any]] = []
     for entry in include:
         names = axis_names(entry, axes)
-        places = where[names].get(keys_of(entry, names), ()) if made else ()
+        places = where[names].get(value_keys(entry, names), ()) if made else ()
         for place in places:
             made[place].update(entry)
         if not places:
@@ -147,18 +147,18 @@ def axis_names(entry: Choice, axes: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple([name for name in axes if name in entry])
 
 
-def keys_of(choice: Choice, names: tuple[str, ...]) -> tuple[str, ...]:
+def value_keys(choice: Choice, names: tuple[str, ...]) -> tuple[str, ...]:
     """Return what some values of a combination are compared by."""
     return tuple([value_key(choice[name]) for name in names])
 
 
-def by_names(entries: Sequence[Choice], axes: Mapping[str, Any]) -> dict[tuple[str, ...], set[tuple[str, ...]]]:
+def entries_by_names(entries: Sequence[Choice], axes: Mapping[str, Any]) -> dict[tuple[str, ...], set[tuple[str, ...]]]:
     """Return entries by the axes that they name, as what they are compared by."""
     found: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
     for entry in entries:
         if entry.keys() <= axes.keys():  # others have a variable that no combination has
             names = axis_names(entry, axes)
-            found.setdefault(names, set()).add(keys_of(entry, names))
+            found.setdefault(names, set()).add(value_keys(entry, names))
     return found
 
 
@@ -170,7 +170,7 @@ def places_by_names(
     for names in dict.fromkeys(axis_names(entry, axes) for entry in include):
         places = found[names] = {}
         for place, choice in enumerate(made):
-            places.setdefault(keys_of(choice, names), []).append(place)
+            places.setdefault(value_keys(choice, names), []).append(place)
     return found
 
 

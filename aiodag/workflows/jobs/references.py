@@ -74,7 +74,7 @@ class References:
                 text = self.why_not(read, within)
                 if text:
                     shown = cut(".".join(read))
-                    self.gathering.fault((*path, *place_of(value, read)), f"reads {shown}: {text}")
+                    self.gathering.fault((*path, *place_of_read(value, read)), f"reads {shown}: {text}")
 
     def why_not(self, read: tuple[str, ...], within: Within) -> str:
         """Return why something cannot be read; nothing if it can."""
@@ -90,7 +90,7 @@ class References:
 
     def _unknown(self, what: str, name: str, known: Collection[str]) -> str:
         hint = self.gathering.hints.near(name, known)
-        return f"there is no {what} {cut(name)!r}{hint or f'; there are {listed(known)}'}"
+        return f"there is no {what} {cut(name)!r}{hint or f'; there are {listed_names(known)}'}"
 
     def _params(self, rest: list[str], within: Within) -> str:
         return "" if rest[0] in self.params else self._unknown("param", rest[0], self.params)
@@ -170,7 +170,7 @@ class Ancestors:
         return bool(self._before.get(job, 0) >> self._numbers[other] & 1)
 
 
-def place_of(value: object, read: tuple[str, ...]) -> Path:
+def place_of_read(value: object, read: tuple[str, ...]) -> Path:
     """Return where in a value the first text stands that reads something."""
     for path, text in texts_in(value):
         try:
@@ -195,7 +195,7 @@ def texts_in(value: object) -> Iterator[tuple[Path, str]]:
             left += [((*path, place), each) for place, each in reversed([*enumerate(here)])]
 
 
-def listed(names: Collection[str]) -> str:
+def listed_names(names: Collection[str]) -> str:
     """Return names for a message, the first of many."""
     if not names:
         return "none"

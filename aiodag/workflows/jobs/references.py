@@ -172,7 +172,7 @@ class Ancestors:
 
 def place_of_read(value: object, read: tuple[str, ...]) -> Path:
     """Return where in a value the first text stands that reads something."""
-    for path, text in texts_in(value):
+    for path, text in texts_in_value(value):
         try:
             names = template_of(text).names if path or not isinstance(value, str) else condition_of(text).names
         except ExpressionFaults:
@@ -182,7 +182,7 @@ def place_of_read(value: object, read: tuple[str, ...]) -> Path:
     return ()
 
 
-def texts_in(value: object) -> Iterator[tuple[Path, str]]:
+def texts_in_value(value: object) -> Iterator[tuple[Path, str]]:
     """Yield the texts in a value, with their paths."""
     left: list[tuple[Path, Any]] = [((), value)]
     while left:

@@ -13,6 +13,7 @@ from aiodag.errors import EntryError, OptionError
 from aiodag.queue_defaults import DEFAULT_QUEUE
 from aiodag.service.binding import as_task, load_entry
 from aiodag.service.entry import Entry, Target
+from aiodag.service.run_groups import group_of_target
 from aiodag.service.starting import refuse_resources
 from aiodag.service.targets import Given, entry_of_target, ready, target_of
 from aiodag.submissions import Submission
@@ -89,6 +90,7 @@ def submission_of(target: Target, wishes: Wishes) -> Submission:
         retries=wishes.retries,
         max_active=wishes.max_active,
         code=None if entry is None else digest_of_code(entry),
+        **group_of_target(target),
     )
 
 

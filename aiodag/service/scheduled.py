@@ -1,0 +1,111 @@
+"""What is put as a schedule: checked as a whole, with the parameters of its next moment, before anything is recorded."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from aiodag._core.options import check_name, check_seconds
+from aiodag.errors import OptionError
+from aiodag.firings import CATCH_UPS, OVERLAPS, ScheduleRecord
+from aiodag.schedules import trigger_of
+from aiodag.service.run_groups import unrendered_group
+from aiodag.service.scheduled_runs import has_expression, rendered, submission_at, values_to_keep
+from aiodag.service.submitting import LONGEST_KEY, Wishes, checked_wishes, submission_of, target_to_submit
+
+if TYPE_CHECKING:
+    from aiodag.abc import Runs, Trigger
+    from aiodag.service.entry import Target
+    from aiodag.service.targets import Given
+
+LEAST_GRACE = 1.0  # seconds: what a scheduler needs in any case is no lateness
+
+
+class Policy(NamedTuple):
+    """What becomes of moments that come while a run goes on, or that nobody was there for; in seconds, how late a run begins."""
+
+    overlap: str = "queue"
+    catch_up: str = "latest"
+    jitter: float = 0.0
+    grace: float = 60.0
+
+
+def checked_policy(overlap: str, catch_up: str, jitter: float | timedelta, late: float | timedelta) -> Policy:
+    """Check a policy. Raises `OptionError`."""
+    for option, given, known in (("overlap", overlap, OVERLAPS), ("catch_up", catch_up, CATCH_UPS)):
+        if given not in known:
+            raise OptionError(option, given, f"one of {', '.join(known)}")
+    grace = check_seconds("grace", late)
+    if grace < LEAST_GRACE:
+        wanted = f"{LEAST_GRACE:g} second or more: how late a moment may be before it is missed"
+        raise OptionError("grace", late, wanted)
+    return Policy(overlap, catch_up, check_seconds("jitter", jitter), grace)
+
+
+def checked_schedule_name(given: object) -> str:
+    """Check the name of a schedule. Raises `OptionError`."""
+    if (
+        isinstance(given, str)
+        and given.isprintable()
+        and given == given.strip()
+        and not given.startswith("-")
+        and len(given) <= LONGEST_KEY
+    ):
+        name = check_name(given)
+        if name:
+            return name
+    wanted = f"up to {LONGEST_KEY} printable characters, without spaces around them, that do not begin with -"
+    raise OptionError("name", given, wanted)
+
+
+def schedule_record(
+    store: "Runs",
+    name: str,
+    target: "str | Target",
+    trigger: "str | Mapping[str, Any] | Trigger",
+    given: "Given",
+    wishes: Wishes,
+    policy: Policy,
+    *,
+    timezone: str,
+    source: str = "",
+) -> ScheduleRecord:
+    """Return what is recorded of a schedule: its target imported, and bound to the parameters of the next moment.
+
+    Raises `OptionError`, `TriggerError`, `ExpressionError`, `EntryError` and `WorkflowError`.
+    """
+    name, wishes = checked_schedule_name(name), checked_wishes(wishes)
+    form = trigger if isinstance(trigger, str | Mapping) else trigger.form()
+    when = trigger_of(form, timezone=timezone)
+    now = datetime.now(UTC)
+    first = next(when.marked(now), None)
+    params = values_to_keep(given)
+    example = now if first is None else first[0]
+    release = {"logical_date": example.isoformat(), "schedule": name, "kind": "scheduled"}
+    values = rendered(params, release, example) if has_expression(params) else params
+    ready = target_to_submit(store, target, values)
+    submission = submission_of(ready, wishes)
+    record = ScheduleRecord(
+        name,
+        dict(when.form()),
+        submission._replace(id="", at=0.0, starts_at=None, **unrendered_group(ready)),
+        params=params if has_expression(params) else {},
+        overlap=policy.overlap,
+        catch_up=policy.catch_up,
+        jitter=policy.jitter,
+        grace=policy.grace,
+        source=source,
+        state="active" if first is not None else "ended",
+        next_at=None if first is None else first[0],
+    )
+    submission_at(record, example, now, "scheduled")  # as it will be made: of what is recorded alone
+    return record
+
+
+def going_on(record: ScheduleRecord, before: ScheduleRecord) -> ScheduleRecord:
+    """Return a schedule as it takes the place of another: where that was if it has the same trigger, and paused if that was."""
+    if before.state == "paused" and record.state == "active":
+        return replace(record, state="paused", next_at=None)
+    if before.state == "active" and before.trigger == record.trigger:
+        return replace(record, next_at=before.next_at)
+    return record

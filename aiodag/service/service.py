@@ -14,9 +14,9 @@ from aiodag.abc import Observer, Runs
 from aiodag.errors import EntryError
 from aiodag.service.entry import Again, Entry, Target, describe_entry
 from aiodag.service.follow import Follower
-from aiodag.service.messages import Messaging
 from aiodag.service.recorded import run_again
 from aiodag.service.resumption import ParkedPlan, Resumption
+from aiodag.service.schedules import Scheduling
 from aiodag.stores.places import store_at
 from aiodag.stores.watch import describe_listening
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from aiodag.service.starting import Opened
 
 
-class Service(Messaging):
+class Service(Scheduling):
     r"""The runs of one store; by default `AIODAG_STORE`, or else a file in the user's state directory.
 
     What looks or submits is a plain method, which may block for a moment: put it into a thread where a loop must not wait. What

@@ -28,6 +28,7 @@ from aiodag.service.parking import Parker
 from aiodag.service.queues import queue_of_store
 from aiodag.service.relaying import carrier_of
 from aiodag.service.run_work import RunWork
+from aiodag.service.scheduler import LOOK, Scheduler, patience_until
 from aiodag.service.service import Service
 from aiodag.service.starters import StarterNotes
 from aiodag.service.submitting import checked_queue
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from aiodag.abc import Transport
 
 log = logging.getLogger("aiodag.worker")
-LOOK = 0.5  # seconds between two looks, heard of something or not: within a second, runs of who has died here go on
 PRUNE = 3600.0  # seconds between two times that old runs are deleted
 
 
@@ -53,8 +53,9 @@ class QueueWorker(RunWork):
     twice: gives all of it back at once. With `pinned`, runs whose file has other code than when they were submitted are
     refused. `keep` is after how many seconds ended runs are deleted; None keeps them. With `once` it ends after the first run
     that it could begin. A run that only waits is let go of after `linger` seconds, sooner where others wait for its place: it
-    is parked, and taken again when something has come for it. `transports`, or their addresses, are received from. `begun` is
-    called whenever it has taken a run, and `say` with lines for people: what is taken, and how it ends.
+    is parked, and taken again when something has come for it. `transports`, or their addresses, are received from. It releases
+    what is due of the store's schedules, unless `schedules` is False. `begun` is called whenever it has taken a run, and `say`
+    with lines for people: what is taken, and how it ends.
 
     One worker works for each process and store. Python files are imported as the records name them, each once.
 
@@ -85,6 +86,7 @@ class QueueWorker(RunWork):
         once: bool = False,
         linger: float = LINGER,
         transports: "Collection[str | Transport]" = (),
+        schedules: bool = True,
         begun: Callable[[], object] = bool,
         say: Callable[[str], object] = log.info,
     ) -> None:
@@ -109,6 +111,7 @@ class QueueWorker(RunWork):
         self._parker = Parker(check_seconds("linger", linger), self._let_go)
         self._starters = StarterNotes(self.store, self._owner)
         self._carrier = carrier_of(self.store, transports, say)
+        self._scheduler = Scheduler(self.store, say) if schedules else None
 
     async def run(self) -> None:
         """Work until somebody calls `stop`. Raises `StoreError` for a store that cannot be used at the beginning."""
@@ -121,7 +124,10 @@ class QueueWorker(RunWork):
             waiting = asyncio.create_task(alarm.wait())
             async with self._carrier:
                 try:
-                    with watch.calling(self._hear, of={Happening.QUEUED, Happening.ENDED}):
+                    with (
+                        watch.calling(self._hear, of={Happening.QUEUED, Happening.ENDED}),
+                        watch.calling(self._hear_of_schedules, of={Happening.SCHEDULED}),
+                    ):
                         await self._work_on(watch)
                 finally:
                     pruning.cancel()
@@ -179,7 +185,7 @@ class QueueWorker(RunWork):
             work = asyncio.create_task(self._work(each))
             self.works[work] = each
             work.add_done_callback(self._end_work)
-        return LOOK if due is None else max(0.001, min(LOOK, due))
+        return patience_until(due)
 
     def _take(self) -> tuple[list[Taken], float | None]:
         """Do what the store needs now and then, and take runs. In a thread."""
@@ -190,9 +196,12 @@ class QueueWorker(RunWork):
             else:
                 self._enrol()  # again: a process that has stood still for long is not among the workers any more
         release_again(self.store, self._owner, {taken.claimed.run for taken in list(self.works.values())})
+        scheduled = None if self._scheduler is None or self._stops else self._scheduler.look()
         room = 0 if self._stops or now < self._rest.until else self.limit - len(self.works)
         taken = self._queue.take_queued(self._owner, self.queues, room, lease=LEASE)
-        return taken, None if taken or not room else self._queue.due_in()
+        # Of the queues only what there is room for: else a full worker would look without a pause.
+        queued = None if taken or not room else self._queue.due_in()
+        return taken, min([each for each in (scheduled, queued) if each is not None], default=None)
 
     def _enrol(self) -> None:
         self._queue.enrol(self._owner, self.queues, self.limit, at=self._began, lease=LEASE)
@@ -203,6 +212,11 @@ class QueueWorker(RunWork):
         """Hear that something was queued, or that a run has ended. In any thread."""
         with suppress(RuntimeError):  # the loop was closed
             self._loop.call_soon_threadsafe(self._look_soon)
+
+    def _hear_of_schedules(self) -> None:
+        """Hear that a schedule is another one: also a full worker releases what is due. In any thread."""
+        with suppress(RuntimeError):  # the loop was closed
+            self._loop.call_soon_threadsafe(self._stir.set)
 
     def _look_soon(self) -> None:
         if len(self.works) >= self.limit:

@@ -1,8 +1,8 @@
 """What the readers of a jobs form share: faults, templates and plain values, each with the place where it stands."""
 
 import math
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, TypeVar
 
 from aiodag.wording import read_duration
 from aiodag.workflows.expressions.conditions import Condition, condition_of
@@ -12,6 +12,7 @@ from aiodag.workflows.files.json import DEEPEST, Fault, Path, Places, cut
 from aiodag.workflows.files.shapes import describe_value, is_document_text, is_number
 from aiodag.workflows.jobs.model import NEVER, RetryPolicy
 
+R = TypeVar("R")
 LARGEST = 10**30  # numbers of a document, as of an expression
 DURATION_WANTED = "seconds, or a text such as 90s, 5m, 2h or 1d"
 NO_WORDS: Mapping[str, str] = {}
@@ -25,6 +26,7 @@ class Gathering:
         self.recorded = recorded  # a store had it: hooks are looked for when they are called
         self.faults: list[Fault] = []
         self.hints = Hints()
+        self._alike: dict[Any, Any] = {}
         self.reads: list[tuple[Path, Any, Collection[tuple[str, ...]], Any]] = []  # what templates read, and where
 
     def fault(self, path: Path, text: str) -> None:
@@ -148,12 +150,22 @@ class Gathering:
     def template(self, value: object, path: Path, within: Any, *, environment: bool = True) -> Template | None:
         """Return a template; `within` says what its expressions can read."""
         try:
-            made = template_of(value, environment=environment)
+            made = self._read(template_of, value, environment=environment)
         except ExpressionFaults as error:
             self.faults.extend(((*path, *inner), text) for inner, text in error.faults)
             return None
         if made.names:
             self.reads.append((path, value, made.names, within))
+        return made
+
+    def _read(self, how: Callable[..., R], value: object, **options: bool) -> R:
+        """Return a template or a condition: one for all that are written alike, as thousands are in one document."""
+        if not isinstance(value, str):
+            return how(value, **options)
+        key = how, value, *options.values()
+        if key not in self._alike:
+            self._alike[key] = how(value, **options)
+        made: R = self._alike[key]
         return made
 
     def condition(self, form: Mapping[str, Any], key: str, path: Path, within: Any) -> Condition | None:
@@ -167,7 +179,7 @@ class Gathering:
             )
             return None
         try:
-            made = condition_of(value)
+            made = self._read(condition_of, value)
         except ExpressionFaults as error:
             self.faults.extend(((*path, key), text) for _, text in error.faults)
             return None

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime, time
 from functools import lru_cache
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from aiodag.errors import OptionError
 from aiodag.firings import BackfillRecord, BackfillStep, Passed, PlannedRun, Release
 from aiodag.schedules import trigger_of
 from aiodag.service.catching_up import decide
-from aiodag.service.scheduled_runs import runs_of, submission_at, values_to_keep, with_params
+from aiodag.service.scheduled_runs import refuse_unbound, runs_of, submission_at, values_to_keep, with_params
 from aiodag.service.submitting import MOST
 
 if TYPE_CHECKING:
@@ -96,14 +96,13 @@ def upcoming_moments(record: "ScheduleRecord", number: int, after: datetime) -> 
 
 
 def checked_backfill(
-    record: "ScheduleRecord", start: date, end: date, given: "Given", limit: int, *, newest_first: bool
+    record: "ScheduleRecord", start: date, end: date, given: "Given", limit: int, *, now: datetime, newest_first: bool
 ) -> BackfillRecord:
     """Return a backfill of a schedule, checked with the parameters of its first moment. Raises `OptionError`, and what these raise."""
     trigger = trigger_of_schedule(record)
     begin, until = (checked_bound(option, each, trigger.timezone) for option, each in (("start", start), ("end", end)))
     if type(limit) is not int or not 1 <= limit <= MOST:
         raise OptionError("limit", limit, f"an int from 1 to {MOST:,}: the runs of the backfill that go on at once")
-    now = datetime.now(UTC)
     if not begin < until <= now:
         raise OptionError(
             "end", end, "a moment after the start, and no later than now: what is to come is the schedule's own"
@@ -114,7 +113,7 @@ def checked_backfill(
         raise OptionError(
             "start", start, f"before a moment of schedule {record.name!r}: it has none from there to {end}"
         )
-    submission_at(with_params(record, backfill.params), first[0], now, "backfill")
+    refuse_unbound(submission_at(with_params(record, backfill.params), first[0], now, "backfill"))
     return backfill
 
 

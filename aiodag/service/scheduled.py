@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiodag._core.options import check_name, check_seconds
@@ -67,6 +67,7 @@ def schedule_record(
     wishes: Wishes,
     policy: Policy,
     *,
+    now: datetime,
     timezone: str,
     source: str = "",
 ) -> ScheduleRecord:
@@ -77,7 +78,6 @@ def schedule_record(
     name, wishes = checked_schedule_name(name), checked_wishes(wishes)
     form = trigger if isinstance(trigger, str | Mapping) else trigger.form()
     when = trigger_of(form, timezone=timezone)
-    now = datetime.now(UTC)
     first = next(when.marked(now), None)
     params = values_to_keep(given)
     example = now if first is None else first[0]

@@ -14,7 +14,7 @@ from aiodag.service.binding import pairs_of
 from aiodag.service.entry import Entry
 from aiodag.service.run_groups import group_at_moment
 from aiodag.service.submitting import definition_to_submit
-from aiodag.service.targets import of_document, own_workflow, with_parameters
+from aiodag.service.targets import of_document, own_workflow, ready, with_parameters
 from aiodag.wording import printable
 from aiodag.workflows.expressions.template import template_of
 from aiodag.workflows.files.sources import is_workflow_file
@@ -66,6 +66,15 @@ def submission_at(record: "ScheduleRecord", at: datetime, now: datetime, kind: s
         tags={**made.tags, "schedule": record.name, "logical_date": release["logical_date"]},
         **group_at_moment(made, entry),
     )
+
+
+def refuse_unbound(made: "Submission") -> None:
+    """Refuse a run that could not begin with the parameters that it has. Raises `EntryError` and `WorkflowError`."""
+    entry = Entry(**(made.entry or {}))
+    if made.definition is None or not is_workflow_file(entry.file):
+        ready(entry)
+    else:
+        with_parameters(of_document(json.loads(made.definition), entry.file), entry.parameters)
 
 
 def jitter_of(name: str, at: datetime, most: float) -> float:

@@ -105,7 +105,9 @@ class Scheduler:
                 (record,) = self._schedules.schedules(each.schedule)
                 yield step_of(each, record, now)
             except Exception as error:  # noqa: BLE001 - one backfill stops no other
-                yield BackfillStep(each.number, each.version, cursor, state="cancelled", reason=reason_of_refusal(error))
+                yield BackfillStep(
+                    each.number, each.version, cursor, state="cancelled", reason=reason_of_refusal(error)
+                )
 
 
 async def keep_scheduling(store: "Runs", say: Callable[[str], object]) -> None:

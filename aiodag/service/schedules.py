@@ -26,6 +26,10 @@ class Scheduling(Messaging):
     def _schedules(self) -> "Schedules":
         return schedules_of_store(self.store)
 
+    def _now(self) -> datetime:
+        """Return the moment by the clock of the store, which decides what has come."""
+        return datetime.fromtimestamp(self._schedules.clock(), UTC)
+
     def put_schedule(
         self,
         name: str,
@@ -69,6 +73,7 @@ class Scheduling(Messaging):
             parameters,
             Wishes(queue=queue, priority=priority, tags=tags, retries=retries, max_active=max_active),
             scheduled.checked_policy(overlap, catch_up, jitter, grace),
+            now=self._now(),
             timezone=timezone or "UTC",
             source=source,
         )
@@ -105,7 +110,7 @@ class Scheduling(Messaging):
         """
         from aiodag.service.releasing import upcoming_moments
 
-        return upcoming_moments(self.schedule(name), number, after or datetime.now(UTC))
+        return upcoming_moments(self.schedule(name), number, after or self._now())
 
     # Change
 
@@ -127,7 +132,7 @@ class Scheduling(Messaging):
             if record.state != "paused":
                 msg = f"schedule {name!r} is {record.state}: only a paused one can be resumed"
                 raise StoreError(msg)
-            if self._release(resumption_of(record, datetime.now(UTC))) is not None:
+            if self._release(resumption_of(record, self._now())) is not None:
                 return self.schedule(name)
         raise busy(name)
 
@@ -144,7 +149,7 @@ class Scheduling(Messaging):
         from aiodag.service.releasing import manual_release
 
         for _ in range(TRIES):
-            made = self._release(manual_release(self.schedule(name), datetime.now(UTC)))
+            made = self._release(manual_release(self.schedule(name), self._now()))
             if made is not None:
                 (firing,) = made
                 if firing.run_id is None:
@@ -177,7 +182,7 @@ class Scheduling(Messaging):
         from aiodag.service.releasing import checked_backfill
 
         record = self.schedule(name)
-        backfill = checked_backfill(record, start, end, parameters, limit, newest_first=newest_first)
+        backfill = checked_backfill(record, start, end, parameters, limit, now=self._now(), newest_first=newest_first)
         number = self._schedules.put_backfill(backfill)
         return self.backfill_numbered(number)
 

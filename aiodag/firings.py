@@ -89,6 +89,7 @@ class Firing:
     until: datetime | None = None
     count: int = 1
     noted_at: datetime = ZERO
+    damaged: str = ""
 
 
 class PlannedRun(NamedTuple):
@@ -158,6 +159,7 @@ class BackfillRecord:
     submitted: int = 0
     known: int = 0
     created_at: datetime = ZERO
+    damaged: str = ""
 
     @property
     def room(self) -> int:

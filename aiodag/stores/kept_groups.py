@@ -25,7 +25,7 @@ def enter_group(runs: Iterable[KeptRun], kept: KeptRun, now: float) -> None:
     place.held = any(other.ended_at is None for other in others)
 
 
-def let_held_begin(runs: Iterable[KeptRun]) -> bool:
+def begin_held(runs: Iterable[KeptRun]) -> bool:
     """Have those begin whose groups nobody holds any more; return True if there were any."""
     groups: dict[str, list[KeptRun]] = {}
     for kept in list(runs):

@@ -27,7 +27,7 @@ from aiodag.stores.firing_rules import (
     submission_of_text,
     text_of_submission,
 )
-from aiodag.stores.kept_groups import let_held_begin
+from aiodag.stores.kept_groups import begin_held
 from aiodag.stores.kept_inbox import KeptInbox
 from aiodag.submissions import Submission
 
@@ -85,6 +85,10 @@ class KeptSchedules(KeptInbox):
         self._planned = count(1)  # numbers of schedules and backfills
 
     # Schedules
+
+    def clock(self) -> float:
+        """Return the moment by the clock that decides what is due, in seconds since the epoch."""
+        return time.time()
 
     def put_schedule(self, record: ScheduleRecord, *, replace: bool = True) -> bool:
         """Keep a schedule under its name; return True if there was none. Raises `StoreError`, unless it is to be replaced."""
@@ -177,7 +181,7 @@ class KeptSchedules(KeptInbox):
 
     def release_moments(self, releases: Sequence[Release]) -> list[list[Firing] | None]:
         """Submit runs and note firings for schedules, each as a whole or not at all; return the firings of each."""
-        with self._changing(Happening.SCHEDULED, Happening.QUEUED, Happening.ENDED):
+        with self._changing(Happening.QUEUED, Happening.ENDED):
             found = [self._release(each, time.time()) for each in releases]
         self._note_mail()
         return found
@@ -231,7 +235,7 @@ class KeptSchedules(KeptInbox):
             if kept.waiting is not None and goes_on and self._unfinished(name) is None:
                 self._submit_waiting(kept, kept.waiting, now)
                 changed = True
-        return let_held_begin(self.kept.values()) or changed
+        return begin_held(self.kept.values()) or changed
 
     def _submit_waiting(self, kept: KeptSchedule, submission: Submission, now: float) -> None:
         if self._queue(submission.queue).state == "draining":
@@ -276,7 +280,7 @@ class KeptSchedules(KeptInbox):
 
     def advance_backfills(self, steps: Sequence[BackfillStep]) -> list[list[Firing] | None]:
         """Submit runs of backfills and note where they stand."""
-        with self._changing(Happening.SCHEDULED, Happening.QUEUED, Happening.ENDED):
+        with self._changing(Happening.QUEUED, Happening.ENDED):
             found = [self._advance(step, time.time()) for step in steps]
         self._note_mail()
         return found

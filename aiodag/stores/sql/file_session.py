@@ -11,7 +11,7 @@ from aiodag.stores.sql.happenings import Happened
 from aiodag.stores.sql.session import Rows, Values
 from aiodag.stores.sql.statements import Statements, cut_rows, repeat_rows, steps_of
 
-STATEMENTS = Statements("queries.sql", "queue.sql", "inbox.sql", "sqlite.sql")
+STATEMENTS = Statements("queries.sql", "queue.sql", "inbox.sql", "schedules.sql", "sqlite.sql")
 CACHED = 256  # statements that stay prepared: each of those that write many rows, for each number of rows
 
 
@@ -93,6 +93,7 @@ class FileSession(Happened, sqlite3.Connection):
 
     def put_returning(self, name: str, rows: list[tuple[Any, ...]]) -> list[Any]:
         """Write rows, and return what the statement says of each."""
+        self.note(name)
         found: list[Any] = []
         for some in cut_rows(rows):
             values = [value for row in some for value in row]

@@ -16,6 +16,7 @@ from aiodag.stores.queue_rules import (
     refused_text,
 )
 from aiodag.stores.sql.children import end_children
+from aiodag.stores.sql.groups import enter_ready
 from aiodag.stores.sql.rows import owner_of
 from aiodag.stores.sql.session import Session, Values
 from aiodag.stores.sql.statements import cut_rows
@@ -55,7 +56,8 @@ def fire_timers(session: Session, now: float) -> None:
     """
     due = session.perform("due_timers", (now,)).fetchall()
     for some in cut_rows([run for _, kind, run, _ in due if kind == "start"]):
-        session.perform_for("make_ready", some)
+        session.put_for("make_ready", some)
+        enter_ready(session, some, now)
     moments = {run: at for _, kind, run, at in due if kind == "expire"}
     for some in cut_rows(list(moments)):
         for (run,) in session.perform_for("never_begun", some, locking=True).fetchall():

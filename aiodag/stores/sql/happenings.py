@@ -7,7 +7,16 @@ from aiodag.happenings import Happening
 
 HAPPENINGS = {
     "add_submitted": Happening.QUEUED,
+    "add_submissions": Happening.QUEUED,
     "make_ready": Happening.QUEUED,
+    "let_begin": Happening.QUEUED,
+    "end_held": Happening.ENDED,
+    "add_schedule": Happening.SCHEDULED,
+    "replace_schedule": Happening.SCHEDULED,
+    "set_schedule_state": Happening.SCHEDULED,
+    "unhold_schedule": Happening.SCHEDULED,
+    "add_backfill": Happening.SCHEDULED,
+    "note_freed": Happening.ENDED,
     "requeue": Happening.QUEUED,
     "give_back": Happening.QUEUED,
     "retry_run": Happening.QUEUED,

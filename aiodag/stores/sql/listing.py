@@ -29,7 +29,7 @@ def runs_listed(
     """
     values: StatementValues = {"limit": LAST if limit is None else limit, "since": wanted.since}
     values |= {"name": wanted.name, "state": wanted.state, "queue": wanted.queue}
-    values |= {"parent_run": wanted.parent_run}
+    values |= {"parent_run": wanted.parent_run, "schedule": wanted.schedule}
     values |= {"at": before[0], "run": before[1]} if before is not None else {}
     for place, (name, value) in enumerate(wanted.tags.items()):
         values |= {f"name{place}": name, f"value{place}": value}
@@ -74,7 +74,9 @@ def runs_begun_again(session: Session, wanted: RunFilter, before: object) -> str
 
 def columns_asked(wanted: RunFilter) -> list[str]:
     """Return the columns of a run that are to have a value."""
-    return [column for column in ("name", "state", "queue", "parent_run") if getattr(wanted, column) is not None]
+    return [
+        column for column in ("name", "state", "queue", "parent_run", "schedule") if getattr(wanted, column) is not None
+    ]
 
 
 def has_tag(session: Session, place: int) -> str:

@@ -125,6 +125,7 @@ class ServerSession(Happened):
 
     def put_returning(self, name: str, rows: list[tuple[Any, ...]]) -> list[Any]:
         """Write rows, and return what the statement says of each."""
+        self.note(name)
         found: list[Any] = []
         for text, values in rows_as_json(name, rows):
             found += self._send(self._text(text, (values,)))

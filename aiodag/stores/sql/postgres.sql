@@ -159,3 +159,22 @@ select message from messages where state = 'kept' and expires_at <= ? order by e
 -- :name forget_messages
 delete from messages where message in (
     select message from messages where state <> 'kept' and forget_at <= ? order by forget_at limit 512 for update skip locked)
+
+-- :name lock_schedules
+-- Who releases moments of a schedule has it alone: its version decides who is second.
+select schedule, name, version, overlap, state, noted, held from schedules where schedule in (?...) order by schedule for update
+
+-- :name lock_schedules_named
+select schedule, name, version, overlap, state, noted, held from schedules where name in (?...) order by schedule for update
+
+-- :name lock_backfills
+select backfill, schedule, version, submitted, known from backfills where backfill in (?...) order by backfill for update
+
+-- :name freed_there
+select freed, kind, name from freed order by freed limit 512 for update skip locked
+
+-- :name lock_groups
+-- Two that are submitted at once would both find nobody of their group.
+select pg_advisory_xact_lock(place) from (
+    select distinct hashtextextended(current_schema() || ' ' || name.value, 3) as place
+    from json_array_elements_text(:names) as name order by place) as places

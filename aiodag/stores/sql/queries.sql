@@ -13,7 +13,7 @@ values (?...) on conflict (id) do nothing returning run, id
 -- :name take_run
 update runs set deaths = case when ended_at is null then deaths else 0 end,
     state = :state, execution = execution + 1, begun = begun + case when ended_at is null then 0 else 1 end, started_at = :at,
-    ended_at = null, error = '', cancel = 0,
+    ended_at = null, error = '', cancel = 0, held = 0,
     owner = :owner, leased_until = :until, entry = coalesce(:entry, entry),
     tags = case :tags when '{}' then tags else :tags end
 where run = :run
@@ -118,14 +118,14 @@ select run, id, name, state, execution, entry, error, created_at, started_at, en
     case when queue is not null and ready = 0 then
         (select min(due_at) from timers where timers.run = runs.run and kind = 'start') end,
     deaths, (select document from definitions where definitions.run = runs.run order by execution desc limit 1),
-    parent_run, generation, turn, counts
+    parent_run, generation, turn, schedule, concurrency, held = 1 and state = 'queued', counts
 from runs where id = :id
 
 -- :name list_runs
 select run, id, runs.name, state, execution, entry, error, {made_at}, started_at, ended_at, owner, tags, queue, priority,
     case when queue is not null and ready = 0 then
         (select min(due_at) from timers where timers.run = runs.run and kind = 'start') end,
-    deaths, null, parent_run, generation, null, counts
+    deaths, null, parent_run, generation, null, schedule, concurrency, held = 1 and state = 'queued', counts
 from {source} where {condition}
 
 -- :name apart

@@ -9,7 +9,9 @@ from aiodag.records import Claim, Claimed, Owner, RunRecord
 from aiodag.states import State, next_run_state
 from aiodag.stores.endings import with_marks
 from aiodag.stores.queue_rules import damaged_text, refuse_draining, refuse_id, refuse_other
+from aiodag.stores.sql.freed import submit_freed
 from aiodag.stores.sql.generations import checked_turn
+from aiodag.stores.sql.groups import Entering, enter_groups
 from aiodag.stores.sql.hand_on import HANDING_ON, REQUEUED, fail_queued, fail_refused, hand_on
 from aiodag.stores.sql.ownership import NEVER, OwnedRuns
 from aiodag.stores.sql.past import Remains, read_remains
@@ -44,7 +46,10 @@ class QueuedRuns(OwnedRuns):
     def submit_again(self, run_id: str) -> bool:
         """Put a run of a queue that has ended there again, to be resumed; return whether it had."""
         with self.writing() as session:
-            return session.perform("submit_again", (QUEUED, run_id)).rowcount > 0
+            found = session.perform("submit_again", (QUEUED, run_id)).fetchone()
+            if found is not None and found[2] is not None:
+                enter_groups(session, [Entering(*found)], session.now())
+            return found is not None
 
     def _submitted(self, session: Session, submission: Submission) -> str | None:
         rows = session.perform("run_of_submission", {"submission": submission.key}).fetchall()
@@ -61,6 +66,8 @@ class QueuedRuns(OwnedRuns):
             *HANDING_ON, ("has_limited_names", ()), ("queues_there", ())
         )
         handed_on = hand_on(session, now, found)
+        if handed_on:
+            submit_freed(session, now)
         taker = Taker(session, owner, now, lease)
         taker.heed_queues(there)
         if limit > 0 and (limited or handed_on):

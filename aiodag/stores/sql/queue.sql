@@ -7,9 +7,9 @@ from runs where submission = :submission
 
 -- :name add_submitted
 insert into runs (id, name, state, entry, created_at, started_at, tags, execution, queue, priority, submission, target, code,
-    ready, retries, parent_run, parent_node)
-values (:id, :name, :state, :entry, :at, 0.0, :tags, 0, :queue, :priority, :submission, :target, :code, :ready, :retries,
-    :parent_run, :parent_node)
+    ready, retries, parent_run, parent_node, schedule, backfill, concurrency, cancels)
+values (:id, :name, :state, :entry, :at, :started_at, :tags, :execution, :queue, :priority, :submission, :target, :code, :ready, :retries,
+    :parent_run, :parent_node, :schedule, :backfill, :concurrency, :cancels)
 on conflict do nothing returning run
 
 -- :name put_timer
@@ -34,7 +34,10 @@ delete from timers where run = ?
 delete from timers where run in (?...)
 
 -- :name make_ready
-update runs set ready = 1 where run in (?...)
+update runs set ready = 1 where run in (?...) and concurrency is null
+
+-- :name ready_of_groups
+select run, id, concurrency, cancels from runs where run in (?...) and concurrency is not null order by run
 
 -- :name never_begun
 select run from runs where run in (?...) and state = 'queued' and execution = 0 order by run
@@ -65,8 +68,9 @@ update runs set state = ?, retries = retries - 1, begun = begun + 1, ended_at = 
 where run = ? and state = 'failed' and queue is not null and retries > 0
 
 -- :name submit_again
-update runs set state = ?, begun = begun + 1, ended_at = null, error = '', cancel = 0, deaths = 0, ready = 1
-where id = ? and ended_at is not null and queue is not null
+update runs set state = ?, begun = begun + 1, ended_at = null, error = '', cancel = 0, deaths = 0, held = 0,
+    ready = case when concurrency is null then 1 else 0 end
+where id = ? and ended_at is not null and queue is not null returning run, id, concurrency, cancels
 
 -- :name queues_there
 select name, state, rate, per from queues
@@ -96,7 +100,7 @@ order by priority desc, run limit :limit
 -- :name runs_to_take
 select run, id, name, state, execution, entry, error, created_at, started_at, ended_at, owner, tags, queue, priority, null,
     deaths, (select document from definitions where definitions.run = runs.run order by execution desc limit 1),
-    parent_run, generation, turn, counts, target, code, cancel, begun
+    parent_run, generation, turn, schedule, concurrency, held = 1 and state = 'queued', counts, target, code, cancel, begun
 from runs where run in (?...)
 
 -- :name take_queued_run

@@ -149,6 +149,9 @@ RUN = (
     Column("parent_run", optional(text_column), None),
     Column("generation", count_column, 0),
     Column("turn", optional(text_column), None),
+    Column("schedule", optional(text_column), None),
+    Column("group", optional(text_column), None),
+    Column("is_held", bool, False),
     Column("counts", optional(counts_column), None),
 )
 NODE = (

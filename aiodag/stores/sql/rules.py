@@ -7,6 +7,7 @@ from aiodag.stores.sql.copying import RecordedCopies
 from aiodag.stores.sql.editing import EditedRuns
 from aiodag.stores.sql.inbox import RecordedInbox
 from aiodag.stores.sql.queue import QueuedRuns
+from aiodag.stores.sql.schedules import RecordedSchedules
 from aiodag.stores.sql.sharing import SharedPools
 from aiodag.stores.sql.workers import EnrolledWorkers
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from aiodag.stores.recorder import Recorder
 
 
-class RunsInSQL(RecordedInbox, QueuedRuns, EnrolledWorkers, SharedPools, EditedRuns, RecordedCopies):
+class RunsInSQL(RecordedSchedules, RecordedInbox, QueuedRuns, EnrolledWorkers, SharedPools, EditedRuns, RecordedCopies):
     """The rules of a store, above the database that keeps it."""
 
     keep: int

@@ -343,3 +343,91 @@ create table starters ( -- what the messages of a topic begin
     owner text not null, -- the worker that has imported it
     primary key (topic, target)
 ) without rowid;
+
+-- :step 7
+-- When runs begin, and what became of each moment.
+alter table runs add column schedule text; -- the name of the schedule that it is a run of
+alter table runs add column backfill integer; -- which then does not wait for other runs of the schedule
+alter table runs add column concurrency text; -- the group of which one goes on at a time
+alter table runs add column held integer not null default 0; -- 1: it waits until another one of its group has ended
+alter table runs add column cancels integer not null default 0; -- 1: it cancels the one that goes on
+create index runs_by_schedule on runs (schedule, created_at, run) where schedule is not null;
+create index unfinished_of_schedule on runs (schedule, run) where schedule is not null and ended_at is null;
+create index unfinished_of_backfill on runs (backfill) where backfill is not null and ended_at is null;
+create index unfinished_of_group on runs (concurrency, run) where concurrency is not null and ended_at is null;
+create table schedules (
+    schedule integer primary key autoincrement,
+    name text not null unique,
+    form text not null, -- of its trigger, as JSON
+    submission text not null, -- what its runs are submitted as, as JSON
+    params text not null, -- as JSON
+    overlap text not null, -- skip, queue, allow
+    catch_up text not null, -- all, latest, none
+    jitter real not null,
+    grace real not null,
+    source text not null, -- the file that says so
+    state text not null, -- active, paused, ended, broken
+    reason text not null,
+    next_at real, -- null if it is not active
+    held integer not null default 0, -- 1: the next moment is due when what waits has been submitted
+    version integer not null default 1, -- another one after each change
+    noted integer not null default 0, -- firings, those that are forgotten too
+    created_at real not null,
+    changed_at real not null
+);
+create index due_schedules on schedules (next_at, schedule) where state = 'active' and held = 0;
+create index schedules_by_source on schedules (source) where source <> '';
+create table firings ( -- what became of a moment, or of several in a row
+    firing integer primary key autoincrement,
+    schedule integer not null references schedules on delete cascade,
+    at real not null,
+    until real not null, -- the last of several
+    number integer not null, -- of moments
+    kind text not null, -- scheduled, backfill, manual
+    state text not null, -- submitted, waiting, skipped, missed, refused
+    reason text not null,
+    run text, -- the id of the run that was made of it
+    submission text, -- of one that waits, as JSON
+    noted_at real not null
+);
+create index firings_of_schedule on firings (schedule, firing);
+create unique index released_moments on firings (schedule, at) where kind <> 'manual' and state in ('submitted', 'waiting');
+create index waiting_firings on firings (schedule) where state = 'waiting';
+create table backfills (
+    backfill integer primary key autoincrement,
+    schedule integer not null references schedules on delete cascade,
+    begins_at real not null,
+    ends_at real not null,
+    most integer not null, -- runs at once
+    newest_first integer not null,
+    params text not null,
+    cursor real, -- where it stands
+    state text not null, -- active, ended, cancelled
+    reason text not null,
+    submitted integer not null default 0,
+    known integer not null default 0, -- moments of which a run was made already
+    version integer not null default 1,
+    created_at real not null
+);
+create index backfills_of_schedule on backfills (schedule);
+create index active_backfills on backfills (backfill) where state = 'active';
+create table freed ( -- schedules and groups of which a run has ended, while something waits for that
+    freed integer primary key autoincrement,
+    kind text not null, -- schedule, group
+    name text not null
+);
+-- Triggers, so that an older aiodag that still has the file open notes it too.
+create trigger freed_by_end after update of ended_at on runs
+    when new.ended_at is not null and (new.schedule is not null or new.concurrency is not null) begin
+    insert into freed (kind, name) select 'schedule', new.schedule where exists (
+        select 1 from schedules join firings using (schedule) where schedules.name = new.schedule and firings.state = 'waiting');
+    insert into freed (kind, name) select 'group', new.concurrency where exists (
+        select 1 from runs where concurrency = new.concurrency and ended_at is null and held = 1);
+end;
+create trigger freed_by_deletion after delete on runs
+    when old.ended_at is null and (old.schedule is not null or old.concurrency is not null) begin
+    insert into freed (kind, name) select 'schedule', old.schedule where exists (
+        select 1 from schedules join firings using (schedule) where schedules.name = old.schedule and firings.state = 'waiting');
+    insert into freed (kind, name) select 'group', old.concurrency where exists (
+        select 1 from runs where concurrency = old.concurrency and ended_at is null and held = 1);
+end;

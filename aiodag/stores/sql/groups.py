@@ -1,0 +1,79 @@
+"""Groups of runs, of which one goes on and one waits: entered when a run might begin, left when it has ended.
+
+    submitted, or its time has come ──► nobody goes on ──► ready
+                                    └─► held, in place of one that was ──the other has ended──► ready
+
+That the one which goes on has ended is noted by a trigger, if somebody waits, and seen by the next look. On a server, whoever
+enters has locked those of the group that have not ended: either they are seen to have ended, or who ends them sees who waits.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from aiodag.states import State, next_run_state
+from aiodag.stores.firing_rules import replaced_text
+from aiodag.stores.sql.children import end_children
+from aiodag.stores.sql.session import Session
+from aiodag.stores.sql.statements import cut_rows
+from aiodag.stores.sql.waits import cancel_child
+
+REPLACED = next_run_state(State.QUEUED, State.CANCELLED)
+
+
+class Entering(NamedTuple):
+    """A run that might begin, if others of its group do not go on: which `cancels` says to cancel."""
+
+    run: int
+    id: str
+    group: str
+    cancels: int
+
+
+def enter_groups(session: Session, entering: Sequence[Entering], now: float) -> None:
+    """Have runs go on, or wait, with the others of their groups."""
+    lock_groups(session, [each.group for each in entering])
+    for each in entering:
+        others = session.perform("unfinished_of_group", (each.group, each.run), locking=True).fetchall()
+        for run, _, is_held in others:
+            if is_held:
+                replace_held(session, run, each, now)
+        active = [(run, run_id) for run, run_id, is_held in others if not is_held]
+        if each.cancels and active:
+            for _, run_id in active:
+                cancel_child(session, run_id, now)
+            end_children(session, [run for run, _ in active], now)
+            left = session.perform_for("unended_among", [run for run, _ in active]).fetchall()
+            active = active if left else []
+        session.put_each("hold_run" if active else "let_begin", [(each.run,)])
+
+
+def replace_held(session: Session, run: int, by: Entering, now: float) -> None:
+    """Cancel a run that waits for its group, since a newer one does."""
+    session.perform("end_held", (REPLACED, replaced_text(by.group, by.id), now, run))
+    session.put_each("drop_timers_of_run", [(run,)])
+    end_children(session, [run], now)
+
+
+def enter_ready(session: Session, runs: Sequence[int], now: float) -> None:
+    """Have those of some runs enter their groups that have one: their time has come."""
+    rows = [row for some in cut_rows(runs) for row in session.perform_for("ready_of_groups", some)]
+    if rows:
+        enter_groups(session, [Entering(*row) for row in rows], now)
+
+
+def let_held_begin(session: Session, groups: Iterable[str]) -> None:
+    """Have the run begin that waits for a group, of groups where nobody goes on any more."""
+    names = sorted(set(groups))
+    lock_groups(session, names)
+    for group in names:
+        rows = session.perform("unfinished_of_group", (group, -1), locking=True).fetchall()
+        if rows and all(is_held for _, _, is_held in rows):
+            session.put_each("let_begin", [(rows[0][0],)])
+
+
+def lock_groups(session: Session, groups: Iterable[str]) -> None:
+    """Have nobody else enter groups until the end of the transaction."""
+    names = sorted({group.replace("\0", "") for group in groups})
+    if names:
+        session.perform("lock_groups", {"names": json.dumps(names)})

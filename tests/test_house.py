@@ -238,6 +238,7 @@ FLOORS = [
             "nested",
             "outputs",
             "row",
+            "enclosures",
             "changes",
             "frontier",
             "recall",

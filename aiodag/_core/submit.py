@@ -172,7 +172,7 @@ def engine_of(loop: Any) -> Engine:
 class Adopted:
     """Stands for the task of an awaitable that was passed as an edge."""
 
-    stands_in, barrier, rule, _waits = True, False, None, False
+    stands_in, barrier, encloses, rule, _waits = True, False, False, None, False
     after_deps, raw, code, call = (), False, None, None
     waits, fit, firm = "", None, False
     options = NO_OPTIONS

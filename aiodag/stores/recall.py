@@ -14,9 +14,10 @@ from aiodag.codec.text import decode, decode_error
 from aiodag.errors import Skip
 from aiodag.mail import MESSAGE
 from aiodag.names import home_of
-from aiodag.records import Batch, FunctionRow, Generation, Known
+from aiodag.records import FunctionRow, Generation, Known
 from aiodag.states import State
 from aiodag.stores.caching import cache_keys
+from aiodag.stores.enclosures import Enclosed
 from aiodag.stores.endings import Endings
 from aiodag.stores.keys import Keys
 from aiodag.stores.nested import Nested
@@ -35,39 +36,19 @@ WAITING = State.WAITING  # as a global, as in the engine
 OUTCOMES = frozenset({State.SUCCEEDED, State.FAILED, State.SKIPPED})
 
 
-class Unwritten:
-    """A journal that writes nothing, and knows of no waits: what `Recorder` does otherwise."""
-
-    def _note_begin(self, row: Row) -> None:
-        """Take note of the row of a node that is to run."""
-
-    def _is_open(self, known: Known) -> bool:
-        """Return True if a node waits since an earlier execution for what comes from outside."""
-        return False
-
-    def _goes_on_waiting(self, node: "Node[Any]", known: Known) -> bool:
-        """Take over what is known of a wait, or of the time limit of a body; return True if a wait is open."""
-        return False
-
-    def _wake(self, *, waited: bool = False) -> None:
-        """Have what has changed written, soon if somebody waits for it."""
-
-
-class Recall(Unwritten):
+class Recall(Enclosed):
     """What is known of one run, and which of its nodes need not run."""
 
     error: BaseException | None
 
     def __init__(self, run: "Run", store: "Runs") -> None:
-        self.run = run
+        super().__init__(run)
         self.store = store
         self.error = None
         self.listener: Callable[[Node[Any], str, bytes], object] | None = None
         self.begun = 1
         self.unwritten = 0
-        self.offset = 0.0  # from the run's clock to the time of day
         self._keys = Keys(home_of(run.entry))
-        self._known = Remembered(WholePast({}))
         self._resumed = False  # whether there is anything to take back
         self._tried: Mapping[str, int] = {}  # last attempts by task, where tasks are known by their names
         self._nested = Nested()
@@ -79,8 +60,6 @@ class Recall(Unwritten):
         self._frontier: Frontier | None = None  # of a run that is continued, until it is reached
         self._next = 0  # number of the next new node
         self._met = False  # whether anything recorded was taken back
-        self._turn = 0  # of the node that began last
-        self._changes: Batch | None = None
         self.raised = 0  # how many were taken back with what they raised
 
     def learn(self, past: "Past | WholePast", functions: "Sequence[FunctionRow]") -> None:
@@ -90,13 +69,6 @@ class Recall(Unwritten):
         self._keys.former.know(functions)
         self._turn = past.turn
         self._next = 1 + past.last
-
-    @property
-    def _batch(self) -> Batch:
-        """What is to be written next besides rows of nodes: made when there is something, for most runs are idle mostly."""
-        if self._changes is None:
-            self._changes = Batch()
-        return self._changes
 
     def enter(self, node: "Node[Any]", upstream: "Sequence[tuple[Node[Any], bool]]") -> "Node[Any] | None":
         """Give a new node its key and its row; return the node that an earlier attempt of the caller has made instead."""
@@ -121,6 +93,8 @@ class Recall(Unwritten):
         if self._tried and not codec and self._known.past and not node.task.barrier:
             node.attempt = max(node.attempt, self._tried.get(writable(node.name), 0))
         self._put(node, upstream, key, number, inside, codec)
+        if parent is not None and inside is not None and parent.task.encloses:
+            self._enclose(number, inside)
         if nested and inside is not None:
             self._nested.add(key, number, inside[NUMBER], node)
         elif self._resumed and not codec:
@@ -132,7 +106,7 @@ class Recall(Unwritten):
     def _known_again(self, node: "Node[Any]", known: Known) -> str:
         """Take over what is known of a new node, and return what stands in its row for the codec."""
         node.attempt = known.attempt
-        if recallable(node.task, known):
+        if recallable(node.task, known) or (node.task.encloses and known.state is State.SUCCEEDED and not known.void):
             return RECORDED
         if self._goes_on_waiting(node, known):
             return RECORDED
@@ -226,6 +200,9 @@ class Recall(Unwritten):
     def recall(self, node: "Node[Any]") -> Any:
         """Return the recorded value of a node, what it `Raised`, or `NOTHING`. Raises `Undecodable`."""
         row = node.row
+        if node.task.encloses:
+            self._begin_enclosing(row, max([self._turn_of(up) for up in upstream_of(node)], default=0))
+            return NOTHING
         if row[CODEC] is not RECORDED:
             if self._frontier is not None and not node.attempt and is_known(node.task) and not node.task.waits:
                 self._frontier.reach()  # it has never begun: a cancel that was held comes before it does
@@ -244,6 +221,7 @@ class Recall(Unwritten):
             self._run_again(node, known)
             return NOTHING
         row[STATE], row[TURN] = known.state, known.turn
+        self._reach(row)
         self._batch.recalled.append(known.number)
         self._met = True
         self.raised += type(value) is Raised
@@ -273,6 +251,8 @@ class Recall(Unwritten):
         """Return True if an upstream of what began in a turn has had another outcome since, or may have had."""
         if node.task.firm:
             return False
+        if self._is_older(node.row, turn):
+            return True
         for up in node.tolerated:
             if up.run is not self.run or up.state is State.CANCELLED or not is_known(up.task):
                 return True
@@ -323,12 +303,14 @@ def is_known(task: Any) -> bool:
     return bool(task.options.journal) and not task.stands_in and not task.barrier
 
 
-def recallable(task: object, known: Known) -> bool:
+def recallable(task: Any, known: Known) -> bool:
     """Return True if what is known of a node is an outcome that counts.
 
     A cancellation is none: it came from outside of the body. Neither is what was skipped because of others, nor a success
-    without a value: of a task that had `journal=False`.
+    without a value: of a task that had `journal=False`. What encloses others is entered, and takes back what is in it.
     """
+    if task.encloses:
+        return False
     if known.state is State.SUCCEEDED and not known.codec:
         return False
     return known.state in OUTCOMES and not known.void and is_known(task)

@@ -57,6 +57,7 @@ log = logging.getLogger("aiodag.stores")
 
 # As globals, as in the engine: reading a member of an enum takes a fifth of a microsecond on Python 3.11.
 WAITING, QUEUED, RUNNING, SUCCEEDED, FAILED = State.WAITING, State.QUEUED, State.RUNNING, State.SUCCEEDED, State.FAILED
+UNEXPECTED = frozenset({FAILED, State.SKIPPED})  # ends of a node that encloses others and had succeeded
 T = TypeVar("T")
 WHOLE = frozenset({"void", "generation", "waits", "outbox"})  # kinds of rows that no row of a node is written after
 
@@ -114,6 +115,8 @@ class Recorder(RecordedWaits):
         if self._deaf:
             return
         row = node.row
+        if node.task.encloses and row[CODEC] is RECORDED and state in UNEXPECTED:
+            self._record_anew(row)
         if state is FAILED and node.failure is not None:
             self._endings.failed(node.failure.report, (row[NUMBER], node.attempt), row[TURN])
         if self._waits and state.final and row[NUMBER] in self._waits:
@@ -126,8 +129,7 @@ class Recorder(RecordedWaits):
         row[STATE] = state
         if state is RUNNING:
             row[ATTEMPT], row[STARTED], row[ENDED] = node.attempt, at + self.offset, None
-            if not node.task.barrier:
-                self._turn = row[TURN] = self._turn + 1
+            self._begin_turn(node, row)
         elif state is QUEUED and node.lost is not None:
             error = record_exception(node.lost)
             row[FAILURES] += 1
@@ -170,7 +172,8 @@ class Recorder(RecordedWaits):
             if task.waits:
                 return value  # it is in the store already: who settled it has written it
             if task.options.journal and not task.stands_in and not task.barrier:
-                waiter = self._succeed(node, encode_value(task, value, self.store.largest))
+                encoded = encode_answer if task.encloses else encode_value
+                waiter = self._succeed(node, encoded(task, value, self.store.largest))
                 if waiter is not None:
                     await waiter
             elif self.run.keeps_answer and node.row[NUMBER] == 0:
@@ -192,6 +195,10 @@ class Recorder(RecordedWaits):
         """Have a success written; return what to wait for, None where the engine settles the node when it hears of it."""
         if node.driven != FIRST and is_to_be_cancelled(node):
             return None  # the body has cancelled itself, and then returned: it has not succeeded
+        if node.task.encloses and self._stays_recorded(node.row, encoded):
+            self._met = True
+            self._wake()
+            return None
         self._refuse_to_go_on()
         row = node.row
         row[CODEC], row[VALUE] = encoded

@@ -71,8 +71,9 @@ class Rehearsal(Recall):
         return super()._known_again(node, known)
 
     async def __call__(self, node: "Node[Any]", args: Any, kwargs: Any, /) -> Any:
-        """Run the entry, what is not a task, what only joins edges, and bodies that were asked for; leave everything else where it is."""
-        if node is self.entry or node.task.stands_in or node.task.barrier or node.known_by in self._inside:
+        """Run the entry, what is not a task, what only joins edges or encloses nodes, and bodies that were asked for; leave everything else where it is."""
+        task = node.task
+        if node is self.entry or task.stands_in or task.barrier or task.encloses or node.known_by in self._inside:
             args, kwargs = arguments_now(self._generation, node, args, kwargs)
             node.engine.begin(node)
             return await leavable(node, node.task.fn(*args, **kwargs))

@@ -150,6 +150,8 @@ class Building:
         known = self._prototypes.get(kind)
         if known is not None:
             made = known
+        elif of.encloses:  # a job, which is what its name says, wherever the code that runs it stands
+            made = of
         elif is_command(of):
             made = known_by_name(given, whole_command(of, instance.choice, instance.name), renamed=False, module="")
         else:

@@ -36,6 +36,8 @@ class Named(Task[..., Any]):
         if rule is not None:
             self.rule = rule
             self._special = True
+        if of.encloses:
+            self.encloses = True
         self.fn, self.call, self.options = of.fn, of.call, of.options
         self.fewest, self.most, self._exactly = of.fewest, of.most, of._exactly
 

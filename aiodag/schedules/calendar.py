@@ -49,6 +49,11 @@ class Calendar(NamedTuple):
             and day.day in days_of_month(self, day.year, day.month)
         )
 
+    @property
+    def names_whole_days(self) -> bool:
+        """Return True if every minute of a day is named that is named at all."""
+        return len(self.minutes) == 60 and len(self.hours) == 24
+
     def names_minute(self, wall: datetime) -> bool:
         """Return True if the minute of `wall` is one of those that are named."""
         return wall.minute in self.minutes and wall.hour in self.hours and self.names_day(wall)

@@ -34,13 +34,9 @@ class DayRule(NamedTuple):
     both: bool
 
 
-def read_days(day: str, weekday: str, faults: list[str]) -> DayRule:
-    """Return the rule of two fields. What is wrong with either is added to `faults`.
-
-    As in Debian's cron, a day must be in both fields if one of them starts with `*` (or is `?`), else in either.
-    """
-    both = any(text == "?" or text.startswith("*") for text in (day, weekday))
-    return DayRule(read_marks(day, read_day, faults), read_marks(weekday, read_weekday, faults), both)
+def in_both(day: str, weekday: str) -> bool:
+    """Return True if a day must be in both fields: as in Debian's cron, if one of them starts with `*` (or is `?`)."""
+    return any(text == "?" or text.startswith("*") for text in (day, weekday))
 
 
 def read_marks(text: str, read: Callable[[str], Iterable[DayMark]], faults: list[str]) -> frozenset[DayMark]:

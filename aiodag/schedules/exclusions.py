@@ -9,7 +9,7 @@ from aiodag.abc import Trigger
 from aiodag.schedules.calendar import MINUTE, Calendar
 from aiodag.schedules.expressions import read_expression
 from aiodag.schedules.fields import shown_text
-from aiodag.schedules.points import day_end, day_of, day_start, read_moment
+from aiodag.schedules.points import day_end, day_of, day_start, point_of
 from aiodag.schedules.zones import wall_clock
 
 Stretch = tuple[datetime, datetime]
@@ -56,10 +56,15 @@ class ExcludedMinutes(NamedTuple):
     written: str
 
     def stretch_at(self, moment: datetime) -> Stretch | None:
-        """Return the minute of a moment, if the expression names it."""
+        """Return the minute of a moment, if the expression names it, or its whole day, if the expression names all of that."""
         wall = wall_clock(moment, self.zone)
         if not self.calendar.names_minute(wall):
             return None
+        if self.calendar.names_whole_days:
+            day = (day_start(wall.date(), self.zone), day_end(wall.date(), self.zone))
+            # Where midnight comes twice, the last hour of a day goes on after the next one began.
+            if day[0] <= moment <= day[1]:
+                return day
         first = moment - (wall - wall.replace(second=0, microsecond=0))
         return first, first + MINUTE - datetime.resolution
 
@@ -78,7 +83,9 @@ class ExcludedMoments(NamedTuple):
 
     def stretch_at(self, moment: datetime) -> Stretch | None:
         """Return the moment itself, if the trigger has it."""
-        return (moment, moment) if self.trigger.next(moment, inclusive=True) == moment else None
+        found = self.trigger.next(moment, inclusive=True)
+        # In UTC: two zones never agree on a moment of an hour that comes twice (PEP 495).
+        return (moment, moment) if found and found.astimezone(UTC) == moment else None
 
     def form(self) -> Mapping[str, Any]:
         """Return the form of the trigger."""
@@ -115,7 +122,7 @@ def exclusion_of(written: object, zone: ZoneInfo) -> Exclusion:
     if days := excluded_days(written, zone):
         return days
     if isinstance(written, str | datetime):
-        return ExcludedMoment(read_moment(written, zone).astimezone(UTC))
+        return ExcludedMoment(point_of(written, zone).astimezone(UTC))
     if callable(getattr(written, "next", None)) and callable(getattr(written, "form", None)):
         return ExcludedMoments(cast("Trigger", written))
     raise ValueError(f"{shown_text(repr(written))}: a date, 'FIRST/LAST' dates, a cron expression or a trigger")

@@ -3,7 +3,7 @@
 from types import MappingProxyType
 
 from aiodag.schedules.calendar import Calendar, days_from
-from aiodag.schedules.days import read_days
+from aiodag.schedules.days import DayRule, in_both, read_day, read_marks, read_weekday
 from aiodag.schedules.fields import HOUR, MINUTE, MONTH, YEAR, Field, FieldFault, read_numbers, shown_text
 
 LONGEST = 2000  # characters
@@ -37,8 +37,9 @@ def read_expression(text: str, faults: list[str]) -> Calendar | None:
     before = len(faults)
     minute, hour, day, month, weekday, *year = fields
     numbers = [read_field(*pair, faults) for pair in ((MINUTE, minute), (HOUR, hour))]
-    days = read_days(day, weekday, faults)
+    of_month = read_marks(day, read_day, faults)
     months = read_field(MONTH, month, faults)
+    days = DayRule(of_month, read_marks(weekday, read_weekday, faults), in_both(day, weekday))
     years = read_field(YEAR, year[0], faults) if year and year[0] != "*" else ()
     if year and len(faults) > before:
         faults.append(f"a sixth field is the year, {YEAR.range_text}; {SECONDS}")

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from aiodag.errors import TriggerError
 from aiodag.schedules.fields import shown_text
-from aiodag.schedules.points import read_moment
+from aiodag.schedules.points import point_of
 from aiodag.schedules.series import Series, read_bounds
 
 SHORTEST, LONGEST = timedelta(seconds=0.1), timedelta(days=36525)
@@ -44,7 +44,7 @@ class Every(Series):
         self._bounds = read_bounds(timezone, start, end, exclude, faults)
         self._anchor = EPOCH
         try:
-            self._anchor = EPOCH if anchor is None else read_moment(anchor, self._bounds.zone)
+            self._anchor = EPOCH if anchor is None else point_of(anchor, self._bounds.zone)
         except ValueError as fault:
             faults.append(f"anchor {fault}")
         if faults:

@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from aiodag.errors import TriggerError
-from aiodag.schedules.points import read_moment
+from aiodag.schedules.points import point_of
 from aiodag.schedules.series import Series, read_bounds
 
 
@@ -103,7 +103,7 @@ def read_moments(written: object, zone: ZoneInfo, faults: list[str]) -> tuple[da
     found: set[datetime] = set()
     for each in written:
         try:
-            found.add(read_moment(each, zone))
+            found.add(point_of(each, zone))
         except ValueError as fault:
             faults.append(str(fault))
     if not found and not faults:

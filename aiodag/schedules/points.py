@@ -10,7 +10,7 @@ DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 EARLIEST, LATEST = datetime(2, 1, 1, tzinfo=UTC), datetime(9998, 12, 31, tzinfo=UTC)
 
 
-def read_moment(written: object, zone: tzinfo) -> datetime:
+def point_of(written: object, zone: tzinfo) -> datetime:
     """Return the moment, in UTC, of an aware datetime, or of an ISO text, which without an offset is on the zone's wall clock.
 
     Raises ValueError for anything else: a datetime without a zone could mean anybody's.
@@ -46,12 +46,15 @@ def in_reach(moment: datetime) -> datetime:
 
 
 def day_of(written: object) -> date | None:
-    """Return the day of a date, or of a text such as `2026-12-24`; None for anything else."""
+    """Return the day of a date, or of a text such as `2026-12-24`; None for anything else. Raises ValueError for the 30th of February."""
     if isinstance(written, date) and not isinstance(written, datetime):
         return written
-    if isinstance(written, str) and DAY.fullmatch(written.strip()):
+    if not isinstance(written, str) or not DAY.fullmatch(written.strip()):
+        return None
+    try:
         return date.fromisoformat(written.strip())
-    return None
+    except ValueError:
+        raise ValueError(f"{shown_text(written)}: not a day of the calendar") from None
 
 
 def day_start(day: date, zone: tzinfo) -> datetime:

@@ -8,10 +8,10 @@ from zoneinfo import ZoneInfo
 
 from aiodag.errors import TriggerError
 from aiodag.schedules.exclusions import Exclusion, Stretch, exclusion_of
-from aiodag.schedules.points import EARLIEST, LATEST, day_end, day_of, day_start, read_moment
+from aiodag.schedules.points import EARLIEST, LATEST, day_end, day_of, day_start, point_of
 from aiodag.schedules.zones import zone_of
 
-IN_A_ROW = 100_000  # moments left out one by one, after which a trigger gives up
+IN_A_ROW = 10_000  # moments left out one by one, after which a trigger gives up
 ONLY_EXCLUDED = f"{IN_A_ROW:,} of its moments in a row are excluded"
 
 
@@ -61,7 +61,7 @@ def read_bound(name: str, written: object, zone: ZoneInfo, faults: list[str]) ->
     try:
         day = day_of(written)
         if day is None:
-            return read_moment(written, zone)
+            return point_of(written, zone)
         return day_start(day, zone) if name == "start" else day_end(day, zone)
     except ValueError as fault:
         faults.append(f"{name} {fault}")
@@ -149,7 +149,7 @@ class Series(ABC):
 
     def _read(self, written: datetime | str) -> datetime:
         try:
-            return read_moment(written, self._bounds.zone)
+            return point_of(written, self._bounds.zone)
         except ValueError as fault:
             raise TriggerError(str(self), [str(fault)]) from None
 

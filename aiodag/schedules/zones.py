@@ -4,6 +4,7 @@ A zone is put forward: the wall clock goes from 02:00 to 03:00, and 02:30 does n
 in a first and in a second *pass*. Real time (UTC) knows nothing of this, so everything is compared there.
 """
 
+import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from difflib import get_close_matches
 from zoneinfo import ZoneInfo, available_timezones
@@ -16,6 +17,7 @@ MACHINE_ONLY = (
     "posix/",
     "right/",
 )  # what a machine has under this name differs, or counts leap seconds
+OFFSET = re.compile(r"[+-]\d")
 SECOND = timedelta(seconds=1)
 # The largest change that a zone ever made is a whole day: Alaska repeated one in 1867, Samoa skipped one in 2011.
 LARGEST_CHANGE = timedelta(hours=25)
@@ -51,11 +53,9 @@ def near_zone(zone: str) -> str:
     asked = zone.lower()
     near = lower.get(asked) or by_end.get(asked.replace("_", " "))
     close = [near] if near else [lower[each] for each in get_close_matches(asked, lower, 1, 0.75)]
-    return (
-        f"; did you mean {close[0]}?"
-        if close
-        else "; an offset has no summer time, write a name such as 'Europe/Paris'"
-    )
+    if close:
+        return f"; did you mean {close[0]}?"
+    return "; an offset knows no summer time, write a name such as Europe/Paris" if OFFSET.search(zone) else ""
 
 
 def wall_clock(moment: datetime, zone: tzinfo) -> datetime:

@@ -407,6 +407,7 @@ FLOORS = [
             "jobs.triggers",
             "jobs.job_reading",
             "jobs.reading",
+            "jobs.drawing",
             "files.reading",
             "files.document",
             "expand",

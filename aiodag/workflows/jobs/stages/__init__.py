@@ -1,0 +1,1 @@
+"""What each kind of stage does: one file for each kind, and `leaves` joins them."""

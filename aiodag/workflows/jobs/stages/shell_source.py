@@ -1,0 +1,228 @@
+r"""The script of a `bash` stage: each `${{ }}` in it becomes a reference to a variable, quoted as its place asks for.
+
+    echo ${{ params.who }}            echo "${AIODAG_VALUE_1}"               one word, whatever the value is
+    echo "to ${{ params.who }}"       echo "to ${AIODAG_VALUE_1}"            in double quotes, and in a here-document
+    echo 'to ${{ params.who }}'       echo 'to '"${AIODAG_VALUE_1}"''        in single quotes
+
+A shell never parses what a variable holds. So the worst that a script can do which this reader does not understand is to
+split a value into words; no value can end a quote or begin a command. Where a shell does read a value again, in arithmetic
+and in `eval`, only a whole number is let in, or nothing.
+"""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from aiodag.workflows.jobs.stages.placeholders import PREFIX, RESERVED, has_reserved_name, source_with_names
+
+VARIABLE = "AIODAG_VALUE_"
+CODE, DOUBLE, SINGLE, ANSI, BRACE, ARITHMETIC, PART, TICK = range(8)
+COMMANDS = frozenset({CODE, PART, TICK})  # where commands stand
+# What opens a frame, outside of quotes: which frames, each with what closes it.
+OPENERS = {
+    "$((": [(ARITHMETIC, ")"), (ARITHMETIC, ")")],
+    "$(": [(PART, ")")],
+    "${": [(BRACE, "}")],
+    "$[": [(ARITHMETIC, "]")],
+    '"': [(DOUBLE, '"')],
+    "`": [(TICK, "`")],
+    "$'": [(ANSI, "'")],
+    "'": [(SINGLE, "'")],
+}
+IN_DOUBLE = frozenset({"$((", "$(", "${", "$[", "`"})  # those that open something in double quotes, too
+MARKS = re.compile(
+    rf"\\?{PREFIX}(?P<number>\d+)_|\\.|<<<|<<-?|\$\(\(|\$\(|\$\{{|\$\[|\$'|\(\(|[\"'`(){{}}\]\n]|(?<![^\s;&|()])\#",
+    re.DOTALL,
+)
+DELIMITER = re.compile(r"[ \t]*((?:'[^'\n]*'|\"[^\"\n]*\"|\\.|[^\s;&|()<>'\"\\])+)")
+NEAR = 500  # characters before an expression that say what command it belongs to
+COMMAND = r"(?:^|[;&|({`]|\b(?:then|do|else|if|elif|while|until|!|sudo|time|command|builtin)\s)\s*"  # where one begins
+REST = r"[^;&|\n]*"  # of a command, so far
+COMPARISON = r"-(?:eq|ne|lt|le|gt|ge)"
+COUNTS = re.compile(
+    rf"(?:\s{COMPARISON}\s+|{COMMAND}(?:let\s{REST}|(?:declare|typeset|local)\s+-\w*i\w*\s{REST}=))[\"']?$"
+)
+COUNTED = re.compile(rf"[\"']?\s+{COMPARISON}\b")
+SUBSCRIPT = re.compile(r"\w\[$")
+QUOTED_SUBSCRIPT = re.compile(r"\w\[[\"']$")
+WORD = r"""(?:"[^"]*|'[^']*|[^\s"']*)"""  # the last one, so far
+READ_AGAIN = re.compile(
+    rf"(?:(?:^|[\s/;&|(`])(?:ba|da|k|z|a|)sh\s(?:{REST}\s)?-\w*c\s+{WORD}$"
+    rf"|{COMMAND}(?:eval\s{REST}"
+    r"|(?:unset|read|mapfile|readarray|getopts|printf\s+-v)\s(?:-\w+\s+)*[\"']?"
+    r"|(?:declare|typeset|local|export|readonly)\s(?:-\w+\s+)*[\"']?"
+    rf"|(?:\[\[?|test)\s(?:{REST}\s)?-v\s+[\"']?)$)"
+)
+AGAIN = "${{ }} stands where the shell reads a value again, as code or as the name of a variable"
+
+
+class ShellSource(NamedTuple):
+    """A script that a shell can read: with references to variables, of which some have to be whole numbers."""
+
+    text: str
+    numbers: frozenset[int]  # of expressions, counted from 1
+    faults: tuple[str, ...]
+
+
+def variable_of_value(number: int) -> str:
+    """Return the variable that has a value in a script."""
+    return f"{VARIABLE}{number}"
+
+
+@lru_cache(maxsize=256)
+def shell_source(texts: tuple[str, ...]) -> ShellSource:
+    r"""Return the script of the texts around its expressions, and what is wrong with it.
+
+    >>> shell_source(("echo ", " '", "'")).text
+    'echo "${AIODAG_VALUE_1}" \'\'"${AIODAG_VALUE_2}"\'\''
+    >>> shell_source(("echo $(( ", " + 1 ))")).numbers
+    frozenset({1})
+    """
+    if has_reserved_name(texts):
+        return ShellSource("", frozenset(), (RESERVED,))
+    return ShellReader(texts).read() if len(texts) > 1 else ShellSource(texts[0], frozenset(), ())
+
+
+class ShellReader:
+    """Reads a script once from its start, and keeps what it is in: quotes, substitutions, arithmetic."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self.source = source_with_names(texts)
+        self.frames: list[tuple[int, str]] = [(CODE, "")]
+        self.documents: list[tuple[str, bool, bool]] = []  # here-documents to come: end, quoted, with tabs to strip
+        self.parts: list[str] = []
+        self.at = 0
+        self.numbers: set[int] = set()
+        self.faults: list[str] = []
+
+    def read(self) -> ShellSource:
+        """Return the script."""
+        while (mark := MARKS.search(self.source, self.at)) is not None:
+            self.parts.append(self.source[self.at : mark.start()])
+            self.at = mark.end()
+            if mark["number"]:
+                self._value(mark)
+            else:
+                self.parts.append(mark[0])
+                self._mark(mark[0])
+        self.parts.append(self.source[self.at :])
+        return ShellSource("".join(self.parts), frozenset(self.numbers), tuple(self.faults))
+
+    def _mark(self, mark: str) -> None:
+        kind, closer = self.frames[-1]
+        if mark == closer or (kind == SINGLE and mark == "\\'"):  # where a backslash is a character like any other
+            self.frames.pop()
+        elif kind in {SINGLE, ANSI} or mark.startswith("\\"):
+            return
+        elif kind == DOUBLE or (kind == BRACE and self._in_double()):
+            if mark in IN_DOUBLE or (mark == '"' and kind == BRACE):
+                self._open(mark)
+        elif mark in OPENERS:
+            self._open(mark)
+        elif mark in {"(", "(("}:
+            self._open_parenthesis(mark, kind)
+        elif kind in COMMANDS:
+            self._command_mark(mark)
+
+    def _open(self, mark: str) -> None:
+        if mark == "`" and any(kind == TICK for kind, _ in self.frames):
+            while self.frames.pop()[0] != TICK:
+                continue
+        else:
+            self.frames += OPENERS[mark]
+
+    def _open_parenthesis(self, mark: str, kind: int) -> None:
+        before = self.source[: self.at - len(mark)].rstrip(" \t")[-1:]
+        begins = mark == "((" and (not before or before in "\n;&|({" or self.source[: self.at - 2][-1:].isspace())
+        inside = ARITHMETIC if kind == ARITHMETIC or (begins and kind in COMMANDS) else PART
+        self.frames += [(inside, ")")] * len(mark)
+
+    def _command_mark(self, mark: str) -> None:
+        """Take what means something among commands alone: comments, and here-documents."""
+        if mark == "#":
+            end = self.source.find("\n", self.at)
+            comment = self.source[self.at : len(self.source) if end < 0 else end]
+            self.parts.append(without_values(comment))
+            self.at += len(comment)
+        elif mark in {"<<", "<<-"}:
+            found = DELIMITER.match(self.source, self.at)
+            if found is not None:
+                word = found[1]
+                self.documents.append(
+                    (re.sub(r"['\"\\]", "", word), any(each in word for each in "'\"\\"), mark == "<<-")
+                )
+                self.parts.append(found[0])
+                self.at = found.end()
+        elif mark == "\n":
+            documents, self.documents = self.documents, []
+            for document in documents:
+                self._document(*document)
+
+    def _document(self, end: str, quoted: bool, tabs: bool) -> None:
+        """Take a here-document."""
+        begin = self.at
+        while self.at < len(self.source):
+            stop = self.source.find("\n", self.at) + 1 or len(self.source)
+            line = self.source[self.at : stop].rstrip("\n")
+            self.at = stop
+            if (line.lstrip("\t") if tabs else line) == end:
+                break
+        body = self.source[begin : self.at]
+        if quoted and PREFIX in body:
+            where = f"the here-document that ends with {end!r}, which is quoted and takes no variables"
+            self._fault(begin, f"${{{{ }}}} stands in {where}. Write <<{end} without quotes")
+        self.parts.append(
+            re.sub(rf"(\\?){PREFIX}(\d+)_", lambda found: f"{found[1] * 2}${{{VARIABLE}{found[2]}}}", body)
+        )
+
+    def _value(self, mark: re.Match[str]) -> None:
+        number, start = int(mark["number"]), mark.start()
+        kind = self.frames[-1][0]
+        before = command_before(self.source[max(start - NEAR, 0) : start])
+        if READ_AGAIN.search(before) is not None:
+            self._fault(start, f"{AGAIN}. Hand it over as an argument: bash -c 'echo \"$1\"' name ${{{{ ... }}}}")
+        subscript = QUOTED_SUBSCRIPT if kind in {DOUBLE, SINGLE} else SUBSCRIPT
+        counted = COUNTED.match(self.source, mark.end()) is not None
+        if counted or self._counts() or any(each.search(before) is not None for each in (COUNTS, subscript)):
+            self.numbers.add(number)
+        reference = f"${{{VARIABLE}{number}}}"
+        if kind == SINGLE:
+            self.parts.append(mark[0].partition(PREFIX)[0] + f"'\"{reference}\"'")
+            return
+        if mark[0].startswith("\\"):
+            self.parts.append("\\\\")  # it would take the quote, or the dollar, for itself
+        if kind == ANSI:
+            self.parts.append(f"'\"{reference}\"$'")
+        elif kind == ARITHMETIC or self._in_double():
+            self.parts.append(reference)
+        else:
+            self.parts.append(f'"{reference}"')
+
+    def _in_double(self) -> bool:
+        """Return True in double quotes, also within an expansion there."""
+        kinds = [kind for kind, _ in reversed(self.frames)]
+        return next(kind for kind in kinds if kind != BRACE) == DOUBLE
+
+    def _counts(self) -> bool:
+        """Return True where the shell calculates."""
+        for kind, _ in reversed(self.frames):
+            if kind == ARITHMETIC:
+                return True
+            if kind in COMMANDS:
+                break
+        return False
+
+    def _fault(self, place: int, text: str) -> None:
+        line = self.source.count("\n", 0, place) + 1
+        self.faults.append(f"line {line}: {text}")
+
+
+def command_before(text: str) -> str:
+    """Return the part of a text that belongs to its last line, and to the lines that this continues."""
+    return text.replace("\\\n", " ").rpartition("\n")[2]
+
+
+def without_values(text: str) -> str:
+    """Return a comment in which no values stand."""
+    return re.sub(rf"{PREFIX}\d+_", "", text)

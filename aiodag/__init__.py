@@ -50,6 +50,7 @@ from aiodag.errors import RunFailed as RunFailed
 from aiodag.errors import RunOwned as RunOwned
 from aiodag.errors import SecretInValue as SecretInValue
 from aiodag.errors import Skip as Skip
+from aiodag.errors import StageFailed as StageFailed
 from aiodag.errors import Stalled as Stalled
 from aiodag.errors import StoreError as StoreError
 from aiodag.errors import StoreUnreachable as StoreUnreachable

@@ -29,6 +29,7 @@
      │    ├── RecordedError                             stands for a stored exception that cannot be rebuilt
      │    ├── EntryError     (ValueError)               a file, a task or arguments that no run can begin with
      │    ├── WorkflowError  (ValueError)               a workflow with faults, all of them at once
+     │    ├── StageFailed                               a stage of a workflow file that has failed
      │    ├── ExpressionError (ValueError)              what stands in `${{ }}` or `if` has no value
      │    ├── TriggerError   (ValueError)               a cron expression, or another trigger, that says no moments
      │    ├── RunCancelled                              a run that was cancelled from outside
@@ -542,6 +543,16 @@ class TriggerError(AiodagError, ValueError):
     def __init__(self, what: str, faults: Sequence[str]) -> None:
         self.faults = tuple(faults)
         super().__init__(f"{what}: {'; '.join(self.faults)}")
+
+
+class StageFailed(AiodagError):
+    """Raised when a stage of a workflow file fails: with what its `raise` says, or with how its `run` ended.
+
+    >>> from aiodag import StageFailed
+    >>> raise StageFailed("no rows came for monday")
+    Traceback (most recent call last):
+    aiodag.StageFailed: no rows came for monday
+    """
 
 
 class RunCancelled(AiodagError):

@@ -21,6 +21,7 @@ OURS = [
     errors.Deadlock(["a", "b", "a"]),
     errors.WorkerDied("fetch", attempt=2, attempts=3),
     errors.NotPicklable("fetch", "exception", "TypeError", raised="Bad: text"),
+    errors.StageFailed("no rows came for monday"),
     errors.Stalled(["fetch", "load"]),
     errors.NotATask(3),
     errors.UnknownOption("retry", ["retries"]),

@@ -12,6 +12,7 @@ DOORS = MappingProxyType(
         "places": "aiodag.stores.places",
         "process": "aiodag.executors.process",
         "svg": "aiodag.pictures.svg",
+        "waits": "aiodag.messages.waits",
         "workflows": "aiodag.workflows",
     }
 )

@@ -431,6 +431,12 @@ FLOORS = [
             "labels",
             "lead",
             "build",
+            "jobs.scope",
+            "jobs.enclosing",
+            "jobs.outcomes",
+            "jobs.running",
+            "jobs.containers",
+            "jobs.building",
             "signatures",  # types only
             "workflow",
             "files.load",

@@ -50,10 +50,10 @@ def effect_of(task: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def tasks_in(text: str) -> Mapping[str, Any]:
-    """Return the tasks of a definition by their names."""
+    """Return the tasks of a definition by their names, or its jobs."""
     try:
         document: Any = json.loads(text)
     except ValueError:  # a row that somebody, or a disk, has written over
         return {}
-    tasks: Any = document.get("tasks") if isinstance(document, dict) else None
+    tasks: Any = document.get("tasks", document.get("jobs")) if isinstance(document, dict) else None
     return tasks if isinstance(tasks, dict) else {}

@@ -28,6 +28,7 @@ from aiodag.workflows.model import (
 
 if TYPE_CHECKING:
     from aiodag._core.hooks import HookTypes
+    from aiodag.workflows.jobs.model import JobsDefinition
     from aiodag.workflows.model import Group, Upstream, Value
 
 
@@ -58,6 +59,7 @@ class Definition:
         self.capacity = capacity_from(capacity)
         self.hook_forms: Mapping[str, Any] = {}  # as a file writes them
         self.hooks: Mapping[str, Any] = hooks_of(on_start=on_start, on_success=on_success, on_failure=on_failure)
+        self.jobs: JobsDefinition | None = None  # what a form of jobs says, of which the tasks are made
         self.description: str | None = None  # for people, and of no effect
         self.paired = pairing_of(paired)
         self.literals: Mapping[str, str] = {}  # names of parameters by the texts that a generator writes for them

@@ -56,7 +56,9 @@ def read_secrets(value: object) -> Any:
 
 
 def stored_document(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a document as a store has it."""
+    """Return a document as a store has it. A form of jobs is kept as it was read: it names its secrets, and has none."""
+    if "tasks" not in document:
+        return {**document}
     tasks = {name: stored_task(form) for name, form in document["tasks"].items()}
     hooks = {event: [stored_task(each) for each in forms] for event, forms in forms_of_hooks(document).items()}
     return {**document, **hooks, "tasks": tasks}
@@ -65,7 +67,7 @@ def stored_document(document: Mapping[str, Any]) -> dict[str, Any]:
 def hides_nothing(document: Mapping[str, Any]) -> bool:
     """Return True if a stored document has values that are hidden today: version 1.2.0 hid none."""
     forms = (
-        form for form in document["tasks"].values() if not HIDING.isdisjoint(form)
+        form for form in document.get("tasks", {}).values() if not HIDING.isdisjoint(form)
     )  # there may be a million others
     return any(DIGEST not in form and any(True for _ in private(form)) for form in forms)
 
@@ -162,6 +164,8 @@ def digest_of_hidden(hidden: list[tuple[tuple[str, ...], Any]]) -> str:
 
 def restore_document(document: Mapping[str, Any], source: Callable[[], Mapping[str, Any]], file: str) -> dict[str, Any]:
     """Return a stored document with what is hidden in it, from the document that a file has now. Raises `EntryError`."""
+    if "tasks" not in document:
+        return {**document}
     hooks = forms_of_hooks(document)
     hidden = [("tasks", name) for name, form in document["tasks"].items() if DIGEST in form]
     hidden += [(event, place) for event, forms in hooks.items() for place, form in enumerate(forms) if DIGEST in form]

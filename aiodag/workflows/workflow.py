@@ -12,6 +12,8 @@ from aiodag.workflows.build import Building, build_nodes, draw_workflow, generat
 from aiodag.workflows.check import check_workflow
 from aiodag.workflows.definition import Definition, capacity_from
 from aiodag.workflows.files.document import document_of, recorded_text
+from aiodag.workflows.jobs.building import check_params, workflow_of_jobs
+from aiodag.workflows.jobs.drawing import draw_jobs
 from aiodag.workflows.model import WorkflowTask
 
 if TYPE_CHECKING:
@@ -123,15 +125,32 @@ class Workflow(Definition):
 
     def _check(self, capacity: Any, *, runs: bool = False) -> "Checked":
         """Return what a check finds out; `runs` if there is no other capacity to come than this one."""
+        if runs and self.jobs is not None:
+            check_params(self.jobs, self.given)
         return check_workflow(self, capacity=capacity, runs=runs)
 
     def graph(self) -> "Graph":
         """Return the nodes and edges that it will have, all waiting; of generators without what they will add."""
-        return draw_workflow(self._check(None))
+        checked = self._check(None)
+        return draw_workflow(checked) if self.jobs is None else draw_jobs(self.jobs, self.given, self.name)
 
     def document(self) -> dict[str, Any]:
         """Return its JSON form. Python tasks are named there, to look at and compare."""
-        return document_of(self)
+        return document_of(self) if self.jobs is None else dict(self.jobs.document)
+
+    def but(self, name: str | None = None, *, parameters: "Mapping[str, Iterable[Value]] | None" = None) -> "Workflow":
+        """Return a copy with another name, or other values: of parameters, or of the params of a form of jobs.
+
+        Raises `WorkflowError` for one that nobody declares, and for values that a param cannot take.
+        """
+        if self.jobs is None:
+            return super().but(name, parameters=parameters)
+        given: dict[str, Any] = {**self.given, **(parameters or {})}
+        made = workflow_of_jobs(type(self), self.jobs, given, name or self.name)
+        made.entry = self.entry
+        if parameters:
+            check_params(self.jobs, given)
+        return made
 
     async def build(self) -> "Building":
         """Make its nodes in the run that is entered here, and return them; `values()` of them when the run has ended.

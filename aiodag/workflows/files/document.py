@@ -1,5 +1,6 @@
 """From a workflow to the document that says it."""
 
+import json
 import re
 import sys
 from collections.abc import Collection, Mapping
@@ -59,6 +60,8 @@ def document_of(workflow: Definition, *, exact: bool = False) -> dict[str, Any]:
 
 def recorded_text(workflow: Definition) -> str:
     """Return the text of the document of a workflow, as a store has it."""
+    if workflow.jobs is not None:
+        return json.dumps(workflow.jobs.document, ensure_ascii=False)
     writing = Writing(workflow, exact=False)
     return stored_text(head_of(workflow, writing), ((task.name, writing.task(task)) for task in workflow.tasks))
 

@@ -1,0 +1,124 @@
+"""The stages that have stages in them: `foreach`, `parallel`, `case`, `until`. Each turn and each branch is a node of its own."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from aiodag._core.limits import Limit
+from aiodag.errors import OptionError, Skip, StageFailed
+from aiodag.states import State
+from aiodag.wording import printable
+from aiodag.workflows.jobs.enclosing import first_error, join_nodes
+from aiodag.workflows.jobs.matrix import value_shown_short
+from aiodag.workflows.jobs.stage_reading import case_text
+
+if TYPE_CHECKING:
+    from aiodag._core.node import Node
+    from aiodag.workflows.jobs.model import Stage
+    from aiodag.workflows.jobs.running import StageRunner
+    from aiodag.workflows.jobs.scope import Scope
+
+MOST_TURNS = 10_000
+MOST_LOOPS = 10  # of `until`, unless it says another number
+REST = "_"  # the branch of `case` for what no other one takes
+
+
+async def run_foreach(runner: "StageRunner", stage: "Stage", scope: "Scope") -> dict[str, Any]:
+    """Run stages for each item; give what became of them by index, or by key for a mapping."""
+    items = stage.body.render(scope) if stage.body is not None else []
+    turns = items_by_key(items)
+    limit = Limit(whole_setting(stage, "concurrent", scope, 1))
+    nodes: dict[str | int, Node[Any]] = {}
+    name = str(stage.settings.get("item", "item"))
+    for place, (key, item) in enumerate(turns):
+        loop = {"index": place, "key": key, "number": place + 1, "length": len(turns)}
+        part = value_shown_short(key) if isinstance(key, str) else str(key)
+        nodes[key] = runner.enclose(stage, part, stage.stages, scope.with_(**{name: item}, loop=loop), limit)
+    ended = await values_of_nodes(nodes, fail_fast=bool(stage.settings.get("fail_fast", True)))
+    results = {key: {"item": item, **ended[key]} for key, item in turns}
+    return {"items": results if isinstance(items, Mapping) else list(results.values())}
+
+
+async def run_parallel(runner: "StageRunner", stage: "Stage", scope: "Scope") -> dict[str, Any]:
+    """Run branches at once; give what became of each by its name."""
+    limit = Limit(whole_setting(stage, "max_workers", scope, len(stage.branches) or 1))
+    nodes: dict[str | int, Node[Any]] = {
+        name: runner.enclose(stage, value_shown_short(name), stages, scope, limit)
+        for name, stages in stage.branches.items()
+    }
+    return {"branches": await values_of_nodes(nodes, fail_fast=bool(stage.settings.get("fail_fast", True)))}
+
+
+async def run_case(runner: "StageRunner", stage: "Stage", scope: "Scope") -> dict[str, Any]:
+    """Run the branch that a value matches. Raises `Skip` or `StageFailed` where there is none."""
+    value = stage.body.render(scope) if stage.body is not None else None
+    text = case_text(value)
+    found = text if text in stage.branches else REST
+    if found not in stage.branches:
+        why = f"no case matches {printable(text):.100}; there are {', '.join(map(repr, stage.branches)):.300}"
+        raise Skip(why) if stage.settings.get("skip_not_match") else StageFailed(why)
+    outcomes = (await runner.run_stages(stage.branches[found], scope.with_(case=found))).outcomes_or_raise()
+    return {"case": found, "stages": dict(outcomes)}
+
+
+async def run_until(runner: "StageRunner", stage: "Stage", scope: "Scope") -> dict[str, Any]:
+    """Run stages again and again until a condition holds. What a stage gives as `item` is the item of the next turn."""
+    most = whole_setting(stage, "max_loop", scope, MOST_LOOPS)
+    item = rendered_setting(stage.settings.get("item"), scope)
+    for turn in range(1, most + 1):
+        here = scope.with_(item=item, loop={"index": turn - 1, "number": turn})
+        stages = (await runner.enclose(stage, str(turn), stage.stages, here))["stages"]
+        item = next((each["outputs"]["item"] for each in reversed(stages.values()) if "item" in each["outputs"]), item)
+        if stage.until is None or stage.until.holds(here.with_(stages={**here.get("stages", {}), **stages}, item=item)):
+            return {"loops": turn, "item": item, "stages": stages}
+    msg = f"{stage.id} has run {most} times, and its `until` does not hold yet; max-loop allows more"
+    raise StageFailed(msg)
+
+
+async def values_of_nodes(nodes: "Mapping[str | int, Node[Any]]", *, fail_fast: bool) -> dict[str | int, Any]:
+    """Return the values of nodes that run beside each other. Raises what made the first of them fail."""
+    if not nodes:
+        return {}
+    made = list(nodes.values())
+    await join_nodes(made, fail_fast=fail_fast)
+    error = first_error(made)
+    if error is not None:
+        raise error
+    for node in made:
+        if node.state is not State.SUCCEEDED:
+            await node  # which says that it was cancelled
+    return {key: node.result() for key, node in nodes.items()}
+
+
+def items_by_key(items: Any) -> Sequence[tuple[str | int, Any]]:
+    """Return the keys and values of what a `foreach` goes through. Raises `StageFailed`."""
+    if isinstance(items, int) and not isinstance(items, bool) and 0 <= items <= MOST_TURNS:
+        items = range(items)
+    if isinstance(items, Mapping):
+        found: Sequence[tuple[str | int, Any]] = list(items.items())
+    elif isinstance(items, list | tuple | range):
+        found = list(enumerate(items))
+    else:
+        msg = f"foreach takes a list, a mapping or a number up to {MOST_TURNS:,}, not {printable(repr(items)):.100}"
+        raise StageFailed(msg)
+    if len(found) > MOST_TURNS:
+        msg = f"foreach takes at most {MOST_TURNS:,} items, and there are {len(found):,}"
+        raise StageFailed(msg)
+    return found
+
+
+def whole_setting(stage: "Stage", name: str, scope: "Scope", usual: int) -> int:
+    """Return a setting that is a whole number of 1 or more. Raises `OptionError`."""
+    value = rendered_setting(stage.settings.get(name), scope)
+    if value is None:
+        return usual
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise OptionError(name.replace("_", "-"), value, "a whole number of 1 or more")
+    return value
+
+
+def rendered_setting(value: Any, scope: "Scope") -> Any:
+    """Return a setting, which may have expressions in it."""
+    return value.render(scope) if hasattr(value, "render") else value
+
+
+CONTAINERS = {"foreach": run_foreach, "parallel": run_parallel, "case": run_case, "until": run_until}

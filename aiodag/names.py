@@ -58,6 +58,7 @@ MOVED_TO = {f"{file}:{name}": f"{public}:{name}" for public, file, names in FORM
 MODULES_IN_KEYS = {"aiodag.commands.task": "aiodag.executors.command"}
 IN_KEYS = {today: formerly for formerly, today in MOVED_TO.items()}
 GUARD = '`if __name__ == "__main__":`'
+WORKFLOW_ENDINGS = (".json", ".yaml", ".yml")  # of files that are workflows, or have some
 RENAMED = {"PatternError": "error"}  # of the standard library: the name that every version has
 
 

@@ -24,7 +24,9 @@ RUNS = ["functions", "failing", "workflow", "document"]
 LENGTH = {"functions": 79, "workflow": 13, "document": 6}  # nodes, with those that only join edges
 
 
-STORES = [f"v{version}-py{python}.db" for version in ("1.2.0", "1.3.0", "1.4.0", "1.6.0") for python in ("3.11", "3.13")]
+STORES = [
+    f"v{version}-py{python}.db" for version in ("1.2.0", "1.3.0", "1.4.0", "1.6.0") for python in ("3.11", "3.13")
+]
 EARLY = json.loads((RECORDED / "early-values.json").read_text())
 FIRST = [f"v1.1.0-py{python}.db" for python in ("3.11", "3.13")]  # before workflows: of a program of its own
 IMPORTED = "import sys, journey; journey.STORE = f'sqlite:///{sys.argv[1]}'; journey.main()"

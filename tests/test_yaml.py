@@ -127,9 +127,9 @@ def test_ends_of_lines_marks_and_directives_make_no_difference(text):
 
 
 def loads_raw(content):
-    from aiodag.workflows.files.sources import read_text
+    from aiodag.workflows.files.sources import document_in_text
 
-    return read_text(content, "etl.yaml").document
+    return document_in_text(content, "etl.yaml").document
 
 
 # Without what YAML 1.1, which PyYAML writes, has for text and 1.2 for a number, such as 1e3.

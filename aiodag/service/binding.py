@@ -21,6 +21,7 @@ from aiodag.names import import_file
 from aiodag.secret import Secret
 from aiodag.service.conversion import convert_text
 from aiodag.service.entry import Entry, parse_target
+from aiodag.service.folders import folders_of_definitions
 from aiodag.workflows.files.load import load as load_workflow
 from aiodag.workflows.files.sources import is_workflow_file
 from aiodag.workflows.workflow import Workflow
@@ -30,7 +31,7 @@ def in_file(target: str) -> tuple[str, str]:
     """Return the path of a file, and which of its names is meant. Raises `EntryError`, with the candidates."""
     file, name = parse_target(target)
     if is_workflow_file(file):
-        return str(Path(file).absolute()), ""  # not resolved: a link may have a better name for a workflow
+        return str(Path(file).absolute()), name or ""  # not resolved: a link may have a better name for a workflow
     module = import_file(file)
     name = name or only_one(file, module)
     find(file, module, name)
@@ -112,7 +113,7 @@ def find(file: str, module: types.ModuleType, name: str) -> Any:
 def load_entry(entry: Entry, capacity: Mapping[str, float] | None = None) -> Any:
     """Return the workflow, the task or the function of an entry. Raises `EntryError` when its code is gone."""
     if is_workflow_file(entry.file):
-        return load_workflow(entry.file, capacity=capacity)
+        return load_workflow(entry.file, name=entry.task or None, capacity=capacity, folders=folders_of_definitions())
     return find(entry.file, import_file(entry.file), entry.task)
 
 

@@ -6,6 +6,8 @@ An entry can be run again by another process: it is a file, a name in it, and pa
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from aiodag.names import WORKFLOW_ENDINGS
+
 if TYPE_CHECKING:
     from aiodag.workflows.workflow import Workflow
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 class Entry(NamedTuple):
     """What a run begins with: a file, a task or a workflow in it, and its parameters as text or JSON values.
 
-    `task` is empty where the file itself is a workflow. `release` says of which moment of which schedule it is: a mapping with
+    `task` is empty where the file itself is a workflow, and the name of one where it has several. `release` says of which moment of which schedule it is: a mapping with
     `logical_date` (ISO 8601, UTC), `schedule` and `kind`; None for what nobody scheduled.
 
     >>> from pathlib import Path
@@ -74,12 +76,12 @@ def describe_entry(entry: Entry | None) -> str:
 
 
 def parse_target(target: str) -> tuple[str, str | None]:
-    """Split FILE.py[:TASK].
+    """Split FILE[:NAME]: a Python file and a task, or a file of workflows and one of them.
 
-    >>> parse_target("etl.py:main"), parse_target("etl.py")
-    (('etl.py', 'main'), ('etl.py', None))
+    >>> parse_target("etl.py:main"), parse_target("etl.yaml:nightly"), parse_target("etl.py")
+    (('etl.py', 'main'), ('etl.yaml', 'nightly'), ('etl.py', None))
     """
     file, separator, name = target.rpartition(":")
-    if separator and file.endswith(".py"):
+    if separator and (file.endswith(".py") or file.lower().endswith(WORKFLOW_ENDINGS)):
         return file, name
     return target, None

@@ -18,7 +18,7 @@ from aiodag.service.submitting import MOST
 if TYPE_CHECKING:
     from aiodag.firings import ScheduleRecord
     from aiodag.schedules.series import Series
-    from aiodag.service.targets import Given
+    from aiodag.service.parameters import Given
 
 LOOKED_AT = 1000  # moments of a backfill that one step looks at
 COUNTED = 10_000  # moments of a pause that are counted

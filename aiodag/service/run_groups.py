@@ -57,7 +57,7 @@ def group_at_moment(kept: "Submission", entry: Entry) -> RunGroup:
     """Return the group of the run of a moment. Raises `EntryError`, `ExpressionError` and `WorkflowError`."""
     if kept.group is None or OPENS not in kept.group:
         return RunGroup(group=kept.group, cancel_in_progress=kept.cancel_in_progress)
-    jobs: JobsDefinition | None = getattr(of_document(json.loads(kept.definition or "{}"), entry.file), "jobs", None)
+    jobs: JobsDefinition | None = getattr(of_document(json.loads(kept.definition or "{}"), entry), "jobs", None)
     if jobs is None:
         msg = f"{entry.file} has a group and no jobs"
         raise EntryError(msg)

@@ -16,7 +16,7 @@ from aiodag.service.submitting import LONGEST_KEY, Wishes, checked_wishes, submi
 if TYPE_CHECKING:
     from aiodag.abc import Runs, Trigger
     from aiodag.service.entry import Target
-    from aiodag.service.targets import Given
+    from aiodag.service.parameters import Given
 
 LEAST_GRACE = 1.0  # seconds: what a scheduler needs in any case is no lateness
 

@@ -12,16 +12,17 @@ from aiodag.errors import AiodagError
 from aiodag.firings import Passed, PlannedRun
 from aiodag.service.binding import pairs_of
 from aiodag.service.entry import Entry
+from aiodag.service.parameters import with_parameters
 from aiodag.service.run_groups import group_at_moment
 from aiodag.service.submitting import definition_to_submit
-from aiodag.service.targets import of_document, own_workflow, ready, with_parameters
+from aiodag.service.targets import of_document, own_workflow, ready
 from aiodag.wording import printable
 from aiodag.workflows.expressions.template import template_of
 from aiodag.workflows.files.sources import is_workflow_file
 
 if TYPE_CHECKING:
     from aiodag.firings import ScheduleRecord
-    from aiodag.service.targets import Given
+    from aiodag.service.parameters import Given
     from aiodag.submissions import Submission
 
 OPENS = "${{"
@@ -74,7 +75,7 @@ def refuse_unbound(made: "Submission") -> None:
     if made.definition is None or not is_workflow_file(entry.file):
         ready(entry)
     else:
-        with_parameters(of_document(json.loads(made.definition), entry.file), entry.parameters)
+        with_parameters(of_document(json.loads(made.definition), entry), entry.parameters)
 
 
 def jitter_of(name: str, at: datetime, most: float) -> float:
@@ -128,7 +129,7 @@ def with_values(entry: Entry, definition: str | None, values: Mapping[str, Any])
     # What has tasks is recorded with its values; jobs, and what Python makes, are given them when they run.
     if "tasks" not in document or not is_workflow_file(entry.file):
         return entry._replace(parameters=dict(values)), definition
-    workflow = own_workflow(of_document(document, entry.file), entry._replace(parameters={}))
+    workflow = own_workflow(of_document(document, entry), entry._replace(parameters={}))
     made = with_parameters(workflow, values)
     return entry._replace(parameters=dict((made.entry or {})["parameters"])), definition_to_submit(made)
 

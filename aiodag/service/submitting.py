@@ -13,9 +13,10 @@ from aiodag.errors import EntryError, OptionError
 from aiodag.queue_defaults import DEFAULT_QUEUE
 from aiodag.service.binding import as_task, load_entry
 from aiodag.service.entry import Entry, Target
+from aiodag.service.parameters import Given
 from aiodag.service.run_groups import group_of_target
 from aiodag.service.starting import refuse_resources
-from aiodag.service.targets import Given, entry_of_target, ready, target_of
+from aiodag.service.targets import entry_of_target, ready, target_of
 from aiodag.submissions import Submission
 from aiodag.workflows.files.document import recorded_text
 from aiodag.workflows.workflow import Workflow

@@ -3,36 +3,35 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from aiodag.errors import EntryError, UnknownRun
 from aiodag.records import RunRecord, WorkflowRecord
 from aiodag.service.binding import as_task, bind, in_file, load_entry, only_one_of, pairs_of, parameters_shown
-from aiodag.service.conversion import convert_text
 from aiodag.service.entry import Again, Entry, Target, parse_target
+from aiodag.service.folders import names_in_folders, near_in_folders, target_in_folders
+from aiodag.service.parameters import Given, parameters_of_workflow, values_given, with_parameters
 from aiodag.workflows.files.document import recorded_text
 from aiodag.workflows.files.json import Places
-from aiodag.workflows.files.load import load as load_workflow
 from aiodag.workflows.files.load import workflow_from_document
-from aiodag.workflows.files.sources import is_workflow_file
-from aiodag.workflows.parameters import command_text
+from aiodag.workflows.files.sources import document_in_file, is_workflow_file
 from aiodag.workflows.private import hides_nothing, restore_document
 from aiodag.workflows.workflow import Workflow
 
 if TYPE_CHECKING:
     from aiodag.abc import Runs
 
-Given: TypeAlias = Sequence[str] | Mapping[str, Any]
-HINT = "Give FILE.py, FILE.py:NAME, FILE.json, or the name of a workflow that `aiodag list` has"
+HINT = (
+    "Give FILE.py, FILE.py:NAME, FILE.json, FILE.yaml, FILE.yaml:NAME, or the name of a workflow that `aiodag list` has"
+)
 
 
 def target_of(store: "Runs", text: str, given: Given = (), capacity: Mapping[str, float] | None = None) -> Target:
-    """Return what people typed: FILE.py[:NAME], FILE.json or the name of a registered workflow, and parameters.
+    """Return what people typed: FILE.py[:NAME], FILE.json, FILE.yaml[:NAME], or the name of a workflow, and parameters.
 
-    These are what was typed as name=value, or values by name. A file wins over a workflow that is called like it, if it is there and ends in .py or .json. Raises `EntryError`
-    and `WorkflowError`.
+    These are what was typed as name=value, or values by name. A file that is there wins over a workflow that is called like
+    it, and a registered workflow over one in the folders of definitions. Raises `EntryError` and `WorkflowError`.
     """
     is_file, is_there = file_in(text)
     if is_there:
@@ -42,8 +41,10 @@ def target_of(store: "Runs", text: str, given: Given = (), capacity: Mapping[str
         return with_parameters(of_record(found[0], capacity), values_given(given))
     if is_file:
         return in_source(text, given, capacity)
-    near = get_close_matches(text, [each.name for each in store.registered()], n=1)
-    hint = f"Did you mean {near[0]!r}? " if near else ""
+    there = target_in_folders(text)
+    if there is not None:
+        return in_source(there, given, capacity)
+    hint = near_in_folders(text, [each.name for each in store.registered()])
     msg = f"{text}: no workflow in {store} has this name. {hint}{HINT}"
     raise EntryError(msg)
 
@@ -59,12 +60,8 @@ def open_source(text: str, capacity: Mapping[str, float] | None = None) -> tuple
     """Return the entry of what people typed as a file, without parameters, and what is there."""
     entry = Entry(*in_file(text), {})
     # By the path as it was typed: so the messages speak of it.
-    return entry, load_entry(entry._replace(file=parse_target(text)[0]), capacity)
-
-
-def values_given(given: Given) -> Mapping[str, Any]:
-    """Return parameters by name: each with all values that were typed, or as a program has given it."""
-    return given if isinstance(given, Mapping) else pairs_of(given)
+    found = load_entry(entry._replace(file=parse_target(text)[0]), capacity)
+    return (entry._replace(task=found.entry["task"]) if is_workflow_file(entry.file) else entry), found
 
 
 def in_source(text: str, given: Given = (), capacity: Mapping[str, float] | None = None) -> Target:
@@ -96,17 +93,6 @@ def spell_target(text: str, target: Target) -> str:
 # Parameters
 
 
-def with_parameters(workflow: Workflow, given: Mapping[str, Any]) -> Workflow:
-    """Return a workflow with other values of its parameters. Raises `EntryError` for one that it does not have."""
-    if not given:
-        return workflow
-    there = declared_values(workflow)
-    values = {name: values_of(workflow, name, each, there) for name, each in given.items()}
-    made = workflow.but(parameters=values)
-    made.entry = {**(workflow.entry or {}), "parameters": values}
-    return made
-
-
 def parameters_of_target(store: "Runs", text: str) -> dict[str, str]:
     """Return the parameters of what people typed, each with what it takes. Raises `EntryError` and `WorkflowError`."""
     is_file, is_there = file_in(text)
@@ -114,67 +100,12 @@ def parameters_of_target(store: "Runs", text: str) -> dict[str, str]:
     if not is_there:
         records = store.registered(text)
         found = of_record(records[0]) if records else None
-    if found is None and (is_there or is_file):
-        found = open_source(text)[1]
+    source = text if found is None and (is_there or is_file) else None if found else target_in_folders(text)
+    if source is not None:
+        found = open_source(source)[1]
     if found is None:
         found = target_of(store, text)  # which says what is wrong
-    if isinstance(found, Workflow):
-        return {
-            name: f"one of {', '.join(map(command_text, values))}" for name, values in declared_values(found).items()
-        }
-    return parameters_shown(found)
-
-
-def declared_values(workflow: Workflow) -> dict[str, list[Any]]:
-    """Return all values that a workflow and its tasks declare, by the names of parameters."""
-    found = {name: list(values) for name, values in workflow.parameters.items()}
-    for task in workflow.tasks:
-        for name, values in task.parameters.items():
-            found.setdefault(name, []).extend(values)
-    return found
-
-
-def values_of(workflow: Workflow, name: str, given: object, there: Mapping[str, list[Any]]) -> list[Any]:
-    """Return the values of one parameter: texts as they are, the elements of a list in JSON, and all that a list has."""
-    if name not in there:
-        near = get_close_matches(name, list(there), n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        msg = f"workflow {workflow.name!r} has no parameter {name!r}; {hint}it has {', '.join(there) or 'none'}"
-        raise EntryError(msg)
-    kinds = {type(each) for each in there[name]}
-    found: list[Any] = []
-    for each in given if isinstance(given, list) else [given]:
-        listed = list_in(each) if isinstance(each, str) else None
-        found += [like(kinds, name, each)] if listed is None else [text_like(kinds, one) for one in listed]
-    return found
-
-
-def list_in(text: str) -> list[Any] | None:
-    """Return the list that a text is in JSON; None if it is none."""
-    if not text.startswith("["):
-        return None
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return None
-    return found if isinstance(found, list) else None
-
-
-def text_like(kinds: set[Any], value: object) -> Any:
-    """Return an element of a list in JSON as it is written there, where the declared values are texts."""
-    return value if isinstance(value, str) or kinds != {str} else json.dumps(value)
-
-
-def like(kinds: set[Any], name: str, value: object) -> Any:
-    """Return a value of the type that the declared ones have, if they are all numbers, or all true or false."""
-    if not isinstance(value, str) or len(kinds) != 1 or kinds & {str}:
-        return value
-    kind = next(iter(kinds))
-    try:
-        return convert_text(value, kind)
-    except (ValueError, ArithmeticError, TypeError) as error:
-        msg = f"parameter {name}={value!r} is not {kind.__name__}, as those that are declared: {error}"
-        raise EntryError(msg) from None
+    return parameters_of_workflow(found) if isinstance(found, Workflow) else parameters_shown(found)
 
 
 # What is recorded
@@ -185,7 +116,7 @@ def of_record(record: WorkflowRecord, capacity: Mapping[str, float] | None = Non
     file, name = parse_target(record.target)
     entry = Entry(file, name or "", {})
     if is_workflow_file(file):
-        return own_workflow(of_document(json.loads(record.document), file, capacity), entry, record.name)
+        return own_workflow(of_document(json.loads(record.document), entry, capacity), entry, record.name)
     return own_workflow(workflow_in(entry), entry, record.name)
 
 
@@ -217,8 +148,8 @@ def of_run(run: RunRecord, capacity: Mapping[str, float] | None = None) -> Targe
     """Return what a run goes on with: its recorded text, or, where Python made it, what its file has now."""
     if run.definition is not None and (run.entry is None or is_workflow_file(str(run.entry["file"]))):
         document = json.loads(run.definition)
-        workflow = of_document(document, str(run.entry["file"]) if run.entry else "", capacity)
-        made = own_workflow(workflow, Entry(**run.entry) if run.entry else None, run.name)
+        entry = Entry(**run.entry) if run.entry else None
+        made = own_workflow(of_document(document, entry or Entry("", "", {}), capacity), entry, run.name)
         if hides_nothing(document):
             # Recorded anew with marks, the run would need its file from then on, and its values are in the store anyway.
             made.kept = {recorded_text(made): run.definition}
@@ -260,8 +191,8 @@ def name_of_itself(entry: Entry, found: object) -> str | None:
     """Return the name that a task or a workflow has of itself; None where it is only called like its file."""
     if not is_workflow_file(entry.file):
         return str(found.name if isinstance(found, Workflow) else as_task(found).name)
-    document: Any = json.loads(Path(entry.file).read_text("utf-8-sig"))
-    return document.get("name") if isinstance(document, dict) else None
+    document: Any = document_in_file(entry.file).document
+    return entry.task or (document.get("name") if isinstance(document, dict) else None)
 
 
 def to_register(text: str, name: str | None) -> Workflow:
@@ -284,16 +215,17 @@ def workflow_in(entry: Entry) -> Workflow:
     raise EntryError(msg)
 
 
-def of_document(stored: Mapping[str, Any], file: str, capacity: Mapping[str, float] | None = None) -> Workflow:
+def of_document(stored: Mapping[str, Any], entry: Entry, capacity: Mapping[str, float] | None = None) -> Workflow:
     """Return the workflow of a document that was recorded, with what no store has from its file. Raises `EntryError`."""
-    document = restore_document(stored, lambda: source_of(file), file)
-    places = Places(file, None, str(Path(file).parent))
+    document = restore_document(stored, lambda: source_of(entry), entry.file)
+    places = Places(entry.file, None, str(Path(entry.file).parent))
     return workflow_from_document(document, places=places, capacity=capacity, recorded=True)
 
 
-def source_of(file: str) -> dict[str, Any]:
+def source_of(entry: Entry) -> dict[str, Any]:
     """Return the document that a file has now: one without tasks if it is gone, or was none."""
-    return load_workflow(file).document() if is_workflow_file(file) and Path(file).exists() else {"tasks": {}}
+    is_there = is_workflow_file(entry.file) and Path(entry.file).exists()
+    return workflow_in(entry).document() if is_there else {"tasks": {}}
 
 
 # What is ready to begin
@@ -326,7 +258,7 @@ def run_or_target(
         runs = store.runs(text)
         if runs:
             return runs[0]
-        if not is_file and not store.registered(text):
-            names = [each.name for each in store.registered()]
+        if not is_file and not store.registered(text) and target_in_folders(text) is None:
+            names = [*(each.name for each in store.registered()), *names_in_folders()]
             raise UnknownRun(text, [*names, *store.near(text)], str(store))
     return target_of(store, text, given, capacity)

@@ -1,23 +1,29 @@
 """Workflows from files and texts."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from os import PathLike
 from typing import Any
 
+from aiodag.workflows.files.folders import look_through
 from aiodag.workflows.files.json import Places
+from aiodag.workflows.files.named_forms import NamedForm, NamedForms, named_forms, only_workflow
+from aiodag.workflows.files.named_triggers import NamedTriggers
 from aiodag.workflows.files.reading import Reading
 from aiodag.workflows.files.shapes import is_name
-from aiodag.workflows.files.sources import Source, read_file, read_text
+from aiodag.workflows.files.sources import document_in_file, document_in_text
 from aiodag.workflows.workflow import Workflow
 
 __all__ = ["load", "loads", "workflow_from_document"]
 
 
-def load(path: "str | PathLike[str]", *, capacity: object = None) -> Workflow:
+def load(
+    path: "str | PathLike[str]", *, name: str | None = None, capacity: object = None, folders: Iterable[str] = ()
+) -> Workflow:
     """Return the workflow in a JSON or YAML file. Its name is that of the file, unless the file says one.
 
-    `capacity` is what there will be when it runs, if that is not what the file says.
+    `name` says which one of a file that has several. `capacity` is what there will be when it runs, if that is not what the
+    file says. Triggers that it names are found in the file, next to it, and in `folders`.
 
     Raises `WorkflowError` with all that is wrong, each with its line and path. The file is read as a whole; its functions
     are imported, and nothing of it runs.
@@ -28,17 +34,19 @@ def load(path: "str | PathLike[str]", *, capacity: object = None) -> Workflow:
     >>> load("hello.json").name
     'hello'
     """
-    source = os.fspath(path)
-    workflow = workflow_of_source(read_file(source), capacity)
-    workflow.entry = {"file": os.path.abspath(source), "task": "", "parameters": {}}  # noqa: PTH100 - without links
+    file = os.fspath(path)
+    members = named_forms(document_in_file(file))
+    member = only_workflow(members, file, name)
+    workflow = workflow_of_member(members, member, capacity, folders)
+    workflow.entry = {"file": os.path.abspath(file), "task": member.name, "parameters": {}}  # noqa: PTH100 - without links
     return workflow
 
 
-def loads(text: str | bytes, source: str = "", *, capacity: object = None) -> Workflow:
+def loads(text: str | bytes, source: str = "", *, name: str | None = None, capacity: object = None) -> Workflow:
     """Return the workflow in a text. `source` is the path it came from: for messages, and to find files next to it.
 
     The text is YAML if the source ends in .yaml or .yml, and JSON if it ends in .json. Without such a source it is JSON if it
-    begins with `{` or `[`, and else YAML.
+    begins with `{` or `[`, and else YAML. `name` says which one of a text that has several.
 
     Raises `WorkflowError` with all that is wrong.
 
@@ -47,13 +55,20 @@ def loads(text: str | bytes, source: str = "", *, capacity: object = None) -> Wo
     >>> [task.name for task in flow]
     ['greet']
     """
-    return workflow_of_source(read_text(text, source), capacity)
+    members = named_forms(document_in_text(text, source))
+    return workflow_of_member(members, only_workflow(members, source, name), capacity)
 
 
-def workflow_of_source(source: Source, capacity: object = None) -> Workflow:
-    """Return the workflow in a document that was read. Raises `WorkflowError`."""
-    document, places, complaints = source
-    return Reading(places, complaints).workflow(Workflow, document, workflow_stem(places.source), capacity)
+def workflow_of_member(
+    members: NamedForms, member: NamedForm, capacity: object = None, folders: Iterable[str] = ()
+) -> Workflow:
+    """Return a workflow out of those that a file has. Raises `WorkflowError`."""
+    places = member.places
+    around = (os.path.dirname(places.source) or ".", *folders)  # noqa: PTH120 - of a text as it was given
+    triggers = NamedTriggers(members.of_kind("trigger"), lambda: look_through(around))
+    form, faults = triggers.fill(member.form)
+    complaints = [*members.complaints, *places.complaints(faults)]
+    return Reading(places, complaints).workflow(Workflow, form, member.name or workflow_stem(places.source), capacity)
 
 
 def workflow_from_document(

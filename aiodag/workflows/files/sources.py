@@ -4,11 +4,11 @@ import os
 from typing import Any, NamedTuple
 
 from aiodag.errors import Complaint
+from aiodag.names import WORKFLOW_ENDINGS
 from aiodag.workflows.files.json import Places
 from aiodag.workflows.files.text import decode_text, parse_text, refuse_text
 
 YAML_ENDINGS = (".yaml", ".yml")
-ENDINGS = (".json", *YAML_ENDINGS)
 LARGEST_YAML = 40_000_001  # bytes: more than what is read in any encoding of that
 
 
@@ -22,7 +22,7 @@ class Source(NamedTuple):
 
 def is_workflow_file(path: str) -> bool:
     """Return True if a path is one of a workflow file, by its ending: the one rule for it."""
-    return path.lower().endswith(ENDINGS)
+    return path.lower().endswith(WORKFLOW_ENDINGS)
 
 
 def is_yaml(text: str, source: str) -> bool:
@@ -36,7 +36,7 @@ def is_yaml(text: str, source: str) -> bool:
     return text.lstrip()[:1] not in {"{", "[", ""}
 
 
-def read_text(text: str | bytes, source: str) -> Source:
+def document_in_text(text: str | bytes, source: str) -> Source:
     """Return the document in a text. Raises `WorkflowError` for one that cannot be read."""
     decoded = decode_text(text, source)
     if is_yaml(decoded, source):
@@ -48,7 +48,7 @@ def read_text(text: str | bytes, source: str) -> Source:
     return Source(document, places, complaints)
 
 
-def read_file(source: str) -> Source:
+def document_in_file(source: str) -> Source:
     """Return the document in a file. Raises `WorkflowError`."""
     if not is_workflow_file(source):
         endings = "read from files that end in .json, .yaml or .yml"
@@ -60,4 +60,4 @@ def read_file(source: str) -> Source:
         refuse_text(source, "no such file. Give the path of a JSON or YAML file, such as etl.json")
     except (OSError, ValueError) as error:
         refuse_text(source, f"cannot be read: {error}")
-    return read_text(content, source)
+    return document_in_text(content, source)

@@ -1,0 +1,46 @@
+"""The folders of definitions: workflows and triggers that people name without a file."""
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+
+from aiodag.errors import EntryError
+from aiodag.workflows.files.folders import Folders, Kept, look_through
+
+USUAL_FOLDERS = ("conf",)  # in the working directory
+
+
+def folders_of_definitions() -> list[str]:
+    """Return the folders that are there."""
+    return [each for each in USUAL_FOLDERS if Path(each).is_dir()]
+
+
+def definitions_in_folders() -> Folders:
+    """Return what the folders define, and what is wrong in them."""
+    return look_through(folders_of_definitions())
+
+
+def target_in_folders(name: str) -> str | None:
+    """Return FILE:NAME of the workflow that has a name; None if none has. Raises `EntryError` where several have it."""
+    found = definitions_in_folders().named("workflow", name)
+    if len(found) > 1:
+        places = " and ".join(each.target for each in found[:2])
+        msg = f"{name}: {places} define a workflow of this name: give one of these, or rename one"
+        raise EntryError(msg)
+    return found[0].target if found else None
+
+
+def names_in_folders() -> list[str]:
+    """Return the names of the workflows that the folders define."""
+    return definitions_in_folders().names("workflow")
+
+
+def near_in_folders(name: str, others: list[str]) -> str:
+    """Return a question that names the nearest workflow, or nothing."""
+    near = get_close_matches(name, [*others, *names_in_folders()], n=1)
+    return f"Did you mean {near[0]!r}? " if near else ""
+
+
+def workflows_in_folders() -> Iterator[Kept]:
+    """Yield the workflows that the folders define."""
+    yield from (each for each in definitions_in_folders().kept if each.member.kind == "workflow")

@@ -1,0 +1,98 @@
+"""Triggers that a workflow names under `on`: taken from the same file, or else from the folders around it."""
+
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from aiodag.workflows.files.folders import Folders
+from aiodag.workflows.files.json import Fault, Path, cut
+from aiodag.workflows.files.named_forms import NamedForm
+
+LISTED = 10  # names in a message
+
+
+class NamedTriggers:
+    """Finds triggers by their names: in a file, and only if it is not there in folders, which are then read."""
+
+    def __init__(self, own: Mapping[str, NamedForm], folders: Callable[[], Folders]) -> None:
+        self._own = own
+        self._folders = folders
+        self._read: Folders | None = None
+
+    def fill(self, form: Any) -> tuple[Any, list[Fault]]:
+        """Return the form of a workflow with triggers in place of their names, and what is wrong with the names."""
+        given: Any = form.get("on") if isinstance(form, dict) else None
+        faults: list[Fault] = []
+        if isinstance(given, str):
+            found = self._trigger(given, ("on",), faults)
+            return (form if found is given else {**form, "on": [] if found is None else [found]}), faults
+        if isinstance(given, list) and any(isinstance(each, str) for each in given):
+            filled = [
+                self._trigger(each, ("on", place), faults) if isinstance(each, str) else each
+                for place, each in enumerate(given)
+            ]
+            return {**form, "on": [each for each in filled if each is not None]}, faults
+        return form, faults
+
+    def _trigger(self, name: str, path: Path, faults: list[Fault]) -> Any:
+        """Return the trigger of a name, or None; the name where it is something else, such as an event of GitHub."""
+        if name in self._own:
+            return self._own[name].form
+        if not is_name_of_trigger(name):
+            return name
+        if self._read is None:
+            self._read = self._folders()
+        found = self._read.named("trigger", name)
+        if len(found) == 1:
+            return found[0].member.form
+        if found:
+            places = " and ".join(each.member.places.of(()) for each in found[:2])
+            faults.append((path, f"is {cut(name)!r}, which {places} define"))
+        else:
+            names = [*self._own, *self._read.names("trigger")]
+            near = get_close_matches(name, names, n=1)
+            listed = f"; there {'is' if len(names) == 1 else 'are'} {', '.join(names[:LISTED])}" if names else ""
+            hint = f"; did you mean {near[0]!r}?" if near else listed
+            text = f"is {cut(name)!r}, and no trigger has that name in this file or in the folders of definitions{hint}"
+            faults.append((path, text))
+        return None
+
+
+def is_name_of_trigger(text: str) -> bool:
+    """Return True for what can be the name of a trigger, and is not an event of GitHub or a cron line."""
+    return text not in EVENTS_OF_GITHUB and not text.startswith("@") and not any(map(str.isspace, text))
+
+
+EVENTS_OF_GITHUB = frozenset(
+    [
+        "branch_protection_rule",
+        "check_run",
+        "check_suite",
+        "create",
+        "delete",
+        "deployment",
+        "deployment_status",
+        "discussion",
+        "fork",
+        "gollum",
+        "issue_comment",
+        "issues",
+        "label",
+        "merge_group",
+        "milestone",
+        "page_build",
+        "public",
+        "pull_request",
+        "pull_request_target",
+        "push",
+        "registry_package",
+        "release",
+        "repository_dispatch",
+        "schedule",
+        "status",
+        "watch",
+        "workflow_call",
+        "workflow_dispatch",
+        "workflow_run",
+    ]
+)

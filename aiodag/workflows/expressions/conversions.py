@@ -21,6 +21,7 @@ from aiodag.workflows.expressions.values import (
 )
 
 TRUTHS = {"true": True, "yes": True, "1": True, "on": True, "false": False, "no": False, "0": False, "off": False}
+NUMBER_TEXT = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 LONGEST_NUMBER = 40  # characters of a number in a text
 # What strftime has on every system; a width, as in %9999999Y, could ask it for a text of any length.
 DATE_FORMAT = re.compile(r"[^%]|%[aAbBdHIjmMpSfzZYyGuVUWwcxX%]")
@@ -34,12 +35,9 @@ def to_number(value: object) -> Any:
     """Return a number: as it is, or read from a text."""
     if is_numeric(value):
         return bounded_number(value)
-    if isinstance(value, str) and len(value) <= LONGEST_NUMBER:
-        for kind in (int, float):
-            try:
-                return bounded_number(kind(value.strip()))
-            except ValueError:
-                continue
+    if isinstance(value, str) and len(value) <= LONGEST_NUMBER and NUMBER_TEXT.fullmatch(value.strip()):
+        digits = value.strip()
+        return bounded_number(int(digits) if digits.lstrip("+-").isdecimal() else float(digits))
     raise Unfit(f"{show_value(value)} is not a number")
 
 

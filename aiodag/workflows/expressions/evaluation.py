@@ -4,12 +4,13 @@ import operator
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
-from aiodag.workflows.expressions.functions import call_function
+from aiodag.workflows.expressions.functions import STATUS, call_function
 from aiodag.workflows.expressions.grammar import Chain, Constant, FunctionCall, Listing, Lookup, Prefix, Tree
 from aiodag.workflows.expressions.values import (
     ORDERS,
     Missing,
     Unfit,
+    Work,
     are_equal,
     bounded_number,
     bounded_text,
@@ -26,35 +27,34 @@ from aiodag.workflows.expressions.values import (
 
 Names: TypeAlias = Mapping[str, Any]  # the roots of paths, such as `params`, and what they stand for
 Read: TypeAlias = tuple[str, ...]  # a path that an expression reads, as far as it is written down: ("params", "day")
-STATUS = frozenset({"success", "failure", "always", "cancelled"})  # functions that ask how it went so far
 
 
-def evaluate(tree: Tree, scope: Names) -> Any:
+def evaluate(tree: Tree, scope: Names, work: Work) -> Any:
     """Return the value of an expression. Raises `Unfit`."""
     match tree:
         case Constant():
             return tree.value
         case Lookup():
-            return look_up(tree, scope)
+            return look_up(tree, scope, work)
         case FunctionCall():
-            return evaluate_call(tree, scope)
+            return evaluate_call(tree, scope, work)
         case Chain():
-            return evaluate_chain(tree, scope)
+            return evaluate_chain(tree, scope, work)
         case Prefix():
-            value = evaluate(tree.operand, scope)
+            value = evaluate(tree.operand, scope, work)
             return negative(value) if tree.sign == "-" else not is_true(value)
         case Listing():
-            return [evaluate(item, scope) for item in tree.items]
+            return [evaluate(item, scope, work) for item in tree.items]
 
 
-def look_up(tree: Lookup, scope: Names) -> Any:
+def look_up(tree: Lookup, scope: Names, work: Work) -> Any:
     """Return what a path leads to."""
     if isinstance(tree.start, str):
         path, value = tree.start, root_of(tree.start, scope)
     else:
-        path, value = "the value", evaluate(tree.start, scope)
+        path, value = "the value", evaluate(tree.start, scope, work)
     for each in tree.keys:
-        key = evaluate(each, scope)
+        key = evaluate(each, scope, work)
         value = value_at(value, key, path)
         path += f".{key}" if isinstance(key, str) and key.isidentifier() else f"[{show_key(key).strip('[]')}]"
     return value
@@ -67,7 +67,7 @@ def root_of(name: str, scope: Names) -> Any:
     raise Missing(f"there is nothing called {name!r}{hint_for(name, [each for each in scope if each != 'status'])}")
 
 
-def evaluate_call(tree: FunctionCall, scope: Names) -> Any:
+def evaluate_call(tree: FunctionCall, scope: Names, work: Work) -> Any:
     """Return what a function gives for its arguments. `default` alone takes a path that leads to nothing."""
     if tree.name in STATUS:
         if "status" not in scope:
@@ -75,25 +75,28 @@ def evaluate_call(tree: FunctionCall, scope: Names) -> Any:
         return bool(getattr(scope["status"], tree.name))
     if tree.name == "default":
         try:
-            value = evaluate(tree.arguments[0], scope)
+            value = evaluate(tree.arguments[0], scope, work)
         except Missing:
             value = None
-        return evaluate(tree.arguments[1], scope) if value is None else value
-    given = [evaluate(each, scope) for each in tree.arguments]
+        return evaluate(tree.arguments[1], scope, work) if value is None else value
+    given = [evaluate(each, scope, work) for each in tree.arguments]
     refuse_secrets(*given)
+    work.spend(*given)
     return call_function(tree.name, given)
 
 
-def evaluate_chain(tree: Chain, scope: Names) -> Any:
+def evaluate_chain(tree: Chain, scope: Names, work: Work) -> Any:
     """Return the value of operators in a row, from left to right: `&&` and `||` stop where the answer is known."""
-    value = evaluate(tree.first, scope)
+    value = evaluate(tree.first, scope, work)
     for sign, operand in tree.rest:
         if sign in {"||", "or"}:
-            value = value if is_true(value) else evaluate(operand, scope)
+            value = value if is_true(value) else evaluate(operand, scope, work)
         elif sign in {"&&", "and"}:
-            value = evaluate(operand, scope) if is_true(value) else value
+            value = evaluate(operand, scope, work) if is_true(value) else value
         else:
-            value = operate(value, sign, evaluate(operand, scope))
+            other = evaluate(operand, scope, work)
+            work.spend(value, other)
+            value = operate(value, sign, other)
     return value
 
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from aiodag.errors import ExpressionError
-from aiodag.workflows.expressions.evaluation import STATUS, Names, Read, evaluate, parts_of_tree, paths_read
-from aiodag.workflows.expressions.functions import fault_of_call
+from aiodag.workflows.expressions.evaluation import Names, Read, evaluate, parts_of_tree, paths_read
+from aiodag.workflows.expressions.functions import STATUS, fault_of_call
 from aiodag.workflows.expressions.grammar import FunctionCall, Tree
 from aiodag.workflows.expressions.lexemes import Malformed, cut_part
-from aiodag.workflows.expressions.values import Unfit, bounded_value
+from aiodag.workflows.expressions.values import Unfit, Work, bounded_value
 
 
 class Expression:
@@ -24,9 +24,11 @@ class Expression:
     def value(self, scope: Names) -> Any:
         """Return the value. Raises `ExpressionError`."""
         try:
-            return bounded_value(evaluate(self.tree, scope))
+            return bounded_value(evaluate(self.tree, scope, Work()))
         except Unfit as error:
             raise ExpressionError(self.shown, str(error)) from error.__cause__
+        except RecursionError:  # who calls may have used up most of the stack
+            raise ExpressionError(self.shown, "is nested too deep to be evaluated here") from None
 
     @property
     def shown(self) -> str:

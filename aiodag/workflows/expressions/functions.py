@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from aiodag.errors import OptionError
 from aiodag.names import import_name
 from aiodag.workflows.expressions.conversions import CONVERSIONS
-from aiodag.workflows.expressions.lexemes import LEXEME, cut_part
+from aiodag.workflows.expressions.lexemes import LEXEME, SIGNS, WORDS, cut_part
 from aiodag.workflows.expressions.listings import OF_LISTS
 from aiodag.workflows.expressions.texts import OF_TEXTS
 from aiodag.workflows.expressions.values import Unfit, bounded_value
@@ -29,6 +29,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     **OF_TEXTS,
     **OF_LISTS,
 }
+STATUS = frozenset({"success", "failure", "always", "cancelled"})  # in conditions alone: they ask how it went so far
 FILTERS: dict[str, Callable[..., Any]] = {}  # those that are registered
 
 
@@ -46,9 +47,9 @@ def custom_filter(name: str) -> Callable[[F], F]:
     """
     given: Any = name
     match = LEXEME.fullmatch(name) if isinstance(given, str) else None
-    if match is None or match.lastgroup != "name" or name != name.strip():
+    if match is None or match["name"] != name or name in WORDS or name in SIGNS:
         raise OptionError("name", name, "a name, such as custom_filter('shout')")
-    if name in FUNCTIONS:
+    if name in FUNCTIONS or name in STATUS:
         raise OptionError("name", name, "one that the language does not have yet")
 
     def register(function: F) -> F:
@@ -78,7 +79,7 @@ def call_function(name: str, given: list[Any]) -> Any:
     if name in FUNCTIONS:
         try:
             return function(*given)
-        except TypeError:
+        except (TypeError, ValueError, OverflowError, RecursionError):
             fault = fault_of_count(name, function, len(given), is_filter=False)
             raise Unfit(fault or f"{name} cannot work with these values") from None
     try:
@@ -86,7 +87,7 @@ def call_function(name: str, given: list[Any]) -> Any:
     except Unfit:
         raise
     except Exception as error:
-        raise Unfit(f"the filter {name} raised {type(error).__name__}: {error}") from error
+        raise Unfit(f"the filter {name} raised {type(error).__name__}: {cut_part(str(error))}") from error
 
 
 def fault_of_call(name: str, count: int, *, is_filter: bool) -> str:
@@ -97,7 +98,7 @@ def fault_of_call(name: str, count: int, *, is_filter: bool) -> str:
 
 def unknown_function(name: str) -> str:
     """Return the message for a name that no function has."""
-    known = [*FUNCTIONS, *FILTERS]
+    known = [*FUNCTIONS, *FILTERS, *STATUS]
     near = [each for each in known if each.lower() == name.lower()]
     near = near or (get_close_matches(name, known, n=1) if len(name) <= 200 else [])
     hint = f"; did you mean {near[0]}?" if near else ". AIODAG_REGISTRY_FILTERS names the modules that have others"

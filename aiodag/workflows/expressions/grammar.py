@@ -162,9 +162,11 @@ class ExpressionParser:
         """Read a value with the filters after it, or `not` and what it turns round."""
         if self.take("not"):
             return self.nested(lambda: Prefix("not", self.expression(COMPARES)))
-        tree = self.signed()
+        tree, filters = self.signed(), 0
         while self.take("|"):
-            tree = self.filter_of(tree)
+            tree, filters = self.filter_of(tree), filters + 1
+            if filters > DEEPEST_EXPRESSION:
+                raise Malformed(f"has more than {DEEPEST_EXPRESSION} filters after one value")
         return tree
 
     def filter_of(self, tree: Tree) -> Tree:

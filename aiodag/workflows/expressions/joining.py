@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from hashlib import blake2b
 
 from aiodag.secret import Secret
-from aiodag.workflows.expressions.values import bounded_text, text_of_value
+from aiodag.workflows.expressions.values import LARGEST_RESULT, Unfit, text_of_value
 
 
 def join_pieces(pieces: Sequence[object]) -> str | Secret:
@@ -15,8 +15,11 @@ def join_pieces(pieces: Sequence[object]) -> str | Secret:
     """
     parts = [each if isinstance(each, Secret) else text_of_value(each) for each in pieces]
     secrets = [each for each in parts if isinstance(each, Secret)]
+    length = sum(len(each) for each in parts if isinstance(each, str))
+    if length > LARGEST_RESULT:
+        raise Unfit(f"gives a text of {length:,} characters: {LARGEST_RESULT:,} are the most")
     if not secrets:
-        return bounded_text("".join(map(str, parts)))
+        return "".join(map(str, parts))
     rest = "\0".join(f"\0{each.known_as}" if isinstance(each, Secret) else each for each in parts)
     digest = blake2b(rest.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
     names = " and ".join(dict.fromkeys(each.name for each in secrets))

@@ -4,7 +4,7 @@ import json
 import math
 import operator
 from collections.abc import Callable, Collection, Mapping
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from difflib import get_close_matches
 from typing import Any
 
@@ -12,7 +12,8 @@ from aiodag.secret import Secret
 from aiodag.workflows.expressions.lexemes import LARGEST_NUMBER, cut_part
 
 LARGEST_RESULT = 1_000_000  # characters of all texts in a value, with 8 for anything else in it
-COMPARED = 1_000  # names of a map that a missing one is compared with
+MOST_WORK = 10_000_000  # characters that one expression looks through, in all its steps
+COMPARED = 200  # names of a map that a missing one is compared with
 LISTED = 8  # names of a map that a message lists
 KINDS_OF_VALUES: tuple[tuple[Any, str], ...] = (
     (bool, "a bool"),
@@ -98,9 +99,14 @@ def are_equal(one: object, other: object) -> bool:
             if len(first) != len(second):
                 return False
             left += zip(first, second, strict=True)
-        elif first != second:
+        elif in_utc(first) != in_utc(second):
             return False
     return True
+
+
+def in_utc(value: object) -> object:
+    """Return a moment in UTC: in a repeated hour, Python takes moments of two zones for different ones, whatever they are."""
+    return value.astimezone(UTC) if isinstance(value, datetime) and value.tzinfo is not None else value
 
 
 def stand_in_order(one: Any, sign: str, other: Any) -> bool:
@@ -199,20 +205,41 @@ def plain_copy(value: object, depth: int = 0) -> object:
 
 
 def bounded_value(value: Any) -> Any:
-    """Return a value as it is. Raises `Unfit` if it is too large to be passed around in expressions. Iterative."""
-    if isinstance(value, bool | int | float | None):
-        return value
+    """Return a value as it is. Raises `Unfit` if it is too large to be passed around in expressions."""
+    if size_of_value(value, LARGEST_RESULT) > LARGEST_RESULT:
+        raise Unfit(f"gives more than {LARGEST_RESULT:,} characters")
+    return value
+
+
+def size_of_value(value: object, limit: int) -> int:
+    """Return how large a value is: the characters of its texts, and 8 for anything else in it. Stops above a limit."""
+    if isinstance(value, str):
+        return len(value)
     size, left = 0, [value]
-    while left:
+    while left and size <= limit:
         each = left.pop()
         size += len(each) if isinstance(each, str) else 8
         if isinstance(each, Mapping):
             left += [*each.keys(), *each.values()]
         elif isinstance(each, list | tuple):
             left += each
-        if size > LARGEST_RESULT:
-            raise Unfit(f"gives more than {LARGEST_RESULT:,} characters")
-    return value
+    return size
+
+
+class Work:
+    """How much an expression may still look at: values are bounded, and so is how often it goes through them."""
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = MOST_WORK
+
+    def spend(self, *values: object) -> None:
+        """Count values that are looked through. Raises `Unfit` where it is too much."""
+        for value in values:
+            self.left -= 1 + size_of_value(value, self.left)
+        if self.left < 0:
+            raise Unfit(f"looks through more than {MOST_WORK:,} characters in all")
 
 
 # Paths

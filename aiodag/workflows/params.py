@@ -29,6 +29,7 @@ TYPE_ALIASES = {
     "object": "map",
 }
 LONGEST_PARAM_NAME = 500  # characters
+HINTED = 20  # unknown params that are compared with the known ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,8 @@ def bind_params(params: Mapping[str, Param], given: Mapping[str, Any], source: s
     {'day': datetime.date(2024, 1, 31), 'n': 3}
     """
     values: dict[str, Any] = {}
-    faults = [(name, unknown_param(name, params)) for name in given if name not in params]
+    unknown = [name for name in given if name not in params]
+    faults = [(name, unknown_param(name, params, hint=place < HINTED)) for place, name in enumerate(unknown)]
     for name, param in params.items():
         value = given.get(name)
         try:
@@ -156,9 +158,9 @@ def bind_params(params: Mapping[str, Param], given: Mapping[str, Any], source: s
     return values
 
 
-def unknown_param(name: str, params: Mapping[str, Param]) -> str:
+def unknown_param(name: str, params: Mapping[str, Param], *, hint: bool) -> str:
     """Return the complaint about a param that nobody declared."""
-    near = get_close_matches(name, list(params), n=1) if len(name) <= LONGEST_PARAM_NAME else []
+    near = get_close_matches(name, list(params), n=1) if hint and len(name) <= LONGEST_PARAM_NAME else []
     if near:
         return f"is not a param of this workflow; did you mean {near[0]!r}?"
     return f"is not a param of this workflow: it has {', '.join(map(repr, list(params)[:8])) or 'none'}"

@@ -61,7 +61,12 @@ def add_about(group: CommandGroup) -> None:
 
 def add_schema(group: CommandGroup) -> None:
     """Add `schema`."""
-    add_command(group, "schema", table.carry_out_schema, "print the JSON Schema of workflow files", "aiodag schema")
+    parser = add_command(
+        group, "schema", table.carry_out_schema, "print the JSON Schema of workflow files", "aiodag schema jobs"
+    )
+    parser.add_argument(
+        "form", nargs="?", default="tasks", choices=("tasks", "jobs"), help="of which form: tasks or jobs"
+    )
 
 
 def add_completion(group: CommandGroup) -> None:

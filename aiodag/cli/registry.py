@@ -151,9 +151,10 @@ def copy(args: Namespace) -> int:
     return 0
 
 
-def schema(_: Namespace) -> int:
-    """Print the JSON Schema of workflow files."""
+def schema(args: Namespace) -> int:
+    """Print the JSON Schema of workflow files of one form."""
     from importlib.resources import files  # noqa: PLC0415 - slow to load, and no other command here needs it
 
-    output.write(files("aiodag.workflows.files").joinpath("schema.json").read_text(encoding="utf-8"))
+    name = {"tasks": "schema.json", "jobs": "jobs-schema.json"}[args.form]
+    output.write(files("aiodag.workflows.files").joinpath(name).read_text(encoding="utf-8"))
     return 0

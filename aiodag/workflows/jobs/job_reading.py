@@ -38,7 +38,7 @@ class JobReading:
         forms: Forms = ()
         if "stages" in given:
             forms = self.stages.read(given["stages"], (*path, "stages"), inside)
-        elif given and "steps" not in given:
+        elif isinstance(value, dict) and "steps" not in given:
             reader.fault(path, "has no stages: list at least one")
         stages = tuple(stage for stage, _ in forms)
         after = inside.inside({stage.id: place for place, stage in enumerate(stages)})._replace(before=len(stages))

@@ -117,10 +117,19 @@ def test_a_trigger_is_taken_from_the_same_file_first_and_else_from_folders(tmp_p
     tmp_path.joinpath("on.yaml").write_text("daily: {type: On, cron: 0 0 * * *}\nhourly: {type: On, cron: 0 * * * *}\n")
     own = "daily: {type: On, cron: 5 0 * * *}\n"
 
-    assert filled("daily", own=own, folder=tmp_path) == ([{"cron": "5 0 * * *"}], [])
-    assert filled("hourly", own=own, folder=tmp_path) == ([{"cron": "0 * * * *"}], [])
+    assert filled("daily", own=own, folder=tmp_path) == ({"cron": "5 0 * * *"}, [])
+    assert filled("hourly", own=own, folder=tmp_path) == ({"cron": "0 * * * *"}, [])
     assert filled(["daily", {"cron": "1 1 * * *"}], folder=tmp_path) == (
         [{"cron": "0 0 * * *"}, {"cron": "1 1 * * *"}],
+        [],
+    )
+
+
+def test_a_named_trigger_may_have_policies_of_its_own():
+    assert filled(
+        [{"name": "daily", "overlap": "skip"}], own="daily: {type: On, cron: 5 0 * * *, overlap: queue}\n"
+    ) == (
+        [{"cron": "5 0 * * *", "overlap": "skip"}],
         [],
     )
 

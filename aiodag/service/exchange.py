@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 CHECKS = {
     "name": (is_name, "the name of a workflow"),
     "target": (is_name, "where it comes from, such as /srv/etl.json"),
-    "definition": (lambda value: isinstance(value, dict) and isinstance(value.get("tasks"), dict), "a workflow"),
+    "definition": (
+        lambda value: isinstance(value, dict) and isinstance(value.get("tasks", value.get("jobs")), dict),
+        "a workflow",
+    ),
     "tags": (
         lambda value: (
             isinstance(value, dict) and all(is_document_text(each) for pair in value.items() for each in pair)
@@ -102,7 +105,7 @@ def faults_of(form: object) -> list[str]:
     """Return what is wrong with the form of a registered workflow; other keys, such as those of its runs, may be there."""
     if not isinstance(form, dict):
         return [f"takes what `aiodag export` writes; this is {describe_value(form)}"]
-    if "tasks" in form and "definition" not in form:
+    if ("tasks" in form or "jobs" in form) and "definition" not in form:
         return ["is a workflow file, and not what `aiodag export` writes: `aiodag register` takes it"]
     missing = [f"has no {key!r}" for key in NEEDED if key not in form]
     wrong = [

@@ -2,29 +2,34 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import date
 from difflib import get_close_matches
 from typing import Any, TypeAlias
 
 from aiodag.errors import EntryError
-from aiodag.service.binding import pairs_of
+from aiodag.service.binding import only_one_of, pairs_of
 from aiodag.service.conversion import convert_text
 from aiodag.workflows.parameters import command_text
+from aiodag.workflows.params import Param
 from aiodag.workflows.workflow import Workflow
 
 Given: TypeAlias = Sequence[str] | Mapping[str, Any]
 
 
-def values_given(given: Given) -> Mapping[str, Any]:
-    """Return parameters by name: each with all values that were typed, or as a program has given it."""
-    return given if isinstance(given, Mapping) else pairs_of(given)
+def with_parameters(workflow: Workflow, given: Given) -> Workflow:
+    """Return a workflow with values of its parameters: as name=value was typed, or by names. Raises for those that do not fit.
 
-
-def with_parameters(workflow: Workflow, given: Mapping[str, Any]) -> Workflow:
-    """Return a workflow with other values of its parameters. Raises `EntryError` for one that it does not have."""
+    Of a workflow of jobs each is checked, and kept as it was given: what is missing is told when it is to run. Of one of tasks
+    they take the place of the declared values.
+    """
     if not given:
         return workflow
-    there = declared_values(workflow)
-    values = {name: values_of(workflow, name, each, there) for name, each in given.items()}
+    if workflow.jobs is not None:
+        values: dict[str, Any] = dict(given) if isinstance(given, Mapping) else {**only_one_of(pairs_of(given))}
+    else:
+        there = declared_values(workflow)
+        pairs = given if isinstance(given, Mapping) else pairs_of(given)
+        values = {name: values_of(workflow, name, each, there) for name, each in pairs.items()}
     made = workflow.but(parameters=values)
     made.entry = {**(workflow.entry or {}), "parameters": values}
     return made
@@ -84,6 +89,21 @@ def like(kinds: set[Any], name: str, value: object) -> Any:
 
 def parameters_of_workflow(workflow: Workflow) -> dict[str, str]:
     """Return the parameters of a workflow, each with what it takes, as people read it."""
+    if workflow.jobs is not None:
+        return {name: param_shown(each) for name, each in workflow.jobs.params.items()}
     return {
         name: f"one of {', '.join(map(command_text, values))}" for name, values in declared_values(workflow).items()
     }
+
+
+def param_shown(param: Param) -> str:
+    """Return what a param takes.
+
+    >>> param_shown(Param("day", "date")), param_shown(Param("n", "int", required=False, default=3, description="how many"))
+    ('date, required', 'int, default 3: how many')
+    """
+    options = f" of {', '.join(map(str, param.options))}" if param.options else ""
+    usual = "required" if param.required else f"default {param.default!r}" if param.default is not None else "optional"
+    if isinstance(param.default, date):
+        usual = f"default {param.default.isoformat()}"
+    return f"{param.type}{options}, {usual}{f': {param.description}' if param.description else ''}"

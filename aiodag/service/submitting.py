@@ -19,6 +19,7 @@ from aiodag.service.starting import refuse_resources
 from aiodag.service.targets import entry_of_target, ready, target_of
 from aiodag.submissions import Submission
 from aiodag.workflows.files.document import recorded_text
+from aiodag.workflows.jobs.building import check_params
 from aiodag.workflows.workflow import Workflow
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ def target_to_submit(store: "Runs", target: "str | Target", given: Given) -> Tar
         raise EntryError(msg)
     target = ready(target)
     refuse_resources(target, None)
+    if isinstance(target, Workflow) and target.jobs is not None:
+        check_params(target.jobs, target.given)  # what is missing is said here, and not by a worker
     entry = entry_of_target(target)
     for name, value in ({} if entry is None else entry.parameters).items():
         refuse_unwritable(name, value)

@@ -11,7 +11,7 @@ from aiodag.records import RunRecord, WorkflowRecord
 from aiodag.service.binding import as_task, bind, in_file, load_entry, only_one_of, pairs_of, parameters_shown
 from aiodag.service.entry import Again, Entry, Target, parse_target
 from aiodag.service.folders import names_in_folders, near_in_folders, target_in_folders
-from aiodag.service.parameters import Given, parameters_of_workflow, values_given, with_parameters
+from aiodag.service.parameters import Given, parameters_of_workflow, with_parameters
 from aiodag.workflows.files.document import recorded_text
 from aiodag.workflows.files.json import Places
 from aiodag.workflows.files.load import workflow_from_document
@@ -38,7 +38,7 @@ def target_of(store: "Runs", text: str, given: Given = (), capacity: Mapping[str
         return in_source(text, given, capacity)
     found = store.registered(text)
     if found:
-        return with_parameters(of_record(found[0], capacity), values_given(given))
+        return with_parameters(of_record(found[0], capacity), given)
     if is_file:
         return in_source(text, given, capacity)
     there = target_in_folders(text)
@@ -68,7 +68,7 @@ def in_source(text: str, given: Given = (), capacity: Mapping[str, float] | None
     """Return what a file has. Raises `EntryError` and `WorkflowError`."""
     entry, found = open_source(text, capacity)
     if isinstance(found, Workflow):
-        return with_parameters(own_workflow(found, entry), values_given(given))
+        return with_parameters(own_workflow(found, entry), given)
     values = dict(given) if isinstance(given, Mapping) else only_one_of(pairs_of(given))
     entry = entry._replace(parameters=values)
     bind(entry, found)
@@ -150,6 +150,8 @@ def of_run(run: RunRecord, capacity: Mapping[str, float] | None = None) -> Targe
         document = json.loads(run.definition)
         entry = Entry(**run.entry) if run.entry else None
         made = own_workflow(of_document(document, entry or Entry("", "", {}), capacity), entry, run.name)
+        if made.jobs is not None:  # of tasks, the document has their values
+            return with_parameters(made, {} if entry is None else entry.parameters)
         if hides_nothing(document):
             # Recorded anew with marks, the run would need its file from then on, and its values are in the store anyway.
             made.kept = {recorded_text(made): run.definition}

@@ -80,6 +80,8 @@ def forms_of_hooks(document: Mapping[str, Any]) -> dict[str, list[Any]]:
 
 def without_hidden(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return a stored document for a check: without digests, and without hooks whose URLs are hidden."""
+    if "tasks" not in document:
+        return {**document}
     tasks = {
         name: {key: value for key, value in form.items() if key != DIGEST} if isinstance(form, dict) else form
         for name, form in document["tasks"].items()
@@ -167,7 +169,7 @@ def restore_document(document: Mapping[str, Any], source: Callable[[], Mapping[s
     if "tasks" not in document:
         return {**document}
     hooks = forms_of_hooks(document)
-    hidden = [("tasks", name) for name, form in document["tasks"].items() if DIGEST in form]
+    hidden = [("tasks", name) for name, form in document.get("tasks", {}).items() if DIGEST in form]
     hidden += [(event, place) for event, forms in hooks.items() for place, form in enumerate(forms) if DIGEST in form]
     if not hidden:
         return {**document}

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from os import PathLike
 from typing import Any
 
+from aiodag.errors import WorkflowError
 from aiodag.workflows.files.folders import look_through
 from aiodag.workflows.files.json import Places
 from aiodag.workflows.files.named_forms import NamedForm, NamedForms, named_forms, only_workflow
@@ -12,6 +13,8 @@ from aiodag.workflows.files.named_triggers import NamedTriggers
 from aiodag.workflows.files.reading import Reading
 from aiodag.workflows.files.shapes import is_name
 from aiodag.workflows.files.sources import document_in_file, document_in_text
+from aiodag.workflows.jobs.building import workflow_of_jobs
+from aiodag.workflows.jobs.reading import is_jobs_form, read_jobs
 from aiodag.workflows.workflow import Workflow
 
 __all__ = ["load", "loads", "workflow_from_document"]
@@ -68,7 +71,16 @@ def workflow_of_member(
     triggers = NamedTriggers(members.of_kind("trigger"), lambda: look_through(around))
     form, faults = triggers.fill(member.form)
     complaints = [*members.complaints, *places.complaints(faults)]
-    return Reading(places, complaints).workflow(Workflow, form, member.name or workflow_stem(places.source), capacity)
+    name = member.name or workflow_stem(places.source)
+    if not is_jobs_form(form):
+        return Reading(places, complaints).workflow(Workflow, form, name, capacity)
+    try:
+        definition = read_jobs(form if "name" in form else {"name": name, **form}, places)
+    except WorkflowError as error:
+        raise WorkflowError([*complaints, *error.complaints]) from None
+    if complaints:
+        raise WorkflowError(complaints)
+    return workflow_of_jobs(Workflow, definition)
 
 
 def workflow_from_document(
@@ -81,8 +93,11 @@ def workflow_from_document(
 ) -> Workflow:
     """Return the workflow that a document says, which JSON text has become already. Raises `WorkflowError`.
 
-    One that was `recorded`, when fewer things were refused, may have parameters that no task uses.
+    One that was `recorded`, when fewer things were refused, may have parameters that no task uses; and of one that has jobs,
+    the functions are looked for when they are called.
     """
+    if is_jobs_form(document):
+        return workflow_of_jobs(Workflow, read_jobs(document, places or Places(), name=name, recorded=recorded))
     return Reading(places or Places()).workflow(Workflow, document, name, capacity, recorded=recorded)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from aiodag.workflows.files.folders import Folders
 from aiodag.workflows.files.json import Fault, Path, cut
 from aiodag.workflows.files.named_forms import NamedForm
+from aiodag.workflows.jobs.triggers import ASKED, EVENTS_ELSEWHERE
 
 LISTED = 10  # names in a message
 
@@ -23,16 +24,23 @@ class NamedTriggers:
         """Return the form of a workflow with triggers in place of their names, and what is wrong with the names."""
         given: Any = form.get("on") if isinstance(form, dict) else None
         faults: list[Fault] = []
-        if isinstance(given, str):
-            found = self._trigger(given, ("on",), faults)
-            return (form if found is given else {**form, "on": [] if found is None else [found]}), faults
-        if isinstance(given, list) and any(isinstance(each, str) for each in given):
-            filled = [
-                self._trigger(each, ("on", place), faults) if isinstance(each, str) else each
-                for place, each in enumerate(given)
-            ]
+        if isinstance(given, list):
+            filled = [self._entry(each, ("on", place), faults) for place, each in enumerate(given)]
             return {**form, "on": [each for each in filled if each is not None]}, faults
-        return form, faults
+        filled_one = self._entry(given, ("on",), faults)
+        if filled_one is given:
+            return form, faults
+        return {**form, "on": [] if filled_one is None else filled_one}, faults
+
+    def _entry(self, given: Any, path: Path, faults: list[Fault]) -> Any:
+        """Return an entry of `on`: a name, or a name with policies of its own, becomes that trigger; None for an unknown one."""
+        if isinstance(given, str):
+            return self._trigger(given, path, faults)
+        if isinstance(given, dict) and isinstance(given.get("name"), str):
+            found = self._trigger(given["name"], (*path, "name"), faults)
+            own = {key: value for key, value in given.items() if key != "name"}
+            return {**found, **own} if isinstance(found, dict) else None if found is None else given
+        return given
 
     def _trigger(self, name: str, path: Path, faults: list[Fault]) -> Any:
         """Return the trigger of a name, or None; the name where it is something else, such as an event of GitHub."""
@@ -60,39 +68,4 @@ class NamedTriggers:
 
 def is_name_of_trigger(text: str) -> bool:
     """Return True for what can be the name of a trigger, and is not an event of GitHub or a cron line."""
-    return text not in EVENTS_OF_GITHUB and not text.startswith("@") and not any(map(str.isspace, text))
-
-
-EVENTS_OF_GITHUB = frozenset(
-    [
-        "branch_protection_rule",
-        "check_run",
-        "check_suite",
-        "create",
-        "delete",
-        "deployment",
-        "deployment_status",
-        "discussion",
-        "fork",
-        "gollum",
-        "issue_comment",
-        "issues",
-        "label",
-        "merge_group",
-        "milestone",
-        "page_build",
-        "public",
-        "pull_request",
-        "pull_request_target",
-        "push",
-        "registry_package",
-        "release",
-        "repository_dispatch",
-        "schedule",
-        "status",
-        "watch",
-        "workflow_call",
-        "workflow_dispatch",
-        "workflow_run",
-    ]
-)
+    return text not in ASKED | EVENTS_ELSEWHERE and not text.startswith("@") and not any(map(str.isspace, text))

@@ -4,7 +4,7 @@ from textwrap import dedent
 
 import pytest
 
-from aiodag.workflows.files.sources import read_text
+from aiodag.workflows.files.sources import document_in_text
 from aiodag.workflows.jobs.drawing import draw_jobs
 from aiodag.workflows.jobs.reading import read_jobs
 
@@ -20,7 +20,7 @@ jobs:
 
 
 def draw(text, **params):
-    found = read_text(dedent(text), "flow.yaml")
+    found = document_in_text(dedent(text), "flow.yaml")
     return draw_jobs(read_jobs(found.document, found.places), params)
 
 

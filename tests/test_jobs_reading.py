@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from aiodag.errors import WorkflowError
 from aiodag.workflows.files.json import Places
-from aiodag.workflows.files.sources import read_text
+from aiodag.workflows.files.sources import document_in_text
 from aiodag.workflows.jobs.reading import is_jobs_form, read_jobs
 
 HEAD = "jobs:\n  one:\n    stages:\n"
 
 
 def read(text, name="flow.yaml", **options):
-    found = read_text(dedent(text), name)
+    found = document_in_text(dedent(text), name)
     assert found.complaints == []
     return read_jobs(found.document, found.places, **options)
 
@@ -357,6 +357,7 @@ def test_what_is_wrong_with_a_workflow_is_told_where_it_stands(text, complaint):
         ("- {id: 'a b', echo: x}", "4 $.jobs.one.stages[0].id: is not an id: the text 'a b'"),
         ("- {name: '', echo: x}", "4 $.jobs.one.stages[0].name: takes a name in one line"),
         ("- {run: 3}", "4 $.jobs.one.stages[0].run: takes a program in Python; this is the number 3"),
+        ("- run: |\n    x = 1\n    y = (", "4 $.jobs.one.stages[0].run: line 2: '(' was never closed"),
         ("- {run: x, shell: fish}", "4 $.jobs.one.stages[0].shell: takes python or bash or sh"),
         ("- {echo: x, if: 3}", "4 $.jobs.one.stages[0].if: takes an expression"),
         ("- {echo: x, timeout: soon}", "4 $.jobs.one.stages[0].timeout: takes seconds, or a text such as 90s"),
@@ -618,7 +619,7 @@ def test_a_document_with_jobs_is_one_of_jobs():
     assert not is_jobs_form([])
 
 
-GOOD = read_text(dedent(REFERENCES % "params.day"), "flow.yaml").document
+GOOD = document_in_text(dedent(REFERENCES % "params.day"), "flow.yaml").document
 VALUES = st.recursive(
     st.none()
     | st.booleans()

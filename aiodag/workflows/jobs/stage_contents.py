@@ -1,5 +1,6 @@
 """What a stage of a kind holds: its body, what it is given by name, and the settings of its kind."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -9,6 +10,8 @@ from aiodag.workflows.files.json import Path
 from aiodag.workflows.files.shapes import describe_value
 from aiodag.workflows.jobs.gathering import Gathering
 from aiodag.workflows.jobs.references import Within
+from aiodag.workflows.jobs.stages.python_source import source_faults
+from aiodag.workflows.jobs.stages.shell_source import shell_source
 from aiodag.workflows.registered import Hook, resolve_hook
 
 SHELLS = ("bash", "sh")
@@ -39,6 +42,7 @@ class StageContents:
     def __init__(self, gathering: Gathering) -> None:
         self.gathering = gathering
         self._hooks: dict[str, Hook | str] = {}
+        self._scripts: dict[tuple[str, tuple[str, ...]], Sequence[str]] = {}
 
     def body(self, form: Form) -> Template | None:
         """Return what the key of the kind holds."""
@@ -72,7 +76,18 @@ class StageContents:
 
     def _script(self, form: Form, value: str, where: Path) -> Template | None:
         """Return a program, in which `${...}` is the shell's own."""
-        return self.gathering.template(value, where, form.within, environment=False)
+        made = self.gathering.template(value, where, form.within, environment=False)
+        if made is not None and not self.gathering.recorded:
+            for fault in self._faults_of_script(form.kind, made.texts):
+                self.gathering.fault(where, fault)
+        return made
+
+    def _faults_of_script(self, kind: str, texts: tuple[str, ...]) -> Sequence[str]:
+        """Return what is wrong with a program; of those that are written alike, once for all."""
+        key = kind, texts
+        if key not in self._scripts:
+            self._scripts[key] = source_faults(texts) if kind == "run" else shell_source(texts).faults
+        return self._scripts[key]
 
     def _sleep(self, value: object, where: Path, within: Within) -> Template | None:
         """Return how long a stage sleeps: a duration, or a template that gives one or a moment."""

@@ -31,6 +31,10 @@ async def perform(form, top=None, **roots):
 
 
 async def test_run_returns_the_variables_that_json_can_hold():
-    found = await perform({"run": "import math\nrows = [1, 2]\ntotal = sum(rows)\nroot = math.sqrt(4)\nopen_file = open('/dev/null')\n_own = 1\ndef f(): pass"})
+    found = await perform(
+        {
+            "run": "import math\nrows = [1, 2]\ntotal = sum(rows)\nroot = math.sqrt(4)\nopen_file = open('/dev/null')\n_own = 1\ndef f(): pass"
+        }
+    )
 
     assert found == {"rows": [1, 2], "total": 3, "root": 2.0}

@@ -6,12 +6,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiodag._core.context import current_node, current_run
-from aiodag._core.limits import Limit
 from aiodag._core.options import TaskOptions
 from aiodag.errors import Complaint, ExpressionError, OptionError, Skip, WorkflowError
 from aiodag.secret import Secret
 from aiodag.workflows.jobs.containers import CONTAINERS
-from aiodag.workflows.jobs.enclosing import Enclosing, call_at, first_error, join_nodes
+from aiodag.workflows.jobs.enclosing import Enclosing, Siblings, call_at
 from aiodag.workflows.jobs.matrix import MatrixRefused, combinations_of
 from aiodag.workflows.jobs.outcomes import JobOutcomes, needs_of, note_ended, outcome_of_job, status_of_needs
 from aiodag.workflows.jobs.running import FAILED, SUCCEEDED, StageRunner, limited, retrying, with_env
@@ -99,6 +98,8 @@ class JobsWork:
             body = self.run_matrix if job.matrix is not None else self.run_stages
             return await body(job, scope)
         except ExpressionError as error:
+            if error.place:
+                raise
             raise error.at(job.place) from None
         finally:
             del node  # a failure's traceback holds this frame
@@ -132,53 +133,53 @@ class JobsWork:
 
     async def run_matrix(self, job: "WorkflowJob", scope: Scope) -> dict[str, Any]:
         """Run the combinations of a job beside each other; return what became of them, in the order in which they are declared."""
-        nodes = self.combination_nodes(job, scope)
-        made = list(nodes.values())
-        await join_nodes(made, fail_fast=job.matrix is None or job.matrix.fail_fast)
-        strategies = {name: outcome_of_job(node) for name, node in nodes.items()}
+        choices = self.combinations(job, scope)
+        matrix: Any = job.matrix
+        siblings = Siblings(parallel_in(matrix.max_parallel, scope), fail_fast=matrix.fail_fast)
+        options = {**retrying(job.retry), **limited(job.timeout, scope), "limit": siblings.limit}
+        scope = scope.with_(strategy={"job-total": len(choices)})
+        for name, choice in choices.items():
+            self.put_combination(job, scope, name, choice, siblings, options)
+        await siblings.join()
+        strategies = dict(zip(choices, map(outcome_of_job, siblings.nodes), strict=True))
         outcome = {"strategies": strategies, "outputs": merged_outputs(strategies)}
         if len(strategies) == 1:
             outcome["stages"] = next(iter(strategies.values()))["stages"]
         note_ended(current_run(), job.id, outcome)
-        error = first_error(made)
-        if error is not None:
-            raise error
-        for node in made:
-            await node  # which says so if it was cancelled
+        await siblings.values()
         return outcome
 
-    def combination_nodes(self, job: "WorkflowJob", scope: Scope) -> "dict[str, Node[Any]]":
-        """Make the nodes of a job's combinations, by the names of these. Raises `Skip` if there are none."""
+    def combinations(self, job: "WorkflowJob", scope: Scope) -> "Mapping[str, Choice]":
+        """Return the combinations of a job's matrix by their names. Raises `Skip` if there are none, and `WorkflowError`."""
         matrix: Any = job.matrix
         try:
-            choices = combinations_of(matrix, scope)
+            found = combinations_of(matrix, scope)
         except MatrixRefused as refused:
-            texts = [(".".join(map(str, path)), text) for path, text in refused.faults]
-            raise WorkflowError(
-                [Complaint(f"{matrix.place}.{path}".rstrip("."), text) for path, text in texts]
-            ) from None
-        if not choices:
+            faults = [(".".join([matrix.place, *map(str, path)]), text) for path, text in refused.faults]
+            raise WorkflowError([Complaint(place, text) for place, text in faults]) from None
+        if not found:
             raise Skip("its matrix has no combination")
-        options = {**retrying(job.retry), **limited(job.timeout, scope)}
-        at_once = parallel_in(matrix.max_parallel, scope)
-        if at_once is not None:
-            options["limit"] = Limit(at_once)
-        return {
-            name: self.combination_node(job, scope, f"{job.id}[{name}]", choice, len(choices), options)
-            for name, choice in choices.items()
-        }
+        return found
 
-    def combination_node(
-        self, job: "WorkflowJob", scope: Scope, name: str, choice: "Choice", count: int, options: Mapping[str, Any]
-    ) -> "Node[Any]":
+    def put_combination(
+        self,
+        job: "WorkflowJob",
+        scope: Scope,
+        name: str,
+        choice: "Choice",
+        siblings: Siblings,
+        options: Mapping[str, Any],
+    ) -> None:
         """Make the node of one combination."""
-        strategy = {"job-total": count}
-        here = scope.with_(matrix=dict(choice), strategy=strategy)
+        here = scope.with_(matrix=dict(choice))
+        full_name = f"{job.id}[{name}]"
 
         async def combination() -> dict[str, Any]:
-            return {"matrix": dict(choice), **await self.run_stages(job, here, name)}
+            await siblings.begin()
+            return {"matrix": dict(choice), **await self.run_stages(job, here, full_name)}
 
-        return call_at(job.place, Enclosing(combination, (), TaskOptions(name=name, **options)))
+        made = Enclosing(combination, (), TaskOptions(name=full_name, **options))
+        siblings.nodes.append(call_at(job.place, made))
 
 
 def merged_outputs(strategies: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -1,18 +1,15 @@
 """The stages that have stages in them: `foreach`, `parallel`, `case`, `until`. Each turn and each branch is a node of its own."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
-from aiodag._core.limits import Limit
 from aiodag.errors import OptionError, Skip, StageFailed
-from aiodag.states import State
 from aiodag.wording import printable
-from aiodag.workflows.jobs.enclosing import first_error, join_nodes
+from aiodag.workflows.jobs.enclosing import Siblings
 from aiodag.workflows.jobs.matrix import value_shown_short
 from aiodag.workflows.jobs.stage_reading import case_text
 
 if TYPE_CHECKING:
-    from aiodag._core.node import Node
     from aiodag.workflows.jobs.model import Stage
     from aiodag.workflows.jobs.running import StageRunner
     from aiodag.workflows.jobs.scope import Scope
@@ -26,26 +23,25 @@ async def run_foreach(runner: "StageRunner", stage: "Stage", scope: "Scope") -> 
     """Run stages for each item; give what became of them by index, or by key for a mapping."""
     items = stage.body.render(scope) if stage.body is not None else []
     turns = items_by_key(items)
-    limit = Limit(whole_setting(stage, "concurrent", scope, 1))
-    nodes: dict[str | int, Node[Any]] = {}
+    siblings = siblings_of(stage, whole_setting(stage, "concurrent", scope, 1))
     name = str(stage.settings.get("item", "item"))
     for place, (key, item) in enumerate(turns):
         loop = {"index": place, "key": key, "number": place + 1, "length": len(turns)}
         part = value_shown_short(key) if isinstance(key, str) else str(key)
-        nodes[key] = runner.enclose(stage, part, stage.stages, scope.with_(**{name: item}, loop=loop), limit)
-    ended = await values_of_nodes(nodes, fail_fast=bool(stage.settings.get("fail_fast", True)))
-    results = {key: {"item": item, **ended[key]} for key, item in turns}
+        runner.enclose(stage, part, stage.stages, scope.with_(**{name: item}, loop=loop), siblings)
+    await siblings.join()
+    ended = await siblings.values()
+    results = {key: {"item": item, **value} for (key, item), value in zip(turns, ended, strict=True)}
     return {"items": results if isinstance(items, Mapping) else list(results.values())}
 
 
 async def run_parallel(runner: "StageRunner", stage: "Stage", scope: "Scope") -> dict[str, Any]:
     """Run branches at once; give what became of each by its name."""
-    limit = Limit(whole_setting(stage, "max_workers", scope, len(stage.branches) or 1))
-    nodes: dict[str | int, Node[Any]] = {
-        name: runner.enclose(stage, value_shown_short(name), stages, scope, limit)
-        for name, stages in stage.branches.items()
-    }
-    return {"branches": await values_of_nodes(nodes, fail_fast=bool(stage.settings.get("fail_fast", True)))}
+    siblings = siblings_of(stage, whole_setting(stage, "max_workers", scope, None))
+    for name, stages in stage.branches.items():
+        runner.enclose(stage, value_shown_short(name), stages, scope, siblings)
+    await siblings.join()
+    return {"branches": dict(zip(stage.branches, await siblings.values(), strict=True))}
 
 
 async def run_case(runner: "StageRunner", stage: "Stage", scope: "Scope") -> dict[str, Any]:
@@ -66,7 +62,9 @@ async def run_until(runner: "StageRunner", stage: "Stage", scope: "Scope") -> di
     item = rendered_setting(stage.settings.get("item"), scope)
     for turn in range(1, most + 1):
         here = scope.with_(item=item, loop={"index": turn - 1, "number": turn})
-        stages = (await runner.enclose(stage, str(turn), stage.stages, here))["stages"]
+        siblings = Siblings(None, fail_fast=False)
+        runner.enclose(stage, str(turn), stage.stages, here, siblings)
+        stages = (await siblings.nodes[0])["stages"]
         item = next((each["outputs"]["item"] for each in reversed(stages.values()) if "item" in each["outputs"]), item)
         if stage.until is None or stage.until.holds(here.with_(stages={**here.get("stages", {}), **stages}, item=item)):
             return {"loops": turn, "item": item, "stages": stages}
@@ -74,19 +72,9 @@ async def run_until(runner: "StageRunner", stage: "Stage", scope: "Scope") -> di
     raise StageFailed(msg)
 
 
-async def values_of_nodes(nodes: "Mapping[str | int, Node[Any]]", *, fail_fast: bool) -> dict[str | int, Any]:
-    """Return the values of nodes that run beside each other. Raises what made the first of them fail."""
-    if not nodes:
-        return {}
-    made = list(nodes.values())
-    await join_nodes(made, fail_fast=fail_fast)
-    error = first_error(made)
-    if error is not None:
-        raise error
-    for node in made:
-        if node.state is not State.SUCCEEDED:
-            await node  # which says that it was cancelled
-    return {key: node.result() for key, node in nodes.items()}
+def siblings_of(stage: "Stage", at_once: int | None) -> Siblings:
+    """Return what holds the turns or branches of a stage together."""
+    return Siblings(at_once, fail_fast=bool(stage.settings.get("fail_fast", True)))
 
 
 def items_by_key(items: Any) -> Sequence[tuple[str | int, Any]]:
@@ -106,7 +94,11 @@ def items_by_key(items: Any) -> Sequence[tuple[str | int, Any]]:
     return found
 
 
-def whole_setting(stage: "Stage", name: str, scope: "Scope", usual: int) -> int:
+@overload
+def whole_setting(stage: "Stage", name: str, scope: "Scope", usual: int) -> int: ...
+@overload
+def whole_setting(stage: "Stage", name: str, scope: "Scope", usual: None) -> int | None: ...
+def whole_setting(stage: "Stage", name: str, scope: "Scope", usual: int | None) -> int | None:
     """Return a setting that is a whole number of 1 or more. Raises `OptionError`."""
     value = rendered_setting(stage.settings.get(name), scope)
     if value is None:

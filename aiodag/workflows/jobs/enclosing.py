@@ -8,7 +8,9 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from aiodag._core.context import current_node
 from aiodag._core.edges import settled
+from aiodag._core.limits import Limit
 from aiodag._core.options import TaskOptions
 from aiodag._core.rules import RULES, Rule, judge
 from aiodag._core.task import Task
@@ -18,7 +20,7 @@ from aiodag.workflows.named import Barrier, joined
 if TYPE_CHECKING:
     from aiodag._core.node import Node
 
-LOST = frozenset({State.FAILED, State.CANCELLED})
+LOST_BESIDE = "another one beside it has failed"
 AFTER_ALL, UNTIL_ONE_IS_LOST = RULES["all_done"], RULES["none_failed"]
 
 
@@ -46,21 +48,52 @@ def after_node(last: "Node[Any] | None") -> tuple[Any, ...]:
     return (last,) if last.state is State.SUCCEEDED else (settled(last),)
 
 
-async def join_nodes(nodes: "Sequence[Node[Any]]", *, fail_fast: bool) -> None:
-    """Wait until nodes have settled, whatever becomes of them; `fail_fast` cancels the rest when one is lost.
+class Siblings:
+    """Nodes that run beside each other, at most so many at once. With `fail_fast` the first that is lost ends the others."""
 
-    The body that waits here stands at a node, so its run can be parked. Cancelled, it cancels them all and waits for them.
-    """
-    try:
-        if fail_fast:
-            if await has_succeeded(joint_of(nodes, UNTIL_ONE_IS_LOST)):
-                return
-            cancel_all(nodes, "another one beside it has failed")
-        await has_succeeded(joint_of(nodes, AFTER_ALL))
-    except asyncio.CancelledError:
-        cancel_all(nodes, "what it is in was cancelled")
-        await has_succeeded(joint_of(nodes, AFTER_ALL))
-        raise
+    def __init__(self, at_once: int | None, *, fail_fast: bool) -> None:
+        self.limit = None if at_once is None else Limit(at_once)
+        self.fail_fast = fail_fast
+        self.nodes: list[Node[Any]] = []
+        self._first: Node[Any] | None = None  # settles when one is lost, or when all have settled
+
+    async def begin(self) -> None:
+        """Go on in the body of one of them, unless another one is lost: whoever waits for them has not heard of that yet."""
+        node = current_node()
+        if node is not None and self._first is not None and self._first.state is State.SKIPPED:
+            node.cancel(LOST_BESIDE)
+            await asyncio.sleep(0)
+
+    async def join(self) -> None:
+        """Wait until all have settled, whatever becomes of them.
+
+        The body that waits here stands at a node, so its run can be parked. Cancelled, it cancels them all and waits for them.
+        """
+        nodes = self.nodes
+        if not nodes:
+            return
+        try:
+            if self.fail_fast:
+                self._first = joint_of(nodes, UNTIL_ONE_IS_LOST)
+                if await has_succeeded(self._first):
+                    return
+                cancel_all(nodes, LOST_BESIDE)
+            await has_succeeded(joint_of(nodes, AFTER_ALL))
+        except asyncio.CancelledError:
+            cancel_all(nodes, "what it is in was cancelled")
+            await has_succeeded(joint_of(nodes, AFTER_ALL))
+            raise
+
+    async def values(self) -> list[Any]:
+        """Return their values when all have settled. Raises why the first has failed that did, or that one was cancelled.
+
+        The failures of the others are still to be told.
+        """
+        for node in self.nodes:
+            if node.state is State.FAILED and node.failure is not None:
+                node.failure.report.take()
+                raise node.exception() or RuntimeError(node.name)
+        return [await node for node in self.nodes]
 
 
 def joint_of(nodes: "Sequence[Node[Any]]", rule: Rule) -> "Node[Any]":
@@ -86,13 +119,3 @@ def cancel_all(nodes: "Sequence[Node[Any]]", why: str) -> None:
     """Cancel the nodes that have not settled, the last first: so none begins because an earlier one has gone."""
     for node in reversed(nodes):
         node.cancel(why)
-
-
-def first_error(nodes: "Sequence[Node[Any]]") -> BaseException | None:
-    """Return why the first node has failed that has. The failures of the others are still to be told."""
-    for node in nodes:
-        if node.state is State.FAILED or (node.state is State.SKIPPED and node.failure is not None):
-            if node.failure is not None:
-                node.failure.report.take()
-            return node.exception()
-    return None

@@ -5,13 +5,12 @@ from collections import ChainMap
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from aiodag._core.limits import Limit
 from aiodag._core.options import Backoff, TaskOptions
 from aiodag._core.task import Task
 from aiodag.errors import ExpressionError, OptionError, Skip
 from aiodag.masking import masked
 from aiodag.states import State
-from aiodag.workflows.jobs.enclosing import Enclosing, after_node, call_at
+from aiodag.workflows.jobs.enclosing import Enclosing, Siblings, after_node, call_at
 from aiodag.workflows.jobs.scope import Scope, Status
 from aiodag.workflows.jobs.stages.leaves import LEAVES
 
@@ -113,16 +112,16 @@ class StageRunner:
 
         return enclosed
 
-    def enclose(
-        self, stage: "Stage", part: str, stages: "Sequence[Stage]", scope: Scope, limit: Limit | None = None
-    ) -> "Node[Any]":
+    def enclose(self, stage: "Stage", part: str, stages: "Sequence[Stage]", scope: Scope, siblings: Siblings) -> None:
         """Make a node around stages that are part of a stage: a branch, or one turn of a loop. Its value has their outcomes."""
 
         async def enclosed() -> dict[str, Any]:
+            await siblings.begin()
             outcomes = (await self.run_stages(stages, scope)).outcomes_or_raise()
             return {"stages": dict(outcomes)}
 
-        return call_at(stage.place, Enclosing(enclosed, (), TaskOptions(name=f"{stage.id}[{part}]", limit=limit)))
+        options = TaskOptions(name=f"{stage.id}[{part}]", limit=siblings.limit)
+        siblings.nodes.append(call_at(stage.place, Enclosing(enclosed, (), options)))
 
 
 def stopped_stage(stage: "Stage", after: tuple[Any, ...], why: Exception) -> Task[..., Any]:

@@ -2,7 +2,7 @@
 
 from textwrap import dedent
 
-from aiodag.workflows import Workflow
+from aiodag.workflows import Workflow, hook
 from aiodag.workflows.files.yaml import parse_yaml
 from aiodag.workflows.jobs.building import workflow_of_jobs
 from aiodag.workflows.jobs.reading import read_jobs
@@ -23,3 +23,17 @@ def shown(run):
         return [*(path(nodes[node.parent]) if node.parent is not None else []), node.name]
 
     return {"/".join(path(node)): str(node.state) for node in nodes.values() if not node.barrier}
+
+
+def calls_noted():
+    """Register a hook, test/call@1, and return the list in which it notes the names that it is called with."""
+    calls = []
+
+    @hook("test/call@1")
+    async def call(name="", fails=False, gives=None):
+        calls.append(name)
+        if fails:
+            raise ValueError(name)
+        return {"name": name} if gives is None else gives
+
+    return calls

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from jobs_forms import flow_of, shown
+from jobs_forms import calls_noted, flow_of, shown
 
 from aiodag import RunFailed, WorkflowError
 from aiodag.workflows import hook
@@ -14,16 +14,7 @@ pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("hooks_forgotten")]
 @pytest.fixture
 def ran():
     """What the stages of a test have called, in that order."""
-    calls = []
-
-    @hook("test/call@1")
-    async def call(name="", fails=False, gives=None):
-        calls.append(name)
-        if fails:
-            raise ValueError(name)
-        return gives if gives is not None else {"name": name}
-
-    return calls
+    return calls_noted()
 
 
 async def failed_run(flow, **options):
@@ -252,7 +243,7 @@ async def test_combinations_run_in_their_order_and_have_readable_names(ran):
         """).run()
 
     assert ran == ["eu/m", "eu/l", "us/s", "us/m", "ap/m"]
-    assert list(values["build"]["strategies"])[0] == "region=eu,size=m"
+    assert next(iter(values["build"]["strategies"])) == "region=eu,size=m"
     assert values["build"]["strategies"]["region=ap,size=m"]["matrix"] == {"region": "ap", "size": "m"}
     assert values["build"]["outputs"] == {"last": "ap"}
     assert shown(values.run)["build/build[region=eu,size=m]/x"] == "succeeded"

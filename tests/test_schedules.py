@@ -18,13 +18,6 @@ HERE = Owner.here()
 
 
 @pytest.fixture
-def store():
-    from aiodag.stores import Memory
-
-    return Memory()
-
-
-@pytest.fixture
 def clock(monkeypatch):
     return StoreClock(monkeypatch)
 

@@ -4,7 +4,15 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from aiodag.cli import begin_grammar, look_grammar, message_grammar, queue_grammar, store_grammar, table
+from aiodag.cli import (
+    begin_grammar,
+    look_grammar,
+    message_grammar,
+    queue_grammar,
+    schedule_grammar,
+    store_grammar,
+    table,
+)
 from aiodag.cli.parser import CommandGroup, Parser, Version, add_command, add_common
 
 SHELLS = ("bash", "zsh", "fish")
@@ -93,6 +101,8 @@ COMMANDS: dict[str, Callable[[CommandGroup], None]] = {
     "worker": queue_grammar.add_worker,
     "workers": queue_grammar.add_workers,
     "queues": queue_grammar.add_queues,
+    "schedules": schedule_grammar.add_schedules,
+    "backfill": schedule_grammar.add_backfill,
     "runs": look_grammar.add_runs,
     "show": look_grammar.add_show,
     "log": look_grammar.add_log,

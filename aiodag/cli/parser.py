@@ -9,6 +9,7 @@ from typing import Any, NoReturn, Protocol
 from aiodag.cli import output
 from aiodag.cli.table import carry_out_help
 
+MOST_TAKERS = 2  # commands that are named as those which take an option
 REQUIRED = "the following arguments are required: "
 CHOICE = re.compile(r"argument (?P<which>[^:]*): invalid choice: '?(?P<given>[^'\s]*)'? \(choose from (?P<known>.*)\)")
 
@@ -39,6 +40,7 @@ class Parser(argparse.ArgumentParser):
         """Refuse arguments that no option takes, but perhaps one of another command."""
         first = given[0].partition("=")[0]
         takers = [name for name, other in others.items() if first in other.options()] if first.startswith("-") else []
+        takers = takers[:MOST_TAKERS]
         hint = near_option(first, self.options()) if first.startswith("--") else ""
         if re.fullmatch(r"\w+=.*", given[0], re.DOTALL) and "-p" in self.options():
             hint = f"a parameter is given as -p {given[0]}"

@@ -3,6 +3,7 @@
 from aiodag.cli import table
 from aiodag.cli.begin_grammar import TARGET, add_parameters, add_tags
 from aiodag.cli.parser import CommandGroup, Parser, add_command
+from aiodag.cli.schedule_grammar import add_trigger
 from aiodag.cli.typed import count, duration, integer, moment, natural, rate
 from aiodag.queue_defaults import GRACE, LINGER, RUNS_AT_ONCE
 
@@ -15,7 +16,7 @@ def add_submit(group: CommandGroup) -> None:
         group,
         "submit",
         table.carry_out_submit,
-        "record a run for a worker to take, and print its id",
+        "record a run for a worker to take, and print its id; or, with --cron or --every, a schedule of such runs",
         "aiodag submit etl.py:main -p day=2026-01-31 --queue nightly --key etl-2026-01-31",
         of_target=True,
     )
@@ -48,6 +49,7 @@ def add_submit(group: CommandGroup) -> None:
         "--strict", action="store_true", help="refuse a queue that nobody has added, and no worker serves"
     )
     parser.add_argument("--wait", action="store_true", help="wait until it has ended, and print its value")
+    add_trigger(parser)
 
 
 def add_queues(group: CommandGroup) -> None:
@@ -110,6 +112,17 @@ def add_worker(group: CommandGroup) -> None:
         default=LINGER,
         help="how long a run that only waits is kept in the process, before it is parked (5s)",
     )
+    add_what_begins_runs(parser)
+    parser.add_argument(
+        "--pinned", action="store_true", help="refuse a run whose file is another here than when it was submitted"
+    )
+    parser.add_argument(
+        "--keep", metavar="AGE", type=duration, help="delete runs that ended longer ago, every hour: 30d"
+    )
+
+
+def add_what_begins_runs(parser: Parser) -> None:
+    """Add what begins runs in the store besides those that are submitted."""
     parser.add_argument(
         "--transport",
         dest="transports",
@@ -127,10 +140,12 @@ def add_worker(group: CommandGroup) -> None:
         help="import this first, such as a module whose topics begin runs, or that registers codecs; may be repeated",
     )
     parser.add_argument(
-        "--pinned", action="store_true", help="refuse a run whose file is another here than when it was submitted"
-    )
-    parser.add_argument(
-        "--keep", metavar="AGE", type=duration, help="delete runs that ended longer ago, every hour: 30d"
+        "--schedules",
+        dest="schedule_files",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="first add the schedules of a file or a folder, as `aiodag schedules add` does; may be repeated",
     )
 
 

@@ -7,6 +7,7 @@ from aiodag.cli import output
 from aiodag.cli import show as shown
 from aiodag.cli.answers import print_remark, say
 from aiodag.cli.opening import only_once, serving
+from aiodag.cli.schedules import is_scheduled, submit_schedule
 from aiodag.errors import OptionError, QueueError, RecordedError, RunCancelled, RunFailed
 from aiodag.service import Service
 from aiodag.service.documents import plain_value, queue_documents, run_document
@@ -18,7 +19,9 @@ FAILED = 1
 
 
 def submit_target(args: Namespace) -> int:
-    """Submit a run, and print its id or, where somebody waits, its value."""
+    """Submit a run, and print its id or, where somebody waits, its value; or put a schedule of runs."""
+    if is_scheduled(args):
+        return submit_schedule(args)
     tags = only_once("--tag", args.tags)
     with serving(args) as service:
         run_id = service.submit(

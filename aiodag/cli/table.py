@@ -200,3 +200,17 @@ def carry_out_help(args: Namespace) -> int:
     from aiodag.cli.described import describe
 
     return describe(args)
+
+
+def carry_out_schedules(args: Namespace) -> int:
+    """Carry out `schedules`."""
+    from aiodag.cli.schedules import schedules
+
+    return schedules(args)
+
+
+def carry_out_backfill(args: Namespace) -> int:
+    """Carry out `backfill`."""
+    from aiodag.cli.schedules import backfill
+
+    return backfill(args)

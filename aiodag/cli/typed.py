@@ -2,7 +2,7 @@
 
 import re
 from argparse import ArgumentTypeError
-from datetime import datetime
+from datetime import date, datetime
 
 from aiodag.wording import read_duration
 
@@ -90,6 +90,18 @@ def moment(text: str) -> datetime:
     why = "has no time zone" if found is not None else "is not a moment"
     msg = f"{text!r} {why}: write 2026-01-31T06:00Z, or with an offset 2026-01-31T06:00+01:00"
     raise ArgumentTypeError(msg)
+
+
+def day_or_moment(text: str) -> date:
+    """Return a day, or a moment that was typed with its time zone.
+
+    >>> day_or_moment("2026-01-31").isoformat(), day_or_moment("2026-01-31T06:00Z").isoformat()
+    ('2026-01-31', '2026-01-31T06:00:00+00:00')
+    """
+    try:
+        return date.fromisoformat(text) if len(text) == len("2026-01-31") else moment(text)
+    except ValueError:
+        return moment(text)
 
 
 def rate(text: str) -> tuple[int, float]:

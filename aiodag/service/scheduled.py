@@ -60,7 +60,7 @@ def checked_schedule_name(given: object) -> str:
 
 def schedule_record(
     store: "Runs",
-    name: str,
+    name: str | None,
     target: "str | Target",
     trigger: "str | Mapping[str, Any] | Trigger",
     given: "Given",
@@ -73,20 +73,22 @@ def schedule_record(
 ) -> ScheduleRecord:
     """Return what is recorded of a schedule: its target imported, and bound to the parameters of the next moment.
 
+    Without a name it has that of its target.
+
     Raises `OptionError`, `TriggerError`, `ExpressionError`, `EntryError` and `WorkflowError`.
     """
-    name, wishes = checked_schedule_name(name), checked_wishes(wishes)
+    named, wishes = None if name is None else checked_schedule_name(name), checked_wishes(wishes)
     form = trigger if isinstance(trigger, str | Mapping) else trigger.form()
     when = trigger_of(form, timezone=timezone)
     first = next(when.marked(now), None)
     params = values_to_keep(given)
     example = now if first is None else first[0]
-    release = {"logical_date": example.isoformat(), "schedule": name, "kind": "scheduled"}
+    release = {"logical_date": example.isoformat(), "schedule": named or "", "kind": "scheduled"}
     values = rendered(params, release, example) if has_expression(params) else params
     ready = target_to_submit(store, target, values)
     submission = submission_of(ready, wishes)
     record = ScheduleRecord(
-        name,
+        named or checked_schedule_name(submission.name),
         dict(when.form()),
         submission._replace(id="", at=0.0, starts_at=None, **unrendered_group(ready)),
         params=params if has_expression(params) else {},

@@ -32,7 +32,7 @@ class Scheduling(Messaging):
 
     def put_schedule(
         self,
-        name: str,
+        name: str | None,
         target: "str | Target",
         trigger: "str | Mapping[str, Any] | Trigger",
         parameters: "Sequence[str] | Mapping[str, Any]" = (),
@@ -51,7 +51,7 @@ class Scheduling(Messaging):
     ) -> "ScheduleRecord":
         """Have a run of a target begin at each moment of a trigger, and return the schedule; one of the name is replaced.
 
-        `target` is what `submit` takes, and `trigger` a cron expression, the form of a trigger, or one of `aiodag.schedules`.
+        Without a name it has that of its target. `target` is what `submit` takes, and `trigger` a cron expression, the form of a trigger, or one of `aiodag.schedules`.
         Parameters may depend on the moment: `${{ release.logical_date | fmt('%Y-%m-%d') }}`. All is checked with those of the
         next moment before anything is recorded. A trigger that stays the same goes on where it was, and what is paused stays
         paused.

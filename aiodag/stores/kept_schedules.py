@@ -175,10 +175,6 @@ class KeptSchedules(KeptInbox):
 
     # Moments
 
-    def clock(self) -> float:
-        """Return the moment by the clock that decides what has come."""
-        return time.time()
-
     def release_moments(self, releases: Sequence[Release]) -> list[list[Firing] | None]:
         """Submit runs and note firings for schedules, each as a whole or not at all; return the firings of each."""
         with self._changing(Happening.QUEUED, Happening.ENDED):

@@ -135,3 +135,20 @@ def test_all_faults_of_a_form_of_jobs_come_with_those_of_its_text():
 
     assert [line.partition(" ")[0] for line in lines] == ["flow.yaml:5", "flow.yaml:6", "flow.yaml:4"]
     assert "no trigger has that name" in lines[1]
+
+
+def test_moments_that_cannot_be_are_refused_when_the_file_is_loaded_with_their_lines():
+    text = 'on:\n  - cron: "60 * * * *"\n  - cron: "0 0 30 2 *"\n  - every: -5\njobs: {a: {stages: [{echo: x}]}}\n'
+
+    with pytest.raises(WorkflowError) as caught:
+        loads(text, "flow.yaml")
+
+    assert [str(each).partition(": cannot work: ") for each in caught.value.complaints][:2] == [
+        ("flow.yaml:2 $.on[0].cron", ": cannot work: ", "minute '60': 0 to 59"),
+        (
+            "flow.yaml:3 $.on[1].cron",
+            ": cannot work: ",
+            "it never fires: no date has day-of-month 30 and month 2",
+        ),
+    ]
+    assert len(caught.value.complaints) == 3

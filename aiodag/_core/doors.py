@@ -11,6 +11,7 @@ DOORS = MappingProxyType(
         "commands": "aiodag.commands.alike",
         "places": "aiodag.stores.places",
         "process": "aiodag.executors.process",
+        "schedules": "aiodag.schedules.forms",
         "svg": "aiodag.pictures.svg",
         "waits": "aiodag.messages.waits",
         "workflows": "aiodag.workflows",

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from aiodag._core.doors import open_door
+from aiodag.errors import TriggerError
 from aiodag.workflows.files.json import Path
 from aiodag.workflows.files.shapes import describe_value, is_name
 from aiodag.workflows.jobs.gathering import Gathering
@@ -76,4 +78,19 @@ def form_of_trigger(gathering: Gathering, value: Mapping[str, Any], path: Path) 
     elif not when and "name" not in value:
         gathering.fault(path, f"does not say when: it takes one of {', '.join(MOMENTS_OF)}, or the name of a trigger")
     else:
+        refuse_moments(gathering, value, path)
         yield dict(value)
+
+
+def refuse_moments(gathering: Gathering, value: Mapping[str, Any], path: Path) -> None:
+    """Complain of moments that cannot be, such as `60 * * * *`. What was recorded has been looked at."""
+    when = [key for key in MOMENTS_OF if key in value]
+    if not when or gathering.recorded:
+        return
+    forms = open_door("schedules")
+    form = {key: given for key, given in value.items() if key in forms.TRIGGER_KEYS}
+    try:
+        forms.trigger_of(form)
+    except TriggerError as error:
+        for fault in error.faults:
+            gathering.fault((*path, when[0]), f"cannot work: {fault}")

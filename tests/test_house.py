@@ -276,6 +276,7 @@ FLOORS = [
             "sql.addresses",
             "sql.postgres_text",
             "sql.postgres",
+            "sql.server_links",
             "sql.server_listener",
             "sql.server",
             "places",

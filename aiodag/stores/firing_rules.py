@@ -8,6 +8,7 @@ a moment is due ──► nothing overlaps ──► submitted
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from aiodag.errors import StoreError
@@ -92,7 +93,7 @@ def merges(state: str, reason: str, note: Note) -> bool:
     return note.state in PASSED_OVER and (state, reason) == (note.state, note.reason)
 
 
-def firing_of(schedule: str, kind: str, note: Note, noted_at: float) -> Firing:
+def firing_of(schedule: str, kind: str, note: Note, noted_at: datetime) -> Firing:
     """Return a note for people."""
     return Firing(
         schedule=schedule,
@@ -103,7 +104,7 @@ def firing_of(schedule: str, kind: str, note: Note, noted_at: float) -> Firing:
         run_id=note.submission.id if note.submission is not None and note.state == "submitted" else None,
         until=moment_for_people(note.until) if note.number > 1 else None,
         count=note.number,
-        noted_at=moment_for_people(noted_at),
+        noted_at=noted_at,
     )
 
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import count
 
 from aiodag.firings import (
@@ -42,7 +42,7 @@ class KeptSchedule:
 
     def note(self, kind: str, note: Note, now: float) -> Firing:
         """Note what became of a moment; return it as it was noted, alone."""
-        found = firing_of(self.record.name, kind, note, now)
+        found = firing_of(self.record.name, kind, note, moment_for_people(now))
         last = self.firings[-1] if self.firings else None
         if last is not None and last.kind == kind and merges(last.state, last.reason, note):
             until = moment_for_people(note.until)
@@ -103,7 +103,7 @@ class KeptSchedules(KeptInbox):
 
     def _put(self, record: ScheduleRecord, submission: Submission, there: KeptSchedule | None) -> None:
         now = moment_for_people(time.time())
-        next_at = record.next_at if record.state == "active" else None
+        next_at = None if record.next_at is None or record.state != "active" else record.next_at.astimezone(UTC)
         kept = replace(record, submission=submission, next_at=next_at, is_held=False, changed_at=now, damaged="")
         if there is None:
             kept = replace(kept, number=next(self._planned), version=1, created_at=now)

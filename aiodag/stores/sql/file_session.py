@@ -74,6 +74,10 @@ class FileSession(Happened, sqlite3.Connection):
         self.note(name)
         return self.execute(statement_with_list(name, len(some)), (*first, *some, *last))
 
+    def rows_for(self, name: str, some: Sequence[Any], last: Sequence[Any] = (), *, locking: bool = False) -> list[Any]:
+        """Execute a statement that takes a list, some at a time."""
+        return [row for part in cut_rows(some) for row in self.perform_for(name, part, last=last)]
+
     def put_for(self, name: str, some: Sequence[Any], first: Sequence[Any] = ()) -> None:
         """Write with a statement that takes a list."""
         for part in cut_rows(some):

@@ -4,10 +4,12 @@ Who releases has the rows of the schedules to itself, in the order of their numb
 ended: so what it finds goes on, or waits, until it has committed. The index of released moments has the last word.
 """
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiodag.firings import KEPT_FIRINGS, BackfillStep, Firing, PlannedRun, Release
+from aiodag.records import moment_for_people
 from aiodag.stores.firing_rules import (
     PASSED_OVER,
     Note,
@@ -19,7 +21,6 @@ from aiodag.stores.firing_rules import (
     text_of_submission,
 )
 from aiodag.stores.sql.session import Session
-from aiodag.stores.sql.statements import cut_rows
 from aiodag.stores.sql.submitting import add_submissions
 
 if TYPE_CHECKING:
@@ -86,7 +87,10 @@ def release_some(session: Session, releases: dict[int, Release]) -> dict[int, li
         return {}
     now, draining = session.now(), draining_queues(session)
     ours = [heads[each.number] for each in sound.values()]
-    unfinished, waiting = unfinished_of(session, ours), {row[1]: row[2] for row in waiting_of(session, ours)}
+    unfinished, waiting = (
+        unfinished_of(session, [head for head in ours if head.overlap != "allow"]),
+        {row[1]: row[2] for row in waiting_of(session, ours)},
+    )
     planned = [(each.number, run.at) for each in sound.values() if each.kind != "manual" for run in each.planned]
     released = released_among(session, planned)
     noted: list[Noted] = []
@@ -103,9 +107,9 @@ def release_some(session: Session, releases: dict[int, Release]) -> dict[int, li
             next_at = decision.next_at if state == "active" else None
             is_held = int(decision.is_held and next_at is not None)
             count = head.noted + len(decision.notes)
-            changes.append((state, release.reason, next_at, is_held, count, now, head.schedule))
+            changes.append((head.schedule, state, release.reason.replace("\0", "␀"), next_at, is_held, count))
             resumed += [("schedule", head.name)] if state == "active" != head.state else []
-    session.put_each("change_schedule", changes)
+    session.perform("change_schedules", {"rows": json.dumps(changes), "now": now})
     session.put_each("note_freed", resumed)
     made = put_notes(session, noted, now)
     return dict(zip(sound, made, strict=True))
@@ -113,23 +117,21 @@ def release_some(session: Session, releases: dict[int, Release]) -> dict[int, li
 
 def lock_heads(session: Session, name: str, which: Collection[Any]) -> dict[int, Head]:
     """Return the rows of schedules, which this transaction has to itself from then on."""
-    rows = [row for some in cut_rows(sorted(which)) for row in session.perform_for(name, some)]
-    return {row[0]: Head(*row) for row in rows}
+    return {row[0]: Head(*row) for row in session.rows_for(name, sorted(which))}
 
 
 def unfinished_of(session: Session, heads: Iterable[Head]) -> dict[str, str]:
     """Return by schedule the id of its first run that has not ended, which does not end before this transaction."""
     found: dict[str, str] = {}
-    for some in cut_rows(sorted(head.name for head in heads if head.overlap != "allow")):
-        for _, name, run_id in session.perform_for("unfinished_of_schedules", some, locking=True):
-            found.setdefault(name, run_id)
+    names = sorted(head.name for head in heads)
+    for _, name, run_id in session.rows_for("unfinished_of_schedules", names, locking=True):
+        found.setdefault(name, run_id)
     return found
 
 
 def waiting_of(session: Session, heads: Iterable[Head]) -> list[tuple[Any, ...]]:
     """Return the firings that wait for a run to end."""
-    numbers = sorted(head.schedule for head in heads)
-    return [row for some in cut_rows(numbers) for row in session.perform_for("waiting_of_schedules", some)]
+    return session.rows_for("waiting_of_schedules", sorted(head.schedule for head in heads))
 
 
 def draining_queues(session: Session) -> set[str]:
@@ -143,11 +145,7 @@ def released_among(session: Session, moments: Collection[tuple[int, float]]) -> 
         return set()
     ends = (min(at for _, at in moments), max(at for _, at in moments))
     numbers = sorted({number for number, _ in moments})
-    return {
-        tuple(row)
-        for some in cut_rows(numbers)
-        for row in session.perform_for("released_between", some, last=ends).fetchall()
-    }
+    return set(map(tuple, session.rows_for("released_between", numbers, ends)))
 
 
 def new_moments(
@@ -162,13 +160,13 @@ def new_moments(
 
 def put_notes(session: Session, noted: Sequence[Noted], now: float) -> list[list[Firing]]:
     """Note what became of moments, and submit their runs; return the firings of each."""
-    last = last_firings(session, noted)
+    last, noted_at = last_firings(session, noted), moment_for_people(now)
     rows: list[tuple[Any, ...]] = []
     submitted: dict[tuple[int, float], list[Submission]] = {}
     made: list[list[Firing]] = []
     for each in noted:
         notes: Sequence[Note] = [with_schedule(note, each) for note in each.notes]
-        made.append([firing_of(each.head.name, each.kind, note, now) for note in notes])
+        made.append([firing_of(each.head.name, each.kind, note, noted_at) for note in notes])
         if notes and each.head.schedule in last:
             notes = extend_last(session, last[each.head.schedule], each.kind, notes, now)
         rows += [row_of_note(each, note, now) for note in notes]
@@ -199,7 +197,7 @@ def row_of_note(noted: Noted, note: Note, now: float) -> tuple[Any, ...]:
 def last_firings(session: Session, noted: Iterable[Noted]) -> dict[int, tuple[Any, ...]]:
     """Return the newest firing of schedules of which something was passed over, which may go on with it."""
     numbers = sorted({each.head.schedule for each in noted if each.notes and each.notes[0].state in PASSED_OVER})
-    return {row[0]: row for some in cut_rows(numbers) for row in session.perform_for("last_firings", some)}
+    return {row[0]: row for row in session.rows_for("last_firings", numbers)}
 
 
 def extend_last(
@@ -255,9 +253,9 @@ def submit_waiting(session: Session, names: Collection[str], now: float) -> None
 def advance_all(steps: Sequence[BackfillStep], session: Session) -> list[list[Firing] | None]:
     """Submit runs of backfills; None for one that has changed since."""
     numbers = sorted({step.number for step in steps})
-    schedules = [row[0] for some in cut_rows(numbers) for row in session.perform_for("schedules_of_backfills", some)]
-    heads = lock_heads(session, "lock_schedules", set(schedules))
-    backfills = {row[0]: row for some in cut_rows(numbers) for row in session.perform_for("lock_backfills", some)}
+    schedules = {number for (number,) in session.rows_for("schedules_of_backfills", numbers)}
+    heads = lock_heads(session, "lock_schedules", schedules)
+    backfills = {row[0]: row for row in session.rows_for("lock_backfills", numbers)}
     found: list[list[Firing] | None] = []
     for step in steps:
         row = backfills.get(step.number)

@@ -4,13 +4,11 @@ Nothing of a session outlives its transaction: no prepared statements, no settin
 PgBouncer may give each transaction another connection of its own.
 """
 
-import os
 import threading
 from collections.abc import Callable, Generator, Hashable, Sequence
 from contextlib import contextmanager, suppress
 from selectors import EVENT_READ, DefaultSelector
-from typing import Any, NamedTuple, Self
-from weakref import WeakSet, WeakValueDictionary
+from typing import Any, Self
 
 from aiodag.errors import MissingExtra, StoreError
 from aiodag.stores.sql.addresses import ServerAddress
@@ -106,6 +104,10 @@ class ServerSession(Happened):
         self.note(name)
         text = self._text(translated(STATEMENTS.query(name)), (*first, list(some), *last))
         return self._send(text, locking=locking)
+
+    def rows_for(self, name: str, some: Sequence[Any], last: Sequence[Any] = (), *, locking: bool = False) -> list[Any]:
+        """Execute a statement that takes a list."""
+        return self.perform_for(name, some, last=last, locking=locking).fetchall() if some else []
 
     def put_for(self, name: str, some: Sequence[Any], first: Sequence[Any] = ()) -> None:
         """Write with a statement that takes a list."""
@@ -320,57 +322,7 @@ def has_ended(connection: "psycopg.Connection[Any]") -> bool:
         return bool(selector.select(0))
 
 
-class Doubt(NamedTuple):
-    """A commit of which the outcome may be lost."""
-
-    token: str
-    answer: object
-    act: object
-    committed: bool = False  # whether it is known that it came to be
-
-
-class ServerLinks:
-    """The connections of a process to one store: one writes and keeps leases, one is for everybody who looks."""
-
-    def __init__(self, address: ServerAddress) -> None:
-        self.writer = ServerLink(address)
-        self.reader = ServerLink(address)
-        self.users: WeakSet[Any] = WeakSet()
-        self.committing = threading.Lock()  # from the look at what is in doubt to the end of a commit
-        self.doubts: dict[Hashable, Doubt] = {}  # under that lock, by what was committed
-        self.are_pooled = False  # whether there is a pooler in between that passes on no notices
-
-    def leave(self, user: object) -> None:
-        """Note that somebody needs them no longer; the last one closes them."""
-        self.users.discard(user)
-        if not self.users:
-            self.close()
-
-    def close(self) -> None:
-        """Close both, when nobody uses them at the moment."""
-        for link in (self.writer, self.reader):
-            with link.lock:
-                link.close()
-
-    def __del__(self) -> None:
-        with suppress(Exception):  # the interpreter may be ending
-            self.writer.close()
-            self.reader.close()
-
-
-LINKS: WeakValueDictionary[ServerAddress, ServerLinks] = WeakValueDictionary()
-links_lock = threading.Lock()
 inherited: list[Any] = []  # of a forked process: connections of its parent. To close one would end it for the parent
-
-
-def join_links(address: ServerAddress, user: object) -> ServerLinks:
-    """Return the connections to an address, which all who use it share: not with another password, if it is the same place."""
-    with links_lock:
-        links = LINKS.get(address)
-        if links is None:
-            links = LINKS[address] = ServerLinks(address)
-        links.users.add(user)
-        return links
 
 
 def place_of(address: ServerAddress) -> Hashable:
@@ -381,18 +333,3 @@ def place_of(address: ServerAddress) -> Hashable:
         msg = f"store={address.shown!r}: {address.hide(str(error).strip())}"
         raise StoreError(msg) from None
     return (*(options.get(name) for name in ("service", "host", "hostaddr", "port", "dbname", "user")), address.schema)
-
-
-def abandon_links() -> None:
-    """Let go, in a forked process, of all connections of the parent."""
-    global links_lock  # another thread of the parent may have held it
-    links_lock = threading.Lock()
-    for links in list(LINKS.values()):
-        links.writer.disown()
-        links.reader.disown()
-        links.committing = threading.Lock()
-        links.doubts.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=abandon_links)

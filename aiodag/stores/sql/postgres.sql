@@ -178,3 +178,8 @@ select freed, kind, name from freed order by freed limit 512 for update skip loc
 select pg_advisory_xact_lock(place) from (
     select distinct hashtextextended(current_schema() || ' ' || name.value, 3) as place
     from json_array_elements_text(:names) as name order by place) as places
+
+-- :name change_schedules
+update schedules set state = e->>1, reason = e->>2, next_at = (e->>3)::double precision, held = (e->>4)::bigint,
+    noted = (e->>5)::bigint, version = version + 1, changed_at = :now
+from jsonb_array_elements(:rows) as e where schedules.schedule = (e->>0)::bigint

@@ -47,10 +47,6 @@ select schedule, name, version, overlap, state, noted, held from schedules where
 -- :name lock_schedules_named
 select schedule, name, version, overlap, state, noted, held from schedules where name in (?...) order by schedule
 
--- :name change_schedule
-update schedules set state = ?, reason = ?, next_at = ?, held = ?, noted = ?, version = version + 1, changed_at = ?
-where schedule = ?
-
 -- :name count_noted
 update schedules set noted = ? where schedule = ?
 

@@ -17,17 +17,16 @@ from aiodag.stores.sql.database import Database
 from aiodag.stores.sql.migration import empty_store
 from aiodag.stores.sql.postgres import (
     OF_ONE_BATCH,
-    Doubt,
     ServerError,
     ServerLink,
     is_passing,
-    join_links,
     place_of,
     was_undone,
 )
 from aiodag.stores.sql.postgres_text import LARGEST_VALUE, server_steps
 from aiodag.stores.sql.rows import owner_text
 from aiodag.stores.sql.rules import RunsInSQL
+from aiodag.stores.sql.server_links import Doubt, join_links
 from aiodag.stores.sql.session import Session
 from aiodag.stores.watch import note_happening
 

@@ -55,6 +55,10 @@ class Session(Protocol):
         """Execute a statement that takes a list, where it says `?...`, between other values."""
         ...
 
+    def rows_for(self, name: str, some: Sequence[Any], last: Sequence[Any] = (), *, locking: bool = False) -> list[Any]:
+        """Return the rows that a statement answers which takes a list, however long that is: in its order."""
+        ...
+
     def put_for(self, name: str, some: Sequence[Any], first: Sequence[Any] = ()) -> None:
         """Write with a statement that takes a list, where it says `?...`, behind other values."""
         ...

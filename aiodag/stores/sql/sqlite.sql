@@ -72,3 +72,9 @@ select :names -- one process writes at a time
 
 -- :name lock_relay
 select ?
+
+-- :name change_schedules
+update schedules set state = json_extract(row.value, '$[1]'), reason = json_extract(row.value, '$[2]'),
+    next_at = json_extract(row.value, '$[3]'), held = json_extract(row.value, '$[4]'), noted = json_extract(row.value, '$[5]'),
+    version = version + 1, changed_at = :now
+from json_each(:rows) as row where schedules.schedule = json_extract(row.value, '$[0]')

@@ -9,6 +9,18 @@ from contextlib import closing
 import pytest
 from programs import ROOT
 
+from aiodag.workflows.jobs.keys import (
+    JOB_KEYS,
+    KIND_KEYS,
+    KINDS,
+    MATCH_KEYS,
+    RETRY_KEYS,
+    STAGE_KEYS,
+    STRATEGY_KEYS,
+    TRIGGER_KEYS_OF_FILES,
+    WORKFLOW_KEYS,
+)
+
 DOCS = ROOT / "docs"
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
 GROUPS = ["Start", "Guides", "Reference", "About"]
@@ -104,6 +116,17 @@ def test_the_page_of_the_keys_describes_every_key_in_a_row():
     }
 
     assert described == set(keys_of_the_schema())
+
+
+def test_the_page_of_the_keys_of_jobs_describes_every_key_in_a_row():
+    page = (DOCS / "jobs-keys.md").read_text(encoding="utf-8")
+    described = {
+        key for cell in re.findall(r"^\| (`.*?`) \|", page, re.MULTILINE) for key in re.findall(r"`(.*?)`", cell)
+    }
+    kinds = {*KINDS, *(key for keys in KIND_KEYS.values() for key in keys)}
+    known = {*WORKFLOW_KEYS, *JOB_KEYS, *STRATEGY_KEYS, *STAGE_KEYS, *kinds, *MATCH_KEYS, *RETRY_KEYS}
+
+    assert described == known | {*TRIGGER_KEYS_OF_FILES, "include", "exclude"}
 
 
 def test_a_link_astray_is_seen(tmp_path):

@@ -256,7 +256,7 @@ def combinations_of(matrix: "Matrix", scope: Mapping[str, Any]) -> dict[str, Cho
 
 
 def each_list(entries: Any) -> Any:
-    """Return entries; None is no entries, and what is neither comes out as something to complain of."""
+    """Return entries as a list: none of None, and what cannot be an entry as something to complain of."""
     if entries is None:
         return ()
     return entries if isinstance(entries, list | tuple) else (entries,)

@@ -526,6 +526,7 @@ FLOORS = [
             "workers",
             "registry",
             "described",
+            "validating",
             "completion",
             "program",
         ],

@@ -65,6 +65,23 @@ def add_plan(group: CommandGroup) -> None:
     add_capacity(parser)
 
 
+def add_validate(group: CommandGroup) -> None:
+    """Add `validate`."""
+    parser = add_command(
+        group,
+        "validate",
+        table.carry_out_validate,
+        "print all that is wrong with files, and run nothing",
+        "aiodag validate etl.yaml flows.py conf",
+    )
+    parser.add_argument(
+        "files",
+        metavar="FILE",
+        nargs="+",
+        help="FILE.json, FILE.yaml or FILE.py, each also with :NAME; or a folder, of which the JSON and YAML files count",
+    )
+
+
 def add_source(parser: Parser) -> None:
     """Add where an edited definition is."""
     parser.add_argument(

@@ -97,6 +97,7 @@ COMMANDS: dict[str, Callable[[CommandGroup], None]] = {
     "run": begin_grammar.add_run,
     "resume": begin_grammar.add_resume,
     "plan": begin_grammar.add_plan,
+    "validate": begin_grammar.add_validate,
     "submit": queue_grammar.add_submit,
     "worker": queue_grammar.add_worker,
     "workers": queue_grammar.add_workers,

@@ -181,6 +181,13 @@ def carry_out_about(args: Namespace) -> int:
     return print_about(args)
 
 
+def carry_out_validate(args: Namespace) -> int:
+    """Carry out `validate`."""
+    from aiodag.cli.validating import print_complaints
+
+    return print_complaints(args)
+
+
 def carry_out_schema(args: Namespace) -> int:
     """Carry out `schema`."""
     from aiodag.cli.registry import schema

@@ -1,0 +1,144 @@
+"""Find all that is wrong with files before anything of them runs."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from aiodag.errors import Complaint, EntryError, MissingExtra, WorkflowError
+from aiodag.names import import_file
+from aiodag.service.binding import find
+from aiodag.service.entry import parse_target
+from aiodag.service.folders import folders_of_definitions
+from aiodag.workflows.files.folders import Kept, doubled_names, files_in, is_workflow, own_name
+from aiodag.workflows.files.load import workflow_of_member
+from aiodag.workflows.files.named_forms import NamedForm, NamedForms, named_forms, only_workflow
+from aiodag.workflows.files.sources import document_in_file, is_workflow_file
+from aiodag.workflows.jobs.gathering import Gathering
+from aiodag.workflows.jobs.triggers import triggers_in
+from aiodag.workflows.workflow import Workflow
+
+PLACE = re.compile(r"(?P<file>.*?)(?::(?P<line>\d+))?(?: (?P<path>\$.*))?", re.DOTALL)
+
+
+class Validated(NamedTuple):
+    """What was looked at, and all that is wrong with it. `others` are files of folders that have no workflow."""
+
+    files: list[str]
+    workflows: int
+    others: list[str]
+    complaints: list[Complaint]
+
+
+class Validation:
+    """Looks at files, one after the other: what is wrong with one hides nothing of the next."""
+
+    def __init__(self) -> None:
+        self.files: list[str] = []
+        self.others: list[str] = []
+        self.workflows = 0
+        self.complaints: list[Complaint] = []
+        self.folders = folders_of_definitions()
+
+    def file(self, target: str) -> list[Kept]:
+        """Look at FILE or FILE:NAME, and return what is defined there."""
+        file, name = parse_target(target)
+        self.files.append(file)
+        try:
+            if not is_workflow_file(file):
+                self._python(file, name)
+                return []
+            forms = named_forms(document_in_file(file))
+            self.complaints += forms.complaints
+            forms = forms._replace(complaints=[])  # each is said once
+            chosen = forms.found if name is None else [only_workflow(forms, file, name)]
+        except WorkflowError as error:
+            self.complaints += error.complaints
+        except (EntryError, MissingExtra) as error:
+            self.complaints.append(Complaint("", str(error)))
+        else:
+            for each in chosen:
+                self._form(forms, each)
+            return [Kept(own_name(each, file), file, each) for each in chosen]
+        return []
+
+    def folder(self, folder: str) -> None:
+        """Look at the workflow files in a folder and below."""
+        kept: list[Kept] = []
+        for file in files_in(folder):
+            if holds_other_things(file):
+                self.others.append(file)
+            else:
+                kept += self.file(file)
+        self.complaints += doubled_names(kept)
+
+    def _form(self, forms: NamedForms, form: NamedForm) -> None:
+        try:
+            if form.kind == "workflow":
+                self.workflows += 1
+                workflow_of_member(forms, form, folders=self.folders)
+            elif form.kind == "trigger":
+                self.complaints += faults_of_trigger(form)
+        except WorkflowError as error:
+            self.complaints += error.complaints
+
+    def _python(self, file: str, name: str | None) -> None:
+        """Check the workflows that a Python file defines, or the one of a name. It is imported for that."""
+        module = import_file(file)
+        found: Iterable[Any] = vars(module).values() if name is None else [find(file, module, name)]
+        for each in {id(each): each for each in found if isinstance(each, Workflow)}.values():
+            self.workflows += 1
+            try:
+                each.check()
+            except WorkflowError as error:
+                self.complaints += error.complaints
+
+
+def validate(targets: Sequence[str]) -> Validated:
+    r"""Return what is wrong with files and with the workflow files in folders; nothing runs.
+
+    Of Python files, which are imported for that, name each: a folder may have any.
+
+    >>> from pathlib import Path
+    >>> size = Path("etl.yaml").write_text("tasks:\n  pull: {comand: [ls]}\n")
+    >>> [str(each) for each in validate(["etl.yaml"]).complaints]
+    ["etl.yaml:2 $.tasks.pull.comand: is a key that is not known here; did you mean 'command'?"]
+    """
+    validation = Validation()
+    for target in dict.fromkeys(targets):
+        if Path(target).is_dir():
+            validation.folder(target)
+        else:
+            validation.file(target)
+    complaints = list(dict.fromkeys(validation.complaints))
+    return Validated(validation.files, validation.workflows, validation.others, complaints)
+
+
+def holds_other_things(file: str) -> bool:
+    """Return True for JSON or YAML that defines no workflow: a folder may have some."""
+    try:
+        forms = named_forms(document_in_file(file))
+    except (WorkflowError, MissingExtra):
+        return False  # which has to be said
+    return not any(each.name or is_workflow(each.form) for each in forms.found) and not forms.complaints
+
+
+def faults_of_trigger(form: NamedForm) -> list[Complaint]:
+    """Return what is wrong with a trigger that stands by itself."""
+    gathering = Gathering(form.places)
+    triggers_in(gathering, form.form)
+    on = [(path[1:], text) for path, text in gathering.faults]
+    return form.places.complaints(on)
+
+
+def complaint_documents(complaints: Iterable[Complaint]) -> Iterator[dict[str, Any]]:
+    """Yield complaints for JSON.
+
+    >>> [*complaint_documents([Complaint("etl.yaml:2 $.tasks.pull", "is wrong")])]
+    [{'file': 'etl.yaml', 'line': 2, 'path': '$.tasks.pull', 'text': 'is wrong'}]
+    """
+    for each in complaints:
+        found = PLACE.fullmatch(each.place)
+        assert found is not None
+        line = None if found["line"] is None else int(found["line"])
+        yield {"file": found["file"] or None, "line": line, "path": found["path"], "text": each.text}

@@ -79,7 +79,8 @@ class Secret:
         text = self._text()
         if len(text) < LEAST:
             raise NoSecret(self.name, f"has fewer than {LEAST} characters, and could not be told from other text")
-        TABLE.add(self.known_as, text)
+        if not getattr(self.get, "masks_parts", False):  # else the rest of the text is not masked
+            TABLE.add(self.known_as, text)
         return text
 
     def _text(self) -> str:

@@ -14,7 +14,7 @@ NAMED: dict[str, tuple[str, ...]] = {}  # what settings have said, instead of th
 
 
 def name_registries(*, hooks: Iterable[str], filters: Iterable[str]) -> None:
-    """Say which modules have hooks and filters, such as `etl.tasks` or `tasks.py`; without it the environment does."""
+    """Set the modules with hooks and filters, such as `etl.tasks` or `tasks.py`; without it the environment names them."""
     NAMED.update(hooks=tuple(hooks), filters=tuple(filters))
 
 

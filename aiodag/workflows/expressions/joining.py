@@ -23,7 +23,17 @@ def join_pieces(pieces: Sequence[object]) -> str | Secret:
     rest = "\0".join(f"\0{each.known_as}" if isinstance(each, Secret) else each for each in parts)
     digest = blake2b(rest.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
     names = " and ".join(dict.fromkeys(each.name for each in secrets))
-    return Secret(
-        f"{names} in the text {digest}",
-        get=lambda: "".join(each.read() if isinstance(each, Secret) else each for each in parts),
-    )
+    return Secret(f"{names} in the text {digest}", get=JoinedText(parts))
+
+
+class JoinedText:
+    """Reads a text with secrets in it: each is masked by itself, so that the rest can be read in logs and errors."""
+
+    __slots__ = ("parts",)
+    masks_parts = True
+
+    def __init__(self, parts: Sequence[str | Secret]) -> None:
+        self.parts = parts
+
+    def __call__(self) -> str:
+        return "".join(each.read() if isinstance(each, Secret) else each for each in self.parts)

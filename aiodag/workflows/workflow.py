@@ -12,7 +12,7 @@ from aiodag.workflows.build import Building, build_nodes, draw_workflow, generat
 from aiodag.workflows.check import check_workflow
 from aiodag.workflows.definition import Definition, capacity_from
 from aiodag.workflows.files.document import document_of, recorded_text
-from aiodag.workflows.jobs.building import check_params, workflow_of_jobs
+from aiodag.workflows.jobs.building import check_params, note_beginning, workflow_of_jobs
 from aiodag.workflows.jobs.drawing import draw_jobs
 from aiodag.workflows.model import WorkflowTask
 
@@ -161,7 +161,10 @@ class Workflow(Definition):
         if run is None:
             msg = f"workflow {self.name!r} is to be built where no run is entered. Write: async with Run(...) as run:"
             raise RuntimeError(msg)
-        return await build_nodes(self._check(run.capacity, runs=True), run)
+        found = self._check(run.capacity, runs=True)
+        if self.jobs is not None:
+            await note_beginning(self.jobs, run)
+        return await build_nodes(found, run)
 
     async def run(
         self,
@@ -203,6 +206,8 @@ class Workflow(Definition):
         async with run:
             if opened is not None:
                 opened(run)
+            if self.jobs is not None:
+                await note_beginning(self.jobs, run)
             made.append(building := Building(found, run))
             await (building.make() if generates(found) else building.make_ahead())
         return made[0].values()

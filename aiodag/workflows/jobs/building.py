@@ -1,9 +1,12 @@
 """Make a workflow of a jobs form: each job is a task, whose body runs its stages, or the combinations of its matrix."""
 
+import asyncio
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from aiodag._core.context import current_node, current_run
 from aiodag._core.options import TaskOptions
@@ -19,6 +22,7 @@ from aiodag.workflows.params import bind_params
 
 if TYPE_CHECKING:
     from aiodag._core.node import Node
+    from aiodag._core.run import Run
     from aiodag.workflows.definition import Definition
     from aiodag.workflows.jobs.matrix import Choice
     from aiodag.workflows.jobs.model import JobsDefinition, WorkflowJob
@@ -113,7 +117,7 @@ class JobsWork:
             jobs=JobOutcomes(before),
             job={"id": job.id, "name": job.name},
             run={"id": None if run is None else run.id, "name": None if run is None else run.name},
-            release=release_root(None if run is None else run.entry),
+            release=release_root(run),
             status=status_of_needs(before),
         )
 
@@ -201,9 +205,27 @@ def parallel_in(given: Any, scope: Scope) -> int | None:
     return value
 
 
-def release_root(entry: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return of which moment of which schedule a run is."""
-    given = dict((entry or {}).get("release") or {})
+BEGUN: "WeakKeyDictionary[Run, datetime]" = WeakKeyDictionary()  # when runs began that no schedule has released
+
+
+async def note_beginning(definition: "JobsDefinition", run: "Run") -> None:
+    """Find out when a run began for the first time, before its jobs do, if an expression may ask for that."""
+    if "release" not in json.dumps(definition.document, default=str) or given_release(run):
+        return
+    journal: Any = run.journal
+    record = None if journal is None else await asyncio.to_thread(journal.store.run, run.id)
+    BEGUN[run] = datetime.now(UTC) if record is None else record.created_at
+
+
+def given_release(run: "Run | None") -> dict[str, Any]:
+    """Return what the entry of a run says of its release: nothing for what no schedule has released."""
+    return dict(((None if run is None else run.entry) or {}).get("release") or {})
+
+
+def release_root(run: "Run | None") -> dict[str, Any]:
+    """Return of which moment of which schedule a run is. What no schedule has released is of the moment when it began."""
+    given = given_release(run)
     at = given.get("logical_date")
-    moment = datetime.fromisoformat(at) if isinstance(at, str) else datetime.now(UTC)
+    begun = None if run is None else BEGUN.get(run)
+    moment = datetime.fromisoformat(at) if isinstance(at, str) else begun or datetime.now(UTC)
     return {"schedule": None, "kind": "manual", **given, "logical_date": moment}

@@ -271,4 +271,4 @@ def draw_version(found):
 
 def test_stores_in_memory_and_in_sql_agree(tmp_path):
     model = type("Model", (ScheduleModel,), {"directory": tmp_path})
-    run_state_machine_as_test(model, settings=settings(max_examples=60, stateful_step_count=40, deadline=None))
+    run_state_machine_as_test(model, settings=settings(max_examples=20, stateful_step_count=40, deadline=None))

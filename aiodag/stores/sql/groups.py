@@ -74,6 +74,6 @@ def let_held_begin(session: Session, groups: Iterable[str]) -> None:
 
 def lock_groups(session: Session, groups: Iterable[str]) -> None:
     """Have nobody else enter groups until the end of the transaction."""
-    names = sorted({group.replace("\0", "") for group in groups})
+    names = sorted({str(group).replace("\0", "") for group in groups})
     if names:
         session.perform("lock_groups", {"names": json.dumps(names)})

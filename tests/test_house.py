@@ -404,6 +404,7 @@ FLOORS = [
             "jobs.stages.python_child",
             "jobs.stages.texts",
             "jobs.stages.outputs",
+            "jobs.stages.bodies",
             "jobs.stages.programs",
             "jobs.stages.run",
             "jobs.stages.bash",

@@ -101,10 +101,12 @@ async def test_the_traceback_of_a_source_is_what_python_prints():
     store = Memory()
     with pytest.raises(RunFailed):
         async with Run("flow", store=store) as run:
-            node_of({"run": "x = ['a']\nx[1]"})
+            node_of({"run": "x = ['a']\nx[${{ params.n }}]"}, {"params": {"n": 1}})
     printed = written_by(store, run, "stderr")
 
-    assert printed.startswith('Traceback (most recent call last):\n  File "<stage>", line 2, in <module>\n    x[1]\n')
+    assert printed.startswith(
+        'Traceback (most recent call last):\n  File "<stage>", line 2, in <module>\n    x[${{ params.n }}]\nIndexError'
+    )
     assert printed.endswith("IndexError: list index out of range\n")
 
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from aiodag.commands.shells import strict_line
 from aiodag.errors import StageFailed
 from aiodag.secret import Secret
+from aiodag.workflows.jobs.stages.bodies import program_body
 from aiodag.workflows.jobs.stages.outputs import outputs_without_secrets, read_assignments
 from aiodag.workflows.jobs.stages.placeholders import PREFIX, name_of_value
 from aiodag.workflows.jobs.stages.programs import (
     KEPT,
-    ends_programs,
     failed_program,
     rendered_directory,
     rendered_environment,
@@ -76,7 +76,7 @@ def script_variable(place: int, value: object) -> str | Secret:
     return text
 
 
-@ends_programs
+@program_body
 async def run_script(
     script: str, values: Mapping[str, str], env: Mapping[str, str], shell: str, workdir: str | None
 ) -> dict[str, Any]:

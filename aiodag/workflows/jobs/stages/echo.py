@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiodag._core.context import current_node
 from aiodag.masking import masked
+from aiodag.workflows.jobs.stages.bodies import stage_body
 from aiodag.workflows.jobs.stages.outputs import outputs_without_secrets
 from aiodag.workflows.jobs.stages.texts import text_or_secret
 
@@ -20,6 +21,7 @@ def echo_arguments(stage: "Stage", scope: Mapping[str, Any]) -> dict[str, Any]:
     return {"message": stage.name if stage.body is None else text_or_secret(stage.body.render(scope))}
 
 
+@stage_body
 async def say_message(message: str) -> dict[str, Any]:
     """Write a line where the output of programs goes: to the record of the run, or to the log if there is none."""
     node: Any = current_node()

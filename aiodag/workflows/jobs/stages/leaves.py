@@ -1,11 +1,12 @@
 """The kinds of stages without stages in them: what each is run with, and what runs."""
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiodag.commands.task import AT_ONCE
 from aiodag.workflows.jobs.stages import bash, echo, raising, run, sleep, uses
+from aiodag.workflows.jobs.stages.bodies import StageBody
 
 if TYPE_CHECKING:
     from aiodag._core.limits import Limit
@@ -16,7 +17,7 @@ class Leaf(NamedTuple):
     """One kind: the arguments of a stage's node, what that node runs, and how many of them run at once."""
 
     arguments: "Callable[[Stage, Mapping[str, Any]], dict[str, Any]]"
-    body: Callable[..., Coroutine[Any, Any, dict[str, Any]]]
+    body: StageBody
     limit: "Limit | None" = None
 
 

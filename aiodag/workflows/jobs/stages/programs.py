@@ -1,8 +1,8 @@
 """What stages that run programs share: variables, a place to run in, and an answer beside what is printed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from aiodag.commands.arguments import checked_env
 from aiodag.commands.attempt import run_program
@@ -18,14 +18,6 @@ if TYPE_CHECKING:
 
 KEPT = 2**20  # bytes of each stream, and of an answer
 SHOWN = 2000  # characters of a source that a record has as the line of its program
-
-Body = TypeVar("Body", bound=Callable[..., Any])
-
-
-def ends_programs(body: Body) -> Body:
-    """Mark a body that ends its programs when it is cancelled, for whatever reason that is."""
-    vars(body)["ends_programs"] = True
-    return body
 
 
 class AnsweringRecord(ProgramRecord):

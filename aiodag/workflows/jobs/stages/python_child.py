@@ -8,6 +8,7 @@ import json
 import linecache
 import os
 import pickle
+import re
 import sys
 from collections.abc import Mapping
 from types import ModuleType, TracebackType
@@ -16,6 +17,9 @@ from typing import Any, BinaryIO
 FILE = "<stage>"
 ANSWER = 3  # the descriptor
 LONGEST = 10_000  # characters of a message
+MARKS_BELOW_EXPRESSIONS = re.compile(
+    r"^(.*\$\{\{.*\n) *[~^]+ *\n", re.MULTILINE
+)  # they belong to the names that were parsed
 
 
 def run_request() -> int:
@@ -24,8 +28,8 @@ def run_request() -> int:
     answer = take_answer()
     request: dict[str, Any] = pickle.loads(take_stdin())  # noqa: S301 - of the process that has started this one
     sys.path[:], sys.argv[:] = request["path"], [FILE]
-    source = request["source"]
-    linecache.cache[FILE] = len(source), None, source.splitlines(keepends=True), FILE
+    written = request["written"]  # for people: with expressions, where the source has names
+    linecache.cache[FILE] = len(written), None, written.splitlines(keepends=True), FILE
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]  # of a text file
     found: dict[str, Any] | None
@@ -146,7 +150,8 @@ def describe_error(error: BaseException) -> tuple[dict[str, Any] | None, int]:
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
         trace = trace.tb_next
-    traceback.print_exception(type(error), error.with_traceback(trace), trace)
+    printed = "".join(traceback.format_exception(type(error), error.with_traceback(trace), trace))
+    sys.stderr.write(MARKS_BELOW_EXPRESSIONS.sub(r"\1", printed))
     kind = type(error)
     name = (
         kind.__qualname__ if kind.__module__ in {"builtins", "__main__"} else f"{kind.__module__}.{kind.__qualname__}"

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiodag.errors import StageFailed
 from aiodag.masking import masked
+from aiodag.workflows.jobs.stages.bodies import stage_body
 from aiodag.workflows.jobs.stages.texts import text_or_secret
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ def raise_arguments(stage: "Stage", scope: Mapping[str, Any]) -> dict[str, Any]:
     return {"message": text_or_secret(given.render(scope))}
 
 
+@stage_body
 async def fail_as_declared(message: str) -> dict[str, Any]:
     """Fail. Raises `StageFailed`."""
     raise StageFailed(masked(message))

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aiodag.errors import StageFailed
+from aiodag.workflows.jobs.stages.bodies import program_body
 from aiodag.workflows.jobs.stages.outputs import outputs_without_secrets, read_answer
 from aiodag.workflows.jobs.stages.placeholders import name_of_value
 from aiodag.workflows.jobs.stages.programs import (
     KEPT,
-    ends_programs,
     failed_program,
     rendered_directory,
     rendered_environment,
@@ -40,6 +40,7 @@ def run_arguments(stage: "Stage", scope: Mapping[str, Any]) -> dict[str, Any]:
     given: Any = stage.body
     return {
         "source": given.fill(scope, bind),
+        "written": str(given.source),
         "values": values,
         "variables": {} if stage.given is None else stage.given.render(scope),
         "env": rendered_environment(stage, scope),
@@ -47,14 +48,20 @@ def run_arguments(stage: "Stage", scope: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-@ends_programs
+@program_body
 async def run_python(
-    source: str, values: Mapping[str, Any], variables: Mapping[str, Any], env: Mapping[str, str], workdir: str | None
+    source: str,
+    written: str,
+    values: Mapping[str, Any],
+    variables: Mapping[str, Any],
+    env: Mapping[str, str],
+    workdir: str | None,
 ) -> dict[str, Any]:
     """Run a source, and return the names that it has bound. Raises `StageFailed`, and `CommandFailed`."""
-    shown = sys.executable, "-c", shown_source(source)
+    shown = sys.executable, "-c", shown_source(written)
     args = sys.executable, "-I", str(PROGRAM)
-    finished, content = await run_answering(args, shown, env, workdir, pickled_request(source, values, variables))
+    request = pickled_request({"source": source, "written": written}, values, variables)
+    finished, content = await run_answering(args, shown, env, workdir, request)
     answer = read_answer(content)
     if answer is not None and "error" in answer:
         raise StageFailed(describe_failure(answer))
@@ -69,7 +76,7 @@ async def run_python(
     return outputs_without_secrets(answer["names"])
 
 
-def pickled_request(source: str, values: Mapping[str, Any], variables: Mapping[str, Any]) -> bytes:
+def pickled_request(sources: Mapping[str, str], values: Mapping[str, Any], variables: Mapping[str, Any]) -> bytes:
     """Return what the process reads. Raises `StageFailed` for values that cannot leave this one."""
     try:
         given = pickle.dumps({**values, **variables})
@@ -77,7 +84,7 @@ def pickled_request(source: str, values: Mapping[str, Any], variables: Mapping[s
         msg = f"a value that it is given cannot go to another process: {type(error).__name__}: {error}"
         raise StageFailed(msg) from error
     texts = {name: text_within(value) for name, value in values.items()}
-    return pickle.dumps({"path": sys.path, "source": source, "values": given, "texts": texts, "limit": KEPT})
+    return pickle.dumps({**sources, "path": sys.path, "values": given, "texts": texts, "limit": KEPT})
 
 
 def describe_failure(answer: Mapping[str, Any]) -> str:

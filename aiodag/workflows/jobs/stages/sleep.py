@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from aiodag._core.doors import open_door
 from aiodag.errors import StageFailed
 from aiodag.wording import read_duration
+from aiodag.workflows.jobs.stages.bodies import stage_body
 
 if TYPE_CHECKING:
     from aiodag.workflows.jobs.model import Stage
@@ -53,6 +54,7 @@ def moment_to_wait_for(given: object) -> datetime | None:
     return given if isinstance(given, datetime) and given.utcoffset() is not None else None
 
 
+@stage_body
 async def pause(seconds: float | None = None, moment: str | None = None) -> dict[str, Any]:
     """Wait in a node of its own: a run that does nothing else is parked meanwhile."""
     waits = open_door("waits")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from aiodag._core.doors import open_door
 from aiodag._core.task import Task
 from aiodag.errors import StageFailed
+from aiodag.workflows.jobs.stages.bodies import stage_body
 from aiodag.workflows.jobs.stages.outputs import outputs_of
 from aiodag.workflows.registered import resolve_hook
 
@@ -20,6 +21,7 @@ def uses_arguments(stage: "Stage", scope: Mapping[str, Any]) -> dict[str, Any]:
     return {"uses": name.render(scope), "given": {} if stage.given is None else stage.given.render(scope)}
 
 
+@stage_body
 async def call_hook(uses: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Call a registered function by its name. Raises `EntryError`, `StageFailed`, and what the function raises.
 

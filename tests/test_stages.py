@@ -12,8 +12,10 @@ from stage_forms import node_of, outputs, written_by
 from aiodag import Run, RunFailed, Secret, StageFailed, State, task
 from aiodag.errors import EntryError
 from aiodag.stores import Memory, SQLite
+from aiodag.testing import park_at_every_wait
 from aiodag.testing import run as virtual
 from aiodag.workflows import hook
+from aiodag.workflows.jobs.stages import echo
 
 # The end of programs
 
@@ -212,3 +214,14 @@ async def test_sleep_takes_no_other_thing(given):
         StageFailed, match=r"sleep takes seconds, a duration such as 90s or 1\.5h, or a moment with a time zone"
     ):
         await outputs({"sleep": "${{ params.n }}"}, params={"n": given})
+
+
+def test_a_line_before_a_pause_is_written_once_however_often_the_run_is_parked(monkeypatch):
+    written = []
+    monkeypatch.setattr(echo, "write_line", written.append)
+
+    async def body():
+        return await outputs({"echo": "before", "sleep": "30d"})
+
+    assert virtual(park_at_every_wait(body)) == {"message": "before"}
+    assert written == ["before"]

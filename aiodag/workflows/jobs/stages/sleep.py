@@ -21,14 +21,18 @@ def sleep_arguments(stage: "Stage", scope: Mapping[str, Any]) -> dict[str, Any]:
     """Return how long to wait, or until when. Raises `ExpressionError` and `StageFailed`."""
     body: Any = stage.body
     given = body.render(scope)
+    moment = moment_to_wait_for(given)
+    return {"seconds": checked_pause_seconds(given)} if moment is None else {"moment": moment.isoformat()}
+
+
+def checked_pause_seconds(given: object) -> float:
+    """Return a pause in seconds. Raises `StageFailed` for what cannot be one."""
     seconds = seconds_to_wait(given)
     if seconds is not None and 0 <= seconds <= LONGEST:
-        return {"seconds": seconds}
-    moment = moment_to_wait_for(given)
-    if moment is not None:
-        return {"moment": moment.isoformat()}
+        return seconds
     shown = repr(given)[:60] if seconds is None or math.isnan(seconds) else f"{seconds:g} s"
-    raise StageFailed(f"sleep takes {WANTED}, and this is {shown}")
+    msg = f"sleep takes {WANTED}, and this is {shown}"
+    raise StageFailed(msg)
 
 
 def seconds_to_wait(given: object) -> float | None:

@@ -1,7 +1,5 @@
 """Stages alone for tests: the nodes of their forms, and values that would do harm."""
 
-
-
 from aiodag._core.options import TaskOptions
 from aiodag._core.task import Task
 from aiodag.workflows.files.json import Places

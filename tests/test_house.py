@@ -465,6 +465,7 @@ FLOORS = [
             "parameters",
             "targets",
             "starting",
+            "validation",
             "run_groups",
             "look",
             "copying",

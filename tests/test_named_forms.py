@@ -242,3 +242,39 @@ def test_load_finds_the_file_of_its_own_folder(here):
 
     assert load("flow.yaml", name="two").entry == {"file": str(here / "flow.yaml"), "task": "two", "parameters": {}}
     assert Service("memory:").target("flow.yaml:two").name == "two"
+
+
+def listed(capsys, *words):
+    capsys.readouterr()
+    assert main(["--store", "runs.db", "list", *words]) == 0
+    return capsys.readouterr()
+
+
+def test_the_list_has_what_folders_define_and_says_what_is_wrong_there(here, capsys):
+    here.joinpath("conf").mkdir()
+    here.joinpath("conf", "flow.yaml").write_text(TWO)
+    here.joinpath("conf", "broken.yaml").write_text("a: [\n")
+    assert main(["--store", "runs.db", "run", "one"]) == 0
+    assert main(["--store", "runs.db", "register", "two"]) == 0
+
+    found = listed(capsys)
+    documents = json.loads(listed(capsys, "--json").out)
+
+    assert [line.split()[:2] for line in found.out.splitlines()[1:]] == [["two", "1"], ["one", "1"]]
+    assert "conf/broken.yaml:2: is not valid YAML" in found.err
+    assert [(each["name"], each["registered_at"] is None, each["runs"]) for each in documents] == [
+        ("two", False, 0),
+        ("one", True, 1),
+    ]
+    assert main(["completion", "--words", "names"]) == 0
+    assert {"one", "two"} <= set(capsys.readouterr().out.split())
+
+
+def test_a_list_is_imported_without_what_nobody_has_registered(here, capsys):
+    here.joinpath("conf").mkdir()
+    here.joinpath("conf", "flow.yaml").write_text(TWO)
+    main(["--store", "runs.db", "register", "two"])
+    here.joinpath("listed.json").write_text(listed(capsys, "--json").out)
+
+    assert main(["--store", "other.db", "import", "listed.json"]) == 0
+    assert "registered two" in capsys.readouterr().out

@@ -4,6 +4,7 @@ from argparse import Namespace
 
 from aiodag.cli import output
 from aiodag.cli.opening import serving
+from aiodag.service.folders import workflows_in_folders
 from aiodag.wording import printable
 
 MOST = 200  # ids that a shell offers: the newest
@@ -27,4 +28,6 @@ def completion_words(args: Namespace) -> list[str]:
             return [topic.name for topic in service.topics()]
         if args.words == "parameters":
             return [f"{name}=" for name in service.parameters(args.of)] if args.of else []
-        return [each.name for each in service.workflows()]
+        in_folders, _ = workflows_in_folders()
+        registered = [each.name for each in service.workflows()]
+        return [*dict.fromkeys([*registered, *(each.name for each in in_folders)])]

@@ -4,6 +4,7 @@ import json
 import sys
 from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 from aiodag.cli import output
 from aiodag.cli import show as shown
@@ -12,7 +13,8 @@ from aiodag.cli.opening import serving
 from aiodag.errors import AiodagError, OptionError
 from aiodag.records import RunRecord, WorkflowRecord
 from aiodag.service.changes import tasks_in
-from aiodag.service.documents import workflow_document
+from aiodag.service.documents import folder_document, workflow_document
+from aiodag.service.folders import workflows_in_folders
 from aiodag.wording import count_text, printable
 
 DELETABLE = "ids or names, as in `aiodag delete monday`; or --older, --keep or both, as in `aiodag delete --older 30d --keep 10`"
@@ -32,16 +34,28 @@ def register_target(args: Namespace) -> int:
 
 
 def workflows(args: Namespace) -> int:
-    """List the registered workflows."""
+    """List the registered workflows, and those that the folders of definitions have."""
+    in_folders, complaints = workflows_in_folders()
+    rows: list[tuple[str, ...]] = [HEAD]
+    documents: list[Any] = []
     with serving(args) as service:
-        found = [
-            (each, service.count_runs(each.name), service.runs(name=each.name, limit=1)) for each in service.workflows()
-        ]
-        if not found:
+        registered = service.workflows()
+        for record in registered:
+            count, last = service.count_runs(record.name), service.runs(name=record.name, limit=1)
+            rows.append(workflow_line(record, count, last))
+            documents.append(workflow_document(record, count, last[0] if last else None))
+        # What is registered comes first wherever its name is said: so it stands here once.
+        names = {each.name for each in registered}
+        for found in [each for each in in_folders if each.name not in names]:
+            count, last = service.count_runs(found.name), service.runs(name=found.name, limit=1)
+            state = shown.run_state(last[0]) if last else ""
+            rows.append((found.name, str(found.tasks), found.target, "", "in a folder", str(count), state))
+            documents.append(folder_document(found, count, last[0] if last else None))
+        if not documents:
             print_remark(args, f"no workflow is registered in {service.place}")
-    rows = [workflow_line(record, count, last) for record, count, last in found]
-    documents = [workflow_document(record, count, last[0] if last else None) for record, count, last in found]
-    say(args, documents, shown.table([HEAD, *rows]) if rows else "")
+    say(args, documents, shown.table(rows) if documents else "")
+    for complaint in complaints:
+        print_remark(args, printable(str(complaint)))
     return 0
 
 

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiodag.errors import Undecodable
 from aiodag.records import (
@@ -28,6 +28,9 @@ from aiodag.service.written import WrittenLine
 from aiodag.states import State
 from aiodag.submissions import QueueRecord, WorkerRecord
 from aiodag.wording import first_line
+
+if TYPE_CHECKING:
+    from aiodag.service.folders import InFolder
 
 Document = dict[str, Any]
 
@@ -203,6 +206,18 @@ def workflow_document(record: WorkflowRecord, runs: int, last: RunRecord | None)
         "runs": runs,
         "last": None if last is None else run_document(last),
         "definition": json.loads(record.document),
+    }
+
+
+def folder_document(found: "InFolder", runs: int, last: RunRecord | None) -> Document:
+    """Return a workflow that a folder defines for JSON: nobody has registered it."""
+    return {
+        "name": found.name,
+        "target": found.target,
+        "tags": {},
+        "registered_at": None,
+        "runs": runs,
+        "last": None if last is None else run_document(last),
     }
 
 

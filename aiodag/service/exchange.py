@@ -85,7 +85,7 @@ def forms_in(text: str, source: str) -> list[Mapping[str, Any]]:
         given: Any = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise WorkflowError([Complaint(source, f"is not valid JSON: {error}")]) from None
-    forms: list[Any] = given if isinstance(given, list) else [given]
+    forms: list[Any] = [each for each in (given if isinstance(given, list) else [given]) if not is_in_folder(each)]
     complaints: list[Complaint] = []
     names: set[str] = set()
     for place, form in enumerate(forms):
@@ -99,6 +99,11 @@ def forms_in(text: str, source: str) -> list[Mapping[str, Any]]:
     if complaints:
         raise WorkflowError(complaints)
     return forms
+
+
+def is_in_folder(form: object) -> bool:
+    """Return True for what `list` writes of a workflow that a folder defines: nobody has registered it."""
+    return isinstance(form, dict) and "registered_at" in form and form["registered_at"] is None
 
 
 def faults_of(form: object) -> list[str]:

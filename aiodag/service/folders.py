@@ -1,11 +1,13 @@
 """The folders of definitions: workflows and triggers that people name without a file."""
 
-from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aiodag.errors import EntryError
-from aiodag.workflows.files.folders import Folders, Kept, look_through
+from aiodag.errors import Complaint, EntryError
+
+if TYPE_CHECKING:
+    from aiodag.workflows.files.folders import Folders
 
 USUAL_FOLDERS = ("conf",)  # in the working directory
 
@@ -15,8 +17,10 @@ def folders_of_definitions() -> list[str]:
     return [each for each in USUAL_FOLDERS if Path(each).is_dir()]
 
 
-def definitions_in_folders() -> Folders:
+def definitions_in_folders() -> "Folders":
     """Return what the folders define, and what is wrong in them."""
+    from aiodag.workflows.files.folders import look_through
+
     return look_through(folders_of_definitions())
 
 
@@ -41,6 +45,24 @@ def near_in_folders(name: str, others: list[str]) -> str:
     return f"Did you mean {near[0]!r}? " if near else ""
 
 
-def workflows_in_folders() -> Iterator[Kept]:
-    """Yield the workflows that the folders define."""
-    yield from (each for each in definitions_in_folders().kept if each.member.kind == "workflow")
+class InFolder(NamedTuple):
+    """A workflow that a folder defines: its name, how people name its place, and how many tasks or jobs it has."""
+
+    name: str
+    target: str
+    tasks: int
+
+
+def workflows_in_folders() -> tuple[list[InFolder], list[Complaint]]:
+    """Return the workflows that the folders define, of a doubled name each, and what is wrong in the folders."""
+    if not folders_of_definitions():
+        return [], []  # without loading what reads workflows
+    folders = definitions_in_folders()
+    kept = [each for each in folders.kept if each.member.kind == "workflow"]
+    return [InFolder(each.name, each.target, size_of_form(each.member.form)) for each in kept], folders.complaints
+
+
+def size_of_form(form: Any) -> int:
+    """Return how many tasks or jobs a workflow has, as far as it is right."""
+    found = form.get("jobs", form.get("tasks")) if isinstance(form, dict) else None
+    return len(found) if isinstance(found, dict | list) else 0

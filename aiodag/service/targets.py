@@ -57,7 +57,9 @@ def file_in(text: str) -> tuple[bool, bool]:
 
 
 def open_source(text: str, capacity: Mapping[str, float] | None = None) -> tuple[Entry, Any]:
-    """Return the entry of what people typed as a file, without parameters, and what is there."""
+    """Return the entry of what people typed as a file, without parameters, and what is there; or of a name in a folder."""
+    if not file_in(text)[0]:
+        text = target_in_folders(text) or text
     entry = Entry(*in_file(text), {})
     # By the path as it was typed: so the messages speak of it.
     found = load_entry(entry._replace(file=parse_target(text)[0]), capacity)

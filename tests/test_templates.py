@@ -111,6 +111,24 @@ def test_a_text_cannot_become_too_long():
         template_of("x${{ big }} ${{ big }}").render({"big": "a" * 1_000_000})
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "${{ " * 1_000_000,
+        "${{ '\" }}" * 300_000,
+        "${{ a | " + "x" * 9_000_000 + " }}",
+        "${{" + " " * 5_000_000 + "}}",
+        "$" * 1_000_000,
+    ],
+    ids=["open", "quotes", "long", "spaces", "dollars"],
+)
+def test_a_hostile_text_is_read_in_no_time(text):
+    try:
+        template_of(text)
+    except ExpressionFaults as refused:
+        assert len(str(refused)) < 100 * len(text)
+
+
 @given(st.lists(st.text(), max_size=5))
 def test_values_of_any_text_come_through_unchanged(values):
     scope = {f"v{place}": value for place, value in enumerate(values)}

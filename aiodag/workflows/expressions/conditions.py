@@ -2,8 +2,7 @@
 
 from aiodag.errors import ExpressionError
 from aiodag.workflows.expressions.evaluation import Names, Read
-from aiodag.workflows.expressions.expression import Expression, show_expression
-from aiodag.workflows.expressions.grammar import parse_expression
+from aiodag.workflows.expressions.expression import Expression, expression_of, show_expression
 from aiodag.workflows.expressions.lexemes import Malformed
 from aiodag.workflows.expressions.template import ExpressionFaults
 from aiodag.workflows.expressions.values import Unfit, is_true, show_value
@@ -46,7 +45,7 @@ def condition_of(value: object) -> Condition:
     try:
         if source.startswith("${{") and source.endswith("}}"):
             source = source[3:-2].strip()
-        expression = Expression(source, parse_expression(source))
+        expression = expression_of(source)
         expression.check(status=True)
     except Malformed as error:
         partly = "${{" in source or "}}" in source

@@ -181,13 +181,13 @@ def parts_of_tree(tree: Tree) -> Iterator[Tree]:
                 pass
 
 
-def paths_read(tree: Tree) -> Iterator[Read]:
-    """Yield the paths that an expression reads, each as far as its keys are written down."""
-    for each in parts_of_tree(tree):
-        if isinstance(each, Lookup) and isinstance(each.start, str):
-            path = [each.start]
-            for key in each.keys:
-                if not isinstance(key, Constant) or not isinstance(key.value, str):
-                    break
-                path.append(key.value)
-            yield tuple(path)
+def path_read(tree: Lookup) -> Read:
+    """Return the path that a lookup reads, as far as its keys are written down; nothing where it does not begin with a name."""
+    if not isinstance(tree.start, str):
+        return ()
+    path = [tree.start]
+    for key in tree.keys:
+        if not isinstance(key, Constant) or not isinstance(key.value, str):
+            break
+        path.append(key.value)
+    return tuple(path)

@@ -1,25 +1,30 @@
 """One expression: read, looked through before it runs, and evaluated."""
 
-from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from aiodag.errors import ExpressionError
-from aiodag.workflows.expressions.evaluation import Names, Read, evaluate, parts_of_tree, paths_read
+from aiodag.workflows.expressions.evaluation import Names, Read, evaluate, parts_of_tree, path_read
 from aiodag.workflows.expressions.functions import STATUS, fault_of_call
-from aiodag.workflows.expressions.grammar import FunctionCall, Tree
+from aiodag.workflows.expressions.grammar import FunctionCall, Lookup, parse_expression
 from aiodag.workflows.expressions.lexemes import Malformed, cut_part
 from aiodag.workflows.expressions.values import Unfit, Work, bounded_value
 
 
 class Expression:
-    """An expression that has been read. `names` are the paths that it reads; `source` is what was written."""
+    """An expression that has been read. `names` are the paths that it reads; `source` is what was written.
 
-    __slots__ = ("names", "source", "tree")
+    Raises `Malformed`.
+    """
 
-    def __init__(self, source: str, tree: Tree) -> None:
+    __slots__ = ("calls", "names", "source", "tree")
+
+    def __init__(self, source: str) -> None:
         self.source = source
-        self.tree = tree
-        self.names: frozenset[Read] = frozenset(paths_read(tree))
+        self.tree = parse_expression(source)
+        parts = [*parts_of_tree(self.tree)]
+        self.calls = [each for each in parts if isinstance(each, FunctionCall)]
+        self.names: frozenset[Read] = frozenset(path_read(each) for each in parts if isinstance(each, Lookup)) - {()}
 
     def value(self, scope: Names) -> Any:
         """Return the value. Raises `ExpressionError`."""
@@ -38,11 +43,11 @@ class Expression:
     @property
     def uses_status(self) -> bool:
         """Whether it asks how it went so far."""
-        return any(isinstance(each, FunctionCall) and each.name in STATUS for each in parts_of_tree(self.tree))
+        return any(each.name in STATUS for each in self.calls)
 
     def check(self, *, status: bool) -> None:
         """Look for functions that are not there or take other arguments. Raises `Malformed`, at the first."""
-        for each in calls_in(self.tree):
+        for each in self.calls:
             count = len(each.arguments)
             if each.name not in STATUS:
                 fault = fault_of_call(each.name, count, is_filter=each.is_filter)
@@ -54,9 +59,10 @@ class Expression:
                 raise Malformed(fault)
 
 
-def calls_in(tree: Tree) -> Iterator[FunctionCall]:
-    """Yield the calls in an expression."""
-    return (each for each in parts_of_tree(tree) if isinstance(each, FunctionCall))
+@lru_cache(maxsize=4096)
+def expression_of(source: str) -> Expression:
+    """Return an expression; of many that are the same, one. Raises `Malformed`."""
+    return Expression(source)
 
 
 def show_expression(source: str) -> str:

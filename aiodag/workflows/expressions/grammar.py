@@ -16,7 +16,6 @@ are counted. So no expression exhausts the stack, here or when it is evaluated.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, TypeAlias, TypeVar
 
 from aiodag.workflows.expressions.lexemes import Lexeme, Malformed, cut_part, lexemes_of
@@ -84,15 +83,9 @@ class Prefix:
 Tree: TypeAlias = Constant | Listing | Lookup | FunctionCall | Chain | Prefix
 
 
-@lru_cache(maxsize=4096)
 def parse_expression(source: str) -> Tree:
     """Return the tree of an expression. Raises `Malformed`."""
-    return parse_lexemes(lexemes_of(source))
-
-
-def parse_lexemes(lexemes: list[Lexeme]) -> Tree:
-    """Return the tree of an expression that has been cut into its parts. Raises `Malformed`."""
-    parser = ExpressionParser(lexemes)
+    parser = ExpressionParser(lexemes_of(source))
     if parser.next.kind == "end":
         raise Malformed("is empty")
     tree = parser.expression()

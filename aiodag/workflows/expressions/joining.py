@@ -36,4 +36,5 @@ class JoinedText:
         self.parts = parts
 
     def __call__(self) -> str:
+        """Return the text as it is now."""
         return "".join(each.read() if isinstance(each, Secret) else each for each in self.parts)

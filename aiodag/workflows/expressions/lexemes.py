@@ -16,7 +16,6 @@ LEXEME = re.compile(
   | (?P<name> [^\W\d]\w* (?:-\w+)* )
   | (?P<single> '(?:[^']|'')*' )
   | (?P<double> "(?:[^"\\]|\\.)*" )
-  | (?P<end> \}\} )
   | (?P<sign> &&|\|\||==|!=|<=|>=|//|\*\*|[<>!()\[\].,+\-*/%|] )
     )""",
     re.VERBOSE | re.DOTALL,
@@ -30,7 +29,7 @@ INSTEAD = {
     "'": "the text that begins here has no closing '",
     '"': 'the text that begins here has no closing "',
     "{": "{ means nothing here: a map is written as fromJSON('{...}')",
-    "}": "} means nothing here: an expression ends with }}",
+    "}": "} means nothing here: }} ends an expression that ${{ begins",
     "$": "$ means nothing here: inside ${{ }} names stand alone, and variables of the environment are read outside",
 }
 
@@ -40,57 +39,41 @@ class Malformed(Exception):
 
 
 class Lexeme(NamedTuple):
-    """A part of an expression: `kind` is "value", "name", "sign" or "end"; `end` is where it ends in the text."""
+    """A part of an expression: `kind` is "value", "name", "sign" or "end"."""
 
     kind: str
     value: Any
-    end: int
 
 
-def lexemes_of(text: str, start: int = 0, *, inside: bool = False) -> list[Lexeme]:
-    """Return the parts of an expression, the end last: `inside` a text it ends with `}}`. Raises `Malformed`."""
+def lexemes_of(text: str) -> list[Lexeme]:
+    """Return the parts of an expression, and its end as the last. Raises `Malformed`."""
     found: list[Lexeme] = []
-    place = start
-    while True:
-        match = LEXEME.match(text, place, start + LONGEST_EXPRESSION)
-        if match is None:
-            return [*found, end_of_text(text, start, place, inside=inside)]
+    place = 0
+    while (match := LEXEME.match(text, place, LONGEST_EXPRESSION)) is not None:
         place = match.end()
-        lexeme = lexeme_of(match)
-        if lexeme.kind == "end" and not inside:
-            raise Malformed("}} closes nothing: ${{ is missing before it")
-        found.append(lexeme)
-        if lexeme.kind == "end":
-            return found
-
-
-def end_of_text(text: str, start: int, place: int, *, inside: bool) -> Lexeme:
-    """Return the end of an expression that has none of its own. Raises `Malformed` for anything else."""
-    rest = text[place : start + LONGEST_EXPRESSION].strip()
-    if len(text) - start > LONGEST_EXPRESSION and (not rest or rest[0] in "'\""):
+        found.append(lexeme_of(match))
+    rest = text[place:].strip()
+    if len(text) > LONGEST_EXPRESSION and (not rest or rest[0] in "'\"" or place + 100 > LONGEST_EXPRESSION):
         raise Malformed(f"is longer than {LONGEST_EXPRESSION:,} characters")
     if rest:
         shown = printable(rest[0])
         raise Malformed(INSTEAD.get(rest[0], f"{shown} means nothing here") + f", at {cut_part(rest)!r}")
-    if inside:
-        raise Malformed("has no closing }}")
-    return Lexeme("end", "", len(text))
+    return [*found, Lexeme("end", "")]
 
 
 def lexeme_of(match: re.Match[str]) -> Lexeme:
-    """Return what a part of an expression is."""
-    kind, text, end = str(match.lastgroup), match[str(match.lastgroup)], match.end()
-    if kind == "number":
-        return Lexeme("value", number_of_digits(text), end)
+    """Return what a part of an expression is. Raises `Malformed`."""
+    kind = str(match.lastgroup)
+    text = match[kind]
+    if kind == "sign" and text != "**":
+        return Lexeme(kind, text)
     if kind == "name":
         if text in WORDS:
-            return Lexeme("value", WORDS[text], end)
-        return Lexeme("sign" if text in SIGNS else "name", text, end)
-    if kind in {"single", "double"}:
-        return Lexeme("value", unquote_text(text), end)
-    if text == "**":
+            return Lexeme("value", WORDS[text])
+        return Lexeme("sign" if text in SIGNS else "name", text)
+    if kind == "sign":
         raise Malformed("** means nothing here: there are no powers")
-    return Lexeme(kind, text, end)
+    return Lexeme("value", number_of_digits(text) if kind == "number" else unquote_text(text))
 
 
 def number_of_digits(text: str) -> int | float:

@@ -1,19 +1,24 @@
 """Texts with expressions and variables in them, alone or anywhere in lists and mappings."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
+from itertools import groupby
 from typing import Any, TypeAlias
 
 from aiodag.errors import ExpressionError
 from aiodag.workflows.expressions.environment import Variable, variable_at
 from aiodag.workflows.expressions.evaluation import Names as Names  # noqa: PLC0414 - the type of what templates are given
 from aiodag.workflows.expressions.evaluation import Read as Read  # noqa: PLC0414 - as above
-from aiodag.workflows.expressions.expression import Expression, show_expression
-from aiodag.workflows.expressions.grammar import parse_lexemes
+from aiodag.workflows.expressions.expression import Expression, expression_of, show_expression
 from aiodag.workflows.expressions.joining import join_pieces
-from aiodag.workflows.expressions.lexemes import Malformed, cut_part, lexemes_of
+from aiodag.workflows.expressions.lexemes import LONGEST_EXPRESSION, Malformed, cut_part, lexemes_of
 from aiodag.workflows.expressions.values import Unfit
 
 DEEPEST_TEMPLATE = 100
+MOST_FAULTS = 10  # of one text
+BEGINNING = re.compile(r"\$\$?\{")
+# Up to the first }} that does not stand in a text. Each character can be read in one way only.
+WHOLE = re.compile(r"""\$\{\{((?:[^'"}]|'[^']*'|"(?:[^"\\]|\\.)*"|\}(?!\}))*)\}\}""", re.DOTALL)
 Pieces: TypeAlias = "list[str | Expression | Variable]"
 Place: TypeAlias = tuple[str | int, ...]
 
@@ -136,11 +141,9 @@ class TemplateReader:
     def text(self, text: str, path: Place) -> Any:
         """Return a text as a template, or as it is if nothing in it is filled in."""
         pieces: Pieces = []
-        for piece in self.pieces_of(text, path):
-            if isinstance(piece, str) and pieces and isinstance(pieces[-1], str):
-                pieces[-1] += piece
-            elif piece != "":
-                pieces.append(piece)
+        for are_texts, group in groupby(self.pieces_of(text, path), lambda piece: isinstance(piece, str)):
+            run = [*group]
+            pieces += filter(None, ["".join(map(str, run))]) if are_texts else run
         if all(isinstance(each, str) for each in pieces):
             return "".join(map(str, pieces))
         template = TextTemplate(text, pieces)
@@ -149,37 +152,40 @@ class TemplateReader:
 
     def pieces_of(self, text: str, path: Place) -> Iterator[str | Expression | Variable]:
         """Yield the pieces of a text; after a fault it goes on behind it, so that all are found."""
-        place = 0
-        while (found := text.find("$", place)) >= 0:
-            yield text[place:found]
+        place, faults = 0, 0
+        while faults < MOST_FAULTS and (found := BEGINNING.search(text, place)) is not None:
+            yield text[place : found.start()]
             try:
-                piece, place = self.piece_at(text, found)
+                piece, place = self.piece_at(text, found.start())
                 yield piece
             except Malformed as error:
-                shown = show_from(text, found)
+                shown = show_from(text, found.start())
                 self.faults.append((path, f"{shown}: {error}" if shown else str(error)))
-                end = text.find("}}", found)
-                place = end + 2 if end >= 0 else len(text)
+                end = text.find("}}", found.start())
+                place, faults = end + 2 if end >= 0 else len(text), faults + 1
         yield text[place:]
 
     def piece_at(self, text: str, place: int) -> tuple[str | Expression | Variable, int]:
         """Return what a dollar sign begins, and where that ends. Raises `Malformed`."""
         if text.startswith("${{", place):
             return expression_at(text, place)
-        if text.startswith("$${{", place) or (self.environment and text.startswith("$${", place)):
+        if text.startswith("$${{", place) or (self.environment and text.startswith("$", place + 1)):
             return "${", place + 3
-        if self.environment and text.startswith("${", place):
-            return variable_at(text, place)
-        return "$", place + 1
+        return variable_at(text, place) if self.environment else ("$", place + 1)
 
 
 def expression_at(text: str, place: int) -> tuple[Expression, int]:
     """Read the expression whose `${{` stands at a place. Raises `Malformed`."""
-    lexemes = lexemes_of(text, place + 3, inside=True)
-    end = lexemes[-1].end
-    expression = Expression(text[place + 3 : end - 2].strip(), parse_lexemes(lexemes))
+    end = place + LONGEST_EXPRESSION
+    match = WHOLE.match(text, place, end)
+    if match is None:
+        lexemes_of(text[place + 3 : end])  # which may know better what is wrong
+        raise Malformed(
+            "has no closing }}" if len(text) <= end else f"is longer than {LONGEST_EXPRESSION:,} characters"
+        )
+    expression = expression_of(match[1].strip())
     expression.check(status=False)
-    return expression, end
+    return expression, match.end()
 
 
 def show_from(text: str, place: int) -> str:

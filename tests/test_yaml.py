@@ -1,8 +1,11 @@
 """Texts of YAML: the values that JSON has, each with its line, and what is refused before it costs anything."""
 
+import ast
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml as pyyaml
@@ -429,3 +432,33 @@ def test_without_pyyaml_it_says_what_to_install(monkeypatch):
 
     with pytest.raises(MissingExtra, match=r"a workflow in YAML needs PyYAML.*pip install 'aiodag\[yaml\]'"):
         loads("tasks: {}", "etl.yaml")
+
+
+ROOT = Path(__file__).parent.parent
+IN_PAGES = re.compile(r'^```json\n(\{.*?\})\s*^```|("""\{.*?\}""")', re.MULTILINE | re.DOTALL)
+
+
+def json_workflows():
+    """Give each workflow in JSON of the pages and the examples: its text, and the path that it may have come from."""
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        for place, (block, string) in enumerate(IN_PAGES.findall(page.read_text(encoding="utf-8"))):
+            text = block or ast.literal_eval(string)
+            if '"tasks"' in text:
+                yield pytest.param(text, "etl", id=f"{page.name}-{place}")
+    for path in sorted((ROOT / "examples").glob("*.json")):
+        yield pytest.param(path.read_text(encoding="utf-8"), str(path.with_suffix("")), id=path.name)
+
+
+def outcome(text, source):
+    """The document of a workflow in a text, or what is wrong with it, without lines."""
+    try:
+        return loads(text, source).document()
+    except WorkflowError as error:
+        return sorted((each.place.partition(" ")[2], each.text) for each in error.complaints)
+
+
+@pytest.mark.parametrize(("text", "path"), [*json_workflows()])
+def test_each_workflow_of_the_pages_and_examples_is_the_same_in_yaml(text, path):
+    in_yaml = pyyaml.safe_dump(json.loads(text), sort_keys=False)
+
+    assert outcome(in_yaml, f"{path}.yaml") == outcome(text, f"{path}.json")

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiodag.workflows.expressions.conditions import condition_of
-from aiodag.workflows.expressions.template import ExpressionFaults, template_of
+from aiodag.workflows.expressions.template import ExpressionFaults, Read, template_of
 from aiodag.workflows.files.json import Path, cut
 
 if TYPE_CHECKING:
@@ -66,15 +66,15 @@ class References:
         self.jobs = jobs
         self.ancestors = ancestors
         self.params, self.secrets = params, secrets
+        self._ids: dict[str, frozenset[str]] = {}
 
     def check(self) -> None:
         """Complain of all that is not there."""
         for path, value, names, within in self.gathering.reads:
-            for read in sorted(names):
-                text = self.why_not(read, within)
-                if text:
-                    shown = cut(".".join(read))
-                    self.gathering.fault((*path, *place_of_read(value, read)), f"reads {shown}: {text}")
+            wrong = {read: text for read in sorted(names) if (text := self.why_not(read, within))}
+            places = places_of_reads(value) if wrong else {}
+            for read, text in wrong.items():
+                self.gathering.fault((*path, *places.get(read, ())), f"reads {cut('.'.join(read))}: {text}")
 
     def why_not(self, read: tuple[str, ...], within: Within) -> str:
         """Return why something cannot be read; nothing if it can."""
@@ -90,7 +90,9 @@ class References:
 
     def _unknown(self, what: str, name: str, known: Collection[str]) -> str:
         hint = self.gathering.hints.near(name, known)
-        return f"there is no {what} {cut(name)!r}{hint or f'; there are {listed_names(known)}'}"
+        if not hint and self.gathering.hints.left > 0:  # of very many faults only the first list what there is
+            hint = f"; there are {listed_names(known)}"
+        return f"there is no {what} {cut(name)!r}{hint}"
 
     def _params(self, rest: list[str], within: Within) -> str:
         return "" if rest[0] in self.params else self._unknown("param", rest[0], self.params)
@@ -121,8 +123,10 @@ class References:
             here = here.outer
         if later:
             return "that stage comes later, or is this one: stages run in their order"
-        known = [name for name, place in within.stages.items() if place < within.before]
-        return self._unknown("stage before this one", rest[0], known)
+        before = within.stages.items() if self.gathering.hints.left > 0 else ()
+        return self._unknown(
+            "stage before this one", rest[0], [name for name, place in before if place < within.before]
+        )
 
     def _needs(self, rest: list[str], within: Within) -> str:
         needs = self.jobs[within.job].needs if within.job in self.jobs else ()
@@ -143,10 +147,16 @@ class References:
         job, *parts = self.jobs[rest[0]], *rest[1:]
         if len(parts) > 1 and parts[0] == "outputs" and parts[1] not in job.outputs:
             return self._unknown(f"output of the job {cut(job.id)!r}", parts[1], job.outputs)
-        known = [stage.id for stage in job.stages]
-        if len(parts) > 1 and parts[0] == "stages" and parts[1] not in known:
-            return self._unknown(f"stage in the job {cut(job.id)!r}", parts[1], known)
+        if len(parts) > 1 and parts[0] == "stages" and parts[1] not in self._stages_of(job):
+            return self._unknown(f"stage in the job {cut(job.id)!r}", parts[1], self._stages_of(job))
         return ""
+
+
+    def _stages_of(self, job: "WorkflowJob") -> frozenset[str]:
+        """Return the ids of a job's stages."""
+        if job.id not in self._ids:
+            self._ids[job.id] = frozenset([stage.id for stage in job.stages])
+        return self._ids[job.id]
 
 
 class Ancestors:
@@ -170,16 +180,17 @@ class Ancestors:
         return bool(self._before.get(job, 0) >> self._numbers[other] & 1)
 
 
-def place_of_read(value: object, read: tuple[str, ...]) -> Path:
-    """Return where in a value the first text stands that reads something."""
+def places_of_reads(value: object) -> dict[Read, Path]:
+    """Return where in a value the first text stands that reads something, for all that it reads."""
+    found: dict[Read, Path] = {}
     for path, text in texts_in_value(value):
         try:
             names = template_of(text).names if path or not isinstance(value, str) else condition_of(text).names
         except ExpressionFaults:
             continue
-        if read in names:
-            return path
-    return ()
+        for read in names:
+            found.setdefault(read, path)
+    return found
 
 
 def texts_in_value(value: object) -> Iterator[tuple[Path, str]]:

@@ -49,6 +49,7 @@ from aiodag.errors import RunCancelled as RunCancelled
 from aiodag.errors import RunFailed as RunFailed
 from aiodag.errors import RunOwned as RunOwned
 from aiodag.errors import SecretInValue as SecretInValue
+from aiodag.errors import SettingsError as SettingsError
 from aiodag.errors import Skip as Skip
 from aiodag.errors import StageFailed as StageFailed
 from aiodag.errors import Stalled as Stalled

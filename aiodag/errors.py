@@ -31,6 +31,7 @@
      │    ├── WorkflowError  (ValueError)               a workflow with faults, all of them at once
      │    ├── StageFailed                               a stage of a workflow file that has failed
      │    ├── ExpressionError (ValueError)              what stands in `${{ }}` or `if` has no value
+     │    ├── SettingsError  (ValueError)               settings that cannot be read, all that is wrong at once
      │    ├── TriggerError   (ValueError)               a cron expression, or another trigger, that says no moments
      │    ├── RunCancelled                              a run that was cancelled from outside
      │    ├── WaitLost                                  a run that was woken, and does not wait for that any more
@@ -527,6 +528,27 @@ class ExpressionError(AiodagError, ValueError):
     def at(self, place: str) -> "ExpressionError":
         """Return the same error with the place where the expression stands."""
         return ExpressionError(self.expression, self.reason, place)
+
+
+class SettingsError(AiodagError, ValueError):
+    """Raised for settings that cannot be read, in the environment or in a file: all that is wrong at once, a line each.
+
+    `complaints` holds a `Complaint` for each.
+
+    >>> from pathlib import Path
+    >>> from aiodag import SettingsError
+    >>> from aiodag.service import Service
+    >>> size = Path("aiodag.toml").write_text('stor = "runs.db"')
+    >>> try:
+    ...     Service()
+    ... except SettingsError as error:
+    ...     print(error.complaints[0].text)
+    stor: is a key that is not known here; did you mean store?
+    """
+
+    def __init__(self, complaints: Iterable[Complaint]) -> None:
+        self.complaints = tuple(complaints)
+        super().__init__("\n".join(map(str, self.complaints)))
 
 
 class TriggerError(AiodagError, ValueError):

@@ -59,6 +59,7 @@ FACE = [
     "RunSummary",
     "Secret",
     "SecretInValue",
+    "SettingsError",
     "Skip",
     "StageFailed",
     "Stalled",
@@ -450,6 +451,8 @@ FLOORS = [
     {"": ["testing"]},  # which is for messages, too
     {
         "service": [
+            "settings",
+            "settings_shown",
             "conversion",
             "entry",
             "catching_up",

@@ -12,6 +12,7 @@ DOORS = MappingProxyType(
         "places": "aiodag.stores.places",
         "process": "aiodag.executors.process",
         "schedules": "aiodag.schedules.forms",
+        "settings": "aiodag.service.settings",
         "svg": "aiodag.pictures.svg",
         "waits": "aiodag.messages.waits",
         "workflows": "aiodag.workflows",

@@ -18,8 +18,10 @@ from aiodag.service import Resumption
 from aiodag.service.documents import node_documents, plain_value, readable_value, run_document, whole_document
 from aiodag.service.drawing import drawing_of
 from aiodag.service.resumption import ParkedPlan
+from aiodag.service.settings_shown import misspelled_variables, setting_rows
 from aiodag.wording import count_text, printable
 
+SETTINGS_HEAD = ("SETTING", "VALUE", "FROM")
 MOST = 20  # runs that are listed unless somebody wants more
 
 # Look
@@ -142,10 +144,15 @@ def no_parameters(args: Namespace) -> None:
 
 
 def print_about(args: Namespace) -> int:
-    """Print which versions, store and extras there are."""
+    """Print which versions, store and extras there are, and each setting with where it comes from."""
     with serving(args) as service:
         found = service.about()
-    say(args, found, shown.table(list(found.items())))
+    rows = list(setting_rows({"store": args.store}))
+    document = {**found, "settings": {row.name: {"value": row.value, "from": row.origin} for row in rows}}
+    lines = [SETTINGS_HEAD, *((row.name, printable(row.text), printable(row.origin)) for row in rows)]
+    say(args, document, f"{shown.table(list(found.items()))}\n\n{shown.table(lines)}")
+    for name, near in misspelled_variables():
+        print_remark(args, f"{printable(name)}: nothing reads this variable; did you mean {near}?")
     return 0
 
 

@@ -49,7 +49,7 @@ def build_parser(command: str = "") -> Parser:
     )
     parser.add_argument("--version", action=Version)
     add_common(parser, default=None)
-    parser.set_defaults(store=None, json=False, quiet=False, traceback=False)
+    parser.set_defaults(store=None, config=None, json=False, quiet=False, traceback=False)
     group = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", parser_class=Parser)
     parser.commands = group.choices  # pyright: ignore[reportAttributeAccessIssue]  # made by parser_class
     for add in [COMMANDS[command]] if command in COMMANDS else COMMANDS.values():

@@ -103,7 +103,13 @@ def add_common(parser: argparse.ArgumentParser, default: Any) -> None:
         "--store",
         metavar="ADDRESS",
         default=default,
-        help="a path, sqlite:///PATH or postgresql://HOST/DATABASE (default: $AIODAG_STORE, or see info)",
+        help="a path, sqlite:///PATH or postgresql://HOST/DATABASE (default: $AIODAG_STORE, or that of the settings: see info)",
+    )
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        default=default,
+        help="the file with settings (default: $AIODAG_CONFIG, or see info)",
     )
     parser.add_argument("--json", action="store_true", default=default, help="print one JSON document")
     parser.add_argument(

@@ -4,8 +4,11 @@
 """
 
 import asyncio
+import os
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 from aiodag.cli import output
 from aiodag.cli.grammar import parse
@@ -26,7 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     output.prepare()
     args = parse(argv)
     try:
-        code = run_command(args)
+        with settings_named(args.config):
+            code = run_command(args)
         output.flush()
     except output.Closed as closed:
         output.discard()
@@ -34,6 +38,25 @@ def main(argv: Sequence[str] | None = None) -> int:
             output.error(closed.why)
         return FAILED if closed.why else 0
     return code
+
+
+@contextmanager
+def settings_named(file: str | None) -> Generator[None]:
+    """Have the settings read from a file that somebody has named, here and in the processes that are started meanwhile."""
+    if file is None:
+        yield
+        return
+    from aiodag.service.settings import CONFIG  # noqa: PLC0415 - help and completion must come at once
+
+    before = os.environ.get(CONFIG)
+    os.environ[CONFIG] = str(Path(file).absolute())
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(CONFIG)
+        else:
+            os.environ[CONFIG] = before
 
 
 def run_command(args: Namespace) -> int:

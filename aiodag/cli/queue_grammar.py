@@ -22,7 +22,9 @@ def add_submit(group: CommandGroup) -> None:
     )
     parser.add_argument("target", metavar="TARGET", help=TARGET)
     add_parameters(parser)
-    parser.add_argument("--queue", metavar="QUEUE", default="default", help="the queue in which it waits (default)")
+    parser.add_argument(
+        "--queue", metavar="QUEUE", help="the queue in which it waits (that of the settings, or default)"
+    )
     parser.add_argument("--priority", metavar="N", type=integer, default=0, help="higher numbers begin first (0)")
     parser.add_argument(
         "--at", metavar="MOMENT", type=moment, help="not before this moment: 2026-01-31T06:00Z, with a time zone"
@@ -84,7 +86,7 @@ def add_worker(group: CommandGroup) -> None:
         "take submitted runs and work on them, until Ctrl-C or SIGTERM",
         "aiodag worker --queue default --queue nightly --limit 20",
     )
-    add_queue_names(parser, "a queue to take runs from (default); may be repeated")
+    add_queue_names(parser, "a queue to take runs from (that of the settings, or default); may be repeated")
     parser.add_argument(
         "--limit",
         metavar="N",
@@ -109,8 +111,7 @@ def add_worker(group: CommandGroup) -> None:
         "--linger",
         metavar="AGE",
         type=duration,
-        default=LINGER,
-        help="how long a run that only waits is kept in the process, before it is parked (5s)",
+        help=f"how long a run that only waits is kept in the process, before it is parked ({LINGER:g}s)",
     )
     add_what_begins_runs(parser)
     parser.add_argument(

@@ -11,6 +11,7 @@ from aiodag.cli.schedules import is_scheduled, submit_schedule
 from aiodag.errors import OptionError, QueueError, RecordedError, RunCancelled, RunFailed
 from aiodag.service import Service
 from aiodag.service.documents import plain_value, queue_documents, run_document
+from aiodag.service.settings import settings
 from aiodag.submissions import QueueRecord
 from aiodag.wording import describe_seconds
 
@@ -27,7 +28,7 @@ def submit_target(args: Namespace) -> int:
         run_id = service.submit(
             args.target,
             args.parameters,
-            queue=args.queue,
+            queue=args.queue or settings().queue.value,
             priority=args.priority,
             at=args.at,
             key=args.key,

@@ -11,11 +11,12 @@ from aiodag.cli.answers import print_remark, say
 from aiodag.cli.isolated import Children, Lifeline
 from aiodag.cli.opening import serving
 from aiodag.cli.signals import Signals
-from aiodag.queue_defaults import DEFAULT_QUEUE, RUNS_AT_ONCE
+from aiodag.queue_defaults import RUNS_AT_ONCE
 from aiodag.service import Service
 from aiodag.service.documents import worker_documents
 from aiodag.service.loading import import_modules
 from aiodag.service.relaying import carrier_of
+from aiodag.service.settings import DEFAULT, settings
 from aiodag.service.worker import QueueWorker, prune_hourly
 from aiodag.submissions import WorkerRecord
 
@@ -27,7 +28,7 @@ DEAD = 1
 def work(args: Namespace) -> int:
     """Work until somebody stops this process, and return the exit code."""
     with serving(args) as service:
-        queues = args.queues or [DEFAULT_QUEUE]
+        queues = args.queues or [settings().queue.value]
         lifeline = Lifeline()
         supervises = args.isolate and not args.once
         if not supervises or args.transports:
@@ -46,7 +47,7 @@ def work(args: Namespace) -> int:
             pinned=args.pinned,
             keep=args.keep,
             once=args.once,
-            linger=args.linger,
+            linger=lingering(args),
             transports=args.transports,
             begun=lifeline.tell_taken,
             say=speaker(args),
@@ -71,8 +72,14 @@ def run_loop(worker: QueueWorker) -> None:
 
 def runs_at_once(args: Namespace) -> int:
     """Return how many runs go on at once: of those in processes of their own, one for each core."""
-    given: int | None = args.limit
+    given: int | None = args.limit or settings().limit.value
     return given or (os.cpu_count() or 1 if args.isolate else RUNS_AT_ONCE)
+
+
+def lingering(args: Namespace) -> float:
+    """Return how many seconds a run that only waits is kept in the process."""
+    given: float | None = args.linger
+    return settings().linger.value if given is None else given
 
 
 def speaker(args: Namespace) -> Callable[[str], object]:
@@ -103,14 +110,15 @@ async def supervise(args: Namespace, service: Service) -> int:
 
 def usual_store(service: Service) -> str:
     """Return the address of the store that nobody has named."""
-    return os.environ.get("AIODAG_STORE") or service.place
+    found = settings().store
+    return service.place if found.origin == DEFAULT else str(found.value)
 
 
 def options_of_child(args: Namespace) -> list[str]:
     """Return what a worker of one run is told."""
     options = [f"--queue={each}" for each in args.queues] + [f"--import={each}" for each in args.modules]
     options += ["--pinned"] * args.pinned + ["--quiet"] * args.quiet + ["--traceback"] * args.traceback
-    return [*options, f"--grace={args.grace:f}s", f"--linger={args.linger:f}s"]
+    return [*options, f"--grace={args.grace:f}s", f"--linger={lingering(args):f}s"]
 
 
 def stopping(stop: Callable[[], object]) -> Signals:

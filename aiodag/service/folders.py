@@ -5,16 +5,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiodag.errors import Complaint, EntryError
+from aiodag.service.settings import DEFAULT, settings
 
 if TYPE_CHECKING:
     from aiodag.workflows.files.folders import Folders
 
-USUAL_FOLDERS = ("conf",)  # in the working directory
-
 
 def folders_of_definitions() -> list[str]:
-    """Return the folders that are there."""
-    return [each for each in USUAL_FOLDERS if Path(each).is_dir()]
+    """Return the folders that are there. Raises `EntryError` for one that is not, and that a setting names."""
+    folders, origin, _ = settings().conf
+    for gone in (each for each in folders if origin != DEFAULT and not Path(each).is_dir()):
+        msg = f"{gone}: no such folder, and {origin} names it as one with definitions"
+        raise EntryError(msg)
+    return [each for each in folders if Path(each).is_dir()]
 
 
 def definitions_in_folders() -> "Folders":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from aiodag.errors import StoreError
 from aiodag.queue_defaults import DEFAULT_QUEUE
 from aiodag.service.messages import Messaging
+from aiodag.service.settings import settings
 
 if TYPE_CHECKING:
     from aiodag.abc import Runs, Schedules, Trigger
@@ -74,7 +75,7 @@ class Scheduling(Messaging):
             Wishes(queue=queue, priority=priority, tags=tags, retries=retries, max_active=max_active),
             scheduled.checked_policy(overlap, catch_up, jitter, grace),
             now=self._now(),
-            timezone=timezone or "UTC",
+            timezone=timezone or settings().timezone.value,
             source=source,
         )
         there = self._schedules.schedules(record.name)

@@ -17,6 +17,7 @@ from aiodag.service.follow import Follower
 from aiodag.service.recorded import run_again
 from aiodag.service.resumption import ParkedPlan, Resumption
 from aiodag.service.schedules import Scheduling
+from aiodag.service.settings import settings
 from aiodag.stores.places import store_at
 from aiodag.stores.watch import describe_listening
 
@@ -26,10 +27,10 @@ if TYPE_CHECKING:
 
 
 class Service(Scheduling):
-    r"""The runs of one store; by default `AIODAG_STORE`, or else a file in the user's state directory.
+    r"""The runs of one store; by default the one of [settings](../configuration.md), or else a file in the user's state directory.
 
     What looks or submits is a plain method, which may block for a moment: put it into a thread where a loop must not wait. What
-    runs or waits is async. Raises `StoreError` for a store that cannot be used.
+    runs or waits is async. Raises `StoreError` for a store that cannot be used, and `SettingsError`.
 
     >>> from pathlib import Path
     >>> from aiodag.service import Service
@@ -44,7 +45,7 @@ class Service(Scheduling):
     """
 
     def __init__(self, store: "str | PathLike[str] | Runs | None" = None) -> None:
-        super().__init__(store_at(store))
+        super().__init__(store_at(settings().store.value if store is None else store))
 
     # What to begin with
 

@@ -489,6 +489,7 @@ FLOORS = [
             "parked",
             "service",
             "children",
+            "child_workflows",
             "loading",
             "outages",
             "parking",

@@ -6,6 +6,7 @@ from typing import Any
 
 DOORS = MappingProxyType(
     {
+        "child_workflows": "aiodag.service.child_workflows",
         "children": "aiodag.service.children",
         "thread": "aiodag.executors.thread",
         "commands": "aiodag.commands.alike",

@@ -17,7 +17,7 @@ from aiodag.messages.children import ChildTask
 from aiodag.messages.starters import run_here
 from aiodag.queue_defaults import DEFAULT_QUEUE
 from aiodag.service.binding import as_task, bind
-from aiodag.service.entry import Entry
+from aiodag.service.entry import Entry, Target
 from aiodag.service.queues import queue_of_store
 from aiodag.service.service import Service
 from aiodag.service.submitting import Wishes, checked_queue, refuse_unwritable, submission_of
@@ -89,9 +89,9 @@ class ChildRun(NamedTuple):
 
     # For any worker
 
-    def submission(self, entry: Entry, queue: str, key: str) -> Submission:
+    def submission(self, target: Target, queue: str, key: str) -> Submission:
         """Return what is submitted, once."""
-        made = submission_of(entry, Wishes(queue=queue))
+        made = submission_of(target, Wishes(queue=queue))
         key = f"{self.parent} begins {key}"
         return made._replace(id=self.id, key=key, parent_run=self.parent, parent_node=self.number)
 

@@ -40,6 +40,9 @@ def outcome_of_moment(kind: str, topic: str, key: str, seconds: float) -> WaitEn
     return WaitEnd(State.FAILED, MESSAGE, error=record_exception(late))  # no value; its codec has it drawn as a wait
 
 
+NO_ANSWER = ("json", "null")  # of the run of a workflow: its tasks have values, and it has none itself
+
+
 def end_of_child(run_id: str, name: str, state: State, error: str, codec: str, value: "str | bytes | None") -> WaitEnd:
     """Return how the node ends that waits for a run that has ended: as that did, with what its first node gave."""
     if state is State.SUCCEEDED and codec:

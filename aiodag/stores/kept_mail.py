@@ -8,7 +8,7 @@ from aiodag.happenings import Happening
 from aiodag.mail import EXPIRED, MESSAGE, PORTION, Incoming, Outgoing, Starter, WaitRow, WaitSeen
 from aiodag.records import Batch
 from aiodag.states import State
-from aiodag.stores.inbox_rules import WaitEnd, end_of_child, outcome_of_message, outcome_of_moment
+from aiodag.stores.inbox_rules import NO_ANSWER, WaitEnd, end_of_child, outcome_of_message, outcome_of_moment
 from aiodag.stores.kept import KeptRun
 
 
@@ -277,7 +277,7 @@ def end_of_kept(run_id: str, child: KeptRun | None) -> WaitEnd:
     if child is None:
         return end_of_child(run_id, "run", State.QUEUED, "", "", None)
     first = child.nodes.get(0, {})
-    codec, value = first.get("codec", ""), first.get("value")
+    codec, value = NO_ANSWER if child.definitions else (first.get("codec", ""), first.get("value"))
     return end_of_child(run_id, child.claim.name, child.state, child.error, codec, value)
 
 

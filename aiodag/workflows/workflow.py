@@ -178,11 +178,12 @@ class Workflow(Definition):
         capacity: Any = None,
         tags: Mapping[str, str] | None = None,
         opened: "Callable[[Run], object] | None" = None,
+        parent: "tuple[str, int] | tuple[()]" = (),
     ) -> "Values":
         """Run it, and return the values of its tasks. Options are those of a `Run`.
 
         With a `store` it is recorded, and an `id` that is there already is resumed. `opened(run)` is called when the run
-        has begun. Raises `WorkflowError` before anything runs, and what leaving a `Run` raises, such as `RunFailed`.
+        has begun. `parent` is the id of the run that begins it, in the same store, and the number of the node that does. Raises `WorkflowError` before anything runs, and what leaving a `Run` raises, such as `RunFailed`.
         """
         given = self.capacity if capacity is None else capacity_from(capacity)
         found = self._check(given, runs=True)
@@ -198,7 +199,7 @@ class Workflow(Definition):
             tags={**self.tags, **(tags or {})},
             **self.hooks,
         )
-        run.entry = self.entry
+        run.entry, run.parent = self.entry, parent
         if store is not None:
             text = recorded_text(self)
             run.definition = self.kept.get(text, text)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from aiodag.states import State
-from aiodag.stores.inbox_rules import WaitEnd, end_of_child
+from aiodag.stores.inbox_rules import NO_ANSWER, WaitEnd, end_of_child
 from aiodag.stores.sql.rows import STATES
 from aiodag.stores.sql.session import Session
 from aiodag.stores.sql.statements import cut_rows
@@ -44,10 +44,12 @@ def settle_ended(session: Session, waits: Sequence[WaitOfRun], now: float) -> No
     settle_waits(session, over, lambda wait: ends[wait.topic], now)
 
 
-NOBODYS = ("run", State.QUEUED, None, "", None, None)  # in place of what is recorded of a run that is not there
+NOBODYS = ("run", State.QUEUED, None, "", None, None, False)  # in place of what is recorded of a run that is not there
 
 
 def child_end(row: Sequence[Any]) -> WaitEnd:
     """Return how the node ends that waits for a run."""
-    run_id, name, state, _, error, codec, value = row
+    run_id, name, state, _, error, codec, value, is_workflow = row
+    if is_workflow:
+        codec, value = NO_ANSWER
     return end_of_child(run_id, name, STATES.get(state, State.FAILED), error, codec or "", value)

@@ -220,12 +220,14 @@ insert into relays (topic, owner, until) values (?, ?, ?)
 select id from runs where run in (?...) and parent_run is not null
 
 -- :name ends_of_children
-select id, runs.name, runs.state, runs.ended_at, runs.error, codec, value
+select id, runs.name, runs.state, runs.ended_at, runs.error, codec, value,
+    exists (select 1 from definitions where definitions.run = runs.run)
 from runs left join nodes on nodes.run = runs.run and nodes.number = 0
 where runs.run in (?...) and parent_run is not null
 
 -- :name runs_named
-select id, runs.name, runs.state, runs.ended_at, runs.error, codec, value
+select id, runs.name, runs.state, runs.ended_at, runs.error, codec, value,
+    exists (select 1 from definitions where definitions.run = runs.run)
 from runs left join nodes on nodes.run = runs.run and nodes.number = 0
 where id in (?...)
 

@@ -71,7 +71,7 @@ class JobsWork:
         """What is the same for all jobs."""
         params = check_params(self.definition, self.given)
         secrets = {name: Secret(each.name, file=each.file) for name, each in self.definition.secrets.items()}
-        workflow = {"name": self.definition.name}
+        workflow = {"name": self.definition.name, "file": self.definition.source}
         return Scope(params=params, secrets=secrets, vars={}, env={}, workflow=workflow)
 
     def options(self, job: "WorkflowJob") -> dict[str, Any]:

@@ -1,11 +1,15 @@
-"""The stages that have stages in them: `foreach`, `parallel`, `case`, `until`. Each turn and each branch is a node of its own."""
+"""The stages that have stages in them: `foreach`, `parallel`, `case`, `until`; and `trigger`, with a run in it.
+
+Each turn and each branch is a node of its own.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
+from aiodag._core.doors import open_door
 from aiodag.errors import OptionError, Skip, StageFailed
 from aiodag.wording import printable
-from aiodag.workflows.jobs.enclosing import Siblings
+from aiodag.workflows.jobs.enclosing import Siblings, call_at
 from aiodag.workflows.jobs.matrix import value_shown_short
 from aiodag.workflows.jobs.stage_reading import case_text
 
@@ -72,6 +76,18 @@ async def run_until(runner: "StageRunner", stage: "Stage", scope: "Scope") -> di
     raise StageFailed(msg)
 
 
+async def run_trigger(runner: "StageRunner", stage: "Stage", scope: "Scope") -> dict[str, Any]:  # noqa: ARG001 - as the others
+    """Run another workflow to its end; give the id of its run, and the outputs of its jobs."""
+    door = open_door("child_workflows")
+    name = stage.body.render(scope) if stage.body is not None else ""
+    if not isinstance(name, str) or not name:
+        raise StageFailed(f"trigger takes the name or the file of a workflow, not {printable(repr(name)):.100}")
+    given = {} if stage.given is None else stage.given.render(scope)
+    node = call_at(stage.place, door.BEGIN_WORKFLOW, name, given, beside=scope["workflow"]["file"])
+    await node
+    return dict(await door.outputs_of_child(node, name))
+
+
 def siblings_of(stage: "Stage", at_once: int | None) -> Siblings:
     """Return what holds the turns or branches of a stage together."""
     return Siblings(at_once, fail_fast=bool(stage.settings.get("fail_fast", True)))
@@ -113,4 +129,10 @@ def rendered_setting(value: Any, scope: "Scope") -> Any:
     return value.render(scope) if hasattr(value, "render") else value
 
 
-CONTAINERS = {"foreach": run_foreach, "parallel": run_parallel, "case": run_case, "until": run_until}
+CONTAINERS = {
+    "foreach": run_foreach,
+    "parallel": run_parallel,
+    "case": run_case,
+    "until": run_until,
+    "trigger": run_trigger,
+}

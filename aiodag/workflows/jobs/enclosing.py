@@ -33,9 +33,9 @@ class Enclosing(Task[..., Any]):
         return Enclosing(self.fn, after, options)
 
 
-def call_at(place: str, made: Task[..., Any], **arguments: Any) -> "Node[Any]":
+def call_at(place: str, made: Task[..., Any], *args: Any, **kwargs: Any) -> "Node[Any]":
     """Make the node of a call that stands in a file."""
-    node = made(**arguments)
+    node = made(*args, **kwargs)
     if node.run is not None:
         node.run.ledger.place(node, place, 0)
     return node

@@ -37,6 +37,8 @@ RUN_COLUMNS = (
     "parent_run",
     "parent_node",
     "turn",
+    "schedule",
+    "concurrency",
 )
 # What belongs to a run: each table with its columns, but for the number of the run, in the order in which rows are written.
 TABLES: Mapping[str, tuple[str, ...]] = {

@@ -18,6 +18,7 @@ from executions import claim_one, execute, write_one
 from aiodag import RunFailed, State, copies, current_node, task
 from aiodag.commands import command
 from aiodag.errors import RunOwned, StoreError, UnknownRun
+from aiodag.firings import ScheduleRecord
 from aiodag.records import Claim, Owner, WorkflowRecord
 from aiodag.service import Service
 from aiodag.stores import Memory, SQLite
@@ -329,6 +330,40 @@ def test_a_copied_run_tells_which_queue_it_was_in(source, target):
 
     assert (target.run("one").queue, target.run("one").priority) == ("nightly", 7)
     assert target.run("one") == source.run("one")
+
+
+def test_schedules_are_copied_with_everything_and_paused(source, target):
+    entry = {"file": "/srv/etl.py", "task": "main", "parameters": {}}
+    template = Submission("", "main", entry, "/srv/etl.py:main", 0.0)
+    source.put_schedule(ScheduleRecord("nightly", {"cron": "0 0 * * *"}, template, overlap="skip"))
+    claim_one(source, Claim("monday", "main", entry, HERE, 15.0, time.time()))
+
+    copied = Service(source).copy_to(target)
+
+    (found,) = target.schedules()
+    assert copied.schedules == ["nightly"]
+    assert (found.trigger, found.submission, found.overlap, found.state) == (
+        {"cron": "0 0 * * *"},
+        template,
+        "skip",
+        "paused",
+    )
+    assert source.schedules()[0].state == "active"
+    assert Service(source).copy_to(target, skip_existing=True).schedules == []
+    with pytest.raises(StoreError, match="there is a schedule 'nightly' in"):
+        Service(source).copy_to(target)
+
+
+def test_a_copied_run_tells_its_schedule_and_its_group(source, target):
+    submission = Submission(
+        "monday", "main", None, "main", time.time(), definition="{}", schedule="nightly", group="deploy"
+    )
+    source.submit(submission)
+    source.cancel("monday")
+
+    Service(source).copy_to(target)
+
+    assert (target.run("monday").schedule, target.run("monday").group) == ("nightly", "deploy")
 
 
 def test_a_key_of_a_submission_is_known_in_the_other_store_too(source, target):

@@ -51,7 +51,7 @@ def planned(*places, run="run", **more):
 
 def release_of(record, *places, next_at=None, **more):
     at = next_at if next_at is not None else START + (max(places, default=0) + 1) * MINUTE
-    made = {key: more.pop(key) for key in ("run", "queue", "group", "cancel_in_progress") if key in more}
+    made = {key: more.pop(key) for key in ("run", "queue", "group", "entry") if key in more}
     return Release(record.name, record.number, record.version, at, planned(*places, **made), **more)
 
 
@@ -219,6 +219,20 @@ def test_a_moment_becomes_a_run_and_the_next_one_is_noted(store):
     assert (found.next_at, found.version, found.last_run) == (moment(1), 2, "run0")
     assert (firing.at, firing.kind, firing.state, firing.run_id) == (moment(0), "scheduled", "submitted", "run0")
     assert ids(take(store)) == ["run0"]
+
+
+def test_a_run_is_taken_with_the_release_that_its_entry_tells(store):
+    put(store)
+    entry = {
+        "file": "/srv/etl.py",
+        "task": "main",
+        "parameters": {},
+        "release": {"logical_date": "2027-01-15T08:00:00Z"},
+    }
+    release(store, 0, entry=entry)
+
+    (taken,) = take(store)
+    assert taken.claim.entry == entry
 
 
 def test_who_is_second_releases_nothing(store):

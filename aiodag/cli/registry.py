@@ -157,6 +157,7 @@ def copy(args: Namespace) -> int:
     document = copied._asdict()
     parts = [count_text(len(copied.runs), "run")]
     parts += [count_text(len(copied.workflows), "workflow")] if copied.workflows else []
+    parts += [f"{count_text(len(copied.schedules), 'schedule')}, paused"] if copied.schedules else []
     there = f"; {count_text(len(copied.skipped), 'run')} there already" if copied.skipped else ""
     say(args, document, "" if args.quiet else f"copied {' and '.join(parts)}{there}")
     if copied.unfinished:

@@ -1,20 +1,24 @@
 """Copy runs and workflows from one store to another."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from aiodag.copies import Copies, cut_rows_by_size, there_already
 from aiodag.errors import StoreError
+from aiodag.firings import ScheduleRecord
 from aiodag.records import RunFilter, RunRecord, WorkflowRecord, registered_already
 from aiodag.service import registry
 from aiodag.states import State
+from aiodag.stores.firing_rules import schedule_there
 from aiodag.wording import count_text
 
 if TYPE_CHECKING:
-    from aiodag.abc import Runs
+    from aiodag.abc import Runs, Schedules
 
 LOOKED_UP_AT_ONCE = 256  # ids
 NAMED = 5  # runs that a message names
+COPIED = "copied from another store, where it may go on"
 UNFINISHED = (State.QUEUED, State.RUNNING, State.PARKED)
 
 
@@ -22,22 +26,23 @@ class Copied(NamedTuple):
     """What was copied to another store: ids of runs, and names of workflows.
 
     `skipped` are the runs that were there already; `unfinished` those that were left out, when everything was to be copied,
-    since they have not ended.
+    since they have not ended. `schedules` are the names of those that were copied then, and are paused in the other store.
 
     >>> from aiodag import Run, task
     >>> from aiodag.service import Service
     >>> async with Run("etl", store="memory:copied", id="monday"):
     ...     node = task(sum)([1, 2])
     >>> Service("memory:copied").copy_to("memory:elsewhere")
-    Copied(runs=['monday'], skipped=[], workflows=[], unfinished=[])
+    Copied(runs=['monday'], skipped=[], workflows=[], unfinished=[], schedules=[])
     >>> Service("memory:copied").copy_to("memory:elsewhere", skip_existing=True)
-    Copied(runs=[], skipped=['monday'], workflows=[], unfinished=[])
+    Copied(runs=[], skipped=['monday'], workflows=[], unfinished=[], schedules=[])
     """
 
     runs: Sequence[str]
     skipped: Sequence[str]
     workflows: Sequence[str]
     unfinished: Sequence[str]
+    schedules: Sequence[str] = ()
 
 
 def copy_runs(source: "Runs", target: "Runs", which: Sequence[str], *, skip_existing: bool) -> Copied:
@@ -54,6 +59,7 @@ def copy_runs(source: "Runs", target: "Runs", which: Sequence[str], *, skip_exis
     if there and not skip_existing:
         raise there_before(there, target)
     workflows = [each for each in workflows if is_new(each, target, skip_existing=skip_existing)]
+    schedules = [] if which else schedules_to_copy(source, target, skip_existing=skip_existing)
     copied: list[str] = []
     for run_id in (each for each in ids if each not in there):
         try:
@@ -67,7 +73,27 @@ def copy_runs(source: "Runs", target: "Runs", which: Sequence[str], *, skip_exis
         for rows in cut_rows_by_size(reader.cached_rows()):
             writer.add_cached(rows)
     unfinished = [] if which else unfinished_in(source)
-    return Copied(copied, [each for each in ids if each in there], [each.name for each in workflows], unfinished)
+    skipped, names = [each for each in ids if each in there], [each.name for each in workflows]
+    return Copied(copied, skipped, names, unfinished, put_copies(target, schedules))
+
+
+def schedules_to_copy(source: "Runs", target: "Runs", *, skip_existing: bool) -> list[ScheduleRecord]:
+    """Return the schedules that another store lacks. Raises `StoreError` where it has one of that name."""
+    if not (hasattr(source, "schedules") and hasattr(target, "put_schedule")):
+        return []
+    found = cast("Schedules", source).schedules()
+    there = {each.name for each in cast("Schedules", target).schedules()} if found else set()
+    for record in found:
+        if record.name in there and not skip_existing:
+            raise schedule_there(record.name, target)
+    return [each for each in found if each.name not in there and not each.damaged]
+
+
+def put_copies(target: "Runs", schedules: Sequence[ScheduleRecord]) -> list[str]:
+    """Keep copies of schedules, paused: else both stores would begin their runs. Return their names."""
+    for record in schedules:
+        cast("Schedules", target).put_schedule(replace(record, state="paused", reason=COPIED, next_at=None))
+    return [each.name for each in schedules]
 
 
 def stopped_at(run_id: str, error: Exception, copied: int) -> StoreError:
@@ -92,8 +118,8 @@ def meant_to_copy(source: "Runs", which: Sequence[str]) -> tuple[list[str], list
             refuse_unfinished(source, run)
         return [run.id for run in found.runs], found.workflows
     ids, workflows = source.ended_runs(keep=0), source.registered()
-    if not ids and not workflows:
-        msg = f"there is nothing to copy in {source}: no run there has ended, and no workflow is registered"
+    if not ids and not workflows and not (hasattr(source, "schedules") and cast("Schedules", source).schedules()):
+        msg = f"there is nothing to copy in {source}: no run there has ended, no workflow is registered, and nothing is scheduled"
         raise StoreError(msg)
     return ids, workflows
 

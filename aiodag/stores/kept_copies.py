@@ -119,6 +119,7 @@ def row_of_place(place: KeptPlace | None) -> dict[str, Any]:
         return UNQUEUED
     asked = place.submission
     said = {"queue": asked.queue, "priority": asked.priority, "submission": asked.key, "target": asked.target}
+    said |= {"schedule": asked.schedule, "concurrency": asked.group}
     return {**UNQUEUED, **said, "code": asked.code, **{column: getattr(place, column) for column in COUNTED}}
 
 
@@ -127,6 +128,7 @@ def place_of_row(row: Mapping[str, Any], entry: Mapping[str, Any] | None) -> Kep
     if row["queue"] is None:
         return None
     asked = Submission(row["id"], row["name"], entry, row["target"], row["created_at"], queue=row["queue"])
+    asked = asked._replace(schedule=row["schedule"], group=row["concurrency"])
     asked = asked._replace(priority=row["priority"], key=row["submission"], code=row["code"], retries=row["retries"])
     return KeptPlace(asked, None, None, **{column: row[column] for column in COUNTED})
 

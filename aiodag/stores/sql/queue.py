@@ -203,6 +203,7 @@ class Taker:
 
 
 ENTRY_KEYS = {"file", "task", "parameters"}
+ENTRY_KEYS_OF_SCHEDULES = ENTRY_KEYS | {"release"}
 COLUMNS = len(RUN) + 1  # of `runs_to_take`, before those that are of the queue alone
 
 
@@ -219,7 +220,7 @@ def damage_in(record: RunRecord, own: tuple[Any, ...]) -> str:
     damaged += [] if type(begun) is int else [f"begun={begun!r:.40}"]
     if record.entry is None and record.definition is None:
         damaged.append("neither an entry nor a definition")
-    if record.entry is not None and set(record.entry) != ENTRY_KEYS:
+    if record.entry is not None and set(record.entry) not in (ENTRY_KEYS, ENTRY_KEYS_OF_SCHEDULES):
         damaged.append(f"entry={record.entry!r:.40}")
     return ", ".join(filter(None, damaged))
 

@@ -587,6 +587,11 @@ def test_ten_thousand_jobs_that_read_the_first_one_are_read():
     assert len(read_jobs({"jobs": jobs}, Places()).jobs) == 10_000
 
 
+def test_a_program_that_takes_too_long_to_parse_is_refused():
+    with pytest.raises(WorkflowError, match="has more than 200,000 characters"):
+        read_jobs({"jobs": {"a": {"stages": [{"run": "x = 1\n" * 100_000}]}}}, Places())
+
+
 def test_loops_in_loops_have_an_end():
     stages = [{"echo": "x"}]
     for _ in range(200):

@@ -154,6 +154,14 @@ def test_too_many_combinations_are_refused_before_one_is_made():
     assert "= 1,000,000,000,000,000,000,000,000 combinations: at most 10,000 can run" in fault
 
 
+def test_a_product_without_end_is_told_in_one_line():
+    (fault,) = texts({f"v{n}": [1, 2] for n in range(20_000)})
+
+    assert fault.startswith("(): has 2 v0 × 2 v1")
+    assert fault.endswith("× … = very many combinations: at most 10,000 can run")
+    assert len(fault) < 200
+
+
 @pytest.mark.parametrize(
     ("matrix", "fault"),
     [

@@ -25,6 +25,7 @@ Choice: TypeAlias = Mapping[str, Any]  # the values of one combination, by the n
 
 MOST_COMBINATIONS = 10_000
 COMPARISONS = 5_000_000  # of combinations with entries that name different axes
+SHOWN_AXES = 8  # in a message
 VALUE_SHOWN = 60  # characters of a value in a name
 NAME_SHOWN = 300  # characters of the name of a combination
 AMBIGUOUS = re.compile(r"""[,=\[\]{}"'\\]|^\s|\s$|^$""")
@@ -99,14 +100,22 @@ def faults_of_size(
     """Yield a fault if there are too many combinations, before any is made."""
     count = prod(len(values) for values in axes.values()) if axes else 0
     if count + len(include) > MOST_COMBINATIONS and count:
-        product_text = " × ".join(f"{len(values):,} {cut(name)}" for name, values in axes.items())
+        factors = [f"{len(values):,} {cut(name)}" for name, values in axes.items()]
+        product_text = " × ".join(factors[:SHOWN_AXES] + ["…"] * (len(factors) > SHOWN_AXES))
         more = f", and {len(include):,} of include" if include else ""
-        yield (), f"has {product_text} = {count:,} combinations{more}: at most {MOST_COMBINATIONS:,} can run"
+        yield (), f"has {product_text} = {count_shown(count)} combinations{more}: at most {MOST_COMBINATIONS:,} can run"
     elif len(include) > MOST_COMBINATIONS:
         yield ("include",), f"has {len(include):,} entries: at most {MOST_COMBINATIONS:,} combinations can run"
     for key, entries in zip(ENTRIES, (include, exclude), strict=True):
         if count <= MOST_COMBINATIONS and count * len({axis_names(entry, axes) for entry in entries}) > COMPARISONS:
             yield (key,), "names too many different sets of variables to compare them with all combinations"
+
+
+def count_shown(count: int) -> str:
+    """Return a number for people, who need not see all digits of a very large one."""
+    return (
+        f"{count:,}" if count < 10**30 else f"more than 10^{len(str(count)) - 1}" if count < 10**4000 else "very many"
+    )
 
 
 def each_entry(entries: Any) -> Iterable[Choice]:

@@ -151,7 +151,6 @@ class References:
             return self._unknown(f"stage in the job {cut(job.id)!r}", parts[1], self._stages_of(job))
         return ""
 
-
     def _stages_of(self, job: "WorkflowJob") -> frozenset[str]:
         """Return the ids of a job's stages."""
         if job.id not in self._ids:

@@ -14,6 +14,7 @@ from aiodag.workflows.jobs.stages.python_source import source_faults
 from aiodag.workflows.jobs.stages.shell_source import shell_source
 from aiodag.workflows.registered import Hook, resolve_hook
 
+LONGEST_PROGRAM = 200_000  # characters of Python: what it takes a second and 100 MB to parse
 SHELLS = ("bash", "sh")
 BODIES = {
     "run": "a program in Python",
@@ -76,6 +77,11 @@ class StageContents:
 
     def _script(self, form: Form, value: str, where: Path) -> Template | None:
         """Return a program, in which `${...}` is the shell's own."""
+        if form.kind == "run" and len(value) > LONGEST_PROGRAM:
+            self.gathering.fault(
+                where, f"has more than {LONGEST_PROGRAM:,} characters: put it into a module, and call it with uses"
+            )
+            return None
         made = self.gathering.template(value, where, form.within, environment=False)
         if made is not None and not self.gathering.recorded:
             for fault in self._faults_of_script(form.kind, made.texts):

@@ -103,6 +103,7 @@ COMMANDS: dict[str, Callable[[CommandGroup], None]] = {
     "workers": queue_grammar.add_workers,
     "queues": queue_grammar.add_queues,
     "schedules": schedule_grammar.add_schedules,
+    "next": schedule_grammar.add_next,
     "backfill": schedule_grammar.add_backfill,
     "runs": look_grammar.add_runs,
     "show": look_grammar.add_show,

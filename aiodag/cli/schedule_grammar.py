@@ -70,6 +70,30 @@ def add_schedules(group: CommandGroup) -> None:
     )
 
 
+def add_next(group: CommandGroup) -> None:
+    """Add `next`."""
+    parser = add_command(
+        group,
+        "next",
+        table.carry_out_next,
+        "show the next moments of a cron expression, of what a file says under on, or of a schedule",
+        'aiodag next "0 6 * * MON-FRI" --timezone Europe/Paris -n 3',
+    )
+    parser.add_argument(
+        "when", metavar="EXPRESSION|FILE|NAME", help="a cron expression in quotes; FILE.yaml[:NAME]; or a schedule"
+    )
+    parser.add_argument("-n", dest="limit", metavar="N", type=count, default=3, help="the next N (3)")
+    parser.add_argument(
+        "--from",
+        dest="start",
+        metavar="MOMENT",
+        help="after this moment, by default now: 2026-01-31T06:00, or with an offset",
+    )
+    parser.add_argument(
+        "--timezone", metavar="ZONE", help="the time zone of what names none (that of the settings, or UTC)"
+    )
+
+
 def add_backfill(group: CommandGroup) -> None:
     """Add `backfill`."""
     parser = add_command(

@@ -139,6 +139,13 @@ def carry_out_topics(args: Namespace) -> int:
     return list_topics(args)
 
 
+def carry_out_next(args: Namespace) -> int:
+    """Carry out `next`."""
+    from aiodag.cli.upcoming import print_upcoming
+
+    return print_upcoming(args)
+
+
 def carry_out_cancel(args: Namespace) -> int:
     """Carry out `cancel`."""
     from aiodag.cli.commands import cancel

@@ -1,10 +1,11 @@
 """Cron expressions: five fields, or six with a year, or a name such as `@daily`."""
 
+from difflib import get_close_matches
 from types import MappingProxyType
 
 from aiodag.schedules.calendar import Calendar, days_from
 from aiodag.schedules.days import DayRule, in_both, read_day, read_marks, read_weekday
-from aiodag.schedules.fields import HOUR, MINUTE, MONTH, YEAR, Field, FieldFault, read_numbers, shown_text
+from aiodag.schedules.fields import HOUR, MINUTE, MONTH, SHOWN, YEAR, Field, FieldFault, read_numbers, shown_text
 
 LONGEST = 2000  # characters
 NAMED = MappingProxyType(
@@ -75,7 +76,9 @@ def split_name(name: str, faults: list[str]) -> list[str]:
     if name.lower() == "@reboot":
         faults.append("@reboot is not a moment; have the service manager of the machine begin the run when it starts")
     else:
-        faults.append(f"{shown_text(name)}: {', '.join(NAMED)}")
+        near = get_close_matches(name[:SHOWN].lower(), NAMED, 1)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(NAMED)}"
+        faults.append(f"{shown_text(name)}: is a name that is not known here; {hint}")
     return []
 
 

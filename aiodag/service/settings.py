@@ -35,7 +35,7 @@ class Setting(NamedTuple):
     beside: Path = Path()
 
 
-class Settings(NamedTuple):
+class AllSettings(NamedTuple):
     r"""All settings. `aiodag info` shows them.
 
     >>> import os
@@ -71,7 +71,7 @@ class SettingsFile(NamedTuple):
         return f"{self.path}:{self.lines.get(key, 1)}"
 
 
-def settings() -> Settings:
+def settings() -> AllSettings:
     """Return all settings, and where each comes from. Raises `SettingsError` with all that is wrong."""
     complaints: list[Complaint] = []
     file = settings_file(complaints)
@@ -81,7 +81,7 @@ def settings() -> Settings:
     given.setdefault("store", Setting(usual_place()))
     if file is not None:
         given.setdefault("conf", Setting((str(file.path.parent / DIRECTORY),)))
-    return Settings(**given)
+    return AllSettings(**given)
 
 
 # The file
@@ -200,7 +200,7 @@ def read_word(value: object) -> str:
     """Return a text that is not empty."""
     if isinstance(value, str) and value.strip() and value.isprintable():
         return value
-    raise ValueError(f"{shown_value(value)} is not a text")
+    raise ValueError(f"{describe_wrong(value)} is not a text")
 
 
 def read_zone(value: object) -> str:
@@ -218,7 +218,7 @@ def read_names(value: object) -> tuple[str, ...]:
     given = value.split(",") if isinstance(value, str) else value
     if isinstance(given, list):
         return tuple(read_word(each).strip() for each in given if each != "")
-    raise ValueError(f"{shown_value(value)} is not a list of texts")
+    raise ValueError(f"{describe_wrong(value)} is not a list of texts")
 
 
 def read_folders(value: object) -> tuple[str, ...]:
@@ -231,7 +231,7 @@ def read_count(value: object) -> int:
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
     if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0:
         return int(text)
-    raise ValueError(f"{shown_value(value)} is not a whole number of 1 or more")
+    raise ValueError(f"{describe_wrong(value)} is not a whole number of 1 or more")
 
 
 def read_seconds(value: object) -> float:
@@ -239,10 +239,10 @@ def read_seconds(value: object) -> float:
     seconds = read_duration(value) if isinstance(value, str) else value
     if isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 <= seconds < 10**9:
         return float(seconds)
-    raise ValueError(f"{shown_value(value)} is not a duration: a number of seconds, or a text such as '5s' or '2m'")
+    raise ValueError(f"{describe_wrong(value)} is not a duration: a number of seconds, or a text such as '5s' or '2m'")
 
 
-def shown_value(value: object) -> str:
+def describe_wrong(value: object) -> str:
     """Return a wrong value for a message."""
     text = printable(repr(value))
     return text if len(text) < 60 else f"{text[:59]}…"

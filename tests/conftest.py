@@ -193,13 +193,12 @@ def schemes_forgotten(monkeypatch):
 
 @pytest.fixture
 def hooks_forgotten(monkeypatch):
-    """Begin and end without hooks and filters that others have registered, and without modules that settings name."""
-    from aiodag.workflows import registered, registries
+    """Begin and end without hooks and filters that others have registered."""
+    from aiodag.workflows import registered
     from aiodag.workflows.expressions import functions
 
     monkeypatch.setattr(registered, "HOOKS", {})
     monkeypatch.setattr(functions, "FILTERS", {})
-    monkeypatch.setattr(registries, "NAMED", {})
 
 
 @pytest.fixture

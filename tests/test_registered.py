@@ -8,7 +8,6 @@ from aiodag import EntryError, ExpressionError, OptionError, task
 from aiodag.workflows import custom_filter, hook, tag
 from aiodag.workflows.expressions.template import ExpressionFaults, template_of
 from aiodag.workflows.registered import resolve_hook
-from aiodag.workflows.registries import name_registries
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +47,7 @@ def package(folder, name="myetl", tasks=TASKS):
     (folder / name / "tasks.py").write_text(tasks)
 
 
-@pytest.mark.parametrize("named", ["myetl", "myetl.tasks", " myetl , ", "myetl/tasks.py"])
+@pytest.mark.parametrize("named", ["myetl", "myetl.tasks", " myetl ", "myetl/tasks.py"])
 def test_the_spelling_of_the_seed_leads_to_a_module_of_a_registry(registry, monkeypatch, named):
     package(registry)
     if named.endswith(".py"):
@@ -62,10 +61,9 @@ def test_the_spelling_of_the_seed_leads_to_a_module_of_a_registry(registry, monk
     assert resolve_hook("load/into-sqlite@v1").path == "load"
 
 
-def test_settings_take_the_place_of_the_environment(registry, monkeypatch):
+def test_a_file_with_settings_names_the_modules_where_the_environment_does_not(registry):
     package(registry)
-    monkeypatch.setenv("AIODAG_REGISTRY", "gone")
-    name_registries(hooks=["myetl.tasks"], filters=[])
+    (registry / "aiodag.toml").write_text('registry = ["myetl.tasks"]\n')
 
     assert resolve_hook("tasks/get-api@requests")
 

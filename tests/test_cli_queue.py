@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
 import pytest
+from test_queue import submission_of
 
 from aiodag import State
 from aiodag.cli.program import main
@@ -216,3 +218,20 @@ def test_a_parameter_without_its_option_is_told_how_it_is_given(here, capsys):
     said = run_command(capsys, "submit", "queued_by_command.py", "day=friday", code=2).err
 
     assert "does not take 'day=friday'; a parameter is given as -p day=friday" in said
+
+
+def test_runs_of_a_schedule_and_of_a_group_are_told(here, capsys):
+    store = Service("runs.db").store
+    for place, run_id in enumerate(("first", "second")):
+        store.submit(submission_of(run_id, schedule="nightly" if place else None, group="deploy"))
+
+    assert run_command(capsys, "runs", "--schedule", "nightly").out.splitlines()[1].startswith("second")
+    assert "no such runs" in run_command(capsys, "runs", "--schedule", "weekly").err
+    shown = re.sub(" +", " ", run_command(capsys, "show", "second").out)
+    assert "schedule nightly\n" in shown
+    assert "group deploy, of which another run goes on\n" in shown
+    runs = {run["id"]: run for run in json.loads(run_command(capsys, "runs", "--json").out)}
+    assert [(runs[each].get("schedule"), runs[each]["group"], runs[each]["held"]) for each in ("first", "second")] == [
+        (None, "deploy", False),
+        ("nightly", "deploy", True),
+    ]

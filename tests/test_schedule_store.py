@@ -429,6 +429,18 @@ def test_nothing_that_waits_begins_while_its_schedule_is_paused(store):
     assert work(store) == ["run1"]
 
 
+def test_what_waits_begins_when_a_paused_schedule_has_come_to_its_end(store):
+    put(store)
+    release(store, 0, 1)
+    store.set_schedule_state("nightly", "paused", None)
+    work(store)
+    assert work(store) == []
+
+    release(store, state="ended")
+
+    assert work(store) == ["run1"]
+
+
 def test_what_waits_for_a_draining_queue_is_refused(store):
     put(store)
     release(store, 0, 1)

@@ -41,13 +41,15 @@ def runs(args: Namespace) -> int:
             limit=limit,
             queue=args.queue,
             parent=args.parent,
+            schedule=args.schedule,
         )
         others = args.limit is None and not whole and len(found) > MOST
         # A document of all runs begins with the oldest, so that it only grows at its end.
         found = found if args.json and whole else found[::-1]
         found = found[:MOST] if others else found
         if not found:
-            chosen = args.name or args.state or args.queue or args.parent or args.tags or args.since is not None
+            asked = (args.name, args.state, args.queue, args.parent, args.schedule, args.tags)
+            chosen = any(asked) or args.since is not None
             print_remark(args, f"no {'such ' if chosen else ''}runs in {service.place}")
         text = shown.table([shown.HEAD, *map(shown.run_line, found)]) if found else ""
         say(args, [run_document(each) for each in found], text)

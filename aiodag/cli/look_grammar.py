@@ -25,6 +25,7 @@ def add_runs(group: CommandGroup) -> None:
     )
     parser.add_argument("--queue", metavar="QUEUE", help="only those that were submitted to this queue")
     parser.add_argument("--parent", metavar="RUN", help="only those that this run has begun")
+    parser.add_argument("--schedule", metavar="NAME", help="only those of this schedule")
     add_tags(parser, "only those with this tag; may be repeated, and then all must be there")
     parser.add_argument(
         "--since", metavar="AGE", type=duration, help="only those that began no longer ago: 90s, 15m, 12h, 30d"

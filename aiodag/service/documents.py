@@ -62,7 +62,9 @@ def queue_document(run: RunRecord) -> Document:
     if run.queue is None:
         return {}
     due = iso_moment(run.due_at)
-    return {"queue": run.queue, "priority": run.priority, "due_at": due, "deaths": run.deaths}
+    document: Document = {"queue": run.queue, "priority": run.priority, "due_at": due, "deaths": run.deaths}
+    document |= {} if run.schedule is None else {"schedule": run.schedule}
+    return document | ({} if run.group is None else {"group": run.group, "held": run.is_held})
 
 
 def family_document(run: RunRecord) -> Document:

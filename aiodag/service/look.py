@@ -55,14 +55,15 @@ class Looking:
         before: str | None = None,
         queue: str | None = None,
         parent: str | None = None,
+        schedule: str | None = None,
     ) -> list[RunRecord]:
         """Return the runs, oldest first; with a limit, the newest.
 
-        They were submitted to `queue`, were begun by the run `parent`, have all `tags`, and began at most `since` seconds ago. `before` selects those that were made before the run of
+        They were submitted to `queue`, were begun by the run `parent` or by `schedule`, have all `tags`, and began at most `since` seconds ago. `before` selects those that were made before the run of
         that id: with a limit, the next page. Raises `UnknownRun` if there is no such run.
         """
         after = None if since is None else time.time() - since
-        wanted = RunFilter(name, state, tags or {}, after, queue, parent)
+        wanted = RunFilter(name, state, tags or {}, after, queue, parent, schedule)
         return self.store.runs(wanted=wanted, limit=limit, before=before)
 
     def newest(self, which: str, limit: int | None = None) -> list[RunRecord]:

@@ -17,6 +17,7 @@ from aiodag.records import moment_for_people
 from aiodag.submissions import Submission
 
 PASSED_OVER = frozenset({"missed", "skipped", "refused"})
+GOING_ON = frozenset({"active", "ended"})  # states of a schedule in which what waits is submitted
 
 
 class Note(NamedTuple):

@@ -17,6 +17,7 @@ from aiodag.firings import (
 from aiodag.happenings import Happening
 from aiodag.records import moment_for_people, utc_moment
 from aiodag.stores.firing_rules import (
+    GOING_ON,
     Note,
     decide_release,
     firing_of,
@@ -227,7 +228,7 @@ class KeptSchedules(KeptInbox):
         """Do what is due for all, and begin what has waited for a run to end; return True if that changed anything."""
         changed = super()._hand_on(now)
         for name, kept in self._schedules.items():
-            goes_on = kept.record.state in {"active", "ended"}
+            goes_on = kept.record.state in GOING_ON
             if kept.waiting is not None and goes_on and self._unfinished(name) is None:
                 self._submit_waiting(kept, kept.waiting, now)
                 changed = True

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from aiodag.firings import KEPT_FIRINGS, BackfillStep, Firing, PlannedRun, Release
 from aiodag.records import moment_for_people
 from aiodag.stores.firing_rules import (
+    GOING_ON,
     PASSED_OVER,
     Note,
     decide_release,
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from aiodag.submissions import Submission
 
 TRIM = 100  # firings of a schedule that are noted between two times that its oldest are forgotten
-GOING_ON = frozenset({"active", "ended"})  # in which what waits is submitted
 
 
 class Head(NamedTuple):
@@ -108,7 +108,7 @@ def release_some(session: Session, releases: dict[int, Release]) -> dict[int, li
             is_held = int(decision.is_held and next_at is not None)
             count = head.noted + len(decision.notes)
             changes.append((head.schedule, state, release.reason.replace("\0", "␀"), next_at, is_held, count))
-            resumed += [("schedule", head.name)] if state == "active" != head.state else []
+            resumed += [("schedule", head.name)] if state in GOING_ON and head.state not in GOING_ON else []
     session.perform("change_schedules", {"rows": json.dumps(changes), "now": now})
     session.put_each("note_freed", resumed)
     made = put_notes(session, noted, now)

@@ -15,6 +15,7 @@ from aiodag.firings import (
     ScheduleRecord,
 )
 from aiodag.stores.firing_rules import (
+    GOING_ON,
     mapping_of_text,
     no_schedule,
     schedule_there,
@@ -110,7 +111,8 @@ class RecordedSchedules(Database):
 
     def release_moments(self, releases: Sequence[Release]) -> list[list[Firing] | None]:
         """Submit runs and note firings for schedules, each as a whole or not at all; return the firings of each."""
-        return self.commit(("release", id(releases)), partial(release_all, releases)) if releases else []
+        # Whoever does not hear that it was committed finds another version, and plans anew.
+        return self.transact(partial(release_all, releases)) if releases else []
 
     def firings(self, schedule: str, *, limit: int | None = None) -> list[Firing]:
         """Return what became of the moments of a schedule, in the order in which it was noted; with a limit, the newest."""
@@ -156,7 +158,7 @@ class RecordedSchedules(Database):
 
     def advance_backfills(self, steps: Sequence[BackfillStep]) -> list[list[Firing] | None]:
         """Submit runs of backfills and note where they stand."""
-        return self.commit(("advance", id(steps)), partial(advance_all, steps)) if steps else []
+        return self.transact(partial(advance_all, steps)) if steps else []
 
     def cancel_backfill(self, number: int) -> bool:
         """End a backfill: it submits nothing more, and its runs go on. Return whether it was active."""
@@ -166,7 +168,7 @@ class RecordedSchedules(Database):
 
 def note_resumed(session: Session, name: str, state: str) -> None:
     """Have the next look see what waits for runs of a schedule, which it may pass by while the schedule is paused."""
-    if state == "active":
+    if state in GOING_ON:
         session.put_each("note_freed", [("schedule", name)])
 
 

@@ -33,6 +33,10 @@ class Schedules(Protocol):
     0
     """
 
+    def clock(self) -> float:
+        """Return the moment by the clock that decides what is due, in seconds since the epoch."""
+        ...
+
     def put_schedule(self, record: "ScheduleRecord", *, replace: bool = True) -> bool:
         """Keep a schedule under its name, active or paused as it says; return True if there was none.
 

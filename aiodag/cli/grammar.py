@@ -102,7 +102,7 @@ COMMANDS: dict[str, Callable[[CommandGroup], None]] = {
     "worker": queue_grammar.add_worker,
     "workers": queue_grammar.add_workers,
     "queues": queue_grammar.add_queues,
-    "schedules": schedule_grammar.add_schedules,
+    "schedules": schedule_grammar.add_schedules_command,
     "next": schedule_grammar.add_next,
     "backfill": schedule_grammar.add_backfill,
     "runs": look_grammar.add_runs,

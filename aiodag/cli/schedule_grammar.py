@@ -8,7 +8,7 @@ from aiodag.cli.typed import count, day_or_moment, duration, moment
 OVERLAPS = ("queue", "skip", "allow")
 CATCH_UPS = ("latest", "all", "none")
 ORDERS = ("oldest", "newest")
-SCHEDULE_ACTIONS = ("pause", "resume", "run", "delete")
+SCHEDULE_ACTIONS = ("pause", "resume", "run", "delete", "add")
 
 
 def add_trigger(parser: Parser) -> None:
@@ -49,7 +49,7 @@ def add_trigger(parser: Parser) -> None:
     )
 
 
-def add_schedules(group: CommandGroup) -> None:
+def add_schedules_command(group: CommandGroup) -> None:
     """Add `schedules`."""
     parser = add_command(
         group,

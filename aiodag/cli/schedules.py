@@ -21,6 +21,7 @@ from aiodag.service.schedule_documents import (
     schedule_document,
     target_text,
 )
+from aiodag.service.schedule_files import AddedSchedules
 from aiodag.service.scheduled_runs import params_of_schedule
 from aiodag.wording import describe_seconds, printable
 
@@ -60,7 +61,7 @@ def submit_schedule(args: Namespace) -> int:
             args.target,
             trigger_given(args),
             args.parameters,
-            queue=args.queue,
+            queue=args.queue or settings().queue.value,
             priority=args.priority,
             tags=only_once("--tag", args.tags),
             retries=args.retries,
@@ -187,6 +188,8 @@ def change_schedules(args: Namespace) -> int:
         "delete": delete_schedule,
     }
     with serving(args) as service:
+        if args.action == "add":
+            return say_added(args, service.add_schedules(*args.names))
         for name in args.names:
             service.schedule(name)  # all are there, or none is changed
         found = [(name, changes[args.action](service, name)) for name in args.names]
@@ -200,6 +203,13 @@ def delete_schedule(service: Service, name: str) -> tuple[str, str]:
     """Delete a schedule, and return what that says of it."""
     service.drop_schedule(name)
     return "state", "deleted"
+
+
+def say_added(args: Namespace, found: AddedSchedules) -> int:
+    """Print what adding schedules has changed."""
+    lines = [f"{printable(name)}: {change}" for change, names in found._asdict().items() for name in names]
+    say(args, found._asdict(), "" if args.quiet else "\n".join(lines or ["no schedules: no workflow there has on"]))
+    return 0
 
 
 # Fill in

@@ -15,7 +15,8 @@ from aiodag.queue_defaults import RUNS_AT_ONCE
 from aiodag.service import Service
 from aiodag.service.documents import worker_documents
 from aiodag.service.loading import import_modules
-from aiodag.service.relaying import carrier_of
+from aiodag.service.relaying import carrier_of, end_tasks
+from aiodag.service.scheduler import keep_scheduling
 from aiodag.service.settings import DEFAULT, settings
 from aiodag.service.worker import QueueWorker, prune_hourly
 from aiodag.submissions import WorkerRecord
@@ -34,6 +35,7 @@ def work(args: Namespace) -> int:
         if not supervises or args.transports:
             import_modules(args.modules)
         service.workers()  # which raises what is wrong with the store
+        put_schedule_files(args, service)
         if not lifeline:
             kept = "in processes of their own" if args.isolate else "at once"
             print_remark(args, f"works on {', '.join(queues)} in {service.place}, {runs_at_once(args)} runs {kept}")
@@ -49,11 +51,20 @@ def work(args: Namespace) -> int:
             once=args.once,
             linger=lingering(args),
             transports=args.transports,
+            schedules=not lifeline,  # who has started this process does that for all
             begun=lifeline.tell_taken,
             say=speaker(args),
         )
         run_loop(worker)
     return 0
+
+
+def put_schedule_files(args: Namespace, service: Service) -> None:
+    """Add the schedules of the files that were named, and say what changed."""
+    if args.schedule_files:
+        found = service.add_schedules(*args.schedule_files)
+        counts = ", ".join(f"{len(names)} {change}" for change, names in found._asdict().items())
+        print_remark(args, f"schedules: {counts}")
 
 
 def run_loop(worker: QueueWorker) -> None:
@@ -101,10 +112,13 @@ async def supervise(args: Namespace, service: Service) -> int:
     """Start workers of one run each until signals stop this process; return the exit code."""
     children = Children(args.store or usual_store(service), options_of_child(args), runs_at_once(args))
     async with carrier_of(service.store, args.transports, speaker(args)):
-        pruning = asyncio.create_task(prune_hourly(service, args.keep, speaker(args)))
+        works = [
+            asyncio.create_task(prune_hourly(service, args.keep, speaker(args))),
+            asyncio.create_task(keep_scheduling(service.store, speaker(args))),
+        ]
         with stopping(children.stop):
             code = await children.run()
-        pruning.cancel()
+        await end_tasks(works)
     return code
 
 

@@ -10,6 +10,7 @@ from aiodag.errors import TriggerError
 from aiodag.schedules.fields import shown_text
 from aiodag.schedules.points import point_of
 from aiodag.schedules.series import Series, read_bounds
+from aiodag.wording import read_duration
 
 SHORTEST, LONGEST = timedelta(seconds=0.1), timedelta(days=36525)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -86,13 +87,14 @@ class Every(Series):
 
 
 def read_period(period: object, faults: list[str]) -> timedelta:
-    """Return a period of seconds as a duration."""
-    found = period
+    """Return a period of seconds, or a text such as 90s or 1h, as a duration."""
+    found = (read_duration(period) or period) if isinstance(period, str) else period
+    period = found
     if isinstance(period, int | float) and not isinstance(period, bool):
         too_long = math.isnan(period) or abs(period) > LONGEST.total_seconds()
         found = timedelta.max if too_long else timedelta(seconds=period)
     if not isinstance(found, timedelta):
-        faults.append(f"{shown_text(repr(period))}: a number of seconds, or a timedelta")
+        faults.append(f"{shown_text(repr(period))}: a number of seconds, a text such as 90s or 1h, or a timedelta")
     elif not SHORTEST <= found <= LONGEST:
         faults.append(f"the shortest is {SHORTEST.total_seconds()} s, the longest {LONGEST.days:,} days")
     else:

@@ -47,7 +47,7 @@ def unrendered_group(target: object) -> RunGroup:
     if jobs is None or jobs.concurrency is None:
         return NO_GROUP
     cancels = jobs.concurrency.cancel_in_progress
-    text = str(jobs.concurrency.group.value)
+    text = str(jobs.concurrency.group.source)
     if not isinstance(cancels, bool) and OPENS not in text:
         text = f"${{{{ {json.dumps(text)} }}}}"  # so that each moment is asked for both
     return RunGroup(group=text, cancel_in_progress=cancels is True)

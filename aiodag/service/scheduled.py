@@ -30,16 +30,16 @@ class Policy(NamedTuple):
     grace: float = 60.0
 
 
-def checked_policy(overlap: str, catch_up: str, jitter: float | timedelta, late: float | timedelta) -> Policy:
+def checked_policy(overlap: str, catch_up: str, jitter: float | timedelta, grace: float | timedelta) -> Policy:
     """Check a policy. Raises `OptionError`."""
     for option, given, known in (("overlap", overlap, OVERLAPS), ("catch_up", catch_up, CATCH_UPS)):
         if given not in known:
             raise OptionError(option, given, f"one of {', '.join(known)}")
-    grace = check_seconds("grace", late)
-    if grace < LEAST_GRACE:
+    seconds = check_seconds("grace", grace)
+    if seconds < LEAST_GRACE:
         wanted = f"{LEAST_GRACE:g} second or more: how late a moment may be before it is missed"
-        raise OptionError("grace", late, wanted)
-    return Policy(overlap, catch_up, check_seconds("jitter", jitter), grace)
+        raise OptionError("grace", grace, wanted)
+    return Policy(overlap, catch_up, check_seconds("jitter", jitter), seconds)
 
 
 def checked_schedule_name(given: object) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from aiodag.abc import Runs, Schedules, Trigger
     from aiodag.firings import BackfillRecord, Firing, Release, ScheduleRecord
     from aiodag.service.entry import Target
+    from aiodag.service.schedule_files import AddedSchedules
 
 TRIES = 5  # how often something is done again that a scheduler came before
 
@@ -81,6 +82,18 @@ class Scheduling(Messaging):
         there = self._schedules.schedules(record.name)
         self._schedules.put_schedule(scheduled.going_on(record, there[0]) if there else record)
         return self.schedule(record.name)
+
+    def add_schedules(self, *paths: str, timezone: str | None = None) -> "AddedSchedules":
+        """Put the schedules of workflow files, or of all that lie in folders, and return what changed by that.
+
+        A workflow with `on` has one for each trigger, called like it; entries of a schedule are called like that. Those that
+        came from these paths before, and that no file says any more, are dropped. Raises `WorkflowError` with all that is wrong,
+        and then nothing is changed.
+        """
+        from aiodag.service import schedule_files
+
+        zone = timezone or settings().timezone.value
+        return schedule_files.add_schedule_files(self.store, self._schedules, paths, timezone=zone)
 
     # Look
 

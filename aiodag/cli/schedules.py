@@ -23,6 +23,7 @@ from aiodag.service.schedule_documents import (
 )
 from aiodag.service.schedule_files import AddedSchedules
 from aiodag.service.scheduled_runs import params_of_schedule
+from aiodag.service.settings import settings
 from aiodag.wording import describe_seconds, printable
 
 HEAD = ("SCHEDULE", "WHEN", "STATE", "NEXT", "LAST", "TARGET")

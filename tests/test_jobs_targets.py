@@ -6,6 +6,7 @@ import pytest
 
 from aiodag.cli import main
 from aiodag.errors import EntryError, WorkflowError
+from aiodag.service.worker import QueueWorker
 from aiodag.workflows.files.load import load, loads, workflow_from_document
 
 COLLECTION = """
@@ -152,3 +153,28 @@ def test_moments_that_cannot_be_are_refused_when_the_file_is_loaded_with_their_l
         ),
     ]
     assert len(caught.value.complaints) == 3
+
+
+async def test_a_run_of_a_program_is_resumed_with_the_params_that_it_was_given(here, service_at):
+    flow = load("flow.yaml").but(parameters={"who": "Ada"})
+    await flow.run("runs.db", "of a file")
+    await (
+        loads(COLLECTION.replace("Pipeline", "Workflow"), "flow.yaml")
+        .but(parameters={"who": "Bob"})
+        .run("runs.db", "of a text")
+    )
+    service = service_at("runs.db")
+
+    again = [service.again(run_id).target for run_id in ("of a file", "of a text")]
+
+    assert [each.given for each in again] == [{"who": "Ada"}, {"who": "Bob"}]
+
+
+async def test_a_form_of_jobs_that_no_file_has_is_submitted_and_done_by_a_worker(here, service_at):
+    service = service_at("runs.db")
+    run_id = service.submit(loads(COLLECTION, "flow.yaml").but(parameters={"who": "Ada"}))
+    here.joinpath("flow.yaml").unlink()
+
+    await QueueWorker(service, once=True, say=str).run()
+
+    assert service.value(run_id, "say-it")["message"] == "hello Ada"

@@ -62,6 +62,18 @@ class Again(NamedTuple):
     tags: Mapping[str, str]
 
 
+def needs_its_file(entry: Mapping[str, Any] | None, definition: str | None) -> bool:
+    """Return True if a run goes on with what its file has: one of a workflow file, or of none, has its definition on record.
+
+    >>> needs_its_file({"file": "etl.yaml"}, "{}"), needs_its_file({"file": "etl.py"}, "{}"), needs_its_file(None, None)
+    (False, True, False)
+    """
+    if entry is None:
+        return False
+    file = str(entry["file"])
+    return definition is None or not (file == "" or file.lower().endswith(WORKFLOW_ENDINGS))
+
+
 def describe_entry(entry: Entry | None) -> str:
     """Return what a run begins with.
 

@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from aiodag.errors import EntryError
 from aiodag.names import describe_import_error, import_named
 from aiodag.service.binding import load_entry
-from aiodag.service.entry import Again, Entry
+from aiodag.service.entry import Again, Entry, needs_its_file
 from aiodag.service.submitting import digest_of_code
 from aiodag.service.targets import again
-from aiodag.workflows.files.sources import is_workflow_file
 
 if TYPE_CHECKING:
-    from aiodag.records import RunRecord
     from aiodag.submissions import Taken
 
 T = TypeVar("T")
@@ -46,7 +44,7 @@ class CodeLoader:
 
     def _load(self, taken: "Taken") -> Again:
         record = taken.record
-        if needs_code(record):
+        if needs_its_file(record.entry, record.definition):
             entry = Entry(**(record.entry or {}))
             try:
                 load_entry(entry)
@@ -59,11 +57,6 @@ class CodeLoader:
                 raise Refusal(msg)
             self._loaded.add(taken.target)
         return again(record, None)
-
-
-def needs_code(record: "RunRecord") -> bool:
-    """Return True if a run goes on with what a file has; JSON is in the store."""
-    return record.entry is not None and (record.definition is None or not is_workflow_file(str(record.entry["file"])))
 
 
 def import_modules(names: Sequence[str]) -> None:

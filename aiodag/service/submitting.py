@@ -82,7 +82,7 @@ def submission_of(target: Target, wishes: Wishes) -> Submission:
         id=id_of(None, name),
         name=name,
         entry=None if entry is None else entry.recorded(),
-        target=name if entry is None else code_of_entry(entry),
+        target=name if entry is None else code_of_entry(entry) or name,
         at=now,
         definition=definition_to_submit(target) if isinstance(target, Workflow) else None,
         tags=tags,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aiodag.errors import EntryError, UnknownRun
 from aiodag.records import RunRecord, WorkflowRecord
 from aiodag.service.binding import as_task, bind, in_file, load_entry, only_one_of, pairs_of, parameters_shown
-from aiodag.service.entry import Again, Entry, Target, parse_target
+from aiodag.service.entry import Again, Entry, Target, needs_its_file, parse_target
 from aiodag.service.folders import names_in_folders, near_in_folders, target_in_folders
 from aiodag.service.parameters import Given, parameters_of_workflow, with_parameters
 from aiodag.workflows.files.document import recorded_text
@@ -148,7 +148,7 @@ def given_tags(run: RunRecord) -> dict[str, str]:
 
 def of_run(run: RunRecord, capacity: Mapping[str, float] | None = None) -> Target:
     """Return what a run goes on with: its recorded text, or, where Python made it, what its file has now."""
-    if run.definition is not None and (run.entry is None or is_workflow_file(str(run.entry["file"]))):
+    if run.definition is not None and not needs_its_file(run.entry, run.definition):
         document = json.loads(run.definition)
         entry = Entry(**run.entry) if run.entry else None
         made = own_workflow(of_document(document, entry or Entry("", "", {}), capacity), entry, run.name)

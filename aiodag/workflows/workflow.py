@@ -150,6 +150,8 @@ class Workflow(Definition):
         made.entry = self.entry
         if parameters:
             check_params(self.jobs, given)
+            # A run is continued with what it was given, also one of a workflow that no file has.
+            made.entry = {**(self.entry or {"file": "", "task": ""}), "parameters": given}
         return made
 
     async def build(self) -> "Building":

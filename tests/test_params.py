@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jobs_forms import flow_of
 
 from aiodag import WorkflowError
 from aiodag.workflows.params import Param, bind_params, params_of
@@ -195,6 +196,23 @@ def test_right_declarations_are_read_whatever_stands_next_to_them():
     }
     assert len(faults) == 1
     assert params_of(None) == ({}, [])
+
+
+def test_a_complaint_names_the_line_where_its_param_is_declared():
+    flow = flow_of("""
+        params:
+          day: date
+          n: {type: int, default: 3}
+        jobs: {a: {stages: [{echo: x}]}}
+        """)
+
+    with pytest.raises(WorkflowError) as caught:
+        flow.but(parameters={"n": "x", "dya": 1}).check()
+    assert [each.place for each in caught.value.complaints] == [
+        "flow.yaml params.dya",
+        "flow.yaml:3 $.params.day",
+        "flow.yaml:4 $.params.n",
+    ]
 
 
 VALUES = {

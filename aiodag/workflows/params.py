@@ -1,7 +1,7 @@
 """What a workflow of jobs is given before it runs: declared with a type, and checked all at once."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from difflib import get_close_matches
 from typing import Any
@@ -42,6 +42,7 @@ class Param:
     default: Any = None  # converted already
     description: str | None = None
     options: tuple[Any, ...] = ()  # of a choice
+    place: str = field(default="", compare=False)  # where it is declared, such as `etl.yaml:3 $.params.day`
 
 
 # Values
@@ -154,8 +155,14 @@ def bind_params(params: Mapping[str, Param], given: Mapping[str, Any], source: s
         except Unfit as error:
             faults.append((name, str(error)))
     if faults:
-        raise WorkflowError([Complaint(f"{source} params.{cut_part(name)}".lstrip(), text) for name, text in faults])
+        raise WorkflowError([Complaint(place_of_param(name, params, source), text) for name, text in faults])
     return values
+
+
+def place_of_param(name: str, params: Mapping[str, Param], source: str) -> str:
+    """Return where a param is declared; of one that nobody declared, the file."""
+    declared = params[name].place if name in params else ""
+    return declared or f"{source} params.{cut_part(name)}".lstrip()
 
 
 def unknown_param(name: str, params: Mapping[str, Param], *, hint: bool) -> str:
@@ -169,8 +176,11 @@ def unknown_param(name: str, params: Mapping[str, Param], *, hint: bool) -> str:
 # Declarations
 
 
-def params_of(form: object) -> tuple[dict[str, Param], list[Fault]]:
-    """Read what stands under `params`: the params that are right, and the faults, with paths inside the form."""
+def params_of(form: object, place_of: Callable[[str], str] = lambda _: "") -> tuple[dict[str, Param], list[Fault]]:
+    """Read what stands under `params`: the params that are right, and the faults, with paths inside the form.
+
+    `place_of` says where a param of a name is declared.
+    """
     if form is None:
         return {}, []
     if not isinstance(form, Mapping):
@@ -181,7 +191,7 @@ def params_of(form: object) -> tuple[dict[str, Param], list[Fault]]:
         wrong = [*faults_of_param(name, declared)]
         if not wrong:
             try:
-                params[name] = param_of(name, declared)
+                params[name] = replace(param_of(name, declared), place=place_of(name))
             except Unfit as error:
                 wrong = [(("default",), str(error))]
         faults += [((name, *path), text) for path, text in wrong]

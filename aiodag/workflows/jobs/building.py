@@ -56,7 +56,7 @@ def rule_of_job(job: "WorkflowJob") -> str:
 
 def check_params(definition: "JobsDefinition", given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of all params. Raises `WorkflowError`, with all that is wrong or missing."""
-    return bind_params(definition.params, given)
+    return bind_params(definition.params, given, definition.source)
 
 
 class JobsWork:

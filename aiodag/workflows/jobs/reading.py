@@ -50,7 +50,7 @@ class DocumentReading:
         reader.keys(
             {key: value for key, value in given.items() if not key.startswith("x-")}, WORKFLOW_KEYS, (), FOREIGN_TOP
         )
-        params, faults = params_of(given.get("params"))
+        params, faults = params_of(given.get("params"), lambda name: reader.places.of(("params", name)))
         reader.faults.extend((("params", *path), text) for path, text in faults)
         secrets = self._secrets(given["secrets"]) if "secrets" in given else {}
         jobs = self._jobs(given)

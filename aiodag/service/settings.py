@@ -27,12 +27,12 @@ DEFAULT, DIRECTORY = "default", "conf"
 class Setting(NamedTuple):
     """The value of a setting, and where it comes from: "default", a variable of the environment, or FILE:LINE.
 
-    `beside` is the directory that relative paths and modules of it are looked for in.
+    `folder` is the directory in which its modules are looked for.
     """
 
     value: Any
     origin: str = DEFAULT
-    beside: Path = Path()
+    folder: Path = Path()
 
 
 class AllSettings(NamedTuple):

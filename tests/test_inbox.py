@@ -763,9 +763,9 @@ def test_a_server_of_1_5_is_brought_up_to_date_by_who_asks_for_it_and_its_queue_
         older.close()
     store = store_at(postgres_address)
 
-    with pytest.raises(StoreError, match=r"has version 1, and this aiodag needs 2: run `aiodag migrate"):
+    with pytest.raises(StoreError, match=r"has version 1, and this aiodag needs \d+: run `aiodag migrate"):
         store.topics()
-    assert store.migrate() == (1, 2)
+    assert store.migrate() == (1, len(server_steps()))
     taken = parked(store, "monday")
     deliver(store)
     assert (node_of(store, taken)[0], [each.record.id for each in take(store)]) == (State.SUCCEEDED, ["monday"])

@@ -17,6 +17,7 @@ from aiodag.firings import (
     ScheduleRecord,
 )
 from aiodag.records import RunFilter
+from aiodag.stores import Memory, SQLite
 
 START = 1_800_000_000.0  # a moment of the triggers, not of the clock
 MINUTE = 60.0
@@ -767,3 +768,39 @@ def test_runs_of_schedules_are_of_groups_too(store):
     assert held(store) == ["b0"]
     assert work(store) == ["a0"]
     assert work(store) == ["b0"]
+
+
+# By an index
+
+LOOKS = {
+    "next_due": (),
+    "due_schedules": (1.0, 100),
+    "freed_there": (),
+    "unfinished_of_schedules": ("nightly",),
+    "waiting_of_schedules": (1,),
+    "released_between": (1, 0.0, 1.0),
+    "last_firings": (1,),
+    "lock_schedules": (1,),
+    "unfinished_of_group": ("deploy", 1),
+}
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_what_releases_moments_is_found_by_an_index(tmp_path, name):
+    store = SQLite(tmp_path / "runs.db")
+    with store.writing() as session:
+        statement = session.query(name).replace("?...", "?")
+        plan = session.execute(f"explain query plan {statement}", LOOKS[name]).fetchall()
+    store.close()
+
+    assert [step for *_, step in plan if step.startswith("SCAN")] == []
+
+
+def test_thousands_of_schedules_are_released_in_a_store_in_memory():
+    store = Memory()
+    for place in range(3000):
+        put(store, f"s{place}")
+
+    found = store.release_moments([release_of(each, 0, run=each.name) for each in store.schedules()])
+
+    assert len(found) == len(take(store, 5000)) == 3000

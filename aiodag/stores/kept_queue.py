@@ -129,8 +129,12 @@ class KeptQueue(KeptRuns):
         return sorted(some, key=lambda each: (-each[1].submission.priority, each[0].number))
 
     def _has_room(self, name: str) -> bool:
-        active = sum(kept.state is State.RUNNING for kept, _ in self._places() if kept.claim.name == name)
-        return name not in self._names or active < self._names[name]
+        if name not in self._names:
+            return True
+        return (
+            sum(kept.state is State.RUNNING for kept, _ in self._places() if kept.claim.name == name)
+            < self._names[name]
+        )
 
     def _takes_turn(self, queue: str, now: float) -> bool:
         record = self._queue(queue)
@@ -184,9 +188,9 @@ class KeptQueue(KeptRuns):
                 if queue in worker.queues and worker.state == "working" and self._is_there(worker.owner, now)
             ]
             reason = reason_of_all(able, self._refusals.get(target, {}))
-            for kept, place in self._places():
+            for kept, place in self._places() if reason is not None else ():
                 same = (place.submission.queue, place.submission.target) == (queue, target)
-                if reason is not None and same and kept.state is State.QUEUED:
+                if same and kept.state is State.QUEUED:
                     kept.fail(refused_text(reason), now)
 
     # Give back

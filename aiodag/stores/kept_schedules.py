@@ -11,6 +11,7 @@ from aiodag.firings import (
     BackfillRecord,
     BackfillStep,
     Firing,
+    PlannedRun,
     Release,
     ScheduleRecord,
 )
@@ -28,6 +29,7 @@ from aiodag.stores.firing_rules import (
     submission_of_text,
     text_of_submission,
 )
+from aiodag.stores.kept import KeptRun, age_of
 from aiodag.stores.kept_groups import begin_held
 from aiodag.stores.kept_inbox import KeptInbox
 from aiodag.submissions import Submission
@@ -60,12 +62,11 @@ class KeptSchedule:
         """The moment that waits for a run to end."""
         return next((each.at.timestamp() for each in self.firings if each.state == "waiting"), None)
 
-    def was_released(self, at: float) -> bool:
-        """Return True if a run was made of a moment, or will be."""
+    def new_moments(self, planned: Sequence[PlannedRun]) -> list[PlannedRun]:
+        """Return the moments of which no run was made, and none waits."""
         states = {"submitted", "waiting"}
-        return any(
-            each.at == moment_for_people(at) and each.kind != "manual" and each.state in states for each in self.firings
-        )
+        released = {each.at for each in self.firings if each.kind != "manual" and each.state in states}
+        return [each for each in planned if moment_for_people(each.at) not in released]
 
     def end_waiting(self, state: str, run_id: str | None, reason: str) -> None:
         """Note what became of the moment that waited."""
@@ -84,6 +85,12 @@ class KeptSchedules(KeptInbox):
         self._schedules: dict[str, KeptSchedule] = {}
         self._backfills: dict[int, BackfillRecord] = {}
         self._planned = count(1)  # numbers of schedules and backfills
+        self._scheduled: dict[str, list[KeptRun]] = {}  # runs by their schedules
+
+    def _add(self, submission: Submission) -> None:
+        super()._add(submission)
+        if submission.schedule is not None:
+            self._scheduled.setdefault(submission.schedule, []).append(self.kept[submission.id])
 
     # Schedules
 
@@ -145,15 +152,15 @@ class KeptSchedules(KeptInbox):
     def schedules(self, name: str | None = None, *, source: str | None = None) -> list[ScheduleRecord]:
         """Return the schedules by name, the one of a name, or those of a source."""
         with self._lock:
+            names = sorted(self._schedules) if name is None else self._schedules.keys() & {name}
+            found = [self._schedules[each].record for each in names]
             return [
-                replace(kept.record, last_run=self._last_run(key))
-                for key, kept in sorted(self._schedules.items())
-                if name in {None, key} and source in {None, kept.record.source}
+                replace(each, last_run=self._last_run(each.name)) for each in found if source in {None, each.source}
             ]
 
     def _last_run(self, name: str) -> str | None:
-        found = [run for run, place in self._places() if place.submission.schedule == name]
-        return max(found, key=lambda run: (run.created_at, run.number)).claim.id if found else None
+        found = [run for run in self._scheduled.get(name, ()) if run.claim.id in self.kept]
+        return max(found, key=age_of).claim.id if found else None
 
     def due_schedules(self, limit: int) -> list[ScheduleRecord]:
         """Return the active ones whose next moment has come: the longest due first."""
@@ -189,7 +196,7 @@ class KeptSchedules(KeptInbox):
             return None
         draining = {name for name, queue in self._queues.items() if queue.state == "draining"}
         name, record = release.schedule, kept.record
-        planned = [each for each in release.planned if release.kind == "manual" or not kept.was_released(each.at)]
+        planned = release.planned if release.kind == "manual" else kept.new_moments(release.planned)
         decision = decide_release(
             release._replace(planned=planned), record.overlap, self._unfinished(name), kept.waits_since, draining
         )
@@ -215,14 +222,11 @@ class KeptSchedules(KeptInbox):
 
     def _unfinished(self, name: str) -> str | None:
         """Return the run of a schedule that has not ended: the first of several."""
-        return next(
-            (
-                run.claim.id
-                for run, place in self._places()
-                if place.submission.schedule == name and place.submission.backfill is None and run.ended_at is None
-            ),
-            None,
-        )
+        for run in self._scheduled.get(name, ()):
+            there = self.kept.get(run.claim.id) is run and run.ended_at is None
+            if there and run.queued is not None and run.queued.submission.backfill is None:
+                return run.claim.id
+        return None
 
     def _hand_on(self, now: float) -> bool:
         """Do what is due for all, and begin what has waited for a run to end; return True if that changed anything."""
@@ -288,7 +292,7 @@ class KeptSchedules(KeptInbox):
             return None
         kept = self._schedules[record.schedule]
         draining = {name for name, queue in self._queues.items() if queue.state == "draining"}
-        new = [each for each in step.planned if not kept.was_released(each.at)]
+        new = kept.new_moments(step.planned)
         notes = notes_of_step(step._replace(planned=new), draining)
         submitted = sum(note.state == "submitted" for note in notes)
         self._backfills[step.number] = replace(

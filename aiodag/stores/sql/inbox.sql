@@ -149,7 +149,7 @@ select min(due_at) from timers where kind in ('start', 'expire')
 union all select min(due_at) from waits where settled = 0 and due_at is not null
 union all select min(expires_at) from messages where state = 'kept'
 union all select min(forget_at) from messages where state <> 'kept'
-union all select 0.0 where exists (select 1 from freed)
+union all select 0.0 where exists (select 1 from freed where freed > 0)
 
 -- :name waits_listed
 select runs.id, waits.number, label, kind, waits.topic, waits.key, since, due_at, grouped, settled

@@ -171,7 +171,7 @@ select schedule, name, version, overlap, state, noted, held from schedules where
 select backfill, schedule, version, submitted, known from backfills where backfill in (?...) order by backfill for update
 
 -- :name freed_there
-select freed, kind, name from freed order by freed limit 512 for update skip locked
+select freed, kind, name from freed where freed > 0 order by freed limit 512 for update skip locked
 
 -- :name lock_groups
 -- Two that are submitted at once would both find nobody of their group.

@@ -134,7 +134,7 @@ update backfills set state = 'cancelled', reason = ?, version = version + 1 wher
 insert into freed (kind, name) values (?, ?)
 
 -- :name freed_there
-select freed, kind, name from freed order by freed limit 512
+select freed, kind, name from freed where freed > 0 order by freed limit 512
 
 -- :name drop_freed
 delete from freed where freed in (?...)

@@ -67,10 +67,6 @@ class Schedules(Protocol):
         """Return in how many seconds the next schedule is due, 0 or less for one that is, by the store's clock; or None."""
         ...
 
-    def clock(self) -> float:
-        """Return the moment by the store's clock, in seconds since the epoch: it decides what has come."""
-        ...
-
     def release_moments(self, releases: "Sequence[Release]") -> "list[list[Firing] | None]":
         """Submit runs and note firings for schedules, each as a whole or not at all; return the firings of each.
 

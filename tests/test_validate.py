@@ -95,6 +95,29 @@ def test_triggers_that_stand_by_themselves_are_validated(said):
     ]
 
 
+def test_schedules_and_their_policies_are_validated(said):
+    text = """
+flow:
+  on: {cron: "0 0 * * *", overlap: sometimes}
+  jobs: {a: {stages: [{echo: x}]}}
+nightly:
+  type: Schedule
+  workflows:
+    - {workflow: flow, on: dayly}
+    - {workflow: flow, on: {cron: "0 0 * * *", priority: high}}
+    - {on: {cron: "60 0 * * *"}}
+"""
+    code, out, _ = said("flow.yaml", flow_yaml=text)
+
+    assert code == 2
+    assert sorted(line.partition(": ")[0] for line in out.splitlines()) == [
+        "flow.yaml:10 $.nightly.workflows[2]",
+        "flow.yaml:3 $.flow.on",
+        "flow.yaml:8 $.nightly.workflows[0].on",
+        "flow.yaml:9 $.nightly.workflows[1].on",
+    ]
+
+
 def test_faults_as_json_have_file_line_path_and_text(said):
     code, out, _ = said("a.yaml", "--json", a_yaml=WRONG)
 

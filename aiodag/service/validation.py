@@ -1,23 +1,29 @@
 """Find all that is wrong with files before anything of them runs."""
 
+import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aiodag.errors import Complaint, EntryError, MissingExtra, WorkflowError
+from aiodag.errors import Complaint, EntryError, MissingExtra, OptionError, WorkflowError
 from aiodag.names import import_file
 from aiodag.service.binding import find
 from aiodag.service.entry import parse_target
 from aiodag.service.folders import folders_of_definitions
-from aiodag.workflows.files.folders import Kept, doubled_names, files_in, is_workflow, own_name
+from aiodag.service.scheduled import checked_policy
+from aiodag.service.submitting import Wishes, checked_wishes
+from aiodag.workflows.files.folders import Kept, doubled_names, files_in, is_workflow, look_through, own_name
 from aiodag.workflows.files.load import workflow_of_member
 from aiodag.workflows.files.named_forms import NamedForm, NamedForms, named_forms, only_workflow
+from aiodag.workflows.files.named_triggers import NamedTriggers
+from aiodag.workflows.files.schedule_forms import ScheduleReading
 from aiodag.workflows.files.sources import document_in_file, is_workflow_file
 from aiodag.workflows.jobs.gathering import Gathering
 from aiodag.workflows.jobs.triggers import triggers_in
 from aiodag.workflows.workflow import Workflow
 
+USUAL_POLICY: Mapping[str, Any] = {"overlap": "queue", "catch_up": "latest", "jitter": 0.0, "grace": 60.0}
 PLACE = re.compile(r"(?P<file>.*?)(?::(?P<line>\d+))?(?: (?P<path>\$.*))?", re.DOTALL)
 
 
@@ -77,8 +83,10 @@ class Validation:
             if form.kind == "workflow":
                 self.workflows += 1
                 workflow_of_member(forms, form, folders=self.folders)
-            elif form.kind == "trigger":
+            if form.kind == "trigger":
                 self.complaints += faults_of_trigger(form)
+            else:
+                self.complaints += faults_of_schedules(forms, form, self.folders)
         except WorkflowError as error:
             self.complaints += error.complaints
 
@@ -129,6 +137,24 @@ def faults_of_trigger(form: NamedForm) -> list[Complaint]:
     triggers_in(gathering, form.form)
     on = [(path[1:], text) for path, text in gathering.faults]
     return form.places.complaints(on)
+
+
+def faults_of_schedules(forms: NamedForms, form: NamedForm, folders: Sequence[str]) -> list[Complaint]:
+    """Return what is wrong with the schedules of a workflow that loads, or of a schedule that stands by itself."""
+    around = (os.path.dirname(form.places.source) or ".", *folders)  # noqa: PTH120 - of a text as it was given
+    reading = ScheduleReading(NamedTriggers(forms.of_kind("trigger"), lambda: look_through(around)))
+    found = reading.of_schedule(form) if form.kind == "schedule" else []
+    if form.kind == "workflow" and "on" in form.form:
+        found = reading.of_workflow(form.name, form.form, form)
+    complaints = reading.complaints
+    for each in found:
+        wishes = {key: given for key, given in each.policy.items() if key not in USUAL_POLICY}
+        try:
+            checked_policy(**{key: each.policy.get(key, usual) for key, usual in USUAL_POLICY.items()})
+            checked_wishes(Wishes(**wishes))
+        except OptionError as error:
+            complaints.append(Complaint(each.place, str(error)))
+    return complaints
 
 
 def complaint_documents(complaints: Iterable[Complaint]) -> Iterator[dict[str, Any]]:

@@ -188,7 +188,9 @@ class KeptQueue(KeptRuns):
                 if queue in worker.queues and worker.state == "working" and self._is_there(worker.owner, now)
             ]
             reason = reason_of_all(able, self._refusals.get(target, {}))
-            for kept, place in self._places() if reason is not None else ():
+            if reason is None:
+                continue
+            for kept, place in self._places():
                 same = (place.submission.queue, place.submission.target) == (queue, target)
                 if same and kept.state is State.QUEUED:
                     kept.fail(refused_text(reason), now)

@@ -1,0 +1,85 @@
+"""Schedulers in processes of their own, on one store: what one leaves the next one takes up, and nothing is done twice."""
+
+import random
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from worker_processes import Workers, lines_of, until
+
+from aiodag.service import Service
+
+FLOW = f"{Path(__file__).with_name('scheduled_flow.py')}:main"
+SCHEDULES, MOMENTS = 4, 30
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def address(request, tmp_path, schema):
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/runs.db"
+    return f"{request.getfixturevalue('postgres_address')}&application_name={schema}"
+
+
+@pytest.fixture
+def service(address):
+    service = Service(address)
+    yield service
+    service.close()
+
+
+@pytest.fixture
+def workers(address, tmp_path):
+    workers = Workers(address, tmp_path)
+    yield workers
+    workers.end()
+
+
+async def test_schedulers_that_are_killed_at_any_moment_leave_no_moment_out_and_do_none_twice(
+    service, workers, tmp_path
+):
+    ledger, chance = tmp_path / "ledger", random.Random(7)
+    first = datetime.now(UTC) + timedelta(seconds=1)
+    moments = [(first + timedelta(seconds=0.1 * number)).isoformat() for number in range(MOMENTS)]
+    text = "${{ release.schedule }}/${{ release.logical_date | isoformat }}"
+    for number in range(SCHEDULES):
+        service.put_schedule(
+            f"s{number}",
+            FLOW,
+            {"moments": moments},
+            {"day": text, "ledger": str(ledger)},
+            overlap="allow",
+            catch_up="all",
+        )
+
+    def have_ended():
+        ended = len(service.store.ended_runs(before=None, keep=0))
+        living = workers.living()
+        if len(living) < 2:
+            workers.start("--quiet")
+        elif ended < SCHEDULES * MOMENTS and len(workers.started) < 10 and chance.random() < 0.1:
+            chance.choice(living).kill()
+        return ended == SCHEDULES * MOMENTS
+
+    await until(have_ended, "all runs end")
+
+    runs = Counter((run.schedule, run.tags["logical_date"]) for run in service.runs())
+    assert set(runs.values()) == {1}
+    assert len(runs) == SCHEDULES * MOMENTS
+    assert {run.state.value for run in service.runs()} == {"succeeded"}
+    for number in range(SCHEDULES):
+        firings = service.firings(f"s{number}")
+        assert [each.state for each in firings] == ["submitted"] * MOMENTS
+        assert all(each.noted_at >= each.at for each in firings)
+    assert {line for (line,) in lines_of(ledger)} == {f"{name}/{moment}" for name, moment in runs}
+    assert len(workers.started) > 2
+
+
+async def test_workers_of_which_each_run_has_a_process_of_its_own_release_what_is_due(service, workers, tmp_path):
+    moment = (datetime.now(UTC) + timedelta(seconds=0.5)).isoformat()
+    service.put_schedule("once", FLOW, {"at": moment}, {"day": "isolated", "ledger": str(tmp_path / "ledger")})
+    workers.start("--isolate", "process", "--limit", "1")
+
+    await until(lambda: lines_of(tmp_path / "ledger") == [["isolated"]], "it runs")
+
+    assert [each.state for each in service.firings("once")] == ["submitted"]

@@ -148,3 +148,13 @@ def test_what_is_typed_wrong_ends_in_one_line_that_says_what_works(command, word
     assert text in found.err
     assert found.err.count("\n") == 1
     assert "Traceback" not in found.err
+
+
+def test_delete_takes_the_schedule_of_a_name_with_its_runs(command, clock):
+    command("submit", FLOW, "--cron", "0 * * * *", "--name", "TestJob")
+    command("submit", FLOW, "--cron", "0 * * * *", "--name", "main")
+    run_id = command("submit", FLOW).out.strip()
+
+    assert command("delete", "TestJob").out == "deleted schedule TestJob\n"
+    assert command("delete", "main").out == f"deleted {run_id}\ndeleted schedule main\n"
+    assert json.loads(command("schedules", "--json").out) == []

@@ -97,6 +97,24 @@ def test_what_is_submitted_runs_by_its_name(place):
     assert len(json.loads((place.path / "TestJob.json").read_text())["tasks"]) == 5
 
 
+def test_a_job_that_is_submitted_with_a_cron_expression_is_replaced_never_doubled_and_deleted_by_its_name(place):
+    place(python=("submit.py",))
+    for expression in ("0 0 * * *", "0 6 * * *"):
+        place("submit", "TestJob", "--cron", expression, "--name", "TestJob")
+    schedules = place.json("schedules")
+    place("delete", "TestJob")
+
+    assert [(each["name"], each["when"]) for each in schedules] == [("TestJob", "0 6 * * *")]
+    assert place.json("schedules") == []
+
+
+def test_a_job_submits_itself_with_a_cron_expression(here):
+    job_of("true", "true", "true").submit(cron="0 0 * * *")
+
+    (found,) = Service().schedules()
+    assert (found.trigger["cron"], json.loads(found.submission.definition)["name"]) == ("0 0 * * *", found.name)
+
+
 def test_what_needs_a_failed_task_is_skipped_and_the_run_ends(here):
     with pytest.raises(RunFailed):
         job_of("true", "exit 3", "true").run()

@@ -109,15 +109,19 @@ def delete_which(args: Namespace) -> int:
         raise AiodagError(msg)
     with serving(args) as service:
         names: list[str] = []
+        schedules: list[str] = []
         if by_age:
             ids = service.prune(older=args.older, keep=args.keep)
         else:
             gone = service.forget(*args.which)
             ids, names = [run.id for run in gone.runs], [each.name for each in gone.workflows]
+            schedules += gone.schedules
     lines = [*(f"deleted {printable(each)}" for each in ids)]
     lines += [f"deleted workflow {printable(each)}" for each in names]
+    lines += [f"deleted schedule {printable(each)}" for each in schedules]
     text = "\n".join(lines or ["nothing to delete"])
-    say(args, {"deleted": ids, "workflows": names}, "" if args.quiet else text)
+    found = {"deleted": ids, "workflows": names} | ({"schedules": schedules} if schedules else {})
+    say(args, found, "" if args.quiet else text)
     return 0
 
 

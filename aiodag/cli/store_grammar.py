@@ -76,7 +76,10 @@ def add_delete(group: CommandGroup) -> None:
         "aiodag delete --older 30d --keep 10",
     )
     parser.add_argument(
-        "which", metavar="NAME|RUN", nargs="*", help="ids of runs, or names: all runs of the name, and its workflow"
+        "which",
+        metavar="NAME|RUN",
+        nargs="*",
+        help="ids of runs, or names: all runs of the name, its workflow and its schedule",
     )
     parser.add_argument("--older", metavar="AGE", type=duration, help="runs that ended longer ago: 90s, 15m, 12h, 30d")
     parser.add_argument("--keep", metavar="N", type=natural, help="of each name, all but the newest N")

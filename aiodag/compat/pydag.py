@@ -137,15 +137,27 @@ class GoCronJob:
         if mode not in MODES:
             raise OptionError("mode", mode, f"one of {', '.join(MODES)}")
         check_run_new()
-        workflow = self.workflow()
+        if mode == "submit":
+            self.submit()
+            return
         service = Service()
         try:
-            if mode == "submit":
-                file = self._file("json")
-                file.write_text(json.dumps(workflow.document(), indent=2), encoding="utf-8")
-                service.register(str(file), replace=True)
-            else:
-                wait_for_workflow(workflow, service)
+            wait_for_workflow(self.workflow(), service)
+        finally:
+            service.store.close()
+
+    def submit(self, cron: str = "") -> None:
+        """Write the job into NAME.json and register it; with a cron expression, have workers run it then.
+
+        So does `aiodag submit NAME --cron EXPRESSION` with a job that is registered. Raises `TriggerError`.
+        """
+        service = Service()
+        try:
+            file = self._file("json")
+            file.write_text(json.dumps(self.workflow().document(), indent=2), encoding="utf-8")
+            service.register(str(file), replace=True)
+            if cron:
+                service.put_schedule(self.name, str(file), cron)
         finally:
             service.store.close()
 

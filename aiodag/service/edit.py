@@ -31,13 +31,14 @@ class Editing(Looking):
     def delete(self, *which: str) -> int:
         """Delete runs with everything that belongs to them, each in a transaction of its own, and return how many.
 
-        An id stands for one run; a name for all runs of exactly that name, and for the workflow that is registered under it.
+        An id stands for one run; a name for all runs of exactly that name, for the workflow that is registered under it, and
+        for the schedule of that name.
         Raises `UnknownRun`, and `StoreError` for a run that is still running, before it deletes any.
         """
         return len(self.forget(*which).runs)
 
     def forget(self, *which: str) -> registry.Meant:
-        """Delete what ids and names stand for, as `delete` does, and return it: the runs, and the workflows."""
+        """Delete what ids and names stand for, as `delete` does, and return it: runs, workflows, and names of schedules."""
         return registry.delete_meant(self.store, which)
 
     def prune(self, *, older: float | None = None, keep: int | None = None) -> list[str]:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from aiodag.errors import StoreError, UnknownRun
 from aiodag.records import RunFilter, RunRecord, WorkflowRecord
@@ -12,14 +12,15 @@ from aiodag.states import State
 from aiodag.wording import count_text
 
 if TYPE_CHECKING:
-    from aiodag.abc import Runs
+    from aiodag.abc import Runs, Schedules
 
 
 class Meant(NamedTuple):
-    """What names and ids stand for: runs, and registered workflows."""
+    """What names and ids stand for: runs, registered workflows, and names of schedules that are deleted with them."""
 
     runs: list[RunRecord]
     workflows: list[WorkflowRecord]
+    schedules: Sequence[str] = ()
 
 
 DELETED_AT_ONCE = 64  # runs that are deleted between two looks at which are gone
@@ -49,7 +50,8 @@ def all_meant(store: "Runs", which: Iterable[str]) -> Meant:
 def delete_meant(store: "Runs", which: Iterable[str]) -> Meant:
     """Delete what names and ids stand for. Raises `UnknownRun`, and `StoreError` for a run that goes on, before any is."""
     named = list(which)
-    found = all_meant(store, named)
+    schedules = [each for each in dict.fromkeys(named) if is_schedule(store, each)]
+    found = all_meant(store, [each for each in named if each not in schedules or is_meant(store, each)])
     for run in found.runs:
         refuse_live(run)
     refuse_parked([run.id for run in found.runs if run.state is State.PARKED and run.id not in named])
@@ -59,7 +61,23 @@ def delete_meant(store: "Runs", which: Iterable[str]) -> Meant:
             refuse_live(again)
     for each in found.workflows:
         store.unregister(each.name)
-    return found
+    for name in schedules:
+        cast("Schedules", store).drop_schedule(name)
+    return found._replace(schedules=schedules)
+
+
+def is_schedule(store: "Runs", name: str) -> bool:
+    """Return True for the name of a schedule; a store of others may keep none."""
+    return callable(getattr(store, "schedules", None)) and bool(cast("Schedules", store).schedules(name))
+
+
+def is_meant(store: "Runs", which: str) -> bool:
+    """Return True for what is the id or the name of a run, or of a workflow."""
+    try:
+        find_meant(store, which, limit=1)
+    except UnknownRun:
+        return False
+    return True
 
 
 def delete_unowned(store: "Runs", ids: Sequence[str], *, if_ended: bool = False) -> list[str]:

@@ -88,6 +88,7 @@ BAD = [
     of_stages({"until": "true"}),
     of_stages({"case": "x"}),
     of_stages({"case": "x", "match": []}),
+    of_stages({"case": "x", "match": [{}]}),
     of_stages({"parallel": {}}),
     of_stages({"bash": "x", "shell": "fish"}),
     of_stages({"raise": ""}),

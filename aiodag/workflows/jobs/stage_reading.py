@@ -158,7 +158,7 @@ class StageReading:
         found: dict[str, Forms] = {}
         for place, given in enumerate(matches):
             match = self.gathering.mapping(given, (*where, place), "{case: VALUE, stages: [...]}")
-            if not match:
+            if not isinstance(given, dict):
                 continue
             self.gathering.keys(match, MATCH_KEYS, (*where, place))
             name = self._case(match, found, (*where, place))

@@ -351,3 +351,9 @@ async def test_a_failed_combination_is_seen_by_who_runs_whatever_becomes_of_the_
     )
 
     assert ran[-1] == "failed, succeeded"
+
+
+async def test_a_job_that_needs_nothing_may_ask_how_it_went():
+    values = await flow_of("jobs: {a: {if: always(), stages: [{echo: x}]}}").run()
+
+    assert values["a"]["stages"]["echo-1"]["result"] == "succeeded"

@@ -159,3 +159,19 @@ def test_an_undeclared_secret_is_found_when_the_file_is_read():
             secrets: [API_TOKEN]
             jobs: {a: {stages: [{echo: "${{ secrets.API_TOKN }}"}]}}
             """)
+
+
+@pytest.mark.parametrize(
+    ("stage", "why"),
+    [
+        (
+            '{trigger: other.yaml, params: {t: "x${{ secrets.API_TOKEN }}"}}',
+            "params.t has a secret in it, and a param is recorded",
+        ),
+        ('{case: "${{ secrets.API_TOKEN }}", match: [{case: _, stages: [{echo: x}]}]}', "case cannot look at a secret"),
+    ],
+)
+async def test_a_secret_does_not_become_a_param_or_a_case(token, stage, why):
+    with pytest.raises(RunFailed) as caught:
+        await flow_of(f"secrets: [API_TOKEN]\njobs: {{a: {{stages: [{stage}]}}}}").run()
+    assert why in str(caught.value)

@@ -251,3 +251,16 @@ def test_any_value_is_taken_or_refused(kind, value):
         bound(kind, value)
     except WorkflowError as error:
         assert "params.p" in str(error)
+
+
+async def test_dates_may_be_given_by_a_program_and_are_kept_as_texts(tmp_path):
+    flow = flow_of("""
+        params: {day: date, at: datetime, rows: list}
+        jobs: {a: {stages: [{id: say, echo: "${{ params.day }} ${{ params.at | fmt('%H') }} ${{ params.rows }}"}]}}
+        """)
+    given = {"day": date(2024, 1, 31), "at": datetime(2024, 1, 31, 8, tzinfo=UTC), "rows": (1, 2)}
+
+    values = await flow.but(parameters=given).run(tmp_path / "runs.db", "one")
+
+    assert values["a"]["stages"]["say"]["outputs"]["message"] == "2024-01-31 08 [1, 2]"
+    assert (await flow.but(parameters={"day": "2024-01-31", "at": "2024-01-31T08Z", "rows": "[1, 2]"}).run())["a"]

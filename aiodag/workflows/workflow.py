@@ -11,6 +11,7 @@ from aiodag._core.run import Run
 from aiodag.workflows.build import Building, build_nodes, draw_workflow, generates
 from aiodag.workflows.check import check_workflow
 from aiodag.workflows.definition import Definition, capacity_from
+from aiodag.workflows.expressions.values import plain_copy
 from aiodag.workflows.files.document import document_of, recorded_text
 from aiodag.workflows.jobs.building import check_params, note_beginning, workflow_of_jobs
 from aiodag.workflows.jobs.drawing import draw_jobs
@@ -138,18 +139,20 @@ class Workflow(Definition):
         """Return its JSON form. Python tasks are named there, to look at and compare."""
         return document_of(self) if self.jobs is None else dict(self.jobs.document)
 
-    def but(self, name: str | None = None, *, parameters: "Mapping[str, Iterable[Value]] | None" = None) -> "Workflow":
+    def but(self, name: str | None = None, *, parameters: Mapping[str, Any] | None = None) -> "Workflow":
         """Return a copy with another name, or other values: of parameters, or of the params of a form of jobs.
 
         Raises `WorkflowError` for one that nobody declares, and for values that a param cannot take.
         """
         if self.jobs is None:
             return super().but(name, parameters=parameters)
-        given: dict[str, Any] = {**self.given, **(parameters or {})}
+        given: Any = {**self.given, **(parameters or {})}
+        if parameters:
+            check_params(self.jobs, given)
+            given = plain_copy(given)  # as a store has it: moments as texts, which params read
         made = workflow_of_jobs(type(self), self.jobs, given, name or self.name)
         made.entry = self.entry
         if parameters:
-            check_params(self.jobs, given)
             # A run is continued with what it was given, also one of a workflow that no file has.
             made.entry = {**(self.entry or {"file": "", "task": ""}), "parameters": given}
         return made

@@ -51,7 +51,7 @@ def workflow_of_jobs(
 def rule_of_job(job: "WorkflowJob") -> str:
     """Return when a job is looked at: one whose `if` asks what became of the jobs before it decides by itself."""
     decides = job.condition is not None and job.condition.uses_status
-    return "all_done" if decides and job.trigger_rule == "all_success" else job.trigger_rule
+    return "all_done" if decides and job.needs and job.trigger_rule == "all_success" else job.trigger_rule
 
 
 def check_params(definition: "JobsDefinition", given: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,8 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from aiodag._core.doors import open_door
+from aiodag._core.search import leaves
 from aiodag.errors import OptionError, Skip, StageFailed
+from aiodag.secret import Secret
 from aiodag.wording import printable
+from aiodag.workflows.expressions.lexemes import cut_part
+from aiodag.workflows.expressions.values import Unfit, plain_copy
 from aiodag.workflows.jobs.enclosing import Siblings, call_at
 from aiodag.workflows.jobs.matrix import value_shown_short
 from aiodag.workflows.jobs.stage_reading import case_text
@@ -51,6 +55,8 @@ async def run_parallel(runner: "StageRunner", stage: "Stage", scope: "Scope") ->
 async def run_case(runner: "StageRunner", stage: "Stage", scope: "Scope") -> dict[str, Any]:
     """Run the branch that a value matches. Raises `Skip` or `StageFailed` where there is none."""
     value = stage.body.render(scope) if stage.body is not None else None
+    if isinstance(value, Secret):
+        raise StageFailed(f"case cannot look at a secret, and this is {value!r}")
     text = case_text(value)
     found = text if text in stage.branches else REST
     if found not in stage.branches:
@@ -83,9 +89,22 @@ async def run_trigger(runner: "StageRunner", stage: "Stage", scope: "Scope") -> 
     if not isinstance(name, str) or not name:
         raise StageFailed(f"trigger takes the name or the file of a workflow, not {printable(repr(name)):.100}")
     given = {} if stage.given is None else stage.given.render(scope)
+    refuse_recorded_secrets(given)
+    try:
+        given = plain_copy(given)  # as a store has it: moments as texts, which params read
+    except Unfit as error:
+        raise StageFailed(f"params: {error}") from None
     node = call_at(stage.place, door.BEGIN_WORKFLOW, name, given, beside=scope["workflow"]["file"])
     await node
     return dict(await door.outputs_of_child(node, name))
+
+
+def refuse_recorded_secrets(given: Mapping[str, Any]) -> None:
+    """Raise `StageFailed` for params of another workflow that are secrets: what a run was given is on record."""
+    for name, value in given.items():
+        if any(type(leaf) is Secret for leaf in leaves(value, objects=True)):
+            msg = f"params.{cut_part(name)} has a secret in it, and a param is recorded: declare the secret in the workflow that reads it"
+            raise StageFailed(msg)
 
 
 def siblings_of(stage: "Stage", at_once: int | None) -> Siblings:

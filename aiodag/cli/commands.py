@@ -18,7 +18,7 @@ from aiodag.service import Resumption
 from aiodag.service.documents import node_documents, plain_value, readable_value, run_document, whole_document
 from aiodag.service.drawing import drawing_of
 from aiodag.service.resumption import ParkedPlan
-from aiodag.service.settings_shown import misspelled_variables, setting_rows
+from aiodag.service.settings_shown import setting_rows, unread_variables
 from aiodag.wording import count_text, printable
 
 SETTINGS_HEAD = ("SETTING", "VALUE", "FROM")
@@ -153,8 +153,8 @@ def print_about(args: Namespace) -> int:
     document = {**found, "settings": {row.name: {"value": row.value, "from": row.origin} for row in rows}}
     lines = [SETTINGS_HEAD, *((row.name, printable(row.text), printable(row.origin)) for row in rows)]
     say(args, document, f"{shown.table(list(found.items()))}\n\n{shown.table(lines)}")
-    for name, near in misspelled_variables():
-        print_remark(args, f"{printable(name)}: nothing reads this variable; did you mean {near}?")
+    for name, hint in unread_variables():
+        print_remark(args, f"{printable(name)}: nothing reads this variable; {hint}")
     return 0
 
 

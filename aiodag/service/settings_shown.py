@@ -3,10 +3,30 @@
 import os
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from aiodag.service.settings import CONFIG, READERS, settings, variable_of
 from aiodag.wording import hide_password
+
+# The variables of ddeutil-workflow, and what to set or to do in their place.
+VARIABLES_ELSEWHERE = MappingProxyType(
+    {
+        "WORKFLOW_ROOT_PATH": f"the directory of aiodag.toml, or {CONFIG}",
+        "WORKFLOW_CORE_REGISTRY": "AIODAG_REGISTRY",
+        "WORKFLOW_CORE_REGISTRY_FILTER": "AIODAG_REGISTRY_FILTERS",
+        "WORKFLOW_CORE_PATH_CONF": "AIODAG_CONF",
+        "WORKFLOW_CORE_TIMEZONE": "AIODAG_TIMEZONE",
+        "WORKFLOW_CORE_STAGE_DEFAULT_ID": "always so: each stage has an id",
+        "WORKFLOW_CORE_STAGE_RAISE_ERROR": "always so, but for stages with continue-on-error",
+        "WORKFLOW_CORE_MAX_PIPELINE_POKING": "AIODAG_LIMIT",
+        "WORKFLOW_CORE_MAX_JOB_PARALLEL": "limit in the workflow file, or aiodag run --limit",
+        "WORKFLOW_LOG_ENABLE_WRITE": "always so, but with --store memory:",
+        "WORKFLOW_APP_PROCESS_WORKER": "as many aiodag worker as you start",
+        "WORKFLOW_APP_PIPELINE_PER_PROCESS": "AIODAG_LIMIT",
+        "WORKFLOW_API_DB_URL": "AIODAG_STORE",
+    }
+)
 
 
 class SettingRow(NamedTuple):
@@ -38,15 +58,20 @@ def setting_rows(options: Mapping[str, str | None]) -> Iterator[SettingRow]:
         )
 
 
-def misspelled_variables() -> Iterator[tuple[str, str]]:
-    """Give the variables of the environment that nearly are ours, each with the one that was meant.
+def unread_variables() -> Iterator[tuple[str, str]]:
+    """Give the variables of the environment that nothing reads, each with what was meant: misspelled ones, and ddeutil-workflow's.
 
     >>> os.environ["AIODAG_REGISTY"] = "etl.tasks"
-    >>> list(misspelled_variables())
-    [('AIODAG_REGISTY', 'AIODAG_REGISTRY')]
+    >>> os.environ["WORKFLOW_CORE_TIMEZONE"] = "Asia/Bangkok"
+    >>> for name, hint in unread_variables():
+    ...     print(name, hint)
+    AIODAG_REGISTY did you mean AIODAG_REGISTRY?
+    WORKFLOW_CORE_TIMEZONE here it is AIODAG_TIMEZONE
     """
     known = [CONFIG, *map(variable_of, READERS)]
     for name in sorted(os.environ):
-        if name.startswith("AIODAG_") and name not in known and len(name) < 100:
+        if name in VARIABLES_ELSEWHERE:
+            yield name, f"here it is {VARIABLES_ELSEWHERE[name]}"
+        elif name.startswith("AIODAG_") and name not in known and len(name) < 100:
             for near in get_close_matches(name, known, 1, 0.85):
-                yield name, near
+                yield name, f"did you mean {near}?"

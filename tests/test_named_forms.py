@@ -1,6 +1,7 @@
 """Files with several workflows, the folders they are found in, and triggers that are named there."""
 
 import json
+import os
 
 import pytest
 
@@ -278,3 +279,23 @@ def test_a_list_is_imported_without_what_nobody_has_registered(here, capsys):
 
     assert main(["--store", "other.db", "import", "listed.json"]) == 0
     assert "registered two" in capsys.readouterr().out
+
+
+def test_a_pipe_in_a_folder_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.yaml")
+    tmp_path.joinpath("flow.yaml").write_text("tasks: {}\n")
+
+    assert look_through([str(tmp_path)]).names("workflow") == ["flow"]
+
+
+def test_the_folders_are_read_once_for_all_names_that_a_file_does_not_have(tmp_path):
+    members = named_forms(
+        document_in_text("".join(f"w{n}: {{on: t{n}, tasks: {{}}}}\n" for n in range(100)), "flow.yaml")
+    )
+    read = []
+    triggers = NamedTriggers({}, lambda: read.append(1) or look_through([str(tmp_path)]))
+
+    for each in members.found:
+        triggers.fill(each.form)
+
+    assert read == [1]

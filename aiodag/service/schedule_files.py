@@ -12,10 +12,10 @@ from aiodag.schedules import trigger_of
 from aiodag.service.folders import folders_of_definitions
 from aiodag.service.scheduled import checked_policy, going_on, schedule_record
 from aiodag.service.submitting import Wishes
-from aiodag.workflows.files.folders import files_in, look_through, own_name
+from aiodag.workflows.files.folders import files_in, own_name
 from aiodag.workflows.files.load import workflow_of_member
 from aiodag.workflows.files.named_forms import NamedForm, NamedForms, named_forms
-from aiodag.workflows.files.named_triggers import NamedTriggers
+from aiodag.workflows.files.named_triggers import NamedTriggers, triggers_around
 from aiodag.workflows.files.schedule_forms import FileSchedule, ScheduleReading
 from aiodag.workflows.files.sources import document_in_file
 
@@ -111,11 +111,11 @@ def schedules_in(file: str, complaints: list[Complaint]) -> list[tuple[FileSched
         complaints += error.complaints
         return []
     complaints += members.complaints
-    around = (os.path.dirname(file) or ".", *folders_of_definitions())  # noqa: PTH120 - of a text
-    reading = ScheduleReading(NamedTriggers(members.of_kind("trigger"), lambda: look_through(around)))
+    triggers = triggers_around(members, file, folders_of_definitions())
+    reading = ScheduleReading(triggers)
     found: list[tuple[FileSchedule, str]] = []
     for member in members.found:
-        if not is_scheduled_workflow(member) or loads_well(members, member, around, complaints):
+        if not is_scheduled_workflow(member) or loads_well(members, member, triggers, complaints):
             found += [
                 (each, target_of_entry(each, member, members, file)) for each in read_member(reading, member, file)
             ]
@@ -128,10 +128,10 @@ def is_scheduled_workflow(member: NamedForm) -> bool:
     return member.kind == "workflow" and isinstance(member.form, dict) and "on" in member.form
 
 
-def loads_well(members: NamedForms, member: NamedForm, around: Iterable[str], complaints: list[Complaint]) -> bool:
+def loads_well(members: NamedForms, member: NamedForm, triggers: NamedTriggers, complaints: list[Complaint]) -> bool:
     """Return True if a workflow can be loaded; what is wrong with it is added to complaints."""
     try:
-        workflow_of_member(members, member, None, around)
+        workflow_of_member(members, member, triggers)
     except WorkflowError as error:
         complaints += error.complaints
         return False
@@ -181,8 +181,9 @@ def checked_record(
 
 
 def placed(fault: Complaint, place: str) -> Complaint:
-    """Return a complaint of params, which knows no file, with the place of their schedule."""
-    return fault._replace(place=f"{place} {fault.place}") if fault.place.startswith("params") else fault
+    """Return a complaint of params, whose place is that of their workflow, with the place of their schedule."""
+    param = fault.place.rpartition(" ")[2]
+    return fault._replace(place=f"{place} {param}") if param.startswith("params") else fault
 
 
 def file_schedule_record(

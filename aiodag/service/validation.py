@@ -1,6 +1,5 @@
 """Find all that is wrong with files before anything of them runs."""
 
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,10 +12,10 @@ from aiodag.service.entry import parse_target
 from aiodag.service.folders import folders_of_definitions
 from aiodag.service.scheduled import checked_policy
 from aiodag.service.submitting import Wishes, checked_wishes
-from aiodag.workflows.files.folders import Kept, doubled_names, files_in, is_workflow, look_through, own_name
+from aiodag.workflows.files.folders import Kept, doubled_names, files_in, is_workflow, own_name
 from aiodag.workflows.files.load import workflow_of_member
 from aiodag.workflows.files.named_forms import NamedForm, NamedForms, named_forms, only_workflow
-from aiodag.workflows.files.named_triggers import NamedTriggers
+from aiodag.workflows.files.named_triggers import NamedTriggers, triggers_around
 from aiodag.workflows.files.schedule_forms import ScheduleReading
 from aiodag.workflows.files.sources import document_in_file, is_workflow_file
 from aiodag.workflows.jobs.gathering import Gathering
@@ -56,15 +55,16 @@ class Validation:
                 return []
             forms = named_forms(document_in_file(file))
             self.complaints += forms.complaints
-            forms = forms._replace(complaints=[])  # each is said once
+            forms = NamedForms(forms.found, [])  # each is said once
             chosen = forms.found if name is None else [only_workflow(forms, file, name)]
         except WorkflowError as error:
             self.complaints += error.complaints
         except (EntryError, MissingExtra) as error:
             self.complaints.append(Complaint("", str(error)))
         else:
+            triggers = triggers_around(forms, file, self.folders)
             for each in chosen:
-                self._form(forms, each)
+                self._form(forms, each, triggers)
             return [Kept(own_name(each, file), file, each) for each in chosen]
         return []
 
@@ -78,15 +78,15 @@ class Validation:
                 kept += self.file(file)
         self.complaints += doubled_names(kept)
 
-    def _form(self, forms: NamedForms, form: NamedForm) -> None:
+    def _form(self, forms: NamedForms, form: NamedForm, triggers: NamedTriggers) -> None:
         try:
             if form.kind == "workflow":
                 self.workflows += 1
-                workflow_of_member(forms, form, folders=self.folders)
+                workflow_of_member(forms, form, triggers)
             if form.kind == "trigger":
                 self.complaints += faults_of_trigger(form)
             else:
-                self.complaints += faults_of_schedules(forms, form, self.folders)
+                self.complaints += faults_of_schedules(form, triggers)
         except WorkflowError as error:
             self.complaints += error.complaints
 
@@ -139,10 +139,9 @@ def faults_of_trigger(form: NamedForm) -> list[Complaint]:
     return form.places.complaints(on)
 
 
-def faults_of_schedules(forms: NamedForms, form: NamedForm, folders: Sequence[str]) -> list[Complaint]:
+def faults_of_schedules(form: NamedForm, triggers: NamedTriggers) -> list[Complaint]:
     """Return what is wrong with the schedules of a workflow that loads, or of a schedule that stands by itself."""
-    around = (os.path.dirname(form.places.source) or ".", *folders)  # noqa: PTH120 - of a text as it was given
-    reading = ScheduleReading(NamedTriggers(forms.of_kind("trigger"), lambda: look_through(around)))
+    reading = ScheduleReading(triggers)
     found = reading.of_schedule(form) if form.kind == "schedule" else []
     if form.kind == "workflow" and "on" in form.form:
         found = reading.of_workflow(form.name, form.form, form)

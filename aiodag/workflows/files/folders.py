@@ -60,7 +60,8 @@ def files_in(folder: str) -> Iterator[str]:
     """Yield the workflow files in a folder and below, in the order of their names; none of one that is not there."""
     for path, inner, files in os.walk(folder):
         inner[:] = sorted(each for each in inner if not each.startswith((".", "__")))
-        yield from (os.path.join(path, each) for each in sorted(files) if is_workflow_file(each))  # noqa: PTH118 - of texts
+        paths = (os.path.join(path, each) for each in sorted(files) if is_workflow_file(each))  # noqa: PTH118 - of texts
+        yield from filter(os.path.isfile, paths)  # a pipe would be waited for
 
 
 def is_workflow(form: Any) -> bool:

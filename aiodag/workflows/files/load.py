@@ -6,10 +6,9 @@ from os import PathLike
 from typing import Any
 
 from aiodag.errors import WorkflowError
-from aiodag.workflows.files.folders import look_through
 from aiodag.workflows.files.json import Places
 from aiodag.workflows.files.named_forms import NamedForm, NamedForms, named_forms, only_workflow
-from aiodag.workflows.files.named_triggers import NamedTriggers
+from aiodag.workflows.files.named_triggers import NamedTriggers, triggers_around
 from aiodag.workflows.files.reading import Reading
 from aiodag.workflows.files.shapes import is_name
 from aiodag.workflows.files.sources import document_in_file, document_in_text
@@ -40,7 +39,7 @@ def load(
     file = os.fspath(path)
     members = named_forms(document_in_file(file))
     member = only_workflow(members, file, name)
-    workflow = workflow_of_member(members, member, capacity, folders)
+    workflow = workflow_of_member(members, member, triggers_around(members, file, folders), capacity)
     workflow.entry = {"file": os.path.abspath(file), "task": member.name, "parameters": {}}  # noqa: PTH100 - without links
     return workflow
 
@@ -59,16 +58,14 @@ def loads(text: str | bytes, source: str = "", *, name: str | None = None, capac
     ['greet']
     """
     members = named_forms(document_in_text(text, source))
-    return workflow_of_member(members, only_workflow(members, source, name), capacity)
+    return workflow_of_member(members, only_workflow(members, source, name), triggers_around(members, source), capacity)
 
 
 def workflow_of_member(
-    members: NamedForms, member: NamedForm, capacity: object = None, folders: Iterable[str] = ()
+    members: NamedForms, member: NamedForm, triggers: NamedTriggers, capacity: object = None
 ) -> Workflow:
     """Return a workflow out of those that a file has. Raises `WorkflowError`."""
     places = member.places
-    around = (os.path.dirname(places.source) or ".", *folders)  # noqa: PTH120 - of a text as it was given
-    triggers = NamedTriggers(members.of_kind("trigger"), lambda: look_through(around))
     form, faults = triggers.fill(member.form)
     complaints = [*members.complaints, *places.complaints(faults)]
     name = member.name or workflow_stem(places.source)

@@ -32,15 +32,19 @@ class NamedForm(NamedTuple):
     places: Places
 
 
-class NamedForms(NamedTuple):
+class NamedForms:
     """All that a file has, and what is wrong with the file itself."""
 
-    found: list[NamedForm]
-    complaints: list[Complaint]
+    def __init__(self, found: list[NamedForm], complaints: list[Complaint]) -> None:
+        self.found = found
+        self.complaints = complaints
+        self._by_kind: dict[str, dict[str, NamedForm]] = {}
+        for each in found:
+            self._by_kind.setdefault(each.kind, {})[each.name] = each
 
-    def of_kind(self, kind: str) -> dict[str, NamedForm]:
+    def of_kind(self, kind: str) -> Mapping[str, NamedForm]:
         """Return the members of a kind by their names."""
-        return {each.name: each for each in self.found if each.kind == kind}
+        return self._by_kind.get(kind, {})
 
 
 def named_forms(source: Source) -> NamedForms:

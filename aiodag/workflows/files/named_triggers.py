@@ -1,12 +1,13 @@
 """Triggers that a workflow names under `on`: taken from the same file, or else from the folders around it."""
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from aiodag.workflows.files.folders import Folders
+from aiodag.workflows.files.folders import Folders, look_through
 from aiodag.workflows.files.json import Fault, Path, cut
-from aiodag.workflows.files.named_forms import NamedForm
+from aiodag.workflows.files.named_forms import NamedForm, NamedForms
 from aiodag.workflows.jobs.triggers import ASKED, EVENTS_ELSEWHERE
 
 LISTED = 10  # names in a message
@@ -66,6 +67,17 @@ class NamedTriggers:
         return None
 
 
+def triggers_around(forms: NamedForms, source: str, folders: Iterable[str] = ()) -> NamedTriggers:
+    """Return what finds the triggers that a file names: in it, next to it, and in folders. One for all that the file has."""
+    around = (os.path.dirname(source) or ".", *folders)  # noqa: PTH120 - of a text as it was given
+    return NamedTriggers(forms.of_kind("trigger"), lambda: look_through(around))
+
+
 def is_name_of_trigger(text: str) -> bool:
     """Return True for what can be the name of a trigger, and is not an event of GitHub or a cron line."""
-    return text not in ASKED | EVENTS_ELSEWHERE and not text.startswith("@") and not any(map(str.isspace, text))
+    return (
+        text != ""
+        and text not in ASKED | EVENTS_ELSEWHERE
+        and not text.startswith("@")
+        and not any(map(str.isspace, text))
+    )

@@ -75,7 +75,7 @@ def form_of_trigger(gathering: Gathering, value: Mapping[str, Any], path: Path) 
     when = [key for key in MOMENTS_OF if key in value]
     if len(when) > 1:
         gathering.fault(path, f"has {' and '.join(when)}: a trigger takes one of them; write a list of triggers")
-    elif not when and "name" not in value:
+    elif not when and not isinstance(value.get("name"), str):
         gathering.fault(path, f"does not say when: it takes one of {', '.join(MOMENTS_OF)}, or the name of a trigger")
     else:
         refuse_moments(gathering, value, path)

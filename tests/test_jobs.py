@@ -357,3 +357,38 @@ async def test_a_job_that_needs_nothing_may_ask_how_it_went():
     values = await flow_of("jobs: {a: {if: always(), stages: [{echo: x}]}}").run()
 
     assert values["a"]["stages"]["echo-1"]["result"] == "succeeded"
+
+
+async def test_a_limit_of_the_run_bounds_stages_and_not_what_encloses_them(ran):
+    await flow_of("""
+        limit: 1
+        jobs:
+          a:
+            strategy: {max-parallel: 1, matrix: {t: [p, q]}}
+            stages:
+              - id: each
+                foreach: [1, 2]
+                concurrent: 2
+                stages: [{uses: test/call@1, with: {name: "${{ matrix.t }}${{ item }}"}}]
+          b: {stages: [{id: both, parallel: {x: [{echo: hi}], y: [{echo: hi}]}}]}
+        """).run()
+
+    assert ran == ["p1", "p2", "q1", "q2"]
+
+
+async def test_a_run_that_ends_with_its_first_failure_goes_on_after_one_that_may_be(ran):
+    flow = flow_of("""
+        jobs:
+          a:
+            continue-on-error: true
+            stages: [{id: x, foreach: 1, stages: [{uses: test/call@1, with: {name: bad, fails: true}}]}]
+          b:
+            needs: a
+            stages:
+              - {continue-on-error: true, uses: test/call@1, with: {name: bad, fails: true}}
+              - {uses: test/call@1, with: {name: last}}
+        """)
+
+    await flow.run(fail_fast=True)
+
+    assert ran == ["bad", "bad", "last"]

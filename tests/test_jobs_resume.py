@@ -13,7 +13,7 @@ import pytest
 from worker_processes import until
 
 from aiodag import RunFailed, State
-from aiodag.workflows import hook
+from aiodag.workflows import hook, loads
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("hooks_forgotten")]
 
@@ -344,3 +344,15 @@ async def test_what_was_killed_or_interrupted_in_a_stage_goes_on_there(tmp_path,
     assert effects_in(tmp_path) == {"a": 1, "b": 1, "cx": 1, "dx": 1, "cy": 1, "dy": 1, "e": 1, "f": 1}
     shown = aiodag("show", "it", "--store", "runs.db", "--json", cwd=tmp_path).communicate()[0]
     assert json.loads(shown)["run"]["state"] == "succeeded"
+
+
+async def test_a_run_of_a_program_goes_on_with_the_params_that_it_was_given(ran, service, write, tmp_path):
+    ran.failing = {"l3"}
+    with pytest.raises(RunFailed):
+        await loads(dedent(TWO_JOBS), "etl.yaml").but(parameters={"day": "friday"}).run(service.store, "it")
+    ran.failing.clear()
+    assert ran.taken()[3] == "l2 friday"
+
+    await service.resume("it")
+
+    assert ran.taken() == ["l3", "l4", "r1"]

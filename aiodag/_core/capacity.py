@@ -96,7 +96,7 @@ class Capacity:
         Its task becomes the same one with the option `resources={}`. So plain calls without a limit pay nothing.
         """
         task = node.task
-        if self.limit is None or task.options.resources is not None or task.stands_in or task.barrier:
+        if self.limit is None or task.options.resources is not None or task.stands_in or task.barrier or task.encloses:
             return
         counted = self._counted.get(task)
         if counted is None:

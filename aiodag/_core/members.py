@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
 from aiodag._core.capacity import Capacity
+from aiodag._core.context import bodies_around
 from aiodag._core.failure import Failure, Report, exception_line
 from aiodag._core.ledger import Ledger
 from aiodag._core.limits import Gate, Limit
@@ -186,7 +187,7 @@ class Members:
         if not report.taken:  # by an observer, a moment ago
             self.untaken[id(report)] = fault
             report.run = ref(self)
-        if not self.fail_fast or self.stopping:
+        if not self.fail_fast or self.stopping or may_fail(node):
             return
         self.stopping = True
         # In a turn of its own: the engine is in the middle of settling, and skips what needs the node first.
@@ -283,6 +284,11 @@ class Members:
         self.stopping = True
         for node in [node for node in self.live if node.state is not RUNNING]:
             node.cancel(f"run {self.name!r} is being drained")
+
+
+def may_fail(node: Node[Any]) -> bool:
+    """Return True if somebody has said that a run goes on after the failure of a node, or of what it is called in."""
+    return any(each.task.may_fail for each in (node, *bodies_around(node)))
 
 
 def call_places(nodes: set[Node[Any]]) -> str:

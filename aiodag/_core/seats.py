@@ -26,7 +26,9 @@ class Seats:
 
     def admit(self, node: Node[Any]) -> bool:
         """Return True if a node may start now; if not, it is kept until another has ended."""
-        if not node._admitted and not node.task.waits:  # what only waits for the world takes no seat
+        task = node.task
+        # What only waits for the world, or for what it encloses, takes no seat: it would keep it while it waits for a limit.
+        if not node._admitted and not task.waits and not task.encloses:
             if self.taken >= self.limit:
                 self.came += 1
                 heappush(self.parked, (-node.task.options.priority, self.came, node))

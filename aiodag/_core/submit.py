@@ -174,7 +174,7 @@ class Adopted:
 
     stands_in, barrier, encloses, rule, _waits = True, False, False, None, False
     after_deps, raw, code, call = (), False, None, None
-    waits, fit, firm = "", None, False
+    waits, fit, firm, may_fail = "", None, False, False
     options = NO_OPTIONS
 
     def __init__(self, engine: Engine, awaitable: Any) -> None:

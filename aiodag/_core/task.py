@@ -79,6 +79,7 @@ class Task(FunctionLike, Generic[P, R]):
 
     stands_in = barrier = False  # True: for an awaitable that was passed as an edge; for a node that only joins edges
     encloses = False  # whether its nodes only run others, as jobs do: what they are recorded with is made of those
+    may_fail = False  # whether a run that ends with its first failure goes on after one of this
     _exactly = -1  # positional arguments of most calls, which need no further look: see arity.py
     _arity: Any = None  # the real signature, once a call has needed it; ... where there is none
     rule: Any = None  # of tasks in workflows: when they run, if that is not when all upstream has succeeded

@@ -37,7 +37,7 @@ class Named(Task[..., Any]):
             self.rule = rule
             self._special = True
         if of.encloses:
-            self.encloses = True
+            self.encloses, self.may_fail = True, of.may_fail
         self.fn, self.call, self.options = of.fn, of.call, of.options
         self.fewest, self.most, self._exactly = of.fewest, of.most, of._exactly
 

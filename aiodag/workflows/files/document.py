@@ -61,7 +61,9 @@ def document_of(workflow: Definition, *, exact: bool = False) -> dict[str, Any]:
 def recorded_text(workflow: Definition) -> str:
     """Return the text of the document of a workflow, as a store has it."""
     if workflow.jobs is not None:
-        return json.dumps(workflow.jobs.document, ensure_ascii=False)
+        # Of a program, no entry has what the params were given.
+        own = {"given": workflow.given} if workflow.given and workflow.entry is None else {}
+        return json.dumps({**workflow.jobs.document, **own}, ensure_ascii=False, default=str)
     writing = Writing(workflow, exact=False)
     return stored_text(head_of(workflow, writing), ((task.name, writing.task(task)) for task in workflow.tasks))
 

@@ -94,7 +94,9 @@ def workflow_from_document(
     the functions are looked for when they are called.
     """
     if is_jobs_form(document):
-        return workflow_of_jobs(Workflow, read_jobs(document, places or Places(), name=name, recorded=recorded))
+        form = {key: value for key, value in document.items() if key != "given" or not recorded}
+        definition = read_jobs(form, places or Places(), name=name, recorded=recorded)
+        return workflow_of_jobs(Workflow, definition, document.get("given") if recorded else None)
     return Reading(places or Places()).workflow(Workflow, document, name, capacity, recorded=recorded)
 
 

@@ -43,6 +43,7 @@ def workflow_of_jobs(
     work = JobsWork(definition, flow.given)
     for job in definition.jobs.values():
         made = Enclosing(work.body(job), (), TaskOptions(name=job.id, **work.options(job)))
+        made.may_fail = job.continue_on_error
         flow.put(made, (), {}, place=job.place, name=job.id, after=list(job.needs), trigger_rule=rule_of_job(job))
         flow[job.id].description = job.description
     return flow

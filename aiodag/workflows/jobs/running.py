@@ -86,23 +86,29 @@ class StageRunner:
 
     def _node_of(self, stage: "Stage", scope: Scope, after: tuple[Any, ...]) -> "Node[Any]":
         """Make the node of a stage: one that fails, or is skipped, where it cannot or shall not run."""
+        arguments: Mapping[str, Any] = {}
         try:
-            if stage.condition is not None and not stage.condition.holds(scope):
-                return call_at(stage.place, stopped_stage(stage, after, Skip("its `if` does not hold")))
-            scope = with_env(scope, stage.env)
-            options = {"name": stage.id, **retrying(stage.retry), **limited(stage.timeout, scope)}
-            if stage.kind in self.containers:
-                return call_at(stage.place, Enclosing(self._container(stage, scope), after, TaskOptions(**options)))
-            leaf = LEAVES[stage.kind]
-            arguments = leaf.arguments(stage, scope)
-            made: Task[..., Any] = Task(
-                leaf.body, after, TaskOptions(version=stage.digest, limit=leaf.limit, **options)
-            )
+            made, arguments = self._task_of(stage, scope, after)
         except ExpressionError as error:
-            return call_at(stage.place, stopped_stage(stage, after, error.at(stage.place)))
+            made = stopped_stage(stage, after, error.at(stage.place))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is why the stage fails
-            return call_at(stage.place, stopped_stage(stage, after, error))
+            made = stopped_stage(stage, after, error)
+        made.may_fail = stage.continue_on_error
         return call_at(stage.place, made, **arguments)
+
+    def _task_of(
+        self, stage: "Stage", scope: Scope, after: tuple[Any, ...]
+    ) -> tuple[Task[..., Any], Mapping[str, Any]]:
+        """Return the task of a stage, and its arguments. Raises `Skip`, and whatever keeps it from beginning."""
+        if stage.condition is not None and not stage.condition.holds(scope):
+            raise Skip("its `if` does not hold")
+        scope = with_env(scope, stage.env)
+        options = {"name": stage.id, **retrying(stage.retry), **limited(stage.timeout, scope)}
+        if stage.kind in self.containers:
+            return Enclosing(self._container(stage, scope), after, TaskOptions(**options)), {}
+        leaf = LEAVES[stage.kind]
+        arguments = leaf.arguments(stage, scope)
+        return Task(leaf.body, after, TaskOptions(version=stage.digest, limit=leaf.limit, **options)), arguments
 
     def _container(self, stage: "Stage", scope: Scope) -> "Callable[[], Awaitable[Any]]":
         perform = self.containers[stage.kind]

@@ -13,6 +13,7 @@ from aiodag.service.entry import Again, Entry, Target, needs_its_file, parse_tar
 from aiodag.service.folders import names_in_folders, near_in_folders, target_in_folders
 from aiodag.service.parameters import Given, parameters_of_workflow, with_parameters
 from aiodag.workflows.files.document import recorded_text
+from aiodag.workflows.files.forms import tags_in
 from aiodag.workflows.files.json import Places
 from aiodag.workflows.files.load import workflow_from_document
 from aiodag.workflows.files.sources import document_in_file, is_workflow_file
@@ -142,7 +143,7 @@ def again(run: RunRecord, source: str | None, capacity: Mapping[str, float] | No
 def given_tags(run: RunRecord) -> dict[str, str]:
     """Return the tags of a run that its definition did not have: somebody gave them when it began."""
     document: Any = json.loads(run.definition) if run.definition else {}
-    written: Any = document.get("tags") or {}
+    written: Any = tags_in(document)
     return {name: value for name, value in run.tags.items() if written.get(name) != value}
 
 

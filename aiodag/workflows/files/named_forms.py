@@ -111,6 +111,8 @@ def only_workflow(members: NamedForms, source: str, name: str | None) -> NamedFo
         return next(iter(workflows.values()))
     if name is not None and name in workflows:
         return workflows[name]
+    if "" in workflows and isinstance(workflows[""].form, dict) and workflows[""].form.get("name") == name:
+        return workflows[""]  # the file is that workflow itself
     names = [each for each in workflows if each]
     listed = ", ".join(map(cut, names[:LISTED])) + (", …" if len(names) > LISTED else "")
     if name is None:

@@ -1,4 +1,4 @@
-"""Draw the pictures of the README: the graph of the demo's ETL in mid-run, and the timeline of the whole.
+"""Draw the pictures of the README and of other pages: the demo's ETL in mid-run, its timeline, and a workflow of jobs.
 
     python assets/make.py
 
@@ -17,16 +17,25 @@ sys.path.insert(0, str(HERE.parent))
 
 from aiodag import Graph, Run, testing  # noqa: E402 - the path comes first
 from aiodag.pictures import svg, timeline  # noqa: E402 - the path comes first
+from aiodag.workflows import load  # noqa: E402 - the path comes first
 
 MOMENT = 4.75  # seconds: some nodes have succeeded, some run, some wait
 
 
-def demo():
-    """Load the example without running it."""
-    spec = importlib.util.spec_from_file_location("aiodag_demo", HERE.parent / "examples" / "demo.py")
-    module = importlib.util.module_from_spec(spec)
+def example(name):
+    """Load an example without running it."""
+    path = HERE.parent / "examples" / name
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def tables():
+    """Return the graph of the workflow that loads tables, before it runs."""
+    example("15_tables/tables.py")
+    flow = load(HERE.parent / "examples" / "15_tables" / "conf" / "load-tables.yaml")
+    return flow.but(parameters={"day": "2026-01-02"}).graph()
 
 
 async def run_etl(etl) -> tuple[Graph, Graph]:
@@ -40,8 +49,8 @@ async def run_etl(etl) -> tuple[Graph, Graph]:
 
 def pictures():
     """Return {file name: SVG}."""
-    middle, end = testing.run(run_etl(demo().Etl()))
-    return {"etl-graph.svg": svg(middle), "etl-timeline.svg": timeline(end)}
+    middle, end = testing.run(run_etl(example("demo.py").Etl()))
+    return {"etl-graph.svg": svg(middle), "etl-timeline.svg": timeline(end), "tables-graph.svg": svg(tables())}
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
 """The pictures of the README are those that assets/make.py draws."""
 
 import importlib.util
+import sys
 from xml.etree.ElementTree import fromstring
 
 import pytest
 from programs import ROOT
+
+from aiodag.workflows import registered
 
 ASSETS = ROOT / "assets"
 
@@ -20,6 +23,15 @@ def make():
 @pytest.fixture(scope="module")
 def drawn(make):
     return make.pictures()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def hooks_of_examples_forgotten():
+    """Leave nothing behind of what an example registers."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registered, "HOOKS", {})
+        patch.setitem(sys.modules, "tables", None)
+        yield
 
 
 def test_the_committed_pictures_are_fresh(drawn):

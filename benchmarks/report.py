@@ -324,7 +324,7 @@ def workflows(results: list[dict[str, Any]]) -> Iterable[str]:
             "whole. `wide` has no edges, in `chain` each takes the value of the one before, in `barrier` one half waits for all "
             "of the other. `expanded` is one task with a parameter, and `resumed` the same when another process has run it "
             "before: all of its values are taken back. `file` is a JSON file of commands that is loaded and checked, and not "
-            "run. `python -m benchmarks.workflows` measures them.\n\n"
+            "run; `stages` is a YAML file of jobs with 100 stages each. `python -m benchmarks.workflows` measures them.\n\n"
         )
         rows = [
             [

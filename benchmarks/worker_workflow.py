@@ -3,6 +3,7 @@
 worker_workflow.py {wide,chain,barrier,expanded} NODES {-,memory,sqlite,ADDRESS}
 worker_workflow.py resumed NODES sqlite   resume what another process has run, of one task with a parameter
 worker_workflow.py file NODES -        load and check a file of so many commands, and run none
+worker_workflow.py stages NODES -      the same for a file in YAML with jobs of a hundred stages
 """
 
 from __future__ import annotations
@@ -62,18 +63,40 @@ def expanded(nodes: int) -> Workflow:
 SHAPES = {"wide": wide, "chain": chain, "barrier": barrier, "expanded": expanded}
 
 
-def measure_file(nodes: int, directory: str) -> dict[str, float]:
-    """Give the seconds to load a file of commands, which checks it, and the peak memory."""
-    path = Path(directory, "commands.json")
-    with path.open("w") as file:  # piece by piece: what writing it takes is not the peak
+STAGES = 100  # of a job
+
+
+def write_commands(path: Path, nodes: int) -> None:
+    """Write a file of commands in JSON, piece by piece: what writing it takes is not the peak."""
+    with path.open("w") as file:
         file.write('{"tasks": {')
         for number in range(nodes):
             file.write(f'{", " * (number > 0)}"task {number}": {{"command": ["echo", "-n", "file-{number}"]}}')
         file.write("}}")
+
+
+def write_stages(path: Path, nodes: int) -> None:
+    """Write a file of jobs in YAML."""
+    with path.open("w") as file:
+        file.write("params: {day: date}\njobs:\n")
+        for number in range(nodes):
+            file.write(f"  job-{number // STAGES}:\n    stages:\n" * (number % STAGES == 0))
+            file.write(f"      - name: Stage {number}\n        id: stage-{number}\n")
+            file.write(f"        bash: echo -n ${{{{ params.day }}}} {number}\n        env: {{NUMBER: {number}}}\n")
+
+
+FILES = {"file": ("commands.json", write_commands), "stages": ("jobs.yaml", write_stages)}
+
+
+def measure_file(kind: str, nodes: int, directory: str) -> dict[str, float]:
+    """Give the seconds to load a file, which checks it, and the peak memory."""
+    name, write = FILES[kind]
+    path = Path(directory, name)
+    write(path, nodes)
     before, began = peak_bytes(), time.perf_counter()
     flow = load(path)
     seconds = time.perf_counter() - began
-    assert len(flow) == nodes
+    assert len(flow) == nodes // (STAGES if kind == "stages" else 1)
     figures = {"nodes": nodes, "edges": 0, "write": seconds, "check": 0.0, "graph": 0.0, "run": 0.0, "total": seconds}
     figures["cpu"] = 0.0
     return {**figures, "peak_bytes": peak_bytes(), "grown_bytes": peak_bytes() - before}
@@ -114,8 +137,8 @@ async def measure(shape: str, nodes: int, store: Any) -> dict[str, float]:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as directory:
-        if sys.argv[1] == "file":
-            print(json.dumps(measure_file(int(sys.argv[2]), directory)))
+        if sys.argv[1] in FILES:
+            print(json.dumps(measure_file(sys.argv[1], int(sys.argv[2]), directory)))
             sys.exit()
         shape, nodes, given = sys.argv[1:]
         place: Any = {"-": None, "memory": Memory(), "sqlite": f"{directory}/runs.db"}.get(given, given)

@@ -20,6 +20,7 @@ CASES = (
     ("resumed", 1_000_000, "sqlite"),
     ("file", 100_000, "-"),
     ("file", 1_000_000, "-"),
+    ("stages", 10_000, "-"),
 )
 MANY = 100_000  # nodes; --quick leaves out what is larger
 

@@ -137,7 +137,7 @@ class JobsWork:
     # Matrix
 
     async def run_matrix(self, job: "WorkflowJob", scope: Scope) -> dict[str, Any]:
-        """Run the combinations of a job beside each other; return what became of them, in the order in which they are declared."""
+        """Run the combinations of a job; return what became of them, in the order in which they are declared."""
         choices = self.combinations(job, scope)
         matrix: Any = job.matrix
         siblings = Siblings(parallel_in(matrix.max_parallel, scope), fail_fast=matrix.fail_fast)

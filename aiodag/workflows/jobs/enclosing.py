@@ -20,7 +20,7 @@ from aiodag.workflows.named import Barrier, joined
 if TYPE_CHECKING:
     from aiodag._core.node import Node
 
-LOST_BESIDE = "another one beside it has failed"
+ANOTHER_LOST = "another one of its job, loop or branches has failed"
 AFTER_ALL, UNTIL_ONE_IS_LOST = RULES["all_done"], RULES["none_failed"]
 
 
@@ -49,7 +49,7 @@ def after_node(last: "Node[Any] | None") -> tuple[Any, ...]:
 
 
 class Siblings:
-    """Nodes that run beside each other, at most so many at once. With `fail_fast` the first that is lost ends the others."""
+    """Nodes that run at the same time, at most so many at once. With `fail_fast` the first that is lost ends the others."""
 
     def __init__(self, at_once: int | None, *, fail_fast: bool) -> None:
         self.limit = None if at_once is None else Limit(at_once)
@@ -61,7 +61,7 @@ class Siblings:
         """Go on in the body of one of them, unless another one is lost: whoever waits for them has not heard of that yet."""
         node = current_node()
         if node is not None and self._first is not None and self._first.state is State.SKIPPED:
-            node.cancel(LOST_BESIDE)
+            node.cancel(ANOTHER_LOST)
             await asyncio.sleep(0)
 
     async def join(self) -> None:
@@ -77,7 +77,7 @@ class Siblings:
                 self._first = joint_of(nodes, UNTIL_ONE_IS_LOST)
                 if await has_succeeded(self._first):
                     return
-                cancel_all(nodes, LOST_BESIDE)
+                cancel_all(nodes, ANOTHER_LOST)
             await has_succeeded(joint_of(nodes, AFTER_ALL))
         except asyncio.CancelledError:
             cancel_all(nodes, "what it is in was cancelled")

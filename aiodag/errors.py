@@ -526,8 +526,8 @@ class ExpressionError(AiodagError, ValueError):
         super().__init__(": ".join(filter(None, (place, expression, reason))))
 
     def at(self, place: str) -> "ExpressionError":
-        """Return the same error with the place where the expression stands."""
-        return ExpressionError(self.expression, self.reason, place)
+        """Return the same error with the place where the expression stands, unless it has one already."""
+        return ExpressionError(self.expression, self.reason, self.place or place)
 
 
 class SettingsError(AiodagError, ValueError):

@@ -5,8 +5,9 @@ from datetime import UTC, date, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jobs_forms import flow_of
 
-from aiodag import ExpressionError, Run, Secret, task
+from aiodag import ExpressionError, Run, RunFailed, Secret, task
 from aiodag.workflows.expressions.template import ExpressionFaults, template_of
 from aiodag.workflows.expressions.values import text_of_value
 
@@ -95,6 +96,29 @@ def test_a_fault_at_run_time_names_the_expression_and_gets_a_place():
     assert str(caught.value.at("etl.yaml:7 $.jobs.a.with.url")) == (
         "etl.yaml:7 $.jobs.a.with.url: ${{ params.nmae }}: params has no 'nmae'; did you mean 'name'?"
     )
+
+
+async def test_a_fault_at_run_time_names_the_very_line_and_path_in_the_file():
+    flow = flow_of("""
+        params: {x: map}
+        jobs:
+          one:
+            stages:
+              - id: a
+                foreach: [1]
+                stages:
+                  - run: x = 1
+                    vars:
+                      deep:
+                        - "${{ params.x.nmae }}"
+        """)
+
+    with pytest.raises(RunFailed) as caught:
+        await flow.but(parameters={"x": {"name": 1}}).run()
+    assert (
+        "flow.yaml:12 $.jobs.one.stages[0].stages[0].vars.deep[0]: "
+        "${{ params.x.nmae }}: params.x has no 'nmae'; did you mean 'name'?"
+    ) in str(caught.value)
 
 
 def test_a_list_that_is_nested_too_deep_is_refused():

@@ -14,23 +14,30 @@ class Condition:
     These ask `scope["status"]`, an object with four bools of those names.
     """
 
-    __slots__ = ("expression", "names", "uses_status")
+    __slots__ = ("expression", "names", "place", "uses_status")
 
-    def __init__(self, expression: Expression) -> None:
+    def __init__(self, expression: Expression, place: str = "") -> None:
         self.expression = expression
+        self.place = place  # in a document, for errors
         self.names: frozenset[Read] = expression.names
         self.uses_status = expression.uses_status
 
     def holds(self, scope: Names) -> bool:
         """Return whether it holds: not for null, false, 0 and what is empty. Raises `ExpressionError`, for a text, too."""
-        value = self.expression.value(scope)
         try:
+            value = self.expression.value(scope)
             if not isinstance(value, str):
                 return is_true(value)
             reason = f"a condition is true or false, and this gives {show_value(value)}: compare it, or say | bool"
+        except ExpressionError as error:
+            raise error.at(self.place) from error.__cause__
         except Unfit as error:
             reason = str(error)
-        raise ExpressionError(self.expression.shown, reason)
+        raise ExpressionError(self.expression.shown, reason, self.place)
+
+    def located(self, place: str) -> "Condition":
+        """Return the same condition at a place in a document, which errors then name."""
+        return Condition(self.expression, place)
 
 
 def condition_of(value: object) -> Condition:

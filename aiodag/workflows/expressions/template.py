@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from copy import copy
 from itertools import groupby
 from typing import Any, TypeAlias
 
@@ -21,6 +22,7 @@ BEGINNING = re.compile(r"\$\$?\{")
 WHOLE = re.compile(r"""\$\{\{((?:[^'"}]|'[^']*'|"(?:[^"\\]|\\.)*"|\}(?!\}))*)\}\}""", re.DOTALL)
 Pieces: TypeAlias = "list[str | Expression | Variable]"
 Place: TypeAlias = tuple[str | int, ...]
+NO_PLACES: Mapping[Place, str] = {}
 
 
 class ExpressionFaults(ValueError):
@@ -57,18 +59,43 @@ class Template:
     `names` are the paths that it reads, `plain` is True where it reads nothing: its value is always the same.
     """
 
-    __slots__ = ("body", "names", "plain", "source")
+    __slots__ = ("body", "names", "paths", "places", "plain", "source")
 
-    def __init__(self, source: Any, body: Any, texts: list[TextTemplate]) -> None:
+    def __init__(self, source: Any, body: Any, texts: list[tuple[Place, TextTemplate]]) -> None:
         self.source = source
         self.body = body  # as the source, with a `TextTemplate` in the place of each text that has something to fill in
-        pieces = [piece for text in texts for piece in text.pieces if not isinstance(piece, str)]
+        self.paths = [path for path, _ in texts]  # where these stand in the source
+        self.places: Mapping[Place, str] = NO_PLACES
+        pieces = [piece for _, text in texts for piece in text.pieces if not isinstance(piece, str)]
         self.names = frozenset[Read]().union(*(each.names for each in pieces if isinstance(each, Expression)))
         self.plain = not pieces
 
+    def located(self, place_of: Callable[[Place], str]) -> "Template":
+        """Return the same template at a place in a document, which errors then name: `etl.yaml:7 $.jobs.a.env.X`."""
+        if not self.paths:
+            return self
+        made = copy(self)
+        made.places = {path: place_of(path) for path in self.paths}
+        return made
+
     def render(self, scope: Names) -> Any:
         """Return the value: an expression alone keeps its type. Raises `ExpressionError`."""
-        return self.body if self.plain else fill_body(self.body, scope)
+        return self.body if self.plain else self._filled(self.body, scope, ())
+
+    def _filled(self, body: Any, scope: Names, path: Place) -> Any:
+        """Return a part of the value with its texts filled in. No deeper than what `template_of` lets in."""
+        if isinstance(body, TextTemplate):
+            try:
+                return body.render(scope)
+            except ExpressionError as error:
+                raise error.at(self.places.get(path, "")) from error.__cause__
+        if isinstance(body, dict):
+            return {key: self._filled(each, scope, (*path, key)) for key, each in body.items()}
+        return (
+            [self._filled(each, scope, (*path, place)) for place, each in enumerate(body)]
+            if isinstance(body, list)
+            else body
+        )
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -88,16 +115,10 @@ class Template:
         Raises `ExpressionError`.
         """
         pieces = self.body.pieces if isinstance(self.body, TextTemplate) else [str(self.body)]
-        return "".join(each if isinstance(each, str) else write(each.value(scope)) for each in pieces)
-
-
-def fill_body(body: Any, scope: Names) -> Any:
-    """Return a value with its texts filled in. No deeper than what `template_of` lets in."""
-    if isinstance(body, TextTemplate):
-        return body.render(scope)
-    if isinstance(body, dict):
-        return {key: fill_body(each, scope) for key, each in body.items()}
-    return [fill_body(each, scope) for each in body] if isinstance(body, list) else body
+        try:
+            return "".join(each if isinstance(each, str) else write(each.value(scope)) for each in pieces)
+        except ExpressionError as error:
+            raise error.at(self.places.get((), "")) from error.__cause__
 
 
 def template_of(value: Any, *, environment: bool = True) -> Template:
@@ -115,7 +136,7 @@ class TemplateReader:
     def __init__(self, *, environment: bool) -> None:
         self.environment = environment
         self.faults: list[tuple[Place, str]] = []
-        self.texts: list[TextTemplate] = []
+        self.texts: list[tuple[Place, TextTemplate]] = []
 
     def read(self, value: Any, path: Place) -> Any:
         """Return a value with templates in the places of texts that have something to fill in."""
@@ -147,7 +168,7 @@ class TemplateReader:
         if all(isinstance(each, str) for each in pieces):
             return "".join(map(str, pieces))
         template = TextTemplate(text, pieces)
-        self.texts.append(template)
+        self.texts.append((path, template))
         return template
 
     def pieces_of(self, text: str, path: Place) -> Iterator[str | Expression | Variable]:

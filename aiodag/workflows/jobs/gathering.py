@@ -156,7 +156,7 @@ class Gathering:
             return None
         if made.names:
             self.reads.append((path, value, made.names, within))
-        return made
+        return made.located(lambda inner: self.places.of((*path, *inner)))
 
     def _read(self, how: Callable[..., R], value: object, **options: bool) -> R:
         """Return a template or a condition: one for all that are written alike, as thousands are in one document."""
@@ -185,7 +185,7 @@ class Gathering:
             return None
         if made.names:
             self.reads.append(((*path, key), value, made.names, within))
-        return made
+        return made.located(self.places.of((*path, key)))
 
 
 def seconds_of_value(value: object) -> float | None:

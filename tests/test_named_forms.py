@@ -299,3 +299,13 @@ def test_the_folders_are_read_once_for_all_names_that_a_file_does_not_have(tmp_p
         triggers.fill(each.form)
 
     assert read == [1]
+
+
+def test_a_run_is_resumed_from_the_workflow_of_its_name_in_an_edited_file(here, capsys):
+    here.joinpath("flow.yaml").write_text(TWO)
+    main(["--store", "runs.db", "run", "flow.yaml:two", "--id", "monday"])
+    here.joinpath("flow.yaml").write_text(TWO.replace("echo, b", "echo, edited"))
+    capsys.readouterr()
+
+    assert main(["--store", "runs.db", "resume", "monday", "--from", "flow.yaml"]) == 0
+    assert "b | edited" in capsys.readouterr().err

@@ -5,9 +5,10 @@ from aiodag.cli.parser import CommandGroup, Parser, add_command
 from aiodag.cli.typed import count, named_amount, pair
 
 SOURCE = (
-    "a file and what it has: a task or a workflow in FILE.py:NAME, without :NAME its main or the only one; or FILE.json"
+    "a file and what it has: a task or a workflow in FILE.py:NAME, without :NAME its main or the only one; "
+    "or a workflow in FILE.json or FILE.yaml, one of several in FILE.yaml:NAME"
 )
-TARGET = f"{SOURCE}; or the name of a registered workflow"
+TARGET = f"{SOURCE}; or the name of a workflow that `aiodag list` has"
 
 
 def add_run(group: CommandGroup) -> None:
@@ -88,7 +89,7 @@ def add_source(parser: Parser) -> None:
         "--from",
         dest="source",
         metavar="FILE",
-        help="an edited definition: FILE.json or FILE.py:NAME; what changed and what needs it runs again",
+        help="an edited definition: FILE.json, FILE.yaml or FILE.py:NAME; what changed and what needs it runs again",
     )
 
 

@@ -102,9 +102,9 @@ class Editing(Looking):
     # Workflows by name
 
     def register(self, text: str, *, name: str | None = None, replace: bool = False) -> WorkflowRecord:
-        """Keep the workflow of FILE.json or FILE.py[:NAME] under its name or another; all of it is checked, nothing runs.
+        """Keep the workflow of FILE.json, FILE.yaml[:NAME] or FILE.py[:NAME] under its name or another; all of it is checked, nothing runs.
 
-        A JSON file is kept as text, so the file may go; of a Python file the place is kept, and each run reads it again.
+        A JSON or YAML file is kept as text, so the file may go; of a Python file the place is kept, and each run reads it again.
         Raises `StoreError` if the name is taken, unless it is to be replaced; `EntryError` and `WorkflowError`.
         """
         from aiodag.service import targets

@@ -55,7 +55,7 @@ class Queueing(Editing):
     ) -> str:
         """Record a run for a worker to take, and return its id. Nothing of it runs here, but its file is imported and checked.
 
-        `target` is FILE.py[:TASK], FILE.json or the name of a registered workflow, and `parameters` are name=value or
+        `target` is FILE.py[:TASK], FILE.json, FILE.yaml[:NAME] or the name of a workflow, and `parameters` are name=value or
         values by name; or it is what `target` returns. Higher priorities begin first, others in the order in which they
         were submitted; none before `at`. A second submission under one `key` returns the id of the first.
 

@@ -50,7 +50,7 @@ class Service(Scheduling):
     # What to begin with
 
     def target(self, text: str, given: Sequence[str] = (), *, capacity: Mapping[str, float] | None = None) -> Target:
-        """Return what a run can begin with, from what people type: FILE.py[:NAME], FILE.json or a registered name, and name=value.
+        """Return what a run can begin with, from what people type: FILE.py[:NAME], FILE.yaml[:NAME], FILE.json or a name, and name=value.
 
         Raises `EntryError` and `WorkflowError`.
         """
@@ -138,8 +138,8 @@ class Service(Scheduling):
         `again` names, by number, task or label, even if the run succeeded, with everything that their bodies call and
         everything that needs them.
 
-        A workflow from a JSON file continues as it was recorded, without that file; everything else as its Python file is now.
-        `source`, FILE.json or FILE.py[:NAME], is an edited definition, which gets the parameters that the run began with. What
+        A workflow from a JSON or YAML file continues as it was recorded, without that file; everything else as its Python file is now.
+        `source`, FILE.json, FILE.yaml[:NAME] or FILE.py[:NAME], is an edited definition, which gets the parameters that the run began with. What
         it changes runs again, along with everything that needs that.
         """
         from aiodag.service import starting

@@ -47,7 +47,7 @@ def target_to_submit(store: "Runs", target: "str | Target", given: Given) -> Tar
     if isinstance(target, str):
         target = target_of(store, target, given)
     elif given:
-        msg = f"parameters={given!r}: the target has its own; give FILE.py[:TASK], FILE.json or a name with them"
+        msg = f"parameters={given!r}: the target has its own; give FILE.py[:TASK], FILE.json, FILE.yaml or a name with them"
         raise EntryError(msg)
     target = ready(target)
     refuse_resources(target, None)

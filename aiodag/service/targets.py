@@ -16,6 +16,7 @@ from aiodag.workflows.files.document import recorded_text
 from aiodag.workflows.files.forms import tags_in
 from aiodag.workflows.files.json import Places
 from aiodag.workflows.files.load import workflow_from_document
+from aiodag.workflows.files.named_forms import named_forms
 from aiodag.workflows.files.sources import document_in_file, is_workflow_file
 from aiodag.workflows.private import hides_nothing, restore_document
 from aiodag.workflows.workflow import Workflow
@@ -170,7 +171,7 @@ def edited_target(run: RunRecord, source: str, capacity: Mapping[str, float] | N
     """Return what an edited file has for a run: with the run's name, and the parameters that it began with."""
     began = entry_of_run(run) if run.entry is not None or run.definition is None else None
     given = {} if began is None else began.parameters
-    entry, found = open_source(source, capacity)
+    entry, found = open_source(source if began is None else same_in_file(began, source), capacity)
     entry = entry._replace(release=None if began is None else began.release)
     refuse_another(run, source, entry, found)
     if isinstance(found, Workflow):
@@ -178,6 +179,14 @@ def edited_target(run: RunRecord, source: str, capacity: Mapping[str, float] | N
     entry = entry._replace(parameters=given)
     bind(entry, found)
     return entry
+
+
+def same_in_file(began: Entry, source: str) -> str:
+    """Return a file with the name of what a run began with, if it is a file with several workflows and one has that name."""
+    if not began.task or not is_workflow_file(source) or not Path(source).is_file():
+        return source
+    there = named_forms(document_in_file(source)).of_kind("workflow")
+    return f"{source}:{began.task}" if began.task in there else source
 
 
 def refuse_another(run: RunRecord, source: str, entry: Entry, found: object) -> None:

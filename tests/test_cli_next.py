@@ -22,6 +22,13 @@ pipe:
     one:
       stages:
         - echo: hello
+twice:
+  type: Schedule
+  entries:
+    - workflow: quiet
+      on: {cron: "0 12 * * *"}
+    - workflow: quiet
+      on: {every: 1h}
 quiet:
   jobs:
     one:
@@ -80,7 +87,10 @@ def test_a_file_shows_each_trigger_and_one_workflow_its_own(capsys):
     assert moments(capsys, "flows.yaml", *start) == {
         "every_five": ["2026-01-01T12:05:00+00:00"],
         "pipe": ["2026-01-02T06:00:00+07:00"],
+        "twice/quiet": ["2026-01-02T12:00:00+00:00"],
+        "twice/quiet/2": ["2026-01-01T13:00:00+00:00"],
     }
+    assert [*moments(capsys, "flows.yaml:quiet", *start)] == ["twice/quiet", "twice/quiet/2"]
     assert moments(capsys, "flows.yaml:pipe", *start) == {"pipe": ["2026-01-02T06:00:00+07:00"]}
 
 
@@ -117,8 +127,8 @@ def test_no_other_moment_is_said(capsys):
         (["@dayly"], "did you mean @daily?"),
         (["0 0 * * *", "--timezone", "Paris"], "did you mean Europe/Paris?"),
         (["0 0 * * *", "--from", "soon"], "'soon': not a moment"),
-        (["flows.yaml:quiet"], "flows.yaml:quiet: says nowhere when it begins"),
-        (["flows.yaml:gone"], "flows.yaml:gone"),
+        (["flows.yaml:gone"], "flows.yaml:gone: does not say when it begins; it has every_five, pipe, twice"),
+        (["flow.py"], "only files in YAML and JSON"),
         (["gone.yaml"], "gone.yaml: no such file"),
         (["nightly"], "write an expression in quotes"),
         (["\x1b[2J"], r"\x1b[2J"),

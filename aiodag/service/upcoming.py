@@ -6,21 +6,23 @@ from difflib import get_close_matches
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aiodag.errors import EntryError, TriggerError, WorkflowError
+from aiodag.errors import Complaint, EntryError, TriggerError, WorkflowError
 from aiodag.schedules import trigger_of
 from aiodag.schedules.forms import TRIGGER_KEYS
 from aiodag.service.entry import parse_target
 from aiodag.service.folders import definitions_in_folders
 from aiodag.service.releasing import trigger_of_schedule
+from aiodag.service.schedule_files import schedules_in
 from aiodag.service.settings import settings
-from aiodag.service.targets import file_in, open_source
+from aiodag.service.targets import file_in
 from aiodag.workflows.files.named_forms import named_forms
 from aiodag.workflows.files.sources import document_in_file, is_workflow_file
-from aiodag.workflows.workflow import Workflow
 
 if TYPE_CHECKING:
     from aiodag.schedules.series import Series
     from aiodag.service.service import Service
+
+LISTED = 20  # names in a message
 
 
 class Upcoming(NamedTuple):
@@ -42,7 +44,7 @@ def upcoming_of(
     if is_expression_typed(text):
         triggers: list[tuple[str, Series]] = [("", trigger_of(text, timezone=zone))]
     elif file_in(text)[0]:
-        triggers = list(triggers_of_file(text, zone))
+        triggers = triggers_of_file(text, zone)
     else:
         triggers = list(triggers_of_name(service, text, zone))
     return [Upcoming(name, each, list(islice(each.iter(start), number))) for name, each in triggers]
@@ -53,35 +55,35 @@ def is_expression_typed(text: str) -> bool:
     return text.lstrip().startswith("@") or (len(text.split()) > 1 and not file_in(text)[0])
 
 
-def triggers_of_file(text: str, zone: str) -> "Iterator[tuple[str, Series]]":
-    """Give the triggers of the workflows of a file, and those that have a name of their own. Raises `EntryError` for none."""
+def triggers_of_file(text: str, zone: str) -> "list[tuple[str, Series]]":
+    """Return when a file says that something begins: its schedules and triggers, or those of one name.
+
+    Raises `EntryError` for none, and `WorkflowError`.
+    """
     file, name = parse_target(text)
-    members = named_forms(document_in_file(file)) if is_workflow_file(file) else None
-    found = 0
-    for each in members.found if members else ():
-        if name in {None, each.name}:
-            forms = [each.form] if each.kind == "trigger" else forms_of_workflow(file, each.name, each.kind)
-            found += len(forms)
-            yield from ((each.name or file, trigger_in_form(form, zone, file)) for form in forms)
-    if members and members.complaints:
-        raise WorkflowError(members.complaints)
-    if not found:
-        msg = f"{text}: says nowhere when it begins; write it under on, or submit it with --cron"
+    if not is_workflow_file(file):
+        msg = f"{text}: only files in YAML and JSON say when they begin; submit this with --cron"
         raise EntryError(msg)
+    complaints: list[Complaint] = []
+    forms = [(each.name, each.workflow, each.trigger) for each, _ in schedules_in(file, complaints)]
+    if complaints:
+        raise WorkflowError(complaints)
+    triggers = named_forms(document_in_file(file)).of_kind("trigger")
+    forms += [(each.name, "", each.form) for each in triggers.values()]
+    found = [(own, trigger_in_form(form, zone, file)) for own, flow, form in forms if name in {None, own, flow}]
+    if not found:
+        others = sorted({own for own, _, _ in forms})
+        hint = f"it has {', '.join(others[:LISTED])}" if others else "write it under on, or submit it with --cron"
+        msg = f"{text}: does not say when it begins; {hint}"
+        raise EntryError(msg)
+    return found
 
 
-def forms_of_workflow(file: str, name: str, kind: str) -> list[Mapping[str, Any]]:
-    """Return the triggers of a workflow of a file. Raises `EntryError` and `WorkflowError`."""
-    if kind != "workflow":
-        return []
-    found = open_source(f"{file}:{name}" if name else file)[1]
-    return list(found.jobs.triggers) if isinstance(found, Workflow) and found.jobs else []
-
-
-def trigger_in_form(form: Mapping[str, Any], zone: str, place: str) -> "Series":
+def trigger_in_form(form: Mapping[str, Any] | str, zone: str, place: str) -> "Series":
     """Return the trigger of a form that may say more than when. Raises `EntryError`."""
     try:
-        return trigger_of({key: form[key] for key in form if key in TRIGGER_KEYS}, timezone=zone)
+        when = form if isinstance(form, str) else {key: form[key] for key in form if key in TRIGGER_KEYS}
+        return trigger_of(when, timezone=zone)
     except TriggerError as error:
         msg = f"{place}: {error}"
         raise EntryError(msg) from error

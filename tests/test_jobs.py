@@ -392,3 +392,33 @@ async def test_a_run_that_ends_with_its_first_failure_goes_on_after_one_that_may
     await flow.run(fail_fast=True)
 
     assert ran == ["bad", "bad", "last"]
+
+
+async def test_variables_of_a_job_read_its_combination_and_its_condition_those_of_the_file():
+    flow = flow_of("""
+        env: {X: "1"}
+        jobs:
+          a:
+            if: env.X == '1'
+            strategy: {matrix: {t: [1, 2]}}
+            env: {T: "m${{ matrix.t }}"}
+            stages: [{id: say, echo: "${{ env.T }} ${{ env.X }}"}]
+    """)
+
+    strategies = (await flow.run())["a"]["strategies"]
+
+    assert [each["stages"]["say"]["outputs"]["message"] for each in strategies.values()] == ["m1 1", "m2 1"]
+
+
+@pytest.mark.parametrize("timeout", ["10ms", "0.01"])
+async def test_a_timeout_that_is_computed_may_be_a_text(timeout):
+    flow = flow_of(
+        """
+        params: {most: str}
+        jobs: {a: {stages: [{sleep: 1h, timeout: "${{ params.most }}"}]}}
+    """,
+        most=timeout,
+    )
+
+    with pytest.raises(RunFailed, match=r"took longer than 0\.01 s"):
+        await flow.run()

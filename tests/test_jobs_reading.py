@@ -171,7 +171,13 @@ def test_the_options_of_a_stage_are_read():
 
 @pytest.mark.parametrize(
     ("given", "seconds"),
-    [("timeout: 5", 5.0), ("timeout: 1.5h", 5400.0), ("timeout-minutes: 2", 120.0), ("timeout: 250ms", 0.25)],
+    [
+        ("timeout: 5", 5.0),
+        ("timeout: '5'", 5.0),
+        ("timeout: 1.5h", 5400.0),
+        ("timeout-minutes: 2", 120.0),
+        ("timeout: 250ms", 0.25),
+    ],
 )
 def test_a_timeout_is_in_seconds_unless_it_says_otherwise(given, seconds):
     (stage,) = stages_of(f"- {{echo: x, {given}}}")
@@ -413,6 +419,7 @@ def test_all_complaints_come_at_once_in_the_order_of_the_text():
 REFERENCES = """\
 params: {day: date}
 secrets: [TOKEN]
+env: {TOP: x}
 jobs:
   first:
     outputs: {file: "${{ stages.fetch.outputs.name }}"}
@@ -420,10 +427,11 @@ jobs:
   middle: {needs: first, stages: [{name: x}]}
   last:
     needs: middle
+    env: {JOB: "${{ env.TOP }} ${{ matrix.t }}"}
     strategy: {matrix: {t: [a], include: [{t: a, extra: 1}]}}
     stages:
       - {id: before, echo: x}
-      - echo: "${{ %s }}"
+      - {env: {OWN: "1"}, echo: "${{ %s }}"}
       - {id: after, echo: x}
       - foreach: [1]
         stages:
@@ -447,6 +455,9 @@ jobs:
         "release.logical_date",
         "run.id",
         "workflow.name",
+        "env.TOP",
+        "env.JOB",
+        "env.OWN",
     ],
 )
 def test_expressions_read_what_is_there(read_text):
@@ -469,6 +480,10 @@ def test_expressions_read_what_is_there(read_text):
         ("jobs.first.outputs.fiel", "there is no output of the job 'first' 'fiel'; did you mean 'file'?"),
         ("jobs.first.stages.fetsh.outputs.x", "there is no stage in the job 'first' 'fetsh'; did you mean 'fetch'?"),
         ("release.date", "there is no field of release 'date'"),
+        (
+            "env.OTHER",
+            "there is no variable of env 'OTHER'; there are JOB, OWN, TOP. Write ${OTHER} for one of the process",
+        ),
         ("item", "it is known inside foreach and until"),
         ("github.sha", "write run or release"),
         ("steps.a.outputs.b", "write stages"),
@@ -477,7 +492,7 @@ def test_expressions_read_what_is_there(read_text):
 def test_expressions_that_read_what_is_not_there_are_refused(read_text, why):
     (found,) = complaints(REFERENCES % read_text)
 
-    assert found.startswith(f"13 $.jobs.last.stages[1].echo: reads {read_text.split('[')[0]}: ")
+    assert found.startswith(f"15 $.jobs.last.stages[1].echo: reads {read_text.split('[')[0]}: ")
     assert why in found
 
 

@@ -96,10 +96,9 @@ class JobsWork:
         """Run a job, in the body of its node. Raises `Skip` for one whose `if` does not hold."""
         node = current_node()
         try:
-            scope = self.scope_of(job, node)
+            scope = with_env(self.scope_of(job, node), self.definition.env)
             if job.condition is not None and not job.condition.holds(scope):
                 raise Skip("its `if` does not hold")
-            scope = with_env(with_env(scope, self.definition.env), job.env)
             body = self.run_matrix if job.matrix is not None else self.run_stages
             return await body(job, scope)
         except ExpressionError as error:
@@ -123,7 +122,11 @@ class JobsWork:
         )
 
     async def run_stages(self, job: "WorkflowJob", scope: Scope, name: str | None = None) -> dict[str, Any]:
-        """Run the stages of a job once; return their outcomes and the outputs."""
+        """Run the stages of a job once, with its variables; return their outcomes and the outputs."""
+        try:
+            scope = with_env(scope, job.env)
+        except ExpressionError as error:
+            raise error.at(job.place) from None
         ended = await RUNNER.run_stages(job.stages, scope)
         outcome: dict[str, Any] = {"outputs": {}, "stages": dict(ended.outcomes)}
         note_ended(current_run(), name or job.id, outcome)

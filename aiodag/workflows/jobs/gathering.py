@@ -191,11 +191,12 @@ class Gathering:
 def seconds_of_value(value: object) -> float | None:
     """Return the seconds that a number or a text says; None if it says none.
 
-    >>> [seconds_of_value(value) for value in (90, "5m", "2", True, "soon")]
-    [90.0, 300.0, None, None, None]
+    >>> [seconds_of_value(value) for value in (90, "5m", "2.5", True, "soon")]
+    [90.0, 300.0, 2.5, None, None]
     """
     if isinstance(value, str):
-        return read_duration(value)
+        seconds = read_duration(value)
+        return read_duration(f"{value}s") if seconds is None else seconds
     return float(value) if is_number(value) and isinstance(value, int | float) else None
 
 

@@ -20,9 +20,10 @@ LOCAL = "local"
 class JobReading:
     """Reads jobs, one after the other."""
 
-    def __init__(self, gathering: Gathering, known: Mapping[str, Any]) -> None:
+    def __init__(self, gathering: Gathering, known: Mapping[str, Any], within: Within) -> None:
         self.gathering = gathering
         self.known = known  # all jobs, as they are written
+        self.within = within  # what each of them can read
         self.stages = StageReading(gathering)
 
     def read(self, name: str, value: object, path: Path) -> WorkflowJob:
@@ -32,9 +33,10 @@ class JobReading:
             reader.fault(path, id_fault(name))
         given = reader.mapping(value, path, "a job: {stages: [...]}")
         reader.keys(given, JOB_KEYS, path, FOREIGN_JOB)
-        outside = Within(IN_JOB, name)
+        outside = self.within._replace(job=name)
         matrix = self._matrix(given, path, outside) if "strategy" in given else None
-        inside = outside._replace(roots=IN_COMBINATION if matrix else IN_JOB, variables=variables_of(matrix))
+        around = outside._replace(roots=IN_COMBINATION if matrix else IN_JOB, variables=variables_of(matrix))
+        inside = around.with_env(given["env"]) if "env" in given else around
         forms: Forms = ()
         if "stages" in given:
             forms = self.stages.read(given["stages"], (*path, "stages"), inside)
@@ -54,7 +56,7 @@ class JobReading:
             condition=reader.condition(given, "if", path, outside),
             trigger_rule=self._rule(given, path),
             matrix=matrix,
-            env=self.stages.contents.names(given["env"], (*path, "env"), inside) if "env" in given else None,
+            env=self.stages.contents.names(given["env"], (*path, "env"), around) if "env" in given else None,
             outputs=self._outputs(given, (*path, "outputs"), after) if "outputs" in given else {},
             timeout=reader.timeout(given, path, outside),
             retry=reader.retry(given, path, RETRY_KEYS),

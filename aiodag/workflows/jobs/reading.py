@@ -13,7 +13,7 @@ from aiodag.workflows.jobs.gathering import Gathering, faults_of_leaves
 from aiodag.workflows.jobs.job_reading import JobReading, description_of
 from aiodag.workflows.jobs.keys import CONCURRENCY_KEYS, FOREIGN_TOP, WORKFLOW_KEYS
 from aiodag.workflows.jobs.model import Concurrency, JobsDefinition, SecretSource, WorkflowJob
-from aiodag.workflows.jobs.references import BEFORE_JOBS, TOP, Ancestors, References, Within
+from aiodag.workflows.jobs.references import BEFORE_JOBS, IN_JOB, NO_ENV, TOP, Ancestors, References, Within
 from aiodag.workflows.jobs.triggers import triggers_in
 from aiodag.workflows.params import params_of
 
@@ -53,10 +53,10 @@ class DocumentReading:
         params, faults = params_of(given.get("params"), lambda name: reader.places.of(("params", name)))
         reader.faults.extend((("params", *path), text) for path, text in faults)
         secrets = self._secrets(given["secrets"]) if "secrets" in given else {}
+        env = self._env(given["env"]) if "env" in given else None
         jobs = self._jobs(given)
         ancestors = Ancestors({job.id: job.needs for job in jobs.values()}, self._order(jobs))
         concurrency = self._concurrency(given["concurrency"]) if "concurrency" in given else None
-        env = self._env(given["env"]) if "env" in given else None
         References(reader, jobs, ancestors, params, secrets).check()
         return JobsDefinition(
             name=self._name(given, name),
@@ -87,7 +87,7 @@ class DocumentReading:
 
     def _env(self, value: object) -> Any:
         given = self.gathering.mapping(value, ("env",), "names and values")
-        return self.gathering.template(given, ("env",), Within(TOP))
+        return self.gathering.template(given, ("env",), Within(TOP, env=NO_ENV))
 
     def _secrets(self, value: object) -> dict[str, SecretSource]:
         """Return the secrets that are declared: names of variables, or names with where each comes from."""
@@ -108,7 +108,7 @@ class DocumentReading:
     def _concurrency(self, value: object) -> Concurrency | None:
         """Return the group of runs that this one belongs to."""
         reader, path = self.gathering, ("concurrency",)
-        within = Within(BEFORE_JOBS)
+        within = Within(BEFORE_JOBS, env=NO_ENV)
         form = {"group": value} if isinstance(value, str) else reader.mapping(value, path, "the name of a group")
         reader.keys(form, CONCURRENCY_KEYS, path)
         if "group" not in form:
@@ -133,7 +133,7 @@ class DocumentReading:
         forms = reader.mapping(given["jobs"], ("jobs",), "jobs: {NAME: {stages: [...]}}")
         if forms == {} and isinstance(given["jobs"], dict):
             reader.fault(("jobs",), "is empty: a workflow has at least one job")
-        reading = JobReading(reader, forms)
+        reading = JobReading(reader, forms, Within(IN_JOB, env=NO_ENV).with_env(given.get("env", {})))
         return {name: reading.read(name, form, ("jobs", name)) for name, form in forms.items()}
 
     def _order(self, jobs: Mapping[str, WorkflowJob]) -> list[str]:

@@ -32,6 +32,7 @@ ELSEWHERE = {
     "run": "nothing has begun yet when this is read",
     "secrets": "secrets are read inside stages",
 }
+NO_ENV: frozenset[str] = frozenset()
 NO_STAGES: Mapping[str, int] = {}
 
 
@@ -44,11 +45,17 @@ class Within(NamedTuple):
     stages: Mapping[str, int] = NO_STAGES  # of its list, with their places
     before: int = 0  # the place of its own stage: those before have run
     outer: "Within | None" = None  # around the list
+    env: frozenset[str] | None = None  # the variables of `env`, where they are known
 
     def inside(self, stages: Mapping[str, int], *, loop: bool = False) -> "Within":
         """Return what the stages of a list can read, apart from those before them."""
         roots = self.roots | (IN_LOOP if loop else IN_STAGE)
         return self._replace(roots=roots, stages=stages, before=0, outer=self)
+
+    def with_env(self, env: object) -> "Within":
+        """Return what can be read where there are more variables."""
+        known = None if self.env is None or not isinstance(env, dict) else self.env | env.keys()
+        return self._replace(env=known)
 
 
 class References:
@@ -111,6 +118,12 @@ class References:
         if within.variables is None or rest[0] in within.variables:
             return ""
         return self._unknown("variable of the matrix", rest[0], within.variables)
+
+    def _env(self, rest: list[str], within: Within) -> str:
+        if within.env is None or rest[0] in within.env:
+            return ""
+        what = self._unknown("variable of env", rest[0], within.env)
+        return f"{what}. Write ${{{cut(rest[0])}}} for one of the process"
 
     def _stages(self, rest: list[str], within: Within) -> str:
         here: Within | None = within

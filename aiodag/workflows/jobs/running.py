@@ -11,6 +11,7 @@ from aiodag.errors import ExpressionError, OptionError, Skip
 from aiodag.masking import masked
 from aiodag.states import State
 from aiodag.workflows.jobs.enclosing import Enclosing, Siblings, after_node, call_at
+from aiodag.workflows.jobs.gathering import DURATION_WANTED, seconds_of_value
 from aiodag.workflows.jobs.scope import Scope, Status
 from aiodag.workflows.jobs.stages.leaves import LEAVES
 
@@ -175,7 +176,8 @@ def limited(timeout: "float | Template | None", scope: Mapping[str, Any]) -> dic
     """Return the seconds that an attempt has, as options of its task. Raises `ExpressionError` and `OptionError`."""
     if timeout is None:
         return {}
-    seconds = timeout if isinstance(timeout, int | float) else timeout.render(scope)
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        raise OptionError("timeout", seconds, "a number of seconds")
+    given = timeout if isinstance(timeout, int | float) else timeout.render(scope)
+    seconds = seconds_of_value(given)
+    if seconds is None:
+        raise OptionError("timeout", given, DURATION_WANTED)
     return {"timeout": seconds}

@@ -47,6 +47,7 @@ class StageReading:
     # One stage
 
     def _stage(self, name: str, given: dict[str, Any], path: Path, within: Within) -> Stage:
+        around, within = within, within.with_env(given["env"]) if "env" in given else within
         form = Form(self._kind(given, path), given, path, within)
         self._keys(form)
         reader = self.gathering
@@ -65,8 +66,8 @@ class StageReading:
             digest=stage_digest(form.kind, given, bodies),
             body=self.contents.body(form),
             given=self.contents.names(given[key], (*path, key), within) if key in given else None,
-            env=self.contents.names(given["env"], (*path, "env"), within) if "env" in given else None,
-            condition=reader.condition(given, "if", path, within),
+            env=self.contents.names(given["env"], (*path, "env"), around) if "env" in given else None,
+            condition=reader.condition(given, "if", path, around),
             until=self._until(form),
             timeout=reader.timeout(given, path, within),
             retry=reader.retry(given, path, RETRY_KEYS),

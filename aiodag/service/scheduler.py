@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from aiodag.abc import Runs
 
 LOOK = 0.5  # seconds between two looks at most
-AT_ONCE = 500  # schedules that are released in one transaction
+AT_ONCE = 1000  # schedules that are released in one transaction
 SECONDS = 2.0  # that one look takes for what is due, before queues have their turn
 REST = 15.0  # seconds without a look after a store could not say what is due, such as one that is not migrated
 

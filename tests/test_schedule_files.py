@@ -1,5 +1,8 @@
 """Schedules that files say are added, changed and dropped with them: all of them, or none."""
 
+import re
+from pathlib import Path
+
 import pytest
 from schedule_times import StoreClock
 
@@ -208,3 +211,14 @@ def test_the_group_of_a_run_is_that_of_its_params_and_its_moment(service, write,
     (run,) = service.runs()
     assert run.group == "monday-03"
     assert service.run(service.submit(f"{write(text)}", {"day": "sunday"})).group.startswith("sunday-")
+
+
+def test_the_file_of_the_documentation_works_as_it_stands(service, write, clock):
+    page = Path(__file__).parents[1].joinpath("docs", "schedules.md").read_text("utf-8")
+    (text,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    found = service.add_schedules(write(text))
+    clock.advance(86_400)
+    Scheduler(service.store, print).look()
+
+    assert found.added == ["nightly/load_table", "nightly/load_table/2"]
+    assert sorted(run.entry["parameters"]["day"] for run in service.runs()) == ["2026-03-03", "2026-03-03"]

@@ -18,7 +18,7 @@ ENTRY_LISTS = ("workflows", "pipelines", "entries")
 NAMES_OF_WORKFLOW = ("workflow", "pipeline", "name")
 KEYS_OF_ENTRY = (*NAMES_OF_WORKFLOW, "on", "params", "values")
 ABOUT = ("desc", "description", "tags")
-POLICY_KEYS = ("overlap", "catch-up", "jitter", "grace", "queue", "priority")
+POLICY_KEYS = ("overlap", "catch-up", "jitter", "grace", "queue", "priority", "retries")
 DURATIONS = ("jitter", "grace")
 
 

@@ -36,8 +36,8 @@ MATCH_KEYS = ("case", "stages")
 RETRY_KEYS = ("retries", "max-attempts", "backoff", "delay", "factor", "maximum")
 CONCURRENCY_KEYS = ("group", "cancel-in-progress")
 TRIGGER_KEYS_OF_FILES = (
-    "name", "cron", "cronjob", "timezone", "tz", "every", "interval", "at", "once", "moments", "start", "end", "exclude",
-    "overlap", "catch-up", "jitter", "grace", "params", "queue", "priority", "paused",
+    "name", "cron", "cronjob", "timezone", "tz", "every", "interval", "anchor", "at", "once", "moments", "start", "end",
+    "exclude", "overlap", "catch-up", "jitter", "grace", "params", "queue", "priority", "retries", "paused",
 )  # fmt: skip
 MOMENTS_OF = ("cron", "cronjob", "every", "interval", "at", "once", "moments")  # keys that say when: one of them
 RULES_OF_JOBS = NAMES

@@ -253,6 +253,16 @@ def test_any_value_is_taken_or_refused(kind, value):
         assert "params.p" in str(error)
 
 
+def test_a_param_that_is_declared_wrong_is_known_all_the_same():
+    with pytest.raises(WorkflowError) as caught:
+        flow_of("""
+            params: {p: strr}
+            jobs: {a: {stages: [{echo: "${{ params.p }}"}]}}
+            """)
+
+    assert len(caught.value.complaints) == 1
+
+
 async def test_dates_may_be_given_by_a_program_and_are_kept_as_texts(tmp_path):
     flow = flow_of("""
         params: {day: date, at: datetime, rows: list}

@@ -57,7 +57,8 @@ class DocumentReading:
         jobs = self._jobs(given)
         ancestors = Ancestors({job.id: job.needs for job in jobs.values()}, self._order(jobs))
         concurrency = self._concurrency(given["concurrency"]) if "concurrency" in given else None
-        References(reader, jobs, ancestors, params, secrets).check()
+        declared = given.get("params")  # also those that are declared wrong
+        References(reader, jobs, ancestors, declared if isinstance(declared, dict) else params, secrets).check()
         return JobsDefinition(
             name=self._name(given, name),
             document=given,

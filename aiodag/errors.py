@@ -564,7 +564,8 @@ class TriggerError(AiodagError, ValueError):
 
     def __init__(self, what: str, faults: Sequence[str]) -> None:
         self.faults = tuple(faults)
-        super().__init__(f"{what}: {'; '.join(self.faults)}")
+        more = [f"and {len(self.faults) - ALIKE:,} more"] if len(self.faults) > ALIKE else []
+        super().__init__(f"{what}: {'; '.join([*self.faults[:ALIKE], *more])}")
 
 
 class StageFailed(AiodagError):

@@ -94,6 +94,14 @@ def test_only_a_relative_path_of_a_store_is_relative_to_the_file(tmp_path, store
     assert settings().store.value == expected.format(tmp_path)
 
 
+def test_a_directory_that_was_deleted_has_no_file(monkeypatch, tmp_path):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+
+    assert settings().queue.value == "default"
+
+
 def test_pyproject_has_a_table_of_ours_and_aiodag_toml_comes_first(tmp_path):
     write(tmp_path / "pyproject.toml", '[tool.ruff]\nline = 1\n\n[tool.aiodag]\n"queue" = "of-pyproject"\n')
 

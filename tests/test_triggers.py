@@ -240,6 +240,42 @@ def test_a_form_that_says_nothing_or_too_much_is_refused(form, text):
     assert text in str(caught.value)
 
 
+def test_exclusions_within_exclusions_have_an_end():
+    form = {"every": 60}
+    for _ in range(100_000):
+        form = {"every": 60, "exclude": form}
+
+    with pytest.raises(TriggerError, match="more than 5 levels deep"):
+        trigger_of(form)
+    assert trigger_of({"every": 60, "exclude": {"every": 120, "exclude": {"every": 240}}}).next(NEW_YEAR).minute == 1
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda huge: Every(huge),
+        lambda huge: Cron(huge),
+        lambda huge: Cron("* * * * *", timezone=huge, start=huge, end=huge, exclude=huge),
+        lambda huge: Moments([huge]),
+        lambda huge: Once(huge),
+        lambda huge: trigger_of(huge),
+        lambda huge: trigger_of({"every": huge}),
+        lambda huge: Cron("* * * * *").next(huge),
+    ],
+)
+@pytest.mark.parametrize(
+    "huge",
+    [10**5000, "9" * 10**6, "1 " * 10**6, "\ud800", "\x00", [[]] * 10**5],
+    ids=["digits", "number", "fields", "surrogate", "nul", "list"],
+)
+def test_hostile_values_are_refused_in_one_short_line(make, huge):
+    with pytest.raises(TriggerError) as caught:
+        make(huge)
+
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 3000
+
+
 def test_the_keys_of_forms_are_those_that_are_read():
     assert {
         "cron",

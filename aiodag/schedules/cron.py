@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from aiodag.errors import TriggerError
 from aiodag.schedules.calendar import MINUTE, Calendar
 from aiodag.schedules.expressions import read_expression
-from aiodag.schedules.fields import shown_text
+from aiodag.schedules.fields import shown_text, shown_thing
 from aiodag.schedules.series import Series, read_bounds
 from aiodag.schedules.zones import LARGEST_CHANGE, first_moment, moments_at_wall, put_back_between, wall_clock
 
@@ -45,7 +45,9 @@ class Cron(Series):
         calendar = read_text(expression, faults)
         self._bounds = read_bounds(timezone, start, end, exclude, faults)
         if calendar is None or faults:
-            raise TriggerError(f"cron {shown_text(str(expression))}", faults)
+            raise TriggerError(
+                f"cron {shown_text(expression) if isinstance(expression, str) else shown_thing(expression)}", faults
+            )
         self._calendar = calendar
         self._expression = " ".join(expression.split())
 
@@ -107,7 +109,7 @@ def read_text(expression: object, faults: list[str]) -> Calendar | None:
     """Return the calendar of what should be the text of an expression."""
     if isinstance(expression, str):
         return read_expression(expression, faults)
-    faults.append(f"{shown_text(repr(expression))}: a text such as '*/5 * * * *'")
+    faults.append(f"{shown_thing(expression)}: a text such as '*/5 * * * *'")
     return None
 
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from aiodag.abc import Trigger
 from aiodag.schedules.calendar import MINUTE, Calendar
 from aiodag.schedules.expressions import read_expression
-from aiodag.schedules.fields import shown_text
+from aiodag.schedules.fields import shown_text, shown_thing
 from aiodag.schedules.points import day_end, day_of, day_start, point_of
 from aiodag.schedules.zones import wall_clock
 
@@ -125,7 +125,7 @@ def exclusion_of(written: object, zone: ZoneInfo) -> Exclusion:
         return ExcludedMoment(point_of(written, zone).astimezone(UTC))
     if callable(getattr(written, "next", None)) and callable(getattr(written, "form", None)):
         return ExcludedMoments(cast("Trigger", written))
-    raise ValueError(f"{shown_text(repr(written))}: a date, 'FIRST/LAST' dates, a cron expression or a trigger")
+    raise ValueError(f"{shown_thing(written)}: a date, 'FIRST/LAST' dates, a cron expression or a trigger")
 
 
 def is_expression(text: str) -> bool:

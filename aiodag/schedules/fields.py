@@ -49,6 +49,14 @@ def shown_text(text: str) -> str:
     return f"'{printable(text if len(text) <= SHOWN else text[: SHOWN - 1] + '…')}'"
 
 
+def shown_thing(thing: object) -> str:
+    """Return a wrong value for a message: as Python writes it, if it can."""
+    try:
+        return shown_text(repr(thing))
+    except ValueError:  # a number of more digits than Python writes
+        return f"a huge {type(thing).__name__}"
+
+
 def read_numbers(field: Field, text: str) -> frozenset[int]:
     """Return the numbers of a field such as `*/15`, `MON-FRI` or `1,5/20`. Raises `FieldFault`."""
     return frozenset(number for part in text.split(",") for number in read_part(field, part))

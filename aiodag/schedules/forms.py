@@ -7,12 +7,13 @@ from typing import Any
 
 from aiodag.errors import TriggerError
 from aiodag.schedules.cron import Cron
-from aiodag.schedules.fields import shown_text
+from aiodag.schedules.fields import shown_text, shown_thing
 from aiodag.schedules.intervals import Every
 from aiodag.schedules.moments import Moments, Once
 from aiodag.schedules.series import Series
 
 OTHER_SPELLINGS = MappingProxyType({"cronjob": "cron", "tz": "timezone", "interval": "every", "once": "at"})
+DEEPEST = 5  # levels of triggers that are excluded from others
 KINDS: Mapping[str, Callable[..., Series]] = MappingProxyType(
     {"cron": Cron, "every": Every, "at": Once, "moments": Moments}
 )
@@ -31,6 +32,11 @@ def trigger_of(form: Mapping[str, Any] | str, *, timezone: str = "UTC") -> Serie
     >>> trigger_of({"every": 300}).form()
     {'every': 300, 'timezone': 'UTC'}
     """
+    return read_form(form, timezone, DEEPEST)
+
+
+def read_form(form: Mapping[str, Any] | str, timezone: str, deepest: int) -> Series:
+    """Return the trigger of a form whose exclusions may be forms, and so on, a few levels deep."""
     if isinstance(form, str):
         return Cron(form, timezone=timezone)
     faults: list[str] = []
@@ -45,14 +51,14 @@ def trigger_of(form: Mapping[str, Any] | str, *, timezone: str = "UTC") -> Serie
     when = given.pop(kinds[0])
     given.setdefault("timezone", timezone)
     if "exclude" in given:
-        given["exclude"] = [excluded_trigger(each, given["timezone"]) for each in listed(given["exclude"])]
+        given["exclude"] = [excluded_trigger(each, given["timezone"], deepest - 1) for each in listed(given["exclude"])]
     return KINDS[kinds[0]](when, **given)
 
 
 def plain_keys(form: object, faults: list[str]) -> dict[str, Any]:
     """Return a form with our own spellings, without keys that have no value. Unknown keys are added to `faults`."""
     if not isinstance(form, Mapping):
-        faults.append(f"{shown_text(repr(form))}: a cron expression, or a mapping such as cron: '*/5 * * * *'")
+        faults.append(f"{shown_thing(form)}: a cron expression, or a mapping such as cron: '*/5 * * * *'")
         return {}
     found: dict[str, Any] = {}
     for key, value in form.items():
@@ -77,6 +83,10 @@ def listed(written: object) -> list[Any]:
     return list(written) if isinstance(written, list | tuple) else [written]
 
 
-def excluded_trigger(written: object, timezone: str) -> object:
+def excluded_trigger(written: object, timezone: str, deepest: int) -> object:
     """Return what is left out, with a mapping read as the trigger that it says."""
-    return trigger_of(written, timezone=timezone) if isinstance(written, Mapping) else written
+    if not isinstance(written, Mapping):
+        return written
+    if not deepest:
+        raise TriggerError("trigger", [f"exclude stands in exclude more than {DEEPEST} levels deep"])
+    return read_form(written, timezone, deepest)

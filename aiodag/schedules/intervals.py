@@ -1,13 +1,12 @@
 """Moments that are the same time apart."""
 
-import math
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from aiodag.errors import TriggerError
-from aiodag.schedules.fields import shown_text
+from aiodag.schedules.fields import shown_thing
 from aiodag.schedules.points import point_of
 from aiodag.schedules.series import Series, read_bounds
 from aiodag.wording import read_duration
@@ -49,7 +48,7 @@ class Every(Series):
         except ValueError as fault:
             faults.append(f"anchor {fault}")
         if faults:
-            raise TriggerError(f"every {period!r}", faults)
+            raise TriggerError(f"every {shown_thing(period)}", faults)
 
     def first_after(self, moment: datetime, *, inclusive: bool) -> datetime | None:
         """Return the first moment after another one, whatever the bounds."""
@@ -91,10 +90,10 @@ def read_period(period: object, faults: list[str]) -> timedelta:
     found = (read_duration(period) or period) if isinstance(period, str) else period
     period = found
     if isinstance(period, int | float) and not isinstance(period, bool):
-        too_long = math.isnan(period) or abs(period) > LONGEST.total_seconds()
-        found = timedelta.max if too_long else timedelta(seconds=period)
+        can_be = abs(period) <= LONGEST.total_seconds()  # which nan is not
+        found = timedelta(seconds=period) if can_be else timedelta.max
     if not isinstance(found, timedelta):
-        faults.append(f"{shown_text(repr(period))}: a number of seconds, a text such as 90s or 1h, or a timedelta")
+        faults.append(f"{shown_thing(period)}: a number of seconds, a text such as 90s or 1h, or a timedelta")
     elif not SHORTEST <= found <= LONGEST:
         faults.append(f"the shortest is {SHORTEST.total_seconds()} s, the longest {LONGEST.days:,} days")
     else:

@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
-from aiodag.schedules.fields import shown_text
+from aiodag.schedules.fields import shown_text, shown_thing
 from aiodag.schedules.zones import first_moment
 
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -17,7 +17,7 @@ def point_of(written: object, zone: tzinfo) -> datetime:
     """
     moment = moment_of_text(written, zone) if isinstance(written, str) else written
     if not isinstance(moment, datetime):
-        what = shown_text(repr(written))
+        what = shown_thing(written)
         raise ValueError(f"{what}: an aware datetime, or a text such as '2026-01-31 08:00'")  # noqa: TRY004 - one kind for all
     if moment.tzinfo is None or moment.utcoffset() is None:
         raise ValueError(f"{written}: has no zone, and means another moment in each; give it one: .replace(tzinfo=...)")

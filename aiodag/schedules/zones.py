@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from difflib import get_close_matches
 from zoneinfo import ZoneInfo, available_timezones
 
-from aiodag.schedules.fields import shown_text
+from aiodag.schedules.fields import shown_text, shown_thing
 
 MACHINE_ONLY = (
     "localtime",
@@ -30,7 +30,7 @@ def zone_of(zone: object) -> ZoneInfo:
     if zone is UTC:
         return ZoneInfo("UTC")
     if not isinstance(zone, str):
-        what = shown_text(repr(zone))
+        what = shown_thing(zone)
         raise ValueError(f"timezone {what}: a name such as 'Europe/Paris', or a ZoneInfo with one")  # noqa: TRY004 - one kind for all
     try:
         found = None if zone.startswith(MACHINE_ONLY) else ZoneInfo(zone)

@@ -92,11 +92,16 @@ def settings_file(complaints: list[Complaint]) -> SettingsFile | None:
     named = os.environ.get(CONFIG)
     if named:
         return read_settings(Path(named).absolute(), complaints, named=True)
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except OSError:  # it was deleted
+        return None
     for folder in (here, *here.parents):
         for name in FILES:
             path = folder / name
-            if path.is_file() and (found := read_settings(path, complaints, named=name == FILES[0])):
+            # A directory that is closed to us has no file for us.
+            is_there = os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises there
+            if is_there and (found := read_settings(path, complaints, named=name == FILES[0])):
                 return found
     return None
 

@@ -5,15 +5,17 @@ import re
 from datetime import date
 
 import pytest
+from jobs_forms import flow_of
 from programs import ROOT
 
-from aiodag import ExpressionError
+from aiodag import ExpressionError, WorkflowError
+from aiodag.workflows import hook
 from aiodag.workflows.expressions import grammar, lexemes, listings, values
 from aiodag.workflows.expressions.evaluation import parts_of_tree
 from aiodag.workflows.expressions.functions import FUNCTIONS
 from aiodag.workflows.expressions.grammar import FunctionCall, parse_expression
 from aiodag.workflows.expressions.template import template_of
-from aiodag.workflows.params import TYPE_ALIASES, TYPES_OF_PARAMS
+from aiodag.workflows.params import TYPE_ALIASES, TYPES_OF_PARAMS, bind_params
 
 PAGE = (ROOT / "docs" / "templates.md").read_text(encoding="utf-8")
 SCOPE = {"params": {"n": 3, "name": "Ann", "none": None, "tables": ["orders", "users"], "day": date(2024, 1, 31)}}
@@ -69,3 +71,46 @@ def test_the_page_says_the_limits():
     ):
         assert limit in table
     assert lexemes.LARGEST_NUMBER == 10**30
+
+
+BLOCKS = re.findall(r"^```yaml\n(.+?)^```", PAGE, re.MULTILINE | re.DOTALL)
+
+
+async def test_the_first_form_on_the_page_runs():
+    values = await flow_of(BLOCKS[0], day="2024-01-31").run()
+
+    assert values["report"]["stages"]["greet"]["outputs"]["message"] == "Hello, ANN! Wednesday was day 31."
+
+
+def test_the_params_on_the_page_are_declared_right():
+    flow = flow_of(next(block for block in BLOCKS if "mode:" in block) + "jobs: {a: {stages: [{echo: x}]}}")
+
+    assert bind_params(flow.jobs.params, {"source": 5, "day": "2024-01-31"}) == {
+        "source": "5",
+        "day": date(2024, 1, 31),
+        "limit": 100,
+        "mode": "delta",
+        "tables": ["orders", "users"],
+        "note": None,
+    }
+
+
+async def test_the_secrets_on_the_page_reach_a_hook(monkeypatch, hooks_forgotten, secrets_forgotten):
+    monkeypatch.setenv("API_TOKEN", "correct horse")
+    seen = []
+
+    @hook("tasks/get-api@requests")
+    def get_api(url, auth):
+        seen.append(auth)
+
+    await flow_of(next(block for block in BLOCKS if "secrets:" in block)).run()
+
+    assert seen == ["Bearer correct horse"]
+
+
+def test_the_complaints_on_the_page_are_what_is_said():
+    flow = flow_of("params:\n  source: str\n  day: date\njobs: {a: {stages: [{echo: x}]}}")
+    with pytest.raises(WorkflowError) as refused:
+        flow.but(parameters={"sauce": 1, "day": "soon"})
+
+    assert "aiodag: " + str(refused.value).replace("flow.yaml", "etl.yaml") in PAGE

@@ -99,6 +99,15 @@ class GraphEdge(NamedTuple):
     settled: bool = False
 
 
+def without_joints(nodes: "list[GraphNode]", edges: "list[GraphEdge]") -> "tuple[list[GraphNode], list[GraphEdge]]":
+    """Leave out what bodies await to hear that several nodes have settled: it joins edges, and nothing comes after it."""
+    sources = {edge.source for edge in edges}
+    joints = {node.id for node in nodes if node.barrier and node.parent is not None and node.id not in sources}
+    if not joints:
+        return nodes, edges
+    return [each for each in nodes if each.id not in joints], [each for each in edges if each.target not in joints]
+
+
 class Graph:
     """The nodes and edges of one moment; `now` is that moment, in seconds since the run began.
 

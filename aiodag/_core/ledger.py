@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 
 from aiodag._core.context import node_of
 from aiodag._core.failure import short, site_of
-from aiodag._core.graph import Graph, GraphEdge, GraphNode
+from aiodag._core.graph import Graph, GraphEdge, GraphNode, without_joints
 from aiodag._core.rules import Rule
 from aiodag.secret import Veiled
 from aiodag.states import State
@@ -219,7 +219,7 @@ class Ledger:
                     waits=self.waits.get(number, ""),
                 )
             )
-        return Graph(self.name, nodes, edges, now=now - self.origin)
+        return Graph(self.name, *without_joints(nodes, edges), now=now - self.origin)
 
 
 def is_hint(value: object) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from aiodag._core.graph import Graph, GraphEdge, GraphNode
+from aiodag._core.graph import Graph, GraphEdge, GraphNode, without_joints
 from aiodag.errors import RecordedError
 from aiodag.mail import MESSAGE, MOMENT
 from aiodag.records import BARRIER, CUT_OFF, WAS_PARKED, AttemptRecord, NodeRecord, RunRecord, WaitRecord
@@ -100,7 +100,7 @@ def recorded_graph(store: "Runs", record: RunRecord, waits: Iterable[WaitRecord]
     last = max([at for node in made for _, at in node.moves], default=0.0)
     goes_on = record.state is State.PARKED or (record.owner is not None and not record.owner.gone())
     now = time.time() - origin if goes_on else last
-    return Graph(record.name, made, edges, now=max(now, last))
+    return Graph(record.name, *without_joints(made, edges), now=max(now, last))
 
 
 UNHELD = (State.PARKED, State.QUEUED)

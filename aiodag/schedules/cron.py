@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from aiodag.errors import TriggerError
 from aiodag.schedules.calendar import MINUTE, Calendar
 from aiodag.schedules.expressions import read_expression
-from aiodag.schedules.fields import shown_text, shown_thing
+from aiodag.schedules.fields import shown_thing
 from aiodag.schedules.series import Series, read_bounds
 from aiodag.schedules.zones import LARGEST_CHANGE, first_moment, moments_at_wall, put_back_between, wall_clock
 
@@ -45,9 +45,7 @@ class Cron(Series):
         calendar = read_text(expression, faults)
         self._bounds = read_bounds(timezone, start, end, exclude, faults)
         if calendar is None or faults:
-            raise TriggerError(
-                f"cron {shown_text(expression) if isinstance(expression, str) else shown_thing(expression)}", faults
-            )
+            raise TriggerError(f"cron {shown_thing(expression)}", faults)
         self._calendar = calendar
         self._expression = " ".join(expression.split())
 

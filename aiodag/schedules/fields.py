@@ -50,9 +50,9 @@ def shown_text(text: str) -> str:
 
 
 def shown_thing(thing: object) -> str:
-    """Return a wrong value for a message: as Python writes it, if it can."""
+    """Return a wrong value for a message: a text as it is, anything else as Python writes it, if it can."""
     try:
-        return shown_text(repr(thing))
+        return shown_text(thing if isinstance(thing, str) else repr(thing))
     except ValueError:  # a number of more digits than Python writes
         return f"a huge {type(thing).__name__}"
 

@@ -1,6 +1,7 @@
 """Schedulers, ends of runs and submissions that meet on several connections: each moment once, and nothing waits for nobody."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
@@ -167,3 +168,22 @@ def test_schedules_that_share_groups_are_released_by_several_at_once(postgres_ad
         assert sorted(run.is_held for run in runs if run.group == group) == [False, True]
     for store in stores:
         store.close()
+
+
+@KINDS
+def test_a_run_whose_time_has_come_enters_its_group_once_whoever_looks(connect, kind):  # noqa: F811 - the fixture
+    first, second = connect(kind), connect(kind)
+    for place in range(ROUNDS[kind]):
+        group = f"g{place}"
+        submit(first, group=group)
+        submit(first, group=group, starts_at=time.time() + 0.001)
+
+        at_once(lambda: take(first, 0), lambda: take(second, 0), lambda group=group: submit(second, group=group))
+
+        take(first, 0)
+        there = [run for run in first.runs() if run.group == group]
+        assert sorted((str(run.state), run.is_held) for run in there) == [
+            ("cancelled", False),
+            ("queued", False),
+            ("queued", True),
+        ]

@@ -153,7 +153,6 @@ class KeptQueue(KeptRuns):
         for kept, place in self._places():
             if place.due_at is not None and place.due_at <= now:
                 place.due_at = None
-                enter_group(self.kept.values(), kept, now)
             expired = place.expires_at
             if expired is not None and expired <= now:
                 place.expires_at = None

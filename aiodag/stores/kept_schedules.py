@@ -30,7 +30,7 @@ from aiodag.stores.firing_rules import (
     text_of_submission,
 )
 from aiodag.stores.kept import KeptRun, age_of
-from aiodag.stores.kept_groups import begin_held
+from aiodag.stores.kept_groups import begin_held, enter_group
 from aiodag.stores.kept_inbox import KeptInbox
 from aiodag.submissions import Submission
 
@@ -230,13 +230,26 @@ class KeptSchedules(KeptInbox):
 
     def _hand_on(self, now: float) -> bool:
         """Do what is due for all, and begin what has waited for a run to end; return True if that changed anything."""
-        changed = super()._hand_on(now)
+        changed = self._enter_groups(now)
         for name, kept in self._schedules.items():
             goes_on = kept.record.state in GOING_ON
             if kept.waiting is not None and goes_on and self._unfinished(name) is None:
                 self._submit_waiting(kept, kept.waiting, now)
                 changed = True
-        return begin_held(self.kept.values()) or changed
+        changed = begin_held(self.kept.values()) or changed
+        return super()._hand_on(now) or changed  # what ends there is seen by the next look
+
+    def _enter_groups(self, now: float) -> bool:
+        """Have the runs enter their groups whose time has come; return True if there were any."""
+        due = [
+            (kept, place)
+            for kept, place in self._places()
+            if place.submission.group is not None and place.due_at is not None and place.due_at <= now
+        ]
+        for kept, place in due:
+            place.due_at = None
+            enter_group(self.kept.values(), kept, now)
+        return bool(due)
 
     def _submit_waiting(self, kept: KeptSchedule, submission: Submission, now: float) -> None:
         if self._queue(submission.queue).state == "draining":

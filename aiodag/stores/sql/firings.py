@@ -1,7 +1,9 @@
 """Release moments of schedules in SQL, for many schedules in one transaction.
 
-Who releases has the rows of the schedules to itself, in the order of their numbers, and then those runs of theirs that have not
-ended: so what it finds goes on, or waits, until it has committed. The index of released moments has the last word.
+Who releases has the rows of the schedules to itself, so that what it finds goes on, or waits, until it has committed. The
+index of released moments has the last word. On a server these are locked in this order, each kind at once:
+
+    schedules, by their numbers ──► groups ──► runs that have not ended, of schedules and of groups
 """
 
 import json
@@ -18,9 +20,9 @@ from aiodag.stores.firing_rules import (
     firing_of,
     merges,
     notes_of_step,
-    submission_of_text,
     text_of_submission,
 )
+from aiodag.stores.sql.groups import lock_groups
 from aiodag.stores.sql.session import Session
 from aiodag.stores.sql.submitting import add_submissions
 
@@ -87,6 +89,7 @@ def release_some(session: Session, releases: dict[int, Release]) -> dict[int, li
         return {}
     now, draining = session.now(), draining_queues(session)
     ours = [heads[each.number] for each in sound.values()]
+    lock_groups(session, [run.submission.group for each in sound.values() for run in each.planned])
     unfinished, waiting = (
         unfinished_of(session, [head for head in ours if head.overlap != "allow"]),
         {row[1]: row[2] for row in waiting_of(session, ours)},
@@ -220,33 +223,6 @@ def trim(session: Session, noted: Iterable[Noted]) -> None:
     session.put_each("trim_firings", [(number, number, KEPT_FIRINGS) for number in full])
 
 
-# What waits
-
-
-def submit_waiting(session: Session, names: Collection[str], now: float) -> None:
-    """Submit what has waited for the runs of schedules to end, of those that have none any more."""
-    heads = lock_heads(session, "lock_schedules_named", set(names))
-    unfinished = unfinished_of(session, heads.values())
-    free = [head for head in heads.values() if head.name not in unfinished and head.state in GOING_ON]
-    rows, draining = waiting_of(session, free), draining_queues(session)
-    submissions: list[Submission] = []
-    ends: list[tuple[Any, ...]] = []
-    for firing, _, _, text in rows:
-        try:
-            submission = submission_of_text(text)
-        except ValueError as error:
-            ends.append(("refused", None, f"what is recorded of it cannot be read: {error}", firing))
-            continue
-        if submission.queue in draining:
-            ends.append(("refused", None, f"queue {submission.queue!r} is draining", firing))
-        else:
-            submissions.append(submission._replace(at=now))
-            ends.append(("submitted", submission.id, "", firing))
-    session.put_each("end_waiting_firing", ends)
-    session.put_each("unhold_schedule", [(number,) for number in sorted({row[1] for row in rows})])
-    add_submissions(session, submissions, now)
-
-
 # Backfills
 
 
@@ -255,6 +231,7 @@ def advance_all(steps: Sequence[BackfillStep], session: Session) -> list[list[Fi
     numbers = sorted({step.number for step in steps})
     schedules = {number for (number,) in session.rows_for("schedules_of_backfills", numbers)}
     heads = lock_heads(session, "lock_schedules", schedules)
+    lock_groups(session, [run.submission.group for step in steps for run in step.planned])
     backfills = {row[0]: row for row in session.rows_for("lock_backfills", numbers)}
     found: list[list[Firing] | None] = []
     for step in steps:

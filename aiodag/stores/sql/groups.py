@@ -15,7 +15,6 @@ from aiodag.states import State, next_run_state
 from aiodag.stores.firing_rules import replaced_text
 from aiodag.stores.sql.children import end_children
 from aiodag.stores.sql.session import Session
-from aiodag.stores.sql.statements import cut_rows
 from aiodag.stores.sql.waits import cancel_child
 
 REPLACED = next_run_state(State.QUEUED, State.CANCELLED)
@@ -55,25 +54,16 @@ def replace_held(session: Session, run: int, by: Entering, now: float) -> None:
     end_children(session, [run], now)
 
 
-def enter_ready(session: Session, runs: Sequence[int], now: float) -> None:
-    """Have those of some runs enter their groups that have one: their time has come."""
-    rows = [row for some in cut_rows(runs) for row in session.perform_for("ready_of_groups", some)]
-    if rows:
-        enter_groups(session, [Entering(*row) for row in rows], now)
-
-
 def let_held_begin(session: Session, groups: Iterable[str]) -> None:
-    """Have the run begin that waits for a group, of groups where nobody goes on any more."""
-    names = sorted(set(groups))
-    lock_groups(session, names)
-    for group in names:
+    """Have the run begin that waits for a group, of groups where nobody goes on any more. They are locked."""
+    for group in sorted(set(groups)):
         rows = session.perform("unfinished_of_group", (group, -1), locking=True).fetchall()
         if rows and all(is_held for _, _, is_held in rows):
             session.put_each("let_begin", [(rows[0][0],)])
 
 
-def lock_groups(session: Session, groups: Iterable[str]) -> None:
-    """Have nobody else enter groups until the end of the transaction."""
-    names = sorted({str(group).replace("\0", "") for group in groups})
+def lock_groups(session: Session, groups: Iterable[str | None]) -> None:
+    """Have nobody else enter groups until the end of the transaction: all at once, or two would wait for each other."""
+    names = sorted({str(group).replace("\0", "") for group in groups if group is not None})
     if names:
         session.perform("lock_groups", {"names": json.dumps(names)})

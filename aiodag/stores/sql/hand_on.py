@@ -16,7 +16,6 @@ from aiodag.stores.queue_rules import (
     refused_text,
 )
 from aiodag.stores.sql.children import end_children
-from aiodag.stores.sql.groups import enter_ready
 from aiodag.stores.sql.rows import owner_of
 from aiodag.stores.sql.session import Session, Values
 from aiodag.stores.sql.statements import cut_rows
@@ -34,7 +33,7 @@ def hand_on(session: Session, now: float, found: Sequence[Sequence[Any]]) -> boo
     Mostly it is nothing. So they are asked together, and the details only of what there is to do.
     """
     timers, owners, workers = found
-    due = [at for (at,) in timers if isinstance(at, int | float) and at <= now]  # anything may be written there by hand
+    due = is_something_due(timers, now)
     lost = [owner for owner, until in owners if not may_take(owner_of(owner), until, now)]
     gone = [row[0] for row in workers if not may_take(owner_of(row[0]), row[7], now)]
     if due:
@@ -49,6 +48,11 @@ def hand_on(session: Session, now: float, found: Sequence[Sequence[Any]]) -> boo
 # Moments
 
 
+def is_something_due(moments: Sequence[Sequence[Any]], now: float) -> bool:
+    """Return True if one of some moments has come, as `next_timer` answers them."""
+    return any(at <= now for (at,) in moments if isinstance(at, int | float))  # anything may be written there by hand
+
+
 def fire_timers(session: Session, now: float) -> None:
     """Make ready the runs whose time has come, and fail those that have not begun in time.
 
@@ -57,7 +61,6 @@ def fire_timers(session: Session, now: float) -> None:
     due = session.perform("due_timers", (now,)).fetchall()
     for some in cut_rows([run for _, kind, run, _ in due if kind == "start"]):
         session.put_for("make_ready", some)
-        enter_ready(session, some, now)
     moments = {run: at for _, kind, run, at in due if kind == "expire"}
     for some in cut_rows(list(moments)):
         for (run,) in session.perform_for("never_begun", some, locking=True).fetchall():

@@ -79,6 +79,11 @@ order by priority desc, run limit :limit for no key update of runs skip locked
 select timer, kind, run, due_at from timers where due_at <= ? and kind in ('start', 'expire') order by due_at limit 512
 for update skip locked
 
+-- :name due_timers_of_groups
+select timer, runs.run, id, concurrency, cancels from timers join runs using (run)
+where due_at <= ? and kind = 'start' and concurrency is not null and state = 'queued' order by runs.run
+for update of timers skip locked
+
 -- :name limited_names
 -- Two that count the running ones of a name at once would both find room: the second waits until the first has taken its own.
 select name, max_active from names where max_active is not null

@@ -9,10 +9,10 @@ from aiodag.records import Claim, Claimed, Owner, RunRecord
 from aiodag.states import State, next_run_state
 from aiodag.stores.endings import with_marks
 from aiodag.stores.queue_rules import damaged_text, refuse_draining, refuse_id, refuse_other
-from aiodag.stores.sql.freed import submit_freed
+from aiodag.stores.sql.freed import begin_freed
 from aiodag.stores.sql.generations import checked_turn
 from aiodag.stores.sql.groups import Entering, enter_groups
-from aiodag.stores.sql.hand_on import HANDING_ON, REQUEUED, fail_queued, fail_refused, hand_on
+from aiodag.stores.sql.hand_on import HANDING_ON, REQUEUED, fail_queued, fail_refused, hand_on, is_something_due
 from aiodag.stores.sql.ownership import NEVER, OwnedRuns
 from aiodag.stores.sql.past import Remains, read_remains
 from aiodag.stores.sql.rows import RUN, owner_text, sql_run_record
@@ -28,28 +28,26 @@ class QueuedRuns(OwnedRuns):
 
     def submit(self, submission: Submission) -> str:
         """Record a run as queued, or find the one that was submitted under the same key; return its id."""
-        with self.writing() as session:
-            now, (there, state) = session.perform_together(
-                ("run_of_submission", {"submission": submission.key}), ("state_of_queue", (submission.queue,))
-            )
-            found = run_of_key(submission, there)
-            if found is None:
-                if state == [("draining",)]:
-                    raise refuse_draining(submission.queue, self)
-                made = add_submission(session, submission, now)
-                # Not made, on a server: another process has submitted it in between.
-                found = submission.id if made else self._submitted(session, submission)
-            if found is None:
-                raise refuse_id(submission, self)
+        return self.transact(partial(self._submit, submission))
+
+    def _submit(self, submission: Submission, session: Session) -> str:
+        now, (there, state) = session.perform_together(
+            ("run_of_submission", {"submission": submission.key}), ("state_of_queue", (submission.queue,))
+        )
+        found = run_of_key(submission, there)
+        if found is None:
+            if state == [("draining",)]:
+                raise refuse_draining(submission.queue, self)
+            made = add_submission(session, submission, now)
+            # Not made, on a server: another process has submitted it in between.
+            found = submission.id if made else self._submitted(session, submission)
+        if found is None:
+            raise refuse_id(submission, self)
         return found
 
     def submit_again(self, run_id: str) -> bool:
         """Put a run of a queue that has ended there again, to be resumed; return whether it had."""
-        with self.writing() as session:
-            found = session.perform("submit_again", (QUEUED, run_id)).fetchone()
-            if found is not None and found[2] is not None:
-                enter_groups(session, [Entering(*found)], session.now())
-            return found is not None
+        return self.transact(partial(submit_run_again, run_id))
 
     def _submitted(self, session: Session, submission: Submission) -> str | None:
         rows = session.perform("run_of_submission", {"submission": submission.key}).fetchall()
@@ -65,9 +63,11 @@ class QueuedRuns(OwnedRuns):
         now, (*found, limited, there) = session.perform_together(
             *HANDING_ON, ("has_limited_names", ()), ("queues_there", ())
         )
+        if is_something_due(
+            found[0], now
+        ):  # before any run is locked; what ends here is seen by the next look, at once
+            begin_freed(session, now)
         handed_on = hand_on(session, now, found)
-        if handed_on:
-            submit_freed(session, now)
         taker = Taker(session, owner, now, lease)
         taker.heed_queues(there)
         if limit > 0 and (limited or handed_on):
@@ -200,6 +200,14 @@ class Taker:
             return True
         self.over.add(queue)
         return self.session.perform("take_turn", {"name": queue, "now": self.now}).rowcount > 0
+
+
+def submit_run_again(run_id: str, session: Session) -> bool:
+    """Put a run of a queue that has ended there again, or into its group; return whether it had."""
+    found = session.perform("submit_again", (QUEUED, run_id)).fetchone()
+    if found is not None and found[2] is not None:
+        enter_groups(session, [Entering(*found)], session.now())
+    return found is not None
 
 
 ENTRY_KEYS = {"file", "task", "parameters"}

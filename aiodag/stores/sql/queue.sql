@@ -36,8 +36,9 @@ delete from timers where run in (?...)
 -- :name make_ready
 update runs set ready = 1 where run in (?...) and concurrency is null
 
--- :name ready_of_groups
-select run, id, concurrency, cancels from runs where run in (?...) and concurrency is not null order by run
+-- :name due_timers_of_groups
+select timer, runs.run, id, concurrency, cancels from timers join runs using (run)
+where due_at <= ? and kind = 'start' and concurrency is not null and state = 'queued' order by runs.run
 
 -- :name never_begun
 select run from runs where run in (?...) and state = 'queued' and execution = 0 order by run

@@ -93,8 +93,8 @@ class StageReading:
 
     def _complain_of_nothing(self, given: Mapping[str, Any], path: Path) -> None:
         """Complain of a stage without a kind, unless it is the name alone."""
-        foreign = [key for key in given if key in FOREIGN_STAGE and key not in STAGE_KEYS]
-        if "name" not in given and not foreign:
+        known = {*STAGE_KEYS, *(key for keys in KIND_KEYS.values() for key in keys)}
+        if "name" not in given and given.keys() <= known:  # of others there is a complaint, which says what was meant
             self.gathering.fault(path, f"has nothing to do: it takes one of {', '.join(KINDS)}, or a name alone")
 
     def _keys(self, form: Form) -> None:

@@ -17,7 +17,8 @@ class Submission(NamedTuple):
     `parent_run` and `parent_node` are the id of the run that begins this one, and the number of the node that does.
 
     Of a `group` one run goes on at a time, and one waits: it is cancelled when another one is submitted, which waits in its
-    place. With `cancel_in_progress` the one that goes on is cancelled too. `schedule` and `backfill` are the name and the
+    place. With `cancel_in_progress` the one that goes on is cancelled too. Runs of a backfill all wait for their turns:
+    they neither replace nor cancel others, nor are replaced or cancelled by them. `schedule` and `backfill` are the name and the
     number of those that it is a run of.
 
     >>> import time

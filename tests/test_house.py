@@ -237,6 +237,7 @@ FLOORS = [
             "kept_mail",
             "kept_inbox",
             "kept_schedules",
+            "kept_backfills",
             "nested",
             "outputs",
             "row",

@@ -55,6 +55,7 @@ class ScheduleModel(RuleBasedStateMachine):
         self.stores = [Memory(), SQLite(path, synchronous="NORMAL")]
         self.runs = 0
         self.moment = 0  # the next of all schedules
+        self.patient = set()  # runs of backfills
         self.owned = {}  # executions by the ids of runs that somebody has
 
     def teardown(self):
@@ -165,6 +166,7 @@ class ScheduleModel(RuleBasedStateMachine):
             moments = sorted(draw(st.sets(st.integers(0, self.moment + 1), min_size=1, max_size=due[0][0].room)))
             planned = self.new_runs(draw, [START + place * 60.0 for place in moments])
             state = draw(st.sampled_from(["active", "active", "ended"]))
+            self.patient |= {each.submission.id for each in planned}
             steps = iter([BackfillStep(each.number, each.version, START, planned, state=state) for (each,) in due])
             self.both(lambda store: store.advance_backfills([next(steps)]))
 
@@ -248,8 +250,8 @@ class ScheduleModel(RuleBasedStateMachine):
     @invariant()
     def of_a_group_one_waits(self):
         for group in set(GROUPS) - {None}:
-            held = [each for each in self.stores[0].runs() if each.group == group and each.is_held]
-            assert len(held) <= 1
+            held = [each.id for each in self.stores[0].runs() if each.group == group and each.is_held]
+            assert len(set(held) - self.patient) <= 1
 
     @invariant()
     def what_waits_has_somebody_to_wait_for_or_begins_at_the_next_look(self):

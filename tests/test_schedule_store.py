@@ -760,6 +760,21 @@ def test_groups_do_not_hold_up_each_other(store):
     assert ids(take(store)) == ["a", "b"]
 
 
+def test_runs_of_a_backfill_wait_for_their_turns(store):
+    put(store)
+    number = backfill(store, limit=4)
+    (record,) = store.backfills()
+    grouped(store, "first")
+    runs = planned(0, 1, 2, run="past", group="deploy", cancel_in_progress=True)
+    store.advance_backfills([BackfillStep(number, record.version, None, runs)])
+    assert held(store) == ["past0", "past1", "past2"]
+
+    grouped(store, "newer", cancel_in_progress=True)
+    assert (store.run("first").state, held(store)) == (State.CANCELLED, ["newer", "past0", "past1", "past2"])
+
+    assert [work(store) for _ in range(5)] == [["past0"], ["past1"], ["past2"], ["newer"], []]
+
+
 def test_runs_of_schedules_are_of_groups_too(store):
     for name in ("a", "b"):
         put(store, name)

@@ -17,7 +17,9 @@ def enter_group(runs: Iterable[KeptRun], kept: KeptRun, now: float) -> None:
     if place is None or place.submission.group is None:
         return
     others = [other for other in group_members(runs, place.submission.group) if other is not kept]
-    for other in others:
+    for other in others if place.submission.backfill is None else ():
+        if other.queued is not None and other.queued.submission.backfill is not None:
+            continue  # one of a backfill waits for its turn: it neither replaces nor cancels others, nor they it
         if is_held(other):
             other.end(replaced_text(place.submission.group, kept.claim.id), now, State.CANCELLED)
         elif place.submission.cancel_in_progress:

@@ -246,12 +246,7 @@ class KeptQueue(KeptRuns):
         """Return the queues that were named, or have runs that wait or go on."""
         with self._lock:
             found = {name: replace(record, waiting=0, running=0) for name, record in self._queues.items()}
-            for kept, place in self._places():
-                if kept.state.final:
-                    continue
-                record = found.setdefault(place.submission.queue, QueueRecord(place.submission.queue))
-                waits, goes_on = kept.state is State.QUEUED, kept.state is State.RUNNING
-                found[record.name] = replace(record, waiting=record.waiting + waits, running=record.running + goes_on)
+            count_queues(found, self._places())
             return [found[name] for name in sorted(found)]
 
     def put_queue(
@@ -279,6 +274,16 @@ class KeptQueue(KeptRuns):
             turns = [at for queue, at in self._turns.items() if queue in waiting and at > now]
             due = [at for _, place in self._places() for at in (place.due_at, place.expires_at) if at is not None]
             return min((at - now for at in (*turns, *due)), default=None)
+
+
+def count_queues(found: dict[str, QueueRecord], places: Iterable[tuple[KeptRun, KeptPlace]]) -> None:
+    """Count the runs of queues that wait and go on."""
+    for kept, place in places:
+        if kept.state.final:
+            continue
+        record = found.setdefault(place.submission.queue, QueueRecord(place.submission.queue))
+        waits, goes_on = kept.state is State.QUEUED, kept.state is State.RUNNING
+        found[record.name] = replace(record, waiting=record.waiting + waits, running=record.running + goes_on)
 
 
 def take_kept(kept: KeptRun, place: KeptPlace, owner: Owner, now: float, lease: float) -> Taken:

@@ -29,8 +29,8 @@ from aiodag.stores.kept import (
     keep_output,
     known_from_kept,
 )
+from aiodag.stores.kept_backfills import KeptBackfills
 from aiodag.stores.kept_copies import KeptCopies
-from aiodag.stores.kept_schedules import KeptSchedules
 from aiodag.stores.watch import note_happening
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from aiodag.stores.recorder import Recorder
 
 
-class Memory(KeptCopies, KeptSchedules):
+class Memory(KeptCopies, KeptBackfills):
     """A store in this process, gone with it: for tests.
 
     `keep` is how many bytes it keeps of each stream of an attempt. `store="memory:name"` is one that all runs of the

@@ -21,12 +21,16 @@ REPLACED = next_run_state(State.QUEUED, State.CANCELLED)
 
 
 class Entering(NamedTuple):
-    """A run that might begin, if others of its group do not go on: which `cancels` says to cancel."""
+    """A run that might begin, if others of its group do not go on: which `cancels` says to cancel.
+
+    One of a backfill is patient: it waits for its turn, and neither replaces nor cancels others, nor they it.
+    """
 
     run: int
     id: str
     group: str
     cancels: int
+    is_patient: bool
 
 
 def enter_groups(session: Session, entering: Sequence[Entering], now: float) -> None:
@@ -34,17 +38,20 @@ def enter_groups(session: Session, entering: Sequence[Entering], now: float) -> 
     lock_groups(session, [each.group for each in entering])
     for each in entering:
         others = session.perform("unfinished_of_group", (each.group, each.run), locking=True).fetchall()
-        for run, _, is_held in others:
-            if is_held:
-                replace_held(session, run, each, now)
-        active = [(run, run_id) for run, run_id, is_held in others if not is_held]
-        if each.cancels and active:
-            for _, run_id in active:
-                cancel_child(session, run_id, now)
-            end_children(session, [run for run, _ in active], now)
-            left = session.perform_for("unended_among", [run for run, _ in active]).fetchall()
-            active = active if left else []
-        session.put_each("hold_run" if active else "let_begin", [(each.run,)])
+        hasty = [row[:3] for row in others if not row[3] and not each.is_patient]
+        for run in [run for run, _, is_held in hasty if is_held]:
+            replace_held(session, run, each, now)
+        if each.cancels:
+            cancel_all(session, [(run, run_id) for run, run_id, is_held in hasty if not is_held], now)
+        left = session.perform("unfinished_of_group", (each.group, each.run)).fetchall() if others else []
+        session.put_each("hold_run" if left else "let_begin", [(each.run,)])
+
+
+def cancel_all(session: Session, runs: Sequence[tuple[int, str]], now: float) -> None:
+    """Have runs cancelled that go on: at once where they never began."""
+    for _, run_id in runs:
+        cancel_child(session, run_id, now)
+    end_children(session, [run for run, _ in runs], now)
 
 
 def replace_held(session: Session, run: int, by: Entering, now: float) -> None:
@@ -58,7 +65,7 @@ def let_held_begin(session: Session, groups: Iterable[str]) -> None:
     """Have the run begin that waits for a group, of groups where nobody goes on any more. They are locked."""
     for group in sorted(set(groups)):
         rows = session.perform("unfinished_of_group", (group, -1), locking=True).fetchall()
-        if rows and all(is_held for _, _, is_held in rows):
+        if rows and all(is_held for _, _, is_held, _ in rows):
             session.put_each("let_begin", [(rows[0][0],)])
 
 

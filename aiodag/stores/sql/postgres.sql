@@ -80,7 +80,7 @@ select timer, kind, run, due_at from timers where due_at <= ? and kind in ('star
 for update skip locked
 
 -- :name due_timers_of_groups
-select timer, runs.run, id, concurrency, cancels from timers join runs using (run)
+select timer, runs.run, id, concurrency, cancels, backfill is not null from timers join runs using (run)
 where due_at <= ? and kind = 'start' and concurrency is not null and state = 'queued' order by runs.run
 for update of timers skip locked
 

@@ -37,7 +37,7 @@ delete from timers where run in (?...)
 update runs set ready = 1 where run in (?...) and concurrency is null
 
 -- :name due_timers_of_groups
-select timer, runs.run, id, concurrency, cancels from timers join runs using (run)
+select timer, runs.run, id, concurrency, cancels, backfill is not null from timers join runs using (run)
 where due_at <= ? and kind = 'start' and concurrency is not null and state = 'queued' order by runs.run
 
 -- :name never_begun
@@ -71,7 +71,7 @@ where run = ? and state = 'failed' and queue is not null and retries > 0
 -- :name submit_again
 update runs set state = ?, begun = begun + 1, ended_at = null, error = '', cancel = 0, deaths = 0, held = 0,
     ready = case when concurrency is null then 1 else 0 end
-where id = ? and ended_at is not null and queue is not null returning run, id, concurrency, cancels
+where id = ? and ended_at is not null and queue is not null returning run, id, concurrency, cancels, backfill is not null
 
 -- :name queues_there
 select name, state, rate, per from queues

@@ -143,11 +143,8 @@ delete from freed where freed in (?...)
 select :names -- one process writes at a time
 
 -- :name unfinished_of_group
-select run, id, held = 1 and state = 'queued' from runs
+select run, id, held = 1 and state = 'queued', backfill is not null from runs
 where concurrency = ? and ended_at is null and (ready = 1 or held = 1) and run <> ? order by run
-
--- :name unended_among
-select run from runs where run in (?...) and ended_at is null
 
 -- :name end_held
 update runs set state = ?, error = ?, ended_at = ?, held = 0, ready = 1 where run = ?

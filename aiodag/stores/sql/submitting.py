@@ -25,7 +25,7 @@ def add_submission(session: Session, submission: Submission, now: float) -> bool
         session.put_each("put_definition", [definition])
     session.put_each("put_timer", timers_of(submission, run, now))
     if submission.group is not None and not is_put_off(submission, now):
-        enter_groups(session, [Entering(run, submission.id, submission.group, submission.cancel_in_progress)], now)
+        enter_groups(session, [entering_run(run, submission, submission.group)], now)
     if submission.max_active is not None:
         session.put_each("put_max_active", [(submission.name, submission.max_active)])
     if refused:  # who has refused its code does not look for it again
@@ -44,7 +44,7 @@ def add_submissions(session: Session, submissions: Sequence[Submission], now: fl
     most = {each.name: each.max_active for _, each in made if each.max_active is not None}
     session.put_each("put_max_active", sorted(most.items()))
     entering = [
-        Entering(run, each.id, each.group, each.cancel_in_progress)
+        entering_run(run, each, each.group)
         for run, each in made
         if each.group is not None and not is_put_off(each, now)
     ]
@@ -53,6 +53,11 @@ def add_submissions(session: Session, submissions: Sequence[Submission], now: fl
     targets = {(each.queue, each.target) for _, each in made if each.target in refused}
     if targets:  # who has refused its code does not look for it again
         fail_refused(session, now, sorted(targets))
+
+
+def entering_run(run: int, submission: Submission, group: str) -> Entering:
+    """Return a run that enters its group."""
+    return Entering(run, submission.id, group, submission.cancel_in_progress, submission.backfill is not None)
 
 
 def is_put_off(submission: Submission, now: float) -> bool:

@@ -422,3 +422,23 @@ async def test_a_timeout_that_is_computed_may_be_a_text(timeout):
 
     with pytest.raises(RunFailed, match=r"took longer than 0\.01 s"):
         await flow.run()
+
+
+async def test_a_stage_that_ends_the_program_has_failed(ran):
+    @hook("test/leave@1")
+    async def leave():
+        raise SystemExit(3)
+
+    run, _ = await failed_run(
+        flow_of("""
+        jobs:
+          a: {continue-on-error: true, stages: [{id: x, uses: test/leave@1}]}
+          b:
+            stages:
+              - {id: x, uses: test/leave@1}
+              - {always: true, uses: test/call@1, with: {name: "${{ stages.x.error }}"}}
+        """)
+    )
+
+    assert ran == ["SystemExit: 3"]
+    assert (shown(run)["a"], shown(run)["b"]) == ("succeeded", "failed")

@@ -262,3 +262,26 @@ async def test_a_container_that_fails_is_tried_again_as_its_retry_says(ran):
         """)
 
     assert ran.count("flaky") == 3
+
+
+async def test_a_loop_in_a_loop_has_items_of_its_own(ran):
+    outputs = await outputs_of("""
+        - id: outer
+          until: "${{ loop.number == 2 }}"
+          item: kept
+          stages:
+            - {id: inner, until: "${{ item >= 2 }}", item: 1, stages: [{id: x, uses: test/call@1, with: {gives: {item: "${{ item + 1 }}"}}}]}
+            - {uses: test/call@1, with: {name: "${{ item }}"}}
+        """)
+
+    assert ran == ["", "kept", "", "kept"]
+    assert outputs["outer"]["item"] == "kept"
+
+
+async def test_a_condition_of_until_that_fails_says_where_it_stands(ran):
+    with pytest.raises(RunFailed, match=r"flow.yaml:5 .*stages\.x\.outputs has no 'done'"):
+        await outputs_of("""
+            - id: poll
+              until: "${{ stages.x.outputs.done }}"
+              stages: [{id: x, uses: test/call@1}]
+            """)

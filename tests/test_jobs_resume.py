@@ -10,7 +10,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from worker_processes import until
+from worker_processes import Workers, until
 
 from aiodag import RunFailed, State
 from aiodag.workflows import hook, loads
@@ -356,3 +356,27 @@ async def test_a_run_of_a_program_goes_on_with_the_params_that_it_was_given(ran,
     await service.resume("it")
 
     assert ran.taken() == ["l3", "l4", "r1"]
+
+
+async def test_another_worker_goes_on_where_one_was_killed(tmp_path, service_at):
+    (tmp_path / "flow.yaml").write_text(
+        dedent(SCRIPTS).replace("go ||", f"{tmp_path}/go ||").replace("touch here", f"touch {tmp_path}/here")
+    )
+    (tmp_path / "flow.yaml").write_text(
+        (tmp_path / "flow.yaml").read_text().replace(">> effects", f">> {tmp_path}/effects")
+    )
+    workers, service = Workers(f"sqlite:///{tmp_path}/runs.db", tmp_path), service_at(f"sqlite:///{tmp_path}/runs.db")
+    try:
+        run_id = service.submit(str(tmp_path / "flow.yaml"))
+        first = workers.start()
+        await until(lambda: (tmp_path / "here").exists(), "the stage has begun")
+        first.kill()
+        first.wait()
+        (tmp_path / "go").touch()
+        workers.start()
+        await until(lambda: service.run(run_id).state.final, "it has ended")
+    finally:
+        workers.end()
+
+    assert service.run(run_id).state is State.SUCCEEDED
+    assert effects_in(tmp_path) == {"a": 1, "b": 1, "cx": 1, "dx": 1, "cy": 1, "dy": 1, "e": 1, "f": 1}

@@ -130,7 +130,7 @@ class JobsWork:
         ended = await RUNNER.run_stages(job.stages, scope)
         outcome: dict[str, Any] = {"outputs": {}, "stages": dict(ended.outcomes)}
         note_ended(current_run(), name or job.id, outcome)
-        if isinstance(ended.error, Exception) and job.continue_on_error:
+        if job.continue_on_error and isinstance(ended.error, Exception | SystemExit):
             return {**outcome, "result": FAILED}
         ended.outcomes_or_raise()
         here = scope.with_(stages=ended.outcomes)

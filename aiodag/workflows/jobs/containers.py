@@ -32,11 +32,10 @@ async def run_foreach(runner: "StageRunner", stage: "Stage", scope: "Scope") -> 
     items = stage.body.render(scope) if stage.body is not None else []
     turns = items_by_key(items)
     siblings = siblings_of(stage, whole_setting(stage, "concurrent", scope, 1))
-    name = str(stage.settings.get("item", "item"))
     for place, (key, item) in enumerate(turns):
         loop = {"index": place, "key": key, "number": place + 1, "length": len(turns)}
         part = value_shown_short(key) if isinstance(key, str) else str(key)
-        runner.enclose(stage, part, stage.stages, scope.with_(**{name: item}, loop=loop), siblings)
+        runner.enclose(stage, part, stage.stages, scope.with_(item=item, loop=loop), siblings)
     await siblings.join()
     ended = await siblings.values()
     results = {key: {"item": item, **value} for (key, item), value in zip(turns, ended, strict=True)}
@@ -70,12 +69,13 @@ async def run_until(runner: "StageRunner", stage: "Stage", scope: "Scope") -> di
     """Run stages again and again until a condition holds. What a stage gives as `item` is the item of the next turn."""
     most = whole_setting(stage, "max_loop", scope, MOST_LOOPS)
     item = rendered_setting(stage.settings.get("item"), scope)
+    givers = [each.id for each in reversed(stage.stages) if each.kind not in runner.containers]
     for turn in range(1, most + 1):
         here = scope.with_(item=item, loop={"index": turn - 1, "number": turn})
         siblings = Siblings(None, fail_fast=False)
         runner.enclose(stage, str(turn), stage.stages, here, siblings)
         stages = (await siblings.nodes[0])["stages"]
-        item = next((each["outputs"]["item"] for each in reversed(stages.values()) if "item" in each["outputs"]), item)
+        item = next((stages[name]["outputs"]["item"] for name in givers if "item" in stages[name]["outputs"]), item)
         if stage.until is None or stage.until.holds(here.with_(stages={**here.get("stages", {}), **stages}, item=item)):
             return {"loops": turn, "item": item, "stages": stages}
     msg = f"{stage.id} has run {most} times, and its `until` does not hold yet; max-loop allows more"

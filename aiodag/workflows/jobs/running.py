@@ -79,7 +79,7 @@ class StageRunner:
             return node, {"outputs": {}, "result": SKIPPED, "reason": str(why)}, None
         except CancelledError as error:
             return node, {"outputs": {}, "result": CANCELLED}, error
-        except Exception as error:  # noqa: BLE001 - it is the job's to go on or to fail
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - it is the job's to go on or to fail
             text = masked(f"{type(error).__name__}: {error}")
             return node, {"outputs": {}, "result": FAILED, "error": text}, error
         outputs = value["outputs"] if stage.kind in self.containers else value
@@ -115,7 +115,10 @@ class StageRunner:
         perform = self.containers[stage.kind]
 
         async def enclosed() -> dict[str, Any]:
-            return {"outputs": await perform(self, stage, scope)}
+            try:
+                return {"outputs": await perform(self, stage, scope)}
+            except ExpressionError as error:
+                raise error if error.place else error.at(stage.place) from None
 
         return enclosed
 

@@ -129,6 +129,21 @@ class TestPydag:
         fixed("delete", "TestJob")
         assert [each["name"] for each in fixed.json("list") + fixed.json("runs")] == ["TestJob2", "TestJob2"]
 
+    def on_a_schedule(self, fixed):
+        fixed("register", "job.py:job")
+        for expression in ("0 0 * * *", "0 6 * * *"):
+            fixed("submit", "TestJob", f"--cron={expression}", "--name=TestJob")
+        (found,) = fixed.json("schedules")
+        assert (found["name"], found["when"], len(found["next"])) == ("TestJob", "0 6 * * *", 1)
+
+    def take_it_off(self, fixed):
+        for action in (("schedules", "delete"), ("delete",)):
+            fixed("submit", "job.py:job", "--cron=0 0 * * *", "--name=TestJob")
+            fixed("schedules", "run", "TestJob")
+            fixed(*action, "TestJob")
+            assert fixed.json("schedules") == []
+            assert bool(fixed.json("runs")) is (len(action) == 2)
+
     def log_of_a_job(self, fixed):
         for number in range(4):
             fixed("run", "job.py:job", "--id", f"run{number}")

@@ -9,7 +9,7 @@ from typing import Any, NoReturn, Protocol
 from aiodag.cli import output
 from aiodag.cli.table import carry_out_help
 
-MOST_TAKERS = 2  # commands that are named as those which take an option
+MOST_TAKERS = 3  # commands that are named as those which take an option
 REQUIRED = "the following arguments are required: "
 CHOICE = re.compile(r"argument (?P<which>[^:]*): invalid choice: '?(?P<given>[^'\s]*)'? \(choose from (?P<known>.*)\)")
 

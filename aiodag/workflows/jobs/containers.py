@@ -61,7 +61,7 @@ async def run_case(runner: "StageRunner", stage: "Stage", scope: "Scope") -> dic
     if found not in stage.branches:
         why = f"no case matches {printable(text):.100}; there are {', '.join(map(repr, stage.branches)):.300}"
         raise Skip(why) if stage.settings.get("skip_not_match") else StageFailed(why)
-    outcomes = (await runner.run_stages(stage.branches[found], scope.with_(case=found))).outcomes_or_raise()
+    outcomes = (await runner.run_stages(stage.branches[found], scope)).outcomes_or_raise()
     return {"case": found, "stages": dict(outcomes)}
 
 

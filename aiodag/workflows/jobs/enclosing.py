@@ -77,10 +77,10 @@ class Siblings:
                 self._first = joint_of(nodes, UNTIL_ONE_IS_LOST)
                 if await has_succeeded(self._first):
                     return
-                cancel_all(nodes, ANOTHER_LOST)
+                cancel_siblings(nodes, ANOTHER_LOST)
             await has_succeeded(joint_of(nodes, AFTER_ALL))
         except asyncio.CancelledError:
-            cancel_all(nodes, "what it is in was cancelled")
+            cancel_siblings(nodes, "what it is in was cancelled")
             await has_succeeded(joint_of(nodes, AFTER_ALL))
             raise
 
@@ -115,7 +115,7 @@ async def has_succeeded(joint: "Node[Any]") -> bool:
     return True
 
 
-def cancel_all(nodes: "Sequence[Node[Any]]", why: str) -> None:
+def cancel_siblings(nodes: "Sequence[Node[Any]]", why: str) -> None:
     """Cancel the nodes that have not settled, the last first: so none begins because an earlier one has gone."""
     for node in reversed(nodes):
         node.cancel(why)

@@ -114,6 +114,7 @@ def test_an_end_before_the_start_is_refused():
         ("2026-01-02/2026-01-04", ["01-01", "01-05", "01-06", "01-07"]),
         (["2026-01-02", "2026-01-04"], ["01-01", "01-03", "01-05", "01-06"]),
         ("* * * * SAT,SUN", ["01-01", "01-02", "01-05", "01-06"]),
+        ("* 1-23 * * *", ["01-01", "01-02", "01-03", "01-04"]),
         ("@monthly", ["01-02", "01-03", "01-04", "01-05"]),
         ([Cron("0 0 2 * *")], ["01-01", "01-03", "01-04", "01-05"]),
         (Once(NEW_YEAR), ["01-02", "01-03", "01-04", "01-05"]),
@@ -146,10 +147,18 @@ def test_what_is_excluded_is_marked_with_the_reason():
 def test_an_excluded_moment_of_an_hour_that_comes_twice_is_found():
     """Two zones never agree on such a moment unless they are compared in UTC."""
     hourly = Cron(
-        "0 * * * *", timezone="America/New_York", exclude=[Every(3600, timezone="Europe/Paris")], end="2024-11-04"
+        "0 * * * *", timezone="America/New_York", exclude=[Every(3600, timezone="America/New_York")], end="2024-11-04"
     )
 
     assert [reason for _, reason in islice(hourly.marked("2024-11-03 00:00"), 4)] == ["excluded: every 3600 s"] * 4
+
+
+def test_excluded_hours_leave_the_rest_of_the_day():
+    every = Cron("0 */4 * * *", exclude="* 0-6 * * *")
+
+    assert texts(every.iter(NEW_YEAR, inclusive=True), 5) == [
+        f"01-{day} {hour}:00:00" for day, hour in [("01", "08"), ("01", 12), ("01", 16), ("01", 20), ("02", "08")]
+    ]
 
 
 def test_long_exclusions_are_passed_over_at_once():

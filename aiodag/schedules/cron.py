@@ -57,8 +57,7 @@ class Cron(Series):
         if self._calendar.wild:
             soon = min(found or moment + LARGEST_CHANGE, moment + LARGEST_CHANGE)
             if back := put_back_between(self._bounds.zone, moment, soon):
-                again = self._from_wall(wall_clock(back, self._bounds.zone), back, inclusive=True)
-                return min(filter(None, (again, found)), default=None)
+                return self._from_wall(wall_clock(back, self._bounds.zone), back, inclusive=True)
         return found
 
     def last_before(self, moment: datetime, *, inclusive: bool) -> datetime | None:

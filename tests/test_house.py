@@ -454,6 +454,7 @@ FLOORS = [
     {
         "service": [
             "settings",
+            "kept_registries",
             "settings_shown",
             "conversion",
             "entry",

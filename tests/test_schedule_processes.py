@@ -1,12 +1,14 @@
 """Schedulers in processes of their own, on one store: what one leaves the next one takes up, and nothing is done twice."""
 
 import random
+import subprocess
+import sys
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from worker_processes import Workers, lines_of, until
+from worker_processes import PATIENCE, Workers, lines_of, until
 
 from aiodag.service import Service
 
@@ -83,3 +85,32 @@ async def test_workers_of_which_each_run_has_a_process_of_its_own_release_what_i
     await until(lambda: lines_of(tmp_path / "ledger") == [["isolated"]], "it runs")
 
     assert [each.state for each in service.firings("once")] == ["submitted"]
+
+
+async def test_a_run_knows_the_hooks_of_who_put_its_schedule_wherever_its_worker_was_started(address, tmp_path, schema):
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    here.mkdir()
+    elsewhere.mkdir()
+    (here / "aiodag.toml").write_text(f'registry = ["hooks_{schema}"]\ntimezone = "Asia/Bangkok"\n')
+    (here / f"hooks_{schema}.py").write_text(
+        "from pathlib import Path\nfrom aiodag.workflows import hook\n\n"
+        "@hook('tasks/note@files')\ndef note(text):\n    Path(__file__).with_name('noted').write_text(text)\n"
+    )
+    day = "${{ release.logical_date | fmt('%H') }}"
+    (here / "flow.yaml").write_text(
+        f'jobs: {{a: {{stages: [{{name: s, uses: tasks/note@files, with: {{text: "{day}"}}}}]}}}}\n'
+    )
+
+    def aiodag(*words, folder):
+        command = [sys.executable, "-m", "aiodag", "--store", address, *words]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE)
+        assert done.returncode == 0, done.stderr
+        return done.stdout + done.stderr
+
+    put = aiodag("submit", "flow.yaml", "--cron", "0 0 * * *", "--name", "nightly", folder=here)
+    assert "+07:00" in put
+    aiodag("backfill", "nightly", "--from", "2026-01-01", "--to", "2026-01-02", folder=elsewhere)
+    said = aiodag("worker", "--once", folder=elsewhere)
+
+    assert (here / "noted").exists(), said
+    assert (here / "noted").read_text() == "00"

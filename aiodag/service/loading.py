@@ -11,6 +11,7 @@ from aiodag.errors import EntryError
 from aiodag.names import describe_import_error, import_named
 from aiodag.service.binding import load_entry
 from aiodag.service.entry import Again, Entry, needs_its_file
+from aiodag.service.kept_registries import import_kept_registries
 from aiodag.service.submitting import digest_of_code
 from aiodag.service.targets import again
 
@@ -56,6 +57,10 @@ class CodeLoader:
                 msg = f"{entry.file} has other code here than when the run was submitted, and this worker is pinned"
                 raise Refusal(msg)
             self._loaded.add(taken.target)
+        try:
+            import_kept_registries((record.entry or {}).get("release"))
+        except EntryError as error:
+            raise Refusal(str(error)) from error
         return again(record, None)
 
 

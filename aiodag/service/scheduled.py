@@ -9,6 +9,7 @@ from aiodag._core.options import check_name, check_seconds
 from aiodag.errors import OptionError
 from aiodag.firings import CATCH_UPS, OVERLAPS, ScheduleRecord
 from aiodag.schedules import trigger_of
+from aiodag.service.kept_registries import registries_here
 from aiodag.service.run_groups import unrendered_group
 from aiodag.service.scheduled_runs import has_expression, rendered, submission_at, values_to_keep
 from aiodag.service.submitting import LONGEST_KEY, Wishes, checked_wishes, submission_of, target_to_submit
@@ -87,6 +88,9 @@ def schedule_record(
     values = rendered(params, release, example) if has_expression(params) else params
     ready = target_to_submit(store, target, values)
     submission = submission_of(ready, wishes)
+    registries = registries_here()
+    if registries and submission.entry is not None:
+        submission = submission._replace(entry={**submission.entry, "release": registries})
     record = ScheduleRecord(
         named or checked_schedule_name(submission.name),
         dict(when.form()),

@@ -12,6 +12,7 @@ from aiodag.errors import AiodagError
 from aiodag.firings import Passed, PlannedRun
 from aiodag.service.binding import pairs_of
 from aiodag.service.entry import Entry
+from aiodag.service.kept_registries import import_kept_registries
 from aiodag.service.parameters import with_parameters
 from aiodag.service.run_groups import group_at_moment
 from aiodag.service.submitting import definition_to_submit
@@ -54,8 +55,10 @@ def submission_at(record: "ScheduleRecord", at: datetime, now: datetime, kind: s
     """Return what the run of a moment is submitted as. Raises what its parameters raise."""
     made = record.submission
     release = {"logical_date": at.isoformat(), "schedule": record.name, "kind": kind}
-    entry = Entry(**(made.entry or {}))._replace(release=release)
+    kept = Entry(**(made.entry or {}))
+    entry = kept._replace(release={**(kept.release or {}), **release})
     if record.params:
+        import_kept_registries(kept.release)
         entry, definition = with_values(entry, made.definition, rendered(record.params, release, at))
         made = made._replace(definition=definition)
     delay = jitter_of(record.name, at, record.jitter) if kind == "scheduled" else 0.0

@@ -31,6 +31,11 @@ async def main(name: str = "a"):
 flow = Workflow("flow")
 flow.add(fetch, name="fetch")
 """
+FLOWS = """
+daily: {type: On, cron: 0 6 * * *}
+one: {tasks: {a: {command: [echo, a]}}}
+two: {on: daily, params: {n: {type: int, default: 1}}, jobs: {a: {stages: [{echo: "${{ params.n }}"}]}}}
+"""
 FILE = {"name": "named", "parameters": {"DAY": ["d1"]}, "tasks": {"a": {"command": ["echo", "{{DAY}}"]}}}
 HOSTILE = "evil\nrun x succeeded\x1b[2J\u202e\u2028\x85\x00é"
 
@@ -54,6 +59,11 @@ def made(tmp_path_factory):
     (path / "binary.py").write_bytes(b"\xff\x00")
     (path / "directory.py").mkdir()
     (path / "directory.json").mkdir()
+    (path / "flows.yaml").write_text(FLOWS)
+    (path / "jobs.yaml").write_text('on: {cron: "0 6 * * *"}\njobs: {a: {stages: [{echo: hello}]}}\n')
+    (path / "faulty.yaml").write_text("jobs: {a: {stages: [{ecoh: hello}]}}\na: b: c\n")
+    (path / "binary.yaml").write_bytes(b"\xff\x00")
+    (path / "directory.yaml").mkdir()
     (path / "text.txt").write_text("text")
     service = Service(path / "runs.db")
     service.register(str(path / "named.json"))
@@ -118,6 +128,14 @@ TARGETS = [
     "binary.json",
     "directory.py",
     "directory.json",
+    "flows.yaml",
+    "flows.yaml:one",
+    "flows.yaml:two",
+    "flows.yaml:daily",
+    "jobs.yaml",
+    "faulty.yaml",
+    "binary.yaml",
+    "directory.yaml",
     "text.txt",
     ".",
     "",
@@ -136,6 +154,7 @@ FORMS = {
     "show": ["show {}", "show {} --json", "show {} one", "show {} --failed", "show {} one --value", "show ran-1 {}"],
     "log": ["log {}", "log {} --style tree", "log {} one", "log {} --task one", "log {} --json", "log ran-1 {}"],
     "graph": ["graph {}", "graph {} --format mmd", "graph {} --format dot", "graph {} --json", "graph {} -o g.svg"],
+    "validate": ["validate {}", "validate {} --json", "validate named.json {}"],
     "register": ["register {} --replace", "register etl.py:flow --name {} --replace"],
     "list": ["list"],
     "export": ["export", "export {}", "export {} -o exported.json"],
@@ -153,7 +172,10 @@ FORMS = {
     "waits": ["waits", "waits {}", "waits --topic {} --json"],
     "messages": ["messages --dead", "messages --topic {}", "messages --deliver {} {}", "messages --deliver T {}"],
     "topics": ["topics", "topics --json"],
-    "schema": ["schema"],
+    "next": ["next {}", "next {} -n 2 --json"],
+    "schedules": ["schedules", "schedules {}", "schedules pause {}", "schedules add {}", "schedules --json"],
+    "backfill": ["backfill", "backfill {} --from 2026-01-01 --to 2026-01-02"],
+    "schema": ["schema", "schema jobs"],
     "info": ["info"],
     "completion": ["completion bash", "completion --words parameters --of {}", "completion --words runs"],
 }
@@ -183,7 +205,9 @@ def test_a_command_answers_whatever_its_target_is(place, form, capsys):
         assert code in {0, 1, 2}, (target, out, err)
         assert "Traceback" not in out + err, target
         assert "--traceback shows where" not in err, (target, err)  # what nobody thought of
-        if code == 2:
+        if code == 2 and form.startswith("validate") and "aiodag: " not in err:
+            assert out, target  # complaints are what it was asked for
+        elif code == 2:
             assert err.startswith("aiodag: "), (target, err)
             assert out == "", target
 

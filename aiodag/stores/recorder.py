@@ -38,6 +38,7 @@ from aiodag.stores.row import (
     FAILURES,
     KEY,
     NUMBER,
+    PARENT,
     RECORDED,
     STARTED,
     STATE,
@@ -172,8 +173,7 @@ class Recorder(RecordedWaits):
             if task.waits:
                 return value  # it is in the store already: who settled it has written it
             if task.options.journal and not task.stands_in and not task.barrier:
-                encoded = encode_answer if task.encloses else encode_value
-                waiter = self._succeed(node, encoded(task, value, self.store.largest))
+                waiter = self._succeed(node, encoded_value(node, value, self.store.largest))
                 if waiter is not None:
                     await waiter
             elif self.run.keeps_answer and node.row[NUMBER] == 0:
@@ -312,6 +312,13 @@ class Recorder(RecordedWaits):
             self._idle = self.run.loop.create_future()
             self._wake(waited=True)
             await self._idle
+
+
+def encoded_value(node: "Node[Any]", value: object, largest: int) -> tuple[str, Any]:
+    """Return a value as it is recorded: of nodes that enclose others that of the outermost, which has those of all."""
+    if not node.task.encloses:
+        return encode_value(node.task, value, largest)
+    return encode_answer(node.task, value, largest) if node.row[PARENT] is None else ("", None)
 
 
 async def in_real_time(engine: "Engine", waited: "Awaitable[T]") -> T:

@@ -63,7 +63,8 @@ def recorded_text(workflow: Definition) -> str:
     if workflow.jobs is not None:
         # Of a program, no entry has what the params were given.
         own = {"given": workflow.given} if workflow.given and workflow.entry is None else {}
-        return json.dumps({**workflow.jobs.document, **own}, ensure_ascii=False, default=str)
+        # In escapes, for a program may give half of a surrogate pair.
+        return json.dumps({**workflow.jobs.document, **own}, ensure_ascii=bool(own), default=str)
     writing = Writing(workflow, exact=False)
     return stored_text(head_of(workflow, writing), ((task.name, writing.task(task)) for task in workflow.tasks))
 

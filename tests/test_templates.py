@@ -98,6 +98,21 @@ def test_a_fault_at_run_time_names_the_expression_and_gets_a_place():
     )
 
 
+async def test_a_block_of_yaml_without_its_last_line_end_keeps_the_type():
+    flow = flow_of("""
+        jobs:
+          one:
+            outputs:
+              kept: >-
+                ${{ [1, 2] }}
+              text: >
+                ${{ [1, 2] }}
+            stages: [{echo: x, if: "!false"}]
+        """)
+
+    assert (await flow.run())["one"]["outputs"] == {"kept": [1, 2], "text": "[1, 2]\n"}
+
+
 async def test_a_fault_at_run_time_names_the_very_line_and_path_in_the_file():
     flow = flow_of("""
         params: {x: map}

@@ -520,6 +520,18 @@ def test_the_newest_firings_are_given_in_the_order_in_which_they_were_noted(stor
     assert [each.run_id for each in store.firings("nightly")] == [f"run{place}" for place in range(5)]
 
 
+def test_a_firing_stays_when_its_run_is_deleted(store):
+    put(store)
+    release(store, 0)
+    work(store)
+
+    store.delete(["run0"])
+
+    assert [(each.state, each.run_id) for each in store.firings("nightly")] == [("submitted", "run0")]
+    assert read(store).last_run is None
+    assert release(store, 0, run="again") == []
+
+
 def test_firings_do_not_pile_up(store, monkeypatch):
     for module in ("kept_schedules", "sql.firings"):
         monkeypatch.setattr(f"aiodag.stores.{module}.KEPT_FIRINGS", 20)

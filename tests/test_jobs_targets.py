@@ -178,3 +178,13 @@ async def test_a_form_of_jobs_that_no_file_has_is_submitted_and_done_by_a_worker
     await QueueWorker(service, once=True, say=str).run()
 
     assert service.value(run_id, "say-it")["message"] == "hello Ada"
+
+
+def test_jobs_that_were_forgotten_or_typed_wrong_are_what_is_wrong():
+    with pytest.raises(WorkflowError) as caught:
+        loads("params: {type: str}\njob: {a: {stages: [{echo: x}]}}\n", "flow.yaml")
+
+    assert [str(each).partition(":")[2] for each in caught.value.complaints] == [
+        "1 $: has no jobs: write jobs: {NAME: {stages: [...]}}",
+        "2 $.job: is a key that is not known here: did you mean 'jobs'?",
+    ]

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiodag.errors import WorkflowError
 from aiodag.workflows.files.json import Places
-from aiodag.workflows.files.named_forms import NamedForm, NamedForms, named_forms, only_workflow
+from aiodag.workflows.files.named_forms import NamedForm, NamedForms, is_of_jobs, named_forms, only_workflow
 from aiodag.workflows.files.named_triggers import NamedTriggers, triggers_around
 from aiodag.workflows.files.reading import Reading
 from aiodag.workflows.files.shapes import is_name
@@ -69,7 +69,7 @@ def workflow_of_member(
     form, faults = triggers.fill(member.form)
     complaints = [*members.complaints, *places.complaints(faults)]
     name = member.name or workflow_stem(places.source)
-    if not is_jobs_form(form):
+    if not is_of_jobs(form):
         return Reading(places, complaints).workflow(Workflow, form, name, capacity)
     try:
         definition = read_jobs(form if "name" in form else {"name": name, **form}, places)

@@ -19,6 +19,7 @@ KINDS_BY_TYPE: Mapping[str, str] = {
     "trigger": "trigger",
     "schedule": "schedule",
 }
+KEYS_OF_JOBS = frozenset({"jobs", "on", "params", "secrets", "concurrency"})
 TYPES = "Workflow, Pipeline, On, Cron and Schedule"
 LISTED = 20  # names in a message
 
@@ -64,11 +65,16 @@ def named_forms(source: Source) -> NamedForms:
 
 def is_collection(document: Any) -> bool:
     """Return True for a mapping of names to definitions: neither a workflow itself nor something else."""
-    if not isinstance(document, dict) or "tasks" in document or "jobs" in document:
+    if not isinstance(document, dict) or "tasks" in document or is_of_jobs(document):
         return False
     return any(
         isinstance(form, dict) and not form.keys().isdisjoint({"type", "jobs", "tasks"}) for form in document.values()
     )
+
+
+def is_of_jobs(document: Any) -> bool:
+    """Return True for a document of jobs, also for one that has forgotten them: then that is what is wrong with it."""
+    return isinstance(document, dict) and "tasks" not in document and not document.keys().isdisjoint(KEYS_OF_JOBS)
 
 
 def kind_of(name: str, form: Any, faults: list[Fault]) -> str | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import report_queues, report_waiting
+from benchmarks import report_queues, report_schedules, report_waiting
 from benchmarks.results import ROOT, load
 
 PAGE = ROOT / "docs" / "speed.md"
@@ -226,6 +226,14 @@ def waiting(results: list[dict[str, Any]]) -> Iterable[str]:
         yield table(report_waiting.MANY, report_waiting.many_rows(result))
 
 
+def schedules(results: list[dict[str, Any]]) -> Iterable[str]:
+    """Tell what very many schedules take, and how late they are."""
+    for result in results:
+        yield "## Schedules\n\n"
+        yield report_schedules.introduction(result)
+        yield table(report_schedules.HEADINGS, report_schedules.rows(result))
+
+
 def journaled(result: dict[str, Any]) -> Iterable[str]:
     """Tell the nodes per second, and what a recalled node holds."""
     yield (
@@ -370,6 +378,7 @@ def page() -> str:
                 (runs, load("runs.json")),
                 (queues, load("queues.json")),
                 (waiting, load("waiting.json")),
+                (schedules, load("schedules_many.json")),
                 (commands, load("commands.json")),
                 (workflows, load("workflows.json")),
                 (imports, load("imports-*.json")),

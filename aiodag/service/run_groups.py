@@ -54,9 +54,7 @@ def unrendered_group(target: object) -> RunGroup:
 
 
 def group_at_moment(kept: "Submission", entry: Entry) -> RunGroup:
-    """Return the group of the run of a moment. Raises `EntryError`, `ExpressionError` and `WorkflowError`."""
-    if kept.group is None or OPENS not in kept.group:
-        return RunGroup(group=kept.group, cancel_in_progress=kept.cancel_in_progress)
+    """Return the group of the run of a moment, on which it depends. Raises `EntryError`, `ExpressionError` and `WorkflowError`."""
     jobs: JobsDefinition | None = getattr(of_document(json.loads(kept.definition or "{}"), entry), "jobs", None)
     if jobs is None:
         msg = f"{entry.file} has a group and no jobs"

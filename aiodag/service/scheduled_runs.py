@@ -55,29 +55,30 @@ def submission_at(record: "ScheduleRecord", at: datetime, now: datetime, kind: s
     """Return what the run of a moment is submitted as. Raises what its parameters raise."""
     made = record.submission
     release = {"logical_date": at.isoformat(), "schedule": record.name, "kind": kind}
-    kept = Entry(**(made.entry or {}))
-    entry = kept._replace(release={**(kept.release or {}), **release})
-    if record.params:
-        import_kept_registries(kept.release)
-        entry, definition = with_values(entry, made.definition, rendered(record.params, release, at))
-        made = made._replace(definition=definition)
+    # Plain mappings, and no entry where nothing depends on the moment: thousands may be due at once.
+    kept = None if made.entry is None else {**made.entry, "release": {**(made.entry.get("release") or {}), **release}}
+    if kept is not None and record.params:
+        import_kept_registries(kept["release"])
+        entry, definition = with_values(Entry(**kept), made.definition, rendered(record.params, release, at))
+        kept, made = entry.recorded(), made._replace(definition=definition)
+    if kept is not None and OPENS in (made.group or ""):
+        made = made._replace(**group_at_moment(made, Entry(**kept)))
     delay = jitter_of(record.name, at, record.jitter) if kind == "scheduled" else 0.0
     return made._replace(
         id=id_of(None, made.name),
-        entry=entry.recorded(),
+        entry=kept,
         at=now.timestamp(),
         starts_at=at.timestamp() + delay if delay else None,
         tags={**made.tags, "schedule": record.name, "logical_date": release["logical_date"]},
-        **group_at_moment(made, entry),
     )
 
 
 def refuse_unbound(made: "Submission") -> None:
     """Refuse a run that could not begin with the parameters that it has. Raises `EntryError` and `WorkflowError`."""
-    entry = Entry(**(made.entry or {}))
-    if made.definition is None or not is_workflow_file(entry.file):
+    entry = None if made.entry is None else Entry(**made.entry)
+    if entry is not None and (made.definition is None or not is_workflow_file(entry.file)):
         ready(entry)
-    else:
+    elif entry is not None and made.definition is not None:
         with_parameters(of_document(json.loads(made.definition), entry), entry.parameters)
 
 

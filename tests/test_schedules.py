@@ -167,6 +167,13 @@ def test_put_again_what_is_paused_stays_paused(service, flow, clock, look):
         ({"name": "x" * 501}, OptionError, "500"),
         ({"queue": "-"}, OptionError, "queue"),
         ({"target": "nowhere.py:main"}, EntryError, "nowhere.py"),
+        ({"target": 5}, OptionError, "target"),
+        ({"trigger": 5}, OptionError, "trigger"),
+        ({"parameters": {"day": object()}}, EntryError, "plain JSON"),
+        ({"parameters": {"day": 10**5000}}, EntryError, "plain JSON"),
+        ({"parameters": ["day"]}, EntryError, "name=value"),
+        ({"grace": 1e300}, OptionError, "year"),
+        ({"jitter": 1e300}, OptionError, "year"),
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_is_recorded(service, flow, wrong, error, text):
@@ -413,6 +420,18 @@ def test_a_backfill_makes_no_second_run_of_a_moment(service, flow, clock, look):
     runs = sorted(run.entry["release"]["logical_date"][11:13] for run in service.runs())
     assert runs == ["12", "13", "14", "15", "16"]
     assert [each.known for each in service.backfills()] == [1, 5]
+
+
+def test_a_backfill_loses_no_moment_to_the_group_of_its_workflow(service, tmp_path, clock, look):
+    path = tmp_path / "grouped.json"
+    path.write_text('{"concurrency": "one", "jobs": {"a": {"stages": [{"name": "s"}]}}}')
+    service.put_schedule("hourly", str(path), HOURLY)
+    service.backfill("hourly", hour(2), hour(6), limit=4)
+    for _ in range(6):
+        look()
+        end_all(service)
+
+    assert [run.state for run in service.runs()] == [State.SUCCEEDED] * 4
 
 
 def test_days_of_a_backfill_begin_in_the_time_zone_of_the_schedule(service, flow, clock, look):

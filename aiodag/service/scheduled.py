@@ -9,16 +9,19 @@ from aiodag._core.options import check_name, check_seconds
 from aiodag.errors import OptionError
 from aiodag.firings import CATCH_UPS, OVERLAPS, ScheduleRecord
 from aiodag.schedules import trigger_of
+from aiodag.service.entry import Entry
 from aiodag.service.kept_registries import registries_here
 from aiodag.service.run_groups import unrendered_group
 from aiodag.service.scheduled_runs import has_expression, rendered, submission_at, values_to_keep
 from aiodag.service.submitting import LONGEST_KEY, Wishes, checked_wishes, submission_of, target_to_submit
+from aiodag.workflows.workflow import Workflow
 
 if TYPE_CHECKING:
     from aiodag.abc import Runs, Trigger
     from aiodag.service.entry import Target
     from aiodag.service.parameters import Given
 
+LONGEST = 366 * 86_400.0  # seconds
 LEAST_GRACE = 1.0  # seconds: what a scheduler needs in any case is no lateness
 
 
@@ -37,10 +40,26 @@ def checked_policy(overlap: str, catch_up: str, jitter: float | timedelta, grace
         if given not in known:
             raise OptionError(option, given, f"one of {', '.join(known)}")
     seconds = check_seconds("grace", grace)
-    if seconds < LEAST_GRACE:
-        wanted = f"{LEAST_GRACE:g} second or more: how late a moment may be before it is missed"
+    if not LEAST_GRACE <= seconds <= LONGEST:
+        wanted = f"{LEAST_GRACE:g} second or more, and at most a year: how late a moment may be before it is missed"
         raise OptionError("grace", grace, wanted)
-    return Policy(overlap, catch_up, check_seconds("jitter", jitter), seconds)
+    delay = check_seconds("jitter", jitter)
+    if delay > LONGEST:
+        raise OptionError("jitter", jitter, "at most a year, in seconds")
+    return Policy(overlap, catch_up, delay, seconds)
+
+
+def refuse_types(target: object, trigger: object) -> None:
+    """Refuse what is neither a target nor a trigger. Raises `OptionError`."""
+    if not isinstance(target, str | Entry | Workflow):
+        raise OptionError(
+            "target",
+            target,
+            "FILE.py[:TASK], FILE.json, FILE.yaml, a registered name, or what `Service.target` returns",
+        )
+    if not isinstance(trigger, str | Mapping) and not callable(getattr(trigger, "form", None)):
+        wanted = "a cron expression, a mapping such as {'every': 300}, or a trigger of aiodag.schedules"
+        raise OptionError("trigger", trigger, wanted)
 
 
 def checked_schedule_name(given: object) -> str:
@@ -79,6 +98,7 @@ def schedule_record(
     Raises `OptionError`, `TriggerError`, `ExpressionError`, `EntryError` and `WorkflowError`.
     """
     named, wishes = None if name is None else checked_schedule_name(name), checked_wishes(wishes)
+    refuse_types(target, trigger)
     form = trigger if isinstance(trigger, str | Mapping) else trigger.form()
     when = trigger_of(form, timezone=timezone)
     first = next(when.marked(now), None)

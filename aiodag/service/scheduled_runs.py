@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from aiodag._core.run_options import id_of
-from aiodag.errors import AiodagError
+from aiodag.errors import AiodagError, EntryError
 from aiodag.firings import Passed, PlannedRun
 from aiodag.service.binding import pairs_of
 from aiodag.service.entry import Entry
@@ -18,7 +18,7 @@ from aiodag.service.run_groups import group_at_moment
 from aiodag.service.submitting import definition_to_submit
 from aiodag.service.targets import of_document, own_workflow, ready
 from aiodag.wording import printable
-from aiodag.workflows.expressions.template import template_of
+from aiodag.workflows.expressions.template import ExpressionFaults, template_of
 from aiodag.workflows.files.sources import is_workflow_file
 
 if TYPE_CHECKING:
@@ -111,7 +111,10 @@ def has_expression(params: Mapping[str, Any]) -> bool:
 def rendered(params: Mapping[str, Any], release: Mapping[str, Any], at: datetime) -> dict[str, Any]:
     """Return parameters as they are for a moment, as JSON has them. Raises `ExpressionError` and `EntryError`."""
     scope = {"release": {**release, "logical_date": at}}
-    return {name: plain(template_of(each, environment=False).render(scope)) for name, each in params.items()}
+    try:
+        return {name: plain(template_of(each, environment=False).render(scope)) for name, each in params.items()}
+    except ExpressionFaults as error:
+        raise EntryError(str(error)) from None
 
 
 def plain(value: Any) -> Any:
@@ -150,6 +153,12 @@ def params_of_schedule(record: "ScheduleRecord") -> Mapping[str, Any]:
 
 def values_to_keep(given: "Given") -> dict[str, Any]:
     """Return parameters by name, as they are kept with a schedule. Raises `EntryError`."""
-    if isinstance(given, Mapping):
-        return dict(given)
-    return {name: values if len(values) > 1 else values[0] for name, values in pairs_of(given).items()}
+    if not isinstance(given, Mapping):
+        return {name: values if len(values) > 1 else values[0] for name, values in pairs_of(given).items()}
+    for name, value in given.items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError, RecursionError):
+            msg = f"parameter {name}: what is kept with a schedule must be plain JSON, and this {type(value).__name__} is not"
+            raise EntryError(msg) from None
+    return dict(given)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from aiodag.errors import StoreError
+from aiodag.errors import OptionError, StoreError
 from aiodag.queue_defaults import DEFAULT_QUEUE
 from aiodag.service.messages import Messaging
 from aiodag.service.settings import settings
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from aiodag.service.entry import Target
     from aiodag.service.schedule_files import AddedSchedules
 
+LONGEST = 500  # characters of a name
 TRIES = 5  # how often something is done again that a scheduler came before
 
 
@@ -108,9 +109,9 @@ class Scheduling(Messaging):
             return found[0]
         from difflib import get_close_matches
 
-        near = get_close_matches(name, [each.name for each in self._schedules.schedules()], n=1)
+        near = get_close_matches(name[:LONGEST], [each.name for each in self._schedules.schedules()], n=1)
         hint = f"did you mean {near[0]!r}?" if near else "`aiodag schedules` lists what there is"
-        msg = f"no schedule {name!r} in {self.place}: {hint}"
+        msg = f"no schedule {name!r:.{LONGEST}} in {self.place}: {hint}"
         raise StoreError(msg)
 
     def firings(self, name: str, *, limit: int | None = None) -> "list[Firing]":
@@ -124,6 +125,8 @@ class Scheduling(Messaging):
         """
         from aiodag.service.releasing import upcoming_moments
 
+        if type(number) is not int or number < 0:
+            raise OptionError("number", number, "an int of 0 or more: how many moments are wanted")
         return upcoming_moments(self.schedule(name), number, after or self._now())
 
     # Change

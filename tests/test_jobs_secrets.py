@@ -76,6 +76,23 @@ async def test_stages_have_the_text_and_a_store_has_three_asterisks(tmp_path, to
     assert VALUE.encode() not in pickle.dumps(flow.document())
 
 
+async def test_no_table_of_a_server_has_the_text(postgres, schema, postgres_store, token):
+    @hook("tasks/login@v1")
+    def login(url, token, deep):
+        return {"lengths": [len(url)]}
+
+    form = FORM + "      - bash: 'echo $AUTH; echo $TOKEN >&2; exit 1'\n        retry: 1\n"
+    with pytest.raises(RunFailed):
+        await flow_of(form).run(postgres_store, "one")
+
+    tables = postgres.execute("select table_name from information_schema.tables where table_schema = %s", (schema,))
+    kept = [row for (name,) in tables for (row,) in postgres.execute(f'select t::text from "{schema}"."{name}" t')]
+    written = "\n".join(kept)
+    assert "***" in written
+    assert VALUE not in written
+    assert VALUE.encode().hex() not in written
+
+
 async def test_a_secret_that_is_replaced_runs_nothing_again(tmp_path, token, monkeypatch):
     calls = []
 

@@ -309,3 +309,11 @@ def test_a_run_is_resumed_from_the_workflow_of_its_name_in_an_edited_file(here, 
 
     assert main(["--store", "runs.db", "resume", "monday", "--from", "flow.yaml"]) == 0
     assert "b | edited" in capsys.readouterr().err
+
+
+def test_a_workflow_of_tasks_has_no_trigger_and_says_what_to_write():
+    text = "daily: {type: On, cron: 0 6 * * *}\nflow:\n  on: daily\n  tasks: {a: {shell: exit 0}}\n"
+
+    (only,) = complaints(text)
+
+    assert only.startswith("flow.yaml:3 $.flow.on: is for workflows of jobs. Write a Schedule")

@@ -16,6 +16,8 @@ from aiodag.workflows.jobs.building import workflow_of_jobs
 from aiodag.workflows.jobs.reading import is_jobs_form, read_jobs
 from aiodag.workflows.workflow import Workflow
 
+ON_OF_TASKS = "is for workflows of jobs. Write a Schedule for this one, or say when: aiodag submit FILE --cron TEXT"
+
 __all__ = ["load", "loads", "workflow_from_document"]
 
 
@@ -67,6 +69,9 @@ def workflow_of_member(
     """Return a workflow out of those that a file has. Raises `WorkflowError`."""
     places = member.places
     form, faults = triggers.fill(member.form)
+    if not is_of_jobs(form) and isinstance(form, dict) and "on" in form:
+        faults.append((("on",), ON_OF_TASKS))
+        form = {key: value for key, value in form.items() if key != "on"}
     complaints = [*members.complaints, *places.complaints(faults)]
     name = member.name or workflow_stem(places.source)
     if not is_of_jobs(form):

@@ -2,10 +2,10 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from aiodag.workflows.files.folders import Folders, look_through
+from aiodag.workflows.files.forms import Hints
 from aiodag.workflows.files.json import Fault, Path, cut
 from aiodag.workflows.files.named_forms import NamedForm, NamedForms
 from aiodag.workflows.jobs.triggers import ASKED, EVENTS_ELSEWHERE
@@ -20,6 +20,7 @@ class NamedTriggers:
         self._own = own
         self._folders = folders
         self._read: Folders | None = None
+        self._hints = Hints()
 
     def fill(self, form: Any) -> tuple[Any, list[Fault]]:
         """Return the form of a workflow with triggers in place of their names, and what is wrong with the names."""
@@ -59,9 +60,8 @@ class NamedTriggers:
             faults.append((path, f"is {cut(name)!r}, which {places} define"))
         else:
             names = [*self._own, *self._read.names("trigger")]
-            near = get_close_matches(name, names, n=1)
             listed = f"; there {'is' if len(names) == 1 else 'are'} {', '.join(names[:LISTED])}" if names else ""
-            hint = f"; did you mean {near[0]!r}?" if near else listed
+            hint = self._hints.near(name, names) or listed
             text = f"is {cut(name)!r}, and no trigger has that name in this file or in the folders of definitions{hint}"
             faults.append((path, text))
         return None

@@ -56,6 +56,7 @@ def submission_at(record: "ScheduleRecord", at: datetime, now: datetime, kind: s
     made = record.submission
     release = {"logical_date": at.isoformat(), "schedule": record.name, "kind": kind}
     # Plain mappings, and no entry where nothing depends on the moment: thousands may be due at once.
+    kept: dict[str, Any] | None
     kept = None if made.entry is None else {**made.entry, "release": {**(made.entry.get("release") or {}), **release}}
     if kept is not None and record.params:
         import_kept_registries(kept["release"])

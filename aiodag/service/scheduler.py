@@ -50,8 +50,8 @@ class Scheduler:
         if self._schedules is None or time.monotonic() < self._rests_until:
             return None
         try:
+            due = self._release_due()
             self._fill_in()
-            return self._release_due()
         except StoreUnreachable:
             raise
         except StoreError as error:
@@ -60,6 +60,7 @@ class Scheduler:
                 self._said = str(error)
                 self._say(f"releases no schedules: {error}")
             return None
+        return due
 
     def _release_due(self) -> float | None:
         """Release schedules until none is due; return when one will be."""

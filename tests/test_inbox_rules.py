@@ -1,13 +1,10 @@
 """Whatever comes in whatever order, stores in memory and in SQL agree, and nobody waits for a message that is there."""
 
-import time
-
 import hypothesis.strategies as st
-import pytest
+from both_stores import BothStores
 from executions import row
 from hypothesis import settings
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     initialize,
     invariant,
     rule,
@@ -16,9 +13,8 @@ from hypothesis.stateful import (
 from test_queue import GONE, HERE, submission_of
 
 from aiodag import State
-from aiodag.errors import LeaseLost, StoreError
-from aiodag.records import Batch, Claimed, Incoming, Outgoing, Write
-from aiodag.stores import Memory, SQLite
+from aiodag.errors import LeaseLost
+from aiodag.records import Batch, Incoming, Outgoing, Write
 
 LEASE = 1e6  # seconds: only a process that has ended loses its runs
 NUMBERS = st.integers(1, 4)
@@ -52,42 +48,12 @@ MESSAGES = st.builds(
 )
 
 
-class InboxModel(RuleBasedStateMachine):
+class InboxModel(BothStores):
     """The inbox in memory is the model of the one in SQL: both are told the same, and answer the same."""
 
     def __init__(self):
         super().__init__()
-        self.patch = pytest.MonkeyPatch()
-        self.now = 1_800_000_000.0
-        self.patch.setattr(time, "time", lambda: self.now)
-        path = self.directory / f"{id(self)}-{time.monotonic_ns()}.db"
-        self.stores = [Memory(), SQLite(path, synchronous="NORMAL")]
         self.count = self.messages = 0
-        self.owned = {}  # executions by the ids of runs that somebody has
-
-    def teardown(self):
-        for store in self.stores:
-            store.close()
-        self.patch.undo()
-
-    def both(self, ask):
-        """Ask both stores; return what they answer alike."""
-        answers = []
-        for store in self.stores:
-            try:
-                answers.append(ask(store))
-            except StoreError as error:
-                answers.append(type(error).__name__)
-        assert answers[0] == answers[1], answers
-        return answers[0]
-
-    def claimed(self, store, run_id):
-        if isinstance(store, Memory):
-            kept = store.kept.get(run_id)
-            return Claimed(0 if kept is None else kept.number, self.owned[run_id], {})
-        with store.reading() as session:
-            found = session.execute("select run from runs where id = ?", (run_id,)).fetchone()
-        return Claimed(0 if found is None else found[0], self.owned[run_id], {})
 
     def write(self, run_id, **batch):
         wrote = self.both(

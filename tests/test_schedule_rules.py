@@ -1,13 +1,11 @@
 """Whatever comes in whatever order, stores in memory and in SQL agree: no moment runs twice, and nothing waits for nobody."""
 
-import time
 from datetime import UTC, datetime
 
 import hypothesis.strategies as st
-import pytest
+from both_stores import BothStores
 from hypothesis import settings
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     initialize,
     invariant,
     rule,
@@ -16,10 +14,9 @@ from hypothesis.stateful import (
 from test_queue import GONE, HERE, submission_of
 
 from aiodag import State
-from aiodag.errors import LeaseLost, StoreError
+from aiodag.errors import LeaseLost
 from aiodag.firings import BackfillRecord, BackfillStep, Passed, PlannedRun, Release, ScheduleRecord
-from aiodag.records import Batch, Claimed, Write
-from aiodag.stores import Memory, SQLite
+from aiodag.records import Batch, Write
 
 LEASE = 1e6  # seconds: only a process that has ended loses its runs
 START = 1_800_000_000.0
@@ -43,44 +40,14 @@ WEIGHTS = {
 }
 
 
-class ScheduleModel(RuleBasedStateMachine):
+class ScheduleModel(BothStores):
     """The schedules in memory are the model of those in SQL: both are told the same, and answer the same."""
 
     def __init__(self):
         super().__init__()
-        self.patch = pytest.MonkeyPatch()
-        self.now = START + 1e6
-        self.patch.setattr(time, "time", lambda: self.now)
-        path = self.directory / f"{id(self)}-{time.monotonic_ns()}.db"
-        self.stores = [Memory(), SQLite(path, synchronous="NORMAL")]
         self.runs = 0
         self.moment = 0  # the next of all schedules
         self.patient = set()  # runs of backfills
-        self.owned = {}  # executions by the ids of runs that somebody has
-
-    def teardown(self):
-        for store in self.stores:
-            store.close()
-        self.patch.undo()
-
-    def both(self, ask):
-        """Ask both stores; return what they answer alike."""
-        answers = []
-        for store in self.stores:
-            try:
-                answers.append(ask(store))
-            except StoreError as error:
-                answers.append(type(error).__name__)
-        assert answers[0] == answers[1], answers
-        return answers[0]
-
-    def claimed(self, store, run_id):
-        if isinstance(store, Memory):
-            kept = store.kept.get(run_id)
-            return Claimed(0 if kept is None else kept.number, self.owned[run_id], {})
-        with store.reading() as session:
-            found = session.execute("select run from runs where id = ?", (run_id,)).fetchone()
-        return Claimed(0 if found is None else found[0], self.owned[run_id], {})
 
     def new_runs(self, draw, moments):
         planned = []

@@ -41,7 +41,7 @@ def begin_freed(session: Session, now: float) -> None:
 # What waits
 
 
-class Waiting(NamedTuple):
+class WaitingRun(NamedTuple):
     """What is to be submitted when the run before has ended: `fault` says why that cannot be."""
 
     firing: int
@@ -50,7 +50,7 @@ class Waiting(NamedTuple):
     fault: str = ""
 
 
-def waiting_among(session: Session, names: Collection[str]) -> list[Waiting]:
+def waiting_among(session: Session, names: Collection[str]) -> list[WaitingRun]:
     """Return what waits for the runs of schedules to end; their rows are locked."""
     heads = lock_heads(session, "lock_schedules_named", set(names))
     going_on = {number: head for number, head in heads.items() if head.state in GOING_ON}
@@ -58,18 +58,18 @@ def waiting_among(session: Session, names: Collection[str]) -> list[Waiting]:
     return [read_waiting(firing, going_on[number], text, draining) for firing, number, _, text in rows]
 
 
-def read_waiting(firing: int, head: Head, text: object, draining: Collection[str]) -> Waiting:
+def read_waiting(firing: int, head: Head, text: object, draining: Collection[str]) -> WaitingRun:
     """Return what waits, of its row."""
     try:
         submission = submission_of_text(text)
     except ValueError as error:
-        return Waiting(firing, head, None, f"what is recorded of it cannot be read: {error}")
+        return WaitingRun(firing, head, None, f"what is recorded of it cannot be read: {error}")
     if submission.queue in draining:
-        return Waiting(firing, head, None, f"queue {submission.queue!r} is draining")
-    return Waiting(firing, head, submission)
+        return WaitingRun(firing, head, None, f"queue {submission.queue!r} is draining")
+    return WaitingRun(firing, head, submission)
 
 
-def submit_waiting(session: Session, waiting: Sequence[Waiting], now: float) -> None:
+def submit_waiting(session: Session, waiting: Sequence[WaitingRun], now: float) -> None:
     """Submit what has waited for the runs of schedules to end, of those that have none any more."""
     unfinished = unfinished_of(session, [each.head for each in waiting])
     free = [each for each in waiting if each.head.name not in unfinished]

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from aiodag._core.engine import Engine
     from aiodag._core.node import Node
     from aiodag._core.run import Run
+    from aiodag._core.task import Task
     from aiodag.abc import Runs
     from aiodag.submissions import Taken
 
@@ -173,7 +174,7 @@ class Recorder(RecordedWaits):
             if task.waits:
                 return value  # it is in the store already: who settled it has written it
             if task.options.journal and not task.stands_in and not task.barrier:
-                waiter = self._succeed(node, encoded_value(node, value, self.store.largest))
+                waiter = self._succeed(node, encoded_value(task, value, self.store.largest, node.row[PARENT]))
                 if waiter is not None:
                     await waiter
             elif self.run.keeps_answer and node.row[NUMBER] == 0:
@@ -314,11 +315,11 @@ class Recorder(RecordedWaits):
             await self._idle
 
 
-def encoded_value(node: "Node[Any]", value: object, largest: int) -> tuple[str, Any]:
+def encoded_value(task: "Task[..., Any]", value: object, largest: int, parent: int | None) -> tuple[str, Any]:
     """Return a value as it is recorded: of nodes that enclose others that of the outermost, which has those of all."""
-    if not node.task.encloses:
-        return encode_value(node.task, value, largest)
-    return encode_answer(node.task, value, largest) if node.row[PARENT] is None else ("", None)
+    if not task.encloses:
+        return encode_value(task, value, largest)
+    return encode_answer(task, value, largest) if parent is None else ("", None)
 
 
 async def in_real_time(engine: "Engine", waited: "Awaitable[T]") -> T:

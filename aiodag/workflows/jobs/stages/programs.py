@@ -1,4 +1,4 @@
-"""What stages that run programs share: variables, a place to run in, and an answer beside what is printed."""
+"""What stages that run programs share: variables, a place to run in, and an answer apart from what is printed."""
 
 from collections.abc import Mapping
 from pathlib import Path

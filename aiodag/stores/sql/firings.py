@@ -98,7 +98,7 @@ def release_some(session: Session, releases: dict[int, Release]) -> dict[int, li
     released = released_among(session, planned)
     noted: list[Noted] = []
     changes: list[tuple[Any, ...]] = []
-    resumed: list[tuple[str, str]] = []
+    resumed: list[tuple[str]] = []
     for release in sound.values():
         head = heads[release.number]
         new = release._replace(planned=new_moments(release.planned, head.schedule, released))
@@ -111,7 +111,7 @@ def release_some(session: Session, releases: dict[int, Release]) -> dict[int, li
             is_held = int(decision.is_held and next_at is not None)
             count = head.noted + len(decision.notes)
             changes.append((head.schedule, state, release.reason.replace("\0", "␀"), next_at, is_held, count))
-            resumed += [("schedule", head.name)] if state in GOING_ON and head.state not in GOING_ON else []
+            resumed += [(head.name,)] if state in GOING_ON and head.state not in GOING_ON else []
     session.perform("change_schedules", {"rows": json.dumps(changes), "now": now})
     session.put_each("note_freed", resumed)
     made = put_notes(session, noted, now)

@@ -169,7 +169,7 @@ class RecordedSchedules(Database):
 def note_resumed(session: Session, name: str, state: str) -> None:
     """Have the next look see what waits for runs of a schedule, which it may pass by while the schedule is paused."""
     if state in GOING_ON:
-        session.put_each("note_freed", [("schedule", name)])
+        session.put_each("note_freed", [(name,)])
 
 
 def break_schedules(broken: Sequence[ScheduleRecord], session: Session) -> None:

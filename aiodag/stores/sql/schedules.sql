@@ -131,7 +131,8 @@ update backfills set state = 'cancelled', version = version + 1 where backfill =
 update backfills set state = 'cancelled', reason = ?, version = version + 1 where backfill = ?
 
 -- :name note_freed
-insert into freed (kind, name) values (?, ?)
+insert into freed (kind, name) select 'schedule', name from schedules
+where name = ? and exists (select 1 from firings where firings.schedule = schedules.schedule and firings.state = 'waiting')
 
 -- :name freed_there
 select freed, kind, name from freed where freed > 0 order by freed limit 512

@@ -174,7 +174,7 @@ class Recorder(RecordedWaits):
             if task.waits:
                 return value  # it is in the store already: who settled it has written it
             if task.options.journal and not task.stands_in and not task.barrier:
-                waiter = self._succeed(node, encoded_value(task, value, self.store.largest, node.row[PARENT]))
+                waiter = self._succeed(node, value_to_record(task, value, self.store.largest, node.row[PARENT]))
                 if waiter is not None:
                     await waiter
             elif self.run.keeps_answer and node.row[NUMBER] == 0:
@@ -315,7 +315,7 @@ class Recorder(RecordedWaits):
             await self._idle
 
 
-def encoded_value(task: "Task[..., Any]", value: object, largest: int, parent: int | None) -> tuple[str, Any]:
+def value_to_record(task: "Task[..., Any]", value: object, largest: int, parent: int | None) -> tuple[str, Any]:
     """Return a value as it is recorded: of nodes that enclose others that of the outermost, which has those of all."""
     if not task.encloses:
         return encode_value(task, value, largest)

@@ -8,6 +8,7 @@ from aiodag.cli import main
 
 RIGHT = "tasks: {a: {command: [echo, a]}}\n"
 WRONG = "tasks:\n  a: {comand: [echo]}\n"
+WRONG_IN_A_LINE = "{tasks: {a: {comand: [echo]}}}"
 PYTHON = """
 from aiodag.workflows import Workflow
 
@@ -136,3 +137,11 @@ def test_faults_as_json_have_file_line_path_and_text(said):
 def test_nothing_of_what_is_validated_runs(said, tmp_path):
     assert said("a.yaml", a_yaml="tasks: {a: {shell: touch ran}}\n")[0] == 0
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_workflow_of_the_folders_is_validated_by_its_name(said):
+    assert said("flow", conf__a_yaml=f"flow: {WRONG_IN_A_LINE}\nother: {WRONG_IN_A_LINE}\n")[:2] == (
+        2,
+        "conf/a.yaml:1 $.flow.tasks.a.comand: is a key that is not known here; did you mean 'command'?\n",
+    )
+    assert said("nope")[1].startswith("nope: is neither a file")

@@ -1,17 +1,18 @@
 """Find all that is wrong with files before anything of them runs."""
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from aiodag.errors import Complaint, EntryError, MissingExtra, OptionError, WorkflowError
 from aiodag.names import import_file
 from aiodag.service.binding import find
 from aiodag.service.entry import parse_target
-from aiodag.service.folders import folders_of_definitions
+from aiodag.service.folders import folders_of_definitions, target_in_folders
 from aiodag.service.scheduled import checked_policy
 from aiodag.service.submitting import Wishes, checked_wishes
+from aiodag.service.targets import file_in
 from aiodag.workflows.files.folders import Kept, doubled_names, files_in, is_workflow, own_name
 from aiodag.workflows.files.load import workflow_of_member
 from aiodag.workflows.files.named_forms import NamedForm, NamedForms, named_forms, only_workflow
@@ -68,6 +69,19 @@ class Validation:
             return [Kept(own_name(each, file), file, each) for each in chosen]
         return []
 
+    def name(self, name: str) -> None:
+        """Look at the workflow of a name in the folders of definitions."""
+        try:
+            found = target_in_folders(name)
+        except EntryError as error:
+            self.complaints.append(Complaint("", str(error)))
+            return
+        if found is None:
+            text = "is neither a file, FILE.yaml, FILE.json or FILE.py, nor a folder, nor the name of a workflow in the folders of definitions"
+            self.complaints.append(Complaint(name, text))
+        else:
+            self.file(found)
+
     def folder(self, folder: str) -> None:
         """Look at the workflow files in a folder and below."""
         kept: list[Kept] = []
@@ -107,17 +121,18 @@ def validate(targets: Sequence[str]) -> Validated:
 
     Of Python files, which are imported for that, name each: a folder may have any.
 
-    >>> from pathlib import Path
-    >>> size = Path("etl.yaml").write_text("tasks:\n  pull: {comand: [ls]}\n")
+    >>>     >>> size = Path("etl.yaml").write_text("tasks:\n  pull: {comand: [ls]}\n")
     >>> [str(each) for each in validate(["etl.yaml"]).complaints]
     ["etl.yaml:2 $.tasks.pull.comand: is a key that is not known here; did you mean 'command'?"]
     """
     validation = Validation()
     for target in dict.fromkeys(targets):
-        if Path(target).is_dir():
+        if os.path.isdir(target):  # noqa: PTH112 - raises for nothing
             validation.folder(target)
-        else:
+        elif file_in(target)[0]:
             validation.file(target)
+        else:
+            validation.name(target)
     complaints = list(dict.fromkeys(validation.complaints))
     return Validated(validation.files, validation.workflows, validation.others, complaints)
 

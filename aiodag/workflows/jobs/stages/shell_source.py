@@ -81,7 +81,7 @@ def shell_source(texts: tuple[str, ...]) -> ShellSource:
     """
     if has_reserved_name(texts):
         return ShellSource("", frozenset(), (RESERVED,))
-    return ShellReader(texts).read() if len(texts) > 1 else ShellSource(texts[0], frozenset(), ())
+    return ShellReader(texts).read() if len(texts) > 1 else ShellSource("".join(texts), frozenset(), ())
 
 
 class ShellReader:

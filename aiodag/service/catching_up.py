@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 from aiodag.firings import Passed
 
-MOST = 1000  # moments that are decided on at once: after a year, the rest of the store has its turn in between
 NOBODY_LOOKED = "no worker looked at it in time"
 MISSED = {"latest": f"{NOBODY_LOOKED}, and a later one is caught up", "none": f"{NOBODY_LOOKED}, and none is caught up"}
 
@@ -38,7 +37,7 @@ class Verdict(NamedTuple):
 
 
 def decide(
-    moments: Iterable[tuple[datetime, str]], now: datetime, *, catch_up: str, grace: float, most: int = MOST
+    moments: Iterable[tuple[datetime, str]], now: datetime, *, catch_up: str, grace: float, most: int = 1000
 ) -> Decision:
     """Decide on the moments until now: each comes with the reason why it is excluded, or with an empty one.
 

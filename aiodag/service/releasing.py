@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from aiodag.schedules.series import Series
     from aiodag.service.parameters import Given
 
-LOOKED_AT = 1000  # moments of a backfill that one step looks at
+LOOKED_AT = 1000  # moments of one schedule that are looked at together
 COUNTED = 10_000  # moments of a pause that are counted
 PAUSED = "the schedule was paused"
 NO_OTHER = "its trigger has no other moment"
@@ -37,12 +37,12 @@ def trigger_of_schedule(record: "ScheduleRecord") -> "Series":
     return trigger_in(json.dumps(record.trigger, sort_keys=True))
 
 
-def release_of(record: "ScheduleRecord", now: datetime) -> Release:
-    """Return what is to be done with the moments of a schedule that have come. Raises `TriggerError`."""
+def release_of(record: "ScheduleRecord", now: datetime, most: int = LOOKED_AT) -> Release:
+    """Return what is to be done with the moments of a schedule that have come, at most so many. Raises `TriggerError`."""
     trigger = trigger_of_schedule(record)
     begin = now if record.next_at is None else record.next_at
     moments = ((at, excluded or "") for at, excluded in trigger.marked(begin, inclusive=True))
-    found = decide(moments, now, catch_up=record.catch_up, grace=record.grace)
+    found = decide(moments, now, catch_up=record.catch_up, grace=record.grace, most=most)
     planned, refused = runs_of(record, found.released, now)
     return Release(
         record.name,

@@ -17,7 +17,7 @@ from aiodag.errors import StoreError, StoreUnreachable
 from aiodag.firings import BackfillRecord, BackfillStep, Release, ScheduleRecord
 from aiodag.happenings import Happening
 from aiodag.service.relaying import Failures, in_thread
-from aiodag.service.releasing import release_of, step_of
+from aiodag.service.releasing import LOOKED_AT, release_of, step_of
 from aiodag.service.scheduled_runs import reason_of_refusal
 from aiodag.service.schedules import schedules_of_store
 from aiodag.stores.watch import watch_store
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 LOOK = 0.5  # seconds between two looks at most
 AT_ONCE = 1000  # schedules that are released in one transaction
+MOMENTS, FEWEST = 10_000, 10  # moments that are planned together, and of each schedule
 SECONDS = 2.0  # that one look takes for what is due, before queues have their turn
 REST = 15.0  # seconds without a look after a store could not say what is due, such as one that is not migrated
 
@@ -71,16 +72,18 @@ class Scheduler:
             if not records:
                 break
             now = datetime.fromtimestamp(self._schedules.clock(), UTC)
-            releases = [release for record in records if (release := self._planned(record, now)) is not None]
+            # Of many that nobody looked at for days, few moments of each: a look must not outlast the lease of its worker.
+            most = max(min(MOMENTS // len(records), LOOKED_AT), FEWEST)
+            releases = [each for record in records if (each := self._planned(record, now, most)) is not None]
             if releases:
                 self._schedules.release_moments(releases)
         return due
 
-    def _planned(self, record: ScheduleRecord, now: datetime) -> Release | None:
+    def _planned(self, record: ScheduleRecord, now: datetime, most: int) -> Release | None:
         """Return what is to be done with a schedule; None for one that cannot be read, which is noted in it."""
         assert self._schedules is not None
         try:
-            return release_of(record, now)
+            return release_of(record, now, most)
         except Exception as error:  # noqa: BLE001 - one schedule stops no other
             reason = reason_of_refusal(error)
             self._say(f"schedule {printable(record.name)} is broken: {reason}")

@@ -1,6 +1,7 @@
 """`bash`: a script in a shell, with values that are variables and never part of it."""
 
 import os
+import re
 import subprocess
 import tempfile
 from pathlib import Path
@@ -153,7 +154,7 @@ async def test_a_script_of_any_length_is_run_and_leaves_no_file(tmp_path, monkey
     long += "read line || echo nothing; echo $0 ${{ params.x }}"
 
     assert (await bash_outputs(long, {"x": "a b"}))["stdout"] == "nothing\nbash a b\n"
-    assert await run_outputs(f"{'# x' * 500_000}\nx = ${{{{ params.x }}}}", {"x": "a"}) == {"x": "a"}
+    assert await run_outputs(f"{'# x' * 60_000}\nx = ${{{{ params.x }}}}", {"x": "a"}) == {"x": "a"}
     assert list(tmp_path.iterdir()) == []
 
 
@@ -177,3 +178,19 @@ async def test_run_with_a_shell_is_a_script():
     found = await outputs({"run": "echo ${{ params.x }}", "shell": "bash"}, params={"x": "a  b"})
 
     assert found["stdout"] == "a  b\n"
+
+
+@pytest.mark.parametrize(
+    ("script", "fault"),
+    [
+        ("echo ${{ params.x }}\n" * 1001, "has 1,001 expressions, and 1,000 are the most"),
+        ("$(( " * 100_000 + "${{ params.x }}", "line 1: is nested deeper than 200 quotes and brackets"),
+        ("eval ${{ params.x }}\n", "line 1: .* reads a value again, as code or as the name of a variable"),
+        ("cat <<'END'\n${{ params.x }}\nEND\n", "line 2: .* here-document that ends with 'END', which is quoted"),
+        ("echo _aiodag_value_1_", "names that begin with _aiodag_value_ stand for values"),
+    ],
+)
+def test_a_script_that_cannot_be_filled_in_safely_is_refused(script, fault):
+    (found,) = shell_source(tuple(script.split("${{ params.x }}"))).faults
+
+    assert re.match(fault, found)

@@ -304,7 +304,10 @@ def test_fail_fast_cancels_the_rest(aiodag):
         ("run etl.py --lim 3", "did you mean --limit?"),
         ("run", "aiodag run needs TARGET, as in `aiodag run etl.py:main"),
         ("resume --from etl.json", "aiodag resume needs RUN, as in `aiodag resume etl-1a2b3c4d --from etl.json`"),
-        ("run etl.json --from etl.json", "resume and plan and next do, as in `aiodag resume etl-1a2b3c4d --from etl.json`"),
+        (
+            "run etl.json --from etl.json",
+            "resume and plan and next do, as in `aiodag resume etl-1a2b3c4d --from etl.json`",
+        ),
         ("run etl.json --all", "does not take '--all'; runs and waits and messages do, as in `aiodag runs"),
         ("runs --state faild", "--state cannot be 'faild'; did you mean failed?"),
         ("run none.py", "none.py: no such file"),

@@ -36,7 +36,10 @@ MARKS = re.compile(
     re.DOTALL,
 )
 DELIMITER = re.compile(r"[ \t]*((?:'[^'\n]*'|\"[^\"\n]*\"|\\.|[^\s;&|()<>'\"\\])+)")
-NEAR = 500  # characters before an expression that say what command it belongs to
+MOST_FAULTS = 20
+MOST_VALUES = 1000  # in one script
+DEEPEST_FRAMES = 200
+NEAR = 200  # characters before an expression that say what command it belongs to
 COMMAND = r"(?:^|[;&|({`]|\b(?:then|do|else|if|elif|while|until|!|sudo|time|command|builtin)\s)\s*"  # where one begins
 REST = r"[^;&|\n]*"  # of a command, so far
 COMPARISON = r"-(?:eq|ne|lt|le|gt|ge)"
@@ -81,6 +84,11 @@ def shell_source(texts: tuple[str, ...]) -> ShellSource:
     """
     if has_reserved_name(texts):
         return ShellSource("", frozenset(), (RESERVED,))
+    if len(texts) > MOST_VALUES + 1:
+        fault = (
+            f"has {len(texts) - 1:,} expressions, and {MOST_VALUES:,} are the most: put values into env, or into a file"
+        )
+        return ShellSource("", frozenset(), (fault,))
     return ShellReader(texts).read() if len(texts) > 1 else ShellSource("".join(texts), frozenset(), ())
 
 
@@ -98,7 +106,7 @@ class ShellReader:
 
     def read(self) -> ShellSource:
         """Return the script."""
-        while (mark := MARKS.search(self.source, self.at)) is not None:
+        while len(self.faults) < MOST_FAULTS and (mark := MARKS.search(self.source, self.at)) is not None:
             self.parts.append(self.source[self.at : mark.start()])
             self.at = mark.end()
             if mark["number"]:
@@ -106,6 +114,9 @@ class ShellReader:
             else:
                 self.parts.append(mark[0])
                 self._mark(mark[0])
+            if len(self.frames) > DEEPEST_FRAMES:
+                self._fault(self.at, f"is nested deeper than {DEEPEST_FRAMES} quotes and brackets")
+                break
         self.parts.append(self.source[self.at :])
         return ShellSource("".join(self.parts), frozenset(self.numbers), tuple(self.faults))
 
@@ -133,8 +144,8 @@ class ShellReader:
             self.frames += OPENERS[mark]
 
     def _open_parenthesis(self, mark: str, kind: int) -> None:
-        before = self.source[: self.at - len(mark)].rstrip(" \t")[-1:]
-        begins = mark == "((" and (not before or before in "\n;&|({" or self.source[: self.at - 2][-1:].isspace())
+        before = self.source[max(self.at - len(mark) - NEAR, 0) : self.at - len(mark)]
+        begins = mark == "((" and (before.rstrip(" \t")[-1:] in {"", *"\n;&|({"} or before[-1:].isspace())
         inside = ARITHMETIC if kind == ARITHMETIC or (begins and kind in COMMANDS) else PART
         self.frames += [(inside, ")")] * len(mark)
 

@@ -80,3 +80,24 @@ async def test_a_cancelled_run_goes_on_where_it_was(ran, store):
     await flow.run(store, "it")
 
     assert ran == ["x", "z"]
+
+
+async def test_a_run_that_is_drained_lets_the_stages_end_that_run_and_begins_no_others(ran):
+    waiting, runs = Waiting(), []
+    flow = flow_of("""
+        jobs:
+          a:
+            strategy: {matrix: {t: [p, q]}}
+            stages: [{id: x, uses: test/wait@1}, {id: y, uses: test/call@1, with: {name: never}}]
+          b: {needs: a, stages: [{echo: never}]}
+        """)
+    going = asyncio.ensure_future(flow.run(opened=runs.append))
+    for _ in range(2):
+        await waiting.begun.acquire()
+    runs[0].drain()
+    waiting.go_on.set()
+    await going
+
+    states = shown(runs[0])
+    assert [states[f"a/a[t={each}]/x"] for each in "pq"] == ["succeeded", "succeeded"]
+    assert (states["a"], states["b"], ran) == ("cancelled", "cancelled", [])

@@ -316,10 +316,8 @@ def aiodag(*args, cwd, **options):
         [sys.executable, "-m", "aiodag", *args],
         cwd=cwd,
         env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
         text=True,
-        **options,
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
     )
 
 
@@ -330,10 +328,14 @@ def effects_in(directory):
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 async def test_what_was_killed_or_interrupted_in_a_stage_goes_on_there(tmp_path, number):
     (tmp_path / "flow.yaml").write_text(dedent(SCRIPTS))
-    run = aiodag("run", "flow.yaml", "--store", "runs.db", "--id", "it", cwd=tmp_path)
+    with (tmp_path / "said").open("w") as said:
+        run = aiodag("run", "flow.yaml", "--store", "runs.db", "--id", "it", cwd=tmp_path, stdout=said, stderr=said)
     await until(lambda: (tmp_path / "here").exists(), "the stage has begun")
     run.send_signal(number)
-    run.communicate(timeout=30)
+    if number == signal.SIGINT:  # the first one lets the stage end
+        await until(lambda: "once again" in (tmp_path / "said").read_text(), "the run is drained")
+        run.send_signal(number)
+    run.wait(30)
     assert run.returncode == (130 if number == signal.SIGINT else -9)
     (tmp_path / "go").touch()
 

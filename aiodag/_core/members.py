@@ -282,13 +282,19 @@ class Members:
     def drain(self) -> None:
         """Let what runs finish, and start nothing more: what waits is cancelled, and so is every node made from now on."""
         self.stopping = True
-        for node in [node for node in self.live if node.state is not RUNNING]:
+        for node in [node for node in self.live if node.state is not RUNNING and not is_joint(node)]:
             node.cancel(f"run {self.name!r} is being drained")
 
 
 def may_fail(node: Node[Any]) -> bool:
     """Return True if somebody has said that a run goes on after the failure of a node, or of what it is called in."""
     return any(each.task.may_fail for each in (node, *bodies_around(node)))
+
+
+def is_joint(node: Node[Any]) -> bool:
+    """Return True for what a body awaits to hear that the nodes have settled that it encloses: they may be running."""
+    around = next(bodies_around(node), None)
+    return node.task.barrier and around is not None and around.task.encloses
 
 
 def call_places(nodes: set[Node[Any]]) -> str:

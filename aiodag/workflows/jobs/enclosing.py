@@ -12,7 +12,7 @@ from aiodag._core.context import current_node
 from aiodag._core.edges import settled
 from aiodag._core.limits import Limit
 from aiodag._core.options import TaskOptions
-from aiodag._core.rules import RULES, Rule, judge
+from aiodag._core.rules import FAILED, RULES, Rule, judge
 from aiodag._core.task import Task
 from aiodag.states import State
 from aiodag.workflows.named import Barrier, joined
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from aiodag._core.node import Node
 
 ANOTHER_LOST = "another one of its job, loop or branches has failed"
-AFTER_ALL, UNTIL_ONE_IS_LOST = RULES["all_done"], RULES["none_failed"]
+AFTER_ALL = RULES["all_done"]
+UNTIL_ONE_FAILS = Rule("none_failed", ends_on=frozenset({FAILED}))  # what is cancelled ends no others
 
 
 class Enclosing(Task[..., Any]):
@@ -74,7 +75,7 @@ class Siblings:
             return
         try:
             if self.fail_fast:
-                self._first = joint_of(nodes, UNTIL_ONE_IS_LOST)
+                self._first = joint_of(nodes, UNTIL_ONE_FAILS)
                 if await has_succeeded(self._first):
                     return
                 cancel_siblings(nodes, ANOTHER_LOST)

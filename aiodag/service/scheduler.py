@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 LOOK = 0.5  # seconds between two looks at most
 AT_ONCE = 1000  # schedules that are released in one transaction
-MOMENTS, FEWEST = 10_000, 10  # moments that are planned together, and of each schedule
+FEW, LATE = 100, 60.0  # as many, where the first was due so many seconds ago and may have many moments behind it
+MOMENTS = 10_000  # that are planned together
 SECONDS = 2.0  # that one look takes for what is due, before queues have their turn
 REST = 15.0  # seconds without a look after a store could not say what is due, such as one that is not migrated
 
@@ -68,12 +69,12 @@ class Scheduler:
         assert self._schedules is not None
         until = time.monotonic() + SECONDS
         while (due := self._schedules.next_due()) is not None and due <= 0 and time.monotonic() < until:
-            records = self._schedules.due_schedules(AT_ONCE)
+            records = self._schedules.due_schedules(AT_ONCE if due > -LATE else FEW)
             if not records:
                 break
             now = datetime.fromtimestamp(self._schedules.clock(), UTC)
-            # Of many that nobody looked at for days, few moments of each: a look must not outlast the lease of its worker.
-            most = max(min(MOMENTS // len(records), LOOKED_AT), FEWEST)
+            # Of those that nobody looked at for days, some moments of each: a look must not outlast the lease of its worker.
+            most = min(MOMENTS // len(records), LOOKED_AT)
             releases = [each for record in records if (each := self._planned(record, now, most)) is not None]
             if releases:
                 self._schedules.release_moments(releases)

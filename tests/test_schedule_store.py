@@ -418,6 +418,15 @@ def test_what_waits_goes_on_waiting_while_the_run_begins_again_by_itself(store):
     assert told(store) == [("submitted", 1), ("waiting", 1)]
 
 
+def test_what_waits_for_runs_of_several_schedules_begins_together(store):
+    for name in "abc":
+        put(store, name)
+        release(store, 0, 1, name=name, run=name)
+
+    assert sorted(work(store)) == ["a0", "b0", "c0"]
+    assert sorted(work(store)) == ["a1", "b1", "c1"]
+
+
 def test_nothing_that_waits_begins_while_its_schedule_is_paused(store):
     put(store)
     release(store, 0, 1)

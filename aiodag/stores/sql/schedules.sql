@@ -81,7 +81,7 @@ insert into firings (schedule, at, until, number, kind, state, reason, run, subm
 update firings set until = ?, number = number + ?, noted_at = ? where firing = ?
 
 -- :name end_waiting_firing
-update firings set state = ?, run = ?, reason = ?, submission = null where firing = ? and state = 'waiting' returning firing
+update firings set state = ?, run = ?, reason = ?, submission = null where firing = ? and state = 'waiting'
 
 -- :name trim_firings
 delete from firings where schedule = ? and state <> 'waiting' and firing <= (

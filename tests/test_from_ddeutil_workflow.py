@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from datetime import UTC, datetime
 
 import pytest
@@ -15,7 +16,8 @@ from aiodag.workflows import load, loads
 
 PAGE = "coming-from-ddeutil-workflow.md"
 TEXT = (ROOT / "docs" / PAGE).read_text(encoding="utf-8")
-DEMO = re.search(r"^```yaml\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)[1]
+DEMO, SCHEDULES = re.findall(r"^```yaml\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+COMMANDS = re.findall(r"^\$ aiodag (.*)", TEXT, re.MULTILINE)
 TASKS = re.search(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)[1]
 GIVEN = ("-p", "author-run=Local Workflow", "-p", "run-date=2024-01-01")
 SECRETS = {
@@ -280,6 +282,20 @@ class Rows:
             "- {id: a, run: 'import os; pid = os.getpid()'}\n- {id: b, run: 'import os; pid = os.getpid()'}"
         )
         assert found["a"]["pid"] != found["b"]["pid"]
+
+
+def test_the_commands_work_as_they_are_typed(place):
+    place.write("conf/schedules.yaml", SCHEDULES)
+    assert COMMANDS.pop() == "worker"
+    for line in COMMANDS:
+        place(*shlex.split(line))
+    assert [each["name"] for each in place.json("schedules")] == ["every_five"]
+
+
+def test_a_schedule_that_gives_too_few_params_is_told_where_they_are_given(place):
+    complaint = place("schedules", "add", "conf", code=2)[1]
+    assert 'demo.yaml:10 $["pipeline-name"].params["author-run"]: is missing' in complaint
+    assert "has to be given, under params of its trigger" in complaint
 
 
 ROWS = rows(PAGE)

@@ -158,6 +158,18 @@ def test_a_trigger_that_two_files_define_is_a_fault_with_both_places(tmp_path):
 # Folders
 
 
+@pytest.mark.parametrize(("command", "folder"), [("validate", "link"), ("validate", "conf"), ("schedules add", "conf")])
+def test_a_folder_with_two_paths_defines_its_names_once(here, capsys, monkeypatch, command, folder):
+    monkeypatch.setenv("AIODAG_STORE", str(here / "runs.db"))
+    conf = here / "conf"
+    conf.mkdir()
+    (conf / "moments.yaml").write_text("nightly: {type: Cron, cron: '0 6 * * *'}")
+    (conf / "flow.yaml").write_text("flow: {on: nightly, jobs: {a: {stages: [{echo: a}]}}}")
+    (here / "link").symlink_to(conf)
+    for path in (folder, here / folder):  # the settings have conf
+        assert main([*command.split(), f"{path}/flow.yaml"]) == 0, capsys.readouterr().err
+
+
 def test_folders_have_what_their_files_define_and_say_what_is_wrong(tmp_path):
     tmp_path.joinpath("a.yaml").write_text(TWO)
     tmp_path.joinpath("below").mkdir()

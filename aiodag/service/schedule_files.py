@@ -18,6 +18,7 @@ from aiodag.workflows.files.named_forms import NamedForm, NamedForms, named_form
 from aiodag.workflows.files.named_triggers import NamedTriggers, triggers_around
 from aiodag.workflows.files.schedule_forms import FileSchedule, ScheduleReading
 from aiodag.workflows.files.sources import document_in_file
+from aiodag.workflows.params import TO_BE_GIVEN
 
 if TYPE_CHECKING:
     from aiodag.abc import Runs, Schedules
@@ -182,6 +183,8 @@ def checked_record(
 
 def placed(fault: Complaint, place: str) -> Complaint:
     """Return a complaint of params, whose place is that of their workflow, with the place of their schedule."""
+    if fault.text.endswith(TO_BE_GIVEN):
+        return fault._replace(text=f"{fault.text}, under params of its trigger")
     param = fault.place.rpartition(" ")[2]
     return fault._replace(place=f"{place} {param}") if param.startswith("params") else fault
 

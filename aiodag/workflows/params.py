@@ -29,6 +29,7 @@ TYPE_ALIASES = {
     "object": "map",
 }
 LONGEST_PARAM_NAME = 500  # characters
+TO_BE_GIVEN = "has to be given"
 HINTED = 20  # unknown params that are compared with the known ones
 
 
@@ -150,7 +151,7 @@ def bind_params(params: Mapping[str, Param], given: Mapping[str, Any], source: s
         value = given.get(name)
         try:
             if value is None and param.required:
-                raise Unfit(f"is missing: a value of the type {param.type} has to be given")
+                raise Unfit(f"is missing: a value of the type {param.type} {TO_BE_GIVEN}")
             values[name] = param.default if value is None else convert_param(param, value)
         except Unfit as error:
             faults.append((name, str(error)))

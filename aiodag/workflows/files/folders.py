@@ -41,7 +41,7 @@ def look_through(folders: Iterable[str]) -> Folders:
     """Return what the files of folders define, and of folders in them. A file that cannot be read hides no other."""
     kept: list[Kept] = []
     complaints: list[Complaint] = []
-    for file in dict.fromkeys(file for folder in folders for file in files_in(folder)):
+    for file in files_in_folders(folders):
         try:
             members = named_forms(document_in_file(file))
         except WorkflowError as error:
@@ -54,6 +54,16 @@ def look_through(folders: Iterable[str]) -> Folders:
                 Kept(own_name(each, file), file, each) for each in members.found if each.name or is_workflow(each.form)
             ]
     return Folders(kept, [*complaints, *doubled_names(kept)])
+
+
+def files_in_folders(folders: Iterable[str]) -> list[str]:
+    """Return the workflow files in folders, each once: also where a folder is in another one, or has two paths."""
+    real = {folder: os.path.realpath(folder) for folder in folders}
+    first: dict[str, str] = {}
+    for folder, path in real.items():
+        for file in files_in(folder):
+            first.setdefault(path + file.removeprefix(folder), file)
+    return list(first.values())
 
 
 def files_in(folder: str) -> Iterator[str]:

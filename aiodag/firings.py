@@ -22,9 +22,8 @@ from typing import Any, NamedTuple
 from aiodag.submissions import Submission
 
 ZERO = datetime.fromtimestamp(0, UTC)
-SCHEDULE_STATES = ("active", "paused", "ended", "broken")
-OVERLAPS = ("skip", "queue", "allow")
-CATCH_UPS = ("all", "latest", "none")
+OVERLAPS = ("queue", "skip", "allow")  # the first is what holds where nobody says anything
+CATCH_UPS = ("latest", "all", "none")
 KEPT_FIRINGS = 10_000  # of each schedule: the oldest rows go first
 
 

@@ -301,6 +301,13 @@ def test_one_moment_is_equal_in_every_zone_also_in_a_repeated_hour():
     assert value_of_expression("a == b && a >= b && a <= b", {"a": there, "b": there.astimezone(UTC)}) is True
 
 
+def test_moments_of_a_repeated_hour_are_in_the_order_in_which_they_come():
+    first = datetime(2024, 11, 3, 1, 30, tzinfo=ZoneInfo("America/New_York"))
+    second_pass = first.replace(minute=0, fold=1)
+
+    assert value_of_expression("a < b && b > a && max(a, b) == b", {"a": first, "b": second_pass}) is True
+
+
 # Bounds
 
 

@@ -375,6 +375,8 @@ def test_what_is_wrong_with_a_workflow_is_told_where_it_stands(text, complaint):
         ("- {echo: x, env: [1]}", "4 $.jobs.one.stages[0].env: takes names and values; this is a list"),
         ("- {foreach: [1]}", "4 $.jobs.one.stages[0]: has no stages: list what is repeated"),
         ("- {foreach: true, stages: [{echo: x}]}", "4 $.jobs.one.stages[0].foreach: takes a list, a mapping, a whole number"),
+        ("- {foreach: 10001, stages: [{echo: x}]}", "4 $.jobs.one.stages[0].foreach: takes a list, a mapping, a whole number, or an expression that gives one, for at most 10,000 turns; this is the number 10001"),
+        (f"- {{foreach: [{'1, ' * 10_001}], stages: [{{echo: x}}]}}", "4 $.jobs.one.stages[0].foreach: takes a list, a mapping, a whole number, or an expression that gives one, for at most 10,000 turns; this is a list"),
         ("- {parallel: {}}", "4 $.jobs.one.stages[0].parallel: is empty: it takes branches"),
         ("- {case: x}", "4 $.jobs.one.stages[0]: takes match: a list of {case: VALUE"),
         ("- {case: x, match: [{case: a, stages: [{echo: x}]}, {case: a, stages: [{echo: x}]}]}", "4 $.jobs.one.stages[0].match[1].case: is 'a' for the second time"),
@@ -469,7 +471,7 @@ def test_expressions_read_what_is_there(read_text):
     [
         ("params.dya", "there is no param 'dya'; did you mean 'day'?"),
         ("parms.day", "did you mean 'params'?"),
-        ("secrets.OTHER", "there is no secret 'OTHER'; there are TOKEN: declare it in secrets"),
+        ("secrets.OTHER", "there is no secret 'OTHER'; there are TOKEN; others have to be declared in secrets"),
         ("matrix.u", "there is no variable of the matrix 'u'; there are extra, t"),
         ("stages.after.outputs.x", "that stage comes later, or is this one: stages run in their order"),
         ("stages.befor.outputs.x", "there is no stage before this one 'befor'; did you mean 'before'?"),
@@ -482,7 +484,7 @@ def test_expressions_read_what_is_there(read_text):
         ("release.date", "there is no field of release 'date'"),
         (
             "env.OTHER",
-            "there is no variable of env 'OTHER'; there are JOB, OWN, TOP. Write ${OTHER} for one of the process",
+            "there is no variable of env 'OTHER'; there are JOB, OWN, TOP; write ${OTHER} for one of the process",
         ),
         ("item", "it is known inside foreach and until"),
         ("github.sha", "write run or release"),

@@ -4,9 +4,8 @@ from aiodag.cli import table
 from aiodag.cli.begin_grammar import add_parameters
 from aiodag.cli.parser import CommandGroup, Parser, add_command
 from aiodag.cli.typed import count, day_or_moment, duration, moment
+from aiodag.firings import CATCH_UPS, OVERLAPS
 
-OVERLAPS = ("queue", "skip", "allow")
-CATCH_UPS = ("latest", "all", "none")
 ORDERS = ("oldest", "newest")
 SCHEDULE_ACTIONS = ("pause", "resume", "run", "delete", "add")
 

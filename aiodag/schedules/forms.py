@@ -10,17 +10,16 @@ from aiodag.schedules.cron import Cron
 from aiodag.schedules.fields import shown_text, shown_thing
 from aiodag.schedules.intervals import Every
 from aiodag.schedules.moments import Moments, Once
-from aiodag.schedules.series import Series
 
 OTHER_SPELLINGS = MappingProxyType({"cronjob": "cron", "tz": "timezone", "interval": "every", "once": "at"})
 DEEPEST = 5  # levels of triggers that are excluded from others
-KINDS: Mapping[str, Callable[..., Series]] = MappingProxyType(
+KINDS: Mapping[str, Callable[..., Cron | Every | Moments]] = MappingProxyType(
     {"cron": Cron, "every": Every, "at": Once, "moments": Moments}
 )
 TRIGGER_KEYS = frozenset({*KINDS, *OTHER_SPELLINGS, "timezone", "start", "end", "exclude", "anchor"})
 
 
-def trigger_of(form: Mapping[str, Any] | str, *, timezone: str = "UTC") -> Series:
+def trigger_of(form: Mapping[str, Any] | str, *, timezone: str = "UTC") -> Cron | Every | Moments:
     """Return the trigger that a text or a mapping says: the text of a cron expression, or one of these mappings.
 
     `{"cron": "*/5 * * * *"}` (or `cronjob`), `{"every": 300}` (seconds; or `interval`; with `anchor`), `{"at": "2026-03-01 09:00"}` (or `once`),
@@ -35,7 +34,7 @@ def trigger_of(form: Mapping[str, Any] | str, *, timezone: str = "UTC") -> Serie
     return read_form(form, timezone, DEEPEST)
 
 
-def read_form(form: Mapping[str, Any] | str, timezone: str, deepest: int) -> Series:
+def read_form(form: Mapping[str, Any] | str, timezone: str, deepest: int) -> Cron | Every | Moments:
     """Return the trigger of a form whose exclusions may be forms, and so on, a few levels deep."""
     if isinstance(form, str):
         return Cron(form, timezone=timezone)

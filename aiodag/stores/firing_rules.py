@@ -7,7 +7,7 @@ a moment is due ──► nothing overlaps ──► submitted
 """
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -187,8 +187,3 @@ def schedule_there(name: str, place: object) -> StoreError:
 def no_schedule(name: str, place: object) -> StoreError:
     """Return the error for a schedule that is not there."""
     return StoreError(f"there is no schedule {name!r} in {place}: `aiodag schedules` lists those there are")
-
-
-def queues_of(releases: Iterable[Release]) -> set[str]:
-    """Return the queues that runs are to be submitted to."""
-    return {planned.submission.queue for release in releases for planned in release.planned}

@@ -105,7 +105,7 @@ def are_equal(one: object, other: object) -> bool:
 
 
 def in_utc(value: object) -> object:
-    """Return a moment in UTC: in a repeated hour, Python takes moments of two zones for different ones, whatever they are."""
+    """Return a moment in UTC: Python compares those of one zone by its wall clock, which shows an hour twice."""
     return value.astimezone(UTC) if isinstance(value, datetime) and value.tzinfo is not None else value
 
 
@@ -119,7 +119,7 @@ def stand_in_order(one: Any, sign: str, other: Any) -> bool:
         )
     if isinstance(one, datetime) and (one.tzinfo is None) != (other.tzinfo is None):
         raise Unfit(f"{one.isoformat()} {sign} {other.isoformat()}: only one of them has a timezone")
-    return bool(ORDERS[sign](one, other))
+    return bool(ORDERS[sign](in_utc(one), in_utc(other)))
 
 
 def is_in(item: object, container: object) -> bool:

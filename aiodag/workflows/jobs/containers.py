@@ -15,6 +15,7 @@ from aiodag.workflows.expressions.lexemes import cut_part
 from aiodag.workflows.expressions.values import Unfit, plain_copy
 from aiodag.workflows.jobs.enclosing import Siblings, call_at
 from aiodag.workflows.jobs.matrix import value_shown_short
+from aiodag.workflows.jobs.stage_contents import MOST_LOOPS, MOST_TURNS
 from aiodag.workflows.jobs.stage_reading import case_text
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from aiodag.workflows.jobs.running import StageRunner
     from aiodag.workflows.jobs.scope import Scope
 
-MOST_TURNS = 10_000
-MOST_LOOPS = 10  # of `until`, unless it says another number
 REST = "_"  # the branch of `case` for what no other one takes
 
 

@@ -52,7 +52,7 @@ class JobReading:
             place=reader.places.of(path),
             digest=job_digest(given, forms),
             stages=stages,
-            needs=self._needs(given, name, path) if "needs" in given else (),
+            needs=self._needs(given, path) if "needs" in given else (),
             condition=reader.condition(given, "if", path, outside),
             trigger_rule=self._rule(given, path),
             matrix=matrix,
@@ -70,7 +70,7 @@ class JobReading:
             self.gathering.fault((*path, "name"), f"takes a name in one line; this is {describe_value(shown)}")
         return str(shown)
 
-    def _needs(self, given: Mapping[str, Any], name: str, path: Path) -> tuple[str, ...]:
+    def _needs(self, given: Mapping[str, Any], path: Path) -> tuple[str, ...]:
         """Return the jobs that a job waits for, without those that are not there."""
         value = given["needs"]
         listed: Any = [value] if isinstance(value, str) else value

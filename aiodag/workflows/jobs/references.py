@@ -105,11 +105,9 @@ class References:
         return "" if rest[0] in self.params else self._unknown("param", rest[0], self.params)
 
     def _secrets(self, rest: list[str], within: Within) -> str:
-        return (
-            ""
-            if rest[0] in self.secrets
-            else f"{self._unknown('secret', rest[0], self.secrets)}: declare it in secrets"
-        )
+        if rest[0] in self.secrets:
+            return ""
+        return f"{self._unknown('secret', rest[0], self.secrets)}; others have to be declared in secrets"
 
     def _release(self, rest: list[str], within: Within) -> str:
         return "" if rest[0] in OF_RELEASE else self._unknown("field of release", rest[0], OF_RELEASE)
@@ -123,7 +121,7 @@ class References:
         if within.env is None or rest[0] in within.env:
             return ""
         what = self._unknown("variable of env", rest[0], within.env)
-        return f"{what}. Write ${{{cut(rest[0])}}} for one of the process"
+        return f"{what}; write ${{{cut(rest[0])}}} for one of the process"
 
     def _stages(self, rest: list[str], within: Within) -> str:
         here: Within | None = within

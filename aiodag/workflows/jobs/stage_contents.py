@@ -16,12 +16,14 @@ from aiodag.workflows.registered import Hook, resolve_hook
 
 LONGEST_PROGRAM = 200_000  # characters of Python: what it takes a second and 100 MB to parse
 SHELLS = ("bash", "sh")
+MOST_TURNS = 10_000  # of `foreach`
+MOST_LOOPS = 10  # of `until`, unless it says another number
 BODIES = {
     "run": "a program in Python",
     "bash": "commands for bash",
     "uses": "the name of a registered function, such as tasks/load@csv",
     "trigger": "the name of a workflow",
-    "foreach": "a list, a mapping, a whole number, or an expression that gives one",
+    "foreach": f"a list, a mapping, a whole number, or an expression that gives one, for at most {MOST_TURNS:,} turns",
     "case": "a text, a number, or an expression",
     "raise": "a message",
     "echo": "a text",
@@ -61,7 +63,8 @@ class StageContents:
         if kind == "sleep":
             return self._sleep(value, where, within)
         if kind == "foreach":
-            fits = isinstance(value, list | dict) or (type(value) is int and 0 <= value <= 10**6)
+            turns = len(value) if isinstance(value, list | dict) else value if type(value) is int else -1
+            fits = 0 <= turns <= MOST_TURNS
             if not fits and not (isinstance(value, str) and "${" in value):
                 reader.fault(where, f"takes {BODIES[kind]}; this is {describe_value(value)}")
                 return None
@@ -141,7 +144,7 @@ class StageContents:
         if kind == "case":
             found["skip_not_match"] = reader.flag(given, "skip-not-match", path, usual=False)
         if kind == "until":
-            found["max_loop"] = reader.count(given, "max-loop", path, within) or 10
+            found["max_loop"] = reader.count(given, "max-loop", path, within) or MOST_LOOPS
             found["item"] = reader.template(given.get("item"), (*path, "item"), within)
         if kind == "echo" and "sleep" in given:
             found["sleep"] = self._sleep(given["sleep"], (*path, "sleep"), within)

@@ -10,7 +10,7 @@ import sys
 import pytest
 from jobs_forms import flow_of
 from page_rows import name_of, promises, rows
-from programs import ROOT
+from programs import ROOT, SECONDS
 
 from aiodag import RunFailed
 from aiodag.cli import main
@@ -132,14 +132,16 @@ class Rows:
         assert info(capsys)["limit"] == {"value": 7, "from": "AIODAG_LIMIT"}
 
     def WORKFLOW_CORE_MAX_JOB_PARALLEL(self, tmp_path, monkeypatch, capsys):
-        active, most = [], []
+        active, most, both = [], [], asyncio.Event()
 
         @hook("page/count@1")
         async def count():
             active.append(1)
             most.append(len(active))
-            for _ in range(10):
-                await asyncio.sleep(0)
+            if len(active) == 2:
+                both.set()
+            await asyncio.wait_for(both.wait(), SECONDS)
+            await asyncio.sleep(0)
             active.pop()
 
         text = "jobs: {one: {stages: [{uses: page/count@1}]}, two: {stages: [{uses: page/count@1}]}}"
@@ -164,7 +166,7 @@ class Rows:
             assert main(["--store", "runs.db", "submit", "hello.yaml"]) == 0
         command = [sys.executable, "-m", "aiodag", "--store", "runs.db", "worker", "--once"]
         workers = [subprocess.Popen(command, stderr=subprocess.DEVNULL) for _ in range(2)]
-        assert [worker.wait(60) for worker in workers] == [0, 0]
+        assert [worker.wait(SECONDS) for worker in workers] == [0, 0]
 
     def WORKFLOW_APP_PIPELINE_PER_PROCESS(self, tmp_path, monkeypatch, capsys):
         (tmp_path / "aiodag.toml").write_text("limit = 100")

@@ -6,7 +6,7 @@ import re
 import pytest
 from jobs_forms import calls_noted, flow_of, shown
 from page_rows import name_of, promises, rows
-from programs import ROOT
+from programs import ROOT, SECONDS
 
 from aiodag import RunFailed, WorkflowError
 from aiodag.workflows import hook
@@ -231,12 +231,15 @@ class TestGitHubActions:
         assert [shown(run)["a/a[t=2]"] for run in runs] == ["cancelled", "succeeded"]
 
     async def max_parallel(self):
-        going, most = [0], [0]
+        going, most, two = [0], [0], asyncio.Event()
 
         @hook("test/count@1")
         async def count():
             going[0] += 1
             most[0] = max(most[0], going[0])
+            if going[0] == 2:
+                two.set()
+            await asyncio.wait_for(two.wait(), SECONDS)
             await asyncio.sleep(0.001)
             going[0] -= 1
 

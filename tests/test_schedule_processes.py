@@ -37,14 +37,20 @@ def workers(address, tmp_path):
     workers.end()
 
 
+def soon(service):
+    """A moment that has not come yet when a schedule is put: the store is there by now."""
+    assert service.schedules() is not None
+    return datetime.now(UTC) + timedelta(seconds=2)
+
+
 async def test_schedulers_that_are_killed_at_any_moment_leave_no_moment_out_and_do_none_twice(
     service, workers, tmp_path
 ):
     ledger, chance = tmp_path / "ledger", random.Random(7)
-    first = datetime.now(UTC) + timedelta(seconds=1)
-    moments = [(first + timedelta(seconds=0.1 * number)).isoformat() for number in range(MOMENTS)]
     text = "${{ release.schedule }}/${{ release.logical_date | isoformat }}"
     for number in range(SCHEDULES):
+        first = soon(service)
+        moments = [(first + timedelta(seconds=0.1 * number)).isoformat() for number in range(MOMENTS)]
         service.put_schedule(
             f"s{number}",
             FLOW,
@@ -78,7 +84,7 @@ async def test_schedulers_that_are_killed_at_any_moment_leave_no_moment_out_and_
 
 
 async def test_workers_of_which_each_run_has_a_process_of_its_own_release_what_is_due(service, workers, tmp_path):
-    moment = (datetime.now(UTC) + timedelta(seconds=0.5)).isoformat()
+    moment = soon(service).isoformat()
     service.put_schedule("once", FLOW, {"at": moment}, {"day": "isolated", "ledger": str(tmp_path / "ledger")})
     workers.start("--isolate", "process", "--limit", "1")
 

@@ -36,7 +36,7 @@ class ScheduleRecord:
     a start is put off, and `grace` how late a moment may be before it counts as missed. `source` is the file that says so.
 
     A store sets `number`, `version` and the moments. The version is another one after each change: whoever releases moments
-    names the one that was seen. `next_at` is None for a schedule that is not active. `is_held` is True while moments wait for
+    names the one that was seen. `next_at` is the first moment on which nothing is decided, also of one that is paused; None once it has ended. `is_held` is True while moments wait for
     a run to end, of one that catches up with all.
 
     >>> from aiodag.firings import ScheduleRecord

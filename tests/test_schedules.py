@@ -287,6 +287,20 @@ def test_what_comes_during_a_pause_is_never_caught_up(service, flow, clock, look
     assert "paused" in service.firings("hourly")[1].reason
 
 
+def test_what_nobody_had_looked_at_before_a_pause_is_on_record_too(service, flow, clock, look):
+    service.put_schedule("hourly", flow, HOURLY, catch_up="all", overlap="allow")
+    clock.set(14, 30)
+    service.pause_schedule("hourly")
+    clock.set(16, 30)
+    service.put_schedule("hourly", flow, HOURLY, {"day": "another"})
+    assert service.next_moments("hourly") == [hour(17)]
+    clock.set(17, 30)
+    service.resume_schedule("hourly")
+    look()
+
+    assert (story(service), service.runs()) == ([((13, 17), "skipped")], [])
+
+
 def test_only_what_is_active_is_paused_and_only_what_is_paused_resumed(service, flow):
     service.put_schedule("hourly", flow, HOURLY)
 
@@ -331,6 +345,16 @@ def test_a_run_by_hand_is_made_whatever_goes_on(service, flow, clock, look):
     assert (firing.run_id, firing.at, firing.state) == (run_id, hour(13, 20), "submitted")
     assert service.run(run_id).entry["release"]["kind"] == "manual"
     assert service.next_moments("hourly") == [hour(14)]
+
+
+def test_a_moment_that_comes_while_a_run_by_hand_goes_on_overlaps(service, flow, clock, look):
+    service.put_schedule("hourly", flow, HOURLY, overlap="skip")
+    clock.set(12, 50)
+    run_id = service.run_schedule("hourly")
+    clock.set(13)
+    look()
+
+    assert service.firings("hourly")[-1].reason == f"run {run_id} had not ended"
 
 
 def test_a_dropped_schedule_leaves_its_runs(service, flow, clock, look):

@@ -64,9 +64,16 @@ def manual_release(record: "ScheduleRecord", now: datetime) -> Release:
     return Release(record.name, record.number, record.version, planned=[run], kind="manual")
 
 
+def pause_of(record: "ScheduleRecord") -> Release:
+    """Return what has a schedule make no more runs; its moment stays, from which on nothing is decided."""
+    next_at = None if record.next_at is None else record.next_at.timestamp()
+    return Release(record.name, record.number, record.version, next_at=next_at, state="paused")
+
+
 def resumption_of(record: "ScheduleRecord", now: datetime) -> Release:
-    """Return what has a paused schedule go on with its next moment, and notes those that came since it was paused."""
-    moments = trigger_of_schedule(record).marked(record.changed_at)
+    """Return what has a paused schedule go on with its next moment, and notes those on which nothing was decided before."""
+    since = record.next_at or record.changed_at
+    moments = trigger_of_schedule(record).marked(since, inclusive=record.next_at is not None)
     came = list(islice(takewhile(lambda each: each[0] <= now, moments), COUNTED + 1))
     first = next(trigger_of_schedule(record).marked(now), None)
     more = f", and more than {COUNTED:,} moments came" if len(came) > COUNTED else ""
@@ -88,8 +95,9 @@ def upcoming_moments(record: "ScheduleRecord", number: int, after: datetime) -> 
     """Return the next moments of a schedule; what is due and not released yet among them."""
     if record.state == "ended":
         return []
-    begin = after if record.next_at is None else min(after, record.next_at)
-    return list(islice(trigger_of_schedule(record).iter(begin, inclusive=record.next_at is not None), number))
+    due = record.next_at if record.state == "active" else None  # what a pause has passed over is not to come
+    begin = after if due is None else min(after, due)
+    return list(islice(trigger_of_schedule(record).iter(begin, inclusive=due is not None), number))
 
 
 # Backfills

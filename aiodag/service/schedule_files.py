@@ -208,4 +208,4 @@ def file_schedule_record(
         timezone=timezone,
         source=file,
     )
-    return replace(record, state="paused", next_at=None) if each.is_paused and record.state == "active" else record
+    return replace(record, state="paused") if each.is_paused and record.state == "active" else record

@@ -133,12 +133,16 @@ class Scheduling(Messaging):
 
     def pause_schedule(self, name: str) -> "ScheduleRecord":
         """Have a schedule make no runs; its moments are never caught up. Runs that it has made go on. Raises `StoreError`."""
-        record = self.schedule(name)
-        if record.state != "active":
-            msg = f"schedule {name!r} is {record.state}: only an active one can be paused"
-            raise StoreError(msg)
-        self._schedules.set_schedule_state(name, "paused", None)
-        return self.schedule(name)
+        from aiodag.service.releasing import pause_of
+
+        for _ in range(TRIES):
+            record = self.schedule(name)
+            if record.state != "active":
+                msg = f"schedule {name!r} is {record.state}: only an active one can be paused"
+                raise StoreError(msg)
+            if self._release(pause_of(record)) is not None:
+                return self.schedule(name)
+        raise busy(name)
 
     def resume_schedule(self, name: str) -> "ScheduleRecord":
         """Have a paused schedule go on with its next moment; those that came meanwhile are noted as skipped. Raises `StoreError`."""

@@ -18,6 +18,7 @@ from aiodag.submissions import Submission
 
 PASSED_OVER = frozenset({"missed", "skipped", "refused"})
 GOING_ON = frozenset({"active", "ended"})  # states of a schedule in which what waits is submitted
+UNENDED = frozenset({"active", "paused"})  # those in which a moment is the first on which nothing is decided
 
 
 class Note(NamedTuple):

@@ -18,6 +18,7 @@ from aiodag.happenings import Happening
 from aiodag.records import moment_for_people, utc_moment
 from aiodag.stores.firing_rules import (
     GOING_ON,
+    UNENDED,
     Note,
     decide_release,
     firing_of,
@@ -108,7 +109,7 @@ class KeptSchedules(KeptInbox):
 
     def _put(self, record: ScheduleRecord, submission: Submission, there: KeptSchedule | None) -> None:
         now = moment_for_people(time.time())
-        next_at = None if record.next_at is None or record.state != "active" else record.next_at.astimezone(UTC)
+        next_at = None if record.next_at is None or record.state not in UNENDED else record.next_at.astimezone(UTC)
         kept = replace(record, submission=submission, next_at=next_at, is_held=False, changed_at=now, damaged="")
         if there is None:
             kept = replace(kept, number=next(self._planned), version=1, created_at=now)
@@ -135,7 +136,7 @@ class KeptSchedules(KeptInbox):
     def _change(
         self, kept: KeptSchedule, state: str, next_at: float | None, reason: str, *, is_held: bool = False
     ) -> None:
-        moment = utc_moment(next_at) if state == "active" else None
+        moment = utc_moment(next_at) if state in UNENDED else None
         kept.record = replace(
             kept.record,
             state=state,
@@ -175,7 +176,7 @@ class KeptSchedules(KeptInbox):
         return [
             (kept.record.next_at, kept)
             for kept in self._schedules.values()
-            if kept.record.next_at is not None and not kept.record.is_held
+            if kept.record.state == "active" and kept.record.next_at is not None and not kept.record.is_held
         ]
 
     # Moments

@@ -15,6 +15,7 @@ from aiodag.records import moment_for_people
 from aiodag.stores.firing_rules import (
     GOING_ON,
     PASSED_OVER,
+    UNENDED,
     Note,
     decide_release,
     firing_of,
@@ -107,7 +108,7 @@ def release_some(session: Session, releases: dict[int, Release]) -> dict[int, li
         noted.append(Noted(head, release.kind, decision.notes))
         if release.kind != "manual":
             state = release.state or head.state
-            next_at = decision.next_at if state == "active" else None
+            next_at = decision.next_at if state in UNENDED else None
             is_held = int(decision.is_held and next_at is not None)
             count = head.noted + len(decision.notes)
             changes.append((head.schedule, state, release.reason.replace("\0", "␀"), next_at, is_held, count))

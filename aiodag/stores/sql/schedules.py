@@ -16,6 +16,7 @@ from aiodag.firings import (
 )
 from aiodag.stores.firing_rules import (
     GOING_ON,
+    UNENDED,
     mapping_of_text,
     no_schedule,
     schedule_there,
@@ -77,7 +78,7 @@ class RecordedSchedules(Database):
 
     def set_schedule_state(self, name: str, state: str, next_at: float | None, reason: str = "") -> bool:
         """Pause a schedule, or have it go on with a next moment; return whether there is one of that name."""
-        moment = next_at if state == "active" else None
+        moment = next_at if state in UNENDED else None
         with self.writing() as session:
             values = (state, reason, moment, session.now(), name)
             changed = session.perform("set_schedule_state", values).rowcount > 0
@@ -188,7 +189,6 @@ def break_schedules(broken: Sequence[ScheduleRecord], session: Session) -> None:
 
 def row_of_schedule(record: ScheduleRecord) -> dict[str, Any]:
     """Return what is written of a schedule."""
-    is_active = record.state == "active" and record.next_at is not None
     return {
         "name": record.name,
         "form": json.dumps(dict(record.trigger)),
@@ -201,7 +201,7 @@ def row_of_schedule(record: ScheduleRecord) -> dict[str, Any]:
         "source": record.source,
         "state": record.state,
         "reason": record.reason,
-        "next_at": record.next_at.timestamp() if is_active and record.next_at is not None else None,
+        "next_at": record.next_at.timestamp() if record.next_at is not None and record.state in UNENDED else None,
     }
 
 

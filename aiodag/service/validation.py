@@ -121,7 +121,8 @@ def validate(targets: Sequence[str]) -> Validated:
 
     Of Python files, which are imported for that, name each: a folder may have any.
 
-    >>>     >>> size = Path("etl.yaml").write_text("tasks:\n  pull: {comand: [ls]}\n")
+    >>> from pathlib import Path
+    >>> size = Path("etl.yaml").write_text("tasks:\n  pull: {comand: [ls]}\n")
     >>> [str(each) for each in validate(["etl.yaml"]).complaints]
     ["etl.yaml:2 $.tasks.pull.comand: is a key that is not known here; did you mean 'command'?"]
     """

@@ -123,6 +123,21 @@ printf 'text<<END\\none\\ntwo=2\\nEND\\n' > $AIODAG_OUTPUT
 
 
 @pytest.mark.parametrize(
+    ("script", "shown"),
+    [
+        ("exit 3", "exit 3"),
+        ("# loads it\n\n  cd /tmp\ntrue\nexit 3\n", "cd /tmp …"),
+        ("exit 3 # " + "-" * 5000, "exit 3 # " + "-" * 191 + " …"),
+    ],
+)
+async def test_a_failure_shows_the_script_in_one_line(script, shown):
+    with pytest.raises(CommandFailed) as caught:
+        await bash_outputs(script)
+    assert caught.value.command == ("bash", "-c", shown)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
     ("script", "code", "says"),
     [
         ("echo gone >&2; exit 3; echo not", 3, "exit code 3: gone"),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from aiodag.workflows.jobs.model import Stage
 
 KEPT = 2**20  # bytes of each stream, and of an answer
-SHOWN = 2000  # characters of a source that a record has as the line of its program
+SHOWN = 200  # characters of a source that messages and records show as the line of its program
 
 
 class AnsweringRecord(ProgramRecord):
@@ -63,8 +63,10 @@ async def run_answering(
 
 
 def shown_source(source: str) -> str:
-    """Return what a record shows of a source."""
-    return source if len(source) <= SHOWN else f"{source[:SHOWN]}…"
+    """Return what messages and records show of a source: its first line that is no comment."""
+    lines = [line.strip() for line in source.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    shown = lines[0][:SHOWN] if lines else ""
+    return shown if shown == source.strip() else f"{shown} …"
 
 
 def failed_program(finished: Finished) -> CommandFailed:

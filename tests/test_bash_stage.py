@@ -90,6 +90,8 @@ async def test_where_a_shell_calculates_only_a_whole_number_gets_in(place, value
         "a=(0 1 2 3 4 5); echo ${a[${{ params.n }}]}",
         "[[ ${{ params.n }} -eq 3 ]] && echo 3",
         '[[ 2 -lt "${{ params.n }}" ]] && echo 3',
+        "y=abc3; echo ${y:${{ params.n }}}",
+        'y=a3; set -- 0 "${y:0 + 1:${{ params.n }}}"; echo "${@:${{ params.n }} - 1}"',
         "for ((i = ${{ params.n }}; i < 4; i++)); do echo $i; done",
     ],
 )
@@ -99,6 +101,17 @@ async def test_each_place_of_arithmetic_is_known(script, tmp_path):
 
     assert (await bash_outputs(script, {"n": 3}))["stdout"] == "3\n"
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_values_beside_those_places_stay_words(tmp_path):
+    script = (
+        "trap - ${{ params.signal }}; y=abc; echo ${z:-${{ params.n }}} ${y/b/${{ params.n }}}\n"
+        "bash script.sh <<END\n${{ params.n }}\nEND\n"
+    )
+    (tmp_path / "script.sh").write_text("cat")
+    found = await bash_outputs(script, {"n": "$(touch pwned)", "signal": "TERM"}, workdir=str(tmp_path))
+
+    assert found["stdout"] == "$(touch pwned) a$(touch pwned)c\n$(touch pwned)\n"
 
 
 async def test_a_script_prints_and_what_it_printed_are_its_outputs():
@@ -195,12 +208,19 @@ async def test_run_with_a_shell_is_a_script():
     assert found["stdout"] == "a  b\n"
 
 
+READ_AGAIN = [
+    "eval ${{ params.x }}\n", "\\eval ${{ params.x }}\n", "trap 'rm ${{ params.x }}' EXIT", 'trap -- "rm ${{ params.x }}" EXIT',
+    "f() { local -n r=${{ params.x }}; }", "wait -p ${{ params.x }}", 'sudo bash -e <<< "rm ${{ params.x }}"',
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("script", "fault"),
     [
         ("echo ${{ params.x }}\n" * 1001, "has 1,001 expressions, and 1,000 are the most"),
         ("$(( " * 100_000 + "${{ params.x }}", "line 1: is nested deeper than 200 quotes and brackets"),
-        ("eval ${{ params.x }}\n", "line 1: .* reads a value again, as code or as the name of a variable"),
+        *((script, "line 1: .* reads a value again, as code or as the name of a variable") for script in READ_AGAIN),
+        ("bash -s a <<END\nrm ${{ params.x }}\nEND\n", "line 2: .* reads a value again"),
         ("cat <<'END'\n${{ params.x }}\nEND\n", "line 2: .* here-document that ends with 'END', which is quoted"),
         ("echo _aiodag_value_1_", "names that begin with _aiodag_value_ stand for values"),
     ],

@@ -49,15 +49,23 @@ COUNTS = re.compile(
 COUNTED = re.compile(rf"[\"']?\s+{COMPARISON}\b")
 SUBSCRIPT = re.compile(r"\w\[$")
 QUOTED_SUBSCRIPT = re.compile(r"\w\[[\"']$")
+SLICE = re.compile(r"(?:!?\w+(?:\[[^\]}]*\])?|[@*]):(?![-=+?])")  # of ${name:offset:length}, which are calculated
 WORD = r"""(?:"[^"]*|'[^']*|[^\s"']*)"""  # the last one, so far
 READ_AGAIN = re.compile(
     rf"(?:(?:^|[\s/;&|(`])(?:ba|da|k|z|a|)sh\s(?:{REST}\s)?-\w*c\s+{WORD}$"
-    rf"|{COMMAND}(?:eval\s{REST}"
-    r"|(?:unset|read|mapfile|readarray|getopts|printf\s+-v)\s(?:-\w+\s+)*[\"']?"
+    rf"|(?:^|[\s/;&|(`])(?:ba|da|k|z|)sh(?:\s+-[\w-]+)*(?:\s+-s\s{REST})?\s*<<<\s*{WORD}$"
+    rf"|{COMMAND}(?:\\?eval\s{REST}|trap\s+(?:--\s+)?(?!-){WORD}|(?:declare|typeset|local)\s+-\w*n\w*\s{REST}"
+    r"|(?:unset|read|mapfile|readarray|getopts|wait\s+-p|printf\s+-v)\s(?:-\w+\s+)*[\"']?"
     r"|(?:declare|typeset|local|export|readonly)\s(?:-\w+\s+)*[\"']?"
     rf"|(?:\[\[?|test)\s(?:{REST}\s)?-v\s+[\"']?)$)"
 )
-AGAIN = "${{ }} stands where the shell reads a value again, as code or as the name of a variable"
+SHELL_READS = re.compile(
+    rf"(?:^|[\s/;&|(`])(?:ba|da|k|z|)sh(?:\s+-[\w-]+)*(?:\s+-s\s{REST})?\s*$"
+)  # its script on stdin
+AGAIN = (
+    "${{ }} stands where the shell reads a value again, as code or as the name of a variable. Put it into env, or "
+    "hand it over as an argument: bash -c 'echo \"$1\"' name ${{ ... }}"
+)
 
 
 class ShellSource(NamedTuple):
@@ -66,6 +74,15 @@ class ShellSource(NamedTuple):
     text: str
     numbers: frozenset[int]  # of expressions, counted from 1
     faults: tuple[str, ...]
+
+
+class HereDocument(NamedTuple):
+    """A here-document that begins on the next line."""
+
+    end: str
+    quoted: bool  # so that no variables are filled in
+    tabs: bool  # whether those before its lines are taken away
+    script: bool  # whether a shell reads it as one
 
 
 def variable_of_value(number: int) -> str:
@@ -98,7 +115,7 @@ class ShellReader:
     def __init__(self, texts: Sequence[str]) -> None:
         self.source = source_with_names(texts)
         self.frames: list[tuple[int, str]] = [(CODE, "")]
-        self.documents: list[tuple[str, bool, bool]] = []  # here-documents to come: end, quoted, with tabs to strip
+        self.documents: list[HereDocument] = []  # to come
         self.parts: list[str] = []
         self.at = 0
         self.numbers: set[int] = set()
@@ -140,6 +157,8 @@ class ShellReader:
         if mark == "`" and any(kind == TICK for kind, _ in self.frames):
             while self.frames.pop()[0] != TICK:
                 continue
+        elif mark == "${" and SLICE.match(self.source, self.at) is not None:
+            self.frames.append((ARITHMETIC, "}"))
         else:
             self.frames += OPENERS[mark]
 
@@ -160,29 +179,36 @@ class ShellReader:
             found = DELIMITER.match(self.source, self.at)
             if found is not None:
                 word = found[1]
+                before = command_before(self.source[max(self.at - len(mark) - NEAR, 0) : self.at - len(mark)])
                 self.documents.append(
-                    (re.sub(r"['\"\\]", "", word), any(each in word for each in "'\"\\"), mark == "<<-")
+                    HereDocument(
+                        end=re.sub(r"['\"\\]", "", word),
+                        quoted=any(each in word for each in "'\"\\"),
+                        tabs=mark == "<<-",
+                        script=SHELL_READS.search(before) is not None,
+                    )
                 )
                 self.parts.append(found[0])
                 self.at = found.end()
         elif mark == "\n":
             documents, self.documents = self.documents, []
             for document in documents:
-                self._document(*document)
+                self._document(document)
 
-    def _document(self, end: str, quoted: bool, tabs: bool) -> None:
-        """Take a here-document."""
+    def _document(self, document: HereDocument) -> None:
         begin = self.at
         while self.at < len(self.source):
             stop = self.source.find("\n", self.at) + 1 or len(self.source)
             line = self.source[self.at : stop].rstrip("\n")
             self.at = stop
-            if (line.lstrip("\t") if tabs else line) == end:
+            if (line.lstrip("\t") if document.tabs else line) == document.end:
                 break
         body = self.source[begin : self.at]
-        if quoted and PREFIX in body:
-            where = f"the here-document that ends with {end!r}, which is quoted and takes no variables"
-            self._fault(begin, f"${{{{ }}}} stands in {where}. Write <<{end} without quotes")
+        if document.script and PREFIX in body:
+            self._fault(begin, AGAIN)
+        elif document.quoted and PREFIX in body:
+            where = f"the here-document that ends with {document.end!r}, which is quoted and takes no variables"
+            self._fault(begin, f"${{{{ }}}} stands in {where}. Write <<{document.end} without quotes")
         self.parts.append(
             re.sub(rf"(\\?){PREFIX}(\d+)_", lambda found: f"{found[1] * 2}${{{VARIABLE}{found[2]}}}", body)
         )
@@ -192,7 +218,7 @@ class ShellReader:
         kind = self.frames[-1][0]
         before = command_before(self.source[max(start - NEAR, 0) : start])
         if READ_AGAIN.search(before) is not None:
-            self._fault(start, f"{AGAIN}. Hand it over as an argument: bash -c 'echo \"$1\"' name ${{{{ ... }}}}")
+            self._fault(start, AGAIN)
         subscript = QUOTED_SUBSCRIPT if kind in {DOUBLE, SINGLE} else SUBSCRIPT
         counted = COUNTED.match(self.source, mark.end()) is not None
         if counted or self._counts() or any(each.search(before) is not None for each in (COUNTS, subscript)):

@@ -484,6 +484,14 @@ def test_a_schedule_that_loses_nothing_holds_what_can_neither_run_nor_wait(store
     assert store.next_due() is not None
 
 
+def test_a_schedule_that_holds_moments_does_not_end_before_them(store):
+    put(store, catch_up="all")
+    release(store, 0, 1, 2, holds=True, state="ended", reason="no other moment")
+
+    held = read(store)
+    assert (held.state, held.reason, held.next_at, held.is_held) == ("active", "", moment(2), True)
+
+
 # Passed over
 
 

@@ -33,11 +33,16 @@ class Note(NamedTuple):
 
 
 class FiringDecision(NamedTuple):
-    """What becomes of a release: the notes in the order of their moments, and the next moment, which may be held."""
+    """What becomes of a release: the notes in the order of their moments, and the next moment, which may be held.
+
+    `state` is what the schedule is then, "" for as it was: it has not ended while a moment is held.
+    """
 
     notes: Sequence[Note]
     next_at: float | None
     is_held: bool
+    state: str = ""
+    reason: str = ""
 
 
 def decide_release(
@@ -65,7 +70,8 @@ def decide_release(
             return FiringDecision(notes_in_order(release, notes, at), at, is_held=True)
         else:
             notes.append(Note(at, at, 1, "skipped", f"{told_moment(waiting)} waited already"))
-    return FiringDecision(notes_in_order(release, notes), release.next_at, is_held=False)
+    noted = notes_in_order(release, notes)
+    return FiringDecision(noted, release.next_at, is_held=False, state=release.state, reason=release.reason)
 
 
 def notes_of_step(step: BackfillStep, draining: Collection[str]) -> list[Note]:

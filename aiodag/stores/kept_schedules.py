@@ -199,8 +199,8 @@ class KeptSchedules(KeptInbox):
             release._replace(planned=planned), record.overlap, self._unfinished(name), kept.waits_since, draining
         )
         if release.kind != "manual":
-            state = release.state or record.state
-            self._change(kept, state, decision.next_at, release.reason, is_held=decision.is_held)
+            state = decision.state or record.state
+            self._change(kept, state, decision.next_at, decision.reason, is_held=decision.is_held)
         return [self._note(kept, release.kind, note, now) for note in decision.notes]
 
     def _note(self, kept: KeptSchedule, kind: str, note: Note, now: float, backfill: int | None = None) -> Firing:

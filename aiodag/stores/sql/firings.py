@@ -107,11 +107,11 @@ def release_some(session: Session, releases: dict[int, Release]) -> dict[int, li
         decision = decide_release(new, head.overlap, going_on, waiting.get(head.schedule), draining)
         noted.append(Noted(head, release.kind, decision.notes))
         if release.kind != "manual":
-            state = release.state or head.state
+            state = decision.state or head.state
             next_at = decision.next_at if state in UNENDED else None
             is_held = int(decision.is_held and next_at is not None)
             count = head.noted + len(decision.notes)
-            changes.append((head.schedule, state, release.reason.replace("\0", "␀"), next_at, is_held, count))
+            changes.append((head.schedule, state, decision.reason.replace("\0", "␀"), next_at, is_held, count))
             resumed += [(head.name,)] if state in GOING_ON and head.state not in GOING_ON else []
     session.perform("change_schedules", {"rows": json.dumps(changes), "now": now})
     session.put_each("note_freed", resumed)

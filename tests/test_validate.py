@@ -145,3 +145,28 @@ def test_a_workflow_of_the_folders_is_validated_by_its_name(said):
         "conf/a.yaml:1 $.flow.tasks.a.comand: is a key that is not known here; did you mean 'command'?\n",
     )
     assert said("nope")[1].startswith("nope: is neither a file")
+
+
+def test_a_file_that_a_stage_triggers_has_to_be_there(said):
+    child = "jobs: {a: {stages: [{echo: a}]}}"
+    flow = """
+jobs:
+  a:
+    stages:
+      - trigger: child.yaml
+      - trigger: registered-somewhere
+      - trigger: ${{ workflow.name }}.yaml
+      - foreach: [1]
+        stages:
+          - {id: inner, trigger: chidl.yaml}
+      - case: b
+        match: [{case: b, stages: [{trigger: "child.py:main"}]}]
+"""
+    code, out, _ = said("conf/flow.yaml", conf__child_yaml=child, conf__flow_yaml=flow)
+    assert (code, out.splitlines()) == (
+        2,
+        [
+            "conf/flow.yaml:10 $.jobs.a.stages[3].stages[0].trigger: is 'chidl.yaml', and there is no such file next to this one",
+            "conf/flow.yaml:12 $.jobs.a.stages[4].match[0].stages[0].trigger: is 'child.py:main', and there is no such file next to this one",
+        ],
+    )

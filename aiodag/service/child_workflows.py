@@ -17,6 +17,7 @@ from aiodag._core.task import task
 from aiodag._core.waits import held_back
 from aiodag.errors import EntryError, RunCancelled, StageFailed
 from aiodag.mail import Wait
+from aiodag.names import WORKFLOW_ENDINGS
 from aiodag.service.children import ChildRun, child_id
 from aiodag.service.entry import parse_target
 from aiodag.service.service import Service
@@ -130,7 +131,11 @@ def workflow_to_begin(
     """Return a workflow with the values of its params. Raises `EntryError`, `WorkflowError` and `StageFailed`."""
     if child is not None:
         refuse_depth(name, depth_of(store, child.parent))
-    found = target_of(store, place_of_workflow(name, beside), given)
+    place = place_of_workflow(name, beside)
+    try:
+        found = target_of(store, place, given)
+    except EntryError as error:
+        raise EntryError(f"{error}{file_called(name, beside) if place == name else ''}") from None
     if not isinstance(found, Workflow):
         msg = f"trigger: {name} is a task, and what is triggered is a workflow: call a task with uses"
         raise EntryError(msg)
@@ -149,6 +154,13 @@ def place_of_workflow(name: str, beside: str) -> str:
         if name in members:
             return f"{beside}:{name}"
     return name
+
+
+def file_called(name: str, beside: str) -> str:
+    """Return a hint that a file of this name is next to the one that names it, or nothing."""
+    files = [f"{name}{ending}" for ending in WORKFLOW_ENDINGS]
+    near = next((each for each in files if beside and file_in(place_of_workflow(each, beside))[1]), None)
+    return f". Next to {beside} is a file {near}: write its whole name" if near else ""
 
 
 def depth_of(store: "Runs", run_id: str | None) -> int:

@@ -8,18 +8,21 @@ from typing import Any, NamedTuple
 from aiodag.errors import Complaint, EntryError, MissingExtra, OptionError, WorkflowError
 from aiodag.names import import_file
 from aiodag.service.binding import find
+from aiodag.service.child_workflows import place_of_workflow
 from aiodag.service.entry import parse_target
 from aiodag.service.folders import folders_of_definitions, target_in_folders
 from aiodag.service.scheduled import checked_policy
 from aiodag.service.submitting import Wishes, checked_wishes
 from aiodag.service.targets import file_in
 from aiodag.workflows.files.folders import Kept, doubled_names, files_in, is_workflow, own_name
+from aiodag.workflows.files.json import cut
 from aiodag.workflows.files.load import workflow_of_member
 from aiodag.workflows.files.named_forms import NamedForm, NamedForms, named_forms, only_workflow
 from aiodag.workflows.files.named_triggers import NamedTriggers, triggers_around
 from aiodag.workflows.files.schedule_forms import ScheduleReading
 from aiodag.workflows.files.sources import document_in_file, is_workflow_file
 from aiodag.workflows.jobs.gathering import Gathering
+from aiodag.workflows.jobs.model import Stage, WorkflowJob
 from aiodag.workflows.jobs.triggers import triggers_in
 from aiodag.workflows.workflow import Workflow
 
@@ -96,7 +99,8 @@ class Validation:
         try:
             if form.kind == "workflow":
                 self.workflows += 1
-                workflow_of_member(forms, form, triggers)
+                workflow = workflow_of_member(forms, form, triggers)
+                self.complaints += missing_children(workflow, self.files[-1])
             if form.kind == "trigger":
                 self.complaints += faults_of_trigger(form)
             else:
@@ -145,6 +149,23 @@ def holds_other_things(file: str) -> bool:
     except (WorkflowError, MissingExtra):
         return False  # which has to be said
     return not any(each.name or is_workflow(each.form) for each in forms.found) and not forms.complaints
+
+
+def missing_children(workflow: Workflow, file: str) -> Iterator[Complaint]:
+    """Yield a complaint for each file that a stage triggers and that is not there. What has a name may be registered anywhere."""
+    for stage in [] if workflow.jobs is None else stages_of(workflow.jobs.jobs.values()):
+        target = stage.body.body if stage.kind == "trigger" and stage.body is not None and stage.body.plain else None
+        if isinstance(target, str) and file_in(target)[0] and not file_in(place_of_workflow(target, file))[1]:
+            yield Complaint(f"{stage.place}.trigger", f"is {cut(target)!r}, and there is no such file next to this one")
+
+
+def stages_of(jobs: Iterable[WorkflowJob]) -> Iterator[Stage]:
+    """Yield the stages of jobs, and those that they hold."""
+    left = [stage for job in jobs for stage in job.stages][::-1]
+    while left:
+        stage = left.pop()
+        yield stage
+        left += [*stage.stages, *(each for branch in stage.branches.values() for each in branch)][::-1]
 
 
 def faults_of_trigger(form: NamedForm) -> list[Complaint]:

@@ -11,6 +11,7 @@ from aiodag.firings import CATCH_UPS, OVERLAPS, ScheduleRecord
 from aiodag.schedules import trigger_of
 from aiodag.service.entry import Entry
 from aiodag.service.kept_registries import registries_here
+from aiodag.service.releasing import NO_OTHER
 from aiodag.service.run_groups import unrendered_group
 from aiodag.service.scheduled_runs import has_expression, rendered, submission_at, values_to_keep
 from aiodag.service.submitting import LONGEST_KEY, Wishes, checked_wishes, submission_of, target_to_submit
@@ -122,6 +123,7 @@ def schedule_record(
         grace=policy.grace,
         source=source,
         state="active" if first is not None else "ended",
+        reason="" if first is not None else NO_OTHER,
         next_at=None if first is None else first[0],
     )
     submission_at(record, example, now, "scheduled")  # as it will be made: of what is recorded alone

@@ -139,6 +139,16 @@ def test_put_again_with_the_same_trigger_it_catches_up_with_what_was_missed(serv
     assert story(service) == [((13, 14), "missed"), (15, "submitted")]
 
 
+def test_put_again_after_its_last_moment_has_come_it_still_catches_up_with_that(service, flow, clock, look):
+    once = {"at": "2026-03-02T13:00Z"}
+    service.put_schedule("hourly", flow, once)
+    clock.set(13, 10)
+    service.put_schedule("hourly", flow, once, {"day": "new"})
+    look()
+
+    assert (story(service), service.schedule("hourly").state) == ([(13, "submitted")], "ended")
+
+
 def test_put_again_what_is_paused_stays_paused(service, flow, clock, look):
     service.put_schedule("hourly", flow, HOURLY)
     service.pause_schedule("hourly")

@@ -98,7 +98,7 @@ def put_records(
 
 def is_alike(record: ScheduleRecord, before: ScheduleRecord) -> bool:
     """Return True if a schedule says what the one that is there says."""
-    state = record.state == before.state or (record.state == "active" and before.state == "paused")
+    state = going_on(record, before).state == before.state
     kept = {each: getattr(before, each) for each in ("state", "reason", "next_at", "number", "version", "is_held")}
     kept |= {each: getattr(before, each) for each in ("created_at", "changed_at", "last_run", "damaged")}
     return state and replace(record, **kept) == before

@@ -131,9 +131,14 @@ def schedule_record(
 
 
 def going_on(record: ScheduleRecord, before: ScheduleRecord) -> ScheduleRecord:
-    """Return a schedule as it takes the place of another: where that was if it has the same trigger, and paused if that was."""
-    if before.state == "paused" and record.state == "active":
+    """Return a schedule as it takes the place of another: where that was if it has the same trigger, and paused if that was.
+
+    So a moment that has come is not lost, even where it was the last one.
+    """
+    same = before.trigger == record.trigger
+    if before.state == "paused" and (same or record.state == "active"):
         return replace(record, state="paused", next_at=before.next_at or before.changed_at)
-    if before.state == "active" and before.trigger == record.trigger:
-        return replace(record, next_at=before.next_at)
+    if before.state == "active" and same:
+        state = record.state if record.state == "paused" else "active"
+        return replace(record, state=state, next_at=before.next_at)
     return record

@@ -143,11 +143,11 @@ async def test_in_a_queue_its_parent_is_parked_until_it_has_ended(ran, files, tm
     assert service.run(run_id).execution > 1  # it let go of its process, and was taken again
 
 
-@pytest.mark.usefixtures("ran")
-async def test_a_name_that_nothing_has_points_to_a_file_of_that_name(files):
+async def test_a_name_that_nothing_has_points_to_a_file_of_that_name(ran, files):
     (files / "parent.yaml").write_text(dedent(PARENT).replace("child.yaml", "child"))
 
     with pytest.raises(
         RunFailed, match=r"no workflow .* has this name.*parent\.yaml is a file child\.yaml: write its whole name"
     ):
         await load(files / "parent.yaml").run()
+    assert ran == ["begin"]

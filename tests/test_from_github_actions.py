@@ -201,6 +201,18 @@ class TestGitHubActions:
             """
         assert await said(form) == ["eu/m/true", "eu/l/-", "us/s/-", "us/m/-", "ap/m/-"]
 
+    async def a_variable_of_some_combinations(self):
+        form = """
+            jobs:
+              a:
+                strategy: {matrix: {os: [x, y], include: [{os: y, lint: true}]}}
+                stages: [{id: say, echo: "${{ matrix.lint | default(false) }}"}]
+            """
+        assert await said(form) == ["false", "true"]
+        with pytest.raises(RunFailed) as failed:
+            await said(form.replace(" | default(false)", ""))
+        assert "matrix has no 'lint'" in str(failed.value.failures[0])
+
     async def a_matrix_from_a_value(self):
         form = """
             jobs:

@@ -37,10 +37,11 @@ class Schedules(Protocol):
         """Return the moment by the clock that decides what is due, in seconds since the epoch."""
         ...
 
-    def put_schedule(self, record: "ScheduleRecord", *, replace: bool = True) -> bool:
+    def put_schedule(self, record: "ScheduleRecord", *, replace: bool = True) -> bool | None:
         """Keep a schedule under its name, active or paused as it says; return True if there was none.
 
-        One that is replaced keeps its firings. Raises `StoreError` if there is one, unless it is to be replaced.
+        One that is replaced keeps its firings. With a `version`, only that one is replaced: None means that somebody has
+        changed, released or dropped it since. Raises `StoreError` if there is one, unless it is to be replaced.
         """
         ...
 

@@ -206,6 +206,22 @@ def test_a_paused_schedule_is_never_due_and_goes_on_with_the_moment_that_is_give
     assert not store.set_schedule_state("another", "paused", None)
 
 
+@pytest.mark.parametrize("change", ["released", "paused", "dropped"])
+def test_of_a_schedule_that_has_changed_since_it_was_seen_nothing_is_replaced(store, change):
+    seen = put(store)
+    if change == "released":
+        release(store, 0)
+    elif change == "paused":
+        store.set_schedule_state("nightly", "paused", None)
+    else:
+        store.drop_schedule("nightly")
+    before = store.schedules("nightly")
+
+    assert store.put_schedule(seen) is None
+    assert store.schedules("nightly") == before
+    assert not before or store.put_schedule(before[0]) is False
+
+
 # Released
 
 

@@ -92,7 +92,7 @@ def schedules_to_copy(source: "Runs", target: "Runs", *, skip_existing: bool) ->
 def put_copies(target: "Runs", schedules: Sequence[ScheduleRecord]) -> list[str]:
     """Keep copies of schedules, paused: else both stores would begin their runs. Return their names."""
     for record in schedules:
-        cast("Schedules", target).put_schedule(replace(record, state="paused", reason=COPIED, next_at=None))
+        cast("Schedules", target).put_schedule(replace(record, state="paused", reason=COPIED, next_at=None, version=0))
     return [each.name for each in schedules]
 
 

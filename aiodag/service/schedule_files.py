@@ -10,7 +10,7 @@ from aiodag.errors import AiodagError, Complaint, TriggerError, WorkflowError
 from aiodag.firings import ScheduleRecord
 from aiodag.schedules import trigger_of
 from aiodag.service.folders import folders_of_definitions
-from aiodag.service.scheduled import checked_policy, going_on, schedule_record
+from aiodag.service.scheduled import checked_policy, going_on, put_record, schedule_record
 from aiodag.service.submitting import Wishes
 from aiodag.workflows.files.folders import files_in, own_name
 from aiodag.workflows.files.load import workflow_of_member
@@ -88,7 +88,7 @@ def put_records(
         if before is not None and is_alike(record, before):
             found.unchanged.append(name)
             continue
-        schedules.put_schedule(record if before is None else going_on(record, before))
+        put_record(schedules, record)
         (found.added if before is None else found.changed).append(name)
     for name in gone:
         schedules.drop_schedule(name)

@@ -14,11 +14,12 @@ from aiodag.service.kept_registries import registries_here
 from aiodag.service.releasing import NO_OTHER
 from aiodag.service.run_groups import unrendered_group
 from aiodag.service.scheduled_runs import has_expression, rendered, submission_at, values_to_keep
+from aiodag.service.schedules import TRIES, busy
 from aiodag.service.submitting import LONGEST_KEY, Wishes, checked_wishes, submission_of, target_to_submit
 from aiodag.workflows.workflow import Workflow
 
 if TYPE_CHECKING:
-    from aiodag.abc import Runs, Trigger
+    from aiodag.abc import Runs, Schedules, Trigger
     from aiodag.service.entry import Target
     from aiodag.service.parameters import Given
 
@@ -130,12 +131,21 @@ def schedule_record(
     return record
 
 
+def put_record(schedules: "Schedules", record: ScheduleRecord) -> None:
+    """Put a schedule, or have it go on in place of the one of its name. Raises `StoreError`."""
+    for _ in range(TRIES):
+        there = schedules.schedules(record.name)
+        if schedules.put_schedule(going_on(record, there[0]) if there else record) is not None:
+            return
+    raise busy(record.name)
+
+
 def going_on(record: ScheduleRecord, before: ScheduleRecord) -> ScheduleRecord:
-    """Return a schedule as it takes the place of another: where that was if it has the same trigger, and paused if that was.
+    """Return a schedule as it takes the place of another, of that version: where that was if it has the same trigger, and paused if that was.
 
     So a moment that has come is not lost, even where it was the last one.
     """
-    same = before.trigger == record.trigger
+    record, same = replace(record, version=before.version), before.trigger == record.trigger
     if before.state == "paused" and (same or record.state == "active"):
         return replace(record, state="paused", next_at=before.next_at or before.changed_at)
     if before.state == "active" and same:

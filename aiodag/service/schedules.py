@@ -80,8 +80,7 @@ class Scheduling(Messaging):
             timezone=timezone or settings().timezone.value,
             source=source,
         )
-        there = self._schedules.schedules(record.name)
-        self._schedules.put_schedule(scheduled.going_on(record, there[0]) if there else record)
+        scheduled.put_record(self._schedules, record)
         return self.schedule(record.name)
 
     def add_schedules(self, *paths: str, timezone: str | None = None) -> "AddedSchedules":

@@ -96,12 +96,17 @@ class KeptSchedules(KeptInbox):
         """Return the moment by the clock that decides what is due, in seconds since the epoch."""
         return time.time()
 
-    def put_schedule(self, record: ScheduleRecord, *, replace: bool = True) -> bool:
-        """Keep a schedule under its name; return True if there was none. Raises `StoreError`, unless it is to be replaced."""
+    def put_schedule(self, record: ScheduleRecord, *, replace: bool = True) -> bool | None:
+        """Keep a schedule under its name; return True if there was none, None if it has another version than was seen.
+
+        Raises `StoreError` if there is one, unless it is to be replaced.
+        """
         with self._changing(Happening.SCHEDULED):
             there = self._schedules.get(record.name)
             if there is not None and not replace:
                 raise schedule_there(record.name, self)
+            if record.version and (there is None or there.record.version != record.version):
+                return None
             # As a store in a file gives it back.
             submission = submission_of_text(text_of_submission(record.submission))
             self._put(record, submission, there)

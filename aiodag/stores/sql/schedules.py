@@ -53,15 +53,19 @@ class RecordedSchedules(Database):
         with self.reading() as session:
             return session.now()
 
-    def put_schedule(self, record: ScheduleRecord, *, replace: bool = True) -> bool:
-        """Keep a schedule under its name; return True if there was none. Raises `StoreError`, unless it is to be replaced."""
+    def put_schedule(self, record: ScheduleRecord, *, replace: bool = True) -> bool | None:
+        """Keep a schedule under its name; return True if there was none, None if it has another version than was seen.
+
+        Raises `StoreError` if there is one, unless it is to be replaced.
+        """
         with self.writing() as session:
             row = row_of_schedule(record) | {"at": session.now()}
-            if session.perform("add_schedule", row).fetchone() is not None:
+            if not record.version and session.perform("add_schedule", row).fetchone() is not None:
                 return True
             if not replace:
                 raise schedule_there(record.name, self)
-            session.perform("replace_schedule", row)
+            if not session.perform("replace_schedule", row).rowcount:
+                return None
             note_resumed(session, record.name, record.state)
             return False
 
@@ -191,6 +195,7 @@ def row_of_schedule(record: ScheduleRecord) -> dict[str, Any]:
     """Return what is written of a schedule."""
     return {
         "name": record.name,
+        "version": record.version,
         "form": json.dumps(dict(record.trigger)),
         "submission": text_of_submission(record.submission),
         "params": json.dumps(dict(record.params)),

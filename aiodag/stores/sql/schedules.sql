@@ -10,7 +10,7 @@ on conflict (name) do nothing returning schedule
 update schedules set form = :form, submission = :submission, params = :params, overlap = :overlap, catch_up = :catch_up,
     jitter = :jitter, grace = :late, source = :source, state = :state, reason = :reason, next_at = :next_at, held = 0,
     version = version + 1, changed_at = :at
-where name = :name
+where name = :name and :version in (0, version)
 
 -- :name drop_schedule
 delete from schedules where name = ? returning schedule

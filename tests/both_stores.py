@@ -10,6 +10,18 @@ from aiodag.records import Claimed
 from aiodag.stores import Memory, SQLite
 
 
+def answer_alike(stores, ask):
+    """Ask stores; return what they answer alike."""
+    answers = []
+    for store in stores:
+        try:
+            answers.append(ask(store))
+        except StoreError as error:
+            answers.append(type(error).__name__)
+    assert answers[0] == answers[1], answers
+    return answers[0]
+
+
 class BothStores(RuleBasedStateMachine):
     """Two stores that answer alike, on a clock that stands still until it is put forward."""
 
@@ -28,15 +40,7 @@ class BothStores(RuleBasedStateMachine):
         self.patch.undo()
 
     def both(self, ask):
-        """Ask both stores; return what they answer alike."""
-        answers = []
-        for store in self.stores:
-            try:
-                answers.append(ask(store))
-            except StoreError as error:
-                answers.append(type(error).__name__)
-        assert answers[0] == answers[1], answers
-        return answers[0]
+        return answer_alike(self.stores, ask)
 
     def claimed(self, store, run_id):
         if isinstance(store, Memory):

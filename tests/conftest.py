@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, settings
+from worker_processes import Workers
 
 ALLOWED_SKIPS = Path(__file__).parent.parent / ".ci" / "allowed-skips"
 
@@ -108,6 +109,22 @@ def postgres_address(postgres, schema):
     found = postgres.execute("select nspname from pg_namespace where starts_with(nspname, %s)", (schema,))
     for (each,) in found:
         postgres.execute(f'drop schema "{each}" cascade')
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def address(request, tmp_path, schema):
+    """The address of a store in a file, and of one on a server, of this test alone."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/runs.db"
+    return f"{request.getfixturevalue('postgres_address')}&application_name={schema}"
+
+
+@pytest.fixture
+def workers(address, tmp_path):
+    """What starts workers of that store as processes; they end with the test."""
+    workers = Workers(address, tmp_path)
+    yield workers
+    workers.end()
 
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop_loop, "eager": eager_loop}

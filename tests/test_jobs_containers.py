@@ -62,11 +62,14 @@ async def test_foreach_runs_as_many_turns_at_once_as_it_says(ran):
 
     @hook("test/meet@1")
     async def meet():
-        await meeting.wait()
+        return await meeting.wait()
 
-    await outputs_of("""
-        - {id: each, foreach: 3, concurrent: 3, stages: [{uses: test/meet@1}]}
+    outputs = await outputs_of("""
+        - {id: each, foreach: 3, concurrent: 3, stages: [{id: met, uses: test/meet@1}]}
         """)
+
+    places = [each["stages"]["met"]["outputs"]["result"] for each in outputs["each"]["items"]]
+    assert sorted(places) == [0, 1, 2]
 
 
 async def test_foreach_over_nothing_succeeds(ran):

@@ -371,6 +371,7 @@ def test_what_is_wrong_with_a_workflow_is_told_where_it_stands(text, complaint):
         ("- {echo: x, timeout: 1, timeout-minutes: 1}", '4 $.jobs.one.stages[0]["timeout-minutes"]: is given besides timeout'),
         ("- {echo: x, retry: -1}", "4 $.jobs.one.stages[0].retry: takes a whole number, 0 or more; this is the number -1"),
         ("- {echo: x, retry: {backof: 1}}", "4 $.jobs.one.stages[0].retry.backof: is a key that is not known here: did you"),
+        ("- {echo: x, retry: {backoff: 1}}", "4 $.jobs.one.stages[0].retry: does not say how often: write retries"),
         ("- {echo: x, always: 'yes'}", "4 $.jobs.one.stages[0].always: takes true or false; this is the text 'yes'"),
         ("- {echo: x, env: [1]}", "4 $.jobs.one.stages[0].env: takes names and values; this is a list"),
         ("- {foreach: [1]}", "4 $.jobs.one.stages[0]: has no stages: list what is repeated"),

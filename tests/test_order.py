@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 from programs import ROOT
-from worker_processes import PATIENCE, Workers, until
+from worker_processes import PATIENCE, until
 
 from aiodag import State
 from aiodag.service import Service
@@ -12,25 +12,11 @@ from aiodag.service import Service
 ENTRY = f"{ROOT / 'examples' / '12_order.py'}:order_workflow"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def address(request, tmp_path, schema):
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/runs.db"
-    return f"{request.getfixturevalue('postgres_address')}&application_name={schema}"
-
-
 @pytest.fixture
 def service(address, modules_forgotten, topics_forgotten):
     service = Service(address)
     yield service
     service.close()
-
-
-@pytest.fixture
-def workers(address, tmp_path):
-    workers = Workers(address, tmp_path)
-    yield workers
-    workers.end()
 
 
 def submit(service, order):

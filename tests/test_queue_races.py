@@ -11,13 +11,14 @@ from itertools import permutations
 
 import hypothesis.strategies as st
 import pytest
+from both_stores import answer_alike
 from executions import write_one
 from hypothesis import settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 from test_queue import GONE, HERE, OTHER, THIRD, ids, state_of, submission_of, submit, take
 
 from aiodag import State
-from aiodag.errors import LeaseLost, StoreError
+from aiodag.errors import LeaseLost
 from aiodag.records import Batch, Write
 from aiodag.stores import Memory, SQLite
 from aiodag.stores.places import store_at
@@ -213,15 +214,7 @@ class QueueModel(RuleBasedStateMachine):
             store.close()
 
     def both(self, ask):
-        """Ask both stores; return what they answer alike."""
-        answers = []
-        for store in self.stores:
-            try:
-                answers.append(ask(store))
-            except StoreError as error:
-                answers.append(type(error).__name__)
-        assert answers[0] == answers[1]
-        return answers[0]
+        return answer_alike(self.stores, ask)
 
     @rule(
         target=runs,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from worker_processes import PATIENCE, Workers, lines_of, until
+from worker_processes import PATIENCE, lines_of, until
 
 from aiodag.service import Service
 
@@ -16,25 +16,11 @@ FLOW = f"{Path(__file__).with_name('scheduled_flow.py')}:main"
 SCHEDULES, MOMENTS = 4, 30
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def address(request, tmp_path, schema):
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/runs.db"
-    return f"{request.getfixturevalue('postgres_address')}&application_name={schema}"
-
-
 @pytest.fixture
 def service(address):
     service = Service(address)
     yield service
     service.close()
-
-
-@pytest.fixture
-def workers(address, tmp_path):
-    workers = Workers(address, tmp_path)
-    yield workers
-    workers.end()
 
 
 def put_from(service, name, trigger, first, *args, **policy):

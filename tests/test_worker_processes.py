@@ -8,18 +8,11 @@ from collections import Counter
 from contextlib import closing
 
 import pytest
-from worker_processes import FLOW, PATIENCE, Workers, begun, lines_of, until
+from worker_processes import FLOW, PATIENCE, begun, lines_of, until
 
 from aiodag import QueueError, RunCancelled, State
 from aiodag.queue_defaults import DEATHS
 from aiodag.service import Service
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def address(request, tmp_path, schema):
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/runs.db"
-    return f"{request.getfixturevalue('postgres_address')}&application_name={schema}"
 
 
 @pytest.fixture
@@ -27,13 +20,6 @@ def service(address):
     service = Service(address)
     yield service
     service.close()
-
-
-@pytest.fixture
-def workers(address, tmp_path):
-    workers = Workers(address, tmp_path)
-    yield workers
-    workers.end()
 
 
 @pytest.fixture

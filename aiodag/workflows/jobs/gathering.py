@@ -125,6 +125,8 @@ class Gathering:
             if "retries" in given:
                 self.fault((*path, "max-attempts"), "is given besides retries: write one of them")
             retries = (self.whole(given["max-attempts"], (*path, "max-attempts"), 1) or 1) - 1
+        elif isinstance(value, dict) and "retries" not in given and given.keys() <= set(known):
+            self.fault(path, "does not say how often: write retries")
         if "backoff" in given and "delay" in given:
             self.fault((*path, "delay"), "is given besides backoff: write one of them")
         backoff = self._pause(given, "delay" if "delay" in given else "backoff", path, NEVER.backoff)

@@ -22,8 +22,6 @@ from typing import Any, NamedTuple
 from aiodag.submissions import Submission
 
 ZERO = datetime.fromtimestamp(0, UTC)
-OVERLAPS = ("queue", "skip", "allow")  # the first is what holds where nobody says anything
-CATCH_UPS = ("latest", "all", "none")
 KEPT_FIRINGS = 10_000  # of each schedule: the oldest rows go first
 
 

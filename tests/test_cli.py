@@ -1077,6 +1077,7 @@ def test_bash_completes_commands_options_and_their_values(aiodag):
     assert complete_bash(aiodag, "aiodag", "messages", "--state", "d") == ["dead"]
     assert complete_bash(aiodag, "aiodag", "completion", "") == ["bash", "zsh", "fish"]
     assert complete_bash(aiodag, "aiodag", "run", "-p", "") == []
+    assert complete_bash(aiodag, "aiodag", "schedules", "paus") == ["pause"]
 
 
 @pytest.mark.parametrize("shell", grammar.SHELLS)

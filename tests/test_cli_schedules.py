@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from schedule_times import StoreClock
 
+from aiodag.cli.grammar import SHELLS
 from aiodag.cli.program import main
 from aiodag.records import Owner
 from aiodag.service import Service
@@ -158,3 +159,12 @@ def test_delete_takes_the_schedule_of_a_name_with_its_runs(command, clock):
     assert command("delete", "TestJob").out == "deleted schedule TestJob\n"
     assert command("delete", "main").out == f"deleted {run_id}\ndeleted schedule main\n"
     assert json.loads(command("schedules", "--json").out) == []
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_schedules_complete(command, shell):
+    command("submit", FLOW, "--cron", "0 0 * * *", "--name", "TestJob", "-p", "day=monday")
+
+    assert command("completion", "--words", "schedules").out == "TestJob\n"
+    script = command("completion", shell).out
+    assert script.count("schedules") >= 4  # the command, and what schedules, next and backfill ask for

@@ -49,18 +49,23 @@ def options(parser: argparse.ArgumentParser) -> Iterator[Option]:
                 yield Option(tuple(action.option_strings), action.nargs != 0, choices, action.help or "")
 
 
-def words(parser: argparse.ArgumentParser) -> list[str]:
+def words(parser: Parser) -> list[str]:
     """Return what an argument of a command can be, where that is known."""
     return [
-        str(word)
-        for action in parser._actions  # noqa: SLF001 - as above
-        if not action.option_strings and not isinstance(action.choices, dict)
-        for word in action.choices or ()
+        *parser.words,
+        *(
+            str(word)
+            for action in parser._actions  # noqa: SLF001 - as above
+            if not action.option_strings and not isinstance(action.choices, dict)
+            for word in action.choices or ()
+        ),
     ]
 
 
-def words_to_ask(parser: argparse.ArgumentParser) -> list[str]:
+def words_to_ask(parser: Parser) -> list[str]:
     """Return what has to be asked for the arguments of a command."""
+    if parser.asked:
+        return [*parser.asked]
     places = {str(action.metavar) for action in parser._actions if not action.option_strings}  # noqa: SLF001 - as above
     ids = any("RUN" in place for place in places)
     names = any(part in place for place in places for part in ("TARGET", "NAME"))

@@ -20,12 +20,14 @@ def describe(args: Namespace) -> int:
 
 
 def completion_words(args: Namespace) -> list[str]:
-    """Return what an argument can be, for completion: ids of runs, names, topics, or parameters of a target."""
+    """Return what an argument can be, for completion: ids of runs, names, topics, schedules, or parameters of a target."""
     with serving(args) as service:
         if args.words == "runs":
             return [run.id for run in service.runs(limit=MOST)[::-1]]
         if args.words == "topics":
             return [topic.name for topic in service.topics()]
+        if args.words == "schedules":
+            return [schedule.name for schedule in service.schedules()]
         if args.words == "parameters":
             return [f"{name}=" for name in service.parameters(args.of)] if args.of else []
         in_folders, _ = workflows_in_folders()

@@ -16,7 +16,7 @@ from aiodag.cli import (
 from aiodag.cli.parser import CommandGroup, Parser, Version, add_command, add_common
 
 SHELLS = ("bash", "zsh", "fish")
-WORDS = ("runs", "names", "parameters", "topics")
+WORDS = ("runs", "names", "parameters", "topics", "schedules")
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:

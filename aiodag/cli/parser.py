@@ -19,6 +19,8 @@ class Parser(argparse.ArgumentParser):
 
     commands: "dict[str, Parser]"
     example = ""  # of a command
+    words: Sequence[str] = ()  # that an argument can be, for completion, where it has no choices
+    asked: Sequence[str] = ()  # what completion asks for, where the names of arguments do not say it
 
     def error(self, message: str) -> NoReturn:
         """Print what cannot be parsed, and what comes near to it."""

@@ -4,9 +4,10 @@ from aiodag.cli import table
 from aiodag.cli.begin_grammar import add_parameters
 from aiodag.cli.parser import CommandGroup, Parser, add_command
 from aiodag.cli.typed import count, day_or_moment, duration, moment
-from aiodag.firings import CATCH_UPS, OVERLAPS
+from aiodag.queue_defaults import CATCH_UPS, OVERLAPS
 
 ORDERS = ("oldest", "newest")
+SCHEDULES = ("schedules",)  # what completion asks for
 SCHEDULE_ACTIONS = ("pause", "resume", "run", "delete", "add")
 
 
@@ -57,6 +58,7 @@ def add_schedules_command(group: CommandGroup) -> None:
         "list the schedules, show one with what became of its moments, or pause, resume, run, delete or add some",
         "aiodag schedules pause nightly",
     )
+    parser.words, parser.asked = SCHEDULE_ACTIONS, SCHEDULES
     parser.add_argument(
         "action",
         metavar="ACTION|NAME",
@@ -78,6 +80,7 @@ def add_next(group: CommandGroup) -> None:
         "show the next moments of a cron expression, of what a file says under on, or of a schedule",
         'aiodag next "0 6 * * MON-FRI" --timezone Europe/Paris -n 3',
     )
+    parser.asked = SCHEDULES
     parser.add_argument(
         "when", metavar="EXPRESSION|FILE|NAME", help="a cron expression in quotes; FILE.yaml[:NAME]; or a schedule"
     )
@@ -102,6 +105,7 @@ def add_backfill(group: CommandGroup) -> None:
         "make runs of the moments of a schedule in the past, or list the backfills",
         "aiodag backfill nightly --from 2026-01-01T00:00Z --to 2026-02-01T00:00Z --limit 4",
     )
+    parser.asked = SCHEDULES
     parser.add_argument("name", metavar="NAME", nargs="?", help="the schedule")
     parser.add_argument(
         "--from", dest="start", metavar="MOMENT", type=day_or_moment, help="from this moment, or the begin of this day"

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiodag._core.options import check_name, check_seconds
 from aiodag.errors import OptionError
-from aiodag.firings import CATCH_UPS, OVERLAPS, ScheduleRecord
+from aiodag.firings import ScheduleRecord
+from aiodag.queue_defaults import CATCH_UPS, OVERLAPS
 from aiodag.schedules import trigger_of
 from aiodag.service.entry import Entry
 from aiodag.service.kept_registries import registries_here

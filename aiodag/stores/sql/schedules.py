@@ -6,14 +6,13 @@ from functools import partial
 from typing import Any
 
 from aiodag.firings import (
-    CATCH_UPS,
-    OVERLAPS,
     BackfillRecord,
     BackfillStep,
     Firing,
     Release,
     ScheduleRecord,
 )
+from aiodag.queue_defaults import CATCH_UPS, OVERLAPS
 from aiodag.stores.firing_rules import (
     GOING_ON,
     UNENDED,

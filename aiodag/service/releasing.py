@@ -8,7 +8,7 @@ from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from aiodag.errors import OptionError
+from aiodag.errors import OptionError, StoreError
 from aiodag.firings import BackfillRecord, BackfillStep, Passed, PlannedRun, Release
 from aiodag.schedules import trigger_of
 from aiodag.service.catching_up import decide
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from aiodag.service.parameters import Given
 
 LOOKED_AT = 1000  # moments of one schedule that are looked at together
+TRIES = 5  # how often something is done again that a scheduler came before
 COUNTED = 10_000  # moments of a pause that are counted
 PAUSED = "the schedule was paused"
 NO_OTHER = "its trigger has no other moment"
@@ -179,3 +180,8 @@ def moments_of_backfill(trigger: "Series", backfill: "BackfillRecord") -> Iterab
         if at >= backfill.end:
             return
         yield at, excluded or ""
+
+
+def busy(name: str) -> StoreError:
+    """Return the error for a schedule that schedulers have changed again and again meanwhile."""
+    return StoreError(f"schedule {name!r} is changed all the time by its scheduler: try again")

@@ -12,10 +12,9 @@ from aiodag.queue_defaults import CATCH_UPS, OVERLAPS
 from aiodag.schedules import trigger_of
 from aiodag.service.entry import Entry
 from aiodag.service.kept_registries import registries_here
-from aiodag.service.releasing import NO_OTHER
+from aiodag.service.releasing import NO_OTHER, TRIES, busy
 from aiodag.service.run_groups import unrendered_group
 from aiodag.service.scheduled_runs import has_expression, rendered, submission_at, values_to_keep
-from aiodag.service.schedules import TRIES, busy
 from aiodag.service.submitting import LONGEST_KEY, Wishes, checked_wishes, submission_of, target_to_submit
 from aiodag.workflows.workflow import Workflow
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from aiodag.service.schedule_files import AddedSchedules
 
 LONGEST = 500  # characters of a name
-TRIES = 5  # how often something is done again that a scheduler came before
 
 
 class Scheduling(Messaging):
@@ -132,7 +131,7 @@ class Scheduling(Messaging):
 
     def pause_schedule(self, name: str) -> "ScheduleRecord":
         """Have a schedule make no runs; its moments are never caught up. Runs that it has made go on. Raises `StoreError`."""
-        from aiodag.service.releasing import pause_of
+        from aiodag.service.releasing import TRIES, busy, pause_of
 
         for _ in range(TRIES):
             record = self.schedule(name)
@@ -145,7 +144,7 @@ class Scheduling(Messaging):
 
     def resume_schedule(self, name: str) -> "ScheduleRecord":
         """Have a paused schedule go on with its next moment; those that came meanwhile are noted as skipped. Raises `StoreError`."""
-        from aiodag.service.releasing import resumption_of
+        from aiodag.service.releasing import TRIES, busy, resumption_of
 
         for _ in range(TRIES):
             record = self.schedule(name)
@@ -166,7 +165,7 @@ class Scheduling(Messaging):
 
         Raises `StoreError`, and what its parameters raise.
         """
-        from aiodag.service.releasing import manual_release
+        from aiodag.service.releasing import TRIES, busy, manual_release
 
         for _ in range(TRIES):
             made = self._release(manual_release(self.schedule(name), self._now()))
@@ -229,8 +228,3 @@ def schedules_of_store(store: "Runs") -> "Schedules":
         return cast("Schedules", store)
     msg = f"{store} keeps no schedules: use a store in a file, in PostgreSQL or in memory"
     raise StoreError(msg)
-
-
-def busy(name: str) -> StoreError:
-    """Return the error for a schedule that schedulers have changed again and again meanwhile."""
-    return StoreError(f"schedule {name!r} is changed all the time by its scheduler: try again")

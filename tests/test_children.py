@@ -148,6 +148,39 @@ async def test_a_parent_that_is_resumed_resumes_the_child_that_failed_and_begins
     assert len(store.runs()) == 2
 
 
+async def test_what_took_the_value_of_a_child_is_not_run_again(store):
+    done, broken = [], [True]
+
+    async def step(x):
+        done.append(x)
+        if x == "end" and broken:
+            raise OSError
+        return f"after {x}"
+
+    async def main():
+        async with Run("day", store=store, id="day"):
+            return await task(step, name="end")("end"), await task(step)(begin(order, "A17"))
+
+    with pytest.raises(OSError):
+        await main()
+    broken.clear()
+
+    assert await main() == ("after end", "after 2 x A17")
+    assert sorted(done) == ["2 x A17", "end", "end"]
+
+
+@pytest.mark.parametrize(("options", "value"), [({"journal": False}, "hidden"), ({}, object())])
+async def test_a_value_that_a_child_does_not_keep_is_not_kept_with_its_parent_either(store, options, value):
+    async def secretive():
+        return value
+
+    async with Run("day", store=store, id="day"):
+        node = begin(task(secretive, **options))
+
+    assert node.result() is value
+    assert [each.codec for each in store.nodes("day")] == [""]
+
+
 async def test_an_id_that_another_run_has_is_refused(store):
     async with Run("order", store=store, id="other"):
         pass

@@ -87,6 +87,27 @@ async def test_its_failure_is_the_stages_and_only_it_goes_on(ran, files, service
     assert ran == ["01.02.", "01.02."]
 
 
+async def test_what_came_after_it_is_not_run_again(ran, files, service):
+    text = (
+        (files / "parent.yaml").read_text()
+        + """
+  report:
+    needs: all
+    stages: [{id: sum, uses: test/call@1, with: {name: sum}}, {id: bad, uses: test/call@1, with: {name: bad, fails: true}}]
+"""
+    )
+    (files / "parent.yaml").write_text(text)
+    with pytest.raises(RunFailed):
+        await service.start(service.target(str(files / "parent.yaml")), run_id="it")
+    assert ran == ["begin", "01.02.", "01.02.", "sum", "bad"]
+    ran.clear()
+
+    with pytest.raises(RunFailed):
+        await service.resume("it")
+
+    assert ran == ["bad"]
+
+
 async def test_its_params_are_bound_before_it_begins(ran, files, service):
     text = (files / "parent.yaml").read_text().replace("2024-02-01", "no day")
     (files / "parent.yaml").write_text(text)

@@ -124,6 +124,9 @@ def begin(
     made: Any = object.__new__(ChildTask)
     vars(made).update(vars(BEGIN))
     made.entry = entry if isinstance(entry, Task) else Task(entry)
+    taken = made.entry.options
+    if taken.given:  # what is kept of the child's value, and how, is for the child to say
+        made.options = BEGIN.options.but(codec=taken.codec, journal=taken.journal)
     made.queue, made.detached = queue, on_parent == "detach"
     made.waits = "" if made.detached else "run"
     made.entry.check(args, kwargs)

@@ -171,7 +171,7 @@ class Recorder(RecordedWaits):
                 value = await body
                 if value is not None and type(value) is not int and type(value) is not str:  # as in drive_body()
                     check_returned(node, value)  # before it is recorded, or told that it has no codec
-            if task.waits:
+            if task.waits and node.row[NUMBER] in self._waits:
                 return value  # it is in the store already: who settled it has written it
             if task.options.journal and not task.stands_in and not task.barrier:
                 waiter = self._succeed(node, value_to_record(task, value, self.store.largest, node.row[PARENT]))
@@ -317,6 +317,8 @@ class Recorder(RecordedWaits):
 
 def value_to_record(task: "Task[..., Any]", value: object, largest: int, parent: int | None) -> tuple[str, Any]:
     """Return a value as it is recorded: of nodes that enclose others that of the outermost, which has those of all."""
+    if task.waits:  # for a run in this process, which has given what it had
+        return encode_answer(task, value, largest)
     if not task.encloses:
         return encode_value(task, value, largest)
     return encode_answer(task, value, largest) if parent is None else ("", None)

@@ -337,7 +337,10 @@ def test_keys_that_begin_with_x_hold_what_is_written_once():
             "2 $.secrets.A: takes the name of a variable",
         ),
         ("jobs: {a: {stages: [{echo: x}]}}\nconcurrency: {}", "2 $.concurrency: has no group"),
-        ("jobs: {a: {stages: [{echo: x}]}}\nname: ''", "2 $.name: takes a name in one line; this is the text ''"),
+        (
+            "jobs: {a: {stages: [{echo: x}]}}\nname: ''",
+            "2 $.name: takes a name in one line, of at most 500 characters; this is the text ''",
+        ),
         (
             "jobs: {a: {stages: [{echo: x}]}}\nlimit: 0",
             "2 $.limit: takes a whole number, 1 or more; this is the number 0",
@@ -362,6 +365,8 @@ def test_what_is_wrong_with_a_workflow_is_told_where_it_stands(text, complaint):
         ("- {id: a, echo: x}\n- {id: a, echo: y}", "5 $.jobs.one.stages[1].id: is 'a', as that of [0] is: give it an id"),
         ("- {id: 'a b', echo: x}", "4 $.jobs.one.stages[0].id: is not an id: the text 'a b'"),
         ("- {name: '', echo: x}", "4 $.jobs.one.stages[0].name: takes a name in one line"),
+        (f"- {{name: {'n' * 501}, id: x, echo: x}}", "4 $.jobs.one.stages[0].name: takes a name in one line, of at most 500 characters; this has 501 characters"),
+        ("- {xyz: 1, echo: x}", "4 $.jobs.one.stages[0].xyz: is a key that is not known here: the keys here are name, id, description, desc, if, env, timeout, timeout-minutes, retry, continue-on-error, always, echo, sleep, run, bash, uses, trigger, foreach, parallel, case, until, raise"),
         ("- {run: 3}", "4 $.jobs.one.stages[0].run: takes a program in Python; this is the number 3"),
         ("- run: |\n    x = 1\n    y = (", "4 $.jobs.one.stages[0].run: line 2: '(' was never closed"),
         ("- {run: x, shell: fish}", "4 $.jobs.one.stages[0].shell: takes python or bash or sh"),

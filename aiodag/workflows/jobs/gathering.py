@@ -9,12 +9,13 @@ from aiodag.workflows.expressions.conditions import Condition, condition_of
 from aiodag.workflows.expressions.template import ExpressionFaults, Template, template_of
 from aiodag.workflows.files.forms import Hints
 from aiodag.workflows.files.json import DEEPEST, Fault, Path, Places, cut
-from aiodag.workflows.files.shapes import describe_value, is_document_text, is_number
+from aiodag.workflows.files.shapes import describe_value, is_document_text, is_name, is_number
 from aiodag.workflows.jobs.model import NEVER, RetryPolicy
 
 R = TypeVar("R")
 LARGEST = 10**30  # numbers of a document, as of an expression
 DURATION_WANTED = "seconds, or a text such as 90s, 5m, 2h or 1d"
+LONGEST_NAME = 500
 NO_WORDS: Mapping[str, str] = {}
 
 
@@ -62,6 +63,15 @@ class Gathering:
             return value
         self.fault(path, f"takes {wanted}; this is {describe_value(value)}")
         return None
+
+    def name(self, form: Mapping[str, Any], path: Path, usual: str) -> str:
+        """Return a name for people, or the usual one."""
+        value = form.get("name", usual)
+        if is_name(value) and len(value) <= LONGEST_NAME:
+            return str(value)
+        this = f"has {len(value):,} characters" if is_name(value) else f"is {describe_value(value)}"
+        self.fault((*path, "name"), f"takes a name in one line, of at most {LONGEST_NAME} characters; this {this}")
+        return usual
 
     def flag(self, form: Mapping[str, Any], key: str, path: Path, *, usual: bool) -> bool:
         """Return a yes or no."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiodag.workflows.files.json import Path, cut
-from aiodag.workflows.files.shapes import describe_value, is_name
+from aiodag.workflows.files.shapes import describe_value
 from aiodag.workflows.jobs.digests import job_digest
 from aiodag.workflows.jobs.gathering import Gathering
 from aiodag.workflows.jobs.ids import id_fault, is_id
@@ -46,7 +46,7 @@ class JobReading:
         after = inside.inside({stage.id: place for place, stage in enumerate(stages)})._replace(before=len(stages))
         return WorkflowJob(
             id=name,
-            name=self._name(given, name, path),
+            name=reader.name(given, path, name),
             description=description_of(given, reader, path),
             path=path,
             place=reader.places.of(path),
@@ -63,12 +63,6 @@ class JobReading:
             continue_on_error=reader.flag(given, "continue-on-error", path, usual=False),
             runs_on=self._runs_on(given, (*path, "runs-on")) if "runs-on" in given else LOCAL,
         )
-
-    def _name(self, given: Mapping[str, Any], name: str, path: Path) -> str:
-        shown = given.get("name", name)
-        if not is_name(shown):
-            self.gathering.fault((*path, "name"), f"takes a name in one line; this is {describe_value(shown)}")
-        return str(shown)
 
     def _needs(self, given: Mapping[str, Any], path: Path) -> tuple[str, ...]:
         """Return the jobs that a job waits for, without those that are not there."""

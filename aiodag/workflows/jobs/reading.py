@@ -8,7 +8,6 @@ from aiodag.errors import WorkflowError
 from aiodag.workflows.cycles import order_vertices
 from aiodag.workflows.files.forms import check_tags, tags_in
 from aiodag.workflows.files.json import Places, cut
-from aiodag.workflows.files.shapes import describe_value, is_name
 from aiodag.workflows.jobs.gathering import Gathering, faults_of_leaves
 from aiodag.workflows.jobs.job_reading import JobReading, description_of
 from aiodag.workflows.jobs.keys import CONCURRENCY_KEYS, FOREIGN_TOP, WORKFLOW_KEYS
@@ -60,7 +59,7 @@ class DocumentReading:
         declared = given.get("params")  # also those that are declared wrong
         References(reader, jobs, ancestors, declared if isinstance(declared, dict) else params, secrets).check()
         return JobsDefinition(
-            name=self._name(given, name),
+            name=reader.name(given, (), name),
             document=given,
             jobs=jobs,
             source=reader.places.source,
@@ -73,13 +72,6 @@ class DocumentReading:
             tags=self._tags(given),
             limit=reader.whole(given["limit"], ("limit",), 1) if "limit" in given else None,
         )
-
-    def _name(self, given: Mapping[str, Any], name: str) -> str:
-        shown = given.get("name", name)
-        if is_name(shown):
-            return str(shown)
-        self.gathering.fault(("name",), f"takes a name in one line; this is {describe_value(shown)}")
-        return name
 
     def _tags(self, given: Mapping[str, Any]) -> dict[str, str]:
         faults = [*check_tags(given["tags"])] if "tags" in given else []

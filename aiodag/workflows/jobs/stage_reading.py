@@ -5,7 +5,7 @@ from typing import Any
 
 from aiodag.workflows.expressions.conditions import Condition
 from aiodag.workflows.files.json import Path, cut
-from aiodag.workflows.files.shapes import describe_value, is_name
+from aiodag.workflows.files.shapes import describe_value
 from aiodag.workflows.jobs.digests import stage_digest
 from aiodag.workflows.jobs.gathering import Gathering
 from aiodag.workflows.jobs.ids import id_fault, ids_of, is_id
@@ -53,13 +53,10 @@ class StageReading:
         reader = self.gathering
         bodies = self._bodies(form)
         inner = {branch: tuple(stage for stage, _ in forms) for branch, forms in bodies.items()}
-        shown = given.get("name", name)
-        if not is_name(shown):
-            reader.fault((*path, "name"), f"takes a name in one line; this is {describe_value(shown)}")
         key = GIVEN.get(form.kind, "")
         return Stage(
             id=name,
-            name=str(shown),
+            name=reader.name(given, path, name),
             kind=form.kind,
             path=path,
             place=reader.places.of(path),
@@ -109,7 +106,7 @@ class StageReading:
             if key not in known and key in belongs:
                 kinds = [kind for kind, keys in KIND_KEYS.items() if key in keys]
                 words[key] = f"it belongs to {' and '.join(kinds)}, and this stage is {form.kind}"
-        self.gathering.keys(form.given, (*STAGE_KEYS, *(own or KINDS), *KINDS), form.path, words)
+        self.gathering.keys(form.given, tuple(dict.fromkeys((*STAGE_KEYS, *own, *KINDS))), form.path, words)
 
     def _until(self, form: Form) -> Condition | None:
         """Return the condition of until, which reads what the stages of its body have left."""

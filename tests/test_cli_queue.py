@@ -229,7 +229,7 @@ def test_runs_of_a_schedule_and_of_a_group_are_told(here, capsys):
     assert "no such runs" in run_command(capsys, "runs", "--schedule", "weekly").err
     shown = re.sub(" +", " ", run_command(capsys, "show", "second").out)
     assert "schedule nightly\n" in shown
-    assert "group deploy, of which another run goes on\n" in shown
+    assert "group deploy, where another run goes on\n" in shown
     runs = {run["id"]: run for run in json.loads(run_command(capsys, "runs", "--json").out)}
     assert [(runs[each].get("schedule"), runs[each]["group"], runs[each]["held"]) for each in ("first", "second")] == [
         (None, "deploy", False),

@@ -79,7 +79,7 @@ def add_validate(group: CommandGroup) -> None:
         "files",
         metavar="FILE",
         nargs="+",
-        help="FILE.json, FILE.yaml or FILE.py, each also with :NAME; a folder, of which the JSON and YAML files "
+        help="FILE.json, FILE.yaml or FILE.py, each also with :NAME; a folder, in which the JSON and YAML files "
         "count; or the name of a workflow in the folders of definitions",
     )
 

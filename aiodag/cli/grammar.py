@@ -73,7 +73,7 @@ def add_schema(group: CommandGroup) -> None:
         group, "schema", table.carry_out_schema, "print the JSON Schema of workflow files", "aiodag schema jobs"
     )
     parser.add_argument(
-        "form", nargs="?", default="tasks", choices=("tasks", "jobs"), help="of which form: tasks or jobs"
+        "form", nargs="?", default="tasks", choices=("tasks", "jobs"), help="the form that it describes: tasks or jobs"
     )
 
 

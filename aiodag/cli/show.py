@@ -107,7 +107,7 @@ def queue_facts(run: RunRecord) -> list[tuple[str, str]]:
     facts += [("schedule", run.schedule)] if run.schedule is not None else []
     facts += [("due", moment_text(run.due_at))] if run.due_at is not None else []
     if run.group is not None:
-        facts.append(("group", f"{run.group}, of which another run goes on" if run.is_held else run.group))
+        facts.append(("group", f"{run.group}, where another run goes on" if run.is_held else run.group))
     return facts + ([("deaths", f"{count_text(run.deaths, 'owner')} died")] if run.deaths else [])
 
 

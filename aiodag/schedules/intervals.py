@@ -16,7 +16,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Every(Series):
-    """Moments every so many seconds of real time, counted from `anchor`, before it and after it alike.
+    """Moments with the same interval of real time between them, in seconds, counted from `anchor`, before it and after it alike.
 
     The anchor is 1970-01-01 in UTC unless said otherwise, so every process and every restart gives the same moments:
     `Every(300)` is every full five minutes. `timezone` says in which zone they are given. `start`, `end` and `exclude` are those

@@ -41,7 +41,7 @@ def decide(
 ) -> Decision:
     """Decide on the moments until now: each comes with the reason why it is excluded, or with an empty one.
 
-    At most so many at once: then `next_at` has come as well.
+    At most `most` of them at once: where more have come, `next_at` is one of those.
 
     >>> from datetime import UTC
     >>> hours = [datetime(2026, 1, 1, hour, tzinfo=UTC) for hour in range(24)]

@@ -39,7 +39,7 @@ def trigger_of_schedule(record: "ScheduleRecord") -> "Series":
 
 
 def release_of(record: "ScheduleRecord", now: datetime, most: int = LOOKED_AT) -> Release:
-    """Return what is to be done with the moments of a schedule that have come, at most so many. Raises `TriggerError`."""
+    """Return what is to be done with the moments of a schedule that have come, at most `most` of them. Raises `TriggerError`."""
     trigger = trigger_of_schedule(record)
     begin = now if record.next_at is None else record.next_at
     moments = ((at, excluded or "") for at, excluded in trigger.marked(begin, inclusive=True))

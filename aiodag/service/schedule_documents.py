@@ -17,7 +17,7 @@ NEXT = 3  # moments that are shown of one schedule
 
 
 def schedule_document(record: ScheduleRecord, last: RunRecord | None, *, number: int = 1) -> Document:
-    """Return a schedule for JSON, with its last run, and so many of its next moments."""
+    """Return a schedule for JSON, with its last run, and a number of its next moments."""
     made = record.submission
     return {
         "name": record.name,

@@ -84,7 +84,7 @@ def refuse_unbound(made: "Submission") -> None:
 
 
 def jitter_of(name: str, at: datetime, most: float) -> float:
-    """Return by how many seconds the run of a moment is put off, up to so many: each time the same.
+    """Return by how many seconds the run of a moment is put off, less than `most`: each time the same.
 
     >>> from datetime import UTC
     >>> moment = datetime(2026, 1, 1, tzinfo=UTC)

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 LOOK = 0.5  # seconds between two looks at most
 AT_ONCE = 1000  # schedules that are released in one transaction
-FEW, LATE = 100, 60.0  # as many, where the first was due so many seconds ago and may have many moments behind it
+FEW, LATE = (
+    100,
+    60.0,
+)  # as few at once where the first was due that many seconds ago: each may have many moments behind it
 MOMENTS = 10_000  # that are planned together
 SECONDS = 2.0  # that one look takes for what is due, before queues have their turn
 REST = 15.0  # seconds without a look after a store could not say what is due, such as one that is not migrated

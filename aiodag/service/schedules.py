@@ -53,7 +53,8 @@ class Scheduling(Messaging):
     ) -> "ScheduleRecord":
         """Have a run of a target begin at each moment of a trigger, and return the schedule; one of the name is replaced.
 
-        Without a name it has that of its target. `target` is what `submit` takes, and `trigger` a cron expression, the form of a trigger, or one of `aiodag.schedules`.
+        Without a name it has that of its target. `target` is what `submit` takes, and `trigger` a cron expression, the form of a
+        trigger, or one of `aiodag.schedules`.
         Parameters may depend on the moment: `${{ release.logical_date | fmt('%Y-%m-%d') }}`. All is checked with those of the
         next moment before anything is recorded. A trigger that stays the same goes on where it was, and what is paused stays
         paused.
@@ -195,8 +196,8 @@ class Scheduling(Messaging):
     ) -> "BackfillRecord":
         """Have runs made of the moments of a schedule from `start` to before `end`, at most `limit` of them at once.
 
-        A date is the begin of that day in the time zone of the schedule. Workers do it, in their own time, and go on with it after a crash. A moment of which a run was made before gets no
-        other one. `parameters` take the place of those of the schedule. Raises `OptionError` and `StoreError`.
+        A date is the begin of that day in the time zone of the schedule. Workers do it, in their own time, and go on with it
+        after a crash. A moment that has become a run before gets no other one. `parameters` take the place of those of the schedule. Raises `OptionError` and `StoreError`.
         """
         from aiodag.service.releasing import checked_backfill
 

@@ -204,7 +204,7 @@ def to_iso(value: object) -> str:
 
 
 def shifted(value: object, count: object, unit: object) -> date:
-    """Return a moment so many seconds, minutes, hours, days or weeks later; a count below 0 is earlier."""
+    """Return the moment that is `count` seconds, minutes, hours, days or weeks later; with one below 0 it is earlier."""
     size = UNITS.get(unit.removesuffix("s")) if isinstance(unit, str) else None
     if size is None:
         raise Unfit(f"shift takes one of {', '.join(UNITS)}, and this is {show_value(unit)}")

@@ -50,7 +50,7 @@ def after_node(last: "Node[Any] | None") -> tuple[Any, ...]:
 
 
 class Siblings:
-    """Nodes that run at the same time, at most so many at once. With `fail_fast` the first that is lost ends the others."""
+    """Nodes that run at the same time, or a few at a time. With `fail_fast` the first that is lost ends the others."""
 
     def __init__(self, at_once: int | None, *, fail_fast: bool) -> None:
         self.limit = None if at_once is None else Limit(at_once)

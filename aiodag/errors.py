@@ -281,7 +281,8 @@ class OptionError(AiodagError, ValueError):
     """
 
     def __init__(self, option: str, given: object, wanted: str) -> None:
-        super().__init__(f"{option}={given!r} cannot work: {option} takes {wanted}")
+        shown = str(given) if hasattr(given, "isoformat") else repr(given)  # a date is legible as text
+        super().__init__(f"{option}={shown} cannot work: {option} takes {wanted}")
 
 
 class PayloadRefused(AiodagError, ValueError):

@@ -12,7 +12,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -24,8 +24,9 @@ from typed_in import SECONDS, Place, Terminal, ended, line_with
 from aiodag import State
 from aiodag.cli import grammar, main
 from aiodag.cli.completion import options
+from aiodag.cli.show import attempt_line
 from aiodag.cli.typed import duration
-from aiodag.records import Claim, Owner
+from aiodag.records import AttemptRecord, Claim, NodeRecord, Owner
 from aiodag.service import Service
 from aiodag.wording import describe_seconds
 
@@ -1056,6 +1057,14 @@ def test_importing_aiodag_does_not_load_the_command_line():
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
 
     assert done.stdout == "[]\n"
+
+
+def test_no_attempt_is_shown_to_have_taken_less_than_no_time():
+    at = datetime(2026, 1, 31, tzinfo=UTC)
+    node = NodeRecord(1, "", "a", "", "a", State.SKIPPED, 1, None, "", None, "", "", at, at, at, recalled=False)
+    attempt = AttemptRecord(1, 1, State.SKIPPED, at, at - timedelta(microseconds=8), "", {})
+
+    assert "0 s" in attempt_line(node, attempt, there=True)
 
 
 def test_the_version_is_told(aiodag):

@@ -151,6 +151,13 @@ def test_what_is_typed_wrong_ends_in_one_line_that_says_what_works(command, word
     assert "Traceback" not in found.err
 
 
+def test_a_backfill_of_what_is_to_come_is_refused_with_the_day_as_it_was_typed(command):
+    command("submit", FLOW, "--cron", "0 * * * *", "--name", "hourly", "-p", "day=monday")
+    refused = command("backfill", "hourly", "--from", "2026-01-01", "--to", "2027-01-01", code=2)
+
+    assert refused.err.startswith("aiodag: end=2027-01-01 cannot work: end takes a moment after the start")
+
+
 def test_delete_takes_the_schedule_of_a_name_with_its_runs(command, clock):
     command("submit", FLOW, "--cron", "0 * * * *", "--name", "TestJob")
     command("submit", FLOW, "--cron", "0 * * * *", "--name", "main")

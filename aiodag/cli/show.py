@@ -195,7 +195,7 @@ def attempt_line(node: NodeRecord, each: AttemptRecord, *, there: bool) -> tuple
     """Return an attempt as a row of a table; the last execution of its run may not have the node any more."""
     took = ""
     if each.started_at is not None and each.ended_at is not None:
-        took = describe_seconds((each.ended_at - each.started_at).total_seconds())
+        took = describe_seconds(max(0, (each.ended_at - each.started_at).total_seconds()))
     # Of several attempts only the last can have succeeded, and that is what was recalled.
     recalled = node.recalled and each.state is State.SUCCEEDED
     mark = " (earlier)" if not there else " (recalled)" if recalled else ""

@@ -63,7 +63,7 @@ async def run_answering(
 
 
 def shown_source(source: str) -> str:
-    """Return what messages and records show of a source: its first line that is no comment."""
+    """Return what messages and records show of a source: its first line, after comments."""
     lines = [line.strip() for line in source.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     shown = lines[0][:SHOWN] if lines else ""
     return shown if shown == source.strip() else f"{shown} …"

@@ -3,7 +3,7 @@
 What puts or fills in loads what reads files, workflows and triggers; what looks does not.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -132,29 +132,17 @@ class Scheduling(Messaging):
 
     def pause_schedule(self, name: str) -> "ScheduleRecord":
         """Have a schedule make no runs; its moments are never caught up. Runs that it has made go on. Raises `StoreError`."""
-        from aiodag.service.releasing import TRIES, busy, pause_of
+        from aiodag.service.releasing import pause_of
 
-        for _ in range(TRIES):
-            record = self.schedule(name)
-            if record.state != "active":
-                msg = f"schedule {name!r} is {record.state}: only an active one can be paused"
-                raise StoreError(msg)
-            if self._release(pause_of(record)) is not None:
-                return self.schedule(name)
-        raise busy(name)
+        self._release(name, lambda record: pause_of(in_state(record, "active", "paused")))
+        return self.schedule(name)
 
     def resume_schedule(self, name: str) -> "ScheduleRecord":
         """Have a paused schedule go on with its next moment; those that came meanwhile are noted as skipped. Raises `StoreError`."""
-        from aiodag.service.releasing import TRIES, busy, resumption_of
+        from aiodag.service.releasing import resumption_of
 
-        for _ in range(TRIES):
-            record = self.schedule(name)
-            if record.state != "paused":
-                msg = f"schedule {name!r} is {record.state}: only a paused one can be resumed"
-                raise StoreError(msg)
-            if self._release(resumption_of(record, self._now())) is not None:
-                return self.schedule(name)
-        raise busy(name)
+        self._release(name, lambda record: resumption_of(in_state(record, "paused", "resumed"), self._now()))
+        return self.schedule(name)
 
     def drop_schedule(self, name: str) -> None:
         """Forget a schedule, and what became of its moments. Its runs stay. Raises `StoreError`."""
@@ -166,21 +154,23 @@ class Scheduling(Messaging):
 
         Raises `StoreError`, and what its parameters raise.
         """
-        from aiodag.service.releasing import TRIES, busy, manual_release
+        from aiodag.service.releasing import manual_release
+
+        (firing,) = self._release(name, lambda record: manual_release(record, self._now()))
+        if firing.run_id is None:
+            msg = f"schedule {name!r} was not run: {firing.reason}"
+            raise StoreError(msg)
+        return firing.run_id
+
+    def _release(self, name: str, plan: "Callable[[ScheduleRecord], Release]") -> "list[Firing]":
+        """Do what is planned of a schedule, again where a scheduler came before. Raises `StoreError`, and what planning raises."""
+        from aiodag.service.releasing import TRIES, busy
 
         for _ in range(TRIES):
-            made = self._release(manual_release(self.schedule(name), self._now()))
+            (made,) = self._schedules.release_moments([plan(self.schedule(name))])
             if made is not None:
-                (firing,) = made
-                if firing.run_id is None:
-                    msg = f"schedule {name!r} was not run: {firing.reason}"
-                    raise StoreError(msg)
-                return firing.run_id
+                return made
         raise busy(name)
-
-    def _release(self, release: "Release") -> "list[Firing] | None":
-        (found,) = self._schedules.release_moments([release])
-        return found
 
     # Fill in
 
@@ -228,4 +218,13 @@ def schedules_of_store(store: "Runs") -> "Schedules":
     if callable(getattr(store, "due_schedules", None)):
         return cast("Schedules", store)
     msg = f"{store} keeps no schedules: use a store in a file, in PostgreSQL or in memory"
+    raise StoreError(msg)
+
+
+def in_state(record: "ScheduleRecord", state: str, change: str) -> "ScheduleRecord":
+    """Return a schedule that is in a state. Raises `StoreError` for another one, which cannot be changed so."""
+    if record.state == state:
+        return record
+    article = "an" if state == "active" else "a"
+    msg = f"schedule {record.name!r} is {record.state}: only {article} {state} one can be {change}"
     raise StoreError(msg)

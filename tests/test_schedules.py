@@ -143,7 +143,8 @@ def test_put_again_after_its_last_moment_has_come_it_still_catches_up_with_that(
     once = {"at": "2026-03-02T13:00Z"}
     service.put_schedule("hourly", flow, once)
     clock.set(13, 10)
-    service.put_schedule("hourly", flow, once, {"day": "new"})
+    again = service.put_schedule("hourly", flow, once, {"day": "new"})
+    assert (again.state, again.reason) == ("active", "")
     look()
 
     assert (story(service), service.schedule("hourly").state) == ([(13, "submitted")], "ended")

@@ -147,8 +147,8 @@ def going_on(record: ScheduleRecord, before: ScheduleRecord) -> ScheduleRecord:
     """
     record, same = replace(record, version=before.version), before.trigger == record.trigger
     if before.state == "paused" and (same or record.state == "active"):
-        return replace(record, state="paused", next_at=before.next_at or before.changed_at)
+        return replace(record, state="paused", reason="", next_at=before.next_at or before.changed_at)
     if before.state == "active" and same:
         state = record.state if record.state == "paused" else "active"
-        return replace(record, state=state, next_at=before.next_at)
+        return replace(record, state=state, reason="", next_at=before.next_at)
     return record

@@ -156,7 +156,7 @@ async def test_a_stage_calls_plain_and_async_functions(tried):
     assert await outputs({"uses": "tests/wait@async", "with": {"value": [1]}}) == {"result": [1]}
 
 
-async def test_a_task_that_a_stage_calls_keeps_its_options_and_is_a_node(tried, monkeypatch):
+async def test_a_task_that_a_stage_calls_keeps_its_options_and_is_a_node(tried, monkeypatch, secrets_forgotten):
     monkeypatch.setenv("TOKEN", "hunter22-7f")
     secret = {"secrets": {"TOKEN": Secret("TOKEN")}}
     store = Memory()

@@ -93,7 +93,7 @@ def test_all_that_is_wrong_with_the_entries_is_said_at_once():
         ),
         "flow.yaml:2 $.b: takes the definition of a workflow, a trigger or a schedule; this is the number 3",
         "flow.yaml:3 $.c.type: takes text, one of Workflow, Pipeline, On, Cron and Schedule; this is the number 3",
-        'flow.yaml:4 $.d: has no "type", and neither "jobs" nor "tasks"; types are Workflow, Pipeline, On, Cron and Schedule',
+        'flow.yaml:4 $.d: has no "type", and neither "jobs" nor "tasks"; types are Workflow, Pipeline, On, Cron and Schedule. Anchors alone stand under a name that begins with a dot',
         'flow.yaml:5 $["e:f"]: cannot be a name: one is text without control characters and colons',
     ]
 

@@ -90,7 +90,12 @@ def kind_of(name: str, form: Any, faults: list[Fault]) -> str | None:
     elif "type" in form:
         return kind_of_type(name, form["type"], faults)
     elif form.keys().isdisjoint({"jobs", "tasks"}):
-        faults.append(((name,), f'has no "type", and neither "jobs" nor "tasks"; types are {TYPES}'))
+        faults.append(
+            (
+                (name,),
+                f'has no "type", and neither "jobs" nor "tasks"; types are {TYPES}. Anchors alone stand under a name that begins with a dot',
+            )
+        )
     else:
         return "workflow"
     return None

@@ -549,6 +549,7 @@ def test_lines_are_those_of_keys_and_elements():
 def test_paths_are_short_and_can_always_be_printed():
     assert json_path_text(("a", 0, "b c", "\ud800", "größe")) == '$.a[0]["b c"]["\\ud800"].größe'
     assert json_path_text(("a",) * 100) == "$" + ".a" * 12 + "…"
+    assert len(json_path_text(("a" * 1_000_000, "b"))) < 150
 
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=5)

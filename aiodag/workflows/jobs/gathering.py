@@ -67,7 +67,7 @@ class Gathering:
     def name(self, form: Mapping[str, Any], path: Path, usual: str) -> str:
         """Return a name for people, or the usual one."""
         value = form.get("name", usual)
-        if is_name(value) and len(value) <= LONGEST_NAME:
+        if is_name(value) and (len(value) <= LONGEST_NAME or "name" not in form):
             return str(value)
         this = f"has {len(value):,} characters" if is_name(value) else f"is {describe_value(value)}"
         self.fault((*path, "name"), f"takes a name in one line, of at most {LONGEST_NAME} characters; this {this}")

@@ -249,6 +249,28 @@ def test_inclusive_counts_the_moment_itself_in_both_directions():
     assert cron.prev(noon + timedelta(microseconds=1)) == noon
 
 
+@pytest.mark.parametrize("zone", [NEW_YORK, PARIS, "Africa/Cairo", "Australia/Lord_Howe", "Pacific/Apia"])
+@pytest.mark.parametrize("expression", ["30 2 * * *", "0 0 * * *", "*/30 * * * *", "0 * * * *"])
+def test_each_moment_is_the_next_and_the_last_from_itself_also_where_the_clock_is_changed(zone, expression):
+    cron = Cron(expression, timezone=zone)
+    begins = [f"{year}-{month:02}-01" for year, month in ((2011, 12), (2024, 3), (2024, 4), (2024, 10), (2024, 11))]
+    for moment in [each.astimezone(UTC) for begin in begins for each in islice(cron.iter(begin), 40)]:
+        little = timedelta(seconds=0.3)
+        found = [cron.next(moment, inclusive=True), cron.prev(moment, inclusive=True)]
+        found += [cron.next(moment - little), cron.prev(moment + little)]
+        # In UTC: a moment of a repeated hour is never equal to one of another zone.
+        assert [each.astimezone(UTC) for each in found] == [moment] * 4
+
+
+def test_just_after_a_gap_and_in_a_second_pass_nothing_is_left_out():
+    nightly, hourly = Cron("30 2 * * *", timezone=NEW_YORK), Cron("0 * * * *", timezone=NEW_YORK)
+
+    gap = datetime(2024, 3, 10, 7, tzinfo=UTC)
+    assert nightly.next(gap, inclusive=True) == next(nightly.marked(gap, inclusive=True))[0] == gap
+    second = datetime(2024, 11, 3, 6, tzinfo=UTC)
+    assert hourly.next(second - timedelta(seconds=1799.7)).astimezone(UTC) == second
+
+
 def test_a_datetime_without_a_zone_is_refused_and_a_text_is_on_the_wall_clock_of_the_trigger():
     cron = Cron("0 12 * * *", timezone="Asia/Bangkok")
 

@@ -10,7 +10,7 @@ from aiodag.schedules.calendar import MINUTE, Calendar
 from aiodag.schedules.expressions import read_expression
 from aiodag.schedules.fields import shown_thing
 from aiodag.schedules.series import Series, read_bounds
-from aiodag.schedules.zones import LARGEST_CHANGE, first_moment, moments_at_wall, put_back_between, wall_clock
+from aiodag.schedules.zones import LARGEST_CHANGE, SECOND, first_moment, moments_at_wall, put_back_between, wall_clock
 
 
 class Cron(Series):
@@ -51,8 +51,11 @@ class Cron(Series):
 
     def first_after(self, moment: datetime, *, inclusive: bool) -> datetime | None:
         """Return the first moment after another one, whatever the bounds."""
+        whole = moment.replace(microsecond=0)  # as all moments are
+        # At the end of a gap the wall clock is past all that fires there: so it is read a second before.
+        moment = whole - SECOND if inclusive and whole == moment else whole
         wall = wall_clock(moment, self._bounds.zone)
-        found = self._from_wall(next_minute(wall, inclusive=inclusive), moment, inclusive=inclusive)
+        found = self._from_wall(next_minute(wall), moment, inclusive=False)
         # The hour that comes twice lies between: what is before `wall` in its first pass is after it in the second.
         if self._calendar.wild:
             soon = min(found or moment + LARGEST_CHANGE, moment + LARGEST_CHANGE)
@@ -62,6 +65,8 @@ class Cron(Series):
 
     def last_before(self, moment: datetime, *, inclusive: bool) -> datetime | None:
         """Return the last moment before another one, whatever the bounds."""
+        whole = moment.replace(microsecond=0)
+        moment, inclusive = whole, inclusive or whole != moment
         wall = wall_clock(moment, self._bounds.zone)
         found = self._back_from_wall(last_minute(wall, inclusive=inclusive), moment, inclusive=inclusive)
         soon = max(found or moment - LARGEST_CHANGE, moment - LARGEST_CHANGE)
@@ -110,10 +115,9 @@ def read_text(expression: object, faults: list[str]) -> Calendar | None:
     return None
 
 
-def next_minute(wall: datetime, *, inclusive: bool) -> datetime:
-    """Return the first whole minute after a time, or that time itself."""
-    whole = wall.replace(second=0, microsecond=0)
-    return whole if inclusive and wall == whole else whole + MINUTE
+def next_minute(wall: datetime) -> datetime:
+    """Return the first whole minute after a time."""
+    return wall.replace(second=0, microsecond=0) + MINUTE
 
 
 def last_minute(wall: datetime, *, inclusive: bool) -> datetime:

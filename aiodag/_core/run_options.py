@@ -30,9 +30,9 @@ def threads_of(given: object) -> Limit | None:
 def id_of(given: object, name: str) -> str:
     """Return the id of a run: as given, or its name, as far as an id may have that, and some random bytes."""
     if given is None:
-        text = "".join(each if each.isprintable() else "_" for each in name).lstrip("-")
+        text = name if name.isprintable() else "".join(each if each.isprintable() else "_" for each in name)
         # Six bytes, so that a million runs of one name have ids of their own: a second claim of an id resumes its run.
-        return f"{text or 'run'}-{urandom(6).hex()}"
+        return f"{text.lstrip('-') or 'run'}-{urandom(6).hex()}"
     if isinstance(given, str) and given and given.isprintable() and not given.startswith("-"):
         return given
     raise OptionError("id", given, "a string of printable characters that does not begin with -")

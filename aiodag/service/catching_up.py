@@ -69,7 +69,8 @@ def decide(
             held = len(verdicts) if is_late else None
         missed = is_late and catch_up == "none"
         verdicts.append(Verdict(at, "missed", MISSED["none"]) if missed else Verdict(at))
-    return Decision([each.at for each in verdicts if not each.state], list(in_rows(verdicts)), next_at)
+    released = [each.at for each in verdicts if not each.state]
+    return Decision(released, list(in_rows(verdicts)) if len(released) < len(verdicts) else [], next_at)
 
 
 def pass_over(verdicts: list[Verdict], held: int | None) -> None:

@@ -71,6 +71,7 @@ def submission_at(record: "ScheduleRecord", at: datetime, now: datetime, kind: s
         at=now.timestamp(),
         starts_at=at.timestamp() + delay if delay else None,
         tags={**made.tags, "schedule": record.name, "logical_date": release["logical_date"]},
+        schedule=record.name,
     )
 
 

@@ -83,6 +83,8 @@ def notes_of_step(step: BackfillStep, draining: Collection[str]) -> list[Note]:
 def notes_in_order(release: Release, notes: Sequence[Note], before: float | None = None) -> list[Note]:
     """Return notes with what was passed over, in the order of their moments, and several in a row as one."""
     passed = [Note(*each) for each in release.passed if before is None or each.at < before]
+    if not passed and len(notes) < 2:
+        return list(notes)
     merged: list[Note] = []
     for note in sorted([*passed, *notes], key=lambda note: note.at):
         if merged and merges(merged[-1].state, merged[-1].reason, note):

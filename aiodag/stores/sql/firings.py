@@ -88,7 +88,8 @@ def release_some(session: Session, releases: dict[int, Release]) -> dict[int, li
     }
     if not sound:
         return {}
-    now, draining = session.now(), draining_queues(session)
+    now, (draining_rows,) = session.perform_together(("draining_queues", ()))
+    draining = {name for (name,) in draining_rows}
     ours = [heads[each.number] for each in sound.values()]
     lock_groups(session, [run.submission.group for each in sound.values() for run in each.planned])
     unfinished, waiting = (
@@ -102,7 +103,9 @@ def release_some(session: Session, releases: dict[int, Release]) -> dict[int, li
     resumed: list[tuple[str]] = []
     for release in sound.values():
         head = heads[release.number]
-        new = release._replace(planned=new_moments(release.planned, head.schedule, released))
+        new = release
+        if released:
+            new = release._replace(planned=new_moments(release.planned, head.schedule, released))
         going_on = unfinished.get(head.name)
         decision = decide_release(new, head.overlap, going_on, waiting.get(head.schedule), draining)
         noted.append(Noted(head, release.kind, decision.notes))
@@ -185,9 +188,10 @@ def put_notes(session: Session, noted: Sequence[Noted], now: float) -> list[list
 
 def with_schedule(note: Note, noted: Noted) -> Note:
     """Return a note whose run says what it is of."""
-    if note.submission is None:
+    run = note.submission
+    if run is None or (run.schedule, run.backfill) == (noted.head.name, noted.backfill):
         return note
-    return note._replace(submission=note.submission._replace(schedule=noted.head.name, backfill=noted.backfill))
+    return note._replace(submission=run._replace(schedule=noted.head.name, backfill=noted.backfill))
 
 
 def row_of_note(noted: Noted, note: Note, now: float) -> tuple[Any, ...]:

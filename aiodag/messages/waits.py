@@ -218,7 +218,7 @@ def sleep_until(moment: datetime) -> "Node[None]":
     >>> await sleep_until(datetime(2020, 1, 1, tzinfo=UTC))
     >>> sleep_until(datetime(2020, 1, 1))
     Traceback (most recent call last):
-    aiodag.OptionError: moment=datetime.datetime(2020, 1, 1, 0, 0) cannot work: moment takes ...
+    aiodag.OptionError: moment=2020-01-01 00:00:00 cannot work: moment takes ...
     """
     given: Any = moment
     if not isinstance(given, datetime) or given.utcoffset() is None:

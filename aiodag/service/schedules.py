@@ -134,14 +134,14 @@ class Scheduling(Messaging):
         """Have a schedule make no runs; its moments are never caught up. Runs that it has made go on. Raises `StoreError`."""
         from aiodag.service.releasing import pause_of
 
-        self._release(name, lambda record: pause_of(in_state(record, "active", "paused")))
+        self._release(name, lambda record: pause_of(checked_state(record, "active", "paused")))
         return self.schedule(name)
 
     def resume_schedule(self, name: str) -> "ScheduleRecord":
         """Have a paused schedule go on with its next moment; those that came meanwhile are noted as skipped. Raises `StoreError`."""
         from aiodag.service.releasing import resumption_of
 
-        self._release(name, lambda record: resumption_of(in_state(record, "paused", "resumed"), self._now()))
+        self._release(name, lambda record: resumption_of(checked_state(record, "paused", "resumed"), self._now()))
         return self.schedule(name)
 
     def drop_schedule(self, name: str) -> None:
@@ -221,7 +221,7 @@ def schedules_of_store(store: "Runs") -> "Schedules":
     raise StoreError(msg)
 
 
-def in_state(record: "ScheduleRecord", state: str, change: str) -> "ScheduleRecord":
+def checked_state(record: "ScheduleRecord", state: str, change: str) -> "ScheduleRecord":
     """Return a schedule that is in a state. Raises `StoreError` for another one, which cannot be changed so."""
     if record.state == state:
         return record

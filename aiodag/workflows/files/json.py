@@ -18,7 +18,7 @@ Fault: TypeAlias = tuple[Path, str]
 
 DEEPEST = 100  # levels of lists and objects
 SHOWN = 60  # characters of a text in a message
-SHOWN_PART = 100  # characters of a key in a path
+SHOWN_KEY = 100  # characters of a key in a path
 MOST = 10_000  # complaints about one document
 PARTS = 12  # parts of a path in a message
 DECODER = json.JSONDecoder()
@@ -147,8 +147,8 @@ def part_of(part: str | int) -> str:
     """Return one part of a path."""
     if isinstance(part, int):
         return f"[{part}]"
-    if len(part) > SHOWN_PART:
-        part = f"{part[:SHOWN_PART]}…"
+    if len(part) > SHOWN_KEY:
+        part = f"{part[:SHOWN_KEY]}…"
     if part.isidentifier() and part.isprintable():
         return f".{part}"
     if part.isascii() and part.isprintable() and '"' not in part and "\\" not in part:  # quickly: of each of a million

@@ -49,7 +49,7 @@ COUNTS = re.compile(
 COUNTED = re.compile(rf"[\"']?\s+{COMPARISON}\b")
 SUBSCRIPT = re.compile(r"\w\[$")
 QUOTED_SUBSCRIPT = re.compile(r"\w\[[\"']$")
-SLICE = re.compile(r"(?:!?\w+(?:\[[^\]}]*\])?|[@*]):(?![-=+?])")  # of ${name:offset:length}, which are calculated
+SUBSTRING = re.compile(r"(?:!?\w+(?:\[[^\]}]*\])?|[@*]):(?![-=+?])")  # of ${name:offset:length}, which are calculated
 WORD = r"""(?:"[^"]*|'[^']*|[^\s"']*)"""  # the last one, so far
 READ_AGAIN = re.compile(
     rf"(?:(?:^|[\s/;&|(`])(?:ba|da|k|z|a|)sh\s(?:{REST}\s)?-\w*c\s+{WORD}$"
@@ -157,7 +157,7 @@ class ShellReader:
         if mark == "`" and any(kind == TICK for kind, _ in self.frames):
             while self.frames.pop()[0] != TICK:
                 continue
-        elif mark == "${" and SLICE.match(self.source, self.at) is not None:
+        elif mark == "${" and SUBSTRING.match(self.source, self.at) is not None:
             self.frames.append((ARITHMETIC, "}"))
         else:
             self.frames += OPENERS[mark]

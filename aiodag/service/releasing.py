@@ -25,7 +25,7 @@ TRIES = 5  # how often something is done again that a scheduler came before
 COUNTED = 10_000  # moments of a pause that are counted
 PAUSED = "the schedule was paused"
 NO_OTHER = "its trigger has no other moment"
-FORM = json.JSONEncoder(sort_keys=True).encode  # made once: a look has thousands
+SORTED_JSON = json.JSONEncoder(sort_keys=True).encode  # made once: a look has thousands
 
 
 @lru_cache(maxsize=20_000)
@@ -36,7 +36,7 @@ def trigger_in(form: str) -> "Series":
 
 def trigger_of_schedule(record: "ScheduleRecord") -> "Series":
     """Return when a schedule is due. Raises `TriggerError` for what somebody has written into its row."""
-    return trigger_in(FORM(record.trigger))
+    return trigger_in(SORTED_JSON(record.trigger))
 
 
 def release_of(record: "ScheduleRecord", now: datetime, most: int = LOOKED_AT) -> Release:

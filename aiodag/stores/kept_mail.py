@@ -131,7 +131,8 @@ class KeptMail:
             if row is not None and row["codec"] == MESSAGE:
                 # What somebody else is given now must not be recalled here, if the run is begun again some day.
                 row.update(state=State.CANCELLED, codec="", value=None, ended_at=now)
-            if message.fate != "taken":
+            known = self.messages.get((message.incoming.topic, message.incoming.id))
+            if message.fate != "taken" or message is not known:  # somebody else has it, or it is forgotten
                 continue
             message.takers -= 1
             if not message.takers:

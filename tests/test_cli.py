@@ -1202,6 +1202,7 @@ def test_runs_are_copied_to_another_store(aiodag):
         "skipped": [],
         "workflows": [],
         "unfinished": [],
+        "schedules": [],
     }
 
 

@@ -156,8 +156,9 @@ def test_the_image_file_is_well_formed_and_runs_a_worker_as_nobody_special():
 
 def test_the_image_file_installs_what_the_package_has():
     (install,) = [text for name, text in instructions() if name == "RUN" and "pip install" in text]
-    (wanted,) = re.findall(r'"aiodag\[(\w+)\]>=1\.6,<2"', install)
     extras = ConfigParser()
     extras.read(ROOT / "setup.cfg")
+    version = extras["metadata"]["version"].rpartition(".")[0]
+    (wanted,) = re.findall(rf'"aiodag\[(\w+)\]>={re.escape(version)},<2"', install)
 
     assert wanted in extras["options.extras_require"]

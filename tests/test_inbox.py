@@ -360,6 +360,30 @@ def test_a_message_that_its_run_has_not_seen_goes_back_before_younger_ones(store
     assert [node_of(store, waiting(store))[2] for _ in range(2)] == ["1", "2"]
 
 
+def test_what_goes_back_is_not_given_to_a_wait_that_is_given_up_with_it(store):
+    taken, numbers = begin(store), range(1, 12)
+    wait(store, taken, *map(wait_row, numbers))
+    deliver(store)
+
+    write_one(store, taken.claimed, taken.record.id, unwaits=[*numbers])
+
+    assert states(store) == {"m1": "kept"}
+    assert {node_of(store, taken, number) for number in numbers[1:]} == {(State.RUNNING, "", None)}
+
+
+def test_a_message_that_is_forgotten_does_not_go_back(store, moments):
+    first, second = waiting(store), waiting(store, topic="OTHER")
+    deliver(store, message(ttl=1.0, dedup=1.0))
+    moments.advance(3)
+    take(store, 0)
+    wait(store, second, wait_row(WAITING + 1))
+
+    write_one(store, first.claimed, first.record.id, unwaits=[WAITING])
+
+    assert states(store) == {}
+    assert node_of(store, second, WAITING + 1) == (State.RUNNING, "", None)
+
+
 def test_a_message_for_all_goes_back_when_nobody_has_it_any_more(store):
     runs = [waiting(store), waiting(store)]
     deliver(store, message(to_all=True))

@@ -270,18 +270,21 @@ def end_due_waits(session: Session, run: int, numbers: Sequence[int], now: float
 
 def end_unwaited(session: Session, run: int, numbers: Sequence[int], now: float) -> None:
     """Drop waits of nodes that wait no longer."""
-    for some in cut_rows(numbers):
-        drop_waits(session, [WaitOfRun(*row) for row in session.perform_for("waits_numbered", some, (run,))], now)
+    rows = [row for some in cut_rows(numbers) for row in session.perform_for("waits_numbered", some, (run,))]
+    drop_waits(session, sorted(WaitOfRun(*row) for row in rows), now)
 
 
 def end_waits_of_runs(session: Session, runs: Sequence[int], now: float) -> None:
     """Drop what is left of the waits of runs that have ended, or are deleted."""
-    for some in cut_rows(runs):
-        drop_waits(session, [WaitOfRun(*row) for row in session.perform_for("waits_of_runs", some)], now)
+    rows = [row for some in cut_rows(runs) for row in session.perform_for("waits_of_runs", some)]
+    drop_waits(session, sorted(WaitOfRun(*row) for row in rows), now)
 
 
 def drop_waits(session: Session, waits: Sequence[WaitOfRun], now: float) -> None:
-    """Drop waits, give back what they were given, and have the runs cancelled that nobody waits for any more."""
+    """Drop waits, give back what they were given, and have the runs cancelled that nobody waits for any more.
+
+    All at once: one that is to be dropped must not be given what another gives back.
+    """
     for wait in waits:
         if wait.kind == "run" and not wait.settled:
             cancel_child(session, wait.topic, now)

@@ -373,7 +373,7 @@ def test_what_goes_back_is_not_given_to_a_wait_that_is_given_up_with_it(store):
 
 def test_a_message_that_is_forgotten_does_not_go_back(store, moments):
     first, second = waiting(store), waiting(store, topic="OTHER")
-    deliver(store, message(ttl=1.0, dedup=1.0))
+    deliver(store, message(ttl=1000.0, dedup=1.0))
     moments.advance(3)
     take(store, 0)
     wait(store, second, wait_row(WAITING + 1))

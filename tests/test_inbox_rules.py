@@ -131,7 +131,7 @@ class InboxModel(BothStores):
             for number, kind, topic, key in draw(SOME_WAITS)
         ]
         rows = [
-            (number, *known_by, self.now, due_at, group)
+            (number, *known_by, self.now, due_at, None if known_by[0] == "deadline" else group)  # a limit has none
             for number, known_by in some
             if self.may_wait(run_id, number, known_by)
         ]

@@ -371,6 +371,17 @@ def test_what_goes_back_is_not_given_to_a_wait_that_is_given_up_with_it(store):
     assert {node_of(store, taken, number) for number in numbers[1:]} == {(State.RUNNING, "", None)}
 
 
+def test_a_dead_letter_is_remembered_from_when_it_was_buried_and_not_from_a_look_at_it(store, moments):
+    deliver(store, message(ttl=1.0, dedup=5.0))
+    moments.advance(2)
+    assert states(store) == {"m1": "dead"}
+    moments.advance(6)
+
+    take(store, 0)
+
+    assert states(store) == {"m1": "dead"}
+
+
 def test_a_message_that_is_forgotten_does_not_go_back(store, moments):
     first, second = waiting(store), waiting(store, topic="OTHER")
     deliver(store, message(ttl=1000.0, dedup=1.0))

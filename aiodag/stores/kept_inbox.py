@@ -100,11 +100,10 @@ class KeptInbox(KeptQueue):
     def redeliver(self, topic: str, message_id: str) -> Delivered:
         """Deliver a dead letter again; its time to live begins anew. Raises `StoreError` where there is none of that id."""
         with self._lock:
-            self._mail.bury_expired(time.time())
-            message = self._mail.messages.get((topic, message_id))
-            if message is None or message.fate != "dead":
-                raise no_dead_letter(topic, message_id, self)
             now = time.time()
+            message = self._mail.messages.get((topic, message_id))
+            if message is None or not message.is_dead(now):
+                raise no_dead_letter(topic, message_id, self)
             message.reason, message.takers, message.run, message.at = "", 0, None, now
             message.expires_at, message.forget_at = now + message.incoming.ttl, now + message.incoming.dedup
             delivered = self._place_message(message, now)

@@ -1,7 +1,7 @@
 """Waits and messages as a store in memory has them: registered, settled, given back."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate, count
 
 from aiodag.happenings import Happening
@@ -26,6 +26,10 @@ class KeptMessage:
     repeats: int = 0
     takers: int = 0
     run: str | None = None
+
+    def is_dead(self, now: float) -> bool:
+        """Return True for a dead letter, also one that nobody has buried yet."""
+        return self.fate == "dead" or (self.fate == "kept" and self.expires_at <= now)
 
 
 @dataclass
@@ -234,9 +238,12 @@ class KeptMail:
         return bool(expired)
 
     def messages_at(self, now: float) -> list[KeptMessage]:
-        """Return all messages, oldest first, as they are at a moment."""
-        self.bury_expired(now)
-        return sorted(self.messages.values(), key=lambda message: message.number)
+        """Return all messages, oldest first, as they are at a moment: looking buries nothing, as forgetting counts from then."""
+        seen = [
+            replace(each, fate="dead", reason=each.reason or EXPIRED) if each.is_dead(now) else each
+            for each in self.messages.values()
+        ]
+        return sorted(seen, key=lambda message: message.number)
 
     def hand_on(self, kept: Iterable[KeptRun], now: float) -> bool:
         """Settle what is due, bury what has expired, forget what is old, drop what ended runs have left; return True if that was anything."""

@@ -495,6 +495,15 @@ def test_of_a_group_whose_messages_are_all_there_one_is_taken(store):
     assert [each.number for each in store.waits()] == [1]
 
 
+def test_of_a_group_whose_moments_have_all_come_the_oldest_is_first_however_its_owner_says_so(store):
+    taken, numbers = begin(store), range(11, 0, -1)
+    wait(store, taken, *(wait_row(number, kind="moment", seconds=0.0, group=7) for number in numbers))
+
+    write_one(store, taken.claimed, taken.record.id, due=sorted(numbers))
+
+    assert [each.number for each in store.waits() if each.settled] == [11]
+
+
 def test_the_moment_of_one_of_a_group_ends_the_others(store, moments):
     taken = begin(store)
     wait(store, taken, wait_row(1, group=5), wait_row(2, kind="moment", topic="", seconds=60.0, group=5))

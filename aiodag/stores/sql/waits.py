@@ -262,22 +262,25 @@ def register_waits(session: Session, rows: Iterable[tuple[int, WaitRow]], now: f
 
 def end_due_waits(session: Session, run: int, numbers: Sequence[int], now: float) -> None:
     """Settle waits whose owner says that their moment has come: its clock may be a little ahead of this one."""
-    waits = [
-        WaitOfRun(*row) for some in cut_rows(numbers) for row in session.perform_for("waits_numbered", some, (run,))
-    ]
+    waits = waits_of_nodes(session, run, numbers)
     settle_waits(session, [wait for wait in waits if not wait.settled], moment_of, now)
 
 
 def end_unwaited(session: Session, run: int, numbers: Sequence[int], now: float) -> None:
     """Drop waits of nodes that wait no longer."""
+    drop_waits(session, waits_of_nodes(session, run, numbers), now)
+
+
+def waits_of_nodes(session: Session, run: int, numbers: Sequence[int]) -> list[WaitOfRun]:
+    """Return the waits of some nodes of a run, oldest first, in however many pieces they are read."""
     rows = [row for some in cut_rows(numbers) for row in session.perform_for("waits_numbered", some, (run,))]
-    drop_waits(session, sorted(WaitOfRun(*row) for row in rows), now)
+    return sorted((WaitOfRun(*row) for row in rows), key=lambda wait: wait.wait)
 
 
 def end_waits_of_runs(session: Session, runs: Sequence[int], now: float) -> None:
     """Drop what is left of the waits of runs that have ended, or are deleted."""
     rows = [row for some in cut_rows(runs) for row in session.perform_for("waits_of_runs", some)]
-    drop_waits(session, sorted(WaitOfRun(*row) for row in rows), now)
+    drop_waits(session, sorted((WaitOfRun(*row) for row in rows), key=lambda wait: wait.wait), now)
 
 
 def drop_waits(session: Session, waits: Sequence[WaitOfRun], now: float) -> None:

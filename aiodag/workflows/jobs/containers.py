@@ -4,7 +4,7 @@ Each turn and each branch is a node of its own.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiodag._core.doors import open_door
 from aiodag._core.search import leaves
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from aiodag.workflows.jobs.running import StageRunner
     from aiodag.workflows.jobs.scope import Scope
 
+Usual = TypeVar("Usual", bound=int | None)
 REST = "_"  # the branch of `case` for what no other one takes
 
 
@@ -128,11 +129,7 @@ def items_by_key(items: Any) -> Sequence[tuple[str | int, Any]]:
     return found
 
 
-@overload
-def whole_setting(stage: "Stage", name: str, scope: "Scope", usual: int) -> int: ...
-@overload
-def whole_setting(stage: "Stage", name: str, scope: "Scope", usual: None) -> int | None: ...
-def whole_setting(stage: "Stage", name: str, scope: "Scope", usual: int | None) -> int | None:
+def whole_setting(stage: "Stage", name: str, scope: "Scope", usual: Usual) -> int | Usual:
     """Return a setting that is a whole number of 1 or more. Raises `OptionError`."""
     value = rendered_setting(stage.settings.get(name), scope)
     if value is None:

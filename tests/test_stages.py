@@ -40,7 +40,7 @@ import os, subprocess, time
 for group in (None, 0):
     print(subprocess.Popen(["sleep", "600"], process_group=group).pid)
 open(os.environ["READY"], "w").close()
-time.sleep(600)
+time.sleep(600)  # real time: until the stage is ended
 """
 GRANDCHILDREN = {
     "run": START_TWO,

@@ -11,6 +11,11 @@ EXTRAS = {
     "postgres": "psycopg",
     "kafka": "aiokafka",
     "yaml": "yaml",
+    "ssh": "asyncssh",
+    "agent": "starlette",
+    "dask": "distributed",
+    "ray": "ray",
+    "fsspec": "fsspec",
 }
 
 

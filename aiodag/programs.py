@@ -91,6 +91,35 @@ class ProgramNotStarted(Exception):
     """
 
 
+class HostUnreachable(ProgramNotStarted):
+    """Raised by a host that cannot be reached, or takes nothing now; nothing has started. A pool asks the next one.
+
+    >>> from aiodag.programs import HostUnreachable
+    >>> raise HostUnreachable("did not start: node1:22 does not answer")
+    Traceback (most recent call last):
+    aiodag.programs.HostUnreachable: did not start: node1:22 does not answer
+    """
+
+
+class HostState(NamedTuple):
+    """What a host said when somebody looked: whether it can be reached, and if not `why`; what it has, and what is free.
+
+    `resources` and `free` are empty where the host counts nothing. A host that is `drained` takes nothing new. `running` is how
+    many programs of whomever run on it, None where it does not know.
+
+    >>> from aiodag.programs import HostState
+    >>> HostState(reachable=True, resources={"cores": 4}, free={"cores": 1}, running=3).drained
+    False
+    """
+
+    reachable: bool
+    why: str = ""
+    resources: Mapping[str, float] = MappingProxyType({})
+    free: Mapping[str, float] = MappingProxyType({})
+    drained: bool = False
+    running: int | None = None
+
+
 class ProgramLost(Exception):
     """Raised by a host when nobody can know how a program ended; the message says why.
 

@@ -11,7 +11,8 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from signal import SIGKILL
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from aiodag._core.limits import Gate, Limit
 from aiodag._core.submit import engine_of
@@ -26,6 +27,7 @@ LENGTH = 8  # bytes, as there
 UNBOUNDED = 10**6  # programs at once, for all but descriptors
 PATIENCE = 10.0  # seconds for descriptors that are on their way to arrive, also those of other processes of this user
 PAUSE = 0.01  # seconds between two looks whether they have
+NO_RESOURCES: Mapping[str, float] = MappingProxyType({})
 STARTS = Limit(32)  # programs of one loop that are being started: the warden starts one after the other
 
 
@@ -262,16 +264,24 @@ class Child:
 class LocalHost:
     """This machine: programs end with this process, however that ends.
 
-    With `answers`, a program has a third stream to write to, its descriptor 3: the watch hears it as "answer".
+    With `answers`, a program has a third stream to write to, its descriptor 3: the watch hears it as "answer". `name` is how
+    records call it, if not by the name of this machine. `resources` are what a pool counts for it.
     """
 
-    def __init__(self, *, answers: bool = False) -> None:
+    def __init__(self, *, answers: bool = False, name: str = "", resources: Mapping[str, float] = NO_RESOURCES) -> None:
         self.answers = answers
+        self.resources = resources
+        self._name = name
 
     @property
     def name(self) -> str:
-        """The name of this machine."""
-        return machine_name()
+        """The name of this machine, or the one that it was given."""
+        return self._name or machine_name()
+
+    def form(self) -> dict[str, Any]:
+        """Return its form, as files write it."""
+        named = {"name": self._name} if self._name else {}
+        return {"type": "local", **named, **({"resources": dict(self.resources)} if self.resources else {})}
 
     async def run(self, request: ProgramRequest, watch: ProgramWatch, /) -> None:
         """Run a program until nothing of it is left. Raises `ProgramNotStarted` and `ProgramLost`."""

@@ -1,0 +1,52 @@
+"""From the form of an executor, as files write it, to the executor: `{"type": "dask", "address": "tcp://127.0.0.1:8786"}`.
+
+What each type may hold stands here, and not with its class: a form is checked without the packages that the class needs.
+A key is the keyword argument of that name.
+"""
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from aiodag._core.doors import open_door
+from aiodag.complaint import Complaint
+from aiodag.errors import WorkflowError
+from aiodag.typed_forms import TEXT, TEXTS, WHOLE, Fault, FormType, fault_line, form_faults
+
+PLAIN = ("thread", "process")  # those of this machine, in the place of a form
+EXECUTOR_TYPES: Mapping[str, FormType] = MappingProxyType(
+    {
+        "dask": FormType("dask", "Dask", {"address": TEXT, "by_value": TEXTS, "keep_from": WHOLE}, needed=("address",)),
+        "ray": FormType("ray", "Ray", {"address": TEXT, "by_value": TEXTS, "keep_from": WHOLE}),
+    }
+)
+
+
+def executor_faults(form: object) -> Iterator[Fault]:
+    """Yield all that is wrong with the form of an executor, each with its place in it; "thread" and "process" are forms too.
+
+    >>> from aiodag.executors.forms import executor_faults
+    >>> list(executor_faults({"type": "desk"}))
+    [(('type',), "is 'desk', and no type has that name; did you mean 'dask'?")]
+    """
+    return iter(()) if form in PLAIN else form_faults(form, EXECUTOR_TYPES)
+
+
+def executor_of_form(form: Any, place: str = "") -> Any:
+    """Return the executor that a form stands for. Raises `WorkflowError` with all that is wrong, and `MissingExtra`.
+
+    >>> from aiodag.executors.forms import executor_of_form
+    >>> executor_of_form("thread")
+    'thread'
+    """
+    if form in PLAIN:
+        return form
+    faults = list(executor_faults(form))
+    if faults:
+        raise WorkflowError([Complaint(place, fault_line(fault)) for fault in faults])
+    kind = EXECUTOR_TYPES[form["type"]]
+    given = {key: value for key, value in form.items() if key not in {"type", "name"}}
+    try:
+        return getattr(open_door(kind.door), kind.made_by)(**given)
+    except ValueError as error:  # what only the class can know
+        raise WorkflowError([Complaint(place, str(error))]) from None

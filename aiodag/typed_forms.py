@@ -55,7 +55,13 @@ def is_mapping(key: Callable[[Any], bool], value: Callable[[Any], bool]) -> Call
     return lambda given: isinstance(given, Mapping) and all(map(key, given)) and all(map(value, given.values()))
 
 
+def is_address(value: object) -> bool:
+    """Return True for an address without a password, which nobody keeps in a file that others read."""
+    return is_text(value) and not (isinstance(value, str) and ":" in value.rpartition("://")[2].rpartition("@")[0])
+
+
 TEXT = KeyKind("text", is_text)
+ADDRESS = KeyKind("an address, without a password", is_address)
 PATH = KeyKind("the path of a file", is_text, is_path=True)
 FLAG = KeyKind("true or false", lambda value: isinstance(value, bool))
 WHOLE = KeyKind("a whole number, 1 or more", lambda value: type(value) is int and 0 < value < 10**9)
@@ -135,7 +141,8 @@ def key_faults(
         elif key not in known:
             yield (*path, shown_key(key)), f"is a key that is not known here; {near_words(key, known)}"
         elif not known[key].fits(value):
-            yield (*path, key), f"takes {known[key].wanted}; this is {describe_given(value)}"
+            shown = "another" if known[key] is ADDRESS and is_text(value) else describe_given(value)
+            yield (*path, key), f"takes {known[key].wanted}; this is {shown}"
     for key in kind.needed:
         if key not in form and not with_targets:
             yield path, f"lacks {key!r}"

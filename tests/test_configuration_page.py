@@ -185,3 +185,11 @@ def test_the_page_and_the_rows_of_this_file_are_the_same():
 @pytest.mark.parametrize("row", ROWS)
 def test_row(row, tmp_path, monkeypatch, capsys, hooks_forgotten, modules_forgotten):
     getattr(Rows(), name_of(row))(tmp_path=tmp_path, monkeypatch=monkeypatch, capsys=capsys)
+
+
+def test_the_hosts_and_executors_of_the_page_are_read(tmp_path):
+    (tmp_path / "aiodag.toml").write_text(re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)[1])
+    found = settings()
+
+    assert (found.default_host.value, [*found.hosts], [*found.executors]) == ("hpc", ["hpc", "lab"], ["gpu", "cpu"])
+    assert found.hosts["lab"].value["key"] == f"{tmp_path}/keys/id_ed25519"

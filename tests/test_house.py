@@ -457,6 +457,7 @@ FLOORS = [
     {"": ["testing"]},  # which is for messages, too
     {
         "service": [
+            "host_tables",
             "settings",
             "kept_registries",
             "settings_shown",

@@ -10,7 +10,7 @@ import pytest
 from aiodag import SettingsError
 from aiodag.cli import main
 from aiodag.service import Service
-from aiodag.service.settings import READERS, settings, variable_of
+from aiodag.service.settings import KEYS, READERS, settings, variable_of
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +28,7 @@ def write(path, text):
 
 
 def origins(found):
-    return {name: each.origin for name, each in found._asdict().items()}
+    return {name: getattr(found, name).origin for name in READERS}
 
 
 def test_without_any_setting_all_are_the_defaults():
@@ -142,7 +142,7 @@ def test_all_that_is_wrong_is_said_at_once_with_its_line_and_the_near_miss(monke
         "aiodag.toml:5: linger: -1 is not a duration: a number of seconds, or a text such as '5s' or '2m'",
         "aiodag.toml:6: queue: '' is not a text",
         "aiodag.toml:7: registry: {'x': 1} is not a list of texts",
-        f"aiodag.toml:1: xyzzy: is a key that is not known here; known are {', '.join(READERS)}",
+        f"aiodag.toml:1: xyzzy: is a key that is not known here; known are {', '.join(KEYS)}",
         "AIODAG_LIMIT: 'many' is not a whole number of 1 or more",
     ]
 
@@ -289,3 +289,100 @@ def test_definitions_are_found_in_the_folders_of_the_settings(monkeypatch, tmp_p
     monkeypatch.setenv("AIODAG_CONF", "gone")
     assert main(["plan", "say"]) == 2
     assert "gone: no such folder, and AIODAG_CONF names it" in capsys.readouterr().err
+
+
+HOSTS = """default_host = "hpc"
+[hosts.hpc]
+type = "slurm"
+partition = "debug"
+[hosts."lab machines"]
+type = "ssh"
+key = "keys/id"
+targets = ["node1", {address = "node2", known_hosts = "known"}]
+[executors.gpu]
+type = "dask"
+address = "tcp://127.0.0.1:8786"
+[executors]
+cpu = "process"
+"""
+
+
+@pytest.mark.parametrize(("name", "table"), [("aiodag.toml", ""), ("pyproject.toml", "tool.aiodag.")])
+def test_a_file_names_hosts_and_executors_with_paths_beside_it_and_the_line_of_each(tmp_path, name, table):
+    text = HOSTS.replace("[hosts", f"[{table}hosts").replace("[executors", f"[{table}executors")
+    write(tmp_path / name, f"[{table.rstrip('.')}]\n{text}" if table else f"\n{text}")
+    found = settings()
+
+    assert {host: each.value for host, each in found.hosts.items()} == {
+        "hpc": {"type": "slurm", "partition": "debug"},
+        "lab machines": {
+            "type": "ssh",
+            "key": f"{tmp_path}/keys/id",
+            "targets": ["node1", {"type": "ssh", "address": "node2", "known_hosts": f"{tmp_path}/known"}],
+        },
+    }
+    assert {each: found.executors[each].value for each in found.executors} == {
+        "gpu": {"type": "dask", "address": "tcp://127.0.0.1:8786"},
+        "cpu": "process",
+    }
+    lines = {each.origin for each in (found.default_host, *found.hosts.values(), *found.executors.values())}
+    assert lines == {f"{tmp_path / name}:{line}" for line in (2, 3, 6, 10, 14)}
+
+
+def test_all_that_is_wrong_with_hosts_is_said_at_once_each_at_its_line(tmp_path):
+    text = """[hosts.hpc]
+type = "slurm"
+partion = "debug"
+[hosts.local]
+type = "ssh"
+[hosts.lab]
+type = "shh"
+[hosts.rack]
+type = "ssh"
+targets = [{address = "me:secret@node1", keepalive = -1}, 3]
+[hosts.empty]
+type = "pool"
+[executors]
+gpu = "cuda"
+"""
+    write(tmp_path / "aiodag.toml", text)
+    with pytest.raises(SettingsError) as caught:
+        settings()
+    said = [f"{each.place.rpartition(':')[2]}: {each.text}" for each in caught.value.complaints]
+
+    assert said == [
+        "3: hosts.hpc.partion: is a key that is not known here; did you mean 'partition'?",
+        "4: hosts.local: is a name that is taken: local always stands for this machine",
+        "7: hosts.lab.type: is 'shh', and no type has that name; did you mean 'ssh'?",
+        "10: hosts.rack.targets.0.address: takes an address, without a password; this is another",
+        "10: hosts.rack.targets.0.keepalive: takes seconds above 0; this is -1",
+        '10: hosts.rack.targets.1: takes an object with a "type"; this is 3',
+        "11: hosts.empty: lacks 'targets'",
+        "14: executors.gpu: takes an object with a \"type\"; this is 'cuda'",
+    ]
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["hosts = 3", "executors = []", "[hosts]\nhpc = 3", '[hosts]\n"a\\u202e" = {type="slurm"}']
+)
+def test_a_table_of_hosts_that_cannot_be_read_ends_in_one_line(tmp_path, capsys, text):
+    write(tmp_path / "aiodag.toml", text)
+
+    assert main(["info"]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_info_shows_hosts_and_executors_and_where_they_stand(tmp_path, capsys):
+    write(tmp_path / "aiodag.toml", HOSTS)
+    main(["info"])
+    shown = capsys.readouterr().out
+    main(["info", "--json"])
+    found = json.loads(capsys.readouterr().out)["settings"]
+
+    assert f'hosts.hpc {{"type": "slurm", "partition": "debug"}} {tmp_path}/aiodag.toml:2' in " ".join(shown.split())
+    assert found["hosts.hpc"] == {
+        "value": {"type": "slurm", "partition": "debug"},
+        "from": f"{tmp_path}/aiodag.toml:2",
+    }
+    assert found["executors.cpu"]["value"] == "process"

@@ -12,6 +12,7 @@ from aiodag._core.doors import open_door
 from aiodag.complaint import Complaint
 from aiodag.errors import WorkflowError
 from aiodag.typed_forms import (
+    ADDRESS,
     AMOUNTS,
     FLAG,
     PATH,
@@ -33,7 +34,7 @@ HOST_TYPES: Mapping[str, FormType] = MappingProxyType(
             "ssh",
             "SSH",
             {
-                "address": TEXT,
+                "address": ADDRESS,
                 "user": TEXT,
                 "key": PATH,
                 "known_hosts": PATH,
@@ -52,7 +53,7 @@ HOST_TYPES: Mapping[str, FormType] = MappingProxyType(
         "agent": FormType(
             "agents",
             "Agent",
-            {"address": TEXT, "token_file": PATH, "certificate": PATH, "resources": AMOUNTS},
+            {"address": ADDRESS, "token_file": PATH, "certificate": PATH, "resources": AMOUNTS},
             needed=("address",),
             targets=True,
         ),

@@ -11,13 +11,15 @@ from typing import Any
 from aiodag._core.doors import open_door
 from aiodag.complaint import Complaint
 from aiodag.errors import WorkflowError
-from aiodag.typed_forms import TEXT, TEXTS, WHOLE, Fault, FormType, fault_line, form_faults
+from aiodag.typed_forms import ADDRESS, TEXTS, WHOLE, Fault, FormType, fault_line, form_faults
 
 PLAIN = ("thread", "process")  # those of this machine, in the place of a form
 EXECUTOR_TYPES: Mapping[str, FormType] = MappingProxyType(
     {
-        "dask": FormType("dask", "Dask", {"address": TEXT, "by_value": TEXTS, "keep_from": WHOLE}, needed=("address",)),
-        "ray": FormType("ray", "Ray", {"address": TEXT, "by_value": TEXTS, "keep_from": WHOLE}),
+        "dask": FormType(
+            "dask", "Dask", {"address": ADDRESS, "by_value": TEXTS, "keep_from": WHOLE}, needed=("address",)
+        ),
+        "ray": FormType("ray", "Ray", {"address": ADDRESS, "by_value": TEXTS, "keep_from": WHOLE}),
     }
 )
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from aiodag.errors import Complaint, SettingsError
 from aiodag.queue_defaults import DEFAULT_QUEUE, LINGER
+from aiodag.service.host_tables import NO_TABLE, placed_row, read_table
 from aiodag.stores.places import usual_place
 from aiodag.wording import printable, read_duration
 
@@ -36,7 +37,7 @@ class Setting(NamedTuple):
 
 
 class AllSettings(NamedTuple):
-    r"""All settings. `aiodag info` shows them.
+    r"""All settings. `aiodag info` shows them. `hosts` and `executors` have a setting for each name: its form, and where it stands.
 
     >>> import os
     >>> from pathlib import Path
@@ -57,6 +58,9 @@ class AllSettings(NamedTuple):
     queue: Setting = Setting(DEFAULT_QUEUE)
     limit: Setting = Setting(None)
     linger: Setting = Setting(LINGER)
+    default_host: Setting = Setting(None)
+    hosts: Mapping[str, Setting] = NO_TABLE
+    executors: Mapping[str, Setting] = NO_TABLE
 
 
 class SettingsFile(NamedTuple):
@@ -67,7 +71,9 @@ class SettingsFile(NamedTuple):
     lines: Mapping[str, int]
 
     def place(self, key: str) -> str:
-        """Return where a key stands."""
+        """Return where a key stands, such as `store` or `hosts.hpc.partition`; of one without a line, where that around it does."""
+        while key and key not in self.lines:
+            key = key.rpartition(".")[0]
         return f"{self.path}:{self.lines.get(key, 1)}"
 
 
@@ -75,7 +81,8 @@ def settings() -> AllSettings:
     """Return all settings, and where each comes from. Raises `SettingsError` with all that is wrong."""
     complaints: list[Complaint] = []
     file = settings_file(complaints)
-    given = {**from_file(file, complaints), **from_environment(complaints)}
+    given: dict[str, Any] = {**from_file(file, complaints), **from_environment(complaints)}
+    given |= {key: rows_in(file, key, complaints) for key in TABLES}
     if complaints:
         raise SettingsError(complaints)
     given.setdefault("store", Setting(usual_place()))
@@ -142,14 +149,16 @@ def parse_settings(path: Path, text: str) -> SettingsFile | None:
 def lines_of_keys(text: str, table: str) -> dict[str, int]:
     """Return the line of each key of a table: the parser of the standard library tells none."""
     found: dict[str, int] = {}
-    here = ""
+    here, above = "", f"{table}." if table else ""
     for number, line in enumerate(text.splitlines(), start=1):
         stripped = line.strip()
         if stripped.startswith("["):
-            here = stripped.strip("[] ").replace('"', "")
-            found.setdefault(here.removeprefix(f"{table}.") if table else here, number)
-        elif here == table and "=" in stripped:
-            found.setdefault(stripped.partition("=")[0].strip().strip("\"'"), number)
+            here = stripped.partition("#")[0].strip("[] ").replace('"', "").replace("'", "")
+            found.setdefault(here.removeprefix(above), number)
+        elif "=" in stripped and (here == table or here.startswith(above)):
+            key = stripped.partition("=")[0].strip().replace('"', "").replace("'", "")
+            inside = "" if here == table else f"{here.removeprefix(above)}."
+            found.setdefault(f"{inside}{key}", number)
     return found
 
 
@@ -162,9 +171,11 @@ def from_file(file: SettingsFile | None, complaints: list[Complaint]) -> dict[st
     for key, value in file.values.items() if file else ():
         assert file is not None
         folder = file.path.parent
+        if key in TABLES:
+            continue
         if key not in READERS:
-            near = get_close_matches(key, READERS, 1) if len(key) < LONGEST_GUESS else []
-            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(READERS)}"
+            near = get_close_matches(key, KEYS, 1) if len(key) < LONGEST_GUESS else []
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(KEYS)}"
             complaints.append(Complaint(file.place(key), f"{printable(key)}: is a key that is not known here; {hint}"))
             continue
         try:
@@ -174,6 +185,15 @@ def from_file(file: SettingsFile | None, complaints: list[Complaint]) -> dict[st
         else:
             found[key] = Setting(PLACED[key](read, folder) if key in PLACED else read, file.place(key), folder)
     return found
+
+
+def rows_in(file: SettingsFile | None, key: str, complaints: list[Complaint]) -> Mapping[str, Setting]:
+    """Return what a file has in one of its tables: by name, each with its line."""
+    if file is None or key not in file.values:
+        return NO_TABLE
+    folder = file.path.parent
+    rows = read_table(key, file.values[key], file.place, complaints)
+    return {name: Setting(placed_row(key, form, folder), file.place(f"{key}.{name}"), folder) for name, form in rows}
 
 
 def from_environment(complaints: list[Complaint]) -> dict[str, Setting]:
@@ -262,7 +282,10 @@ READERS: Mapping[str, Callable[[object], Any]] = {
     "queue": read_word,
     "limit": read_count,
     "linger": read_seconds,
+    "default_host": read_word,
 }
+TABLES = ("hosts", "executors")  # which a file alone has
+KEYS = (*READERS, *TABLES)
 
 
 # What stands in a file is relative to its directory

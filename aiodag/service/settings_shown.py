@@ -1,13 +1,14 @@
 """Settings for people: what each is, and where it comes from."""
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from aiodag.service.settings import CONFIG, READERS, settings, variable_of
-from aiodag.wording import hide_password
+from aiodag.service.settings import CONFIG, READERS, TABLES, settings, variable_of
+from aiodag.wording import hide_password, printable
 
 # The variables of ddeutil-workflow, and what to set or to do in their place.
 VARIABLES_ELSEWHERE = MappingProxyType(
@@ -41,6 +42,8 @@ class SettingRow(NamedTuple):
         """The value in one line."""
         if self.value is None:
             return "-"
+        if isinstance(self.value, dict):
+            return printable(json.dumps(self.value, ensure_ascii=False))
         return ", ".join(map(str, self.value)) if isinstance(self.value, tuple) else str(self.value)
 
 
@@ -50,12 +53,16 @@ def setting_rows(options: Mapping[str, str | None]) -> Iterator[SettingRow]:
     >>> [(row.text, row.origin) for row in setting_rows({"store": "runs.db"})][:2]
     [('runs.db', '--store'), ('UTC', 'default')]
     """
-    for name, setting in settings()._asdict().items():
-        option = options.get(name)
+    found = settings()
+    for name in READERS:
+        setting, option = getattr(found, name), options.get(name)
         value = setting.value if option is None else option
         yield SettingRow(
             name, hide_password(value) if name == "store" else value, setting.origin if option is None else f"--{name}"
         )
+    for table in TABLES:
+        for name, setting in getattr(found, table).items():
+            yield SettingRow(f"{table}.{name}", setting.value, setting.origin)
 
 
 def unread_variables() -> Iterator[tuple[str, str]]:

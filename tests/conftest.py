@@ -127,6 +127,16 @@ def workers(address, tmp_path):
     workers.end()
 
 
+@pytest.fixture
+def local_place(tmp_path):
+    """This machine, for the tests that all hosts pass."""
+    from test_host_contract import Place
+
+    from aiodag.commands.local import LOCAL
+
+    return Place(LOCAL, tmp_path)
+
+
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop_loop, "eager": eager_loop}
 
 

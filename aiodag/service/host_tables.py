@@ -14,7 +14,7 @@ LONGEST_NAME = 500  # characters
 NO_TABLE: Mapping[str, Any] = MappingProxyType({})
 
 
-class Table(NamedTuple):
+class MachineTable(NamedTuple):
     """One such table: names for which it has no row, what is wrong with a form, and the types that a form can have."""
 
     taken: tuple[str, ...]
@@ -22,12 +22,12 @@ class Table(NamedTuple):
     types: Mapping[str, FormType]
 
 
-def table_of(key: str) -> Table:
+def table_of(key: str) -> MachineTable:
     """Return what the rows of a table can be. The door is opened for those who write such a table."""
     forms = open_door(key)
     if key == "hosts":
-        return Table((LOCAL,), forms.host_faults, forms.HOST_TYPES)
-    return Table(forms.PLAIN, forms.executor_faults, forms.EXECUTOR_TYPES)
+        return MachineTable((LOCAL,), forms.host_faults, forms.HOST_TYPES)
+    return MachineTable(forms.PLAIN, forms.executor_faults, forms.EXECUTOR_TYPES)
 
 
 def read_table(
@@ -49,7 +49,7 @@ def read_table(
             yield name, form
 
 
-def refuse_name(name: str, table: Table) -> str:
+def refuse_name(name: str, table: MachineTable) -> str:
     """Return why a row cannot have a name, or nothing."""
     if name in table.taken:
         return f"is a name that is taken: {' and '.join(table.taken)} always stand{'s' * (len(table.taken) == 1)} for this machine"

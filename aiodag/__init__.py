@@ -22,6 +22,7 @@ from aiodag.abc import Executor as Executor
 from aiodag.abc import Move as Move
 from aiodag.abc import Observer as Observer
 from aiodag.errors import AiodagError as AiodagError
+from aiodag.errors import AttemptLost as AttemptLost
 from aiodag.errors import Complaint as Complaint
 from aiodag.errors import CycleError as CycleError
 from aiodag.errors import Deadlock as Deadlock

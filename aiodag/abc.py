@@ -80,6 +80,10 @@ class Executor(Protocol):
     An executor with a limited number of workers has a second method, `async def place(self) -> Worker`. It is awaited before
     the attempt begins: the node is queued meanwhile, and its timeout counts from then on.
 
+    One that can run async functions, in a loop where they are, says so: `takes_async = True`. One that is named by a run may
+    have `async def close(self)`, which that calls at its end. When nobody can know how an attempt ended, `run` raises
+    `AttemptLost`, but only when nothing of it runs any more: it is tried again.
+
     >>> from aiodag import task
     >>> class Inline:
     ...     async def run(self, fn, /, *args, **kwargs):
@@ -181,6 +185,18 @@ class Host(Protocol):
     """Where programs run: `command("sync", host=...)`. `name` is how records call the machine.
 
     Cancelling `run` must end the program, and all that it has started, before the `CancelledError` goes on.
+
+    A host may have further methods:
+
+    - `async def find(self, facts, request, watch, /)` takes up a program that an earlier owner of the run has started, and
+      goes on as `run` does: with its output from the beginning, and its end. `facts` are those of `note_start`, `{}` if there
+      are none: then `request.label` is what it is looked for by. Raises `ProgramNotFound` if nothing of it runs or has
+      run, and `ProgramLost` if it has ended in a way that nobody knows. Programs of a host that has it are left running
+      when a run goes on in another process; a cancel and a timeout end them.
+    - `def refuse(self, resources, /) -> str` says why no machine of it can ever have them, "" if one can. It is asked at the
+      call. A host that has it does the accounting: the capacity of the run is not asked.
+    - `def form(self)` returns it as JSON, as files write it: `{"type": "slurm", "partition": "debug"}`, without secrets.
+    - `async def close(self)` lets go of connections. The run that names the host, `Run(hosts=...)`, calls it at its end.
 
     >>> from aiodag.commands import command
     >>> from aiodag.programs import ProgramEnd

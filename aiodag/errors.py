@@ -7,6 +7,7 @@
      │    ├── Deadlock       (RuntimeError)             a body awaits what waits for that body
      │    ├── UnexpectedCancel (RuntimeError)           a body ended in a CancelledError that nobody asked for
      │    ├── WorkerDied     (RuntimeError)             the process of an attempt ended without an answer
+     │    ├── AttemptLost    (RuntimeError)             nobody can know how an attempt ended on another machine
      │    ├── NotPicklable   (TypeError)                something cannot go to another process, or come back
      │    ├── Stalled        (RuntimeError)             nothing on a virtual clock can ever go on
      │    ├── NotATask       (TypeError)                what was decorated cannot be a task
@@ -191,6 +192,23 @@ class WorkerDied(AiodagError, RuntimeError):
         )
 
 
+class AttemptLost(AiodagError, RuntimeError):
+    """Raised when nobody can know how an attempt on another machine ended, and nothing of it runs any more.
+
+    It is tried again, up to `lost_retries` times, which are counted apart from `retries`. `reason` says in a few words what
+    happened, such as "connection", "node failure" or "worker died".
+
+    >>> from aiodag import AttemptLost
+    >>> raise AttemptLost("the worker of resize, tcp://10.0.0.7:4100, has died", reason="worker died")
+    Traceback (most recent call last):
+    aiodag.AttemptLost: the worker of resize, tcp://10.0.0.7:4100, has died
+    """
+
+    def __init__(self, why: str, *, reason: str = "connection") -> None:
+        self.reason = reason
+        super().__init__(why)
+
+
 class NotPicklable(AiodagError, TypeError):
     """Raised when a call cannot go to a worker process, or its value or exception cannot come back.
 
@@ -266,7 +284,7 @@ class UnknownOption(AiodagError, TypeError):
         from difflib import get_close_matches  # noqa: PLC0415 - see above
 
         names = sorted(known)
-        near = get_close_matches(option, names, n=2)
+        near = get_close_matches(option, names, n=2, cutoff=2 / 3)
         hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else "."
         super().__init__(f"{of}() has no option {option!r}{hint} The options are {', '.join(names)}")
 

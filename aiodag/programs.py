@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 NOTHING_CHANGED: Mapping[str, str | None] = MappingProxyType({})
+NOTHING_ASKED: Mapping[str, float] = MappingProxyType({})
 
 
 class ProgramRequest(NamedTuple):
@@ -14,6 +15,10 @@ class ProgramRequest(NamedTuple):
     `args` is the program and its arguments. `env` adds to the variables that the host has, and None takes one away. `cwd`
     and a path as `stdin` are those of the host; without a `stdin` there is nothing to read. `grace` is the time in seconds
     between asking the program to end and ending it.
+
+    `resources` is what the task asks for: `cores`, `memory_mb`, `gpus`, `tmp_disk_mb`, and names of your own. `time_limit` is
+    the time in seconds after which the attempt is ended anyway, so that a host can tell its queue. `label` is text that no
+    other attempt has, in printable ASCII: a host that names its jobs by it finds one that it could not note.
 
     >>> from aiodag.programs import ProgramRequest
     >>> ProgramRequest(("sync", "--fast")).args
@@ -25,12 +30,17 @@ class ProgramRequest(NamedTuple):
     cwd: Path | None = None
     stdin: bytes | Path | None = None
     grace: float = 5.0
+    resources: Mapping[str, float] = NOTHING_ASKED
+    time_limit: float | None = None
+    label: str = ""
 
 
 class ProgramEnd(NamedTuple):
     """How a program ended, as far as its host knows. Moments are seconds since 1970.
 
     `code` is its exit code, or -15 if signal 15 ended it. `left` counts the process groups that no signal has ended.
+    `host` is the machine that ran it, where the name of the host does not say so already. CPU seconds and memory are 0 where
+    nobody knows them.
 
     >>> from aiodag.programs import ProgramEnd
     >>> ProgramEnd(code=-15, started_at=0.0, ended_at=2.5).pid
@@ -44,6 +54,7 @@ class ProgramEnd(NamedTuple):
     cpu_seconds: float = 0.0
     peak_bytes: int = 0
     left: int = 0
+    host: str = ""
 
 
 class ProgramWatch(Protocol):
@@ -121,10 +132,27 @@ class HostState(NamedTuple):
 
 
 class ProgramLost(Exception):
-    """Raised by a host when nobody can know how a program ended; the message says why.
+    """Raised by a host when nobody can know how a program ended; the message says why. Its attempt is *lost*, and tried again.
+
+    So a host raises it only when the program has certainly ended: it waits for the deadline by which that ends by itself.
+    `reason` says in a few words what happened, such as "connection", "node failure" or "preempted".
 
     >>> from aiodag.programs import ProgramLost
-    >>> raise ProgramLost("has ended in a way that nobody knows: the connection broke")
+    >>> raise ProgramLost("was lost with its machine, node7", reason="node failure")
     Traceback (most recent call last):
-    aiodag.programs.ProgramLost: has ended in a way that nobody knows: the connection broke
+    aiodag.programs.ProgramLost: was lost with its machine, node7
+    """
+
+    def __init__(self, why: str, *, reason: str = "connection") -> None:
+        self.reason = reason
+        super().__init__(why)
+
+
+class ProgramNotFound(Exception):
+    """Raised by `find` of a host if nothing of a program runs or has run there: then it is started anew.
+
+    >>> from aiodag.programs import ProgramNotFound
+    >>> raise ProgramNotFound("no job has this label")
+    Traceback (most recent call last):
+    aiodag.programs.ProgramNotFound: no job has this label
     """

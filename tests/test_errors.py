@@ -20,6 +20,7 @@ OURS = [
     errors.ForeignLoop("<Future>", closed=True),
     errors.Deadlock(["a", "b", "a"]),
     errors.WorkerDied("fetch", attempt=2, attempts=3),
+    errors.AttemptLost("the worker of fetch has died", reason="worker died"),
     errors.NotPicklable("fetch", "exception", "TypeError", raised="Bad: text"),
     errors.StageFailed("no rows came for monday"),
     errors.Stalled(["fetch", "load"]),

@@ -18,6 +18,7 @@ PACKAGE = ROOT / "aiodag"
 
 FACE = [
     "AiodagError",
+    "AttemptLost",
     "Backoff",
     "Capacity",
     "Complaint",
@@ -139,7 +140,9 @@ FLOORS = [
             "layers",
             "varying",
             "capacity",
+            "named",
             "options",
+            "elsewhere",
             "fresh",
             "letting_go",
             "middleware",
@@ -459,6 +462,7 @@ FLOORS = [
         "service": [
             "host_tables",
             "settings",
+            "hosts",
             "kept_registries",
             "settings_shown",
             "conversion",

@@ -580,11 +580,11 @@ BAD = [
     ("limit", 2.5, "an int of 1 or more"),
     ("limit", "3", "an int of 1 or more"),
     ("limit", True, "an int of 1 or more"),
-    ("executor", "threads", "'thread', 'process', a pool of concurrent.futures, or an object"),
-    ("executor", "", "'thread', 'process', a pool of concurrent.futures, or an object"),
-    ("executor", 5, "'thread', 'process', a pool of concurrent.futures, or an object"),
-    ("executor", True, "'thread', 'process', a pool of concurrent.futures, or an object"),
-    ("executor", object(), "'thread', 'process', a pool of concurrent.futures, or an object"),
+    ("executor", "gpu\n", "a name that the run has"),
+    ("executor", "", "'thread', 'process', a name that the run has, a pool of concurrent.futures, or an object"),
+    ("executor", 5, "'thread', 'process', a name that the run has, a pool of concurrent.futures, or an object"),
+    ("executor", True, "'thread', 'process', a name that the run has, a pool of concurrent.futures, or an object"),
+    ("executor", object(), "'thread', 'process', a name that the run has, a pool of concurrent.futures, or an object"),
     ("raw", 1, "True or False"),
     ("raw", None, "True or False"),
 ]
@@ -649,7 +649,7 @@ def test_an_unknown_option_that_is_near_to_nothing_lists_them_all():
 
     assert "did you mean" not in str(caught.value)
     assert (
-        "backoff, cache, codec, executor, former, journal, key, limit, middleware, name, priority, raw, resources, retries, retry_on, timeout, version"
+        "backoff, cache, codec, executor, former, journal, key, limit, lost_retries, middleware, name, priority, raw, resources, retries, retry_on, timeout, version"
         in str(caught.value)
     )
 

@@ -9,6 +9,7 @@ from aiodag._core.capacity import requests_of
 from aiodag._core.doors import open_door
 from aiodag._core.layers import layers_of
 from aiodag._core.limits import Limit, finite_number
+from aiodag._core.named import EXECUTORS, NamedExecutor
 from aiodag._core.varying import is_plain_function, takes_error
 from aiodag.errors import OptionError, UnknownOption
 from aiodag.wording import is_utf8
@@ -24,8 +25,7 @@ Predicate = Callable[[BaseException], bool]
 
 CODECS = ("json", "pickle")
 RESERVED = frozenset({"", "pickle", "barrier", "recorded"})  # names of codecs that mean something else to a store
-
-EXECUTORS = ("thread", "process")  # those that have a name
+LOST_RETRIES = 3
 
 
 class Backoff:
@@ -83,6 +83,7 @@ class TaskOptions:
         "journal",
         "key",
         "limit",
+        "lost_retries",
         "middleware",
         "name",
         "priority",
@@ -101,6 +102,7 @@ class TaskOptions:
         self.given = given
         self.name: str | None = check_name(given.get("name"))
         self.retries: int = retries_of(given.get("retries", 0))
+        self.lost_retries: int = retries_of(given.get("lost_retries", LOST_RETRIES), "lost_retries")
         self.backoff: Delay = delay_of(given.get("backoff", 0))
         self.retry_on: Predicate = predicate_of(given.get("retry_on", Exception))
         self.timeout: float | Callable[[int], Any] | None = time_limit_of(given.get("timeout"))
@@ -164,11 +166,12 @@ def flag(option: str, given: object) -> bool:
     raise OptionError(option, given, "True or False")
 
 
-def retries_of(given: object) -> int:
+def retries_of(given: object, option: str = "retries") -> int:
     """Check a number of retries."""
     if type(given) is int and given >= 0:
         return given
-    raise OptionError("retries", given, "an int of 0 or more: the attempts after the first")
+    further = "the attempts after the first" if option == "retries" else "the attempts after one that was lost"
+    raise OptionError(option, given, f"an int of 0 or more: {further}")
 
 
 def check_number(option: str, given: object, *, least: float) -> float:
@@ -251,6 +254,8 @@ def executor_of(given: object) -> Any:
         return given
     if isinstance(given, str) and given in EXECUTORS:
         return open_door(given).EXECUTOR
+    if isinstance(given, str) and given and given.isprintable():
+        return NamedExecutor(given)
     if isinstance(given, Pool):
         return open_door("thread").GivenExecutor(given)
     if not isinstance(given, str | type) and callable(getattr(given, "run", None)):
@@ -258,7 +263,7 @@ def executor_of(given: object) -> Any:
     raise OptionError(
         "executor",
         given,
-        f"{', '.join(map(repr, EXECUTORS))}, a pool of concurrent.futures, or an object with an async run(fn, ...)",
+        f"{', '.join(map(repr, EXECUTORS))}, a name that the run has, a pool of concurrent.futures, or an object with an async run(fn, ...)",
     )
 
 

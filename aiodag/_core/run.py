@@ -13,6 +13,7 @@ from aiodag._core.cancels import as_failure, is_asked
 from aiodag._core.capacity import Capacity, capacity_of
 from aiodag._core.context import RUN
 from aiodag._core.doors import open_door
+from aiodag._core.elsewhere import NOWHERE, Elsewhere
 from aiodag._core.hooks import Hooks, hooks_of
 from aiodag._core.layers import layers_of
 from aiodag._core.ledger import Ledger
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 
     from aiodag._core.graph import Graph
     from aiodag._core.hooks import HookTypes
-    from aiodag._core.signatures import Wraps
-    from aiodag.abc import Journal, Runs
+    from aiodag._core.signatures import ExecutorTypes, Wraps
+    from aiodag.abc import Host, Journal, Runs
 
 log = logging.getLogger("aiodag.run")
 
@@ -89,6 +90,10 @@ class Run(Members):
         on_start: "HookTypes" = None,
         on_success: "HookTypes" = None,
         on_failure: "HookTypes" = None,
+        hosts: "Mapping[str, Host] | None" = None,
+        default_host: "str | Host | None" = None,
+        executors: "Mapping[str, ExecutorTypes] | None" = None,
+        executor: "ExecutorTypes | None" = None,
     ) -> None:
         given: Any = name
         if not isinstance(given, str):
@@ -113,6 +118,8 @@ class Run(Members):
         self.tags = tags_of(tags)
         hooks = hooks_of(on_start=on_start, on_success=on_success, on_failure=on_failure)
         self.hooks = Hooks(hooks) if hooks else None
+        named = (hosts, default_host, executors, executor)
+        self.elsewhere = NOWHERE if named == (None,) * 4 else Elsewhere(*named)
         self.entry: Mapping[str, Any] | None = None  # how to run it again: a file, a task and its parameters
         self.keeps_answer = False  # whether the value of its first node, the task of an entry, is recorded as its own
         self.definition: str | None = None  # what it is built from, for its store: the text of a workflow

@@ -71,9 +71,12 @@ if TYPE_CHECKING:
 
     Wraps: TypeAlias = Callable[[Node[Any], Callable[[], Awaitable[Any]]], Awaitable[Any]]
 
+    ExecutorTypes: TypeAlias = str | Executor | Pool
+
     class OptionTypes(TypedDict, total=False):
         name: str
         retries: int
+        lost_retries: int
         backoff: "float | timedelta | Callable[[int], float] | Callable[[int, Exception], float] | Backoff"
         retry_on: "type[BaseException] | tuple[type[BaseException], ...] | Callable[[Exception], bool]"
         timeout: "float | timedelta | Callable[[int], float | timedelta | None] | None"
@@ -81,7 +84,7 @@ if TYPE_CHECKING:
         priority: int
         resources: "Mapping[str, float] | Callable[[int], Mapping[str, float]] | None"
         middleware: "Sequence[Wraps]"
-        executor: "Literal['thread', 'process'] | Executor | Pool"
+        executor: "ExecutorTypes"
         raw: bool
         version: "str | int"
         former: "str | Sequence[str]"

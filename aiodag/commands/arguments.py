@@ -6,6 +6,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from aiodag._core.elsewhere import host_of
 from aiodag.abc import Host
 from aiodag.commands.finished import Finished
 from aiodag.errors import NoSecret, OptionError
@@ -158,17 +159,13 @@ def checked_line(given: "list[Any]") -> tuple[str | Secret, ...]:
     return (first, *[argument_of("argument", each) for each in args])
 
 
-def host_of(given: object) -> Host | None:
-    """Check where a program runs; None is this machine."""
+def named_host(given: object) -> Host | str | None:
+    """Check where a program runs: a host, or a name that the run of a call will have; None is what that says."""
     if given is None:
         return None
-    if (
-        not isinstance(given, type)
-        and isinstance(getattr(given, "name", None), str)
-        and callable(getattr(given, "run", None))
-    ):
-        return cast("Host", given)
-    raise OptionError("host", given, "an object with a name and an async run(request, watch), as aiodag.abc.Host says")
+    if isinstance(given, str) and given and given.isprintable():
+        return given
+    return cast("Host", host_of(given))
 
 
 class Given(NamedTuple):

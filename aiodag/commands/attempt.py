@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from aiodag._core.submit import engine_of
 from aiodag.abc import Host
-from aiodag.commands.finished import CommandFailed, Finished, how, shell_line
+from aiodag.commands.finished import CommandFailed, CommandLost, Finished, how, shell_line
 from aiodag.commands.record import ProgramRecord
 from aiodag.programs import ProgramLost, ProgramNotStarted, ProgramRequest
 
@@ -27,4 +27,4 @@ async def run_program(host: Host, request: ProgramRequest, record: ProgramRecord
     except ProgramNotStarted as fault:
         raise CommandFailed(record.line, str(fault)) from fault.__cause__
     except ProgramLost as fault:
-        raise CommandFailed(record.line, str(fault)) from None
+        raise CommandLost(record.line, str(fault), fault.reason) from None

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from aiodag.errors import AiodagError
+from aiodag.errors import AiodagError, AttemptLost
 from aiodag.masking import MARK, masked
 from aiodag.secret import Secret
 
@@ -79,6 +79,22 @@ class CommandFailed(AiodagError):
         self.code = None if finished is None else finished.code
         self.signal = None if finished is None else finished.signal
         super().__init__(f"{shell_line(command)} {why}")
+
+
+class CommandLost(CommandFailed, AttemptLost):
+    """Raised when nobody can know how a program ended, and nothing of it runs any more. `reason` says what happened.
+
+    It is tried again up to `lost_retries` times.
+
+    >>> from aiodag.commands import CommandLost
+    >>> raise CommandLost(["sync"], "was lost with its machine, node7", "node failure")
+    Traceback (most recent call last):
+    aiodag.commands.CommandLost: sync was lost with its machine, node7
+    """
+
+    def __init__(self, command: Sequence[str], why: str, reason: str) -> None:
+        super().__init__(command, why)
+        self.reason = reason
 
 
 def ending_facts(finished: Finished) -> dict[str, object]:

@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiodag._core.arity import UNLIMITED
+from aiodag._core.context import current_run
 from aiodag._core.limits import Limit
 from aiodag._core.middleware import compose
+from aiodag._core.named import host_named
 from aiodag._core.options import KNOWN, TaskOptions, check_name, check_seconds, check_version, flag
 from aiodag._core.task import Task
 from aiodag.abc import Host
@@ -31,7 +33,7 @@ from aiodag.commands.arguments import (
     checked_skips,
     content_of,
     exit_codes,
-    host_of,
+    named_host,
     program_text,
     stream_size,
     with_changed_text,
@@ -62,7 +64,7 @@ if TYPE_CHECKING:
         keep: int
         on_output: "Callable[[str, bytes], object] | None"
         on_end: "Callable[[Finished], object] | None"
-        host: "Host | None"
+        host: "Host | str | None"
 
 
 __all__ = ["CommandFailed", "Finished", "command", "shell"]
@@ -90,7 +92,7 @@ class Command:
     keep: int = field(compare=False)
     on_output: Callable[[str, bytes], object] | None = field(compare=False)
     on_end: Callable[[Finished], object] | None = field(compare=False)
-    host: Host | None = field(compare=False)  # where it runs is not what it is: a run goes on elsewhere
+    host: Host | str | None = field(compare=False)  # where it runs is not what it is: a run goes on elsewhere
     script: bool = field(compare=False)  # whether `shell` made it: a shell reads args[2]
     strict: bool = field(compare=False)
 
@@ -147,7 +149,9 @@ class Command:
         # The record, messages and the digest have the line as it was written.
         line = shown_line(given.line)
         request = ProgramRequest(strict_line(args) if self.strict else args, variables, self.cwd, stdin, self.grace)
-        host = LOCAL if self.host is None else self.host
+        run = current_run()
+        named = run.elsewhere.default_host if self.host is None and run is not None else self.host
+        host = (host_named(named, run) if isinstance(named, str) else named) or LOCAL
         record = ProgramRecord(line, host, keep=self.keep, on_output=self.on_output, on_end=self.on_end)
         finished = await run_program(host, request, record)
         if finished.code in self.skip_codes:
@@ -243,7 +247,7 @@ def command(
     keep: int = 2**20,
     on_output: Callable[[str, bytes], object] | None = None,
     on_end: Callable[[Finished], object] | None = None,
-    host: Host | None = None,
+    host: Host | str | None = None,
     **options: "Unpack[OptionTypes]",
 ) -> "Task[..., Finished]":
     r"""Return the task that runs a program. Its result is a `Finished`; no shell reads the arguments.
@@ -261,7 +265,8 @@ def command(
     longer than its `timeout`, and for all in its session. `keep` is how many bytes of each stream the result holds: head
     and tail. `on_output(stream, chunk)` hears "stdout" or "stderr" and the bytes as they come, `on_end(finished)`
     how each attempt ended that had started, also a cancelled one; both are called on the loop. `host` is where it runs, an
-    object as `aiodag.abc.Host` says; without one it is this machine. `name` is that of the program
+    object as `aiodag.abc.Host` says or the name of one that the run has; without one it is the run's `default_host`, or
+    this machine, whose name is "local". `name` is that of the program
     unless given. The other options are those of every task; without a `limit`, 64 programs of a loop run at once.
 
     Any other exit code raises `CommandFailed`, as does a program that cannot be started. Raises `OptionError`
@@ -349,7 +354,7 @@ def make_command(
         keep=stream_size(settings.keep),
         on_output=settings.on_output,
         on_end=settings.on_end,
-        host=host_of(settings.host),
+        host=named_host(settings.host),
         script=script,
         strict=strict,
     )

@@ -313,6 +313,10 @@ FLOORS = [
             "crew",
             "process",
             "thread",
+            "shipping",
+            "shipped",
+            "dask",
+            "ray",
         ],
         "pictures": [
             "lettering",
@@ -625,6 +629,8 @@ EXTRAS = {
     "aiodag.codec.numpy": {"numpy"},
     "aiodag.codec.pydantic": {"pydantic"},
     "aiodag.traces.opentelemetry": {"opentelemetry"},
+    "aiodag.executors.dask": {"distributed"},
+    "aiodag.executors.shipping": {"cloudpickle"},  # which comes with the packages of all clusters
     "aiodag._core.arity": {"annotationlib"},  # of the standard library from Python 3.14 on
 }
 

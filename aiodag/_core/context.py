@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 # A weak proxy, which is made sooner than a weak reference: a node is the asyncio task that holds this context, and must
 # not hold itself.
 NODE: "ContextVar[Node[Any] | Attempted | None]" = ContextVar("aiodag.node", default=None)
+SHIPPED: "ContextVar[bool]" = ContextVar("aiodag.shipped", default=False)  # whether a worker of a cluster calls this
 RUN: "ContextVar[Run | None]" = ContextVar("aiodag.run", default=None)
 
 

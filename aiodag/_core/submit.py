@@ -11,7 +11,7 @@ from sys import _getframe
 from typing import TYPE_CHECKING, Any, cast
 
 from aiodag._core.capacity import check_request
-from aiodag._core.context import NODE, RUN, current_node
+from aiodag._core.context import NODE, RUN, SHIPPED, current_node
 from aiodag._core.edges import PLAIN
 from aiodag._core.engine import Engine
 from aiodag._core.futures import follow_future
@@ -149,10 +149,12 @@ def without_loop(task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str
 
 
 def in_worker() -> bool:
-    """Return True where a worker process calls what it was sent: in its main thread.
+    """Return True where a worker process calls what it was sent: in its main thread, or where a cluster's worker says so.
 
     In other threads of it a call is what it is in every process: a web server's worker may be such a process, too.
     """
+    if SHIPPED.get():
+        return True
     processes: Any = sys.modules.get("multiprocessing.process")
     in_child = processes is not None and processes.parent_process() is not None
     return in_child and threading.current_thread() is threading.main_thread()

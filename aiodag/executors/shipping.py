@@ -1,0 +1,217 @@
+"""What passes between a program and the workers of a cluster: calls, and what comes of them.
+
+A call is one piece of bytes, which nobody but the worker reads: the function by name where that leads back to it, by value
+where it does not (lambdas, closures, what the main module defines), and its arguments. Values that the cluster holds stand
+in it as numbers, wherever they are among the arguments: the executor has the cluster bring them to the worker.
+
+    program                           cluster                         worker, see shipped.py
+    pack_call(...) ─► ShippedCall ──► content, what it holds ───────► answer_call(content, held, keep_from)
+    open_answer(name, answer)     ◄── Answer: small, or a failure ◄── ┤
+    a HeldValue                   ◄── that it is there            ◄── ┘ KeptValue: large, stays where it is
+"""
+
+import io
+import pickle
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from contextvars import ContextVar
+from functools import cache
+from threading import Lock
+from types import FunctionType, ModuleType
+from typing import Any, NamedTuple
+
+import cloudpickle  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]  # it has no types of its own
+
+from aiodag._core.failure import exception_line
+from aiodag._core.function_like import FunctionLike, body_to_call, found_by_name, made_again
+from aiodag.errors import AiodagError, NotPicklable, OptionError
+from aiodag.executors.letters import Letter, Outcome
+from aiodag.installed import versions
+
+KEEP_FROM = 65_536  # bytes of a value that stays where it was made
+MOST = 1 << 30  # bytes of a call that go through the program
+FAREWELL = frozenset({"executor", "limit", "middleware"})  # options of a task that mean nothing in a worker
+HELD: "ContextVar[Sequence[Any]]" = ContextVar("aiodag.held", default=())  # in a worker: those of the call it reads
+registering = Lock()  # held while cloudpickle has modules by value: that is one table for all threads
+
+
+class WorkerDiffers(AiodagError, RuntimeError):
+    """Raised when a worker of a cluster has another Python or another aiodag than the program: nothing has run there.
+
+    >>> from aiodag.executors.shipping import WorkerDiffers
+    >>> raise WorkerDiffers(("3.13", "1.8.0"), ("3.11", "1.8.0"), "tcp://10.0.0.7:41253")
+    Traceback (most recent call last):
+    aiodag.executors.shipping.WorkerDiffers: tcp://10.0.0.7:41253 has Python 3.11 and aiodag 1.8.0, and this program ...
+    """
+
+    def __init__(self, here: tuple[str, str], there: tuple[str, str], place: str = "a worker") -> None:
+        self.here, self.there, self.place = here, there, place
+        super().__init__(
+            f"{place} has Python {there[0]} and aiodag {there[1]}, and this program has Python {here[0]} and aiodag {here[1]}. "
+            "Functions and values only go between equals: start both from the same environment"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Have it pickled with what it was made of."""
+        return type(self), (self.here, self.there, self.place)
+
+
+class ShippedCall(NamedTuple):
+    """A call on its way to a worker: what only the worker reads, and the held values among its arguments, in order."""
+
+    content: bytes
+    held: list[Any]
+
+
+class Answer(NamedTuple):
+    """What came of a call, as it goes home: a "value", an "exception" with how it was raised, or why there was no "call"."""
+
+    what: str
+    content: bytes = b""
+    buffers: Sequence[Any] = ()  # large parts of the content, which nobody needs to copy
+    lost: str = ""  # why the content could not be written
+    raised: str = ""
+    traceback: str = ""
+
+
+class KeptValue:
+    """A large value that stays with the worker that made it, until another one needs it."""
+
+    def __init__(self, value: Any, size: int) -> None:
+        self.value = value
+        self.size = size
+
+    def __sizeof__(self) -> int:
+        """Return the bytes of the value: clusters ask, and make room."""
+        return self.size
+
+
+class ByValue(cloudpickle.Pickler):  # type: ignore[misc]  # as above
+    """Pickles calls and values: what a worker cannot import goes as it is, tasks as their functions would."""
+
+    def __init__(self, file: Any, is_held: "Callable[[Any], bool] | None" = None, **settings: Any) -> None:
+        super().__init__(file, protocol=5, **settings)
+        self.is_held = is_held
+        self.held: list[Any] = []
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Say how held values are written, and tasks, and the function of a task that has its name."""
+        if self.is_held is not None and self.is_held(obj):
+            self.held.append(obj)
+            return held_here, (len(self.held) - 1,)
+        if issubclass(type(obj), FunctionLike):
+            return obj.__reduce__() if is_importable(obj.fn) else task_by_value(obj)
+        if type(obj) is FunctionType and is_importable(obj):
+            found = found_by_name(obj)
+            if found is not obj and issubclass(type(found), FunctionLike) and found.fn is obj:
+                return body_to_call, (found,)
+        return super().reducer_override(obj)
+
+
+def held_here(number: int) -> Any:
+    """Return, in a worker that reads a call, a value that the cluster holds."""
+    kept = HELD.get()[number]
+    return kept.value if isinstance(kept, KeptValue) else kept
+
+
+def is_importable(fn: Any) -> bool:
+    """Return True if a worker can be told a function, or its task, by name."""
+    module = getattr(fn, "__module__", None)
+    if module in {None, "__main__"} or module in cloudpickle.list_registry_pickle_by_value():
+        return False
+    found = found_by_name(fn)
+    return found is fn or getattr(found, "fn", None) is fn
+
+
+def task_by_value(task: Any) -> tuple[Any, ...]:
+    """Return how a task is written that a worker cannot import: with the options that mean something there."""
+    given: Mapping[str, Any] = task.options.given
+    return made_again, (type(task), task.fn, (), {each: given[each] for each in given if each not in FAREWELL})
+
+
+@cache
+def stamp() -> tuple[str, str]:
+    """Return what a worker must have in common with the program: the versions of Python and of aiodag."""
+    return f"{sys.version_info.major}.{sys.version_info.minor}", versions()["aiodag"]
+
+
+def names_of_modules(option: Any) -> tuple[str, ...]:
+    """Check `by_value`: modules, or their names. Raises `OptionError`."""
+    if not isinstance(option, Sequence) or isinstance(option, str):
+        raise OptionError("by_value", option, "a list of modules, or of their names")
+    names = [each.__name__ if isinstance(each, ModuleType) else each for each in option]
+    if not all(isinstance(each, str) for each in names):
+        raise OptionError("by_value", option, "a list of modules, or of their names")
+    return tuple(names)
+
+
+def pack_call(
+    name: str,
+    fn: Callable[..., Any],
+    args: Iterable[Any],
+    kwargs: Mapping[str, Any],
+    *,
+    by_value: Sequence[str] = (),
+    is_held: Callable[[Any], bool] | None = None,
+) -> ShippedCall:
+    """Write a call of a task. `by_value` are modules that workers do not have, `is_held` tells what the cluster holds.
+
+    Raises `NotPicklable` for what cannot go there.
+    """
+    try:
+        with registered(by_value):
+            function, _ = written(fn)
+            call, held = written((tuple(args), dict(kwargs)), is_held)
+    except Exception as error:
+        raise NotPicklable(name, "call", exception_line(error)) from error
+    if len(call) > MOST:
+        why = (
+            f"it takes {len(call):,} bytes, and more than {MOST:,} do not go through the program. "
+            "Make the value by a task that runs on the cluster, or pass the path of a file"
+        )
+        raise NotPicklable(name, "call", why)
+    return ShippedCall(pickle.dumps((stamp(), name, function, call)), held)
+
+
+def registered(names: Sequence[str]) -> ExitStack:
+    """Have cloudpickle write what these modules define by value, within a with-statement.
+
+    Those that are not loaded define nothing that could be written.
+    """
+    stack = ExitStack()
+    if names:
+        stack.enter_context(registering)
+    for name in names:
+        module = sys.modules.get(name)
+        if module is not None and name not in cloudpickle.list_registry_pickle_by_value():
+            cloudpickle.register_pickle_by_value(module)
+            stack.callback(cloudpickle.unregister_pickle_by_value, module)
+    return stack
+
+
+def written(
+    thing: Any,
+    is_held: Callable[[Any], bool] | None = None,
+    *,
+    buffer_callback: Callable[[pickle.PickleBuffer], object] | None = None,
+) -> tuple[bytes, list[Any]]:
+    """Return something as bytes, and the held values in it."""
+    file = io.BytesIO()
+    pickler = ByValue(file, is_held, buffer_callback=buffer_callback)
+    pickler.dump(thing)
+    return file.getvalue(), pickler.held
+
+
+def open_answer(name: str, answer: Answer) -> Any:
+    """Return the value of a call, or raise its exception, whose cause shows where it was raised in the worker."""
+    letter = Letter(None, answer.lost)
+    if not answer.lost:
+        try:
+            letter = Letter(pickle.loads(answer.content, buffers=answer.buffers))  # noqa: S301 - from our own worker
+        except Exception as error:  # noqa: BLE001 - from foreign code
+            letter = Letter(None, exception_line(error))
+    try:
+        return Outcome(letter, answer.what, answer.raised, answer.traceback).open(name)
+    finally:
+        del letter  # a failure's traceback holds this frame

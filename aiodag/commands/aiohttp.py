@@ -1,0 +1,115 @@
+"""HTTP as the client of an agent speaks it, with aiohttp: the extra `agent`."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from aiodag.errors import MissingExtra, OptionError
+
+try:
+    import aiohttp
+except ImportError as error:
+    raise MissingExtra("an agent as a host", "aiohttp", "agent") from error
+
+CONNECTING = 3.0  # seconds
+SILENCE = 4.0  # seconds without a byte
+ANSWER_LARGEST = 2**22  # bytes of one that is not a log
+
+
+class NoAnswer(Exception):
+    """An agent has not answered, or not to the end; `sent` if the request may have reached it."""
+
+    def __init__(self, why: str, *, sent: bool) -> None:
+        super().__init__(why)
+        self.sent = sent
+
+
+class HttpAnswer(NamedTuple):
+    """What an agent answered."""
+
+    code: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class HttpLine:
+    """The connections of one loop to one address. Only while it is open is there anything to close."""
+
+    def __init__(self, address: str, certificate: Path | None) -> None:
+        self._address = address
+        self._certificate = certificate
+        self._session: aiohttp.ClientSession | None = None
+
+    def open(self) -> None:
+        """Get ready to connect. Raises `OptionError` for a certificate that cannot be read."""
+        connector = aiohttp.TCPConnector(ssl=trust(self._certificate), limit=0)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECTING, connect=CONNECTING, sock_read=SILENCE)
+        cookies = aiohttp.DummyCookieJar()
+        self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=cookies)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def ask(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None) -> HttpAnswer:
+        """Send a request and return the answer. Raises `NoAnswer`."""
+        async with self._request(method, path, headers, body) as response:
+            return HttpAnswer(response.status, response.headers, await read_short(response))
+
+    @asynccontextmanager
+    async def listen(
+        self, path: str, headers: Mapping[str, str]
+    ) -> AsyncGenerator[tuple[HttpAnswer, AsyncIterator[bytes]]]:
+        """Give an answer without its body, and the chunks of that as they come. Raises `NoAnswer`."""
+        async with self._request("GET", path, headers, None) as response:
+            body = b"" if response.status == 200 else await read_short(response)
+            yield HttpAnswer(response.status, response.headers, body), response.content.iter_any()
+
+    @asynccontextmanager
+    async def _request(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None
+    ) -> AsyncGenerator[aiohttp.ClientResponse]:
+        assert self._session is not None
+        try:
+            url = f"{self._address}{path}"
+            async with self._session.request(
+                method, url, headers=headers, data=body, allow_redirects=False
+            ) as response:
+                yield response
+        except aiohttp.ClientConnectorCertificateError as error:
+            why = f"its certificate is not trusted ({error.certificate_error}): certificate= names the file of who signed it"
+            raise NoAnswer(why, sent=False) from None
+        except aiohttp.ConnectionTimeoutError:
+            raise NoAnswer(f"no connection within {CONNECTING:g} seconds", sent=False) from None
+        except aiohttp.ClientConnectorError as error:
+            raise NoAnswer(str(error.strerror or error), sent=False) from None
+        except TimeoutError:
+            raise NoAnswer(f"nothing came for {SILENCE:g} seconds", sent=True) from None
+        except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
+            raise NoAnswer(f"the connection broke: {str(error) or type(error).__name__}", sent=True) from None
+
+
+async def read_short(response: aiohttp.ClientResponse) -> bytes:
+    """Return the body of an answer that is to be short. Raises `NoAnswer` for one that is not."""
+    found = bytearray()
+    async for chunk in response.content.iter_any():
+        found += chunk
+        if len(found) > ANSWER_LARGEST:
+            raise NoAnswer(f"its answer is longer than {ANSWER_LARGEST:,} bytes", sent=True)
+    return bytes(found)
+
+
+def trust(certificate: Path | None) -> Any:
+    """Return what aiohttp takes for whom to trust. Raises `OptionError`."""
+    if certificate is None:
+        return True
+    try:
+        return ssl.create_default_context(cafile=certificate)
+    except (OSError, ValueError) as error:
+        wanted = f"a PEM file with the certificate of the agent, or of who signed it ({error})"
+        raise OptionError("certificate", str(certificate), wanted) from None

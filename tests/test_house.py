@@ -298,6 +298,8 @@ FLOORS = [
             "agent_wire",
             "aiohttp",
             "agent_link",
+            "agent_attempt",
+            "agents",
             "forms",
             "pool",
             "finished",

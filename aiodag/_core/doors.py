@@ -6,6 +6,7 @@ from typing import Any
 
 DOORS = MappingProxyType(
     {
+        "agents": "aiodag.commands.agents",
         "child_workflows": "aiodag.service.child_workflows",
         "children": "aiodag.service.children",
         "commands": "aiodag.commands.alike",

@@ -54,7 +54,7 @@ HOST_TYPES: Mapping[str, FormType] = MappingProxyType(
             "agents",
             "Agent",
             {"address": ADDRESS, "token_file": PATH, "certificate": PATH, "resources": AMOUNTS},
-            needed=("address",),
+            needed=("address", "token_file"),
             targets=True,
         ),
         POOL: FormType(POOL, "HostPool", {}, needed=("targets",), targets=True),

@@ -1,0 +1,263 @@
+"""One program at an agent, on the side of its owner: started once, followed through broken connections, ended for sure."""
+
+import asyncio
+import json
+import logging
+import time
+from base64 import b64encode
+from collections.abc import Coroutine, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from aiodag.commands.agent_link import AgentLink, Rejected
+from aiodag.commands.agent_wire import BEAT, END, GAP, START, STDIN_LARGEST, STREAMS, Frame, FrameReader, program_id
+from aiodag.commands.aiohttp import NoAnswer
+from aiodag.programs import HostUnreachable, ProgramEnd, ProgramLost, ProgramNotStarted, ProgramRequest, ProgramWatch
+
+log = logging.getLogger("aiodag.command")
+
+T = TypeVar("T")
+
+PAUSE = 0.2  # seconds until the agent is asked again, first
+PAUSE_MOST = 2.0
+FORGOTTEN = "its agent has forgotten it: nobody took its end in time"
+STARTED_ANEW = "its agent has started anew, and ended what the one before had started"
+
+
+class AgentAttempt:
+    """One program: `run` it, or `take_up` what somebody has started."""
+
+    def __init__(self, address: str, link: AgentLink, request: ProgramRequest, watch: ProgramWatch) -> None:
+        self._address = address
+        self._link = link
+        self._request = request
+        self._watch = watch
+        self._name = program_id(request.label)
+        self._instance = ""  # of the agent that has it
+        self._place = 0  # in its log
+        self._end: Mapping[str, Any] | None = None
+        self._pause = PAUSE
+        self._silent = False
+
+    async def run(self) -> None:
+        """Start the program and follow it to its end. Raises `ProgramNotStarted` and `ProgramLost`.
+
+        Cancelled, it ends the program, waits for that, too, and only then raises.
+        """
+        await self._carry_out(self._start_and_follow())
+
+    async def take_up(self, facts: Mapping[str, object]) -> bool:
+        """Follow a program from its beginning to its end; return False if there surely is and was none."""
+        return await self._carry_out(self._find_and_follow(facts))
+
+    async def _carry_out(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do the work, with the end of the program if this is cancelled."""
+        self._link.programs.add(self._name)
+        working = asyncio.create_task(work)
+        ending: asyncio.Task[None] | None = None
+        cancelled: asyncio.CancelledError | None = None
+        try:
+            while not working.done():
+                try:
+                    await asyncio.wait([working])
+                except asyncio.CancelledError as error:
+                    cancelled = cancelled or error
+                    ending = ending or asyncio.create_task(self._send_end(working))
+            if cancelled is None:
+                return working.result()
+            working.exception()  # it is heard; and what is cancelled has no other outcome
+            raise cancelled
+        finally:
+            cancelled = None  # its traceback holds this frame
+            for each in (working, ending):  # left where this run lets go of the program
+                if each is not None:
+                    each.cancel()
+            self._link.programs.discard(self._name)
+
+    # Begin
+
+    async def _start_and_follow(self) -> None:
+        body = self._order()
+        await self._meet()
+        await self._send_order(body)
+        self._note_place()
+        await self._follow()
+
+    async def _meet(self) -> None:
+        """Hear the agent's clock, and which one it is. Raises `HostUnreachable`."""
+        try:
+            await self._link.ask("GET", "/ready")
+        except NoAnswer as fault:
+            raise HostUnreachable(f"did not start: the agent at {self._address} does not answer: {fault}") from None
+        except Rejected as fault:
+            raise ProgramNotStarted(f"did not start: the agent at {self._address}: {fault}") from None
+        self._instance = self._link.instance
+
+    def _order(self) -> dict[str, object]:
+        """Return what the agent is asked for. Raises `ProgramNotStarted` for what is too large."""
+        request, stdin = self._request, self._request.stdin
+        if isinstance(stdin, bytes) and len(stdin) > STDIN_LARGEST:
+            msg = f"did not start: its stdin has {len(stdin):,} bytes, and an agent takes {STDIN_LARGEST:,}: put it into a file that the agent's machine has, and give the path"
+            raise ProgramNotStarted(msg)
+        content: object = None
+        if stdin is not None:
+            content = {"path": str(stdin)} if isinstance(stdin, Path) else {"base64": b64encode(stdin).decode()}
+        return {
+            "label": request.label,
+            "args": request.args,
+            "env": dict(request.env),
+            "cwd": None if request.cwd is None else str(request.cwd),
+            "stdin": content,
+            "grace": request.grace,
+            "resources": dict(request.resources),
+        }
+
+    async def _send_order(self, body: Mapping[str, object]) -> None:
+        """Have the agent start it, once: the label says that it is the same. Raises as `run` does."""
+        unknown = False  # whether it may have been started
+        while True:
+            try:
+                answer = await self._link.ask("POST", "/programs", body, self._instance)
+            except (NoAnswer, Rejected) as fault:
+                unknown |= not isinstance(fault, NoAnswer) or fault.sent
+                if not unknown:
+                    raise HostUnreachable(
+                        f"did not start: the agent at {self._address} does not answer: {fault}"
+                    ) from None
+                await self._wait_out(str(fault))
+                continue
+            if answer.code == 201:
+                return
+            why = f"did not start: the agent at {self._address}: {answer.error}"
+            if answer.code == 412 and unknown:
+                self._lose(STARTED_ANEW)
+            if answer.code == 412:
+                self._instance = self._link.instance
+            elif answer.code != 503:
+                raise ProgramNotStarted(why)
+            elif not unknown:
+                raise HostUnreachable(why)
+            else:
+                await self._wait_out(answer.error)  # an order may still be on its way
+
+    async def _find_and_follow(self, facts: Mapping[str, object]) -> bool:
+        self._name = str(facts.get("program", self._name))
+        self._instance = str(facts.get("instance", ""))
+        until = time.monotonic() + seconds_in(facts, "orphan_grace", self._link.orphan_grace) + self._request.grace
+        self._link.heard_at = max(self._link.heard_at, until - self._link.orphan_grace - self._request.grace)
+        while True:
+            try:
+                await self._link.ask("GET", "/ready")
+                answer = await self._link.ask("POST", f"/programs/{self._name}/find")
+            except (NoAnswer, Rejected) as fault:
+                await self._wait_out(str(fault))
+                continue
+            break
+        if answer.code != 200:
+            return self._miss()
+        self._instance = self._link.instance
+        self._note_place()
+        await self._follow()
+        return True
+
+    def _miss(self) -> bool:
+        """Return False if a program that the agent does not know never ran there. Raises `ProgramLost` if it did."""
+        if self._instance == self._link.instance:
+            self._lose(FORGOTTEN, "forgotten by its agent")
+        if self._instance:
+            self._lose(STARTED_ANEW)
+        return False
+
+    def _note_place(self) -> None:
+        facts = {"agent": self._address, "instance": self._instance, "program": self._name}
+        self._watch.note_start({**facts, "orphan_grace": self._link.orphan_grace})
+
+    # Go on
+
+    async def _follow(self) -> None:
+        """Take what the program writes, and its end. Raises `ProgramLost`, and `ProgramNotStarted`."""
+        while self._end is None:
+            try:
+                await self._listen()
+                self._silent, self._pause = False, PAUSE
+            except (NoAnswer, Rejected, ValueError) as fault:
+                await self._wait_out(str(fault))
+        self._link.take_end(self._name)
+        self._tell_end(self._end)
+
+    async def _listen(self) -> None:
+        reader = FrameReader(self._place)
+        async with self._link.listen(f"/programs/{self._name}/log?from={self._place}") as (answer, chunks):
+            if self._link.instance != self._instance:
+                self._lose(STARTED_ANEW)
+            if answer.code == 404:
+                self._lose(FORGOTTEN, "forgotten by its agent")
+            if answer.code != 200:
+                raise Rejected(answer.error)
+            async for chunk in chunks:
+                for frame in reader.feed(chunk):
+                    self._take(frame)
+                    self._place = frame.place
+
+    def _take(self, frame: Frame) -> None:
+        kind, content, place = frame
+        if kind in STREAMS:
+            self._watch.wrote(STREAMS[kind], content)
+        elif kind == BEAT:
+            self._link.hear_clock(content.decode())
+        elif kind == START:
+            self._watch.note_start(json.loads(content))
+        elif kind == END:
+            self._end = json.loads(content)
+        elif kind == GAP:
+            told = f"[aiodag: the agent has dropped {place - self._place:,} bytes of the output here]\n"
+            self._watch.wrote("stderr", told.encode())
+
+    async def _wait_out(self, why: str) -> None:
+        """Wait a moment for an agent that is silent. Raises `ProgramLost` once what it has is over for sure."""
+        if time.monotonic() >= self._link.ends_at(self._request.grace):
+            self._lose(f"its agent is silent, and the program has ended by now: {why}", "connection")
+        if not self._silent:
+            self._silent = True
+            log.warning("the agent at %s does not answer: %s", self._address, why)
+        await asyncio.sleep(self._pause)
+        self._pause = min(PAUSE_MOST, self._pause * 2)
+
+    def _lose(self, why: str, reason: str = "agent started anew") -> NoReturn:
+        msg = f"has ended in a way that nobody knows: at {self._address}, {why}"
+        raise ProgramLost(msg, reason=reason)
+
+    # End
+
+    def _tell_end(self, told: Mapping[str, Any]) -> None:
+        """Take how it ended. Raises `ProgramNotStarted` and `ProgramLost`."""
+        if "refused" in told:
+            if told.get("elsewhere"):
+                raise HostUnreachable(f"did not start: at {self._address}, {told['refused']}")
+            raise ProgramNotStarted(str(told["refused"]))
+        if "lost" in told:
+            raise ProgramLost(str(told["lost"]))
+        if told.get("by_agent"):
+            self._lose(f"its agent has ended it: {told['by_agent']}", "ended by its agent")
+        if told.get("dropped"):
+            self._watch.wrote(
+                "stderr",
+                b"[aiodag: the agent's disk took no more: %d bytes of the output are missing]\n" % told["dropped"],
+            )
+        self._watch.note_end(ProgramEnd(**told["end"], host=told["host"]))
+
+    async def _send_end(self, working: "asyncio.Task[Any]") -> None:
+        """Have the agent end the program, until it has heard that: it may have the order still to come."""
+        while not working.done():
+            with suppress(NoAnswer, Rejected):
+                answer = await self._link.ask("DELETE", f"/programs/{self._name}")
+                if answer.code == 200:
+                    return
+            await asyncio.sleep(PAUSE)
+
+
+def seconds_in(facts: Mapping[str, object], key: str, usual: float) -> float:
+    """Return a number among the facts of an attempt."""
+    found = facts.get(key)
+    return float(found) if isinstance(found, int | float) else usual

@@ -340,6 +340,10 @@ FLOORS = [
         "traces": ["opentelemetry"],
     },
     {
+        "agent": [
+            "log",
+            "requests",
+        ],
         "schedules": [
             "fields",
             "days",

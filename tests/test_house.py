@@ -343,6 +343,8 @@ FLOORS = [
         "agent": [
             "log",
             "requests",
+            "hosted",
+            "table",
         ],
         "schedules": [
             "fields",

@@ -345,6 +345,8 @@ FLOORS = [
             "requests",
             "hosted",
             "table",
+            "starlette",
+            "uvicorn",
         ],
         "schedules": [
             "fields",
@@ -634,6 +636,8 @@ EXTRAS = {
     "aiodag.pictures.resvg": {"resvg_py"},
     "aiodag.cli.rich": {"rich"},
     "aiodag.commands.aiohttp": {"aiohttp"},
+    "aiodag.agent.starlette": {"starlette"},
+    "aiodag.agent.uvicorn": {"uvicorn"},
     "aiodag.stores.sql.postgres": {"psycopg"},
     "aiodag.messages.kafka": {"aiokafka"},
     "aiodag.workflows.files.yaml": {"yaml"},

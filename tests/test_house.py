@@ -347,6 +347,8 @@ FLOORS = [
             "table",
             "starlette",
             "uvicorn",
+            "ghosts",
+            "serving",
         ],
         "schedules": [
             "fields",

@@ -1,0 +1,68 @@
+"""Run an agent: from its directory to its end."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+
+from aiodag.agent.ghosts import VARIABLE, AgentDirectory, end_ghosts
+from aiodag.agent.starlette import build_application
+from aiodag.agent.table import AgentSettings, ProgramTable
+from aiodag.agent.uvicorn import Endpoint, QuietServer, build_server, load_tls, open_socket
+
+log = logging.getLogger("aiodag.agent")
+
+
+class AgentServer:
+    """An agent in this process: `run` it, and `stop` it from a signal's handler."""
+
+    def __init__(self, endpoint: Endpoint, settings: AgentSettings, token: str, grace: float) -> None:
+        load_tls(endpoint)
+        self._endpoint = endpoint
+        self._settings = settings
+        self._token = token
+        self._grace = grace
+        self._stopping: asyncio.Task[None] | None = None
+        self._table: ProgramTable | None = None
+        self._server: QuietServer | None = None
+
+    async def run(self, say: Callable[[str], object]) -> None:
+        """Serve until somebody stops it. Raises `OptionError` and `AiodagError` before anything is served."""
+        directory = AgentDirectory(self._settings.directory)
+        try:
+            listening = open_socket(self._endpoint)
+            with listening:
+                if count := await end_ghosts(directory.mark):
+                    say(f"ended what an earlier agent had left: {count}")
+                env = {**self._settings.env, VARIABLE: directory.mark}
+                table = self._table = ProgramTable(self._settings._replace(directory=directory.path, env=env))
+                self._server = build_server(build_application(table, self._token), self._endpoint)
+                say(f"agent at {address_of(self._endpoint, listening.getsockname()[1])}")
+                minding = asyncio.create_task(table.keep_minding())
+                try:
+                    await self._server.serve(sockets=[listening])
+                finally:
+                    minding.cancel()
+                    await table.leave(0.0)
+        finally:
+            directory.close()
+
+    def stop(self) -> None:
+        """Start nothing new, wait for what runs as long as the grace says, end the rest. Called again: end it at once."""
+        if self._stopping is None:
+            self._stopping = asyncio.get_running_loop().create_task(self._leave())
+        else:
+            self._stopping.cancel()
+
+    async def _leave(self) -> None:
+        if self._table is not None:
+            with suppress(asyncio.CancelledError):
+                await self._table.leave(self._grace)
+        if self._server is not None:
+            self._server.should_exit = True
+
+
+def address_of(endpoint: Endpoint, port: int) -> str:
+    """Return the address that clients are given."""
+    host = f"[{endpoint.address}]" if ":" in endpoint.address else endpoint.address
+    return f"{'http' if endpoint.certificate is None else 'https'}://{host}:{port}"

@@ -481,6 +481,7 @@ FLOORS = [
         "service": [
             "host_tables",
             "settings",
+            "agents",
             "hosts",
             "kept_registries",
             "settings_shown",
@@ -545,6 +546,7 @@ FLOORS = [
             "queue_grammar",
             "message_grammar",
             "store_grammar",
+            "agent_grammar",
             "grammar",
             "opening",
             "printed",
@@ -564,6 +566,7 @@ FLOORS = [
             "messages",
             "isolated",
             "workers",
+            "agents",
             "registry",
             "described",
             "validating",

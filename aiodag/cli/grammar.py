@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from aiodag.cli import (
+    agent_grammar,
     begin_grammar,
     look_grammar,
     message_grammar,
@@ -102,6 +103,8 @@ COMMANDS: dict[str, Callable[[CommandGroup], None]] = {
     "worker": queue_grammar.add_worker,
     "workers": queue_grammar.add_workers,
     "queues": queue_grammar.add_queues,
+    "agent": agent_grammar.add_agent,
+    "agents": agent_grammar.add_agents,
     "schedules": schedule_grammar.add_schedules_command,
     "next": schedule_grammar.add_next,
     "backfill": schedule_grammar.add_backfill,

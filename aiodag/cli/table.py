@@ -209,6 +209,20 @@ def carry_out_completion(args: Namespace) -> int:
     return print_completion(args)
 
 
+def carry_out_agent(args: Namespace) -> int:
+    """Carry out `agent`."""
+    from aiodag.cli.agents import run_agent
+
+    return run_agent(args)
+
+
+def carry_out_agents(args: Namespace) -> int:
+    """Carry out `agents`."""
+    from aiodag.cli.agents import agents
+
+    return agents(args)
+
+
 def carry_out_help(args: Namespace) -> int:
     """Print the parameters of a target, after its help."""
     from aiodag.cli.described import describe

@@ -13,6 +13,7 @@ from aiodag.wording import is_utf8, printable
 Fault: TypeAlias = tuple[tuple[str | int, ...], str]  # where in the form, and what is wrong
 LONGEST_GUESS = 100  # characters of a wrong key for which one that is near is looked for
 LEAST_AMOUNT = 0.000001  # of a resource: they are counted in millionths
+LONGEST_NAME = 500  # characters of the name of a host or executor
 DEEPEST = 4  # forms within forms
 
 
@@ -90,6 +91,13 @@ def describe_given(value: object) -> str:
     except ValueError:  # an int with more digits than Python writes
         return "a number of very many digits"
     return text if len(text) < 60 else f"{text[:59]}…"
+
+
+def refuse_name(name: object, taken: Iterable[str]) -> str:
+    """Return why a host or executor cannot have a name, or nothing; `taken` are those that always stand for this machine."""
+    if not isinstance(name, str) or not is_text(name) or len(name) > LONGEST_NAME:
+        return f"cannot be a name: names are text of {LONGEST_NAME} characters or fewer, in one line"
+    return "is a name that is taken: it always stands for this machine" if name in taken else ""
 
 
 def near_words(wrong: object, known: Iterable[str]) -> str:

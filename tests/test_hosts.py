@@ -219,11 +219,11 @@ def test_what_cannot_be_a_host_is_refused_with_what_would_work(given):
         command("sync", host=given)
 
 
-def test_a_document_says_that_it_has_no_host():
+def test_a_document_says_how_to_name_a_host_that_is_an_object():
     flow = Workflow("etl")
     flow.add(command("sync", host=Moon()), name="sync")
 
-    with pytest.raises(WorkflowError, match="runs on the host 'moon', which a document cannot say"):
+    with pytest.raises(WorkflowError, match="runs on the host 'moon', an object: name it in Workflow"):
         document_of(flow, exact=True)
 
 

@@ -390,10 +390,12 @@ FLOORS = [
         ],
         "workflows": [
             "model",
+            "machines",
             "definition",
             "parameters",
             "paired",
             "cycles",
+            "sites",
             "check",
             "private",
             "files.json",

@@ -352,7 +352,7 @@ gpu = "cuda"
 
     assert said == [
         "3: hosts.hpc.partion: is a key that is not known here; did you mean 'partition'?",
-        "4: hosts.local: is a name that is taken: local always stands for this machine",
+        "4: hosts.local: is a name that is taken: it always stands for this machine",
         "7: hosts.lab.type: is 'shh', and no type has that name; did you mean 'ssh'?",
         "10: hosts.rack.targets.0.address: takes an address, without a password; this is another",
         "10: hosts.rack.targets.0.keepalive: takes seconds above 0; this is -1",

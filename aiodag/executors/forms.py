@@ -9,11 +9,11 @@ from types import MappingProxyType
 from typing import Any
 
 from aiodag._core.doors import open_door
+from aiodag._core.named import EXECUTORS
 from aiodag.complaint import Complaint
 from aiodag.errors import WorkflowError
 from aiodag.typed_forms import ADDRESS, TEXTS, WHOLE, Fault, FormType, fault_line, form_faults
 
-PLAIN = ("thread", "process")  # those of this machine, in the place of a form
 EXECUTOR_TYPES: Mapping[str, FormType] = MappingProxyType(
     {
         "dask": FormType(
@@ -31,7 +31,7 @@ def executor_faults(form: object) -> Iterator[Fault]:
     >>> list(executor_faults({"type": "desk"}))
     [(('type',), "is 'desk', and no type has that name; did you mean 'dask'?")]
     """
-    return iter(()) if form in PLAIN else form_faults(form, EXECUTOR_TYPES)
+    return iter(()) if form in EXECUTORS else form_faults(form, EXECUTOR_TYPES)
 
 
 def executor_of_form(form: Any, place: str = "") -> Any:
@@ -41,7 +41,7 @@ def executor_of_form(form: Any, place: str = "") -> Any:
     >>> executor_of_form("thread")
     'thread'
     """
-    if form in PLAIN:
+    if form in EXECUTORS:
         return form
     faults = list(executor_faults(form))
     if faults:

@@ -6,11 +6,10 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from aiodag._core.doors import open_door
+from aiodag._core.named import EXECUTORS, LOCAL
 from aiodag.complaint import Complaint
-from aiodag.typed_forms import FormType, describe_given, fault_line, is_text, placed_form, shown_key
+from aiodag.typed_forms import FormType, describe_given, fault_line, placed_form, refuse_name, shown_key
 
-LOCAL = "local"  # the host that every run has: this machine
-LONGEST_NAME = 500  # characters
 NO_TABLE: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -28,7 +27,7 @@ def table_of(key: str) -> MachineTable:
         forms = open_door("host_forms")
         return MachineTable((LOCAL,), forms.host_faults, forms.HOST_TYPES)
     forms = open_door("executor_forms")
-    return MachineTable(forms.PLAIN, forms.executor_faults, forms.EXECUTOR_TYPES)
+    return MachineTable(EXECUTORS, forms.executor_faults, forms.EXECUTOR_TYPES)
 
 
 def read_table(
@@ -41,22 +40,13 @@ def read_table(
         return
     table = table_of(key)
     for name, form in given.items():
-        faults = [((), why)] if (why := refuse_name(name, table)) else list(table.faults(form))
+        faults = [((), why)] if (why := refuse_name(name, table.taken)) else list(table.faults(form))
         for fault in faults:
             path = ".".join([key, name, *(str(part) for part in fault[0] if isinstance(part, str))])
             text = fault_line(((key, shown_key(name), *fault[0]), fault[1]))
             complaints.append(Complaint(place_of(path), text))
         if not faults:
             yield name, form
-
-
-def refuse_name(name: str, table: MachineTable) -> str:
-    """Return why a row cannot have a name, or nothing."""
-    if name in table.taken:
-        return f"is a name that is taken: {' and '.join(table.taken)} always stand{'s' * (len(table.taken) == 1)} for this machine"
-    if not is_text(name) or len(name) > LONGEST_NAME:
-        return f"cannot be a name: names are text of {LONGEST_NAME} characters or fewer, in one line"
-    return ""
 
 
 def placed_row(key: str, form: Any, folder: Path) -> Any:

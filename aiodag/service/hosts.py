@@ -28,4 +28,4 @@ def made_once(key: str, name: str, form: str, origin: str) -> Any:
     """Return what a form stands for: the same object each time, since it counts what runs there."""
     if key == "hosts":
         return host_of_form(json.loads(form), name, origin)
-    return executor_of(open_door("executors").executor_of_form(json.loads(form), origin))
+    return executor_of(open_door("executor_forms").executor_of_form(json.loads(form), origin))

@@ -16,6 +16,7 @@ from aiodag._core.run_options import tags_of
 from aiodag.errors import Complaint, OptionError, WorkflowError
 from aiodag.wording import is_utf8
 from aiodag.workflows.cycles import order_vertices
+from aiodag.workflows.machines import Machines
 from aiodag.workflows.model import WorkflowTask
 from aiodag.workflows.paired import choices, count_of, meets_one, pairing_faults, shared_groups
 from aiodag.workflows.parameters import (
@@ -35,6 +36,7 @@ from aiodag.workflows.parameters import (
     places,
     standing_bare,
 )
+from aiodag.workflows.sites import Sites
 
 if TYPE_CHECKING:
     from aiodag.workflows.definition import Definition
@@ -87,16 +89,24 @@ class Around:
 
 
 def check_workflow(
-    workflow: "Definition", around: Around | None = None, *, capacity: Capacity | None = None, runs: bool = False
+    workflow: "Definition",
+    around: Around | None = None,
+    *,
+    capacity: Capacity | None = None,
+    runs: bool = False,
+    machines: Machines | None = None,
 ) -> Checked:
     """Check a workflow, also that a capacity has what tasks ask for; `runs` if it is the one that they will find.
+
+    With `machines`, which are those of its run, the hosts and executors that its tasks name must be there, too.
 
     Raises `WorkflowError`.
     """
     check = Check(workflow, around or Around())
     found = check.whole()
+    sites = None if machines is None else check.sites(machines)
     if capacity is not None or runs:
-        check.resources(capacity)
+        check.resources(capacity, sites)
     if check.complaints:
         raise WorkflowError(check.complaints)
     return found
@@ -296,11 +306,26 @@ class Check:
                 how = "" if rule.runs_on else "; or give its task raw=True, which takes them as done futures"
                 self.complain(task, f"{by}, and takes values that may not be there, of {names}: say after={how}")
 
-    def resources(self, capacity: Capacity | None) -> None:
+    def sites(self, machines: Machines) -> Sites:
+        """Complain of names that no host and no executor has."""
+        sites = Sites(machines)
+        for text in sites.faults():
+            self.complain(None, text)
+        for task in self.workflow.tasks:
+            text = sites.fault_of(task.task)
+            if text:
+                self.complain(task, f"{task.name!r} {text}")
+        return sites
+
+    def resources(self, capacity: Capacity | None, sites: Sites | None) -> None:
         """Complain of attempts that could never begin."""
         for task in self.workflow.tasks:
             asked = request_at(options_of(task.task).resources, 1)
-            why = refusal(asked, capacity, by_file if isinstance(task.code, str) else by_workflow) if asked else ""
+            if not asked:
+                continue
+            why = None if sites is None else sites.refusal(task.task, asked)
+            if why is None:
+                why = refusal(asked, capacity, by_file if isinstance(task.code, str) else by_workflow)
             if why:
                 self.complain(task, f"{task.name!r} {why}")
 

@@ -11,6 +11,7 @@ from aiodag._core.rules import USUAL
 from aiodag._core.search import close_coroutines, leaves
 from aiodag._core.task import Task, make
 from aiodag.errors import Complaint, OptionError, WorkflowError
+from aiodag.workflows.machines import machines_of
 from aiodag.workflows.model import (
     NO_PARAMETERS,
     Parameter,
@@ -28,6 +29,8 @@ from aiodag.workflows.model import (
 
 if TYPE_CHECKING:
     from aiodag._core.hooks import HookTypes
+    from aiodag._core.signatures import ExecutorTypes
+    from aiodag.abc import Host
     from aiodag.workflows.jobs.model import JobsDefinition
     from aiodag.workflows.model import Group, Upstream, Value
 
@@ -47,6 +50,10 @@ class Definition:
         on_start: "HookTypes" = None,
         on_success: "HookTypes" = None,
         on_failure: "HookTypes" = None,
+        hosts: "Mapping[str, Any] | None" = None,
+        default_host: "str | Host | None" = None,
+        executors: "Mapping[str, Any] | None" = None,
+        executor: "ExecutorTypes | None" = None,
     ) -> None:
         given: Any = name
         if not isinstance(given, str) or not name:
@@ -59,6 +66,7 @@ class Definition:
         self.capacity = capacity_from(capacity)
         self.hook_forms: Mapping[str, Any] = {}  # as a file writes them
         self.hooks: Mapping[str, Any] = hooks_of(on_start=on_start, on_success=on_success, on_failure=on_failure)
+        self.machines = machines_of(hosts, default_host, executors, executor)
         self.jobs: JobsDefinition | None = None  # what a form of jobs says, of which the tasks are made
         self.description: str | None = None  # for people, and of no effect
         self.paired = pairing_of(paired)
@@ -168,7 +176,7 @@ class Definition:
         made = type(self)(name or self.name, tags=self.tags, parameters=self.parameters, limit=self.limit)
         made.hooks, made.hook_forms, made.paired = self.hooks, self.hook_forms, self.paired
         made.capacity, made.entry, made.given = self.capacity, self.entry, {**self.given, **(parameters or {})}
-        made.description, made.literals = self.description, self.literals
+        made.description, made.literals, made.machines = self.description, self.literals, self.machines
         made.tasks = copies(self.tasks, made)
         own = made._by_name  # noqa: SLF001 - a copy of this
         own.update({task.name: made.tasks[task.index] for task in self._by_name.values()})

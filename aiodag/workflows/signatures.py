@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypedDict, TypeVar
 
 if TYPE_CHECKING:
     from aiodag._core.run import Run
-    from aiodag._core.signatures import Wraps
-    from aiodag.abc import Observer
+    from aiodag._core.signatures import ExecutorTypes, Wraps
+    from aiodag.abc import Host, Observer
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -31,3 +31,7 @@ class RunTypes(TypedDict, total=False):
     capacity: Any
     tags: Mapping[str, str] | None
     opened: "Callable[[Run], object] | None"
+    hosts: Mapping[str, Any] | None
+    default_host: "str | Host | None"
+    executors: Mapping[str, Any] | None
+    executor: "ExecutorTypes | None"

@@ -15,6 +15,7 @@ from aiodag.workflows.expressions.values import plain_copy
 from aiodag.workflows.files.document import document_of, recorded_text
 from aiodag.workflows.jobs.building import check_params, note_beginning, workflow_of_jobs
 from aiodag.workflows.jobs.drawing import draw_jobs
+from aiodag.workflows.machines import Machines
 from aiodag.workflows.model import WorkflowTask
 
 if TYPE_CHECKING:
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from aiodag._core.graph import Graph
-    from aiodag._core.signatures import Wraps
+    from aiodag._core.signatures import ExecutorTypes, Wraps
     from aiodag._core.task import Task
-    from aiodag.abc import Observer, Runs
+    from aiodag.abc import Host, Observer, Runs
     from aiodag.workflows.build import Values
     from aiodag.workflows.check import Checked
     from aiodag.workflows.model import TriggerRule, Upstream, Value
@@ -42,7 +43,8 @@ class Workflow(Definition):
     `tags` are kept with its runs, to find them by. `parameters` are names with lists of values: a task that uses some of
     them becomes one instance for each combination. Tasks that use the same `paired` parameter meet value by value, and names in
     a list there walk together: `paired=["DAY", ["A", "B"]]`. `limit` bounds how many nodes run at once, and `capacity` is what the
-    `resources` of tasks are taken from. `on_start`, `on_success` and `on_failure` are the hooks of its runs, as of a `Run`.
+    `resources` of tasks are taken from. `on_start`, `on_success` and `on_failure` are the hooks of its runs, as of a `Run`;
+    `hosts`, `default_host`, `executors` and `executor` say where they run, as there, also by the forms that files write.
 
     >>> from aiodag import task
     >>> from aiodag.workflows import Parameter, Workflow
@@ -124,11 +126,11 @@ class Workflow(Definition):
         """Look for all that is wrong, also for another `capacity` than its own. Raises `WorkflowError`."""
         self._check(self.capacity if capacity is None else capacity_from(capacity))
 
-    def _check(self, capacity: Any, *, runs: bool = False) -> "Checked":
-        """Return what a check finds out; `runs` if there is no other capacity to come than this one."""
+    def _check(self, capacity: Any, *, runs: bool = False, machines: Machines | None = None) -> "Checked":
+        """Return what a check finds out; `runs` if there is no other capacity to come than this one, nor other hosts."""
         if runs and self.jobs is not None:
             check_params(self.jobs, self.given)
-        return check_workflow(self, capacity=capacity, runs=runs)
+        return check_workflow(self, capacity=capacity, runs=runs, machines=machines)
 
     def graph(self) -> "Graph":
         """Return the nodes and edges that it will have, all waiting; of generators without what they will add."""
@@ -184,6 +186,10 @@ class Workflow(Definition):
         tags: Mapping[str, str] | None = None,
         opened: "Callable[[Run], object] | None" = None,
         parent: "tuple[str, int] | tuple[()]" = (),
+        hosts: "Mapping[str, Any] | None" = None,
+        default_host: "str | Host | None" = None,
+        executors: "Mapping[str, Any] | None" = None,
+        executor: "ExecutorTypes | None" = None,
     ) -> "Values":
         """Run it, and return the values of its tasks. Options are those of a `Run`.
 
@@ -191,7 +197,9 @@ class Workflow(Definition):
         has begun. `parent` is the id of the run that begins it, in the same store, and the number of the node that does. Raises `WorkflowError` before anything runs, and what leaving a `Run` raises, such as `RunFailed`.
         """
         given = self.capacity if capacity is None else capacity_from(capacity)
-        found = self._check(given, runs=True)
+        wanted = {"hosts": hosts, "default_host": default_host, "executors": executors, "executor": executor}
+        machines = self.machines.changed(wanted)
+        found = self._check(given, runs=True, machines=machines)
         run = Run(
             self.name,
             limit=self.limit if limit is None else limit,
@@ -203,6 +211,7 @@ class Workflow(Definition):
             id=id,
             tags={**self.tags, **(tags or {})},
             **self.hooks,
+            **machines.options(),
         )
         run.entry, run.parent = self.entry, parent
         if store is not None:

@@ -11,7 +11,7 @@ from aiodag._core.doors import open_door
 from aiodag._core.task import Task, make
 from aiodag.errors import AiodagError
 from aiodag.names import import_file, import_named
-from aiodag.workflows.files.forms import KINDS, OPTIONS, PROGRAM, SCRIPT
+from aiodag.workflows.files.forms import CALLS, KINDS, OPTIONS, PROGRAM, SCRIPT
 from aiodag.workflows.files.json import Path, cut
 from aiodag.workflows.files.shapes import is_argument, is_plain_line
 from aiodag.workflows.private import is_secret, read_secrets, secret_from_form
@@ -42,7 +42,13 @@ def body_kind(given: tuple[str, ...]) -> str:
     (kind,) = kinds
     foreign = [key for key in PROGRAM if key in given and kind == "task"]
     if foreign:
-        raise BodyRefused(foreign[0], "is a key of programs, and this task is a function")
+        instead = ': write "executor"' if foreign[0] == "host" else ""
+        raise BodyRefused(foreign[0], f"is a key of programs, and this task is a function{instead}")
+    foreign = [key for key in CALLS if key in given and kind != "task"]
+    if foreign:
+        raise BodyRefused(
+            foreign[0], f'is a key of functions, and this task is a {WHAT.get(kind, "shell line")}: write "host"'
+        )
     foreign = [key for key in SCRIPT if key in given and kind != "shell"]
     if foreign:
         raise BodyRefused(foreign[0], f"is a key of shell lines, and this task is a {WHAT[kind]}")
@@ -63,7 +69,7 @@ class Bodies:
         args = () if isinstance(arguments, dict) else tuple(arguments)
         kwargs = arguments if isinstance(arguments, dict) else {}
         if kind == "task":
-            task = self.function(values["task"], {key: values[key] for key in OPTIONS if key in values})
+            task = self.function(values["task"], {key: values[key] for key in (*OPTIONS, *CALLS) if key in values})
             self._check(task, values["task"], args, kwargs)
             return task, args, kwargs
         plain = tuple(takewhile(is_argument, args))

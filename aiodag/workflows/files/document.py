@@ -15,7 +15,7 @@ from aiodag.errors import Complaint, WorkflowError
 from aiodag.names import main_name
 from aiodag.secret import Secret
 from aiodag.workflows.definition import Definition
-from aiodag.workflows.files.forms import OPTIONS, TASK, VALUE_OF, bare_parameter, check_arguments
+from aiodag.workflows.files.forms import CALLS, OPTIONS, TASK, VALUE_OF, bare_parameter, check_arguments
 from aiodag.workflows.files.hooking import form_of
 from aiodag.workflows.model import Parameter, WorkflowTask
 from aiodag.workflows.parameters import is_command, options_of, unused_parameters
@@ -89,6 +89,7 @@ def head_of(workflow: Definition, writing: "Writing") -> dict[str, Any]:
         document["capacity"] = capacity_form(workflow.capacity)
     if workflow.limit is not None:
         document["limit"] = workflow.limit
+    document |= workflow.machines.forms(writing.unsaid)
     for event, hooks in workflow.hooks.items():
         forms = [writing.hook(each) for each in hooks]
         document[event] = workflow.hook_forms.get(event, forms[0] if len(forms) == 1 else forms)
@@ -141,6 +142,11 @@ class Writing:
 
         return form_of(task, written)
 
+    def unsaid(self, what: str) -> None:
+        """Complain of what the workflow as a whole has and JSON does not, if the document is to be read again."""
+        if self.exact:
+            self.complaints.append(Complaint("", f"has {what}, which a document cannot say"))
+
     def _inexact(self, task: WorkflowTask[Any], text: str) -> None:
         """Complain, if the document is to be read again."""
         if self.exact:
@@ -169,8 +175,13 @@ class Writing:
                 form[key] = sorted(value) if isinstance(value, frozenset) else value
         if any(type(each) is Secret and each.get for each in (*body.args, *body.env.values(), body.stdin)):
             self._inexact(task, "has a secret with get=, a function, which JSON does not have")
-        if body.host is not None:
-            self._inexact(task, f"runs on the host {body.host.name!r}, which a document cannot say")
+        if isinstance(body.host, str):
+            form["host"] = body.host
+        elif body.host is not None:
+            self._inexact(
+                task,
+                f"runs on the host {body.host.name!r}, an object: name it in Workflow(hosts={{...}}), and write host=NAME",
+            )
         if body.on_output is not None or body.on_end is not None:
             self._inexact(task, "has functions that hear of it, which JSON does not have")
         self._arguments(task, form, () if body.line is None else body.args[FIRST:])
@@ -238,8 +249,8 @@ class Writing:
             if option == "name" or (option in own and same(value, own[option])):
                 continue
             shown = value.total_seconds() if isinstance(value, timedelta) else value
-            exact = option in OPTIONS and not any(TASK[option](shown))
-            if option in OPTIONS:
+            exact = option in (*OPTIONS, *CALLS) and not any(TASK[option](shown))
+            if option in OPTIONS or exact:
                 form[option] = shown if exact else value_stand_in(shown)
             if not exact:
                 self._inexact(task, f"has the option {option}={value_stand_in(value)}, which a document cannot say")

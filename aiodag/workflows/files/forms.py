@@ -24,6 +24,7 @@ from aiodag.workflows.files.shapes import (
     is_variable,
     is_whole,
 )
+from aiodag.workflows.machines import check_named_forms
 from aiodag.workflows.parameters import command_text
 from aiodag.workflows.private import SECRET, WANTED, is_secret
 
@@ -252,7 +253,8 @@ names_of_parameters = each(is_name, "names of parameters")
 
 # Of a task, by what it is: a program, a line for a shell, a function.
 KINDS = ("command", "shell", "task")
-OPTIONS = ("retries", "backoff", "timeout", "priority", "version", "resources")
+OPTIONS = ("retries", "lost_retries", "backoff", "timeout", "priority", "version", "resources")
+CALLS = ("executor",)  # options of functions alone
 CODES = "exit codes from 0 to 255, or -15 for signal 15"
 PROGRAM: dict[str, Check] = {
     "environment": every(
@@ -268,6 +270,7 @@ PROGRAM: dict[str, Check] = {
     "skip_codes": each(is_code, CODES),
     "grace": seconds,
     "keep": count,
+    "host": one(is_name, 'the name of a host, such as one of "hosts"'),
 }
 SCRIPT: dict[str, Check] = {  # of a line for a shell alone
     "executable": one(is_line, "the path of a shell"),
@@ -282,7 +285,9 @@ TASK: dict[str, Check] = {
     "arguments": check_arguments,
     "parents": names,
     "children": names,
+    "executor": one(is_name, 'the name of an executor, such as one of "executors"'),
     "retries": count,
+    "lost_retries": count,
     "backoff": seconds,
     "timeout": one(is_positive, "seconds above 0"),
     "priority": one(lambda value: type(value) is int, "a whole number, also below 0"),
@@ -298,6 +303,12 @@ ITEM: dict[str, Check] = {
     **TASK,
     "id": name,
     "name": name,
+}
+MACHINES: dict[str, Check] = {  # where tasks run
+    "hosts": check_named_forms("hosts"),
+    "default_host": TASK["host"],
+    "executors": check_named_forms("executors"),
+    "executor": TASK["executor"],
 }
 WORKFLOW: dict[str, Check] = {
     "$schema": one(lambda value: isinstance(value, str), "the address of the schema"),
@@ -316,6 +327,7 @@ WORKFLOW: dict[str, Check] = {
     "on_start": check_hooks,
     "on_success": check_hooks,
     "on_failure": check_hooks,
+    **MACHINES,
     "tasks": one(lambda value: isinstance(value, dict | list), "an object or a list of tasks"),
 }
 FRAGMENT = {key: WORKFLOW[key] for key in ("$schema", "description", "parameters", "tasks")}

@@ -16,6 +16,7 @@ from aiodag.workflows.files.entries import DocumentEntry, Entries
 from aiodag.workflows.files.forms import (
     FRAGMENT,
     KINDS,
+    MACHINES,
     VALUE_OF,
     WORKFLOW,
     Check,
@@ -29,6 +30,7 @@ from aiodag.workflows.files.hooking import hooks_in
 from aiodag.workflows.files.json import Fault, Path, Places, cut
 from aiodag.workflows.files.shapes import describe_value
 from aiodag.workflows.files.text import decode_text, parse_text
+from aiodag.workflows.machines import placed_forms
 from aiodag.workflows.model import Parameter
 from aiodag.workflows.parameters import PLACE, unused_parameters
 from aiodag.workflows.private import is_secret, secret_from_form
@@ -74,6 +76,7 @@ class Reading:
             limit=values.get("limit"),
             capacity=values.get("capacity"),
             paired=values.get("paired", ()),
+            **self._machines(values),
             **hooks_in(values, self.bodies, self.hints, self.faults),
         )
         workflow.hook_forms = {event: values[event] for event in EVENTS if event in values}
@@ -94,6 +97,14 @@ class Reading:
             self._take(error.complaints, entries)
         self._raise()
         return workflow
+
+    def _machines(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return where the tasks run; paths are relative to the file."""
+        found = {key: values[key] for key in MACHINES if key in values}
+        for names in ("hosts", "executors"):
+            if names in found:
+                found[names] = placed_forms(names, found[names], self.places.directory)
+        return found
 
     def _complain_of_unused(self, workflow: Definition, values: Mapping[str, Any], texts: Mapping[str, str]) -> None:
         """Complain of parameters without effect, by their texts, unless the document says that they may be."""

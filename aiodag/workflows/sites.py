@@ -1,0 +1,73 @@
+"""Where the tasks of a workflow are to run: whether there is such a place, and whether it can have what they ask for."""
+
+from typing import TYPE_CHECKING, Any
+
+from aiodag._core.capacity import MILLION, amounts_text
+from aiodag._core.holdings import Request
+from aiodag._core.named import LOCAL, found_named
+from aiodag._core.task import Task
+from aiodag.workflows.machines import Machines, missing_name, name_among
+from aiodag.workflows.parameters import is_command
+
+if TYPE_CHECKING:
+    from aiodag._core.elsewhere import Elsewhere
+
+
+class Sites:
+    """The places of the tasks of one workflow; of many tasks that are alike each is looked for once."""
+
+    def __init__(self, machines: Machines) -> None:
+        self.machines = machines
+        self._known: dict[Task[..., Any], str] = {}  # what is wrong, by tasks of which many are alike
+        self._missing: dict[tuple[str, str], str] = {}
+        self._elsewhere: Elsewhere | None = None
+
+    def faults(self) -> list[str]:
+        """Return what is wrong with the places of tasks that name none."""
+        machines = self.machines
+        defaults = (("default_host", "hosts", machines.default_host), ("executor", "executors", machines.executor))
+        named = [(key, self._why_missing(names, name_among(given))) for key, names, given in defaults]
+        return [f"{key} is {why}" for key, why in named if why]
+
+    def fault_of(self, task: Task[..., Any]) -> str:
+        """Return what is wrong with the place of a task."""
+        pattern: Task[..., Any] = getattr(task, "pattern", task)
+        known = self._known.get(pattern)
+        if known is None:
+            known = self._known[pattern] = self._fault_of(pattern)
+        return known
+
+    def _fault_of(self, task: Task[..., Any]) -> str:
+        body: Any = task.fn
+        if is_command(task):
+            why = self._why_missing("hosts", name_among(body.host))
+            return f"is to run on the host {why}" if why else ""
+        why = self._why_missing("executors", name_among(task.options.executor))
+        return f"is to run on the executor {why}" if why else ""
+
+    def _why_missing(self, names: str, name: str | None) -> str:
+        if name is None:
+            return ""
+        if (names, name) not in self._missing:
+            self._missing[names, name] = missing_name(names, name, getattr(self.machines, names))
+        return self._missing[names, name]
+
+    def refusal(self, task: Task[..., Any], asked: Request) -> str | None:
+        """Return why the host of a command can never have what it asks for, nothing if it can; None if it counts nothing."""
+        if not is_command(task) or self.fault_of(task):
+            return None
+        host = self._host_of(task)
+        refuse = getattr(host, "refuse", None)
+        if refuse is None:
+            return None
+        why = refuse({name: amount / MILLION for name, amount in asked})
+        return f"asks for {amounts_text(dict(asked))}, and {why}" if why else ""
+
+    def _host_of(self, task: Task[..., Any]) -> Any:
+        body: Any = getattr(task, "pattern", task).fn
+        given = self.machines.default_host if body.host is None else body.host
+        if not isinstance(given, str):
+            return given
+        if self._elsewhere is None:
+            self._elsewhere = self.machines.elsewhere()
+        return None if given == LOCAL else found_named("host", given, self._elsewhere.hosts, (LOCAL,))

@@ -137,6 +137,42 @@ def local_place(tmp_path):
     return Place(LOCAL, tmp_path)
 
 
+@pytest.fixture(scope="session")
+def shared_agent(tmp_path_factory):
+    """An agent with much room, for all tests of this process that neither kill nor drain it."""
+    from agent_servers import AgentProcess
+
+    agent = AgentProcess(tmp_path_factory.mktemp("agent"))
+    try:
+        yield agent.start()
+    finally:
+        agent.remove()
+
+
+@pytest.fixture
+def agent_place(shared_agent, tmp_path):
+    """An agent on this machine, for the tests that all hosts pass."""
+    from test_host_contract import Place
+
+    return Place(shared_agent.host(), tmp_path)
+
+
+@pytest.fixture
+def new_agent(tmp_path_factory):
+    """What makes agents of one test alone."""
+    from agent_servers import AgentProcess
+
+    made = []
+
+    def make(*options, **durations):
+        made.append(AgentProcess(tmp_path_factory.mktemp("agent"), *options, **durations))
+        return made[-1].start()
+
+    yield make
+    for each in made:
+        each.remove()
+
+
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop_loop, "eager": eager_loop}
 
 

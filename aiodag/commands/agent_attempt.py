@@ -9,6 +9,7 @@ from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
+from uuid import uuid4
 
 from aiodag.commands.agent_link import AgentLink, Rejected
 from aiodag.commands.agent_wire import BEAT, END, GAP, START, STDIN_LARGEST, STREAMS, Frame, FrameReader, program_id
@@ -31,9 +32,10 @@ class AgentAttempt:
     def __init__(self, address: str, link: AgentLink, request: ProgramRequest, watch: ProgramWatch) -> None:
         self._address = address
         self._link = link
-        self._request = request
+        # Whoever calls the host without a run may give no label.
+        self._request = request if request.label else request._replace(label=uuid4().hex)
         self._watch = watch
-        self._name = program_id(request.label)
+        self._name = program_id(self._request.label)
         self._instance = ""  # of the agent that has it
         self._place = 0  # in its log
         self._end: Mapping[str, Any] | None = None

@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -77,8 +78,9 @@ class HttpLine:
         assert self._session is not None
         try:
             url = f"{self._address}{path}"
+            content = None if body is None else BytesIO(body)  # which is sent in parts
             async with self._session.request(
-                method, url, headers=headers, data=body, allow_redirects=False
+                method, url, headers=headers, data=content, allow_redirects=False
             ) as response:
                 yield response
         except aiohttp.ClientConnectorCertificateError as error:

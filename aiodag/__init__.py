@@ -62,6 +62,7 @@ from aiodag.errors import Undecodable as Undecodable
 from aiodag.errors import UnexpectedCancel as UnexpectedCancel
 from aiodag.errors import UnknownOption as UnknownOption
 from aiodag.errors import UnknownRun as UnknownRun
+from aiodag.errors import ValueGone as ValueGone
 from aiodag.errors import ValueTooLarge as ValueTooLarge
 from aiodag.errors import WaitLost as WaitLost
 from aiodag.errors import WorkerDied as WorkerDied

@@ -27,6 +27,7 @@
      │    ├── ValueTooLarge  (ValueError)               a value that is too large for a store
      │    ├── TaskMoved                                 a recorded function that is not where it was
      │    ├── Undecodable    (ValueError)               a stored value that cannot be read back
+     │    ├── ValueGone      (LookupError)              a value that was left where it was made, and is there no longer
      │    ├── RecordedError                             stands for a stored exception that cannot be rebuilt
      │    ├── EntryError     (ValueError)               a file, a task or arguments that no run can begin with
      │    ├── WorkflowError  (ValueError)               a workflow with faults, all of them at once
@@ -916,6 +917,22 @@ class Undecodable(AiodagError, ValueError):
         super().__init__(
             f"a recorded value cannot be read back: {why}. To go on, {hint}run the task again with another version: "
             '@task(version="2")'
+        )
+
+
+class ValueGone(AiodagError, LookupError):
+    """Raised to who needs a value that was left where it was made, such as on a cluster, and is nowhere any more.
+
+    >>> from aiodag import ValueGone
+    >>> raise ValueGone("the workers that had it have died")
+    Traceback (most recent call last):
+    aiodag.ValueGone: a value that stayed where it was made is gone: the workers that had it have died. ...
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"a value that stayed where it was made is gone: {why}. Call its task again; with Run(store=..., values=...), "
+            "large values are kept in a place of their own"
         )
 
 

@@ -196,6 +196,8 @@ class Engine(Settling):
         self.adopted: WeakKeyDictionary[Any, Node[Any]] = WeakKeyDictionary()
         self.gates: WeakKeyDictionary[Limit, Gate] = WeakKeyDictionary()
         self.kinds = Kinds()
+        self.fetching: set[asyncio.Task[None]] = set()  # of values that come from elsewhere
+        self.filling_for: Any = None  # the executor whose handles stay in the arguments that are filled now
 
     def release(self, node: Node[Any]) -> None:
         """Put a node whose upstream is done into the ready queue."""

@@ -13,6 +13,7 @@ from aiodag._core.capacity import Capacity, by_program, refusal, request_at
 from aiodag._core.context import NODE, RUN, Attempted
 from aiodag._core.fresh import InContext
 from aiodag._core.holdings import Request
+from aiodag._core.homecoming import leave_there
 from aiodag._core.layers import Call, call_within
 from aiodag._core.letting_go import leavable
 from aiodag._core.limits import Limit, finite_number, give_back
@@ -21,6 +22,7 @@ from aiodag._core.options import Delay, Predicate, TaskOptions, time_limit_at
 from aiodag._core.shared import gate_for
 from aiodag.abc import Executor, Middleware
 from aiodag.errors import NoCapacity, OptionError, Skip
+from aiodag.held_values import HeldValue
 
 if TYPE_CHECKING:
     from aiodag._core.task import Task
@@ -354,6 +356,9 @@ async def call_body(
     """Run the body where the executor says."""
     try:
         value = await (node.worker or executor).run(fn, *args, **kwargs)
+        if issubclass(type(value), HeldValue):
+            layers = layers_around(node, node.task.options.middleware)
+            return await (value.fetch() if layers else leave_there(node, value))
         # A plain wrapper around an async function returns its coroutine: that is the body. Not asyncio.iscoroutine(), to
         # which a generator is one on Python 3.11. Any other value is only asked for its type: see edges.py.
         is_body = hasattr(type(value), "__await__") and isinstance(value, Coroutine)

@@ -22,6 +22,7 @@ from typing import Any
 from aiodag._core.containers import EXACT, shape_of
 from aiodag._core.context import node_of
 from aiodag._core.edges import PLAIN, Opaque, Settled
+from aiodag._core.held import HeldNode
 from aiodag._core.node import Node
 from aiodag.errors import CycleError
 from aiodag.secret import Secret, Veiled
@@ -63,8 +64,8 @@ def search_kind(kind: object) -> Any:
     return ASK if kind is GeneratorType else shape_of(kind) or False
 
 
-OURS = frozenset({Node, Settled, Opaque, Secret, Veiled})  # what counts inside of objects
-USUAL: Any = dict.fromkeys(PLAIN) | dict(EXACT) | {Node: EDGE}
+OURS = frozenset({Node, HeldNode, Settled, Opaque, Secret, Veiled})  # what counts inside of objects
+USUAL: Any = dict.fromkeys(PLAIN) | dict(EXACT) | {Node: EDGE, HeldNode: EDGE}
 
 
 def leaves(value: object, *, objects: bool = False) -> Iterator[Any]:
@@ -197,7 +198,7 @@ class Search:
     edge waits whatever the outcome and passes the node itself.
     """
 
-    __slots__ = ("adopt", "copies", "edged", "found", "kinds", "loop", "outermost", "raw", "veiled")
+    __slots__ = ("adopt", "away", "copies", "edged", "found", "kinds", "loop", "outermost", "raw", "veiled")
 
     passes_values = True  # whether a node stands for its value
 
@@ -213,6 +214,7 @@ class Search:
         self.outermost: Any = None
         self.edged: set[int] | None = None
         self.veiled = False  # whether there is a secret among the arguments
+        self.away = False  # whether there is a node whose value is elsewhere
 
     def is_edge(self, value: object, found: object, *, nodes_only: bool) -> bool:
         """Return True if something else is to stand for a value; `found` is what its type is, see `Kinds`."""
@@ -228,6 +230,7 @@ class Search:
             return Veiled(value)
         tolerant = self.raw or kind is Settled
         node = self.adopt(value.dep if kind is Settled else value)
+        self.away = self.away or type(node) is HeldNode
         self.found.append((node, tolerant))
         return Settled(node) if tolerant else node
 
@@ -317,6 +320,8 @@ def fill_results(value: Any) -> Any:
     # Not value.result(), with which a node takes its failure: a body starts only when its upstream has succeeded.
     if kind is Node:
         return value.value
+    if kind is HeldNode:
+        return value.value_for(value.engine.filling_for)
     return result(value) if issubclass(kind, Future) else value
 
 

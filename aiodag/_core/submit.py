@@ -15,6 +15,8 @@ from aiodag._core.context import NODE, RUN, SHIPPED, current_node
 from aiodag._core.edges import PLAIN
 from aiodag._core.engine import Engine
 from aiodag._core.futures import follow_future
+from aiodag._core.held import HeldNode
+from aiodag._core.homecoming import fetching
 from aiodag._core.node import Node, blank_node
 from aiodag._core.options import NO_OPTIONS
 from aiodag._core.rules import JUDGE
@@ -221,6 +223,8 @@ def search(engine: Engine, node: Node[Any]) -> list[tuple[Node[Any], bool]]:
     node._edged = True
     if look.veiled:
         node.task = unveiling(task)
+    if look.away:
+        node.task, node._edged = fetching(node.task), False  # its arguments are filled when the values have come
     node._pending = 0 if task.rule is None else JUDGE  # which comes when the edges are there
     found = cast("list[tuple[Node[Any], bool]]", look.found)
     if found:
@@ -233,7 +237,7 @@ def adopt(engine: Engine, made: dict[int, Node[Any]], awaitable: Any) -> Node[An
 
     `made` collects, by the ids of their awaitables, the nodes that are new.
     """
-    if type(awaitable) is Node:
+    if type(awaitable) is Node or type(awaitable) is HeldNode:
         if awaitable.engine is not engine:
             raise ForeignLoop(awaitable, closed=awaitable.engine.loop.is_closed())
         return awaitable

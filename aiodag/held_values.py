@@ -4,6 +4,8 @@ from asyncio import InvalidStateError
 from collections.abc import Callable
 from typing import Any
 
+from aiodag.errors import ValueGone
+
 
 class HeldValue:
     """A value that stays where it was made: what `run` of an executor may return in place of the value itself.
@@ -43,7 +45,7 @@ class HeldValue:
 
     async def fetch(self) -> Any:
         """Return the value, brought here. Raises `ValueGone` if it is nowhere any more."""
-        raise NotImplementedError
+        raise ValueGone(f"{type(self).__name__} has no way to fetch it")
 
     def fetch_now(self) -> Any:
         """Return the value as `fetch` does, and block until it is here; for who asks `node.result()`.

@@ -40,8 +40,10 @@ class HeldNode(Node[T]):
 
     def value_for(self, executor: object) -> Any:
         """Return what a body is given that runs on an executor, or here: the handle, or the value, which has come home."""
-        if self._held is None or (executor is not None and self._held.executor is executor):
+        if self._held is None:
             return self.value
+        if executor is not None and self._held.executor is executor:
+            return self._held
         return self.way_home().value()
 
     def _is_away(self) -> bool:
@@ -139,7 +141,7 @@ class WayHome:
     def __await__(self) -> Generator[Any, None, None]:
         if not self.is_over:
             waiter: Future[None] = self.loop.create_future()
-            self.then(lambda _: waiter.done() or waiter.set_result(None), copy_context())
+            self.then(lambda _: None if waiter.done() else waiter.set_result(None), copy_context())
             yield from waiter
 
     def value(self) -> Any:

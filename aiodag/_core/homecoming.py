@@ -8,9 +8,11 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aiodag._core.as_task import TASK
+from aiodag._core.context import RUN
 from aiodag._core.edges import Settled
 from aiodag._core.held import HeldNode, WayHome
 from aiodag._core.letting_go import leavable
+from aiodag._core.named import NamedExecutor, executor_named
 from aiodag._core.node import Node, Tolerant, Waiter
 from aiodag._core.search import ContainerCopy, fill_results
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 
 async def leave_there(node: Node[Any], held: "HeldValue") -> Any:
-    """Have the value of a node stay where it is, and return its handle. If somebody here waits for it, it comes as well."""
+    """Have the value of a node stay where it is, and return its handle; the value, if somebody here waits for it already."""
     if node.driven != TASK:
         await asyncio.sleep(0)  # from here on the node is an asyncio task, and settled by itself
     away: Any = node
@@ -34,9 +36,10 @@ async def leave_there(node: Node[Any], held: "HeldValue") -> Any:
             wait_for_values(entry.node)
         elif isinstance(entry, Node):
             wait_for_values(entry)
-    if wanted:
-        await away.way_home()
-    return held
+    if not wanted:
+        return held
+    await away.way_home()
+    return away.way_home().value()
 
 
 def wait_for_values(node: Node[Any]) -> None:
@@ -58,7 +61,7 @@ def fetching(task: "Task[..., Any]") -> "Task[..., Any]":
 
     async def call(node: Node[Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         try:
-            here = place_of(node)
+            here = executor_under(node)
             for way in ways_home([*args, *kwargs.values()], here):
                 await way
             node.engine.filling_for = here
@@ -78,9 +81,10 @@ def fetching(task: "Task[..., Any]") -> "Task[..., Any]":
     return made
 
 
-def place_of(node: Node[Any]) -> Any:
+def executor_under(node: Node[Any]) -> Any:
     """Return the executor that the body of a node runs on."""
-    return node.task.options.executor
+    executor = node.task.options.executor
+    return executor_named(executor.name, RUN.get()) if type(executor) is NamedExecutor else executor
 
 
 def ways_home(values: list[Any], executor: object) -> "list[WayHome]":

@@ -182,7 +182,6 @@ class AgentAttempt:
         while self._end is None:
             try:
                 await self._listen()
-                self._silent, self._pause = False, PAUSE
             except (NoAnswer, Rejected, ValueError) as fault:
                 await self._wait_out(str(fault))
         self._link.take_end(self._name)
@@ -198,6 +197,7 @@ class AgentAttempt:
             if answer.code != 200:
                 raise Rejected(answer.error)
             async for chunk in chunks:
+                self._silent, self._pause = False, PAUSE
                 for frame in reader.feed(chunk):
                     self._take(frame)
                     self._place = frame.place

@@ -1,0 +1,480 @@
+"""Commands at an agent: who may have them run, what they hold there, and what becomes of them when somebody dies."""
+
+import asyncio
+import json
+import os
+import pickle
+import signal
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from agent_servers import TOKEN
+from test_host_contract import processes, until
+
+from aiodag import OptionError
+from aiodag.commands import CommandFailed, command
+from aiodag.programs import HostUnreachable, ProgramLost, ProgramNotFound, ProgramNotStarted, ProgramRequest
+
+ORPHAN_GRACE = 2  # seconds: what a test waits for
+LONG = 'echo begun; sleep 300 & wait; : "$1"'
+
+
+@pytest.fixture
+def mark():
+    """A word that stands in the arguments of all processes of a test."""
+    return f"mark-{uuid4().hex}"
+
+
+class Heard:
+    """What a host tells of a program."""
+
+    def __init__(self):
+        self.facts, self.output, self.end = {}, bytearray(), None
+
+    def note_start(self, facts):
+        self.facts.update(facts)
+
+    def wrote(self, stream, chunk):
+        self.output += chunk
+
+    def note_end(self, end):
+        self.end = end
+
+
+def long(mark, label="one", **fields):
+    return ProgramRequest(("sh", "-c", LONG, "sh", mark), label=label, **fields)
+
+
+def short(label="one", **fields):
+    return ProgramRequest(("echo", "done"), label=label, **fields)
+
+
+async def begun(host, request):
+    """Begin a program, and wait until it has said something."""
+    heard = Heard()
+    running = asyncio.ensure_future(host.run(request, heard))
+    await until(lambda: heard.output or running.done())
+    return running, heard
+
+
+async def cancelled(*running):
+    for each in running:
+        each.cancel()
+    await asyncio.wait(running)
+
+
+# What is on record
+
+
+async def test_the_machine_that_ran_a_program_is_on_record(shared_agent):
+    heard = Heard()
+    await shared_agent.host().run(short(uuid4().hex), heard)
+
+    assert (bytes(heard.output), heard.end.code, heard.end.host) == (b"done\n", 0, os.uname().nodename)
+    assert heard.facts["agent"] == shared_agent.address
+    assert (await command("true", host=shared_agent.host(name="big"))()).host in {"big", os.uname().nodename}
+
+
+async def test_the_same_label_twice_is_one_program(shared_agent, mark):
+    host, label = shared_agent.host(), uuid4().hex
+    first, heard = await begun(host, long(mark, label))
+    second, again = await begun(host, long(mark, label))
+
+    assert len(processes(mark)) == 1
+    assert heard.facts["pid"] == again.facts["pid"]
+    await cancelled(first)
+    with pytest.raises(asyncio.CancelledError):
+        second.cancel()
+        await second
+
+
+async def test_a_label_of_another_program_is_refused(shared_agent):
+    host, label = shared_agent.host(), uuid4().hex
+    await host.run(short(label), Heard())
+
+    with pytest.raises(ProgramNotStarted, match="another program has this label"):
+        await host.run(ProgramRequest(("true",), label=label), Heard())
+
+
+async def test_a_stdin_that_is_too_large_is_refused(shared_agent, monkeypatch):
+    monkeypatch.setattr("aiodag.commands.agent_attempt.STDIN_LARGEST", 3)
+
+    with pytest.raises(CommandFailed, match="its stdin has 4 bytes, and an agent takes 3: put it into a file"):
+        await command("cat", stdin=b"1234", host=shared_agent.host())()
+
+
+# Who may
+
+
+async def test_a_wrong_token_is_refused(shared_agent, tmp_path):
+    host = shared_agent.host()
+    host.token_file = tmp_path / "token"
+    host.token_file.write_text("not-the-token-of-this-agent")
+    host.token_file.chmod(0o600)
+
+    with pytest.raises(CommandFailed, match=r"did not start: the agent at .*: this is not the token of this agent"):
+        await command("true", host=host)()
+    assert "this is not the token" in (await host.look()).why
+
+
+async def test_another_version_is_refused(shared_agent, monkeypatch):
+    monkeypatch.setattr("aiodag.commands.agent_link.PROTOCOL", "2")
+
+    with pytest.raises(CommandFailed, match=r"install the same version on both sides"):
+        await command("true", host=shared_agent.host())()
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "why"),
+    [
+        (None, 0o600, "No such file"),
+        ("short", 0o600, "16 characters or more"),
+        ("with blanks in it, and long", 0o600, "without spaces"),
+        ("é" * 20, 0o600, "16 characters or more"),
+        (TOKEN, 0o644, "chmod 600"),
+    ],
+)
+def test_a_token_is_in_a_file_that_others_cannot_read(tmp_path, content, mode, why):
+    from aiodag.commands.agents import Agent
+
+    file = tmp_path / "token"
+    if content is not None:
+        file.write_text(content)
+        file.chmod(mode)
+
+    with pytest.raises(OptionError, match=why):
+        Agent("http://127.0.0.1:1", token_file=file)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1:2504", "http://", "ftp://h:1", "http://h:x", "http://u:p@h:1", "http://h:1/x", "http://h:99999", 7],
+)
+def test_an_address_is_checked(tmp_path, address):
+    from aiodag.commands.agents import Agent
+
+    with pytest.raises(OptionError, match="the address of an agent, such as"):
+        Agent(address, token_file=tmp_path)
+
+
+def test_it_is_written_and_pickled_without_its_token(shared_agent):
+    host = shared_agent.host(name="big", resources={"cores": 4})
+    form = host.form()
+
+    assert form == {
+        "type": "agent",
+        "address": shared_agent.address,
+        "name": "big",
+        "token_file": str(shared_agent.token_file),
+        "resources": {"cores": 4},
+    }
+    assert pickle.loads(pickle.dumps(host)).form() == form
+    assert TOKEN not in json.dumps(form) + repr(host) + repr(pickle.dumps(host))
+
+
+async def test_tls_is_spoken_where_a_certificate_is_given(new_agent, tmp_path):
+    trustme = pytest.importorskip("trustme")
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
+    agent = new_agent(f"--certificate={tmp_path / 'server.pem'}")
+
+    assert agent.address.startswith("https://")
+    assert (await command("echo", "hi", host=agent.host(certificate=tmp_path / "ca.pem"))()).stdout == "hi\n"
+    with pytest.raises(CommandFailed, match=r"its certificate is not trusted .*certificate= names the file"):
+        await command("true", host=agent.host())()
+    agent.address = agent.address.replace("https", "http")
+    with pytest.raises(CommandFailed, match="does not answer"):
+        await command("true", host=agent.host())()
+
+
+# What there is
+
+
+async def test_what_programs_hold_is_counted_over_all_clients(new_agent, mark):
+    agent = new_agent(cores=2)
+    one, two = agent.host(), agent.host()
+    first, _ = await begun(one, long(mark, "1", resources={"cores": 2}))
+    heard = Heard()
+    second = asyncio.ensure_future(two.run(short("2"), heard))
+    await until(lambda: "agent" in heard.facts)
+
+    state = await one.look()
+    assert (state.resources, state.free, state.running) == ({"cores": 2}, {"cores": 0}, 1)
+    assert heard.output == b""
+    await cancelled(first)
+    await second
+    assert heard.output == b"done\n"
+    assert (await two.look()).free == {"cores": 2}
+
+
+async def test_what_can_never_fit_is_refused(new_agent):
+    agent = new_agent(cores=2)
+
+    with pytest.raises(ProgramNotStarted, match="no place has more than 2"):
+        await agent.host().run(short(resources={"cores": 3}), Heard())
+    assert agent.host(resources={"cores": 2}).refuse({"cores": 3}) == "no place has more than 2"
+    assert agent.host().refuse({"cores": 3}) == ""
+
+
+async def test_a_drained_agent_starts_nothing_new(new_agent, mark):
+    agent = new_agent(cores=1)
+    host = agent.host()
+    running, heard = await begun(host, long(mark, "1"))
+    waits = asyncio.ensure_future(host.run(short("2"), Heard()))
+    with suppress(TimeoutError):
+        async with asyncio.timeout(0.3):  # real time: it is to wait
+            await asyncio.shield(waits)
+    await host.drain()
+
+    with pytest.raises(HostUnreachable, match="its agent is drained"):
+        await waits
+    with pytest.raises(HostUnreachable, match="it is drained, and starts nothing new"):
+        await host.run(short("3"), Heard())
+    assert ((await host.look()).drained, running.done()) == (True, False)
+    await host.undrain()
+    await cancelled(running)
+    await host.run(short("3"), heard)
+    assert heard.end.code == 0
+
+
+# What becomes of them
+
+
+async def test_a_program_ends_when_its_owner_has_been_silent_for_long(new_agent, mark):
+    agent = new_agent(orphan_grace=ORPHAN_GRACE)
+    await killed_owner(agent, long(mark))
+    killed_at = time.monotonic()
+
+    assert len(processes(mark)) == 1
+    await until(lambda: processes(mark) == [])
+    assert time.monotonic() - killed_at > ORPHAN_GRACE / 2
+
+
+OWNER = """
+import asyncio, json, sys
+from aiodag.commands.agents import Agent
+from aiodag.programs import ProgramRequest
+
+class Watch(dict):
+    def note_start(self, facts):
+        self.update(facts)
+    def wrote(self, stream, chunk):
+        print(json.dumps(self), flush=True)
+
+address, token_file, label, *args = json.loads(sys.stdin.readline())
+asyncio.run(Agent(address, token_file=token_file).run(ProgramRequest(tuple(args), label=label), Watch()))
+"""
+
+
+async def killed_owner(agent, request):
+    """Have a process of its own start a program, and kill it; return what it noted."""
+    owner = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        OWNER,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        cwd=Path(__file__).parent.parent,
+    )
+    told = [agent.address, str(agent.token_file), request.label, *request.args]
+    owner.stdin.write(f"{json.dumps(told)}\n".encode())
+    facts = json.loads(await owner.stdout.readline())
+    owner.kill()
+    await owner.communicate()
+    return facts
+
+
+async def test_a_program_is_found_again_by_what_its_first_owner_has_noted(new_agent):
+    agent = new_agent(orphan_grace=ORPHAN_GRACE)
+    gate = agent.folder / "gate"
+    os.mkfifo(gate)
+    request = ProgramRequest(("sh", "-c", 'echo begun; read line < "$1"; echo "$line"', "sh", str(gate)), label="x")
+    facts = await killed_owner(agent, request)
+    found = Heard()
+    finding = asyncio.ensure_future(agent.host().find(facts, request, found))
+    await until(lambda: found.output)
+    gate.write_text("went on\n")
+    await finding
+
+    assert bytes(found.output) == b"begun\nwent on\n"
+    assert (found.end.code, found.facts["program"]) == (0, facts["program"])
+
+
+async def test_an_end_is_found_that_nobody_has_taken(new_agent):
+    agent = new_agent()
+    request = ProgramRequest(("sh", "-c", "echo begun; sleep 0.2; exit 7"), label="x")
+    facts = await killed_owner(agent, request)
+    await until_free(agent.host())
+    for known in (facts, {}):  # by its label alone, too
+        found = Heard()
+        await agent.host().find(known, request, found)
+        assert (bytes(found.output), found.end.code) == (b"begun\n", 7)
+
+
+async def until_free(host):
+    async with asyncio.timeout(30):
+        while (await host.look()).running:
+            await asyncio.sleep(0.02)
+
+
+async def test_what_nobody_has_started_is_not_found_and_cannot_come_any_more(shared_agent):
+    host, label = shared_agent.host(), uuid4().hex
+
+    with pytest.raises(ProgramNotFound):
+        await host.find({}, short(label), Heard())
+    with pytest.raises(ProgramNotStarted, match="somebody has looked for this program"):
+        await host.run(short(label), Heard())
+
+
+async def test_a_killed_agent_leaves_nothing_and_its_programs_are_lost_at_once_when_it_is_back(new_agent, mark, caplog):
+    agent = new_agent()
+    running, _ = await begun(agent.host(), long(mark))
+    agent.kill()
+    await until(lambda: "does not answer" in caplog.text)
+    await until(lambda: processes(mark) == [])
+    assert not running.done()  # nobody knows that yet
+    agent.start()
+
+    with pytest.raises(ProgramLost, match="its agent has started anew") as lost:
+        await running
+    assert lost.value.reason == "agent started anew"
+    heard = Heard()
+    await agent.host().run(short("two"), heard)
+    assert heard.end.code == 0
+
+
+async def test_a_program_is_lost_when_its_agent_has_been_silent_for_long(new_agent, mark, monkeypatch):
+    monkeypatch.setattr("aiodag.commands.agent_link.ENDING", 0.5)
+    agent = new_agent(orphan_grace=ORPHAN_GRACE)
+    running, _ = await begun(agent.host(), long(mark, grace=0.0))
+    agent.process.send_signal(signal.SIGSTOP)
+    stopped_at = time.monotonic()
+    try:
+        with pytest.raises(ProgramLost, match="its agent is silent, and the program has ended by now"):
+            await running
+        assert time.monotonic() - stopped_at > ORPHAN_GRACE / 2
+    finally:
+        agent.process.send_signal(signal.SIGCONT)
+    await until(lambda: processes(mark) == [])
+
+
+async def test_an_agent_ends_what_one_before_has_left_even_without_a_warden(new_agent, mark):
+    agent = new_agent()
+    facts = await killed_owner(agent, long(mark))
+    (warden,) = (int(each) for each in children_of(agent.process.pid))
+    agent.process.send_signal(signal.SIGSTOP)  # it would end its programs itself
+    os.kill(warden, signal.SIGKILL)
+    agent.kill()
+    assert len(processes(mark)) == 1
+    agent.start()
+
+    assert processes(mark) == []
+    with pytest.raises(ProgramLost, match="its agent has started anew"):
+        await agent.host().find(facts, long(mark), Heard())
+
+
+def children_of(pid):
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+async def test_an_agent_that_is_down_is_unreachable_before_anything_starts(new_agent):
+    agent = new_agent()
+    agent.kill()
+
+    with pytest.raises(HostUnreachable, match=r"did not start: the agent at .* does not answer"):
+        await agent.host().run(short(), Heard())
+    state = await agent.host().look()
+    assert (state.reachable, "does not" not in state.why) == (False, True)
+
+
+async def test_a_connection_that_breaks_is_taken_up_where_it_was(new_agent):
+    agent = new_agent()
+    through = await Broken.before(agent)
+    heard = Heard()
+    line = "for i in 1 2 3 4 5 6 7 8 9; do head -c 100000 /dev/zero | tr '\\0' $i; sleep 0.1; done"
+    try:
+        await through.host().run(ProgramRequest(("sh", "-c", line), label="x"), heard)
+    finally:
+        await through.close()
+
+    assert bytes(heard.output) == b"".join(b"%d" % i * 100_000 for i in range(1, 10))
+    assert through.broken > 1
+
+
+class Broken:
+    """What stands between a client and an agent, and breaks each connection that has carried much."""
+
+    @classmethod
+    async def before(cls, agent):
+        self = cls()
+        self.agent, self.broken, self.tasks = agent, 0, set()
+        self.server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
+        return self
+
+    def host(self):
+        from aiodag.commands.agents import Agent
+
+        port = self.server.sockets[0].getsockname()[1]
+        return Agent(f"http://127.0.0.1:{port}", token_file=self.agent.token_file)
+
+    async def serve(self, reader, writer):
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.agent.port)
+        there = asyncio.ensure_future(self.carry(reader, far_writer, 10**9))
+        back = asyncio.ensure_future(self.carry(far_reader, writer, 150_000))
+        self.tasks |= {there, back}
+        await asyncio.wait([there, back], return_when=asyncio.FIRST_COMPLETED)
+        for each in (there, back):
+            each.cancel()
+        for each in (writer, far_writer):
+            each.transport.abort()
+
+    async def carry(self, reader, writer, most):
+        while most > 0 and (chunk := await reader.read(10_000)):
+            writer.write(chunk)
+            most -= len(chunk)
+        self.broken += most <= 0
+
+    async def close(self):
+        self.server.close()
+        await asyncio.sleep(0)
+
+
+async def test_a_signal_drains_an_agent_and_a_second_one_ends_it_at_once(new_agent, mark):
+    agent = new_agent()
+    running, _ = await begun(agent.host(), long(mark))
+    agent.process.send_signal(signal.SIGTERM)
+    await until_refused(agent.host())
+    assert not running.done()
+    agent.process.send_signal(signal.SIGTERM)
+
+    with pytest.raises(ProgramLost, match="its agent has ended it: its agent has ended"):
+        await running
+    assert await asyncio.to_thread(agent.process.wait, 30) == 0
+    assert processes(mark) == []
+
+
+async def until_refused(host):
+    async with asyncio.timeout(30):
+        while not (await host.look()).drained:
+            await asyncio.sleep(0.02)
+
+
+async def test_an_agent_lets_what_runs_end_first(new_agent):
+    agent = new_agent(grace=60)
+    gate = agent.folder / "gate"
+    os.mkfifo(gate)
+    running, heard = await begun(
+        agent.host(), ProgramRequest(("sh", "-c", "echo begun; cat gate"), cwd=agent.folder, label="x")
+    )
+    agent.process.send_signal(signal.SIGTERM)
+    await until_refused(agent.host())
+    gate.write_text("well\n")
+    await running
+
+    assert (bytes(heard.output), heard.end.code) == (b"begun\nwell\n", 0)
+    assert await asyncio.to_thread(agent.process.wait, 30) == 0

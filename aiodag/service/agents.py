@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from aiodag._core.capacity import request_of
 from aiodag._core.doors import open_door
 from aiodag.commands.agent_wire import read_token, write_token
 from aiodag.commands.forms import HOST_TYPES
-from aiodag.errors import OptionError
+from aiodag.errors import AiodagError, OptionError
 from aiodag.programs import HostState
 from aiodag.service.settings import settings
 from aiodag.typed_forms import target_form
@@ -155,12 +155,39 @@ def look_at_agents(which: str | None = None, change: str | None = None) -> list[
 
 
 async def look_at_all(forms: list[tuple[str, Mapping[str, Any]]], change: str | None) -> list[NamedAgent]:
-    """Return agents with their states, at once."""
-    made: Callable[..., Any] = open_door("host_forms").host_of_form
-    agents = [(name, made(form, name)) for name, form in forms]
+    """Return agents with their states, all asked at once."""
+    made = [(name, form["address"], agent_of_form(form, name)) for name, form in forms]
     if change is not None:
-        async with asyncio.TaskGroup() as group:
-            for _, agent in agents:
-                group.create_task(getattr(agent, change)())
-    states = await asyncio.gather(*[agent.look() for _, agent in agents])
-    return [NamedAgent(name, agent.address, state) for (name, agent), state in zip(agents, states, strict=True)]
+        changes = [change_agent(agent, change) for _, _, agent in made]
+        failed = [why for why in await asyncio.gather(*changes) if why]
+        if failed:
+            raise AiodagError("; ".join(failed))
+    states = await asyncio.gather(*[look_at(agent) for _, _, agent in made])
+    return [NamedAgent(name, address, state) for (name, address, _), state in zip(made, states, strict=True)]
+
+
+def agent_of_form(form: Mapping[str, Any], name: str) -> Any:
+    """Return the agent of a form, or the error that says why there is none."""
+    try:
+        return open_door("host_forms").host_of_form(form, name)
+    except AiodagError as error:
+        return error
+
+
+async def change_agent(agent: Any, change: str) -> str:
+    """Drain or undrain an agent; return why that could not be, or nothing."""
+    if isinstance(agent, AiodagError):
+        return str(agent)
+    try:
+        await (agent.drain() if change == "drain" else agent.undrain())
+    except AiodagError as error:
+        return str(error)
+    return ""
+
+
+async def look_at(agent: Any) -> HostState:
+    """Return the state of an agent, or why there is none."""
+    if isinstance(agent, AiodagError):
+        return HostState(reachable=False, why=str(agent))
+    found: HostState = await agent.look()
+    return found

@@ -314,6 +314,8 @@ FLOORS = [
             "shells",
             "task",
             "alike",
+            "slurm_job",
+            "slurm_places",
         ],
         "executors": [
             "forms",

@@ -314,8 +314,11 @@ FLOORS = [
             "shells",
             "task",
             "alike",
+            "bulk",
             "slurm_job",
             "slurm_places",
+            "slurm_programs",
+            "slurm_states",
         ],
         "executors": [
             "forms",

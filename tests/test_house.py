@@ -319,6 +319,8 @@ FLOORS = [
             "slurm_places",
             "slurm_programs",
             "slurm_states",
+            "slurm_submitting",
+            "slurm_watch",
         ],
         "executors": [
             "forms",

@@ -321,6 +321,7 @@ FLOORS = [
             "slurm_states",
             "slurm_submitting",
             "slurm_watch",
+            "slurm",
         ],
         "executors": [
             "forms",

@@ -19,6 +19,7 @@ DOORS = MappingProxyType(
         "schedules": "aiodag.schedules.forms",
         "settings": "aiodag.service.settings",
         "settings_hosts": "aiodag.service.hosts",
+        "slurm": "aiodag.commands.slurm",
         "svg": "aiodag.pictures.svg",
         "thread": "aiodag.executors.thread",
         "waits": "aiodag.messages.waits",

@@ -19,6 +19,8 @@ from aiodag.typed_forms import (
     SECONDS,
     TEXT,
     TEXTS,
+    VARIABLES,
+    WHOLE,
     Fault,
     FormType,
     fault_line,
@@ -48,7 +50,18 @@ HOST_TYPES: Mapping[str, FormType] = MappingProxyType(
         "slurm": FormType(
             "slurm",
             "Slurm",
-            {"partition": TEXT, "account": TEXT, "qos": TEXT, "directory": TEXT, "interval": SECONDS, "options": TEXTS},
+            {
+                "partition": TEXT,
+                "account": TEXT,
+                "qos": TEXT,
+                "time_limit": SECONDS,
+                "options": TEXTS,
+                "flags": VARIABLES,
+                "directory": TEXT,
+                "python": TEXT,
+                "interval": SECONDS,
+                "array": WHOLE,
+            },
         ),
         "agent": FormType(
             "agents",

@@ -225,6 +225,36 @@ def service_at():
         yield opened
 
 
+@pytest.fixture(scope="session")
+def slurm_server():
+    """A Slurm cluster of one node, for all tests of this process."""
+    from slurm_servers import SlurmServer
+
+    server = SlurmServer()
+    try:
+        yield server.start()
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def slurm(slurm_server, monkeypatch):
+    """That cluster, as this process and what it starts know it, with its node in order."""
+    monkeypatch.setenv("SLURM_CONF", str(slurm_server.file))
+    yield slurm_server
+    slurm_server.heal()
+
+
+@pytest.fixture
+def slurm_place(slurm):
+    """Slurm as a host that programs run on."""
+    from test_host_contract import Place
+
+    from aiodag.commands.slurm import Slurm
+
+    return Place(Slurm(directory=slurm.root / "shared" / "jobs", interval=0.3), slurm.root / "shared", queues=True)
+
+
 @pytest.fixture
 def secrets_forgotten(monkeypatch):
     """Begin and end without secrets: what one test has read is masked in no other."""

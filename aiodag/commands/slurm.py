@@ -24,7 +24,7 @@ from aiodag._core.options import check_seconds
 from aiodag.commands.bulk import BulkCalls
 from aiodag.commands.slurm_places import JobPlace, job_name
 from aiodag.commands.slurm_programs import SlurmAway, SlurmRefused, ask_slurm, cancel_jobs
-from aiodag.commands.slurm_submitting import PATIENCE, Order, Submitter, job_of_name
+from aiodag.commands.slurm_submitting import PATIENCE, JobOrder, Submitter, job_of_name
 from aiodag.commands.slurm_watch import JobWatch, watchers_of
 from aiodag.errors import OptionError
 from aiodag.programs import (
@@ -111,7 +111,7 @@ class Slurm:
             **{key: value for key, value in (("partition", partition), ("account", account), ("qos", qos)) if value},
             "options": checked_options(options),
         }
-        self._submitters: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Order, Submitter]] = WeakKeyDictionary()
+        self._submitters: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[JobOrder, Submitter]] = WeakKeyDictionary()
 
     def __repr__(self) -> str:
         return f"<Slurm {self.name}>"
@@ -180,7 +180,7 @@ class Slurm:
             raise ProgramNotStarted(msg) from error
 
     def _submitter(self, request: ProgramRequest) -> Submitter:
-        order = Order((*self._own_options(request), *self._form["options"]), self.python, self.array)
+        order = JobOrder((*self._own_options(request), *self._form["options"]), self.python, self.array)
         submitters = self._submitters.setdefault(asyncio.get_running_loop(), {})
         if order not in submitters:
             submitters[order] = Submitter(order)

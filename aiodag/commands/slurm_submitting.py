@@ -20,7 +20,7 @@ PATIENCE = 300.0  # seconds in which Slurm may be away, before a program counts 
 PAUSES = (0.5, 1.0, 2.0, 5.0)  # seconds between two tries, and then always the last
 
 
-class Order(NamedTuple):
+class JobOrder(NamedTuple):
     """What jobs have in common that can be in one array."""
 
     options: tuple[str, ...]
@@ -31,7 +31,7 @@ class Order(NamedTuple):
 class Submitter:
     """Submits the jobs of one order, as arrays where there are several."""
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: JobOrder) -> None:
         self.order = order
         self._calls: BulkCalls[JobPlace, str] = BulkCalls(self._submit, order.most)
 

@@ -304,6 +304,13 @@ FLOORS = [
             "agent_link",
             "agent_attempt",
             "agents",
+            "remote_shell",
+            "loop_aside",
+            "remote_link",
+            "remote_program",
+            "remote_links",
+            "ssh_address",
+            "ssh",
             "forms",
             "pool",
             "finished",
@@ -655,6 +662,7 @@ EXTRAS = {
     "aiodag.pictures.resvg": {"resvg_py"},
     "aiodag.cli.rich": {"rich"},
     "aiodag.commands.aiohttp": {"aiohttp"},
+    "aiodag.commands.ssh": {"asyncssh"},
     "aiodag.agent.starlette": {"starlette"},
     "aiodag.agent.uvicorn": {"uvicorn"},
     "aiodag.stores.sql.postgres": {"psycopg"},
@@ -886,9 +894,16 @@ def is_forbidden(name):
     return bool(FORBIDDEN_START.match(name)) or any(FORBIDDEN.match(word) for word in WORD.findall(name))
 
 
+# Names that others have given: scripts call it so, or a library calls us by it.
+THEIRS = {
+    "aiodag.compat.pydag": {"task_manager"},
+    "aiodag.commands.ssh": {"data_received", "data", "datatype"},
+}
+
+
 @each_source
 def test_names_use_the_words_of_the_house(path):
-    theirs = {"task_manager"} if path.parent.name == "compat" else set()  # scripts of others call it so
+    theirs = THEIRS.get(name_of(path), set())
     found = [(node, name) for node, name in names(TREES[path]) if is_forbidden(name) and name not in theirs]
     wrong = [f"{at(path, node)} {name}" for node, name in found]
 

@@ -20,6 +20,7 @@ DOORS = MappingProxyType(
         "settings": "aiodag.service.settings",
         "settings_hosts": "aiodag.service.hosts",
         "slurm": "aiodag.commands.slurm",
+        "ssh": "aiodag.commands.ssh",
         "svg": "aiodag.pictures.svg",
         "thread": "aiodag.executors.thread",
         "waits": "aiodag.messages.waits",

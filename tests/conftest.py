@@ -173,6 +173,30 @@ def new_agent(tmp_path_factory):
         each.remove()
 
 
+@pytest.fixture(scope="session")
+def ssh_server():
+    """An sshd, for all tests of this process."""
+    from ssh_servers import SSHServer
+
+    server = SSHServer()
+    try:
+        yield server.start()
+    finally:
+        server.remove()
+
+
+@pytest.fixture(scope="session")
+def ssh_place(ssh_server):
+    """A machine over SSH, for the tests that all hosts pass."""
+    from test_host_contract import Place
+
+    from aiodag.commands.ssh import SSH
+
+    host = SSH(ssh_server.address, key=ssh_server.key, known_hosts=ssh_server.known_hosts, agent=False)
+    yield Place(host, ssh_server.folder, counts_memory=Path("/usr/bin/time").exists())
+    asyncio.run(host.close())
+
+
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop_loop, "eager": eager_loop}
 
 

@@ -20,7 +20,7 @@ from aiodag.commands import CommandFailed, command, shell
 from aiodag.stores import SQLite
 
 SECONDS = 60  # after which something hangs
-PLACES = ["local", "agent", "slurm"]
+PLACES = ["local", "ssh", "agent", "slurm"]
 HOSTILE = [
     "x y;z",
     "'",

@@ -510,6 +510,7 @@ FLOORS = [
             "entry",
             "catching_up",
             "resumption",
+            "sites",
             "folders",
             "binding",
             "written",

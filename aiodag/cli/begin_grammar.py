@@ -129,7 +129,20 @@ def add_execution(parser: Parser) -> None:
     """Add how to run."""
     parser.add_argument("--limit", metavar="N", type=count, help="how many nodes run at once")
     add_capacity(parser)
+    add_places(parser)
     parser.add_argument("--fail-fast", action="store_true", help="the first failure cancels the rest")
+
+
+def add_places(parser: Parser) -> None:
+    """Add where commands and functions run that say nothing of it."""
+    parser.add_argument(
+        "--host", metavar="NAME", help="the host of commands that name none: one of the workflow, or of the settings"
+    )
+    parser.add_argument(
+        "--executor",
+        metavar="NAME",
+        help="the executor of functions that name none: thread, process, or one of the workflow or the settings",
+    )
 
 
 def add_capacity(parser: Parser) -> None:

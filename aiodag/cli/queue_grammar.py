@@ -1,7 +1,7 @@
 """What can be typed to submit runs, and to look after queues."""
 
 from aiodag.cli import table
-from aiodag.cli.begin_grammar import TARGET, add_parameters, add_tags
+from aiodag.cli.begin_grammar import TARGET, add_parameters, add_places, add_tags
 from aiodag.cli.parser import CommandGroup, Parser, add_command
 from aiodag.cli.schedule_grammar import add_trigger
 from aiodag.cli.typed import count, duration, integer, moment, natural, rate
@@ -22,6 +22,7 @@ def add_submit(group: CommandGroup) -> None:
     )
     parser.add_argument("target", metavar="TARGET", help=TARGET)
     add_parameters(parser)
+    add_places(parser)
     parser.add_argument(
         "--queue", metavar="QUEUE", help="the queue in which it waits (that of the settings, or default)"
     )

@@ -25,9 +25,9 @@ def submit_target(args: Namespace) -> int:
         return submit_schedule(args)
     tags = only_once("--tag", args.tags)
     with serving(args) as service:
+        target = service.target(args.target, args.parameters)
         run_id = service.submit(
-            args.target,
-            args.parameters,
+            service.elsewhere(target, host=args.host, executor=args.executor),
             queue=args.queue or settings().queue.value,
             priority=args.priority,
             at=args.at,

@@ -41,6 +41,7 @@ def begin_run(args: Namespace) -> int:
     capacity = only_once("--capacity", args.capacity) or None
     with serving(args) as service, watching(args) as progress:
         target = service.target(args.target, args.parameters, capacity=capacity)
+        target = service.elsewhere(target, host=args.host, executor=args.executor)
         begin = partial(service.start, target, run_id=args.id, tags=tags, capacity=capacity)
         ended = run_to_end(begin, args, progress, f"{service.spell(args.target, target)}, in {service.place}")
     return report_ended(args, progress, ended)
@@ -51,6 +52,7 @@ def resume(args: Namespace) -> int:
     with serving(args) as service, watching(args) as progress:
         capacity = only_once("--capacity", args.capacity) or None
         again = service.again(args.run, source=args.source, capacity=capacity)  # before the loop: it imports
+        again = again._replace(target=service.elsewhere(again.target, host=args.host, executor=args.executor))
         begin = partial(service.resume, again, again=args.again, capacity=capacity)
         edited = f" from {args.source}" if args.source else ""
         ended = run_to_end(begin, args, progress, f"resumed{edited}, in {service.place}")

@@ -29,7 +29,7 @@ from aiodag.wording import describe_seconds, printable
 HEAD = ("SCHEDULE", "WHEN", "STATE", "NEXT", "LAST", "TARGET")
 FIRINGS = ("MOMENT", "KIND", "STATE", "RUN", "")
 BACKFILLS = ("BACKFILL", "SCHEDULE", "FROM", "TO", "STATE", "AT", "RUNS", "THERE BEFORE", "UNFINISHED")
-ONLY_RUNS = ("key", "at", "expires", "wait", "strict")  # options of what is submitted once
+ONLY_RUNS = ("host", "executor", "key", "at", "expires", "wait", "strict")  # options of what is submitted once
 BOUNDS = ("timezone", "start", "end", "exclude")
 POLICIES = ("overlap", "catch_up", "jitter", "grace")
 

@@ -11,12 +11,15 @@ from aiodag.names import WORKFLOW_ENDINGS
 if TYPE_CHECKING:
     from aiodag.workflows.workflow import Workflow
 
+ADDED = ("release", "host", "executor")  # fields that older versions do not know: left out where they say nothing
+
 
 class Entry(NamedTuple):
     """What a run begins with: a file, a task or a workflow in it, and its parameters as text or JSON values.
 
     `task` is empty where the file itself is a workflow, and the name of one where it has several. `release` says of which moment of which schedule it is: a mapping with
-    `logical_date` (ISO 8601, UTC), `schedule` and `kind`; None for what nobody scheduled.
+    `logical_date` (ISO 8601, UTC), `schedule` and `kind`; None for what nobody scheduled. `host` and `executor` are the names of
+    where its commands and its functions run that name none, if that was asked for when it began.
 
     >>> from pathlib import Path
     >>> from aiodag.service import Service
@@ -32,13 +35,16 @@ class Entry(NamedTuple):
     task: str
     parameters: Mapping[str, Any]
     release: Mapping[str, Any] | None = None
+    host: str | None = None
+    executor: str | None = None
 
     def recorded(self) -> dict[str, Any]:
-        """Return the entry as a store has it: that of older versions, where there is no release."""
-        found = self._asdict()
-        if self.release is None:
-            del found["release"]
-        return found
+        """Return the entry as a store has it: that of older versions, where there is no release, no host and no executor."""
+        return {key: value for key, value in self._asdict().items() if key not in ADDED or value is not None}
+
+    def code(self) -> tuple[str, str, Mapping[str, Any]]:
+        """Return what it runs: another moment, or another host, is still the same."""
+        return self.file, self.task, self.parameters
 
 
 Target: TypeAlias = "Entry | Workflow"
@@ -84,7 +90,8 @@ def describe_entry(entry: Entry | None) -> str:
         return "a workflow of a program"
     pairs = [(name, given if isinstance(given, list) else [given]) for name, given in entry.parameters.items()]
     parameters = "".join(f" {name}={value}" for name, values in pairs for value in values)
-    return f"{entry.file}{entry.task and f':{entry.task}'}{parameters}"
+    where = [f" --{key} {value}" for key in ("host", "executor") if (value := getattr(entry, key))]
+    return f"{entry.file}{entry.task and f':{entry.task}'}{parameters}{''.join(where)}"
 
 
 def parse_target(target: str) -> tuple[str, str | None]:

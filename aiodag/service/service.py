@@ -58,6 +58,16 @@ class Service(Scheduling):
 
         return targets.target_of(self.store, text, given, capacity)
 
+    def elsewhere(self, target: Target, *, host: str | None = None, executor: str | None = None) -> Target:
+        """Return what a run can begin with, with other names for where its commands and functions run that name none.
+
+        The names are recorded with the run, which goes on there. They are looked for when it begins, in the workflow and in
+        the settings of the process that runs it.
+        """
+        from aiodag.service import sites
+
+        return sites.elsewhere(target, host, executor)
+
     def find(
         self, text: str, given: Sequence[str] = (), *, capacity: Mapping[str, float] | None = None
     ) -> "RunRecord | Target":
@@ -106,7 +116,7 @@ class Service(Scheduling):
         """Refuse to go on with a run that began otherwise: its records would be taken for those of another."""
         for record in self.store.runs(run_id):
             began = Entry(**record.entry) if record.entry is not None else entry
-            if began is not None and began._replace(release=None) != (entry and entry._replace(release=None)):
+            if began is not None and began.code() != (entry and entry.code()):
                 how = "began with" if record.execution == 1 else "was last run with"  # resuming may have changed it
                 msg = f"run {run_id!r} {how} {describe_entry(began)}, not with {describe_entry(entry)}: use another id, or resume it"
                 raise EntryError(msg)

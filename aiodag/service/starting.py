@@ -16,6 +16,7 @@ from aiodag.errors import LetGo, WorkflowError
 from aiodag.service.binding import as_task, bind, call, load_entry
 from aiodag.service.entry import Target
 from aiodag.service.resumption import Resumption
+from aiodag.service.sites import machines_of_target, refuse_names
 from aiodag.states import State
 from aiodag.stores.rehearsal import Rehearsal
 from aiodag.workflows.check import check_workflow
@@ -50,13 +51,16 @@ async def begin_target(
     what the run raises, and `CancelledError` where somebody drained or stopped it before its end.
     """
     capacity = Capacity(amounts) if amounts else None
+    where = machines_of_target(target)
+    named = {"default_host": where.default_host, "executor": where.executor}
     if isinstance(target, Workflow):
-        values = await target.run(store, opened=opened, capacity=capacity, **options)
+        values = await target.run(store, opened=opened, capacity=capacity, **named, **options)
         if values.run.state is State.CANCELLED:  # as the node of an entry is then
             raise asyncio.CancelledError
         return values
     found = load_entry(target)
-    run = Run(as_task(found).name, store=store, capacity=capacity, **options)
+    refuse_names(where)
+    run = Run(as_task(found).name, store=store, capacity=capacity, **named, **options)
     run.entry = target.recorded()
     run.keeps_answer = not isinstance(found, Task) or found.options.journal
     made: list[Node[Any]] = []
@@ -69,14 +73,19 @@ async def begin_target(
     return made[0].result()
 
 
-def refuse_resources(target: Target, capacity: Mapping[str, float] | None) -> None:
-    """Refuse a workflow that asks for resources which there are not. Raises `WorkflowError`.
+def refuse_resources(target: Target, capacity: Mapping[str, float] | None, *, elsewhere: bool = False) -> None:
+    """Refuse a workflow that asks for resources which there are not, or for unknown hosts. Raises `WorkflowError`.
 
-    What a task asks for is known when it is called: of an entry nothing can be told before.
+    What a task asks for is known when it is called: of an entry nothing can be told before. With `elsewhere`, another process
+    runs it, which may know hosts that this one does not.
     """
     given = Capacity(capacity) if capacity else None
+    where = machines_of_target(target)
     if isinstance(target, Workflow):
-        check_workflow(target, capacity=target.capacity if given is None else given, runs=True)
+        found = target.capacity if given is None else given
+        check_workflow(target, capacity=found, runs=True, machines=where, elsewhere=elsewhere)
+    elif not elsewhere:
+        refuse_names(where)
 
 
 async def rehearse(

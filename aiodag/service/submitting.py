@@ -50,7 +50,7 @@ def target_to_submit(store: "Runs", target: "str | Target", given: Given) -> Tar
         msg = f"parameters={given!r}: the target has its own; give FILE.py[:TASK], FILE.json, FILE.yaml or a name with them"
         raise EntryError(msg)
     target = ready(target)
-    refuse_resources(target, None)
+    refuse_resources(target, None, elsewhere=True)
     if isinstance(target, Workflow) and target.jobs is not None:
         check_params(target.jobs, target.given)  # what is missing is said here, and not by a worker
     entry = entry_of_target(target)

@@ -95,16 +95,18 @@ def check_workflow(
     capacity: Capacity | None = None,
     runs: bool = False,
     machines: Machines | None = None,
+    elsewhere: bool = False,
 ) -> Checked:
     """Check a workflow, also that a capacity has what tasks ask for; `runs` if it is the one that they will find.
 
-    With `machines`, which are those of its run, the hosts and executors that its tasks name must be there, too.
+    With `machines`, which are those of its run, the hosts and executors that its tasks name must be there, too; unless it
+    runs `elsewhere`, in a process that may know others.
 
     Raises `WorkflowError`.
     """
     check = Check(workflow, around or Around())
     found = check.whole()
-    sites = None if machines is None else check.sites(machines)
+    sites = None if machines is None else check.sites(machines, elsewhere=elsewhere)
     if capacity is not None or runs:
         check.resources(capacity, sites)
     if check.complaints:
@@ -306,9 +308,9 @@ class Check:
                 how = "" if rule.runs_on else "; or give its task raw=True, which takes them as done futures"
                 self.complain(task, f"{by}, and takes values that may not be there, of {names}: say after={how}")
 
-    def sites(self, machines: Machines) -> Sites:
+    def sites(self, machines: Machines, *, elsewhere: bool) -> Sites:
         """Complain of names that no host and no executor has."""
-        sites = Sites(machines)
+        sites = Sites(machines, elsewhere=elsewhere)
         for text in sites.faults():
             self.complain(None, text)
         for task in self.workflow.tasks:

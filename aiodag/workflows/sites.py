@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 class Sites:
     """The places of the tasks of one workflow; of many tasks that are alike each is looked for once."""
 
-    def __init__(self, machines: Machines) -> None:
+    def __init__(self, machines: Machines, *, elsewhere: bool = False) -> None:
         self.machines = machines
+        self.elsewhere = elsewhere  # whether another process will know the names that this one does not
         self._known: dict[Task[..., Any], str] = {}  # what is wrong, by tasks of which many are alike
         self._missing: dict[tuple[str, str], str] = {}
-        self._elsewhere: Elsewhere | None = None
+        self._found: Elsewhere | None = None
 
     def faults(self) -> list[str]:
         """Return what is wrong with the places of tasks that name none."""
@@ -48,6 +49,8 @@ class Sites:
     def _why_missing(self, names: str, name: str | None) -> str:
         if name is None:
             return ""
+        if self.elsewhere:
+            return ""
         if (names, name) not in self._missing:
             self._missing[names, name] = missing_name(names, name, getattr(self.machines, names))
         return self._missing[names, name]
@@ -56,6 +59,9 @@ class Sites:
         """Return why the host of a command can never have what it asks for, nothing if it can; None if it counts nothing."""
         if not is_command(task) or self.fault_of(task):
             return None
+        given = self._given_host(task)
+        if self.elsewhere and isinstance(given, str) and given != LOCAL:
+            return ""  # it is for that process to say
         host = self._host_of(task)
         refuse = getattr(host, "refuse", None)
         if refuse is None:
@@ -63,11 +69,14 @@ class Sites:
         why = refuse({name: amount / MILLION for name, amount in asked})
         return f"asks for {amounts_text(dict(asked))}, and {why}" if why else ""
 
-    def _host_of(self, task: Task[..., Any]) -> Any:
+    def _given_host(self, task: Task[..., Any]) -> Any:
         body: Any = getattr(task, "pattern", task).fn
-        given = self.machines.default_host if body.host is None else body.host
+        return self.machines.default_host if body.host is None else body.host
+
+    def _host_of(self, task: Task[..., Any]) -> Any:
+        given = self._given_host(task)
         if not isinstance(given, str):
             return given
-        if self._elsewhere is None:
-            self._elsewhere = self.machines.elsewhere()
-        return None if given == LOCAL else found_named("host", given, self._elsewhere.hosts, (LOCAL,))
+        if self._found is None:
+            self._found = self.machines.elsewhere()
+        return None if given == LOCAL else found_named("host", given, self._found.hosts, (LOCAL,))

@@ -211,7 +211,7 @@ def submit_run_again(run_id: str, session: Session) -> bool:
 
 
 ENTRY_KEYS = {"file", "task", "parameters"}
-ENTRY_KEYS_OF_SCHEDULES = ENTRY_KEYS | {"release"}
+ENTRY_KEYS_ADDED = {"release", "host", "executor"}  # in an entry that has something to say there
 COLUMNS = len(RUN) + 1  # of `runs_to_take`, before those that are of the queue alone
 
 
@@ -228,7 +228,7 @@ def damage_in(record: RunRecord, own: tuple[Any, ...]) -> str:
     damaged += [] if type(begun) is int else [f"begun={begun!r:.40}"]
     if record.entry is None and record.definition is None:
         damaged.append("neither an entry nor a definition")
-    if record.entry is not None and set(record.entry) not in (ENTRY_KEYS, ENTRY_KEYS_OF_SCHEDULES):
+    if record.entry is not None and set(record.entry) - ENTRY_KEYS_ADDED != ENTRY_KEYS:
         damaged.append(f"entry={record.entry!r:.40}")
     return ", ".join(filter(None, damaged))
 

@@ -339,6 +339,8 @@ FLOORS = [
             "thread",
             "shipping",
             "shipped",
+            "cluster_places",
+            "dask_link",
             "dask",
             "ray",
         ],

@@ -124,6 +124,11 @@ class ShippedBodies:
             loop_here().call_soon_threadsafe(body.stop)
         return list(bodies)
 
+    def still(self, labels: Iterable[str]) -> list[str]:
+        """Return those of some calls that run here."""
+        with self.lock:
+            return [label for label in labels if label in self.running]
+
     async def wait_for(self, labels: Iterable[str]) -> None:
         """Wait until calls have ended here."""
         with self.lock:

@@ -28,6 +28,7 @@ from aiodag._core.function_like import FunctionLike, body_to_call, found_by_name
 from aiodag.errors import AiodagError, NotPicklable, OptionError
 from aiodag.executors.letters import Letter, Outcome
 from aiodag.installed import versions
+from aiodag.wording import printable
 
 KEEP_FROM = 65_536  # bytes of a value that stays where it was made
 MOST = 1 << 30  # bytes of a call that go through the program
@@ -55,6 +56,19 @@ class WorkerDiffers(AiodagError, RuntimeError):
     def __reduce__(self) -> tuple[Any, ...]:
         """Have it pickled with what it was made of."""
         return type(self), (self.here, self.there, self.place)
+
+
+class ClusterUnreachable(AiodagError, ConnectionError):
+    """Raised when a cluster does not answer, or no more. What it runs may go on: `retries` decides whether to try again.
+
+    >>> from aiodag.executors.shipping import ClusterUnreachable
+    >>> raise ClusterUnreachable("Dask", "tcp://127.0.0.1:8786", "OSError: Timed out")
+    Traceback (most recent call last):
+    aiodag.executors.shipping.ClusterUnreachable: cannot use the Dask cluster at tcp://127.0.0.1:8786: OSError: Timed out
+    """
+
+    def __init__(self, kind: str, address: str, why: str) -> None:
+        super().__init__(f"cannot use the {kind} cluster at {printable(address)}: {why}")
 
 
 class ShippedCall(NamedTuple):

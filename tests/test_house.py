@@ -339,6 +339,8 @@ FLOORS = [
             "thread",
             "shipping",
             "shipped",
+            "arrivals",
+            "interrupted",
             "cluster_places",
             "dask_link",
             "dask",
@@ -676,6 +678,7 @@ EXTRAS = {
     "aiodag.codec.pydantic": {"pydantic"},
     "aiodag.traces.opentelemetry": {"opentelemetry"},
     "aiodag.executors.dask": {"distributed"},
+    "aiodag.executors.ray": {"ray"},
     "aiodag.executors.shipping": {"cloudpickle"},  # which comes with the packages of all clusters
     "aiodag._core.arity": {"annotationlib"},  # of the standard library from Python 3.14 on
 }

@@ -1,0 +1,288 @@
+"""Tests of the executor Ray, which `test_ray.py` runs in a network of its own."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import ray
+from ray_servers import CORES, INSIDE, RayServer
+
+from aiodag import AttemptLost, OptionError, Run, task
+from aiodag.errors import NotPicklable
+from aiodag.executors.ray import Ray
+
+pytestmark = pytest.mark.skipif(INSIDE not in os.environ, reason="test_ray.py runs these where Ray may listen")
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    server = RayServer()
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def there(cluster):
+    """An executor that runs on the cluster."""
+    return Ray()
+
+
+def double(x):
+    return 2 * x
+
+
+async def pid_there():
+    await asyncio.sleep(0)
+    return os.getpid()
+
+
+async def text_of(path):
+    """What a body has written, as soon as it has."""
+    while not path.exists() or not path.read_text():
+        await asyncio.sleep(0.01)  # real time: the body is in another process
+    return path.read_text()
+
+
+async def settled_there(node):
+    """Wait until nothing of an abandoned attempt runs any more."""
+    while node.abandoned:
+        await asyncio.sleep(0.01)  # real time: as above
+
+
+def is_alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+# Values
+
+
+async def test_a_body_runs_in_another_process(there):
+    assert await task(os.getpid, executor=there)() != os.getpid()
+
+
+async def test_a_whole_run_is_sent(there):
+    async with Run("doubled", executor=there):
+        nodes = task(double).map(range(10))
+
+    assert [node.result() for node in nodes] == [2 * x for x in range(10)]
+
+
+async def test_closures_lambdas_partials_and_methods_are_shipped(there):
+    class Scale:
+        def __init__(self, factor):
+            self.factor = factor
+
+        def of(self, x):
+            return self.factor * x
+
+    three = 3
+    nodes = [task(fn, executor=there)(2) for fn in (lambda x: three * x, partial(pow, 3), Scale(4).of)]
+
+    assert [await node for node in nodes] == [6, 9, 8]
+
+
+async def test_an_async_body_runs_on_a_loop_of_its_worker(there):
+    assert await task(pid_there, executor=there)() != os.getpid()
+
+
+async def test_what_cannot_go_there_is_said(there):
+    with pytest.raises(NotPicklable, match="the call of double cannot go to a worker"):
+        await task(double, executor=there)(threading.Lock())
+
+
+# Failures
+
+
+async def test_an_exception_comes_back_with_where_it_was_raised(there):
+    def look():
+        return {}["nowhere"]
+
+    with pytest.raises(KeyError, match="nowhere") as caught:
+        await task(look, executor=there)()
+
+    assert "in look" in str(caught.value.__cause__)
+
+
+async def test_a_worker_that_always_dies_fails_with_the_reason(there):
+    with pytest.raises(AttemptLost, match="die on Ray: WorkerCrashedError") as caught:
+        await task(lambda: os._exit(1), name="die", executor=there, lost_retries=0)()
+
+    assert caught.value.reason == "worker died"
+
+
+# Endings
+
+
+async def test_a_cancel_ends_a_plain_function_and_what_it_has_started(there, tmp_path):
+    def block(path):
+        child = subprocess.Popen(["sh", "-c", "sleep 300 & echo $!; wait"], stdout=subprocess.PIPE, text=True)
+        grandchild = child.stdout.readline().strip()
+        path.write_text(f"{os.getpid()} {child.pid} {grandchild}")
+        time.sleep(300)
+
+    node = task(block, executor=there)(tmp_path / "pids")
+    pids = (await text_of(tmp_path / "pids")).split()
+    node.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await node
+    await settled_there(node)
+    while any(is_alive(pid) for pid in pids):
+        await asyncio.sleep(0.01)  # real time: Ray ends them, one after the other
+
+
+@pytest.mark.parametrize("how", ["cancel", "timeout"])
+async def test_an_async_body_is_cancelled_and_its_worker_goes_on(there, tmp_path, how):
+    async def wait(path):
+        path.write_text(str(os.getpid()))
+        try:
+            await asyncio.sleep(300)
+        finally:
+            path.write_text("ended")
+
+    path = tmp_path / "state"
+    node = task(wait, executor=there, timeout=2 if how == "timeout" else None)(path)
+    pid = await text_of(path)
+    if how == "cancel":
+        node.cancel()
+    with pytest.raises(asyncio.CancelledError if how == "cancel" else TimeoutError):
+        await node
+    await settled_there(node)
+
+    assert path.read_text() == "ended"
+    assert is_alive(pid)
+
+
+async def test_what_waits_on_the_cluster_does_not_count_as_time_of_the_attempt(there):
+    nodes = task(time.sleep, executor=there, timeout=3).map([0.4] * 10 * CORES)
+
+    assert [await node for node in nodes] == [None] * 10 * CORES
+
+
+# Values that stay
+
+
+async def test_a_large_value_stays_there_for_those_who_need_it_there(there, monkeypatch):
+    fetched = []
+    monkeypatch.setattr("aiodag.executors.ray.RayValue.fetch", lambda held: fetched.append(held))
+    async with Run("chain", executor=there):
+        array = task(np.ones)(1_000_000)
+        for _ in range(3):
+            array = task(np.add)(array, array)
+        total = task(float)(task(np.sum)({"deep": [array]}["deep"][0]))
+
+    assert total.result() == 8_000_000
+    assert fetched == []
+
+
+async def test_a_large_value_comes_home_when_somebody_asks(there):
+    assert (await task(np.arange, executor=there)(100_000)).sum() == 4_999_950_000
+
+
+async def test_a_large_value_is_freed_after_its_last_consumer(there):
+    def stored():
+        return len(ray._private.worker.global_worker.core_worker.get_all_reference_counts())  # noqa: SLF001 - nothing public counts
+
+    before = stored()
+    for _ in range(3):
+        assert await task(np.sum, executor=there)(task(np.ones, executor=there)(1_000_000)) == 1_000_000
+    while stored() > before:
+        await asyncio.sleep(0.01)  # real time: Ray counts in threads of its own
+
+
+# The cluster
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [("127.0.0.1:1", "Connection refused"), ("nowhere.invalid:6379", "gaierror")],
+)
+def test_a_cluster_that_cannot_be_reached_is_said_at_once(address, message):
+    program = f"""
+import asyncio
+from aiodag import task
+from aiodag.executors.ray import Ray
+
+async def main():
+    await task(str, executor=Ray({address!r}))()
+
+asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+
+    assert f"ClusterUnreachable: cannot use the Ray cluster at {address}: " in done.stderr
+    assert message in done.stderr.splitlines()[-2]
+
+
+async def test_another_cluster_than_that_of_the_process_is_refused(cluster):
+    with pytest.raises(OptionError, match="Ray has one for each process"):
+        await task(double, executor=Ray("127.0.0.1:1"))(1)
+
+
+async def test_the_address_of_the_cluster_may_be_said(cluster):
+    assert await task(double, executor=Ray(cluster.address))(1) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_cpu": 1}, "Invalid option keyword num_cpu"),
+        ({"num_cpus": "many"}, "must be"),
+        ({"max_retries": 3}, "lost_retries"),
+        ({"keep_from": -1}, "a number of bytes"),
+        ({"address": "ray://head:10001"}, "HOST:PORT"),
+        ({"by_value": "module"}, "a list of modules"),
+    ],
+)
+def test_what_is_no_option_is_refused(options, message):
+    with pytest.raises(OptionError, match=message):
+        Ray(**options)
+
+
+async def test_a_connection_of_somebody_else_is_left_to_them(there):
+    async with Run("once", executors={"gpu": there}):
+        assert await task(double, executor="gpu")(1) == 2
+    await there.close()
+
+    assert ray.is_initialized()
+    assert await task(double, executor=there)(2) == 4
+
+
+PROGRAM = """
+import asyncio
+from aiodag import Run, task
+from aiodag.executors.ray import Ray, CONNECTION
+
+factor = 3
+
+def scale(x):
+    return factor * x
+
+async def main(address):
+    executor = Ray(address)
+    async with Run("scaled", executor=executor):
+        nodes = task(scale).map(range(3))
+    print([node.result() for node in nodes])
+    await executor.close()
+    print(CONNECTION.ours)
+
+asyncio.run(main({address!r}))
+"""
+
+
+def test_a_program_ships_what_it_defines_itself_and_lets_go(cluster):
+    program = PROGRAM.replace("{address!r}", repr(cluster.address))
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100, check=False)
+
+    assert (done.returncode, done.stdout) == (0, "[0, 3, 6]\nFalse\n"), done.stderr

@@ -312,6 +312,8 @@ FLOORS = [
             "ssh_address",
             "ssh",
             "forms",
+            "pool_room",
+            "pool_targets",
             "pool",
             "finished",
             "transcript",

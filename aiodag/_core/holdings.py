@@ -138,9 +138,7 @@ class Holdings:
         look = False
         line = self._lines.get(ticket.key)
         if line is None:
-            home = fitting_place(self._totals, ticket.request, {})
-            assert home is not None  # else it is refused at the call
-            line = self._lines[ticket.key] = WaitingLine(home)
+            line = self._lines[ticket.key] = WaitingLine(self._home_of(ticket.request))
             rank, request = ticket.key
             heappush(self._order, (rank, ticket.number, request))
             look = rank < 0 or len(self._lines) <= AHEAD
@@ -149,6 +147,12 @@ class Holdings:
         else:
             line.tickets.append(ticket)
         return look
+
+    def _home_of(self, request: Request) -> int:
+        """Return the place where room is kept for a request."""
+        home = fitting_place(self._totals, request, {})
+        assert home is not None  # else it is refused at the call
+        return home
 
     def _leave(self, ticket: Ticket) -> bool:
         """Let a ticket go; return whether to look who can go instead."""

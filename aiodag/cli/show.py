@@ -181,7 +181,7 @@ def with_brief_errors(graph: Graph) -> Graph:
 
 def entry_text(entry: Mapping[str, Any]) -> str:
     """Return what a run began with."""
-    where = {key: value for key in ("host", "executor") if isinstance(value := entry.get(key), str)}
+    where: dict[str, Any] = {key: value for key in ("host", "executor") if isinstance(value := entry.get(key), str)}
     return describe_entry(Entry(entry.get("file", ""), entry.get("task", ""), entry.get("parameters") or {}, **where))
 
 

@@ -83,13 +83,14 @@ class ProgramRecord:
             stderr_dropped,
             datetime.fromtimestamp(end.started_at, UTC),
             datetime.fromtimestamp(end.ended_at, UTC),
-            self._host,
+            end.host or self._host,
             end.pid,
             end.cpu_seconds,
             end.peak_bytes,
             out.mask.count > 0,
         )
-        self.note(ending_facts(finished))
+        machine = {"host": end.host} if end.host else {}  # of a pool or a cluster, the one that ran it
+        self.note({**ending_facts(finished), **machine})
         if end.left:
             log.warning(
                 "%s has ended, but no signal ends what it left in session %d", shell_line(finished.args), finished.pid

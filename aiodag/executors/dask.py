@@ -13,7 +13,15 @@ from aiodag.abc import Worker
 from aiodag.errors import MissingExtra, OptionError
 from aiodag.executors.dask_link import MARK, PATIENCE, DaskCall, DaskLink
 from aiodag.executors.shipped import BODIES, answer_call
-from aiodag.executors.shipping import KEEP_FROM, ClusterUnreachable, WorkerDiffers, names_of_modules, pack_call, stamp
+from aiodag.executors.shipping import (
+    KEEP_FROM,
+    Answer,
+    ClusterUnreachable,
+    WorkerDiffers,
+    names_of_modules,
+    pack_call,
+    stamp,
+)
 
 try:
     import distributed
@@ -59,7 +67,7 @@ class Dask:
         by_value: Sequence[Any] = (),
         resources: "dict[str, float] | None" = None,
     ) -> None:
-        self.address = address_of(address)
+        self.address = scheduler_address(address)
         self.security = getattr(address, "security", None)
         if keep_from is not None and (type(keep_from) is not int or keep_from < 0):
             raise OptionError("keep_from", keep_from, "a number of bytes, or None: every value comes home")
@@ -121,7 +129,7 @@ class Dask:
             await link.close()
 
 
-def address_of(given: Any) -> str:
+def scheduler_address(given: Any) -> str:
     """Return the address of a scheduler: of a cluster, a client, or as it is given. Raises `OptionError`."""
     scheduler = getattr(given, "scheduler", None)
     address = (
@@ -157,9 +165,12 @@ async def check_cluster(client: Any) -> None:
 
 
 class OneAttempt(distributed.SchedulerPlugin):
-    """Has Dask not start a call again whose worker has died: that is another attempt, which the program counts."""
+    """Has Dask start no call again that a worker has had: that is another attempt, which the program counts."""
 
     name = "aiodag"
+
+    def __init__(self, scheduler: Any) -> None:
+        self.tasks = scheduler.tasks
 
     def update_graph(self, scheduler: Any, *, tasks: Iterable[Any], **_: Any) -> None:
         """Have the first death of a worker be one too many for each of our tasks."""
@@ -167,16 +178,25 @@ class OneAttempt(distributed.SchedulerPlugin):
             if isinstance(key, str) and MARK in key:
                 scheduler.tasks[key].suspicious = scheduler.allowed_failures
 
+    def transition(self, key: Any, start: str, finish: str, *_: Any, **__: Any) -> None:
+        """Note that a worker has had a task, which leaves it for another reason, such as being sent away."""
+        if start == "processing" and finish in {"released", "waiting"} and isinstance(key, str) and MARK in key:
+            task = self.tasks[key]
+            task.annotations = {**(task.annotations or {}), OneAttempt.name: "again"}
+
 
 def prepare_scheduler(dask_scheduler: Any) -> tuple[str, str]:
     """Put our plugin into a scheduler, and return the versions there. Called by the scheduler."""
     if OneAttempt.name not in dask_scheduler.plugins:
-        dask_scheduler.add_plugin(OneAttempt())
+        dask_scheduler.add_plugin(OneAttempt(dask_scheduler))
     return stamp()
 
 
 def answer_on_worker(content: bytes, held: Sequence[Any], label: str, *, keep_from: int | None) -> Any:
     """Do what a call says. Called by a worker in one of its threads."""
+    worker: Any = distributed.get_worker()
+    if OneAttempt.name in (worker.state.tasks[worker.get_current_task()].annotations or {}):
+        return Answer("lost")
     return answer_call(content, held, keep_from, label)
 
 

@@ -207,6 +207,8 @@ class DaskLink:
             sizes = await self.client.nbytes([call.label], summary=False)
             return DaskValue(self, call.future, call.name, sizes.get(call.label, 0))
         answer = await self.fetch(call.future)
+        if answer.what == "lost":
+            raise AttemptLost(f"the worker of {printable(call.name)} was sent away", reason="worker left")
         return open_answer(call.name, answer)
 
     async def fetch(self, future: Any) -> Any:

@@ -12,12 +12,15 @@ from aiodag._core.doors import open_door
 from aiodag._core.named import EXECUTORS
 from aiodag.complaint import Complaint
 from aiodag.errors import WorkflowError
-from aiodag.typed_forms import ADDRESS, TEXTS, WHOLE, Fault, FormType, fault_line, form_faults
+from aiodag.typed_forms import ADDRESS, AMOUNTS, TEXTS, WHOLE, Fault, FormType, fault_line, form_faults
 
 EXECUTOR_TYPES: Mapping[str, FormType] = MappingProxyType(
     {
         "dask": FormType(
-            "dask", "Dask", {"address": ADDRESS, "by_value": TEXTS, "keep_from": WHOLE}, needed=("address",)
+            "dask",
+            "Dask",
+            {"address": ADDRESS, "by_value": TEXTS, "keep_from": WHOLE, "resources": AMOUNTS},
+            needed=("address",),
         ),
         "ray": FormType("ray", "Ray", {"address": ADDRESS, "by_value": TEXTS, "keep_from": WHOLE}),
     }

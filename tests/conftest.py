@@ -197,6 +197,26 @@ def ssh_place(ssh_server):
     asyncio.run(host.close())
 
 
+@pytest.fixture(scope="session")
+def dask_cluster(tmp_path_factory):
+    """A Dask cluster of two workers, for all tests of this process."""
+    from dask_servers import DaskCluster
+
+    cluster = DaskCluster(tmp_path_factory.mktemp("dask"))
+    try:
+        yield cluster.start()
+    finally:
+        cluster.remove()
+
+
+@pytest.fixture
+def dask_executor(dask_cluster):
+    """An executor of that cluster, of this test alone."""
+    from aiodag.executors.dask import Dask
+
+    return Dask(dask_cluster.heal().address)
+
+
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop_loop, "eager": eager_loop}
 
 

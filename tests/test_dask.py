@@ -1,0 +1,262 @@
+"""Dask: what its cluster promises beyond what all executors do."""
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import cluster_bodies as bodies
+import pytest
+from dask_servers import DaskCluster
+from test_executor_contract import on
+from worker_processes import until
+
+from aiodag import AttemptLost, NotPicklable, OptionError, Run, task
+from aiodag.executors.dask import Dask
+from aiodag.executors.shipping import ClusterUnreachable, WorkerDiffers
+
+OTHER = Path(__file__).parent.parent / ".venv" / ("3.13" if sys.version_info[:2] == (3, 11) else "3.11") / "bin/python"
+
+
+@pytest.fixture
+async def dask(dask_executor):
+    yield dask_executor
+    await dask_executor.close()
+
+
+@pytest.fixture
+def own_cluster(tmp_path):
+    """What starts a cluster of this test alone."""
+    clusters = []
+
+    def start(**options):
+        clusters.append(DaskCluster(tmp_path, **options))
+        return clusters[-1].start()
+
+    yield start
+    for each in clusters:
+        each.remove()
+
+
+def array(megabytes):
+    import numpy as np
+
+    return np.ones(megabytes << 17)
+
+
+def doubled_array(given):
+    return given * 2
+
+
+def total(given):
+    return float(given["parts"][0].sum())
+
+
+async def test_large_values_stay_there(dask):
+    values = [on(dask, array)(1)]
+    for _ in range(3):
+        values.append(on(dask, doubled_array)(values[-1]))
+
+    assert await on(dask, total)({"parts": [values[-1]]}) == 8 * (1 << 17)
+    assert (await values[-1]).sum() == 8 * (1 << 17)
+
+
+async def test_a_body_here_gets_the_value_itself(dask):
+    @task
+    async def summed(given):
+        return float(given.sum())
+
+    assert await summed(on(dask, array)(1)) == 1 << 17
+
+
+async def test_what_nobody_holds_is_freed(dask):
+    before = on(dask, array)(1)
+    await on(dask, total)({"parts": [before]})
+    link = await dask.link()
+    assert await link.client.nbytes(summary=False)
+
+    del before
+
+    async def freed():
+        return not await link.client.nbytes(summary=False)
+
+    async with asyncio.timeout(30):
+        while not await freed():
+            await asyncio.sleep(0.01)  # real time: the scheduler hears of it
+
+
+async def test_large_arguments_arrive(dask):
+    content = bytes(3 << 20)
+
+    assert await on(dask, len)(content) == 3 << 20
+
+
+async def test_an_attempt_that_waits_for_a_thread_is_not_late(dask, tmp_path):
+    ahead = on(dask, bodies.held_up).map([tmp_path] * 2, ["a", "b"])
+    await until(lambda: len(bodies.noted(tmp_path)) == 2, "both workers are busy")
+    queued = [on(dask, bodies.held_up, timeout=30)(tmp_path, "c") for _ in range(4)]
+    await asyncio.sleep(0)
+    (tmp_path / "go").touch()
+
+    assert [await node for node in (*ahead, *queued)] == ["a", "b", "c", "c", "c", "c"]
+
+
+async def test_two_loops_one_after_another_and_two_at_once(dask_cluster):
+    dask = Dask(dask_cluster.heal().address)
+
+    async def main():
+        return await on(dask, bodies.squared)(3)
+
+    found = await asyncio.gather(*(asyncio.to_thread(asyncio.run, main()) for _ in range(2)))
+
+    assert found == [9, 9]
+    assert await asyncio.to_thread(asyncio.run, main()) == 9
+
+
+async def test_a_cluster_and_a_client_are_addresses(dask_cluster):
+    from distributed import Client
+
+    async with Client(dask_cluster.heal().address, asynchronous=True, set_as_default=False) as client:
+        dask = Dask(client)
+        assert await on(dask, bodies.squared)(3) == 9
+        await dask.close()
+
+        assert client.status == "running"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"address": 8786}, "that of a Dask scheduler"),
+        ({"address": "127.0.0.1:8786"}, "such as tcp://127"),
+        ({"keep_from": -1}, "a number of bytes"),
+        ({"by_value": "etl"}, "a list of modules"),
+        ({"by_value": [3]}, "a list of modules"),
+        ({"resources": {"GPU": 0}}, "amounts of what"),
+        ({"resources": ["GPU"]}, "amounts of what"),
+    ],
+)
+def test_wrong_options_are_refused(wrong, why):
+    with pytest.raises(OptionError, match=why):
+        Dask(**{"address": "tcp://127.0.0.1:8786", **wrong})
+
+
+async def test_a_scheduler_that_is_not_there(monkeypatch):
+    monkeypatch.setattr("aiodag.executors.dask.CONNECT", 0.2)
+    dask = Dask("tcp://127.0.0.1:9")
+
+    with pytest.raises(ClusterUnreachable, match=r"cannot use the Dask cluster at tcp://127\.0\.0\.1:9: "):
+        await on(dask, bodies.squared)(3)
+    async with Run("etl"):  # which goes on without it
+        node = task(bodies.squared)(3)
+    assert node.result() == 9
+    await dask.close()
+
+
+async def test_a_module_that_workers_do_not_have(dask, tmp_path, monkeypatch):
+    (tmp_path / "only_here.py").write_text("def cube(x):\n    return x ** 3\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    import only_here
+
+    with pytest.raises(NotPicklable, match=r"No module named 'only_here'\. Workers import .*by_value"):
+        await on(dask, only_here.cube)(3)
+    with_it = Dask(dask.address, by_value=["only_here"])
+    assert await on(with_it, only_here.cube)(3) == 27
+    await with_it.close()
+
+
+async def test_a_worker_with_another_python_is_refused(own_cluster):
+    if not OTHER.exists():
+        pytest.skip(f"no other Python here: {OTHER}")
+    cluster = own_cluster(workers=0)
+    options = ["--scheduler-file", str(cluster.file), "--host", "127.0.0.1", "--no-nanny"]
+    cluster.workers.append(
+        cluster.run("dask_worker", *options, "--dashboard-address", "127.0.0.1:0", python=str(OTHER))
+    )
+    dask = Dask(cluster.address)
+    link = Dask(cluster.address)
+
+    with pytest.raises(WorkerDiffers, match="this program has Python"):
+        async with asyncio.timeout(60):
+            while True:
+                await on(dask, bodies.squared, timeout=2)(3)
+    await dask.close()
+    await link.close()
+
+
+async def test_a_scheduler_that_dies_ends_what_waits_for_it(own_cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr("aiodag.executors.dask.CONNECT", 0.5)
+    cluster = own_cluster(workers=1)
+    dask = Dask(cluster.address)
+    node = on(dask, bodies.held_up, lost_retries=0)(tmp_path)
+    await until(lambda: bodies.noted(tmp_path), "it begins")
+
+    cluster.scheduler.kill()
+
+    with pytest.raises((ClusterUnreachable, AttemptLost)):
+        await node
+    (tmp_path / "go").touch()
+    await dask.close()
+
+
+async def test_a_call_whose_connection_breaks_is_lost_when_it_has_ended(dask, tmp_path):
+    node = on(dask, bodies.held_up, lost_retries=0)(tmp_path)
+    await until(lambda: bodies.noted(tmp_path), "it begins")
+
+    link = await dask.link()
+    link.client.scheduler_comm.comm.abort()
+    await asyncio.sleep(0.3)  # real time: it is asked for meanwhile
+    assert not node.done()
+    (tmp_path / "go").touch()
+
+    with pytest.raises(AttemptLost, match="connection-lost"):
+        await node
+    assert bodies.noted(tmp_path) == ["body-begins", "body-ends"]
+
+
+async def test_a_worker_that_is_sent_away_does_not_have_the_body_run_twice(own_cluster, tmp_path):
+    cluster = own_cluster(workers=2)
+    dask = Dask(cluster.address)
+    node = on(dask, bodies.held_up, lost_retries=0)(tmp_path)
+    await until(lambda: bodies.noted(tmp_path), "it begins")
+
+    link = await dask.link()
+    (busy,) = [address for address, keys in (await link.client.processing()).items() if keys]
+    await link.client.retire_workers([busy])
+    (tmp_path / "go").touch()
+
+    with pytest.raises(AttemptLost):
+        await node
+    assert bodies.noted(tmp_path).count("body-begins") == 1
+    await dask.close()
+
+
+def test_a_function_of_the_main_module(dask_cluster, tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import asyncio, sys\n"
+        "from aiodag import Run, task\n"
+        "from aiodag.executors.dask import Dask\n"
+        "BASE = 10\n"
+        "@task\n"
+        "def scaled(x):\n"
+        "    return BASE * x\n"
+        "@task\n"
+        "async def twice(x):\n"
+        "    return await scaled(x) + await scaled(x)\n"
+        "async def main():\n"
+        "    async with Run('etl', executor=Dask(sys.argv[1])):\n"
+        "        nodes = twice.map(range(3))\n"
+        "    print([node.result() for node in nodes])\n"
+        "asyncio.run(main())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", program, dask_cluster.heal().address],
+        env={"PYTHONPATH": str(Path(__file__).parent.parent)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (done.stdout, done.stderr) == ("[0, 20, 40]\n", "")

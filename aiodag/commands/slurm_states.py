@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Mapping
 from enum import Enum
+from signal import SIGKILL, SIGTERM
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -12,7 +13,8 @@ from aiodag.commands.slurm_places import JobStatus
 from aiodag.commands.slurm_programs import JobState
 from aiodag.programs import ProgramEnd, ProgramLost, ProgramNotStarted, ProgramRequest
 
-KILLED = -9
+KILLED = -SIGKILL
+BY_SIGNAL = {-SIGKILL, -SIGTERM, 128 + SIGKILL, 128 + SIGTERM}  # codes of what Slurm may have ended, and of a shell around it
 
 
 class Meaning(Enum):
@@ -83,9 +85,9 @@ class KnownJob(NamedTuple):
 
 
 def needs_word(known: KnownJob) -> bool:
-    """Return True if only Slurm can say why a program has ended: somebody has sent it a signal, or it was killed."""
+    """Return True if only Slurm can say why a program has ended: it has, or its job has, got a signal."""
     ended = known.status.ended
-    return bool(ended) and not known.ours and (ended[5] == "1" or ended[0] == str(KILLED))
+    return bool(ended) and not known.ours and (ended[5] == "1" or int(ended[0]) in BY_SIGNAL)
 
 
 def program_end(status: JobStatus) -> ProgramEnd:

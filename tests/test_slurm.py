@@ -1,0 +1,300 @@
+"""Programs as jobs of Slurm, on a real cluster of one node."""
+
+import asyncio
+import json
+import os
+from uuid import uuid4
+
+import pytest
+from test_host_contract import ended_badly, processes, until
+
+from aiodag import Limit, OptionError
+from aiodag.commands import command, shell
+from aiodag.commands.forms import host_of_form
+from aiodag.commands.slurm import Slurm
+from aiodag.programs import ProgramLost, ProgramNotStarted, ProgramRequest
+
+REAL = {name: f"/usr/bin/{name}" for name in ("sbatch", "squeue", "scancel")}
+
+
+@pytest.fixture
+def folder(slurm):
+    return slurm.root / "shared" / uuid4().hex
+
+
+@pytest.fixture
+def host(folder):
+    return Slurm(directory=folder, interval=0.3)
+
+
+@pytest.fixture
+def wrapped(tmp_path, monkeypatch):
+    """Put a script in front of one of Slurm's programs; each of its calls is a line in a file."""
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    def wrap(name, line='exec "$REAL" "$@"'):
+        calls = tmp_path / f"{name}.calls"
+        calls.touch()
+        script = tmp_path / name
+        script.write_text(f'#!/bin/sh\nREAL={REAL[name]}\nCALLS={calls}\necho "$*" >> "$CALLS"\n{line}\n')
+        script.chmod(0o755)
+        return lambda: calls.read_text().splitlines()
+
+    return wrap
+
+
+class Watch:
+    """What a host tells, kept."""
+
+    def __init__(self):
+        self.facts, self.streams, self.end = {}, {"stdout": b"", "stderr": b""}, None
+
+    def note_start(self, facts, /):
+        self.facts |= facts
+
+    def wrote(self, stream, chunk, /):
+        self.streams[stream] += chunk
+
+    def note_end(self, end, /):
+        self.end = end
+
+
+def jobs_of(slurm):
+    """The numbers of all jobs that the cluster remembers."""
+    return set(slurm.ask("squeue", "--noheader", "--array", "--states=all", "--format=%i").split())
+
+
+# What is asked for
+
+
+async def test_resources_and_time_become_options(host, slurm):
+    line = 'scontrol show job "$SLURM_JOB_ID" | tr " " "\\n" | grep -E "^(NumCPUs|MinMemoryNode|TimeLimit|Requeue|JobName)="'
+    watch = Watch()
+
+    await host.run(
+        ProgramRequest(
+            ("sh", "-c", line), resources={"cores": 2.5, "memory_mb": 200}, time_limit=90.0, label="monday etl 1"
+        ),
+        watch,
+    )
+
+    told = dict(line.split("=") for line in watch.streams["stdout"].decode().split())
+    assert (told["NumCPUs"], told["MinMemoryNode"], told["TimeLimit"], told["Requeue"]) == (
+        "3",
+        "200M",
+        "00:02:00",
+        "0",
+    )
+    assert told["JobName"].startswith("monday-etl-1-")
+
+
+async def test_what_the_cluster_can_never_have_is_refused_with_slurms_own_words(host):
+    with pytest.raises(ProgramNotStarted, match=r"(?s)did not start: Slurm refused its job: .*can not be satisfied"):
+        await host.run(ProgramRequest(("true",), resources={"memory_mb": 10**6}), Watch())
+    with pytest.raises(ProgramNotStarted, match="did not start: Slurm knows no resource 'tapes'"):
+        await host.run(ProgramRequest(("true",), resources={"tapes": 1}), Watch())
+
+
+def test_an_unknown_resource_is_refused_with_what_would_make_it_known():
+    assert Slurm(flags={"tapes": "--gres=tape:{}"}).refuse({"tapes": 1, "cores": 2}) == ""
+    assert "no resource 'tapes'" in Slurm().refuse({"tapes": 1})
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"partition": ""},
+        {"partition": "a\nb"},
+        {"options": "--exclusive"},
+        {"options": ["exclusive"]},
+        {"options": [3]},
+        {"flags": {"x": "licenses"}},
+        {"flags": {"x": "--licenses={}{}"}},
+        {"directory": 3},
+        {"directory": "a\\b"},
+        {"array": 0},
+        {"interval": -1},
+        {"time_limit": "1h"},
+    ],
+)
+def test_options_that_cannot_work_are_refused_at_once(given):
+    with pytest.raises(OptionError, match=next(iter(given))):
+        Slurm(**given)
+
+
+def test_a_form_makes_the_host_and_the_host_its_form():
+    form = {
+        "type": "slurm",
+        "partition": "debug",
+        "options": ["--exclusive"],
+        "flags": {"tapes": "--gres=tape:{}"},
+        "directory": "/shared/jobs",
+        "time_limit": 60.0,
+        "array": 7,
+    }
+
+    host = host_of_form(form, "hpc")
+
+    assert (host.name, json.loads(json.dumps(host.form()))) == ("hpc", form)
+    assert Slurm().form() == {"type": "slurm"}
+
+
+async def test_a_look_says_what_is_free(host, slurm, monkeypatch):
+    assert (await host.look()).resources == {"cores": 64}
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", "/nowhere")
+        state = await host.look()
+    assert not state.reachable
+    assert "'sinfo'" in state.why
+
+
+async def test_without_slurms_programs_it_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+
+    failed = await ended_badly(command("true", host=Slurm(directory=tmp_path))())
+
+    assert "the host of type slurm needs Slurm's program 'sbatch' on this machine" in str(failed)
+
+
+# Many jobs
+
+
+async def test_equal_jobs_are_one_array_and_all_jobs_one_question_in_each_interval(folder, wrapped, slurm):
+    sbatch, squeue, scancel = wrapped("sbatch"), wrapped("squeue"), wrapped("scancel")
+    host = Slurm(directory=folder, interval=0.3, options=["--begin=now+1hour"])
+    wait = command("sleep", host=host, limit=Limit(1000))
+    loop = asyncio.get_running_loop()
+    began_at = loop.time()
+
+    nodes = [wait(number) for number in range(300)]
+    await until(lambda: len(squeue()) >= 3)
+    for node in nodes:
+        node.cancel()
+    await asyncio.wait(nodes)
+
+    assert len(sbatch()) <= 4
+    assert sum("--array=" in line for line in sbatch()) >= 1
+    assert len(squeue()) <= 2 + (loop.time() - began_at) / 0.3
+    assert len(scancel()) <= 4
+    await until(lambda: slurm.ask("squeue", "--noheader", "--array", "--format=%i") == "")
+    await until(lambda: not any(folder.iterdir()))
+
+
+async def test_each_job_of_an_array_gets_its_own_program_and_streams(host, wrapped):
+    sbatch = wrapped("sbatch")
+    tell = shell('cat; echo "$1"; echo "err $1" >&2; exit "$1"', host=host, success=range(12), limit=Limit(100))
+
+    ended = [await node for node in [tell(number, stdin=f"in {number}\n") for number in range(12)]]
+
+    assert [each.stdout for each in ended] == [f"in {number}\n{number}\n" for number in range(12)]
+    assert [(each.code, each.stderr) for each in ended] == [(number, f"err {number}\n") for number in range(12)]
+    assert len(sbatch()) <= 2
+
+
+# Submissions of unknown outcome
+
+
+async def test_a_submission_whose_answer_was_lost_is_looked_up_and_not_repeated(host, wrapped, slurm):
+    before = jobs_of(slurm)
+    sbatch = wrapped(
+        "sbatch", '"$REAL" "$@" >/dev/null; echo "sbatch: error: Socket timed out on send/recv operation" >&2; exit 1'
+    )
+
+    finished = await command("echo", "once", host=host)()
+
+    assert finished.stdout == "once\n"
+    assert len(sbatch()) == 1
+    assert len(jobs_of(slurm) - before) == 1
+
+
+async def test_a_submission_that_was_not_taken_is_repeated(host, wrapped, slurm):
+    lost = "sbatch: error: Unable to contact slurm controller (connect failure)"
+    sbatch = wrapped(
+        "sbatch", f'[ "$(wc -l < "$CALLS")" -gt 1 ] || {{ echo "{lost}" >&2; exit 1; }}\nexec "$REAL" "$@"'
+    )
+
+    assert (await command("echo", "once", host=host)()).stdout == "once\n"
+    assert len(sbatch()) == 2
+
+
+async def test_two_jobs_for_one_program_run_it_once(host, wrapped, slurm):
+    """As when the answer to a submission was lost, and so was the answer to the question whether it had been taken."""
+    wrapped(
+        "sbatch",
+        'cat > "$CALLS.script"; "$REAL" "$@" < "$CALLS.script" >/dev/null; exec "$REAL" "$@" < "$CALLS.script"',
+    )
+    mark = slurm.root / "shared" / "ran"
+
+    finished = await shell('echo ran >> "$1"; sleep 0.5; echo end', mark, host=host)()
+    await until(lambda: slurm.ask("squeue", "--noheader", "--format=%i") == "")
+
+    assert finished.stdout == "end\n"
+    assert mark.read_text() == "ran\n"
+
+
+# What becomes of jobs
+
+
+async def test_a_job_that_somebody_cancels_fails_and_says_so(host, slurm):
+    started = asyncio.Event()
+    node = shell("echo begun; sleep 300", host=host, on_output=lambda *_: started.set())()
+    await started.wait()
+
+    slurm.ask("scancel", "--me")
+
+    failed = await ended_badly(node)
+    assert failed.code in {-15, 143}  # Slurm signals the shell and what it waits for in any order
+    assert "CANCELLED: it was cancelled in Slurm by somebody else" in str(failed)
+    assert failed.finished.stdout == "begun\n"
+
+
+async def test_a_job_that_is_cancelled_before_it_began_did_not_start(folder, slurm):
+    host = Slurm(directory=folder, interval=0.3, options=["--begin=now+1hour"])
+    node = command("true", host=host)()
+    await until(lambda: slurm.ask("squeue", "--noheader", "--format=%i"))
+
+    slurm.ask("scancel", "--me")
+
+    assert "before it began: it was cancelled in Slurm by somebody else" in str(await ended_badly(node))
+
+
+async def test_what_the_node_cannot_run_at_all_says_what_slurm_said(folder, slurm):
+    host = Slurm(directory=folder, interval=0.3, python="no-such-python")
+
+    failed = await ended_badly(command("true", host=host)())
+
+    assert "did not start" in str(failed)
+    assert "no-such-python: not found" in str(failed)
+
+
+async def test_a_job_whose_node_fails_is_lost(host, slurm, mark):
+    watch = Watch()
+    running = asyncio.ensure_future(host.run(ProgramRequest(("sh", "-c", "sleep 300; :", mark), label=mark), watch))
+    await until(lambda: processes(mark))
+
+    slurm.ask("scontrol", "update", f"NodeName={slurm.host}", "State=DOWN", "Reason=test")
+
+    with pytest.raises(ProgramLost, match="NODE_FAIL") as lost:
+        await running
+    assert lost.value.reason == "node failure"
+    await until(lambda: not processes(mark))
+
+
+async def test_a_job_that_gives_way_to_a_more_urgent_one_is_lost(folder, slurm, mark):
+    host, urgent = (Slurm(directory=folder, interval=0.3, partition=name) for name in ("debug", "urgent"))
+    whole = {"cores": 64.0}
+    line = ("sh", "-c", "sleep 300; :", mark)
+    running = asyncio.ensure_future(host.run(ProgramRequest(line, resources=whole, label=mark), Watch()))
+    await until(lambda: processes(mark))
+
+    await urgent.run(ProgramRequest(("true",), resources=whole), Watch())
+
+    with pytest.raises(ProgramLost) as lost:
+        await running
+    assert lost.value.reason == "preemption"
+    assert processes(mark) == []
+
+
+@pytest.fixture
+def mark():
+    return f"mark-{uuid4().hex}"

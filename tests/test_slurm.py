@@ -2,17 +2,23 @@
 
 import asyncio
 import json
+import logging
 import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from test_host_contract import ended_badly, processes, until
 
-from aiodag import Limit, OptionError
+from aiodag import Limit, OptionError, Secret
 from aiodag.commands import command, shell
 from aiodag.commands.forms import host_of_form
 from aiodag.commands.slurm import Slurm
-from aiodag.programs import ProgramLost, ProgramNotStarted, ProgramRequest
+from aiodag.commands.slurm_places import JobPlace, JobStatus, job_name
+from aiodag.programs import ProgramLost, ProgramNotFound, ProgramNotStarted, ProgramRequest
 
 REAL = {name: f"/usr/bin/{name}" for name in ("sbatch", "squeue", "scancel")}
 
@@ -298,3 +304,173 @@ async def test_a_job_that_gives_way_to_a_more_urgent_one_is_lost(folder, slurm, 
 @pytest.fixture
 def mark():
     return f"mark-{uuid4().hex}"
+
+
+# The controller is away
+
+
+async def test_the_end_of_a_program_is_seen_while_the_controller_is_away(host, slurm, mark):
+    gate = slurm.root / "shared" / "gate"
+    watch = Watch()
+    line = ("sh", "-c", 'while [ ! -e "$0" ]; do sleep 0.05; done; echo end', str(gate), mark)
+    running = asyncio.ensure_future(host.run(ProgramRequest(line), watch))
+    await until(lambda: processes(mark))
+
+    slurm.stop("slurmctld")
+    try:
+        gate.touch()
+        await running
+    finally:
+        slurm.begin("slurmctld")
+        slurm.wait_until(lambda: slurm.ask("sinfo", "--noheader", "--format=%T"))
+
+    assert (watch.end.code, watch.streams["stdout"]) == (0, b"end\n")
+
+
+async def test_a_cancel_ends_the_program_while_the_controller_is_away(host, slurm, wrapped, mark):
+    watch = Watch()
+    running = asyncio.ensure_future(host.run(ProgramRequest(("sh", "-c", "sleep 300; :", mark)), watch))
+    await until(lambda: processes(mark))
+    wrapped("scancel", 'echo "scancel: error: Unable to contact slurm controller" >&2; exit 1')
+
+    running.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert (watch.end.code, processes(mark)) == (-15, [])
+
+
+async def test_an_outage_is_an_error_in_the_log_once(host, slurm, wrapped, mark, caplog, monkeypatch):
+    monkeypatch.setattr("aiodag.commands.slurm_watch.OUTAGE", 0.0)
+    squeue = wrapped("squeue", 'echo "slurm_load_jobs error: Unable to contact slurm controller" >&2; exit 1')
+    gate = slurm.root / "shared" / "gate-2"
+    line = ("sh", "-c", 'while [ ! -e "$0" ]; do sleep 0.05; done; echo end', str(gate))
+    running = asyncio.ensure_future(host.run(ProgramRequest(line), Watch()))
+
+    await until(lambda: len(squeue()) >= 3)
+    gate.touch()
+    await running
+
+    errors = [each for each in caplog.records if each.levelno == logging.ERROR]
+    assert len(errors) == 1
+    assert "Slurm has not answered" in errors[0].getMessage()
+
+
+# The owner dies
+
+OWNER = """
+import asyncio, os, sys
+from aiodag.commands.slurm import Slurm
+from aiodag.programs import ProgramRequest
+
+class Watch:
+    def note_start(self, facts):
+        print(facts["job"], flush=True)
+    def wrote(self, stream, chunk): pass
+    def note_end(self, end): pass
+
+line = ("sh", "-c", 'echo begun; while [ ! -e "$0" ]; do sleep 0.05; done; echo end; exit 3', sys.argv[2], sys.argv[3])
+asyncio.run(Slurm(directory=sys.argv[1], interval=0.3).run(ProgramRequest(line, label=sys.argv[3]), Watch()))
+"""
+
+
+@pytest.mark.parametrize("noted", [True, False], ids=["by its number", "by its label"])
+async def test_the_job_of_an_owner_that_was_killed_goes_on_and_is_found(host, folder, slurm, mark, noted):
+    gate = slurm.root / "shared" / mark
+    owner = subprocess.Popen([sys.executable, "-c", OWNER, folder, gate, mark], stdout=subprocess.PIPE, text=True)
+    job = owner.stdout.readline().strip()
+    await until(lambda: processes(mark) and (folder / job_name(mark) / "stdout").read_text())
+    owner.kill()
+    owner.wait()
+    owner.stdout.close()
+    before, watch = jobs_of(slurm), Watch()
+    line = ("sh", "-c", 'echo begun; while [ ! -e "$0" ]; do sleep 0.05; done; echo end; exit 3', str(gate), mark)
+    facts = {"job": job, "directory": str(folder / job_name(mark))} if noted else {}
+
+    finding = asyncio.ensure_future(host.find(facts, ProgramRequest(line, label=mark), watch))
+    await until(lambda: watch.streams["stdout"])
+    gate.touch()
+    await finding
+
+    assert (watch.end.code, watch.streams["stdout"], watch.facts["job"]) == (3, b"begun\nend\n", job)
+    assert jobs_of(slurm) == before
+    with pytest.raises(ProgramNotFound):
+        await host.find({}, ProgramRequest(line, label=mark), Watch())
+
+
+async def test_a_job_that_never_reached_slurm_is_not_found_and_can_never_begin(host, folder, mark):
+    request = ProgramRequest(("true",), label=mark)
+    place = JobPlace(folder / job_name(mark))
+    place.prepare(request)
+    place.note_submission(place.path.name)
+
+    with pytest.raises(ProgramNotFound):
+        await host.find({}, request, Watch())
+
+
+async def test_a_job_of_another_request_with_the_same_label_is_not_taken_up(host, folder, mark):
+    JobPlace(folder / job_name(mark)).prepare(ProgramRequest(("true",), label=mark))
+
+    with pytest.raises(ProgramNotFound):
+        await host.find({}, ProgramRequest(("false",), label=mark), Watch())
+
+
+async def test_a_job_whose_directory_is_gone_is_lost(host, folder, mark):
+    with pytest.raises(ProgramLost, match=r"its Slurm job 4711, .* is gone"):
+        await host.find(
+            {"job": "4711", "directory": str(folder / "gone")}, ProgramRequest(("true",), label=mark), Watch()
+        )
+
+
+# What is kept where
+
+
+async def test_secrets_are_in_no_argument_and_in_no_file_that_others_read_or_that_stays(
+    host, folder, wrapped, slurm, monkeypatch, secrets_forgotten
+):
+    monkeypatch.setenv("KEY_OF_TEST", "s3cr3t-value")
+    sbatch = wrapped("sbatch", 'cat > "$CALLS.script"; exec "$REAL" "$@" < "$CALLS.script"')
+    gate, started = slurm.root / "shared" / "gate-3", asyncio.Event()
+    line = 'test "$KEY" = "$(cat)" && echo same; while [ ! -e "$1" ]; do sleep 0.05; done'
+    secret = Secret("KEY_OF_TEST")
+    node = shell(line, gate, env={"KEY": secret}, stdin=secret, host=host, on_output=lambda *_: started.set())()
+    await started.wait()
+
+    modes = {stat.S_IMODE(path.lstat().st_mode) for path in folder.rglob("*") if not path.is_symlink()}
+    readable = [path for path in folder.rglob("*") if path.is_file() and b"s3cr3t" in path.read_bytes()]
+    gate.touch()
+    finished = await node
+
+    assert finished.stdout == "same\n"
+    assert modes <= {0o600, 0o700}
+    assert {path.name for path in readable} == {"request", "stdin"}
+    assert "s3cr3t" not in " ".join(sbatch()) + Path(f"{sbatch.__closure__[0].cell_contents}.script").read_text()
+    await until(lambda: not any(folder.iterdir()))
+
+
+async def test_a_leftover_of_the_same_label_is_in_nobodys_way(host, folder, mark):
+    JobPlace(folder / job_name(mark)).prepare(ProgramRequest(("false",), label=mark))
+    watch = Watch()
+
+    await host.run(ProgramRequest(("echo", "mine"), label=mark), watch)
+
+    assert watch.streams["stdout"] == b"mine\n"
+    JobPlace(folder / job_name(mark)).remove()
+
+
+@pytest.mark.parametrize("label", ["monday 3 etl.extract#1 1", "a/../../b", "", "é\udc80 $(x)\n", "x" * 1000])
+def test_the_name_of_a_job_is_no_path_and_no_pattern(label):
+    name = job_name(label)
+
+    assert name == "".join(each for each in name if each.isascii() and (each.isalnum() or each in "-_."))
+    assert not name.startswith(".")
+    assert len(name) < 100
+
+
+def test_half_a_line_of_a_status_is_not_read(tmp_path):
+    place = JobPlace(tmp_path / "place")
+    place.prepare(ProgramRequest(("true",)))
+    with (place.path / "status").open("a") as status:
+        status.write("start 12_3 node7 99 1.5\nexit 0 0.1 1")
+
+    assert place.status() == JobStatus("12_3", "node7", 99, 1.5)

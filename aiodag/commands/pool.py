@@ -11,7 +11,7 @@ from aiodag._core.elsewhere import host_of
 from aiodag._core.holdings import Request, Ticket
 from aiodag.abc import Host
 from aiodag.commands.pool_room import CORES, PoolRoom
-from aiodag.commands.pool_targets import TARGET, PoolTarget, TargetWatch, target_of
+from aiodag.commands.pool_targets import FIRST_PAUSE, TARGET, PoolTarget, TargetWatch, target_of
 from aiodag.errors import OptionError
 from aiodag.programs import (
     HostState,
@@ -146,8 +146,8 @@ class HostPool:
         ticket = self._room.enter(asked)
         try:
             while ticket.future is not None and not ticket.future.done():
-                self._look_at_due(looks)
-                await asyncio.wait([ticket.future], timeout=self._pause())
+                own = self._look_at_due(looks)
+                await asyncio.wait([ticket.future, *own], timeout=self._pause(), return_when=asyncio.FIRST_COMPLETED)
                 if ticket.place is None and (why := self._hopeless(asked)):
                     raise HostUnreachable(why)
         except BaseException:
@@ -165,18 +165,24 @@ class HostPool:
     def _pause(self) -> float:
         """Return the seconds until a target is due to be looked at, or has been left out for too long."""
         now = asyncio.get_running_loop().time()
-        out = [each for each in self.targets if each.is_out]
-        moments = [moment for each in out for moment in (each.due_at, each.out_at + self.patience) if moment > now]
-        return min([self.patience, *(moment - now for moment in moments)]) + 0.001
+        pauses = [self.patience]
+        for each in self.targets:
+            if each.is_out:
+                # One that is due already is being looked at, maybe for another program, which may end before that look does.
+                pauses.append(each.due_at - now if each.due_at > now else FIRST_PAUSE)
+                pauses += [each.out_at + self.patience - now] * (each.out_at + self.patience > now)
+        return min(pauses) + 0.001
 
-    def _look_at_due(self, looks: AsyncExitStack) -> None:
-        """Look at the targets that are due, one look at a time for each, which ends with the program that began it."""
+    def _look_at_due(self, looks: AsyncExitStack) -> "list[asyncio.Task[None]]":
+        """Look at the targets that are due, one look at a time for each; a look ends with the program that began it."""
         loop = asyncio.get_running_loop()
+        begun: list[asyncio.Task[None]] = []
         for place, target in enumerate(self.targets):
             if target.is_out and not target.looked_at and target.due_at <= loop.time():
                 target.looked_at = True
-                look = loop.create_task(self._look(place))
-                looks.push_async_callback(end_of, look)
+                begun.append(loop.create_task(self._look(place)))
+                looks.push_async_callback(end_of, begun[-1])
+        return begun
 
     async def _look(self, place: int) -> None:
         target = self.targets[place]

@@ -241,3 +241,41 @@ def test_relative_paths_of_a_document_are_those_of_its_file(tmp_path):
     flow = loads(json.dumps(document), f"{tmp_path}/flows/etl.json")
 
     assert document_of(flow)["hosts"]["lab"]["key"] == f"{tmp_path}/flows/keys/id"
+
+
+def test_hosts_are_listed_with_what_they_have_and_one_that_is_down_is_told(tmp_path, capsys):
+    text = """[hosts.lab]
+type = "pool"
+targets = [{ type = "local", name = "a", resources = { cores = 2 } }, { type = "local", name = "b" }]
+[hosts.far]
+type = "agent"
+address = "http://127.0.0.1:1"
+token_file = "token"
+"""
+    written(tmp_path / "aiodag.toml", text)
+    (tmp_path / "token").write_text("one-of-many-secrets")
+    (tmp_path / "token").chmod(0o600)
+
+    assert main(["hosts", "lab"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert rows[1:] == [["lab", "local", "a", "ready", "-", "cores=2"], ["lab", "local", "b", "ready", "-", "-"]]
+    assert main(["hosts", "--json"]) == 1
+    shown = capsys.readouterr()
+    found = json.loads(shown.out)
+    assert [(each["host"], each["state"]) for each in found] == [
+        ("local", "ready"),
+        ("lab", "ready"),
+        ("lab", "ready"),
+        ("far", "unreachable"),
+    ]
+    assert "127.0.0.1:1" in shown.err
+    assert main(["hosts", "lob"]) == 2
+    assert "did you mean 'lab'" in capsys.readouterr().err
+
+
+def test_names_of_hosts_and_executors_are_completed(tmp_path, capsys):
+    written(tmp_path / "aiodag.toml", f'{LAB}[executors]\ngpu = "thread"\n')
+    main(["completion", "--words", "hosts"])
+    main(["completion", "--words", "executors"])
+
+    assert capsys.readouterr().out.split() == ["local", "lab", "thread", "process", "gpu"]

@@ -62,3 +62,15 @@ def add_agents(group: CommandGroup) -> None:
     parser.add_argument("host", metavar="HOST", nargs="?", help="those of this host, or the one at this address")
     parser.add_argument("--drain", metavar="HOST", help="have it start nothing new; what runs goes on")
     parser.add_argument("--undrain", metavar="HOST", help="have it start commands again")
+
+
+def add_hosts(group: CommandGroup) -> None:
+    """Add `hosts`."""
+    parser = add_command(
+        group,
+        "hosts",
+        table.carry_out_hosts,
+        "list the hosts of the settings: which can be reached, what they have; exit code 1 if one cannot",
+        "aiodag hosts hpc",
+    )
+    parser.add_argument("host", metavar="HOST", nargs="?", help="only this one")

@@ -10,6 +10,7 @@ from aiodag.cli.answers import print_remark, say
 from aiodag.cli.opening import only_once
 from aiodag.cli.workers import speaker, stopping
 from aiodag.errors import OptionError
+from aiodag.programs import HostState
 from aiodag.service.agents import (
     AgentOptions,
     NamedAgent,
@@ -77,18 +78,18 @@ def agent_line(agent: NamedAgent) -> tuple[str, ...]:
     return (
         printable(agent.host),
         agent.address,
-        state_word(agent),
+        state_word(state),
         "" if state.running is None else str(state.running),
         resources_text(state.free),
         resources_text(state.resources),
     )
 
 
-def state_word(agent: NamedAgent) -> str:
-    """Return the state of an agent in a word."""
-    if not agent.state.reachable:
+def state_word(state: HostState) -> str:
+    """Return the state of a host in a word."""
+    if not state.reachable:
         return "unreachable"
-    return "drained" if agent.state.drained else "ready"
+    return "drained" if state.drained else "ready"
 
 
 def resources_text(amounts: Any) -> str:
@@ -98,11 +99,13 @@ def resources_text(amounts: Any) -> str:
 
 def agent_document(agent: NamedAgent) -> dict[str, object]:
     """Return an agent as JSON."""
-    state = agent.state
+    return {"host": agent.host, "address": agent.address, **state_document(agent.state)}
+
+
+def state_document(state: HostState) -> dict[str, object]:
+    """Return the state of a host as JSON."""
     return {
-        "host": agent.host,
-        "address": agent.address,
-        "state": state_word(agent),
+        "state": state_word(state),
         "why": state.why or None,
         "running": state.running,
         "free": dict(state.free),

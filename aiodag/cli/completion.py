@@ -69,7 +69,7 @@ def words_to_ask(parser: Parser) -> list[str]:
     places = {str(action.metavar) for action in parser._actions if not action.option_strings}  # noqa: SLF001 - as above
     ids = any("RUN" in place for place in places)
     names = any(part in place for place in places for part in ("TARGET", "NAME"))
-    return ["runs"] * ids + ["names"] * names + ["topics"] * ("TOPIC" in places)
+    return ["runs"] * ids + ["names"] * names + ["topics"] * ("TOPIC" in places) + ["hosts"] * ("HOST" in places)
 
 
 def summaries(parser: Parser) -> dict[str, str]:
@@ -112,6 +112,10 @@ def bash(parser: Parser) -> str:
             "  esac",
             "  case ${COMP_WORDS[COMP_CWORD-1]} in",
             f'    -p) compopt -o nospace; COMPREPLY=($(compgen -W "$({asking} parameters --of "$target" 2>/dev/null)" -- "$word")); return ;;',
+            *(
+                f'    --{what}) COMPREPLY=($(compgen -W "$({asking} {what}s 2>/dev/null)" -- "$word")); return ;;'
+                for what in ("host", "executor")
+            ),
             f"    {'|'.join(plain)}) return ;;",
             "  esac",
             "  case $command in",

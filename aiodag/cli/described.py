@@ -5,8 +5,10 @@ from argparse import Namespace
 from aiodag.cli import output
 from aiodag.cli.opening import serving
 from aiodag.service.folders import workflows_in_folders
+from aiodag.service.settings import TABLES, settings
 from aiodag.wording import printable
 
+NAMES_OF_HERE = {"hosts": ("local",), "executors": ("thread", "process")}
 MOST = 200  # ids that a shell offers: the newest
 
 
@@ -20,7 +22,9 @@ def describe(args: Namespace) -> int:
 
 
 def completion_words(args: Namespace) -> list[str]:
-    """Return what an argument can be, for completion: ids of runs, names, topics, schedules, or parameters of a target."""
+    """Return what an argument can be, for completion: ids of runs, names, topics, schedules, hosts, or parameters of a target."""
+    if args.words in TABLES:
+        return [*NAMES_OF_HERE[args.words], *getattr(settings(), args.words)]
     with serving(args) as service:
         if args.words == "runs":
             return [run.id for run in service.runs(limit=MOST)[::-1]]

@@ -17,7 +17,7 @@ from aiodag.cli import (
 from aiodag.cli.parser import CommandGroup, Parser, Version, add_command, add_common
 
 SHELLS = ("bash", "zsh", "fish")
-WORDS = ("runs", "names", "parameters", "topics", "schedules")
+WORDS = ("runs", "names", "parameters", "topics", "schedules", "hosts", "executors")
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -105,6 +105,7 @@ COMMANDS: dict[str, Callable[[CommandGroup], None]] = {
     "queues": queue_grammar.add_queues,
     "agent": agent_grammar.add_agent,
     "agents": agent_grammar.add_agents,
+    "hosts": agent_grammar.add_hosts,
     "schedules": schedule_grammar.add_schedules_command,
     "next": schedule_grammar.add_next,
     "backfill": schedule_grammar.add_backfill,

@@ -223,6 +223,13 @@ def carry_out_agents(args: Namespace) -> int:
     return agents(args)
 
 
+def carry_out_hosts(args: Namespace) -> int:
+    """Carry out `hosts`."""
+    from aiodag.cli.hosts import hosts
+
+    return hosts(args)
+
+
 def carry_out_help(args: Namespace) -> int:
     """Print the parameters of a target, after its help."""
     from aiodag.cli.described import describe

@@ -11,7 +11,7 @@ from aiodag._core.elsewhere import host_of
 from aiodag._core.holdings import Request, Ticket
 from aiodag.abc import Host
 from aiodag.commands.pool_room import CORES, PoolRoom
-from aiodag.commands.pool_targets import FIRST_PAUSE, TARGET, PoolTarget, TargetWatch, target_of
+from aiodag.commands.pool_targets import FIRST_PAUSE, TARGET, PoolTarget, TargetWatch, as_target
 from aiodag.errors import OptionError
 from aiodag.programs import (
     HostState,
@@ -55,7 +55,7 @@ class HostPool:
         if isinstance(given, str | Mapping) or not isinstance(given, Iterable) or not (listed := [*given]):
             raise OptionError("targets", targets, "a list of hosts, one or more")
         hosts = [host for each in listed for host in (each.hosts() if isinstance(each, HostPool) else [host_of(each)])]
-        self.targets: tuple[PoolTarget, ...] = tuple(map(target_of, hosts))
+        self.targets: tuple[PoolTarget, ...] = tuple(map(as_target, hosts))
         names = [each.name for each in self.targets]
         twice = next((each for each in names if names.count(each) > 1), None)
         if twice is not None:
@@ -181,7 +181,7 @@ class HostPool:
             if target.is_out and not target.looked_at and target.due_at <= loop.time():
                 target.looked_at = True
                 begun.append(loop.create_task(self._look(place)))
-                looks.push_async_callback(end_of, begun[-1])
+                looks.push_async_callback(end_look, begun[-1])
         return begun
 
     async def _look(self, place: int) -> None:
@@ -232,7 +232,7 @@ class HostPool:
                 await each.host.close()
 
 
-async def end_of(look: "asyncio.Task[None]") -> None:
+async def end_look(look: "asyncio.Task[None]") -> None:
     """End a look that nobody needs any more."""
     look.cancel()
     await asyncio.wait([look])

@@ -20,7 +20,7 @@ CORES = "cores"
 NOBODY: Request = ()
 
 
-class Room(dict[str, int]):
+class TargetRoom(dict[str, int]):
     """What a target has, by names; with `endless`, as much of everything as somebody may ask for."""
 
     def __init__(self, counted: Mapping[str, int], *, endless: bool) -> None:
@@ -39,7 +39,7 @@ class Room(dict[str, int]):
 class Turn(Ticket):
     """A change of a target, worked off between those who ask and those who leave: whether it is open, and what it has."""
 
-    def __init__(self, place: int, loop: asyncio.AbstractEventLoop, *, opens: bool, has: Room | None) -> None:
+    def __init__(self, place: int, loop: asyncio.AbstractEventLoop, *, opens: bool, has: TargetRoom | None) -> None:
         super().__init__(NOBODY, loop)
         self.at, self.opens, self.has = place, opens, has
 
@@ -47,10 +47,10 @@ class Turn(Ticket):
 class PoolRoom(Holdings):
     """Who holds what on the targets of a pool, and who waits. All targets are closed at first."""
 
-    def __init__(self, totals: Sequence[Room]) -> None:
+    def __init__(self, totals: Sequence[TargetRoom]) -> None:
         super().__init__(totals, None)
         self._rooms = list(totals)
-        self._free = [Room(each, endless=each.endless) for each in totals]
+        self._free = [TargetRoom(each, endless=each.endless) for each in totals]
         self._opened = [False] * len(totals)
         for free in self._free:
             free[OPEN] -= ENDLESS
@@ -66,7 +66,7 @@ class PoolRoom(Holdings):
         ticket.leaving = True
         self.tell(ticket)
 
-    def turn(self, place: int, *, opens: bool, has: Room | None = None) -> None:
+    def turn(self, place: int, *, opens: bool, has: TargetRoom | None = None) -> None:
         """Open a target or leave it out; `has` is what it has from now on."""
         self.tell(Turn(place, asyncio.get_running_loop(), opens=opens, has=has))
 
@@ -94,11 +94,11 @@ class PoolRoom(Holdings):
         turn.gone = True
         return True
 
-    def _refurnish(self, place: int, has: Room) -> None:
+    def _refurnish(self, place: int, has: TargetRoom) -> None:
         """Have a target count something else from now on: what is held there stays held."""
         old, free = self._rooms[place], self._free[place]
         self._rooms[place] = has
-        self._free[place] = Room(has, endless=has.endless)
+        self._free[place] = TargetRoom(has, endless=has.endless)
         for name in free:
             self._free[place][name] -= old[name] - free[name]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiodag._core.capacity import amount_of, amounts_text
 from aiodag.abc import Host
-from aiodag.commands.pool_room import ENDLESS, Room
+from aiodag.commands.pool_room import ENDLESS, TargetRoom
 from aiodag.programs import HostState, ProgramEnd, ProgramRequest, ProgramWatch
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds between two looks at a target that is left out
@@ -73,7 +73,7 @@ class PoolTarget:
             return HostState(reachable=False, why=f"{type(error).__name__}: {error}")
         return state
 
-    def room_in(self, state: HostState) -> Room | None:
+    def room_in(self, state: HostState) -> TargetRoom | None:
         """Return what it has from now on, None if that has not changed: what was said when it was made is the last word."""
         if self.resources or not state.resources:
             return None
@@ -113,12 +113,12 @@ class TargetWatch:
         self._watch.note_end(end if end.host else end._replace(host=self._name))
 
 
-def room_of(resources: Mapping[str, float]) -> Room:
+def room_of(resources: Mapping[str, float]) -> TargetRoom:
     """Return what a target has, in the amounts that are counted."""
     counted = {name: amount_of(f"resources[{name!r}]", amount) for name, amount in resources.items()}
-    return Room(counted, endless=not resources)
+    return TargetRoom(counted, endless=not resources)
 
 
-def target_of(host: Host) -> PoolTarget:
+def as_target(host: Host) -> PoolTarget:
     """Return a host as a target."""
     return PoolTarget(host, dict(getattr(host, "resources", None) or NOTHING_COUNTED))

@@ -40,6 +40,6 @@ def machines_of_target(target: Target) -> Machines:
 
 def refuse_names(machines: Machines) -> None:
     """Refuse names that no host and no executor has. Raises `WorkflowError`."""
-    faults = Sites(machines).faults()
+    faults = [Complaint("", text) for _, text in Sites(machines).faults()]
     if faults:
-        raise WorkflowError([Complaint("", text) for text in faults])
+        raise WorkflowError(faults)

@@ -106,7 +106,9 @@ def check_workflow(
     """
     check = Check(workflow, around or Around())
     found = check.whole()
-    sites = None if machines is None else check.sites(machines, elsewhere=elsewhere)
+    sites = None if machines is None else Sites(machines, elsewhere=elsewhere)
+    for task, text in () if sites is None else sites.faults(workflow.tasks):
+        check.complain(task, text)
     if capacity is not None or runs:
         check.resources(capacity, sites)
     if check.complaints:
@@ -307,17 +309,6 @@ class Check:
                 names = ", ".join(repr(each.name) for each in task.passed)
                 how = "" if rule.runs_on else "; or give its task raw=True, which takes them as done futures"
                 self.complain(task, f"{by}, and takes values that may not be there, of {names}: say after={how}")
-
-    def sites(self, machines: Machines, *, elsewhere: bool) -> Sites:
-        """Complain of names that no host and no executor has."""
-        sites = Sites(machines, elsewhere=elsewhere)
-        for text in sites.faults():
-            self.complain(None, text)
-        for task in self.workflow.tasks:
-            text = sites.fault_of(task.task)
-            if text:
-                self.complain(task, f"{task.name!r} {text}")
-        return sites
 
     def resources(self, capacity: Capacity | None, sites: Sites | None) -> None:
         """Complain of attempts that could never begin."""

@@ -53,7 +53,7 @@ class Machines(NamedTuple):
         found: dict[str, Any] = {}
         for names in ("hosts", "executors"):
             if getattr(self, names):
-                found[names] = {name: form_of(name, each, unsaid) for name, each in getattr(self, names).items()}
+                found[names] = {name: machine_form(name, each, unsaid) for name, each in getattr(self, names).items()}
         for key in ("default_host", "executor"):
             value = getattr(self, key)
             name = name_among(value)
@@ -72,7 +72,7 @@ def made_of(names: str, name: str, given: Any) -> Any:
     return open_door("settings_hosts").made_once(names, name, form, "")
 
 
-def form_of(name: str, given: Any, unsaid: Callable[[str], object]) -> Any:
+def machine_form(name: str, given: Any, unsaid: Callable[[str], object]) -> Any:
     """Return the form of a host or an executor."""
     if isinstance(given, Mapping | str):
         return given

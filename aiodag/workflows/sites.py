@@ -1,5 +1,6 @@
 """Where the tasks of a workflow are to run: whether there is such a place, and whether it can have what they ask for."""
 
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from aiodag._core.capacity import MILLION, amounts_text
@@ -7,6 +8,7 @@ from aiodag._core.holdings import Request
 from aiodag._core.named import LOCAL, found_named
 from aiodag._core.task import Task
 from aiodag.workflows.machines import Machines, missing_name, name_among
+from aiodag.workflows.model import WorkflowTask
 from aiodag.workflows.parameters import is_command
 
 if TYPE_CHECKING:
@@ -23,12 +25,18 @@ class Sites:
         self._missing: dict[tuple[str, str], str] = {}
         self._found: Elsewhere | None = None
 
-    def faults(self) -> list[str]:
-        """Return what is wrong with the places of tasks that name none."""
+    def faults(self, tasks: Iterable[WorkflowTask[Any]] = ()) -> Iterator[tuple[WorkflowTask[Any] | None, str]]:
+        """Yield what is wrong with the places of tasks, and first with those of tasks that name none."""
         machines = self.machines
         defaults = (("default_host", "hosts", machines.default_host), ("executor", "executors", machines.executor))
-        named = [(key, self._why_missing(names, name_among(given))) for key, names, given in defaults]
-        return [f"{key} is {why}" for key, why in named if why]
+        for key, names, given in defaults:
+            why = self._why_missing(names, name_among(given))
+            if why:
+                yield None, f"{key} is {why}"
+        for task in tasks:
+            text = self.fault_of(task.task)
+            if text:
+                yield task, f"{task.name!r} {text}"
 
     def fault_of(self, task: Task[..., Any]) -> str:
         """Return what is wrong with the place of a task."""

@@ -1,6 +1,7 @@
 """Files in DaggyR's forms run as they are: its keys, its parameters as texts, its generators."""
 
 import asyncio
+import getpass
 import json
 
 import pytest
@@ -116,13 +117,50 @@ def test_keys_have_the_meaning_of_those_here():
     }
 
 
+def test_what_slurm_is_told_is_what_a_host_is_told_here():
+    details = {
+        "command": ["true"],
+        "user": getpass.getuser(),
+        "jwt_token": "a-token-of-many-characters",
+        "logdir": "/var/log/slurm",
+        "min_cpus": 2,
+        "min_memory_mb": 200,
+        "min_tmp_disk_mb": 0,
+        "priority": 3,
+        "time_limit_seconds": 60,
+        "resources": {"gpus": 1},
+    }
+    tasks = {
+        "a": {"details": details, "pool": "slurm"},
+        "b": {"details": {"command": ["true"], "time_limit_seconds": 0}},
+    }
+    document = {
+        "hosts": {"slurm": {"type": "slurm", "partition": "debug"}},
+        "capacity": {"cores": 2, "memory_mb": 200, "gpus": 1},
+        "tasks": tasks,
+    }
+
+    assert document_of(loads(json.dumps(document)))["tasks"] == {
+        "a": {
+            "command": ["true"],
+            "host": "slurm",
+            "timeout": 60,
+            "priority": 3,
+            "resources": {"cores": 2, "memory_mb": 200, "gpus": 1},
+        },
+        "b": {"command": ["true"]},
+    }
+
+
 @pytest.mark.parametrize(
     ("details", "beside", "said"),
     [
         ({"cmd": "x"}, {}, "$.tasks.a.details.cmd: is a key that is not known here; did you mean 'command'?"),
-        ({**ECHO, "user": "u"}, {}, "$.tasks.a.details.user: names a user of Slurm"),
-        ({**ECHO, "time_limit_seconds": 60}, {}, '$.tasks.a.details.time_limit_seconds: is of Slurm: write "timeout"'),
-        (ECHO, {"pool": "slurm"}, "$.tasks.a.pool: takes local or default"),
+        ({**ECHO, "user": "nobody else"}, {}, "$.tasks.a.details.user: is 'nobody else', and jobs are submitted by the user of"),
+        ({**ECHO, "time_limit_seconds": -1}, {}, "$.tasks.a.details.time_limit_seconds: takes a whole number, 0 or more"),
+        ({**ECHO, "jwt_token": 12345678}, {}, "$.tasks.a.details.jwt_token: takes text; this is the number"),
+        (ECHO, {"pool": ""}, "$.tasks.a.pool: takes the name of a pool, which is that of a host here"),
+        ({**ECHO, "min_cpus": 10**6}, {}, "$.tasks.a: 'a' asks for cores 1000000"),
         (ECHO, {"max_retries": "3"}, "$.tasks.a.max_retries: takes a whole number, 0 or more; this is the text '3'"),
         (ECHO, {"is_generator": True, "generator": True}, "$.tasks.a.is_generator: is 'generator' here"),
         ({**ECHO, "env": {"a=b": 1}}, {}, '$.tasks.a.details.env["a=b"]: is a key that cannot be'),

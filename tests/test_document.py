@@ -268,6 +268,7 @@ ACCEPTED = [
     {"tasks": {"A": {"details": ECHO, "is_generator": True, "max_retries": 3, "retries": 0, "pool": "local"}}},
     {"tasks": {"A": {"details": None, "task_type": "Structural"}}},
     {"hosts": {"lab": {"type": "ssh", "key": "id", "targets": ["node1", {"address": "node2"}]}}, "tasks": {}},
+    {"tasks": {"A": {"details": {**ECHO, "min_cpus": 1, "logdir": "/x", "jwt_token": "t"}, "pool": "local"}}},
     {"executors": {"gpu": {"type": "dask", "address": "tcp://127.0.0.1:8786"}}, "tasks": {}},
 ]
 REFUSED = [
@@ -349,7 +350,8 @@ REFUSED = [
     {"tasks": {"A": {"details": 3}}},
     {"tasks": {"A": {"details": {**ECHO, "oops": 1}}}},
     {"tasks": {"A": {"details": {**ECHO, "timeout": -1}}}},
-    {"tasks": {"A": {"details": ECHO, "pool": "slurm"}}},
+    {"tasks": {"A": {"details": ECHO, "pool": 3}}},
+    {"tasks": {"A": {"details": {**ECHO, "min_cpus": "2"}}}},
     {"tasks": {"A": {**ECHO, "max_retries": 1}}},
     {"tasks": {"A": {**ECHO, "resources": {"cores": 0}}}},
 ]

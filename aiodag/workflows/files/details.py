@@ -6,8 +6,11 @@ parameter is a text, and it is replaced wherever it stands in a command or a var
     "DATE": ["d1", "d2"]   and   ["echo", "x-DATE"]   become   "DATE"   and   ["echo", "x-{{DATE}}"]
 """
 
+import getpass
 import os
 import re
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
@@ -18,6 +21,7 @@ from aiodag.workflows.files.forms import (
     WORKFLOW,
     Check,
     Hints,
+    check_hidden,
     check_object,
     check_parameters,
     count,
@@ -26,10 +30,10 @@ from aiodag.workflows.files.forms import (
     one,
     seconds,
 )
-from aiodag.workflows.files.json import Fault, Path
-from aiodag.workflows.files.shapes import is_amount, is_name
+from aiodag.workflows.files.json import Fault, Path, cut
+from aiodag.workflows.files.shapes import describe_value, is_amount, is_line, is_name
 
-LOCAL = ("local", "default")  # pools of a server that stand for this machine
+HERE = ("local", "default")  # pools of a server that stand for this machine
 NOTHING = ["true"]  # what a structural task runs
 
 # What they call keys of ours.
@@ -40,12 +44,27 @@ OURS = {
     "maxRetries": "retries",
     "env": "environment",
 }
-NO_EFFECT = ("task_type", "pool", "run_id", "instance", "expansion_values")
+NO_EFFECT = ("task_type", "pool", "run_id", "instance", "expansion_values", "user", "jwt_token", "logdir")
+ASKED = {"min_cpus": "cores", "min_memory_mb": "memory_mb", "min_tmp_disk_mb": "tmp_disk_mb"}  # what Slurm is asked for
 
 
-def refuse_key(text: str) -> Check:
-    """Refuse a key, whatever its value is."""
-    return lambda _: [((), text)]
+def check_user(value: object) -> Iterator[Fault]:
+    """Check the user of a job: it is submitted by the user of this process."""
+    if not isinstance(value, str):
+        yield (), f"takes the name of a user; this is {describe_value(value)}"
+    elif value != user_here():
+        yield (
+            (),
+            f"is {cut(value)!r}, and jobs are submitted by the user of this process, {user_here()}: leave it out, or run as that user",
+        )
+
+
+def user_here() -> str:
+    """Return the name of the user of this process."""
+    try:
+        return getpass.getuser()
+    except (ImportError, KeyError, OSError):  # nobody has given it a name
+        return str(os.getuid())
 
 
 def none_or(test: Any, value: Any) -> bool:
@@ -62,10 +81,7 @@ BESIDE: dict[str, Check] = {
     "max_retries": count,
     "maxRetries": count,
     "task_type": one(lambda value: value in ("Normal", "Structural"), "Normal or Structural"),
-    "pool": one(
-        lambda value: value in LOCAL,
-        "local or default, for everything runs on this machine: leave it out, and write the resources that the task takes",
-    ),
+    "pool": one(is_name, "the name of a pool, which is that of a host here"),
     "run_id": count,
     "instance": count,
     "expansion_values": one(lambda value: value == [], "an empty list: a file has tasks that are not yet expanded"),
@@ -76,14 +92,11 @@ INSIDE: dict[str, Check] = {
     "env": PROGRAM["environment"],
     "timeout": seconds,
     "resources": every(is_name, "names of resources", lambda value: none_or(is_amount, value), "numbers, 0 or more"),
-    "user": refuse_key("names a user of Slurm, and tasks run as the user of this process: leave it out"),
-    "jwt_token": refuse_key("is a token for Slurm, which is not used here: leave it out"),
-    "logdir": refuse_key("is where Slurm writes; outputs are recorded here, see `aiodag log`: leave it out"),
-    "min_cpus": refuse_key('is of Slurm: write "resources": {"cores": 1}'),
-    "min_memory_mb": refuse_key('is of Slurm: write "resources": {"memory_mb": 200}'),
-    "min_tmp_disk_mb": refuse_key('is of Slurm: write "resources": {"tmp_disk_mb": 100}, and a "capacity" that has it'),
-    "priority": refuse_key("is of Slurm, and tasks begin in the order of the file here: leave it out"),
-    "time_limit_seconds": refuse_key('is of Slurm: write "timeout", in seconds'),
+    "user": check_user,
+    "jwt_token": check_hidden(lambda value: isinstance(value, str), "text"),
+    "logdir": one(is_line, "the path of a directory"),
+    **dict.fromkeys(ASKED, count),
+    "time_limit_seconds": count,
 }
 
 
@@ -119,6 +132,12 @@ class Flattening:
         self.values.pop(key, None)
         self.places.pop(key, None)
 
+    def take(self, ours: str, value: object, theirs: str) -> None:
+        """Give a key of ours the value that stands under one of theirs."""
+        self.values[ours] = value
+        self.keys.add(ours)
+        self.places.setdefault(ours, self.places.get(theirs, (theirs,)))
+
     def rename(self) -> Iterator[Fault]:
         """Give keys the names that they have here; yield those that are given under both."""
         for theirs, ours in OURS.items():
@@ -136,11 +155,23 @@ class Flattening:
     def settle(self) -> None:
         """Leave out what is without effect, and 0 where it stands for none."""
         values = self.values
+        if "pool" in values and values["pool"] not in HERE and values.get("task_type") != "Structural":
+            self.take("host", values["pool"], "pool")
         if values.get("task_type") == "Structural" and "command" not in self.keys:
             values["command"] = NOTHING
             self.keys.add("command")
+        if values.get("time_limit_seconds") and not values.get("timeout"):
+            self.take("timeout", values["time_limit_seconds"], "time_limit_seconds")
+        self.forget("time_limit_seconds")
         if values.get("timeout") == 0:
             self.forget("timeout")
+        asked = {ours: values[theirs] for theirs, ours in ASKED.items() if theirs in values}
+        if asked:
+            first = next(theirs for theirs in ASKED if theirs in values)
+            self.take("resources", {**asked, **values.get("resources", {})}, first)
+        for theirs in ASKED:
+            if theirs in values:
+                self.forget(theirs)
         if "resources" in values:
             values["resources"] = {name: amount for name, amount in values["resources"].items() if amount}
         for key in NO_EFFECT:
@@ -214,10 +245,14 @@ class Literals:
 
 
 def machine() -> dict[str, float]:
-    """Return what this machine has of the resources that DaggyR's tasks ask for: cores, and memory in MB."""
+    """Return what this machine has of the resources that DaggyR's tasks ask for: cores, memory and room for files in MB."""
     found: dict[str, float] = {"cores": os.cpu_count() or 1}
     try:
         found["memory_mb"] = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 10**6
     except (AttributeError, OSError, ValueError):  # a system that does not say: nothing is refused
         found["memory_mb"] = 10**9
+    try:
+        found["tmp_disk_mb"] = shutil.disk_usage(tempfile.gettempdir()).free // 10**6
+    except OSError:
+        found["tmp_disk_mb"] = 10**9
     return found

@@ -61,7 +61,7 @@ class JobWatch:
         return KnownJob(self.job, self.status, self.said, self.ours, waited)
 
     def settle(self, end: ProgramEnd | Exception) -> None:
-        """Say how it ended."""
+        """Tell whoever follows it how it ended."""
         if self.judged is None or self.judged.done():
             return
         if isinstance(end, Exception):
@@ -143,7 +143,7 @@ class Watchers:
         try:
             while self.jobs:
                 seen = [Seen(job) for job in self.jobs]
-                seconds = await asyncio.to_thread(look_at, seen, pause)
+                seconds = await asyncio.to_thread(read_places, seen, pause)
                 for each in seen:
                     if each.job in self.jobs:
                         self._take(each)
@@ -246,7 +246,7 @@ class Watchers:
             )
 
 
-def look_at(seen: list[Seen], pause: float) -> float:
+def read_places(seen: list[Seen], pause: float) -> float:
     """Look at the directories of jobs after a pause, in a thread; return how many seconds the looks took."""
     time.sleep(pause)  # here, since this takes real time: a virtual clock stands still meanwhile
     began_at = time.monotonic()

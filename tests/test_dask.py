@@ -165,6 +165,7 @@ async def test_a_module_that_workers_do_not_have(dask, tmp_path, monkeypatch):
     await with_it.close()
 
 
+@pytest.mark.filterwarnings("ignore:Mismatched versions found")  # Dask's own words for it, if the worker was first
 async def test_a_worker_with_another_python_is_refused(own_cluster):
     if not OTHER.exists():
         pytest.skip(f"no other Python here: {OTHER}")
@@ -174,14 +175,10 @@ async def test_a_worker_with_another_python_is_refused(own_cluster):
         cluster.run("dask_worker", *options, "--dashboard-address", "127.0.0.1:0", python=str(OTHER))
     )
     dask = Dask(cluster.address)
-    link = Dask(cluster.address)
 
     with pytest.raises(WorkerDiffers, match="this program has Python"):
-        async with asyncio.timeout(60):
-            while True:
-                await on(dask, bodies.squared, timeout=2)(3)
+        await on(dask, bodies.squared)(3)  # waits for a worker if there is none yet
     await dask.close()
-    await link.close()
 
 
 async def test_a_scheduler_that_dies_ends_what_waits_for_it(own_cluster, tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """Run functions on a Dask cluster, with `distributed`: the extra `dask`. What goes over the wire is in `dask_link.py`."""
 
 import asyncio
+import pickle
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -17,6 +18,7 @@ from aiodag.executors.shipping import (
     KEEP_FROM,
     Answer,
     ClusterUnreachable,
+    KeptValue,
     WorkerDiffers,
     names_of_modules,
     pack_call,
@@ -196,8 +198,9 @@ def answer_on_worker(content: bytes, held: Sequence[Any], label: str, *, keep_fr
     """Do what a call says. Called by a worker in one of its threads."""
     worker: Any = distributed.get_worker()
     if OneAttempt.name in (worker.state.tasks[worker.get_current_task()].annotations or {}):
-        return Answer("lost")
-    return answer_call(content, held, keep_from, label)
+        return pickle.dumps(Answer("lost"))
+    answer = answer_call(content, held, keep_from, label)
+    return answer if isinstance(answer, KeptValue) else pickle.dumps(answer, protocol=5)  # bytes cost Dask the least
 
 
 async def stop_on_worker(labels: list[str]) -> list[str]:

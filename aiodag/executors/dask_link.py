@@ -6,11 +6,12 @@ a task of its own there: it is scheduled, fails and is cancelled alone.
     _send            the calls of this turn go to the scheduler, each under its label
     _outcome         the scheduler says that one has ended: with an error of Dask's own, or with
       KeptValue        a value that stays there, of which we keep the future
-      Answer           what is fetched, with all others that have ended meanwhile
+      bytes            an `Answer`, which is fetched, with all others that have ended meanwhile
     stop             on a cancel: Dask forgets the call, and the workers are asked whether it still runs
 """
 
 import asyncio
+import pickle
 import re
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import CancelledError as RevokedError
@@ -23,7 +24,7 @@ from aiodag._core.submit import engine_of
 from aiodag.errors import AttemptLost, ValueGone
 from aiodag.executors.cluster_places import ClusterGate
 from aiodag.executors.crew import abandon
-from aiodag.executors.shipping import Answer, ClusterUnreachable, KeptValue, ShippedCall, open_answer, pack_call
+from aiodag.executors.shipping import ClusterUnreachable, KeptValue, ShippedCall, open_answer, pack_call
 from aiodag.held_values import HeldValue
 from aiodag.wording import printable
 
@@ -31,7 +32,7 @@ MARK = "-aiodag-"  # in the keys of our tasks
 OTHERS = re.compile(r"[^A-Za-z0-9_.]+")  # what does not belong into the name of a group of tasks
 TOGETHER = 4 << 20  # bytes of calls in one message: of larger graphs Dask warns
 LARGE = 1 << 20  # bytes of a call that goes to a worker without the scheduler reading it
-PAUSE, LONGEST_PAUSE = 5e-5, 0.1  # seconds for more values to come home together: for each call under way, and at most
+PAUSE, LONGEST_PAUSE = 1e-4, 0.2  # seconds for more values to come home together: for each call under way, and at most
 PATIENCE = 1.0  # seconds for workers to say what has become of cancelled calls
 
 
@@ -206,7 +207,7 @@ class DaskLink:
         if call.future.type is KeptValue:
             sizes = await self.client.nbytes([call.label], summary=False)
             return DaskValue(self, call.future, call.name, sizes.get(call.label, 0))
-        answer = await self.fetch(call.future)
+        answer = pickle.loads(await self.fetch(call.future))  # noqa: S301 - from our own worker
         if answer.what == "lost":
             raise AttemptLost(f"the worker of {printable(call.name)} was sent away", reason="worker left")
         return open_answer(call.name, answer)
@@ -232,7 +233,7 @@ class DaskLink:
                 self.wanted.pop(label)
                 if wanted.done():
                     continue
-                if isinstance(found[label], Answer | KeptValue):
+                if isinstance(found[label], bytes | KeptValue):
                     wanted.set_result(found[label])
                 else:
                     wanted.set_exception(found[label] or ValueGone("the workers that had it have died"))

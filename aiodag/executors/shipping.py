@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, lru_cache
 from threading import Lock
 from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
@@ -175,7 +175,7 @@ def pack_call(
     """
     try:
         with registered(by_value):
-            function, _ = written(fn)
+            function = written_by_name(fn) if type(fn) is FunctionType and is_importable(fn) else written(fn)[0]
             call, held = written((tuple(args), dict(kwargs)), is_held)
     except Exception as error:
         raise NotPicklable(name, "call", exception_line(error)) from error
@@ -202,6 +202,12 @@ def registered(names: Sequence[str]) -> ExitStack:
             cloudpickle.register_pickle_by_value(module)
             stack.callback(cloudpickle.unregister_pickle_by_value, module)
     return stack
+
+
+@lru_cache(maxsize=1024)
+def written_by_name(fn: Callable[..., Any]) -> bytes:
+    """Return a function that workers import as bytes, which are always the same."""
+    return written(fn)[0]
 
 
 def written(

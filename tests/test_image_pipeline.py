@@ -26,3 +26,25 @@ def test_every_picture_is_right_though_a_worker_was_killed(kind, tmp_path, reque
     assert queued.startswith("8 albums are queued in ")
     assert killed == "a worker was killed in the middle of an album"
     assert re.fullmatch(r"80 pictures are right; \d+ of the killed worker's were not made again, \d were", right)
+
+
+@pytest.mark.parametrize("place", ["threads", "processes", "dask", "slurm"])
+def test_the_same_pipeline_runs_at_each_place(place, tmp_path, request):
+    options, folder = [], tmp_path / "albums"
+    if place == "dask":
+        options = ["--address", request.getfixturevalue("dask_cluster").heal().address]
+    if place == "slurm":
+        folder = request.getfixturevalue("slurm").root / "shared" / "albums"
+
+    done = subprocess.run(
+        [sys.executable, "-W", "error", ROOT / "examples" / "image_pipeline", "--on", place, *options, folder],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    count = {"threads": "1", "slurm": "20"}.get(place, "\\d+")
+    assert re.fullmatch(f"20 pictures are right, made on {place} by {count} processes\n", done.stdout)

@@ -1,10 +1,13 @@
 """Make thumbnails of many albums with four workers, of which one is killed in the middle.
 
     python examples/image_pipeline [--store sqlite:///runs.db] [FOLDER]
+    python examples/image_pipeline --on threads|processes|dask|slurm [--address tcp://127.0.0.1:8786] [FOLDER]
 
 This process draws the pictures, submits a run for each album, and starts four workers. One of them is killed with SIGKILL
 while it works on an album; another one goes on with that, and makes again only what was not finished. In the end all is
 checked: each thumbnail and each sheet has the pixels that it should have, and was made as often as the records say.
+
+With `--on`, the same pipeline runs at one of four places instead, without a store: see places.py. Only the executor differs.
 """
 
 import argparse
@@ -20,20 +23,22 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pipeline
+import places
 
 from aiodag import State
 from aiodag.records import RunRecord
 from aiodag.service import Service
 
 ALBUMS, PICTURES, WORKERS = 8, 9, 4
+FEW = 2  # albums for the other places
 PIPELINE = Path(pipeline.__file__)
 QUEUE = "pictures"
 PATIENCE = 120  # seconds
 
 
-def draw(folder: Path) -> None:
-    """Draw the pictures of all albums: a gradient each, of its own colours."""
-    for album in range(ALBUMS):
+def draw(folder: Path, albums: int = ALBUMS) -> None:
+    """Draw the pictures of some albums: a gradient each, of its own colours."""
+    for album in range(albums):
         place = folder / f"album-{album}"
         place.mkdir(parents=True)
         for number in range(PICTURES):
@@ -79,7 +84,7 @@ async def results(service: Service, ids: list[str]) -> list[Path]:
 
 def check(folder: Path, sheets: list[Path]) -> None:
     """Compare each file with what it should be."""
-    for album in range(ALBUMS):
+    for album in range(len(sheets)):
         place = folder / f"album-{album}"
         small = [pipeline.shrink(pipeline.read_picture(place / f"{number}.ppm")) for number in range(PICTURES)]
         for number, expected in enumerate(small):
@@ -122,6 +127,15 @@ def run_all(store: str, folder: Path) -> None:
     print(f"{made} pictures are right; {recalled} of the killed worker's were not made again, {twice} were")
 
 
+def run_at(place: str, folder: Path, address: str) -> None:
+    """Make some albums at one of the four places, and check what came of it."""
+    draw(folder, FEW)
+    sheets = asyncio.run(places.make_at(place, folder, [folder / f"album-{number}" for number in range(FEW)], address))
+    check(folder, sheets)
+    processes = {line.split()[1] for line in (folder / pipeline.MADE).read_text().splitlines()}
+    print(f"{FEW * (PICTURES + 1)} pictures are right, made on {place} by {len(processes)} processes")
+
+
 def main() -> None:
     """Run the example in a folder of its own, unless one is given."""
     parser = argparse.ArgumentParser(description="Make thumbnails with four workers, of which one is killed.")
@@ -129,9 +143,16 @@ def main() -> None:
         "folder", nargs="?", type=Path, help="a folder that is not there yet (default: a temporary one)"
     )
     parser.add_argument("--store", help="where runs are kept (default: a file in the folder)")
+    parser.add_argument("--on", choices=["threads", "processes", "dask", "slurm"], help="run it there, without a store")
+    parser.add_argument(
+        "--address", default="tcp://127.0.0.1:8786", help="of the scheduler of Dask (default: %(default)s)"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = (options.folder or Path(temporary) / "albums").resolve()
+        if options.on:
+            run_at(options.on, folder, options.address)
+            return
         run_all(options.store or f"sqlite:///{folder}/runs.db", folder)
 
 

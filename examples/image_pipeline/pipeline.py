@@ -5,6 +5,7 @@ whoever is killed in the middle leaves no half of it, and writing it twice does 
 """
 
 import os
+import sys
 from pathlib import Path
 
 from aiodag import Limit, task
@@ -85,3 +86,14 @@ async def album(folder: str) -> Path:
     """Make all that an album needs; return the path of its sheet."""
     pictures = sorted(Path(folder).glob("*.ppm"))
     return await contact_sheet(Path(folder), thumbnail.map(pictures))
+
+
+def main() -> None:
+    """Run one of the functions as a program, and print the path of what it has made."""
+    name, first, *others = sys.argv[1:]
+    paths = [Path(each) for each in others]
+    print(thumbnail.fn(Path(first)) if name == "thumbnail" else contact_sheet.fn(Path(first), paths))
+
+
+if __name__ == "__main__":
+    main()

@@ -75,8 +75,18 @@ class ShippedBody:
             if self.stopped:
                 self.task.cancel()
 
-        loop.call_soon_threadsafe(begin, context=copy_context())
-        value, error = ended.result()
+        def give_up() -> None:
+            self.stop()
+            if self.task is None:  # and it never will be begun
+                ended.set_result((None, None))
+
+        try:
+            loop.call_soon_threadsafe(begin, context=copy_context())
+            value, error = ended.result()
+        except KeyboardInterrupt:  # of this thread, in which the body does not run
+            loop.call_soon_threadsafe(give_up)
+            ended.result()
+            raise
         try:
             if error is not None:
                 raise error

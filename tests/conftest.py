@@ -217,6 +217,26 @@ def dask_executor(dask_cluster):
     return Dask(dask_cluster.heal().address)
 
 
+@pytest.fixture(scope="session")
+def ray_cluster():
+    """A Ray cluster, for all tests of this process, which runs in a network of its own."""
+    from ray_servers import RayServer
+
+    server = RayServer()
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def ray_executor(ray_cluster):
+    """An executor of that cluster, of this test alone."""
+    from aiodag.executors.ray import Ray
+
+    return Ray()
+
+
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop_loop, "eager": eager_loop}
 
 

@@ -12,28 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import ray
-from ray_servers import CORES, INSIDE, RayServer
+from ray_servers import CORES, INSIDE
 
 from aiodag import AttemptLost, OptionError, Run, task
 from aiodag.errors import NotPicklable
 from aiodag.executors.ray import Ray
 
 pytestmark = pytest.mark.skipif(INSIDE not in os.environ, reason="test_ray.py runs these where Ray may listen")
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    server = RayServer()
-    try:
-        yield server.start()
-    finally:
-        server.stop()
-
-
-@pytest.fixture
-def there(cluster):
-    """An executor that runs on the cluster."""
-    return Ray()
 
 
 def double(x):
@@ -68,18 +53,18 @@ def is_alive(pid):
 # Values
 
 
-async def test_a_body_runs_in_another_process(there):
-    assert await task(os.getpid, executor=there)() != os.getpid()
+async def test_a_body_runs_in_another_process(ray_executor):
+    assert await task(os.getpid, executor=ray_executor)() != os.getpid()
 
 
-async def test_a_whole_run_is_sent(there):
-    async with Run("doubled", executor=there):
+async def test_a_whole_run_is_sent(ray_executor):
+    async with Run("doubled", executor=ray_executor):
         nodes = task(double).map(range(10))
 
     assert [node.result() for node in nodes] == [2 * x for x in range(10)]
 
 
-async def test_closures_lambdas_partials_and_methods_are_shipped(there):
+async def test_closures_lambdas_partials_and_methods_are_shipped(ray_executor):
     class Scale:
         def __init__(self, factor):
             self.factor = factor
@@ -88,36 +73,36 @@ async def test_closures_lambdas_partials_and_methods_are_shipped(there):
             return self.factor * x
 
     three = 3
-    nodes = [task(fn, executor=there)(2) for fn in (lambda x: three * x, partial(pow, 3), Scale(4).of)]
+    nodes = [task(fn, executor=ray_executor)(2) for fn in (lambda x: three * x, partial(pow, 3), Scale(4).of)]
 
     assert [await node for node in nodes] == [6, 9, 8]
 
 
-async def test_an_async_body_runs_on_a_loop_of_its_worker(there):
-    assert await task(pid_there, executor=there)() != os.getpid()
+async def test_an_async_body_runs_on_a_loop_of_its_worker(ray_executor):
+    assert await task(pid_there, executor=ray_executor)() != os.getpid()
 
 
-async def test_what_cannot_go_there_is_said(there):
+async def test_what_cannot_go_there_is_said(ray_executor):
     with pytest.raises(NotPicklable, match="the call of double cannot go to a worker"):
-        await task(double, executor=there)(threading.Lock())
+        await task(double, executor=ray_executor)(threading.Lock())
 
 
 # Failures
 
 
-async def test_an_exception_comes_back_with_where_it_was_raised(there):
+async def test_an_exception_comes_back_with_where_it_was_raised(ray_executor):
     def look():
         return {}["nowhere"]
 
     with pytest.raises(KeyError, match="nowhere") as caught:
-        await task(look, executor=there)()
+        await task(look, executor=ray_executor)()
 
     assert "in look" in str(caught.value.__cause__)
 
 
-async def test_a_worker_that_always_dies_fails_with_the_reason(there):
-    with pytest.raises(AttemptLost, match="die on Ray: WorkerCrashedError") as caught:
-        await task(lambda: os._exit(1), name="die", executor=there, lost_retries=0)()
+async def test_a_worker_that_always_dies_fails_with_the_reason(ray_executor):
+    with pytest.raises(AttemptLost, match="the worker of die on Ray has died: WorkerCrashedError") as caught:
+        await task(lambda: os._exit(1), name="die", executor=ray_executor, lost_retries=0)()
 
     assert caught.value.reason == "worker died"
 
@@ -125,14 +110,14 @@ async def test_a_worker_that_always_dies_fails_with_the_reason(there):
 # Endings
 
 
-async def test_a_cancel_ends_a_plain_function_and_what_it_has_started(there, tmp_path):
+async def test_a_cancel_ends_a_plain_function_and_what_it_has_started(ray_executor, tmp_path):
     def block(path):
         child = subprocess.Popen(["sh", "-c", "sleep 300 & echo $!; wait"], stdout=subprocess.PIPE, text=True)
         grandchild = child.stdout.readline().strip()
         path.write_text(f"{os.getpid()} {child.pid} {grandchild}")
         time.sleep(300)
 
-    node = task(block, executor=there)(tmp_path / "pids")
+    node = task(block, executor=ray_executor)(tmp_path / "pids")
     pids = (await text_of(tmp_path / "pids")).split()
     node.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -143,7 +128,7 @@ async def test_a_cancel_ends_a_plain_function_and_what_it_has_started(there, tmp
 
 
 @pytest.mark.parametrize("how", ["cancel", "timeout"])
-async def test_an_async_body_is_cancelled_and_its_worker_goes_on(there, tmp_path, how):
+async def test_an_async_body_is_cancelled_and_its_worker_goes_on(ray_executor, tmp_path, how):
     async def wait(path):
         path.write_text(str(os.getpid()))
         try:
@@ -152,7 +137,7 @@ async def test_an_async_body_is_cancelled_and_its_worker_goes_on(there, tmp_path
             path.write_text("ended")
 
     path = tmp_path / "state"
-    node = task(wait, executor=there, timeout=2 if how == "timeout" else None)(path)
+    node = task(wait, executor=ray_executor, timeout=2 if how == "timeout" else None)(path)
     pid = await text_of(path)
     if how == "cancel":
         node.cancel()
@@ -164,8 +149,8 @@ async def test_an_async_body_is_cancelled_and_its_worker_goes_on(there, tmp_path
     assert is_alive(pid)
 
 
-async def test_what_waits_on_the_cluster_does_not_count_as_time_of_the_attempt(there):
-    nodes = task(time.sleep, executor=there, timeout=3).map([0.4] * 10 * CORES)
+async def test_what_waits_on_the_cluster_does_not_count_as_time_of_the_attempt(ray_executor):
+    nodes = task(time.sleep, executor=ray_executor, timeout=3).map([0.4] * 10 * CORES)
 
     assert [await node for node in nodes] == [None] * 10 * CORES
 
@@ -173,10 +158,10 @@ async def test_what_waits_on_the_cluster_does_not_count_as_time_of_the_attempt(t
 # Values that stay
 
 
-async def test_a_large_value_stays_there_for_those_who_need_it_there(there, monkeypatch):
+async def test_a_large_value_stays_there_for_those_who_need_it_there(ray_executor, monkeypatch):
     fetched = []
     monkeypatch.setattr("aiodag.executors.ray.RayValue.fetch", lambda held: fetched.append(held))
-    async with Run("chain", executor=there):
+    async with Run("chain", executor=ray_executor):
         array = task(np.ones)(1_000_000)
         for _ in range(3):
             array = task(np.add)(array, array)
@@ -186,17 +171,17 @@ async def test_a_large_value_stays_there_for_those_who_need_it_there(there, monk
     assert fetched == []
 
 
-async def test_a_large_value_comes_home_when_somebody_asks(there):
-    assert (await task(np.arange, executor=there)(100_000)).sum() == 4_999_950_000
+async def test_a_large_value_comes_home_when_somebody_asks(ray_executor):
+    assert (await task(np.arange, executor=ray_executor)(100_000)).sum() == 4_999_950_000
 
 
-async def test_a_large_value_is_freed_after_its_last_consumer(there):
+async def test_a_large_value_is_freed_after_its_last_consumer(ray_executor):
     def stored():
         return len(ray._private.worker.global_worker.core_worker.get_all_reference_counts())  # noqa: SLF001 - nothing public counts
 
     before = stored()
     for _ in range(3):
-        assert await task(np.sum, executor=there)(task(np.ones, executor=there)(1_000_000)) == 1_000_000
+        assert await task(np.sum, executor=ray_executor)(task(np.ones, executor=ray_executor)(1_000_000)) == 1_000_000
     while stored() > before:
         await asyncio.sleep(0.01)  # real time: Ray counts in threads of its own
 
@@ -225,13 +210,13 @@ asyncio.run(main())
     assert message in done.stderr.splitlines()[-2]
 
 
-async def test_another_cluster_than_that_of_the_process_is_refused(cluster):
+async def test_another_cluster_than_that_of_the_process_is_refused(ray_cluster):
     with pytest.raises(OptionError, match="Ray has one for each process"):
         await task(double, executor=Ray("127.0.0.1:1"))(1)
 
 
-async def test_the_address_of_the_cluster_may_be_said(cluster):
-    assert await task(double, executor=Ray(cluster.address))(1) == 2
+async def test_the_address_of_the_cluster_may_be_said(ray_cluster):
+    assert await task(double, executor=Ray(ray_cluster.address))(1) == 2
 
 
 @pytest.mark.parametrize(
@@ -250,13 +235,13 @@ def test_what_is_no_option_is_refused(options, message):
         Ray(**options)
 
 
-async def test_a_connection_of_somebody_else_is_left_to_them(there):
-    async with Run("once", executors={"gpu": there}):
+async def test_a_connection_of_somebody_else_is_left_to_them(ray_executor):
+    async with Run("once", executors={"gpu": ray_executor}):
         assert await task(double, executor="gpu")(1) == 2
-    await there.close()
+    await ray_executor.close()
 
     assert ray.is_initialized()
-    assert await task(double, executor=there)(2) == 4
+    assert await task(double, executor=ray_executor)(2) == 4
 
 
 PROGRAM = """
@@ -281,8 +266,8 @@ asyncio.run(main({address!r}))
 """
 
 
-def test_a_program_ships_what_it_defines_itself_and_lets_go(cluster):
-    program = PROGRAM.replace("{address!r}", repr(cluster.address))
+def test_a_program_ships_what_it_defines_itself_and_lets_go(ray_cluster):
+    program = PROGRAM.replace("{address!r}", repr(ray_cluster.address))
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100, check=False)
 
     assert (done.returncode, done.stdout) == (0, "[0, 3, 6]\nFalse\n"), done.stderr

@@ -16,8 +16,8 @@ def network_of_its_own():
 
 
 def test_the_cases_of_ray():
-    """All of `ray_cases.py`, with one cluster in a network of its own."""
-    done = run_inside("tests/ray_cases.py")
+    """All of `ray_cases.py`, and what holds wherever functions run, with one cluster in a network of its own."""
+    done = run_inside("tests/ray_cases.py", "tests/test_executor_contract.py")
 
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -12,6 +12,7 @@ stays, because the processes of a cluster which Ray starts end with the thread t
 import asyncio
 import logging
 import os
+import pickle
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext, suppress
@@ -19,9 +20,10 @@ from functools import lru_cache, partial
 from itertools import count
 from queue import SimpleQueue
 from socket import create_connection, gethostbyname
+from struct import Struct
 from threading import Lock, Thread
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from aiodag._core.callables import callable_name, is_async
 from aiodag._core.context import current_node
@@ -63,6 +65,9 @@ WORKERS_DIED = {
     exceptions.NodeDiedError: "node failure",
     exceptions.LocalRayletDiedError: "node failure",
 }
+TRAILER = Struct(
+    "<q?"
+)  # behind a call: from how many bytes on its value stays, -1 for never; whether it can be cancelled
 NUMBERS = count(1)  # of the calls in a worker
 
 
@@ -135,11 +140,11 @@ class Ray:
         stoppable = is_async(fn)
         del fn, args, kwargs
         references = [each.reference for each in call.held]
-        answer, kept = self.remote(name).remote((call.content, self.keep_from, stoppable), *references)
+        answer, kept = self.remote(name).remote(call.content + self.trailer(stoppable), *references)
         del call, references
         future = answer.future()
         try:
-            came = await arrival(future)
+            came = opened(await arrival(future))
         except BaseException as error:
             kept.future()  # looked at: or Ray prints that nobody has
             if not future.done():
@@ -151,6 +156,10 @@ class Ray:
         finally:
             del future
         return open_answer(name, came) if isinstance(came, Answer) else RayValue(self, came, name, kept)
+
+    def trailer(self, stoppable: bool) -> bytes:
+        """Return what a worker must know before it reads a call, which pickle does not read."""
+        return TRAILER.pack(-1 if self.keep_from is None else self.keep_from, stoppable)
 
     async def connected(self) -> None:
         """See that there is a connection to the cluster. Raises `ClusterUnreachable`, and `OptionError` for another one."""
@@ -181,26 +190,36 @@ def remote_function(options: dict[str, Any], name: str) -> Any:
     return ray.remote(**given)(answer_there)
 
 
-def answer_there(*parts: Any) -> tuple[Any, KeptValue | None]:
+def answer_there(*parts: Any) -> tuple[Any, Any]:
     """Do what a call says. Called by a worker, in its main thread; what it holds for the call is there.
 
-    Its parameters are as they are for Ray, which takes a tenth longer to look at a few that have names.
+    Bytes are what Ray neither writes nor reads in Python, and parameters with names are what it looks at for long.
     """
-    (content, keep_from, stoppable), *held = parts
+    content, *held = parts
+    keep_from, stoppable = TRAILER.unpack(content[-TRAILER.size :])
     label = str(next(NUMBERS))
     with interruptible(label) if stoppable else nullcontext():
-        answer = answer_call(content, held, keep_from, label)
-    return (answer, None) if isinstance(answer, Answer) else (answer.size, answer)
+        answer = answer_call(content, held, None if keep_from < 0 else keep_from, label)
+    if isinstance(answer, KeptValue):
+        return pickle.dumps(answer.size), answer
+    return answer if answer.buffers else pickle.dumps(tuple(answer)), b""
+
+
+def opened(came: Any) -> "Answer | int":
+    """Return the answer that a worker has sent, or the size of the value that it keeps."""
+    found = pickle.loads(came) if isinstance(came, bytes) else came  # noqa: S301 - from our own worker
+    return found if isinstance(found, Answer | int) else Answer(*found)
 
 
 def failure_of(name: str, error: Exception) -> Exception:
     """Return the error for a call of which no answer came."""
-    why = f"{printable(name)} on Ray: {exception_line(error)}"
     for kind, reason in WORKERS_DIED.items():
         if isinstance(error, kind):
-            return AttemptLost(why, reason=reason)
+            return AttemptLost(
+                f"the worker of {printable(name)} on Ray has died: {exception_line(error)}", reason=reason
+            )
     if isinstance(error, exceptions.ObjectLostError):
-        return ValueGone(why)
+        return ValueGone(f"{printable(name)} on Ray: {exception_line(error)}")
     # A body's own exception is in its answer. So this one is of a worker that cannot begin: without aiodag, for example.
     return ClusterUnreachable("Ray", "a worker", exception_line(error))
 
@@ -247,7 +266,7 @@ class Connection:
 
     def __init__(self) -> None:
         self.asked: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()
-        self.users: WeakKeyDictionary[asyncio.AbstractEventLoop, set[Ray]] = WeakKeyDictionary()
+        self.loops: WeakSet[Any] = WeakSet()  # each with the set of executors that have it there
         self.lock = Lock()
         self.thread = Thread(target=self._work, name="aiodag.ray", daemon=True)  # until the process ends
         self.ours = False  # whether it was opened here, and not by `ray.init` of somebody else
@@ -272,9 +291,9 @@ class Connection:
 
     def stands(self, executor: Ray, loop: asyncio.AbstractEventLoop) -> bool:
         """Return True if an executor has it on a loop."""
-        return executor in self.users.get(loop, ()) and ray.is_initialized()
+        return executor in getattr(loop, "aiodag_ray", ()) and ray.is_initialized()
 
-    def open(self, executor: Ray, loop: asyncio.AbstractEventLoop) -> None:
+    def open(self, executor: Ray, loop: Any) -> None:
         """Make it, or see that it is the one that an executor wants. Raises `ClusterUnreachable` and `OptionError`."""
         if not ray.is_initialized():
             initialize(executor.address)
@@ -283,12 +302,13 @@ class Connection:
         if executor.address is not None and not same_place(executor.address, here):
             wanted = f"the cluster that this process is connected to, {here}: Ray has one for each process"
             raise OptionError("address", executor.address, wanted)
-        self.users.setdefault(loop, set()).add(executor)
+        self.loops.add(loop)
+        loop.aiodag_ray = {*getattr(loop, "aiodag_ray", ()), executor}
 
-    def close(self, executor: Ray, loop: asyncio.AbstractEventLoop) -> None:
+    def close(self, executor: Ray, loop: Any) -> None:
         """End it if it was made here, and nobody has it any more."""
-        self.users.get(loop, set()).discard(executor)
-        if self.ours and not any(self.users.values()):
+        loop.aiodag_ray = {*getattr(loop, "aiodag_ray", ())} - {executor}
+        if self.ours and not any(getattr(each, "aiodag_ray", ()) for each in self.loops if not each.is_closed()):
             self.ours = False
             ray.shutdown()
 

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 import cloudpickle  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]  # it has no types of its own
 
+from aiodag._core.edges import PLAIN
 from aiodag._core.failure import exception_line
 from aiodag._core.function_like import FunctionLike, body_to_call, found_by_name, made_again
 from aiodag.errors import AiodagError, NotPicklable, OptionError
@@ -34,6 +35,7 @@ KEEP_FROM = 65_536  # bytes of a value that stays where it was made
 MOST = 1 << 30  # bytes of a call that go through the program
 FAREWELL = frozenset({"executor", "limit", "middleware"})  # options of a task that mean nothing in a worker
 HELD: "ContextVar[Sequence[Any]]" = ContextVar("aiodag.held", default=())  # in a worker: those of the call it reads
+SIMPLE = PLAIN - {type}  # types of values: a class may be of the main module
 registering = Lock()  # held while cloudpickle has modules by value: that is one table for all threads
 
 
@@ -87,6 +89,17 @@ class Answer(NamedTuple):
     lost: str = ""  # why the content could not be written
     raised: str = ""
     traceback: str = ""
+
+
+class Arguments(NamedTuple):
+    """Those of a call."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    def are_simple(self) -> bool:
+        """Return True for what pickle writes as it is, in a tenth of the time."""
+        return not self.kwargs and all(type(each) in SIMPLE for each in self.args)
 
 
 class KeptValue:
@@ -176,7 +189,7 @@ def pack_call(
     try:
         with registered(by_value):
             function = written_by_name(fn) if type(fn) is FunctionType and is_importable(fn) else written(fn)[0]
-            call, held = written((tuple(args), dict(kwargs)), is_held)
+            call, held = written(Arguments(tuple(args), dict(kwargs)), is_held)
     except Exception as error:
         raise NotPicklable(name, "call", exception_line(error)) from error
     if len(call) > MOST:
@@ -217,6 +230,8 @@ def written(
     buffer_callback: Callable[[pickle.PickleBuffer], object] | None = None,
 ) -> tuple[bytes, list[Any]]:
     """Return something as bytes, and the held values in it."""
+    if type(thing) in SIMPLE or (type(thing) is Arguments and thing.are_simple()):
+        return pickle.dumps(thing, 5), []
     file = io.BytesIO()
     pickler = ByValue(file, is_held, buffer_callback=buffer_callback)
     pickler.dump(thing)

@@ -9,13 +9,15 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
 from agent_servers import TOKEN
 from test_host_contract import processes, until
 
-from aiodag import OptionError
+from aiodag import LetGo, OptionError
+from aiodag._core.letting_go import Leavable
 from aiodag.commands import CommandFailed, command
 from aiodag.programs import HostUnreachable, ProgramLost, ProgramNotFound, ProgramNotStarted, ProgramRequest
 
@@ -59,6 +61,12 @@ async def begun(host, request):
     running = asyncio.ensure_future(host.run(request, heard))
     await until(lambda: heard.output or running.done())
     return running, heard
+
+
+def opened(gate, text):
+    """Let a program go on that waits for a file, and then prints it."""
+    gate.with_name("new").write_text(text)
+    gate.with_name("new").rename(gate)
 
 
 async def cancelled(*running):
@@ -292,13 +300,14 @@ async def killed_owner(agent, request):
 async def test_a_program_is_found_again_by_what_its_first_owner_has_noted(new_agent):
     agent = new_agent(orphan_grace=ORPHAN_GRACE)
     gate = agent.folder / "gate"
-    os.mkfifo(gate)
-    request = ProgramRequest(("sh", "-c", 'echo begun; read line < "$1"; echo "$line"', "sh", str(gate)), label="x")
+    request = ProgramRequest(
+        ("sh", "-c", 'echo begun; until test -e "$1"; do sleep 0.05; done; cat "$1"', "sh", str(gate)), label="x"
+    )
     facts = await killed_owner(agent, request)
     found = Heard()
     finding = asyncio.ensure_future(agent.host().find(facts, request, found))
     await until(lambda: found.output)
-    gate.write_text("went on\n")
+    opened(gate, "went on\n")
     await finding
 
     assert bytes(found.output) == b"begun\nwent on\n"
@@ -320,6 +329,39 @@ async def until_free(host):
     async with asyncio.timeout(30):
         while (await host.look()).running:
             await asyncio.sleep(0.02)
+
+
+async def test_an_owner_that_computes_is_not_silent(new_agent):
+    agent = new_agent(orphan_grace=1)
+    gate = agent.folder / "gate"
+    line = "echo begun; until test -e gate; do sleep 0.05; done; cat gate"
+    running, heard = await begun(agent.host(), ProgramRequest(("sh", "-c", line), cwd=agent.folder, label="x"))
+    time.sleep(3)  # real time: the loop is to be busy
+    opened(gate, "went on\n")
+    await running
+
+    assert (bytes(heard.output), heard.end.code) == (b"begun\nwent on\n", 0)
+
+
+async def test_a_run_that_goes_on_elsewhere_leaves_its_programs_running(new_agent, mark):
+    host, heard = new_agent().host(), Heard()
+    departed = SimpleNamespace(departed=True, id="etl")
+    running = asyncio.ensure_future(through(Leavable(host.run(long(mark), heard), departed)))
+    await until(lambda: heard.output)
+    running.cancel()
+
+    with pytest.raises(LetGo):
+        await running
+    found = Heard()
+    finding = asyncio.ensure_future(host.find(heard.facts, long(mark), found))
+    await until(lambda: found.output)
+    assert len(processes(mark)) == 1
+    await cancelled(finding)
+    assert processes(mark) == []
+
+
+async def through(awaitable):
+    return await awaitable
 
 
 async def test_what_nobody_has_started_is_not_found_and_cannot_come_any_more(shared_agent):
@@ -467,13 +509,15 @@ async def until_refused(host):
 async def test_an_agent_lets_what_runs_end_first(new_agent):
     agent = new_agent(grace=60)
     gate = agent.folder / "gate"
-    os.mkfifo(gate)
     running, heard = await begun(
-        agent.host(), ProgramRequest(("sh", "-c", "echo begun; cat gate"), cwd=agent.folder, label="x")
+        agent.host(),
+        ProgramRequest(
+            ("sh", "-c", "echo begun; until test -e gate; do sleep 0.05; done; cat gate"), cwd=agent.folder, label="x"
+        ),
     )
     agent.process.send_signal(signal.SIGTERM)
     await until_refused(agent.host())
-    gate.write_text("well\n")
+    opened(gate, "well\n")
     await running
 
     assert (bytes(heard.output), heard.end.code) == (b"begun\nwell\n", 0)

@@ -37,7 +37,7 @@ class AgentServer:
                 env = {**self._settings.env, VARIABLE: directory.mark}
                 table = self._table = ProgramTable(self._settings._replace(directory=directory.path, env=env))
                 self._server = build_server(build_application(table, self._token), self._endpoint)
-                say(f"agent at {address_of(self._endpoint, listening.getsockname()[1])}")
+                say(f"agent at {served_address(self._endpoint, listening.getsockname()[1])}")
                 minding = asyncio.create_task(table.keep_minding())
                 try:
                     await self._server.serve(sockets=[listening])
@@ -62,7 +62,7 @@ class AgentServer:
             self._server.should_exit = True
 
 
-def address_of(endpoint: Endpoint, port: int) -> str:
+def served_address(endpoint: Endpoint, port: int) -> str:
     """Return the address that clients are given."""
     host = f"[{endpoint.address}]" if ":" in endpoint.address else endpoint.address
     return f"{'http' if endpoint.certificate is None else 'https'}://{host}:{port}"

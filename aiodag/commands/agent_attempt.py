@@ -1,4 +1,7 @@
-"""One program at an agent, on the side of its owner: started once, followed through broken connections, ended for sure."""
+"""One program at an agent, on the side of its owner: started once, followed through broken connections, ended for sure.
+
+All of it runs on the loop aside, and tells its watch on the loop of the run.
+"""
 
 import asyncio
 import json
@@ -14,7 +17,8 @@ from uuid import uuid4
 from aiodag.commands.agent_link import AgentLink, Rejected
 from aiodag.commands.agent_wire import BEAT, END, GAP, START, STDIN_LARGEST, STREAMS, Frame, FrameReader, program_id
 from aiodag.commands.aiohttp import NoAnswer
-from aiodag.programs import HostUnreachable, ProgramEnd, ProgramLost, ProgramNotStarted, ProgramRequest, ProgramWatch
+from aiodag.commands.loop_aside import LoopListener
+from aiodag.programs import HostUnreachable, ProgramEnd, ProgramLost, ProgramNotStarted, ProgramRequest
 
 log = logging.getLogger("aiodag.command")
 
@@ -29,7 +33,7 @@ STARTED_ANEW = "its agent has started anew, and ended what the one before had st
 class AgentAttempt:
     """One program: `run` it, or `take_up` what somebody has started."""
 
-    def __init__(self, address: str, link: AgentLink, request: ProgramRequest, watch: ProgramWatch) -> None:
+    def __init__(self, address: str, link: AgentLink, request: ProgramRequest, watch: LoopListener) -> None:
         self._address = address
         self._link = link
         # Whoever calls the host without a run may give no label.
@@ -41,6 +45,18 @@ class AgentAttempt:
         self._end: Mapping[str, Any] | None = None
         self._pause = PAUSE
         self._silent = False
+        self._left = False  # its run goes on elsewhere
+        self._flow = asyncio.Event()  # whether the loop of the run takes more
+        self._flow.set()
+        watch.pause_with(self._pause_flow)
+
+    def _pause_flow(self, paused: bool) -> None:
+        (self._flow.clear if paused else self._flow.set)()
+
+    def leave(self, task: "asyncio.Task[Any]") -> None:
+        """Follow it no more, and leave it running."""
+        self._left = True
+        task.cancel()
 
     async def run(self) -> None:
         """Start the program and follow it to its end. Raises `ProgramNotStarted` and `ProgramLost`.
@@ -64,6 +80,8 @@ class AgentAttempt:
                 try:
                     await asyncio.wait([working])
                 except asyncio.CancelledError as error:
+                    if self._left:
+                        raise
                     cancelled = cancelled or error
                     ending = ending or asyncio.create_task(self._send_end(working))
             if cancelled is None:
@@ -201,6 +219,7 @@ class AgentAttempt:
                 for frame in reader.feed(chunk):
                     self._take(frame)
                     self._place = frame.place
+                await self._flow.wait()
 
     def _take(self, frame: Frame) -> None:
         kind, content, place = frame

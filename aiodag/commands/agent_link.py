@@ -1,4 +1,7 @@
-"""One agent as one loop knows it: what it has said, and that its clients are there."""
+"""One agent as its clients here know it: what it has said, and that they are there.
+
+It lives on the loop aside: a body that computes for a minute must not look to an agent as if its owner were gone.
+"""
 
 import asyncio
 import json
@@ -44,7 +47,7 @@ class AgentAnswer(NamedTuple):
 
 
 class AgentLink:
-    """What goes between one loop and an agent, while somebody needs it."""
+    """What goes between the loop aside and an agent, while somebody needs it."""
 
     def __init__(self, address: str, token_file: Path, certificate: Path | None) -> None:
         self.instance = ""
@@ -64,7 +67,6 @@ class AgentLink:
         if not self._users:
             self._token = read_token(self._token_file)
             self._line.open()
-            self._telling = asyncio.create_task(self._keep_telling())
         self._users += 1
         return self
 
@@ -77,7 +79,7 @@ class AgentLink:
             await self._line.close()  # which begins by forgetting its connections: the next user gets others
 
     def ends_at(self, grace: float) -> float:
-        """Return by when, on `time.monotonic()`, what this loop has started there has ended if the agent is not heard again."""
+        """Return by when, on `time.monotonic()`, what was started there has ended if the agent is not heard again."""
         return self.heard_at + self.orphan_grace + grace + ENDING
 
     async def ask(self, method: str, path: str, document: object = None, instance: str = "") -> AgentAnswer:
@@ -118,6 +120,8 @@ class AgentLink:
         except (KeyError, ValueError):
             raise Rejected("its answer lacks what an agent says of itself") from None
         self.orphan_grace = grace
+        if self._telling is None and self._users:  # not before: nobody knew how often
+            self._telling = asyncio.create_task(self._keep_telling())
 
     def hear_clock(self, clock: str, instance: str = "") -> None:
         """Note that the agent is there, and what it said of its clock."""

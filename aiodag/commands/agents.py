@@ -2,11 +2,11 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
@@ -15,8 +15,11 @@ from aiodag.commands.agent_attempt import AgentAttempt
 from aiodag.commands.agent_link import AgentAnswer, AgentLink, Rejected
 from aiodag.commands.agent_wire import read_token
 from aiodag.commands.aiohttp import NoAnswer, trust
+from aiodag.commands.loop_aside import ASIDE, LoopListener
 from aiodag.errors import AiodagError, OptionError
 from aiodag.programs import HostState, ProgramNotFound, ProgramRequest, ProgramWatch
+
+T = TypeVar("T")
 
 LOOKING = 4.5  # seconds for an agent to say what it has
 PORT = 2504
@@ -84,16 +87,36 @@ class Agent:
 
     async def run(self, request: ProgramRequest, watch: ProgramWatch, /) -> None:
         """Run a program there until nothing of it is left. Raises `ProgramNotStarted` and `ProgramLost`."""
-        async with self._link() as link:
-            await AgentAttempt(self.address, link, request, watch).run()
+        await self._attend(request, watch, AgentAttempt.run)
 
     async def find(self, facts: Mapping[str, object], request: ProgramRequest, watch: ProgramWatch, /) -> None:
         """Take up what an earlier owner has started. Raises `ProgramNotFound` if there was nothing, and `ProgramLost`."""
-        async with self._link() as link:
-            if not await AgentAttempt(self.address, link, request, watch).take_up(facts):
-                raise ProgramNotFound(f"is not known to the agent at {self.address}")
+        if not await self._attend(request, watch, lambda attempt: attempt.take_up(facts)):
+            raise ProgramNotFound(f"is not known to the agent at {self.address}")
+
+    async def _attend(
+        self, request: ProgramRequest, watch: ProgramWatch, work: Callable[[AgentAttempt], Coroutine[Any, Any, T]]
+    ) -> T:
+        """Do something with a program on the loop aside."""
+        listener = LoopListener(watch)
+        attempts: list[AgentAttempt] = []
+
+        async def attend() -> T:
+            async with self._link() as link:
+                attempts.append(AgentAttempt(self.address, link, request, listener))
+                return await work(attempts[0])
+
+        def leave(task: asyncio.Task[T]) -> None:
+            for each in attempts:
+                each.leave(task)
+
+        try:
+            return await ASIDE.run(attend(), asyncio.Task.cancel, leave)
+        finally:
+            listener.leave()
 
     def _link(self) -> AgentLink:
+        """Return what goes between the loop aside, which runs this, and the agent."""
         loop = asyncio.get_running_loop()
         found = self._links.get(loop)
         if found is None:
@@ -116,9 +139,12 @@ class Agent:
         await self._ask_briefly("POST", "/undrain")
 
     async def _ask_briefly(self, method: str, path: str) -> AgentAnswer:
-        try:
+        async def ask() -> AgentAnswer:
             async with self._link() as link, asyncio.timeout(LOOKING):
-                answer = await link.ask(method, path)
+                return await link.ask(method, path)
+
+        try:
+            answer = await ASIDE.run(ask(), asyncio.Task.cancel)
         except (NoAnswer, Rejected) as fault:
             why = str(fault)
         except TimeoutError:

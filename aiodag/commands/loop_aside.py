@@ -41,11 +41,16 @@ class LoopAside:
                 self._thread.start()
             return self._loop
 
-    async def run(self, work: Coroutine[Any, Any, T], on_cancel: Callable[["asyncio.Task[T]"], object]) -> T:
+    async def run(
+        self,
+        work: Coroutine[Any, Any, T],
+        on_cancel: Callable[["asyncio.Task[T]"], object],
+        on_leave: Callable[["asyncio.Task[T]"], object] | None = None,
+    ) -> T:
         """Run a coroutine there, and wait for its end.
 
         Cancelled, it has `on_cancel` called there with the task, once, goes on waiting, and then raises, whatever came of
-        the work. At any other exception it does not wait.
+        the work. At any other exception it does not wait; then `on_leave` is called, `on_cancel` if there is none.
         """
         here, there = asyncio.get_running_loop(), self.loop()
         over = asyncio.Event()
@@ -56,9 +61,9 @@ class LoopAside:
             task = there.create_task(work)
             task.add_done_callback(lambda _: call_on(here, over.set))
 
-        def cancel() -> None:
+        def tell(what: Callable[[asyncio.Task[T]], object]) -> None:
             if task is not None and not task.done():
-                on_cancel(task)
+                what(task)
 
         there.call_soon_threadsafe(begin)
         cancelled = False
@@ -67,10 +72,10 @@ class LoopAside:
                 await over.wait()
             except asyncio.CancelledError:
                 if not cancelled:
-                    there.call_soon_threadsafe(cancel)
+                    there.call_soon_threadsafe(tell, on_cancel)
                 cancelled = True
             except BaseException:  # the run is let go of, and waits for nothing
-                there.call_soon_threadsafe(cancel)
+                there.call_soon_threadsafe(tell, on_leave or on_cancel)
                 raise
         assert task is not None
         if not cancelled:

@@ -162,7 +162,7 @@ async def look_at_all(forms: list[tuple[str, Mapping[str, Any]]], change: str | 
         failed = [why for why in await asyncio.gather(*changes) if why]
         if failed:
             raise AiodagError("; ".join(failed))
-    states = await asyncio.gather(*[look_at(agent) for _, _, agent in made])
+    states = await asyncio.gather(*[look_at_agent(agent) for _, _, agent in made])
     return [NamedAgent(name, address, state) for (name, address, _), state in zip(made, states, strict=True)]
 
 
@@ -185,7 +185,7 @@ async def change_agent(agent: Any, change: str) -> str:
     return ""
 
 
-async def look_at(agent: Any) -> HostState:
+async def look_at_agent(agent: Any) -> HostState:
     """Return the state of an agent, or why there is none."""
     if isinstance(agent, AiodagError):
         return HostState(reachable=False, why=str(agent))

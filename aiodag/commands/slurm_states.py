@@ -1,6 +1,7 @@
 """What the states of Slurm's jobs mean for a program: the one table, and the one judgement."""
 
 import os
+import re
 import time
 from collections.abc import Mapping
 from enum import Enum
@@ -71,6 +72,7 @@ STOPPED_WHY: Mapping[str, str] = MappingProxyType(
 LOST_WHY: Mapping[str, str] = MappingProxyType(
     {"NODE_FAIL": "node failure", "PREEMPTED": "preemption", "BOOT_FAIL": "boot failure"}
 )
+OF_MEMORY = re.compile(r"(?i)oom.?kill|out of memory|exceeded .*memory|memory limit")
 GONE = "GONE"  # in place of a state: Slurm knows nothing of the job, which it forgets some time after its end
 
 
@@ -138,7 +140,12 @@ def ends_lost(known: KnownJob) -> bool:
     return (needs_word(known) and cut) or not known.status.ended
 
 
-def lost_job(known: KnownJob) -> ProgramLost:
+def state_in_remarks(state: JobState, remarks: str) -> JobState:
+    """Return a state as Slurm's remarks say it better: some ways to bound memory end a job as FAILED."""
+    return state._replace(name="OUT_OF_MEMORY") if state.name == "FAILED" and OF_MEMORY.search(remarks) else state
+
+
+def lost_job(known: KnownJob, remarks: str) -> ProgramLost:
     """Return that a program has ended, and why nobody knows how."""
     state = known.state or JobState(known.job, GONE)
     why = LOST_WHY.get(state.name)
@@ -146,7 +153,8 @@ def lost_job(known: KnownJob) -> ProgramLost:
         why = "requeued" if meaning_of(state.name) is Meaning.BEFORE else "job ended without a word"
     at = f" on {known.status.node or state.node}" if known.status.node or state.node else ""
     name = "is not known to Slurm any more" if state.name == GONE else f"is {state.name}"
-    return ProgramLost(f"was lost: its Slurm job {known.job}{at} {name}", reason=why)
+    said = f"; Slurm said: {remarks}" if remarks else ""
+    return ProgramLost(f"was lost: its Slurm job {known.job}{at} {name}{said}", reason=why)
 
 
 def stopped_remark(known: KnownJob) -> str:
@@ -162,7 +170,7 @@ def unbegun_end(known: KnownJob, remarks: str) -> ProgramLost | ProgramNotStarte
     """Return what became of a job that ended before its program began."""
     state = known.state or JobState(known.job, GONE)
     if meaning_of(state.name) is Meaning.LOST:
-        return lost_job(known)
+        return lost_job(known, remarks)
     name = "vanished from Slurm" if state.name == GONE else f"ended as {state.name}"
     said = f"; Slurm said: {remarks}" if remarks else ""
     more = f": it {STOPPED_WHY[state.name]}" if state.name in STOPPED_WHY else ""

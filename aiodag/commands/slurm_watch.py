@@ -23,6 +23,7 @@ from aiodag.commands.slurm_states import (
     needs_word,
     program_end,
     refusal_of,
+    state_in_remarks,
     stopped_remark,
     unbegun_end,
 )
@@ -189,9 +190,11 @@ class Watchers:
             job.job, job.said, job.over_seen = seen.taker, None, 0
 
     def _end(self, job: JobWatch, seen: Seen) -> None:
+        if job.said is not None:
+            job.said = state_in_remarks(job.said, seen.remarks)
         known, remark = job.known, stopped_remark(job.known)
         if ends_lost(known):
-            job.settle(lost_job(known))
+            job.settle(lost_job(known, seen.remarks))
             return
         end = program_end(known.status)
         if remark:

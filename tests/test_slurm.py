@@ -273,6 +273,18 @@ async def test_what_the_node_cannot_run_at_all_says_what_slurm_said(folder, slur
     assert "no-such-python: not found" in str(failed)
 
 
+async def test_a_job_that_is_killed_before_it_notes_anything_is_lost(folder, slurm, tmp_path):
+    killed = slurm.root / "shared" / "killed"
+    killed.write_text('#!/bin/sh\ncd "$(tail -n 1 | cut -d "\'" -f 2)"; mv free "taken.$SLURM_JOB_ID.0"; kill -9 $$\n')
+    killed.chmod(0o755)
+    host = Slurm(directory=folder, interval=0.3, python=str(killed))
+
+    with pytest.raises(ProgramLost) as lost:
+        await host.run(ProgramRequest(("true",)), Watch())
+
+    assert lost.value.reason == "job ended without a word"
+
+
 async def test_a_job_whose_node_fails_is_lost(host, slurm, mark):
     watch = Watch()
     running = asyncio.ensure_future(host.run(ProgramRequest(("sh", "-c", "sleep 300; :", mark), label=mark), watch))

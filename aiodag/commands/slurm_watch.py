@@ -182,12 +182,12 @@ class Watchers:
             self._end(job, seen)
         elif not (known.waited and job_is_over(known)):
             job.quiet_since = 0.0
-        elif status.job:
-            self._end(job, seen)
         elif seen.claimed:
             job.settle(unbegun_end(known, seen.remarks))
-        elif seen.taker and seen.taker != job.job:  # that of a second submission
+        elif seen.taker not in {"", job.job}:  # that of a second submission
             job.job, job.said, job.over_seen = seen.taker, None, 0
+        else:  # it has begun, and was killed before it could note how it ended, or even that it had begun
+            self._end(job, seen)
 
     def _end(self, job: JobWatch, seen: Seen) -> None:
         if job.said is not None:

@@ -1,5 +1,7 @@
 """What the pages for those who come from Pydag and DaggyR promise, row by row, on the real command."""
 
+import asyncio
+import getpass
 import json
 import re
 import sqlite3
@@ -11,7 +13,9 @@ from typed_in import Place, Terminal, ended, line_with
 
 from aiodag import Capacity, NoCapacity, RunFailed, State, WorkflowError, task
 from aiodag.commands import CommandFailed, command, shell
+from aiodag.programs import ProgramEnd
 from aiodag.service import Service
+from aiodag.service.settings import settings
 from aiodag.workflows import Workflow
 
 JOB = """
@@ -340,17 +344,169 @@ class TestDaggyR:
         values = await wide.run()
         assert len(values) == 10_000
 
+    def getting_started(self, place):
+        """Without any package: neither site-packages nor a server is there."""
+        self.written(place)
+        place("run", "etl.json", "--id", "etl", python=("-S", "-m", "aiodag"))
+        assert set(states(place, "etl").values()) == {"succeeded"}
+
+    def scheduling(self, place):
+        self.written(place)
+        place("submit", "etl.json", "--cron", "0 6 * * *", "--name", "nightly")
+        (found,) = place.json("schedules")
+        assert (found["name"], found["when"]) == ("nightly", "0 6 * * *")
+
+    def running_the_server(self, place):
+        self.written(place)
+        run_id = place("submit", "etl.json")[0].strip()
+        place("worker", "--once")
+        assert set(states(place, run_id).values()) == {"succeeded"}
+
+    # Its executors
+
+    def _hosts(self, place, text, tasks, **more):
+        """Run tasks with hosts in the settings, and give where each ran, and what it wrote."""
+        place.write("aiodag.toml", text)
+        self.written(place, tasks=tasks, **more)
+        place("run", "etl.json", "--id", "etl")
+        found = [place.json("log", "etl", "--task", name)[0] for name in tasks]
+        return [(each["facts"]["host"], each["stdout"].strip()) for each in found]
+
+    def the_local_executor(self, place):
+        self.written(place, tasks={"A": {"command": ["true"], "host": "local"}})
+        place("run", "etl.json", "--limit", "5")
+
+    def the_SSH_executor(self, place_with_ssh):
+        place, ssh = place_with_ssh
+        text = f'[hosts.lab]\ntype = "ssh"\naddress = "{ssh.address}"\nkey = "{ssh.key}"\nknown_hosts = "{ssh.known_hosts}"\nagent = false\n'
+        task = {"command": ["sh", "-c", "echo $A; id -un"], "environment": {"A": "x y;$(z)"}}
+        ((host, wrote),) = self._hosts(place, text, {"A": {"details": task, "pool": "lab"}})
+        assert (host, wrote) == ("lab", f"x y;$(z)\n{ssh.login}")
+
+    def targets_with_resources(self, place):
+        text = """
+[hosts.lab]
+type = "pool"
+targets = [
+    { type = "local", name = "hosta", resources = { cores = 1 } },
+    { type = "local", name = "hostb", resources = { cores = 4 } },
+]
+"""
+        tasks = {
+            "small": {"details": {"command": ["true"], "resources": {"cores": 1}}, "pool": "lab"},
+            "large": {"details": {"command": ["true"], "resources": {"cores": 4}}, "pool": "lab"},
+        }
+        assert self._hosts(place, text, tasks) == [("hosta", ""), ("hostb", "")]
+
+    def the_Slurm_executor(self, place_with_slurm):
+        place, slurm = place_with_slurm
+        text = f'[hosts.slurm]\ntype = "slurm"\ndirectory = "{slurm.root}/shared/jobs"\ninterval = 0.3\n'
+        task = {
+            "command": ["sh", "-c", "echo $SLURM_CPUS_ON_NODE $SLURM_JOB_ID"],
+            "min_cpus": 1,
+            "time_limit_seconds": 60,
+        }
+        ((_, wrote),) = self._hosts(place, text, {"A": {"details": task, "pool": "slurm"}})
+        assert re.fullmatch(r"1 \d+", wrote)
+
+    def the_remote_agent(self, place_with_agent):
+        place, agent = place_with_agent
+        text = f'[hosts.remote]\ntype = "agent"\ntoken_file = "{agent.token_file}"\ntargets = ["{agent.address}"]\n'
+        ((host, wrote),) = self._hosts(
+            place, text, {"A": {"details": {"command": ["echo", "there"]}, "pool": "remote"}}
+        )
+        assert (host, wrote) == (agent.address.partition("://")[2], "there")
+        assert place.json("agents")[0]["state"] == "ready"
+
+    def an_agent_s_own_settings(self, place_with_agent):
+        place, agent = place_with_agent
+        place.write(
+            "aiodag.toml",
+            f'[hosts.a]\ntype = "agent"\ntoken_file = "{agent.token_file}"\naddress = "{agent.address}"\n',
+        )
+        assert place.json("hosts", "a")[0]["resources"] == {"cores": 64}
+
+    def a_task_s_pool(self, place):
+        self.written(place, tasks={"A": {"details": {"command": ["true"]}, "pool": "lab"}})
+        _, err = place("run", "etl.json", code=2)
+        assert "no host has that name" in err
+        assert place.json("runs") == []
+
+    def the_default_pool(self, place):
+        lab = '[hosts.lab]\ntype = "local"\nname = "bench"\n'
+        tasks = {"A": {"details": {"command": ["true"]}}}
+        assert self._hosts(place, f'default_host = "lab"\n{lab}', tasks) == [("bench", "")]
+        place.write("aiodag.toml", lab)
+        place("run", "etl.json", "--id", "typed", "--host", "lab")
+        assert place.json("log", "typed", "--task", "A")[0]["facts"]["host"] == "bench"
+
+    def details_for_Slurm(self, place):
+        details = {
+            "command": ["true"],
+            "min_cpus": 1,
+            "min_memory_mb": 1,
+            "min_tmp_disk_mb": 0,
+            "time_limit_seconds": 60,
+        }
+        details |= {"priority": 1, "user": getpass.getuser(), "jwt_token": "a-secret-token", "logdir": "/tmp/logs"}
+        self.written(place, tasks={"A": {"details": details}})
+        place("run", "etl.json", "--id", "etl")
+        kept = (place.path / "runs.db").read_bytes()
+        assert b"a-secret-token" not in kept
+        assert b'"memory_mb": 1' in kept
+
+    async def another_executor(self, place):
+        class Own:
+            name = "own"
+
+            async def run(self, request, watch, /):
+                watch.wrote("stdout", b"there")
+                watch.note_end(ProgramEnd(code=0, started_at=0.0, ended_at=1.0))
+
+        flow = Workflow("etl", hosts={"own": Own()}, default_host="own")
+        flow.add(command("sync"), name="A")
+        assert (await flow.run())["A"].stdout == "there"
+
+
+@pytest.fixture
+def place_with_ssh(place, ssh_server):
+    return place, ssh_server
+
+
+@pytest.fixture
+def place_with_slurm(slurm, place):
+    return place, slurm
+
+
+@pytest.fixture
+def place_with_agent(place, shared_agent):
+    return place, shared_agent
+
+
+def test_the_settings_of_the_page_are_read(tmp_path, monkeypatch):
+    text = (ROOT / "docs" / "coming-from-daggyr.md").read_text(encoding="utf-8")
+    (tmp_path / "aiodag.toml").write_text(re.search(r"```toml\n(.*?)```", text, re.DOTALL)[1])
+    monkeypatch.chdir(tmp_path)
+    found = settings()
+
+    assert found.default_host.value == "lab"
+    assert {name: len(each.value.get("targets", "x")) for name, each in found.hosts.items()} == {
+        "lab": 2,
+        "remote": 2,
+        "slurm": 1,
+    }
+
 
 PAGES = {"coming-from-pydag.md": TestPydag, "coming-from-daggyr.md": TestDaggyR}
 ROWS = [(page, row) for page in PAGES for row in rows(page)]
 
 
 @pytest.mark.parametrize(("page", "row"), ROWS)
-async def test_row(page, row, request):
+def test_row(page, row, request):
     promise = getattr(PAGES[page](), name_of(row))
     found = promise(request.getfixturevalue(promise.__code__.co_varnames[1]))
     if hasattr(found, "__await__"):
-        await found
+        asyncio.run(found)
 
 
 def test_every_promise_has_a_row():

@@ -279,3 +279,18 @@ def test_names_of_hosts_and_executors_are_completed(tmp_path, capsys):
     main(["completion", "--words", "executors"])
 
     assert capsys.readouterr().out.split() == ["local", "lab", "thread", "process", "gpu"]
+
+
+def test_a_capacity_is_not_asked_for_what_runs_on_a_host_that_counts_itself(tmp_path):
+    """Also where only the settings or the command line say where it runs: the file alone would be refused."""
+    pool = '[hosts.lab]\ntype = "pool"\ntargets = [{ type = "local", name = "a", resources = { cores = 64 } }]\n'
+    document = {"capacity": {"cores": 1}, "tasks": {"a": {**ECHO, "resources": {"cores": 64}}}}
+    file = written(tmp_path / "etl.json", document)
+    written(tmp_path / "aiodag.toml", pool)
+
+    assert main(["run", file]) == 2
+    assert main(["run", file, "--id", "typed", "--host", "lab"]) == 0
+    assert main(["resume", "typed", "--again", "a"]) == 0
+    written(tmp_path / "aiodag.toml", f'default_host = "lab"\n{pool}')
+    assert main(["run", file, "--id", "set"]) == 0
+    assert hosts_of("typed") == hosts_of("set") == {"a": "a"}

@@ -25,9 +25,8 @@ def submit_target(args: Namespace) -> int:
         return submit_schedule(args)
     tags = only_once("--tag", args.tags)
     with serving(args) as service:
-        target = service.target(args.target, args.parameters)
         run_id = service.submit(
-            service.elsewhere(target, host=args.host, executor=args.executor),
+            service.target(args.target, args.parameters, host=args.host, executor=args.executor),
             queue=args.queue or settings().queue.value,
             priority=args.priority,
             at=args.at,

@@ -40,8 +40,8 @@ def begin_run(args: Namespace) -> int:
     tags = only_once("--tag", args.tags)
     capacity = only_once("--capacity", args.capacity) or None
     with serving(args) as service, watching(args) as progress:
-        target = service.target(args.target, args.parameters, capacity=capacity)
-        target = service.elsewhere(target, host=args.host, executor=args.executor)
+        where = {"host": args.host, "executor": args.executor}
+        target = service.target(args.target, args.parameters, capacity=capacity, **where)
         begin = partial(service.start, target, run_id=args.id, tags=tags, capacity=capacity)
         ended = run_to_end(begin, args, progress, f"{service.spell(args.target, target)}, in {service.place}")
     return report_ended(args, progress, ended)

@@ -49,14 +49,23 @@ class Service(Scheduling):
 
     # What to begin with
 
-    def target(self, text: str, given: Sequence[str] = (), *, capacity: Mapping[str, float] | None = None) -> Target:
+    def target(
+        self,
+        text: str,
+        given: Sequence[str] = (),
+        *,
+        capacity: Mapping[str, float] | None = None,
+        host: str | None = None,
+        executor: str | None = None,
+    ) -> Target:
         """Return what a run can begin with, from what people type: FILE.py[:NAME], FILE.yaml[:NAME], FILE.json or a name, and name=value.
 
-        Raises `EntryError` and `WorkflowError`.
+        `host` and `executor` are as for `elsewhere`. Raises `EntryError` and `WorkflowError`.
         """
-        from aiodag.service import targets
+        from aiodag.service import sites, targets
 
-        return targets.target_of(self.store, text, given, capacity)
+        found = targets.target_of(self.store, text, given, sites.capacity_to_read(capacity, host))
+        return sites.elsewhere(found, host, executor)
 
     def elsewhere(self, target: Target, *, host: str | None = None, executor: str | None = None) -> Target:
         """Return what a run can begin with, with other names for where its commands and functions run that name none.

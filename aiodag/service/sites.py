@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from aiodag._core.capacity import Anything
 from aiodag.errors import Complaint, WorkflowError
 from aiodag.service.entry import Entry, Target
 from aiodag.service.settings import settings
@@ -26,6 +27,11 @@ def elsewhere(target: Target, host: str | None, executor: str | None) -> Target:
     else:
         made.entry = {**made.entry, **wanted}
     return made
+
+
+def capacity_to_read(given: "Mapping[str, float] | None", host: str | None) -> Any:
+    """Return the capacity with which a file is read: any, where commands run on a host that may count resources itself."""
+    return Anything() if given is None and (host or settings().default_host.value) else given
 
 
 def machines_of_target(target: Target) -> Machines:

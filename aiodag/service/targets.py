@@ -12,6 +12,7 @@ from aiodag.service.binding import as_task, bind, in_file, load_entry, only_one_
 from aiodag.service.entry import Again, Entry, Target, needs_its_file, parse_target
 from aiodag.service.folders import names_in_folders, near_in_folders, target_in_folders
 from aiodag.service.parameters import Given, parameters_of_workflow, with_parameters
+from aiodag.service.sites import capacity_to_read
 from aiodag.workflows.files.document import recorded_text
 from aiodag.workflows.files.forms import tags_in
 from aiodag.workflows.files.json import Places
@@ -233,7 +234,8 @@ def of_document(stored: Mapping[str, Any], entry: Entry, capacity: Mapping[str, 
     """Return the workflow of a document that was recorded, with what no store has from its file. Raises `EntryError`."""
     document = restore_document(stored, lambda: source_of(entry), entry.file)
     places = Places(entry.file, None, str(Path(entry.file).parent))
-    return workflow_from_document(document, places=places, capacity=capacity, recorded=True)
+    given = capacity_to_read(capacity, entry.host)
+    return workflow_from_document(document, places=places, capacity=given, recorded=True)
 
 
 def source_of(entry: Entry) -> dict[str, Any]:

@@ -92,7 +92,9 @@ class Reading:
             name_of = name_in_braces if detailed else bare_parameter
             self._complain_of_unused(workflow, values, {name_of(text): text for text in values.get("parameters", {})})
         try:
-            checked_whole(workflow, capacity=workflow.capacity if capacity is None else capacity_from(capacity))
+            given = workflow.capacity if capacity is None else capacity_from(capacity)
+            # Which hosts there will be is not known here: what is asked of those by name is checked when it runs.
+            checked_whole(workflow, capacity=given, machines=workflow.machines, elsewhere=True)
         except WorkflowError as error:
             self._take(error.complaints, entries)
         self._raise()

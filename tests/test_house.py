@@ -461,6 +461,7 @@ FLOORS = [
             "jobs.stages.outputs",
             "jobs.stages.bodies",
             "jobs.stages.programs",
+            "jobs.stages.elsewhere",
             "jobs.stages.run",
             "jobs.stages.bash",
             "jobs.stages.uses",

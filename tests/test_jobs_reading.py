@@ -301,7 +301,7 @@ def test_keys_that_begin_with_x_hold_what_is_written_once():
         ("jobs: {a: {stages: [{echo: x}], needs: [a, 3]}}", "1 $.jobs.a.needs: cycle: a -> a"),
         (
             "jobs: {a: {stages: [{echo: x}], runs-on: ubuntu-latest}}",
-            '1 $.jobs.a["runs-on"]: takes local, which is this machine',
+            "1 $.jobs.a[\"runs-on\"]: takes local, or the name of a host; 'ubuntu-latest' is a runner of GitHub",
         ),
         (
             "jobs: {a: {stages: [{echo: x}], matrix: {}}}",

@@ -48,6 +48,9 @@ class Sites:
 
     def _fault_of(self, task: Task[..., Any]) -> str:
         body: Any = task.fn
+        if task.encloses:  # a job
+            why = self._why_missing("hosts", getattr(task, "runs_on", None))
+            return f"is to run on the host {why}" if why else ""
         if is_command(task):
             why = self._why_missing("hosts", name_among(body.host))
             return f"is to run on the host {why}" if why else ""

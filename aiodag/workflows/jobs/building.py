@@ -18,6 +18,7 @@ from aiodag.workflows.jobs.matrix import MatrixRefused, combinations_of
 from aiodag.workflows.jobs.outcomes import JobOutcomes, needs_of, note_ended, outcome_of_job, status_of_needs
 from aiodag.workflows.jobs.running import FAILED, SUCCEEDED, StageRunner, limited, retrying, with_env
 from aiodag.workflows.jobs.scope import Scope
+from aiodag.workflows.jobs.stages.elsewhere import RUNS_ON
 from aiodag.workflows.params import bind_params
 
 if TYPE_CHECKING:
@@ -38,12 +39,12 @@ def workflow_of_jobs(
 
     These are checked where they are given; what is missing is told when it is to run. Raises `WorkflowError`.
     """
-    flow = kind(name or definition.name, tags=definition.tags, limit=definition.limit)
+    flow = kind(name or definition.name, tags=definition.tags, limit=definition.limit, **definition.machines)
     flow.description, flow.jobs, flow.given = definition.description, definition, dict(given or {})
     work = JobsWork(definition, flow.given)
     for job in definition.jobs.values():
         made = Enclosing(work.body(job), (), TaskOptions(name=job.id, **work.options(job)))
-        made.may_fail = job.continue_on_error
+        made.may_fail, made.runs_on = job.continue_on_error, job.runs_on
         flow.put(made, (), {}, place=job.place, name=job.id, after=list(job.needs), trigger_rule=rule_of_job(job))
         flow[job.id].description = job.description
     return flow
@@ -127,6 +128,7 @@ class JobsWork:
             scope = with_env(scope, job.env)
         except ExpressionError as error:
             raise error.at(job.place) from None
+        RUNS_ON.set(job.runs_on)
         ended = await RUNNER.run_stages(job.stages, scope)
         outcome: dict[str, Any] = {"outputs": {}, "stages": dict(ended.outcomes)}
         note_ended(current_run(), name or job.id, outcome)

@@ -29,6 +29,7 @@ class Enclosing(Task[..., Any]):
     """The task of a node that encloses others."""
 
     encloses = True
+    runs_on: str | None = None  # the host of a job, by its name
 
     def _but(self, after: tuple[Any, ...], options: TaskOptions) -> "Enclosing":
         return Enclosing(self.fn, after, options)

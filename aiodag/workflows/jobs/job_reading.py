@@ -1,27 +1,31 @@
 """The jobs of a document: what each needs, its matrix, and its stages."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from aiodag._core.named import LOCAL
 from aiodag.workflows.files.json import Path, cut
-from aiodag.workflows.files.shapes import describe_value
+from aiodag.workflows.files.shapes import describe_value, is_name
 from aiodag.workflows.jobs.digests import job_digest
 from aiodag.workflows.jobs.gathering import Gathering
 from aiodag.workflows.jobs.ids import id_fault, is_id
 from aiodag.workflows.jobs.keys import FOREIGN_JOB, JOB_KEYS, RETRY_KEYS, RULES_OF_JOBS, STRATEGY_KEYS
 from aiodag.workflows.jobs.matrix import ENTRIES, combinations, faults_of_matrix
-from aiodag.workflows.jobs.model import Matrix, WorkflowJob
+from aiodag.workflows.jobs.model import Matrix, Stage, WorkflowJob
 from aiodag.workflows.jobs.references import IN_COMBINATION, IN_JOB, Within
 from aiodag.workflows.jobs.stage_reading import Forms, StageReading
 
-LOCAL = "local"
+RUNNERS = ("ubuntu-", "windows-", "macos-", "self-hosted")
 
 
 class JobReading:
     """Reads jobs, one after the other."""
 
-    def __init__(self, gathering: Gathering, known: Mapping[str, Any], within: Within) -> None:
+    def __init__(
+        self, gathering: Gathering, known: Mapping[str, Any], within: Within, hosts: Mapping[str, Any]
+    ) -> None:
         self.gathering = gathering
+        self.hosts = hosts  # those of the file
         self.known = known  # all jobs, as they are written
         self.within = within  # what each of them can read
         self.stages = StageReading(gathering)
@@ -61,7 +65,7 @@ class JobReading:
             timeout=reader.timeout(given, path, outside),
             retry=reader.retry(given, path, RETRY_KEYS),
             continue_on_error=reader.flag(given, "continue-on-error", path, usual=False),
-            runs_on=self._runs_on(given, (*path, "runs-on")) if "runs-on" in given else LOCAL,
+            runs_on=self._runs_on(given, stages, (*path, "runs-on")) if "runs-on" in given else None,
         )
 
     def _needs(self, given: Mapping[str, Any], path: Path) -> tuple[str, ...]:
@@ -100,15 +104,21 @@ class JobReading:
             self.gathering.fault(where, "is a rule about what the job needs, and it needs nothing: write needs")
         return rule
 
-    def _runs_on(self, given: Mapping[str, Any], path: Path) -> str:
-        """Return where a job runs: here."""
+    def _runs_on(self, given: Mapping[str, Any], stages: Sequence[Stage], path: Path) -> str | None:
+        """Return the name of the host that a job runs on."""
         value = given["runs-on"]
-        where = value.get("type") if isinstance(value, dict) and value.keys() <= {"type"} else value
-        if where != LOCAL:
-            self.gathering.fault(
-                path, f"takes local, which is this machine; this is {describe_value(value)}: leave it out"
-            )
-        return LOCAL
+        where = value.get("type") if isinstance(value, dict) and value == {"type": LOCAL} else value
+        if not isinstance(where, str) or not is_name(where):
+            self.gathering.fault(path, f"takes local, or the name of a host; this is {describe_value(value)}")
+            return None
+        if where.startswith(RUNNERS) and where not in self.hosts:
+            text = f"takes local, or the name of a host; {cut(where)!r} is a runner of GitHub: leave it out"
+            self.gathering.fault(path, text)
+        here = next((each for each in every_stage(stages) if each.kind == "run"), None) if where != LOCAL else None
+        if here is not None:
+            text = f"is {cut(where)!r}, and stage {here.id!r} is `run`, Python in the environment of this process: write bash there, or leave runs-on out"
+            self.gathering.fault(path, text)
+        return where
 
     def _outputs(self, given: Mapping[str, Any], path: Path, within: Within) -> dict[str, Any]:
         """Return what a job hands on, by names."""
@@ -213,3 +223,12 @@ def description_of(given: Mapping[str, Any], gathering: Gathering, path: Path) -
     if "description" in given and "desc" in given:
         gathering.fault((*path, "desc"), "is given besides description: write one of them")
     return gathering.text(given[key], (*path, key))
+
+
+def every_stage(stages: Sequence[Stage]) -> Iterator[Stage]:
+    """Yield stages, and those inside them."""
+    left = [*stages]
+    while left:
+        stage = left.pop()
+        yield stage
+        left += [*stage.stages, *(each for inner in stage.branches.values() for each in inner)]

@@ -7,7 +7,8 @@ from aiodag._core.rules import NAMES
 KINDS = ("run", "bash", "uses", "trigger", "foreach", "parallel", "case", "until", "raise", "sleep", "echo")
 
 WORKFLOW_KEYS = (
-    "$schema", "type", "name", "description", "desc", "on", "params", "env", "secrets", "concurrency", "tags", "limit", "jobs",
+    "$schema", "type", "name", "description", "desc", "on", "params", "env", "secrets", "concurrency", "tags", "limit", "hosts", "default-host",
+    "jobs",
 )  # fmt: skip
 JOB_KEYS = (
     "name", "description", "desc", "needs", "if", "trigger-rule", "runs-on", "strategy", "env", "outputs", "timeout",

@@ -98,7 +98,7 @@ class WorkflowJob:
     timeout: "float | Template | None" = None  # seconds
     retry: RetryPolicy = NEVER
     continue_on_error: bool = False
-    runs_on: str = "local"
+    runs_on: str | None = None  # the name of a host
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,3 +133,4 @@ class JobsDefinition:
     concurrency: Concurrency | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     limit: int | None = None
+    machines: Mapping[str, Any] = field(default_factory=dict)  # the options of a workflow that say where it runs

@@ -6,7 +6,7 @@ from typing import Any
 from aiodag._core.failure import shorten
 from aiodag.errors import WorkflowError
 from aiodag.workflows.cycles import order_vertices
-from aiodag.workflows.files.forms import check_tags, tags_in
+from aiodag.workflows.files.forms import MACHINES, check_tags, tags_in
 from aiodag.workflows.files.json import Places, cut
 from aiodag.workflows.jobs.gathering import Gathering, faults_of_leaves
 from aiodag.workflows.jobs.job_reading import JobReading, description_of
@@ -14,6 +14,7 @@ from aiodag.workflows.jobs.keys import CONCURRENCY_KEYS, FOREIGN_TOP, WORKFLOW_K
 from aiodag.workflows.jobs.model import Concurrency, JobsDefinition, SecretSource, WorkflowJob
 from aiodag.workflows.jobs.references import BEFORE_JOBS, IN_JOB, NO_ENV, TOP, Ancestors, References, Within
 from aiodag.workflows.jobs.triggers import triggers_in
+from aiodag.workflows.machines import placed_forms
 from aiodag.workflows.params import params_of
 
 
@@ -53,7 +54,8 @@ class DocumentReading:
         reader.faults.extend((("params", *path), text) for path, text in faults)
         secrets = self._secrets(given["secrets"]) if "secrets" in given else {}
         env = self._env(given["env"]) if "env" in given else None
-        jobs = self._jobs(given)
+        machines = self._machines(given)
+        jobs = self._jobs(given, machines.get("hosts", {}))
         ancestors = Ancestors({job.id: job.needs for job in jobs.values()}, self._order(jobs))
         concurrency = self._concurrency(given["concurrency"]) if "concurrency" in given else None
         declared = given.get("params")  # also those that are declared wrong
@@ -71,12 +73,25 @@ class DocumentReading:
             concurrency=concurrency,
             tags=self._tags(given),
             limit=reader.whole(given["limit"], ("limit",), 1) if "limit" in given else None,
+            machines=machines,
         )
 
     def _tags(self, given: Mapping[str, Any]) -> dict[str, str]:
         faults = [*check_tags(given["tags"])] if "tags" in given else []
         self.gathering.faults.extend((("tags", *path), text) for path, text in faults)
         return {} if faults else tags_in(given)
+
+    def _machines(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return where jobs run: hosts by their names, and the one of jobs that name none."""
+        found: dict[str, Any] = {}
+        for key, name in (("hosts", "hosts"), ("default-host", "default_host")):
+            if key in given:
+                faults = [*MACHINES[name](given[key])]
+                self.gathering.faults.extend(((key, *path), text) for path, text in faults)
+                found.update({} if faults else {name: given[key]})
+        if "hosts" in found:
+            found["hosts"] = placed_forms("hosts", found["hosts"], self.gathering.places.directory)
+        return found
 
     def _env(self, value: object) -> Any:
         given = self.gathering.mapping(value, ("env",), "names and values")
@@ -118,7 +133,7 @@ class DocumentReading:
 
     # Jobs
 
-    def _jobs(self, given: Mapping[str, Any]) -> dict[str, WorkflowJob]:
+    def _jobs(self, given: Mapping[str, Any], hosts: Mapping[str, Any]) -> dict[str, WorkflowJob]:
         reader = self.gathering
         if "jobs" not in given:
             reader.fault((), "has no jobs: write jobs: {NAME: {stages: [...]}}")
@@ -126,7 +141,7 @@ class DocumentReading:
         forms = reader.mapping(given["jobs"], ("jobs",), "jobs: {NAME: {stages: [...]}}")
         if forms == {} and isinstance(given["jobs"], dict):
             reader.fault(("jobs",), "is empty: a workflow has at least one job")
-        reading = JobReading(reader, forms, Within(IN_JOB, env=NO_ENV).with_env(given.get("env", {})))
+        reading = JobReading(reader, forms, Within(IN_JOB, env=NO_ENV).with_env(given.get("env", {})), hosts)
         return {name: reading.read(name, form, ("jobs", name)) for name, form in forms.items()}
 
     def _order(self, jobs: Mapping[str, WorkflowJob]) -> list[str]:

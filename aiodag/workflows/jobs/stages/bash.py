@@ -8,6 +8,7 @@ from aiodag.commands.shells import strict_line
 from aiodag.errors import StageFailed
 from aiodag.secret import Secret
 from aiodag.workflows.jobs.stages.bodies import program_body
+from aiodag.workflows.jobs.stages.elsewhere import host_of_job, run_marked
 from aiodag.workflows.jobs.stages.outputs import outputs_without_secrets, read_assignments
 from aiodag.workflows.jobs.stages.placeholders import PREFIX, name_of_value
 from aiodag.workflows.jobs.stages.programs import (
@@ -85,7 +86,11 @@ async def run_script(
     text, stdin = (script, b"") if as_argument else (FROM_STDIN, script.encode("utf-8", "surrogateescape"))
     line = strict_line((shell, "-c", text, shell))
     variables = {**env, **values, OUTPUT: "/dev/fd/3"}
-    finished, answer = await run_answering(line, (shell, "-c", shown_source(script)), variables, workdir, stdin)
+    shown, host = (shell, "-c", shown_source(script)), host_of_job()
+    if host is None:
+        finished, answer = await run_answering(line, shown, variables, workdir, stdin)
+    else:
+        finished, answer = await run_marked(host, line, shown, {**env, **values}, workdir, stdin)
     if finished.code != 0:
         raise failed_program(finished)
     outputs = {"return_code": finished.code, "stdout": finished.stdout, "stderr": finished.stderr}

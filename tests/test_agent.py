@@ -19,6 +19,7 @@ from test_host_contract import processes, until
 from aiodag import LetGo, OptionError
 from aiodag._core.letting_go import Leavable
 from aiodag.commands import CommandFailed, command
+from aiodag.commands.forms import host_of_form
 from aiodag.programs import HostUnreachable, ProgramLost, ProgramNotFound, ProgramNotStarted, ProgramRequest
 
 ORPHAN_GRACE = 2  # seconds: what a test waits for
@@ -95,9 +96,8 @@ async def test_the_same_label_twice_is_one_program(shared_agent, mark):
     assert len(processes(mark)) == 1
     assert heard.facts["pid"] == again.facts["pid"]
     await cancelled(first)
-    with pytest.raises(asyncio.CancelledError):
-        second.cancel()
-        await second
+    await second
+    assert again.end.code == -15
 
 
 async def test_a_label_of_another_program_is_refused(shared_agent):
@@ -180,6 +180,7 @@ def test_it_is_written_and_pickled_without_its_token(shared_agent):
         "token_file": str(shared_agent.token_file),
         "resources": {"cores": 4},
     }
+    assert host_of_form(form).form() == form
     assert pickle.loads(pickle.dumps(host)).form() == form
     assert TOKEN not in json.dumps(form) + repr(host) + repr(pickle.dumps(host))
 
@@ -422,6 +423,43 @@ async def test_an_agent_ends_what_one_before_has_left_even_without_a_warden(new_
 
 def children_of(pid):
     return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+async def test_what_another_agent_had_is_lost_when_that_has_ended_it(shared_agent, monkeypatch):
+    monkeypatch.setattr("aiodag.commands.agent_attempt.ENDING", 0.0)
+    facts = {"agent": "http://127.0.0.1:1", "instance": "x", "program": "y", "orphan_grace": 0.1}
+
+    with pytest.raises(ProgramLost, match="another agent had it, and has ended it by now"):
+        await shared_agent.host().find(facts, short(grace=0.0), Heard())
+
+
+async def test_what_is_cancelled_before_its_agent_answers_does_not_begin(new_agent, mark, monkeypatch):
+    monkeypatch.setattr("aiodag.commands.aiohttp.SILENCE", 0.5)
+    agent = new_agent()
+    for patience in (0.1, 0.6):  # before and after the first time that it does not answer
+        agent.process.send_signal(signal.SIGSTOP)
+        running = asyncio.ensure_future(agent.host().run(long(mark), Heard()))
+        await asyncio.wait([running], timeout=patience)
+        running.cancel()
+        await asyncio.wait([running], timeout=1)
+        agent.process.send_signal(signal.SIGCONT)
+        await asyncio.wait([running])
+        assert running.cancelled() or running.exception()
+        assert (await agent.host().look()).running == 0
+        assert processes(mark) == []
+
+
+async def test_a_pool_asks_the_next_agent(new_agent):
+    from aiodag.commands.pool import HostPool
+
+    down, drained, ready = new_agent(), new_agent(), new_agent()
+    pool = HostPool([each.host() for each in (down, drained, ready)])
+    down.kill()
+    await drained.host().drain()
+    nodes = [command("echo", number, host=pool)() for number in range(4)]
+
+    assert [(await node).stdout for node in nodes] == [f"{number}\n" for number in range(4)]
+    assert (await ready.host().look()).running == 0
 
 
 async def test_an_agent_that_is_down_is_unreachable_before_anything_starts(new_agent):

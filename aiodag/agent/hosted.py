@@ -10,7 +10,7 @@ from aiodag.agent.log import ProgramLog
 from aiodag.agent.requests import Order
 from aiodag.commands.agent_wire import END, FRAME_LARGEST, KINDS, START
 from aiodag.commands.local import LOCAL, machine_name
-from aiodag.programs import ProgramEnd, ProgramLost, ProgramNotStarted
+from aiodag.programs import ProgramEnd, ProgramLost, ProgramNotStarted, ProgramRequest
 
 WAITING, RUNNING, ENDED = "waiting", "running", "ended"
 BY_OWNER = "its owner has ended it"
@@ -23,7 +23,8 @@ class HostedProgram:
     """
 
     def __init__(self, order: Order, ticket: Ticket, log: ProgramLog, seen_until: float) -> None:
-        self.order = order
+        self.digest = order.digest
+        self._request: ProgramRequest | None = order.request  # until it has ended: it may be large, and have secrets
         self.ticket = ticket
         self.log = log
         self.seen_until = seen_until
@@ -39,7 +40,8 @@ class HostedProgram:
             if waiting is not None:
                 await waiting
             self.phase = RUNNING
-            request = self.order.request
+            request = self._request
+            assert request is not None
             await LOCAL.run(request._replace(env={**env, **request.env}), self)
         except asyncio.CancelledError:
             if not self.log.ended:  # it had not begun
@@ -52,6 +54,7 @@ class HostedProgram:
             self._say_end({"lost": f"has ended in a way that nobody knows: {type(error).__name__}: {error}"})
         finally:
             self.phase = ENDED
+            self._request = None
             self.ended_at = asyncio.get_running_loop().time()
             capacity.release(self.ticket)
 

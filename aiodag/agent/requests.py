@@ -3,6 +3,7 @@
 import json
 from base64 import b64decode
 from collections.abc import Callable, Mapping
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,10 +19,11 @@ class BadRequest(Exception):
 
 
 class Order(NamedTuple):
-    """A program that a client wants to have run, and by what it is known."""
+    """A program that a client wants to have run, by what it is known, and a digest of all that was said."""
 
     label: str
     request: ProgramRequest
+    digest: bytes
 
 
 def read_json(body: bytes) -> Mapping[str, Any]:
@@ -53,7 +55,7 @@ def read_order(body: bytes) -> Order:
     if wrong:
         raise BadRequest("; ".join(wrong[:10]))
     label = values.pop("label")
-    return Order(label, ProgramRequest(**values, label=label))
+    return Order(label, ProgramRequest(**values, label=label), blake2b(body).digest())
 
 
 def program_word(value: object) -> str:

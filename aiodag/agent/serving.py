@@ -38,6 +38,8 @@ class AgentServer:
                 table = self._table = ProgramTable(self._settings._replace(directory=directory.path, env=env))
                 self._server = build_server(build_application(table, self._token), self._endpoint)
                 say(f"agent at {served_address(self._endpoint, listening.getsockname()[1])}")
+                if self._stopping is not None:  # while it ended what was left
+                    return
                 minding = asyncio.create_task(table.keep_minding())
                 try:
                     await self._server.serve(sockets=[listening])

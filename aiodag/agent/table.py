@@ -63,7 +63,7 @@ class ProgramTable:
         until = self._lease(heard)
         found = self.programs.get(name)
         if found is not None:
-            if found.order != order:
+            if found.digest != order.digest:
                 raise Refused("another program has this label, which is to be unique", never=True)
             found.seen_until = max(found.seen_until, until)
             return found
@@ -150,7 +150,7 @@ class ProgramTable:
                 free[resource] -= amount
         return {
             "resources": total,
-            "free": {resource: amount / MILLION for resource, amount in free.items()},
+            "free": {resource: whole_or_part(amount) for resource, amount in free.items()},
             "drained": self.drained or self.leaving,
             "running": len(self.in_phase(RUNNING)),
             "waiting": len(self.in_phase(WAITING)),
@@ -194,3 +194,9 @@ class ProgramTable:
         for each in self.in_phase(WAITING, RUNNING):
             each.end("its agent has ended")
         await ended_all(self.in_phase(WAITING, RUNNING))
+
+
+def whole_or_part(amount: int) -> float:
+    """Return an amount that is counted in millionths as people write it: 4, or 0.5."""
+    whole, rest = divmod(amount, MILLION)
+    return amount / MILLION if rest else whole

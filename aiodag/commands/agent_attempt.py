@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 from uuid import uuid4
 
-from aiodag.commands.agent_link import AgentLink, Rejected
+from aiodag.commands.agent_link import ENDING, AgentLink, Rejected
 from aiodag.commands.agent_wire import BEAT, END, GAP, START, STDIN_LARGEST, STREAMS, Frame, FrameReader, program_id
 from aiodag.commands.aiohttp import NoAnswer
 from aiodag.commands.loop_aside import LoopListener
@@ -46,6 +46,7 @@ class AgentAttempt:
         self._pause = PAUSE
         self._silent = False
         self._left = False  # its run goes on elsewhere
+        self._unwanted = False  # it is to end, or not to begin
         self._flow = asyncio.Event()  # whether the loop of the run takes more
         self._flow.set()
         watch.pause_with(self._pause_flow)
@@ -67,6 +68,7 @@ class AgentAttempt:
 
     async def take_up(self, facts: Mapping[str, object]) -> bool:
         """Follow a program from its beginning to its end; return False if there surely is and was none."""
+        self._name = str(facts.get("program", self._name))
         return await self._carry_out(self._find_and_follow(facts))
 
     async def _carry_out(self, work: Coroutine[Any, Any, T]) -> T:
@@ -83,10 +85,12 @@ class AgentAttempt:
                     if self._left:
                         raise
                     cancelled = cancelled or error
+                    self._unwanted = True
                     ending = ending or asyncio.create_task(self._send_end(working))
             if cancelled is None:
                 return working.result()
-            working.exception()  # it is heard; and what is cancelled has no other outcome
+            if not working.cancelled():
+                working.exception()  # it is heard; and what is cancelled has no other outcome
             raise cancelled
         finally:
             cancelled = None  # its traceback holds this frame
@@ -138,6 +142,8 @@ class AgentAttempt:
         unknown = False  # whether it may have been started
         while True:
             try:
+                if self._unwanted and (not unknown or await self._is_barred()):
+                    raise asyncio.CancelledError
                 answer = await self._link.ask("POST", "/programs", body, self._instance)
             except (NoAnswer, Rejected) as fault:
                 unknown |= not isinstance(fault, NoAnswer) or fault.sent
@@ -161,11 +167,18 @@ class AgentAttempt:
             else:
                 await self._wait_out(answer.error)  # an order may still be on its way
 
+    async def _is_barred(self) -> bool:
+        """Return True if the agent does not know the program: then it cannot come any more. Raises `NoAnswer`, `Rejected`."""
+        return (await self._link.ask("POST", f"/programs/{self._name}/find")).code == 404
+
     async def _find_and_follow(self, facts: Mapping[str, object]) -> bool:
-        self._name = str(facts.get("program", self._name))
         self._instance = str(facts.get("instance", ""))
-        until = time.monotonic() + seconds_in(facts, "orphan_grace", self._link.orphan_grace) + self._request.grace
-        self._link.heard_at = max(self._link.heard_at, until - self._link.orphan_grace - self._request.grace)
+        orphan_grace = seconds_in(facts, "orphan_grace", self._link.orphan_grace)
+        if facts.get("agent", self._address) != self._address:
+            await asyncio.sleep(orphan_grace + self._request.grace + ENDING)
+            self._lose("another agent had it, and has ended it by now", "agent changed")
+        # By then its agent has ended it, if that cannot be asked: its owner before was heard until now at the latest.
+        self._link.heard_at = max(self._link.heard_at, time.monotonic() + orphan_grace - self._link.orphan_grace)
         while True:
             try:
                 await self._link.ask("GET", "/ready")
@@ -203,7 +216,10 @@ class AgentAttempt:
             except (NoAnswer, Rejected, ValueError) as fault:
                 await self._wait_out(str(fault))
         self._link.take_end(self._name)
-        self._tell_end(self._end)
+        try:
+            self._tell_end(self._end)
+        except (KeyError, TypeError, ValueError, AttributeError) as fault:
+            self._lose(f"its agent has told an end that cannot be read: {fault!r}", "unreadable end")
 
     async def _listen(self) -> None:
         reader = FrameReader(self._place)

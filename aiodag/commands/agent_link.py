@@ -27,6 +27,7 @@ SEEN_MOST = 5.0  # seconds between two words that the owner is there
 SEEN_PART = 4  # of these in the time for which it may be silent, at least
 RECORDED = 2.0  # seconds after which an end that came is taken to be on record
 ENDING = 7.0  # seconds beyond the grace of a program in which an agent ends it for sure
+GRACE_MOST = 10.0**6  # seconds
 USUAL_GRACE = 60.0  # for which an owner may be silent, where nobody can ask the agent
 
 
@@ -117,6 +118,7 @@ class AgentLink:
         try:
             grace = float(headers[GRACE_HEADER])
             self.hear_clock(headers[CLOCK_HEADER], headers[INSTANCE_HEADER])
+            check_grace(grace)
         except (KeyError, ValueError):
             raise Rejected("its answer lacks what an agent says of itself") from None
         self.orphan_grace = grace
@@ -147,6 +149,12 @@ class AgentLink:
             await self.ask("POST", "/seen", {"programs": sorted(self.programs), "taken": recorded})
             for name in recorded:
                 self._taken.pop(name, None)
+
+
+def check_grace(seconds: float) -> None:
+    """Refuse a time that an owner would wait for in vain. Raises `ValueError`."""
+    if not 0 < seconds <= GRACE_MOST:
+        raise ValueError(f"{seconds} seconds")
 
 
 def answer_in(answer: HttpAnswer) -> AgentAnswer:

@@ -350,6 +350,14 @@ class Journal(Protocol):
         """Keep a line that was logged in a body, or in the run outside of all bodies. Called from any thread."""
         ...
 
+    async def commit(self) -> None:
+        """Return when all that has happened until now is in the store."""
+        ...
+
+    async def recall_facts(self, node: "Node[Any]") -> "Mapping[str, Any]":
+        """Return the facts about the last attempt of a node in an earlier execution; none if there was none."""
+        ...
+
     def facts(self, node: "Node[Any]", facts: "Mapping[str, Any]") -> None:
         """Keep facts about the attempt of a node, plain JSON; later ones are added to earlier ones, or replace them."""
         ...

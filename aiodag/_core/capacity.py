@@ -245,6 +245,11 @@ def capacity_of(given: object) -> Capacity | None:
     raise OptionError("capacity", given, 'a Capacity, such as Capacity({"cores": 8})')
 
 
+def amounts_of(request: Request) -> dict[str, float]:
+    """Return what is asked for as people write it: names and amounts."""
+    return {name: amount / MILLION for name, amount in request}
+
+
 def amounts_text(amounts: Mapping[str, int]) -> str:
     """Return amounts as text: cores 2, license 1."""
     return ", ".join(f"{name} {amount_text(amount)}" for name, amount in amounts.items()) or "none"

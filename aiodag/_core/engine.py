@@ -198,6 +198,7 @@ class Engine(Settling):
         self.kinds = Kinds()
         self.fetching: set[asyncio.Task[None]] = set()  # of values that come from elsewhere
         self.filling_for: Any = None  # the executor whose handles stay in the arguments that are filled now
+        self.used: dict[int, tuple[Any, int]] = {}  # hosts and executors that runs name: by how many of them
 
     def release(self, node: Node[Any]) -> None:
         """Put a node whose upstream is done into the ready queue."""
@@ -360,9 +361,9 @@ class Engine(Settling):
         """Move a node back to queued: another attempt will follow."""
         node.state = QUEUED
         if node.run is not None:
-            node.lost = error
+            node.ended_by = error
             node.run._moved(node, RUNNING, QUEUED)
-            del node.lost
+            del node.ended_by
 
     def anew(self, node: Node[Any]) -> None:
         """Move a node back to queued whose body begins again, as another generation with attempts of its own."""

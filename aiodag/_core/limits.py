@@ -11,6 +11,7 @@ from aiodag.wording import is_utf8
 
 if TYPE_CHECKING:
     from aiodag._core.engine import Engine
+    from aiodag._core.node import Node
 
 
 class Limit:
@@ -50,6 +51,10 @@ class Limit:
             raise OptionError("rate", rate, "a number with which the pause between two starts, per / rate, is finite")
         self.capacity = capacity
         self.shared = shared_name(shared)
+
+    def of_node(self, node: "Node[Any]") -> "Limit | None":
+        """Return the limit that bounds the attempts of a node: this one; or another, or none, of a limit that looks where they run."""
+        return self
 
     def __repr__(self) -> str:
         parts = [] if self.capacity is None else [str(self.capacity)]

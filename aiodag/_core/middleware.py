@@ -1,79 +1,32 @@
 """What stands between the engine and a body that has options: retry, limit, resources, timeout, and where it runs."""
 
 import asyncio
-import logging
 from asyncio import _get_running_loop
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aiodag._core.cancels import as_failure, is_asked
 from aiodag._core.capacity import Capacity, by_program, refusal, request_at
-from aiodag._core.context import NODE, RUN, Attempted
-from aiodag._core.fresh import InContext
+from aiodag._core.context import RUN
 from aiodag._core.holdings import Request
 from aiodag._core.homecoming import leave_there
 from aiodag._core.layers import Call, call_within
 from aiodag._core.letting_go import leavable
-from aiodag._core.limits import Limit, finite_number, give_back
+from aiodag._core.limits import Limit, give_back
+from aiodag._core.named import host_for
 from aiodag._core.node import Node
-from aiodag._core.options import Delay, Predicate, TaskOptions, time_limit_at
+from aiodag._core.options import TaskOptions, time_limit_at
+from aiodag._core.retry import Retry, note_losses, recall_losses
 from aiodag._core.shared import gate_for
 from aiodag.abc import Executor, Middleware
-from aiodag.errors import NoCapacity, OptionError, Skip
+from aiodag.errors import NoCapacity
 from aiodag.held_values import HeldValue
 
 if TYPE_CHECKING:
     from aiodag._core.task import Task
 
-log = logging.getLogger("aiodag.retry")
 Body = Callable[[Node[Any], Sequence[Any], dict[str, Any]], Awaitable[Any]]
-
-
-class Retry:
-    """Try again after a failure that is worth it."""
-
-    def __init__(self, retries: int, backoff: Delay, retry_on: Predicate) -> None:
-        self.retries = retries
-        self.backoff = backoff
-        self.retry_on = retry_on
-
-    async def __call__(self, node: Node[Any], call_next: Call) -> Any:
-        """Return the value of the first attempt that succeeds."""
-        tried = before = node.failed  # not the node's attempts, which go on from those of an earlier execution
-        context = copy_context()
-        try:
-            while True:
-                tried += 1
-                here = Attempted(node)
-                here.attempt = node.attempt + 1  # what this attempt leaves running keeps it
-                try:
-                    if tried == before + 1:
-                        NODE.set(here)
-                        return await call_next()
-                    fresh = context.copy()  # of the call: without what an earlier attempt has set
-                    fresh.run(NODE.set, here)
-                    return await InContext(call_next(), fresh)
-                except Skip:
-                    raise
-                except (Exception, SystemExit) as error:
-                    if tried > self.retries or not self.retry_on(error):
-                        raise
-                    pause = checked_pause(self.backoff(tried, error))
-                    log.info("%s: attempt %d failed, another in %g s: %r", node.name, node.attempt, pause, error)
-                    node.engine.again(node, error)
-                await asyncio.sleep(pause)
-        finally:
-            del node, call_next  # a failure's traceback holds this frame
-
-
-def checked_pause(pause: Any) -> float:
-    """Check what a backoff function returned."""
-    plain = finite_number(pause.total_seconds() if hasattr(type(pause), "total_seconds") else pause)
-    if plain is not None and plain >= 0:
-        return plain
-    raise OptionError("backoff", pause, "a function that returns seconds, 0 or more")
 
 
 class Limited:
@@ -86,7 +39,10 @@ class Limited:
 
     async def __call__(self, node: Node[Any], call_next: Call) -> Any:
         """Wait for a place, run, give it back."""
-        gate = gate_for(node, self.limit)
+        limit = self.limit.of_node(node)
+        if limit is None:
+            return await call_next()
+        gate = gate_for(node, limit)
         if gate.interval and self.spaced:
             await gate.acquire(self.priority)
         elif not gate.take():
@@ -134,7 +90,7 @@ class Held:
     async def __call__(self, node: Node[Any], call_next: Call) -> Any:
         """Wait for a place that has them, run, give them back."""
         run = RUN.get()  # and not the node's, who has none when the run has ended before the call
-        if run is None or run.capacity is None:
+        if run is None or run.capacity is None or hasattr(host_for(node.task.fn, run), "refuse"):
             return await call_next()
         node._left = None
         succeeded = False
@@ -267,8 +223,9 @@ def compose(
     """
     layers: list[Middleware] = []
     placed = hasattr(executor, "place")
-    if options.retries:
-        layers.append(Retry(options.retries, options.backoff, options.retry_on))
+    loses = getattr(type(fn), "on_host", False) or not (executor is None or getattr(executor, "plain", False))
+    if options.retries or loses:
+        layers.append(Retry(options, loses=loses))
     layers += inner
     held: list[Middleware] = [] if options.resources is None else [Held(options.resources, options.priority)]
     if options.limit is None:
@@ -354,6 +311,10 @@ async def call_body(
     node: Node[Any], fn: Callable[..., Any], executor: Executor, args: Sequence[Any], kwargs: dict[str, Any]
 ) -> Any:
     """Run the body where the executor says."""
+    if node.earlier:
+        await recall_losses(node)
+    if node.losses:
+        note_losses(node)
     try:
         value = await (node.worker or executor).run(fn, *args, **kwargs)
         if issubclass(type(value), HeldValue):

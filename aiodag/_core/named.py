@@ -1,11 +1,13 @@
 """Hosts and executors that have a name: which one it is, the run says, or else `aiodag.toml`."""
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from aiodag._core.context import RUN
 from aiodag._core.doors import open_door
 from aiodag.errors import OptionError
+from aiodag.states import State
 
 if TYPE_CHECKING:
     from aiodag._core.run import Run
@@ -27,6 +29,14 @@ class NamedExecutor:
         place = getattr(executor, "place", None)
         return Anywhere(executor) if place is None else await place()
 
+    async def run(self, fn: Callable[..., Any], /, *args: object, **kwargs: object) -> Any:
+        """Return `fn(*args, **kwargs)` of a worker, once there is one."""
+        worker = await self.place()
+        try:
+            return await worker.run(fn, *args, **kwargs)
+        finally:
+            worker.leave()
+
 
 class Anywhere:
     """Stands for a worker of an executor that has as many as are wanted."""
@@ -39,29 +49,81 @@ class Anywhere:
 
 
 def executor_named(name: str, run: "Run | None") -> Any:
-    """Return the executor of a name. Raises `OptionError` if there is none."""
-    return found_named("executor", name, {} if run is None else run.elsewhere.executors, EXECUTORS)
-
-
-def host_named(name: str, run: "Run | None") -> Any:
-    """Return the host of a name, None for this machine. Raises `OptionError` if there is none."""
-    if name == LOCAL:
-        return None
-    return found_named("host", name, {} if run is None else run.elsewhere.hosts, (LOCAL,))
-
-
-def found_named(option: str, name: str, own: Mapping[str, Any], always: tuple[str, ...]) -> Any:
-    """Return what a run has under a name, or else the file with settings. Raises `OptionError`."""
-    found = own.get(name)
-    if found is None:
-        others = open_door("settings_hosts")
-        found = others.made_from_settings(f"{option}s", name)
-        if found is None:
-            raise unknown_name(option, name, [*always, *own, *others.names_in_settings(f"{option}s")])
+    """Return the executor of a name, for a run to let go of it. Raises `OptionError` if there is none."""
+    found = executor_among({} if run is None else run.elsewhere.executors, name)
+    if run is not None:
+        hold_open(run, found)
     return found
 
 
-def unknown_name(option: str, name: str, known: Iterable[str]) -> OptionError:
+def host_named(name: str, run: "Run | None") -> Any:
+    """Return the host of a name, None for this machine, for a run to let go of it. Raises `OptionError` if there is none."""
+    found = host_among({} if run is None else run.elsewhere.hosts, name)
+    if run is not None:
+        hold_open(run, found)
+    return found
+
+
+def executor_among(own: Mapping[str, Any], name: str) -> Any:
+    """Return the executor of a name among some, or of the file with settings. Raises `OptionError` if there is none."""
+    return own.get(name) or found_in_settings("executor", "executors", name, (*EXECUTORS, *own))
+
+
+def host_among(own: Mapping[str, Any], name: str, option: str = "host") -> Any:
+    """Return the host of a name among some, or of the file with settings; None for this machine. Raises `OptionError`."""
+    return None if name == LOCAL else own.get(name) or found_in_settings(option, "hosts", name, (LOCAL, *own))
+
+
+def host_for(fn: Any, run: "Run | None") -> Any:
+    """Return the host of the program that a body runs, None for this machine, and for the body of a function."""
+    if not getattr(type(fn), "on_host", False):
+        return None
+    given = fn.host
+    if given is None and run is not None:
+        given = run.elsewhere.default_host
+    return host_named(given, run) if isinstance(given, str) else given
+
+
+def found_in_settings(option: str, table: str, name: str, known: Iterable[str]) -> Any:
+    """Return what the file with settings has under a name. Raises `OptionError`."""
+    others = open_door("settings_hosts")
+    found = others.made_from_settings(table, name)
+    if found is None:
+        raise unknown_name(option, table, name, [*known, *others.names_in_settings(table)])
+    return found
+
+
+def hold_open(run: "Run", used: Any) -> None:
+    """Note what a run uses by name: it lets go of connections when the last such run has ended."""
+    if hasattr(used, "close") and not any(each is used for each in run.uses):
+        run.uses.append(used)
+        if run.state is State.RUNNING:
+            note_use(run.loop, [used])
+
+
+def note_use(loop: Any, things: list[Any]) -> None:
+    """Note that one more run of a loop may use some hosts and executors."""
+    used = loop.aiodag_engine.used
+    for each in things:
+        used[id(each)] = each, used.get(id(each), (each, 0))[1] + 1
+
+
+async def end_use(loop: Any, things: list[Any], patience: float) -> None:
+    """Note that a run uses some hosts and executors no more, and have those let go of connections that no other run uses."""
+    used = loop.aiodag_engine.used
+    for each in things:
+        _, users = used.pop(id(each))
+        if users > 1:
+            used[id(each)] = each, users - 1
+            continue
+        try:
+            async with asyncio.timeout(patience):
+                await each.close()
+        except Exception as error:  # noqa: BLE001 - the run has ended, whatever the end of a connection is
+            loop.call_exception_handler({"message": f"closing {each!r} failed", "exception": error})
+
+
+def unknown_name(option: str, table: str, name: str, known: Iterable[str]) -> OptionError:
     """Return the error for a name that nothing has."""
     # Imported here: asyncio does not load difflib, and `import aiodag` loads nothing that asyncio does not.
     from difflib import get_close_matches  # noqa: PLC0415 - see above
@@ -69,7 +131,5 @@ def unknown_name(option: str, name: str, known: Iterable[str]) -> OptionError:
     names = list(dict.fromkeys(known))
     near = get_close_matches(name, names, n=2) if len(name) <= LONGEST_GUESS else []
     hint = f": did you mean {' or '.join(map(repr, near))}?" if near else ""
-    wanted = (
-        f"{', '.join(map(repr, names))}, or a name that Run({option}s={{...}}) or [{option}s] of aiodag.toml has{hint}"
-    )
+    wanted = f"{', '.join(map(repr, names))}, or a name that Run({table}={{...}}) or [{table}] of aiodag.toml has{hint}"
     return OptionError(option, name, wanted)

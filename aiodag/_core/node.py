@@ -57,8 +57,10 @@ class Node(NoValue, AsTask[T]):
     _label = ""  # the call with its short arguments, where the traceback of a failure cannot tell them
     cache_keys: "tuple[str, ...]" = ()  # the same for equal calls in any place of any run, where the task has a cache
     tolerated: "tuple[Node[Any], ...]" = ()  # upstream nodes of which it took any outcome, as its journal notes
-    failed = 0  # attempts that have failed before its process died: they count against its retries
-    lost: BaseException | None = None  # why the last attempt failed, while the next one is being queued
+    failed = 0  # attempts that have failed, also those before its process died: they count against its retries
+    losses = 0  # attempts that were lost, likewise
+    earlier = 0  # the number of the last attempt in an earlier execution
+    ended_by: BaseException | None = None  # why the last attempt failed, while the next one is being queued
     _stale = 0  # entries of downstream that have settled for another reason
     again = False  # whether it had ended in an earlier execution, and runs again: it is not one that was cut off
     generation = 0  # of its body, which has begun again so often: each has keys of its own

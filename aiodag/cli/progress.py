@@ -76,10 +76,10 @@ class Progress:
             self.recalled += 1
         if state is State.FAILED and node.failure is not None:
             self.say(failure_line(node.failure))
-        elif state is State.QUEUED and node.lost is not None:
+        elif state is State.QUEUED and node.ended_by is not None:
             assert self.run is not None
             name = printable(self.run.ledger.label_of(node))
-            self.say(f"{name}: attempt {move.attempt} failed, and is tried again: {one_line(node.lost)}")
+            self.say(f"{name}: attempt {move.attempt} failed, and is tried again: {one_line(node.ended_by)}")
 
     def _leave_node(self, shown: tuple[str, State], number: int) -> None:
         there = self.running[shown]

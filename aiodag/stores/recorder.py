@@ -132,9 +132,9 @@ class Recorder(RecordedWaits):
         if state is RUNNING:
             row[ATTEMPT], row[STARTED], row[ENDED] = node.attempt, at + self.offset, None
             self._begin_turn(node, row)
-        elif state is QUEUED and node.lost is not None:
-            error = record_exception(node.lost)
-            row[FAILURES] += 1
+        elif state is QUEUED and node.ended_by is not None:
+            error = record_exception(node.ended_by)
+            row[FAILURES] = node.failed
             self._batch.void += self._nested.failed_inside(row[NUMBER])  # another attempt begins anew with them
             self._batch.attempts.append((row[NUMBER], node.attempt, FAILED, row[STARTED], at + self.offset, error))
         elif state.final:
@@ -238,7 +238,8 @@ class Recorder(RecordedWaits):
         self._landing, self._flights = self._landing + self._flights, []
         # All of them where some are marked as void, or what a body has called is forgotten, for a row that is written later
         # would take that back; and where something goes with the row of its node.
-        rows, self._written = self._rows.take(at_most=sys.maxsize if batch.has_any(WHOLE) else MOST)
+        rows, written = self._rows.take(at_most=sys.maxsize if self._awaited or batch.has_any(WHOLE) else MOST)
+        self._written, self._awaited = [*written, *self._awaited], []
         if batch.generation is not None:
             self._written.append(self._forgetting)
         if self._outputs.holds_any():
@@ -270,12 +271,12 @@ class Recorder(RecordedWaits):
         if (self._frontier is not None or self._unmet) and self._waits_for_quiet():
             self.run.loop.call_soon(self._look_around)
         if self._wants():
-            self._wake(waited=self._idle is not None or self._rows.is_waited())
+            self._wake(waited=bool(self._idle is not None or self._awaited or self._rows.is_waited()))
         elif self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
 
     def _wants(self) -> bool:
-        return bool(self._rows or self._logged or self._changes or self._outputs.wanting())
+        return bool(self._rows or self._logged or self._changes or self._awaited or self._outputs.wanting())
 
     def is_written(self) -> bool:
         """Return True if the store has all that has happened, as far as it is to have it."""

@@ -60,6 +60,13 @@ class Rehearsal(Recall):
     def facts(self, node: "Node[Any]", facts: Mapping[str, Any]) -> None:
         """Keep nothing."""
 
+    async def commit(self) -> None:
+        """Wait for nothing."""
+
+    async def recall_facts(self, node: "Node[Any]") -> Mapping[str, Any]:
+        """Return nothing: no body begins here that could ask."""
+        return {}
+
     def share(self, pool: "Pool") -> "SharedPool":
         """Refuse: no body begins here that could hold something. Raises `StoreError`."""
         msg = f"a run that is only thought through holds nothing of {pool.name!r}"

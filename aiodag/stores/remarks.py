@@ -10,6 +10,7 @@ from aiodag.masking import masked
 from aiodag.records import Generation
 from aiodag.stores.outcomes import encode_value, fit_text, writable
 from aiodag.stores.outputs import PAUSE, Outputs
+from aiodag.stores.patience import in_thread_patiently
 from aiodag.stores.recall import Recall
 from aiodag.stores.row import NUMBER
 from aiodag.stores.sharing import JoinedPool, check_sharing
@@ -40,6 +41,7 @@ class Remarks(Recall):
         self._deaf = False  # whether nothing more happens that is to be written: the run goes on elsewhere
         self._broken = False  # whether nothing can be written any more
         self._pools: list[JoinedPool] = []
+        self._awaited: list[Future[None]] = []  # of those who wait until what has happened is written
 
     def output(self, node: "Node[Any]", stream: str, chunk: bytes) -> None:
         """Keep what the attempt of a node wrote, in bounded memory: written in a moment, with what comes until then."""
@@ -57,6 +59,24 @@ class Remarks(Recall):
         if not node.state.final and not self._broken and not self._deaf:
             self._outputs.tell(node.row[NUMBER], node.attempt, facts)
             self._wake()
+
+    async def recall_facts(self, node: "Node[Any]") -> Mapping[str, Any]:
+        """Return the facts about the last attempt of a node in an earlier execution; none if there was none."""
+        if not node.earlier:
+            return {}
+        read = partial(self.store.attempts, self.run.id, every=True, numbers=[node.row[NUMBER]])
+        with node.engine.real_time:
+            found = await in_thread_patiently(read)
+        return next((each.facts for each in found if each.attempt == node.earlier), {})
+
+    async def commit(self) -> None:
+        """Return when all that has happened until now is in the store."""
+        self._refuse_to_go_on()
+        committed = self.run.loop.create_future()
+        self._awaited.append(committed)
+        self.unwritten += 1
+        self._wake(waited=True)
+        await committed
 
     def log(self, at: float, node: "Node[Any] | None", level: str, logger: str, text: str) -> None:
         """Keep a line that a body logged. Called from any thread."""

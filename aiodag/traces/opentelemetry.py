@@ -227,7 +227,7 @@ def without_secrets(error: BaseException) -> dict[str, str]:
 def error_of(move: Move) -> BaseException | None:
     """Return what an attempt raised."""
     if move.state is State.QUEUED:
-        return move.node.lost
+        return move.node.ended_by
     failure = move.node.failure
     return None if failure is None else failure.exception
 

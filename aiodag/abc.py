@@ -189,12 +189,16 @@ class Host(Protocol):
     A host may have further methods:
 
     - `async def find(self, facts, request, watch, /)` takes up a program that an earlier owner of the run has started, and
-      goes on as `run` does: with its output from the beginning, and its end. `facts` are those of `note_start`, `{}` if there
-      are none: then `request.label` is what it is looked for by. Raises `ProgramNotFound` if nothing of it runs or has
-      run, and `ProgramLost` if it has ended in a way that nobody knows. Programs of a host that has it are left running
-      when a run goes on in another process; a cancel and a timeout end them.
+      goes on as `run` does: with `note_start`, its output from the beginning, and its end. `facts` are those that
+      `note_start` has noted, `{}` if there are none: then `request.label` is what it is looked for by. Raises
+      `ProgramNotFound` if nothing of it runs or has run, `ProgramLost` if it has ended in a way that nobody knows, and
+      `HostUnreachable` if nobody can look: then the attempt fails, and the next one looks again. Cancelled, also before it
+      has found anything, it ends the program. When the run goes on in another process, `run` and `find` get a `LetGo` and
+      not a `CancelledError` where they wait, and leave the program running.
     - `def refuse(self, resources, /) -> str` says why no machine of it can ever have them, "" if one can. It is asked at the
       call. A host that has it does the accounting: the capacity of the run is not asked.
+    - `at_once` is the `Limit` of commands without a limit of their own on this host, None if it bounds them by itself. Those on
+      this machine and on hosts that do not say run 64 at once, together.
     - `def form(self)` returns it as JSON, as files write it: `{"type": "slurm", "partition": "debug"}`, without secrets.
     - `async def close(self)` lets go of connections. The run that names the host, `Run(hosts=...)`, calls it at its end.
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aiodag._core.edges import is_awaitable
-from aiodag._core.options import TaskOptions, executor_of
+from aiodag._core.options import TaskOptions, executor_of, takes_async
 from aiodag._core.search import close_coroutines
 from aiodag.errors import NotATask, OptionError
 
@@ -54,7 +54,7 @@ def executor_for(fn: Callable[..., Any], options: TaskOptions) -> Any:
     """Return where a body runs: None for the loop itself."""
     if not is_async(fn):
         return options.executor or executor_of("thread")
-    if getattr(options.executor, "plain", False):
+    if options.executor is not None and not takes_async(options.executor):
         raise OptionError(
             "executor",
             options.given["executor"],

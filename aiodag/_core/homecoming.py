@@ -83,7 +83,7 @@ def fetching(task: "Task[..., Any]") -> "Task[..., Any]":
 
 def executor_under(node: Node[Any]) -> Any:
     """Return the executor that the body of a node runs on."""
-    executor = node.task.options.executor
+    executor = node.task.there or node.task.options.executor
     return executor_named(executor.name, RUN.get()) if type(executor) is NamedExecutor else executor
 
 

@@ -135,7 +135,9 @@ class Hooks:
     def _node(self, task: Task[..., Any], summary: RunSummary) -> Node[Any]:
         args, kwargs = task._hook_call(summary)
         # Not known by the texts of failures: where a run goes on whose process has died, they may be others.
-        node = submit(task.with_options(key=f"begun {summary.begun}"), *args, **kwargs)
+        called = task.with_options(key=f"begun {summary.begun}")
+        called.at_home = True
+        node = submit(called, *args, **kwargs)
         if node.run is not None:
             node.run.ledger.place(node, task.code, 0)  # where the function is; nobody wrote the call
         self.nodes.add(node)

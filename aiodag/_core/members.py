@@ -7,6 +7,7 @@ from weakref import ref
 
 from aiodag._core.capacity import Capacity
 from aiodag._core.context import bodies_around
+from aiodag._core.elsewhere import NOWHERE
 from aiodag._core.failure import Failure, Report, exception_line
 from aiodag._core.ledger import Ledger
 from aiodag._core.limits import Gate, Limit
@@ -17,6 +18,7 @@ from aiodag.abc import Middleware, Move, Observer
 from aiodag.states import State
 
 if TYPE_CHECKING:
+    from aiodag._core.elsewhere import Elsewhere
     from aiodag._core.hooks import Hooks
     from aiodag.abc import Journal
 
@@ -41,6 +43,7 @@ class Members:
     clock: Callable[[], float]
     ledger: Ledger
     gates: dict[Limit, Gate] | None = None  # of limits that it shares with other runs of its store
+    elsewhere: "Elsewhere" = NOWHERE
     _quiet = False  # whether nobody is told of a move or asked about a node: then the engine notes moves by itself
 
     def __init__(
@@ -89,7 +92,8 @@ class Members:
 
     def _quieten(self) -> None:
         told = self._observers or self._journal is not None
-        self._quiet = not (told or self.middleware or self.seats is not None or self.capacity is not None)
+        asked = self.middleware or self.elsewhere.executor is not None
+        self._quiet = not (told or asked or self.seats is not None or self.capacity is not None)
 
     @property
     def observers(self) -> tuple[Observer, ...]:
@@ -128,6 +132,8 @@ class Members:
         if self.state.final:
             node.run = None  # made by what outlived the run: nobody waits for it here
             return None
+        if self.elsewhere.executor is not None:
+            node.task = self.elsewhere.task_there(node.task)
         if self.middleware:
             node.task = called_by_run(node.task)
         if self._journal is not None:
@@ -227,7 +233,7 @@ class Members:
 
     def _give_up(self) -> None:
         """Wait no longer for nodes that will not end although they were cancelled."""
-        self._name_survivors()
+        name_survivors(self, self._patience())
         self._given_up = True
         if self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
@@ -239,18 +245,13 @@ class Members:
             async with asyncio.timeout(self._patience()):
                 await self.wait()
         except TimeoutError:
-            self._name_survivors()
+            name_survivors(self, self._patience())
         except asyncio.CancelledError:
             self._hurried = True
             raise
 
     def _patience(self) -> float:
         return min(self.grace, HURRY) if self._hurried else self.grace
-
-    def _name_survivors(self) -> None:
-        if self.live:
-            text = f"run {self.name!r} waited {self._patience():g} s for what does not end, and left it: {call_places(self.live)}"
-            self.loop.call_exception_handler({"message": text})
 
     def stop(self) -> None:
         """Cancel every unfinished node except those of hooks, and every node made from now on."""
@@ -284,6 +285,13 @@ class Members:
         self.stopping = True
         for node in [node for node in self.live if node.state is not RUNNING and not is_joint(node)]:
             node.cancel(f"run {self.name!r} is being drained")
+
+
+def name_survivors(run: Members, patience: float) -> None:
+    """Report the nodes that have not ended in time."""
+    if run.live:
+        text = f"run {run.name!r} waited {patience:g} s for what does not end, and left it: {call_places(run.live)}"
+        run.loop.call_exception_handler({"message": text})
 
 
 def may_fail(node: Node[Any]) -> bool:

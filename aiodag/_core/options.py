@@ -267,6 +267,11 @@ def executor_of(given: object) -> Any:
     )
 
 
+def takes_async(executor: Any) -> bool:
+    """Return whether async functions can run where an executor runs functions."""
+    return bool(getattr(executor, "takes_async", not getattr(executor, "plain", False)))
+
+
 def check_version(given: object) -> str:
     """Check a version; return it as text."""
     if given is None or (

@@ -13,20 +13,21 @@ from aiodag._core.cancels import as_failure, is_asked
 from aiodag._core.capacity import Capacity, capacity_of
 from aiodag._core.context import RUN
 from aiodag._core.doors import open_door
-from aiodag._core.elsewhere import NOWHERE, Elsewhere
+from aiodag._core.elsewhere import Elsewhere
 from aiodag._core.hooks import Hooks, hooks_of
 from aiodag._core.layers import layers_of
 from aiodag._core.ledger import Ledger
 from aiodag._core.letting_go import let_go_of, parting_of
 from aiodag._core.members import HURRY, Members
+from aiodag._core.named import end_use, hold_open, note_use
 from aiodag._core.notebook import bundle_of_graph
 from aiodag._core.options import check_seconds, flag, timeout_of
 from aiodag._core.report import as_exception, report_of
-from aiodag._core.run_options import id_of, observers_of, tags_of, threads_of
+from aiodag._core.run_options import id_of, limit_of_run, name_of_run, observers_of, tags_of, threads_of
+from aiodag._core.submit import engine_of
 from aiodag.abc import Observer
-from aiodag.errors import OptionError, RunCancelled, RunFailed, StoreError
+from aiodag.errors import RunCancelled, RunFailed, StoreError
 from aiodag.states import State, next_run_state
-from aiodag.wording import is_utf8
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -95,16 +96,9 @@ class Run(Members):
         executors: "Mapping[str, ExecutorTypes] | None" = None,
         executor: "ExecutorTypes | None" = None,
     ) -> None:
-        given: Any = name
-        if not isinstance(given, str):
-            raise OptionError("name", given, "a string")
-        if not is_utf8(given):
-            raise OptionError("name", given, "text that can be written as UTF-8: it has half of a surrogate pair")
-        if limit is not None and (type(limit) is not int or limit < 1):
-            raise OptionError("limit", limit, "an int of 1 or more: the nodes that may run at once")
         super().__init__(
-            name,
-            limit=limit,
+            name_of_run(name),
+            limit=limit_of_run(limit),
             threads=threads_of(threads),
             capacity=capacity_of(capacity),
             fail_fast=flag("fail_fast", fail_fast),
@@ -118,8 +112,12 @@ class Run(Members):
         self.tags = tags_of(tags)
         hooks = hooks_of(on_start=on_start, on_success=on_success, on_failure=on_failure)
         self.hooks = Hooks(hooks) if hooks else None
-        named = (hosts, default_host, executors, executor)
-        self.elsewhere = NOWHERE if named == (None,) * 4 else Elsewhere(*named)
+        self.uses: list[Any] = []  # hosts and executors with connections, of which it lets go at its end
+        if any(given is not None for given in (hosts, default_host, executors, executor)):
+            self.elsewhere = Elsewhere(hosts, default_host, executors, executor)
+            for each in self.elsewhere.all():
+                hold_open(self, each)
+            self._quieten()
         self.entry: Mapping[str, Any] | None = None  # how to run it again: a file, a task and its parameters
         self.keeps_answer = False  # whether the value of its first node, the task of an entry, is recorded as its own
         self.definition: str | None = None  # what it is built from, for its store: the text of a workflow
@@ -145,6 +143,9 @@ class Run(Members):
         self._moves = self.ledger.moves
         self._body = asyncio.current_task()
         self._token: Token[Run | None] = RUN.set(self)
+        if self.uses:
+            engine_of(self.loop)
+            note_use(self.loop, self.uses)
         self._move(State.QUEUED, State.RUNNING)
         if self.store is not None:
             await self._open_journal(self.store)
@@ -191,6 +192,8 @@ class Run(Members):
         else:
             await self._close_journal(error)
         finally:
+            if self.uses:
+                await end_use(self.loop, self.uses, HURRY if self._hurried else self.grace)
             log.debug("run %s ends: %s", self.id or self.name, self.state)
             del error, own  # a failure's traceback holds this frame
         return handled

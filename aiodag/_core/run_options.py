@@ -27,6 +27,22 @@ def threads_of(given: object) -> Limit | None:
     raise OptionError("threads", given, "an int of 1 or more: the plain functions that may run at once")
 
 
+def name_of_run(given: object) -> str:
+    """Check the name of a run."""
+    if not isinstance(given, str):
+        raise OptionError("name", given, "a string")
+    if not is_utf8(given):
+        raise OptionError("name", given, "text that can be written as UTF-8: it has half of a surrogate pair")
+    return given
+
+
+def limit_of_run(given: object) -> int | None:
+    """Check how many nodes may run at once."""
+    if given is None or (type(given) is int and given >= 1):
+        return given
+    raise OptionError("limit", given, "an int of 1 or more: the nodes that may run at once")
+
+
 def id_of(given: object, name: str) -> str:
     """Return the id of a run: as given, or its name, as far as an id may have that, and some random bytes."""
     if given is None:

@@ -10,9 +10,9 @@ from inspect import iscoroutine
 from sys import _getframe
 from typing import TYPE_CHECKING, Any, cast
 
-from aiodag._core.capacity import check_request
 from aiodag._core.context import NODE, RUN, SHIPPED, current_node
 from aiodag._core.edges import PLAIN
+from aiodag._core.elsewhere import check_place
 from aiodag._core.engine import Engine
 from aiodag._core.futures import follow_future
 from aiodag._core.held import HeldNode
@@ -206,9 +206,8 @@ def search(engine: Engine, node: Node[Any]) -> list[tuple[Node[Any], bool]]:
     made: dict[int, Node[Any]] = {}
     look = Search(partial(adopt, engine, made), engine.loop, engine.kinds, raw=task.raw)
     try:
-        if task.options.resources:
-            check_request(task, node.run)
         if task._special:
+            check_place(task, node.run)
             node.args, node.kwargs = with_secrets(task, node.args, node.kwargs)
         for dep in task.after_deps:
             look.edge(dep)

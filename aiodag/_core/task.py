@@ -17,6 +17,7 @@ from aiodag._core.edges import Settled, is_awaitable
 from aiodag._core.fan_out import calls_of
 from aiodag._core.function_like import FunctionLike
 from aiodag._core.middleware import compose
+from aiodag._core.named import NamedExecutor
 from aiodag._core.options import NO_OPTIONS, TaskOptions
 from aiodag._core.search import close_coroutines
 from aiodag._core.signatures import P, R
@@ -79,6 +80,8 @@ class Task(FunctionLike, Generic[P, R]):
 
     stands_in = barrier = False  # True: for an awaitable that was passed as an edge; for a node that only joins edges
     encloses = False  # whether its nodes only run others, as jobs do: what they are recorded with is made of those
+    there: Any = None  # the executor of its run, where that is where it runs
+    at_home = False  # whether it runs here, whatever the run says: of hooks
     may_fail = False  # whether a run that ends with its first failure goes on after one of this
     _exactly = -1  # positional arguments of most calls, which need no further look: see arity.py
     _arity: Any = None  # the real signature, once a call has needed it; ... where there is none
@@ -110,7 +113,8 @@ class Task(FunctionLike, Generic[P, R]):
         self.name: str = options.name or callable_name(fn)
         self.raw = options.raw
         # Whether edges can be anywhere but among plain arguments, or there is more to check at the call.
-        self._special = bool(after or options.raw or options.resources or getattr(self, "secrets", ()))
+        named = type(options.executor) is NamedExecutor or getattr(type(fn), "on_host", False)
+        self._special = bool(after or options.raw or options.resources or named or getattr(self, "secrets", ()))
         self.code = getattr(unwrap(fn) if not hasattr(fn, "__code__") else fn, "__code__", None)
         self.call = compose(options, fn, executor_for(fn, options))
 

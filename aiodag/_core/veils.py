@@ -54,6 +54,7 @@ class Unveiling:
 
     def __init__(self, executor: "Executor | None", *, raw: bool) -> None:
         self.executor = executor
+        self.plain = executor is None or getattr(executor, "plain", False)
         self.raw = raw
 
     async def run(self, fn: Callable[..., Any], /, *args: object, **kwargs: object) -> Any:

@@ -4,20 +4,25 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from aiodag._core.context import current_node
+from aiodag._core.letting_go import Leavable
+from aiodag._core.retry import note_losses, recall_losses
 from aiodag.commands.finished import Finished, ending_facts, shell_line
 from aiodag.commands.transcript import Transcript
 from aiodag.programs import ProgramLost
 
 if TYPE_CHECKING:
+    from aiodag._core.node import Node
     from aiodag.abc import Host, Journal
     from aiodag.commands.transcript import Hear
     from aiodag.programs import ProgramEnd
 
 log = logging.getLogger("aiodag.command")
+OVER = frozenset({"code", "lost"})  # facts of an attempt of which nothing runs any more
+OURS = OVER | {"command", "host", "label", "found", "losses"}  # facts that are not of the host
 
 
 class ProgramRecord:
@@ -41,9 +46,12 @@ class ProgramRecord:
         self._on_end = on_end
         self._host = host.name
         self._end: ProgramEnd | None = None
+        self._searching = self._labelled = False
         hears = [*([] if self._journal is None else [self._write]), *([] if on_output is None else [on_output])]
         self._streams = {name: Transcript(name, keep, hears) for name in ("stdout", "stderr")}
         self.note({"command": list(line), "host": self._host})
+        if node is not None:
+            note_losses(node)
 
     def note_start(self, facts: Mapping[str, object], /) -> None:
         """Note by what the host knows the program, for whoever looks while it goes on."""
@@ -51,9 +59,76 @@ class ProgramRecord:
 
     def note(self, facts: Mapping[str, object]) -> None:
         """Note what is known of the attempt, in addition to what has been noted."""
-        node = None if self._node is None else self._node()
+        self._labelled = self._labelled or "label" in facts
+        node = self._now()
         if self._journal is not None and node is not None:
             self._journal.facts(node, facts)
+
+    # What an earlier execution of the run has left on a host
+
+    def may_have_left(self) -> bool:
+        """Return True if the program may still run on another host of the run, where an earlier execution has started it."""
+        node = self._now()
+        if node is None or node.run is None or not node.earlier:
+            return False
+        return any(hasattr(host, "find") for host in node.run.elsewhere.hosts.values())
+
+    async def left_open(self) -> Mapping[str, Any]:
+        """Return the facts of the last attempt of an earlier execution, if its program may still run somewhere."""
+        node = self._now()
+        if node is None or not node.earlier:
+            return {}
+        facts = await recall_losses(node)
+        return facts if "label" in facts and not facts.keys() & OVER else {}
+
+    def host_of(self, name: str) -> Any:
+        """Return the host of the run that records call by a name."""
+        node = self._now()
+        hosts = {} if node is None or node.run is None else node.run.elsewhere.hosts
+        return next((host for host in hosts.values() if host.name == name), None)
+
+    def facts_of_host(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """Return of the facts about an attempt those that its host has noted."""
+        return {name: fact for name, fact in facts.items() if name not in OURS}
+
+    def begin_search(self, host: str, label: str) -> None:
+        """Note that the program of an earlier attempt is looked for: whoever continues after this has to look again."""
+        node = self._now()
+        self._host, self._searching = host, True
+        self.note({"host": host, "label": label, "found": 0 if node is None else node.earlier})
+
+    def end_search(self) -> None:
+        """Note that it was found, or surely is not there: no later attempt looks again."""
+        self._searching = False
+        node = self._now()
+        if node is not None:
+            node.earlier = 0
+
+    async def commit(self) -> None:
+        """Wait until the store has all that was noted."""
+        if self._journal is not None:
+            await self._journal.commit()
+
+    def is_left(self) -> bool:
+        """Return True if the run goes on in another process, which will look for the program."""
+        node = self._now()
+        return node is not None and node.run is not None and node.run.departed
+
+    def leavable(self, running: Any) -> Any:
+        """Return what drives a host: the program goes on when the run goes on elsewhere, and ends on a cancel."""
+        node = self._now()
+        run = None if self._journal is None or node is None else node.run
+        return running if run is None else Leavable(running, run)
+
+    def note_over(self) -> None:
+        """Note that nothing of the program runs, although nobody knows how it ended."""
+        if self._labelled and not self._searching and self._end is None:
+            self.note({"code": None})
+
+    def _now(self) -> "Node[Any] | None":
+        return None if self._node is None else self._node()
+
+    # What the host tells
 
     def wrote(self, stream: str, chunk: bytes, /) -> None:
         """Keep what the program wrote."""
@@ -108,6 +183,6 @@ class ProgramRecord:
             asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})
 
     def _write(self, stream: str, chunk: bytes) -> None:
-        node = None if self._node is None else self._node()
+        node = self._now()
         if self._journal is not None and node is not None:
             self._journal.output(node, stream, chunk)

@@ -18,10 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiodag._core.arity import UNLIMITED
-from aiodag._core.context import current_run
-from aiodag._core.limits import Limit
 from aiodag._core.middleware import compose
-from aiodag._core.named import host_named
 from aiodag._core.options import KNOWN, TaskOptions, check_name, check_seconds, check_version, flag
 from aiodag._core.task import Task
 from aiodag.abc import Host
@@ -38,10 +35,9 @@ from aiodag.commands.arguments import (
     stream_size,
     with_changed_text,
 )
-from aiodag.commands.attempt import run_program
-from aiodag.commands.descriptors import descriptors_allowed, programs_at_once
+from aiodag.commands.at_once import AT_ONCE
+from aiodag.commands.attempt import destined, run_program
 from aiodag.commands.finished import CommandFailed, Finished, shell_line, shown_line, why_failed, why_skipped
-from aiodag.commands.local import LOCAL
 from aiodag.commands.record import ProgramRecord
 from aiodag.commands.shells import PLACE, SHELL, check_strict, strict_line
 from aiodag.errors import OptionError, Skip, UnknownOption
@@ -69,9 +65,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CommandFailed", "Finished", "command", "shell"]
 
-MOST = 64
-# Programs of one loop, for tasks without a limit of their own: their attempts have not begun while they wait for that.
-AT_ONCE = Limit(programs_at_once(descriptors_allowed(), MOST))
 SHORT = 40  # characters of a shell's line in the name of its task
 
 
@@ -80,6 +73,7 @@ class Command:
     """The body of a command: a call runs the program once. By what it compares, a later run knows it again."""
 
     ends_programs = True  # when it is cancelled, whatever the reason
+    on_host = True  # its attempts run where `host` says: what nobody knows the end of is lost
     reads_secrets = True  # at each attempt, of its own and of the call's: the line that it shows must not have them
 
     args: tuple[str | Secret, ...]
@@ -149,9 +143,7 @@ class Command:
         # The record, messages and the digest have the line as it was written.
         line = shown_line(given.line)
         request = ProgramRequest(strict_line(args) if self.strict else args, variables, self.cwd, stdin, self.grace)
-        run = current_run()
-        named = run.elsewhere.default_host if self.host is None and run is not None else self.host
-        host = (host_named(named, run) if isinstance(named, str) else named) or LOCAL
+        host, request = destined(self, request)
         record = ProgramRecord(line, host, keep=self.keep, on_output=self.on_output, on_end=self.on_end)
         finished = await run_program(host, request, record)
         if finished.code in self.skip_codes:

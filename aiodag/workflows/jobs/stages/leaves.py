@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aiodag.commands.task import AT_ONCE
+from aiodag.commands.at_once import AT_ONCE
 from aiodag.workflows.jobs.stages import bash, echo, raising, run, sleep, uses
 from aiodag.workflows.jobs.stages.bodies import StageBody
 

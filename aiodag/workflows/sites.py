@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiodag._core.capacity import MILLION, amounts_text
 from aiodag._core.holdings import Request
-from aiodag._core.named import host_among
+from aiodag._core.named import LOCAL, host_among
 from aiodag._core.task import Task
 from aiodag.workflows.machines import Machines, missing_name, name_among
 from aiodag.workflows.model import WorkflowTask

@@ -245,7 +245,7 @@ def capacity_of(given: object) -> Capacity | None:
     raise OptionError("capacity", given, 'a Capacity, such as Capacity({"cores": 8})')
 
 
-def amounts_of(request: Request) -> dict[str, float]:
+def asked_amounts(request: Request) -> dict[str, float]:
     """Return what is asked for as people write it: names and amounts."""
     return {name: amount / MILLION for name, amount in request}
 

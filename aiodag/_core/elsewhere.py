@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from aiodag._core.callables import innermost, is_async
-from aiodag._core.capacity import amounts_of, amounts_text, check_request, request_at
+from aiodag._core.capacity import amounts_text, asked_amounts, check_request, request_at
 from aiodag._core.middleware import compose
 from aiodag._core.named import EXECUTORS, LOCAL, NamedExecutor, executor_among, executor_named, host_among, host_for
 from aiodag._core.options import executor_of, takes_async
@@ -120,7 +120,7 @@ def check_place(task: "Task[..., Any]", run: "Run | None") -> None:
             check_request(task, run)
         return
     request = request_at(task.options.resources, 1)
-    why = refuse(amounts_of(request))
+    why = refuse(asked_amounts(request))
     if why:
         raise NoCapacity(task.name, f"asks for {amounts_text(dict(request))}, and {why}")
 

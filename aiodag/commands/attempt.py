@@ -8,7 +8,7 @@ from contextlib import suppress
 from os import urandom
 from typing import Any
 
-from aiodag._core.capacity import amounts_of, request_at
+from aiodag._core.capacity import asked_amounts, request_at
 from aiodag._core.context import current_node
 from aiodag._core.named import host_for
 from aiodag._core.options import time_limit_at
@@ -33,7 +33,7 @@ def destined(body: Any, request: ProgramRequest) -> tuple[Host, ProgramRequest]:
         return host_for(body, None) or LOCAL, request._replace(label=new_label("", request.args[0], 1))
     options, run = node.task.options, node.run
     request = request._replace(
-        resources=amounts_of(request_at(options.resources, node.attempt)),
+        resources=asked_amounts(request_at(options.resources, node.attempt)),
         time_limit=time_limit_at(options.timeout, node.attempt),
         label=new_label("" if run is None else run.id or run.name, node.name, node.attempt),
     )

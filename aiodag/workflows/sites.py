@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from aiodag._core.capacity import MILLION, amounts_text
+from aiodag._core.capacity import amounts_text, asked_amounts
 from aiodag._core.holdings import Request
 from aiodag._core.named import LOCAL, host_among
 from aiodag._core.task import Task
@@ -77,7 +77,7 @@ class Sites:
         refuse = getattr(host, "refuse", None)
         if refuse is None:
             return None
-        why = refuse({name: amount / MILLION for name, amount in asked})
+        why = refuse(asked_amounts(asked))
         return f"asks for {amounts_text(dict(asked))}, and {why}" if why else ""
 
     def _given_host(self, task: Task[..., Any]) -> Any:

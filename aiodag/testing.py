@@ -375,7 +375,7 @@ def stands_for_future(node: Node[Any]) -> bool:
 def known_arguments(node: Node[Any]) -> list[object]:
     """Return the arguments of a call, with values in the place of nodes that have succeeded."""
     given = [*node.args, *(node.kwargs or {}).values()]
-    return [each.result() if type(each) is Node and each.state is State.SUCCEEDED else each for each in given]
+    return [each.result() if isinstance(each, Node) and each.state is State.SUCCEEDED else each for each in given]
 
 
 def describe_unused(key: tuple[str, int], begun: Mapping[str, int]) -> str:

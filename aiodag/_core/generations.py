@@ -34,7 +34,7 @@ def beginning_node(arguments: "Mapping[str, object]") -> Node[Any]:
         msg = f"begin_again() was called in {node.name}, which {around.name} has called: what begins again is the body that nothing encloses"
         raise RuntimeError(f"{msg}. Return what is to come next, and call it there")
     for name, value in arguments.items():
-        if type(value) is Node:
+        if isinstance(value, Node):
             msg = f"begin_again({name}={value!r}): the next generation is given values; await the node first"
             raise TypeError(msg)
     node.task.check((), dict(arguments))

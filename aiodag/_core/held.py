@@ -31,11 +31,13 @@ class HeldNode(Node[T]):
     _held: "HeldValue | None" = None  # None again, if a later attempt gave a value as it is
     _way: "WayHome | None" = None
 
-    def way_home(self) -> "WayHome":
-        """Return how the value comes here. It is on its way from now on, if it was not."""
+    def way_home(self, *, at_once: bool = True) -> "WayHome":
+        """Return how the value comes here. It is on its way from now on, if it was not; without `at_once`, it may not be."""
         if self._way is None:
             held: Any = self._held
             self._way = WayHome(self.engine, held)
+        if at_once:
+            self._way.set_out()
         return self._way
 
     def value_for(self, executor: object) -> Any:
@@ -63,9 +65,7 @@ class HeldNode(Node[T]):
         """Return the value, fetched now if it is not here; raise the failure. Raises `asyncio.InvalidStateError` as `Node` does."""
         if self._held is None or self.state is not SUCCEEDED:
             return super().result()
-        if self._way is None:
-            self._way = WayHome(self.engine, self._held, start=False)
-        return self._way.value()  # type: ignore[no-any-return]  # the value of the node
+        return self.way_home(at_once=False).value()  # type: ignore[no-any-return]  # the value of the node
 
     def done(self) -> bool:
         """Return True if the node has settled and its value is here. Asking has it fetched."""
@@ -101,28 +101,30 @@ class WhenHome:
 class WayHome:
     """How one value comes to this process: fetched once, for all who wait for that."""
 
-    def __init__(self, engine: "Engine", held: "HeldValue", *, start: bool = True) -> None:
+    def __init__(self, engine: "Engine", held: "HeldValue") -> None:
+        self.engine = engine
         self.held = held
         self.loop: AbstractEventLoop = engine.loop
         self.arrived: Future[None] | None = None
         self.is_over = False
         self.fetched: Any = None
         self.error: BaseException | None = None
-        if start:
-            self.set_out(engine)
 
-    def set_out(self, engine: "Engine") -> None:
-        """Begin to fetch the value."""
+    def set_out(self) -> None:
+        """Begin to fetch the value, if nobody has."""
+        if self.arrived is not None or self.is_over:
+            return
         self.arrived = self.loop.create_future()
         # In a context of its own: it fetches for all who wait, and whoever asked first may be cancelled.
-        task = engine.context.copy().run(self.loop.create_task, self.fetch(engine))
-        engine.fetching.add(task)  # the loop holds it weakly
-        task.add_done_callback(engine.fetching.discard)
+        task = self.engine.context.copy().run(self.loop.create_task, self.fetch())
+        fetching = self.engine.fetching
+        fetching.add(task)  # the loop holds it weakly
+        task.add_done_callback(fetching.discard)
 
-    async def fetch(self, engine: "Engine") -> None:
+    async def fetch(self) -> None:
         """Fetch the value, and wake who waits for it."""
         try:
-            with engine.real_time:
+            with self.engine.real_time:
                 self.fetched = await self.held.fetch()
         except BaseException as error:  # for all who wait to raise
             self.error = error

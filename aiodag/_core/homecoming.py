@@ -4,10 +4,11 @@ A node that takes such values gets another task, as one with secrets does: its c
 """
 
 import asyncio
+from asyncio import _unregister_task
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from aiodag._core.as_task import TASK
+from aiodag._core.as_task import TASK, on_done
 from aiodag._core.context import RUN
 from aiodag._core.edges import Settled
 from aiodag._core.held import HeldNode, WayHome
@@ -25,10 +26,13 @@ async def leave_there(node: Node[Any], held: "HeldValue") -> Any:
     """Have the value of a node stay where it is, and return its handle; the value, if somebody here waits for it already."""
     if node.driven != TASK:
         await asyncio.sleep(0)  # from here on the node is an asyncio task, and settled by itself
+    node._drop_call()
     away: Any = node
     away.__class__ = HeldNode
     away._held, away._way = held, None
     wanted = node._is_watched()
+    # To asyncio it is not done before its value is here: among its tasks that go on, its end would be waited for.
+    on_done(node, _unregister_task, context=node.engine.context)
     for entry in node._downstream or ():
         if type(entry) is Waiter:
             wanted = wanted or not entry.done()

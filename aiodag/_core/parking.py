@@ -122,7 +122,7 @@ def tasks_left_by(runs: "Collection[Run]") -> "Iterator[tuple[asyncio.Task[Any],
     """Yield the asyncio tasks that bodies of runs have made and that go on, each with its run."""
     owners = {run._body for run in runs}
     for task in asyncio.all_tasks(next(iter(runs)).loop):
-        if type(task) is not Node and task not in owners:
+        if not isinstance(task, Node) and task not in owners:
             run = context_of(task).get(RUN)
             if run is not None and run in runs:
                 yield task, run
@@ -144,7 +144,7 @@ def timed_bodies(runs: "Collection[Run]") -> Iterator[Node[Any]]:
     """
     for timer in timers_on(next(iter(runs)).loop):
         task = getattr(timer, "_task", None) or getattr(timer, "_host_task", None)  # of asyncio, of anyio
-        if type(task) is Node and task.run in runs and timer is not task.time_limit and not task.done():
+        if isinstance(task, Node) and task.run in runs and timer is not task.time_limit and not task.done():
             yield task
 
 

@@ -3,6 +3,7 @@
 from asyncio import AbstractEventLoop, Future, _get_running_loop, current_task
 from typing import Any
 
+from aiodag._core.as_task import AsTask
 from aiodag._core.context import current_node
 from aiodag._core.deadlock import find_cycle
 from aiodag._core.node import Node, Onlooker, Waiter
@@ -53,4 +54,4 @@ def is_needed(node: Node[Any]) -> bool:
         entries.pop()
     # From there: what is behind an onlooker may be done as well.
     others = (each for each in reversed(entries) if type(each) is not Onlooker)
-    return any(not each.done() for each in others) or node._is_watched() or node.done()
+    return any(not each.done() for each in others) or node._is_watched() or AsTask.done(node)

@@ -120,7 +120,8 @@ class Lead:
 
     def _let_go(self, number: int) -> None:
         node = self.nodes[number]
-        self.nodes[number] = settled_value(node)
+        if type(node) is Node:
+            self.nodes[number] = settled_value(node)
         at = bisect_right(self._starts, number) - 1
         if at >= 0 and node.run is self.run:
             row, labels = self._rows[at]
@@ -167,7 +168,7 @@ class Lead:
 def settled_value(entry: object) -> Any:
     """Return the value of a node, `MISSING` where it has none; of one that was let go of what stands in its place."""
     if type(entry) is not Node:
-        return entry
+        return entry.result() if isinstance(entry, Node) else entry  # whose value is elsewhere
     return entry.value if entry.state is SUCCEEDED else MISSING
 
 

@@ -921,18 +921,18 @@ class Undecodable(AiodagError, ValueError):
 
 
 class ValueGone(AiodagError, LookupError):
-    """Raised to who needs a value that was left where it was made, such as on a cluster, and is nowhere any more.
+    """Raised to who needs a value that was left where it was made, or in a place of its own, and cannot be had any more.
 
     >>> from aiodag import ValueGone
     >>> raise ValueGone("the workers that had it have died")
     Traceback (most recent call last):
-    aiodag.ValueGone: a value that stayed where it was made is gone: the workers that had it have died. ...
+    aiodag.ValueGone: a value that was left elsewhere is gone: the workers that had it have died. Its task has to run again: ...
     """
 
     def __init__(self, why: str) -> None:
         super().__init__(
-            f"a value that stayed where it was made is gone: {why}. Call its task again; with Run(store=..., values=...), "
-            "large values are kept in a place of their own"
+            f"a value that was left elsewhere is gone: {why}. Its task has to run again: resume the run if it has a store, "
+            "or call the task once more"
         )
 
 

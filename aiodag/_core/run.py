@@ -23,7 +23,15 @@ from aiodag._core.named import end_use, hold_open, note_use
 from aiodag._core.notebook import bundle_of_graph
 from aiodag._core.options import check_seconds, flag, timeout_of
 from aiodag._core.report import as_exception, report_of
-from aiodag._core.run_options import id_of, limit_of_run, name_of_run, observers_of, tags_of, threads_of
+from aiodag._core.run_options import (
+    id_of,
+    large_values_of,
+    limit_of_run,
+    name_of_run,
+    observers_of,
+    tags_of,
+    threads_of,
+)
 from aiodag._core.submit import engine_of
 from aiodag.abc import Observer
 from aiodag.errors import RunCancelled, RunFailed, StoreError
@@ -57,7 +65,8 @@ class Run(Members):
     With a `store` the run is durable: what happens is written there, and a run of the same `id` recalls what has
     succeeded. Entering raises `RunOwned` and `StoreError` then; leaving raises `RunCancelled` when somebody cancelled the
     run from outside. `tags` are words to find it by, such as `{"env": "test"}`. Without a store an `id` only
-    names the run, and nothing is recalled.
+    names the run, and nothing is recalled. With `values`, a directory or an address such as "s3://bucket/values", values of
+    `values_from` bytes or more (65,536) are kept there, and the store has their digests.
 
     `on_start`, `on_success` and `on_failure` are hooks, one or a list: a task or function of one argument, a
     `RunSummary`; a command; or a URL, to which that is sent as JSON. They are nodes of the run, which waits for them. A
@@ -95,6 +104,8 @@ class Run(Members):
         default_host: "str | Host | None" = None,
         executors: "Mapping[str, ExecutorTypes] | None" = None,
         executor: "ExecutorTypes | None" = None,
+        values: "str | PathLike[str] | None" = None,
+        values_from: int | None = None,
     ) -> None:
         super().__init__(
             name_of_run(name),
@@ -110,6 +121,7 @@ class Run(Members):
         self.store = store
         self.id = id_of(id, name) if store is not None or id is not None else ""
         self.tags = tags_of(tags)
+        self.values, self.values_from = large_values_of(values, values_from, store)
         hooks = hooks_of(on_start=on_start, on_success=on_success, on_failure=on_failure)
         self.hooks = Hooks(hooks) if hooks else None
         self.uses: list[Any] = []  # hosts and executors with connections, of which it lets go at its end

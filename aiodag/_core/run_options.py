@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from inspect import iscoroutinefunction
-from os import urandom
+from os import PathLike, fspath, urandom
 from typing import Any
 
 from aiodag._core.limits import Limit
@@ -66,3 +66,12 @@ def tags_of(given: object) -> dict[str, str]:
             "tags", given, f"text that can be written as UTF-8: {wrong[0]!r} has half of a surrogate pair"
         )
     raise OptionError("tags", given, "a dict of strings, such as {'env': 'test'}")
+
+
+def large_values_of(place: Any, least: object, store: object) -> tuple[str | None, int | None]:
+    """Check where large values are kept, and from how many bytes on."""
+    if place is not None and (not isinstance(place, str | PathLike) or store is None):
+        raise OptionError("values", place, "with store=, a directory or an address such as 'file:///shared/values'")
+    if least is not None and (type(least) is not int or least < 0):
+        raise OptionError("values_from", least, "an int: the bytes from which on a value is kept in a place of its own")
+    return None if place is None else fspath(place), least

@@ -58,6 +58,7 @@ class AllSettings(NamedTuple):
     queue: Setting = Setting(DEFAULT_QUEUE)
     limit: Setting = Setting(None)
     linger: Setting = Setting(LINGER)
+    values: Setting = Setting(None)
     default_host: Setting = Setting(None)
     hosts: Mapping[str, Setting] = NO_TABLE
     executors: Mapping[str, Setting] = NO_TABLE
@@ -282,6 +283,7 @@ READERS: Mapping[str, Callable[[object], Any]] = {
     "queue": read_word,
     "limit": read_count,
     "linger": read_seconds,
+    "values": read_word,
     "default_host": read_word,
 }
 TABLES = ("hosts", "executors")  # which a file alone has
@@ -314,9 +316,15 @@ def placed_folders(names: tuple[str, ...], folder: Path) -> tuple[str, ...]:
     return tuple(str(folder / name) for name in names)
 
 
+def placed_values(address: str, folder: Path) -> str:
+    """Return the address of a place for values, with a path that is relative to a folder."""
+    return address if "://" in address else str(folder / address)
+
+
 PLACED: Mapping[str, Callable[[Any, Path], Any]] = {
     "store": placed_store,
     "conf": placed_folders,
     "registry": placed_files,
     "registry_filters": placed_files,
+    "values": placed_values,
 }

@@ -9,6 +9,7 @@ from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiodag._core.edges import Opaque, Settled
+from aiodag._core.held import HeldNode
 from aiodag._core.node import Node
 from aiodag._core.search import ContainerCopy
 from aiodag.codec.classes import further_attributes
@@ -93,7 +94,7 @@ def argument_text(value: Any, task: str = "", style: Style = TODAY) -> str:
     kind = type(value)
     if kind in SCALARS and (kind is not int or value.bit_length() < PRINTED):
         return style.printed(value)
-    if kind is Node:
+    if kind is Node or kind is HeldNode:
         return key_of_upstream(value, style)
     if kind is ContainerCopy:
         return text_of_template(value, task, style)

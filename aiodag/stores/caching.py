@@ -25,14 +25,15 @@ from aiodag.errors import NoIdentity
 from aiodag.stores.arguments import FORMERLY, TODAY, plain_name
 from aiodag.stores.identity import Mark, innermost_function, is_found, is_main
 from aiodag.stores.keys import Keys, digest_of_call, origin_of_task
-from aiodag.stores.outcomes import decode_value, encode_value
 from aiodag.stores.patience import in_thread_patiently
+from aiodag.stores.references import REFERENCE
 
 if TYPE_CHECKING:
     from aiodag._core.engine import Engine
     from aiodag._core.node import Node
     from aiodag._core.task import Task
     from aiodag.abc import Runs
+    from aiodag.stores.large_values import LargeValues
 
 COMPUTING: ContextVar[frozenset[Any]] = ContextVar("aiodag_computing", default=frozenset())  # around here
 Value = tuple[str, Any]  # a codec, and a value in it
@@ -192,8 +193,9 @@ async def without_seat(ending: "Future[Value | None]") -> "Value | None":
 class Cache:
     """The values of one store that runs of it share."""
 
-    def __init__(self, store: "Runs", engine: "Engine") -> None:
+    def __init__(self, store: "Runs", engine: "Engine", large: "LargeValues") -> None:
         self.store = store
+        self._large = large
         self._engine = engine
         # The process too: a forked child has a copy of the table, and nobody there computes what it says.
         self._place = os.getpid(), store.place
@@ -214,14 +216,18 @@ class Cache:
         del node  # a failure's traceback holds this frame
         flight = await self.take(keys, task.options.cache, anew=anew)
         try:
-            if not isinstance(flight, Flight) and (value := decode_value(task, *flight)) is not NOTHING:
-                return value
+            if not isinstance(flight, Flight):
+                value = await self._large.decode(task, *flight)
+                if value is not NOTHING:
+                    return value
+                if flight[0] == REFERENCE:  # it is gone: what is computed now takes its place
+                    flight = await self.take(keys, task.options.cache, anew=True)
             running = body()
             del body  # its arguments are its own from here on
             value = await running
             check(value)
             if isinstance(flight, Flight):
-                computed = encode_value(task, value, self.store.largest)
+                computed = await self._large.encode(task, value)
                 flight.give(computed)
                 keep((keys[0], task.name, *computed, time.time()), flight)
             return value

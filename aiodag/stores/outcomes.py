@@ -1,15 +1,19 @@
 """Turn what nodes end with into what a store keeps, and back: values, errors, reasons."""
 
 import json
+import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aiodag.abc import NOTHING
+from aiodag.codec.arrays import NPY, read_array
 from aiodag.codec.text import decode, decode_pickle, encode, encode_error, encode_pickle
-from aiodag.errors import NoCodec, SecretInValue, Undecodable, ValueTooLarge
+from aiodag.errors import NoCodec, SecretInValue, Undecodable, ValueGone, ValueTooLarge
 from aiodag.mail import MOMENT
 from aiodag.masking import masked, secret_in
 from aiodag.records import LARGEST
 from aiodag.states import State
+from aiodag.stores.references import REFERENCE, open_reference, reference_of
 from aiodag.wording import is_utf8
 
 if TYPE_CHECKING:
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
     from aiodag._core.task import Task
 
 
+log = logging.getLogger("aiodag.stores")
 MOST_BYTES = 4  # of a character in UTF-8
 SHOWN = 1_000  # characters of a text that is too long for a store
 
@@ -54,35 +59,37 @@ def writable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
-def in_codec(task: "Task[..., Any]", value: object) -> tuple[str, str | bytes]:
-    """Return the codec of a task and what it makes of a value. Raises `NoCodec`."""
-    codec: Any = task.options.codec
+def in_codec(codec: Any, task: str, value: object) -> tuple[str, str | bytes]:
+    """Return the name of a codec and what it makes of a value of a task. Raises `NoCodec`."""
     if codec == "json":
-        return codec, encode(value, task.name)
+        return codec, encode(value, task)
     if codec == "pickle":
-        return codec, encode_pickle(value, task.name)
+        return codec, encode_pickle(value, task)
     try:
         made = codec.encode(value)
     except NoCodec:
         raise
     except Exception as error:
-        raise NoCodec(
-            task.name, type(value), "", f"is not taken by its codec: {type(error).__name__}: {error}"
-        ) from error
+        raise NoCodec(task, type(value), "", f"is not taken by its codec: {type(error).__name__}: {error}") from error
     if not isinstance(made, bytes) and not (isinstance(made, str) and is_utf8(made)):
-        raise NoCodec(task.name, type(value), "", f"is made a {type(made).__name__} by its codec, not text or bytes")
+        raise NoCodec(task, type(value), "", f"is made a {type(made).__name__} by its codec, not text or bytes")
     return codec.name, made
 
 
 def encode_value(task: "Task[..., Any]", value: object, largest: int) -> tuple[str, str | bytes]:
     """Return the codec of a task and a value in it. Raises `NoCodec`, `SecretInValue` and `ValueTooLarge`."""
-    codec, text = in_codec(task, value)
-    if len(text) > largest // MOST_BYTES and stored_size(text) > largest:
-        raise ValueTooLarge(task.name, stored_size(text), largest)
+    codec, text = in_codec(task.options.codec, task.name, value)
+    check_size(task.name, text, largest)
     secret = secret_in(text)
     if secret is not None:
         raise SecretInValue(task.name, secret)
     return codec, text
+
+
+def check_size(task: str, text: str | bytes, largest: int) -> None:
+    """Raise `ValueTooLarge` for what a store cannot keep."""
+    if len(text) > largest // MOST_BYTES and stored_size(text) > largest:
+        raise ValueTooLarge(task, stored_size(text), largest)
 
 
 def encode_answer(task: "Task[..., Any]", value: object, largest: int) -> tuple[str, str | bytes | None]:
@@ -106,13 +113,19 @@ def fit_text(text: str) -> str:
 
 
 def decode_value(task: "Task[..., Any]", codec: str, text: object) -> Any:
-    """Return a stored value, or `NOTHING` if its task does not accept it any more. Raises `Undecodable`."""
-    value = open_value(task, codec, text)
+    """Return a stored value, or `NOTHING` if it is gone, or its task does not accept it any more. Raises `Undecodable`."""
+    try:
+        value = open_value(task, codec, text)
+    except ValueGone as gone:
+        log.warning("%s runs again: %s", task.name, gone)
+        return NOTHING
     return value if task.accepts(value) else NOTHING
 
 
 def open_value(task: "Task[..., Any]", codec: str, text: Any) -> Any:
     """Return a stored value. What the store says to be pickled is unpickled only for a task that asks for it."""
+    if codec == REFERENCE:
+        return open_reference(reference_of(text), partial(open_value, task))
     own: Any = task.options.codec
     if not isinstance(own, str) and own.name == codec:
         try:
@@ -124,6 +137,8 @@ def open_value(task: "Task[..., Any]", codec: str, text: Any) -> Any:
             raise Undecodable(msg) from error
     if codec in {"json", MOMENT}:
         return decode(text)
+    if codec == NPY:
+        return read_array(text)
     if codec == "pickle" and task.options.codec == "pickle":
         return decode_pickle(text)
     msg = f"it was written with the codec {codec!r}, and {task.name} does not ask for that"

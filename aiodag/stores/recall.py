@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from aiodag.stores.frontier import Frontier
 
 NOTHING_KNOWN = ()
+LATER: Any = object()  # a value that has to be looked for where it is kept
 WAITING = State.WAITING  # as a global, as in the engine
 OUTCOMES = frozenset({State.SUCCEEDED, State.FAILED, State.SKIPPED})
 
@@ -221,7 +222,13 @@ class Recall(Enclosed):
         value = self._recall_outcome(node, known)
         if value is NOTHING:  # no success any more, as its task has been edited
             self._run_again(node, known)
-            return NOTHING
+        elif value is not LATER:
+            self._note_recalled(node, known, value)
+        return NOTHING if value is LATER else value
+
+    def _note_recalled(self, node: "Node[Any]", known: Known, value: object) -> None:
+        """Note that a recorded outcome was taken back."""
+        row = node.row
         row[STATE], row[TURN] = known.state, known.turn
         self._reach(row)
         self._batch.recalled.append(known.number)
@@ -235,7 +242,6 @@ class Recall(Enclosed):
         elif known.state is not State.SUCCEEDED:
             self._keep_outcome(row, void=True)
         self._wake()
-        return value
 
     def _keep_outcome(self, row: Row, *, void: bool) -> None:
         """Keep an outcome that another attempt of an enclosing body may ask for, unless that is to be another one."""

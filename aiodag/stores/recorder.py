@@ -14,22 +14,26 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiodag._core.as_task import FIRST, TASK, UNDRIVEN
+from aiodag._core.homecoming import leave_there
 from aiodag._core.letting_go import leavable
 from aiodag._core.search import check_returned
 from aiodag._core.steps import is_to_be_cancelled
 from aiodag._core.submit import engine_of
 from aiodag._core.waits import held_back
-from aiodag.records import Batch
+from aiodag.abc import NOTHING
+from aiodag.records import Batch, Known
 from aiodag.states import State
 from aiodag.stores.caching import Cache, Entry, Flight, land_all
 from aiodag.stores.changes import MOST, Changes
 from aiodag.stores.frontier import Frontier
 from aiodag.stores.generations import generation_of_text
 from aiodag.stores.keeper import join_keeper
+from aiodag.stores.large_values import LargeValues
 from aiodag.stores.outcomes import encode_answer, encode_value, reason_text, record_exception
 from aiodag.stores.past import close_past, past_of
-from aiodag.stores.recall import arguments_now
+from aiodag.stores.recall import LATER, arguments_now
 from aiodag.stores.recorded_waits import RecordedWaits
+from aiodag.stores.references import REFERENCE
 from aiodag.stores.row import (
     ATTEMPT,
     CODEC,
@@ -79,11 +83,15 @@ class Recorder(RecordedWaits):
         self._counted = False  # whether one is, which counts as real time
         self._flights: list[Flight] = []  # whose values are to be written
         self._landing: list[Flight] = []  # whose values are being written
+        self._looked_for: dict[
+            int, Known
+        ] = {}  # by number, recorded values that have to be looked for where they are kept
 
     async def open(self) -> None:
         """Own the run and learn what is known of it."""
         run = self.run
         self._engine = engine_of(run.loop)
+        self._large = LargeValues(run, self._engine, self.store.largest)
         self.offset = getattr(run.loop, "time_of_day", time.time)() - run.clock()
         self._keeper, self._writer = join_keeper(self.store, run, self, ours=self._ours, taken=self._taken)
         if self._ours:  # else each run would open the file once more to read from it
@@ -155,6 +163,10 @@ class Recorder(RecordedWaits):
     async def __call__(self, node: "Node[Any]", args: Any, kwargs: Any, /) -> Any:
         """Run a body, and return its value once that is committed; in a first step at once, and the node waits for the commit."""
         task = node.task
+        if self._looked_for and (known := self._looked_for.pop(node.row[NUMBER], None)) is not None:
+            value = await self._look_for(node, known)
+            if value is not NOTHING:
+                return value
         while self._resumed and not task.waits and (held := held_back(node)) is not None:
             await held
         if self._generation is not None:
@@ -164,7 +176,8 @@ class Recorder(RecordedWaits):
                 chosen = node.row[NUMBER] in self._chosen  # to run again, whatever there is
                 body = partial(begin_body, node, args, kwargs)
                 del args, kwargs  # as below
-                value = await Cache(self.store, self._engine).through(node, body, anew=chosen, keep=self._keep_cached)
+                cache = Cache(self.store, self._engine, self._large)
+                value = await cache.through(node, body, anew=chosen, keep=self._keep_cached)
             else:
                 body = begin_body(node, args, kwargs)
                 del args, kwargs  # the body's from here on
@@ -174,7 +187,11 @@ class Recorder(RecordedWaits):
             if task.waits and node.row[NUMBER] in self._waits:
                 return value  # it is in the store already: who settled it has written it
             if task.options.journal and not task.stands_in and not task.barrier:
-                waiter = self._succeed(node, value_to_record(task, value, self.store.largest, node.row[PARENT]))
+                if value is None or task.waits or task.encloses:
+                    encoded = value_to_record(task, value, self.store.largest, node.row[PARENT])
+                else:
+                    encoded = await self._large.encode(task, value)
+                waiter = self._succeed(node, encoded)
                 if waiter is not None:
                     await waiter
             elif self.run.keeps_answer and node.row[NUMBER] == 0:
@@ -183,6 +200,21 @@ class Recorder(RecordedWaits):
             return value
         finally:
             del node  # a failure's traceback holds this frame
+
+    def _recall_outcome(self, node: "Node[Any]", known: Known) -> Any:
+        if known.codec != REFERENCE or node.task.waits:
+            return super()._recall_outcome(node, known)
+        self._looked_for[node.row[NUMBER]] = known
+        return LATER
+
+    async def _look_for(self, node: "Node[Any]", known: Known) -> Any:
+        """Take back a value that is kept in a place of its own, without bringing it here; `NOTHING` if it is not there."""
+        held = await self._large.take_back(node.task, known.value)
+        if held is NOTHING:
+            self._run_again(node, known)
+            return held
+        self._note_recalled(node, known, held)
+        return await leave_there(node, held)
 
     def _keep_cached(self, entry: Entry, flight: Flight) -> None:
         if self._broken:  # nothing is written any more

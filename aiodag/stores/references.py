@@ -1,0 +1,78 @@
+"""What a record has of a large value: where its bytes are, and their digest."""
+
+import json
+from collections.abc import Callable
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from aiodag.codec.arrays import NPY
+from aiodag.errors import Undecodable, ValueGone
+from aiodag.stores.value_places import value_address, value_place
+
+if TYPE_CHECKING:
+    from aiodag.stores.folder import Parts
+
+REFERENCE = "$value"  # stands for the codec of a value that is kept by reference
+
+
+class ValueReference(NamedTuple):
+    """A value in a place of its own: the address of that, the SHA-256 and the size of its bytes, and its codec.
+
+    `as_text` says whether the codec made a text and not bytes.
+    """
+
+    place: str
+    sha256: str
+    size: int
+    codec: str
+    as_text: bool
+
+    def text(self) -> str:
+        """Return what a record has of the value."""
+        return json.dumps({"$value": self._asdict()})
+
+
+def reference_of(text: Any) -> ValueReference:
+    """Return the reference that a record has. Raises `Undecodable` for anything else."""
+    try:
+        found = ValueReference(**json.loads(text)["$value"])
+        named: tuple[object, ...] = (found.place, found.codec)
+        if all(isinstance(each, str) for each in named) and len(bytes.fromhex(found.sha256)) == 32:
+            return found
+    except (TypeError, ValueError, KeyError, RecursionError):
+        pass
+    msg = "what a record has of a value that is kept elsewhere is no reference"
+    raise Undecodable(msg)
+
+
+def put_away(address: str, codec: str, content: "str | Parts") -> ValueReference:
+    """Write a value to its place; return its reference. Blocks. Raises `OSError`."""
+    as_text = isinstance(content, str)
+    parts: Parts = [content.encode()] if isinstance(content, str) else content
+    digest = sha256()
+    for part in parts:
+        digest.update(part)
+    found = digest.hexdigest()
+    value_place(address).keep(found, parts)
+    return ValueReference(address, found, sum(memoryview(part).nbytes for part in parts), codec, as_text)
+
+
+def open_reference(found: ValueReference, read: Callable[[str, Any], Any]) -> Any:
+    """Return what `read` makes of a value's codec and content. Blocks. Raises `ValueGone`, and what `read` raises."""
+    content = value_place(checked_address(found)).read(found.sha256)
+    if found.as_text:
+        return read(found.codec, str(content, "utf-8"))
+    return read(found.codec, content if found.codec == NPY else bytes(content))
+
+
+def check_reference(found: ValueReference) -> None:
+    """Raise `ValueGone` if a value is not in its place any more, or has changed there. Blocks."""
+    value_place(checked_address(found)).check(found.sha256)
+
+
+def checked_address(found: ValueReference) -> str:
+    """Return the address of a recorded place. Raises `ValueGone` if it is none here."""
+    try:
+        return value_address(found.place)
+    except ValueError as error:
+        raise ValueGone(str(error)) from error

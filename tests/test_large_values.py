@@ -1,0 +1,261 @@
+"""Large values by reference: written once, verified when they are taken back, and never a wrong one."""
+
+import asyncio
+import logging
+import os
+import signal
+import stat
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from aiodag import OptionError, Run, SecretInValue, ValueTooLarge, task
+from aiodag.stores import SQLite
+
+CALLS = []
+
+
+@pytest.fixture(autouse=True)
+def no_calls():
+    CALLS.clear()
+
+
+@task
+async def text(size, letter="x"):
+    CALLS.append(letter)
+    return letter * size
+
+
+@task
+async def array(shape, order="C"):
+    CALLS.append(order)
+    return np.asarray(np.arange(np.prod(shape), dtype="<f8").reshape(shape), order=order)
+
+
+@task(cache=True)
+async def shared(size):
+    CALLS.append(size)
+    return "y" * size
+
+
+@task(codec="pickle")
+async def pickled(size):
+    CALLS.append(size)
+    return bytearray(size)
+
+
+@task
+async def length(value):
+    return len(value)
+
+
+@pytest.fixture
+def place(tmp_path):
+    return tmp_path / "values"
+
+
+@pytest.fixture
+def run(tmp_path, place):
+    def make(run_id="monday", **options):
+        return Run("etl", store=f"sqlite:///{tmp_path}/runs.db", id=run_id, **{"values": place, **options})
+
+    return make
+
+
+def files(place):
+    return sorted(path for path in place.glob("??/*") if not path.name.startswith("."))
+
+
+async def test_a_large_value_is_a_file_and_its_record_a_reference(run, place, tmp_path):
+    async with run():
+        text(70_000)
+        text(7)
+
+    (file,) = files(place)
+    kept = {node.codec: len(node.value) for node in SQLite(tmp_path / "runs.db").nodes("monday")}
+    assert file.read_text() == f'"{"x" * 70_000}"'
+    assert set(kept) == {"$value", "json"}
+    assert kept["$value"] < 500
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("make", [lambda: text(70_000), lambda: pickled(70_000), lambda: shared(70_000)])
+async def test_what_was_kept_is_taken_back(run, make):
+    async with run():
+        first = await make()
+    async with run():
+        node = make()
+        again, size = await node, await length(node)
+
+    assert (again == first, type(again) is type(first), size, len(CALLS)) == (True, True, len(first), 1)
+
+
+async def test_the_value_of_a_recalled_node_can_be_asked_for_after_the_run(run):
+    for _ in range(2):
+        async with run():
+            node = text(70_000)
+        assert node.result() == "x" * 70_000
+
+    assert node.done()
+    assert CALLS == ["x"]
+
+
+@pytest.mark.parametrize(("shape", "order"), [((3, 70), "C"), ((300, 70), "F"), ((0, 4), "C"), ((), "C"), ((9,), "C")])
+async def test_arrays_of_any_size_keep_their_type_shape_and_order(run, shape, order):
+    for _ in range(2):
+        async with run():
+            node = array(shape, order)
+        value = node.result()
+        assert np.array_equal(value, np.arange(np.prod(shape)).reshape(shape))
+        assert (value.dtype.str, value.flags.f_contiguous or order == "C") == ("<f8", True)
+        value += 1  # it is the caller's
+
+    assert [order] == CALLS
+
+
+async def test_equal_values_are_one_file(run, place):
+    async with run():
+        text(70_000)
+        text.with_options(name="other")(70_000)
+    async with run("tuesday"):
+        text(70_000)
+
+    assert len(files(place)) == 1
+
+
+def damage_nothing(path):
+    path.unlink()
+
+
+def damage_a_byte(path):
+    with path.open("r+b") as file:
+        file.seek(9)
+        file.write(b"?")
+
+
+def cut_off(path):
+    os.truncate(path, 9)
+
+
+def make_longer(path):
+    with path.open("ab") as file:
+        file.write(b"more")
+
+
+@pytest.mark.parametrize("damage", [damage_nothing, damage_a_byte, cut_off, make_longer])
+@pytest.mark.parametrize("cached", [False, True])
+async def test_what_is_missing_or_damaged_runs_again(run, place, damage, cached, caplog):
+    make = shared if cached else text
+    async with run():
+        make(70_000)
+    (file,) = files(place)
+    whole = file.read_bytes()
+    damage(file)
+
+    with caplog.at_level(logging.WARNING, logger="aiodag.stores"):
+        async with run("tuesday" if cached else "monday"):
+            node = make(70_000)
+
+    assert len(node.result()) == 70_000
+    assert len(CALLS) == 2
+    assert file.read_bytes() == whole
+    assert "runs again" in caplog.text
+
+
+async def test_a_value_may_be_larger_than_its_store_takes(run, monkeypatch):
+    monkeypatch.setattr(SQLite, "largest", 1_000)
+
+    async with run():
+        assert await length(text(70_000)) == 70_000
+    with pytest.raises(ValueTooLarge):
+        async with run("tuesday", values_from=100_000):
+            await text(70_000)
+
+
+async def test_a_secret_is_not_written_to_a_place_either(run, place, monkeypatch):
+    from aiodag import Secret
+
+    monkeypatch.setenv("TOKEN", "s3cr3t-of-the-house")
+
+    @task
+    async def leak(token):
+        return token * 5_000
+
+    with pytest.raises(SecretInValue):
+        async with run():
+            await leak(Secret("TOKEN"))
+
+    assert files(place) == []
+
+
+@pytest.mark.parametrize("given", [7, "", "file://relative", "no scheme://x"])
+async def test_a_place_that_is_none_is_refused_before_anything_runs(run, given):
+    with pytest.raises(OptionError, match="values"):
+        async with run(values=given):
+            text(7)
+
+    assert CALLS == []
+
+
+async def test_values_without_a_store_are_refused():
+    with pytest.raises(OptionError, match="with store="):
+        Run("etl", values="values")
+
+
+async def test_a_place_that_cannot_be_written_fails_the_node(run, place):
+    place.write_text("a file")
+
+    with pytest.raises(OSError, match="values"):
+        async with run():
+            await text(70_000)
+
+
+async def test_the_place_may_be_any_that_fsspec_reaches(run):
+    fsspec = pytest.importorskip("fsspec")
+    files = fsspec.filesystem("memory")
+    for _ in range(2):
+        async with run(values="memory://values"):
+            assert await length(text(70_000)) == 70_000
+    (path,) = files.find("/values")
+    files.pipe_file(path, b"damaged")
+    async with run(values="memory://values"):
+        text(70_000)
+
+    assert CALLS == ["x", "x"]
+    assert len(files.cat_file(path)) == 70_002
+    files.rm("/values", recursive=True)
+
+
+KILLED = """
+import asyncio, sys
+from aiodag import Run, task
+
+@task
+async def text(number):
+    return str(number) * 50_000
+
+async def main():
+    async with Run("etl", store=sys.argv[1], id="monday", values=sys.argv[2]):
+        nodes = [text(number) for number in range(100, 200)]
+        await nodes[10]
+        print("begun", flush=True)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_process_that_is_killed_leaves_whole_files_alone(tmp_path, place):
+    store = f"sqlite:///{tmp_path}/runs.db"
+    program = tmp_path / "large.py"
+    program.write_text(KILLED)
+    with subprocess.Popen([sys.executable, program, store, place], stdout=subprocess.PIPE) as process:
+        assert await asyncio.to_thread(process.stdout.readline) == b"begun\n"
+        process.send_signal(signal.SIGKILL)
+
+    assert files(place)
+    for path in files(place):
+        content = path.read_text()
+        assert content == f'"{content[1:4] * 50_000}"'

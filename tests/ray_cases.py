@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import ray
 from ray_servers import CORES, INSIDE
+from test_more_machines import settings_of, survey
 
 from aiodag import AttemptLost, OptionError, Run, task
 from aiodag.errors import NotPicklable
@@ -271,3 +273,25 @@ def test_a_program_ships_what_it_defines_itself_and_lets_go(ray_cluster):
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100, check=False)
 
     assert (done.returncode, done.stdout) == (0, "[0, 3, 6]\nFalse\n"), done.stderr
+
+
+# The pages
+
+
+def test_the_program_of_the_page_runs_and_prints_what_the_page_says(ray_cluster):
+    page = (Path(__file__).parent.parent / "docs" / "ray.md").read_text()
+    program, printed = re.search(r"```python\n(.*?)```\n\n```text\n(.*?)```", page, re.DOTALL).groups()
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "RAY_ADDRESS": ray_cluster.address},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (0, printed), done.stderr
+
+
+def test_the_program_of_the_page_on_more_machines_runs_here(ray_cluster, tmp_path):
+    assert survey(tmp_path, settings_of("Ray", address=ray_cluster.address), "run") == "12\n"

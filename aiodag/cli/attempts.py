@@ -26,7 +26,9 @@ def story_text(story: AttemptStory) -> str:
 
 
 def ending(facts: Mapping[str, Any]) -> str:
-    """Return how a program ended."""
+    """Return how a program ended, or why nobody knows."""
+    if facts.get("lost"):
+        return f": {facts['lost']}"
     if facts.get("signal"):
         return f", by {facts['signal']}"
     return f", exit code {facts['code']}" if facts.get("code") is not None else ""

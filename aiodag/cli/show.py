@@ -216,7 +216,9 @@ def moment_text(at: datetime | None) -> str:
 
 
 def attempt_state(each: AttemptRecord) -> str:
-    """Return how an attempt ended: nobody has cancelled one whose process ended before it."""
+    """Return how an attempt ended: nobody has cancelled one whose process ended before it, and one that was lost has not failed."""
+    if each.facts.get("lost"):
+        return "lost"
     return CUT_OFF.partition(":")[0] if each.error == CUT_OFF else str(each.state)
 
 

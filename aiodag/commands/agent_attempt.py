@@ -33,9 +33,10 @@ STARTED_ANEW = "its agent has started anew, and ended what the one before had st
 class AgentAttempt:
     """One program: `run` it, or `take_up` what somebody has started."""
 
-    def __init__(self, address: str, link: AgentLink, request: ProgramRequest, watch: LoopListener) -> None:
+    _link: AgentLink  # from the begin of the work on
+
+    def __init__(self, address: str, request: ProgramRequest, watch: LoopListener) -> None:
         self._address = address
-        self._link = link
         # Whoever calls the host without a run may give no label.
         self._request = request if request.label else request._replace(label=uuid4().hex)
         self._watch = watch
@@ -47,6 +48,7 @@ class AgentAttempt:
         self._silent = False
         self._left = False  # its run goes on elsewhere
         self._unwanted = False  # it is to end, or not to begin
+        self._begun = False
         self._flow = asyncio.Event()  # whether the loop of the run takes more
         self._flow.set()
         watch.pause_with(self._pause_flow)
@@ -54,50 +56,53 @@ class AgentAttempt:
     def _pause_flow(self, paused: bool) -> None:
         (self._flow.clear if paused else self._flow.set)()
 
+    def cancel(self, task: "asyncio.Task[Any]") -> None:
+        """End it, or do not begin: `task` does the work, and raises when nothing is left."""
+        self._unwanted = True
+        if self._begun:  # else the task itself would never begin, and nobody would look for what there may be
+            task.cancel()
+
     def leave(self, task: "asyncio.Task[Any]") -> None:
         """Follow it no more, and leave it running."""
         self._left = True
         task.cancel()
 
-    async def run(self) -> None:
+    async def run(self, link: AgentLink) -> None:
         """Start the program and follow it to its end. Raises `ProgramNotStarted` and `ProgramLost`.
 
         Cancelled, it ends the program, waits for that, too, and only then raises.
         """
-        await self._carry_out(self._start_and_follow())
+        await self._carry_out(link, self._start_and_follow())
 
-    async def take_up(self, facts: Mapping[str, object]) -> bool:
+    async def take_up(self, link: AgentLink, facts: Mapping[str, object]) -> bool:
         """Follow a program from its beginning to its end; return False if there surely is and was none."""
         self._name = str(facts.get("program", self._name))
-        return await self._carry_out(self._find_and_follow(facts))
+        return await self._carry_out(link, self._find_and_follow(facts))
 
-    async def _carry_out(self, work: Coroutine[Any, Any, T]) -> T:
+    async def _carry_out(self, link: AgentLink, work: Coroutine[Any, Any, T]) -> T:
         """Do the work, with the end of the program if this is cancelled."""
-        self._link.programs.add(self._name)
+        self._link, self._begun = link, True
+        link.programs.add(self._name)
         working = asyncio.create_task(work)
-        ending: asyncio.Task[None] | None = None
-        cancelled: asyncio.CancelledError | None = None
+        ending = asyncio.create_task(self._send_end(working)) if self._unwanted else None
         try:
             while not working.done():
                 try:
                     await asyncio.wait([working])
-                except asyncio.CancelledError as error:
+                except asyncio.CancelledError:
                     if self._left:
                         raise
-                    cancelled = cancelled or error
-                    self._unwanted = True
                     ending = ending or asyncio.create_task(self._send_end(working))
-            if cancelled is None:
+            if not self._unwanted:
                 return working.result()
             if not working.cancelled():
                 working.exception()  # it is heard; and what is cancelled has no other outcome
-            raise cancelled
+            raise asyncio.CancelledError
         finally:
-            cancelled = None  # its traceback holds this frame
             for each in (working, ending):  # left where this run lets go of the program
                 if each is not None:
                     each.cancel()
-            self._link.programs.discard(self._name)
+            link.programs.discard(self._name)
 
     # Begin
 

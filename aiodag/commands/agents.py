@@ -91,27 +91,25 @@ class Agent:
 
     async def find(self, facts: Mapping[str, object], request: ProgramRequest, watch: ProgramWatch, /) -> None:
         """Take up what an earlier owner has started. Raises `ProgramNotFound` if there was nothing, and `ProgramLost`."""
-        if not await self._attend(request, watch, lambda attempt: attempt.take_up(facts)):
+        if not await self._attend(request, watch, lambda attempt, link: attempt.take_up(link, facts)):
             raise ProgramNotFound(f"is not known to the agent at {self.address}")
 
     async def _attend(
-        self, request: ProgramRequest, watch: ProgramWatch, work: Callable[[AgentAttempt], Coroutine[Any, Any, T]]
+        self,
+        request: ProgramRequest,
+        watch: ProgramWatch,
+        work: Callable[[AgentAttempt, AgentLink], Coroutine[Any, Any, T]],
     ) -> T:
         """Do something with a program on the loop aside."""
         listener = LoopListener(watch)
-        attempts: list[AgentAttempt] = []
+        attempt = AgentAttempt(self.address, request, listener)
 
         async def attend() -> T:
             async with self._link() as link:
-                attempts.append(AgentAttempt(self.address, link, request, listener))
-                return await work(attempts[0])
-
-        def leave(task: asyncio.Task[T]) -> None:
-            for each in attempts:
-                each.leave(task)
+                return await work(attempt, link)
 
         try:
-            return await ASIDE.run(attend(), asyncio.Task.cancel, leave)
+            return await ASIDE.run(attend(), attempt.cancel, attempt.leave)
         finally:
             listener.leave()
 

@@ -23,12 +23,17 @@ from aiodag.typed_forms import (
     WHOLE,
     Fault,
     FormType,
+    KeyKind,
     fault_line,
     form_faults,
     target_form,
 )
 
 POOL = "pool"
+SWITCHES = KeyKind(
+    'a list of options, each in one piece, such as ["--constraint=avx2"]',
+    lambda value: TEXTS.fits(value) and all(each.startswith("-") for each in value),
+)
 HOST_TYPES: Mapping[str, FormType] = MappingProxyType(
     {
         "local": FormType("local", "LocalHost", {"resources": AMOUNTS}),
@@ -57,7 +62,7 @@ HOST_TYPES: Mapping[str, FormType] = MappingProxyType(
                 "account": TEXT,
                 "qos": TEXT,
                 "time_limit": SECONDS,
-                "options": TEXTS,
+                "options": SWITCHES,
                 "flags": VARIABLES,
                 "directory": TEXT,
                 "python": TEXT,

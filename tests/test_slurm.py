@@ -13,12 +13,13 @@ from uuid import uuid4
 import pytest
 from test_host_contract import ended_badly, processes, until
 
-from aiodag import Limit, OptionError, Secret
+from aiodag import LetGo, OptionError, Run, Secret
 from aiodag.commands import command, shell
 from aiodag.commands.forms import host_of_form
 from aiodag.commands.slurm import Slurm
 from aiodag.commands.slurm_places import JobPlace, JobStatus, job_name
 from aiodag.programs import ProgramLost, ProgramNotFound, ProgramNotStarted, ProgramRequest
+from aiodag.stores import SQLite
 
 REAL = {name: f"/usr/bin/{name}" for name in ("sbatch", "squeue", "scancel")}
 
@@ -168,19 +169,23 @@ async def test_without_slurms_programs_it_says_so(tmp_path, monkeypatch):
 async def test_equal_jobs_are_one_array_and_all_jobs_one_question_in_each_interval(folder, wrapped, slurm):
     sbatch, squeue, scancel = wrapped("sbatch"), wrapped("squeue"), wrapped("scancel")
     host = Slurm(directory=folder, interval=0.3, options=["--begin=now+1hour"])
-    wait = command("sleep", host=host, limit=Limit(1000))
+    wait, before = command("sleep", host=host), jobs_of(slurm)
     loop = asyncio.get_running_loop()
     began_at = loop.time()
 
+    def asked():
+        return [line for line in squeue() if "--jobs=" in line]  # others are this test's
+
     nodes = [wait(number) for number in range(300)]
-    await until(lambda: len(squeue()) >= 3)
+    await until(lambda: len(jobs_of(slurm) - before) == 300)
+    await until(lambda: len(asked()) >= 3)
     for node in nodes:
         node.cancel()
     await asyncio.wait(nodes)
 
     assert len(sbatch()) <= 4
     assert sum("--array=" in line for line in sbatch()) >= 1
-    assert len(squeue()) <= 2 + (loop.time() - began_at) / 0.3
+    assert len(asked()) <= 2 + (loop.time() - began_at) / 0.3
     assert len(scancel()) <= 4
     await until(lambda: slurm.ask("squeue", "--noheader", "--array", "--format=%i") == "")
     await until(lambda: not any(folder.iterdir()))
@@ -188,7 +193,7 @@ async def test_equal_jobs_are_one_array_and_all_jobs_one_question_in_each_interv
 
 async def test_each_job_of_an_array_gets_its_own_program_and_streams(host, wrapped):
     sbatch = wrapped("sbatch")
-    tell = shell('cat; echo "$1"; echo "err $1" >&2; exit "$1"', host=host, success=range(12), limit=Limit(100))
+    tell = shell('cat; echo "$1"; echo "err $1" >&2; exit "$1"', host=host, success=range(12))
 
     ended = [await node for node in [tell(number, stdin=f"in {number}\n") for number in range(12)]]
 
@@ -432,6 +437,88 @@ async def test_a_job_whose_directory_is_gone_is_lost(host, folder, mark):
         await host.find(
             {"job": "4711", "directory": str(folder / "gone")}, ProgramRequest(("true",), label=mark), Watch()
         )
+
+
+RUN_OWNER = """
+import asyncio, sys
+from aiodag import Run
+from aiodag.commands import shell
+from aiodag.commands.slurm import Slurm
+
+async def main(folder, jobs, line):
+    sync = shell(line, folder, name="sync", host="hpc")
+    hosts = {"hpc": Slurm(directory=jobs, interval=0.3)}
+    async with Run("etl", store=f"sqlite:///{folder}/runs.db", id="monday", hosts=hosts):
+        first, second = sync("first"), sync("second")
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+WAITS = 'echo begun >> "$1/$2"; echo "$2"; while [ ! -e "$1/go" ]; do sleep 0.05; done; echo rows'
+
+
+async def test_a_run_whose_owner_was_killed_goes_on_with_the_jobs_that_it_has(host, folder, slurm, tmp_path):
+    place = str(tmp_path)
+    owner = subprocess.Popen([sys.executable, "-c", RUN_OWNER, place, folder, WAITS])
+    await until(lambda: (tmp_path / "first").exists() and (tmp_path / "second").exists())
+    owner.kill()
+    owner.wait()
+    before, store = jobs_of(slurm), SQLite(tmp_path / "runs.db")
+    sync = shell(WAITS, place, name="sync", host="hpc")
+
+    try:
+        async with Run("etl", store=store, id="monday", hosts={"hpc": host}):
+            nodes = [sync("first"), sync("second")]
+            (tmp_path / "go").touch()
+        found = [dict(each.facts) for each in store.attempts("monday", every=True)]
+    finally:
+        store.close()
+
+    assert [node.result().stdout for node in nodes] == ["first\nrows\n", "second\nrows\n"]
+    assert jobs_of(slurm) == before
+    assert (tmp_path / "first").read_text() == (tmp_path / "second").read_text() == "begun\n"
+    assert {each.get("job") for each in found} - {None} <= before
+
+
+async def test_a_run_that_is_let_go_leaves_its_jobs_to_whoever_goes_on(host, slurm, tmp_path):
+    sync, store = shell(WAITS, tmp_path, name="sync", host="hpc"), SQLite(tmp_path / "runs.db")
+
+    async def execute(*, leave):
+        async with Run("etl", store=store, id="monday", hosts={"hpc": host}) as run:
+            node = sync("first")
+            await until((tmp_path / "first").exists)
+            if leave:
+                run.let_go()
+            (tmp_path / "go").touch()
+        return node
+
+    try:
+        with pytest.raises(LetGo):
+            await execute(leave=True)
+        node = await execute(leave=False)
+    finally:
+        store.close()
+
+    assert node.result().stdout == "first\nrows\n"
+    assert (tmp_path / "first").read_text() == "begun\n"
+
+
+async def test_an_attempt_whose_node_failed_is_tried_again_apart_from_retries(host, slurm, tmp_path):
+    store = SQLite(tmp_path / "runs.db")
+    line = 'if [ -e "$1/once" ]; then echo rows; else touch "$1/once"; sleep 300; fi'
+
+    try:
+        async with Run("etl", store=store, id="monday", hosts={"hpc": host}):
+            node = shell(line, tmp_path, name="sync", host="hpc")()
+            await until((tmp_path / "once").exists)
+            slurm.ask("scontrol", "update", f"NodeName={slurm.host}", "State=DOWN", "Reason=test")
+            await until(lambda: slurm.ask("squeue", "--noheader", "--states=NF", "--format=%i"))
+            slurm.ask("scontrol", "update", f"NodeName={slurm.host}", "State=RESUME")
+        found = [dict(each.facts) for each in store.attempts("monday", every=True)]
+    finally:
+        store.close()
+
+    assert node.result().stdout == "rows\n"
+    assert [each.get("lost") for each in found] == ["node failure", None]
 
 
 # What is kept where

@@ -74,6 +74,8 @@ class Slurm:
     "Slurm knows no resource 'tapes', but cores, gpus, licences, memory_mb, tmp_disk_mb; flags={'tapes': '--option={}'} makes it known"
     """
 
+    at_once = None  # programs: the cluster bounds them
+
     def __init__(
         self,
         *,
@@ -166,7 +168,12 @@ class Slurm:
         noted = facts.get("directory")
         place = JobPlace(Path(noted) if isinstance(noted, str) else self.directory / job_name(request.label))
         job = JobWatch(place, request, watch, self.interval)
-        job.job = await find_job(place, str(facts.get("job") or ""), None if isinstance(noted, str) else request)
+        job.job = str(facts.get("job") or "")
+        try:
+            job.job = await find_job(place, job.job, None if isinstance(noted, str) else request)
+        except asyncio.CancelledError:
+            await to_its_end(end_job(job, None))
+            raise
         watch.note_start({"job": job.job, "directory": str(place.path)})
         await self._attend(job, None)
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import ray
-from ray_servers import CORES, INSIDE
+from ray_servers import CORES, INSIDE, RayNode
 from test_more_machines import settings_of, survey
 
-from aiodag import AttemptLost, OptionError, Run, task
+from aiodag import AttemptLost, OptionError, Run, State, ValueGone, task
 from aiodag.errors import NotPicklable
 from aiodag.executors.ray import Ray
 
@@ -25,6 +25,11 @@ pytestmark = pytest.mark.skipif(INSIDE not in os.environ, reason="test_ray.py ru
 
 def double(x):
     return 2 * x
+
+
+def note_and_wait(path):
+    path.write_text("begun")
+    time.sleep(300)
 
 
 async def pid_there():
@@ -62,8 +67,10 @@ async def test_a_body_runs_in_another_process(ray_executor):
 async def test_a_whole_run_is_sent(ray_executor):
     async with Run("doubled", executor=ray_executor):
         nodes = task(double).map(range(10))
+        pids = [task(os.getpid)(), task(pid_there)()]
 
     assert [node.result() for node in nodes] == [2 * x for x in range(10)]
+    assert os.getpid() not in [pid.result() for pid in pids]
 
 
 async def test_closures_lambdas_partials_and_methods_are_shipped(ray_executor):
@@ -100,6 +107,19 @@ async def test_an_exception_comes_back_with_where_it_was_raised(ray_executor):
         await task(look, executor=ray_executor)()
 
     assert "in look" in str(caught.value.__cause__)
+
+
+async def test_a_worker_that_dies_is_lost_and_the_attempt_is_made_again(ray_executor, tmp_path):
+    def die_once(path):
+        if path.exists():
+            return "second"
+        path.touch()
+        os._exit(1)
+
+    node = task(die_once, executor=ray_executor, name="die_once")(tmp_path / "seen")
+
+    assert await node == "second"
+    assert node.attempt == 2
 
 
 async def test_a_worker_that_always_dies_fails_with_the_reason(ray_executor):
@@ -186,6 +206,42 @@ async def test_a_large_value_is_freed_after_its_last_consumer(ray_executor):
         assert await task(np.sum, executor=ray_executor)(task(np.ones, executor=ray_executor)(1_000_000)) == 1_000_000
     while stored() > before:
         await asyncio.sleep(0.01)  # real time: Ray counts in threads of its own
+
+
+async def test_what_runs_on_a_machine_that_dies_is_lost_and_its_values_are_gone(ray_cluster, tmp_path):
+    machine = RayNode(ray_cluster.address)
+    try:
+        executor = Ray(resources={"other": 0.5}, num_cpus=0)
+        value = task(np.ones, executor=executor)(1_000_000)
+        while value.state is not State.SUCCEEDED:
+            await asyncio.sleep(0.01)  # real time: who awaits it has the value fetched
+        held_up = task(note_and_wait, executor=executor, lost_retries=0)(tmp_path / "begun")
+        await text_of(tmp_path / "begun")
+    finally:
+        machine.kill()
+
+    with pytest.raises(AttemptLost, match="the worker of note_and_wait on Ray has died"):
+        await held_up
+    with pytest.raises(ValueGone, match="ones on Ray"):
+        await task(np.sum, executor=Ray())(value)
+
+
+async def test_large_values_are_recorded_where_they_are(ray_executor, tmp_path, monkeypatch):
+    async def main():
+        async with Run(
+            "kept", id="kept", store=store, values=f"file://{tmp_path}/values", executor=ray_executor
+        ) as run:
+            total = task(np.sum)(task(np.ones)(1_000_000))
+        return total.result(), run
+
+    store = f"sqlite:///{tmp_path}/runs.db"
+    fetched = []
+    monkeypatch.setattr("aiodag.executors.ray.RayValue.fetch", lambda held: fetched.append(held))
+    await main()
+
+    assert (await main())[0] == 1_000_000
+    assert fetched == []
+    assert [path for path in (tmp_path / "values").rglob("*") if path.is_file() and path.stat().st_size > 8_000_000]
 
 
 # The cluster

@@ -5,15 +5,23 @@ The tests run in there, too: `test_ray.py` has pytest run `ray_cases.py` inside.
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from tempfile import mkdtemp
 
 ROOT = Path(__file__).parent.parent
 INSIDE = "AIODAG_TESTS_WITH_RAY"  # set where a cluster may be started
 CORES = 2
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "disabled",
+    "RAY_health_check_initial_delay_ms": "500",  # so a machine that dies is missed in seconds
+    "RAY_health_check_period_ms": "500",
+    "RAY_health_check_timeout_ms": "2000",
+}
 
 
 def unshared():
@@ -66,3 +74,22 @@ class RayServer:
 
         ray.shutdown()
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class RayNode:
+    """Another machine of a cluster, as far as Ray can tell, which alone has the resource "other"."""
+
+    def __init__(self, address):
+        words = ["--node-ip-address=127.0.0.1", "--num-cpus=1", '--resources={"other": 1}']
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "ray.scripts.scripts", "start", f"--address={address}", *words, "--block"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def kill(self):
+        """Kill all of it that does not end by itself when the rest is gone."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()

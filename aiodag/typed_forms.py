@@ -67,6 +67,7 @@ PATH = KeyKind("the path of a file", is_text, is_path=True)
 FLAG = KeyKind("true or false", lambda value: isinstance(value, bool))
 WHOLE = KeyKind("a whole number, 1 or more", lambda value: type(value) is int and 0 < value < 10**9)
 SECONDS = KeyKind("seconds above 0", lambda value: is_finite(value) and 0 < value < 10**9)
+AMOUNT = KeyKind("a number, 0 or more", lambda value: is_finite(value) and 0 <= value < 10**9)
 AMOUNTS = KeyKind(
     'an object of resources and numbers above 0, such as {"cores": 4}',
     is_mapping(is_text, lambda value: is_finite(value) and value >= LEAST_AMOUNT),

@@ -6,6 +6,8 @@ import sys
 import pytest
 from ray_servers import run_inside, unshared
 
+from aiodag.executors.forms import executor_faults, executor_of_form
+
 pytest.importorskip("ray", reason="ray has no wheels here")
 
 
@@ -67,3 +69,13 @@ def test_an_interrupt_cancels_an_async_body_and_ends_the_worker_of_one_that_goes
     said = [line for line in done.stdout.splitlines() if line not in {"interrupted", "gone on"}]
 
     assert (done.returncode, said) == (code, lines), done.stderr
+
+
+def test_a_form_says_what_each_call_takes():
+    form = {"type": "ray", "num_cpus": 0.5, "num_gpus": 1, "resources": {"disk": 2}}
+
+    assert list(executor_faults(form)) == []
+    assert executor_of_form(form).options == {"num_cpus": 0.5, "num_gpus": 1, "resources": {"disk": 2}}
+    assert list(executor_faults({**form, "num_gpu": 1})) == [
+        (("num_gpu",), "is a key that is not known here; did you mean 'num_gpus'?")
+    ]

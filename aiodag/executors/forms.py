@@ -12,7 +12,7 @@ from aiodag._core.doors import open_door
 from aiodag._core.named import EXECUTORS
 from aiodag.complaint import Complaint
 from aiodag.errors import WorkflowError
-from aiodag.typed_forms import ADDRESS, AMOUNTS, TEXTS, WHOLE, Fault, FormType, fault_line, form_faults
+from aiodag.typed_forms import ADDRESS, AMOUNT, AMOUNTS, TEXTS, WHOLE, Fault, FormType, fault_line, form_faults
 
 EXECUTOR_TYPES: Mapping[str, FormType] = MappingProxyType(
     {
@@ -22,7 +22,18 @@ EXECUTOR_TYPES: Mapping[str, FormType] = MappingProxyType(
             {"address": ADDRESS, "by_value": TEXTS, "keep_from": WHOLE, "resources": AMOUNTS},
             needed=("address",),
         ),
-        "ray": FormType("ray", "Ray", {"address": ADDRESS, "by_value": TEXTS, "keep_from": WHOLE}),
+        "ray": FormType(
+            "ray",
+            "Ray",
+            {
+                "address": ADDRESS,
+                "by_value": TEXTS,
+                "keep_from": WHOLE,
+                "num_cpus": AMOUNT,
+                "num_gpus": AMOUNT,
+                "resources": AMOUNTS,
+            },
+        ),
     }
 )
 

@@ -109,8 +109,8 @@ class Ray:
         self.keep_from = keep_from
         self.by_value = names_of_modules(by_value)
         check_options(options)
+        self.options = options
         self.remote = lru_cache(256)(partial(remote_function, options))  # by the name that Ray shows
-        self.cores = options.get("num_cpus") or 1
         self.gates: WeakKeyDictionary[asyncio.AbstractEventLoop, ClusterGate] = WeakKeyDictionary()
 
     def __repr__(self) -> str:
@@ -128,7 +128,7 @@ class Ray:
     async def count(self) -> int:
         """Return how many calls the cluster can run at once."""
         resources = await arrival(CONNECTION.ask(ray.cluster_resources))
-        return int(resources.get("CPU", 0) / self.cores)
+        return int(resources.get("CPU", 0) / (self.options.get("num_cpus") or 1))
 
     async def run(self, fn: Callable[..., Any], /, *args: object, **kwargs: object) -> Any:
         """Return `fn(*args, **kwargs)` of a worker, or a `RayValue` where that is large."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 
 import pytest
 
@@ -294,3 +295,19 @@ def test_a_capacity_is_not_asked_for_what_runs_on_a_host_that_counts_itself(tmp_
     written(tmp_path / "aiodag.toml", f'default_host = "lab"\n{pool}')
     assert main(["run", file, "--id", "set"]) == 0
     assert hosts_of("typed") == hosts_of("set") == {"a": "a"}
+
+
+def test_show_says_where_attempts_ran_if_that_is_not_where_their_run_is(tmp_path, capsys):
+    written(tmp_path / "aiodag.toml", LAB)
+    file = written(tmp_path / "etl.json", {"tasks": {"a": {**ECHO, "host": "lab"}, "b": ECHO}})
+    main(["run", file, "--id", "one"])
+    main(["run", written(tmp_path / "here.json", {"tasks": {"a": ECHO}}), "--id", "two"])
+    capsys.readouterr()
+    main(["show", "one"])
+    here = os.uname().nodename
+    rows = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
+    found = [[cell.strip() for cell in row if cell][5:] for row in rows if "#" in row[0]]
+    main(["show", "two"])
+
+    assert found == [["lab bench"], [here]]
+    assert "WHERE" not in capsys.readouterr().out

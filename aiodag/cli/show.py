@@ -95,8 +95,20 @@ def run_text(run: RunRecord, graph: Graph, service: Service) -> str:
     rows = [attempt_line(node, each, there=node.number in there) for node in nodes for each in attempts[node.number]]
     parts = [table(facts), with_brief_errors(graph).to_text()]
     if rows:
-        parts.append(table([("NODE", "ATTEMPT", "STATE", "STARTED", "TOOK", ""), *rows]))
+        head = ("NODE", "ATTEMPT", "STATE", "STARTED", "TOOK", "")
+        where = [each.facts.get("host") for node in nodes for each in attempts[node.number]]
+        parts.append(table(with_hosts([head, *rows], where, run)))
     return "\n\n".join(parts)
+
+
+def with_hosts(rows: Sequence[tuple[str, ...]], where: Sequence[object], run: RunRecord) -> Sequence[tuple[str, ...]]:
+    """Return rows of attempts with where each ran, before the last column, if that was not always where the run is."""
+    home = {run.owner.host} if run.owner is not None else set[object]()
+    known = {each for each in where if each is not None}
+    if known <= home or (not home and len(known) < 2):
+        return rows
+    cells = ["WHERE", *("" if each is None else str(each) for each in where)]
+    return [(*row[:-1], cell, row[-1]) for row, cell in zip(rows, cells, strict=True)]
 
 
 def queue_facts(run: RunRecord) -> list[tuple[str, str]]:

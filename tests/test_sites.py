@@ -311,3 +311,25 @@ def test_show_says_where_attempts_ran_if_that_is_not_where_their_run_is(tmp_path
 
     assert found == [["lab bench"], [here]]
     assert "WHERE" not in capsys.readouterr().out
+
+
+BAD = """[hosts.far]
+type = "agent"
+address = "http://127.0.0.1:1"
+token_file = "gone"
+"""
+
+
+def test_a_host_that_cannot_be_used_is_told_before_anything_runs_and_runs_without_it_go_on(tmp_path, capsys):
+    far = {"type": "agent", "address": "http://127.0.0.1:1", "token_file": "gone"}
+    used = {"hosts": {"far": far}, "tasks": {"a": {**ECHO, "host": "far"}, "b": ECHO}}
+    assert main(["run", written(tmp_path / "used.json", used)]) == 2
+    assert "'a' is to run on the host 'far', which cannot be used: " in capsys.readouterr().err
+    assert Service().runs() == []
+    unused = {"hosts": {"far": far}, "executors": {"gpu": {"type": "dask", "address": "x"}}, "tasks": {"a": ECHO}}
+    assert main(["run", written(tmp_path / "unused.json", unused)]) == 0
+    written(tmp_path / "aiodag.toml", BAD)
+    assert main(["run", written(tmp_path / "plain.json", {"tasks": {"a": ECHO}})]) == 0
+    capsys.readouterr()
+    assert main(["run", written(tmp_path / "plain.json", {"tasks": {"a": {**ECHO, "host": "far"}}})]) == 2
+    assert "which cannot be used" in capsys.readouterr().err

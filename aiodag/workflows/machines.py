@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 from aiodag._core.doors import open_door
 from aiodag._core.elsewhere import NOWHERE, Elsewhere
 from aiodag._core.named import EXECUTORS, LOCAL, NamedExecutor
-from aiodag.errors import OptionError
+from aiodag.errors import AiodagError, OptionError
 from aiodag.typed_forms import Fault, describe_given, near_words, placed_form, refuse_name
 
 NONE: Mapping[str, Any] = MappingProxyType({})
@@ -34,7 +35,7 @@ class Machines(NamedTuple):
         return self._replace(**found)
 
     def options(self) -> dict[str, Any]:
-        """Return the options of a run. What a form stands for is made now, once in a process. Raises what making it does."""
+        """Return the options of a run."""
         if self == Machines():
             return {}
         made = {
@@ -44,7 +45,7 @@ class Machines(NamedTuple):
         return {**made, "default_host": self.default_host, "executor": self.executor}
 
     def elsewhere(self) -> Elsewhere:
-        """Return what its run will have. Raises as `options` does."""
+        """Return what its run will have."""
         options = self.options()
         return Elsewhere(**options) if options else NOWHERE
 
@@ -64,12 +65,47 @@ class Machines(NamedTuple):
         return found
 
 
+class Later:
+    """Stands for a host or an executor that a file describes, and is made when it is used: a run without it needs nothing of it."""
+
+    def __init__(self, names: str, name: str, form: str) -> None:
+        self.name = name
+        self._names, self._form = names, form
+        self._found: Any = None
+
+    def made(self) -> Any:
+        """Return what the form stands for. Raises `WorkflowError` and `MissingExtra`."""
+        if self._found is None:
+            self._found = open_door("settings_hosts").made_once(self._names, self.name, self._form, "")
+            self.name = getattr(self._found, "name", self.name)
+        return self._found
+
+    async def run(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a program or a function there."""
+        return await self.made().run(*args, **kwargs)
+
+    async def close(self) -> None:
+        """Let go of its connections, if there are any."""
+        if self._found is not None and hasattr(self._found, "close"):
+            await self._found.close()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.made(), name)
+
+
+@lru_cache(maxsize=256)
+def made_later(names: str, name: str, form: str) -> Later:
+    """Return what stands for a form: the same object for all runs of this process."""
+    return Later(names, name, form)
+
+
 def made_of(names: str, name: str, given: Any) -> Any:
-    """Return what a form stands for: the same object for the same name and form, since it counts what runs there."""
-    if not isinstance(given, Mapping | str):
-        return given
-    form = json.dumps(dict(given) if isinstance(given, Mapping) else given, sort_keys=True)
-    return open_door("settings_hosts").made_once(names, name, form, "")
+    """Return what a run is given for a name: an object as it is, and for a form what is made of that when it is used."""
+    if isinstance(given, Mapping):
+        return made_later(names, name, json.dumps(dict(given), sort_keys=True))
+    return given
 
 
 def machine_form(name: str, given: Any, unsaid: Callable[[str], object]) -> Any:
@@ -143,15 +179,22 @@ def placed_forms(option: str, forms: Mapping[str, Any], directory: str) -> dict[
 
 
 def missing_name(option: str, name: str, own: Mapping[str, Any]) -> str:
-    """Return that nothing has a name, with what has one; nothing if a run has it, or the settings of this machine."""
+    """Return that nothing has a name, with what has one, or that it cannot be used; nothing if the run has it, or the settings."""
     always = ALWAYS[option]
-    if name in always or name in own:
+    if name in always:
         return ""
-    settings: list[str] = open_door("settings_hosts").names_in_settings(option)
-    if name in settings:
-        return ""
-    known = near_words(name, dict.fromkeys([*always, *own, *settings]))
-    return f"{describe_given(name)}, and no {option[:-1]} has that name; {known}"
+    others = open_door("settings_hosts")
+    settings: list[str] = [] if name in own else others.names_in_settings(option)
+    if name not in own and name not in settings:
+        known = near_words(name, dict.fromkeys([*always, *own, *settings]))
+        return f"{describe_given(name)}, and no {option[:-1]} has that name; {known}"
+    try:
+        found = made_of(option, name, own[name]) if name in own else others.made_from_settings(option, name)
+        if isinstance(found, Later):
+            found.made()
+    except AiodagError as error:
+        return f"{describe_given(name)}, which cannot be used: {'; '.join(str(error).splitlines())}"
+    return ""
 
 
 def name_among(given: object) -> str | None:

@@ -1,7 +1,7 @@
 """The hosts and executors that a workflow names, and those that its tasks have without naming any."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -34,14 +34,21 @@ class Machines(NamedTuple):
                 found[names] = {**getattr(self, names), **found[names]}
         return self._replace(**found)
 
-    def options(self) -> dict[str, Any]:
-        """Return the options of a run."""
+    def options(self, tasks: Iterable[Any] = ()) -> dict[str, Any]:
+        """Return the options of a run with these tasks. Raises what making an executor does that one of them names."""
         if self == Machines():
             return {}
         made = {
             names: {name: made_of(names, name, each) for name, each in getattr(self, names).items()}
             for names in ("hosts", "executors")
         }
+        if (
+            self.executors
+        ):  # made now: values that stay with an executor know it as what it is, and not by what stands for it
+            used = {name_among(each.task.options.executor) for each in tasks} | {name_among(self.executor)}
+            for name in used & made["executors"].keys():
+                found = made["executors"][name]
+                made["executors"][name] = found.made() if isinstance(found, Later) else found
         return {**made, "default_host": self.default_host, "executor": self.executor}
 
     def elsewhere(self) -> Elsewhere:

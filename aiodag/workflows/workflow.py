@@ -211,7 +211,7 @@ class Workflow(Definition):
             id=id,
             tags={**self.tags, **(tags or {})},
             **self.hooks,
-            **machines.options(),
+            **machines.options(self.tasks),
         )
         run.entry, run.parent = self.entry, parent
         if store is not None:

@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -111,3 +111,67 @@ class SSHServer:
         """End it, whatever state it is in, and delete its files."""
         self.stop()
         shutil.rmtree(self.root, ignore_errors=True)
+
+
+class Relay:
+    """A network between a program of ours and a server: it can be cut, and it can swallow what is sent."""
+
+    def __init__(self, port):
+        self.port = port
+        self.closed = set()  # directions in which nothing comes through: "there", "back"
+        self.writers = set()
+        self.accepted = self.accepts = 0
+
+    async def __aenter__(self):
+        self.server = await asyncio.start_server(self.accept, "127.0.0.1", 0)
+        self.address = f"127.0.0.1:{self.server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *_):
+        self.server.close()
+        self.heal()
+        await asyncio.sleep(0.1)  # real time: for a connection that has just come
+        while self.accepts:
+            self.cut()
+            await asyncio.sleep(0.01)
+
+    async def accept(self, reader, writer):
+        self.accepted += 1
+        self.accepts += 1
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.port)
+        self.writers |= {writer, far_writer}
+        tasks = [
+            asyncio.ensure_future(self.carry(*way))
+            for way in (("there", reader, far_writer), ("back", far_reader, writer))
+        ]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for each in (writer, far_writer):
+            each.transport.abort()
+        await asyncio.wait(tasks)
+        for each in (writer, far_writer):
+            with suppress(OSError):
+                await each.wait_closed()
+        self.writers -= {writer, far_writer}
+        self.accepts -= 1
+
+    async def carry(self, way, reader, writer):
+        with suppress(OSError):
+            while chunk := await reader.read(2**16):
+                if way not in self.closed:
+                    writer.write(chunk)
+                    await writer.drain()
+        while way in self.closed:  # an end does not come through, either
+            await asyncio.sleep(0.01)
+
+    def swallow(self, *ways):
+        """Let nothing through any more, or nothing in one direction."""
+        self.closed = set(ways or ("there", "back"))
+
+    def heal(self):
+        """Let new connections through. What was swallowed stays lost."""
+        self.closed = set()
+
+    def cut(self):
+        """Break all connections."""
+        for each in list(self.writers):
+            each.transport.abort()

@@ -14,6 +14,7 @@ from contextvars import copy_context
 from threading import Lock, Thread
 from typing import Any, TypeVar
 
+from aiodag._core.submit import engine_of
 from aiodag.programs import ProgramEnd, ProgramWatch
 
 T = TypeVar("T")
@@ -65,18 +66,19 @@ class LoopAside:
             if task is not None and not task.done():
                 what(task)
 
-        there.call_soon_threadsafe(begin)
         cancelled = False
-        while not over.is_set():
-            try:
-                await over.wait()
-            except asyncio.CancelledError:
-                if not cancelled:
-                    there.call_soon_threadsafe(tell, on_cancel)
-                cancelled = True
-            except BaseException:  # the run is let go of, and waits for nothing
-                there.call_soon_threadsafe(tell, on_leave or on_cancel)
-                raise
+        with engine_of(here).real_time:
+            there.call_soon_threadsafe(begin)
+            while not over.is_set():
+                try:
+                    await over.wait()
+                except asyncio.CancelledError:
+                    if not cancelled:
+                        there.call_soon_threadsafe(tell, on_cancel)
+                    cancelled = True
+                except BaseException:  # the run is let go of, and waits for nothing
+                    there.call_soon_threadsafe(tell, on_leave or on_cancel)
+                    raise
         assert task is not None
         if not cancelled:
             return task.result()

@@ -45,6 +45,10 @@ class Hearer(Protocol):
         """Take what came on "stdout" or "stderr"."""
         ...
 
+    def hear_exit(self) -> None:
+        """Take note that the shell has ended. What it has started may go on to write."""
+        ...
+
     def hear_end(self) -> None:
         """Take note that no more will come."""
         ...
@@ -140,12 +144,22 @@ class RemoteLink:
             words = line.decode("utf-8", "replace").split()
             if words[:1] == [self._token] and not self._ready.done():
                 self._ready.set_result(words[1:])
+            elif not self._ready.done():
+                self._errors = (self._errors + line + b" ")[-SAID:]
+            elif words == ["silent"]:
+                self.break_off(f"the other side has heard nothing for {self._keepalive:g} s")
             elif len(words) > 1 and (future := self._answers.get((words[0], words[1]))) and not future.done():
                 future.set_result(words)
 
-    def hear_end(self) -> None:
+    def hear_exit(self) -> None:
         """Take note that the control shell has ended: without it no program is watched."""
-        self.break_off(f"the connection was closed{'' if self._ready.done() else self._describe_login()}")
+        if self._ready.done():
+            self.break_off("the shell that watches programs was killed")
+
+    def hear_end(self) -> None:
+        """Take note that the connection was closed, or a login said no more."""
+        ended = "the connection was closed"
+        self.break_off(ended if self._ready.done() else f"its shell has ended at once{self._describe_login()}")
 
     def break_off(self, why: str) -> None:
         """End the connection, and tell all that waits for it."""

@@ -61,13 +61,14 @@ class RemoteLinks:
             except LinkBroken as error:
                 if not program.gone_on:
                     raise HostUnreachable(f"did not start: the connection broke: {error}") from None
-                await self._outlive(program, held.link.broken_at or time.monotonic())
-                raise ProgramLost(f"{UNKNOWN}: {error}; its machine has ended it since") from None
+                broken_at = held.link.broken_at or time.monotonic()
+                await self._seek(program.label, program.session, program.began, program.grace, broken_at)
+                raise ProgramLost(f"{UNKNOWN}: {error}. It has been ended since") from None
             finally:
                 self._give_back(held)
 
-    async def find(self, label: str, session: int, began: str, grace: float) -> bool:
-        """End what is left of a program whose owner is gone, and return whether there was anything."""
+    async def find(self, label: str, session: int, began: str, grace: float) -> bool | None:
+        """End what is left of a program whose owner is gone. Return whether there was anything, None if nobody knows."""
         return await self._seek(label_digest(label), session, began, grace, time.monotonic())
 
     async def look(self) -> RemoteLink:
@@ -160,14 +161,11 @@ class RemoteLinks:
 
     # What may still run
 
-    async def _outlive(self, program: RemoteProgram, broken_at: float) -> None:
-        """Wait until a program whose connection broke has certainly ended."""
-        await self._seek(program.label, program.session, program.began, program.grace, broken_at)
+    async def _seek(self, digest: str, session: int, began: str, grace: float, broken_at: float) -> bool | None:
+        """Have what is left of a program ended, and return whether there was anything.
 
-    async def _seek(self, digest: str, session: int, began: str, grace: float, broken_at: float) -> bool:
-        """Have what is left of a program ended, and return whether there was anything. Raises `ProgramLost`.
-
-        Where nobody can be asked, wait until its machine has ended it by itself: it has heard nothing since `broken_at`.
+        Where nobody can be asked, wait until its machine has ended it by itself, which has heard nothing since `broken_at`,
+        and return None.
         """
         ends_at = broken_at + self._keepalive * (TICKS + 1) / TICKS + grace + PATIENCE + MARGIN
         pauses = iter(PAUSES)
@@ -180,7 +178,7 @@ class RemoteLinks:
                 return int(sought[2]) > 0
             left = ends_at - time.monotonic()
             if left <= 0:
-                raise ProgramLost(f"{UNKNOWN}: its machine cannot be reached, and has ended it since")
+                return None
             await asyncio.sleep(min(left, next(pauses, PAUSES[-1])))
 
     def _moment(self, monotonic: float) -> float:

@@ -15,6 +15,7 @@ from aiodag.programs import HostUnreachable, ProgramEnd, ProgramNotStarted, Prog
 
 STARTED = 60.0  # seconds for the shell of a login to say that it is there
 DRAIN = 1.0  # seconds for streams that something which no signal ends holds open
+KILLED = "the shell that waits for it was killed"
 
 
 class Stopped(Exception):
@@ -165,13 +166,17 @@ class RemoteProgram:
         if not self._started.done():
             self._started.set_exception(ProgramNotStarted(f"did not start: the shell there says: {said or 'nothing'}"))
 
+    def hear_exit(self) -> None:
+        """Take note that the shell has ended, which has said before how the program did; that may still be on its way."""
+        ASIDE.loop().call_later(DRAIN, self._fail, LinkBroken(KILLED))
+
     def hear_end(self) -> None:
         """Take note that no more will come."""
         if rest := self._stdout.flush():
             self._pass_on("stdout", rest)
         if not self._closed.done():
             self._closed.set_result(None)
-        self._fail(LinkBroken("the shell that waits for it has ended without a word"))
+        self._fail(LinkBroken(KILLED))
 
     def _break_off(self, why: str) -> None:
         self._fail(LinkBroken(why))

@@ -74,7 +74,7 @@ obey() {
   while read -r word one two three four; do
     case $word in
       beat) missed=0; echo beat ;;
-      tick) missed=$((missed + 1)); [ "$missed" -lt @ticks@ ] || break ;;
+      tick) missed=$((missed + 1)); [ "$missed" -lt @ticks@ ] || { echo silent; break; } ;;
       watch) watched="$watched$one:$two "; echo "watching $one" ;;
       end) finish "$one" "$two" & ;;
       look) look "$one" "$two" & ;;

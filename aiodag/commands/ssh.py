@@ -88,6 +88,8 @@ class SSH:
         self._config, self._agent = config, agent
         self._at_once = at_once
         self._keepalive = check_seconds("keepalive", keepalive)
+        if not self._keepalive:
+            raise OptionError("keepalive", keepalive, "seconds above 0")
         self._links: RemoteLinks | None = None
         self._form = {
             "address": address,
@@ -143,11 +145,11 @@ class SSH:
         pid, began = facts.get("pid", 0), str(facts.get("began", 0))
         session = pid if isinstance(pid, int) else 0
 
-        async def work() -> bool:
+        async def work() -> bool | None:
             return await self.links().find(request.label, session, began if began.isdigit() else "0", request.grace)
 
         found = await ASIDE.run(work(), lambda task: task.cancel())
-        if found or session:
+        if found is None or found or session:
             why = "has ended in a way that nobody knows: its owner has gone, and the connection to its machine with it"
             raise ProgramLost(why, reason="owner gone")
         raise ProgramNotFound(f"nothing of it runs on {self.name}")
@@ -219,7 +221,7 @@ class SSH:
         if isinstance(error, asyncssh.PermissionDenied):
             key = f"the key {str(self._key)!r}" if self._key else "any key that there is (key=..., or ssh-agent)"
             return f"{where} does not take {key} of this login. Add the public key to ~/.ssh/authorized_keys there: ssh-copy-id"
-        if isinstance(error, asyncssh.KeyEncryptionError):
+        if isinstance(error, asyncssh.KeyImportError) and "assphrase" in str(error):
             return f"the key {str(self._key)!r} has a passphrase. Add it to ssh-agent: ssh-add {self._key}"
         if isinstance(error, asyncssh.KeyImportError):
             return f"the key {str(self._key)!r} cannot be read: {error}"
@@ -266,6 +268,14 @@ class ShellSession(asyncssh.SSHClientSession[bytes]):
     def eof_received(self) -> bool:
         """Leave our own direction open: the other side closes the channel."""
         return True
+
+    def exit_status_received(self, status: int) -> None:
+        """Pass on that the shell has ended."""
+        self._hearer.hear_exit()
+
+    def exit_signal_received(self, signal: str, core_dumped: bool, msg: str, lang: str) -> None:
+        """Pass on that the shell was killed."""
+        self._hearer.hear_exit()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Pass on that no more will come."""

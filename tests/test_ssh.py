@@ -1,0 +1,300 @@
+"""Programs over SSH: who is refused, what breaks, and that nothing runs twice or is left behind."""
+
+import asyncio
+import os
+import subprocess
+import time
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from ssh_servers import Relay, SSHServer
+from test_host_contract import processes, until
+
+from aiodag import OptionError
+from aiodag.commands import CommandFailed, command, shell
+from aiodag.commands.forms import host_of_form
+from aiodag.commands.ssh import SSH
+from aiodag.programs import HostUnreachable, ProgramRequest
+from aiodag.testing import run as virtual
+
+ROOT = Path(__file__).parent.parent
+SECONDS = 60  # after which something hangs
+KEEPALIVE = 1.0  # seconds of silence, in tests of networks that fall silent
+
+
+class Watch:
+    """What a host tells of one program."""
+
+    def __init__(self):
+        self.facts, self.stdout, self.end = {}, b"", None
+        self.started = asyncio.Event()
+
+    def note_start(self, facts, /):
+        self.facts.update(facts)
+        self.started.set()
+
+    def wrote(self, stream, chunk, /):
+        self.stdout += chunk
+
+    def note_end(self, end, /):
+        self.end = end
+
+
+@pytest.fixture
+async def reach(ssh_server):
+    """What makes hosts of this server, and closes them."""
+    made = []
+
+    def make(address=None, **options):
+        given = {"key": ssh_server.key, "known_hosts": ssh_server.known_hosts, "agent": False, **options}
+        made.append(SSH(address or ssh_server.address, **given))
+        return made[-1]
+
+    yield make
+    for each in made:
+        await each.close()
+
+
+@pytest.fixture
+def mark():
+    return f"mark-{uuid4().hex}"
+
+
+@pytest.fixture
+def known(ssh_server, tmp_path):
+    """The keys of the server under the addresses of relays, too."""
+
+    def write(relay):
+        kind, key, *_ = (ssh_server.root / "host.pub").read_text().split()
+        path = tmp_path / f"known_hosts_{relay.address.rpartition(':')[2]}"
+        host, port = relay.address.split(":")
+        path.write_text(f"[{host}]:{port} {kind} {key}\n")
+        return {"address": f"{ssh_server.login}@{relay.address}", "known_hosts": path}
+
+    return write
+
+
+async def failure(node):
+    with pytest.raises(CommandFailed) as failed:
+        await node
+    return str(failed.value)
+
+
+# Who is refused
+
+
+async def test_an_unknown_machine_is_refused_with_its_fingerprint_and_the_way_to_know_it(reach, ssh_server, tmp_path):
+    (tmp_path / "nobody").touch()
+    shown = subprocess.run(
+        ["ssh-keygen", "-lf", ssh_server.root / "host.pub"], capture_output=True, check=True, text=True
+    )
+
+    why = await failure(command("true", host=reach(known_hosts=tmp_path / "nobody"))())
+
+    assert shown.stdout.split()[1] in why
+    assert f"ssh-keyscan -p {ssh_server.port} 127.0.0.1 >> {tmp_path / 'nobody'}" in why
+    assert "\n" not in why
+
+
+async def test_a_machine_with_another_key_is_refused(reach, ssh_server, tmp_path):
+    kind, key, *_ = (ssh_server.root / "stranger.pub").read_text().split()
+    (tmp_path / "known").write_text(f"[127.0.0.1]:{ssh_server.port} {kind} {key}\n")
+
+    assert "it may be another machine" in await failure(command("true", host=reach(known_hosts=tmp_path / "known"))())
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"key": "stranger"}, "does not take the key .*stranger' of this login. Add the public key .*ssh-copy-id"),
+        ({"key": "missing"}, "missing' cannot be read: No such file"),
+        ({"key": "config"}, "the key .*config' cannot be read"),
+        ({"key": "locked"}, "locked' has a passphrase. Add it to ssh-agent: ssh-add .*locked"),
+        ({"known_hosts": "missing"}, "missing' cannot be read: No such file"),
+    ],
+)
+async def test_what_a_login_lacks_is_said_in_a_line(reach, ssh_server, options, why):
+    locked = ssh_server.root / "locked"
+    if not locked.exists():
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "hush", "-f", locked], check=True)
+    node = command("true", host=reach(**{name: ssh_server.root / file for name, file in options.items()}))()
+
+    with pytest.raises(CommandFailed, match=why) as failed:
+        await node
+    assert "\n" not in str(failed.value)
+
+
+async def test_a_machine_that_is_not_there_is_said_to_be_unreachable(reach):
+    for address, why in [
+        ("me@127.0.0.1:1", r"nobody listens at me@127.0.0.1:1: is sshd running there, at that port"),
+        ("me@no-such-machine.invalid", "nobody knows a machine 'no-such-machine.invalid'"),
+    ]:
+        host = reach(address)
+        with pytest.raises(HostUnreachable, match=why):
+            await host.run(ProgramRequest(("true",)), Watch())
+        state = await host.look()
+        assert (state.reachable, why in state.why) == (False, True)
+
+
+async def test_a_machine_that_never_answers_is_given_up_and_a_cancel_does_not_wait_for_that(reach, known, ssh_server):
+    async with Relay(ssh_server.port) as relay:
+        relay.swallow()
+        node = command("true", host=reach(**known(relay)))()
+        await until(lambda: relay.accepted)
+        before = time.monotonic()
+        node.cancel()
+        await asyncio.wait([node])
+
+    assert time.monotonic() - before < 5
+
+
+@pytest.mark.parametrize(
+    "address", ["", "me@", "a b", "me@node1:x", "me:hush@node1", "-oProxyCommand=x", "ssh://node1", 3, "node1:99999"]
+)
+def test_what_is_not_an_address_is_refused_at_once_and_without_a_password(address):
+    with pytest.raises(OptionError, match="address=") as refused:
+        SSH(address)
+    assert "hush" not in str(refused.value)
+
+
+def test_a_user_is_named_once():
+    assert str(SSH("node1", user="me").address) == "me@node1:22"
+    with pytest.raises(OptionError, match="user="):
+        SSH("you@node1", user="me")
+    for options in ({"at_once": 0}, {"keepalive": 0}):
+        with pytest.raises(OptionError):
+            SSH("node1", **options)
+
+
+def test_it_can_be_written_down_and_made_again():
+    host = SSH("me@[::1]:2222", key="k", known_hosts="kh", agent=False, resources={"cores": 2}, at_once=3, keepalive=9)
+
+    assert (
+        host_of_form(host.form()).form()
+        == host.form()
+        == {
+            "type": "ssh",
+            "address": "me@[::1]:2222",
+            "key": "k",
+            "known_hosts": "kh",
+            "agent": False,
+            "resources": {"cores": 2},
+            "at_once": 3,
+            "keepalive": 9,
+        }
+    )
+    assert SSH("node1").form() == {"type": "ssh", "address": "node1"}
+
+
+async def test_a_name_that_no_shell_sets_is_refused(reach):
+    assert "letters, digits and _ in their names, not 'A.B'" in await failure(
+        command("true", env={"A.B": "x"}, host=reach())()
+    )
+
+
+# Connections
+
+
+async def test_one_connection_serves_many_and_is_there_for_the_next_loop(reach, ssh_server):
+    def count():
+        return (ssh_server.root / "log").read_text().count("Accepted publickey")
+
+    host, before = reach(), count()
+    for number in range(5):
+        assert (await command("echo", number, host=host)()).stdout == f"{number}\n"
+    await asyncio.to_thread(asyncio.run, command_of_its_own(host))
+
+    assert count() - before == 1
+
+
+async def command_of_its_own(host):
+    return await command("true", host=host)()
+
+
+async def test_fifty_at_once_on_one_target(reach, ssh_server, mark):
+    gate = ssh_server.folder / mark
+    os.mkfifo(gate)
+    gate.chmod(0o666)
+    host = reach()
+    nodes = [shell(': < "$1"; echo go', gate, host=host)() for _ in range(50)]
+    await until(lambda: len(processes(str(gate))) >= 50)
+    with gate.open("w"):
+        ended = [(await node).stdout for node in nodes]
+
+    assert ended == ["go\n"] * 50
+
+
+@pytest.mark.parametrize("sessions", [1, 3])
+async def test_a_server_that_allows_fewer_sessions_gets_more_connections_or_an_error(reach, sessions):
+    server = SSHServer(MaxSessions=sessions)
+    try:
+        await asyncio.to_thread(server.start)
+        host = reach(server.address, key=server.key, known_hosts=server.known_hosts)
+        nodes = [command("echo", number, host=host)() for number in range(7)]
+        if sessions == 1:
+            assert "allows one session for a connection, and two are needed (MaxSessions)" in await failure(nodes[0])
+        else:
+            assert [(await node).stdout for node in nodes] == [f"{number}\n" for number in range(7)]
+        await asyncio.wait(nodes)
+        await host.close()
+    finally:
+        server.remove()
+
+
+async def test_at_once_bounds_what_runs_there(reach, ssh_server, mark):
+    log = ssh_server.folder / mark
+    line = 'echo + >> "$1"; sleep 0.1; echo - >> "$1"'
+    await asyncio.wait([shell(line, log, host=host)() for host in [reach(at_once=2)] for _ in range(6)])
+
+    running, most = 0, 0
+    for each in log.read_text().split():
+        running += 1 if each == "+" else -1
+        most = max(most, running)
+    assert most == 2
+
+
+async def test_a_login_that_says_things_does_not_disturb(reach):
+    server = SSHServer(ForceCommand='echo welcome; echo "no mail" >&2; eval "$SSH_ORIGINAL_COMMAND"')
+    try:
+        await asyncio.to_thread(server.start)
+        host = reach(server.address, key=server.key, known_hosts=server.known_hosts)
+        finished = await shell("echo out; echo err >&2", host=host)()
+        await host.close()
+    finally:
+        server.remove()
+
+    assert (finished.stdout, finished.stderr) == ("out\n", "err\n")
+
+
+async def test_a_login_that_runs_no_programs_is_said_to_be_one(reach):
+    server = SSHServer(ForceCommand="echo this account is currently not available")
+    try:
+        await asyncio.to_thread(server.start)
+        host = reach(server.address, key=server.key, known_hosts=server.known_hosts)
+        why = await failure(command("true", host=host)())
+    finally:
+        server.remove()
+
+    assert "does not run programs" in why
+    assert "the login says: this account is currently not available" in why
+
+
+def test_a_virtual_clock_stands_still_while_it_is_at_work(ssh_server):
+    host = SSH(ssh_server.address, key=ssh_server.key, known_hosts=ssh_server.known_hosts, agent=False)
+
+    async def main():
+        finished = await command("echo", "here", host=host, timeout=5)()
+        await host.close()
+        return finished.stdout, asyncio.get_running_loop().time()
+
+    assert virtual(main()) == ("here\n", 0.0)
+
+
+async def test_a_loop_that_is_busy_ends_no_program(reach):
+    host = reach(keepalive=KEEPALIVE)
+    node = shell("sleep 2; echo done", host=host)()
+    watch = await command("echo", "here", host=host)()
+    time.sleep(1.7)  # real time: longer than the keepalive, in a body that computes
+
+    assert (watch.stdout, (await node).stdout) == ("here\n", "done\n")

@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from uuid import uuid4
@@ -15,7 +17,7 @@ from aiodag import OptionError
 from aiodag.commands import CommandFailed, command, shell
 from aiodag.commands.forms import host_of_form
 from aiodag.commands.ssh import SSH
-from aiodag.programs import HostUnreachable, ProgramRequest
+from aiodag.programs import HostUnreachable, ProgramLost, ProgramNotFound, ProgramRequest
 from aiodag.testing import run as virtual
 
 ROOT = Path(__file__).parent.parent
@@ -298,3 +300,203 @@ async def test_a_loop_that_is_busy_ends_no_program(reach):
     time.sleep(1.7)  # real time: longer than the keepalive, in a body that computes
 
     assert (watch.stdout, (await node).stdout) == ("here\n", "done\n")
+
+
+# What breaks
+
+
+async def lost(task):
+    with pytest.raises(ProgramLost) as error:
+        await asyncio.wait_for(task, SECONDS)
+    return str(error.value)
+
+
+async def test_a_connection_that_breaks_loses_the_program_when_that_has_ended(reach, known, ssh_server, mark):
+    async with Relay(ssh_server.port) as relay:
+        host, watch = reach(**known(relay)), Watch()
+        line = f"echo begun; sh -c 'trap \"\" TERM; sleep 300; :' {mark} & wait"
+        running = asyncio.ensure_future(host.run(ProgramRequest(("sh", "-c", line, mark), grace=0.3), watch))
+        await until(lambda: len(processes(mark)) >= 2)
+        relay.cut()
+        why = await lost(running)
+        left = processes(mark)
+
+        assert left == []
+        assert (watch.stdout, watch.end) == (b"begun\n", None)
+        assert "the connection was closed" in why
+        assert (await command("echo", "again", host=host)()).stdout == "again\n"
+        await host.close()
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Know sooner that what cannot be reached has ended, from now on: its machine needs no seconds for what no signal ends."""
+
+    def wait_less():
+        for name, seconds in {
+            "remote_links.PATIENCE": 0.5,
+            "remote_links.MARGIN": 0.5,
+            "ssh.CONNECT": 1.0,
+            "ssh.LOGIN": 1.0,
+        }.items():
+            monkeypatch.setattr(f"aiodag.commands.{name}", seconds)
+
+    return wait_less
+
+
+@pytest.mark.parametrize("ways", [["there", "back"], ["there"], ["back"]], ids=["both ways", "there", "back"])
+async def test_a_network_that_falls_silent_loses_the_program_when_that_has_ended(
+    reach, known, ssh_server, mark, ways, impatient
+):
+    async with Relay(ssh_server.port) as relay:
+        host = reach(**known(relay), keepalive=KEEPALIVE)
+        running = asyncio.ensure_future(
+            host.run(ProgramRequest(("sh", "-c", "sleep 300; :", mark), grace=0.3), Watch())
+        )
+        await until(lambda: processes(mark))
+        impatient()
+        relay.swallow(*ways)
+        why = await lost(running)
+
+        assert processes(mark) == []
+        assert "nothing was heard for 1 s" in why or "the other side has heard nothing for 1 s" in why
+        relay.heal()
+        relay.cut()
+        await host.close()
+
+
+async def test_a_silent_network_that_heals_brings_nothing_back(reach, known, ssh_server, mark, impatient):
+    """The next attempt begins as soon as a new connection has seen that nothing is left, and not before."""
+    log = ssh_server.folder / mark
+    # A shell says "Terminated" of what it waits for, and there is nobody to read that any more.
+    line = 'exec 2>/dev/null; mkdir "$1.lock" || echo two >>"$1"; trap "$2" TERM; sleep 300 & wait'
+    trap = 'sleep 0.5; rmdir "$1.lock"; exit 9'
+    request = ProgramRequest(("sh", "-c", line, "sh", str(log), trap, mark), grace=5)
+    async with Relay(ssh_server.port) as relay:
+        host = reach(**known(relay), keepalive=KEEPALIVE)
+        for _ in range(2):
+            running = asyncio.ensure_future(host.run(request, Watch()))
+            await until(lambda: processes(mark))
+            impatient()
+            relay.swallow("back")
+            await asyncio.sleep(KEEPALIVE)  # real time: the silence
+            relay.heal()
+            await lost(running)
+            assert processes(mark) == []
+        await host.close()
+
+    assert not log.exists()
+
+
+def stat_of(pid):
+    """State, parent, process group and session of a process."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def ancestors(pid):
+    while (pid := int(stat_of(pid)[1])) > 1:
+        yield pid
+
+
+@pytest.mark.parametrize("victim", ["the shell that waits", "the control", "the server's process"])
+async def test_what_is_killed_there_loses_the_program_and_leaves_nothing(reach, mark, victim):
+    host, watch = reach(), Watch()
+    running = asyncio.ensure_future(host.run(ProgramRequest(("sh", "-c", "sleep 300; :", mark), grace=0.3), watch))
+    await until(lambda: processes(mark))
+    await watch.started.wait()
+    above = list(ancestors(watch.facts["pid"]))
+    server = next(pid for pid in above if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"sshd:"))
+    shells = [int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit()]
+    shells = [pid for pid in shells if Path(f"/proc/{pid}").exists() and int(stat_of(pid)[1]) == server]
+    waits = next(pid for pid in above if pid in shells)
+    (control,) = set(shells) - {waits}
+
+    os.kill({"the shell that waits": waits, "the control": control}.get(victim, server), signal.SIGKILL)
+    why = await lost(running)
+
+    assert processes(mark) == []
+    assert {"the shell that waits": "the shell that waits for it was killed"}.get(victim, "") in why
+
+
+# The owner dies
+
+OWNER = """
+import asyncio, os, sys
+from aiodag.commands import shell
+from aiodag.commands.ssh import SSH
+address, key, known_hosts = sys.argv[1:]
+mark = os.environ['MARK']
+host = SSH(address, key=key, known_hosts=known_hosts, agent=False)
+async def main():
+    say = lambda stream, chunk: print(chunk.decode(), end="", flush=True)
+    await shell("echo $$; sh -c 'sleep 300; :' $1 & sleep 300", mark, host=host, on_output=say)()
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def owner(ssh_server, mark):
+    """A process that has a program over SSH, with what it said first."""
+    arguments = [ssh_server.address, ssh_server.key, ssh_server.known_hosts]
+    process = subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", OWNER, *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "MARK": mark},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    process.session = int(process.stdout.readline())
+    yield process
+    process.kill()
+    process.communicate()
+
+
+async def test_a_program_ends_with_its_owner(owner, mark):
+    await until(lambda: len(processes(mark)) >= 2)
+    began = time.monotonic()
+    owner.kill()
+    await until(lambda: not processes(mark))
+
+    assert time.monotonic() - began < 20  # two seconds where the machine has nothing else to do
+
+
+async def test_an_interrupted_owner_ends_its_program_and_says_nothing_odd(owner, mark):
+    owner.send_signal(signal.SIGINT)
+    _, errors = await asyncio.to_thread(owner.communicate)
+
+    assert processes(mark) == []
+    assert errors.strip().endswith(b"KeyboardInterrupt")
+    assert b"Warning" not in errors
+
+
+async def test_what_a_dead_owner_has_left_is_ended_before_it_is_lost(reach, owner, mark):
+    os.kill(owner.pid, signal.SIGSTOP)  # it holds its connection, and is silent
+    watch = Watch()
+    request = ProgramRequest(("sh",), grace=0.5)
+
+    began = Path(f"/proc/{owner.session}/stat").read_text().rpartition(")")[2].split()[19]
+    with pytest.raises(ProgramLost, match="its owner has gone"):
+        await reach().find({"pid": owner.session, "began": began}, request, watch)
+
+    assert processes(mark) == []
+    assert watch.end is None
+
+
+async def test_what_is_known_by_its_label_alone_is_found_too(reach, mark):
+    running = asyncio.ensure_future(
+        reach().run(ProgramRequest(("sh", "-c", "sleep 300; :", mark), label=f"run 1/{mark}/1"), Watch())
+    )
+    await until(lambda: processes(mark))
+    request = ProgramRequest(("sh",), grace=0.5, label=f"run 1/{mark}/1")
+
+    with pytest.raises(ProgramLost):
+        await reach().find({}, request, Watch())
+    with pytest.raises(ProgramNotFound, match="nothing of it runs"):
+        await reach().find({}, request, Watch())
+    await asyncio.wait([running])
+    assert processes(mark) == []
+
+
+async def test_what_cannot_be_found_since_nobody_answers_is_lost_after_its_deadline(reach, impatient):
+    impatient()
+    with pytest.raises(ProgramLost, match="its owner has gone"):
+        await reach("me@127.0.0.1:1", keepalive=0.1).find({"pid": 7}, ProgramRequest(("sh",), grace=0), Watch())

@@ -60,7 +60,12 @@ class LoopAside:
         def begin() -> None:
             nonlocal task
             task = there.create_task(work)
-            task.add_done_callback(lambda _: call_on(here, over.set))
+            task.add_done_callback(note_end)
+
+        def note_end(ended: asyncio.Task[T]) -> None:
+            if not ended.cancelled():
+                ended.exception()  # seen, also where nobody waits any more
+            call_on(here, over.set)
 
         def tell(what: Callable[[asyncio.Task[T]], object]) -> None:
             if task is not None and not task.done():
@@ -80,11 +85,9 @@ class LoopAside:
                     there.call_soon_threadsafe(tell, on_leave or on_cancel)
                     raise
         assert task is not None
-        if not cancelled:
-            return task.result()
-        if not task.cancelled():
-            task.exception()  # seen
-        raise asyncio.CancelledError
+        if cancelled:
+            raise asyncio.CancelledError
+        return task.result()
 
     def stop(self) -> None:
         """End the loop and its thread, at the end of the process."""

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import pytest
 from agent_servers import TOKEN
-from test_host_contract import processes, until
+from test_host_contract import SECONDS, processes, until
 
 from aiodag import LetGo, OptionError
 from aiodag._core.letting_go import Leavable
@@ -216,7 +216,7 @@ async def test_what_programs_hold_is_counted_over_all_clients(new_agent, mark):
     assert (state.resources, state.free, state.running) == ({"cores": 2}, {"cores": 0}, 1)
     assert heard.output == b""
     await cancelled(first)
-    await second
+    await asyncio.wait_for(second, SECONDS)
     assert heard.output == b"done\n"
     assert (await two.look()).free == {"cores": 2}
 
@@ -478,7 +478,7 @@ async def test_a_connection_that_breaks_is_taken_up_where_it_was(new_agent):
     heard = Heard()
     line = "for i in 1 2 3 4 5 6 7 8 9; do head -c 100000 /dev/zero | tr '\\0' $i; sleep 0.1; done"
     try:
-        await through.host().run(ProgramRequest(("sh", "-c", line), label="x"), heard)
+        await asyncio.wait_for(through.host().run(ProgramRequest(("sh", "-c", line), label="x"), heard), SECONDS)
     finally:
         await through.close()
 

@@ -24,7 +24,7 @@ class ClusterGate:
     async def place(self, executor: Any) -> "ClusterPlace":
         """Wait here if the attempt has a timeout; others are all given to the cluster, which knows best what runs when."""
         node = current_node()
-        if node is None or node.task.options.timeout is None:
+        if node is None or not is_timed():
             return ClusterPlace(executor, None)
         await self.look()
         await self.gate.enter(node.task.options.priority)
@@ -41,6 +41,12 @@ class ClusterGate:
             self.gate.release()
         self.gate.free -= min(max(self.size - size, 0), self.gate.free)
         self.size = size
+
+
+def is_timed() -> bool:
+    """Return True if the attempt that waits for a place has a timeout."""
+    node = current_node()
+    return node is not None and node.task.options.timeout is not None
 
 
 class ClusterPlace:

@@ -31,7 +31,7 @@ from aiodag._core.failure import exception_line
 from aiodag.abc import Worker
 from aiodag.errors import AttemptLost, MissingExtra, OptionError, ValueGone
 from aiodag.executors.arrivals import arrival
-from aiodag.executors.cluster_places import ClusterGate
+from aiodag.executors.cluster_places import ClusterGate, ClusterPlace, is_timed
 from aiodag.executors.crew import abandon
 from aiodag.executors.interrupted import interruptible
 from aiodag.executors.shipped import answer_call
@@ -118,6 +118,8 @@ class Ray:
 
     async def place(self) -> Worker:
         """Wait for room on the cluster if the attempt has a timeout, which must not count what waits there."""
+        if not is_timed():
+            return ClusterPlace(self, None)
         loop = asyncio.get_running_loop()
         await self.connected()
         gate = self.gates.get(loop)

@@ -430,3 +430,30 @@ def test_a_missing_program_on_a_pool_is_a_failed_attempt():
 
 async def run_one(task):
     return await task()
+
+
+def test_a_real_agent_gets_nothing_while_it_is_drained_or_dead_and_then_again(new_agent):
+    agent = new_agent(cores=1)
+
+    async def main():
+        lab = HostPool([agent.host(name="there"), LocalHost(name="here", resources={"cores": 1})])
+        there, here = command("echo", resources={"cores": 1}), command("true", resources={"cores": 1})
+        found = []
+        async with Run("etl", hosts={"lab": lab}, default_host="lab"):
+            for change in (None, agent.host().drain, agent.host().undrain):
+                if change is not None:
+                    await change()
+                while True:  # real time: a drained agent is looked at again after a second
+                    node = there()
+                    await node
+                    if not found or node.result().host != found[-1]:
+                        break
+                found.append(node.result().host)
+            agent.kill()
+            found.append((await here()).host)
+        return found
+
+    machine, *others = asyncio.run(main())
+
+    assert machine != "here"
+    assert others == ["here", machine, "here"]

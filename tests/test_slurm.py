@@ -18,6 +18,7 @@ from aiodag.commands import command, shell
 from aiodag.commands.forms import host_of_form
 from aiodag.commands.slurm import Slurm
 from aiodag.commands.slurm_places import JobPlace, JobStatus, job_name
+from aiodag.commands.slurm_programs import JobState, recorded_state
 from aiodag.programs import ProgramLost, ProgramNotFound, ProgramNotStarted, ProgramRequest
 from aiodag.stores import SQLite
 
@@ -323,6 +324,24 @@ def mark():
     return f"mark-{uuid4().hex}"
 
 
+async def test_what_slurm_has_forgotten_is_read_where_it_records_ends(slurm):
+    job = slurm.ask("sbatch", "--parsable", "--array=0-1", "--output=/dev/null", "--wrap=exit 3")
+    numbers = {}
+
+    def recorded():
+        for line in (slurm.root / "completed.txt").read_text().splitlines():
+            words = dict(word.split("=", 1) for word in line.split() if "=" in word)
+            if words.get("ArrayJobId") == job:
+                numbers[words["ArrayTaskId"]] = words["JobId"]
+        return len(numbers) == 2
+
+    await until(recorded)
+
+    for task, number in numbers.items():
+        assert await recorded_state(f"{job}_{task}", number) == JobState(f"{job}_{task}", "FAILED")
+    assert await recorded_state("4711", "") is None
+
+
 # The controller is away
 
 
@@ -570,6 +589,6 @@ def test_half_a_line_of_a_status_is_not_read(tmp_path):
     place = JobPlace(tmp_path / "place")
     place.prepare(ProgramRequest(("true",)))
     with (place.path / "status").open("a") as status:
-        status.write("start 12_3 node7 99 1.5\nexit 0 0.1 1")
+        status.write("start 12_3 node7 99 1.5 15\nexit 0 0.1 1")
 
-    assert place.status() == JobStatus("12_3", "node7", 99, 1.5)
+    assert place.status() == JobStatus("12_3", "node7", 99, 1.5, number="15")

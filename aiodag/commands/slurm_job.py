@@ -9,7 +9,7 @@ In the directory:
     stdin      what the program reads, if that is text
     stdout     what it writes
     stderr
-    status     lines, each written at once: "start JOB NODE PID TIME", then "exit CODE CPU PEAK TIME LEFT ASKED" when nothing
+    status     lines, each written at once: "start JOB NODE PID TIME NUMBER", then "exit CODE CPU PEAK TIME LEFT ASKED" when nothing
                of the program is left, or "error NUMBER FAULT FILE" if it could not be started
 """
 
@@ -85,7 +85,7 @@ class NodeProgram:
             ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
         started_at = time.time()
         self.start()
-        self.note("start", self.name, socket.gethostname(), self.pid, repr(started_at))
+        self.note("start", self.name, socket.gethostname(), self.pid, repr(started_at), os.environ["SLURM_JOB_ID"])
         left = self.wait()
         code, seconds, peak, ended_at = self.end or (1, 0.0, 0, time.time())
         if code and signal.sigtimedwait(ENDINGS, GAP):  # the program may have been the first to hear of it

@@ -36,6 +36,7 @@ class JobStatus(NamedTuple):
     started_at: float = 0.0
     ended: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
+    number: str = ""  # the other one of a job of an array
 
 
 class JobPlace:
@@ -99,7 +100,7 @@ class JobPlace:
         for line in text[: text.rfind("\n") + 1].splitlines():  # a last line may be half there
             word, *rest = line.split()
             if word == "start":
-                status = JobStatus(rest[0], rest[1], int(rest[2]), float(rest[3]))
+                status = JobStatus(rest[0], rest[1], int(rest[2]), float(rest[3]), number=rest[4])
             elif word == "exit":
                 status = status._replace(ended=tuple(rest))
             elif word == "error":

@@ -114,14 +114,18 @@ async def jobs_named(name: str) -> list[str]:
     return list(dict.fromkeys(said.split()))
 
 
-async def recorded_state(job: str) -> JobState | None:
-    """Return how a job ended that Slurm has no longer in its memory, if somebody records that."""
+async def recorded_state(job: str, number: str) -> JobState | None:
+    """Return how a job ended that Slurm has no longer in its memory, if somebody records that.
+
+    One of an array has two numbers, such as 12_3 and 15, and not every record knows the first.
+    """
     for kind in ((), ("--completion",)):
         with suppress(SlurmRefused, SlurmAway, ProgramNotStarted):  # accounting is disabled, asleep, or not installed
-            said = await ask_slurm("sacct", *kind, "--parsable2", "--noheader", "--format=jobid,state", f"--jobs={job}")
+            asked = f"--jobs={job},{number}" if number else f"--jobs={job}"
+            said = await ask_slurm("sacct", *kind, "--parsable2", "--noheader", "--format=jobid,state", asked)
             for line in said.splitlines():
-                number, _, state = line.partition("|")
-                if number == job and state.split()[:1] not in ([], ["RUNNING"], ["PENDING"]):
+                found, _, state = line.partition("|")
+                if found in {job, number} and state.split()[:1] not in ([], ["RUNNING"], ["PENDING"]):
                     return JobState(job, state.split()[0].rstrip("+"))  # such as "CANCELLED by 1000"
     return None
 

@@ -226,7 +226,7 @@ class Watchers:
                 if job in self.jobs:
                     state = states.get(job.job)
                     if state is None and job.over_seen:
-                        state = await recorded_state(job.job)
+                        state = await recorded_state(job.job, job.status.number)
                     self._hear(job, status, state or JobState(job.job, GONE))
         self._ask_at = time.monotonic() + min((job.interval for job in self.jobs), default=0.0)
 

@@ -12,6 +12,7 @@ KEEP = 2**20  # bytes that a store keeps of each stream of an attempt
 # Bytes of one value, error or line. SQLite takes a billion for a whole row: https://sqlite.org/limits.html
 LARGEST = 990_000_000
 BARRIER = "barrier"  # in place of a codec: a node of a workflow that only joins edges, and has no value
+REFERENCE = "$value"  # stands for the codec of a value that is kept in a place of its own
 CUT_OFF = "cut off: its process ended"  # in place of the error of an attempt whose end nobody has seen
 WAS_PARKED = "parked: it only waited"  # in place of the error of one that goes on in another, when its run is woken
 # The columns of a node's row, in the order of the table.

@@ -100,6 +100,10 @@ class Runs(Protocol):
         """Return codec and value of a computation that any run has made since a moment."""
         ...
 
+    def values_elsewhere(self) -> "list[str]":
+        """Return what records have of values that are kept in places of their own."""
+        ...
+
     def runs(
         self,
         run_id: str | None = None,

@@ -15,6 +15,7 @@ from aiodag.batches import CUT_OFF as CUT_OFF
 from aiodag.batches import KEEP as KEEP
 from aiodag.batches import LARGEST as LARGEST
 from aiodag.batches import NODE_COLUMNS as NODE_COLUMNS
+from aiodag.batches import REFERENCE as REFERENCE
 from aiodag.batches import ROW_COLUMNS as ROW_COLUMNS
 from aiodag.batches import WAS_PARKED as WAS_PARKED
 from aiodag.batches import Batch as Batch

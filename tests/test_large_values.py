@@ -1,18 +1,25 @@
 """Large values by reference: written once, verified when they are taken back, and never a wrong one."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
 import stat
 import subprocess
 import sys
+import threading
+import time
+from hashlib import sha256
 
 import numpy as np
 import pytest
 
-from aiodag import OptionError, Run, SecretInValue, ValueTooLarge, task
+from aiodag import OptionError, Run, SecretInValue, StoreError, ValueGone, ValueTooLarge, task
+from aiodag.cli.program import main
+from aiodag.service import Service
 from aiodag.stores import SQLite
+from aiodag.stores.folder import Folder
 
 CALLS = []
 
@@ -259,3 +266,95 @@ async def test_a_process_that_is_killed_leaves_whole_files_alone(tmp_path, place
     for path in files(place):
         content = path.read_text()
         assert content == f'"{content[1:4] * 50_000}"'
+
+
+def aged(place):
+    """Have all files of a place as old as what may be removed."""
+    for path in files(place):
+        os.utime(path, (0, 0))
+
+
+async def test_values_go_with_the_last_run_that_names_them(run, place, tmp_path):
+    service = Service(f"sqlite:///{tmp_path}/runs.db")
+    for day in ("monday", "tuesday"):
+        async with run(day):
+            text(70_000)
+    async with run("wednesday"):
+        shared(80_000)
+    aged(place)
+
+    assert service.remove_values(place) == 0
+    service.delete("monday", "wednesday")
+    assert service.remove_values(place) == 0
+    service.delete("tuesday")
+    assert service.remove_values(place) == 1
+    assert len(files(place)) == 1  # the cache names it
+
+
+async def test_what_was_written_lately_stays_and_what_was_cut_off_goes(run, place, tmp_path):
+    service = Service(f"sqlite:///{tmp_path}/runs.db")
+    async with run():
+        text(70_000)
+    (file,) = files(place)
+    left = [file.with_name(".cut.off"), file.with_name(f"{file.name}.going")]
+    for path in left:
+        path.touch()
+        os.utime(path, (0, 0))
+    service.delete("monday")
+
+    assert service.remove_values(place) == 0
+    assert [path.exists() for path in [file, *left]] == [True, False, False]
+    assert service.remove_values(place, older=0) == 1
+
+
+async def test_the_settings_say_where_and_deleting_tidies_up(run, place, tmp_path, monkeypatch):
+    monkeypatch.setenv("AIODAG_VALUES", str(place))
+    async with run(values=None):
+        text(70_000)
+    assert len(files(place)) == 1
+    aged(place)
+
+    assert main(["delete", "monday", "--store", f"sqlite:///{tmp_path}/runs.db", "--values", str(place)]) == 0
+    assert files(place) == []
+
+
+async def test_a_value_is_shown_from_its_place_and_a_pickled_one_is_not(run, place, tmp_path):
+    service = Service(f"sqlite:///{tmp_path}/runs.db")
+    async with run():
+        text(70_000)
+        array((3, 4))
+        pickled(70_000)
+
+    assert service.value("monday", "text") == "x" * 70_000
+    assert service.value("monday", "array").shape == (3, 4)
+    with pytest.raises(StoreError, match="pickled"):
+        service.value("monday", "pickled")
+    for path in files(place):
+        path.unlink()
+    with pytest.raises(ValueGone, match="cannot be read"):
+        service.value("monday", "text")
+
+
+def test_a_value_that_is_kept_while_it_is_removed_is_there(tmp_path):
+    """One process keeps values that are equal, and another removes whatever is old: none that was kept is missing."""
+    folder = Folder(tmp_path)
+    content = [b"x" * 1_000]
+    digest = sha256(content[0]).hexdigest()
+    over = threading.Event()
+
+    def remove():
+        while not over.is_set():
+            folder.remove(digest, time.time() - 0.5)
+
+    remover = threading.Thread(target=remove)
+    remover.start()
+    try:
+        for number in range(300):
+            if number % 3:
+                with contextlib.suppress(FileNotFoundError):
+                    os.utime(folder.file(digest), (0, 0))
+            folder.keep(digest, content)
+            assert folder.read(digest) == content[0]
+    finally:
+        over.set()
+        remover.join()

@@ -130,7 +130,17 @@ def add_execution(parser: Parser) -> None:
     parser.add_argument("--limit", metavar="N", type=count, help="how many nodes run at once")
     add_capacity(parser)
     add_places(parser)
+    add_values(parser)
     parser.add_argument("--fail-fast", action="store_true", help="the first failure cancels the rest")
+
+
+def add_values(parser: Parser) -> None:
+    """Add where large values are kept."""
+    parser.add_argument(
+        "--values",
+        metavar="PLACE",
+        help="where large values are kept: a directory, or an address such as s3://bucket/values (AIODAG_VALUES)",
+    )
 
 
 def add_places(parser: Parser) -> None:

@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     output.prepare()
     args = parse(argv)
     try:
-        with settings_named(args.config):
+        with settings_typed(args.config, getattr(args, "values", None)):
             code = run_command(args)
         output.flush()
     except output.Closed as closed:
@@ -41,22 +41,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 @contextmanager
-def settings_named(file: str | None) -> Generator[None]:
-    """Have the settings read from a file that somebody has named, here and in the processes that are started meanwhile."""
-    if file is None:
+def settings_typed(file: str | None, values: str | None) -> Generator[None]:
+    """Have settings as they were typed, here and in the processes that are started meanwhile: their file, a place for values."""
+    if file is None and values is None:
         yield
         return
-    from aiodag.service.settings import CONFIG  # noqa: PLC0415 - help and completion must come at once
+    from aiodag.service.settings import CONFIG, variable_of  # noqa: PLC0415 - help and completion must come at once
 
-    before = os.environ.get(CONFIG)
-    os.environ[CONFIG] = str(Path(file).absolute())
+    before = dict(os.environ)
+    if file is not None:
+        os.environ[CONFIG] = str(Path(file).absolute())
+    if values is not None:
+        os.environ[variable_of("values")] = values
     try:
         yield
     finally:
-        if before is None:
-            os.environ.pop(CONFIG)
-        else:
-            os.environ[CONFIG] = before
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def run_command(args: Namespace) -> int:

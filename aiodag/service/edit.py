@@ -12,7 +12,9 @@ from aiodag.errors import OptionError
 from aiodag.records import WorkflowRecord
 from aiodag.service import registry
 from aiodag.service.look import Looking
+from aiodag.service.settings import settings
 from aiodag.stores.places import store_at
+from aiodag.stores.value_places import value_address
 
 if TYPE_CHECKING:
     from aiodag.abc import Runs
@@ -39,7 +41,33 @@ class Editing(Looking):
 
     def forget(self, *which: str) -> registry.Meant:
         """Delete what ids and names stand for, as `delete` does, and return it: runs, workflows, and names of schedules."""
-        return registry.delete_meant(self.store, which)
+        found = registry.delete_meant(self.store, which)
+        self.remove_values()
+        return found
+
+    def remove_values(self, place: "str | PathLike[str] | None" = None, *, older: float = 3600) -> int:
+        """Remove from a place what no record of the store names any more, and nobody has written for `older` seconds.
+
+        Return how many values are gone. The place is by default that of the settings; without one, nothing is removed. Other
+        stores must not keep their values in the same place. `delete` and `prune` end with this.
+
+        >>> from aiodag import Run, task
+        >>> from aiodag.service import Service
+        >>> async with Run("etl", store="sqlite:///runs.db", id="monday", values="values"):
+        ...     node = task(lambda: "x" * 100_000)()
+        >>> service = Service("sqlite:///runs.db")
+        >>> service.remove_values("values", older=0)
+        0
+        >>> service.delete("monday"), service.remove_values("values", older=0)
+        (1, 1)
+        """
+        given = settings().values.value if place is None else place
+        if given is None:
+            return 0
+        from aiodag.stores.references import remove_unnamed  # noqa: PLC0415 - who lists runs needs no codec
+
+        check_seconds("older", older)
+        return remove_unnamed(self.store, value_address(given), time.time() - older)
 
     def prune(self, *, older: float | None = None, keep: int | None = None) -> list[str]:
         """Delete ended runs: those that ended more than `older` seconds ago, of each name all but the newest `keep`.
@@ -52,7 +80,9 @@ class Editing(Looking):
         if keep is not None and (type(keep) is not int or keep < 0):
             raise OptionError("keep", keep, "an int of 0 or more: the runs of each name that stay")
         before = None if older is None else time.time() - check_seconds("older", older)
-        return registry.delete_unowned(self.store, self.store.ended_runs(before=before, keep=keep), if_ended=True)
+        gone = registry.delete_unowned(self.store, self.store.ended_runs(before=before, keep=keep), if_ended=True)
+        self.remove_values()
+        return gone
 
     def backup(self, path: str | PathLike[str]) -> None:
         """Copy the store to a new file, whole and as of one moment, even while runs write to it. Raises `StoreError`."""

@@ -11,6 +11,7 @@ from aiodag.errors import StoreError
 from aiodag.mail import MESSAGE, MOMENT
 from aiodag.records import (
     BARRIER,
+    REFERENCE,
     AttemptRecord,
     EdgeRecord,
     LogRecord,
@@ -174,13 +175,13 @@ class Looking:
             from aiodag.service.values import read_value  # noqa: PLC0415 - who lists runs needs no codec
 
             return read_value(str(found.value))
+        if found.codec == REFERENCE:
+            from aiodag.service.values import read_elsewhere  # noqa: PLC0415 - as above
+
+            return read_elsewhere(found)
         if found.codec == MESSAGE:
             return json.loads(str(found.value))  # without tags: what others have sent makes nothing but plain values
-        how = "is pickled, and reading it could run anything"
-        if found.codec != "pickle":
-            how = f"is in the codec {found.codec!r}, which only its task knows"
-        msg = f"the value of {found.label!r} {how}: resume the run to have it"
-        raise StoreError(msg)
+        raise unreadable(found.label, found.codec)
 
     def error(self, run_id: str, node: str | None = None) -> BaseException | None:
         """Return why a run or a node failed: the exception that was raised, if it can be rebuilt."""
@@ -195,6 +196,14 @@ class Looking:
         """Return the graph of a run as its records have it, in seconds since its last execution began."""
         run = self.head(run_id)
         return recorded_graph(self.store, run, self.waits_of(run))
+
+
+def unreadable(label: str, codec: str) -> StoreError:
+    """Return the error for a value that nobody but its task may read."""
+    how = "is pickled, and reading it could run anything"
+    if codec != "pickle":
+        how = f"is in the codec {codec!r}, which only its task knows"
+    return StoreError(f"the value of {label!r} {how}: resume the run to have it")
 
 
 def one_node(service: "Looking", run_id: str, node: str) -> NodeRecord:

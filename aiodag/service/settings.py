@@ -15,6 +15,7 @@ from aiodag.errors import Complaint, SettingsError
 from aiodag.queue_defaults import DEFAULT_QUEUE, LINGER
 from aiodag.service.host_tables import NO_TABLE, placed_row, read_table
 from aiodag.stores.places import usual_place
+from aiodag.stores.value_places import value_address
 from aiodag.wording import printable, read_duration
 
 FILES = ("aiodag.toml", "pyproject.toml")
@@ -229,6 +230,12 @@ def read_word(value: object) -> str:
     raise ValueError(f"{describe_wrong(value)} is not a text")
 
 
+def read_value_place(value: object) -> str:
+    """Return where large values are kept."""
+    value_address(read_word(value))
+    return read_word(value)
+
+
 def read_zone(value: object) -> str:
     """Return the name of a zone."""
     from aiodag.schedules.zones import zone_of
@@ -283,7 +290,7 @@ READERS: Mapping[str, Callable[[object], Any]] = {
     "queue": read_word,
     "limit": read_count,
     "linger": read_seconds,
-    "values": read_word,
+    "values": read_value_place,
     "default_host": read_word,
 }
 TABLES = ("hosts", "executors")  # which a file alone has

@@ -6,13 +6,25 @@ Apart from what lists runs and nodes: few look at a value, and the codec and the
 from typing import Any
 
 from aiodag._core.doors import open_door
+from aiodag.codec.arrays import NPY, read_array
 from aiodag.codec.text import decode, decode_error
+from aiodag.records import NodeRecord
+from aiodag.service.look import unreadable
+from aiodag.stores.references import open_reference, reference_of
 
 
 def read_value(text: str) -> Any:
     """Return the value of a text in JSON. Raises `Undecodable`."""
     load_packages(text)
     return decode(text)
+
+
+def read_elsewhere(node: NodeRecord) -> Any:
+    """Return the value of a node that is kept in a place of its own. Raises `ValueGone`, `Undecodable` and `StoreError`."""
+    found = reference_of(node.value)
+    if found.codec not in {"json", NPY}:
+        raise unreadable(node.label, found.codec)
+    return open_reference(found, lambda codec, content: read_array(content) if codec == NPY else read_value(content))
 
 
 def read_error(text: str) -> BaseException:

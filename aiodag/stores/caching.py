@@ -22,11 +22,11 @@ from aiodag._core.search import check_returned
 from aiodag._core.seats import Aside
 from aiodag.abc import NOTHING
 from aiodag.errors import NoIdentity
+from aiodag.records import REFERENCE
 from aiodag.stores.arguments import FORMERLY, TODAY, plain_name
 from aiodag.stores.identity import Mark, innermost_function, is_found, is_main
 from aiodag.stores.keys import Keys, digest_of_call, origin_of_task
 from aiodag.stores.patience import in_thread_patiently
-from aiodag.stores.references import REFERENCE
 
 if TYPE_CHECKING:
     from aiodag._core.engine import Engine

@@ -12,6 +12,7 @@ from aiodag.errors import UnknownRun
 from aiodag.happenings import Happening
 from aiodag.records import (
     BARRIER,
+    REFERENCE,
     AttemptRecord,
     EdgeRecord,
     FunctionRow,
@@ -58,6 +59,12 @@ class KeptRuns:
         with self._lock:
             found = self._cache.get(key)
         return None if found is None or found[4] < since else (found[2], found[3])
+
+    def values_elsewhere(self) -> list[str]:
+        """Return what records have of values that are kept in places of their own."""
+        with self._lock:
+            rows = [row for kept in self.kept.values() for row in kept.nodes.values() if row["codec"] == REFERENCE]
+            return [str(row["value"]) for row in rows] + [str(e[3]) for e in self._cache.values() if e[2] == REFERENCE]
 
     # Look
 

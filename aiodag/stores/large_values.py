@@ -15,8 +15,9 @@ from aiodag.abc import NOTHING
 from aiodag.codec.arrays import NPY, array_parts, is_array
 from aiodag.errors import ValueGone
 from aiodag.held_values import HeldValue
+from aiodag.records import REFERENCE
 from aiodag.stores.outcomes import check_size, decode_value, encode_value, in_codec, open_value
-from aiodag.stores.references import REFERENCE, ValueReference, check_reference, open_reference, put_away, reference_of
+from aiodag.stores.references import ValueReference, check_reference, open_reference, put_away, reference_of
 from aiodag.stores.value_places import value_address
 
 if TYPE_CHECKING:

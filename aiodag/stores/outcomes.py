@@ -11,9 +11,9 @@ from aiodag.codec.text import decode, decode_pickle, encode, encode_error, encod
 from aiodag.errors import NoCodec, SecretInValue, Undecodable, ValueGone, ValueTooLarge
 from aiodag.mail import MOMENT
 from aiodag.masking import masked, secret_in
-from aiodag.records import LARGEST
+from aiodag.records import LARGEST, REFERENCE
 from aiodag.states import State
-from aiodag.stores.references import REFERENCE, open_reference, reference_of
+from aiodag.stores.references import open_reference, reference_of
 from aiodag.wording import is_utf8
 
 if TYPE_CHECKING:

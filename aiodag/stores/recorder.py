@@ -21,7 +21,7 @@ from aiodag._core.steps import is_to_be_cancelled
 from aiodag._core.submit import engine_of
 from aiodag._core.waits import held_back
 from aiodag.abc import NOTHING
-from aiodag.records import Batch, Known
+from aiodag.records import REFERENCE, Batch, Known
 from aiodag.states import State
 from aiodag.stores.caching import Cache, Entry, Flight, land_all
 from aiodag.stores.changes import MOST, Changes
@@ -33,7 +33,6 @@ from aiodag.stores.outcomes import encode_answer, encode_value, reason_text, rec
 from aiodag.stores.past import close_past, past_of
 from aiodag.stores.recall import LATER, arguments_now
 from aiodag.stores.recorded_waits import RecordedWaits
-from aiodag.stores.references import REFERENCE
 from aiodag.stores.row import (
     ATTEMPT,
     CODEC,

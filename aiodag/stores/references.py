@@ -6,13 +6,13 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiodag.codec.arrays import NPY
-from aiodag.errors import Undecodable, ValueGone
+from aiodag.errors import StoreError, Undecodable, ValueGone
 from aiodag.stores.value_places import value_address, value_place
+from aiodag.wording import hide_password
 
 if TYPE_CHECKING:
+    from aiodag.abc import Runs
     from aiodag.stores.folder import Parts
-
-REFERENCE = "$value"  # stands for the codec of a value that is kept by reference
 
 
 class ValueReference(NamedTuple):
@@ -76,3 +76,19 @@ def checked_address(found: ValueReference) -> str:
         return value_address(found.place)
     except ValueError as error:
         raise ValueGone(str(error)) from error
+
+
+def remove_unnamed(store: "Runs", address: str, before: float) -> int:
+    """Remove from a place what no record of a store names, and nobody has written since a moment; return how much is gone.
+
+    What is there is looked at before the records are: what is written meanwhile has a new time. Raises `StoreError`.
+    """
+    place = value_place(address)
+    try:
+        place.sweep(before)
+        there = list(place.digests())
+        named = {reference_of(text).sha256 for text in store.values_elsewhere()} if there else set()
+        return sum(place.remove(digest, before) for digest in there if digest not in named)
+    except OSError as error:
+        msg = f"values at {hide_password(address)} cannot be removed: {error}"
+        raise StoreError(msg) from error

@@ -113,6 +113,9 @@ update runs set state = ?, error = ?, ended_at = ?, owner = null, leased_until =
 -- :name cached
 select codec, value from cache where key = ? and at >= ?
 
+-- :name values_elsewhere
+select value from nodes where codec = :codec union select value from cache where codec = :codec
+
 -- :name one_run
 select run, id, name, state, execution, entry, error, created_at, started_at, ended_at, owner, tags, queue, priority,
     case when queue is not null and ready = 0 then

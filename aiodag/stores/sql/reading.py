@@ -5,6 +5,7 @@ from typing import Any
 
 from aiodag.errors import UnknownRun
 from aiodag.records import (
+    REFERENCE,
     AttemptRecord,
     EdgeRecord,
     FunctionRow,
@@ -211,6 +212,11 @@ class RecordedRuns(Database):
         with self.reading() as session:
             found: tuple[str, Any] | None = session.perform("cached", (key, since)).fetchone()
         return found
+
+    def values_elsewhere(self) -> list[str]:
+        """Return what records have of values that are kept in places of their own."""
+        with self.reading() as session:
+            return [str(text) for (text,) in session.perform("values_elsewhere", {"codec": REFERENCE})]
 
     def registered(self, name: str | None = None) -> list[WorkflowRecord]:
         """Return the workflows by name, or the one of a name."""

@@ -64,7 +64,7 @@ class Editing(Looking):
         given = settings().values.value if place is None else place
         if given is None:
             return 0
-        from aiodag.stores.references import remove_unnamed  # noqa: PLC0415 - who lists runs needs no codec
+        from aiodag.stores.references import remove_unnamed
 
         check_seconds("older", older)
         return remove_unnamed(self.store, value_address(given), time.time() - older)

@@ -203,6 +203,20 @@ async def test_each_job_of_an_array_gets_its_own_program_and_streams(host, wrapp
     assert len(sbatch()) <= 2
 
 
+@pytest.mark.parametrize("turns", [0, 1, 3, 10, 30, 100])
+async def test_a_cancel_at_any_moment_leaves_no_job_and_no_directory(host, folder, slurm, turns, mark):
+    nodes = [command("sh", "-c", "sleep 300; :", mark, host=host)() for _ in range(5)]
+    for _ in range(turns):
+        await asyncio.sleep(0.003)  # real time: a thread and a process are at work
+    for node in nodes:
+        node.cancel()
+    await asyncio.wait(nodes)
+
+    await until(lambda: not folder.exists() or not any(folder.iterdir()))
+    await until(lambda: slurm.ask("squeue", "--noheader", "--format=%i") == "")
+    assert processes(mark) == []
+
+
 # Submissions of unknown outcome
 
 

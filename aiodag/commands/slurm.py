@@ -180,8 +180,13 @@ class Slurm:
     async def _prepare(self, request: ProgramRequest) -> JobPlace:
         """Return a new directory for a program. Raises `ProgramNotStarted`."""
         path = self.directory / job_name(request.label or uuid4().hex)
+        made = asyncio.get_running_loop().run_in_executor(None, prepared_place, path, request)
         try:
-            return await asyncio.to_thread(prepared_place, path, request)
+            await asyncio.wait([made])
+            return made.result()
+        except asyncio.CancelledError:
+            made.add_done_callback(drop_unused)  # the thread goes on
+            raise
         except OSError as error:
             msg = f"did not start: Slurm(directory={str(self.directory)!r}) is where its job should find it: {error}"
             raise ProgramNotStarted(msg) from error
@@ -299,6 +304,12 @@ def prepared_place(path: Path, request: ProgramRequest) -> JobPlace:
         place = JobPlace(path.with_name(f"{path.name}-{uuid4().hex[:8]}"))
         place.prepare(request)
     return place
+
+
+def drop_unused(made: "asyncio.Future[JobPlace]") -> None:
+    """Remove the directory that a cancelled program will not use."""
+    if not made.cancelled() and made.exception() is None:
+        made.result().drop()
 
 
 def shown_amount(name: str, amount: float) -> str:

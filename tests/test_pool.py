@@ -436,7 +436,9 @@ def test_a_real_agent_gets_nothing_while_it_is_drained_or_dead_and_then_again(ne
     agent = new_agent(cores=1)
 
     async def main():
-        lab = HostPool([agent.host(name="there"), LocalHost(name="here", resources={"cores": 1})])
+        lab = HostPool(
+            [agent.host(name="there", resources={"cores": 1}), LocalHost(name="here", resources={"cores": 1})]
+        )
         there, here = command("echo", resources={"cores": 1}), command("true", resources={"cores": 1})
         found = []
         async with Run("etl", hosts={"lab": lab}, default_host="lab"):

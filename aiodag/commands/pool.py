@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections.abc import Iterable, Mapping
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from typing import Any
 
 from aiodag._core.capacity import Capacity, request_of
@@ -69,6 +69,7 @@ class HostPool:
         self.name, self.patience = name, patience
         self._room = PoolRoom([each.room for each in self.targets])
         self._begun = False
+        self._looks: set[asyncio.Task[None]] = set()  # that are under way: the loop alone would not hold them
 
     def __repr__(self) -> str:
         return f"HostPool([{', '.join(repr(each.host) for each in self.targets)}], name={self.name!r})"
@@ -103,22 +104,21 @@ class HostPool:
         """Run a program on a target. Raises `ProgramNotStarted` and `ProgramLost`."""
         asked = self._request(request.resources)
         while True:
-            async with AsyncExitStack() as looks:
-                ticket = await self._enter(asked, looks)
-                assert ticket.place is not None
-                target = self.targets[ticket.place]
-                try:
-                    await target.run(request, TargetWatch(watch, target.name))
-                except HostUnreachable as error:
-                    self._leave_out(ticket.place, str(error))
-                    continue
-                except ProgramLost:
-                    if target.has("look"):
-                        self._leave_out(ticket.place, "a program was lost there", pause=0.0)
-                    raise
-                finally:
-                    self._room.leave(ticket)
-                return
+            ticket = await self._enter(asked)
+            assert ticket.place is not None
+            target = self.targets[ticket.place]
+            try:
+                await target.run(request, TargetWatch(watch, target.name))
+            except HostUnreachable as error:
+                self._leave_out(ticket.place, str(error))
+                continue
+            except ProgramLost:
+                if target.has("look"):
+                    self._leave_out(ticket.place, "a program was lost there", pause=0.0)
+                raise
+            finally:
+                self._room.leave(ticket)
+            return
 
     async def find(self, facts: Mapping[str, object], request: ProgramRequest, watch: ProgramWatch, /) -> None:
         """Take up what an earlier owner has started, on the target that has it. Raises `ProgramNotFound` and `ProgramLost`."""
@@ -136,7 +136,7 @@ class HostPool:
     def _request(self, resources: Mapping[str, float]) -> Request:
         return request_of("resources", {CORES: 1, **resources})
 
-    async def _enter(self, asked: Request, looks: AsyncExitStack) -> Ticket:
+    async def _enter(self, asked: Request) -> Ticket:
         """Wait for room on a target, and look at those that are left out meanwhile. Raises `HostUnreachable`."""
         if not self._begun:
             self._begun = True
@@ -146,14 +146,14 @@ class HostPool:
         ticket = self._room.enter(asked)
         try:
             while ticket.future is not None and not ticket.future.done():
-                own = self._look_at_due(looks)
-                await asyncio.wait([ticket.future, *own], timeout=self._pause(), return_when=asyncio.FIRST_COMPLETED)
+                looks = self._look_at_due()
+                await asyncio.wait([ticket.future, *looks], timeout=self._pause(), return_when=asyncio.FIRST_COMPLETED)
                 if ticket.place is None and (why := self._hopeless(asked)):
                     raise HostUnreachable(why)
         except BaseException:
             self._room.leave(ticket)
             raise
-        self._look_at_due(looks)
+        self._look_at_due()
         return ticket
 
     # Targets that are left out
@@ -173,15 +173,21 @@ class HostPool:
                 pauses += [each.out_at + self.patience - now] * (each.out_at + self.patience > now)
         return min(pauses) + 0.001
 
-    def _look_at_due(self, looks: AsyncExitStack) -> "list[asyncio.Task[None]]":
-        """Look at the targets that are due, one look at a time for each; a look ends with the program that began it."""
+    def _look_at_due(self) -> "list[asyncio.Task[None]]":
+        """Look at the targets that are due, one look at a time for each.
+
+        A look ends by itself, within seconds: were it to end with the program that began it, one program after the other that is
+        quicker than a look would keep a target out for ever.
+        """
         loop = asyncio.get_running_loop()
         begun: list[asyncio.Task[None]] = []
         for place, target in enumerate(self.targets):
             if target.is_out and not target.looked_at and target.due_at <= loop.time():
                 target.looked_at = True
-                begun.append(loop.create_task(self._look(place)))
-                looks.push_async_callback(end_look, begun[-1])
+                look = loop.create_task(self._look(place))
+                self._looks.add(look)
+                look.add_done_callback(self._looks.discard)
+                begun.append(look)
         return begun
 
     async def _look(self, place: int) -> None:
@@ -226,18 +232,14 @@ class HostPool:
         )
 
     async def close(self) -> None:
-        """Let go of the connections of all targets."""
+        """Let go of the connections of all targets, and look at none any more for this loop."""
+        loop = asyncio.get_running_loop()
+        for look in [each for each in self._looks if each.get_loop() is loop]:
+            look.cancel()
+            await asyncio.wait([look])
         for each in self.targets:
             if each.has("close"):
                 await each.host.close()
-
-
-async def end_look(look: "asyncio.Task[None]") -> None:
-    """End a look that nobody needs any more."""
-    look.cancel()
-    await asyncio.wait([look])
-    if not look.cancelled():
-        look.exception()
 
 
 def sum_of(amounts: Iterable[Mapping[str, float]]) -> dict[str, float]:

@@ -1,0 +1,69 @@
+"""Large values on Dask: measured, not promised, how much of them comes through the process that owns the run."""
+
+import pytest
+from test_dask import array, doubled_array
+from test_executor_contract import on
+from tornado.iostream import IOStream
+
+from aiodag import Run
+
+SIZE = 4 << 20  # bytes of each array
+
+
+def first_of(given):
+    return float(given[0])
+
+
+@pytest.fixture
+async def dask(dask_executor):
+    yield dask_executor
+    await dask_executor.close()
+
+
+@pytest.fixture
+def passed(monkeypatch):
+    """Count the bytes that this process reads from connections to the cluster, and writes to them."""
+    counted = []
+
+    def counting(method):
+        def count(self, content):
+            number = method(self, content)
+            counted.append(number or 0)
+            return number
+
+        return count
+
+    for name in ("read_from_fd", "write_to_fd"):
+        monkeypatch.setattr(IOStream, name, counting(getattr(IOStream, name)))
+    return counted
+
+
+async def chain(dask):
+    node = on(dask, array)(SIZE >> 20)
+    for _ in range(9):
+        node = on(dask, doubled_array)(node)
+    return await on(dask, first_of)(node)
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+async def test_a_chain_of_arrays_passes_the_owner_by(dask, passed, tmp_path, recorded):
+    options = {"store": f"sqlite:///{tmp_path}/runs.db", "id": "monday", "values": tmp_path / "values"}
+
+    async with Run("etl", **(options if recorded else {})):
+        assert await chain(dask) == 2**9
+
+    assert 0 < sum(passed) < 10 * SIZE / 100
+    assert len(list(tmp_path.glob("values/??/*"))) == (10 if recorded else 0)
+
+
+async def test_what_workers_have_written_is_taken_back_here(dask, tmp_path):
+    def run():
+        return Run("etl", store=f"sqlite:///{tmp_path}/runs.db", id="monday", values=tmp_path / "values")
+
+    async with run():
+        on(dask, array)(1)
+    async with run():
+        node = on(dask, array)(1)
+
+    assert node.attempt == 1
+    assert float((await node).sum()) == 1 << 17

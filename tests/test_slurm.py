@@ -18,7 +18,7 @@ from aiodag.commands import command, shell
 from aiodag.commands.forms import host_of_form
 from aiodag.commands.slurm import Slurm
 from aiodag.commands.slurm_places import JobPlace, JobStatus, job_name
-from aiodag.commands.slurm_programs import JobState, recorded_state
+from aiodag.commands.slurm_programs import JobState, job_states, recorded_state
 from aiodag.programs import ProgramLost, ProgramNotFound, ProgramNotStarted, ProgramRequest
 from aiodag.stores import SQLite
 
@@ -217,6 +217,14 @@ async def test_a_cancel_at_any_moment_leaves_no_job_and_no_directory(host, folde
     assert processes(mark) == []
 
 
+async def test_an_owner_that_runs_in_an_array_itself_has_jobs_of_its_own(host, monkeypatch):
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "4711")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "7")
+    monkeypatch.setenv("SLURM_JOB_ID", "4718")
+
+    assert (await command("echo", "mine", host=host)()).stdout == "mine\n"
+
+
 # Submissions of unknown outcome
 
 
@@ -272,6 +280,19 @@ async def test_a_job_that_somebody_cancels_fails_and_says_so(host, slurm):
     assert failed.code in {-15, 143}  # Slurm signals the shell and what it waits for in any order
     assert "CANCELLED: it was cancelled in Slurm by somebody else" in str(failed)
     assert failed.finished.stdout == "begun\n"
+
+
+async def test_what_people_like_to_see_of_slurm_hides_no_job(host, slurm, monkeypatch, mark):
+    for name, value in {"SQUEUE_PARTITION": "urgent", "SQUEUE_USERS": "nobody", "SCANCEL_STATE": "PENDING"}.items():
+        monkeypatch.setenv(name, value)
+    watch = Watch()
+    running = asyncio.ensure_future(host.run(ProgramRequest(("sh", "-c", "sleep 300; :", mark)), watch))
+    await until(lambda: processes(mark))
+
+    assert (await job_states([watch.facts["job"]]))[watch.facts["job"]].name == "RUNNING"
+    running.cancel()
+    await asyncio.wait([running])
+    assert (watch.end.code, processes(mark)) == (-15, [])
 
 
 async def test_a_job_that_is_cancelled_before_it_began_did_not_start(folder, slurm):

@@ -211,9 +211,11 @@ def descendants(ancestor: int) -> list[int]:
 
 def run_in_job(places: list[str]) -> None:
     """Run the program of this job: the only one, or that of its number in an array."""
-    job, number = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
-    name = f"{job}_{number}" if job else os.environ["SLURM_JOB_ID"]
-    mine = NodeProgram(places[int(number or 0)], name)
+    number, name = 0, os.environ["SLURM_JOB_ID"]
+    if len(places) > 1:  # else such variables are those of a job in which the owner runs
+        number = int(os.environ["SLURM_ARRAY_TASK_ID"])
+        name = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{number}"
+    mine = NodeProgram(places[number], name)
     if not mine.claim():
         return
     code = mine.run()

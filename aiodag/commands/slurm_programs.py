@@ -1,6 +1,7 @@
 """Slurm's own programs: `sbatch`, `squeue`, `sacct`, `scancel`. Each call has an end."""
 
 import asyncio
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -13,7 +14,7 @@ from aiodag.programs import ProgramEnd, ProgramLost, ProgramNotStarted, ProgramR
 
 PATIENCE = 60.0  # seconds for one of them: it tries again by itself while the controller is away
 FIELDS = "%i|%T|%N|%r"
-PLAIN: Mapping[str, str | None] = {"LC_ALL": "C", "SQUEUE_FORMAT": None, "SQUEUE_FORMAT2": None, "SACCT_FORMAT": None}
+TASTES = ("SQUEUE_", "SCANCEL_", "SACCT_", "SINFO_")  # variables in which people keep filters and formats of their own
 # Messages after which nobody knows whether a job was taken, or the same may be taken later.
 TEMPORARY = re.compile(
     r"(?i)unable to contact|timed out|timeout|temporarily|connection (refused|failure|reset)|zero bytes|"
@@ -61,9 +62,11 @@ class Heard:
         return self.streams[stream].decode("utf-8", "replace").strip()
 
 
-async def ask_slurm(*args: str, env: Mapping[str, str | None] = PLAIN, stdin: bytes | None = None) -> str:
+async def ask_slurm(*args: str, env: Mapping[str, str | None] | None = None, stdin: bytes | None = None) -> str:
     """Return what one of Slurm's programs says. Raises `SlurmRefused`, `SlurmAway` and `ProgramNotStarted`."""
     heard = Heard()
+    if env is None:
+        env = {"LC_ALL": "C", **{name: None for name in os.environ if name.startswith(TASTES)}}
     try:
         async with asyncio.timeout(PATIENCE):
             await LOCAL.run(ProgramRequest(args, env, stdin=stdin, grace=1.0), heard)

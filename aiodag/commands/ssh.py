@@ -180,18 +180,21 @@ class SSH:
 
     async def _connect(self) -> RemoteLink:
         """Open a connection. Raises `HostUnreachable`."""
+        client = Connecting()
         try:
-            options = await asyncssh.SSHClientConnectionOptions.construct(**self._options())
+            options = await asyncssh.SSHClientConnectionOptions.construct(
+                **self._options(), client_factory=lambda: client
+            )
             connection = await asyncssh.connect(self.address.host, self.address.port or (), options=options)
-        except (OSError, asyncssh.Error, ValueError, TimeoutError) as error:
-            raise HostUnreachable(f"did not start: {await self._describe(error)}") from None
-        link = RemoteLink(lambda hearer: open_shell(connection, hearer), connection.abort, self._keepalive)
-        try:
+            link = RemoteLink(lambda hearer: open_shell(connection, hearer), connection.abort, self._keepalive)
             await link.open()
         except LinkBroken as error:
             raise HostUnreachable(f"did not start: {self.address} does not run programs: {error}") from None
+        except (OSError, asyncssh.Error, ValueError, TimeoutError) as error:
+            client.abort()
+            raise HostUnreachable(f"did not start: {await self._describe(error)}") from None
         except BaseException:
-            connection.abort()
+            client.abort()
             raise
         return link
 
@@ -248,6 +251,21 @@ class SSH:
             f"the host key of {self.address}{shown} is not in {str(file)!r}, or another one is: it may be another machine. Compare "
             f"the fingerprint with that of `ssh-keygen -lf` on the key in /etc/ssh there; then: ssh-keyscan -p {port} {host} >> {file}"
         )
+
+
+class Connecting(asyncssh.SSHClient):
+    """A connection while it is opened: whoever gives up closes it."""
+
+    connection: asyncssh.SSHClientConnection | None = None
+
+    def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
+        """Take the connection."""
+        self.connection = conn
+
+    def abort(self) -> None:
+        """Close the connection, if there is one."""
+        if self.connection is not None:
+            self.connection.abort()
 
 
 class ShellSession(asyncssh.SSHClientSession[bytes]):

@@ -43,11 +43,17 @@ async def measure_ray(*sizes: int) -> dict[str, Any]:
 
     remote = ray.remote(max_retries=0)(nothing)
 
-    async def own(calls: int) -> None:
+    async def own(calls: int) -> None:  # the quickest that Ray has
         ray.get([remote.remote(number) for number in range(calls)])
 
-    own_processes = psutil.Process()
-    return await measure(own, Ray(), [own_processes, *own_processes.children(recursive=True)], *sizes)
+    async def awaited(calls: int) -> None:
+        await asyncio.gather(*[remote.remote(number) for number in range(calls)])
+
+    here = psutil.Process()
+    await own(sizes[0] // 10)  # which starts the workers
+    processes = [here, *here.children(recursive=True)]
+    found = await measure(own, Ray(), processes, *sizes)
+    return found | {"awaited": (await measure(awaited, Ray(), processes, *sizes))["ratio"]}
 
 
 def main() -> None:

@@ -30,6 +30,35 @@ FORGOTTEN = "its agent has forgotten it: nobody took its end in time"
 STARTED_ANEW = "its agent has started anew, and ended what the one before had started"
 
 
+class AgentPatience:
+    """Waits for an agent that is silent, until what it had has certainly ended."""
+
+    def __init__(self, address: str, grace: float) -> None:
+        self._address = address
+        self._grace = grace
+        self.calm()
+
+    def calm(self) -> None:
+        """Note that the agent is there."""
+        self._pause = PAUSE
+        self._silent = False
+
+    async def wait_out(self, link: AgentLink, why: str) -> None:
+        """Wait a moment. Raises `ProgramLost` once what the agent has is over for sure."""
+        if time.monotonic() >= link.ends_at(self._grace):
+            self.lose(f"its agent is silent, and the program has ended by now: {why}", "connection")
+        if not self._silent:
+            self._silent = True
+            log.warning("the agent at %s does not answer: %s", self._address, why)
+        await asyncio.sleep(self._pause)
+        self._pause = min(PAUSE_MOST, self._pause * 2)
+
+    def lose(self, why: str, reason: str = "agent started anew") -> NoReturn:
+        """Raise `ProgramLost`."""
+        msg = f"has ended in a way that nobody knows: at {self._address}, {why}"
+        raise ProgramLost(msg, reason=reason)
+
+
 class AgentAttempt:
     """One program: `run` it, or `take_up` what somebody has started."""
 
@@ -44,8 +73,7 @@ class AgentAttempt:
         self._instance = ""  # of the agent that has it
         self._place = 0  # in its log
         self._end: Mapping[str, Any] | None = None
-        self._pause = PAUSE
-        self._silent = False
+        self._patience = AgentPatience(address, request.grace)
         self._left = False  # its run goes on elsewhere
         self._unwanted = False  # it is to end, or not to begin
         self._begun = False
@@ -107,7 +135,7 @@ class AgentAttempt:
     # Begin
 
     async def _start_and_follow(self) -> None:
-        body = self._order()
+        body = order_of(self._request)
         await self._meet()
         await self._send_order(body)
         self._note_place()
@@ -123,25 +151,6 @@ class AgentAttempt:
             raise ProgramNotStarted(f"did not start: the agent at {self._address}: {fault}") from None
         self._instance = self._link.instance
 
-    def _order(self) -> dict[str, object]:
-        """Return what the agent is asked for. Raises `ProgramNotStarted` for what is too large."""
-        request, stdin = self._request, self._request.stdin
-        if isinstance(stdin, bytes) and len(stdin) > STDIN_LARGEST:
-            msg = f"did not start: its stdin has {len(stdin):,} bytes, and an agent takes {STDIN_LARGEST:,}: put it into a file that the agent's machine has, and give the path"
-            raise ProgramNotStarted(msg)
-        content: object = None
-        if stdin is not None:
-            content = {"path": str(stdin)} if isinstance(stdin, Path) else {"base64": b64encode(stdin).decode()}
-        return {
-            "label": request.label,
-            "args": request.args,
-            "env": dict(request.env),
-            "cwd": None if request.cwd is None else str(request.cwd),
-            "stdin": content,
-            "grace": request.grace,
-            "resources": dict(request.resources),
-        }
-
     async def _send_order(self, body: Mapping[str, object]) -> None:
         """Have the agent start it, once: the label says that it is the same. Raises as `run` does."""
         unknown = False  # whether it may have been started
@@ -156,13 +165,13 @@ class AgentAttempt:
                     raise HostUnreachable(
                         f"did not start: the agent at {self._address} does not answer: {fault}"
                     ) from None
-                await self._wait_out(str(fault))
+                await self._patience.wait_out(self._link, str(fault))
                 continue
             if answer.code == 201:
                 return
             why = f"did not start: the agent at {self._address}: {answer.error}"
             if answer.code == 412 and unknown:
-                self._lose(STARTED_ANEW)
+                self._patience.lose(STARTED_ANEW)
             if answer.code == 412:
                 self._instance = self._link.instance
             elif answer.code != 503:
@@ -170,7 +179,7 @@ class AgentAttempt:
             elif not unknown:
                 raise HostUnreachable(why)
             else:
-                await self._wait_out(answer.error)  # an order may still be on its way
+                await self._patience.wait_out(self._link, answer.error)  # an order may still be on its way
 
     async def _is_barred(self) -> bool:
         """Return True if the agent does not know the program: then it cannot come any more. Raises `NoAnswer`, `Rejected`."""
@@ -181,7 +190,7 @@ class AgentAttempt:
         orphan_grace = seconds_in(facts, "orphan_grace", self._link.orphan_grace)
         if facts.get("agent", self._address) != self._address:
             await asyncio.sleep(orphan_grace + self._request.grace + ENDING)
-            self._lose("another agent had it, and has ended it by now", "agent changed")
+            self._patience.lose("another agent had it, and has ended it by now", "agent changed")
         # By then its agent has ended it, if that cannot be asked: its owner before was heard until now at the latest.
         self._link.heard_at = max(self._link.heard_at, time.monotonic() + orphan_grace - self._link.orphan_grace)
         while True:
@@ -189,7 +198,7 @@ class AgentAttempt:
                 await self._link.ask("GET", "/ready")
                 answer = await self._link.ask("POST", f"/programs/{self._name}/find")
             except (NoAnswer, Rejected) as fault:
-                await self._wait_out(str(fault))
+                await self._patience.wait_out(self._link, str(fault))
                 continue
             break
         if answer.code != 200:
@@ -202,9 +211,9 @@ class AgentAttempt:
     def _miss(self) -> bool:
         """Return False if a program that the agent does not know never ran there. Raises `ProgramLost` if it did."""
         if self._instance == self._link.instance:
-            self._lose(FORGOTTEN, "forgotten by its agent")
+            self._patience.lose(FORGOTTEN, "forgotten by its agent")
         if self._instance:
-            self._lose(STARTED_ANEW)
+            self._patience.lose(STARTED_ANEW)
         return False
 
     def _note_place(self) -> None:
@@ -219,24 +228,24 @@ class AgentAttempt:
             try:
                 await self._listen()
             except (NoAnswer, Rejected, ValueError) as fault:
-                await self._wait_out(str(fault))
+                await self._patience.wait_out(self._link, str(fault))
         self._link.take_end(self._name)
         try:
             self._tell_end(self._end)
         except (KeyError, TypeError, ValueError, AttributeError) as fault:
-            self._lose(f"its agent has told an end that cannot be read: {fault!r}", "unreadable end")
+            self._patience.lose(f"its agent has told an end that cannot be read: {fault!r}", "unreadable end")
 
     async def _listen(self) -> None:
         reader = FrameReader(self._place)
         async with self._link.listen(f"/programs/{self._name}/log?from={self._place}") as (answer, chunks):
             if self._link.instance != self._instance:
-                self._lose(STARTED_ANEW)
+                self._patience.lose(STARTED_ANEW)
             if answer.code == 404:
-                self._lose(FORGOTTEN, "forgotten by its agent")
+                self._patience.lose(FORGOTTEN, "forgotten by its agent")
             if answer.code != 200:
                 raise Rejected(answer.error)
             async for chunk in chunks:
-                self._silent, self._pause = False, PAUSE
+                self._patience.calm()
                 for frame in reader.feed(chunk):
                     self._take(frame)
                     self._place = frame.place
@@ -256,20 +265,6 @@ class AgentAttempt:
             told = f"[aiodag: the agent has dropped {place - self._place:,} bytes of the output here]\n"
             self._watch.wrote("stderr", told.encode())
 
-    async def _wait_out(self, why: str) -> None:
-        """Wait a moment for an agent that is silent. Raises `ProgramLost` once what it has is over for sure."""
-        if time.monotonic() >= self._link.ends_at(self._request.grace):
-            self._lose(f"its agent is silent, and the program has ended by now: {why}", "connection")
-        if not self._silent:
-            self._silent = True
-            log.warning("the agent at %s does not answer: %s", self._address, why)
-        await asyncio.sleep(self._pause)
-        self._pause = min(PAUSE_MOST, self._pause * 2)
-
-    def _lose(self, why: str, reason: str = "agent started anew") -> NoReturn:
-        msg = f"has ended in a way that nobody knows: at {self._address}, {why}"
-        raise ProgramLost(msg, reason=reason)
-
     # End
 
     def _tell_end(self, told: Mapping[str, Any]) -> None:
@@ -281,7 +276,7 @@ class AgentAttempt:
         if "lost" in told:
             raise ProgramLost(str(told["lost"]))
         if told.get("by_agent"):
-            self._lose(f"its agent has ended it: {told['by_agent']}", "ended by its agent")
+            self._patience.lose(f"its agent has ended it: {told['by_agent']}", "ended by its agent")
         if told.get("dropped"):
             self._watch.wrote(
                 "stderr",
@@ -303,3 +298,23 @@ def seconds_in(facts: Mapping[str, object], key: str, usual: float) -> float:
     """Return a number among the facts of an attempt."""
     found = facts.get(key)
     return float(found) if isinstance(found, int | float) else usual
+
+
+def order_of(request: ProgramRequest) -> dict[str, object]:
+    """Return what an agent is asked for. Raises `ProgramNotStarted` for what is too large."""
+    stdin = request.stdin
+    if isinstance(stdin, bytes) and len(stdin) > STDIN_LARGEST:
+        msg = f"did not start: its stdin has {len(stdin):,} bytes, and an agent takes {STDIN_LARGEST:,}: put it into a file that the agent's machine has, and give the path"
+        raise ProgramNotStarted(msg)
+    content: object = None
+    if stdin is not None:
+        content = {"path": str(stdin)} if isinstance(stdin, Path) else {"base64": b64encode(stdin).decode()}
+    return {
+        "label": request.label,
+        "args": request.args,
+        "env": dict(request.env),
+        "cwd": None if request.cwd is None else str(request.cwd),
+        "stdin": content,
+        "grace": request.grace,
+        "resources": dict(request.resources),
+    }

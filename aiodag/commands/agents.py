@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from aiodag._core.capacity import Capacity, request_of
+from aiodag._core.limits import Limit
 from aiodag.commands.agent_attempt import AgentAttempt
 from aiodag.commands.agent_link import AgentAnswer, AgentLink, Rejected
 from aiodag.commands.agent_wire import read_token
@@ -23,6 +24,7 @@ T = TypeVar("T")
 
 LOOKING = 4.5  # seconds for an agent to say what it has
 PORT = 2504
+MOST_AT_ONCE = 256
 
 
 class Agent:
@@ -63,6 +65,9 @@ class Agent:
         trust(self.certificate)
         self.resources: Mapping[str, float] = MappingProxyType(dict(resources or {}))
         self._capacity = Capacity(self.resources) if self.resources else None
+        self.at_once = Limit(
+            MOST_AT_ONCE
+        )  # programs of a loop: each takes connections, also while it waits at the agent
         self._links: WeakKeyDictionary[asyncio.AbstractEventLoop, AgentLink] = WeakKeyDictionary()
 
     def __repr__(self) -> str:

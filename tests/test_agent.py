@@ -94,7 +94,7 @@ async def test_the_same_label_twice_is_one_program(shared_agent, mark):
     second, again = await begun(host, long(mark, label))
 
     assert len(processes(mark)) == 1
-    assert heard.facts["pid"] == again.facts["pid"]
+    assert heard.facts["program"] == again.facts["program"]
     await cancelled(first)
     await second
     assert again.end.code == -15

@@ -14,6 +14,7 @@ Fault: TypeAlias = tuple[tuple[str | int, ...], str]  # where in the form, and w
 LONGEST_GUESS = 100  # characters of a wrong key for which one that is near is looked for
 LEAST_AMOUNT = 0.000001  # of a resource: they are counted in millionths
 LONGEST_NAME = 500  # characters of the name of a host or executor
+SEARCHED, LISTED = 1_000, 30  # names among which one that is near is looked for, and that a message lists
 DEEPEST = 4  # forms within forms
 
 
@@ -111,8 +112,10 @@ def near_words(wrong: object, known: Iterable[str]) -> str:
     from difflib import get_close_matches  # noqa: PLC0415 - see above
 
     choices = list(known)
-    near = get_close_matches(wrong, choices, 1) if isinstance(wrong, str) and len(wrong) < LONGEST_GUESS else []
-    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(choices) or 'none'}"
+    searched = choices if isinstance(wrong, str) and len(wrong) < LONGEST_GUESS else []
+    near = get_close_matches(str(wrong), searched[:SEARCHED], 1)
+    more = f" and {len(choices) - LISTED:,} others" if len(choices) > LISTED else ""
+    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(choices[:LISTED]) or 'none'}{more}"
 
 
 # A form

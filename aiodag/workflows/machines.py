@@ -1,7 +1,7 @@
 """The hosts and executors that a workflow names, and those that its tasks have without naming any."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -185,17 +185,18 @@ def placed_forms(option: str, forms: Mapping[str, Any], directory: str) -> dict[
     }
 
 
-def missing_name(option: str, name: str, own: Mapping[str, Any]) -> str:
+def missing_name(
+    option: str, name: str, own: Mapping[str, Any], settings: Collection[str], *, hint: bool = True
+) -> str:
     """Return that nothing has a name, with what has one, or that it cannot be used; nothing if the run has it, or the settings."""
     always = ALWAYS[option]
     if name in always:
         return ""
-    others = open_door("settings_hosts")
-    settings: list[str] = [] if name in own else others.names_in_settings(option)
     if name not in own and name not in settings:
-        known = near_words(name, dict.fromkeys([*always, *own, *settings]))
-        return f"{describe_given(name)}, and no {option[:-1]} has that name; {known}"
+        known = f"; {near_words(name, dict.fromkeys([*always, *own, *settings]))}" if hint else ""
+        return f"{describe_given(name)}, and no {option[:-1]} has that name{known}"
     try:
+        others = open_door("settings_hosts")
         found = made_of(option, name, own[name]) if name in own else others.made_from_settings(option, name)
         if isinstance(found, Later):
             found.made()

@@ -1,9 +1,10 @@
 """Where the tasks of a workflow are to run: whether there is such a place, and whether it can have what they ask for."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aiodag._core.capacity import amounts_text, asked_amounts
+from aiodag._core.doors import open_door
 from aiodag._core.holdings import Request
 from aiodag._core.named import LOCAL, host_among
 from aiodag._core.task import Task
@@ -14,6 +15,8 @@ from aiodag.workflows.parameters import is_command
 if TYPE_CHECKING:
     from aiodag._core.elsewhere import Elsewhere
 
+HINTED = 20  # names for which one that is near is looked for
+
 
 class Sites:
     """The places of the tasks of one workflow; of many tasks that are alike each is looked for once."""
@@ -22,6 +25,7 @@ class Sites:
         self.machines = machines
         self.elsewhere = elsewhere  # whether another process will know the names that this one does not
         self._known: dict[Task[..., Any], str] = {}  # what is wrong, by tasks of which many are alike
+        self._in_settings: dict[str, Sequence[str]] = {}  # read once, and only for names that the run has not
         self._missing: dict[tuple[str, str], str] = {}
         self._found: Elsewhere | None = None
 
@@ -63,7 +67,12 @@ class Sites:
         if self.elsewhere:
             return ""
         if (names, name) not in self._missing:
-            self._missing[names, name] = missing_name(names, name, getattr(self.machines, names))
+            hint = len(self._missing) < HINTED
+            own = getattr(self.machines, names)
+            if name not in own and names not in self._in_settings:
+                self._in_settings[names] = open_door("settings_hosts").names_in_settings(names)
+            settings = self._in_settings.get(names, ())
+            self._missing[names, name] = missing_name(names, name, own, settings, hint=hint)
         return self._missing[names, name]
 
     def refusal(self, task: Task[..., Any], asked: Request) -> str | None:

@@ -12,6 +12,16 @@ import pytest
 
 TESTS = Path(__file__).parent
 STARTS = 60.0  # seconds that the start of a process may take on a machine with much else to do
+# Ends with whoever started it: a test run that is killed leaves no cluster behind.
+WITH_ITS_STARTER = """
+import os, runpy, sys, threading
+def wait():
+    os.read(0, 1)
+    os._exit(1)
+threading.Thread(target=wait, daemon=True).start()
+module = sys.argv.pop(1)
+runpy.run_module(module, run_name="__main__", alter_sys=True)
+"""
 LOCAL = ["--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0"]
 
 
@@ -51,9 +61,9 @@ class DaskCluster:
         env["DASK_DISTRIBUTED__WORKER__MEMORY__TERMINATE"] = "false"
         with (self.folder / "log").open("ab") as log:
             return subprocess.Popen(
-                [python, "-m", f"distributed.cli.{module}", *options],
+                [python, "-c", WITH_ITS_STARTER, f"distributed.cli.{module}", *options],
                 env=env,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # closed with this process, however that ends
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -68,7 +78,9 @@ class DaskCluster:
 
     def heal(self):
         """Start a worker for each that has died."""
-        self.workers = [each for each in self.workers if each.poll() is None]
+        for each in [each for each in self.workers if each.poll() is not None]:
+            each.stdin.close()
+            self.workers.remove(each)
         for _ in range(self.wanted - len(self.workers)):
             self.add_worker()
         return self
@@ -79,3 +91,4 @@ class DaskCluster:
             if process is not None:
                 process.kill()
                 process.wait()
+                process.stdin.close()

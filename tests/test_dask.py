@@ -61,6 +61,37 @@ async def test_large_values_stay_there(dask):
     assert (await values[-1]).sum() == 8 * (1 << 17)
 
 
+async def test_large_values_do_not_go_through_the_program(dask, monkeypatch):
+    from distributed.comm import tcp
+
+    await on(dask, bodies.squared)(3)  # it is connected
+    passed = []
+    monkeypatch.setattr(tcp, "read_bytes_rw", counted_read(tcp.read_bytes_rw, passed))
+    monkeypatch.setattr(tcp.TCP, "write", counted_write(tcp.TCP.write, passed))
+    made = on(dask, array)(4)
+    for _ in range(9):
+        made = on(dask, doubled_array)(made)
+
+    assert await on(dask, total)({"parts": [made]}) == 512 * (4 << 17)
+    assert 0 < sum(passed) < 0.01 * 10 * (4 << 20)
+
+
+def counted_read(read, passed):
+    async def counted(stream, size):
+        passed.append(size)
+        return await read(stream, size)
+
+    return counted
+
+
+def counted_write(write, passed):
+    async def counted(self, *args, **kwargs):
+        passed.append(await write(self, *args, **kwargs))
+        return passed[-1]
+
+    return counted
+
+
 async def test_a_body_here_gets_the_value_itself(dask):
     @task
     async def summed(given):
@@ -226,6 +257,46 @@ async def test_a_worker_that_is_sent_away_does_not_have_the_body_run_twice(own_c
         await node
     assert bodies.noted(tmp_path).count("body-begins") == 1
     await dask.close()
+
+
+OWNER = """\
+import asyncio, sys
+import cluster_bodies as bodies
+from aiodag import Run, task
+from aiodag.executors.dask import Dask
+from aiodag.stores import SQLite
+
+address, store, folder = sys.argv[1:]
+@task
+def first():
+    bodies.note(folder, "first")
+    return bytes(100_000)
+@task
+def second(given):
+    return bodies.held_up(folder, f"second-{len(given)}")
+async def main():
+    async with Run("etl", store=SQLite(store), id="monday", executor=Dask(address)):
+        node = second(first())
+    print(await node)
+asyncio.run(main())
+"""
+
+
+async def test_a_run_whose_owner_was_killed_goes_on(dask_cluster, tmp_path):
+    program = tmp_path / "owner.py"
+    program.write_text(OWNER)
+    command = [sys.executable, program, dask_cluster.heal().address, tmp_path / "runs.db", tmp_path]
+    env = {"PYTHONPATH": f"{Path(__file__).parent.parent}:{Path(__file__).parent}"}
+    with subprocess.Popen(command, env=env) as owner:
+        await until(lambda: "second-100000-begins" in bodies.noted(tmp_path), "the second begins")
+        owner.kill()
+    (tmp_path / "go").touch()
+    done = await asyncio.to_thread(
+        subprocess.run, command, env=env, capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert done.stdout == "second-100000\n", done.stderr
+    assert bodies.noted(tmp_path).count("first") == 1
 
 
 def test_a_function_of_the_main_module(dask_cluster, tmp_path):

@@ -241,6 +241,12 @@ async def test_a_worker_that_dies_fails_its_attempt_alone(elsewhere, tmp_path):
     assert bodies.noted(tmp_path) == ["called"]
 
 
+async def test_a_lost_attempt_is_tried_again_without_retries(cluster, tmp_path):
+    node = on(cluster, bodies.dies_once)(tmp_path)
+
+    assert (await node, node.attempt) == (2, 2)
+
+
 async def test_many_at_once(executor):
     nodes = on(executor, bodies.squared).map(range(100))
 

@@ -32,7 +32,8 @@ MARK = "-aiodag-"  # in the keys of our tasks
 OTHERS = re.compile(r"[^A-Za-z0-9_.]+")  # what does not belong into the name of a group of tasks
 TOGETHER = 4 << 20  # bytes of calls in one message: of larger graphs Dask warns
 LARGE = 1 << 20  # bytes of a call that goes to a worker without the scheduler reading it
-PAUSE, LONGEST_PAUSE = 1e-4, 0.2  # seconds for more values to come home together: for each call under way, and at most
+PAUSE, LONGEST_PAUSE = 0.05, 0.5  # for more values to come home together: a share of what is to come, and seconds
+RECENT = 50  # calls that the time between two of them is taken from
 PATIENCE = 1.0  # seconds for workers to say what has become of cancelled calls
 
 
@@ -102,6 +103,8 @@ class DaskLink:
         self.gate = ClusterGate(loop, self._threads)
         self.waiting: list[DaskCall] = []  # for the end of this turn
         self.under_way: set[DaskCall] = set()
+        self.interval = 0.0  # seconds between two calls that end, of late
+        self.ended_at = 0.0
         self.wanted: dict[str, tuple[Any, asyncio.Future[Any]]] = {}  # values that are to be fetched, by label
         self.unwanted: list[StoppedCall] = []  # for the end of this turn, too
         self.working: set[asyncio.Task[Any]] = set()
@@ -158,6 +161,8 @@ class DaskLink:
     async def call(self, call: DaskCall) -> Any:
         """Return what comes of a call: its value, or a `DaskValue`. Cancelled, it ends it or leaves it behind."""
         try:
+            if not self.under_way:
+                self.ended_at = self.loop.time()
             self.under_way.add(call)
             if len(call.content) > LARGE:
                 call.content = await self.client.scatter(call.content, hash=False)
@@ -215,6 +220,9 @@ class DaskLink:
     async def fetch(self, future: Any) -> Any:
         """Return what a future stands for, with all others that are asked for meanwhile."""
         wanted: asyncio.Future[Any] = self.loop.create_future()
+        now = self.loop.time()
+        self.interval += (now - self.ended_at - self.interval) / RECENT
+        self.ended_at = now
         if not self.wanted:
             self.work(self._collect())
         self.wanted[future.key] = (future, wanted)
@@ -223,7 +231,7 @@ class DaskLink:
     async def _collect(self) -> None:
         while self.wanted:
             # Each fetch costs the scheduler and the workers as much as some tasks: where many are under way, it waits for more.
-            await asyncio.sleep(min(LONGEST_PAUSE, len(self.under_way) * PAUSE))
+            await asyncio.sleep(min(PAUSE * len(self.under_way) * self.interval, LONGEST_PAUSE))
             batch = dict(self.wanted)
             try:
                 found = await self.client.gather({label: future for label, (future, _) in batch.items()}, errors="skip")

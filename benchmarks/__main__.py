@@ -74,6 +74,7 @@ def main() -> None:
         run(sys.executable, "waiting", "waiting")
         run(sys.executable, "messages_many", "messages_many")
         run(sys.executable, "schedules_many", "schedules_many")
+        run(sys.executable, "clusters", "clusters")
         run(sys.executable, "neighbours", "neighbours")
     report.main()
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import report_queues, report_schedules, report_waiting
+from benchmarks import report_clusters, report_queues, report_schedules, report_waiting
 from benchmarks.results import ROOT, load
 
 PAGE = ROOT / "docs" / "speed.md"
@@ -234,6 +234,14 @@ def schedules(results: list[dict[str, Any]]) -> Iterable[str]:
         yield table(report_schedules.HEADINGS, report_schedules.rows(result))
 
 
+def clusters(results: list[dict[str, Any]]) -> Iterable[str]:
+    """Tell what calls on a cluster take."""
+    for result in results:
+        yield "## Clusters\n\n"
+        yield report_clusters.introduction(result)
+        yield table(report_clusters.HEADINGS, report_clusters.rows(result))
+
+
 def journaled(result: dict[str, Any]) -> Iterable[str]:
     """Tell the nodes per second, and what a recalled node holds."""
     yield (
@@ -380,6 +388,7 @@ def page() -> str:
                 (waiting, load("waiting.json")),
                 (schedules, load("schedules_many.json")),
                 (commands, load("commands.json")),
+                (clusters, load("clusters*.json")),
                 (workflows, load("workflows.json")),
                 (imports, load("imports-*.json")),
                 (promises, load("promises.json")),

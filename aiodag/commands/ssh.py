@@ -64,6 +64,8 @@ class SSH:
     >>> sync = command("sync", "--fast", host=node1)
     """
 
+    at_once: None = None  # of what a run has on it: the machine is bounded here, for all runs together
+
     def __init__(
         self,
         address: str,
@@ -269,7 +271,7 @@ class Connecting(asyncssh.SSHClient):
 
 
 class ShellSession(asyncssh.SSHClientSession[bytes]):
-    """One shell on the other side, for who hears it and who speaks to it."""
+    """One shell on the other side: what is sent to it, and what it says."""
 
     def __init__(self, hearer: Hearer) -> None:
         self._hearer = hearer

@@ -266,6 +266,11 @@ class LocalHost:
 
     With `answers`, a program has a third stream to write to, its descriptor 3: the watch hears it as "answer". `name` is how
     records call it, if not by the name of this machine. `resources` are what a pool counts for it.
+
+    >>> from aiodag.commands import command
+    >>> from aiodag.commands.local import LocalHost
+    >>> (await command("echo", host=LocalHost(name="bench"))()).host
+    'bench'
     """
 
     def __init__(self, *, answers: bool = False, name: str = "", resources: Mapping[str, float] = NO_RESOURCES) -> None:

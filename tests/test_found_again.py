@@ -181,6 +181,24 @@ async def test_who_finds_it_gets_what_its_host_has_noted_and_the_label_of_that_a
     assert (node.result().host, second["host"]) == ("node7", "node7")
 
 
+async def test_an_attempt_is_in_the_store_before_its_program_can_be_anywhere(folder, store):
+    seen = []
+
+    class Looking(Script):
+        async def run(self, request, watch, /):
+            other = SQLite(folder / "runs.db")
+            seen.extend(
+                (str(each.state), each.facts.get("label") == request.label)
+                for each in other.attempts("monday", every=True)
+            )
+            other.close()
+            await super().run(request, watch)
+
+    await execute(store, Looking(0))
+
+    assert seen == [("running", True)]
+
+
 async def test_labels_are_readable_and_no_two_are_alike(store):
     away = Script(3, 3, 0)
 

@@ -7,7 +7,16 @@ from weakref import WeakKeyDictionary
 from aiodag._core.callables import innermost, is_async
 from aiodag._core.capacity import amounts_text, asked_amounts, check_request, request_at
 from aiodag._core.middleware import compose
-from aiodag._core.named import EXECUTORS, LOCAL, NamedExecutor, executor_among, executor_named, host_among, host_for
+from aiodag._core.named import (
+    EXECUTORS,
+    LOCAL,
+    NamedExecutor,
+    executor_among,
+    executor_named,
+    hold_open,
+    host_among,
+    host_for,
+)
 from aiodag._core.options import executor_of, takes_async
 from aiodag._core.veils import Unveiling
 from aiodag.errors import NoCapacity, OptionError
@@ -60,6 +69,15 @@ class Elsewhere:
             )
             self._sent[task] = found
         return found
+
+
+def name_elsewhere(run: "Run", *given: object) -> None:
+    """Give a run its hosts and executors, in the order of `Elsewhere`, if it names any. Raises `OptionError`."""
+    if any(each is not None for each in given):
+        run.elsewhere = Elsewhere(*given)
+        for each in run.elsewhere.all():
+            hold_open(run, each)
+        run._quieten()
 
 
 def stays(task: "Task[..., Any]") -> bool:

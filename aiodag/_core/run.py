@@ -13,13 +13,13 @@ from aiodag._core.cancels import as_failure, is_asked
 from aiodag._core.capacity import Capacity, capacity_of
 from aiodag._core.context import RUN
 from aiodag._core.doors import open_door
-from aiodag._core.elsewhere import Elsewhere
+from aiodag._core.elsewhere import name_elsewhere
 from aiodag._core.hooks import Hooks, hooks_of
 from aiodag._core.layers import layers_of
 from aiodag._core.ledger import Ledger
 from aiodag._core.letting_go import let_go_of, parting_of
 from aiodag._core.members import HURRY, Members
-from aiodag._core.named import end_use, hold_open, note_use
+from aiodag._core.named import end_use, note_use
 from aiodag._core.notebook import bundle_of_graph
 from aiodag._core.options import check_seconds, flag, timeout_of
 from aiodag._core.report import as_exception, report_of
@@ -125,11 +125,7 @@ class Run(Members):
         hooks = hooks_of(on_start=on_start, on_success=on_success, on_failure=on_failure)
         self.hooks = Hooks(hooks) if hooks else None
         self.uses: list[Any] = []  # hosts and executors with connections, of which it lets go at its end
-        if any(given is not None for given in (hosts, default_host, executors, executor)):
-            self.elsewhere = Elsewhere(hosts, default_host, executors, executor)
-            for each in self.elsewhere.all():
-                hold_open(self, each)
-            self._quieten()
+        name_elsewhere(self, hosts, default_host, executors, executor)
         self.entry: Mapping[str, Any] | None = None  # how to run it again: a file, a task and its parameters
         self.keeps_answer = False  # whether the value of its first node, the task of an entry, is recorded as its own
         self.definition: str | None = None  # what it is built from, for its store: the text of a workflow

@@ -107,13 +107,11 @@ class Recall(Enclosed):
     def _known_again(self, node: "Node[Any]", known: Known) -> str:
         """Take over what is known of a new node, and return what stands in its row for the codec."""
         node.attempt = known.attempt
-        if known.attempt:
-            node.earlier = known.attempt
         if recallable(node.task, known) or (node.task.encloses and known.state is State.SUCCEEDED and not known.void):
             return RECORDED
         if self._goes_on_waiting(node, known):
             return RECORDED
-        node.again = known.state.final
+        node.again, node.earlier = known.state.final, known.attempt
         if known.attempt and node.attempt == known.attempt:
             self._batch.again.append(known.number)
         if known.failures and not known.state.final and not known.void:

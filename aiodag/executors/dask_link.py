@@ -32,7 +32,7 @@ MARK = "-aiodag-"  # in the keys of our tasks
 OTHERS = re.compile(r"[^A-Za-z0-9_.]+")  # what does not belong into the name of a group of tasks
 TOGETHER = 4 << 20  # bytes of calls in one message: of larger graphs Dask warns
 LARGE = 1 << 20  # bytes of a call that goes to a worker without the scheduler reading it
-PAUSE, LONGEST_PAUSE = 0.05, 0.5  # for more values to come home together: a share of what is to come, and seconds
+PAUSE, LONGEST_PAUSE = 0.1, 1.0  # for more values to come home together: a share of what is to come, and seconds
 RECENT = 50  # calls that the time between two of them is taken from
 PATIENCE = 1.0  # seconds for workers to say what has become of cancelled calls
 

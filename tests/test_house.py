@@ -264,6 +264,7 @@ FLOORS = [
             "stopping",
             "due_moments",
             "recorded_waits",
+            "recalled_values",
             "recorder",
             "taken",
             "kept_copies",

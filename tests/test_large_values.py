@@ -358,3 +358,70 @@ def test_a_value_that_is_kept_while_it_is_removed_is_there(tmp_path):
     finally:
         over.set()
         remover.join()
+
+
+async def test_every_store_knows_the_values_of_its_records(store, place):
+    service = Service(store)
+
+    async def recorded(run_id):
+        async with Run("etl", store=store, id=run_id, values=place) as run:
+            node = text(70_000)
+            shared(80_000)
+            text(7)
+        assert run.state.value == "succeeded"
+        return node.result()
+
+    assert await recorded("monday") == await recorded("monday") == "x" * 70_000
+    aged(place)
+    assert len(store.values_elsewhere()) >= 2
+    assert service.remove_values(place) == 0
+    service.delete("monday")
+    assert service.remove_values(place) == 1
+    assert len(store.values_elsewhere()) == 1  # of the cache
+    assert sorted(map(str, CALLS)) == ["80000", "x", "x"]
+
+
+async def test_a_copied_run_names_the_same_files(run, place, tmp_path):
+    async with run():
+        text(70_000)
+    other = Service(f"sqlite:///{tmp_path}/other.db")
+
+    Service(f"sqlite:///{tmp_path}/runs.db").copy_to(other)
+
+    assert other.value("monday", "text") == "x" * 70_000
+
+
+FLOW = """
+from aiodag import task
+
+@task
+async def load():
+    return "x" * 100_000
+
+@task
+async def main():
+    return len(await load())
+"""
+
+
+def test_a_plan_says_what_runs_again_since_its_file_is_gone(place, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("AIODAG_STORE", f"sqlite:///{tmp_path}/runs.db")
+    flow = tmp_path / "flow_of_large.py"
+    flow.write_text(FLOW)
+
+    assert main(["run", str(flow), "--values", "no scheme://x"]) == 2
+    assert "values" in capsys.readouterr().err
+    assert main(["run", str(flow), "--id", "monday", "--values", str(place)]) == 0
+    capsys.readouterr()
+    assert main(["show", "monday", "load", "--value"]) == 0
+    assert len(capsys.readouterr().out) > 100_000
+    plans = []
+    for _ in range(2):
+        assert main(["plan", "monday"]) == 0
+        plans.append(capsys.readouterr().out)
+        for path in files(place):
+            path.unlink()
+
+    assert "load" not in plans[0].partition("recall")[0]
+    assert plans[0] != plans[1]
+    assert "load" in plans[1]

@@ -65,8 +65,7 @@ class Run(Members):
     With a `store` the run is durable: what happens is written there, and a run of the same `id` recalls what has
     succeeded. Entering raises `RunOwned` and `StoreError` then; leaving raises `RunCancelled` when somebody cancelled the
     run from outside. `tags` are words to find it by, such as `{"env": "test"}`. Without a store an `id` only
-    names the run, and nothing is recalled. With `values`, a directory or an address such as "s3://bucket/values", values of
-    `values_from` bytes or more (65,536) are kept there, and the store has their digests.
+    names the run, and nothing is recalled. Values over `values_from` bytes (65,536) are kept at `values`, a directory or an address.
 
     `on_start`, `on_success` and `on_failure` are hooks, one or a list: a task or function of one argument, a
     `RunSummary`; a command; or a URL, to which that is sent as JSON. They are nodes of the run, which waits for them. A
@@ -121,7 +120,7 @@ class Run(Members):
         self.store = store
         self.id = id_of(id, name) if store is not None or id is not None else ""
         self.tags = tags_of(tags)
-        self.values, self.values_from = large_values_of(values, values_from, store)
+        self.large = large_values_of(values, values_from, store)  # where, and from which size on
         hooks = hooks_of(on_start=on_start, on_success=on_success, on_failure=on_failure)
         self.hooks = Hooks(hooks) if hooks else None
         self.uses: list[Any] = []  # hosts and executors with connections, of which it lets go at its end

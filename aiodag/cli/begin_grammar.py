@@ -130,11 +130,11 @@ def add_execution(parser: Parser) -> None:
     parser.add_argument("--limit", metavar="N", type=count, help="how many nodes run at once")
     add_capacity(parser)
     add_places(parser)
-    add_values(parser)
+    add_value_place(parser)
     parser.add_argument("--fail-fast", action="store_true", help="the first failure cancels the rest")
 
 
-def add_values(parser: Parser) -> None:
+def add_value_place(parser: Parser) -> None:
     """Add where large values are kept."""
     parser.add_argument(
         "--values",

@@ -1,7 +1,7 @@
 """What can be typed to submit runs, and to look after queues."""
 
 from aiodag.cli import table
-from aiodag.cli.begin_grammar import TARGET, add_parameters, add_places, add_tags, add_values
+from aiodag.cli.begin_grammar import TARGET, add_parameters, add_places, add_tags, add_value_place
 from aiodag.cli.parser import CommandGroup, Parser, add_command
 from aiodag.cli.schedule_grammar import add_trigger
 from aiodag.cli.typed import count, duration, integer, moment, natural, rate
@@ -115,7 +115,7 @@ def add_worker(group: CommandGroup) -> None:
         help=f"how long a run that only waits is kept in the process, before it is parked ({LINGER:g}s)",
     )
     add_what_begins_runs(parser)
-    add_values(parser)
+    add_value_place(parser)
     parser.add_argument(
         "--pinned", action="store_true", help="refuse a run whose file is another here than when it was submitted"
     )

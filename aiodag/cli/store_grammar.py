@@ -1,7 +1,7 @@
 """What can be typed to change what a store holds, or to copy it."""
 
 from aiodag.cli import table
-from aiodag.cli.begin_grammar import SOURCE, add_one_run, add_values
+from aiodag.cli.begin_grammar import SOURCE, add_one_run, add_value_place
 from aiodag.cli.parser import CommandGroup, add_command
 from aiodag.cli.typed import duration, natural
 
@@ -83,7 +83,7 @@ def add_delete(group: CommandGroup) -> None:
     )
     parser.add_argument("--older", metavar="AGE", type=duration, help="runs that ended longer ago: 90s, 15m, 12h, 30d")
     parser.add_argument("--keep", metavar="N", type=natural, help="of each name, all but the newest N")
-    add_values(parser)
+    add_value_place(parser)
 
 
 def add_backup(group: CommandGroup) -> None:

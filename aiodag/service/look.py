@@ -181,6 +181,8 @@ class Looking:
             return read_elsewhere(found)
         if found.codec == MESSAGE:
             return json.loads(str(found.value))  # without tags: what others have sent makes nothing but plain values
+        from aiodag.service.values import unreadable  # noqa: PLC0415 - as above
+
         raise unreadable(found.label, found.codec)
 
     def error(self, run_id: str, node: str | None = None) -> BaseException | None:
@@ -196,14 +198,6 @@ class Looking:
         """Return the graph of a run as its records have it, in seconds since its last execution began."""
         run = self.head(run_id)
         return recorded_graph(self.store, run, self.waits_of(run))
-
-
-def unreadable(label: str, codec: str) -> StoreError:
-    """Return the error for a value that nobody but its task may read."""
-    how = "is pickled, and reading it could run anything"
-    if codec != "pickle":
-        how = f"is in the codec {codec!r}, which only its task knows"
-    return StoreError(f"the value of {label!r} {how}: resume the run to have it")
 
 
 def one_node(service: "Looking", run_id: str, node: str) -> NodeRecord:

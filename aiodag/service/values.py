@@ -8,8 +8,8 @@ from typing import Any
 from aiodag._core.doors import open_door
 from aiodag.codec.arrays import NPY, read_array
 from aiodag.codec.text import decode, decode_error
+from aiodag.errors import StoreError
 from aiodag.records import NodeRecord
-from aiodag.service.look import unreadable
 from aiodag.stores.references import open_reference, reference_of
 
 
@@ -31,6 +31,14 @@ def read_error(text: str) -> BaseException:
     """Return the exception of a text, or a `RecordedError` in its place."""
     load_packages(text)
     return decode_error(text)
+
+
+def unreadable(label: str, codec: str) -> StoreError:
+    """Return the error for a value that nobody but its task may read."""
+    how = "is pickled, and reading it could run anything"
+    if codec != "pickle":
+        how = f"is in the codec {codec!r}, which only its task knows"
+    return StoreError(f"the value of {label!r} {how}: resume the run to have it")
 
 
 def load_packages(text: str) -> None:

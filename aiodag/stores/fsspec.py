@@ -15,6 +15,9 @@ except ImportError as error:
     raise MissingExtra("a place for values that is not file:///DIRECTORY", "fsspec", "fsspec") from error
 
 
+MOMENTS = ("created", "mtime", "LastModified", "last_modified", "updated")  # what file systems call it
+
+
 class FsspecPlace:
     """A directory, bucket or other place of values."""
 
@@ -68,10 +71,8 @@ class FsspecPlace:
         return False
 
     def _written_at(self, path: str) -> float | None:
-        try:
-            moment = self.files.modified(path)
-        except (AttributeError, NotImplementedError, KeyError):
-            moment = self.files.info(path).get("mtime")
+        found = self.files.info(path)
+        moment = next((found[name] for name in MOMENTS if found.get(name) is not None), None)
         return moment.timestamp() if isinstance(moment, datetime) else moment
 
     def sweep(self, before: float) -> None:

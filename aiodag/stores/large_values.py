@@ -16,7 +16,7 @@ from aiodag.codec.arrays import NPY, array_parts, is_array
 from aiodag.errors import ValueGone
 from aiodag.held_values import HeldValue
 from aiodag.records import REFERENCE
-from aiodag.stores.outcomes import check_size, decode_value, encode_value, in_codec, open_value
+from aiodag.stores.outcomes import check_stored_size, decode_value, encode_value, in_codec, open_value
 from aiodag.stores.references import ValueReference, check_reference, open_reference, put_away, reference_of
 from aiodag.stores.value_places import value_address
 
@@ -35,9 +35,9 @@ class LargeValues:
     """Where one run keeps its large values, if it has a place for them."""
 
     def __init__(self, run: "Run", engine: "Engine", largest: int) -> None:
-        self._given = run.values
+        self._given = run.large[0]
         self._address: str | None = None
-        self.least = LEAST if run.values_from is None else run.values_from
+        self.least = LEAST if run.large[1] is None else run.large[1]
         self.largest = largest
         self._engine = engine
         if self._given is not None:
@@ -59,7 +59,7 @@ class LargeValues:
             return reference_encoded(await self._in_thread(partial(put_away, self.address(), NPY, array_parts(value))))
         codec, content = encode_value(task, value, sys.maxsize)
         if len(content) <= self.least or not self.address():
-            check_size(task.name, content, self.largest)
+            check_stored_size(task.name, content, self.largest)
             return codec, content
         parts = content if isinstance(content, str) else [content]
         return reference_encoded(await self._in_thread(partial(put_away, self.address(), codec, parts)))

@@ -79,14 +79,14 @@ def in_codec(codec: Any, task: str, value: object) -> tuple[str, str | bytes]:
 def encode_value(task: "Task[..., Any]", value: object, largest: int) -> tuple[str, str | bytes]:
     """Return the codec of a task and a value in it. Raises `NoCodec`, `SecretInValue` and `ValueTooLarge`."""
     codec, text = in_codec(task.options.codec, task.name, value)
-    check_size(task.name, text, largest)
+    check_stored_size(task.name, text, largest)
     secret = secret_in(text)
     if secret is not None:
         raise SecretInValue(task.name, secret)
     return codec, text
 
 
-def check_size(task: str, text: str | bytes, largest: int) -> None:
+def check_stored_size(task: str, text: str | bytes, largest: int) -> None:
     """Raise `ValueTooLarge` for what a store cannot keep."""
     if len(text) > largest // MOST_BYTES and stored_size(text) > largest:
         raise ValueTooLarge(task, stored_size(text), largest)

@@ -14,25 +14,23 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiodag._core.as_task import FIRST, TASK, UNDRIVEN
-from aiodag._core.homecoming import leave_there
 from aiodag._core.letting_go import leavable
 from aiodag._core.search import check_returned
 from aiodag._core.steps import is_to_be_cancelled
 from aiodag._core.submit import engine_of
 from aiodag._core.waits import held_back
 from aiodag.abc import NOTHING
-from aiodag.records import REFERENCE, Batch, Known
+from aiodag.records import Batch
 from aiodag.states import State
-from aiodag.stores.caching import Cache, Entry, Flight, land_all
+from aiodag.stores.caching import Cache, Flight, land_all
 from aiodag.stores.changes import MOST, Changes
 from aiodag.stores.frontier import Frontier
 from aiodag.stores.generations import generation_of_text
 from aiodag.stores.keeper import join_keeper
-from aiodag.stores.large_values import LargeValues
-from aiodag.stores.outcomes import encode_answer, encode_value, reason_text, record_exception
+from aiodag.stores.outcomes import encode_answer, reason_text, record_exception
 from aiodag.stores.past import close_past, past_of
-from aiodag.stores.recall import LATER, arguments_now
-from aiodag.stores.recorded_waits import RecordedWaits
+from aiodag.stores.recall import arguments_now
+from aiodag.stores.recalled_values import RecalledValues
 from aiodag.stores.row import (
     ATTEMPT,
     CODEC,
@@ -56,6 +54,7 @@ if TYPE_CHECKING:
     from aiodag._core.run import Run
     from aiodag._core.task import Task
     from aiodag.abc import Runs
+    from aiodag.stores.large_values import LargeValues
     from aiodag.submissions import Taken
 
 log = logging.getLogger("aiodag.stores")
@@ -67,7 +66,7 @@ T = TypeVar("T")
 WHOLE = frozenset({"void", "generation", "waits", "outbox"})  # kinds of rows that no row of a node is written after
 
 
-class Recorder(RecordedWaits):
+class Recorder(RecalledValues):
     """The journal of one run in one store."""
 
     error: BaseException | None
@@ -80,17 +79,13 @@ class Recorder(RecordedWaits):
         self._written: list[Node[Any] | asyncio.Future[None]] = []  # successes of the batch that is being written
         self._busy = False  # whether a batch is being written, or will be in this turn of the loop
         self._counted = False  # whether one is, which counts as real time
-        self._flights: list[Flight] = []  # whose values are to be written
         self._landing: list[Flight] = []  # whose values are being written
-        self._looked_for: dict[
-            int, Known
-        ] = {}  # by number, recorded values that have to be looked for where they are kept
 
     async def open(self) -> None:
         """Own the run and learn what is known of it."""
         run = self.run
         self._engine = engine_of(run.loop)
-        self._large = LargeValues(run, self._engine, self.store.largest)
+        self._find_place(self._engine)
         self.offset = getattr(run.loop, "time_of_day", time.time)() - run.clock()
         self._keeper, self._writer = join_keeper(self.store, run, self, ours=self._ours, taken=self._taken)
         if self._ours:  # else each run would open the file once more to read from it
@@ -162,10 +157,8 @@ class Recorder(RecordedWaits):
     async def __call__(self, node: "Node[Any]", args: Any, kwargs: Any, /) -> Any:
         """Run a body, and return its value once that is committed; in a first step at once, and the node waits for the commit."""
         task = node.task
-        if self._looked_for and (known := self._looked_for.pop(node.row[NUMBER], None)) is not None:
-            value = await self._look_for(node, known)
-            if value is not NOTHING:
-                return value
+        if self._looked_for and (value := await self._look_for(node)) is not NOTHING:
+            return value
         while self._resumed and not task.waits and (held := held_back(node)) is not None:
             await held
         if self._generation is not None:
@@ -186,11 +179,7 @@ class Recorder(RecordedWaits):
             if task.waits and node.row[NUMBER] in self._waits:
                 return value  # it is in the store already: who settled it has written it
             if task.options.journal and not task.stands_in and not task.barrier:
-                if value is None or task.waits or task.encloses:
-                    encoded = value_to_record(task, value, self.store.largest, node.row[PARENT])
-                else:
-                    encoded = await self._large.encode(task, value)
-                waiter = self._succeed(node, encoded)
+                waiter = self._succeed(node, await value_to_record(task, value, self._large, node.row[PARENT]))
                 if waiter is not None:
                     await waiter
             elif self.run.keeps_answer and node.row[NUMBER] == 0:
@@ -199,29 +188,6 @@ class Recorder(RecordedWaits):
             return value
         finally:
             del node  # a failure's traceback holds this frame
-
-    def _recall_outcome(self, node: "Node[Any]", known: Known) -> Any:
-        if known.codec != REFERENCE or node.task.waits:
-            return super()._recall_outcome(node, known)
-        self._looked_for[node.row[NUMBER]] = known
-        return LATER
-
-    async def _look_for(self, node: "Node[Any]", known: Known) -> Any:
-        """Take back a value that is kept in a place of its own, without bringing it here; `NOTHING` if it is not there."""
-        held = await self._large.take_back(node.task, known.value)
-        if held is NOTHING:
-            self._run_again(node, known)
-            return held
-        self._note_recalled(node, known, held)
-        return await leave_there(node, held)
-
-    def _keep_cached(self, entry: Entry, flight: Flight) -> None:
-        if self._broken:  # nothing is written any more
-            flight.land()
-            return
-        self._batch.cache.append(entry)
-        self._flights.append(flight)
-        self._wake()
 
     def _succeed(self, node: "Node[Any]", encoded: tuple[str, Any]) -> "asyncio.Future[None] | None":
         """Have a success written; return what to wait for, None where the engine settles the node when it hears of it."""
@@ -347,13 +313,15 @@ class Recorder(RecordedWaits):
             await self._idle
 
 
-def value_to_record(task: "Task[..., Any]", value: object, largest: int, parent: int | None) -> tuple[str, Any]:
+async def value_to_record(
+    task: "Task[..., Any]", value: object, large: "LargeValues", parent: int | None
+) -> tuple[str, Any]:
     """Return a value as it is recorded: of nodes that enclose others that of the outermost, which has those of all."""
     if task.waits:  # for a run in this process, which has given what it had
-        return encode_answer(task, value, largest)
+        return encode_answer(task, value, large.largest)
     if not task.encloses:
-        return encode_value(task, value, largest)
-    return encode_answer(task, value, largest) if parent is None else ("", None)
+        return ("json", "null") if value is None and task.options.codec == "json" else await large.encode(task, value)
+    return encode_answer(task, value, large.largest) if parent is None else ("", None)
 
 
 async def in_real_time(engine: "Engine", waited: "Awaitable[T]") -> T:

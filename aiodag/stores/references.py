@@ -35,10 +35,12 @@ class ValueReference(NamedTuple):
 def reference_of(text: Any) -> ValueReference:
     """Return the reference that a record has. Raises `Undecodable` for anything else."""
     try:
-        found = ValueReference(**json.loads(text)["$value"])
-        named: tuple[object, ...] = (found.place, found.codec)
-        if all(isinstance(each, str) for each in named) and len(bytes.fromhex(found.sha256)) == 32:
-            return found
+        plain = json.loads(text)["$value"]
+        if (
+            all(isinstance(plain[name], str) for name in ("place", "codec"))
+            and len(bytes.fromhex(plain["sha256"])) == 32
+        ):
+            return ValueReference(**plain)
     except (TypeError, ValueError, KeyError, RecursionError):
         pass
     msg = "what a record has of a value that is kept elsewhere is no reference"

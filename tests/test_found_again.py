@@ -40,7 +40,7 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def store(folder):
+def disk(folder):
     store = SQLite(folder / "runs.db")
     yield store
     store.close()
@@ -101,25 +101,25 @@ async def until(met):
 
 
 @pytest.mark.parametrize("notes", ["notes", "by label"])
-async def test_a_program_whose_owner_was_killed_is_taken_up_and_not_started_again(folder, store, notes):
+async def test_a_program_whose_owner_was_killed_is_taken_up_and_not_started_again(folder, disk, notes):
     owner = subprocess.Popen([sys.executable, "-c", OWNER, str(folder), notes], cwd=Path(__file__).parent.parent)
     try:
         await until((folder / "starts").exists)
-        await until(lambda: facts(store) and ("folder" in facts(store)[0]) == (notes == "notes"))
+        await until(lambda: facts(disk) and ("folder" in facts(disk)[0]) == (notes == "notes"))
     finally:
         owner.send_signal(signal.SIGKILL)
         owner.wait()
     (folder / "go").touch()
     away = Detached(folder / "jobs")
 
-    async with Run("etl", store=store, id="monday", hosts={"away": away}):
+    async with Run("etl", store=disk, id="monday", hosts={"away": away}):
         node = shell(WAITS, name="sync", host="away")(str(folder))
 
     assert (folder / "starts").read_text() == "started\n"
     assert (node.result().stdout, node.attempt) == ("rows\n", 2)
     (noted, label) = away.found[0]
     assert (noted.keys() == {"folder", "pid"}) == (notes == "notes")
-    assert label == facts(store)[0]["label"]
+    assert label == facts(disk)[0]["label"]
 
 
 async def test_it_is_left_running_when_the_run_goes_on_elsewhere(folder, store):
@@ -181,7 +181,7 @@ async def test_who_finds_it_gets_what_its_host_has_noted_and_the_label_of_that_a
     assert (node.result().host, second["host"]) == ("node7", "node7")
 
 
-async def test_an_attempt_is_in_the_store_before_its_program_can_be_anywhere(folder, store):
+async def test_an_attempt_is_in_the_store_before_its_program_can_be_anywhere(folder, disk):
     seen = []
 
     class Looking(Script):
@@ -194,7 +194,7 @@ async def test_an_attempt_is_in_the_store_before_its_program_can_be_anywhere(fol
             other.close()
             await super().run(request, watch)
 
-    await execute(store, Looking(0))
+    await execute(disk, Looking(0))
 
     assert seen == [("running", True)]
 
@@ -315,7 +315,7 @@ async def test_a_cancel_that_comes_before_the_search_ends_what_was_left(store):
     assert (len(after.asked), after.met) == (1, [asyncio.CancelledError])
 
 
-async def test_what_is_noted_at_the_start_is_in_the_store_while_it_runs(folder, store):
+async def test_what_is_noted_at_the_start_is_in_the_store_while_it_runs(folder, disk):
     away = Script("stays")
 
     async def read():
@@ -325,7 +325,7 @@ async def test_what_is_noted_at_the_start_is_in_the_store_while_it_runs(folder, 
         finally:
             with_job.close()
 
-    async with Run("etl", store=store, id="monday", hosts={"away": away}):
+    async with Run("etl", store=disk, id="monday", hosts={"away": away}):
         node = command("sync", name="sync", host="away")()
         await away.stands.wait()
         await asyncio.sleep(0.05)  # real time: as soon as that another process sees it

@@ -90,6 +90,9 @@ async def test_an_unknown_name_is_refused_at_the_call_with_what_there_is():
             command("sync", host="hcp")()
         with pytest.raises(OptionError, match=r"executor='gpus' .*'thread', 'process', 'gpu', .*did you mean 'gpu'\?"):
             task(sum, executor="gpus")([1])
+        with pytest.raises(OptionError) as caught:
+            command("sync", host="x" * 10_000)()
+    assert len(str(caught.value)) < 400
 
 
 async def test_without_a_run_there_are_the_names_of_the_settings(tmp_path, monkeypatch):

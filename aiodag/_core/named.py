@@ -132,4 +132,4 @@ def unknown_name(option: str, table: str, name: str, known: Iterable[str]) -> Op
     near = get_close_matches(name, names, n=2) if len(name) <= LONGEST_GUESS else []
     hint = f": did you mean {' or '.join(map(repr, near))}?" if near else ""
     wanted = f"{', '.join(map(repr, names))}, or a name that Run({table}={{...}}) or [{table}] of aiodag.toml has{hint}"
-    return OptionError(option, name, wanted)
+    return OptionError(option, name if len(name) <= LONGEST_GUESS else f"{name[:LONGEST_GUESS]}…", wanted)

@@ -52,24 +52,23 @@ log = logging.getLogger("aiodag.run")
 class Run(Members):
     """Own every node made inside `async with`, also by other nodes; leave when all have settled.
 
-    Independent branches go on after a failure, and leaving raises `RunFailed` with every root failure that nobody
-    took; with `fail_fast` the first failure cancels the rest. After `timeout` seconds what is unfinished is cancelled,
-    the code inside the scope too, and leaving raises `TimeoutError`: the run has failed. Leaving by an exception cancels
-    the nodes and waits, at most `grace` seconds, then names what would not end.
+    Independent branches go on after a failure, and leaving raises `RunFailed` with every root failure that nobody took; with
+    `fail_fast` the first failure cancels the rest. After `timeout` seconds what is unfinished is cancelled, the code inside
+    the scope too, and leaving raises `TimeoutError`: the run has failed. Leaving by an exception cancels the nodes and waits,
+    at most `grace` seconds, then names what would not end.
 
-    `limit` bounds the nodes that run at once; a body that awaits another node of the run does not count. `threads`
-    bounds the plain functions that run at once (without it, 40 on each loop). `capacity` has the resources that tasks
-    ask for. `observers` are told of every move. `middleware` is called around the body of every attempt, outside that of its
-    task.
+    `limit` bounds the nodes that run at once; a body that awaits another node of the run does not count. `threads` bounds the
+    plain functions that run at once (without it, 40 on each loop). `capacity` has the resources that tasks ask for.
+    `observers` are told of every move. `middleware` is called around the body of every attempt, outside that of its task.
 
-    With a `store` the run is durable: what happens is written there, and a run of the same `id` recalls what has
-    succeeded. Entering raises `RunOwned` and `StoreError` then; leaving raises `RunCancelled` when somebody cancelled the
-    run from outside. `tags` are words to find it by, such as `{"env": "test"}`. Without a store an `id` only
-    names the run, and nothing is recalled. Values over `values_from` bytes (65,536) are kept at `values`, a directory or an address.
+    With a `store` the run is durable: what happens is written there, and a run of the same `id` recalls what has succeeded.
+    Entering raises `RunOwned` and `StoreError` then; leaving raises `RunCancelled` when somebody cancelled the run from
+    outside. `tags` are words to find it by, such as `{"env": "test"}`. Without a store an `id` only names the run, and nothing
+    is recalled. Values over `values_from` bytes (65,536) are kept at `values`, a directory or an address.
 
-    `on_start`, `on_success` and `on_failure` are hooks, one or a list: a task or function of one argument, a
-    `RunSummary`; a command; or a URL, to which that is sent as JSON. They are nodes of the run, which waits for them. A
-    hook that fails is reported, and the run does not fail with it.
+    `on_start`, `on_success` and `on_failure` are hooks, one or a list: a task or function of one argument, a `RunSummary`; a
+    command; or a URL, to which that is sent as JSON. They are nodes of the run, which waits for them. A hook that fails is
+    reported, and the run does not fail with it.
 
     >>> from aiodag import Run, task
     >>> @task

@@ -225,7 +225,6 @@ class Recall(Enclosed):
         return NOTHING if value is LATER else value
 
     def _note_recalled(self, node: "Node[Any]", known: Known, value: object) -> None:
-        """Note that a recorded outcome was taken back."""
         row = node.row
         row[STATE], row[TURN] = known.state, known.turn
         self._reach(row)
@@ -285,7 +284,6 @@ class Recall(Enclosed):
         return turn
 
     def _recall_outcome(self, node: "Node[Any]", known: Known) -> Any:
-        """Return the recorded value of a node, what it `Raised`, or `NOTHING`. Raises `Undecodable`."""
         return recalled_wait(node, known) if node.task.waits else recalled_outcome(node.task, known)
 
 

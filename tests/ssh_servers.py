@@ -128,9 +128,12 @@ class Relay:
         return self
 
     async def __aexit__(self, *_):
-        self.server.close()
         self.heal()
-        await asyncio.sleep(0.1)  # real time: for a connection that has just come
+        while self.accepts:
+            self.cut()
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)  # real time: for one that has just come, and would be left half open
+        self.server.close()
         while self.accepts:
             self.cut()
             await asyncio.sleep(0.01)

@@ -171,10 +171,22 @@ async def test_an_async_body_is_cancelled_and_its_worker_goes_on(ray_executor, t
     assert is_alive(pid)
 
 
-async def test_what_waits_on_the_cluster_does_not_count_as_time_of_the_attempt(ray_executor):
-    nodes = task(time.sleep, executor=ray_executor, timeout=3).map([0.4] * 10 * CORES)
+async def test_an_attempt_with_a_timeout_waits_here_and_not_on_the_cluster(ray_executor, tmp_path):
+    def wait(number):
+        (tmp_path / str(number)).write_text("begun")
+        while not (tmp_path / "go").exists():
+            time.sleep(0.01)
 
-    assert [await node for node in nodes] == [None] * 10 * CORES
+    before = task(wait, executor=ray_executor, timeout=60).map(range(CORES))
+    for number in range(CORES):
+        await text_of(tmp_path / str(number))
+    node = task(double, executor=ray_executor, timeout=60)(1)
+    await asyncio.sleep(0.05)  # real time: nothing tells that it does not begin
+
+    assert node.state is State.QUEUED
+    (tmp_path / "go").touch()
+    assert await node == 2
+    assert [await each for each in before] == [None] * CORES
 
 
 # Values that stay

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent
-STARTS = 60.0  # seconds that the start of a process may take on a machine with much else to do
+STARTS = 180.0  # seconds that the start of a process may take on a machine with much else to do
 # Ends with whoever started it: a test run that is killed leaves no cluster behind.
 WITH_ITS_STARTER = """
 import os, runpy, sys, threading
@@ -70,8 +70,8 @@ class DaskCluster:
                 cwd=self.folder,
             )
 
-    def add_worker(self, **more):
-        options = ["--scheduler-file", str(self.file), *LOCAL, "--nthreads", str(self.threads), "--no-nanny"]
+    def add_worker(self, *words, **more):
+        options = [*words, "--scheduler-file", str(self.file), *LOCAL, "--nthreads", str(self.threads), "--no-nanny"]
         worker = self.run("dask_worker", *options, "--local-directory", str(self.folder), **more)
         self.workers.append(worker)
         return worker

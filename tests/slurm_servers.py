@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from servers import free_port
 
-SECONDS = 30  # in which it has to begin
+SECONDS = 120  # in which it has to begin
 CORES = 64  # as it believes: jobs of tests sleep
 CONFIGURATION = """
 ClusterName=tests

@@ -14,7 +14,7 @@ import pytest
 from test_host_contract import ended_badly, processes, until
 
 from aiodag import LetGo, OptionError, Run, Secret
-from aiodag.commands import command, shell
+from aiodag.commands import command, shell, slurm_places
 from aiodag.commands.forms import host_of_form
 from aiodag.commands.slurm import Slurm
 from aiodag.commands.slurm_places import JobPlace, JobStatus, job_name
@@ -336,7 +336,40 @@ async def test_a_job_whose_node_fails_is_lost(host, slurm, mark):
     with pytest.raises(ProgramLost, match="NODE_FAIL") as lost:
         await running
     assert lost.value.reason == "node failure"
-    await until(lambda: not processes(mark))
+    assert processes(mark) == []
+
+
+# What Slurm believes of a job, and what its node does, are two things: a controller that has lost its state, a node cut off.
+BELIEVES = (
+    'n=${*##*--jobs=}; while [ ! -e "$CALLS.go" ]; do exec "$REAL" "$@"; done; printf "%s|STATE|vm|None\\n" "${n%%,*}"'
+)
+
+
+@pytest.mark.parametrize("state", ["NODE_FAIL", "PENDING"])
+async def test_what_slurm_takes_for_over_is_ended_before_it_is_lost(host, wrapped, mark, tmp_path, state):
+    wrapped("squeue", BELIEVES.replace("STATE", state))
+    request = ProgramRequest(("sh", "-c", "sleep 300; :", mark), label=mark, grace=0.2)
+    running = asyncio.ensure_future(host.run(request, Watch()))
+    await until(lambda: processes(mark))
+
+    (tmp_path / "squeue.calls.go").touch()
+
+    with pytest.raises(ProgramLost):
+        await running
+    assert processes(mark) == []
+
+
+async def test_a_job_that_slurm_forgets_before_it_began_is_lost(folder, wrapped, mark, tmp_path):
+    wrapped("squeue", 'if [ -e "$CALLS.go" ]; then exit 0; fi; exec "$REAL" "$@"')
+    host = Slurm(directory=folder, interval=0.3, options=["--begin=now+1hour"])
+    watch = Watch()
+    running = asyncio.ensure_future(host.run(ProgramRequest(("true",), label=mark), watch))
+    await until(lambda: watch.facts)
+
+    (tmp_path / "squeue.calls.go").touch()
+
+    with pytest.raises(ProgramLost, match="not known to Slurm any more"):
+        await running
 
 
 async def test_a_job_that_gives_way_to_a_more_urgent_one_is_lost(folder, slurm, mark):
@@ -486,11 +519,11 @@ async def test_a_job_of_another_request_with_the_same_label_is_not_taken_up(host
         await host.find({}, ProgramRequest(("false",), label=mark), Watch())
 
 
-async def test_a_job_whose_directory_is_gone_is_lost(host, folder, mark):
+async def test_a_job_whose_directory_is_gone_is_lost(host, folder, mark, monkeypatch):
+    monkeypatch.setattr(slurm_places, "MARGIN", -6.5)  # seconds: nothing of it runs
     with pytest.raises(ProgramLost, match=r"its Slurm job 4711, .* is gone"):
-        await host.find(
-            {"job": "4711", "directory": str(folder / "gone")}, ProgramRequest(("true",), label=mark), Watch()
-        )
+        facts = {"job": "4711", "directory": str(folder / "gone")}
+        await host.find(facts, ProgramRequest(("true",), label=mark, grace=0.0), Watch())
 
 
 RUN_OWNER = """

@@ -170,7 +170,7 @@ class Slurm:
         job = JobWatch(place, request, watch, self.interval)
         job.job = str(facts.get("job") or "")
         try:
-            job.job = await find_job(place, job.job, None if isinstance(noted, str) else request)
+            job.job = await find_job(place, job.job, None if isinstance(noted, str) else request, request.grace)
         except asyncio.CancelledError:
             await to_its_end(end_job(job, None))
             raise
@@ -227,12 +227,13 @@ class Slurm:
         job.place.drop()
 
 
-async def find_job(place: JobPlace, job: str, request: ProgramRequest | None) -> str:
+async def find_job(place: JobPlace, job: str, request: ProgramRequest | None, grace: float) -> str:
     """Return the number of the job that runs, ran or will run the program of a place. Raises `ProgramNotFound` and `ProgramLost`."""
     prepared = await asyncio.to_thread(place.is_prepared, request)
     if not prepared and job:
         with suppress(SlurmAway, ProgramNotStarted):
-            await cancel_jobs([job])  # without its directory it ends by itself, but that may take a moment
+            await cancel_jobs([job])
+        await place.wait_for_end(grace)
         msg = f"was lost: the directory of its Slurm job {job}, {place.path}, is gone"
         raise ProgramLost(msg, reason="its directory is gone")
     if not prepared:

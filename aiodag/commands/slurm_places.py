@@ -10,6 +10,7 @@ import os
 import re
 import shlex
 import shutil
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from hashlib import blake2b
@@ -24,6 +25,8 @@ CHUNK = 2**20  # bytes of a stream in one look
 SLUG = 60  # characters of a label in the name of a job
 REMARKS = 4000  # bytes of what Slurm itself said of a job
 STREAMS = ("stdout", "stderr")
+PAUSE = 0.2  # seconds between two looks for an end
+MARGIN = 3.0  # seconds for what ends a program to be scheduled
 OWNER = "owner"  # in place of a job's number, where the owner wants none to begin any more
 
 
@@ -88,6 +91,19 @@ class JobPlace:
         """Take the licence to run away: the job looks for it now and then."""
         (self.path / "request").unlink(missing_ok=True)
 
+    async def wait_for_end(self, grace: float) -> None:
+        """Take the licence to run away, and wait until the program has ended, or must have."""
+        ends_at = time.monotonic() + ending_time(grace)
+        while time.monotonic() < ends_at and not await asyncio.to_thread(self._ends):
+            await asyncio.to_thread(time.sleep, PAUSE)  # in a thread: a virtual clock stands still meanwhile
+
+    def _ends(self) -> bool:
+        with suppress(OSError):
+            self.revoke()
+            status = self.status()
+            return bool(status.ended or status.refused)
+        return False
+
     def taker(self) -> str:
         """Return the number of the job that runs the program, or "" if none has begun."""
         names = [path.name.split(".")[1] for path in self.path.glob("taken.*")]
@@ -141,6 +157,11 @@ class JobPlace:
             link.unlink()
             link.parent.rmdir()
         shutil.rmtree(self.path, ignore_errors=True)
+
+
+def ending_time(grace: float) -> float:
+    """Return the seconds in which a job ends its program, once it has no licence to run."""
+    return slurm_job.LOOK + grace + slurm_job.PATIENCE + MARGIN
 
 
 def write_private(path: Path, content: bytes) -> None:

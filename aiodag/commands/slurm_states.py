@@ -132,6 +132,11 @@ def job_is_over(known: KnownJob) -> bool:
     return meaning in {Meaning.OVER, Meaning.STOPPED, Meaning.LOST} or begun_again
 
 
+def node_said_so(known: KnownJob) -> bool:
+    """Return True if Slurm has the end of a job from its node. A controller that has lost its own state believes other things."""
+    return known.state is not None and known.state.name in {"COMPLETED", "FAILED"}
+
+
 def ends_lost(known: KnownJob) -> bool:
     """Return True if how the program of a job that is over has ended is not known, or does not matter."""
     if known.ours or stopped_remark(known):
@@ -169,9 +174,8 @@ def stopped_remark(known: KnownJob) -> str:
 def unbegun_end(known: KnownJob, remarks: str) -> ProgramLost | ProgramNotStarted:
     """Return what became of a job that ended before its program began."""
     state = known.state or JobState(known.job, GONE)
-    if meaning_of(state.name) is Meaning.LOST:
+    if meaning_of(state.name) is Meaning.LOST or state.name == GONE:
         return lost_job(known, remarks)
-    name = "vanished from Slurm" if state.name == GONE else f"ended as {state.name}"
     said = f"; Slurm said: {remarks}" if remarks else ""
     more = f": it {STOPPED_WHY[state.name]}" if state.name in STOPPED_WHY else ""
-    return ProgramNotStarted(f"did not start: its job {known.job} {name} before it began{more}{said}")
+    return ProgramNotStarted(f"did not start: its job {known.job} ended as {state.name} before it began{more}{said}")

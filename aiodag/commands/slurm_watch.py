@@ -12,7 +12,7 @@ from signal import SIGTERM
 from weakref import WeakKeyDictionary
 
 from aiodag.commands.bulk import BulkCalls
-from aiodag.commands.slurm_places import CHUNK, STREAMS, JobPlace, JobStatus
+from aiodag.commands.slurm_places import CHUNK, STREAMS, JobPlace, JobStatus, ending_time
 from aiodag.commands.slurm_programs import JobState, SlurmAway, cancel_jobs, job_states, order_ends, recorded_state
 from aiodag.commands.slurm_states import (
     GONE,
@@ -21,6 +21,7 @@ from aiodag.commands.slurm_states import (
     job_is_over,
     lost_job,
     needs_word,
+    node_said_so,
     program_end,
     refusal_of,
     state_in_remarks,
@@ -53,6 +54,8 @@ class JobWatch:
         self.ours = False  # whether we want it to end
         self.over_seen = 0  # answers of Slurm in a row that say that it is over
         self.quiet_since = 0.0  # since when its end has been waiting for Slurm's word, or its directory has been away
+        self.lost: ProgramLost | None = None  # as far as Slurm knows: its program may still run, without a licence
+        self.lost_at = 0.0
         self.judged: asyncio.Future[ProgramEnd] | None = None
 
     @property
@@ -60,6 +63,12 @@ class JobWatch:
         """What is known of it."""
         waited = self.over_seen >= SURE or bool(self.quiet_since and time.monotonic() > self.quiet_since + PATIENCE)
         return KnownJob(self.job, self.status, self.said, self.ours, waited)
+
+    def lose(self, lost: ProgramLost, *, surely_over: bool = False) -> None:
+        """Tell that it was lost as soon as nothing of it runs: what Slurm believes to be over may not be."""
+        self.lost, self.lost_at = self.lost or lost, self.lost_at or time.monotonic()
+        if surely_over or self.status.ended or time.monotonic() >= self.lost_at + ending_time(self.request.grace):
+            self.settle(self.lost)
 
     def settle(self, end: ProgramEnd | Exception) -> None:
         """Tell whoever follows it how it ended."""
@@ -91,6 +100,8 @@ class Seen:
         """Read what is new, in a thread."""
         place = self.job.place
         try:
+            if self.job.lost is not None:
+                place.revoke()
             self.status = place.status()
             if self.status.job:  # after its status, so that nothing is missed
                 self.chunks = [(stream, chunk) for stream in STREAMS if (chunk := place.read(stream))]
@@ -173,7 +184,9 @@ class Watchers:
 
     def _judge(self, job: JobWatch, seen: Seen) -> None:
         known, status = job.known, job.status
-        if status.refused:
+        if job.lost is not None:
+            job.lose(job.lost)
+        elif status.refused:
             job.settle(refusal_of(status, job.request))
         elif status.ended:
             if needs_word(known) and not known.waited:
@@ -194,7 +207,7 @@ class Watchers:
             job.said = state_in_remarks(job.said, seen.remarks)
         known, remark = job.known, stopped_remark(job.known)
         if ends_lost(known):
-            job.settle(lost_job(known, seen.remarks))
+            job.lose(lost_job(known, seen.remarks), surely_over=node_said_so(known))
             return
         end = program_end(known.status)
         if remark:

@@ -189,6 +189,17 @@ def test_it_can_be_written_down_and_made_again():
     assert SSH("node1").form() == {"type": "ssh", "address": "node1"}
 
 
+async def test_what_no_system_takes_is_said_to_be_too_long(reach):
+    for node in [command("true", "x" * 2**17, host=reach())(), command("true", env={"V": "x" * 2**17}, host=reach())()]:
+        assert "longer than the system takes" in await failure(node)
+
+
+async def test_what_parts_words_is_a_variable_like_others(reach):
+    node = command("printenv", "IFS", "V", env={"IFS": "/val ue", "V": "a\nb"}, host=reach())()
+
+    assert (await node).stdout == "/val ue\na\nb\n"
+
+
 async def test_a_name_that_no_shell_sets_is_refused(reach):
     assert "letters, digits and _ in their names, not 'A.B'" in await failure(
         command("true", env={"A.B": "x"}, host=reach())()

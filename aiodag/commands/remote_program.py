@@ -15,6 +15,7 @@ from aiodag.programs import HostUnreachable, ProgramEnd, ProgramNotStarted, Prog
 
 STARTED = 60.0  # seconds for the shell of a login to say that it is there
 DRAIN = 1.0  # seconds for streams that something which no signal ends holds open
+ONE_LONGEST, ALL_LONGEST = 2**17, 2**21  # bytes of an argument, and of all, where the stack has its usual 8 MiB
 KILLED = "the shell that waits for it was killed"
 
 
@@ -194,13 +195,20 @@ def label_digest(label: str) -> str:
     return blake2b(label.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
 
+def is_too_long(request: ProgramRequest) -> bool:
+    """Return True if no Linux takes the arguments and variables of a program."""
+    variables = [f"{name}={value}" for name, value in request.env.items() if value is not None]
+    sizes = [len(os.fsencode(text)) + 1 for text in [*request.args, *variables]]
+    return max(sizes) > ONE_LONGEST or sum(sizes) > ALL_LONGEST
+
+
 def describe_fault(what: str, number: int, request: ProgramRequest) -> str:
     """Return why a program did not start on another machine, in the words of this one."""
     program = request.args[0]
     if what == "exec":  # the code of a shell: 127 of what is not there, 126 of what does not run
         if number == 127 and "/" in program:
             return f"did not start: {program!r} is there, and what its first line names is not, or it was built for another system"
-        number = errno.ENOENT if number == 127 else errno.EACCES
+        number = errno.ENOENT if number == 127 else errno.E2BIG if is_too_long(request) else errno.EACCES
     what = "program" if what == "exec" else what
     fault = NotStarted(OSError(number, os.strerror(number)), what)
     return describe_refusal(fault, program, request.cwd, request.stdin)

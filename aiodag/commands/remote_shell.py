@@ -181,7 +181,8 @@ def program_lines(request: ProgramRequest, token: str, label: str, *, usage: boo
     for name, value in request.env.items():
         lines.append(f"unset {name}\n" if value is None else f"export {name}={quote_line(value)}\n")
     lines.extend((f"export {LABEL}={label}\n", f"set -- {' '.join(map(quote_line, request.args))}\n"))
-    lines.append(eval_line(fill_in(GOING, token=token, stdin=stdin_text(request))))
+    going = fill_in(GOING, token=token, stdin=stdin_text(request))
+    lines.append(f"eval {quote_line(going)}\n")  # IFS may be the program's by now
     return "".join(lines).encode("utf-8", "surrogateescape")
 
 

@@ -48,7 +48,7 @@ class HeldValue:
         raise ValueGone(f"{type(self).__name__} has no way to fetch it")
 
     def fetch_now(self) -> Any:
-        """Return the value as `fetch` does, and block until it is here; for who asks `node.result()`.
+        """Return the value as `fetch` does, and block until it is here: `node.result()` calls it.
 
         Raises `asyncio.InvalidStateError` if that cannot be: whoever has the node awaits it instead.
         """

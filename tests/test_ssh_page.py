@@ -19,7 +19,7 @@ def blocks(language):
 
 def test_its_program_does_what_it_says(ssh_server):
     (program,), (output,) = blocks("python"), blocks("text")
-    shown = 'SSH("etl@node1.example.org:22", key="~/.ssh/etl")'
+    shown = 'SSH("etl@example.org:22", key="~/.ssh/etl")'
     here = f"SSH({ssh_server.address!r}, key={str(ssh_server.key)!r}, known_hosts={str(ssh_server.known_hosts)!r})"
 
     assert shown in program
@@ -32,8 +32,8 @@ def test_its_settings_make_a_host():
 
     host = host_of_form(form)
     assert (host.name, str(host.address), host.resources) == (
-        "node1.example.org",
-        "etl@node1.example.org:22",
+        "example.org",
+        "etl@example.org:22",
         {"cores": 8},
     )
 

@@ -82,7 +82,7 @@ class Ray:
     `runtime_env`, `scheduling_strategy`, ...
 
     A cancel or a timeout ends a plain function with its worker; an async one is cancelled, and has 5 seconds to end.
-    Raises `OptionError` for what is no option, `ClusterUnreachable` where no cluster answers, `WorkerDiffers` for another
+    Raises `OptionError` for a bad option, `ClusterUnreachable` where no cluster answers, `WorkerDiffers` for another
     aiodag there, `NotPicklable` for what cannot go there, and `AttemptLost` for a worker that dies.
 
     >>> from aiodag import Run

@@ -166,7 +166,7 @@ def function_of(content: bytes) -> "Callable[..., Any]":
 
 
 def why_unread(error: Exception) -> str:
-    """Say why a call cannot be read here, and what helps where a module is missing."""
+    """Return why a call cannot be read here, and what helps where a module is missing."""
     line = exception_line(error)
     if not isinstance(error, ImportError | AttributeError):
         return line

@@ -123,7 +123,7 @@ class ByValue(cloudpickle.Pickler):  # type: ignore[misc]  # as above
         self.held: list[Any] = []
 
     def reducer_override(self, obj: Any) -> Any:
-        """Say how held values are written, and tasks, and the function of a task that has its name."""
+        """Write held values, tasks, and the function of a task that has its name, each in its own way."""
         if self.is_held is not None and self.is_held(obj):
             self.held.append(obj)
             return held_here, (len(self.held) - 1,)

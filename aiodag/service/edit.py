@@ -53,8 +53,11 @@ class Editing(Looking):
 
         >>> from aiodag import Run, task
         >>> from aiodag.service import Service
+        >>> @task
+        ... def load():
+        ...     return "x" * 100_000
         >>> async with Run("etl", store="sqlite:///runs.db", id="monday", values="values"):
-        ...     node = task(lambda: "x" * 100_000)()
+        ...     node = load()
         >>> service = Service("sqlite:///runs.db")
         >>> service.remove_values("values", older=0)
         0

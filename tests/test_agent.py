@@ -19,6 +19,7 @@ from test_host_contract import SECONDS, processes, until
 from aiodag import LetGo, OptionError
 from aiodag._core.letting_go import Leavable
 from aiodag.commands import CommandFailed, command
+from aiodag.commands.agents import Agent
 from aiodag.commands.forms import host_of_form
 from aiodag.programs import HostUnreachable, ProgramLost, ProgramNotFound, ProgramNotStarted, ProgramRequest
 
@@ -198,6 +199,16 @@ async def test_tls_is_spoken_where_a_certificate_is_given(new_agent, tmp_path):
         await command("true", host=agent.host())()
     agent.address = agent.address.replace("https", "http")
     with pytest.raises(CommandFailed, match="does not answer"):
+        await command("true", host=agent.host())()
+
+
+async def test_an_agent_that_is_not_there_or_is_something_else_is_named_with_what_to_do(new_agent):
+    agent = new_agent()
+    over_tls = Agent(agent.address.replace("http", "https"), token_file=agent.token_file)
+    with pytest.raises(CommandFailed, match=r"no TLS .* its address begins with http:"):
+        await command("true", host=over_tls)()
+    agent.kill()
+    with pytest.raises(CommandFailed, match=r"nobody listens there: is `aiodag agent` running"):
         await command("true", host=agent.host())()
 
 

@@ -83,3 +83,11 @@ def test_thousands_of_unknown_names_are_told_in_seconds():
 
     assert len(caught.value.complaints) == 4_000
     assert time.process_time() - began < 10
+
+
+def test_a_target_without_a_name_is_called_by_its_address():
+    pool = host_of_form(
+        {"type": "ssh", "targets": ["ada@lab:22", {"address": "ada@lab:2200"}, {"address": "x", "name": "y"}]}
+    )
+
+    assert [each.name for each in pool.targets] == ["ada@lab:22", "ada@lab:2200", "y"]

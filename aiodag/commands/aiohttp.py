@@ -86,14 +86,25 @@ class HttpLine:
         except aiohttp.ClientConnectorCertificateError as error:
             why = f"its certificate is not trusted ({error.certificate_error}): certificate= names the file of who signed it"
             raise NoAnswer(why, sent=False) from None
+        except aiohttp.ClientConnectorSSLError as error:
+            why = f"no TLS with what listens there ({error.strerror}): without --certificate its address begins with http://"
+            raise NoAnswer(why, sent=False) from None
         except aiohttp.ConnectionTimeoutError:
             raise NoAnswer(f"no connection within {CONNECTING:g} seconds", sent=False) from None
         except aiohttp.ClientConnectorError as error:
-            raise NoAnswer(str(error.strerror or error), sent=False) from None
+            raise NoAnswer(no_connection(error), sent=False) from None
         except TimeoutError:
             raise NoAnswer(f"nothing came for {SILENCE:g} seconds", sent=True) from None
         except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
-            raise NoAnswer(f"the connection broke: {str(error) or type(error).__name__}", sent=True) from None
+            why = " ".join(str(error).split())[:200] or type(error).__name__
+            raise NoAnswer(f"the connection broke: {why}", sent=True) from None
+
+
+def no_connection(error: aiohttp.ClientConnectorError) -> str:
+    """Return why there is no connection."""
+    if isinstance(error.os_error, ConnectionRefusedError):
+        return "nobody listens there: is `aiodag agent` running, at that port?"
+    return str(error.strerror or error)
 
 
 async def read_short(response: aiohttp.ClientResponse) -> bytes:

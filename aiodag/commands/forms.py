@@ -117,7 +117,8 @@ def made_host(form: Mapping[str, Any], name: str) -> Any:
     kind = HOST_TYPES[form["type"]]
     named = {"name": name} if name else {}
     if "targets" in form:
-        targets = [made_host(target_form(form, kind, target), "") for target in form["targets"]]
+        whole = [target_form(form, kind, target) for target in form["targets"]]
+        targets = [made_host(target, target.get("address", "")) for target in whole]
         return open_door(POOL).HostPool(targets, **{**named, **({"name": form["name"]} if "name" in form else {})})
     given = {key: value for key, value in form.items() if key != "type"}
     return getattr(open_door(kind.door), kind.made_by)(**{**named, **given})

@@ -228,6 +228,32 @@ async def test_middleware_sees_the_value(cluster):
     assert seen == [[1]]
 
 
+async def test_a_late_consumer_in_a_run_that_is_sent_there_gets_the_handle(cluster, double):
+    async with Run(executor=cluster):
+        node = double(1)
+        await task(lambda x: x)(node)  # from here on the node has ended
+        cluster.fetched = 0
+        late = task(lambda xs: xs["of"][0] + 1)({"of": [node]})
+        settled_late = task(lambda found: found.result() + 2, executor="thread")(settled(node))
+
+        assert (await late, await settled_late) == (3, 4)
+
+
+async def test_the_middleware_of_a_run_is_around_a_late_consumer(cluster, double):
+    seen = []
+
+    async def watch(node, call_next):
+        seen.append(node.name)
+        return await call_next()
+
+    node = double(1)
+    await node
+    async with Run(middleware=[watch]):
+        assert await show(node) == (2,)
+
+    assert seen == ["show"]
+
+
 async def test_an_awaiter_that_is_cancelled_leaves_the_value_to_the_others(cluster, double):
     node = double(4)
     while not node.state.final:

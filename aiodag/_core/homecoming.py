@@ -5,7 +5,7 @@ A node that takes such values gets another task, as one with secrets does: its c
 
 import asyncio
 from asyncio import _unregister_task
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aiodag._core.as_task import TASK, on_done
@@ -58,10 +58,10 @@ def wait_for_values(node: Node[Any]) -> None:
 
 def fetching(task: "Task[..., Any]") -> "Task[..., Any]":
     """Return a task whose attempts begin when the values that they need here have come."""
-    if getattr(task, "fetches", False):
+    if getattr(task, "fetched", None) is not None:
         return task
     made: Task[..., Any] = object.__new__(type(task))  # not copy(), which may take a task for its name
-    vars(made).update(vars(task), fetches=True)
+    vars(made).update(vars(task), fetched=task)
 
     async def call(node: Node[Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         try:
@@ -83,6 +83,12 @@ def fetching(task: "Task[..., Any]") -> "Task[..., Any]":
 
     made.call = call
     return made
+
+
+def beneath(task: "Task[..., Any]", change: "Callable[[Task[..., Any]], Task[..., Any]]") -> "Task[..., Any]":
+    """Return a task changed; one whose attempts wait for values does so before all that the change adds."""
+    fetched = getattr(task, "fetched", None)
+    return change(task) if fetched is None else fetching(change(fetched))
 
 
 def executor_under(node: Node[Any]) -> Any:

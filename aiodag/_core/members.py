@@ -9,6 +9,7 @@ from aiodag._core.capacity import Capacity
 from aiodag._core.context import bodies_around
 from aiodag._core.elsewhere import NOWHERE
 from aiodag._core.failure import Failure, Report, exception_line
+from aiodag._core.homecoming import beneath
 from aiodag._core.ledger import Ledger
 from aiodag._core.limits import Gate, Limit
 from aiodag._core.middleware import called_by_run
@@ -133,9 +134,9 @@ class Members:
             node.run = None  # made by what outlived the run: nobody waits for it here
             return None
         if self.elsewhere.executor is not None:
-            node.task = self.elsewhere.task_there(node.task)
+            node.task = beneath(node.task, self.elsewhere.task_there)
         if self.middleware:
-            node.task = called_by_run(node.task)
+            node.task = beneath(node.task, called_by_run)
         if self._journal is not None:
             live = self._journal.enter(node, upstream)
             if live is not None:

@@ -117,10 +117,47 @@ async def test_what_nobody_holds_is_freed(dask):
             await asyncio.sleep(0.01)  # real time: the scheduler hears of it
 
 
+async def test_values_outlive_their_run_and_then_the_connection_ends(dask):
+    async with Run(executor=dask):
+        made = task(array)(1)
+        shared = task(array)(1)
+    link = await dask.link()
+    await dask.close()
+
+    assert (await made).sum() == 1 << 17
+    async with Run(executor=dask):
+        consumer = task(total)({"parts": [shared]})
+    assert consumer.result() == 1 << 17
+    assert link.client.status == "running"
+
+    del made, shared, consumer
+    await link.ended()
+    assert link.client.status == "closed"
+
+
 async def test_large_arguments_arrive(dask):
     content = bytes(3 << 20)
 
     assert await on(dask, len)(content) == 3 << 20
+
+
+async def test_a_large_argument_waits_for_a_worker(own_cluster, monkeypatch):
+    cluster = own_cluster(workers=0)
+    dask = Dask(cluster.address)
+    scatter = (await dask.link()).client.scatter
+    tried = asyncio.Event()
+
+    async def scattered(content, **options):
+        tried.set()
+        return await scatter(content, **{**options, "timeout": 0.1})
+
+    monkeypatch.setattr((await dask.link()).client, "scatter", scattered)
+    node = on(dask, len)(b"x" * (2 << 20))
+    await tried.wait()
+    cluster.add_worker()
+
+    assert await node == 2 << 20
+    await dask.close()
 
 
 async def test_an_attempt_that_waits_for_a_thread_is_not_late(dask, tmp_path):

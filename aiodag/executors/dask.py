@@ -106,6 +106,7 @@ class Dask:
             link = self.links[loop] = DaskLink(self, loop)
             if former is not None:
                 link.work(former.close())
+        link.unused = False
         await link.opened()
         return link
 
@@ -125,10 +126,10 @@ class Dask:
         return client
 
     async def close(self) -> None:
-        """Let go of the connection of the running loop. It is made again where it is needed again."""
-        link = self.links.pop(asyncio.get_running_loop(), None)
+        """Let go of the connection of the running loop, once no value is held over it. It is made again where it is needed."""
+        link = self.links.get(asyncio.get_running_loop())
         if link is not None:
-            await link.close()
+            await link.leave()
 
 
 def scheduler_address(given: Any) -> str:

@@ -16,8 +16,10 @@ import re
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import CancelledError as RevokedError
 from concurrent.futures import Future as LeftBehind
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
+from weakref import finalize
 
 from aiodag._core.failure import exception_line
 from aiodag._core.submit import engine_of
@@ -45,6 +47,7 @@ class DaskValue(HeldValue):
         self.link = link
         self.future = future
         self.name = name
+        link.hold(self)
 
     async def fetch(self) -> Any:
         """Bring the value home. Raises `ValueGone` if the cluster does not have it any more."""
@@ -108,6 +111,8 @@ class DaskLink:
         self.wanted: dict[str, tuple[Any, asyncio.Future[Any]]] = {}  # values that are to be fetched, by label
         self.unwanted: list[StoppedCall] = []  # for the end of this turn, too
         self.working: set[asyncio.Task[Any]] = set()
+        self.held = 0  # values that stay on the cluster as long as this stands
+        self.unused = False  # nobody runs anything here any more
 
     @property
     def broken(self) -> bool:
@@ -136,14 +141,38 @@ class DaskLink:
                 task.cancel()
             await self.client.close()
 
+    def hold(self, value: DaskValue) -> None:
+        """Stay open for a value until nobody has it any more."""
+        self.held += 1
+        finalize(value, self._tell_released).atexit = False
+
+    def _tell_released(self) -> None:
+        with suppress(RuntimeError):  # the loop is closed, and the connection with it
+            self.loop.call_soon_threadsafe(self._release)
+
+    def _release(self) -> None:
+        self.held -= 1
+        if self.unused and not self.held:
+            self.work(self.close())
+
+    async def leave(self) -> None:
+        """End the connection, when nobody has a value any more that is held over it."""
+        self.unused = True
+        if not self.held or self.broken:
+            await self.close()
+
     async def close(self) -> None:
         """End the connection; what still runs on the cluster is forgotten there."""
         if not self.opening.done():
             self.opening.cancel()
             await asyncio.wait([self.opening])
+        if not self.closing.done():
+            self.closing.set_result(None)
+        await self.ended()
+
+    async def ended(self) -> None:
+        """Wait until it is closed."""
         if self.keeper is not None and not self.keeper.done():
-            if not self.closing.done():
-                self.closing.set_result(None)
             await asyncio.wait([self.keeper])
 
     async def _threads(self) -> int:
@@ -165,7 +194,7 @@ class DaskLink:
                 self.ended_at = self.loop.time()
             self.under_way.add(call)
             if len(call.content) > LARGE:
-                call.content = await self.client.scatter(call.content, hash=False)
+                call.content = await self._scattered(call.content)
             if not self.waiting:
                 self.loop.call_soon(self._send)
             self.waiting.append(call)
@@ -178,6 +207,16 @@ class DaskLink:
         finally:
             self.under_way.discard(call)
             del call  # a failure's traceback holds this frame, and it the future
+
+    async def _scattered(self, content: bytes) -> Any:
+        """Have a worker take a large call, and wait for one where there is none. Raises `ClusterUnreachable`."""
+        while True:
+            try:
+                return await self.client.scatter(content, hash=False)
+            except TimeoutError:  # there is no worker
+                await self.client.wait_for_workers(1)
+            except Exception as error:
+                raise ClusterUnreachable("Dask", self.executor.address, exception_line(error)) from error
 
     def _send(self) -> None:
         """Give the calls of this turn to the scheduler."""

@@ -1,16 +1,19 @@
 """Whole runs at agents: an owner that dies, an agent that dies, both. Never do two of one command run at once."""
 
 import asyncio
+import json
 import os
 import sys
+import urllib.request
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from agent_servers import TOKEN
 from test_host_contract import processes, until
 
 from aiodag import Run, State
-from aiodag.commands import shell
+from aiodag.commands import command, shell
 from aiodag.stores import SQLite
 
 # Says when it begins and ends, and whether another one of it runs.
@@ -47,12 +50,17 @@ def store(tmp_path):
     store.close()
 
 
-async def killed_run(agent, folder, mark):
-    """Have a process of its own begin the run, and kill it when the program runs."""
+async def begun_run(agent, folder, mark):
+    """Have a process of its own begin the run."""
     arguments = [ALONE, mark, agent.address, str(agent.token_file), str(folder)]
-    owner = await asyncio.create_subprocess_exec(
+    return await asyncio.create_subprocess_exec(
         sys.executable, "-c", OWNER, *arguments, cwd=Path(__file__).parent.parent
     )
+
+
+async def killed_run(agent, folder, mark):
+    """Have a process of its own begin the run, and kill it when the program runs."""
+    owner = await begun_run(agent, folder, mark)
     await until((folder / "log").exists)
     owner.kill()
     await owner.wait()
@@ -88,6 +96,39 @@ async def test_a_run_whose_owner_was_killed_takes_up_its_program(new_agent, tmp_
     assert lines(tmp_path) == ["begun", "ended"]
     assert [state for state, _ in attempts(store)][-1] is State.SUCCEEDED
     assert processes(mark) == []
+
+
+async def test_what_waited_when_its_owner_was_killed_is_tried_again(new_agent, tmp_path, store, mark):
+    agent = new_agent(cores=1, orphan_grace=1)
+    host = agent.host()
+    first = asyncio.ensure_future(
+        command("sh", "-c", "until test -e free; do sleep 0.05; done", cwd=tmp_path, host=host)()
+    )
+    await until_waiting(agent, 0)
+    owner = await begun_run(agent, tmp_path, mark)
+    await until_waiting(agent, 1)
+    owner.kill()
+    await owner.wait()
+    await until_waiting(agent, 0)
+    for name in ("free", "gate"):
+        (tmp_path / name).touch()
+    finished = await go_on(agent, tmp_path, store, mark)
+    await first
+
+    assert finished.stdout == "out\n"
+    assert lines(tmp_path) == ["begun", "ended"]
+
+
+async def until_waiting(agent, count):
+    """Wait until an agent has some programs that wait for their turn, while one runs."""
+    asked = urllib.request.Request(f"{agent.address}/resources", headers={"Authorization": f"Bearer {TOKEN}"})
+
+    def is_so():
+        with urllib.request.urlopen(asked) as answer:
+            found = json.load(answer)
+        return (found["waiting"], found["running"]) == (count, 1)
+
+    await until(is_so)
 
 
 async def test_a_run_that_is_cancelled_before_it_finds_its_program_ends_that(new_agent, tmp_path, store, mark):

@@ -31,6 +31,7 @@ class HostedProgram:
         self.phase = WAITING
         self.ended_at = 0.0  # on that clock
         self.why_ended = ""  # if the agent has ended it
+        self._orphaned = False
         self.task: asyncio.Task[None] | None = None
 
     async def run(self, capacity: Capacity, env: Mapping[str, str]) -> None:
@@ -45,7 +46,7 @@ class HostedProgram:
             await LOCAL.run(request._replace(env={**env, **request.env}), self)
         except asyncio.CancelledError:
             if not self.log.ended:  # it had not begun
-                self._say_end({"refused": self.why_ended or "it was cancelled", "elsewhere": True})
+                self._say_end(self._describe_unbegun())
         except ProgramNotStarted as fault:
             self._say_end({"refused": str(fault)})
         except ProgramLost as fault:
@@ -58,10 +59,15 @@ class HostedProgram:
             self.ended_at = asyncio.get_running_loop().time()
             capacity.release(self.ticket)
 
-    def end(self, why: str) -> None:
-        """Have it end, if it has not: TERM, and KILL after the grace."""
+    def _describe_unbegun(self) -> dict[str, object]:
+        if self._orphaned:  # nothing is wrong with this place
+            return {"lost": f"was lost: it waited at its agent, and {self.why_ended}"}
+        return {"refused": self.why_ended or "it was cancelled", "elsewhere": True}
+
+    def end(self, why: str, *, orphaned: bool = False) -> None:
+        """Have it end, if it has not: TERM, and KILL after the grace. `orphaned` if it is for want of an owner."""
         if self.task is not None and not self.why_ended and self.phase != ENDED:
-            self.why_ended = why
+            self.why_ended, self._orphaned = why, orphaned
             self.task.cancel()
 
     def note_start(self, facts: Mapping[str, object], /) -> None:

@@ -161,7 +161,8 @@ class ProgramTable:
         now = self.clock
         for program in self.in_phase(WAITING, RUNNING):
             if program.seen_until <= now:
-                program.end(f"its owner has been silent for {self.settings.orphan_grace:g} seconds")
+                silent = f"its owner has been silent for {self.settings.orphan_grace:g} seconds"
+                program.end(silent, orphaned=True)
         self._barred = {name: until for name, until in self._barred.items() if until > now}
         self._forget_ends(now)
 

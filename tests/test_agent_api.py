@@ -34,14 +34,19 @@ async def served(folder, **changes):
             each.log.close()
 
 
-async def ask(app, method, path, body=b"", headers=BEARER, clock="0", query=""):
-    """Speak to an application as a server does; return the code, the headers and the body of its answer."""
+async def ask(app, method, path, body=b"", headers=BEARER, clock="0", query="", *, leave=False):
+    """Speak to an application as a server does; return the code, the headers and the body of its answer.
+
+    With `leave`, the client is gone as soon as it has asked: a server takes whatever is sent to it then.
+    """
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     messages, sent = [{"type": "http.request", "body": content, "more_body": False}], []
 
     async def receive():
         if messages:
             return messages.pop()
+        if leave:
+            return {"type": "http.disconnect"}
         return await asyncio.get_running_loop().create_future()
 
     async def send(message):
@@ -49,7 +54,7 @@ async def ask(app, method, path, body=b"", headers=BEARER, clock="0", query=""):
 
     scope = {
         "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
         "method": method,
         "path": path,
@@ -120,6 +125,17 @@ async def test_a_log_is_read_from_any_place_in_it(tmp_path):
             400,
             400,
         ]
+
+
+async def test_a_log_is_read_no_further_when_its_reader_has_gone(tmp_path):
+    async with served(tmp_path) as (table, app):
+        many = order("one", "head", "-c", "20000000", "/dev/zero")
+        await ask(app, "POST", "/programs", many, clock=clock_of(table))
+        await table.programs[program_id("one")].task
+        read = (await ask(app, "GET", f"/programs/{program_id('one')}/log", leave=True))[2]
+
+        assert table.programs[program_id("one")].log.end > 20_000_000
+        assert len(read) < 5_000_000
 
 
 # Who may

@@ -4,6 +4,7 @@ import json
 from base64 import b64decode
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from aiodag.programs import ProgramRequest
 
 GRACE_LONGEST = 10.0**7  # seconds
 MOST_RESOURCES = 100  # names
+MOST_WRONG = 10  # things that are told of one order
 
 
 class BadRequest(Exception):
@@ -45,7 +47,8 @@ def refuse_non_number(text: str) -> object:
 def read_order(body: bytes) -> Order:
     """Return the program that a body asks for. Raises `BadRequest` with all that is wrong."""
     found = read_json(body)
-    wrong: list[str] = [f"{str(key)[:80]!r} is not a key here" for key in found if key not in READERS]
+    unknown = islice((key for key in found if key not in READERS), MOST_WRONG)
+    wrong: list[str] = [f"{key[:80]!r} is not a key here" for key in unknown]
     values: dict[str, Any] = {}
     for key, read in READERS.items():
         try:
@@ -53,7 +56,7 @@ def read_order(body: bytes) -> Order:
         except ValueError as error:
             wrong.append(f"{key!r} must be {error}")
     if wrong:
-        raise BadRequest("; ".join(wrong[:10]))
+        raise BadRequest("; ".join(wrong[:MOST_WRONG]))
     label = values.pop("label")
     return Order(label, ProgramRequest(**values, label=label), blake2b(body).digest())
 

@@ -194,6 +194,8 @@ class Endpoints:
                 if found:
                     place += len(found)
                     yield found
+                    # What is sent to nobody is taken at once: that there is nobody is heard only in between.
+                    await asyncio.sleep(0)
                 elif log.ended:
                     return
                 else:

@@ -277,6 +277,7 @@ asyncio.run(main())
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
 
     assert f"ClusterUnreachable: cannot use the Ray cluster at {address}: " in done.stderr
+    assert "does `ray start --head` run there?" in done.stderr
     assert message in done.stderr.splitlines()[-2]
 
 

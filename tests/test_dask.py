@@ -214,7 +214,9 @@ async def test_a_scheduler_that_is_not_there(monkeypatch):
     monkeypatch.setattr("aiodag.executors.dask.CONNECT", 0.2)
     dask = Dask("tcp://127.0.0.1:9")
 
-    with pytest.raises(ClusterUnreachable, match=r"cannot use the Dask cluster at tcp://127\.0\.0\.1:9: "):
+    with pytest.raises(
+        ClusterUnreachable, match=r"cannot use the Dask cluster at tcp://127\.0\.0\.1:9: .*does `dask sch"
+    ):
         await on(dask, bodies.squared)(3)
     async with Run("etl"):  # which goes on without it
         node = task(bodies.squared)(3)

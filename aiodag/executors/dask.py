@@ -122,7 +122,8 @@ class Dask:
             raise
         except Exception as error:
             await client.close()
-            raise ClusterUnreachable("Dask", self.address, exception_line(error)) from error
+            asked = ": does `dask scheduler` run there?" if isinstance(error, OSError) else ""
+            raise ClusterUnreachable("Dask", self.address, f"{exception_line(error)}{asked}") from error
         return client
 
     async def close(self) -> None:

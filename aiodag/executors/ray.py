@@ -325,7 +325,8 @@ def initialize(address: str | None) -> None:
         with unheard(logging.getLogger("ray._private.worker")):
             ray.init(address, configure_logging=False)
     except Exception as error:
-        raise ClusterUnreachable("Ray", place or "of this machine", exception_line(error)) from error
+        asked = ": does `ray start --head` run there?" if isinstance(error, OSError) else ""
+        raise ClusterUnreachable("Ray", place or "of this machine", f"{exception_line(error)}{asked}") from error
 
 
 @contextmanager

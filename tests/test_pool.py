@@ -168,6 +168,26 @@ def test_a_target_that_is_down_is_left_out_looked_at_after_growing_pauses_and_co
     assert in_loop(scene) == ([2, 4, 8], (["b"], ["a"]))
 
 
+def test_the_log_says_once_why_a_target_is_left_out(caplog):
+    async def scene():
+        first, second = Machine("first", cores=1), Machine("second", cores=1)
+        first.down = "is down"
+        users = Users(HostPool([first, second], name="lab"))
+        await users.start("a", cores=1)
+        await users.start("b", cores=1)
+        await asyncio.sleep(20)  # in which it is looked at again
+        first.down, first.drained = "", "is drained"
+        await asyncio.sleep(20)
+        await users.leave()
+
+    in_loop(scene)
+    assert [each.getMessage() for each in caplog.records if each.name == "aiodag.command"] == [
+        "lab leaves out its target first: first is down",
+        "lab leaves out its target first: is down",
+        "lab leaves out its target first: it is drained",
+    ]
+
+
 def test_a_drained_target_gets_nothing_new_and_what_runs_there_goes_on():
     async def scene():
         first, second = Machine("first", cores=2), Machine("second", cores=2)

@@ -1,6 +1,7 @@
 """Several hosts as one: a program goes to the first that has what it asks for, and those that are down are left out."""
 
 import asyncio
+import logging
 import math
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -22,6 +23,7 @@ from aiodag.programs import (
     ProgramWatch,
 )
 
+log = logging.getLogger("aiodag.command")
 PATIENCE = 60.0  # seconds that a program waits while all targets that could run it are left out
 
 
@@ -159,7 +161,11 @@ class HostPool:
     # Targets that are left out
 
     def _leave_out(self, place: int, why: str, pause: float | None = None) -> None:
-        self.targets[place].leave_out(why, asyncio.get_running_loop().time(), pause)
+        target = self.targets[place]
+        known = target.why  # nothing, of one that takes part
+        target.leave_out(why, asyncio.get_running_loop().time(), pause)
+        if target.why != known:  # else each look at it would be another line
+            log.warning("%s leaves out its target %s: %s", self.name, target.name, target.why)
         self._room.turn(place, opens=False)
 
     def _pause(self) -> float:

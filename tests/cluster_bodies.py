@@ -149,3 +149,26 @@ class Scaled:
 
 def where():
     return os.getpid(), current_node()
+
+
+class ReadableThere:
+    """A large value that only the process that made it can read."""
+
+    def __init__(self):
+        self.content = bytes(200_000)
+
+    def __reduce__(self):
+        return read_there, (os.getpid(), self.content)
+
+
+def read_there(pid, content):
+    if os.getpid() != pid:
+        raise RuntimeError("this is another process")
+    return content
+
+
+class Leaving:
+    """Ends whoever writes it."""
+
+    def __reduce__(self):
+        raise SystemExit(3)

@@ -102,6 +102,14 @@ async def test_what_cannot_travel_fails_its_node_alone(elsewhere):
     assert await squared == 25
 
 
+async def test_a_large_value_that_cannot_be_read_here_spoils_no_other(cluster):
+    unread, large = on(cluster, bodies.ReadableThere)(), on(cluster, bytes)(200_000)
+    ends = await asyncio.gather(unread, large, on(cluster, bodies.Leaving)(), return_exceptions=True)
+
+    assert [type(each) for each in ends] == [NotPicklable, bytes, NotPicklable]
+    assert "another process" in str(ends[0])
+
+
 async def test_a_failed_attempt_is_tried_again(executor, tmp_path):
     node = on(executor, bodies.fails_before, retries=2)(tmp_path, 3)
 

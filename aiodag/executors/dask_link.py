@@ -52,7 +52,7 @@ class DaskValue(HeldValue):
     async def fetch(self) -> Any:
         """Bring the value home. Raises `ValueGone` if the cluster does not have it any more."""
         with self.link.real_time:
-            return (await self.link.fetch(self.future)).value
+            return (await self.link.fetching.fetch(self.future)).open(self.name)
 
     async def apply(self, fn: Callable[[Any], Any], /) -> Any:
         """Return `fn(value)`, called by a worker that has the value."""
@@ -92,6 +92,56 @@ class StoppedCall:
             self.left.set_result(None)
 
 
+class Fetching:
+    """Values on their way home from a cluster, many at a time."""
+
+    def __init__(self, link: "DaskLink") -> None:
+        self.link = link
+        self.under_way: set[DaskCall] = set()
+        self.interval = 0.0  # seconds between two calls that end, of late
+        self.ended_at = 0.0
+        self.wanted: dict[str, tuple[Any, asyncio.Future[Any]]] = {}  # by label
+
+    def begin(self, call: DaskCall) -> None:
+        """Note a call, whose value is to come."""
+        if not self.under_way:
+            self.ended_at = self.link.loop.time()
+        self.under_way.add(call)
+
+    async def fetch(self, future: Any) -> Any:
+        """Return what a future stands for, with all others that are asked for meanwhile."""
+        wanted: asyncio.Future[Any] = self.link.loop.create_future()
+        now = self.link.loop.time()
+        self.interval += (now - self.ended_at - self.interval) / RECENT
+        self.ended_at = now
+        if not self.wanted:
+            self.link.work(self._collect())
+        self.wanted[future.key] = (future, wanted)
+        return await wanted
+
+    async def _collect(self) -> None:
+        while self.wanted:
+            # Each fetch costs the scheduler and the workers as much as some tasks: where many are under way, it waits for more.
+            await asyncio.sleep(min(PAUSE * len(self.under_way) * self.interval, LONGEST_PAUSE))
+            batch = dict(self.wanted)
+            try:
+                found = await self.link.client.gather(
+                    {label: future for label, (future, _) in batch.items()}, errors="skip"
+                )
+            except Exception as error:  # noqa: BLE001 - for those that wait for it
+                found = dict.fromkeys(
+                    batch, ClusterUnreachable("Dask", self.link.executor.address, exception_line(error))
+                )
+            for label, (_, wanted) in batch.items():
+                self.wanted.pop(label)
+                if wanted.done():
+                    continue
+                if isinstance(found[label], bytes | KeptValue):
+                    wanted.set_result(found[label])
+                else:
+                    wanted.set_exception(found[label] or ValueGone("the workers that had it have died"))
+
+
 class DaskLink:
     """The connection of one loop to a cluster."""
 
@@ -105,10 +155,7 @@ class DaskLink:
         self.keeper: asyncio.Task[None] | None = None
         self.gate = ClusterGate(loop, self._threads)
         self.waiting: list[DaskCall] = []  # for the end of this turn
-        self.under_way: set[DaskCall] = set()
-        self.interval = 0.0  # seconds between two calls that end, of late
-        self.ended_at = 0.0
-        self.wanted: dict[str, tuple[Any, asyncio.Future[Any]]] = {}  # values that are to be fetched, by label
+        self.fetching = Fetching(self)
         self.unwanted: list[StoppedCall] = []  # for the end of this turn, too
         self.working: set[asyncio.Task[Any]] = set()
         self.held = 0  # values that stay on the cluster as long as this stands
@@ -190,9 +237,7 @@ class DaskLink:
     async def call(self, call: DaskCall) -> Any:
         """Return what comes of a call: its value, or a `DaskValue`. Cancelled, it ends it or leaves it behind."""
         try:
-            if not self.under_way:
-                self.ended_at = self.loop.time()
-            self.under_way.add(call)
+            self.fetching.begin(call)
             if len(call.content) > LARGE:
                 call.content = await self._scattered(call.content)
             if not self.waiting:
@@ -205,7 +250,7 @@ class DaskLink:
                 await self._leave(call)
             raise
         finally:
-            self.under_way.discard(call)
+            self.fetching.under_way.discard(call)
             del call  # a failure's traceback holds this frame, and it the future
 
     async def _scattered(self, content: bytes) -> Any:
@@ -251,39 +296,10 @@ class DaskLink:
         if call.future.type is KeptValue:
             sizes = await self.client.nbytes([call.label], summary=False)
             return DaskValue(self, call.future, call.name, sizes.get(call.label, 0))
-        answer = pickle.loads(await self.fetch(call.future))  # noqa: S301 - from our own worker
+        answer = pickle.loads(await self.fetching.fetch(call.future))  # noqa: S301 - from our own worker
         if answer.what == "lost":
             raise AttemptLost(f"the worker of {printable(call.name)} was sent away", reason="worker left")
         return open_answer(call.name, answer)
-
-    async def fetch(self, future: Any) -> Any:
-        """Return what a future stands for, with all others that are asked for meanwhile."""
-        wanted: asyncio.Future[Any] = self.loop.create_future()
-        now = self.loop.time()
-        self.interval += (now - self.ended_at - self.interval) / RECENT
-        self.ended_at = now
-        if not self.wanted:
-            self.work(self._collect())
-        self.wanted[future.key] = (future, wanted)
-        return await wanted
-
-    async def _collect(self) -> None:
-        while self.wanted:
-            # Each fetch costs the scheduler and the workers as much as some tasks: where many are under way, it waits for more.
-            await asyncio.sleep(min(PAUSE * len(self.under_way) * self.interval, LONGEST_PAUSE))
-            batch = dict(self.wanted)
-            try:
-                found = await self.client.gather({label: future for label, (future, _) in batch.items()}, errors="skip")
-            except Exception as error:  # noqa: BLE001 - for those that wait for it
-                found = dict.fromkeys(batch, ClusterUnreachable("Dask", self.executor.address, exception_line(error)))
-            for label, (_, wanted) in batch.items():
-                self.wanted.pop(label)
-                if wanted.done():
-                    continue
-                if isinstance(found[label], bytes | KeptValue):
-                    wanted.set_result(found[label])
-                else:
-                    wanted.set_exception(found[label] or ValueGone("the workers that had it have died"))
 
     def _failure(self, name: str, failed: BaseException) -> Exception:
         """Return the error for a call that Dask could not run."""

@@ -243,7 +243,7 @@ class RayValue(HeldValue):
             kept = await arrival(self.reference.future())
         except exceptions.RayError as error:
             raise ValueGone(f"{printable(self.name)} on Ray: {exception_line(error)}") from error
-        return kept.value
+        return kept.open(self.name)
 
     def fetch_now(self) -> Any:
         """Return the value as `fetch` does, and block until it is here."""
@@ -251,7 +251,7 @@ class RayValue(HeldValue):
             kept: Any = ray.get(self.reference)
         except exceptions.RayError as error:
             raise ValueGone(f"{printable(self.name)} on Ray: {exception_line(error)}") from error
-        return kept.value
+        return kept.open(self.name)
 
     async def apply(self, fn: Callable[[Any], Any], /) -> Any:
         """Return `fn(value)` of a worker that has the value, or is near it."""

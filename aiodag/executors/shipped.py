@@ -24,7 +24,7 @@ from typing import Any
 from aiodag._core.context import SHIPPED
 from aiodag._core.failure import exception_line
 from aiodag._core.function_like import body_to_call
-from aiodag.executors.shipping import HELD, Answer, KeptValue, WorkerDiffers, stamp, written
+from aiodag.executors.shipping import FOREIGN, HELD, Answer, KeptValue, WorkerDiffers, stamp, written
 
 REMEMBERED = 10_000  # labels of calls that are never to begin
 
@@ -43,7 +43,7 @@ class ShippedBody:
             fn, args, kwargs = unpack_call(content, held)
         except WorkerDiffers as error:
             return packed_failure(error)
-        except Exception as error:  # noqa: BLE001 - from foreign code
+        except FOREIGN as error:
             return Answer("call", lost=why_unread(error))
         try:
             value = fn(*args, **kwargs)
@@ -165,7 +165,7 @@ def function_of(content: bytes) -> "Callable[..., Any]":
     return fn
 
 
-def why_unread(error: Exception) -> str:
+def why_unread(error: BaseException) -> str:
     """Return why a call cannot be read here, and what helps where a module is missing."""
     line = exception_line(error)
     if not isinstance(error, ImportError | AttributeError):
@@ -182,7 +182,7 @@ def packed_value(value: Any, keep_from: int | None) -> Answer | KeptValue:
     try:
         content, _ = written(value, buffer_callback=buffers.append)
         size = len(content) + sum(each.raw().nbytes for each in buffers)
-    except Exception as error:  # noqa: BLE001 - from foreign code
+    except FOREIGN as error:
         return Answer("value", lost=exception_line(error))
     if keep_from is not None and size >= keep_from:
         return KeptValue(value, size)
@@ -194,7 +194,7 @@ def packed_failure(error: BaseException) -> Answer:
     raised, lines = exception_line(error), "".join(traceback.format_exception(error))
     try:
         return Answer("exception", written(error)[0], raised=raised, traceback=lines)
-    except Exception as unwritten:  # noqa: BLE001 - from foreign code
+    except FOREIGN as unwritten:
         return Answer("exception", lost=exception_line(unwritten), raised=raised, traceback=lines)
 
 

@@ -32,6 +32,10 @@ from aiodag.installed import versions
 from aiodag.wording import printable
 
 KEEP_FROM = 65_536  # bytes of a value that stays where it was made
+FOREIGN = (
+    Exception,
+    SystemExit,
+)  # what objects of users may raise as they are read and written; Dask's thread would exit
 MOST = 1 << 30  # bytes of a call that go through the program
 FAREWELL = frozenset({"executor", "limit", "middleware"})  # options of a task that mean nothing in a worker
 HELD: "ContextVar[Sequence[Any]]" = ContextVar("aiodag.held", default=())  # in a worker: those of the call it reads
@@ -103,15 +107,46 @@ class Arguments(NamedTuple):
 
 
 class KeptValue:
-    """A large value that stays with the worker that made it, until another one needs it."""
+    """A large value that stays with the worker that made it, until another one needs it.
 
-    def __init__(self, value: Any, size: int) -> None:
+    Clusters read many at a time, and what raises there would take the others along: so one that cannot be read says why.
+    """
+
+    def __init__(self, value: Any, size: int, lost: str = "") -> None:
         self.value = value
         self.size = size
+        self.lost = lost
+
+    def open(self, name: str) -> Any:
+        """Return the value of a task. Raises `NotPicklable` if it could not be read here."""
+        if self.lost:
+            raise NotPicklable(name, "value", self.lost)
+        return self.value
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        """Write the value as an answer would be, and its large parts so that nobody copies them, where that can be."""
+        buffers: list[pickle.PickleBuffer] = []
+        content, _ = written(self.value, buffer_callback=buffers.append)
+        parts = [pickle.PickleBuffer(content), *buffers]
+        return kept_again, (parts if protocol >= 5 else [copied(each) for each in parts], self.size)
 
     def __sizeof__(self) -> int:
         """Return the bytes of the value: clusters ask, and make room."""
         return self.size
+
+
+def copied(part: pickle.PickleBuffer) -> bytes | bytearray:
+    """Return a part of a value as what every protocol of pickle writes."""
+    raw = part.raw()
+    return bytes(raw) if raw.readonly else bytearray(raw)
+
+
+def kept_again(parts: Sequence[Any], size: int) -> KeptValue:
+    """Read a kept value."""
+    try:
+        return KeptValue(pickle.loads(parts[0], buffers=parts[1:]), size)  # noqa: S301 - from our own worker
+    except FOREIGN as error:
+        return KeptValue(None, size, exception_line(error))
 
 
 class ByValue(cloudpickle.Pickler):  # type: ignore[misc]  # as above
@@ -139,7 +174,7 @@ class ByValue(cloudpickle.Pickler):  # type: ignore[misc]  # as above
 def held_here(number: int) -> Any:
     """Return, in a worker that reads a call, a value that the cluster holds."""
     kept = HELD.get()[number]
-    return kept.value if isinstance(kept, KeptValue) else kept
+    return kept.open("a task before it") if isinstance(kept, KeptValue) else kept
 
 
 def is_importable(fn: Any) -> bool:
@@ -244,7 +279,7 @@ def open_answer(name: str, answer: Answer) -> Any:
     if not answer.lost:
         try:
             letter = Letter(pickle.loads(answer.content, buffers=answer.buffers))  # noqa: S301 - from our own worker
-        except Exception as error:  # noqa: BLE001 - from foreign code
+        except FOREIGN as error:
             letter = Letter(None, exception_line(error))
     try:
         return Outcome(letter, answer.what, answer.raised, answer.traceback).open(name)

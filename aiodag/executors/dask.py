@@ -51,7 +51,7 @@ class Dask:
     >>> @task
     ... def square(x):
     ...     return x * x
-    >>> cluster = LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None)
+    >>> cluster = LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0")
     >>> async with Run("squares", executor=Dask(cluster)):
     ...     nodes = square.map(range(4))
     >>> [node.result() for node in nodes]

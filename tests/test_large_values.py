@@ -5,6 +5,7 @@ import contextlib
 import logging
 import os
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -198,13 +199,14 @@ async def test_a_secret_is_not_written_to_a_place_either(run, place, monkeypatch
     assert files(place) == []
 
 
-@pytest.mark.parametrize("given", [7, "", "file://relative", "no scheme://x"])
+@pytest.mark.parametrize("given", [7, "", "file://relative", "no scheme://x", "sftp://me:word@db.example/values"])
 async def test_a_place_that_is_none_is_refused_before_anything_runs(run, given):
-    with pytest.raises(OptionError, match="values"):
+    with pytest.raises(OptionError, match="values") as refused:
         async with run(values=given):
             text(7)
 
     assert CALLS == []
+    assert ":word" not in str(refused.value)
 
 
 async def test_values_without_a_store_are_refused():
@@ -215,9 +217,28 @@ async def test_values_without_a_store_are_refused():
 async def test_a_place_that_cannot_be_written_fails_the_node(run, place):
     place.write_text("a file")
 
-    with pytest.raises(OSError, match="values"):
+    with pytest.raises(OSError, match=f"a value cannot be written to file://{place}: Not a directory"):
         async with run():
             await text(70_000)
+
+
+async def test_a_place_in_the_home_directory(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    async with run(values="~/values"):
+        await text(70_000)
+
+    assert len(files(tmp_path / "home" / "values")) == 1
+
+
+async def test_a_record_that_cannot_be_read_keeps_no_value_from_being_removed(run, place, tmp_path):
+    async with run():
+        await text(70_000)
+    [store] = tmp_path.glob("*.db")
+    with contextlib.closing(sqlite3.connect(store)) as db, db:
+        db.execute("update nodes set value = 'nonsense' where codec = '$value'")
+
+    assert Service(store).remove_values(place, older=0) == 1
+    assert files(place) == []
 
 
 async def test_the_place_may_be_any_that_fsspec_reaches(run):

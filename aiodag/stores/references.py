@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -55,7 +56,10 @@ def put_away(address: str, codec: str, content: "str | Parts") -> ValueReference
     for part in parts:
         digest.update(part)
     found = digest.hexdigest()
-    value_place(address).keep(found, parts)
+    try:
+        value_place(address).keep(found, parts)
+    except OSError as error:
+        raise OSError(error.errno, f"a value cannot be written to {address}: {error.strerror or error}") from error
     return ValueReference(address, found, sum(memoryview(part).nbytes for part in parts), codec, as_text)
 
 
@@ -80,6 +84,15 @@ def checked_address(found: ValueReference) -> str:
         raise ValueGone(str(error)) from error
 
 
+def digests_named(store: "Runs") -> set[str]:
+    """Return the digests of all values that records of a store name. A record that is no reference names none."""
+    named = set()
+    for text in store.values_elsewhere():
+        with suppress(Undecodable):
+            named.add(reference_of(text).sha256)
+    return named
+
+
 def remove_unnamed(store: "Runs", address: str, before: float) -> int:
     """Remove from a place what no record of a store names, and nobody has written since a moment; return how much is gone.
 
@@ -89,7 +102,7 @@ def remove_unnamed(store: "Runs", address: str, before: float) -> int:
     try:
         place.sweep(before)
         there = list(place.digests())
-        named = {reference_of(text).sha256 for text in store.values_elsewhere()} if there else set()
+        named = digests_named(store) if there else set()
         return sum(place.remove(digest, before) for digest in there if digest not in named)
     except OSError as error:
         msg = f"values at {hide_password(address)} cannot be removed: {error}"

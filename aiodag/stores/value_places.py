@@ -1,5 +1,6 @@
 """Find the place of large values by its address."""
 
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -53,7 +54,10 @@ def value_address(given: Any) -> str:
     if not text or not text.isprintable():
         raise OptionError("values", given, WANTED)
     if not separator:
-        return f"file://{Path(text).absolute()}"
+        return f"file://{os.path.abspath(os.path.expanduser(text))}"  # noqa: PTH100, PTH111 - pathlib raises without a home
+    if hide_password(text) != text:
+        wanted = f"{WANTED}, without a password: records name the place, so give it as the settings of fsspec (FSSPEC_...) do"
+        raise OptionError("values", hide_password(text), wanted)
     if scheme == "file":
         if not rest.startswith("/"):
             raise OptionError("values", given, f"{WANTED}: three slashes before an absolute path")

@@ -1,8 +1,15 @@
 """What Slurm's states mean for a program: the table, and the judgement, without a cluster."""
 
-import pytest
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
 
-from aiodag.commands.slurm_places import JobStatus
+import pytest
+from test_host_contract import SECONDS, until
+
+from aiodag.commands.slurm_places import JobPlace, JobStatus
 from aiodag.commands.slurm_programs import JobState
 from aiodag.commands.slurm_states import (
     GONE,
@@ -105,3 +112,24 @@ def test_a_directory_that_the_node_cannot_use_is_not_the_programs_fault():
     refused = BEGUN._replace(refused=("2", "request"))
 
     assert "its job on the node cannot use its directory" in str(refusal_of(refused, ProgramRequest(("true",))))
+
+
+NODE = """
+import sys
+from aiodag.commands import slurm_job, warden
+slurm_job.find_program, slurm_job.GAP = warden.find_program, 300.0
+slurm_job.run_in_job(sys.argv[1:])
+"""
+
+
+async def test_a_program_whose_end_comes_before_the_signal_to_its_job_was_asked_to_end(tmp_path):
+    """As when Slurm signals what a shell waits for, and its job a moment later: the shell may have ended well by then."""
+    place = JobPlace(tmp_path / "job")
+    place.prepare(ProgramRequest(("true",)))
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), "SLURM_JOB_ID": "7"}
+    with subprocess.Popen([sys.executable, "-c", NODE, place.path], env=env) as job:
+        await until(lambda: (pid := place.status().pid) and not Path(f"/proc/{pid}").exists())
+        job.terminate()
+
+        assert await asyncio.to_thread(job.wait, SECONDS) == 0
+    assert place.status().ended[5] == "1"

@@ -38,7 +38,7 @@ AWAITED = {signal.SIGCHLD, signal.SIGCONT, ORDER, *ENDINGS}
 LOOK = 2.0  # seconds between two looks at the licence
 TICK = 0.05  # seconds between two looks while something is to end
 MOMENT = 0.5  # seconds after the end of the program, for what it has started
-GAP = 0.1  # seconds between the signals that the processes of one job get
+GAP = 0.2  # seconds between the signals that the processes of one job get
 PATIENCE = 5.0  # seconds after KILL: what is still there is in the hands of the kernel
 NEVER = float("inf")
 
@@ -88,7 +88,8 @@ class NodeProgram:
         self.note("start", self.name, socket.gethostname(), self.pid, repr(started_at), os.environ["SLURM_JOB_ID"])
         left = self.wait()
         code, seconds, peak, ended_at = self.end or (1, 0.0, 0, time.time())
-        if code and signal.sigtimedwait(ENDINGS, GAP):  # the program may have been the first to hear of it
+        # What the program waited for may have been the first to hear of it: a shell goes on then, and may end well.
+        if not self.asked and signal.sigtimedwait(ENDINGS, GAP):
             self.asked = True
         self.note("exit", code, repr(seconds), peak, repr(ended_at), left, int(self.asked))
         return code

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).parent.parent
 AT_ONCE = 4
-SECONDS = 60
+SECONDS = 180
 
 
 def run(source, name):

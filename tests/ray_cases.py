@@ -20,6 +20,8 @@ from aiodag import AttemptLost, OptionError, Run, State, ValueGone, task
 from aiodag.errors import NotPicklable
 from aiodag.executors.ray import Ray
 
+SECONDS = 120  # after which something hangs
+
 pytestmark = pytest.mark.skipif(INSIDE not in os.environ, reason="test_ray.py runs these where Ray may listen")
 
 
@@ -39,15 +41,17 @@ async def pid_there():
 
 async def text_of(path):
     """What a body has written, as soon as it has."""
-    while not path.exists() or not path.read_text():
-        await asyncio.sleep(0.01)  # real time: the body is in another process
+    async with asyncio.timeout(SECONDS):
+        while not path.exists() or not path.read_text():
+            await asyncio.sleep(0.01)  # real time: the body is in another process
     return path.read_text()
 
 
 async def settled_there(node):
     """Wait until nothing of an abandoned attempt runs any more."""
-    while node.abandoned:
-        await asyncio.sleep(0.01)  # real time: as above
+    async with asyncio.timeout(SECONDS):
+        while node.abandoned:
+            await asyncio.sleep(0.01)  # real time: as above
 
 
 def is_alive(pid):
@@ -145,8 +149,9 @@ async def test_a_cancel_ends_a_plain_function_and_what_it_has_started(ray_execut
     with pytest.raises(asyncio.CancelledError):
         await node
     await settled_there(node)
-    while any(is_alive(pid) for pid in pids):
-        await asyncio.sleep(0.01)  # real time: Ray ends them, one after the other
+    async with asyncio.timeout(SECONDS):
+        while any(is_alive(pid) for pid in pids):
+            await asyncio.sleep(0.01)  # real time: Ray ends them, one after the other
 
 
 @pytest.mark.parametrize("how", ["cancel", "timeout"])
@@ -159,7 +164,8 @@ async def test_an_async_body_is_cancelled_and_its_worker_goes_on(ray_executor, t
             path.write_text("ended")
 
     path = tmp_path / "state"
-    node = task(wait, executor=ray_executor, timeout=2 if how == "timeout" else None)(path)
+    await task(pid_there, executor=ray_executor)()  # a worker is there, which takes seconds to start
+    node = task(wait, executor=ray_executor, timeout=3 if how == "timeout" else None)(path)
     pid = await text_of(path)
     if how == "cancel":
         node.cancel()
@@ -216,8 +222,9 @@ async def test_a_large_value_is_freed_after_its_last_consumer(ray_executor):
     before = stored()
     for _ in range(3):
         assert await task(np.sum, executor=ray_executor)(task(np.ones, executor=ray_executor)(1_000_000)) == 1_000_000
-    while stored() > before:
-        await asyncio.sleep(0.01)  # real time: Ray counts in threads of its own
+    async with asyncio.timeout(SECONDS):
+        while stored() > before:
+            await asyncio.sleep(0.01)  # real time: Ray counts in threads of its own
 
 
 async def test_what_runs_on_a_machine_that_dies_is_lost_and_its_values_are_gone(ray_cluster, tmp_path):
@@ -225,8 +232,9 @@ async def test_what_runs_on_a_machine_that_dies_is_lost_and_its_values_are_gone(
     try:
         executor = Ray(resources={"other": 0.5}, num_cpus=0)
         value = task(np.ones, executor=executor)(1_000_000)
-        while value.state is not State.SUCCEEDED:
-            await asyncio.sleep(0.01)  # real time: who awaits it has the value fetched
+        async with asyncio.timeout(SECONDS):
+            while value.state is not State.SUCCEEDED:
+                await asyncio.sleep(0.01)  # real time: who awaits it has the value fetched
         held_up = task(note_and_wait, executor=executor, lost_retries=0)(tmp_path / "begun")
         await text_of(tmp_path / "begun")
     finally:
@@ -274,7 +282,7 @@ async def main():
 
 asyncio.run(main())
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=180, check=False)
 
     assert f"ClusterUnreachable: cannot use the Ray cluster at {address}: " in done.stderr
     assert "does `ray start --head` run there?" in done.stderr
@@ -339,7 +347,7 @@ asyncio.run(main({address!r}))
 
 def test_a_program_ships_what_it_defines_itself_and_lets_go(ray_cluster):
     program = PROGRAM.replace("{address!r}", repr(ray_cluster.address))
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=180, check=False)
 
     assert (done.returncode, done.stdout) == (0, "[0, 3, 6]\nFalse\n"), done.stderr
 
@@ -355,7 +363,7 @@ def test_the_program_of_the_page_runs_and_prints_what_the_page_says(ray_cluster)
         env={**os.environ, "RAY_ADDRESS": ray_cluster.address},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=180,
         check=False,
     )
 

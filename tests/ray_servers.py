@@ -15,6 +15,7 @@ from tempfile import mkdtemp
 ROOT = Path(__file__).parent.parent
 INSIDE = "AIODAG_TESTS_WITH_RAY"  # set where a cluster may be started
 CORES = 2
+TRIES = 4  # to start a cluster
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AUTH_MODE": "disabled",
@@ -43,7 +44,7 @@ def run_inside(*args):
         env={**os.environ, **QUIET, "PYTHONPATH": str(ROOT / "tests"), INSIDE: "yes"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
 
@@ -55,6 +56,15 @@ class RayServer:
         self.directory = mkdtemp(prefix="ray")  # short: the paths of its sockets have a limit
 
     def start(self):
+        for _ in range(TRIES - 1):
+            with suppress(
+                Exception
+            ):  # of no type of its own: Ray has half a minute to start, and a busy machine is slower
+                return self.connect()
+            self.stop()
+        return self.connect()
+
+    def connect(self):
         import ray
 
         context = ray.init(

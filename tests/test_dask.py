@@ -332,7 +332,7 @@ async def test_a_run_whose_owner_was_killed_goes_on(dask_cluster, tmp_path):
         owner.kill()
     (tmp_path / "go").touch()
     done = await asyncio.to_thread(
-        subprocess.run, command, env=env, capture_output=True, text=True, timeout=60, check=False
+        subprocess.run, command, env=env, capture_output=True, text=True, timeout=180, check=False
     )
 
     assert done.stdout == "second-100000\n", done.stderr
@@ -363,7 +363,7 @@ def test_a_function_of_the_main_module(dask_cluster, tmp_path):
         env={"PYTHONPATH": str(Path(__file__).parent.parent)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 

@@ -15,6 +15,7 @@ from aiodag.programs import HostUnreachable, ProgramEnd, ProgramLost, ProgramNot
 from aiodag.stores import SQLite
 from tests.detached_host import Detached
 
+SECONDS = 60  # after which something hangs
 WAITS = 'echo started >> "$1/starts"; while [ ! -e "$1/go" ]; do sleep 0.02; done; echo rows'
 
 OWNER = """
@@ -96,8 +97,9 @@ def facts(store):
 
 
 async def until(met):
-    while not met():
-        await asyncio.sleep(0.02)  # real time: another process is waited for
+    async with asyncio.timeout(SECONDS):
+        while not met():
+            await asyncio.sleep(0.02)  # real time: another process is waited for
 
 
 @pytest.mark.parametrize("notes", ["notes", "by label"])
@@ -155,7 +157,7 @@ async def test_a_timeout_ends_it(store):
     away = Script("stays")
 
     with pytest.raises(RunFailed):
-        await execute(store, away, timeout=0.05)
+        await execute(store, away, timeout=1)
 
     assert away.met == [asyncio.CancelledError]
 
@@ -328,8 +330,9 @@ async def test_what_is_noted_at_the_start_is_in_the_store_while_it_runs(folder, 
     async with Run("etl", store=disk, id="monday", hosts={"away": away}):
         node = command("sync", name="sync", host="away")()
         await away.stands.wait()
-        await asyncio.sleep(0.05)  # real time: as soon as that another process sees it
-        seen = await read()
+        async with asyncio.timeout(SECONDS):
+            while "job" not in (seen := await read())[0]:
+                await asyncio.sleep(0.02)  # real time: a thread writes it
         node.cancel()
 
     assert json.loads(json.dumps(seen))[0]["job"] == 1

@@ -365,7 +365,7 @@ def test_a_value_that_is_kept_while_it_is_removed_is_there(tmp_path):
 
     def remove():
         while not over.is_set():
-            folder.remove(digest, time.time() - 0.5)
+            folder.remove(digest, time.time() - 60)
 
     remover = threading.Thread(target=remove)
     remover.start()

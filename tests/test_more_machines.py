@@ -33,7 +33,7 @@ def survey(folder, settings, *words, **environment):
         env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -85,7 +85,7 @@ def test_by_a_worker_of_a_queue(tmp_path):
     survey(tmp_path, settings_of("On this machine"), "submit")
     worker = [*PROGRAMS["aiodag"], "worker", "--once", "--store", tmp_path / "runs.db"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    subprocess.run(worker, cwd=tmp_path, env=environment, capture_output=True, timeout=120, check=True)
+    subprocess.run(worker, cwd=tmp_path, env=environment, capture_output=True, timeout=300, check=True)
     shown = subprocess.run(
         [*PROGRAMS["aiodag"], "runs", "--store", tmp_path / "runs.db"],
         cwd=tmp_path,
@@ -109,4 +109,4 @@ def test_programs_have_the_options_that_the_page_types(line):
 @cache
 def options_of(program, command):
     words = [*PROGRAMS[program], *([command] if command else []), "--help"]
-    return subprocess.run(words, capture_output=True, text=True, timeout=60, check=True).stdout
+    return subprocess.run(words, capture_output=True, text=True, timeout=180, check=True).stdout

@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_host_contract import until
 
 from aiodag import OptionError, Run, WorkflowError
 from aiodag.commands import CommandFailed, command, shell
@@ -366,8 +367,7 @@ def test_a_program_that_nobody_could_take_up_again_has_ended_when_its_run_lets_g
     async def main():
         async with Run("etl", hosts={"lab": lab}, default_host="lab", store="memory:pool", id="one") as owned:
             stays()
-            while not (tmp_path / "started").exists():
-                await asyncio.sleep(0.01)  # real time: a program starts
+            await until((tmp_path / "started").exists)
             owned.let_go()
 
     with pytest.raises(LetGo):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from aiodag.commands.remote_shell import READ, MarkedStream, ProgramUsage, control_lines, program_lines, usage_of
 from aiodag.programs import ProgramRequest
 
-SECONDS = 30  # after which something hangs
+SECONDS = 60  # after which something hangs
 SHELLS = {"dash": ["dash"], "bash": ["bash", "--posix"], "busybox": ["busybox", "sh"]}
 TOKEN = "f00d"
 ANY = os.fsdecode(bytes(range(1, 256)))

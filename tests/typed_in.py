@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from programs import ROOT
 
-SECONDS = 60
+SECONDS = 180
 # What the machine of a test says about terminals and stores must not decide how it ends.
 CHANGED = {"AIODAG_STORE", "XDG_STATE_HOME", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "PYTHONIOENCODING"}
 

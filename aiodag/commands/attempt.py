@@ -15,7 +15,7 @@ from aiodag._core.options import time_limit_at
 from aiodag._core.submit import engine_of
 from aiodag.abc import Host
 from aiodag.commands.finished import CommandFailed, CommandLost, Finished, how, shell_line
-from aiodag.commands.local import LOCAL
+from aiodag.commands.local import LOCAL, LocalHost
 from aiodag.commands.record import ProgramRecord
 from aiodag.programs import ProgramLost, ProgramNotFound, ProgramNotStarted, ProgramRequest
 
@@ -70,6 +70,8 @@ async def run_program(host: Host, request: ProgramRequest, record: ProgramRecord
         raise CommandFailed(record.line, str(fault)) from fault.__cause__
     except ProgramLost as fault:
         record.note_over()
+        if isinstance(host, LocalHost):  # a failure since there are commands: only who gives `retries` has it run again
+            raise CommandFailed(record.line, str(fault)) from None
         raise CommandLost(record.line, str(fault), fault.reason) from None
 
 

@@ -94,7 +94,7 @@ def test_agents_are_listed_drained_and_undrained(new_agent, here, capsys):
     listed = run_command(capsys, "agents").out.splitlines()
     drained = json.loads(run_command(capsys, "agents", "--drain", "one", "--json").out)
     after = json.loads(run_command(capsys, "agents", "--json").out)
-    one = json.loads(run_command(capsys, "agents", "--undrain", agent.address, "--json").out)
+    one = json.loads(run_command(capsys, "agents", "--undrain", f"{agent.address}/", "--json").out)
 
     assert [line.split()[0] for line in listed] == ["HOST", "one", "all", "all"]
     assert listed[1].split() == ["one", agent.address, "ready", "0", "cores=2", "cores=2"]

@@ -58,7 +58,7 @@ async def serve_until_stopped(server: Any, args: Namespace) -> None:
 def agents(args: Namespace) -> int:
     """List the agents of the settings, or drain one; return 1 if one cannot be reached."""
     if args.drain is not None and args.undrain is not None:
-        raise OptionError("--undrain", args.undrain, "given without --drain: one at a time")
+        raise OptionError("--undrain", args.undrain, "a host where --drain is not given: one at a time")
     change = "drain" if args.drain is not None else "undrain" if args.undrain is not None else None
     which = args.drain or args.undrain or args.host
     found = look_at_agents(which, change)

@@ -137,8 +137,10 @@ def chosen_forms(which: str | None) -> list[tuple[str, Mapping[str, Any]]]:
     every = [(name, form) for name, forms in agent_forms().items() for form in forms]
     if which is None:
         return every
+    asked = which.rstrip("/")
+    addresses = [(name, form, form["address"].rstrip("/")) for name, form in every]
     chosen = [
-        (name, form) for name, form in every if which in {name, form["address"], form["address"].partition("://")[2]}
+        (name, form) for name, form, address in addresses if asked in {name, address, address.partition("://")[2]}
     ]
     if not chosen:
         known = ", ".join(dict.fromkeys(name for name, _ in every)) or "the settings have none"

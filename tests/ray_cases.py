@@ -337,7 +337,11 @@ async def main(address):
     executor = Ray(address)
     async with Run("scaled", executor=executor):
         nodes = task(scale).map(range(3))
+        large = task(bytes)(200_000)
     print([node.result() for node in nodes])
+    await executor.close()
+    print(len(await large), CONNECTION.ours)
+    del large
     await executor.close()
     print(CONNECTION.ours)
 
@@ -349,7 +353,7 @@ def test_a_program_ships_what_it_defines_itself_and_lets_go(ray_cluster):
     program = PROGRAM.replace("{address!r}", repr(ray_cluster.address))
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=180, check=False)
 
-    assert (done.returncode, done.stdout) == (0, "[0, 3, 6]\nFalse\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "[0, 3, 6]\n200000 True\nFalse\n"), done.stderr
 
 
 # The pages

@@ -23,7 +23,7 @@ from socket import create_connection, gethostbyname
 from struct import Struct
 from threading import Lock, Thread
 from typing import Any
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary, WeakSet, finalize
 
 from aiodag._core.callables import callable_name, is_async
 from aiodag._core.context import current_node
@@ -235,10 +235,12 @@ class RayValue(HeldValue):
         super().__init__(executor, size)
         self.name = name
         self.reference = reference
+        CONNECTION.hold(self)
 
     async def fetch(self) -> Any:
         """Return the value. NumPy arrays are views of the object store, which are read-only. Raises `ValueGone`."""
-        await self.executor.connected()
+        if not ray.is_initialized():
+            raise ValueGone(f"{printable(self.name)} on Ray: the connection over which it was held has ended")
         try:
             kept = await arrival(self.reference.future())
         except exceptions.RayError as error:
@@ -272,6 +274,7 @@ class Connection:
         self.lock = Lock()
         self.thread = Thread(target=self._work, name="aiodag.ray", daemon=True)  # until the process ends
         self.ours = False  # whether it was opened here, and not by `ray.init` of somebody else
+        self.held: WeakSet[RayValue] = WeakSet()
 
     def _work(self) -> None:
         while True:
@@ -310,6 +313,18 @@ class Connection:
     def close(self, executor: Ray, loop: Any) -> None:
         """End it if it was made here, and nobody has it any more."""
         loop.aiodag_ray = {*getattr(loop, "aiodag_ray", ())} - {executor}
+        self.end_unused()
+
+    def hold(self, value: RayValue) -> None:
+        """Keep it for a value until nobody has that any more."""
+        # Called wherever the garbage collector runs, maybe within ask(): so it takes no lock. Made first, it is called last.
+        finalize(value, self.asked.put, (Future(), self.end_unused)).atexit = False
+        self.held.add(value)
+
+    def end_unused(self) -> None:
+        """End it if it was made here, and nobody has it any more, or a value that is held over it."""
+        if self.held:
+            return
         if self.ours and not any(getattr(each, "aiodag_ray", ()) for each in self.loops if not each.is_closed()):
             self.ours = False
             ray.shutdown()

@@ -255,6 +255,34 @@ async def test_a_server_that_allows_fewer_sessions_gets_more_connections_or_an_e
         server.remove()
 
 
+async def test_what_waits_for_another_connection_is_cancelled_at_once(reach, mark):
+    server = SSHServer(MaxSessions=2)  # of which one is the control
+    await asyncio.to_thread(server.start)
+    try:
+        host = reach(server.address, key=server.key, known_hosts=server.known_hosts, at_once=2)
+        watches = [Watch() for _ in range(3)]
+        running = []
+        for watch in watches:
+            request = ProgramRequest(("sh", "-c", "sleep 300; :", mark), grace=0.2)
+            running.append(asyncio.ensure_future(host.run(request, watch)))
+            if watch is watches[0]:
+                await watch.started.wait()
+        await watches[2].started.wait()
+        running[1].cancel()  # had no room on the first connection, and the third was faster
+        async with asyncio.timeout(SECONDS):
+            await asyncio.wait([running[1]])
+
+        assert running[1].cancelled()
+        assert not running[0].done()
+        assert not watches[1].started.is_set()
+    finally:
+        for each in running:
+            each.cancel()
+        await asyncio.wait(running)
+        await host.close()
+        await asyncio.to_thread(server.remove)
+
+
 async def test_at_once_bounds_what_runs_there(reach, ssh_server, mark):
     log = ssh_server.folder / mark
     # The first waits for the second, and both for a third that must not come.

@@ -55,7 +55,13 @@ class RemoteProgram:
         Raises `ProgramNotStarted`, `Stopped`, and `LinkBroken`, after which it may have been `gone_on`.
         """
         self._link = link
-        channel = await link.open_channel(self)
+        try:
+            channel = await link.open_channel(self)
+        except BaseException:
+            self._link = None  # there may be another one, for which it waits
+            if self._stopping:
+                raise Stopped from None
+            raise
         link.programs[self] = self._break_off
         try:
             await self._introduce(link, channel)
@@ -131,6 +137,7 @@ class RemoteProgram:
             self._link.tell("end", self.session, hundredths(self.grace))
         elif not self._started.done():
             self._started.set_exception(Stopped())
+            self._started.exception()  # nobody may be waiting for it yet
 
     # What the channel tells
 

@@ -178,7 +178,7 @@ def test_attributes_that_a_class_does_not_compare_do_not_count():
 @pytest.mark.parametrize(
     ("value", "why"),
     [
-        (np.arange(3), r"is an array: return its \.tolist\(\)"),
+        (np.arange(3), r"is an array: take its \.tolist\(\); or have a task return it"),
         (np.str_("x"), r"is not a number: return its \.item\(\)"),
         (Rated(1, "m"), "is a number with attributes"),
         (Hidden(token="x"), "does not come back equal from its own JSON"),

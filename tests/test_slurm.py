@@ -122,6 +122,7 @@ def test_an_unknown_resource_is_refused_with_what_would_make_it_known():
         {"directory": "a\\b"},
         {"array": 0},
         {"interval": -1},
+        {"interval": 0},
         {"time_limit": "1h"},
     ],
 )

@@ -164,7 +164,7 @@ def test_a_user_is_named_once():
     assert str(SSH("node1", user="me").address) == "me@node1:22"
     with pytest.raises(OptionError, match="user="):
         SSH("you@node1", user="me")
-    for options in ({"at_once": 0}, {"keepalive": 0}):
+    for options in ({"at_once": 0}, {"keepalive": 0}, {"user": 5}, {"resources": {"cores": -1}}):
         with pytest.raises(OptionError):
             SSH("node1", **options)
 

@@ -22,7 +22,8 @@ def scalar_form(value: Any, kind: type) -> tuple[str, Any]:
     if issubclass(kind, np.ndarray):
         raise RefusedType(
             kind,
-            "is an array: return its .tolist(); or give the run a place for large values, Run(values=...), where it is a file",
+            "is an array: take its .tolist(); or have a task return it in a run with a place for large values, "
+            "Run(values=...), where it is a file",
         )
     if kind.__module__ != "numpy" or not issubclass(kind, np.generic) or value.dtype.kind not in PLAIN + TIMES:
         raise RefusedType(kind, "is not a number: return its .item()")

@@ -105,6 +105,8 @@ class Slurm:
         self.directory = checked_directory(directory)
         self.python = python
         self.interval = check_seconds("interval", interval)
+        if not self.interval:
+            raise OptionError("interval", interval, "seconds above 0")
         if type(array) is not int or array < 1:
             raise OptionError("array", array, "an int of 1 or more: jobs of an array")
         self.array = array

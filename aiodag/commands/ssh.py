@@ -14,6 +14,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
+from aiodag._core.capacity import request_of
 from aiodag._core.options import check_seconds
 from aiodag.commands.loop_aside import ASIDE, LoopListener
 from aiodag.commands.remote_link import Channel, Hearer, LinkBroken, RemoteLink
@@ -83,6 +84,7 @@ class SSH:
         self.address = parse_address(address, user)
         self.name = name or self.address.host
         self.resources = dict(resources or {})
+        request_of("resources", self.resources)
         if type(at_once) is not int or at_once < 1:
             raise OptionError("at_once", at_once, "an int of 1 or more: programs on that machine at once")
         self._key = None if key is None else Path(fspath(key)).expanduser()

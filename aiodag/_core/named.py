@@ -1,6 +1,7 @@
 """Hosts and executors that have a name: which one it is, the run says, or else `aiodag.toml`."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,23 @@ EXECUTORS = ("thread", "process")  # the names of executors that every run has
 LONGEST_GUESS = 100  # characters of a name for which one that is near is looked for
 
 
-class NamedExecutor:
+class WithWorkers(ABC):
+    """An executor whose attempts wait for a worker."""
+
+    @abstractmethod
+    async def place(self) -> Any:
+        """Wait for a worker."""
+
+    async def run(self, fn: Callable[..., Any], /, *args: object, **kwargs: object) -> Any:
+        """Return `fn(*args, **kwargs)` of a worker, once there is one."""
+        worker = await self.place()
+        try:
+            return await worker.run(fn, *args, **kwargs)
+        finally:
+            worker.leave()
+
+
+class NamedExecutor(WithWorkers):
     """Stands for the executor that a run has under a name: `@task(executor="gpu")`."""
 
     def __init__(self, name: str) -> None:
@@ -28,14 +45,6 @@ class NamedExecutor:
         executor = executor_named(self.name, RUN.get())
         place = getattr(executor, "place", None)
         return Anywhere(executor) if place is None else await place()
-
-    async def run(self, fn: Callable[..., Any], /, *args: object, **kwargs: object) -> Any:
-        """Return `fn(*args, **kwargs)` of a worker, once there is one."""
-        worker = await self.place()
-        try:
-            return await worker.run(fn, *args, **kwargs)
-        finally:
-            worker.leave()
 
 
 class Anywhere:

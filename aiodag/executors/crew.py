@@ -14,7 +14,7 @@ pool of 40 does not come to a halt behind 40 calls that hang.
 """
 
 import asyncio
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
@@ -23,13 +23,14 @@ from typing import Any
 from aiodag._core.context import current_node
 from aiodag._core.engine import Engine
 from aiodag._core.forks import leave_fork
+from aiodag._core.named import WithWorkers
 from aiodag._core.submit import engine_of
 from aiodag.abc import Worker
 
 THREADS = "aiodag.thread"
 
 
-class Pooled(ABC):
+class Pooled(WithWorkers):
     """An executor of plain functions whose attempts wait for a worker."""
 
     plain = True  # an async function cannot run there
@@ -37,14 +38,6 @@ class Pooled(ABC):
     @abstractmethod
     async def place(self) -> Worker:
         """Wait for a worker."""
-
-    async def run(self, fn: Callable[..., Any], /, *args: object, **kwargs: object) -> Any:
-        """Return `fn(*args, **kwargs)` of a worker, once there is one."""
-        worker = await self.place()
-        try:
-            return await worker.run(fn, *args, **kwargs)
-        finally:
-            worker.leave()
 
 
 class Job:

@@ -3,17 +3,12 @@
 import secrets
 from collections.abc import Mapping
 from contextvars import ContextVar
-from pathlib import Path
 from typing import Any
 
 from aiodag._core.context import current_run
 from aiodag._core.named import LOCAL, host_named
-from aiodag.commands.arguments import checked_env
-from aiodag.commands.attempt import run_program
 from aiodag.commands.finished import Finished
-from aiodag.commands.record import ProgramRecord
-from aiodag.programs import ProgramRequest
-from aiodag.workflows.jobs.stages.programs import KEPT
+from aiodag.workflows.jobs.stages.programs import AnsweringRecord, run_recorded
 
 # Where the stages of the job that runs here run. Not an argument of their nodes: where something runs is not what it is, and a
 # run that goes on at another host recalls what it has.
@@ -32,12 +27,11 @@ exit $code
 """
 
 
-class MarkedRecord(ProgramRecord):
+class MarkedRecord(AnsweringRecord):
     """What is known of a script that answers behind a mark in its stdout."""
 
     def __init__(self, line: tuple[str, ...], host: Any, mark: bytes) -> None:
-        super().__init__(line, host, keep=KEPT)
-        self.answer = bytearray()
+        super().__init__(line, host)
         self._mark = b"\n" + mark + b"\n"
         self._held = b""  # the end of what came, if the mark may begin there
         self._answers = False
@@ -54,8 +48,8 @@ class MarkedRecord(ProgramRecord):
             self._held = before[len(before) - kept :]
             if len(before) > kept:
                 super().wrote(stream, before[: len(before) - kept])
-        if self._answers and len(self.answer) <= KEPT:  # one chunk more than that, by which it is seen to be too large
-            self.answer += chunk
+        if self._answers:
+            super().wrote("answer", chunk)
 
     def note_end(self, end: Any, /) -> None:
         """Keep how the script ended."""
@@ -91,10 +85,6 @@ async def run_marked(
     stdin: bytes,
 ) -> tuple[Finished, bytes]:
     """Run a script on a host. Return how it ended, and its answer. Raises `CommandFailed` if it did not start, or was lost."""
-    variables: Any = checked_env(env)  # without secrets: they have been read
     mark = secrets.token_hex(16)
-    record = MarkedRecord(shown, host, mark.encode())
     line = ("/bin/sh", "-c", AROUND, "sh", mark, *args)
-    request = ProgramRequest(line, variables, None if workdir is None else Path(workdir), stdin)
-    finished = await run_program(host, request, record)
-    return finished, bytes(record.answer)
+    return await run_recorded(host, MarkedRecord(shown, host, mark.encode()), line, env, workdir, stdin)

@@ -23,8 +23,8 @@ SHOWN = 200  # characters of a source that messages and records show as the line
 class AnsweringRecord(ProgramRecord):
     """What is known of a program that answers on a stream of its own."""
 
-    def __init__(self, line: tuple[str, ...]) -> None:
-        super().__init__(line, ANSWERING, keep=KEPT)
+    def __init__(self, line: tuple[str, ...], host: Any = ANSWERING) -> None:
+        super().__init__(line, host, keep=KEPT)
         self.answer = bytearray()
 
     def wrote(self, stream: str, chunk: bytes, /) -> None:
@@ -55,10 +55,16 @@ async def run_answering(
     stdin: bytes,
 ) -> tuple[Finished, bytes]:
     """Run a program that may answer. Return how it ended, and its answer. Raises `CommandFailed` if it did not start."""
+    return await run_recorded(ANSWERING, AnsweringRecord(shown), args, env, workdir, stdin)
+
+
+async def run_recorded(
+    host: Any, record: AnsweringRecord, args: tuple[str, ...], env: Mapping[str, str], workdir: str | None, stdin: bytes
+) -> tuple[Finished, bytes]:
+    """Run a program on a host, and have a record hear of it. Return how it ended, and its answer. Raises `CommandFailed`."""
     variables: Any = checked_env(env)  # without secrets: they have been read
-    record = AnsweringRecord(shown)
     request = ProgramRequest(args, variables, None if workdir is None else Path(workdir), stdin)
-    finished = await run_program(ANSWERING, request, record)
+    finished = await run_program(host, request, record)
     return finished, bytes(record.answer)
 
 

@@ -113,6 +113,19 @@ async def test_an_exception_comes_back_with_where_it_was_raised(ray_executor):
     assert "in look" in str(caught.value.__cause__)
 
 
+async def test_many_answers_come_together_each_to_its_node(ray_executor):
+    def tenth_fails(number):
+        if number % 10 == 3:
+            raise KeyError(number)
+        return number
+
+    nodes = task(tenth_fails, executor=ray_executor).map(range(200))
+    outcomes = await asyncio.gather(*nodes, return_exceptions=True)
+
+    assert [each.args[0] if isinstance(each, KeyError) else each for each in outcomes] == list(range(200))
+    assert sum(isinstance(each, KeyError) for each in outcomes) == 20
+
+
 async def test_a_worker_that_dies_is_lost_and_the_attempt_is_made_again(ray_executor, tmp_path):
     def die_once(path):
         if path.exists():

@@ -30,7 +30,7 @@ from aiodag._core.context import current_node
 from aiodag._core.failure import exception_line
 from aiodag.abc import Worker
 from aiodag.errors import AttemptLost, MissingExtra, OptionError, ValueGone
-from aiodag.executors.arrivals import arrival
+from aiodag.executors.arrivals import MANY, Batches, arrival, arrivals_on
 from aiodag.executors.cluster_places import ClusterGate, ClusterPlace, is_timed
 from aiodag.executors.crew import abandon
 from aiodag.executors.interrupted import interruptible
@@ -58,6 +58,7 @@ OURS = {
     "retry_exceptions": False,
     "num_returns": 2,
 }  # what users do not say: attempts are counted here
+TOGETHER = 0.05  # seconds for more answers to come together
 REACHED = 5.0  # seconds for the head of a cluster to answer; Ray itself goes on for minutes
 WORKERS_DIED = {
     exceptions.WorkerCrashedError: "worker died",
@@ -112,6 +113,7 @@ class Ray:
         self.options = options
         self.remote = lru_cache(256)(partial(remote_function, options))  # by the name that Ray shows
         self.gates: WeakKeyDictionary[asyncio.AbstractEventLoop, ClusterGate] = WeakKeyDictionary()
+        self.batches: WeakKeyDictionary[asyncio.AbstractEventLoop, Batches] = WeakKeyDictionary()
 
     def __repr__(self) -> str:
         return f"Ray({'' if self.address is None else repr(self.address)})"
@@ -144,20 +146,27 @@ class Ray:
         references = [each.reference for each in call.held]
         answer, kept = self.remote(name).remote(call.content + self.trailer(stoppable), *references)
         del call, references
-        future = answer.future()
         try:
-            came = opened(await arrival(future))
+            came = opened(await self.come(answer))
         except BaseException as error:
             kept.future()  # looked at: or Ray prints that nobody has
-            if not future.done():
+            if not isinstance(error, Exception):
                 ray.cancel(answer, force=not stoppable)
-                abandon(future)  # the moment until it is really gone
+                abandon(answer.future())  # the moment until it is really gone
             elif isinstance(error, exceptions.RayError):
                 raise failure_of(name, error) from error
             raise
-        finally:
-            del future
         return open_answer(name, came) if isinstance(came, Answer) else RayValue(self, came, name, kept)
+
+    async def come(self, answer: Any) -> Any:
+        """Return the answer that a reference stands for: with many others where many are on their way."""
+        loop = asyncio.get_running_loop()
+        batches = self.batches.get(loop)
+        if batches is None:
+            batches = self.batches[loop] = Batches(CONNECTION.ask, answers_among)
+        if arrivals_on(loop).waiting + len(batches.wanted) < MANY:
+            return await arrival(answer.future())
+        return await batches.bring(answer)
 
     def trailer(self, stoppable: bool) -> bytes:
         """Return what a worker must know before it reads a call, which pickle does not read."""
@@ -205,6 +214,23 @@ def answer_there(*parts: Any) -> tuple[Any, Any]:
     if isinstance(answer, KeptValue):
         return pickle.dumps(answer.size), answer
     return answer if answer.buffers else pickle.dumps(tuple(answer)), b""
+
+
+def answers_among(answers: Sequence[Any], number: int) -> dict[Any, tuple[Any, Exception | None]]:
+    """Wait a moment until so many answers are here, and return those that are, or their exceptions."""
+    here, _ = ray.wait(list(answers), num_returns=number, timeout=TOGETHER)
+    try:
+        return {answer: (came, None) for answer, came in zip(here, ray.get(here), strict=True)}
+    except Exception:  # noqa: BLE001 - of one of them
+        return {answer: answer_or_error(answer) for answer in here}
+
+
+def answer_or_error(answer: Any) -> tuple[Any, Exception | None]:
+    """Return an answer that is here and None, or None and its exception."""
+    try:
+        return ray.get(answer), None
+    except Exception as error:  # noqa: BLE001 - for who waits for it
+        return None, error
 
 
 def opened(came: Any) -> "Answer | int":

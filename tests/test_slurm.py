@@ -376,7 +376,7 @@ async def test_a_job_that_slurm_forgets_before_it_began_is_lost(folder, wrapped,
 async def test_a_job_that_gives_way_to_a_more_urgent_one_is_lost(folder, slurm, mark):
     host, urgent = (Slurm(directory=folder, interval=0.3, partition=name) for name in ("debug", "urgent"))
     whole = {"cores": 64.0}
-    line = ("sh", "-c", "sleep 300; :", mark)  # which ends well when the sleep is ended
+    line = ("sh", "-c", "sleep 300; exit $?", mark)
     running = asyncio.ensure_future(host.run(ProgramRequest(line, resources=whole, label=mark), Watch()))
     await until(lambda: processes(mark))
 

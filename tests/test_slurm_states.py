@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -130,6 +131,24 @@ async def test_a_program_whose_end_comes_before_the_signal_to_its_job_was_asked_
     with subprocess.Popen([sys.executable, "-c", NODE, place.path], env=env) as job:
         await until(lambda: (pid := place.status().pid) and not Path(f"/proc/{pid}").exists())
         job.terminate()
+
+        assert await asyncio.to_thread(job.wait, SECONDS) == 0
+    assert place.status().ended[5] == "1"
+
+
+async def test_a_job_that_hears_at_once_of_its_end_and_of_that_of_its_program_was_asked_to_end(tmp_path):
+    place = JobPlace(tmp_path / "job")
+    gate = tmp_path / "gate"
+    place.prepare(ProgramRequest(("sh", "-c", 'until test -e "$0"; do sleep 0.02; done', str(gate))))
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), "SLURM_JOB_ID": "7"}
+    with subprocess.Popen([sys.executable, "-c", NODE.replace("300.0", "0.0"), place.path], env=env) as job:
+        await until(lambda: place.status().pid)
+        job.send_signal(signal.SIGSTOP)
+        gate.touch()
+        state = Path(f"/proc/{place.status().pid}/stat")
+        await until(lambda: state.read_text().rpartition(")")[2].split()[0] == "Z")
+        job.terminate()
+        job.send_signal(signal.SIGCONT)
 
         assert await asyncio.to_thread(job.wait, SECONDS) == 0
     assert place.status().ended[5] == "1"

@@ -139,13 +139,14 @@ class NodeProgram:
         while True:
             pause = TICK if self.end or self.kill_at < NEVER else LOOK
             told = signal.sigtimedwait(AWAITED, pause)
+            ending = told is not None and told.si_signo in ENDINGS
+            self.asked |= ending  # also if nothing is left by now
             if not self.reap():
                 return 0
             now = time.monotonic()
             if self.end and leave_at == NEVER:
                 leave_at = now + MOMENT
-            if told and told.si_signo in ENDINGS:
-                self.asked = True
+            if ending:
                 self.kill_at = min(self.kill_at, now + self.grace)
             elif self.kill_at == NEVER and self.is_to_end(told, now >= leave_at):
                 self.send(signal.SIGTERM)

@@ -17,7 +17,7 @@ from aiodag._core.submit import engine_of
 MANY = 64  # that are waited for: with fewer, each matters
 MOMENT = 0.002  # seconds in which more may come
 WINDOW = 256  # things that are looked at together: each look takes time for all of them
-SHARE, MOST = 20, 32  # one in so many comes together with others, and no more than so many
+SHARE, ENOUGH = 20, 32  # one in so many comes together with others, and no more than so many
 
 
 class Arrivals:
@@ -115,7 +115,7 @@ class Batches:
         try:
             some: int | None = WINDOW
             while self.wanted:
-                number = min(1 + len(self.wanted) // SHARE, MOST)
+                number = min(1 + len(self.wanted) // SHARE, ENOUGH)
                 came = await arrival(self.ask(self.look, list(islice(self.wanted, some)), number))
                 for thing, outcome in came.items():
                     waiter = self.wanted.pop(thing, None)

@@ -128,14 +128,14 @@ class KeptValue:
         buffers: list[pickle.PickleBuffer] = []
         content, _ = written(self.value, buffer_callback=buffers.append)
         parts = [pickle.PickleBuffer(content), *buffers]
-        return kept_again, (parts if protocol >= 5 else [copied(each) for each in parts], self.size)
+        return kept_again, (parts if protocol >= 5 else [part_in_band(each) for each in parts], self.size)
 
     def __sizeof__(self) -> int:
         """Return the bytes of the value: clusters ask, and make room."""
         return self.size
 
 
-def copied(part: pickle.PickleBuffer) -> bytes | bytearray:
+def part_in_band(part: pickle.PickleBuffer) -> bytes | bytearray:
     """Return a part of a value as what every protocol of pickle writes."""
     raw = part.raw()
     return bytes(raw) if raw.readonly else bytearray(raw)

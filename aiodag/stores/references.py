@@ -85,7 +85,7 @@ def checked_address(found: ValueReference) -> str:
 
 
 def digests_named(store: "Runs") -> set[str]:
-    """Return the digests of all values that records of a store name. A record that is no reference names none."""
+    """Return the digests of all values that records of a store name. Records of other kinds name none."""
     named = set()
     for text in store.values_elsewhere():
         with suppress(Undecodable):

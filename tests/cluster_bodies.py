@@ -92,7 +92,7 @@ async def held_up_async(folder):
     """Begin, wait for ever, and say how it ended."""
     note(folder, "begins")
     try:
-        await asyncio.sleep(LONG)
+        await asyncio.sleep(LONG)  # real time: it is cancelled in another process
     except asyncio.CancelledError:
         note(folder, "cancelled")
         raise

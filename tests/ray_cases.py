@@ -31,7 +31,7 @@ def double(x):
 
 def note_and_wait(path):
     path.write_text("begun")
-    time.sleep(300)
+    time.sleep(300)  # real time: a worker is to be busy until it is killed
 
 
 async def pid_there():
@@ -154,7 +154,7 @@ async def test_a_cancel_ends_a_plain_function_and_what_it_has_started(ray_execut
         child = subprocess.Popen(["sh", "-c", "sleep 300 & echo $!; wait"], stdout=subprocess.PIPE, text=True)
         grandchild = child.stdout.readline().strip()
         path.write_text(f"{os.getpid()} {child.pid} {grandchild}")
-        time.sleep(300)
+        time.sleep(300)  # real time: a worker is to be busy until it is killed
 
     node = task(block, executor=ray_executor)(tmp_path / "pids")
     pids = (await text_of(tmp_path / "pids")).split()
@@ -172,7 +172,7 @@ async def test_an_async_body_is_cancelled_and_its_worker_goes_on(ray_executor, t
     async def wait(path):
         path.write_text(str(os.getpid()))
         try:
-            await asyncio.sleep(300)
+            await asyncio.sleep(300)  # real time: it is cancelled in another process
         finally:
             path.write_text("ended")
 
@@ -194,7 +194,7 @@ async def test_an_attempt_with_a_timeout_waits_here_and_not_on_the_cluster(ray_e
     def wait(number):
         (tmp_path / str(number)).write_text("begun")
         while not (tmp_path / "go").exists():
-            time.sleep(0.01)
+            time.sleep(0.01)  # real time: another process makes it
 
     before = task(wait, executor=ray_executor, timeout=60).map(range(CORES))
     for number in range(CORES):

@@ -131,12 +131,12 @@ class Relay:
         self.heal()
         while self.accepts:
             self.cut()
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # real time: the other ends are in other processes
         await asyncio.sleep(0.2)  # real time: for one that has just come, and would be left half open
         self.server.close()
         while self.accepts:
             self.cut()
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # real time: as above
 
     async def accept(self, reader, writer):
         self.accepted += 1
@@ -164,7 +164,7 @@ class Relay:
                     writer.write(chunk)
                     await writer.drain()
         while way in self.closed:  # an end does not come through, either
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # real time: it is healed from outside
 
     def swallow(self, *ways):
         """Let nothing through any more, or nothing in one direction."""

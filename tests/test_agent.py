@@ -340,7 +340,7 @@ async def test_an_end_is_found_that_nobody_has_taken(new_agent):
 async def until_free(host):
     async with asyncio.timeout(SECONDS):
         while (await host.look()).running:
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02)  # real time: another process is asked
 
 
 async def test_an_owner_that_computes_is_not_silent(new_agent):
@@ -552,7 +552,7 @@ async def test_a_signal_drains_an_agent_and_a_second_one_ends_it_at_once(new_age
 async def until_refused(host):
     async with asyncio.timeout(SECONDS):
         while not (await host.look()).drained:
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02)  # real time: as above
 
 
 async def test_an_agent_lets_what_runs_end_first(new_agent):

@@ -89,7 +89,7 @@ def processes(mark):
 async def until(true):
     async with asyncio.timeout(SECONDS):
         while not true():
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02)  # real time: other processes are waited for
 
 
 def attempts(store):

@@ -37,7 +37,7 @@ async def body(kind):
     asyncio.get_running_loop().call_soon_threadsafe(_thread.interrupt_main)
     while True:
         try:
-            await asyncio.sleep(300)
+            await asyncio.sleep(300)  # real time: it is cancelled from outside
         except asyncio.CancelledError:
             print("cancelled", flush=True)
             if kind == "obedient":

@@ -167,15 +167,26 @@ def test_a_default_host_of_the_settings_counts_where_a_workflow_names_none(monke
     assert found[2] == found[3] not in found[:2]
 
 
-@pytest.mark.parametrize("target", ["etl.json", "etl.py"])
+@pytest.mark.parametrize("suffix", ["json", "py"])
 @pytest.mark.parametrize("option", [["--host", "lob"], ["--executor", "gpu"]])
-def test_a_wrong_name_on_the_command_line_ends_in_one_line_and_records_nothing(tmp_path, capsys, target, option):
-    written(tmp_path / "etl.json", {"tasks": {"a": ECHO}})
-    written(tmp_path / "etl.py", "from aiodag import task\n@task\nasync def main(): pass\n")
+def test_a_wrong_name_on_the_command_line_ends_in_one_line_and_records_nothing(tmp_path, capsys, suffix, option):
+    target = f"wants_{option[1]}.{suffix}"  # a module of its own: others are loaded already
+    written(tmp_path / f"wants_{option[1]}.json", {"tasks": {"a": ECHO}})
+    written(tmp_path / f"wants_{option[1]}.py", "from aiodag import task\n@task\nasync def main(): pass\n")
 
     assert main(["run", target, *option]) == 2
-    assert len(capsys.readouterr().err.splitlines()) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{option[0]} is '{option[1]}', and no" in line
     assert Service().runs() == []
+
+
+def test_a_wrong_name_for_a_run_that_goes_on_is_told_as_it_was_typed(tmp_path, capsys):
+    file = written(tmp_path / "etl.json", {"tasks": {"a": ECHO}})
+    assert main(["run", file, "--id", "one"]) == 0
+    capsys.readouterr()
+
+    assert main(["resume", "one", "--host", "lob"]) == 2
+    assert "--host is 'lob', and no host has that name" in capsys.readouterr().err
 
 
 def test_a_python_entry_runs_its_commands_on_the_host_that_was_typed(tmp_path):

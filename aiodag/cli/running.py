@@ -16,6 +16,7 @@ from aiodag.cli.progress import Progress, ProgressLines, one_line
 from aiodag.cli.signals import Signals
 from aiodag.errors import RunCancelled, RunFailed
 from aiodag.service.documents import plain_value
+from aiodag.service.sites import refuse_typed
 
 if TYPE_CHECKING:
     from aiodag import Run
@@ -42,6 +43,7 @@ def begin_run(args: Namespace) -> int:
     with serving(args) as service, watching(args) as progress:
         where = {"host": args.host, "executor": args.executor}
         target = service.target(args.target, args.parameters, capacity=capacity, **where)
+        refuse_typed(target, where)
         begin = partial(service.start, target, run_id=args.id, tags=tags, capacity=capacity)
         ended = run_to_end(begin, args, progress, f"{service.spell(args.target, target)}, in {service.place}")
     return report_ended(args, progress, ended)
@@ -52,7 +54,9 @@ def resume(args: Namespace) -> int:
     with serving(args) as service, watching(args) as progress:
         capacity = only_once("--capacity", args.capacity) or None
         again = service.again(args.run, source=args.source, capacity=capacity)  # before the loop: it imports
-        again = again._replace(target=service.elsewhere(again.target, host=args.host, executor=args.executor))
+        where = {"host": args.host, "executor": args.executor}
+        again = again._replace(target=service.elsewhere(again.target, **where))
+        refuse_typed(again.target, where)
         begin = partial(service.resume, again, again=args.again, capacity=capacity)
         edited = f" from {args.source}" if args.source else ""
         ended = run_to_end(begin, args, progress, f"resumed{edited}, in {service.place}")

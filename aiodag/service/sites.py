@@ -49,3 +49,12 @@ def refuse_names(machines: Machines) -> None:
     faults = [Complaint("", text) for _, text in Sites(machines).faults()]
     if faults:
         raise WorkflowError(faults)
+
+
+def refuse_typed(target: Target, typed: Mapping[str, str | None]) -> None:
+    """Refuse what was typed as `--host` and `--executor`, and that nothing has, by the names of these. Raises `WorkflowError`."""
+    sites = Sites(machines_of_target(target))
+    found = {option: sites.why_missing(f"{option}s", name) for option, name in typed.items()}
+    faults = [Complaint("", f"--{option} is {why}") for option, why in found.items() if why]
+    if faults:
+        raise WorkflowError(faults)

@@ -34,7 +34,7 @@ class Sites:
         machines = self.machines
         defaults = (("default_host", "hosts", machines.default_host), ("executor", "executors", machines.executor))
         for key, names, given in defaults:
-            why = self._why_missing(names, name_among(given))
+            why = self.why_missing(names, name_among(given))
             if why:
                 yield None, f"{key} is {why}"
         for task in tasks:
@@ -53,15 +53,16 @@ class Sites:
     def _fault_of(self, task: Task[..., Any]) -> str:
         body: Any = task.fn
         if task.encloses:  # a job
-            why = self._why_missing("hosts", getattr(task, "runs_on", None))
+            why = self.why_missing("hosts", getattr(task, "runs_on", None))
             return f"is to run on the host {why}" if why else ""
         if is_command(task):
-            why = self._why_missing("hosts", name_among(body.host))
+            why = self.why_missing("hosts", name_among(body.host))
             return f"is to run on the host {why}" if why else ""
-        why = self._why_missing("executors", name_among(task.options.executor))
+        why = self.why_missing("executors", name_among(task.options.executor))
         return f"is to run on the executor {why}" if why else ""
 
-    def _why_missing(self, names: str, name: str | None) -> str:
+    def why_missing(self, names: str, name: str | None) -> str:
+        """Return what is wrong with a name of `hosts` or `executors`, nothing if it is there."""
         if name is None:
             return ""
         if self.elsewhere:

@@ -170,6 +170,28 @@ def test_an_address_is_checked(tmp_path, address):
         Agent(address, token_file=tmp_path)
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"token_file": 5},
+        {"token_file": b"token"},
+        {"token_file": ""},
+        {"name": 5},
+        {"certificate": 5},
+        {"resources": 5},
+    ],
+)
+def test_an_option_that_cannot_work_is_refused_at_once(tmp_path, given):
+    from aiodag.commands.agents import Agent
+
+    token = tmp_path / "token"
+    token.write_text(TOKEN)
+    token.chmod(0o600)
+
+    with pytest.raises(OptionError, match=f"^{next(iter(given))}="):
+        Agent("http://127.0.0.1:1", **{"token_file": token, **given})
+
+
 def test_it_is_written_and_pickled_without_its_token(shared_agent):
     host = shared_agent.host(name="big", resources={"cores": 4})
     form = host.form()

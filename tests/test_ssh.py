@@ -164,9 +164,28 @@ def test_a_user_is_named_once():
     assert str(SSH("node1", user="me").address) == "me@node1:22"
     with pytest.raises(OptionError, match="user="):
         SSH("you@node1", user="me")
-    for options in ({"at_once": 0}, {"keepalive": 0}, {"user": 5}, {"resources": {"cores": -1}}):
-        with pytest.raises(OptionError):
-            SSH("node1", **options)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"at_once": 0},
+        {"keepalive": 0},
+        {"user": 5},
+        {"resources": {"cores": -1}},
+        {"resources": 5},
+        {"name": 5},
+        {"name": "two\nlines"},
+        {"key": 5},
+        {"key": ""},
+        {"known_hosts": b"known"},
+        {"config": "yes"},
+        {"agent": 5},
+    ],
+)
+def test_an_option_that_cannot_work_is_refused_at_once(given):
+    with pytest.raises(OptionError, match=f"^{next(iter(given))}"):
+        SSH("node1", **given)
 
 
 def test_it_can_be_written_down_and_made_again():

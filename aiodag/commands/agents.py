@@ -4,7 +4,6 @@ import asyncio
 import re
 from collections.abc import Callable, Coroutine, Mapping
 from os import PathLike
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -16,6 +15,7 @@ from aiodag.commands.agent_attempt import AgentAttempt
 from aiodag.commands.agent_link import AgentAnswer, AgentLink, Rejected
 from aiodag.commands.agent_wire import read_token
 from aiodag.commands.aiohttp import NoAnswer, trust
+from aiodag.commands.host_options import check_host_name, checked_path
 from aiodag.commands.loop_aside import ASIDE, LoopListener
 from aiodag.errors import AiodagError, OptionError
 from aiodag.programs import HostState, ProgramNotFound, ProgramRequest, ProgramWatch
@@ -58,11 +58,13 @@ class Agent:
         resources: Mapping[str, float] | None = None,
     ) -> None:
         self.address = agent_address(address)
+        check_host_name(name)
         self.name = name or self.address.partition("://")[2]
-        self.token_file = Path(token_file)
-        self.certificate = None if certificate is None else Path(certificate)
+        self.token_file = checked_path("token_file", token_file)
+        self.certificate = None if certificate is None else checked_path("certificate", certificate)
         read_token(self.token_file)
         trust(self.certificate)
+        request_of("resources", resources or {})
         self.resources: Mapping[str, float] = MappingProxyType(dict(resources or {}))
         self._capacity = Capacity(self.resources) if self.resources else None
         self.at_once = Limit(

@@ -18,6 +18,7 @@ from aiodag._core.limits import Gate, Limit
 from aiodag._core.submit import engine_of
 from aiodag.commands.descriptors import FULL, ROOM, descriptors_allowed, programs_at_once
 from aiodag.commands.entrance import ENTRANCE
+from aiodag.commands.host_options import check_host_name
 from aiodag.commands.refusal import NotStarted, describe_refusal
 from aiodag.commands.streams import InputPipe, OutputPipe, drop
 from aiodag.commands.warden import groups_of, send_signal
@@ -276,6 +277,7 @@ class LocalHost:
     def __init__(self, *, answers: bool = False, name: str = "", resources: Mapping[str, float] = NO_RESOURCES) -> None:
         self.answers = answers
         self.resources = resources
+        check_host_name(name)
         self._name = name
 
     @property

@@ -22,6 +22,7 @@ from weakref import WeakKeyDictionary
 
 from aiodag._core.options import check_seconds
 from aiodag.commands.bulk import BulkCalls
+from aiodag.commands.host_options import check_text
 from aiodag.commands.slurm_places import JobPlace, job_name
 from aiodag.commands.slurm_programs import SlurmAway, SlurmRefused, ask_slurm, cancel_jobs
 from aiodag.commands.slurm_submitting import PATIENCE, JobOrder, Submitter, job_of_name
@@ -322,12 +323,6 @@ def shown_amount(name: str, amount: float) -> str:
 
 
 # Options
-
-
-def check_text(option: str, value: object) -> None:
-    """Check one of the options that are words."""
-    if value is not None and (not isinstance(value, str) or not value or not value.isprintable()):
-        raise OptionError(option, value, "text in one line")
 
 
 def checked_options(given: Any) -> list[str]:

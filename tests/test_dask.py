@@ -339,6 +339,55 @@ async def test_a_run_whose_owner_was_killed_goes_on(dask_cluster, tmp_path):
     assert bodies.noted(tmp_path).count("first") == 1
 
 
+def said_by(program, address):
+    """What a program says on both streams, to which every warning is an error."""
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", program, address],
+        env={"PYTHONPATH": str(Path(__file__).parent.parent)},
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    return done.stdout, done.stderr
+
+
+ENDS = """\
+import asyncio, sys
+from aiodag import Run, task
+from aiodag.executors.dask import Dask
+
+@task
+def content(start):
+    return start + bytes(100_000)
+async def main():
+    async with Run("etl", executor=Dask(sys.argv[1])):
+        first = content(b"")
+        value = content(first)
+        print(len(await value))
+    {end}
+kept = []
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "return",
+        "await first",
+        "del first, value; await asyncio.sleep(0)",
+        "kept.extend([first, value])",
+        "task(bytes, executor=Dask(sys.argv[1]))(100_000); await asyncio.sleep(0)",
+    ],
+)
+def test_a_program_ends_quietly_while_it_holds_values(dask_cluster, tmp_path, end):
+    program = tmp_path / "program.py"
+    program.write_text(ENDS.format(end=end))
+
+    assert said_by(program, dask_cluster.heal().address) == ("200000\n", "")
+
+
 def test_a_function_of_the_main_module(dask_cluster, tmp_path):
     program = tmp_path / "program.py"
     program.write_text(
@@ -358,13 +407,4 @@ def test_a_function_of_the_main_module(dask_cluster, tmp_path):
         "    print([node.result() for node in nodes])\n"
         "asyncio.run(main())\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-W", "error", program, dask_cluster.heal().address],
-        env={"PYTHONPATH": str(Path(__file__).parent.parent)},
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
-
-    assert (done.stdout, done.stderr) == ("[0, 20, 40]\n", "")
+    assert said_by(program, dask_cluster.heal().address) == ("[0, 20, 40]\n", "")

@@ -2,6 +2,7 @@
 
 import asyncio
 import pickle
+from asyncio import _unregister_task
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -116,6 +117,7 @@ class Dask:
         client = opened(self.address, asynchronous=True, set_as_default=False, timeout=CONNECT, security=self.security)
         try:
             await client
+            _unregister_task(client._handle_report_task)  # noqa: SLF001 - which a loop that ends would cancel before it is closed
             await check_cluster(client)
         except WorkerDiffers:
             await client.close()

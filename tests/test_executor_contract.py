@@ -12,7 +12,7 @@ import cluster_bodies as bodies
 import pytest
 from worker_processes import until
 
-from aiodag import AttemptLost, Limit, NotPicklable, Run, RunFailed, State, WorkerDied, task
+from aiodag import AttemptLost, Limit, NotPicklable, Run, RunFailed, State, WorkerDied, settled, task
 from aiodag.stores import SQLite
 
 PLACES = ["ray"] if os.environ.get("AIODAG_TESTS_WITH_RAY") else ["thread", "process", "dask"]
@@ -100,6 +100,22 @@ async def test_what_cannot_travel_fails_its_node_alone(elsewhere):
     with pytest.raises(NotPicklable, match="call of squared"):
         await on(elsewhere, bodies.squared)(Lock())
     assert await squared == 25
+
+
+async def test_what_a_cluster_cannot_be_sent_is_named_with_what_to_do(cluster):
+    with pytest.raises(NotPicklable, match=r"a worker of the cluster: its argument 2: .*lock.* Have bodies make locks"):
+        await on(cluster, bodies.shown)(1, Lock())
+    with pytest.raises(NotPicklable, match=r"a worker of the cluster: its argument key: .*lock"):
+        await on(cluster, bodies.shown)(1, key=Lock())
+    with pytest.raises(NotPicklable, match=r"a worker of the cluster: its function, or what that refers to: .*lock"):
+        await on(cluster, lambda lock=Lock(): lock)()
+
+
+async def test_a_node_itself_goes_nowhere_else(elsewhere):
+    """Neither one whose value is here nor one whose value is held there."""
+    for size in (1, 200_000):
+        with pytest.raises(NotPicklable, match=r"<Node bytes .*it is a node.* Pass it without settled\(\)"):
+            await on(elsewhere, bodies.shown)(settled(on(elsewhere, bytes)(size)))
 
 
 async def test_a_large_value_that_cannot_be_read_here_spoils_no_other(cluster):

@@ -40,6 +40,7 @@ MOST = 1 << 30  # bytes of a call that go through the program
 FAREWELL = frozenset({"executor", "limit", "middleware"})  # options of a task that mean nothing in a worker
 HELD: "ContextVar[Sequence[Any]]" = ContextVar("aiodag.held", default=())  # in a worker: those of the call it reads
 SIMPLE = PLAIN - {type}  # types of values: a class may be of the main module
+MADE_THERE = "Have bodies make locks, connections and open files where they run"
 registering = Lock()  # held while cloudpickle has modules by value: that is one table for all threads
 
 
@@ -221,19 +222,40 @@ def pack_call(
 
     Raises `NotPicklable` for what cannot go there.
     """
-    try:
-        with registered(by_value):
+    call_args = Arguments(tuple(args), dict(kwargs))
+    with registered(by_value):
+        try:
             function = written_by_name(fn) if type(fn) is FunctionType and is_importable(fn) else written(fn)[0]
-            call, held = written(Arguments(tuple(args), dict(kwargs)), is_held)
-    except Exception as error:
-        raise NotPicklable(name, "call", exception_line(error)) from error
+        except Exception as error:
+            why = f"its function, or what that refers to: {exception_line(error)}. {MADE_THERE}, or in a module that they import"
+            raise refused_call(name, why) from error
+        try:
+            call, held = written(call_args, is_held)
+        except Exception as error:
+            why = f"{unwritable(call_args, is_held)}: {exception_line(error)}. Pass what pickle can write. {MADE_THERE}"
+            raise refused_call(name, why) from error
     if len(call) > MOST:
         why = (
             f"it takes {len(call):,} bytes, and more than {MOST:,} do not go through the program. "
             "Make the value by a task that runs on the cluster, or pass the path of a file"
         )
-        raise NotPicklable(name, "call", why)
+        raise refused_call(name, why)
     return ShippedCall(pickle.dumps((stamp(), name, function, call)), held)
+
+
+def refused_call(name: str, why: str) -> NotPicklable:
+    """Return the error of a call that cannot go to a cluster, which takes other calls than a worker process of this machine."""
+    return NotPicklable.__new__(NotPicklable, f"the call of {name} cannot go to a worker of the cluster: {why}")
+
+
+def unwritable(call: Arguments, is_held: Callable[[Any], bool] | None) -> str:
+    """Return which argument of a call cannot be written, the first of them."""
+    for argument, given in [*enumerate(call.args, 1), *call.kwargs.items()]:
+        try:
+            written(given, is_held)
+        except Exception:  # noqa: BLE001 - from foreign code, and it is what is looked for
+            return f"its argument {argument}"
+    return "its arguments"
 
 
 def registered(names: Sequence[str]) -> ExitStack:
@@ -275,6 +297,8 @@ def written(
 
 def open_answer(name: str, answer: Answer) -> Any:
     """Return the value of a call, or raise its exception, whose cause shows where it was raised in the worker."""
+    if answer.what == "call":
+        raise refused_call(name, answer.lost)
     letter = Letter(None, answer.lost)
     if not answer.lost:
         try:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 
 class NoValue:
-    """Makes iteration, items, `in` and `len()` a `TypeError`; truth and text stay those of an asyncio task.
+    """Makes iteration, items, `in`, `len()` and pickling a `TypeError`; truth and text stay those of an asyncio task.
 
     An asyncio task can be iterated: `yield from` is how a coroutine of `types.coroutine` awaits, and what an `__await__`
     may do. A loop over one calls the same method, and would get what only an event loop should see; of one that is
@@ -34,6 +34,14 @@ class NoValue:
 
         def __bool__(self) -> bool:
             return True  # in spite of __len__: `if job: job.cancel()` is an idiom
+
+    def __reduce__(self) -> Any:
+        msg = (
+            f"{self!r} cannot be pickled or copied: it is a node, which the loop of this process settles. "
+            "Pass it without settled(), raw or opaque(), and the body gets its value; "
+            "or have a task that runs here look at its outcome"
+        )
+        raise TypeError(msg)
 
     def _no_value(self, verb: str) -> TypeError:
         return TypeError(

@@ -209,6 +209,30 @@ async def test_a_place_that_is_none_is_refused_before_anything_runs(run, given):
     assert ":word" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ("s3://bucket/values", "Install s3fs"),
+        ("simplecache::s3://bucket/values", "Install s3fs"),
+        ("nowhere://bucket", "Protocol not known: nowhere"),
+    ],
+)
+def test_a_place_whose_package_is_missing_is_refused_when_the_run_is_made(
+    run, tmp_path, monkeypatch, capsys, given, why
+):
+    pytest.importorskip("fsspec")
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    with pytest.raises(OptionError, match=f"values=.*{why}"):
+        run(values=given)
+
+    (tmp_path / "etl.json").write_text('{"tasks": {"a": {"command": ["echo"]}}}')
+    for where in ([], ["--values", given]):
+        monkeypatch.setenv("AIODAG_VALUES", "" if where else given)
+        assert main(["run", f"{tmp_path}/etl.json", "--store", f"{tmp_path}/runs.db", *where]) == 2
+        assert why in capsys.readouterr().err
+    assert Service(f"{tmp_path}/runs.db").runs() == []
+
+
 async def test_values_without_a_store_are_refused():
     with pytest.raises(OptionError, match="with store="):
         Run("etl", values="values")

@@ -25,6 +25,7 @@ DOORS = MappingProxyType(
         "ssh": "aiodag.commands.ssh",
         "svg": "aiodag.pictures.svg",
         "thread": "aiodag.executors.thread",
+        "value_places": "aiodag.stores.value_places",
         "waits": "aiodag.messages.waits",
         "workflows": "aiodag.workflows",
     }

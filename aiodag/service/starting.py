@@ -16,9 +16,11 @@ from aiodag.errors import LetGo, WorkflowError
 from aiodag.service.binding import as_task, bind, call, load_entry
 from aiodag.service.entry import Target
 from aiodag.service.resumption import Resumption
+from aiodag.service.settings import settings
 from aiodag.service.sites import machines_of_target, refuse_names
 from aiodag.states import State
 from aiodag.stores.rehearsal import Rehearsal
+from aiodag.stores.value_places import check_place
 from aiodag.workflows.check import check_workflow
 from aiodag.workflows.workflow import Workflow
 
@@ -51,6 +53,8 @@ async def begin_target(
     what the run raises, and `CancelledError` where somebody drained or stopped it before its end.
     """
     capacity = Capacity(amounts) if amounts else None
+    if settings().values.value is not None:
+        check_place(settings().values.value)
     where = machines_of_target(target)
     named = {"default_host": where.default_host, "executor": where.executor}
     if isinstance(target, Workflow):

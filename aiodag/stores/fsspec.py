@@ -18,6 +18,12 @@ except ImportError as error:
 MOMENTS = ("created", "mtime", "LastModified", "last_modified", "updated")  # what file systems call it
 
 
+def check_packages(address: str) -> None:
+    """Import what fsspec needs for an address. Raises `ImportError` for a missing package, `ValueError` for none that it knows."""
+    for part in address.split("::"):  # one place behind another, such as a cache
+        fsspec.get_filesystem_class(part.partition("://")[0])
+
+
 class FsspecPlace:
     """A directory, bucket or other place of values."""
 

@@ -35,18 +35,15 @@ class LargeValues:
     """Where one run keeps its large values, if it has a place for them."""
 
     def __init__(self, run: "Run", engine: "Engine", largest: int) -> None:
-        self._given = run.large[0]
-        self._address: str | None = None
+        self._address = run.large[0]  # None: it is for the settings to say, when it is needed
         self.least = LEAST if run.large[1] is None else run.large[1]
         self.largest = largest
         self._engine = engine
-        if self._given is not None:
-            self.address()  # what is none is refused before anything runs
 
     def address(self) -> str:
         """Return the address of the place: the run's, or that of the settings; empty if there is none."""
         if self._address is None:
-            given = open_door("settings").settings().values.value if self._given is None else self._given
+            given = open_door("settings").settings().values.value
             self._address = "" if given is None else value_address(given)
         return self._address
 

@@ -67,6 +67,22 @@ def value_address(given: Any) -> str:
     return text
 
 
+def check_place(given: Any) -> str:
+    """Return the whole address of a place whose packages are installed here. It is not connected to.
+
+    Raises `OptionError`, and `MissingExtra` without fsspec.
+    """
+    address = value_address(given)
+    if not address.startswith("file://"):
+        from aiodag.stores.fsspec import check_packages  # noqa: PLC0415 - it needs an extra, and most have a directory
+
+        try:
+            check_packages(address)
+        except (ValueError, ImportError) as error:
+            raise unknown_place(address, error) from error
+    return address
+
+
 @lru_cache(maxsize=64)
 def value_place(address: str) -> ValuePlace:
     """Return the place at an address. Raises `OptionError`, and `MissingExtra` without fsspec."""
@@ -77,4 +93,9 @@ def value_place(address: str) -> ValuePlace:
     try:
         return FsspecPlace(address)
     except (ValueError, ImportError) as error:
-        raise OptionError("values", hide_password(address), f"{WANTED} ({error})") from error
+        raise unknown_place(address, error) from error
+
+
+def unknown_place(address: str, why: object) -> OptionError:
+    """Return the error of a place that fsspec does not reach here."""
+    return OptionError("values", hide_password(address), f"{WANTED} ({why})")

@@ -407,6 +407,20 @@ async def test_what_nobody_has_started_is_not_found_and_cannot_come_any_more(sha
         await host.run(short(label), Heard())
 
 
+async def test_the_log_says_once_for_all_programs_of_an_agent_that_it_is_silent(new_agent, mark, caplog):
+    agent = new_agent()
+    host = agent.host()
+    programs = [(await begun(host, long(mark, label=f"{number}")))[0] for number in range(5)]
+    agent.kill()
+    await until(lambda: "does not answer" in caplog.text)
+    await until(lambda: processes(mark) == [])
+    agent.start()
+    ends = await asyncio.gather(*programs, return_exceptions=True)
+
+    assert [type(each) for each in ends] == [ProgramLost] * 5
+    assert caplog.text.count(f"the agent at {agent.address} does not answer") == 1
+
+
 async def test_a_killed_agent_leaves_nothing_and_its_programs_are_lost_at_once_when_it_is_back(new_agent, mark, caplog):
     agent = new_agent()
     running, _ = await begun(agent.host(), long(mark))

@@ -5,7 +5,6 @@ All of it runs on the loop aside, and tells its watch on the loop of the run.
 
 import asyncio
 import json
-import logging
 import time
 from base64 import b64encode
 from collections.abc import Coroutine, Mapping
@@ -19,8 +18,6 @@ from aiodag.commands.agent_wire import BEAT, END, GAP, START, STDIN_LARGEST, STR
 from aiodag.commands.aiohttp import NoAnswer
 from aiodag.commands.loop_aside import LoopListener
 from aiodag.programs import HostUnreachable, ProgramEnd, ProgramLost, ProgramNotStarted, ProgramRequest
-
-log = logging.getLogger("aiodag.command")
 
 T = TypeVar("T")
 
@@ -49,7 +46,7 @@ class AgentPatience:
             self.lose(f"its agent is silent, and the program has ended by now: {why}", "connection")
         if not self._silent:
             self._silent = True
-            log.warning("the agent at %s does not answer: %s", self._address, why)
+            link.note_silence(why)
         await asyncio.sleep(self._pause)
         self._pause = min(PAUSE_MOST, self._pause * 2)
 
@@ -246,6 +243,7 @@ class AgentAttempt:
                 raise Rejected(answer.error)
             async for chunk in chunks:
                 self._patience.calm()
+                self._link.note_sound()
                 for frame in reader.feed(chunk):
                     self._take(frame)
                     self._place = frame.place

@@ -5,6 +5,7 @@ It lives on the loop aside: a body that computes for a minute must not look to a
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -22,6 +23,8 @@ from aiodag.commands.agent_wire import (
 )
 from aiodag.commands.aiohttp import HttpAnswer, HttpLine, NoAnswer
 from aiodag.wording import printable
+
+log = logging.getLogger("aiodag.command")
 
 SEEN_MOST = 5.0  # seconds between two words that the owner is there
 SEEN_PART = 4  # of these in the time for which it may be silent, at least
@@ -57,6 +60,8 @@ class AgentLink:
         self.programs: set[str] = set()  # whose owner is here
         self._taken: dict[str, float] = {}  # ids of programs whose ends are here, and since when
         self._clock = ""  # what the agent said last of it
+        self._address = address
+        self._silent = False  # whether the log says so
         self._token_file = token_file
         self._token = ""
         self._line = HttpLine(address, certificate)
@@ -67,6 +72,7 @@ class AgentLink:
         """Open it, if nobody has."""
         if not self._users:
             self._token = read_token(self._token_file)
+            self._silent = False
             self._line.open()
         self._users += 1
         return self
@@ -131,6 +137,16 @@ class AgentLink:
         self._clock = clock
         self.heard_at = time.monotonic()
         self.instance = instance or self.instance
+
+    def note_silence(self, why: str) -> None:
+        """Warn that the agent does not answer, once for all its programs."""
+        if not self._silent:
+            self._silent = True
+            log.warning("the agent at %s does not answer: %s", self._address, why)
+
+    def note_sound(self) -> None:
+        """Note that the log of a program goes on."""
+        self._silent = False
 
     def take_end(self, name: str) -> None:
         """Note that the end of a program is here."""

@@ -298,6 +298,7 @@ def test_fail_fast_cancels_the_rest(aiodag):
     [
         ("rnu etl.py", "unknown command 'rnu'; did you mean run?"),
         ("frobnicate", "unknown command 'frobnicate'; one of run, resume, plan,"),
+        ("prune --older 30d", "unknown command 'prune'; `aiodag delete --older 30d` deletes ended runs by age"),
         ("", "which command? One of run, resume,"),
         ("run etl.py --lmit 3", "does not take '--lmit 3'; did you mean --limit?"),
         ("run etl.py --limit 0", "--limit: '0' is not a whole number of 1 or more"),

@@ -13,6 +13,9 @@ MOST_TAKERS = 3  # commands that are named as those which take an option
 REQUIRED = "the following arguments are required: "
 CHOICE = re.compile(r"argument (?P<which>[^:]*): invalid choice: '?(?P<given>[^'\s]*)'? \(choose from (?P<known>.*)\)")
 
+# Commands as people may call them, and where what they mean is.
+CALLED = {"prune": "`aiodag delete --older 30d` deletes ended runs by age, and --keep by count"}
+
 
 class Parser(argparse.ArgumentParser):
     """Ends with one line and exit code 2 where argparse would print its usage."""
@@ -27,7 +30,8 @@ class Parser(argparse.ArgumentParser):
         choice = CHOICE.search(message)
         if choice:
             known = re.findall(r"[\w-]+", choice["known"])
-            hint = near_option(choice["given"], known) or f"one of {', '.join(known)}"
+            called = CALLED.get(choice["given"]) if choice["which"] == "COMMAND" else None
+            hint = called or near_option(choice["given"], known) or f"one of {', '.join(known)}"
             what = "unknown command" if choice["which"] == "COMMAND" else f"{choice['which']} cannot be"
             message = f"{what} {choice['given']!r}; {hint}"
         if message.startswith(REQUIRED) and self.example:

@@ -5,6 +5,7 @@ Ray runs these tests in a network of its own, see test_ray.py.
 
 import asyncio
 import os
+import pickle
 from functools import partial
 from threading import Lock
 
@@ -116,6 +117,15 @@ async def test_a_node_itself_goes_nowhere_else(elsewhere):
     for size in (1, 200_000):
         with pytest.raises(NotPicklable, match=r"<Node bytes .*it is a node.* Pass it without settled\(\)"):
             await on(elsewhere, bodies.shown)(settled(on(elsewhere, bytes)(size)))
+
+
+def test_a_value_stays_on_a_cluster_from_its_bytes_on():
+    shipped = pytest.importorskip("aiodag.executors.shipped", reason="cloudpickle is missing", exc_type=ImportError)
+    value = b"x" * 1000
+    size = len(pickle.dumps(value, 5))
+
+    assert isinstance(shipped.packed_value(value, size), shipped.KeptValue)
+    assert isinstance(shipped.packed_value(value, size + 1), shipped.Answer)
 
 
 async def test_a_large_value_that_cannot_be_read_here_spoils_no_other(cluster):

@@ -124,6 +124,15 @@ async def test_arrays_of_any_size_keep_their_type_shape_and_order(run, shape, or
     assert [order] == CALLS
 
 
+async def test_64_kib_are_large_and_a_byte_less_is_not(run, place):
+    async with run():
+        text(65_533)  # and the two quotes of JSON
+        assert files(place) == []
+        await text(65_534)
+
+    assert [path.stat().st_size for path in files(place)] == [65_536]
+
+
 async def test_equal_values_are_one_file(run, place):
     async with run():
         text(70_000)

@@ -64,7 +64,7 @@ class Run(Members):
     With a `store` the run is durable: what happens is written there, and a run of the same `id` recalls what has succeeded.
     Entering raises `RunOwned` and `StoreError` then; leaving raises `RunCancelled` when somebody cancelled the run from
     outside. `tags` are words to find it by, such as `{"env": "test"}`. Without a store an `id` only names the run, and nothing
-    is recalled. Values over `values_from` bytes (65,536) are kept at `values`, a directory or an address.
+    is recalled. Values of `values_from` bytes (65,536) or more are kept at `values`, a directory or an address.
 
     `on_start`, `on_success` and `on_failure` are hooks, one or a list: a task or function of one argument, a `RunSummary`; a
     command; or a URL, to which that is sent as JSON. They are nodes of the run, which waits for them. A hook that fails is

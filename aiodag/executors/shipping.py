@@ -31,7 +31,7 @@ from aiodag.executors.letters import Letter, Outcome
 from aiodag.installed import versions
 from aiodag.wording import printable
 
-KEEP_FROM = 65_536  # bytes of a value that stays where it was made
+KEEP_FROM = 65_536  # bytes of the smallest value that stays where it was made
 FOREIGN = (
     Exception,
     SystemExit,

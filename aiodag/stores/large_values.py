@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from aiodag._core.task import Task
 
 log = logging.getLogger("aiodag.stores")
-LEAST = 65_536  # bytes of a value that is kept in a place of its own
+LEAST = 65_536  # bytes of the smallest value that is kept in a place of its own
 Encoded = tuple[str, str | bytes]
 T = TypeVar("T")
 
@@ -55,7 +55,7 @@ class LargeValues:
         if is_array(value) and task.options.codec in {"json", "pickle"} and self.address():
             return reference_encoded(await self._in_thread(partial(put_away, self.address(), NPY, array_parts(value))))
         codec, content = encode_value(task, value, sys.maxsize)
-        if len(content) <= self.least or not self.address():
+        if len(content) < self.least or not self.address():
             check_stored_size(task.name, content, self.largest)
             return codec, content
         parts = content if isinstance(content, str) else [content]
@@ -101,7 +101,7 @@ def encode_where_it_is(address: str, least: int, codec: str, task: str, value: o
     if is_array(value):
         return reference_encoded(put_away(address, NPY, array_parts(value)))
     kind, content = in_codec(codec, task, value)
-    if len(content) <= least:
+    if len(content) < least:
         return kind, content
     return reference_encoded(put_away(address, kind, content if isinstance(content, str) else [content]))
 

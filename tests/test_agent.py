@@ -16,7 +16,7 @@ import pytest
 from agent_servers import TOKEN
 from test_host_contract import SECONDS, processes, until
 
-from aiodag import LetGo, OptionError
+from aiodag import AttemptLost, LetGo, OptionError
 from aiodag._core.letting_go import Leavable
 from aiodag.commands import CommandFailed, command
 from aiodag.commands.agents import Agent
@@ -232,6 +232,15 @@ async def test_an_agent_that_is_not_there_or_is_something_else_is_named_with_wha
     agent.kill()
     with pytest.raises(CommandFailed, match=r"nobody listens there: is `aiodag agent` running"):
         await command("true", host=agent.host())()
+
+
+async def test_an_agent_that_cannot_be_reached_before_anything_started_is_for_retries_to_try_again(shared_agent):
+    nowhere = Agent("http://127.0.0.1:1", token_file=shared_agent.token_file)
+    for retries in (0, 1):
+        node = command("true", host=nowhere, retries=retries, lost_retries=5)()
+        with pytest.raises(CommandFailed, match="did not start") as failed:
+            await node
+        assert (node.attempt, isinstance(failed.value, AttemptLost)) == (retries + 1, False)
 
 
 # What there is

@@ -306,6 +306,7 @@ FLOORS = [
             "descriptors",
             "entrance",
             "refusal",
+            "host_options",
             "local",
             "remote_shell",
             "loop_aside",

@@ -75,4 +75,4 @@ def large_values_of(place: Any, least: object, store: object) -> tuple[str | Non
         raise OptionError("values", place, "with store=, a directory or an address such as 'file:///shared/values'")
     if least is not None and (type(least) is not int or least < 0):
         raise OptionError("values_from", least, "an int: the bytes from which on a value is kept in a place of its own")
-    return None if place is None else open_door("value_places").check_place(fspath(place)), least
+    return None if place is None else open_door("value_places").checked_place(fspath(place)), least

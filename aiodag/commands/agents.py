@@ -15,7 +15,7 @@ from aiodag.commands.agent_attempt import AgentAttempt
 from aiodag.commands.agent_link import AgentAnswer, AgentLink, Rejected
 from aiodag.commands.agent_wire import read_token
 from aiodag.commands.aiohttp import NoAnswer, trust
-from aiodag.commands.host_options import check_host_name, checked_path
+from aiodag.commands.host_options import check_host_name, checked_file_path
 from aiodag.commands.loop_aside import ASIDE, LoopListener
 from aiodag.errors import AiodagError, OptionError
 from aiodag.programs import HostState, ProgramNotFound, ProgramRequest, ProgramWatch
@@ -60,8 +60,8 @@ class Agent:
         self.address = agent_address(address)
         check_host_name(name)
         self.name = name or self.address.partition("://")[2]
-        self.token_file = checked_path("token_file", token_file)
-        self.certificate = None if certificate is None else checked_path("certificate", certificate)
+        self.token_file = checked_file_path("token_file", token_file)
+        self.certificate = None if certificate is None else checked_file_path("certificate", certificate)
         read_token(self.token_file)
         trust(self.certificate)
         request_of("resources", resources or {})

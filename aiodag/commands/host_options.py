@@ -17,7 +17,7 @@ def check_host_name(given: object) -> None:
     check_text("name", None if given == "" else given)
 
 
-def checked_path(option: str, given: object) -> Path:
+def checked_file_path(option: str, given: object) -> Path:
     """Return the path of a file. Raises `OptionError` for what cannot be one."""
     path = fspath(given) if isinstance(given, str | PathLike) else None
     if not isinstance(path, str) or not path or "\0" in path:

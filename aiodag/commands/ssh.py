@@ -15,7 +15,7 @@ from typing import Any
 
 from aiodag._core.capacity import request_of
 from aiodag._core.options import check_seconds, flag
-from aiodag.commands.host_options import check_host_name, checked_path
+from aiodag.commands.host_options import check_host_name, checked_file_path
 from aiodag.commands.loop_aside import ASIDE, LoopListener
 from aiodag.commands.remote_link import Channel, Hearer, LinkBroken, RemoteLink
 from aiodag.commands.remote_links import NoRoom, RemoteLinks
@@ -88,8 +88,8 @@ class SSH:
         self.resources = dict(resources or {})
         if type(at_once) is not int or at_once < 1:
             raise OptionError("at_once", at_once, "an int of 1 or more: programs on that machine at once")
-        self._key = None if key is None else checked_path("key", key).expanduser()
-        self._known_hosts = None if known_hosts is None else checked_path("known_hosts", known_hosts).expanduser()
+        self._key = None if key is None else checked_file_path("key", key).expanduser()
+        self._known_hosts = None if known_hosts is None else checked_file_path("known_hosts", known_hosts).expanduser()
         self._config, self._agent = flag("config", config), flag("agent", agent)
         self._at_once = at_once
         self._keepalive = check_seconds("keepalive", keepalive)

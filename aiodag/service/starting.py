@@ -20,7 +20,7 @@ from aiodag.service.settings import settings
 from aiodag.service.sites import machines_of_target, refuse_names
 from aiodag.states import State
 from aiodag.stores.rehearsal import Rehearsal
-from aiodag.stores.value_places import check_place
+from aiodag.stores.value_places import checked_place
 from aiodag.workflows.check import check_workflow
 from aiodag.workflows.workflow import Workflow
 
@@ -54,7 +54,7 @@ async def begin_target(
     """
     capacity = Capacity(amounts) if amounts else None
     if settings().values.value is not None:
-        check_place(settings().values.value)
+        checked_place(settings().values.value)
     where = machines_of_target(target)
     named = {"default_host": where.default_host, "executor": where.executor}
     if isinstance(target, Workflow):

@@ -67,7 +67,7 @@ def value_address(given: Any) -> str:
     return text
 
 
-def check_place(given: Any) -> str:
+def checked_place(given: Any) -> str:
     """Return the whole address of a place whose packages are installed here. It is not connected to.
 
     Raises `OptionError`, and `MissingExtra` without fsspec.

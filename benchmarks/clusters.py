@@ -69,7 +69,7 @@ def dask_cluster() -> Iterator[tuple[str, list[Any]]]:
             for name, *arguments in commands
         ]
         try:
-            while not file.exists():
+            while not (file.exists() and file.read_text()):
                 time.sleep(0.05)
             yield (
                 json.loads(file.read_text())["address"],

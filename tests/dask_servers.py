@@ -49,7 +49,7 @@ class DaskCluster:
         self.scheduler = self.run("dask_scheduler", *options)
         self.heal()
         end = time.monotonic() + STARTS
-        while not self.file.exists():  # written when it listens
+        while not (self.file.exists() and self.file.read_text()):  # written when it listens
             assert self.scheduler.poll() is None, (self.folder / "log").read_text()
             assert time.monotonic() < end, "the scheduler starts"
             time.sleep(0.05)  # real time: another process starts

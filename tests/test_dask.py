@@ -342,7 +342,7 @@ async def test_a_run_whose_owner_was_killed_goes_on(dask_cluster, tmp_path):
 def said_by(program, address):
     """What a program says on both streams, to which every warning is an error."""
     done = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", program, address],
+        [sys.executable, "-W", "error", program, address],
         env={"PYTHONPATH": str(Path(__file__).parent.parent)},
         capture_output=True,
         text=True,

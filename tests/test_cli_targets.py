@@ -176,6 +176,9 @@ FORMS = {
     "schedules": ["schedules", "schedules {}", "schedules pause {}", "schedules add {}", "schedules --json"],
     "backfill": ["backfill", "backfill {} --from 2026-01-01 --to 2026-01-02"],
     "schema": ["schema", "schema jobs"],
+    "hosts": ["hosts", "hosts {}", "hosts {} --json"],
+    "agent": ["agent --listen {} --token-file missing", "agent --token-file missing --resources {}"],
+    "agents": ["agents --drain {}", "agents --undrain {} --json"],
     "info": ["info"],
     "completion": ["completion bash", "completion --words parameters --of {}", "completion --words runs"],
 }

@@ -67,7 +67,7 @@ def test_targets(target, parts):
 def test_an_entry_keeps_its_file_its_task_and_what_was_typed(source):
     entry = entry_of(f"{source}:fetch", ["url=a=b", "times=2"])
 
-    assert entry == (str(source.resolve()), "fetch", {"url": "a=b", "times": "2"}, None)
+    assert entry == Entry(str(source.resolve()), "fetch", {"url": "a=b", "times": "2"})
     assert bind(entry, load_entry(entry)) == {"url": "a=b", "times": 2}
 
 

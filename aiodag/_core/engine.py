@@ -368,7 +368,7 @@ class Engine(Settling):
     def anew(self, node: Node[Any]) -> None:
         """Move a node back to queued whose body begins again, as another generation with attempts of its own."""
         node.state = QUEUED
-        node.attempt = 0
+        node.attempt = node.earlier = node.failed = node.losses = 0
         if node.run is not None:
             node.run._moved(node, RUNNING, QUEUED)
 

@@ -108,7 +108,7 @@ async def wrong_wrapping() -> None:
     task(name=3)  # E
     task(retires=3)  # E
     task(3)  # E
-    task(executor="fork")  # E
+    task(executor=3)  # E
     task(middleware=undecorated)  # E
     task(middleware=[undecorated])  # E
     plain.after(3)  # E

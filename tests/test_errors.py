@@ -3,17 +3,15 @@
 import copy
 import inspect
 import pickle
+import re
 
 import pytest
 
+import aiodag
 from aiodag import NoLoop, Run, RunFailed, errors, task
 from aiodag.testing import run
 
-CLASSES = [
-    each
-    for _, each in inspect.getmembers(errors, inspect.isclass)
-    if each.__module__ in {"aiodag", errors.__name__} and issubclass(each, BaseException)
-]
+CLASSES = [each for _, each in inspect.getmembers(errors, inspect.isclass) if issubclass(each, BaseException)]
 OURS = [
     errors.AiodagError("anything"),
     errors.NoLoop("fetch"),
@@ -51,6 +49,25 @@ def test_every_error_stands_in_the_tree_below_its_parent():
 
     assert set(at) == set(CLASSES)
     assert all(at[errors.AiodagError] < at[each] < at[errors.Skip] for each in ours)
+
+
+def test_every_error_says_where_people_import_it_from():
+    listed = vars(aiodag)
+
+    assert {each.__module__ for each in CLASSES} == {"aiodag", "aiodag.errors"}
+    assert all((each.__module__ == "aiodag") is (listed.get(each.__name__) is each) for each in CLASSES)
+
+
+def test_an_error_that_1_7_has_pickled_is_read():
+    again = pickle.loads(b"caiodag.errors\nremade\n(caiodag\nWorkerDied\n(Vno answer\nttR(dVcode\nI3\nsb.")
+
+    assert (type(again), str(again), again.code) == (errors.WorkerDied, "no answer", 3)
+
+
+def test_a_pickled_error_names_no_file_that_an_error_is_in():
+    pickled = pickle.dumps([kind.__new__(kind, "a text") for kind in CLASSES if kind is not RunFailed], 0)
+
+    assert set(re.findall(rb"aiodag[\w.]*", pickled)) == {b"aiodag", b"aiodag.errors"}
 
 
 def test_every_error_names_its_other_parents_in_the_tree():

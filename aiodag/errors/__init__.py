@@ -56,72 +56,27 @@ A failed node raises its own exception, of the type that its body raised; none o
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from aiodag.complaint import Complaint as Complaint  # noqa: PLC0414 - re-exported, for the checkers
+from aiodag.complaint import Complaint as Complaint
+from aiodag.errors.calls import CycleError as CycleError
+from aiodag.errors.calls import ForeignLoop as ForeignLoop
+from aiodag.errors.calls import MissingExtra as MissingExtra
+from aiodag.errors.calls import NoCapacity as NoCapacity
+from aiodag.errors.calls import NoLoop as NoLoop
+from aiodag.errors.calls import NotATask as NotATask
+from aiodag.errors.calls import OptionError as OptionError
+from aiodag.errors.calls import UnknownOption as UnknownOption
+from aiodag.errors.root import AiodagError as AiodagError
+from aiodag.errors.root import remade as remade
+from aiodag.errors.stores import LeaseLost as LeaseLost
+from aiodag.errors.stores import RunOwned as RunOwned
+from aiodag.errors.stores import StoreError as StoreError
+from aiodag.errors.stores import StoreUnreachable as StoreUnreachable
+from aiodag.errors.stores import UnknownRun as UnknownRun
 
 ALIKE = 20  # complaints that say the same, of which a message has each
 
 if TYPE_CHECKING:
     from aiodag._core.failure import Failure
-
-
-class AiodagError(Exception):
-    """The base of every error that aiodag itself finds. What a body raises keeps its own type.
-
-    >>> from aiodag import AiodagError, task
-    >>> try:
-    ...     task(print, retires=3)
-    ... except AiodagError as error:
-    ...     print(type(error).__name__)
-    UnknownOption
-    """
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return remade, (type(self), self.args), vars(self) or None
-
-
-def remade(kind: type[BaseException], args: tuple[Any, ...]) -> BaseException:
-    """Make a copy of an error, from pickle or `copy`, with its finished text: `__init__` would build another one."""
-    return kind.__new__(kind, *args)
-
-
-class NoLoop(AiodagError, RuntimeError):
-    """Raised when a task is called where no event loop runs: outside any, or in the body of a plain function.
-
-    >>> from aiodag import task
-    >>> @task
-    ... async def fetch(name): ...
-    >>> fetch("a1")
-    Traceback (most recent call last):
-    aiodag.NoLoop: fetch(...) was called without a running event loop, so nothing was scheduled. ...
-    """
-
-    def __init__(self, task: str, body: str = "") -> None:
-        outside = f"Call it inside a coroutine: async def main(): await {task}(...), then asyncio.run(main())"
-        inside = f"The body of {body}, a plain function, runs in a thread, which has none. Make {body} async, and what blocks in it "
-        inside += f"a task of its own; or return what {task} needs, and call it where {body} is called"
-        super().__init__(
-            f"{task}(...) was called without a running event loop, so nothing was scheduled. {inside if body else outside}"
-        )
-
-
-class ForeignLoop(AiodagError, RuntimeError, ValueError):
-    """Raised when a task is passed an awaitable that belongs to another event loop.
-
-    >>> import asyncio
-    >>> from aiodag import task
-    >>> elsewhere = asyncio.new_event_loop()
-    >>> await task(print)(elsewhere.create_future())
-    Traceback (most recent call last):
-    aiodag.ForeignLoop: <Future pending> belongs to an event loop that is not the one that runs here. ...
-    >>> elsewhere.close()
-    """
-
-    def __init__(self, awaitable: object, *, closed: bool) -> None:
-        state = "is closed" if closed else "is not the one that runs here"
-        super().__init__(
-            f"{awaitable!r} belongs to an event loop that {state}. A node serves the loop it was made on: "
-            "pass its value (node.result()), or call its task again on this loop"
-        )
 
 
 class Deadlock(AiodagError, RuntimeError):
@@ -254,56 +209,6 @@ class Stalled(AiodagError, RuntimeError):
         )
 
 
-class NotATask(AiodagError, TypeError):
-    """Raised when something that cannot be a task is decorated.
-
-    >>> from aiodag import task
-    >>> task(42)
-    Traceback (most recent call last):
-    aiodag.NotATask: task() got 42, which is not callable. ...
-    """
-
-    def __init__(self, given: object, why: str = "is not callable", *, taker: str = "task", wanted: str = "") -> None:
-        wanted = wanted or (
-            "an async function, a plain function (it runs in a thread), "
-            "a method, a functools.partial, or an object with an async __call__"
-        )
-        super().__init__(f"{taker}() got {given!r}, which {why}. Pass {wanted}")
-
-
-class UnknownOption(AiodagError, TypeError):
-    """Raised for an option that no task has; the message names the nearest one.
-
-    >>> from aiodag import task
-    >>> task(print, retires=3)
-    Traceback (most recent call last):
-    aiodag.UnknownOption: task() has no option 'retires'; did you mean 'retries'? ...
-    """
-
-    def __init__(self, option: str, known: Iterable[str], of: str = "task") -> None:
-        # Imported here: asyncio does not load difflib, and `import aiodag` loads nothing that asyncio does not.
-        from difflib import get_close_matches  # noqa: PLC0415 - see above
-
-        names = sorted(known)
-        near = get_close_matches(option, names, n=2, cutoff=2 / 3)
-        hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else "."
-        super().__init__(f"{of}() has no option {option!r}{hint} The options are {', '.join(names)}")
-
-
-class OptionError(AiodagError, ValueError):
-    """Raised for an option with a value that cannot work; the message says what would.
-
-    >>> from aiodag import task
-    >>> task(print, retries=-1)
-    Traceback (most recent call last):
-    aiodag.OptionError: retries=-1 cannot work: retries takes ...
-    """
-
-    def __init__(self, option: str, given: object, wanted: str) -> None:
-        shown = str(given) if hasattr(given, "isoformat") else repr(given)  # a date is legible as text
-        super().__init__(f"{option}={shown} cannot work: {option} takes {wanted}")
-
-
 class PayloadRefused(AiodagError, ValueError):
     """Raised for a message whose payload cannot be taken: it is not JSON, too large, or nested too deep. `why` says which.
 
@@ -332,23 +237,6 @@ class MessageRefused(AiodagError):
     def __init__(self, message_id: str, why: str) -> None:
         self.message_id, self.why = message_id, why
         super().__init__(f"message {message_id!r} can never be sent: {why}")
-
-
-class NoCapacity(AiodagError, ValueError):
-    """Raised when a task asks for resources that its run will never have.
-
-    `task` is its name; the message says what it asks for, and what there is.
-
-    >>> from aiodag import Capacity, Run, task
-    >>> async with Run("etl", capacity=Capacity({"cores": 4})):
-    ...     node = task(print, resources={"cores": 8})()
-    Traceback (most recent call last):
-    aiodag.NoCapacity: print ...
-    """
-
-    def __init__(self, task: str, why: str) -> None:
-        self.task = task
-        super().__init__(f"{task} {why}")
 
 
 class HookFailed(AiodagError, RuntimeError):
@@ -407,21 +295,6 @@ class SecretInValue(AiodagError, ValueError):
         )
 
 
-class CycleError(AiodagError, ValueError):
-    """Raised when something leads back to itself. `path` holds the names on the way round.
-
-    >>> from aiodag import Graph, GraphEdge, GraphNode, State
-    >>> nodes = [GraphNode(1, "a", "a", State.WAITING), GraphNode(2, "b", "b", State.WAITING)]
-    >>> Graph("loop", nodes, [GraphEdge(1, 2, "endogenous"), GraphEdge(2, 1, "endogenous")]).order()
-    Traceback (most recent call last):
-    aiodag.CycleError: cycle: a -> b -> a
-    """
-
-    def __init__(self, path: Sequence[str]) -> None:
-        self.path = tuple(path)
-        super().__init__(f"cycle: {' -> '.join(self.path)}")
-
-
 class Skip(Exception):
     """Raise this in a body to settle its node as skipped: what needs the node is skipped too, and nothing has failed.
 
@@ -473,19 +346,6 @@ class RunFailed(ExceptionGroup[Exception]):
         """Make a group of some of the exceptions, as `except*` and `split` do."""
         kept = [failure for failure in self.failures if any(failure.exception is exc for exc in excs)]
         return RunFailed(self.message, excs, kept)
-
-
-class MissingExtra(AiodagError, ImportError):
-    """Raised when an optional package is needed and not installed; the message says how to install it.
-
-    >>> from aiodag import MissingExtra
-    >>> raise MissingExtra("graph.to_png()", "resvg-py", "draw")
-    Traceback (most recent call last):
-    aiodag.MissingExtra: graph.to_png() needs resvg-py, which is not installed: pip install 'aiodag[draw]'
-    """
-
-    def __init__(self, wanted: str, package: str, extra: str) -> None:
-        super().__init__(f"{wanted} needs {package}, which is not installed: pip install 'aiodag[{extra}]'")
 
 
 class EntryError(AiodagError, ValueError):
@@ -693,87 +553,6 @@ class BegunAgain(BaseException):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return remade, (type(self), self.args), vars(self) or None
-
-
-class StoreError(AiodagError):
-    """Raised when a store cannot be used; the message says where it is, what was tried and what went wrong.
-
-    >>> from pathlib import Path
-    >>> from aiodag.service import Service
-    >>> size = Path("notes.txt").write_text("milk, bread, a store")
-    >>> Service("notes.txt").runs()
-    Traceback (most recent call last):
-    aiodag.StoreError: ...
-    """
-
-
-class StoreUnreachable(StoreError):
-    """Raised when a store cannot be reached for now: what was tried can be tried again.
-
-    Runs that are under way wait until it is back. Whoever looks, or begins where it was never reached, hears of it at once.
-
-    >>> from aiodag.service import Service
-    >>> Service("postgresql://127.0.0.1:1/runs").runs()
-    Traceback (most recent call last):
-    aiodag.StoreUnreachable: cannot read the store postgresql://127.0.0.1:1/runs: ...
-    """
-
-
-class UnknownRun(StoreError):
-    """Raised when a store has no run of that id; the message suggests what was meant.
-
-    >>> from aiodag.service import Service
-    >>> Service("memory:").run("monday")
-    Traceback (most recent call last):
-    aiodag.UnknownRun: no run 'monday' in memory:. `aiodag runs` lists what there is.
-    """
-
-    def __init__(self, run: str, known: Iterable[str], place: str) -> None:
-        from difflib import get_close_matches  # noqa: PLC0415 - as above
-
-        near = get_close_matches(run, known, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else " `aiodag runs` lists what there is."
-        super().__init__(f"no run {run!r} in {place}.{hint}")
-
-
-class RunOwned(StoreError):
-    """Raised when a run cannot be entered or deleted because another process, or another scope of this one, owns it.
-
-    >>> from aiodag import Run
-    >>> async with Run("etl", store="memory:owned", id="monday"):
-    ...     async with Run("etl", store="memory:owned", id="monday"):
-    ...         pass
-    Traceback (most recent call last):
-    aiodag.RunOwned: run 'monday' is owned by ...
-    """
-
-    def __init__(self, run: str, owner: object, left: float) -> None:
-        super().__init__(
-            f"run {run!r} is owned by {owner}, which renewed its lease for another {left:.0f} s. Wait for it, or cancel "
-            f"it with `aiodag cancel {run}`; when its lease has run out, the run can be resumed"
-        )
-
-
-class LeaseLost(StoreError):
-    """Raised when a run no longer belongs to this process: it was taken over, or deleted. Its nodes stop; nothing more is
-    written.
-
-    >>> import asyncio
-    >>> from aiodag import Run, task
-    >>> from aiodag.stores.memory import Memory
-    >>> store = Memory()
-    >>> async with Run("etl", store=store, id="monday"):
-    ...     node = task(asyncio.sleep)(3600)
-    ...     gone = store.delete(["monday"])
-    Traceback (most recent call last):
-    aiodag.LeaseLost: run 'monday' was deleted while this process did not renew its lease. ...
-    """
-
-    def __init__(self, run: str, *, deleted: bool = False) -> None:
-        what = "deleted" if deleted else "taken over by another process"
-        super().__init__(
-            f"run {run!r} was {what} while this process did not renew its lease. Nothing of it was written after that"
-        )
 
 
 TYPES = (

@@ -53,10 +53,18 @@
 A failed node raises its own exception, of the type that its body raised; none of these wraps it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Iterable, Sequence
 
 from aiodag.complaint import Complaint as Complaint
+from aiodag.errors.attempts import AttemptLost as AttemptLost
+from aiodag.errors.attempts import Deadlock as Deadlock
+from aiodag.errors.attempts import NoSecret as NoSecret
+from aiodag.errors.attempts import NotPicklable as NotPicklable
+from aiodag.errors.attempts import Skip as Skip
+from aiodag.errors.attempts import StageFailed as StageFailed
+from aiodag.errors.attempts import Stalled as Stalled
+from aiodag.errors.attempts import UnexpectedCancel as UnexpectedCancel
+from aiodag.errors.attempts import WorkerDied as WorkerDied
 from aiodag.errors.calls import CycleError as CycleError
 from aiodag.errors.calls import ForeignLoop as ForeignLoop
 from aiodag.errors.calls import MissingExtra as MissingExtra
@@ -65,8 +73,17 @@ from aiodag.errors.calls import NoLoop as NoLoop
 from aiodag.errors.calls import NotATask as NotATask
 from aiodag.errors.calls import OptionError as OptionError
 from aiodag.errors.calls import UnknownOption as UnknownOption
+from aiodag.errors.messages import BegunAgain as BegunAgain
+from aiodag.errors.messages import MessageRefused as MessageRefused
+from aiodag.errors.messages import PayloadRefused as PayloadRefused
+from aiodag.errors.messages import WaitLost as WaitLost
 from aiodag.errors.root import AiodagError as AiodagError
 from aiodag.errors.root import remade as remade
+from aiodag.errors.runs import HookFailed as HookFailed
+from aiodag.errors.runs import LetGo as LetGo
+from aiodag.errors.runs import QueueError as QueueError
+from aiodag.errors.runs import RunCancelled as RunCancelled
+from aiodag.errors.runs import RunFailed as RunFailed
 from aiodag.errors.stores import LeaseLost as LeaseLost
 from aiodag.errors.stores import RunOwned as RunOwned
 from aiodag.errors.stores import StoreError as StoreError
@@ -74,199 +91,6 @@ from aiodag.errors.stores import StoreUnreachable as StoreUnreachable
 from aiodag.errors.stores import UnknownRun as UnknownRun
 
 ALIKE = 20  # complaints that say the same, of which a message has each
-
-if TYPE_CHECKING:
-    from aiodag._core.failure import Failure
-
-
-class Deadlock(AiodagError, RuntimeError):
-    """Raised when a body awaits a node that waits for that body.
-
-    `cycle` holds the names, from the awaiting task round to itself.
-
-    >>> from aiodag import current_node, task
-    >>> @task
-    ... async def whole():
-    ...     return await part(current_node())
-    >>> @task
-    ... async def part(value): ...
-    >>> await whole()
-    Traceback (most recent call last):
-    aiodag.Deadlock: whole waits for part waits for whole: none of them could ever go on. ...
-    """
-
-    def __init__(self, cycle: Sequence[str]) -> None:
-        self.cycle = tuple(cycle)
-        super().__init__(
-            " waits for ".join(self.cycle) + ": none of them could ever go on. "
-            "Return the value and let the next task take it as an argument, instead of awaiting it here"
-        )
-
-
-class UnexpectedCancel(AiodagError, RuntimeError):
-    """Raised when a body ends in a `CancelledError` although nobody cancelled it: that is a failure, not a cancel.
-
-    Its `__cause__` is that `CancelledError`.
-
-    >>> import asyncio
-    >>> from aiodag import task
-    >>> @task
-    ... async def fetch():
-    ...     raise asyncio.CancelledError
-    >>> await fetch()
-    Traceback (most recent call last):
-    aiodag.UnexpectedCancel: fetch ended in a CancelledError, but nobody asked to cancel it: ...
-    """
-
-    def __init__(self, what: str) -> None:
-        super().__init__(
-            f"{what} ended in a CancelledError, but nobody asked to cancel it: something that it awaited was cancelled, "
-            "such as a helper task or a future, or it raised CancelledError itself. Catch asyncio.CancelledError where "
-            "that is expected; raise aiodag.Skip to end a node without a value, and call node.cancel() to cancel one"
-        )
-
-
-class WorkerDied(AiodagError, RuntimeError):
-    """Raised when the worker process of an attempt ends without an answer. Other attempts are not affected.
-
-    `code` is its exit code, a negative signal number, or None if it is not known.
-
-    >>> import os
-    >>> from aiodag import task
-    >>> await task(os._exit, executor="process")(3)
-    Traceback (most recent call last):
-    aiodag.WorkerDied: _exit got no answer in attempt 1 of 1, because its worker process ended (exit code 3): ...
-    """
-
-    def __init__(self, task: str, *, attempt: int = 1, attempts: int = 1, code: int | None = None) -> None:
-        self.code = code
-        super().__init__(
-            f"{task} got no answer in attempt {attempt} of {attempts}, because its worker process ended (exit code {code}): "
-            "killed, out of memory, a crash in native code, or a main module that starts the program again when a "
-            'worker imports it (guard it with `if __name__ == "__main__":`). The next attempt gets a new worker'
-            + ("; retries=1 would have tried again" if attempts == 1 else "")
-        )
-
-
-class AttemptLost(AiodagError, RuntimeError):
-    """Raised when nobody can know how an attempt on another machine ended, and nothing of it runs any more.
-
-    It is tried again, up to `lost_retries` times, which are counted apart from `retries`. `reason` says in a few words what
-    happened, such as "connection", "node failure" or "worker died".
-
-    >>> from aiodag import AttemptLost
-    >>> raise AttemptLost("the worker of resize, tcp://10.0.0.7:4100, has died", reason="worker died")
-    Traceback (most recent call last):
-    aiodag.AttemptLost: the worker of resize, tcp://10.0.0.7:4100, has died
-    """
-
-    def __init__(self, why: str, *, reason: str = "connection") -> None:
-        self.reason = reason
-        super().__init__(why)
-
-
-class NotPicklable(AiodagError, TypeError):
-    """Raised when a call cannot go to a worker process, or its value or exception cannot come back.
-
-    If an exception was lost this way, `__cause__` shows where it was raised.
-
-    >>> from aiodag import task
-    >>> await task(lambda: 1, executor="process")()
-    Traceback (most recent call last):
-    aiodag.NotPicklable: the call of <lambda> cannot go to a worker process: ...
-    """
-
-    def __init__(self, task: str, what: str, why: str, *, raised: str = "") -> None:
-        way, hint = {
-            "call": ("go to", "Its function must be importable by its own name, and its arguments picklable"),
-            "value": ("come back from", "Return something that pickle can write and read"),
-            "exception": (
-                "come back from",
-                "Pass all arguments of its __init__ on to super().__init__(), or define __reduce__",
-            ),
-        }[what]
-        told = f", {raised}," if raised else ""
-        super().__init__(f"the {what} of {task}{told} cannot {way} a worker process: {why}. {hint}")
-
-
-class Stalled(AiodagError, RuntimeError):
-    """Raised when nothing on a virtual clock can go on: something waits, and no timer, thread or I/O could end the wait.
-
-    `waiting` names what waits.
-
-    >>> import asyncio
-    >>> from aiodag.testing import run
-    >>> run(asyncio.Event().wait())
-    Traceback (most recent call last):
-    aiodag.Stalled: nothing can go on: ...
-    """
-
-    def __init__(self, waiting: Iterable[str]) -> None:
-        self.waiting = tuple(waiting)
-        super().__init__(
-            "nothing can go on: there is no timer, no thread or process and no I/O that could end the wait of "
-            f"{', '.join(self.waiting) or 'the loop'}. Set, cancel or time out what they wait for"
-        )
-
-
-class PayloadRefused(AiodagError, ValueError):
-    """Raised for a message whose payload cannot be taken: it is not JSON, too large, or nested too deep. `why` says which.
-
-    >>> from aiodag.messages.payloads import payload_text
-    >>> payload_text(float("nan"))
-    Traceback (most recent call last):
-    aiodag.PayloadRefused: the payload of a message cannot be taken: payload is nan, and JSON has finite numbers only
-    """
-
-    def __init__(self, why: str) -> None:
-        self.why = why
-        super().__init__(f"the payload of a message cannot be taken: {why}")
-
-
-class MessageRefused(AiodagError):
-    """Raised by `send` of a transport for a message that can never be sent, such as one that is too large for a broker.
-
-    It becomes a dead letter with the reason `why`; those that were to be sent together with it are sent again. `message_id` is its id.
-
-    >>> from aiodag import MessageRefused
-    >>> raise MessageRefused("m1", "more than 1 MiB")
-    Traceback (most recent call last):
-    aiodag.MessageRefused: message 'm1' can never be sent: more than 1 MiB
-    """
-
-    def __init__(self, message_id: str, why: str) -> None:
-        self.message_id, self.why = message_id, why
-        super().__init__(f"message {message_id!r} can never be sent: {why}")
-
-
-class HookFailed(AiodagError, RuntimeError):
-    """Raised when the URL of a hook did not accept the summary of a run.
-
-    `host` is all that the error shows of the URL, since the rest may give access.
-
-    >>> from aiodag import HookFailed
-    >>> raise HookFailed("https://example.com", "answered 404 Not Found")
-    Traceback (most recent call last):
-    aiodag.HookFailed: https://example.com answered 404 Not Found
-    """
-
-    def __init__(self, host: str, why: str) -> None:
-        self.host = host
-        super().__init__(f"{host} {why}")
-
-
-class NoSecret(AiodagError, LookupError):
-    """Raised when a secret cannot be read, or is too short to be one. `name` is the name of the secret.
-
-    >>> from aiodag import Secret
-    >>> Secret("NO_SUCH_TOKEN").read()
-    Traceback (most recent call last):
-    aiodag.NoSecret: secret 'NO_SUCH_TOKEN' ...
-    """
-
-    def __init__(self, name: str, why: str) -> None:
-        self.name = name
-        super().__init__(f"secret {name!r} {why}")
 
 
 class SecretInValue(AiodagError, ValueError):
@@ -293,59 +117,6 @@ class SecretInValue(AiodagError, ValueError):
             f"the value of {task} cannot be recorded: it holds the text of the secret {secret!r}. Return something else and "
             f"let the task that needs the secret take Secret({secret!r}) itself; or record no value: @task(journal=False)"
         )
-
-
-class Skip(Exception):
-    """Raise this in a body to settle its node as skipped: what needs the node is skipped too, and nothing has failed.
-
-    >>> from aiodag import Skip, task
-    >>> @task
-    ... async def load(rows):
-    ...     if not rows:
-    ...         raise Skip("no new rows today")
-    >>> node = load([])
-    >>> await node
-    Traceback (most recent call last):
-    aiodag.Skip: no new rows today
-    >>> node.state
-    <State.SKIPPED: 'skipped'>
-    """
-
-
-class RunFailed(ExceptionGroup[Exception]):
-    """Raised on leaving a run in which nodes failed: a group with one exception for each node that failed of itself.
-
-    `failures` has a `Failure` for each exception, in the same order; a copy or pickle has none, since they belong to a
-    loop. Catch single types with `except*`.
-
-    >>> from aiodag import Run, RunFailed, task
-    >>> try:
-    ...     async with Run("etl"):
-    ...         nodes = task(int).map(["1", "two"])
-    ... except RunFailed as failed:
-    ...     print(*failed.failures)
-    int('two') failed: ValueError: invalid literal for int() with base 10: 'two'
-    """
-
-    failures: "tuple[Failure, ...]"
-
-    def __new__(cls, message: str, exceptions: Sequence[Exception], failures: "Sequence[Failure]" = ()) -> Self:
-        """Make the group; `failures` are kept with the exceptions."""
-        group = super().__new__(cls, message, exceptions)
-        group.failures = tuple(failures)
-        return group
-
-    def __init__(self, message: str, exceptions: Sequence[Exception], failures: "Sequence[Failure]" = ()) -> None:
-        """Accept what `__new__` took."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        kept = {name: value for name, value in vars(self).items() if name != "failures"}
-        return type(self), (self.message, list(self.exceptions)), kept or None
-
-    def derive(self, excs: "Sequence[Exception]") -> "RunFailed":  # type: ignore[override]  # narrower: node failures are Exceptions
-        """Make a group of some of the exceptions, as `except*` and `split` do."""
-        kept = [failure for failure in self.failures if any(failure.exception is exc for exc in excs)]
-        return RunFailed(self.message, excs, kept)
 
 
 class EntryError(AiodagError, ValueError):
@@ -446,113 +217,6 @@ class TriggerError(AiodagError, ValueError):
         self.faults = tuple(faults)
         more = [f"and {len(self.faults) - ALIKE:,} more"] if len(self.faults) > ALIKE else []
         super().__init__(f"{what}: {'; '.join([*self.faults[:ALIKE], *more])}")
-
-
-class StageFailed(AiodagError):
-    """Raised when a stage of a workflow file fails: with what its `raise` says, or with how its `run` ended.
-
-    >>> from aiodag import StageFailed
-    >>> raise StageFailed("no rows came for monday")
-    Traceback (most recent call last):
-    aiodag.StageFailed: no rows came for monday
-    """
-
-
-class RunCancelled(AiodagError):
-    """Raised on leaving a run that was cancelled on request, from this process or another one.
-
-    >>> import asyncio
-    >>> from aiodag import Run, task
-    >>> from aiodag.service import Service
-    >>> async with Run("etl", store="memory:cancelled", id="monday"):
-    ...     node = task(asyncio.sleep)(3600)
-    ...     asked = Service("memory:cancelled").cancel("monday")
-    Traceback (most recent call last):
-    aiodag.RunCancelled: run 'monday' was cancelled on request; resuming it runs what has not succeeded
-    """
-
-    def __init__(self, run: str) -> None:
-        super().__init__(f"run {run!r} was cancelled on request; resuming it runs what has not succeeded")
-
-
-class WaitLost(AiodagError):
-    """Why a run failed that was woken: it waits for other things now, and never came to what was there for it.
-
-    Its code has changed since it began to wait, or what it does before the wait differs each time. The message is back in the
-    inbox. Resume the run with code that waits for it again.
-
-    >>> from aiodag import WaitLost
-    >>> raise WaitLost("order-17", 1)
-    Traceback (most recent call last):
-    aiodag.WaitLost: run 'order-17' was woken, and did not come to what has woken it: 1 wait that it had is not in its code now. ...
-    """
-
-    def __init__(self, run: str, count: int) -> None:
-        waits = "1 wait that it had is" if count == 1 else f"{count} waits that it had are"
-        super().__init__(
-            f"run {run!r} was woken, and did not come to what has woken it: {waits} not in its code now. What has come is back in "
-            "the inbox. Resume the run with code that waits for it; `aiodag plan --parked` finds such runs before deployment"
-        )
-
-
-class QueueError(AiodagError):
-    """Why a submitted run failed in its queue: it expired, no worker has its code, its owners died, or it cannot be read.
-
-    It is recorded as the error of the run, and raised by `Service.result`.
-
-    >>> from aiodag import QueueError
-    >>> raise QueueError("expired: it had not begun by 2026-11-28 12:00:00Z")
-    Traceback (most recent call last):
-    aiodag.QueueError: expired: it had not begun by 2026-11-28 12:00:00Z
-    """
-
-
-class LetGo(BaseException):
-    """Raised in the bodies of a run that its process lets go of, where they wait and where they call a task.
-
-    The run was given back to its queue, or belongs to another process by now. It goes on there: what has succeeded is recalled,
-    and every unfinished body begins again. So this is neither an `Exception` nor a `CancelledError`, and what undoes things
-    after a failure must not see it. Nothing that the body does from here on is recorded.
-
-    >>> from aiodag import LetGo, Run, current_run, task
-    >>> @task
-    ... async def book():
-    ...     try:
-    ...         current_run().let_go()
-    ...         await task(print)("never")
-    ...     except Exception:
-    ...         print("never: the booking stands, and goes on elsewhere")
-    >>> try:
-    ...     async with Run("trip", store="memory:let-go") as run:
-    ...         node = book()
-    ... except LetGo:
-    ...     print(run.state)
-    queued
-    """
-
-    def __init__(self, run: str) -> None:
-        super().__init__(f"run {run!r} goes on in another process: this one has let go of it, and records nothing more")
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return remade, (type(self), self.args), vars(self) or None
-
-
-class BegunAgain(BaseException):
-    """Raised by `aiodag.messages.begin_again` out of a body, which begins again with these `arguments`.
-
-    What drives the body catches it. It is no `Exception`, so that a body which handles failures does not see it.
-
-    >>> from aiodag.errors import BegunAgain
-    >>> BegunAgain({"month": 2}).arguments
-    {'month': 2}
-    """
-
-    def __init__(self, arguments: Mapping[str, Any]) -> None:
-        super().__init__(arguments)
-        self.arguments = arguments
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return remade, (type(self), self.args), vars(self) or None
 
 
 TYPES = (

@@ -101,6 +101,8 @@ FLOORS = [
             "errors.runs",
             "errors.messages",
             "errors.stores",
+            "errors.recorded",
+            "errors.complaints",
             "errors",
             "masking",
             "wording",

@@ -198,12 +198,13 @@ def prepare_scheduler(dask_scheduler: Any) -> tuple[str, str]:
     return stamp()
 
 
-def answer_on_worker(content: bytes, held: Sequence[Any], label: str, *, keep_from: int | None) -> Any:
+def answer_on_worker(content: bytes, held: Sequence[Any] = (), *, keep_from: int | None) -> Any:
     """Do what a call says. Called by a worker in one of its threads."""
     worker: Any = distributed.get_worker()
-    if OneAttempt.name in (worker.state.tasks[worker.get_current_task()].annotations or {}):
+    key = worker.get_current_task()
+    if OneAttempt.name in (worker.state.tasks[key].annotations or {}):
         return pickle.dumps(Answer("lost"))
-    answer = answer_call(content, held, keep_from, label)
+    answer = answer_call(content, held, keep_from, key.rpartition(MARK)[2])
     return answer if isinstance(answer, KeptValue) else pickle.dumps(answer, protocol=5)  # bytes cost Dask the least
 
 

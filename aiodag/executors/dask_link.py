@@ -267,12 +267,12 @@ class DaskLink:
         """Give the calls of this turn to the scheduler."""
         calls, self.waiting = [call for call in self.waiting if not call.sent.done()], []
         for together in batches_of(calls):
+            held = [call.held for call in together]
             try:
                 futures = self.client.map(
                     self.executor.answer,
                     [call.content for call in together],
-                    [call.held for call in together],
-                    [call.label.rpartition(MARK)[2] for call in together],
+                    *([held] if any(held) else ()),  # each argument costs Dask time, for every call
                     key=[call.label for call in together],
                     keep_from=self.executor.keep_from,
                     priority=together[0].priority,

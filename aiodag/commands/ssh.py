@@ -119,7 +119,7 @@ class SSH:
     def _false(self) -> dict[str, bool]:
         return {} if self._agent else {"agent": False}
 
-    def links(self) -> RemoteLinks:
+    def _opened_links(self) -> RemoteLinks:
         """Return the connections to it, on the loop aside."""
         if self._links is None:
             self._links = RemoteLinks(self._connect, at_once=self._at_once, keepalive=self._keepalive)
@@ -135,7 +135,7 @@ class SSH:
         program = RemoteProgram(request, listener)
 
         async def work() -> None:
-            listener.note_end(await self.links().run(program))
+            listener.note_end(await self._opened_links().run(program))
 
         try:
             await ASIDE.run(work(), program.cancel)
@@ -151,7 +151,7 @@ class SSH:
         session = pid if isinstance(pid, int) else 0
 
         async def work() -> bool | None:
-            return await self.links().find(request.label, session, began if began.isdigit() else "0", request.grace)
+            return await self._opened_links().find(request.label, session, began if began.isdigit() else "0", request.grace)
 
         found = await ASIDE.run(work(), lambda task: task.cancel())
         if found is None or found or session:
@@ -164,7 +164,7 @@ class SSH:
 
         async def work() -> None:
             async with asyncio.timeout(LOOK):
-                await self.links().look()
+                await self._opened_links().look()
 
         try:
             await ASIDE.run(work(), lambda task: task.cancel())

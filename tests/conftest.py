@@ -217,6 +217,13 @@ def dask_executor(dask_cluster):
     return Dask(dask_cluster.heal().address)
 
 
+@pytest.fixture
+async def dask(dask_executor):
+    """The same, closed at the end of the test."""
+    yield dask_executor
+    await dask_executor.close()
+
+
 @pytest.fixture(scope="session")
 def ray_cluster():
     """A Ray cluster, for all tests of this process, which runs in a network of its own."""

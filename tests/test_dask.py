@@ -20,12 +20,6 @@ PRETENDS = "from aiodag.executors import shipping\nshipping.stamp = lambda: ('3.
 
 
 @pytest.fixture
-async def dask(dask_executor):
-    yield dask_executor
-    await dask_executor.close()
-
-
-@pytest.fixture
 def own_cluster(tmp_path):
     """What starts a cluster of this test alone."""
     clusters = []

@@ -15,12 +15,6 @@ def first_of(given):
 
 
 @pytest.fixture
-async def dask(dask_executor):
-    yield dask_executor
-    await dask_executor.close()
-
-
-@pytest.fixture
 def passed(monkeypatch):
     """Count the bytes that this process reads from connections to the cluster, and writes to them."""
     counted = []

@@ -355,6 +355,14 @@ def schemes_forgotten(monkeypatch):
     monkeypatch.setattr(transports, "OPENERS", {})
 
 
+@pytest.fixture(autouse=True)
+def stores_forgotten(monkeypatch):
+    """Begin and end without stores in this process that have a name: what one test has run is found by no other."""
+    from aiodag.stores import Memory
+
+    monkeypatch.setattr(Memory, "_named", {})
+
+
 @pytest.fixture
 def hooks_forgotten(monkeypatch):
     """Begin and end without hooks and filters that others have registered."""

@@ -151,7 +151,9 @@ class SSH:
         session = pid if isinstance(pid, int) else 0
 
         async def work() -> bool | None:
-            return await self._opened_links().find(request.label, session, began if began.isdigit() else "0", request.grace)
+            return await self._opened_links().find(
+                request.label, session, began if began.isdigit() else "0", request.grace
+            )
 
         found = await ASIDE.run(work(), lambda task: task.cancel())
         if found is None or found or session:

@@ -5,8 +5,10 @@ import gc
 
 import pytest
 
-from aiodag import Run, ValueGone, settled, task
+from aiodag import Run, RunFailed, ValueGone, settled, task
 from aiodag.held_values import HeldValue
+from aiodag.service import Service
+from aiodag.workflows import Workflow
 
 
 class Far(HeldValue):
@@ -304,3 +306,71 @@ async def test_nothing_of_a_held_value_waits_for_the_garbage_collector(cluster, 
         assert cluster.values == {}
     finally:
         gc.enable()
+
+
+class Distant(Far):
+    """A handle whose value comes home to a coroutine alone, as those of Dask."""
+
+    fetch_now = HeldValue.fetch_now
+
+    async def fetch(self):
+        await asyncio.sleep(0)
+        return Far.fetch_now(self)
+
+
+class DistantCluster(Cluster):
+    """A cluster whose handles are of that kind."""
+
+    async def run(self, fn, /, *args, **kwargs):
+        await asyncio.sleep(0)
+        return Distant(self, fn(*self.put(list(args)), **self.put(kwargs)))
+
+
+async def test_the_values_of_a_workflow_come_home_from_an_executor_that_cannot_be_asked_at_once(tmp_path):
+    cluster = DistantCluster()
+    flow = Workflow("doubled", executor=cluster)
+    once = flow.add(task(lambda x: 2 * x), 1, name="once")
+    flow.add(task(lambda x: 2 * x), once, name="twice")
+
+    assert dict(await flow.run()) == {"once": 2, "twice": 4}
+    assert dict(await flow.run(tmp_path / "runs.db")) == {"once": 2, "twice": 4}
+
+
+async def test_a_held_value_that_cannot_be_recorded_is_no_value_of_its_workflow(tmp_path):
+    flow = Workflow("lost")
+    flow.add(task(object, executor=DistantCluster()), name="odd")
+    with pytest.raises(RunFailed):
+        async with Run("lost", store=tmp_path / "runs.db"):
+            building = await flow.build()
+
+    assert dict(building.values()) == {}
+
+
+KEPT = """
+from aiodag import task
+from aiodag.held_values import HeldValue
+
+
+class Shelf:
+    async def run(self, fn, /):
+        kept = Kept(self, size=4)
+        kept.value = fn()
+        return kept
+
+
+class Kept(HeldValue):
+    async def fetch(self):
+        return self.value
+
+
+@task(executor=Shelf())
+def main():
+    return "rows"
+"""
+
+
+async def test_an_entry_whose_own_value_is_held_returns_it(tmp_path):
+    (tmp_path / "etl.py").write_text(KEPT, encoding="utf-8")
+    service = Service(tmp_path / "runs.db")
+
+    assert await service.start(service.target(f"{tmp_path}/etl.py:main")) == "rows"

@@ -73,7 +73,7 @@ async def run_here(
             raise
     if run.state is State.CANCELLED:
         raise RunCancelled(run.id or run.name)
-    return made[0].result()
+    return await made[0]  # its value may have stayed with its executor
 
 
 def run_alone(

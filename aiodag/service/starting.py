@@ -74,7 +74,7 @@ async def begin_target(
         made.append(call(target, found))
     if run.state is State.CANCELLED:  # also where the entry returned: of what it called, something was not done
         raise asyncio.CancelledError
-    return made[0].result()
+    return await made[0]  # its value may have stayed with its executor
 
 
 def refuse_resources(target: Target, capacity: Mapping[str, float] | None, *, elsewhere: bool = False) -> None:

@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from aiodag._core.graph import Graph, GraphEdge, GraphNode
+from aiodag._core.held import HeldNode
 from aiodag._core.ledger import with_rule
 from aiodag._core.options import TaskOptions
 from aiodag._core.rules import WHOLE as WHOLE_RULE
@@ -256,6 +257,12 @@ class Building:
         return []
 
     # Values
+
+    async def bring_home(self) -> None:
+        """Have all values here that have stayed with their executors, for `values` to have them. Raises `ValueGone`."""
+        held = [node for level in self._all() for node in level.nodes if type(node) is HeldNode]
+        for node in [each for each in held if not each.done()]:  # asking has all of them fetched, and at once
+            await node
 
     def values(self) -> "Values":
         """Return the values of the nodes that have succeeded."""

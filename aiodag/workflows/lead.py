@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from aiodag._core.held import HeldNode
 from aiodag._core.node import Node
 from aiodag.states import State
 from aiodag.workflows.labels import Labels, NodeNumbers, can_be_computed
@@ -167,9 +168,11 @@ class Lead:
 
 def settled_value(entry: object) -> Any:
     """Return the value of a node, `MISSING` where it has none; of one that was let go of what stands in its place."""
-    if type(entry) is not Node:
-        return entry.result() if isinstance(entry, Node) else entry  # whose value is elsewhere
-    return entry.value if entry.state is SUCCEEDED else MISSING
+    if type(entry) is not Node and type(entry) is not HeldNode:
+        return entry
+    if entry.state is not SUCCEEDED:
+        return MISSING
+    return entry.value if type(entry) is Node else entry.result()
 
 
 def in_one_line(tasks: "Iterable[Task[..., Any]]") -> bool:

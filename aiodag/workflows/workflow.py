@@ -225,6 +225,7 @@ class Workflow(Definition):
                 await note_beginning(self.jobs, run)
             made.append(building := Building(found, run))
             await (building.make() if generates(found) else building.make_ahead())
+        await made[0].bring_home()
         return made[0].values()
 
     async def resume(

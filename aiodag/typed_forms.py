@@ -34,6 +34,7 @@ class FormType(NamedTuple):
     keys: Mapping[str, KeyKind]
     needed: tuple[str, ...] = ()
     targets: bool = False  # whether "targets" in it is short for a pool of such forms
+    named: bool = True  # whether records call it by a name, which its form may say
 
 
 # What a value is
@@ -74,14 +75,7 @@ AMOUNTS = KeyKind(
     is_mapping(is_text, lambda value: is_finite(value) and value >= LEAST_AMOUNT),
 )
 TEXTS = KeyKind("a list of texts", lambda value: isinstance(value, list) and all(map(is_text, value)))
-VARIABLES = KeyKind(
-    "an object of variables and texts",
-    is_mapping(
-        lambda name: is_text(name) and "=" not in name,
-        lambda value: isinstance(value, str) and "\0" not in value and is_utf8(value),
-    ),
-)
-NAMED: Mapping[str, KeyKind] = {"name": TEXT}  # every form may say how records call what it stands for
+NAMED: Mapping[str, KeyKind] = {"name": TEXT}  # how records call what a form stands for
 
 
 def describe_given(value: object) -> str:
@@ -144,7 +138,7 @@ def key_faults(
 ) -> Iterator[Fault]:
     """Yield what is wrong with the keys of a form."""
     with_targets = kind.targets and "targets" in form
-    known = {**NAMED, **kind.keys, **({"targets": TEXT} if kind.targets else {})}
+    known = {**(NAMED if kind.named else {}), **kind.keys, **({"targets": TEXT} if kind.targets else {})}
     for key, value in form.items():
         if key == "type":
             continue

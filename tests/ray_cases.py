@@ -317,6 +317,7 @@ async def test_the_address_of_the_cluster_may_be_said(ray_cluster):
         ({"num_cpu": 1}, "Invalid option keyword num_cpu"),
         ({"num_cpus": "many"}, "must be"),
         ({"max_retries": 3}, "lost_retries"),
+        ({"name": "gpu"}, "names its calls"),
         ({"keep_from": -1}, "a number of bytes"),
         ({"address": "ray://head:10001"}, "HOST:PORT"),
         ({"by_value": "module"}, "a list of modules"),

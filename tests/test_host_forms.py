@@ -91,3 +91,17 @@ def test_a_target_without_a_name_is_called_by_its_address():
     )
 
     assert [each.name for each in pool.targets] == ["ada@lab:22", "ada@lab:2200", "y"]
+
+
+def test_an_executor_has_no_name_for_records_so_its_form_has_none():
+    assert list(executor_faults({"type": "dask", "address": "tcp://127.0.0.1:8786", "name": "gpu"})) == [
+        (("name",), "is a key that is not known here; known are address, by_value, keep_from, resources")
+    ]
+
+
+@pytest.mark.parametrize("flags", [{"tapes": "tapes={}"}, {"tapes": 1}, ["--tapes={}"]])
+def test_flags_that_are_no_options_are_refused_in_the_words_of_slurm(flags):
+    ((path, text),) = host_faults({"type": "slurm", "flags": flags})
+
+    assert path == ("flags",)
+    assert "options of sbatch" in text

@@ -19,13 +19,14 @@ from aiodag.typed_forms import (
     SECONDS,
     TEXT,
     TEXTS,
-    VARIABLES,
     WHOLE,
     Fault,
     FormType,
     KeyKind,
     fault_line,
     form_faults,
+    is_mapping,
+    is_text,
     target_form,
 )
 
@@ -33,6 +34,10 @@ POOL = "pool"
 SWITCHES = KeyKind(
     'a list of options, each in one piece, such as ["--constraint=avx2"]',
     lambda value: TEXTS.fits(value) and all(each.startswith("-") for each in value),
+)
+FLAGS = KeyKind(
+    'an object of resources and options of sbatch, such as {"licences": "--licenses=matlab:{}"}',
+    is_mapping(is_text, lambda value: is_text(value) and value.startswith("-")),
 )
 HOST_TYPES: Mapping[str, FormType] = MappingProxyType(
     {
@@ -63,7 +68,7 @@ HOST_TYPES: Mapping[str, FormType] = MappingProxyType(
                 "qos": TEXT,
                 "time_limit": SECONDS,
                 "options": SWITCHES,
-                "flags": VARIABLES,
+                "flags": FLAGS,
                 "directory": TEXT,
                 "python": TEXT,
                 "interval": SECONDS,

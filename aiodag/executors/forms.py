@@ -21,6 +21,7 @@ EXECUTOR_TYPES: Mapping[str, FormType] = MappingProxyType(
             "Dask",
             {"address": ADDRESS, "by_value": TEXTS, "keep_from": WHOLE, "resources": AMOUNTS},
             needed=("address",),
+            named=False,
         ),
         "ray": FormType(
             "ray",
@@ -33,6 +34,7 @@ EXECUTOR_TYPES: Mapping[str, FormType] = MappingProxyType(
                 "num_gpus": AMOUNT,
                 "resources": AMOUNTS,
             },
+            named=False,
         ),
     }
 )
@@ -61,7 +63,7 @@ def executor_of_form(form: Any, place: str = "") -> Any:
     if faults:
         raise WorkflowError([Complaint(place, fault_line(fault)) for fault in faults])
     kind = EXECUTOR_TYPES[form["type"]]
-    given = {key: value for key, value in form.items() if key not in {"type", "name"}}
+    given = {key: value for key, value in form.items() if key != "type"}
     try:
         return getattr(open_door(kind.door), kind.made_by)(**given)
     except ValueError as error:  # what only the class can know

@@ -53,11 +53,8 @@ try:
 except ImportError as error:
     raise MissingExtra("an executor of type ray", "ray", "ray") from error
 
-OURS = {
-    "max_retries": 0,
-    "retry_exceptions": False,
-    "num_returns": 2,
-}  # what users do not say: attempts are counted here
+# What users do not say: attempts are counted here, and calls named after their tasks.
+OURS = {"max_retries": 0, "retry_exceptions": False, "num_returns": 2}
 TOGETHER = 0.05  # seconds for more answers to come together
 REACHED = 5.0  # seconds for the head of a cluster to answer; Ray itself goes on for minutes
 WORKERS_DIED = {
@@ -66,9 +63,8 @@ WORKERS_DIED = {
     exceptions.NodeDiedError: "node failure",
     exceptions.LocalRayletDiedError: "node failure",
 }
-TRAILER = Struct(
-    "<q?"
-)  # behind a call: from how many bytes on its value stays, -1 for never; whether it can be cancelled
+# Behind a call: from how many bytes on its value stays, -1 for never; whether it can be cancelled.
+TRAILER = Struct("<q?")
 NUMBERS = count(1)  # of the calls in a worker
 
 
@@ -185,7 +181,7 @@ class Ray:
 
 def check_options(options: dict[str, Any]) -> None:
     """Refuse what no remote function of Ray takes, and what is said here. Raises `OptionError`."""
-    taken = sorted(OURS.keys() & options.keys())
+    taken = sorted({*OURS, "name"} & options.keys())
     if taken:
         wanted = "nothing: aiodag counts attempts, by `retries` and `lost_retries` of the task, and names its calls"
         raise OptionError(taken[0], options[taken[0]], wanted)

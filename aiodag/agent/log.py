@@ -16,12 +16,10 @@ from typing import IO
 
 from aiodag.commands.agent_wire import END, STREAMS, frame_of
 
-IN_MEMORY = (
-    2**16
-)  # bytes of a piece; then it is a file without a name, which is gone with this process however that ends
+IN_MEMORY = 2**16  # bytes of a piece; a larger one is a file without a name, gone with this process however that ends
 HEAD = 2**29  # bytes, as they are kept for good
 TAIL = 2**28  # bytes of each of the two pieces that follow
-AT_ONCE = 2**18  # bytes that are read
+READ_LARGEST = 2**18  # bytes
 
 
 class Piece:
@@ -47,7 +45,7 @@ class Piece:
     def read(self, place: int) -> bytes:
         """Return what is there from a place on, or a part of it."""
         self._file.seek(place - self.place)
-        return self._file.read(min(AT_ONCE, self.end - place))
+        return self._file.read(min(READ_LARGEST, self.end - place))
 
     def close(self) -> None:
         """Forget it."""

@@ -22,7 +22,7 @@ from aiodag.service.agents import (
 from aiodag.wording import printable
 
 HEAD = ("HOST", "ADDRESS", "STATE", "RUNNING", "FREE", "OF")
-NOBODY = 1
+UNREACHABLE = 1  # the exit code
 
 
 def run_agent(args: Namespace) -> int:
@@ -69,7 +69,7 @@ def agents(args: Namespace) -> int:
     for each in found:
         if not each.state.reachable:
             output.error(printable(each.state.why))
-    return NOBODY if any(not each.state.reachable for each in found) else 0
+    return UNREACHABLE if any(not each.state.reachable for each in found) else 0
 
 
 def agent_line(agent: NamedAgent) -> tuple[str, ...]:

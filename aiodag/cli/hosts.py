@@ -4,23 +4,22 @@ from argparse import Namespace
 
 from aiodag.cli import output
 from aiodag.cli import show as shown
-from aiodag.cli.agents import resources_text, state_document, state_word
+from aiodag.cli.agents import UNREACHABLE, resources_text, state_document, state_word
 from aiodag.cli.answers import say
 from aiodag.service.host_states import NamedState, look_at_hosts
 from aiodag.wording import printable
 
 HOSTS_HEAD = ("HOST", "TYPE", "TARGET", "STATE", "RUNNING", "FREE", "OF")
-UNREACHABLE = 1
 
 
 def hosts(args: Namespace) -> int:
     """List the hosts of the settings; return 1 if one cannot be reached."""
     found = look_at_hosts(args.host)
     say(args, [host_document(each) for each in found], shown.table([HOSTS_HEAD, *map(host_line, found)]))
-    out = [each for each in found if not each.state.reachable]
-    for each in out:
+    away = [each for each in found if not each.state.reachable]
+    for each in away:
         output.error(printable(each.state.why))
-    return UNREACHABLE if out else 0
+    return UNREACHABLE if away else 0
 
 
 def host_line(row: NamedState) -> tuple[str, ...]:

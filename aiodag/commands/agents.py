@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 LOOKING = 4.5  # seconds for an agent to say what it has
 PORT = 2504
-MOST_AT_ONCE = 256
+MOST_AT_ONCE = 256  # programs of a loop: each takes connections, also while it waits at the agent
 
 
 class Agent:
@@ -67,9 +67,7 @@ class Agent:
         request_of("resources", resources or {})
         self.resources: Mapping[str, float] = MappingProxyType(dict(resources or {}))
         self._capacity = Capacity(self.resources) if self.resources else None
-        self.at_once = Limit(
-            MOST_AT_ONCE
-        )  # programs of a loop: each takes connections, also while it waits at the agent
+        self.at_once = Limit(MOST_AT_ONCE)
         self._links: WeakKeyDictionary[asyncio.AbstractEventLoop, AgentLink] = WeakKeyDictionary()
 
     def __repr__(self) -> str:

@@ -27,9 +27,7 @@ SHORT = 40  # characters of a name in a label
 def destined(body: Any, request: ProgramRequest) -> tuple[Host, ProgramRequest]:
     """Return where the program of a body runs, and the request with what the task asks for in this attempt."""
     node = current_node()
-    if node is None or not getattr(
-        type(node.task.fn), "on_host", False
-    ):  # the body is called by another one, or by none
+    if node is None or not getattr(type(node.task.fn), "on_host", False):  # another body calls it, or none
         return host_for(body, None) or LOCAL, request._replace(label=new_label("", request.args[0], 1))
     options, run = node.task.options, node.run
     request = request._replace(

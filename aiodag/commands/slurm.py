@@ -46,7 +46,7 @@ Result = TypeVar("Result")
 KNOWN: Mapping[str, str] = MappingProxyType(
     {"cores": "--cpus-per-task={}", "memory_mb": "--mem={}M", "gpus": "--gpus={}", "tmp_disk_mb": "--tmp={}M"}
 )
-AT_ONCE = 500  # jobs of an array: Slurm takes 1,000 unless MaxArraySize says another number
+ARRAY_LARGEST = 500  # jobs of an array: Slurm takes 1,000 unless MaxArraySize says another number
 HOME = "~/.local/state/aiodag/slurm"
 LOOKING = 5.0  # seconds
 ORDERED = 10.0  # seconds after the grace of a program in which its job ends, if that is well
@@ -90,7 +90,7 @@ class Slurm:
         directory: str | PathLike[str] | None = None,
         python: str = "python3",
         interval: float | timedelta = 5.0,
-        array: int = AT_ONCE,
+        array: int = ARRAY_LARGEST,
     ) -> None:
         self.name = name or "slurm"
         for option, text in (
@@ -132,7 +132,12 @@ class Slurm:
             "interval": self.interval,
             "array": self.array,
         }
-        usual = {"directory": str(checked_directory(None)), "python": "python3", "interval": 5.0, "array": AT_ONCE}
+        usual = {
+            "directory": str(checked_directory(None)),
+            "python": "python3",
+            "interval": 5.0,
+            "array": ARRAY_LARGEST,
+        }
         return {key: value for key, value in form.items() if value and value != usual.get(key)}
 
     def refuse(self, resources: Mapping[str, float], /) -> str:

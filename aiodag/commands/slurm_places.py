@@ -43,7 +43,7 @@ class JobStatus(NamedTuple):
 
 
 class JobPlace:
-    """One directory, for one attempt of one program. All methods block."""
+    """One directory, for one attempt of one program. Its methods block, except `wait_for_end` and `drop`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

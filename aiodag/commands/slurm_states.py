@@ -15,12 +15,8 @@ from aiodag.commands.slurm_programs import JobState
 from aiodag.programs import ProgramEnd, ProgramLost, ProgramNotStarted, ProgramRequest
 
 KILLED = -SIGKILL
-BY_SIGNAL = {
-    -SIGKILL,
-    -SIGTERM,
-    128 + SIGKILL,
-    128 + SIGTERM,
-}  # codes of what Slurm may have ended, and of a shell around it
+# Codes of what Slurm may have ended, and of a shell around it.
+BY_SIGNAL = {-SIGKILL, -SIGTERM, 128 + SIGKILL, 128 + SIGTERM}
 
 
 class Meaning(Enum):

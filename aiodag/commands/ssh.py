@@ -103,7 +103,6 @@ class SSH:
             "key": None if key is None else fspath(key),
             "known_hosts": None if known_hosts is None else fspath(known_hosts),
             "config": config,
-            "agent": None if agent else False,
             "resources": self.resources,
             "at_once": at_once if at_once != 50 else None,
             "keepalive": keepalive if keepalive != 20 else None,
@@ -114,10 +113,8 @@ class SSH:
 
     def form(self) -> Mapping[str, Any]:
         """Return it as JSON, as files write it."""
-        return {"type": "ssh", **{key: value for key, value in self._form.items() if value}, **self._false()}
-
-    def _false(self) -> dict[str, bool]:
-        return {} if self._agent else {"agent": False}
+        without_agent = {} if self._agent else {"agent": False}
+        return {"type": "ssh", **{key: value for key, value in self._form.items() if value}, **without_agent}
 
     def _opened_links(self) -> RemoteLinks:
         """Return the connections to it, on the loop aside."""

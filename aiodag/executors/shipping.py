@@ -32,12 +32,10 @@ from aiodag.installed import versions
 from aiodag.wording import printable
 
 KEEP_FROM = 65_536  # bytes of the smallest value that stays where it was made
-FOREIGN = (
-    Exception,
-    SystemExit,
-)  # what objects of users may raise as they are read and written; Dask's thread would exit
+# What objects of users may raise as they are read and written; Dask's thread would exit.
+FOREIGN = (Exception, SystemExit)
 MOST = 1 << 30  # bytes of a call that go through the program
-FAREWELL = frozenset({"executor", "limit", "middleware"})  # options of a task that mean nothing in a worker
+ONLY_HERE = frozenset({"executor", "limit", "middleware"})  # options of a task that mean nothing in a worker
 HELD: "ContextVar[Sequence[Any]]" = ContextVar("aiodag.held", default=())  # in a worker: those of the call it reads
 SIMPLE = PLAIN - {type}  # types of values: a class may be of the main module
 MADE_THERE = "Have bodies make locks, connections and open files where they run"
@@ -190,7 +188,7 @@ def is_importable(fn: Any) -> bool:
 def task_by_value(task: Any) -> tuple[Any, ...]:
     """Return how a task is written that a worker cannot import: with the options that mean something there."""
     given: Mapping[str, Any] = task.options.given
-    return made_again, (type(task), task.fn, (), {each: given[each] for each in given if each not in FAREWELL})
+    return made_again, (type(task), task.fn, (), {each: given[each] for each in given if each not in ONLY_HERE})
 
 
 @cache

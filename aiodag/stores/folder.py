@@ -10,7 +10,6 @@ are equal are one file. It may be wanted again while somebody removes it, since 
 """
 
 import os
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from hashlib import sha256
@@ -146,8 +145,3 @@ def sync_directory(path: Path) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
-
-
-def usual_time_to_stay() -> float:
-    """Return the moment before which a value must have been written for it to be removed: an hour ago."""
-    return time.time() - 3_600

@@ -26,9 +26,8 @@ class RecalledValues(RecordedWaits):
     def __init__(self, run: "Run", store: "Runs") -> None:
         super().__init__(run, store)
         self._flights: list[Flight] = []  # whose values are to be written
-        self._looked_for: dict[
-            int, Known
-        ] = {}  # by number, recorded values that have to be looked for where they are kept
+        # By number, recorded values that have to be looked for where they are kept.
+        self._looked_for: dict[int, Known] = {}
 
     def _find_place(self, engine: "Engine") -> None:
         """Learn where large values are kept. Raises `OptionError`."""

@@ -42,9 +42,8 @@ class Machines(NamedTuple):
             names: {name: made_of(names, name, each) for name, each in getattr(self, names).items()}
             for names in ("hosts", "executors")
         }
-        if (
-            self.executors
-        ):  # made now: values that stay with an executor know it as what it is, and not by what stands for it
+        if self.executors:
+            # Made now: values that stay with an executor know it as what it is, and not by what stands for it.
             used = {name_among(each.task.options.executor) for each in tasks} | {name_among(self.executor)}
             for name in used & made["executors"].keys():
                 found = made["executors"][name]

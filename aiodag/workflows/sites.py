@@ -63,9 +63,7 @@ class Sites:
 
     def why_missing(self, names: str, name: str | None) -> str:
         """Return what is wrong with a name of `hosts` or `executors`, nothing if it is there."""
-        if name is None:
-            return ""
-        if self.elsewhere:
+        if name is None or self.elsewhere:
             return ""
         if (names, name) not in self._missing:
             hint = len(self._missing) < HINTED

@@ -136,6 +136,9 @@ class RemoteLinks:
         except HostUnreachable as error:
             while waiter := self._next():
                 waiter.set_exception(HostUnreachable(str(error)))
+        except Exception as error:  # noqa: BLE001 - a fault of ours, or of asyncssh: not even then does a program wait for ever
+            while waiter := self._next():
+                waiter.set_exception(error)
         finally:
             self._opening = None
         self._serve()

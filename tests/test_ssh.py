@@ -13,7 +13,7 @@ import pytest
 from ssh_servers import Relay, SSHServer
 from test_host_contract import processes, until
 
-from aiodag import OptionError
+from aiodag import OptionError, Run
 from aiodag.commands import CommandFailed, command, shell
 from aiodag.commands.forms import host_of_form
 from aiodag.commands.ssh import CONNECT, SSH
@@ -125,6 +125,109 @@ async def test_what_a_login_lacks_is_said_in_a_line(reach, ssh_server, options, 
     with pytest.raises(CommandFailed, match=why) as failed:
         await node
     assert "\n" not in str(failed.value)
+
+
+# What ~/.ssh and ssh-agent have
+
+
+@pytest.fixture
+def settings(tmp_path, monkeypatch):
+    """What writes ~/.ssh/config, in a home of this test."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".ssh").mkdir()
+    return (tmp_path / ".ssh" / "config").write_text
+
+
+@pytest.fixture
+def ssh_agent(tmp_path, monkeypatch):
+    """An ssh-agent that has no keys yet, as this process knows it."""
+    place = tmp_path / "agent"
+    with subprocess.Popen(["ssh-agent", "-D", "-a", place], stdout=subprocess.DEVNULL) as process:
+        asyncio.run(until(place.is_socket))
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(place))
+        yield
+        process.terminate()
+
+
+def entry(name, port, server, **more):
+    """Return how ~/.ssh/config names a machine."""
+    given = {"HostName": "127.0.0.1", "Port": port, "User": server.login, "IdentityFile": server.key, **more}
+    return "\n  ".join([f"Host {name}", *(f"{key} {value}" for key, value in given.items())]) + "\n"
+
+
+async def test_the_settings_of_ssh_are_read_where_that_is_asked_and_only_there(reach, ssh_server, settings):
+    given = {"key": None, "known_hosts": None}
+    settings(entry("bench", ssh_server.port, ssh_server, UserKnownHostsFile=ssh_server.known_hosts))
+    assert (await command("echo", "here", host=reach("bench", config=True, **given))()).stdout == "here\n"
+    assert "nobody knows a machine 'bench'" in await failure(command("true", host=reach("bench", **given))())
+
+    settings("Host *\n  User nobody\n  Port 1\n  ProxyJump elsewhere\n")
+    assert (await command("echo", "here", host=reach())()).stdout == "here\n"
+
+    settings("Host *\n  Port many\n")
+    assert "config line 2: Invalid Port integer value: many" in await failure(
+        command("true", host=reach(config=True))()
+    )
+    assert (await command("echo", "here", host=reach())()).stdout == "here\n"
+
+
+async def test_a_jump_host_is_the_way_where_the_settings_of_ssh_say_so(reach, ssh_server, settings, known):
+    async with Relay(ssh_server.port) as relay:
+        keys = ssh_server.known_hosts.read_text() + known(relay)["known_hosts"].read_text()
+        ways = entry("gate", relay.address.rpartition(":")[2], ssh_server)
+        settings(ways + entry("inner", ssh_server.port, ssh_server, ProxyJump="gate"))
+        (Path.home() / ".ssh" / "known_hosts").write_text(keys)
+        host = reach("inner", config=True, key=None, known_hosts=None)
+        async with Run("many", hosts={"inner": host}):
+            nodes = [command("echo", str(number), host="inner")() for number in range(20)]
+        assert [node.result().stdout for node in nodes] == [f"{number}\n" for number in range(20)]
+        assert relay.accepted >= 1
+        await host.close()
+
+        (Path.home() / ".ssh" / "known_hosts").write_text(ssh_server.known_hosts.read_text())
+        why = await failure(command("true", host=reach("inner", config=True, key=None, known_hosts=None))())
+        assert "that of a jump host, is not known" in why
+        assert "`ssh inner` shows the fingerprint" in why
+
+
+async def test_a_jump_host_that_is_behind_itself_is_an_error_and_no_hang(reach, settings):
+    settings("Host *\n  ProxyJump gate\n")
+
+    async with asyncio.timeout(SECONDS):
+        assert "cannot be reached" in await failure(command("true", host=reach(config=True))())
+
+
+async def test_a_fault_while_it_connects_is_heard_by_whoever_waits(reach, monkeypatch):
+    async def connect(*_, **__):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("asyncssh.connect", connect)
+    async with asyncio.timeout(SECONDS):
+        for ended in await asyncio.gather(*(look_at(reach()) for _ in range(2)), return_exceptions=True):
+            assert isinstance(ended, ZeroDivisionError)
+
+
+async def look_at(host):
+    return await host.look()
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["named", "any"])
+async def test_a_key_with_a_passphrase_is_taken_from_ssh_agent(reach, ssh_server, settings, ssh_agent, named, tmp_path):
+    locked = tmp_path / "locked"
+    locked.write_bytes(ssh_server.key.read_bytes())
+    locked.chmod(0o600)
+    subprocess.run(
+        ["ssh-keygen", "-q", "-p", "-P", "", "-N", "hush", "-f", locked], check=True, stdout=subprocess.DEVNULL
+    )
+    task = command("echo", "here", host=reach(key=locked if named else None, agent=True))
+
+    wanted = "locked' has a passphrase. Add it to ssh-agent" if named else "does not take any key"
+    assert wanted in await failure(task())
+    subprocess.run(["ssh-add", "-q", ssh_server.key], check=True)
+    assert (await task()).stdout == "here\n"
+
+
+# Who cannot be reached
 
 
 async def test_a_machine_that_is_not_there_is_said_to_be_unreachable(reach):

@@ -11,6 +11,7 @@ import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from os import PathLike, fspath
+from pathlib import Path
 from typing import Any
 
 from aiodag._core.capacity import request_of
@@ -186,15 +187,15 @@ class SSH:
         """Open a connection. Raises `HostUnreachable`."""
         client = Connecting()
         try:
-            options = await asyncssh.SSHClientConnectionOptions.construct(
-                **self._options(), client_factory=lambda: client
+            # `config` counts here alone: with options made before, asyncssh reads ~/.ssh/config all the same.
+            connection = await asyncssh.connect(
+                self.address.host, self.address.port or (), client_factory=lambda: client, **self._options()
             )
-            connection = await asyncssh.connect(self.address.host, self.address.port or (), options=options)
             link = RemoteLink(lambda hearer: open_shell(connection, hearer), connection.abort, self._keepalive)
             await link.open()
         except LinkBroken as error:
             raise HostUnreachable(f"did not start: {self.address} does not run programs: {error}") from None
-        except (OSError, asyncssh.Error, ValueError, TimeoutError) as error:
+        except (OSError, asyncssh.Error, ValueError, RecursionError) as error:  # the last: a jump host of itself
             client.abort()
             raise HostUnreachable(f"did not start: {await self._describe(error)}") from None
         except BaseException:
@@ -214,6 +215,7 @@ class SSH:
             options["username"] = self.address.user
         if self._key is not None:
             options["client_keys"] = [str(self._key)]
+            options["ignore_encrypted"] = self._agent  # which may have it
         if self._known_hosts is not None:
             options["known_hosts"] = str(self._known_hosts)
         if not self._agent:
@@ -222,25 +224,37 @@ class SSH:
 
     async def _describe(self, error: Exception) -> str:
         """Return why there is no connection, and what would help."""
-        where = str(self.address)
+        host = self.address.host
+        where = f"{host} (as ~/.ssh/config has it)" if self._config else str(self.address)
         if isinstance(error, asyncssh.HostKeyNotVerifiable):
-            return await self._describe_host_key()
-        if isinstance(error, asyncssh.PermissionDenied):
-            key = f"the key {str(self._key)!r}" if self._key else "any key that there is (key=..., or ssh-agent)"
-            return f"{where} does not take {key} of this login. Add the public key to ~/.ssh/authorized_keys there: ssh-copy-id"
-        if isinstance(error, asyncssh.KeyImportError) and "assphrase" in str(error):
+            return self._describe_named_host_key(where) if self._config else await self._describe_host_key()
+        if isinstance(error, asyncssh.PermissionDenied | asyncssh.KeyImportError) and has_passphrase(self._key):
             return f"the key {str(self._key)!r} has a passphrase. Add it to ssh-agent: ssh-add {self._key}"
+        if isinstance(error, asyncssh.PermissionDenied):
+            any_key = "any key that there is (key=..., or ssh-agent, which alone can give those with a passphrase)"
+            key = f"the key {str(self._key)!r}" if self._key else any_key
+            return f"{where} does not take {key} of this login. Add the public key to ~/.ssh/authorized_keys there: ssh-copy-id"
         if isinstance(error, asyncssh.KeyImportError):
             return f"the key {str(self._key)!r} cannot be read: {error}"
         if isinstance(error, OSError) and error.filename:
             return f"{error.filename!r} cannot be read: {error.strerror}"
         if isinstance(error, socket.gaierror):
-            return f"nobody knows a machine {self.address.host!r}: {error.strerror}"
+            return f"nobody knows a machine {where if self._config else repr(host)}: {error.strerror}"
         if isinstance(error, TimeoutError):
             return f"{where} has not answered within {CONNECT:g} s"
         if isinstance(error, ConnectionRefusedError):
             return f"nobody listens at {where}: is sshd running there, at that port?"
         return f"{where} cannot be reached: {' '.join(str(error).split()) or type(error).__name__}"
+
+    def _describe_named_host_key(self, where: str) -> str:
+        """Return the same as `_describe_host_key` where only ~/.ssh/config knows the way there."""
+        host, port, user = self.address
+        options = f"{f'-p {port} ' if port else ''}{f'-l {user} ' if user else ''}"
+        file = f"-o UserKnownHostsFile={self._known_hosts} " if self._known_hosts else ""
+        return (
+            f"the host key of {where}, or that of a jump host, is not known, or another one is: it may be another machine. "
+            f"`ssh {file}{options}{host}` shows the fingerprint, and adds the key if you agree"
+        )
 
     async def _describe_host_key(self) -> str:
         """Return that the key of a machine is not known, or another one, with what its owner can compare."""
@@ -255,6 +269,18 @@ class SSH:
             f"the host key of {self.address}{shown} is not in {str(file)!r}, or another one is: it may be another machine. Compare "
             f"the fingerprint with that of `ssh-keygen -lf` on the key in /etc/ssh there; then: ssh-keyscan -p {port} {host} >> {file}"
         )
+
+
+def has_passphrase(key: Path | None) -> bool:
+    """Return True if the file of a private key cannot be read without a passphrase."""
+    try:
+        if key is not None:
+            asyncssh.read_private_key(key)
+    except asyncssh.KeyImportError as error:
+        return "assphrase" in str(error)
+    except OSError:
+        pass
+    return False
 
 
 class Connecting(asyncssh.SSHClient):

@@ -13,7 +13,7 @@ def introduction(result: dict[str, Any]) -> str:
     """Return what was measured, and how."""
     return (
         f"Calls that do nothing on a cluster of two workers with one thread each, all on this machine, CPython {result['python']}: by the cluster's own means, and as nodes of tasks that run there, "
-        "by turns; in seconds, and in seconds of the processor in all processes; then bodies that take a tenth of a second. Aimed at: 1.2 times, and 90 % of the ideal.\n\n"
+        "by turns; in seconds, and in seconds of the processor in all processes; then bodies that take a tenth of a second. The times are the median of the rounds, each compared with its neighbour. Aimed at: 1.2 times, and 90 % of the ideal.\n\n"
     )
 
 

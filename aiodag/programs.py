@@ -116,7 +116,7 @@ class HostState(NamedTuple):
     """What a host said when somebody looked: whether it can be reached, and if not `why`; what it has, and what is free.
 
     `resources` and `free` are empty where the host counts nothing. A host that is `drained` takes nothing new. `running` is how
-    many programs of whomever run on it, None where it does not know.
+    many programs run on it, whoever started them; None where it does not know.
 
     >>> from aiodag.programs import HostState
     >>> HostState(reachable=True, resources={"cores": 4}, free={"cores": 1}, running=3).drained

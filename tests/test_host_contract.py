@@ -104,7 +104,7 @@ async def ended_badly(node):
     return failed.value
 
 
-# W1, W2: a run of commands
+# A run of commands
 
 
 def etl(host, folder, order=1):
@@ -178,7 +178,7 @@ async def test_a_failed_run_is_resumed_where_it_failed(place, store, order):
     assert len(attempts(store)) == 10
 
 
-# W4, W7: cancel, retries, time
+# Cancel, retries, time
 
 
 async def test_a_cancelled_run_leaves_nothing_running(place, store, mark):
@@ -257,7 +257,7 @@ async def test_what_a_program_leaves_behind_is_ended_before_its_node_settles(pla
     assert processes(mark) == []
 
 
-# W8: the record of an attempt
+# The record of an attempt
 
 
 async def test_streams_are_kept_apart_and_in_order(place):
@@ -357,7 +357,7 @@ async def test_what_cannot_start_fails_and_says_why(place):
         assert failed.finished is None
 
 
-# W17: what a program is given is data
+# What a program is given is data
 
 
 async def test_arguments_and_variables_are_data(place):

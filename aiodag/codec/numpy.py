@@ -14,7 +14,7 @@ from aiodag.codec.refusals import RefusedType
 
 PLAIN = "biufc"  # bool, int, unsigned, float, complex
 TIMES = "mM"
-HEADER = 2**16  # bytes of which the header of an array has fewer
+HEADER = 2**16  # bytes: the header of an array is shorter
 
 
 def scalar_form(value: Any, kind: type) -> tuple[str, Any]:

@@ -31,7 +31,7 @@ class Agent:
     """A machine that runs `aiodag agent`: `command("sync", host=Agent("http://127.0.0.1:2504", token_file="token"))`.
 
     The agent counts what its programs hold, over all its clients: what does not fit waits there. `token_file` has the token
-    of the agent. `certificate` is the file of who signed its certificate, where that is not one that this machine trusts.
+    of the agent. `certificate` is the file of the authority that signed its certificate, where this machine does not trust that already.
     `resources` says what the agent has: what it can never meet is refused before anything runs, and not when it is asked.
     `name` is how records call it, the address unless given.
 

@@ -84,7 +84,7 @@ class HttpLine:
             ) as response:
                 yield response
         except aiohttp.ClientConnectorCertificateError as error:
-            why = f"its certificate is not trusted ({error.certificate_error}): certificate= names the file of who signed it"
+            why = f"its certificate is not trusted ({error.certificate_error}): certificate= names the file of the authority that signed it"
             raise NoAnswer(why, sent=False) from None
         except aiohttp.ClientConnectorSSLError as error:
             why = f"no TLS with what listens there ({error.strerror}): without --certificate its address begins with http://"
@@ -118,11 +118,11 @@ async def read_short(response: aiohttp.ClientResponse) -> bytes:
 
 
 def trust(certificate: Path | None) -> Any:
-    """Return what aiohttp takes for whom to trust. Raises `OptionError`."""
+    """Return whom to trust, as aiohttp takes it. Raises `OptionError`."""
     if certificate is None:
         return True
     try:
         return ssl.create_default_context(cafile=certificate)
     except (OSError, ValueError) as error:
-        wanted = f"a PEM file with the certificate of the agent, or of who signed it ({error})"
+        wanted = f"a PEM file with the certificate of the agent, or of the authority that signed it ({error})"
         raise OptionError("certificate", str(certificate), wanted) from None

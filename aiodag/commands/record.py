@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from aiodag.programs import ProgramEnd
 
 log = logging.getLogger("aiodag.command")
-OVER = frozenset({"code", "lost"})  # facts of an attempt of which nothing runs any more
+OVER = frozenset({"code", "lost"})  # an attempt with one of these facts runs nowhere any more
 OURS = OVER | {"command", "host", "label", "found", "losses"}  # facts that are not of the host
 
 

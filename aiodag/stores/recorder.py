@@ -320,6 +320,7 @@ async def value_to_record(
     if task.waits:  # for a run in this process, which has given what it had
         return encode_answer(task, value, large.largest)
     if not task.encloses:
+        # Most bodies that only do something return None: it takes no codec.
         return ("json", "null") if value is None and task.options.codec == "json" else await large.encode(task, value)
     return encode_answer(task, value, large.largest) if parent is None else ("", None)
 

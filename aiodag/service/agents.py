@@ -20,7 +20,7 @@ from aiodag.typed_forms import target_form
 
 LISTEN = "127.0.0.1:2504"
 ORPHAN_GRACE, ORPHAN_GRACE_LEAST, ORPHAN_GRACE_MOST = 60.0, 1.0, 86_400.0
-LOOPBACK = ("127.", "localhost", "::1")
+LOOPBACK = ("127.", "localhost:", "::1]")
 
 
 class AgentOptions(NamedTuple):
@@ -69,7 +69,11 @@ def agent_server(options: AgentOptions) -> Any:
 
 
 def is_exposed(options: AgentOptions) -> bool:
-    """Return True if others on the network can read what goes to an agent."""
+    """Return True if others on the network can read what goes to an agent.
+
+    >>> is_exposed(AgentOptions("[::1]:2504")), is_exposed(AgentOptions("[::1234]:2504"))
+    (False, True)
+    """
     return options.certificate is None and not options.listen.strip("[").startswith(LOOPBACK)
 
 

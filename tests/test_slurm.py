@@ -11,7 +11,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from test_host_contract import ended_badly, processes, until
+from test_host_contract import SECONDS, ended_badly, processes, until
 
 from aiodag import LetGo, OptionError, Run, Secret
 from aiodag.commands import command, shell, slurm_places
@@ -283,6 +283,21 @@ async def test_a_job_that_somebody_cancels_fails_and_says_so(host, slurm):
     assert failed.code in {-15, 143}  # Slurm signals the shell and what it waits for in any order
     assert "CANCELLED: it was cancelled in Slurm by somebody else" in str(failed)
     assert failed.finished.stdout == "begun\n"
+
+
+async def test_a_signal_for_the_script_of_a_job_reaches_the_program(host, slurm):
+    heard = asyncio.Queue()
+    line = "trap 'echo saved' USR1; echo begun; while :; do sleep 0.1; done"
+    node = shell(line, host=host, lost_retries=0, on_output=lambda _, chunk: heard.put_nowait(chunk))()
+    assert await heard.get() == b"begun\n"
+
+    # As `--signal=B:USR1@300` among the options has it sent, so many seconds before the time limit.
+    slurm.ask("scancel", "--batch", "--signal=USR1", *slurm.ask("squeue", "--noheader", "--format=%i").split())
+
+    async with asyncio.timeout(SECONDS):
+        assert await heard.get() == b"saved\n"
+    node.cancel()
+    await asyncio.wait([node])
 
 
 async def test_what_people_like_to_see_of_slurm_hides_no_job(host, slurm, monkeypatch, mark):

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER: what loses its parent becomes a child of this process, where we find it
 ENDINGS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}  # Slurm sends them to all processes of a job, in any order
 ORDER = signal.SIGUSR2  # of the owner, to this process alone: to end the program
-AWAITED = {signal.SIGCHLD, signal.SIGCONT, ORDER, *ENDINGS}
+PASSED = {signal.SIGUSR1, signal.SIGQUIT, signal.SIGALRM}  # on to the program: `--signal=B:USR1@300` reaches us alone
+AWAITED = {signal.SIGCHLD, signal.SIGCONT, ORDER, *ENDINGS, *PASSED}
 LOOK = 2.0  # seconds between two looks at the licence
 TICK = 0.05  # seconds between two looks while something is to end
 MOMENT = 0.5  # seconds after the end of the program, for what it has started
@@ -143,6 +144,8 @@ class NodeProgram:
             self.asked |= ending  # also if nothing is left by now
             if not self.reap():
                 return 0
+            if told is not None and told.si_signo in PASSED and not self.end:
+                os.kill(self.pid, told.si_signo)
             now = time.monotonic()
             if self.end and leave_at == NEVER:
                 leave_at = now + MOMENT

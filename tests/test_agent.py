@@ -465,7 +465,7 @@ async def test_a_program_is_lost_when_its_agent_has_been_silent_for_long(new_age
 async def test_an_agent_ends_what_one_before_has_left_even_without_a_warden(new_agent, mark):
     agent = new_agent()
     facts = await killed_owner(agent, long(mark))
-    (warden,) = (int(each) for each in children_of(agent.process.pid))
+    warden = child_of(agent.process.pid, "warden.py")
     agent.process.send_signal(signal.SIGSTOP)  # it would end its programs itself
     os.kill(warden, signal.SIGKILL)
     agent.kill()
@@ -477,8 +477,34 @@ async def test_an_agent_ends_what_one_before_has_left_even_without_a_warden(new_
         await agent.host().find(facts, long(mark), Heard())
 
 
-def children_of(pid):
-    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+def child_of(pid, program):
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return next(int(each) for each in children if program in Path(f"/proc/{each}/cmdline").read_text())
+
+
+async def test_nothing_is_left_of_a_program_that_is_lost_when_its_agent_stands_still(new_agent, mark, monkeypatch):
+    monkeypatch.setattr("aiodag.commands.agent_link.ENDING", 5.0)  # seconds: two less, for a slow machine
+    agent = new_agent(orphan_grace=1)
+    running, _ = await begun(agent.host(), long(mark, grace=0.0))
+    os.kill(child_of(agent.process.pid, "guard.py"), signal.SIGKILL)
+    await asyncio.sleep(1.5)  # real time: another guard is there when the agent looks at its leases again
+    agent.process.send_signal(signal.SIGSTOP)
+
+    with pytest.raises(ProgramLost, match="its agent is silent, and the program has ended by now"):
+        await running
+    assert processes(mark) == []
+    assert agent.process.wait(SECONDS) == -signal.SIGKILL
+
+
+async def test_an_agent_without_programs_may_stand_still(new_agent, mark):
+    agent = new_agent(orphan_grace=1)
+    await agent.host().run(short(), Heard())
+    await until_free(agent.host())
+    await asyncio.sleep(1.5)  # real time: it has looked at its leases again
+    agent.process.send_signal(signal.SIGSTOP)
+    await asyncio.sleep(5)  # real time: longer than a lease and what its guard adds
+    agent.process.send_signal(signal.SIGCONT)
+    assert (await agent.host().look()).reachable
 
 
 async def test_what_another_agent_had_is_lost_when_that_has_ended_it(shared_agent, monkeypatch):

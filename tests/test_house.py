@@ -384,6 +384,7 @@ FLOORS = [
     },
     {
         "agent": [
+            "guard",
             "log",
             "requests",
             "hosted",
@@ -652,6 +653,7 @@ LAYERS = {
     "aiodag": WORDS | CORE | {"aiodag.abc"},
     # Programs of their own.
     "aiodag.commands.warden": set(),
+    "aiodag.agent.guard": set(),
     "aiodag.executors.worker": {"aiodag.executors.letters"},
     "aiodag.__main__": {"aiodag.cli"},
     # Doors without a name in them.

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from aiodag.agent.ghosts import VARIABLE, AgentDirectory, end_ghosts
+from aiodag.agent.guard import AgentGuard
 from aiodag.agent.starlette import build_application
 from aiodag.agent.table import AgentSettings, ProgramTable
 from aiodag.agent.uvicorn import Endpoint, QuietServer, build_server, load_tls, open_socket
@@ -35,7 +36,8 @@ class AgentServer:
                 if count := await end_ghosts(directory.mark):
                     say(f"ended what an earlier agent had left: {count}")
                 env = {**self._settings.env, VARIABLE: directory.mark}
-                table = self._table = ProgramTable(self._settings._replace(directory=directory.path, env=env))
+                guard = AgentGuard()
+                table = self._table = ProgramTable(self._settings._replace(directory=directory.path, env=env), guard)
                 self._server = build_server(build_application(table, self._token), self._endpoint)
                 say(f"agent at {served_address(self._endpoint, listening.getsockname()[1])}")
                 if self._stopping is not None:  # while it ended what was left
@@ -46,6 +48,7 @@ class AgentServer:
                 finally:
                     minding.cancel()
                     await table.leave(0.0)
+                    guard.close()
         finally:
             directory.close()
 

@@ -2,12 +2,14 @@
 
 import asyncio
 import secrets
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from aiodag._core.capacity import MILLION, Capacity, request_of
 from aiodag._core.holdings import Request
+from aiodag.agent.guard import NEVER, AgentGuard
 from aiodag.agent.hosted import BY_OWNER, ENDED, RUNNING, WAITING, HostedProgram, ended_all
 from aiodag.agent.log import ProgramLog
 from aiodag.agent.requests import Order
@@ -42,13 +44,14 @@ class AgentSettings(NamedTuple):
 class ProgramTable:
     """The programs of an agent, by their ids. One loop has it."""
 
-    def __init__(self, settings: AgentSettings) -> None:
+    def __init__(self, settings: AgentSettings, guard: AgentGuard | None = None) -> None:
         self.settings = settings
         self.instance = secrets.token_hex(8)
         self.capacity = Capacity(settings.resources)
         self.programs: dict[str, HostedProgram] = {}
         self.drained = False
         self.leaving = False  # for good: this process ends
+        self._guard = guard
         self._barred: dict[str, float] = {}  # ids that were looked for and not found, and until when they cannot come
         self._loop = asyncio.get_running_loop()
 
@@ -71,12 +74,24 @@ class ProgramTable:
         request = self._request(order)
         program = HostedProgram(order, self.capacity.ask(request), ProgramLog(self.settings.directory), until)
         self.programs[name] = program
+        if self._guard is not None:
+            self._guard.tell_earlier(self._moment_of(until))
         program.task = self._loop.create_task(program.run(self.capacity, self.settings.env))
         return program
 
     def _lease(self, heard: float) -> float:
         """Return until when somebody is there who has heard our clock say that; it may not have said it yet."""
         return min(heard, self.clock) + self.settings.orphan_grace
+
+    def _moment_of(self, until: float) -> float:
+        """Return a moment of our clock on `time.monotonic()`, which the guard has, too."""
+        return time.monotonic() + until - self.clock
+
+    def tell_guard(self) -> None:
+        """Tell the guard when the first lease is over of what this agent may have to end; what it has ended needs it no more."""
+        if self._guard is not None:
+            owned = [each.seen_until for each in self.in_phase(WAITING, RUNNING) if not each.why_ended]
+            self._guard.tell(self._moment_of(min(owned, default=NEVER)))
 
     def _check_room(self, name: str, until: float) -> None:
         if self.leaving or self.drained:
@@ -180,6 +195,7 @@ class ProgramTable:
         """Mind the programs until this is cancelled."""
         while True:
             await asyncio.sleep(min(1.0, self.settings.orphan_grace / LOOKS))
+            self.tell_guard()  # first: what `mind` ends now has heard of it by the next time
             self.mind()
 
     async def leave(self, grace: float) -> None:

@@ -290,6 +290,23 @@ def test_an_agent_that_has_not_said_what_it_has_is_asked_first():
     assert in_loop(scene) == (["a", "b"], 1)
 
 
+def test_what_no_agent_has_once_it_has_said_that_is_told_with_what_each_has():
+    async def scene():
+        machine = Machine("late", cores=2)
+        machine.resources, said = {}, machine.resources
+
+        async def look():
+            return HostState(reachable=True, resources=said)
+
+        machine.look, machine.drain = look, look
+        with pytest.raises(
+            HostUnreachable, match=r"did not start: lab has no target with all of that: late \(cores 2\)"
+        ):
+            await HostPool([machine], name="lab").run(ProgramRequest(("x",), resources={"cores": 3}), Heard())
+
+    in_loop(scene)
+
+
 def test_what_no_target_can_ever_have_is_refused_before_anything_runs_with_its_name():
     lab = HostPool([Machine("small", cores=2), Machine("gpu", cores=1, gpus=1)], name="lab")
     flow = Workflow("etl", hosts={"lab": lab}, default_host="lab")

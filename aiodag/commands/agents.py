@@ -33,7 +33,7 @@ class Agent:
     The agent counts what its programs hold, over all its clients: what does not fit waits there. `token_file` has the token
     of the agent. `certificate` is the file of the authority that signed its certificate, where this machine does not trust that already.
     `resources` says what the agent has: what it can never meet is refused before anything runs, and not when it is asked.
-    `name` is how records call it, the address unless given.
+    `name` is how messages call it, the address unless given; records have the name of its machine.
 
     Raises `OptionError` for what cannot be that, and `MissingExtra` without aiohttp.
 
@@ -178,7 +178,7 @@ def agent_address(given: object) -> str:
         port = found.port
     except ValueError:
         raise OptionError("address", given, wanted) from None
-    if not found.hostname:
+    if not found.hostname or port == 0:
         raise OptionError("address", given, wanted)
     return given.rstrip("/") if port else f"{given.rstrip('/').rstrip(':')}:{PORT}"
 

@@ -36,7 +36,7 @@ class HostPool:
 
     A target that is down, or drained, gets nothing new. It is looked at again after growing pauses, and then takes part again.
     While all that could run a program are left out, that waits for `patience` seconds, and then has not started. `name` is how messages call
-    the pool; records have the name of the target.
+    the pool; records have the name of the target, or the machine that it says ran the program, as agents and Slurm do.
 
     Raises `OptionError` for what cannot be a target, and for two with the same name.
 
@@ -92,10 +92,11 @@ class HostPool:
             return ""
         counted = [each for each in self.targets if each.resources]
         why = Capacity([dict(each.resources) for each in counted]).lack(request) if counted else ""
-        if not why or why.startswith("no place"):
-            has = ", ".join(f"{each.name} ({each.room_text()})" for each in self.targets)
-            return f"{self.name} has no target with all of that: {has}"
-        return f"in {self.name} {why}"
+        return f"in {self.name} {why}" if why and not why.startswith("no place") else self._lack_of_all()
+
+    def _lack_of_all(self) -> str:
+        has = ", ".join(f"{each.name} ({each.room_text()})" for each in self.targets)
+        return f"{self.name} has no target with all of that: {has}"
 
     def _could(self, place: int, resources: Mapping[str, float]) -> bool:
         return not self.targets[place].ask("refuse", resources)
@@ -214,7 +215,9 @@ class HostPool:
         since = asyncio.get_running_loop().time() - self.patience
         if any(not each.is_out or each.out_at > since for each in able):
             return ""
-        reasons = "; ".join(f"{each.name}: {each.why}" for each in able) or "no target has what it asks for any more"
+        if not able:
+            return f"did not start: {self._lack_of_all()}"
+        reasons = "; ".join(f"{each.name}: {each.why}" for each in able)
         return f"did not start: {self.name} has no target that takes it: {reasons}"
 
     # The pool as a whole

@@ -161,7 +161,17 @@ def test_a_token_is_in_a_file_that_others_cannot_read(tmp_path, content, mode, w
 
 @pytest.mark.parametrize(
     "address",
-    ["127.0.0.1:2504", "http://", "ftp://h:1", "http://h:x", "http://u:p@h:1", "http://h:1/x", "http://h:99999", 7],
+    [
+        "127.0.0.1:2504",
+        "http://",
+        "ftp://h:1",
+        "http://h:x",
+        "http://u:p@h:1",
+        "http://h:1/x",
+        "http://h:99999",
+        "http://h:0",
+        7,
+    ],
 )
 def test_an_address_is_checked(tmp_path, address):
     from aiodag.commands.agents import Agent
@@ -220,8 +230,19 @@ async def test_tls_is_spoken_where_a_certificate_is_given(new_agent, tmp_path):
     with pytest.raises(CommandFailed, match=r"its certificate is not trusted .*certificate= names the file"):
         await command("true", host=agent.host())()
     agent.address = agent.address.replace("https", "http")
-    with pytest.raises(CommandFailed, match="does not answer"):
+    with pytest.raises(CommandFailed, match=r"does not answer.* With --certificate its address begins with https:"):
         await command("true", host=agent.host())()
+
+
+async def test_a_certificate_for_another_name_is_said_to_be_that(new_agent, tmp_path):
+    trustme = pytest.importorskip("trustme")
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    authority.issue_cert("elsewhere.example").private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
+    agent = new_agent(f"--certificate={tmp_path / 'server.pem'}")
+
+    with pytest.raises(CommandFailed, match=r"its certificate is for another name or address .*: use that"):
+        await command("true", host=agent.host(certificate=tmp_path / "ca.pem"))()
 
 
 async def test_an_agent_that_is_not_there_or_is_something_else_is_named_with_what_to_do(new_agent):

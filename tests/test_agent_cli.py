@@ -43,6 +43,7 @@ def test_a_token_is_made_that_nobody_else_can_read(here, capsys):
         ([], "--token-file"),
         (["--token-file", "gone"], "No such file"),
         (["--token-file", "open"], "chmod 600"),
+        (["--token-file", "endless"], "4,096 at most"),
         (["--listen", "everywhere"], "an address and a port, such as 127.0.0.1:2504"),
         (["--listen", "127.0.0.1:70000"], "an address and a port"),
         (["--listen", "192.0.2.7:2504"], "cannot listen on 192.0.2.7:2504"),
@@ -59,8 +60,8 @@ def test_a_token_is_made_that_nobody_else_can_read(here, capsys):
     ],
 )
 def test_what_is_typed_wrong_ends_in_one_line(here, capsys, words, said):
-    for name, mode in (("token", 0o600), ("open", 0o644)):
-        (here / name).write_text("one-token-of-many-bytes")
+    for name, mode, times in (("token", 0o600, 1), ("open", 0o644, 1), ("endless", 0o600, 500)):
+        (here / name).write_text("one-token-of-many-bytes" * times)
         (here / name).chmod(mode)
     token = [] if not words or "--token-file" in words else ["--token-file", "token"]
     error = run_command(capsys, "agent", *token, *words, code=2).err
@@ -115,6 +116,7 @@ def test_an_agent_that_is_down_is_told_with_the_reason(new_agent, here, capsys):
 
     assert printed.out.splitlines()[1].split()[:3] == ["one", agent.address, "unreachable"]
     assert agent.address in printed.err
+    assert "did you mean 'one'?" in run_command(capsys, "agents", "--drain", "on", code=2).err
     said = run_command(capsys, "agents", "--drain", "one", code=2).err
     assert f"the agent at {agent.address}" in said
     assert len(said.splitlines()) == 1

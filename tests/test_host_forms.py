@@ -105,3 +105,8 @@ def test_flags_that_are_no_options_are_refused_in_the_words_of_slurm(flags):
 
     assert path == ("flags",)
     assert "options of sbatch" in text
+
+
+def test_a_misspelled_executor_of_this_machine_is_told_with_what_was_meant():
+    ((_, said),) = executor_faults("proces")
+    assert said.endswith("; did you mean 'process'?")

@@ -358,7 +358,7 @@ gpu = "cuda"
         "10: hosts.rack.targets.0.keepalive: takes seconds above 0; this is -1",
         '10: hosts.rack.targets.1: takes an object with a "type"; this is 3',
         "11: hosts.empty: lacks 'targets'",
-        "14: executors.gpu: takes an object with a \"type\"; this is 'cuda'",
+        '14: executors.gpu: is neither an object with a "type" nor the name of an executor of this machine; known are thread, process',
     ]
     assert "secret" not in str(caught.value)
 

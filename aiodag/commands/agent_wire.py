@@ -46,7 +46,7 @@ FRAME_LARGEST = 2**24  # bytes
 STREAMS = {STDOUT: "stdout", STDERR: "stderr"}
 KINDS = {stream: kind for kind, stream in STREAMS.items()}
 
-TOKEN_SHORTEST = 16  # characters
+TOKEN_SHORTEST, TOKEN_LONGEST = 16, 4096  # characters
 
 
 def frame_of(kind: bytes, content: bytes) -> bytes:
@@ -105,13 +105,22 @@ def read_token(path: Path) -> str:
     try:
         with path.open("rb") as file:
             mode = S_IMODE(os.fstat(file.fileno()).st_mode)
-            token = file.read(4096).strip()
+            token = file.read(TOKEN_LONGEST + 1).strip()
     except (OSError, ValueError) as error:
         raise OptionError("token_file", str(path), f"{wanted} ({error})") from None
     if mode & 0o007:
         raise OptionError("token_file", str(path), f"a file that others cannot read: chmod 600 {path}")
-    if len(token) < TOKEN_SHORTEST or not token.isascii() or not token.decode("ascii").isprintable() or b" " in token:
-        raise OptionError("token_file", str(path), f"{wanted}: {TOKEN_SHORTEST} characters or more, without spaces")
+    if (
+        not TOKEN_SHORTEST <= len(token) <= TOKEN_LONGEST
+        or not token.isascii()
+        or not token.decode("ascii").isprintable()
+        or b" " in token
+    ):
+        raise OptionError(
+            "token_file",
+            str(path),
+            f"{wanted}: {TOKEN_SHORTEST} characters or more, {TOKEN_LONGEST:,} at most, without spaces",
+        )
     return token.decode("ascii")
 
 

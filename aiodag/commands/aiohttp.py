@@ -17,6 +17,7 @@ except ImportError as error:
 
 CONNECTING = 3.0  # seconds
 SILENCE = 4.0  # seconds without a byte
+OTHER_NAMES = {62, 64}  # OpenSSL's codes for a certificate of another host, or of another address
 ANSWER_LARGEST = 2**22  # bytes of one that is not a log
 
 
@@ -43,6 +44,7 @@ class HttpLine:
         self._address = address
         self._certificate = certificate
         self._session: aiohttp.ClientSession | None = None
+        self._answered = False  # whether anybody has, ever
 
     def open(self) -> None:
         """Get ready to connect. Raises `OptionError` for a certificate that cannot be read."""
@@ -76,16 +78,16 @@ class HttpLine:
         self, method: str, path: str, headers: Mapping[str, str], body: bytes | None
     ) -> AsyncGenerator[aiohttp.ClientResponse]:
         assert self._session is not None
+        url = f"{self._address}{path}"
         try:
-            url = f"{self._address}{path}"
             content = None if body is None else BytesIO(body)  # which is sent in parts
             async with self._session.request(
                 method, url, headers=headers, data=content, allow_redirects=False
             ) as response:
+                self._answered = True
                 yield response
         except aiohttp.ClientConnectorCertificateError as error:
-            why = f"its certificate is not trusted ({error.certificate_error}): certificate= names the file of the authority that signed it"
-            raise NoAnswer(why, sent=False) from None
+            raise NoAnswer(describe_distrust(error.certificate_error), sent=False) from None
         except aiohttp.ClientConnectorSSLError as error:
             why = f"no TLS with what listens there ({error.strerror}): without --certificate its address begins with http://"
             raise NoAnswer(why, sent=False) from None
@@ -97,7 +99,16 @@ class HttpLine:
             raise NoAnswer(f"nothing came for {SILENCE:g} seconds", sent=True) from None
         except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
             why = " ".join(str(error).split())[:200] or type(error).__name__
+            if isinstance(error, aiohttp.ServerDisconnectedError) and url.startswith("http://") and not self._answered:
+                why = f"{why}. With --certificate its address begins with https://"
             raise NoAnswer(f"the connection broke: {why}", sent=True) from None
+
+
+def describe_distrust(error: Exception) -> str:
+    """Return why a certificate is not taken, and what to do."""
+    if getattr(error, "verify_code", 0) in OTHER_NAMES:
+        return f"its certificate is for another name or address ({error}): use that in the address, or give the agent one for this"
+    return f"its certificate is not trusted ({error}): certificate= names the file of the authority that signed it"
 
 
 def no_connection(error: aiohttp.ClientConnectorError) -> str:

@@ -12,7 +12,18 @@ from aiodag._core.doors import open_door
 from aiodag._core.named import EXECUTORS
 from aiodag.complaint import Complaint
 from aiodag.errors import WorkflowError
-from aiodag.typed_forms import ADDRESS, AMOUNT, AMOUNTS, TEXTS, WHOLE, Fault, FormType, fault_line, form_faults
+from aiodag.typed_forms import (
+    ADDRESS,
+    AMOUNT,
+    AMOUNTS,
+    TEXTS,
+    WHOLE,
+    Fault,
+    FormType,
+    fault_line,
+    form_faults,
+    near_words,
+)
 
 EXECUTOR_TYPES: Mapping[str, FormType] = MappingProxyType(
     {
@@ -47,7 +58,15 @@ def executor_faults(form: object) -> Iterator[Fault]:
     >>> list(executor_faults({"type": "desk"}))
     [(('type',), "is 'desk', and no type has that name; did you mean 'dask'?")]
     """
-    return iter(()) if form in EXECUTORS else form_faults(form, EXECUTOR_TYPES)
+    if form in EXECUTORS:
+        return
+    if isinstance(form, str):
+        yield (
+            (),
+            f'is neither an object with a "type" nor the name of an executor of this machine; {near_words(form, EXECUTORS)}',
+        )
+    else:
+        yield from form_faults(form, EXECUTOR_TYPES)
 
 
 def executor_of_form(form: Any, place: str = "") -> Any:

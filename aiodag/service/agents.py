@@ -16,7 +16,7 @@ from aiodag.commands.forms import HOST_TYPES
 from aiodag.errors import AiodagError, OptionError
 from aiodag.programs import HostState
 from aiodag.service.settings import settings
-from aiodag.typed_forms import target_form
+from aiodag.typed_forms import near_words, target_form
 
 LISTEN = "127.0.0.1:2504"
 ORPHAN_GRACE, ORPHAN_GRACE_LEAST, ORPHAN_GRACE_MOST = 60.0, 1.0, 86_400.0
@@ -50,9 +50,9 @@ def agent_server(options: AgentOptions) -> Any:
             "a file with a token, which `aiodag agent --new-token FILE` makes: an agent runs any command",
         )
     if not ORPHAN_GRACE_LEAST <= options.orphan_grace <= ORPHAN_GRACE_MOST:
-        raise OptionError("--orphan-grace", f"{options.orphan_grace:g}s", "between one second and one day")
+        raise OptionError("--orphan-grace", f"{options.orphan_grace:g}s", "a time between one second and one day")
     if options.key is not None and options.certificate is None:
-        raise OptionError("--key", options.key, "given with --certificate")
+        raise OptionError("--key", options.key, "the key of a certificate, so it is given with --certificate")
     token = read_token(Path(options.token_file))
     address, port = listening_place(options.listen)
     resources = machine_resources() if options.resources is None else options.resources
@@ -147,8 +147,8 @@ def chosen_forms(which: str | None) -> list[tuple[str, Mapping[str, Any]]]:
         (name, form) for name, form, address in addresses if asked in {name, address, address.partition("://")[2]}
     ]
     if not chosen:
-        known = ", ".join(dict.fromkeys(name for name, _ in every)) or "the settings have none"
-        raise OptionError("HOST", which, f"the name of an agent of the settings, or its address: {known}")
+        hint = near_words(which, dict.fromkeys(name for name, _ in every)) if every else "the settings have none"
+        raise OptionError("HOST", which, f"the name of an agent of the settings, or its address; {hint}")
     return chosen
 
 

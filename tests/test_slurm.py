@@ -116,6 +116,10 @@ def test_an_unknown_resource_is_refused_with_what_would_make_it_known():
         {"options": "--exclusive"},
         {"options": ["exclusive"]},
         {"options": [3]},
+        {"options": ["--exclusive", "--array=7"]},
+        {"options": ["--requeue"]},
+        {"options": ["-Jmine"]},
+        {"options": ["--quiet"]},
         {"flags": {"x": "licenses"}},
         {"flags": {"x": "--licenses={}{}"}},
         {"directory": 3},
@@ -238,6 +242,15 @@ async def test_a_submission_whose_answer_was_lost_is_looked_up_and_not_repeated(
     finished = await command("echo", "once", host=host)()
 
     assert finished.stdout == "once\n"
+    assert len(sbatch()) == 1
+    assert len(jobs_of(slurm) - before) == 1
+
+
+async def test_a_submission_that_says_no_number_is_looked_up_and_not_repeated(host, wrapped, slurm):
+    before = jobs_of(slurm)
+    sbatch = wrapped("sbatch", '"$REAL" "$@" --quiet')
+
+    assert (await command("echo", "once", host=host)()).stdout == "once\n"
     assert len(sbatch()) == 1
     assert len(jobs_of(slurm) - before) == 1
 

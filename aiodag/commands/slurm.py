@@ -8,6 +8,7 @@ written, and asks Slurm what became of the others: `slurm_states` says what its 
 import asyncio
 import logging
 import math
+import re
 import time
 from collections.abc import Coroutine, Iterable, Mapping
 from contextlib import suppress
@@ -45,6 +46,10 @@ Result = TypeVar("Result")
 # The resources that Slurm knows by itself, as a number of what, and the option that asks for it.
 KNOWN: Mapping[str, str] = MappingProxyType(
     {"cores": "--cpus-per-task={}", "memory_mb": "--mem={}M", "gpus": "--gpus={}", "tmp_disk_mb": "--tmp={}M"}
+)
+# What jobs are told apart and read by is set here, and `sbatch` has to say the number of each.
+OWN = re.compile(
+    r"--(?:array|job-name|output|error|open-mode|requeue|wrap|test-only|quiet|wait|help|usage|version)(?:=.*)?|-[aJoeQWhV].*"
 )
 ARRAY_LARGEST = 500  # jobs of an array: Slurm takes 1,000 unless MaxArraySize says another number
 HOME = "~/.local/state/aiodag/slurm"
@@ -334,9 +339,14 @@ def checked_options(given: Any) -> list[str]:
     """Check options of `sbatch`."""
     listed = isinstance(given, Iterable) and not isinstance(given, str | bytes | Mapping)
     options: list[Any] = list(given) if listed else [None]
-    if all(isinstance(each, str) and each.startswith("-") and each.isprintable() for each in options):
-        return options
-    raise OptionError("options", given, 'a list of options of sbatch, each in one piece: ["--constraint=avx2"]')
+    if not all(isinstance(each, str) and each.startswith("-") and each.isprintable() for each in options):
+        raise OptionError("options", given, 'a list of options of sbatch, each in one piece: ["--constraint=avx2"]')
+    own = next((each for each in options if OWN.fullmatch(each)), None)
+    if own is not None:
+        raise OptionError(
+            "options", given, f"other options of sbatch: {own!r} would keep jobs from being found or read"
+        )
+    return options
 
 
 def checked_flags(given: Any) -> dict[str, str]:

@@ -91,7 +91,10 @@ async def submit_job(options: Sequence[str], script: str) -> str:
     """Submit a job, and return its number. Raises `SlurmRefused`, `SlurmAway` and `ProgramNotStarted`."""
     # Its variables are those of the job, so none is changed.
     said = await ask_slurm("sbatch", "--parsable", "--no-requeue", *options, env={}, stdin=script.encode())
-    return said.splitlines()[-1].partition(";")[0] if said else ""
+    number = said.splitlines()[-1].partition(";")[0] if said else ""
+    if not number.isdecimal():  # a script of somebody around it has another idea
+        raise SlurmAway(f"sbatch said no number of a job, but {said!r:.200}")
+    return number
 
 
 async def job_states(jobs: Iterable[str]) -> dict[str, JobState]:

@@ -19,9 +19,8 @@ from struct import Struct
 
 MOMENT = Struct("d")
 NEVER = math.inf
-MARGIN = (
-    3.0  # seconds after a lease, in which a busy agent may still end what that was for; its clients wait for longer
-)
+# Seconds after a lease, in which a busy agent may still end what that was for; its clients wait for longer.
+MARGIN = 3.0
 PATIENCE = 1.0  # seconds for the guard to end
 
 

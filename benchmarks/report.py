@@ -236,10 +236,10 @@ def schedules(results: list[dict[str, Any]]) -> Iterable[str]:
 
 def clusters(results: list[dict[str, Any]]) -> Iterable[str]:
     """Tell what calls on a cluster take."""
-    for result in results:
+    if results:
         yield "## Clusters\n\n"
-        yield report_clusters.introduction(result)
-        yield table(report_clusters.HEADINGS, report_clusters.rows(result))
+        yield report_clusters.introduction(results[0])
+        yield table(report_clusters.HEADINGS, [row for result in results for row in report_clusters.rows(result)])
 
 
 def journaled(result: dict[str, Any]) -> Iterable[str]:

@@ -183,6 +183,11 @@ class DaskLink:
         """Close the connection when it is let go of, or with the loop, which cancels all tasks before it closes."""
         try:
             await self.closing
+        except asyncio.CancelledError:
+            # What Dask just sends is cancelled, too. Its sender then ends without the word that a close waits for.
+            if self.client.scheduler_comm is not None:
+                self.client.scheduler_comm.stopped.set()
+            raise
         finally:
             for task in self.working:
                 task.cancel()

@@ -415,6 +415,35 @@ def test_a_loop_that_ends_while_dask_sends_does_not_wait_for_it(dask_cluster, tm
     assert err == ""
 
 
+ENDS_WITH_ITS_EXECUTOR = """\
+import asyncio, gc, sys
+from aiodag import task
+from aiodag.executors.dask import Dask
+from distributed import Client
+
+async def main():
+    for size in (10, 100_000):
+        print(len(await task(bytes, executor=Dask(sys.argv[1]))(size)))
+        gc.collect()  # what two calls refer to lies in cycles
+    client = await Client(sys.argv[1], asynchronous=True, set_as_default=False)
+    while len(await client.run_on_scheduler(lambda dask_scheduler: list(dask_scheduler.clients))) > 2:
+        gc.collect()  # the other is the scheduler's own
+        await asyncio.sleep(0)
+    await client.close()
+asyncio.run(main())
+"""
+
+
+def test_an_executor_that_nobody_has_any_more_ends_its_connection(dask_cluster, tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(ENDS_WITH_ITS_EXECUTOR)
+
+    out, err = said_by(program, dask_cluster.heal().address)
+
+    assert out == "10\n100000\n"
+    assert err == ""
+
+
 def test_a_function_of_the_main_module(dask_cluster, tmp_path):
     program = tmp_path / "program.py"
     program.write_text(

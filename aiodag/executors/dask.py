@@ -104,6 +104,8 @@ class Dask:
         loop = asyncio.get_running_loop()
         link = former = self.links.get(loop)
         if link is None or link.broken:
+            for ended in [each for each in self.links if each.is_closed()]:
+                del self.links[ended]
             link = self.links[loop] = DaskLink(self, loop)
             if former is not None:
                 link.work(former.close())

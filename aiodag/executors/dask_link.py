@@ -36,6 +36,7 @@ TOGETHER = 4 << 20  # bytes of calls in one message: of larger graphs Dask warns
 LARGE = 1 << 20  # bytes of a call that goes to a worker without the scheduler reading it
 PAUSE, LONGEST_PAUSE = 0.1, 1.0  # for more values to come home together: a share of what is to come, and seconds
 RECENT = 50  # calls that the time between two of them is taken from
+LAST_WORD = 0.2  # seconds for Dask to send what is left when the loop ends
 PATIENCE = 1.0  # seconds for workers to say what has become of cancelled calls
 
 
@@ -177,21 +178,12 @@ class DaskLink:
 
     async def _open(self) -> None:
         self.client = await self.executor.connect()
-        self.keeper = self.loop.create_task(self._keep())
-
-    async def _keep(self) -> None:
-        """Close the connection when it is let go of, or with the loop, which cancels all tasks before it closes."""
-        try:
-            await self.closing
-        except asyncio.CancelledError:
-            # What Dask just sends is cancelled, too. Its sender then ends without the word that a close waits for.
-            if self.client.scheduler_comm is not None:
-                self.client.scheduler_comm.stopped.set()
-            raise
-        finally:
-            for task in self.working:
-                task.cancel()
-            await self.client.close()
+        # Nothing that stays refers to this: an executor that nobody has any more ends its connection.
+        self.keeper = self.loop.create_task(keep_open(self.client, self.closing, self.working))
+        kept = engine_of(self.loop).fetching
+        kept.add(self.keeper)  # the loop holds it weakly
+        self.keeper.add_done_callback(kept.discard)
+        finalize(self, end_of, self.loop, self.closing).atexit = False
 
     def hold(self, value: DaskValue) -> None:
         """Stay open for a value until nobody has it any more."""
@@ -218,8 +210,7 @@ class DaskLink:
         if not self.opening.done():
             self.opening.cancel()
             await asyncio.wait([self.opening])
-        if not self.closing.done():
-            self.closing.set_result(None)
+        end(self.closing)
         await self.ended()
 
     async def ended(self) -> None:
@@ -374,6 +365,33 @@ class DaskLink:
         task = self.loop.create_task(work)
         self.working.add(task)
         task.add_done_callback(self.working.discard)
+
+
+async def keep_open(client: Any, closing: asyncio.Future[None], working: Iterable[asyncio.Task[Any]]) -> None:
+    """Close a connection when it is let go of, or with the loop, which cancels all tasks before it closes."""
+    try:
+        await closing
+    except asyncio.CancelledError:
+        # What Dask just sends is cancelled, too. Its sender then ends without the word that a close waits for.
+        if client.scheduler_comm is not None:
+            asyncio.get_running_loop().call_later(LAST_WORD, client.scheduler_comm.stopped.set)
+        raise
+    finally:
+        for task in working:
+            task.cancel()
+        await client.close()
+
+
+def end(closing: asyncio.Future[None]) -> None:
+    """Have a connection closed, if nobody has yet."""
+    if not closing.done():
+        closing.set_result(None)
+
+
+def end_of(loop: asyncio.AbstractEventLoop, closing: asyncio.Future[None]) -> None:
+    """Have a connection closed whose executor nobody has any more. In any thread."""
+    with suppress(RuntimeError):  # the loop is closed, and the connection with it
+        loop.call_soon_threadsafe(end, closing)
 
 
 def batches_of(calls: Iterable[DaskCall]) -> Iterator[list[DaskCall]]:

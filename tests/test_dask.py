@@ -126,7 +126,7 @@ async def test_values_outlive_their_run_and_then_the_connection_ends(dask):
     assert link.client.status == "running"
 
     del made, shared, consumer
-    await link.ended()
+    await asyncio.wait([link.keeper])
     assert link.client.status == "closed"
 
 

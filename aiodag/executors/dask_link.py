@@ -183,7 +183,7 @@ class DaskLink:
         kept = engine_of(self.loop).fetching
         kept.add(self.keeper)  # the loop holds it weakly
         self.keeper.add_done_callback(kept.discard)
-        finalize(self, end_of, self.loop, self.closing).atexit = False
+        finalize(self, close_soon, self.loop, self.closing).atexit = False
 
     def hold(self, value: DaskValue) -> None:
         """Stay open for a value until nobody has it any more."""
@@ -210,11 +210,8 @@ class DaskLink:
         if not self.opening.done():
             self.opening.cancel()
             await asyncio.wait([self.opening])
-        end(self.closing)
-        await self.ended()
-
-    async def ended(self) -> None:
-        """Wait until it is closed."""
+        if not self.closing.done():
+            self.closing.set_result(None)
         if self.keeper is not None and not self.keeper.done():
             await asyncio.wait([self.keeper])
 
@@ -382,16 +379,10 @@ async def keep_open(client: Any, closing: asyncio.Future[None], working: Iterabl
         await client.close()
 
 
-def end(closing: asyncio.Future[None]) -> None:
-    """Have a connection closed, if nobody has yet."""
-    if not closing.done():
-        closing.set_result(None)
-
-
-def end_of(loop: asyncio.AbstractEventLoop, closing: asyncio.Future[None]) -> None:
+def close_soon(loop: asyncio.AbstractEventLoop, closing: asyncio.Future[None]) -> None:
     """Have a connection closed whose executor nobody has any more. In any thread."""
     with suppress(RuntimeError):  # the loop is closed, and the connection with it
-        loop.call_soon_threadsafe(end, closing)
+        loop.call_soon_threadsafe(lambda: closing.done() or closing.set_result(None))
 
 
 def batches_of(calls: Iterable[DaskCall]) -> Iterator[list[DaskCall]]:

@@ -128,6 +128,23 @@ def test_a_value_stays_on_a_cluster_from_its_bytes_on():
     assert isinstance(shipped.packed_value(value, size + 1), shipped.Answer)
 
 
+def test_a_worker_keeps_no_function_that_takes_much_memory():
+    shipped = pytest.importorskip("aiodag.executors.shipped", reason="cloudpickle is missing", exc_type=ImportError)
+    small, large = (pickle.dumps(partial(len, b"x" * size)) for size in (1000, shipped.LARGEST_KEPT))
+
+    assert shipped.function_of(small) is shipped.function_of(small)
+    assert shipped.function_of(large) is not shipped.function_of(large)
+    assert shipped.function_of(large)() == shipped.LARGEST_KEPT
+
+
+def test_a_function_counts_as_a_part_of_its_call(monkeypatch):
+    shipping = pytest.importorskip("aiodag.executors.shipping", reason="cloudpickle is missing", exc_type=ImportError)
+    monkeypatch.setattr(shipping, "MOST", 10_000)
+    with pytest.raises(NotPicklable, match=r"call of it .*it takes 10,... bytes, and more than 10,000 do not go"):
+        shipping.pack_call("it", partial(len, b"x" * 10_000), (), {})
+    assert shipping.pack_call("it", partial(len, b"x" * 1_000), (b"x" * 8_000,), {}).held == []
+
+
 async def test_a_large_value_that_cannot_be_read_here_spoils_no_other(cluster):
     unread, large = on(cluster, bodies.ReadableThere)(), on(cluster, bytes)(200_000)
     ends = await asyncio.gather(unread, large, on(cluster, bodies.Leaving)(), return_exceptions=True)

@@ -26,6 +26,7 @@ from aiodag._core.failure import exception_line
 from aiodag._core.function_like import body_to_call
 from aiodag.executors.shipping import FOREIGN, HELD, Answer, KeptValue, WorkerDiffers, stamp, written
 
+LARGEST_KEPT = 262_144  # bytes of a function that is kept for its next call: closures and methods may take arrays along
 REMEMBERED = 10_000  # labels of calls that are never to begin
 
 
@@ -158,9 +159,19 @@ def unpack_call(content: bytes, held: Sequence[Any]) -> tuple[Callable[..., Any]
     return function_of(function), args, kwargs
 
 
-@lru_cache(maxsize=256)
 def function_of(content: bytes) -> "Callable[..., Any]":
-    """Return a function that is called here: the same one for the same bytes, with what it keeps in its globals."""
+    """Return a function that is called here: the same one for the same bytes, unless they take much memory."""
+    return kept_function(content) if len(content) <= LARGEST_KEPT else read_function(content)
+
+
+@lru_cache(maxsize=256)
+def kept_function(content: bytes) -> "Callable[..., Any]":
+    """Return a function, and keep it with what it has in its globals."""
+    return read_function(content)
+
+
+def read_function(content: bytes) -> "Callable[..., Any]":
+    """Return a function of the program."""
     fn: Callable[..., Any] = body_to_call(pickle.loads(content))  # noqa: S301 - from the program that this works for
     return fn
 

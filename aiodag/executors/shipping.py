@@ -232,9 +232,10 @@ def pack_call(
         except Exception as error:
             why = f"{unwritable(call_args, is_held)}: {exception_line(error)}. Pass what pickle can write. {MADE_THERE}"
             raise refused_call(name, why) from error
-    if len(call) > MOST:
+    size = len(function) + len(call)
+    if size > MOST:
         why = (
-            f"it takes {len(call):,} bytes, and more than {MOST:,} do not go through the program. "
+            f"it takes {size:,} bytes, and more than {MOST:,} do not go through the program. "
             "Make the value by a task that runs on the cluster, or pass the path of a file"
         )
         raise refused_call(name, why)

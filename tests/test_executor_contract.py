@@ -14,6 +14,7 @@ import pytest
 from worker_processes import until
 
 from aiodag import AttemptLost, Limit, NotPicklable, Run, RunFailed, State, WorkerDied, settled, task
+from aiodag.commands import command
 from aiodag.stores import SQLite
 
 PLACES = ["ray"] if os.environ.get("AIODAG_TESTS_WITH_RAY") else ["thread", "process", "dask"]
@@ -255,6 +256,15 @@ async def test_what_no_worker_can_import_goes_there_as_it_is(cluster):
 
     assert type(made) is Local
     assert made.x == 15
+
+
+async def test_a_body_takes_the_commands_along_that_it_calls(cluster):
+    say = command("echo", retries=1)
+
+    async def said(word):
+        return (await say(word)).stdout
+
+    assert await on(cluster, said)("there") == "there\n"
 
 
 async def test_an_async_body_runs_on_a_loop_of_its_worker(cluster):

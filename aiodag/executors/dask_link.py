@@ -382,7 +382,7 @@ async def keep_open(client: Any, closing: asyncio.Future[None], working: Iterabl
 def close_soon(loop: asyncio.AbstractEventLoop, closing: asyncio.Future[None]) -> None:
     """Have a connection closed whose executor nobody has any more. In any thread."""
     with suppress(RuntimeError):  # the loop is closed, and the connection with it
-        loop.call_soon_threadsafe(lambda: closing.done() or closing.set_result(None))
+        loop.call_soon_threadsafe(closing.cancel)
 
 
 def batches_of(calls: Iterable[DaskCall]) -> Iterator[list[DaskCall]]:

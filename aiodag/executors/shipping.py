@@ -162,7 +162,8 @@ class ByValue(cloudpickle.Pickler):  # type: ignore[misc]  # as above
             self.held.append(obj)
             return held_here, (len(self.held) - 1,)
         if issubclass(type(obj), FunctionLike):
-            return obj.__reduce__() if is_importable(obj.fn) else task_by_value(obj)
+            whole = type(obj).__reduce__ is not FunctionLike.__reduce__  # such as a command: it says itself what it is
+            return obj.__reduce__() if whole or is_importable(obj.fn) else task_by_value(obj)
         if type(obj) is FunctionType and is_importable(obj):
             found = found_by_name(obj)
             if found is not obj and issubclass(type(found), FunctionLike) and found.fn is obj:

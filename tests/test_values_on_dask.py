@@ -61,3 +61,19 @@ async def test_what_workers_have_written_is_taken_back_here(dask, tmp_path):
 
     assert node.attempt == 1
     assert float((await node).sum()) == 1 << 17
+
+
+@pytest.mark.parametrize("values_from", [None, 10_000_000])
+async def test_what_stays_there_and_is_small_enough_for_the_record_comes_home(dask, tmp_path, values_from):
+    place = tmp_path / "values"
+    options = {"store": f"sqlite:///{tmp_path}/runs.db", "values": place, "values_from": values_from}
+    text = "ü" * 60_000  # 120,000 bytes there, and fewer characters than are large in a record
+
+    async with Run("etl", id="monday", **options):
+        first = on(dask, text.replace)("-", "+")
+    async with Run("etl", id="monday", **options):
+        again = on(dask, text.replace)("-", "+")
+
+    assert await first == await again == text
+    assert again.attempt == 1
+    assert list(place.glob("??/*")) == []

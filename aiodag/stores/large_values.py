@@ -66,8 +66,9 @@ class LargeValues:
         if not self.address() or not isinstance(task.options.codec, str):
             return await self.encode(task, await held.fetch())
         write = partial(encode_where_it_is, self.address(), self.least, task.options.codec, task.name)
-        encoded: Encoded = await held.apply(write)
-        return encoded
+        codec, content = await come_home(await held.apply(write))
+        check_stored_size(task.name, content, self.largest)
+        return codec, content
 
     async def decode(self, task: "Task[..., Any]", codec: str, text: object) -> Any:
         """Return a recorded value as `decode_value` does, read in a thread if it is kept in a place of its own."""
@@ -94,6 +95,12 @@ class LargeValues:
 def reference_encoded(found: ValueReference) -> Encoded:
     """Return a reference as it is recorded."""
     return REFERENCE, found.text()
+
+
+async def come_home(encoded: Any) -> Encoded:
+    """Return what is to be recorded: what is no reference can be as large as what an executor keeps."""
+    found: Encoded = await encoded.fetch() if issubclass(type(encoded), HeldValue) else encoded
+    return found
 
 
 def encode_where_it_is(address: str, least: int, codec: str, task: str, value: object) -> Encoded:

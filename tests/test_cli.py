@@ -616,6 +616,25 @@ def test_runs_are_deleted_by_id_age_and_count(aiodag):
 # Resume, after whatever happened
 
 
+def test_what_failed_before_its_body_could_begin_does_not_count_as_recalled(aiodag):
+    (aiodag.path / "gone.py").write_text(
+        "from aiodag import task\n"
+        "class Gone:\n"
+        "    async def place(self):\n"
+        "        raise ConnectionError('no cluster answers')\n"
+        "    async def run(self, fn, /, *args, **kwargs): ...\n"
+        "far = task(len, executor=Gone())\n"
+        "@task\n"
+        "async def main():\n"
+        "    return await far('x')\n"
+    )
+
+    _, err = aiodag("run", "gone.py:main", code=1)
+
+    assert "ConnectionError: no cluster answers" in err
+    assert "recalled" not in err
+
+
 def test_a_killed_run_is_resumed_and_what_had_succeeded_is_recalled(aiodag):
     with aiodag.running("etl.py:gated", "--id", "one") as process:
         process.kill()

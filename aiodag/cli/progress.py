@@ -72,7 +72,7 @@ class Progress:
         elif previous is State.RUNNING:
             self._leave_node((node.name, runs), node.number)
             self.output.end(node)
-        elif previous is State.QUEUED and state in RECALLED:
+        elif previous is State.QUEUED and state in RECALLED and not node.driven:  # else its attempt could not begin
             self.recalled += 1
         if state is State.FAILED and node.failure is not None:
             self.say(failure_line(node.failure))

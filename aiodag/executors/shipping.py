@@ -38,6 +38,7 @@ MOST = 1 << 30  # bytes of a call that go through the program
 ONLY_HERE = frozenset({"executor", "limit", "middleware"})  # options of a task that mean nothing in a worker
 HELD: "ContextVar[Sequence[Any]]" = ContextVar("aiodag.held", default=())  # in a worker: those of the call it reads
 SIMPLE = PLAIN - {type}  # types of values: a class may be of the main module
+AS_FUNCTION: object = FunctionLike.__reduce__  # how tasks are pickled that say nothing else
 MADE_THERE = "Have bodies make locks, connections and open files where they run"
 registering = Lock()  # held while cloudpickle has modules by value: that is one table for all threads
 
@@ -162,7 +163,7 @@ class ByValue(cloudpickle.Pickler):  # type: ignore[misc]  # as above
             self.held.append(obj)
             return held_here, (len(self.held) - 1,)
         if issubclass(type(obj), FunctionLike):
-            whole = type(obj).__reduce__ is not FunctionLike.__reduce__  # such as a command: it says itself what it is
+            whole = type(obj).__reduce__ is not AS_FUNCTION  # such as a command: it says itself what it is
             return obj.__reduce__() if whole or is_importable(obj.fn) else task_by_value(obj)
         if type(obj) is FunctionType and is_importable(obj):
             found = found_by_name(obj)

@@ -290,6 +290,31 @@ def test_an_agent_that_has_not_said_what_it_has_is_asked_first():
     assert in_loop(scene) == (["a", "b"], 1)
 
 
+def test_a_program_waits_for_a_large_agent_that_says_what_it_has_later_than_a_small_one():
+    class Says(Machine):
+        def __init__(self, name, cores, after):
+            super().__init__(name)
+            self.cores, self.after = cores, after
+
+        async def look(self):
+            await asyncio.sleep(self.after)
+            return HostState(reachable=True, resources={"cores": self.cores})
+
+        async def drain(self):
+            """Be an agent."""
+
+    async def scene():
+        large, small = Says("large", 4, 2.0), Says("small", 1, 0.1)
+        users = Users(HostPool([large, small]))
+        await users.start("x", cores=2)
+        await asyncio.sleep(2.5)
+        found = large.names()
+        await users.leave()
+        return found
+
+    assert in_loop(scene) == ["x"]
+
+
 def test_what_no_agent_has_once_it_has_said_that_is_told_with_what_each_has():
     async def scene():
         machine = Machine("late", cores=2)

@@ -213,7 +213,8 @@ class HostPool:
         """Return why nobody will run it: what could has been left out for too long, or nothing could any more."""
         able = [self.targets[place] for place in self._room.fits(asked)]
         since = asyncio.get_running_loop().time() - self.patience
-        if any(not each.is_out or each.out_at > since for each in able):
+        # One that has not said yet what it has is not out since any moment.
+        if any(not each.is_out or each.out_at > since or each.out_at < 0 for each in able):
             return ""
         if not able:
             return f"did not start: {self._lack_of_all()}"

@@ -7,6 +7,7 @@ import stat
 import pytest
 
 from aiodag.cli import main
+from aiodag.commands.agent_wire import write_token
 
 pytest.importorskip("starlette")
 pytest.importorskip("aiohttp")
@@ -127,6 +128,8 @@ def test_an_agent_that_is_down_is_told_with_the_reason(new_agent, here, capsys):
 def test_agents_that_nobody_knows_are_refused(here, capsys):
     assert "no agents in the settings" in run_command(capsys, "agents").err
     assert "the settings have none" in run_command(capsys, "agents", "--drain", "one", code=2).err
+    assert "the settings have none" in run_command(capsys, "agents", "--drain", "", code=2).err
+    assert "which names it" in run_command(capsys, "agents", "b", "--drain", "a", code=2).err
     assert "one at a time" in run_command(capsys, "agents", "--drain", "a", "--undrain", "b", code=2).err
 
 
@@ -136,3 +139,12 @@ def test_an_agent_has_what_its_machine_has(here):
     found = machine_resources()
     assert found["cores"] == len(os.sched_getaffinity(0))
     assert found["memory_mb"] > 100
+
+
+def test_an_agent_of_a_pool_is_found_by_its_own_name(here, capsys):
+    write_token(here / "token")
+    targets = 'targets = [{address = "http://127.0.0.1:1", name = "bee"}, "http://127.0.0.1:2"]'
+    (here / "aiodag.toml").write_text(f'[hosts.farm]\ntype = "agent"\ntoken_file = "token"\n{targets}\n')
+
+    found = json.loads(run_command(capsys, "agents", "bee", "--json", code=1).out)
+    assert [each["address"] for each in found] == ["http://127.0.0.1:1"]

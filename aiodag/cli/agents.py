@@ -60,7 +60,9 @@ def agents(args: Namespace) -> int:
     if args.drain is not None and args.undrain is not None:
         raise OptionError("--undrain", args.undrain, "a host where --drain is not given: one at a time")
     change = "drain" if args.drain is not None else "undrain" if args.undrain is not None else None
-    which = args.drain or args.undrain or args.host
+    if change is not None and args.host is not None:
+        raise OptionError("HOST", args.host, f"left out with --{change}, which names it")
+    which = next((each for each in (args.drain, args.undrain, args.host) if each is not None), None)
     found = look_at_agents(which, change)
     if not found:
         print_remark(args, 'no agents in the settings: [hosts.NAME] with type = "agent" in aiodag.toml makes one')

@@ -137,14 +137,16 @@ def single_forms(form: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
 
 
 def chosen_forms(which: str | None) -> list[tuple[str, Mapping[str, Any]]]:
-    """Return the agents of one host by its name, or the one at an address, or all of them. Raises `OptionError`."""
+    """Return the agents of one host by its name, or one by its own name or address, or all of them. Raises `OptionError`."""
     every = [(name, form) for name, forms in agent_forms().items() for form in forms]
     if which is None:
         return every
     asked = which.rstrip("/")
     addresses = [(name, form, form["address"].rstrip("/")) for name, form in every]
     chosen = [
-        (name, form) for name, form, address in addresses if asked in {name, address, address.partition("://")[2]}
+        (name, form)
+        for name, form, address in addresses
+        if asked in {name, form.get("name"), address, address.partition("://")[2]}
     ]
     if not chosen:
         hint = near_words(which, dict.fromkeys(name for name, _ in every)) if every else "the settings have none"

@@ -1,7 +1,7 @@
 """Large values on Dask: measured, not promised, how much of them comes through the process that owns the run."""
 
 import pytest
-from test_dask import array, doubled_array
+from test_dask import array, doubled_array, said_by
 from test_executor_contract import on
 from tornado.iostream import IOStream
 
@@ -77,3 +77,33 @@ async def test_what_stays_there_and_is_small_enough_for_the_record_comes_home(da
     assert await first == await again == text
     assert again.attempt == 1
     assert list(place.glob("??/*")) == []
+
+
+OF_THE_MAIN_MODULE = """\
+import asyncio, sys
+from dataclasses import dataclass
+from aiodag import Run, task
+from aiodag.executors.dask import Dask
+
+@dataclass
+class Rows:
+    lines: list
+@task
+def rows(number):
+    return Rows([f"{each:0100}" for each in range(number)])
+async def main():
+    for _ in range(2):
+        async with Run("etl", store="sqlite:///runs.db", id="one", values="values", executor=Dask(sys.argv[1])):
+            node = rows(1_000)
+        print(type(await node) is Rows, node.attempt)
+asyncio.run(main())
+"""
+
+
+def test_a_value_whose_class_only_the_program_has_is_written_here(dask_cluster, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    program = tmp_path / "program.py"
+    program.write_text(OF_THE_MAIN_MODULE)
+
+    assert said_by(program, dask_cluster.heal().address) == ("True 1\nTrue 1\n", "")
+    assert len(list(tmp_path.glob("values/??/*"))) == 1

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from aiodag._core.doors import open_door
 from aiodag.abc import NOTHING
 from aiodag.codec.arrays import NPY, array_parts, is_array
-from aiodag.errors import ValueGone
+from aiodag.errors import NoCodec, ValueGone
 from aiodag.held_values import HeldValue
 from aiodag.records import REFERENCE
 from aiodag.stores.outcomes import check_stored_size, decode_value, encode_value, in_codec, open_value
@@ -66,7 +66,10 @@ class LargeValues:
         if not self.address() or not isinstance(task.options.codec, str):
             return await self.encode(task, await held.fetch())
         write = partial(encode_where_it_is, self.address(), self.least, task.options.codec, task.name)
-        codec, content = await come_home(await held.apply(write))
+        try:
+            codec, content = await come_home(await held.apply(write))
+        except NoCodec:  # there, where what the main module defines is not found by its name
+            return await self.encode(task, await held.fetch())
         check_stored_size(task.name, content, self.largest)
         return codec, content
 

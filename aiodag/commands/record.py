@@ -3,15 +3,18 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from aiodag._core.context import current_node
 from aiodag._core.letting_go import Leavable
+from aiodag._core.named import host_named
 from aiodag._core.retry import note_losses, recall_losses
 from aiodag.commands.finished import Finished, ending_facts, shell_line
 from aiodag.commands.transcript import Transcript
+from aiodag.errors import OptionError
 from aiodag.programs import ProgramLost
 
 if TYPE_CHECKING:
@@ -82,10 +85,15 @@ class ProgramRecord:
         return facts if "label" in facts and not facts.keys() & OVER else {}
 
     def host_of(self, name: str) -> Any:
-        """Return the host of the run that records call by a name."""
+        """Return the host of the run, or of the file with settings, that records call by a name; None if there is none."""
         node = self._now()
-        hosts = {} if node is None or node.run is None else node.run.elsewhere.hosts
-        return next((host for host in hosts.values() if host.name == name), None)
+        run = None if node is None else node.run
+        hosts = {} if run is None else run.elsewhere.hosts
+        found = next((host for host in hosts.values() if host.name == name), None)
+        if found is None and name not in hosts:
+            with suppress(OptionError):
+                found = host_named(name, run)
+        return found if found is None or found.name == name else None
 
     def facts_of_host(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         """Return of the facts about an attempt those that its host has noted."""

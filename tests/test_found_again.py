@@ -287,15 +287,17 @@ async def test_what_was_started_on_another_host_of_the_run_is_found_there(store)
     assert (len(old.asked), new.asked) == (1, [])
 
 
-async def test_what_was_started_on_a_host_of_the_settings_is_found_there(store, monkeypatch):
+@pytest.mark.parametrize("host", ["new", "local"])
+async def test_what_was_started_on_a_host_of_the_settings_is_found_there(store, monkeypatch, host):
     await leave(store, Script("stays", name="away"))
     old, new = Script(0, name="away"), Script(0, name="new")
     monkeypatch.setattr("aiodag.service.hosts.made_from_settings", lambda _, name: {"away": old}.get(name))
 
-    async with Run("etl", store=store, id="monday", hosts={"new": new}):
-        command("sync", name="sync", host="new")()
+    async with Run("etl", store=store, id="monday", hosts={"new": new} if host == "new" else None):
+        node = command("sync", name="sync", host=host)()
 
     assert (len(old.asked), new.asked) == (1, [])
+    assert node.result().host == "node7"
 
 
 async def test_what_was_started_on_a_host_that_the_run_has_no_more_is_started_anew_with_a_warning(store, caplog):

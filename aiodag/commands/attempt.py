@@ -51,10 +51,9 @@ async def run_program(host: Host, request: ProgramRequest, record: ProgramRecord
     """
     try:
         with engine_of(asyncio.get_running_loop()).real_time:
-            if hasattr(host, "find") or record.may_have_left():
+            if hasattr(host, "find") or record.is_continued():
                 await find_or_run(host, request, record)
             else:
-                await record.left_open()
                 await host.run(request, record)
         return record.finish()
     except asyncio.CancelledError as cancelled:
@@ -89,6 +88,9 @@ async def find_or_run(host: Host, request: ProgramRequest, record: ProgramRecord
             return
     if cancelled is not None:
         raise cancelled
+    if not hasattr(host, "find"):  # what runs there ends with its owner: nothing to look for
+        await host.run(request, record)
+        return
     record.note({"host": host.name, "label": request.label})
     await record.commit()
     await record.leavable(host.run(request, record))

@@ -69,12 +69,10 @@ class ProgramRecord:
 
     # What an earlier execution of the run has left on a host
 
-    def may_have_left(self) -> bool:
-        """Return True if the program may still run on another host of the run, where an earlier execution has started it."""
+    def is_continued(self) -> bool:
+        """Return True if an earlier execution of the run has begun this, and may have left its program on another host."""
         node = self._now()
-        if node is None or node.run is None or not node.earlier:
-            return False
-        return any(hasattr(host, "find") for host in node.run.elsewhere.hosts.values())
+        return node is not None and node.run is not None and bool(node.earlier)
 
     async def left_open(self) -> Mapping[str, Any]:
         """Return the facts of the last attempt of an earlier execution, if its program may still run somewhere."""

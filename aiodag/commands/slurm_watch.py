@@ -64,6 +64,11 @@ class JobWatch:
         waited = self.over_seen >= SURE or bool(self.quiet_since and time.monotonic() > self.quiet_since + PATIENCE)
         return KnownJob(self.job, self.status, self.said, self.ours, waited)
 
+    def follow_runner(self, runner: str) -> None:
+        """Watch the job that runs the program: it was submitted twice if that is another. The one that was watched runs nothing."""
+        if runner not in {"", self.job}:
+            self.job, self.said, self.over_seen = runner, None, 0
+
     def lose(self, lost: ProgramLost, *, surely_over: bool = False) -> None:
         """Tell that it was lost as soon as nothing of it runs: what Slurm believes to be over may not be."""
         self.lost, self.lost_at = self.lost or lost, self.lost_at or time.monotonic()
@@ -176,6 +181,7 @@ class Watchers:
                 job.settle(ProgramLost(why, reason="its directory is gone"))
             return
         job.status = seen.status
+        job.follow_runner(seen.status.job or seen.taker)
         for stream, chunk in seen.chunks:
             job.watch.wrote(stream, chunk)
             job.place.taken[stream] += len(chunk)  # only now: what a cancelled look has read is read again
@@ -197,8 +203,6 @@ class Watchers:
             job.quiet_since = 0.0
         elif seen.claimed:
             job.settle(unbegun_end(known, seen.remarks))
-        elif seen.taker not in {"", job.job}:  # that of a second submission
-            job.job, job.said, job.over_seen = seen.taker, None, 0
         else:  # it has begun, and was killed before it could note how it ended, or even that it had begun
             self._end(job, seen)
 

@@ -101,7 +101,7 @@ def reference_encoded(found: ValueReference) -> Encoded:
 
 
 async def come_home(encoded: Any) -> Encoded:
-    """Return what is to be recorded: what is no reference can be as large as what an executor keeps."""
+    """Return what is to be recorded: a value that is not kept elsewhere can be as large as what an executor keeps."""
     found: Encoded = await encoded.fetch() if issubclass(type(encoded), HeldValue) else encoded
     return found
 

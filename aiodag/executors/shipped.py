@@ -96,7 +96,9 @@ class ShippedBody:
             del error  # a failure's traceback holds this frame
 
     def stop(self) -> None:
-        """Cancel an async body. On the loop of this worker, in whose thread no body begins meanwhile."""
+        """Cancel an async body, once. On the loop of this worker, in whose thread no body begins meanwhile."""
+        if self.stopped:  # two may hear of one interrupt, and what the body does at its end is not to be cancelled, too
+            return
         self.stopped = True
         if self.task is not None:
             self.task.cancel()

@@ -91,10 +91,12 @@ class Rows:
 @task
 def rows(number):
     return Rows([f"{each:0100}" for each in range(number)])
+kept = []  # until the program ends, and not in the middle of letting go of them, of which Dask tells
 async def main():
     for _ in range(2):
         async with Run("etl", store="sqlite:///runs.db", id="one", values="values", executor=Dask(sys.argv[1])):
             node = rows(1_000)
+        kept.append(node)
         print(type(await node) is Rows, node.attempt)
 asyncio.run(main())
 """

@@ -119,8 +119,8 @@ def note_use(loop: Any, things: list[Any]) -> None:
 
 async def end_use(loop: Any, things: list[Any], patience: float) -> None:
     """Note that a run uses some hosts and executors no more, and have those let go of connections that no other run uses."""
-    used = loop.aiodag_engine.used
     for each in things:
+        used = loop.aiodag_engine.used
         _, users = used.pop(id(each))
         if users > 1:
             used[id(each)] = each, users - 1

@@ -133,8 +133,6 @@ class Run(Members):
         self.parks = False  # whether that is since it only waits
         self.planned = False  # whether its nodes are only collected: none of them will run
 
-    # The scope
-
     async def __aenter__(self) -> Self:
         if self.state is not State.WAITING:
             msg = f"run {self.name!r} has {self.state} already; make a new Run for each execution"
@@ -198,8 +196,7 @@ class Run(Members):
         else:
             await self._close_journal(error)
         finally:
-            if self.uses:
-                await end_use(self.loop, self.uses, HURRY if self._hurried else self.grace)
+            await end_use(self.loop, self.uses, HURRY if self._hurried else self.grace)
             log.debug("run %s ends: %s", self.id or self.name, self.state)
             del error, own  # a failure's traceback holds this frame
         return handled
@@ -210,7 +207,7 @@ class Run(Members):
             error = None  # our own cancel of the body, after the first failure
         elif error is not None and not self.stopping and not is_asked(self._body, error):
             error = as_failure(f"the body of run {self.name!r}", error)
-        elif _is_cancel(error) and self.failed and not self._body_cancelling():
+        elif _is_cancel(error) and self.failed and not _is_cancelling(self._body):
             error = None  # the body awaited a node that was cancelled because another failed
         try:
             if error is not None:
@@ -278,9 +275,6 @@ class Run(Members):
     def _move(self, *path: State) -> None:
         self.state = next_run_state(self.state, *path)
 
-    def _body_cancelling(self) -> bool:
-        return self._body is not None and self._body.cancelling() > 0
-
     def let_go(self) -> None:
         """Stop here and record nothing from now on, so that another process can continue the run.
 
@@ -305,6 +299,10 @@ class Run(Members):
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> "dict[str, Any]":
         return {"text/plain": repr(self)} if self.state is State.WAITING else bundle_of_graph(self.graph(), repr(self))
+
+
+def _is_cancelling(body: "asyncio.Task[Any] | None") -> bool:
+    return body is not None and body.cancelling() > 0
 
 
 def _is_cancel(error: BaseException | None) -> bool:

@@ -564,6 +564,7 @@ FLOORS = [
             "schedules",
             "documents",
             "schedule_documents",
+            "declarations",
             "attempts",
             "follow",
             "drawing",

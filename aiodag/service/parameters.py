@@ -29,7 +29,7 @@ def with_parameters(workflow: Workflow, given: Given) -> Workflow:
     else:
         there = declared_values(workflow)
         pairs = given if isinstance(given, Mapping) else pairs_of(given)
-        values = {name: values_of(workflow, name, each, there) for name, each in pairs.items()}
+        values = {name: values_of(workflow.name, name, each, there) for name, each in pairs.items()}
     made = workflow.but(parameters=values)
     made.entry = {**(workflow.entry or {}), "parameters": values}
     return made
@@ -44,12 +44,12 @@ def declared_values(workflow: Workflow) -> dict[str, list[Any]]:
     return found
 
 
-def values_of(workflow: Workflow, name: str, given: object, there: Mapping[str, list[Any]]) -> list[Any]:
-    """Return the values of one parameter: texts as they are, the elements of a list in JSON, and all that a list has."""
+def values_of(workflow: str, name: str, given: object, there: Mapping[str, list[Any]]) -> list[Any]:
+    """Return the values of one parameter of a workflow: texts as they are, the elements of a list in JSON, and all that a list has."""
     if name not in there:
         near = get_close_matches(name, list(there), n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        msg = f"workflow {workflow.name!r} has no parameter {name!r}; {hint}it has {', '.join(there) or 'none'}"
+        msg = f"workflow {workflow!r} has no parameter {name!r}; {hint}it has {', '.join(there) or 'none'}"
         raise EntryError(msg)
     kinds = {type(each) for each in there[name]}
     found: list[Any] = []

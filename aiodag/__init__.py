@@ -40,6 +40,8 @@ from aiodag.errors import NoFingerprint as NoFingerprint
 from aiodag.errors import NoIdentity as NoIdentity
 from aiodag.errors import NoLoop as NoLoop
 from aiodag.errors import NoSecret as NoSecret
+from aiodag.errors import NotAdmitted as NotAdmitted
+from aiodag.errors import NotAllowed as NotAllowed
 from aiodag.errors import NotATask as NotATask
 from aiodag.errors import NotPicklable as NotPicklable
 from aiodag.errors import OptionError as OptionError

@@ -8,6 +8,7 @@ by a *journal* for each run. A *transport* carries messages between a store and 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from aiodag.admitting import Access as Access
 from aiodag.copies import Copies as Copies
 from aiodag.happenings import Listener as Listener
 from aiodag.inboxes import Inbox as Inbox

@@ -38,6 +38,8 @@
      │    ├── RunCancelled                              a run that was cancelled from outside
      │    ├── WaitLost                                  a run that was woken, and does not wait for that any more
      │    ├── QueueError                                a submitted run that failed without its own doing
+     │    ├── NotAdmitted    (PermissionError)          a request with no token that a server knows
+     │    ├── NotAllowed     (PermissionError)          a token whose role does not let its holder do that
      │    └── StoreError                                a store cannot be used
      │         ├── StoreUnreachable                     a store that cannot be reached for now
      │         ├── UnknownRun                           a run that the store does not have
@@ -54,6 +56,8 @@ A failed node raises its own exception, of the type that its body raised; none o
 """
 
 from aiodag.complaint import Complaint as Complaint
+from aiodag.errors.access import NotAdmitted as NotAdmitted
+from aiodag.errors.access import NotAllowed as NotAllowed
 from aiodag.errors.attempts import AttemptLost as AttemptLost
 from aiodag.errors.attempts import Deadlock as Deadlock
 from aiodag.errors.attempts import NoSecret as NoSecret

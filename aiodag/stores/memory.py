@@ -29,6 +29,7 @@ from aiodag.stores.kept import (
     keep_output,
     known_from_kept,
 )
+from aiodag.stores.kept_access import KeptAccess
 from aiodag.stores.kept_backfills import KeptBackfills
 from aiodag.stores.kept_copies import KeptCopies
 from aiodag.stores.watch import note_happening
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from aiodag.stores.recorder import Recorder
 
 
-class Memory(KeptCopies, KeptBackfills):
+class Memory(KeptCopies, KeptBackfills, KeptAccess):
     """A store in this process, gone with it: for tests.
 
     `keep` is how many bytes it keeps of each stream of an attempt. `store="memory:name"` is one that all runs of the

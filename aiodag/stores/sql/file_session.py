@@ -11,7 +11,7 @@ from aiodag.stores.sql.happenings import Happened
 from aiodag.stores.sql.session import Rows, Values
 from aiodag.stores.sql.statements import Statements, cut_rows, repeat_rows, steps_of
 
-STATEMENTS = Statements("queries.sql", "queue.sql", "inbox.sql", "schedules.sql", "sqlite.sql")
+STATEMENTS = Statements("queries.sql", "queue.sql", "inbox.sql", "schedules.sql", "access.sql", "sqlite.sql")
 CACHED = 256  # statements that stay prepared: each of those that write many rows, for each number of rows
 
 

@@ -1,6 +1,15 @@
 -- What a store of an older version lacks, as views and empty tables of one connection that reads: they hide the tables of the
 -- file that have the same name, and nothing is written.
 
+-- :version 1 2 3 4 5 6 7
+create temp table tokens (
+    token integer, name text, role text, hash text, made_at real, expires_at real, used_at real, revoked_at real
+);
+create temp table sessions (hash text, token text, made_at real, expires_at real);
+create temp table audit (
+    number integer, at real, who text, role text, what text, about text, address text, details text, outcome integer
+);
+
 -- :version 1 2 3 4 5 6
 create temp table schedules (
     schedule integer, name text, form text, submission text, params text, overlap text, catch_up text, jitter real, grace real, source text,

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from aiodag.stores.sql.statements import Statements, sql, steps_of
 
-STATEMENTS = Statements("queries.sql", "queue.sql", "inbox.sql", "schedules.sql", "postgres.sql")
+STATEMENTS = Statements("queries.sql", "queue.sql", "inbox.sql", "schedules.sql", "access.sql", "postgres.sql")
 MARK = "\x01"  # no JSON begins with it
 BYTES, TEXT = "b", "t"  # behind the mark: what stands there, in base 64
 NUL = "␀"  # in place of a character that no text of PostgreSQL may hold

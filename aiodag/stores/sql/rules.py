@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from typing import TYPE_CHECKING
 
+from aiodag.stores.sql.access import RecordedAccess
 from aiodag.stores.sql.copying import RecordedCopies
 from aiodag.stores.sql.editing import EditedRuns
 from aiodag.stores.sql.inbox import RecordedInbox
@@ -17,7 +18,16 @@ if TYPE_CHECKING:
     from aiodag.stores.recorder import Recorder
 
 
-class RunsInSQL(RecordedSchedules, RecordedInbox, QueuedRuns, EnrolledWorkers, SharedPools, EditedRuns, RecordedCopies):
+class RunsInSQL(
+    RecordedSchedules,
+    RecordedInbox,
+    QueuedRuns,
+    EnrolledWorkers,
+    SharedPools,
+    EditedRuns,
+    RecordedCopies,
+    RecordedAccess,
+):
     """The rules of a store, above the database that keeps it."""
 
     keep: int

@@ -431,3 +431,36 @@ create trigger freed_by_deletion after delete on runs
     insert into freed (kind, name) select 'group', old.concurrency where exists (
         select 1 from runs where concurrency = old.concurrency and ended_at is null and held = 1);
 end;
+-- :step 8
+create table tokens (
+    token integer primary key autoincrement,
+    name text not null,
+    role text not null, -- read, operate
+    hash text not null unique, -- SHA-256 of the token, which has 32 random bytes: nobody finds it by trying
+    made_at real not null,
+    expires_at real,
+    used_at real, -- to some minutes
+    revoked_at real
+);
+create unique index tokens_by_name on tokens (name) where revoked_at is null;
+create table sessions ( -- of browsers
+    hash text primary key, -- SHA-256 of the cookie
+    token text not null, -- the hash of the token that it was begun with
+    made_at real not null,
+    expires_at real not null
+);
+create index sessions_of_token on sessions (token);
+create index sessions_by_end on sessions (expires_at);
+create table audit ( -- what was changed over HTTP
+    number integer primary key autoincrement,
+    at real not null,
+    who text not null, -- the name of a token
+    role text not null,
+    what text not null, -- the operation
+    about text not null, -- such as the id of a run
+    address text not null, -- from where
+    details text not null, -- JSON
+    outcome integer -- the status of the answer; null until there is one
+);
+create index audit_about on audit (about, number);
+create index audit_by_moment on audit (at);

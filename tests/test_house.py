@@ -569,6 +569,7 @@ FLOORS = [
             "messages",
             "schedules",
             "documents",
+            "phrases",
             "schedule_documents",
             "declarations",
             "attempts",

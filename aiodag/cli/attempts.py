@@ -5,6 +5,7 @@ from typing import Any
 
 from aiodag.cli import show as shown
 from aiodag.records import AttemptRecord, left_out, output_text
+from aiodag.service import phrases
 from aiodag.service.attempts import AttemptStory
 from aiodag.service.documents import attempt_error
 from aiodag.wording import describe_seconds, printable
@@ -15,9 +16,9 @@ UNITS = ((10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
 def story_text(story: AttemptStory) -> str:
     """Return an attempt as text: a line, a few facts, then what it logged and wrote."""
     attempt = story.attempt
-    head = f"{story.run.id}  {story.node.label}  attempt {attempt.attempt}  {shown.attempt_state(attempt)}{ending(attempt.facts)}"
+    head = f"{story.run.id}  {story.node.label}  attempt {attempt.attempt}  {phrases.attempt_state(attempt)}{ending(attempt.facts)}"
     parts = [printable(head), shown.table([(f"  {name}", value) for name, value in story_facts(attempt)])]
-    parts += [indent_lines(f"{shown.moment_text(line.at)} {line.level} {line.text}") for line in story.logs]
+    parts += [indent_lines(f"{phrases.moment_text(line.at)} {line.level} {line.text}") for line in story.logs]
     for stream, written in story.streams.items():
         missing = left_out(written)
         title = f"  {stream} ({missing:,} bytes were left out)" if missing else f"  {stream}"
@@ -39,7 +40,7 @@ def story_facts(attempt: AttemptRecord) -> Iterator[tuple[str, str]]:
     facts = attempt.facts
     if facts.get("command"):
         yield "command", printable(shown.command_line(facts["command"]))
-    yield "started", shown.moment_text(attempt.started_at) or "never"
+    yield "started", phrases.moment_text(attempt.started_at) or "never"
     if attempt.started_at is not None and attempt.ended_at is not None:
         yield "took", describe_seconds((attempt.ended_at - attempt.started_at).total_seconds())
     if facts.get("host"):

@@ -10,6 +10,7 @@ from aiodag.cli.answers import print_remark, say
 from aiodag.cli.opening import only_once, serving
 from aiodag.errors import OptionError
 from aiodag.records import Delivered, MessageRecord, TopicRecord, WaitRecord
+from aiodag.service import phrases
 from aiodag.service.delivering import payload_in_file, typed_payload
 from aiodag.service.documents import delivered_document, message_documents, topic_documents, wait_documents
 from aiodag.wording import printable
@@ -87,9 +88,9 @@ def wait_line(wait: WaitRecord) -> tuple[str, ...]:
     return (
         wait.run,
         f"{wait.label} #{wait.number}",
-        shown.wait_words(wait),
-        shown.moment_text(wait.since),
-        "it has come" if wait.settled else shown.moment_text(wait.due_at),
+        phrases.wait_words(wait),
+        phrases.moment_text(wait.since),
+        "it has come" if wait.settled else phrases.moment_text(wait.due_at),
     )
 
 
@@ -131,7 +132,7 @@ def message_line(message: MessageRecord) -> tuple[str, ...]:
         message.id,
         ", ".join(filter(None, message.keys)),
         message.state,
-        shown.moment_text(message.at),
+        phrases.moment_text(message.at),
         str(message.repeats + 1),
         payload,
         message_note(message),
@@ -141,7 +142,7 @@ def message_line(message: MessageRecord) -> tuple[str, ...]:
 def message_note(message: MessageRecord) -> str:
     """Return why a message is dead, until when it is kept, or which run has it."""
     if message.state == "kept":
-        return f"until {shown.moment_text(message.expires_at)}"
+        return f"until {phrases.moment_text(message.expires_at)}"
     return message.reason or message.run or ""
 
 

@@ -12,6 +12,7 @@ from aiodag.cli.answers import print_remark, say
 from aiodag.cli.opening import serving
 from aiodag.errors import AiodagError, OptionError
 from aiodag.records import RunRecord, WorkflowRecord
+from aiodag.service import phrases
 from aiodag.service.changes import tasks_in
 from aiodag.service.documents import folder_document, workflow_document
 from aiodag.service.folders import workflows_in_folders
@@ -48,7 +49,7 @@ def workflows(args: Namespace) -> int:
         names = {each.name for each in registered}
         for found in [each for each in in_folders if each.name not in names]:
             count, last = service.count_runs(found.name), service.runs(name=found.name, limit=1)
-            state = shown.run_state(last[0]) if last else ""
+            state = phrases.run_state(last[0]) if last else ""
             rows.append((found.name, str(found.tasks), found.target, "", "in a folder", str(count), state))
             documents.append(folder_document(found, count, last[0] if last else None))
         if not documents:
@@ -69,7 +70,7 @@ def workflow_line(record: WorkflowRecord, runs: int, last: list[RunRecord]) -> t
         tags,
         f"{record.registered_at:%Y-%m-%d %H:%M:%S}Z",
         str(runs),
-        shown.run_state(last[0]) if last else "",
+        phrases.run_state(last[0]) if last else "",
     )
 
 

@@ -11,7 +11,7 @@ from aiodag.cli.schedule_grammar import SCHEDULE_ACTIONS
 from aiodag.errors import OptionError, UnknownRun
 from aiodag.firings import BackfillRecord, Firing, ScheduleRecord
 from aiodag.records import RunRecord
-from aiodag.service import Service
+from aiodag.service import Service, phrases
 from aiodag.service.schedule_documents import (
     NEXT,
     backfill_documents,
@@ -136,7 +136,7 @@ def schedule_line(record: ScheduleRecord, last: RunRecord | None) -> tuple[str, 
         describe_trigger(record),
         "damaged" if record.damaged else record.state,
         next_text(record).removeprefix("next "),
-        "" if last is None else shown.run_state(last),
+        "" if last is None else phrases.run_state(last),
         target_text(record),
     )
 
@@ -161,7 +161,7 @@ def schedule_facts(record: ScheduleRecord, last: RunRecord | None) -> list[tuple
     facts = [("schedule", record.name), ("when", describe_trigger(record)), ("state", state)]
     facts += [("damaged", record.damaged)] if record.damaged else []
     facts += [("next", each.isoformat(timespec="seconds")) for each in next_of(record, NEXT)]
-    facts += [("last", f"{last.id} {shown.run_state(last)}")] if last is not None else []
+    facts += [("last", f"{last.id} {phrases.run_state(last)}")] if last is not None else []
     facts.append(("target", target_text(record)))
     facts += [("parameter", f"{name}={value}") for name, value in params_of_schedule(record).items()]
     facts += [("tag", f"{name}={value}") for name, value in made.tags.items()]
@@ -174,9 +174,9 @@ def schedule_facts(record: ScheduleRecord, last: RunRecord | None) -> list[tuple
 
 def firing_line(firing: Firing) -> tuple[str, ...]:
     """Return what became of a moment, or of several in a row, as a row of a table."""
-    at = shown.moment_text(firing.at)
+    at = phrases.moment_text(firing.at)
     if firing.count > 1:
-        at = f"{at} to {shown.moment_text(firing.until)}, {firing.count:,} moments"
+        at = f"{at} to {phrases.moment_text(firing.until)}, {firing.count:,} moments"
     return at, firing.kind, firing.state, firing.run_id or "", firing.reason
 
 
@@ -246,10 +246,10 @@ def backfill_line(backfill: BackfillRecord) -> tuple[str, ...]:
     return (
         str(backfill.number),
         backfill.schedule,
-        shown.moment_text(backfill.start),
-        shown.moment_text(backfill.end),
+        phrases.moment_text(backfill.start),
+        phrases.moment_text(backfill.end),
         f"{backfill.state}: {backfill.reason}" if backfill.reason else backfill.state,
-        shown.moment_text(backfill.cursor) or "-",
+        phrases.moment_text(backfill.cursor) or "-",
         str(backfill.submitted),
         str(backfill.known),
         str(backfill.unfinished),

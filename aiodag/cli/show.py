@@ -6,12 +6,21 @@ from datetime import datetime
 from typing import Any
 
 from aiodag import Graph, State
-from aiodag.records import CUT_OFF, AttemptRecord, NodeRecord, RunRecord, WaitRecord
-from aiodag.service import Entry, Service
-from aiodag.service.changes import Change
+from aiodag.records import AttemptRecord, NodeRecord, RunRecord, WaitRecord
+from aiodag.service import Service
 from aiodag.service.documents import attempt_error
-from aiodag.service.entry import describe_entry
-from aiodag.service.recorded import UNHELD, attempts_by_node, error_text
+from aiodag.service.phrases import (
+    attempt_state,
+    change_text,
+    entry_text,
+    moment_text,
+    parked_counts,
+    run_state,
+    state_counts,
+    took_text,
+    wait_text,
+)
+from aiodag.service.recorded import attempts_by_node, error_text
 from aiodag.wording import count_text, describe_seconds, first_line, printable
 
 MOST_WAITS, MOST_CHILDREN = 20, 20  # of a run, that are shown
@@ -24,41 +33,12 @@ def run_line(run: RunRecord) -> tuple[str, ...]:
     return run.id, run.name, run_state(run), begin_text(run), took_text(run), nodes
 
 
-def parked_counts(run: RunRecord) -> Mapping[State, int]:
-    """Return how many nodes of a run are in which state: in one that is parked, or queued to go on, nothing runs."""
-    counts = dict(run.counts)
-    if run.state in UNHELD and counts.get(State.RUNNING):
-        counts |= {run.state: counts.get(run.state, 0) + counts.pop(State.RUNNING)}
-    return counts
-
-
 def begin_text(run: RunRecord) -> str:
     """Return when the last execution of a run began; empty for one that never did."""
     return "" if run.started_at is None else f"{run.started_at:%Y-%m-%d %H:%M:%S}Z"
 
 
-def took_text(run: RunRecord) -> str:
-    """Return how long the last execution of a run took; empty for one that has not ended, or never began."""
-    if run.ended_at is None or run.started_at is None:
-        return ""
-    return describe_seconds((run.ended_at - run.started_at).total_seconds())
-
-
 HEAD = ("RUN", "NAME", "STATE", "STARTED", "TOOK", "NODES")
-
-
-def run_state(run: RunRecord) -> str:
-    """Return the state of a run, whether it only looks as if it ran, and whether its row is damaged."""
-    if run.damaged:
-        return "damaged"
-    if run.due_at is not None and run.state is State.QUEUED:
-        return f"queued, due {run.due_at:%Y-%m-%d %H:%M:%S}Z"
-    return f"{run.state}, its process has gone" if run.orphan else str(run.state)
-
-
-def state_counts(counts: Mapping[State, int]) -> str:
-    """Return how many nodes are in which state."""
-    return ", ".join(f"{counts[state]} {state}" for state in State if counts.get(state))
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
@@ -130,20 +110,6 @@ def wait_facts(waits: Sequence[WaitRecord]) -> list[tuple[str, str]]:
     return facts + ([("waits", f"and {more:,} more: aiodag waits {waits[0].run}")] if more > 0 else [])
 
 
-def wait_text(wait: WaitRecord) -> str:
-    """Return in a line what a node waits for, since when and until when."""
-    until = f", until {moment_text(wait.due_at)}" if wait.due_at is not None else ""
-    come = ", and it has come" if wait.settled else ""
-    return f"for {wait_words(wait)} since {moment_text(wait.since)}{until}{come}"
-
-
-def wait_words(wait: WaitRecord) -> str:
-    """Return what a node waits for."""
-    if wait.kind == "message":
-        return f"{wait.topic} {wait.key}".rstrip()
-    return f"run {wait.topic}" if wait.kind == "run" else f"its {wait.kind}"
-
-
 def holding_facts(
     run: RunRecord, nodes: Iterable[NodeRecord], attempts: Mapping[int, Sequence[AttemptRecord]]
 ) -> list[tuple[str, str]]:
@@ -191,19 +157,6 @@ def with_brief_errors(graph: Graph) -> Graph:
     return Graph(graph.name, nodes, graph.edges, graph.now)
 
 
-def entry_text(entry: Mapping[str, Any]) -> str:
-    """Return what a run began with."""
-    where: dict[str, Any] = {key: value for key in ("host", "executor") if isinstance(value := entry.get(key), str)}
-    return describe_entry(Entry(entry.get("file", ""), entry.get("task", ""), entry.get("parameters") or {}, **where))
-
-
-def change_text(change: Change) -> str:
-    """Return which execution brought which definition, with the one before it."""
-    lists = (("changed", change.changed), ("added", change.added), ("removed", change.removed))
-    parts = [f"{word} {', '.join(names)}" for word, names in lists if names]
-    return f"of execution {change.execution}: {'; '.join(parts) or count_text(change.tasks, 'task')}"
-
-
 def attempt_line(node: NodeRecord, each: AttemptRecord, *, there: bool) -> tuple[str, ...]:
     """Return an attempt as a row of a table; the last execution of its run may not have the node any more."""
     took = ""
@@ -220,18 +173,6 @@ def unbegun_line(node: NodeRecord) -> tuple[str, ...]:
     """Return a node that has had no attempt as a row of a table, with why it was skipped if it was."""
     why = first_line(error_text(node.error) if node.state is State.FAILED else node.error)
     return f"{node.label} #{node.number}", "", str(node.state), "", "", why
-
-
-def moment_text(at: datetime | None) -> str:
-    """Return a moment for people, UTC, to the millisecond."""
-    return "" if at is None else f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03}Z"
-
-
-def attempt_state(each: AttemptRecord) -> str:
-    """Return how an attempt ended: nobody has cancelled one whose process ended before it, and one that was lost has not failed."""
-    if each.facts.get("lost"):
-        return "lost"
-    return CUT_OFF.partition(":")[0] if each.error == CUT_OFF else str(each.state)
 
 
 def command_line(command: Sequence[str]) -> str:

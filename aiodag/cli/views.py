@@ -7,9 +7,10 @@ import re
 from collections import Counter
 
 from aiodag import Graph, GraphNode
-from aiodag.cli.show import begin_text, run_state, state_counts, took_text, with_brief_errors
+from aiodag.cli.show import begin_text, with_brief_errors
 from aiodag.looks import LOOKS
 from aiodag.records import RunRecord
+from aiodag.service.phrases import run_state, state_counts, took_text
 from aiodag.states import State
 from aiodag.wording import first_line, printable
 

@@ -12,7 +12,7 @@ from aiodag.cli.isolated import Children, Lifeline
 from aiodag.cli.opening import serving
 from aiodag.cli.signals import Signals
 from aiodag.queue_defaults import RUNS_AT_ONCE
-from aiodag.service import Service
+from aiodag.service import Service, phrases
 from aiodag.service.documents import worker_documents
 from aiodag.service.loading import import_modules
 from aiodag.service.relaying import carrier_of, end_tasks
@@ -161,6 +161,6 @@ def worker_line(worker: WorkerRecord) -> tuple[str, ...]:
         ",".join(worker.queues),
         str(worker.limit),
         " ".join(worker.runs) or "-",
-        shown.moment_text(worker.started_at),
-        shown.moment_text(worker.seen_at),
+        phrases.moment_text(worker.started_at),
+        phrases.moment_text(worker.seen_at),
     )

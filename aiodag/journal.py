@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         EdgeRecord,
         FunctionRow,
         Known,
+        LastMove,
         LogRecord,
         NodeRecord,
         OutputRecord,
@@ -166,6 +167,13 @@ class Runs(Protocol):
         """Return the attempts of all executions that failed, from a moment on, in the order of their ends."""
         ...
 
+    def last_moves(self, run_id: str) -> "list[LastMove]":
+        """Return where each node of the last execution of a run stands, by number, without its value.
+
+        There are none of barriers, nor of a run that is not there.
+        """
+        ...
+
     def last_parts(self, run_id: str) -> tuple[int, int]:
         """Return the part of the last line that a run has logged, and of the last output; 0 where there is none."""
         ...
@@ -198,9 +206,18 @@ class Runs(Protocol):
         ...
 
     def logs(
-        self, run_id: str, after: int = 0, *, numbers: Iterable[int] | None = None, beyond: int = 0
+        self,
+        run_id: str,
+        after: int = 0,
+        *,
+        numbers: Iterable[int] | None = None,
+        beyond: int = 0,
+        limit: int | None = None,
     ) -> "list[LogRecord]":
-        """Return the lines that bodies logged, in order, after so many: of all nodes, or of some; beyond a part."""
+        """Return the lines that bodies logged, in order, after so many: of all nodes, or of some; beyond a part.
+
+        `limit` is how many lines to return at most.
+        """
         ...
 
     def cancel(self, run_id: str) -> bool:

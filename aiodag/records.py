@@ -174,6 +174,26 @@ class NodeRecord:
     damaged: str = ""
 
 
+class LastMove(NamedTuple):
+    """Where a node of a run stands: its state, the number of its attempt, and since when, in seconds since the epoch.
+
+    It is as a row has it, for there may be many of them: where a disk has written over that, anything may be in it.
+
+    >>> from aiodag import Run, task
+    >>> from aiodag.stores import Memory
+    >>> store = Memory()
+    >>> async with Run("etl", store=store, id="monday"):
+    ...     node = task(sum)([1, 2])
+    >>> [(move.number, move.state, move.attempt) for move in store.last_moves("monday")]
+    [(0, 'succeeded', 1)]
+    """
+
+    number: int
+    state: str
+    attempt: int
+    at: float
+
+
 @dataclass(frozen=True, slots=True)
 class EdgeRecord:
     """An edge between two nodes of a run, by their numbers.

@@ -448,9 +448,24 @@ class StoreContract:
         second = store.logs("etl")[1].part
         assert [line.text for line in store.logs("etl", beyond=second)] == ["2", "None"]
         assert [line.text for line in store.logs("etl", numbers=[0, 2], beyond=second)] == ["2"]
+        assert [line.text for line in store.logs("etl", beyond=second, limit=1)] == ["2"]
+        assert [line.text for line in store.logs("etl", 1, numbers=[0, 2, 1], limit=1)] == ["1"]
         assert store.last_parts("etl") == (store.logs("etl")[-1].part, 0)
         assert [each.number for each in store.failures("etl")] == [0, 1, 2]
         assert [each.number for each in store.failures("etl", since=6.5)] == [1, 2]
+
+    def test_where_the_nodes_of_the_last_execution_stand_is_read_without_their_values(self, store, claimed):
+        barrier = (*row(3)[:8], "barrier", *row(3)[9:])
+        waiting = (*row(1, state=State.WAITING, attempt=0)[:13], None, None, *row(1)[15:])
+        running = (*row(2, state=State.RUNNING, attempt=2)[:14], None, *row(2)[15:])
+        self.write(store, claimed, nodes=[running, row(0), barrier, waiting])
+
+        assert store.last_moves("etl") == [
+            (0, "succeeded", 1, row(0)[14]),
+            (1, "waiting", 0, row(1)[12]),
+            (2, "running", 2, row(2)[13]),
+        ]
+        assert store.last_moves("nobody") == []
 
     def test_a_word_stands_for_a_number_a_task_a_label_or_what_was_made_of_a_task(self, store, claimed):
         made = [row(0), row(1), row(2)]

@@ -13,6 +13,7 @@ from aiodag.records import (
     FunctionRow,
     Generation,
     Known,
+    LastMove,
     NodeRecord,
     Owner,
     RunFilter,
@@ -215,6 +216,12 @@ def known_from_kept(row: Row) -> Known:
         turn=row["turn"],
         execution=row["execution"],
     )
+
+
+def last_move_of(row: Row) -> LastMove:
+    """Return where a node stands."""
+    moments = (row["ended_at"], row["started_at"], row["created_at"])
+    return LastMove(row["number"], str(row["state"]), row["attempt"], next(at for at in moments if at is not None))
 
 
 def attempt_of(row: Row) -> tuple[Any, ...] | None:

@@ -16,6 +16,7 @@ from aiodag.records import (
     AttemptRecord,
     EdgeRecord,
     FunctionRow,
+    LastMove,
     LogRecord,
     NodeRecord,
     OutputRecord,
@@ -33,6 +34,7 @@ from aiodag.stores.kept import (
     is_wanted,
     kept_node_record,
     kept_run_record,
+    last_move_of,
 )
 from aiodag.stores.watch import note_happening
 
@@ -208,6 +210,13 @@ class KeptRuns:
             kept = self.kept.get(run_id)
             return (0, 0) if kept is None else (len(kept.logs), kept.parts)
 
+    def last_moves(self, run_id: str) -> list[LastMove]:
+        """Return where each node of the last execution of a run stands, by number, without its value."""
+        with self._lock:
+            kept = self.kept.get(run_id)
+            rows = [] if kept is None else [row for row in kept.nodes.values() if row["execution"] == kept.execution]
+        return sorted(last_move_of(row) for row in rows if row["codec"] != BARRIER)
+
     def functions(self, run_id: str) -> list[FunctionRow]:
         """Return the functions that a run has called: their names and modules, and whether the run began in those."""
         with self._lock:
@@ -250,14 +259,22 @@ class KeptRuns:
             return [] if kept is None else list(kept.definitions)
 
     def logs(
-        self, run_id: str, after: int = 0, *, numbers: Iterable[int] | None = None, beyond: int = 0
+        self,
+        run_id: str,
+        after: int = 0,
+        *,
+        numbers: Iterable[int] | None = None,
+        beyond: int = 0,
+        limit: int | None = None,
     ) -> list[LogRecord]:
         """Return the lines that bodies logged, in order, after so many: of all nodes, or of some; beyond a part."""
         some = None if numbers is None else set(numbers)
         with self._lock:
             kept = self.kept.get(run_id)
             every = [] if kept is None else list(enumerate(kept.logs, 1))
-        rows = [(part, row) for part, row in every if part > beyond and (some is None or row[1] in some)][after:]
+        rows = [(part, row) for part, row in every if part > beyond and (some is None or row[1] in some)][after:][
+            :limit
+        ]
         return [LogRecord(utc_moment(row[0]) or ZERO, row[1], row[2], row[3], row[4], part=part) for part, row in rows]
 
     def registered(self, name: str | None = None) -> list[WorkflowRecord]:

@@ -42,7 +42,7 @@ from runs join nodes using (run, execution) where runs.run in (?...) and codec <
 -- :name logs_of_nodes
 select at, number, level, logger, text, logs.rowid from logs join runs using (run)
 where id = :id and number in (select value::bigint from json_array_elements_text(:numbers)) and logs.rowid > :beyond
-order by logs.rowid limit 9223372036854775807 offset :after
+order by logs.rowid limit :limit offset :after
 
 -- :name is_numbered
  and number in (select value::bigint from json_array_elements_text(:numbers))

@@ -244,12 +244,16 @@ select definitions.execution, document from definitions join runs using (run) wh
 
 -- :name logs
 select at, number, level, logger, text, logs.rowid from logs join runs using (run)
-where id = :id and logs.rowid > :beyond order by logs.rowid limit 9223372036854775807 offset :after
+where id = :id and logs.rowid > :beyond order by logs.rowid limit :limit offset :after
 
 -- :name last_parts
 select coalesce((select max(rowid) from logs where logs.run = runs.run), 0),
     coalesce((select max(part) from output where output.run = runs.run), 0)
 from runs where id = ?
+
+-- :name last_moves
+select number, nodes.state, attempt, coalesce(nodes.ended_at, nodes.started_at, nodes.created_at)
+from nodes join runs using (run) where id = ? and nodes.execution = runs.execution and codec <> 'barrier' order by number
 
 -- :name ask_cancel
 update runs set cancel = 1 where id = ? and (owner is not null or queue is not null) and ended_at is null

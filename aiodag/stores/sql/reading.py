@@ -9,6 +9,7 @@ from aiodag.records import (
     AttemptRecord,
     EdgeRecord,
     FunctionRow,
+    LastMove,
     LogRecord,
     NodeRecord,
     OutputRecord,
@@ -159,11 +160,18 @@ class RecordedRuns(Database):
             return [attempt_record(row) for row in rows]
 
     def logs(
-        self, run_id: str, after: int = 0, *, numbers: Iterable[int] | None = None, beyond: int = 0
+        self,
+        run_id: str,
+        after: int = 0,
+        *,
+        numbers: Iterable[int] | None = None,
+        beyond: int = 0,
+        limit: int | None = None,
     ) -> list[LogRecord]:
         """Return the lines that bodies logged, in order, after so many: of all nodes, or of some; beyond a part."""
         name = "logs" if numbers is None else "logs_of_nodes"
         values = {"id": run_id, "after": after, "numbers": as_list(numbers or ()), "beyond": beyond}
+        values |= {"limit": LAST if limit is None else limit}
         with self.reading() as session:
             return [log_record(row) for row in session.perform(name, values)]
 
@@ -172,6 +180,11 @@ class RecordedRuns(Database):
         with self.reading() as session:
             logged, written = session.perform("last_parts", (run_id,)).fetchone() or (0, 0)
         return logged, written
+
+    def last_moves(self, run_id: str) -> list[LastMove]:
+        """Return where each node of the last execution of a run stands, by number, without its value."""
+        with self.reading() as session:
+            return [LastMove._make(row) for row in session.perform("last_moves", (run_id,)) if type(row[0]) is int]
 
     def functions(self, run_id: str) -> list[FunctionRow]:
         """Return the functions that a run has called: their names and modules, and whether the run began in those."""

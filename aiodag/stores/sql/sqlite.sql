@@ -47,7 +47,7 @@ from runs cross join nodes using (run, execution) where runs.run in (?...) and c
 -- :name logs_of_nodes
 select at, number, level, logger, text, logs.rowid from logs join runs using (run)
 where id = :id and number in (select value from json_each(:numbers)) and logs.rowid > :beyond
-order by +logs.rowid limit 9223372036854775807 offset :after
+order by +logs.rowid limit :limit offset :after
 
 -- :name is_numbered
  and number in (select value from json_each(:numbers))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 pytest.importorskip("starlette")
 
 from aiodag.agent.requests import READERS, BadRequest, read_order
-from aiodag.agent.starlette import build_application
+from aiodag.agent.starlette import agent_application
 from aiodag.agent.table import AgentSettings, ProgramTable
 from aiodag.commands.agent_wire import BODY_LARGEST, CLOCK_HEADER, FrameReader, program_id
 
@@ -27,7 +27,7 @@ BEARER = {"authorization": f"Bearer {TOKEN}"}
 async def served(folder, **changes):
     table = ProgramTable(AgentSettings(changes.pop("resources", {"cores": 2}), Path(folder), **changes))
     try:
-        yield table, build_application(table, TOKEN)
+        yield table, agent_application(table, TOKEN)
     finally:
         await table.leave(0.0)
         for each in table.programs.values():

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from aiodag.agent.ghosts import VARIABLE, AgentDirectory, end_ghosts
 from aiodag.agent.guard import AgentGuard
-from aiodag.agent.starlette import build_application
+from aiodag.agent.starlette import agent_application
 from aiodag.agent.table import AgentSettings, ProgramTable
 from aiodag.agent.uvicorn import Endpoint, QuietServer, build_server, load_tls, open_socket
 
@@ -38,7 +38,7 @@ class AgentServer:
                 env = {**self._settings.env, VARIABLE: directory.mark}
                 guard = AgentGuard()
                 table = self._table = ProgramTable(self._settings._replace(directory=directory.path, env=env), guard)
-                self._server = build_server(build_application(table, self._token), self._endpoint)
+                self._server = build_server(agent_application(table, self._token), self._endpoint)
                 say(f"agent at {served_address(self._endpoint, listening.getsockname()[1])}")
                 if self._stopping is not None:  # while it ended what was left
                     return

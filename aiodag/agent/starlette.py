@@ -43,7 +43,7 @@ BODY_TIME = 60.0  # seconds for a whole request to arrive
 CLOSING = {"Connection": "close"}
 
 
-def build_application(table: ProgramTable, token: str) -> "AgentGate":
+def agent_application(table: ProgramTable, token: str) -> "AgentGate":
     """Return the application that serves a table of programs to those who have the token."""
     endpoints = Endpoints(table)
     routes = [

@@ -1,0 +1,14 @@
+"""Answer with the documents that the command line prints with `--json`."""
+
+import json
+from collections.abc import Mapping
+
+from aiodag.web.fastapi import Response
+
+PRIVATE = {"Cache-Control": "no-store"}  # what needs a token is kept by nobody
+
+
+def json_answer(document: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return the answer that has a document of `service.documents`."""
+    body = json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
+    return Response(body, status, media_type="application/json", headers={**PRIVATE, **(headers or {})})

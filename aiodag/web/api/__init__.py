@@ -1,0 +1,1 @@
+"""What programs ask of the server: one file for each kind of thing."""

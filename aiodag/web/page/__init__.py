@@ -1,0 +1,1 @@
+"""What people see of the server: one file for each kind of page."""

@@ -1,0 +1,135 @@
+"""Answer with what is wrong: problem documents as RFC 9457 has them, one table of what each error means over HTTP.
+
+Their member `error` names the class of the error, so that a client can raise it again.
+"""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from aiodag import errors
+from aiodag.complaint import Complaint
+from aiodag.web.desk import DESK, DeskBusy
+from aiodag.web.fastapi import HTTPException, Request, RequestValidationError, Response
+
+log = logging.getLogger("aiodag.web")
+
+MEDIA = "application/problem+json"
+RETRY_AFTER = "5"  # seconds
+MOST_COMPLAINTS = 100
+DETAIL_LONGEST = 4_000  # characters
+
+# The first that an error is one of says which status it is answered with.
+STATUSES: Sequence[tuple[type[BaseException], int]] = (
+    (errors.UnknownRun, 404),
+    (errors.RunOwned, 409),
+    (errors.LeaseLost, 409),
+    (errors.StoreUnreachable, 503),
+    (DeskBusy, 503),
+    (errors.StoreError, 409),
+    (errors.WorkflowError, 422),
+    (errors.EntryError, 422),
+    (errors.OptionError, 422),
+    (errors.PayloadRefused, 422),
+    (errors.SecretInValue, 422),
+    (errors.TriggerError, 422),
+    (errors.ExpressionError, 422),
+)
+
+
+class Problem(Exception):
+    """What is wrong with a request: raise it in any route."""
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        complaints: Sequence[Complaint] = (),
+        error: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        **more: object,
+    ) -> None:
+        self.status = status
+        self.detail = detail
+        self.complaints = complaints
+        self.headers = headers or {}
+        self.more = more | ({} if error is None else {"error": error})
+        super().__init__(detail)
+
+    def document(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        told = [{"place": each.place, "text": each.text} for each in self.complaints[:MOST_COMPLAINTS]]
+        return {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail[:DETAIL_LONGEST],
+            **self.more,
+            **({"complaints": told} if told else {}),
+        }
+
+    def answer(self) -> Response:
+        """Return the answer that says it."""
+        body = json.dumps(self.document(), ensure_ascii=True).encode()
+        return Response(body, self.status, media_type=MEDIA, headers=dict(self.headers))
+
+
+def problem_of(error: BaseException, place: str = "") -> Problem | None:
+    """Return what an error of the library means over HTTP; None for one that nobody has expected.
+
+    `place` is the address of the store, which is the server's own affair.
+    """
+    status = next((status for kind, status in STATUSES if isinstance(error, kind)), None)
+    if status is None:
+        return None
+    text = str(error)
+    detail = text.replace(place, "this store") if place else text
+    headers = {"Retry-After": RETRY_AFTER} if status == 503 else {}
+    complaints = getattr(error, "complaints", ())
+    return Problem(status, detail, complaints=complaints, error=type(error).__name__, headers=headers)
+
+
+async def answer_problem(_: Request, error: Exception) -> Response:
+    """Answer a request that a route refuses."""
+    assert isinstance(error, Problem)
+    return error.answer()
+
+
+async def answer_known_error(request: Request, error: Exception) -> Response:
+    """Answer with an error of the library."""
+    desk = request.scope[DESK]
+    problem = problem_of(error, desk.service.place)
+    assert problem is not None
+    return problem.answer()
+
+
+async def answer_refused(_: Request, error: Exception) -> Response:
+    """Answer a request for an address or a method that is not there."""
+    assert isinstance(error, HTTPException)
+    detail = "there is nothing at this address" if error.status_code == 404 else error.detail
+    return Problem(error.status_code, detail, headers=error.headers).answer()
+
+
+async def answer_invalid(_: Request, error: Exception) -> Response:
+    """Answer a request whose address or query says something that cannot be."""
+    assert isinstance(error, RequestValidationError)
+    complaints = [Complaint(".".join(map(str, each["loc"])), each["msg"]) for each in error.errors()]
+    return Problem(422, "the request cannot be understood", complaints=complaints).answer()
+
+
+async def answer_fault(request: Request, error: Exception) -> Response:
+    """Answer for what nobody has expected: it is in the log, and not in the answer."""
+    log.error("%s %r has failed", request.method, request.url.path, exc_info=error)
+    return Problem(500, "the server has failed at this; its log says why").answer()
+
+
+HANDLERS: Mapping[Any, Any] = {
+    Problem: answer_problem,
+    HTTPException: answer_refused,
+    RequestValidationError: answer_invalid,
+    **{kind: answer_known_error for kind, _ in STATUSES},
+    Exception: answer_fault,
+}

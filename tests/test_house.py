@@ -533,6 +533,7 @@ FLOORS = [
     {
         "service": [
             "host_tables",
+            "serve_options",
             "settings",
             "agents",
             "hosts",
@@ -631,6 +632,38 @@ FLOORS = [
             "completion",
             "program",
         ],
+        "web": [
+            "fastapi",
+            "pydantic",
+            "desk",
+            "problems",
+            "paths",
+            "answers",
+            "access",
+            "gate",
+            "health",
+            "metrics",
+            "login",
+            "api.runs",
+            "api.run",
+            "api.graphs",
+            "api.events",
+            "api.workflows",
+            "api.schedules",
+            "api.queues",
+            "api.messages",
+            "api.audit",
+            "api.records",
+            "page.runs",
+            "page.run",
+            "page.editing",
+            "page.workflows",
+            "page.schedules",
+            "page.queues",
+            "page.messages",
+            "page.audit",
+            "application",
+        ],
         "compat": ["pydag"],
         "": ["__main__"],
     },
@@ -666,6 +699,8 @@ LAYERS = {
     "aiodag.__main__": {"aiodag.cli"},
     # Doors without a name in them.
     "aiodag.stores.sql": set(),
+    "aiodag.web.api": set(),
+    "aiodag.web.page": set(),
     "aiodag.workflows.files": set(),
     "aiodag.workflows.jobs": set(),
     "aiodag.workflows.jobs.stages": set(),
@@ -687,11 +722,14 @@ PURE = {"aiodag.errors", "aiodag.wording", "aiodag.states", "aiodag.looks", "aio
 SPOKEN = WORDS | {"aiodag"}
 SERVICE = {each for each in LAYERS if each.startswith("aiodag.service")}
 CLI = {each for each in LAYERS if each.startswith("aiodag.cli")}
+WEB = {each for each in LAYERS if each.startswith("aiodag.web")}
 for name, below in LAYERS.items():
     if name.startswith("aiodag.pictures."):
         LAYERS[name] = below & (PURE | {each for each in LAYERS if each.startswith("aiodag.pictures.")})
     if name.startswith("aiodag.cli."):
         LAYERS[name] = (below | {"aiodag"}) & (SPOKEN | SERVICE | CLI)
+    if name.startswith("aiodag.web."):
+        LAYERS[name] = (below | {"aiodag"}) & (SPOKEN | SERVICE | WEB)
 # All errors are imported from `aiodag.errors`, whichever file one is in.
 ERRORS = {each for each in LAYERS if each.startswith("aiodag.errors.")}
 for name in set(LAYERS) - ERRORS - {"aiodag.errors"}:
@@ -706,6 +744,8 @@ EXTRAS = {
     "aiodag.commands.aiohttp": {"aiohttp"},
     "aiodag.commands.ssh": {"asyncssh"},
     "aiodag.agent.starlette": {"starlette"},
+    "aiodag.web.fastapi": {"fastapi", "starlette"},
+    "aiodag.web.pydantic": {"pydantic"},
     "aiodag.agent.uvicorn": {"uvicorn"},
     "aiodag.stores.fsspec": {"fsspec"},
     "aiodag.stores.sql.postgres": {"psycopg"},
@@ -1030,6 +1070,7 @@ NEVERS = {
     "workflows": ["pictures", "traces", "service", "cli", "compat", "testing"],
     "service": ["cli", "compat", "traces"],
     "cli": ["_core", "abc", "codec", "stores", "commands", "executors", "pictures", "traces", "workflows", "compat"],
+    "web": ["_core", "abc", "codec", "stores", "commands", "executors", "pictures", "traces", "workflows", "compat", "cli"],
 }
 
 

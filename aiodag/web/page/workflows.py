@@ -1,0 +1,5 @@
+"""The pages of workflows."""
+
+from aiodag.web.fastapi import APIRouter
+
+workflows_pages = APIRouter()

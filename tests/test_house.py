@@ -569,6 +569,7 @@ FLOORS = [
             "delivering",
             "messages",
             "schedules",
+            "access",
             "documents",
             "phrases",
             "schedule_documents",

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from aiodag._core.graph import Graph
 from aiodag.abc import Observer, Runs
 from aiodag.errors import EntryError
+from aiodag.service.access import Admitting
 from aiodag.service.entry import Again, Entry, Target, describe_entry
 from aiodag.service.follow import Follower
 from aiodag.service.recorded import run_again
 from aiodag.service.resumption import ParkedPlan, Resumption
-from aiodag.service.schedules import Scheduling
 from aiodag.service.settings import settings
 from aiodag.stores.places import store_at
 from aiodag.stores.watch import describe_listening
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from aiodag.service.starting import Opened
 
 
-class Service(Scheduling):
+class Service(Admitting):
     r"""The runs of one store; by default the one of [settings](../configuration.md), or else a file in the user's state directory.
 
     What looks or submits is a plain method, which may block for a moment: put it into a thread where a loop must not wait. What

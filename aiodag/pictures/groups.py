@@ -81,11 +81,12 @@ def group_nodes(graph: Graph, until: float) -> Grouped:
         members[at].append(node)
         of_node.append(at)
     names = (f"{len(sizes.keys() - kept - barriers):,} {_OTHERS}" if name is None else name for name in number)
-    groups = (_group_of(name, nodes, graph.now, until) for name, nodes in zip(names, members, strict=True))
+    groups = (part_of_task(name, nodes, graph.now, until) for name, nodes in zip(names, members, strict=True))
     return Grouped(tuple(groups), tuple(of_node))
 
 
-def _group_of(name: str, members: list[GraphNode], now: float, until: float) -> Group:
+def part_of_task(name: str, members: list[GraphNode], now: float, until: float) -> Group:
+    """Return a group of nodes under a name; the run ends at `until`."""
     nodes = [node for node in members if not node.barrier] or members
     spans = [(begin, end) for node in nodes for state, begin, end in node.spans(now) if state is State.RUNNING]
     counted = Counter(node.state for node in nodes)

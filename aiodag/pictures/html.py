@@ -9,9 +9,9 @@ from typing import Any
 from aiodag._core.graph import Graph, GraphNode
 from aiodag.pictures.groups import Group
 from aiodag.pictures.lettering import escape_xml, line, lines
-from aiodag.pictures.palette import colours_by_name, glyph
+from aiodag.pictures.palette import glyph
 from aiodag.pictures.scene import Scene, scene
-from aiodag.pictures.svg import definitions, drawing, keys, style
+from aiodag.pictures.svg import definitions, drawing, keys, themed_style
 from aiodag.pictures.timeline import ROW, axis, bars, labels, rows_of, rules
 from aiodag.states import State
 
@@ -70,12 +70,7 @@ def _policy(script: str) -> str:
 
 
 def _style() -> str:
-    light, dark = (
-        "".join(f"--{name}:{colour};" for name, colour in colours_by_name(theme).items()) for theme in ("light", "dark")
-    )
-    themes = f":root{{{light}}}\n@media (prefers-color-scheme: dark){{:root{{{dark}}}}}"
-    rules = style({name: f"var(--{name})" for name in colours_by_name("light")})
-    return "\n".join([themes, rules, (_HERE / "page.css").read_text(encoding="utf-8")])
+    return "\n".join([themed_style(), (_HERE / "page.css").read_text(encoding="utf-8")])
 
 
 def _header(shown: Scene) -> list[str]:

@@ -1,7 +1,7 @@
 """Draw a graph as SVG, with nothing but the standard library."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from math import dist, log10
@@ -124,6 +124,15 @@ def style(colour: dict[str, str]) -> str:
     return "\n".join(rules)
 
 
+def themed_style() -> str:
+    """Return the rules of style whose colours follow the reader's choice of light or dark, with a variable for each colour."""
+    light, dark = (
+        "".join(f"--{name}:{colour};" for name, colour in colours_by_name(theme).items()) for theme in ("light", "dark")
+    )
+    themes = f":root{{{light}}}\n@media (prefers-color-scheme: dark){{:root{{{dark}}}}}"
+    return "\n".join([themes, style({name: f"var(--{name})" for name in colours_by_name("light")})])
+
+
 def definitions() -> str:
     """Return the glyphs, and the ends of edges."""
     tips = "".join(
@@ -138,8 +147,13 @@ def definitions() -> str:
     return f"<defs>{glyphs()}{tips}</defs>"
 
 
-def drawing(shown: Scene, *, titles: bool = True, merged: bool = False) -> Elements:
-    """Draw the links and, over them, the cards; `titles` tell more of each, where a browser is pointed at it."""
+def drawing(
+    shown: Scene, *, titles: bool = True, merged: bool = False, anchors: Sequence[tuple[str, str]] = ()
+) -> Elements:
+    """Draw the links and, over them, the cards; `titles` tell more of each, where a browser is pointed at it.
+
+    `anchors` are the addresses that the cards lead to, each with the number by which a script knows the node, or "".
+    """
     places = layout([card.size for card in shown.cards], [(link.source, link.target) for link in shown.links])
     reached = {link.target for link in shown.links if link.failed}
     shifts = _shifts(shown, places)
@@ -154,16 +168,23 @@ def drawing(shown: Scene, *, titles: bool = True, merged: bool = False) -> Eleme
                 elements += [f'<g class="edge {kind}{" failed" * failed}">', *lines, "</g>"]
     for at, card in enumerate(shown.cards):
         box = places.boxes[at]
-        kind = "barrier" if card.barrier else f"{'group' if shown.groups else 'node'} {card.state}"
-        elements.append(f'<g class="{kind}" data-node="{at}" transform="translate({box.x} {box.y})">')
+        kind = "barrier" if card.barrier else f"{'group' if card.counts else 'node'} {card.state}"
+        open_, close = anchor_tags(anchors[at]) if anchors and not card.barrier else ("", "")
+        elements.append(f'{open_}<g class="{kind}" data-node="{at}" transform="translate({box.x} {box.y})">')
         if titles:
             elements.append(f"<title>{escape_xml(card.told)}</title>")
         if card.barrier:
             elements.append(_barrier_dot(box, failed=at in reached))
         else:
-            elements += _group_box(card, box) if shown.groups else _node_box(card, box)
-        elements.append("</g>")
+            elements += _group_box(card, box) if card.counts else _node_box(card, box)
+        elements.append(f"</g>{close}")
     return Elements(places.width, places.height, elements)
+
+
+def anchor_tags(anchor: tuple[str, str]) -> tuple[str, str]:
+    """Return the ends of a link around what is drawn: its address, and the number of its node or nothing."""
+    address, number = anchor
+    return f'<a href="{escape_xml(address)}" data-number="{escape_xml(number)}">', "</a>"
 
 
 def _shifts(shown: Scene, places: Layout) -> dict[tuple[int, int], float]:

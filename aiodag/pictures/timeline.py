@@ -1,6 +1,6 @@
 """Draw when each node waited, was queued and ran: a row for each, in order of start, what was called inside a node below it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import floor, log10
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from aiodag._core.graph import Graph, GraphNode
 from aiodag.pictures.lettering import SMALL, escape_xml, shorten_to, width
 from aiodag.pictures.palette import glyph
 from aiodag.pictures.scene import Scene, outcome, scene
-from aiodag.pictures.svg import HEAD, MARGIN, Elements, _headline_elements, headline_width, svg_document
+from aiodag.pictures.svg import HEAD, MARGIN, Elements, _headline_elements, anchor_tags, headline_width, svg_document
 from aiodag.states import State
 from aiodag.wording import describe_seconds
 
@@ -94,8 +94,8 @@ def _start_of(node: GraphNode) -> tuple[bool, float, float]:
     return started is None, started or 0.0, node.moves[0][1] if node.moves else 0.0
 
 
-def labels(shown: Scene, rows: list[Row]) -> Elements:
-    """Draw the names of the rows; those on the critical path are bold."""
+def labels(shown: Scene, rows: list[Row], anchors: Sequence[tuple[str, str]] = ()) -> Elements:
+    """Draw the names of the rows; those on the critical path are bold. `anchors` are for the cards, as `drawing` takes them."""
     critical = set(shown.critical)
     elements: list[str] = []
     widest = 0.0
@@ -107,7 +107,8 @@ def labels(shown: Scene, rows: list[Row]) -> Elements:
         y = rank * ROW
         elements.append(f'<g data-row="{number}">{glyph(shown.cards[number].state, x, y + 6)}')
         strong = ' class="bold"' if bold else ""
-        elements.append(f'<text{strong} x="{x + 18}" y="{y + 16}">{escape_xml(text)}</text></g>')
+        open_, close = anchor_tags(anchors[number]) if anchors else ("", "")
+        elements.append(f'{open_}<text{strong} x="{x + 18}" y="{y + 16}">{escape_xml(text)}</text>{close}</g>')
         widest = max(widest, x + 18 + width(text) * (1.06 if bold else 1))
     return Elements(round(widest) + 14, len(rows) * ROW, elements)
 

@@ -1,0 +1,40 @@
+"""What the pages of queues and workers show."""
+
+from typing import NamedTuple
+
+from aiodag.service import Service
+from aiodag.submissions import QueueRecord, WorkerRecord
+from aiodag.wording import describe_seconds
+
+
+class QueueRow(NamedTuple):
+    """A queue in the list: `workers` are how many take runs from it, and `can` what can be done with it."""
+
+    record: QueueRecord
+    rate: str
+    workers: int
+    can: tuple[str, ...]
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether runs wait that nobody would take."""
+        return self.record.waiting > 0 and (self.workers == 0 or self.record.state == "paused")
+
+
+CAN = {"open": ("pause", "drain"), "paused": ("resume", "drain"), "draining": ("resume", "pause")}
+
+
+def list_queues(service: Service) -> list[QueueRow]:
+    """Return the queues by name, each with how many workers take from it; one that only workers know is there, too."""
+    workers = service.workers()
+    taken = {name for worker in workers for name in worker.queues}
+    there = {each.name: each for each in service.queues()}
+    every = [there.get(name, QueueRecord(name)) for name in sorted({*there, *taken})]
+    return [queue_row(each, workers) for each in every]
+
+
+def queue_row(queue: QueueRecord, workers: list[WorkerRecord]) -> QueueRow:
+    """Return one queue for the list."""
+    takes = sum(queue.name in each.queues and each.state == "working" for each in workers)
+    rate = "" if queue.rate is None else f"{queue.rate} in {describe_seconds(queue.per or 0.0)}"
+    return QueueRow(queue, rate, takes, CAN.get(queue.state, ()))

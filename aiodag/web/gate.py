@@ -1,18 +1,65 @@
-"""What stands before all routes: the address as it was sent, and one line in the log for what nobody has expected."""
+"""What stands before all routes: the address as it was sent, what a request may bring, and the end of what nobody has expected."""
+
+import logging
 
 from aiodag.web.desk import DESK, Desk
-from aiodag.web.fastapi import ASGIApp, Receive, Scope, Send
+from aiodag.web.fastapi import ASGIApp, ClientDisconnect, Message, Receive, Scope, Send
+from aiodag.web.limits import ArrivingBytes, Body, refusal_of_address
+
+log = logging.getLogger("aiodag.web")
 
 
 class RequestGate:
-    """Gives each request on, with its path as it was sent: so `%2F` in an id does not become a slash."""
+    """Gives each request on, with its path as it was sent: so `%2F` in an id does not become a slash.
+
+    HEAD is answered as GET is, without the body.
+    """
 
     def __init__(self, inner: ASGIApp, desk: Desk) -> None:
         self._inner = inner
         self._desk = desk
+        self._arrivals = ArrivingBytes()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] == "http":
-            scope = {**scope, "path": scope["raw_path"].decode("latin-1"), DESK: self._desk}
-            await self._inner(scope, receive, send)
+        if scope["type"] != "http":
+            return
+        refusal = refusal_of_address(scope)
+        if refusal is not None:
+            await refusal.answer()(scope, receive, send)
+            return
+        body = Body(scope, receive, self._arrivals)
+        answer = Answering(send, body, is_head=scope["method"] == "HEAD")
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        path = scope["raw_path"].decode("latin-1")
+        try:
+            await self._inner({**scope, "method": method, "path": path, DESK: self._desk}, body.receive, answer.send)
+        except ClientDisconnect:
+            pass
+        except Exception:
+            # A route that fails is answered with 500 before it comes here: one request of many, and the server lives on.
+            log.exception("%s %r has failed", scope["method"], scope["path"][:200])
+        finally:
+            body.let_go()
+
+
+class Answering:
+    """Sends the answer to one request."""
+
+    def __init__(self, send: Send, body: Body, *, is_head: bool) -> None:
+        self._send = send
+        self._body = body
+        self._is_head = is_head
+        self._has_ended = False
+
+    async def send(self, message: Message) -> None:
+        """Send one part of it."""
+        if self._has_ended:
+            return
+        if message["type"] == "http.response.start" and not self._body.may_rest:
+            # What has not arrived by now is not waited for: the connection ends with this answer.
+            message["headers"] = [*message["headers"], (b"connection", b"close")]
+        await self._send(message)
+        if self._is_head and message["type"] == "http.response.start":
+            self._has_ended = True
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -4,7 +4,6 @@ Their member `error` names the class of the error, so that a client can raise it
 """
 
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -13,8 +12,6 @@ from aiodag import errors
 from aiodag.complaint import Complaint
 from aiodag.web.desk import DESK, DeskBusy
 from aiodag.web.fastapi import HTTPException, Request, RequestValidationError, Response
-
-log = logging.getLogger("aiodag.web")
 
 MEDIA = "application/problem+json"
 RETRY_AFTER = "5"  # seconds
@@ -120,9 +117,8 @@ async def answer_invalid(_: Request, error: Exception) -> Response:
     return Problem(422, "the request cannot be understood", complaints=complaints).answer()
 
 
-async def answer_fault(request: Request, error: Exception) -> Response:
-    """Answer for what nobody has expected: it is in the log, and not in the answer."""
-    log.error("%s %r has failed", request.method, request.url.path, exc_info=error)
+async def answer_fault(_: Request, __: Exception) -> Response:
+    """Answer for what nobody has expected: the gate writes it into the log, and it is not in the answer."""
     return Problem(500, "the server has failed at this; its log says why").answer()
 
 

@@ -7,5 +7,6 @@ try:
     from pydantic import BeforeValidator as BeforeValidator
     from pydantic import ConfigDict as ConfigDict
     from pydantic import Field as Field
+    from pydantic import ValidationError as ValidationError
 except ImportError as error:
     raise MissingExtra("aiodag serve", "pydantic", "web") from error

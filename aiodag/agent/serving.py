@@ -9,7 +9,12 @@ from aiodag.agent.ghosts import VARIABLE, AgentDirectory, end_ghosts
 from aiodag.agent.guard import AgentGuard
 from aiodag.agent.starlette import agent_application
 from aiodag.agent.table import AgentSettings, ProgramTable
-from aiodag.agent.uvicorn import Endpoint, QuietServer, build_server, load_tls, open_socket
+from aiodag.errors import MissingExtra
+
+try:
+    from aiodag.listening.uvicorn import Endpoint, QuietServer, build_server, load_tls, open_socket, served_address
+except ImportError as error:
+    raise MissingExtra("aiodag agent", "uvicorn", "agent") from error
 
 log = logging.getLogger("aiodag.agent")
 
@@ -65,9 +70,3 @@ class AgentServer:
                 await self._table.leave(self._grace)
         if self._server is not None:
             self._server.should_exit = True
-
-
-def served_address(endpoint: Endpoint, port: int) -> str:
-    """Return the address that clients are given."""
-    host = f"[{endpoint.address}]" if ":" in endpoint.address else endpoint.address
-    return f"{'http' if endpoint.certificate is None else 'https'}://{host}:{port}"

@@ -60,7 +60,7 @@ def agent_server(options: AgentOptions) -> Any:
     # Here: only who runs an agent needs its packages.
     from aiodag.agent.serving import AgentServer  # noqa: PLC0415 - see above
     from aiodag.agent.table import AgentSettings  # noqa: PLC0415 - see above
-    from aiodag.agent.uvicorn import Endpoint  # noqa: PLC0415 - see above
+    from aiodag.listening.uvicorn import Endpoint  # noqa: PLC0415 - see above
 
     certificate, key = (None if each is None else Path(each) for each in (options.certificate, options.key))
     directory = Path(options.directory) if options.directory else usual_directory(port)

@@ -1,4 +1,4 @@
-"""The server of an agent, with uvicorn: the extra `agent`."""
+"""A server that listens, with uvicorn: sockets, certificates, and limits on what a connection may hold."""
 
 import asyncio
 import socket
@@ -8,13 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aiodag.errors import AiodagError, MissingExtra, OptionError
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
-try:
-    import uvicorn
-    from uvicorn.protocols.http.h11_impl import H11Protocol
-except ImportError as error:
-    raise MissingExtra("aiodag agent", "uvicorn", "agent") from error
+from aiodag.errors import AiodagError, OptionError
 
 HEAD_TIME = 30.0  # seconds from the connection to a whole head of a request, and from an answer to the next request
 HEAD_LARGEST = 2**14  # bytes
@@ -24,7 +21,7 @@ LAST_ANSWERS = 5  # seconds for streams to tell an end, when the server ends
 
 
 class Endpoint(NamedTuple):
-    """Where an agent listens, and with what certificate."""
+    """Where a server listens, and with what certificate."""
 
     address: str
     port: int
@@ -93,8 +90,17 @@ def refuse_password() -> str:
     raise ValueError("the key has a password")
 
 
-def build_server(application: Any, endpoint: Endpoint) -> QuietServer:
-    """Return the server of an application; `serve(sockets=[...])` runs it until `should_exit` is set."""
+def served_address(endpoint: Endpoint, port: int) -> str:
+    """Return the address that clients are given."""
+    host = f"[{endpoint.address}]" if ":" in endpoint.address else endpoint.address
+    return f"{'http' if endpoint.certificate is None else 'https'}://{host}:{port}"
+
+
+def build_server(application: Any, endpoint: Endpoint, *, last_answers: int = LAST_ANSWERS) -> QuietServer:
+    """Return the server of an application; `serve(sockets=[...])` runs it until `should_exit` is set.
+
+    What it still answers then is cut off after `last_answers` seconds.
+    """
     config = uvicorn.Config(
         application,
         http=BoundedProtocol,
@@ -107,7 +113,7 @@ def build_server(application: Any, endpoint: Endpoint) -> QuietServer:
         server_header=False,
         limit_concurrency=AT_ONCE,
         timeout_keep_alive=int(HEAD_TIME),
-        timeout_graceful_shutdown=LAST_ANSWERS,
+        timeout_graceful_shutdown=last_answers,
         h11_max_incomplete_event_size=HEAD_LARGEST,
         ssl_certfile=endpoint.certificate,
         ssl_keyfile=endpoint.key,

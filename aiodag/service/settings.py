@@ -173,7 +173,7 @@ def from_file(file: SettingsFile | None, complaints: list[Complaint]) -> dict[st
     for key, value in file.values.items() if file else ():
         assert file is not None
         folder = file.path.parent
-        if key in TABLES:
+        if key in TABLES or key == SERVE:
             continue
         if key not in READERS:
             near = get_close_matches(key, KEYS, 1) if len(key) < LONGEST_GUESS else []
@@ -294,7 +294,8 @@ READERS: Mapping[str, Callable[[object], Any]] = {
     "default_host": read_word,
 }
 TABLES = ("hosts", "executors")  # which a file alone has
-KEYS = (*READERS, *TABLES)
+SERVE = "serve"  # the table of `aiodag serve`, which reads it
+KEYS = (*READERS, *TABLES, SERVE)
 
 
 # What stands in a file is relative to its directory

@@ -173,6 +173,34 @@ def new_agent(tmp_path_factory):
         each.remove()
 
 
+@pytest.fixture
+def new_web_server(tmp_path_factory):
+    """What makes servers of one test alone, of `aiodag serve`: `new_web_server("--worker", store=address)`."""
+    from web_servers import WebServer
+
+    made = []
+
+    def make(*options, **more):
+        made.append(WebServer(tmp_path_factory.mktemp("web"), *options, **more))
+        return made[-1].start()
+
+    yield make
+    for each in made:
+        each.remove()
+
+
+@pytest.fixture(scope="session")
+def web_server(tmp_path_factory):
+    """A server over a SQLite store without a worker, for all tests of this process that leave it alive: use ids of your own."""
+    from web_servers import WebServer
+
+    server = WebServer(tmp_path_factory.mktemp("web"))
+    try:
+        yield server.start()
+    finally:
+        server.remove()
+
+
 @pytest.fixture(scope="session")
 def ssh_server():
     """An sshd, for all tests of this process."""

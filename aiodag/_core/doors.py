@@ -27,6 +27,7 @@ DOORS = MappingProxyType(
         "thread": "aiodag.executors.thread",
         "value_places": "aiodag.stores.value_places",
         "waits": "aiodag.messages.waits",
+        "web": "aiodag.web.serving",
         "workflows": "aiodag.workflows",
     }
 )

@@ -11,6 +11,7 @@ from aiodag.cli import (
     message_grammar,
     queue_grammar,
     schedule_grammar,
+    serve_grammar,
     store_grammar,
     table,
 )
@@ -103,6 +104,7 @@ COMMANDS: dict[str, Callable[[CommandGroup], None]] = {
     "worker": queue_grammar.add_worker,
     "workers": queue_grammar.add_workers,
     "queues": queue_grammar.add_queues,
+    "serve": serve_grammar.add_serve,
     "agent": agent_grammar.add_agent,
     "agents": agent_grammar.add_agents,
     "hosts": agent_grammar.add_hosts,

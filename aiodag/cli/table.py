@@ -230,6 +230,13 @@ def carry_out_hosts(args: Namespace) -> int:
     return hosts(args)
 
 
+def carry_out_serve(args: Namespace) -> int:
+    """Carry out `serve`."""
+    from aiodag.cli.serve import serve
+
+    return serve(args)
+
+
 def carry_out_help(args: Namespace) -> int:
     """Print the parameters of a target, after its help."""
     from aiodag.cli.described import describe

@@ -1,0 +1,47 @@
+"""Run the server: from its socket to its end."""
+
+from collections.abc import Callable
+
+from aiodag.errors import MissingExtra
+from aiodag.service import Service
+from aiodag.service.serve_options import ServeOptions
+from aiodag.web.gateway import Gateway
+
+try:
+    from aiodag.listening.uvicorn import Endpoint, QuietServer, build_server, load_tls, open_socket, served_address
+except ImportError as error:
+    raise MissingExtra("aiodag serve", "uvicorn", "web") from error
+
+LAST_ANSWERS = 1  # seconds for what is still answered when the server ends
+
+
+class PageServer:
+    """The page and the API of a store in this process: `run` it, and `stop` it from a signal's handler."""
+
+    def __init__(self, service: Service, options: ServeOptions) -> None:
+        self._service = service
+        self._options = options
+        self._endpoint = Endpoint(options.host, options.port, options.certificate, options.key)
+        load_tls(self._endpoint)
+        self._gateway: Gateway | None = None
+        self._server: QuietServer | None = None
+
+    async def run(self, say: Callable[[str], object]) -> None:
+        """Serve until somebody stops it. Raises `OptionError` and `AiodagError` before anything is served."""
+        from aiodag.web.application import build_application  # noqa: PLC0415 - a port that is taken is said at once
+
+        with open_socket(self._endpoint) as listening:
+            application = build_application(self._service, self._options)
+            self._gateway = Gateway(application, self._options.root_path, self._options.trusted_proxies)
+            self._server = build_server(self._gateway, self._endpoint, last_answers=LAST_ANSWERS)
+            say(f"page at {served_address(self._endpoint, listening.getsockname()[1])}{self._options.root_path}/")
+            await self._server.serve(sockets=[listening])
+
+    def stop(self) -> None:
+        """End all streams, wait a moment for what is being answered, and end. Called again: end at once."""
+        if self._server is None or self._gateway is None:
+            return
+        if self._server.should_exit:
+            self._server.force_exit = True
+        self._server.should_exit = True
+        self._gateway.end_streams()

@@ -154,6 +154,7 @@ FORMS = {
     "show": ["show {}", "show {} --json", "show {} one", "show {} --failed", "show {} one --value", "show ran-1 {}"],
     "log": ["log {}", "log {} --style tree", "log {} one", "log {} --task one", "log {} --json", "log ran-1 {}"],
     "graph": ["graph {}", "graph {} --format mmd", "graph {} --format dot", "graph {} --json", "graph {} -o g.svg"],
+    "serve": ["serve --check"],
     "validate": ["validate {}", "validate {} --json", "validate named.json {}"],
     "register": ["register {} --replace", "register etl.py:flow --name {} --replace"],
     "list": ["list"],

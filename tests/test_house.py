@@ -741,13 +741,16 @@ SPOKEN = WORDS | {"aiodag"}
 SERVICE = {each for each in LAYERS if each.startswith("aiodag.service")}
 CLI = {each for each in LAYERS if each.startswith("aiodag.cli")}
 WEB = {each for each in LAYERS if each.startswith("aiodag.web")}
+LISTENING = {
+    each for each in LAYERS if each.startswith("aiodag.listening")
+}  # how a server listens, whatever it answers
 for name, below in LAYERS.items():
     if name.startswith("aiodag.pictures."):
         LAYERS[name] = below & (PURE | {each for each in LAYERS if each.startswith("aiodag.pictures.")})
     if name.startswith("aiodag.cli."):
         LAYERS[name] = (below | {"aiodag"}) & (SPOKEN | SERVICE | CLI)
     if name.startswith("aiodag.web."):
-        LAYERS[name] = (below | {"aiodag"}) & (SPOKEN | SERVICE | WEB)
+        LAYERS[name] = (below | {"aiodag"}) & (SPOKEN | SERVICE | WEB | LISTENING)
 # All errors are imported from `aiodag.errors`, whichever file one is in.
 ERRORS = {each for each in LAYERS if each.startswith("aiodag.errors.")}
 for name in set(LAYERS) - ERRORS - {"aiodag.errors"}:
@@ -1088,7 +1091,19 @@ NEVERS = {
     "workflows": ["pictures", "traces", "service", "cli", "compat", "testing"],
     "service": ["cli", "compat", "traces"],
     "cli": ["_core", "abc", "codec", "stores", "commands", "executors", "pictures", "traces", "workflows", "compat"],
-    "web": ["_core", "abc", "codec", "stores", "commands", "executors", "pictures", "traces", "workflows", "compat", "cli"],
+    "web": [
+        "_core",
+        "abc",
+        "codec",
+        "stores",
+        "commands",
+        "executors",
+        "pictures",
+        "traces",
+        "workflows",
+        "compat",
+        "cli",
+    ],
 }
 
 

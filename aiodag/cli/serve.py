@@ -10,7 +10,7 @@ from aiodag.cli.workers import speaker, stopping
 from aiodag.service.serve_options import SERVE_KEYS, page_server, serve_options
 
 
-def serve(args: Namespace) -> int:
+def serve_store(args: Namespace) -> int:
     """Serve until somebody stops this process, and return the exit code."""
     typed = {name: value for name in SERVE_KEYS if (value := getattr(args, name)) is not None}
     options = serve_options(typed)
@@ -21,11 +21,11 @@ def serve(args: Namespace) -> int:
             print_remark(
                 args, "without --certificate or a proxy that has one, others on the network can read the tokens"
             )
-        asyncio.run(serve_until_stopped(server, args))
+        asyncio.run(serve_page(server, args))
     return 0
 
 
-async def serve_until_stopped(server: Any, args: Namespace) -> None:
+async def serve_page(server: Any, args: Namespace) -> None:
     """Serve until signals stop it."""
     with stopping(server.stop):
         await server.run(speaker(args))

@@ -232,9 +232,9 @@ def carry_out_hosts(args: Namespace) -> int:
 
 def carry_out_serve(args: Namespace) -> int:
     """Carry out `serve`."""
-    from aiodag.cli.serve import serve
+    from aiodag.cli.serve import serve_store
 
-    return serve(args)
+    return serve_store(args)
 
 
 def carry_out_help(args: Namespace) -> int:

@@ -117,9 +117,7 @@ def read_host_names(value: object) -> tuple[str, ...]:
     found = read_names(value)
     for each in found:
         if not re.fullmatch(r"[\w.-]+|\[[0-9A-Fa-f:.]+\]", each):
-            raise ValueError(
-                f"{describe_wrong(each)} is not the name of a host, such as runs.example.com; without a port"
-            )
+            raise ValueError(f"{describe_wrong(each)} is not the name of a host, such as example.com; without a port")
     return tuple(each.lower() for each in found)
 
 
@@ -128,7 +126,7 @@ def read_origins(value: object) -> tuple[str, ...]:
     found = read_names(value)
     for each in found:
         if not re.fullmatch(r"https?://(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?", each):
-            raise ValueError(f"{describe_wrong(each)} is not an origin, such as https://app.example.com")
+            raise ValueError(f"{describe_wrong(each)} is not an origin, such as https://example.org")
     return tuple(each.lower() for each in found)
 
 

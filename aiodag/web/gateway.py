@@ -1,15 +1,10 @@
 """What stands between the connections and the application: proxies that are trusted, slow clients, and the end of streams."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+from aiodag.web.fastapi import ASGIApp, Message, Receive, Scope, Send
 
 BODY_TIME = 60.0  # seconds for the whole body of a request
 SEND_TIME = 60.0  # seconds in which a client reads something of an answer that waits for it
@@ -25,7 +20,7 @@ class Gateway:
     read only where the connection comes from a trusted one.
     """
 
-    def __init__(self, application: Application, root_path: str, trusted: tuple[str, ...]) -> None:
+    def __init__(self, application: ASGIApp, root_path: str, trusted: tuple[str, ...]) -> None:
         self._application = application
         self._root_path = root_path
         self._trusted = [ip_network(each) for each in trusted]
@@ -69,14 +64,14 @@ class Gateway:
                 scope["scheme"] = text.lower()
         while hops:
             hop = hops.pop()
-            if not is_address(hop):
+            if not is_address_of_network(hop):
                 return
             scope["client"] = (hop, 0)
             if not self._trusts(hop):
                 return
 
     def _trusts(self, host: str) -> bool:
-        return is_address(host) and any(ip_address(host) in network for network in self._trusted)
+        return is_address_of_network(host) and any(ip_address(host) in network for network in self._trusted)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         this = asyncio.current_task()
@@ -132,7 +127,7 @@ class PatientSender:
             raise OSError("the client reads nothing of its answer") from None
 
 
-def is_address(text: str) -> bool:
+def is_address_of_network(text: str) -> bool:
     """Return True for an address of IPv4 or IPv6."""
     try:
         ip_address(text)

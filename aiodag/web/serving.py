@@ -5,6 +5,7 @@ from collections.abc import Callable
 from aiodag.errors import MissingExtra
 from aiodag.service import Service
 from aiodag.service.serve_options import ServeOptions
+from aiodag.web.application import build_application
 from aiodag.web.gateway import Gateway
 
 try:
@@ -28,8 +29,6 @@ class PageServer:
 
     async def run(self, say: Callable[[str], object]) -> None:
         """Serve until somebody stops it. Raises `OptionError` and `AiodagError` before anything is served."""
-        from aiodag.web.application import build_application  # noqa: PLC0415 - a port that is taken is said at once
-
         with open_socket(self._endpoint) as listening:
             application = build_application(self._service, self._options)
             self._gateway = Gateway(application, self._options.root_path, self._options.trusted_proxies)

@@ -27,6 +27,7 @@ from aiodag.web.page.queues import queues_pages
 from aiodag.web.page.run import run_pages
 from aiodag.web.page.runs import runs_pages
 from aiodag.web.page.schedules import schedules_pages
+from aiodag.web.page.static import static_routes
 from aiodag.web.page.workflows import workflows_pages
 from aiodag.web.problems import HANDLERS
 
@@ -44,7 +45,7 @@ API = (
     audit_api,
     records_api,
 )
-OUTSIDE = (health_routes, metrics_routes, login_routes)
+OUTSIDE = (health_routes, metrics_routes, login_routes, static_routes)
 PAGES = (
     runs_pages,
     run_pages,

@@ -1,0 +1,216 @@
+"use strict";
+// The pages are whole without this. It keeps them fresh, and adds keys. Text of others gets in as text nodes alone, or as pages
+// that the server has written, with every text escaped.
+(() => {
+  const find = (selector, inside = document) => inside.querySelector(selector);
+  const all = (selector, inside = document) => [...inside.querySelectorAll(selector)];
+  const { events, root } = document.body.dataset;
+
+  // ---- Times go on
+
+  const units = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
+  function ago(moment) {
+    const seconds = (Date.now() - moment) / 1000;
+    const size = Math.abs(seconds);
+    if (size < 1) return "now";
+    const [one, unit] = units.find(([each]) => size >= each);
+    const words = `${Math.floor(size / one)} ${unit}`;
+    return seconds > 0 ? `${words} ago` : `in ${words}`;
+  }
+  function tick() {
+    for (const each of all("time[data-ago]")) {
+      const moment = Date.parse(each.dateTime);
+      if (Math.abs(Date.now() - moment) < 6048e5) put(each, ago(moment));
+    }
+  }
+  function put(element, text) {
+    if (element.textContent !== text) element.textContent = text;
+  }
+  setInterval(() => document.hidden || tick(), 1000);
+
+  // ---- What has changed is fetched from the server, as it writes it, and put in the place of what was there
+
+  let fetching = false;
+  let wanted = 0; // 1: the parts that are cheap; 2: the graph, too
+  let next = 0;
+
+  function want(how = 1) {
+    wanted = Math.max(wanted, how);
+    if (!fetching) wait();
+  }
+  function wait() {
+    fetching = true;
+    setTimeout(refresh, Math.max(50, next - Date.now()));
+  }
+  async function refresh() {
+    if (document.hidden) {
+      fetching = false;
+      return;
+    }
+    const whole = wanted === 2;
+    wanted = 0;
+    const began = Date.now();
+    try {
+      const address = new URL(location.href);
+      address.searchParams.delete("done");
+      if (!whole) address.searchParams.set("part", "live");
+      const answer = await fetch(address, { headers: { Accept: "text/html" } });
+      if (answer.ok && !answer.redirected) replace(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    } catch {
+      wanted = Math.max(wanted, whole ? 2 : 1); // the server is away: once it is back, the stream opens again
+    }
+    // A page that takes long to write is asked for more seldom: at most a fifth of the time is spent on it.
+    next = Date.now() + Math.max(700, 4 * (Date.now() - began));
+    if (wanted) wait();
+    else fetching = false;
+  }
+  function replace(fresh) {
+    for (const old of all("[data-live]")) {
+      const made = fresh.getElementById(old.id);
+      if (!made || made.outerHTML === old.outerHTML) continue;
+      const held = old.contains(document.activeElement) ? document.activeElement : null;
+      if (held && held.matches("input, select, textarea")) continue;
+      if (find("details.ask[open]", old)) continue;
+      const box = find(".box", old);
+      const at = box && [box.scrollLeft, box.scrollTop];
+      old.replaceWith(document.adoptNode(made));
+      if (at && find(".box", made)) [find(".box", made).scrollLeft, find(".box", made).scrollTop] = at;
+      if (held) all("a, button", made).find((each) => each.href === held.href && each.textContent === held.textContent)?.focus();
+    }
+    put(find("title"), fresh.title);
+    tick();
+  }
+  document.addEventListener("visibilitychange", () => document.hidden || (wanted && !fetching && wait()));
+
+  // ---- What the server says
+
+  const stale = document.createElement("div");
+  stale.className = "stale";
+  stale.setAttribute("role", "status");
+  stale.textContent = "The server does not answer. What is here may be old; this page looks for it again by itself.";
+
+  function listen(address, told) {
+    const source = new EventSource(address);
+    let lost = 0;
+    source.onopen = () => {
+      clearTimeout(lost);
+      lost = 0;
+      if (stale.isConnected) want(2);
+      stale.remove();
+    };
+    source.onerror = () => {
+      lost ||= setTimeout(() => document.body.append(stale), 2500);
+      if (source.readyState === EventSource.CLOSED) setTimeout(() => listen(address, told), 5000);
+    };
+    for (const [name, act] of Object.entries(told)) {
+      source.addEventListener(name, (event) => act(JSON.parse(event.data), event.lastEventId, source));
+    }
+    return source;
+  }
+
+  function move({ moves }) {
+    for (const { node, state } of moves) {
+      const anchor = find(`a[data-number="${Number(node)}"]`);
+      if (!anchor) {
+        if (find("#graph[data-nodes]")) want(2);
+        continue;
+      }
+      const box = find("g", anchor);
+      const glyph = find("use", anchor);
+      if (box.classList.contains(state) || box.classList.contains("parked")) continue;
+      box.setAttribute("class", `node ${state}`);
+      glyph.setAttribute("href", `#glyph-${state}`);
+      glyph.setAttribute("class", `glyph ${state}`);
+    }
+    want(1);
+  }
+  let first = true;
+  if (events) {
+    listen(events, {
+      run: () => (first ? (first = false) : want(1)),
+      moves: move,
+      runs: () => want(1),
+      reset: () => want(2),
+      end: (_, __, source) => {
+        source.close();
+        want(2);
+      },
+    });
+  }
+
+  // ---- Output that follows
+
+  for (const place of all("[data-follow]")) {
+    const whole = () => place.scrollTop + place.clientHeight > place.scrollHeight - 40;
+    listen(place.dataset.follow, {
+      output: (parts) => {
+        const low = whole();
+        for (const part of parts) {
+          if (Number(place.dataset.attempt) && part.attempt !== Number(place.dataset.attempt)) continue;
+          if (place.dataset.stream && part.stream !== place.dataset.stream) continue;
+          place.append(document.createTextNode(part.text));
+        }
+        while (place.textContent.length > 1e6 && place.firstChild !== place.lastChild) place.firstChild.remove();
+        place.hidden = false;
+        if (low) place.scrollTop = place.scrollHeight;
+      },
+      lines: (lines) => {
+        const low = whole();
+        for (const line of lines) {
+          if (line.logger === "command") continue;
+          place.append(document.createTextNode(`${line.at.slice(11, 23)} ${line.level.padEnd(7)} ${line.text}\n`));
+        }
+        place.hidden = false;
+        if (low) place.scrollTop = place.scrollHeight;
+      },
+      end: (_, __, source) => {
+        source.close();
+        want(2);
+      },
+    });
+    place.scrollTop = place.scrollHeight;
+  }
+
+  // ---- Keys
+
+  const leads = () => all(".lead").filter((each) => each.offsetParent);
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const typing = event.target.matches("input, select, textarea");
+    if (event.key === "Escape") {
+      for (const each of all("details.ask[open]")) each.open = false;
+      if (typing) event.target.blur();
+    }
+    if (typing) return;
+    if (event.key === "/") {
+      const search = find('input[type="search"]');
+      if (search) {
+        event.preventDefault();
+        search.focus();
+        search.select();
+      }
+    } else if (event.key === "j" || event.key === "k") {
+      const list = leads();
+      const at = list.indexOf(document.activeElement) + (event.key === "j" ? 1 : -1);
+      list[Math.min(Math.max(at, 0), list.length - 1)]?.focus();
+    } else if (event.key === "g") {
+      location.assign(`${root}/runs`);
+    }
+  });
+  document.addEventListener("click", (event) => {
+    for (const each of all("details.ask[open]")) if (!each.contains(event.target)) each.open = false;
+  });
+  // A select of a filter acts at once.
+  for (const each of all("form.filters select")) each.addEventListener("change", () => each.form.requestSubmit());
+  // In a large picture the part that matters is brought into view.
+  const box = find("#graph .box");
+  const failed = box && find(".node.failed, .group.failed, .node.running", box);
+  if (failed && box.scrollWidth > box.clientWidth) {
+    const shape = failed.getBoundingClientRect();
+    const room = box.getBoundingClientRect();
+    if (shape.right > room.right || shape.bottom > room.bottom) {
+      box.scrollLeft = shape.left - room.left - room.width / 2;
+      box.scrollTop = shape.top - room.top - room.height / 2;
+    }
+  }
+})();

@@ -43,6 +43,7 @@ from aiodag.errors import NoSecret as NoSecret
 from aiodag.errors import NotAdmitted as NotAdmitted
 from aiodag.errors import NotAllowed as NotAllowed
 from aiodag.errors import NotATask as NotATask
+from aiodag.errors import NotFound as NotFound
 from aiodag.errors import NotPicklable as NotPicklable
 from aiodag.errors import OptionError as OptionError
 from aiodag.errors import PayloadRefused as PayloadRefused

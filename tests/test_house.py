@@ -48,6 +48,7 @@ FACE = [
     "NotATask",
     "NotAdmitted",
     "NotAllowed",
+    "NotFound",
     "NotPicklable",
     "Observer",
     "OptionError",

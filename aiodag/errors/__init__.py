@@ -42,7 +42,8 @@
      │    ├── NotAllowed     (PermissionError)          a token whose role does not let its holder do that
      │    └── StoreError                                a store cannot be used
      │         ├── StoreUnreachable                     a store that cannot be reached for now
-     │         ├── UnknownRun                           a run that the store does not have
+     │         ├── NotFound                             something that the store does not have
+     │         │    └── UnknownRun                      a run that the store does not have
      │         ├── RunOwned                             a run that another process owns
      │         └── LeaseLost                            a run that was taken over or deleted meanwhile
      ├── Skip                                           raised by a body: nothing to do, nothing failed
@@ -101,6 +102,7 @@ from aiodag.errors.runs import QueueError as QueueError
 from aiodag.errors.runs import RunCancelled as RunCancelled
 from aiodag.errors.runs import RunFailed as RunFailed
 from aiodag.errors.stores import LeaseLost as LeaseLost
+from aiodag.errors.stores import NotFound as NotFound
 from aiodag.errors.stores import RunOwned as RunOwned
 from aiodag.errors.stores import StoreError as StoreError
 from aiodag.errors.stores import StoreUnreachable as StoreUnreachable

@@ -29,7 +29,25 @@ class StoreUnreachable(StoreError):
     """
 
 
-class UnknownRun(StoreError):
+class NotFound(StoreError):
+    """Raised when a store has nothing of that name: no queue, schedule, node or workflow.
+
+    `near` is a name that may have been meant, or None.
+
+    >>> from aiodag.service import Service
+    >>> Service("memory:").schedule("nightly")
+    Traceback (most recent call last):
+    aiodag.NotFound: no schedule 'nightly' in memory:: `aiodag schedules` lists what there is
+    """
+
+    near: str | None = None
+
+    def __init__(self, text: str, *, near: str | None = None) -> None:
+        self.near = near
+        super().__init__(text)
+
+
+class UnknownRun(NotFound):
     """Raised when a store has no run of that id; the message suggests what was meant.
 
     >>> from aiodag.service import Service
@@ -44,7 +62,7 @@ class UnknownRun(StoreError):
 
         near = get_close_matches(run, known, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else " `aiodag runs` lists what there is."
-        super().__init__(f"no run {run!r} in {place}.{hint}")
+        super().__init__(f"no run {run!r} in {place}.{hint}", near=near[0] if near else None)
 
 
 class RunOwned(StoreError):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from aiodag._core.options import check_seconds
 from aiodag.access import AuditRecord, Caller, Role, TokenRecord
-from aiodag.errors import NotAdmitted, OptionError, StoreError
+from aiodag.errors import NotAdmitted, NotFound, OptionError, StoreError
 from aiodag.masking import masked
 from aiodag.records import moment_for_people
 from aiodag.service.schedules import LONGEST, Scheduling
@@ -101,7 +101,7 @@ class Admitting(Scheduling):
         near = get_close_matches(name[:LONGEST_NAME], valid, n=1)
         hint = f"did you mean {near[0]!r}?" if near else "`aiodag token list` shows what there is"
         msg = f"no valid token {name[:LONGEST_NAME]!r} in {self.place}: {hint}"
-        raise StoreError(msg)
+        raise NotFound(msg, near=near[0] if near else None)
 
     # Who it is
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aiodag.errors import Complaint, StoreError, WorkflowError
+from aiodag.errors import Complaint, NotFound, StoreError, WorkflowError
 from aiodag.records import WorkflowRecord
 from aiodag.service.entry import parse_target
 from aiodag.workflows.files.json import Places, cut, json_path_text
@@ -46,7 +46,7 @@ def export_workflows(store: "Runs", names: Iterable[str]) -> list[dict[str, Any]
         if name not in there:
             known = ", ".join(map(repr, there)) or "none"
             msg = f"no workflow {name!r} is registered in {store}; there is {known}"
-            raise StoreError(msg)
+            raise NotFound(msg)
     return [
         {
             "name": record.name,

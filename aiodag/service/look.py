@@ -7,7 +7,7 @@ from typing import Any
 
 from aiodag._core.graph import Graph
 from aiodag.abc import Runs
-from aiodag.errors import StoreError
+from aiodag.errors import NotFound, StoreError
 from aiodag.mail import MESSAGE, MOMENT
 from aiodag.records import (
     BARRIER,
@@ -148,7 +148,7 @@ class Looking:
             others = f" and {len(names) - NAMED} others" if len(names) > NAMED else ""
             there = ", ".join(names[:NAMED]) or "none"
             msg = f"run {run_id!r} has no node {node!r}; its tasks are {there}{others}"
-            raise StoreError(msg)
+            raise NotFound(msg)
         return found
 
     def definitions(self, run_id: str) -> list[tuple[int, str]]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from aiodag._core.limits import above_zero
 from aiodag._core.options import check_seconds
-from aiodag.errors import OptionError, RunCancelled, StoreError, StoreUnreachable
+from aiodag.errors import NotFound, OptionError, RunCancelled, StoreError, StoreUnreachable
 from aiodag.happenings import Happening
 from aiodag.queue_defaults import DEFAULT_QUEUE
 from aiodag.records import BARRIER, NodeRecord, RunRecord
@@ -155,7 +155,7 @@ class Queueing(Editing):
             hint = f"did you mean {near[0]!r}? " if near else ""
             there = ", ".join(sorted(known))
             msg = f"no queue {name!r} in {self.place}, only {there}: {hint}`aiodag queues add {name}` adds one"
-            raise StoreError(msg)
+            raise NotFound(msg, near=near[0] if near else None)
 
 
 def queue_of_store(store: "Runs") -> "Queue":

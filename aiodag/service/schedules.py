@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from aiodag.errors import OptionError, StoreError
+from aiodag.errors import NotFound, OptionError, StoreError
 from aiodag.queue_defaults import DEFAULT_QUEUE
 from aiodag.service.messages import Messaging
 from aiodag.service.settings import settings
@@ -111,7 +111,7 @@ class Scheduling(Messaging):
         near = get_close_matches(name[:LONGEST], [each.name for each in self._schedules.schedules()], n=1)
         hint = f"did you mean {near[0]!r}?" if near else "`aiodag schedules` lists what there is"
         msg = f"no schedule {name!r:.{LONGEST}} in {self.place}: {hint}"
-        raise StoreError(msg)
+        raise NotFound(msg, near=near[0] if near else None)
 
     def firings(self, name: str, *, limit: int | None = None) -> "list[Firing]":
         """Return what became of the moments of a schedule, oldest first; with a limit, the newest. Raises `StoreError`."""
@@ -206,7 +206,7 @@ class Scheduling(Messaging):
         if found:
             return found[0]
         msg = f"no backfill {number} in {self.place}: `aiodag backfill` lists what there is"
-        raise StoreError(msg)
+        raise NotFound(msg)
 
     def cancel_backfill(self, number: int) -> bool:
         """End a backfill: it makes no more runs, and those that it has made go on. Return whether it was active."""

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from aiodag.errors import StoreError
+from aiodag.errors import NotFound, StoreError
 from aiodag.firings import BackfillStep, Firing, Release
 from aiodag.records import moment_for_people
 from aiodag.submissions import Submission
@@ -193,6 +193,6 @@ def schedule_there(name: str, place: object) -> StoreError:
     return StoreError(f"there is a schedule {name!r} in {place} already: give another name, or replace it")
 
 
-def no_schedule(name: str, place: object) -> StoreError:
+def no_schedule(name: str, place: object) -> NotFound:
     """Return the error for a schedule that is not there."""
-    return StoreError(f"there is no schedule {name!r} in {place}: `aiodag schedules` lists those there are")
+    return NotFound(f"there is no schedule {name!r} in {place}: `aiodag schedules` lists those there are")

@@ -5,7 +5,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from aiodag.errors import StoreError
+from aiodag.errors import NotFound
 from aiodag.mail import MESSAGE, MOMENT, Starter, describe_lateness
 from aiodag.states import State
 from aiodag.submissions import Submission
@@ -101,8 +101,8 @@ def headers_in(text: object) -> Mapping[str, str]:
     return {str(name): str(value) for name, value in found.items()} if isinstance(found, dict) else {}
 
 
-def no_dead_letter(topic: str, message_id: str, place: object) -> StoreError:
+def no_dead_letter(topic: str, message_id: str, place: object) -> NotFound:
     """Return the error for a message that cannot be delivered again."""
-    return StoreError(
+    return NotFound(
         f"there is no dead letter {message_id!r} of {topic!r} in {place}: `aiodag messages --dead` lists those there are"
     )

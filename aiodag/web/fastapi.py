@@ -7,11 +7,12 @@ try:
     from fastapi import Depends as Depends
     from fastapi import FastAPI as FastAPI
     from fastapi import Header as Header
+    from fastapi import HTTPException as HTTPException
     from fastapi import Path as Path
     from fastapi import Query as Query
     from fastapi.exceptions import RequestValidationError as RequestValidationError
     from fastapi.routing import APIRoute as APIRoute
-    from starlette.exceptions import HTTPException as HTTPException
+    from starlette.exceptions import HTTPException as StarletteException
     from starlette.requests import ClientDisconnect as ClientDisconnect
     from starlette.requests import Request as Request
     from starlette.responses import HTMLResponse as HTMLResponse

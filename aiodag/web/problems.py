@@ -11,7 +11,7 @@ from typing import Any
 from aiodag import errors
 from aiodag.complaint import Complaint
 from aiodag.web.desk import DESK, DeskBusy
-from aiodag.web.fastapi import HTTPException, Request, RequestValidationError, Response
+from aiodag.web.fastapi import HTTPException, Request, RequestValidationError, Response, StarletteException
 
 MEDIA = "application/problem+json"
 RETRY_AFTER = "5"  # seconds
@@ -20,7 +20,7 @@ DETAIL_LONGEST = 4_000  # characters
 
 # The first that an error is one of says which status it is answered with.
 STATUSES: Sequence[tuple[type[BaseException], int]] = (
-    (errors.UnknownRun, 404),
+    (errors.NotFound, 404),
     (errors.RunOwned, 409),
     (errors.LeaseLost, 409),
     (errors.StoreUnreachable, 503),
@@ -36,8 +36,8 @@ STATUSES: Sequence[tuple[type[BaseException], int]] = (
 )
 
 
-class Problem(Exception):
-    """What is wrong with a request: raise it in any route."""
+class Problem(HTTPException):
+    """What is wrong with a request: raise it in any route, or while a body is read."""
 
     def __init__(
         self,
@@ -52,9 +52,8 @@ class Problem(Exception):
         self.status = status
         self.detail = detail
         self.complaints = complaints
-        self.headers = headers or {}
         self.more = more | ({} if error is None else {"error": error})
-        super().__init__(detail)
+        super().__init__(status, detail, dict(headers or {}))
 
     def document(self) -> dict[str, Any]:
         """Return it for JSON."""
@@ -71,7 +70,7 @@ class Problem(Exception):
     def answer(self) -> Response:
         """Return the answer that says it."""
         body = json.dumps(self.document(), ensure_ascii=True).encode()
-        return Response(body, self.status, media_type=MEDIA, headers=dict(self.headers))
+        return Response(body, self.status, media_type=MEDIA, headers=self.headers)
 
 
 def problem_of(error: BaseException, place: str = "") -> Problem | None:
@@ -85,8 +84,15 @@ def problem_of(error: BaseException, place: str = "") -> Problem | None:
     text = str(error)
     detail = text.replace(place, "this store") if place else text
     headers = {"Retry-After": RETRY_AFTER} if status == 503 else {}
-    complaints = getattr(error, "complaints", ())
-    return Problem(status, detail, complaints=complaints, error=type(error).__name__, headers=headers)
+    near = getattr(error, "near", None)
+    return Problem(
+        status,
+        detail,
+        complaints=getattr(error, "complaints", ()),
+        error=type(error).__name__,
+        headers=headers,
+        **({} if near is None else {"near": near}),
+    )
 
 
 async def answer_problem(_: Request, error: Exception) -> Response:
@@ -105,7 +111,7 @@ async def answer_known_error(request: Request, error: Exception) -> Response:
 
 async def answer_refused(_: Request, error: Exception) -> Response:
     """Answer a request for an address or a method that is not there."""
-    assert isinstance(error, HTTPException)
+    assert isinstance(error, StarletteException)
     detail = "there is nothing at this address" if error.status_code == 404 else error.detail
     return Problem(error.status_code, detail, headers=error.headers).answer()
 
@@ -124,7 +130,7 @@ async def answer_fault(_: Request, __: Exception) -> Response:
 
 HANDLERS: Mapping[Any, Any] = {
     Problem: answer_problem,
-    HTTPException: answer_refused,
+    StarletteException: answer_refused,
     RequestValidationError: answer_invalid,
     **{kind: answer_known_error for kind, _ in STATUSES},
     Exception: answer_fault,

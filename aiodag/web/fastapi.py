@@ -12,7 +12,7 @@ try:
     from fastapi import Query as Query
     from fastapi.exceptions import RequestValidationError as RequestValidationError
     from fastapi.routing import APIRoute as APIRoute
-    from starlette.exceptions import HTTPException as StarletteException
+    from starlette import exceptions as exceptions
     from starlette.requests import ClientDisconnect as ClientDisconnect
     from starlette.requests import Request as Request
     from starlette.responses import HTMLResponse as HTMLResponse

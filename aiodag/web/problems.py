@@ -11,7 +11,7 @@ from typing import Any
 from aiodag import errors
 from aiodag.complaint import Complaint
 from aiodag.web.desk import DESK, DeskBusy
-from aiodag.web.fastapi import HTTPException, Request, RequestValidationError, Response, StarletteException
+from aiodag.web.fastapi import HTTPException, Request, RequestValidationError, Response, exceptions
 
 MEDIA = "application/problem+json"
 RETRY_AFTER = "5"  # seconds
@@ -111,7 +111,7 @@ async def answer_known_error(request: Request, error: Exception) -> Response:
 
 async def answer_refused(_: Request, error: Exception) -> Response:
     """Answer a request for an address or a method that is not there."""
-    assert isinstance(error, StarletteException)
+    assert isinstance(error)
     detail = "there is nothing at this address" if error.status_code == 404 else error.detail
     return Problem(error.status_code, detail, headers=error.headers).answer()
 
@@ -130,7 +130,7 @@ async def answer_fault(_: Request, __: Exception) -> Response:
 
 HANDLERS: Mapping[Any, Any] = {
     Problem: answer_problem,
-    StarletteException: answer_refused,
+    exceptions.HTTPException: answer_refused,
     RequestValidationError: answer_invalid,
     **{kind: answer_known_error for kind, _ in STATUSES},
     Exception: answer_fault,

@@ -111,7 +111,7 @@ async def answer_known_error(request: Request, error: Exception) -> Response:
 
 async def answer_refused(_: Request, error: Exception) -> Response:
     """Answer a request for an address or a method that is not there."""
-    assert isinstance(error)
+    assert isinstance(error, exceptions.HTTPException)
     detail = "there is nothing at this address" if error.status_code == 404 else error.detail
     return Problem(error.status_code, detail, headers=error.headers).answer()
 

@@ -52,6 +52,7 @@ from aiodag.errors import RecordedError as RecordedError
 from aiodag.errors import RunCancelled as RunCancelled
 from aiodag.errors import RunFailed as RunFailed
 from aiodag.errors import RunOwned as RunOwned
+from aiodag.errors import RunQueued as RunQueued
 from aiodag.errors import SecretInValue as SecretInValue
 from aiodag.errors import SettingsError as SettingsError
 from aiodag.errors import Skip as Skip

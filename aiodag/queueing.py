@@ -17,7 +17,7 @@ from aiodag.faces import publish
 
 if TYPE_CHECKING:
     from aiodag.records import Claimed, Owner
-    from aiodag.submissions import QueueRecord, Submission, Taken, WorkerRecord
+    from aiodag.submissions import QueueRecord, Resubmission, Submission, Taken, WorkerRecord
 
 
 class Queue(Protocol):
@@ -61,6 +61,14 @@ class Queue(Protocol):
 
     def submit_again(self, run_id: str) -> bool:
         """Put a run of a queue that has ended there again, to be resumed; return whether it had."""
+        ...
+
+    def resubmit(self, again: "Resubmission") -> None:
+        """Queue a recorded run again, with what it is to go on with, in one transaction.
+
+        Raises `UnknownRun`, `RunOwned`, `RunQueued` for one that is in a queue already, and `StoreError` for a queue that takes
+        nothing.
+        """
         ...
 
     def give_back(self, claimed: "Sequence[Claimed]", *, refusal: str = "") -> None:

@@ -55,6 +55,33 @@ class Submission(NamedTuple):
     backfill: int | None = None
 
 
+class Resubmission(NamedTuple):
+    """A recorded run that is to be queued again: one that has ended, is parked, or was left by its process.
+
+    A `queue` of None is the one that the run has, or "default". Where `entry`, `definition` or `code` are None, or `tags` are
+    empty, what is recorded stays. `again` are the numbers of nodes that run again, whatever is recorded of them.
+
+    >>> from aiodag import Run
+    >>> from aiodag.stores import Memory
+    >>> from aiodag.submissions import Resubmission
+    >>> store = Memory()
+    >>> async with Run("main", store=store, id="monday"):
+    ...     pass
+    >>> store.resubmit(Resubmission("monday", "/srv/etl.py:main"))
+    >>> store.run("monday").state.value, store.run("monday").queue
+    ('queued', 'default')
+    """
+
+    id: str
+    target: str
+    queue: str | None = None
+    entry: Mapping[str, Any] | None = None
+    definition: str | None = None
+    tags: Mapping[str, str] = NO_TAGS
+    code: str | None = None
+    again: Sequence[int] = ()
+
+
 class Taken(NamedTuple):
     """A run that a worker has taken from a queue, and owns from then on.
 

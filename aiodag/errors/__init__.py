@@ -45,6 +45,7 @@
      │         ├── NotFound                             something that the store does not have
      │         │    └── UnknownRun                      a run that the store does not have
      │         ├── RunOwned                             a run that another process owns
+     │         ├── RunQueued                            a run that waits in a queue already
      │         └── LeaseLost                            a run that was taken over or deleted meanwhile
      ├── Skip                                           raised by a body: nothing to do, nothing failed
      └── ExceptionGroup
@@ -104,6 +105,7 @@ from aiodag.errors.runs import RunFailed as RunFailed
 from aiodag.errors.stores import LeaseLost as LeaseLost
 from aiodag.errors.stores import NotFound as NotFound
 from aiodag.errors.stores import RunOwned as RunOwned
+from aiodag.errors.stores import RunQueued as RunQueued
 from aiodag.errors.stores import StoreError as StoreError
 from aiodag.errors.stores import StoreUnreachable as StoreUnreachable
 from aiodag.errors.stores import UnknownRun as UnknownRun

@@ -83,6 +83,26 @@ class RunOwned(StoreError):
         )
 
 
+class RunQueued(StoreError):
+    """Raised when a run cannot be queued again because it waits in a queue already.
+
+    >>> from pathlib import Path
+    >>> from aiodag.service import Service
+    >>> size = Path("days.py").write_text("async def main(day: str) -> str: return day")
+    >>> service = Service("memory:run-queued")
+    >>> run_id = service.submit("days.py", ["day=monday"])
+    >>> service.requeue(run_id)
+    Traceback (most recent call last):
+    aiodag.RunQueued: run 'main-...' waits in the queue 'default' already. ...
+    """
+
+    def __init__(self, run: str, queue: str) -> None:
+        super().__init__(
+            f"run {run!r} waits in the queue {queue!r} already. To change it, cancel it first with `aiodag cancel {run}`, and "
+            "queue it again when it has ended"
+        )
+
+
 class LeaseLost(StoreError):
     """Raised when a run no longer belongs to this process: it was taken over, or deleted. Its nodes stop; nothing more is
     written.

@@ -87,8 +87,15 @@ class KeptRun:
     def own(self, claim: Claim) -> None:
         """Give the run to whoever claims it, with the definition that it is built from."""
         self.owner, self.leased_until = claim.owner, claim.at + claim.lease
-        if claim.definition is not None and claim.definition != self.definition:
-            self.definitions.append((self.execution, claim.definition))
+        self.define(self.execution, claim.definition)
+
+    def define(self, execution: int, text: str | None) -> None:
+        """Note the definition that an execution and those after it are built from, if it is another one."""
+        if text is None or text == self.definition:
+            return
+        if self.definitions and self.definitions[-1][0] == execution:  # queued again with it, and never taken
+            self.definitions.pop()
+        self.definitions.append((execution, text))
 
     @property
     def schedule(self) -> str | None:
@@ -147,11 +154,15 @@ class KeptRun:
         """Put a run that has ended into its queue again; return whether it had."""
         if self.queued is None or self.ended_at is None:
             return False
-        self.state = next_run_state(self.state, State.QUEUED)
-        self.begun += 1
-        self.ended_at, self.error, self.cancel, self.queued.deaths = None, "", False, 0
-        self.queued.held = False
+        self.queue_again(self.queued)
         return True
+
+    def queue_again(self, place: KeptPlace) -> None:
+        """Put a run that nobody has into a queue: begun once more, if it had ended."""
+        self.queued, place.deaths, place.held = place, 0, False
+        self.state, self.owner = next_run_state(self.state, State.QUEUED), None
+        self.begun += self.ended_at is not None
+        self.ended_at, self.error, self.cancel = None, "", False
 
     def take(self, owner: Owner, at: float, lease: float) -> Claim:
         """Give the run to a worker, and return the claim that it is entered with."""

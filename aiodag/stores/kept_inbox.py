@@ -20,13 +20,13 @@ from aiodag.records import Batch, Claimed, Owner, utc_moment
 from aiodag.states import State
 from aiodag.stores.inbox_rules import no_dead_letter, started_run, starters_gone
 from aiodag.stores.kept import ZERO, KeptRun
+from aiodag.stores.kept_again import KeptAgain
 from aiodag.stores.kept_mail import KeptMail, KeptMessage, KeptWait
-from aiodag.stores.kept_queue import KeptQueue
 from aiodag.stores.watch import note_happening
 from aiodag.submissions import Taken
 
 
-class KeptInbox(KeptQueue):
+class KeptInbox(KeptAgain):
     """The messages of a store in memory, and the waits of its runs."""
 
     def __init__(self) -> None:

@@ -290,7 +290,7 @@ def take_kept(kept: KeptRun, place: KeptPlace, owner: Owner, now: float, lease: 
     """Give a run to a worker."""
     record = kept_run_record(kept, kept.definition)
     known = {row["key"]: known_from_kept(row) for row in kept.nodes.values()}
-    claim = kept.take(owner, now, lease)
+    claim = kept.take(owner, now, lease)._replace(definition=kept.definition)
     claimed = Claimed(kept.number, kept.execution, known, begun=kept.begun, generation=kept.generation, turn=kept.turn)
     return Taken(record, claim, claimed, place.submission.target, place.submission.code, cancel=kept.cancel)
 

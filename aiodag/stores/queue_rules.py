@@ -5,10 +5,11 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from aiodag.errors import QueueError, StoreError
-from aiodag.queue_defaults import DEATHS
+from aiodag.errors import QueueError, RunQueued, StoreError
+from aiodag.queue_defaults import DEATHS, DEFAULT_QUEUE
 from aiodag.records import Owner
-from aiodag.submissions import Submission
+from aiodag.states import State
+from aiodag.submissions import Resubmission, Submission
 
 SHOWN = 200  # characters of arguments in a message
 WITHOUT_WORKER = "no worker is left that has its code: {}"
@@ -99,6 +100,17 @@ def refuse_draining(queue: str, place: object) -> StoreError:
     return StoreError(
         f"queue {queue!r} of {place} is draining, and takes nothing new: `aiodag queues resume {queue}` opens it again"
     )
+
+
+def queue_again_in(again: Resubmission, before: str | None) -> str:
+    """Return the queue in which a run is queued again: the one that was asked for, that of the run, or the usual one."""
+    return again.queue or before or DEFAULT_QUEUE
+
+
+def refuse_queued(run_id: str, state: str, queue: str | None) -> None:
+    """Refuse to queue a run that is queued already. Raises `RunQueued`."""
+    if state == State.QUEUED:
+        raise RunQueued(run_id, queue or DEFAULT_QUEUE)
 
 
 def refuse_id(submission: Submission, place: object) -> StoreError:

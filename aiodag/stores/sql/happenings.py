@@ -21,6 +21,7 @@ HAPPENINGS = {
     "give_back": Happening.QUEUED,
     "retry_run": Happening.QUEUED,
     "submit_again": Happening.QUEUED,
+    "resubmit": Happening.QUEUED,
     "put_queue": Happening.QUEUED,
     "end_run": Happening.ENDED,
     "end_waiting": Happening.ENDED,

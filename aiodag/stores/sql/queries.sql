@@ -21,6 +21,7 @@ where run = :run
 -- :name put_definition
 insert into definitions (run, execution, document) select :run, :execution, :document
 where coalesce(:document <> (select document from definitions where run = :run order by execution desc limit 1), true)
+on conflict (run, execution) do update set document = excluded.document -- of one that was queued again, and never taken
 
 -- :name known
 select key, number, nodes.state, attempt, codec, value,

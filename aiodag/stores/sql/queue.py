@@ -9,6 +9,7 @@ from aiodag.records import Claim, Claimed, Owner, RunRecord
 from aiodag.states import State, next_run_state
 from aiodag.stores.endings import with_marks
 from aiodag.stores.queue_rules import damaged_text, refuse_draining, refuse_id, refuse_other
+from aiodag.stores.sql.again import resubmit_run
 from aiodag.stores.sql.freed import begin_freed
 from aiodag.stores.sql.generations import checked_turn
 from aiodag.stores.sql.groups import Entering, enter_groups
@@ -18,7 +19,7 @@ from aiodag.stores.sql.past import Remains, read_remains
 from aiodag.stores.sql.rows import RUN, owner_text, sql_run_record
 from aiodag.stores.sql.session import Session
 from aiodag.stores.sql.submitting import QUEUED, add_submission
-from aiodag.submissions import Submission, Taken
+from aiodag.submissions import Resubmission, Submission, Taken
 
 TAKEN = next_run_state(State.QUEUED, State.RUNNING)
 
@@ -48,6 +49,10 @@ class QueuedRuns(OwnedRuns):
     def submit_again(self, run_id: str) -> bool:
         """Put a run of a queue that has ended there again, to be resumed; return whether it had."""
         return self.transact(partial(submit_run_again, run_id))
+
+    def resubmit(self, again: Resubmission) -> None:
+        """Queue a recorded run again, with what it is to go on with."""
+        self.transact(partial(resubmit_run, again, self))
 
     def _submitted(self, session: Session, submission: Submission) -> str | None:
         rows = session.perform("run_of_submission", {"submission": submission.key}).fetchall()
@@ -85,7 +90,9 @@ class QueuedRuns(OwnedRuns):
         """Return what a worker gets of a run whose row was sound, with what earlier executions have left."""
         run, execution, state, error = row[0], row[4], row[3], row[6]
         target, code, cancel, begun = row[COLUMNS:]
-        claim = Claim(record.id, record.name, record.entry, taker.owner, taker.lease, taker.now, record.tags)
+        claim = Claim(
+            record.id, record.name, record.entry, taker.owner, taker.lease, taker.now, record.tags, record.definition
+        )
         generation, turn = checked_turn(record.generation, record.turn)
         claimed = Claimed(run, execution + 1, {}, begun=begun, generation=generation, turn=turn)
         if left is not None:

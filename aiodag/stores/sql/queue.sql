@@ -73,6 +73,13 @@ update runs set state = ?, begun = begun + 1, ended_at = null, error = '', cance
     ready = case when concurrency is null then 1 else 0 end
 where id = ? and ended_at is not null and queue is not null returning run, id, concurrency, cancels, backfill is not null
 
+-- :name resubmit
+update runs set state = :state, begun = begun + case when ended_at is null then 0 else 1 end, ended_at = null, error = '',
+    cancel = 0, deaths = 0, held = 0, owner = null, leased_until = null, queue = :queue, target = :target,
+    code = coalesce(:code, code), entry = coalesce(:entry, entry), tags = case :tags when '{}' then tags else :tags end,
+    ready = case when concurrency is null or ended_at is null then 1 else 0 end
+where run = :run returning run, id, concurrency, cancels, backfill is not null
+
 -- :name queues_there
 select name, state, rate, per from queues
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 import time
 from functools import partial
 
@@ -9,10 +11,10 @@ import pytest
 from executions import claim_one, row, write_one
 from test_queue import ENTRY, HERE, OTHER, end, enrol, ids, state_of, submit, take, why
 from test_queue_races import at_once, connect
-from worker_processes import PATIENCE
+from worker_processes import FLOW, PATIENCE, begun, lines_of, until
 
 from aiodag import State
-from aiodag.errors import RunOwned, RunQueued, StoreError, UnknownRun
+from aiodag.errors import EntryError, OptionError, RunOwned, RunQueued, StoreError, UnknownRun, WorkflowError
 from aiodag.records import Claim
 from aiodag.service import Service
 from aiodag.service.worker import QueueWorker
@@ -238,3 +240,137 @@ def test_whoever_queues_a_run_again_and_whoever_claims_it_agree_on_who_has_it(co
         run = store.run(run_id)
         assert (run.owner, run.state) == (OTHER, State.RUNNING), (queued, claimed)
         assert take(store) == []
+
+
+# What a worker does with it
+
+
+async def test_a_worker_continues_with_the_edited_definition_and_recalls_the_rest(service, tmp_path):
+    await fail_hello(service, tmp_path)
+
+    record = service.requeue("monday", definition=MENDED)
+    values = await work(service)
+
+    assert (record.state, record.queue) == (State.QUEUED, "default")
+    assert values["greet"].stdout == "hello\n"
+    assert {node.name: node.attempt for node in service.nodes("monday")} == {"first": 1, "greet": 2}
+    assert [execution for execution, _ in service.store.definitions("monday")] == [1, 2]
+
+
+async def test_what_is_named_runs_again(service, tmp_path):
+    await fail_hello(service, tmp_path)
+    service.requeue("monday", definition=json.dumps(MENDED))
+    await work(service)
+
+    service.requeue("monday", again=["first"])
+    await work(service)
+
+    assert {node.name: node.attempt for node in service.nodes("monday")} == {"first": 2, "greet": 3}
+
+
+async def test_the_parameters_with_which_a_run_began_stay(service, tmp_path):
+    form = {"jobs": {"a": {"stages": [{"id": "s", "echo": "${{ params.day }}"}, {"raise": "no"}]}}}
+    form["params"] = {"day": {"type": "str", "default": "sunday"}}
+    path = tmp_path / "days.json"
+    path.write_text(json.dumps(form))
+    with pytest.raises(ExceptionGroup):
+        await service.start(service.target(str(path), ["day=monday"]), run_id="monday")
+
+    form["jobs"]["a"]["stages"][1] = {"id": "t", "echo": "it is ${{ params.day }}"}
+    service.requeue("monday", definition=form)
+    await work(service)
+
+    lines = [line.text for line in service.store.logs("monday")] + [
+        repr(node.value) for node in service.nodes("monday") if node.value
+    ]
+    assert any("it is monday" in line for line in lines)
+    assert service.entry("monday").parameters == {"day": "monday"}
+
+
+@pytest.mark.parametrize(
+    ("wishes", "error", "text"),
+    [
+        ({"definition": {"tasks": {"a": {"comand": ["ls"]}, "b": {}}}}, WorkflowError, "did you mean 'command'"),
+        ({"definition": {"name": "other", **HELLO}}, EntryError, "is 'other', and run 'monday' is one of 'hello'"),
+        ({"definition": "tasks: ["}, WorkflowError, "YAML"),
+        ({"definition": {"tasks": {"a": {"command": [object()]}}}}, WorkflowError, "is not plain JSON"),
+        ({"definition": HELLO, "source": "hello.json"}, OptionError, "one of both"),
+        ({"queue": "-x"}, OptionError, "queue"),
+        ({"again": ["nobody"]}, StoreError, "nobody"),
+        ({"source": "gone.json"}, WorkflowError, "no such file"),
+    ],
+)
+async def test_what_cannot_be_is_refused_and_nothing_is_recorded(service, tmp_path, wishes, error, text):
+    await fail_hello(service, tmp_path)
+
+    with pytest.raises(error, match=text):
+        service.requeue("monday", **wishes)
+
+    assert (service.run("monday").state, service.run("monday").queue) == (State.FAILED, None)
+    assert len(service.store.definitions("monday")) == 1
+
+
+async def test_values_that_no_store_keeps_are_found_in_the_file_of_the_run_again(service, tmp_path):
+    path = tmp_path / "hello.json"
+    form = {"tasks": {"greet": {"shell": 'test "$MODE" = fast && exit 3', "environment": {"MODE": "fast"}}}}
+    path.write_text(json.dumps(form))
+    with pytest.raises(ExceptionGroup):
+        await service.start(service.target(str(path)), run_id="monday")
+    shown = json.loads(service.run("monday").definition)
+    assert shown["tasks"]["greet"]["environment"]["MODE"] == "***"
+
+    shown["tasks"]["greet"]["shell"] = 'echo "it is $MODE"'
+    service.requeue("monday", definition=shown)
+    values = await work(service)
+
+    assert values["greet"].stdout == "it is fast\n"
+    assert '"fast"' not in service.run("monday").definition
+
+
+async def test_a_run_of_a_python_task_goes_on_as_its_file_is_now(service, tmp_path):
+    name = f"days_{tmp_path.name}"  # a module of its own for each test
+    path = tmp_path / f"{name}.py"
+    path.write_text("async def main(day: str) -> str:\n    raise ValueError(day)\n")
+    run_id = service.submit(str(path), ["day=monday"])
+    with pytest.raises(ExceptionGroup):
+        await work(service, run_id)
+    with pytest.raises(EntryError, match="has no document to edit"):
+        service.requeue(run_id, definition=HELLO)
+    edited = tmp_path / f"{name}_edited.py"
+    edited.write_text("async def main(day: str) -> str:\n    return day.upper()\n")
+
+    service.requeue(run_id, source=f"{edited}:main")
+
+    assert await work(service, run_id) == "MONDAY"
+
+
+async def test_a_run_that_a_program_made_says_who_can_go_on_with_it(service):
+    from aiodag import Run
+
+    async with Run("etl", store=service.store, id="monday"):
+        pass
+
+    with pytest.raises(EntryError, match="was made by a program"):
+        service.requeue("monday")
+
+
+# Processes
+
+
+async def test_a_run_that_was_killed_is_queued_again_and_goes_on_elsewhere(address, tmp_path, workers):
+    service, effects = Service(address), tmp_path / "effects"
+    process = workers.start()
+    run_id = service.submit(f"{FLOW}:wait_for", {"file": str(effects)})
+    await begun(effects)
+    with pytest.raises(RunOwned):
+        service.requeue(run_id)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+    record = service.requeue(run_id)
+
+    assert record.state is State.QUEUED
+    workers.start()
+    await until(lambda: len(lines_of(effects)) == 2, "another worker has it")
+    assert (os.getpid(), service.run(run_id).execution) == (os.getpid(), 2)
+    service.close()

@@ -42,6 +42,13 @@ def add_resume(group: CommandGroup) -> None:
     add_one_run(parser)
     add_source(parser)
     add_again(parser)
+    parser.add_argument(
+        "--queue",
+        metavar="QUEUE",
+        nargs="?",
+        const="",
+        help="have a worker continue it: put it into this queue, or without a name into its own, or default",
+    )
     add_execution(parser)
 
 

@@ -11,11 +11,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiodag.cli import output
+from aiodag.cli.answers import say
 from aiodag.cli.opening import only_once, serving
 from aiodag.cli.progress import Progress, ProgressLines, one_line
 from aiodag.cli.signals import Signals
-from aiodag.errors import RunCancelled, RunFailed
-from aiodag.service.documents import plain_value
+from aiodag.errors import OptionError, RunCancelled, RunFailed
+from aiodag.service.documents import plain_value, run_document
 from aiodag.service.sites import refuse_typed
 
 if TYPE_CHECKING:
@@ -25,6 +26,14 @@ FAILED = 1
 # A failure in the report of a run.
 FAILURE = re.compile(r"(?P<before> +(?:first of all )?)(?P<failure>.*)  \(called at (?P<site>.*)\)")
 NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+# What says how this process runs it, and its option.
+ONLY_HERE = {
+    "limit": "--limit",
+    "capacity": "--capacity",
+    "host": "--host",
+    "executor": "--executor",
+    "fail_fast": "--fail-fast",
+}
 Begin = Callable[..., Coroutine[Any, Any, Any]]
 
 
@@ -50,7 +59,9 @@ def begin_run(args: Namespace) -> int:
 
 
 def resume(args: Namespace) -> int:
-    """Go on with a run, and return the exit code."""
+    """Go on with a run, or have a worker do so, and return the exit code."""
+    if args.queue is not None:
+        return requeue(args)
     with serving(args) as service, watching(args) as progress:
         capacity = only_once("--capacity", args.capacity) or None
         again = service.again(args.run, source=args.source, capacity=capacity)  # before the loop: it imports
@@ -61,6 +72,19 @@ def resume(args: Namespace) -> int:
         edited = f" from {args.source}" if args.source else ""
         ended = run_to_end(begin, args, progress, f"resumed{edited}, in {service.place}")
     return report_ended(args, progress, ended)
+
+
+def requeue(args: Namespace) -> int:
+    """Queue a run again, and return the exit code."""
+    for name, option in ONLY_HERE.items():
+        if getattr(args, name) not in {None, False} and getattr(args, name) != []:
+            raise OptionError(option, "", "effect without --queue: how a worker runs it is said where that is started")
+    with serving(args) as service:
+        run = service.requeue(args.run, source=args.source, again=args.again, queue=args.queue or None)
+        edited = f" from {args.source}" if args.source else ""
+        text = f"run {run.id!r} waits in the queue {run.queue!r}, to be resumed{edited}"
+        say(args, run_document(run), "" if args.quiet else text)
+    return 0
 
 
 def watching(args: Namespace) -> Progress:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from aiodag.errors import OptionError, StoreError
-from aiodag.service.queues import Queueing
+from aiodag.service.continuing import Continuing
 
 if TYPE_CHECKING:
     from aiodag.abc import Inbox, Runs
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MESSAGE_STATES = ("kept", "taken", "started", "dead")
 
 
-class Messaging(Queueing):
+class Messaging(Continuing):
     """What comes to the runs of a store from outside, and what they wait for."""
 
     @property

@@ -15,7 +15,6 @@ from aiodag.errors import EntryError
 from aiodag.service.access import Admitting
 from aiodag.service.entry import Again, Entry, Target, describe_entry
 from aiodag.service.follow import Follower
-from aiodag.service.recorded import run_again
 from aiodag.service.resumption import ParkedPlan, Resumption
 from aiodag.service.settings import settings
 from aiodag.stores.places import store_at
@@ -164,7 +163,7 @@ class Service(Admitting):
         from aiodag.service import starting
 
         found = await self._again(run_id, source, capacity)
-        numbers = await asyncio.to_thread(self._numbers, found.id, again)
+        numbers = await asyncio.to_thread(self.numbers_again, found.id, again)
         if numbers:
             await asyncio.to_thread(self.store.void, found.id, numbers)
         options = starting.BeginOptions(
@@ -178,11 +177,6 @@ class Service(Admitting):
         if isinstance(run_id, Again):
             return run_id
         return targets.again(await asyncio.to_thread(self.head, run_id), source, capacity)
-
-    def _numbers(self, run_id: str, again: Sequence[str]) -> list[int]:
-        """Return the numbers of what is to run again. Raises `StoreError` for a name that no node has."""
-        chosen = [each for name in again for each in self.matching(run_id, name)]
-        return run_again(self.nodes(run_id, every=True), chosen) if chosen else []
 
     def entry(self, run_id: str) -> Entry:
         """Return what a run began with, or was resumed from. Raises `EntryError` for a run that a program made with `Run`."""
@@ -208,7 +202,7 @@ class Service(Admitting):
 
         found = await self._again(run_id, source, capacity)
         starting.refuse_resources(found.target, capacity)
-        numbers = await asyncio.to_thread(self._numbers, found.id, again)
+        numbers = await asyncio.to_thread(self.numbers_again, found.id, again)
         return await starting.rehearse(self.store, found.id, found.target, numbers)
 
     async def plan_parked(self, name: str, source: str) -> "list[ParkedPlan]":

@@ -1,0 +1,123 @@
+"""Definitions that somebody hands over, without a file that they could be read from again."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from aiodag.errors import Complaint, EntryError, WorkflowError
+from aiodag.records import RunRecord
+from aiodag.service.entry import Again, Entry, needs_its_file
+from aiodag.service.parameters import with_parameters
+from aiodag.service.targets import given_tags, own_workflow, source_of
+from aiodag.workflows.files.folders import Folders
+from aiodag.workflows.files.json import Places
+from aiodag.workflows.files.load import workflow_of_member
+from aiodag.workflows.files.named_forms import named_forms, only_workflow
+from aiodag.workflows.files.named_triggers import NamedTriggers
+from aiodag.workflows.files.sources import Source, document_in_text
+from aiodag.workflows.private import private, restore_document
+from aiodag.workflows.workflow import Workflow
+
+GIVEN = "given"  # the key under which a recorded form of jobs has the values of its params
+HIDDEN = (
+    "is kept by no store, and what is handed over has no file to find it in again. A secret is read when the task starts: "
+    '{"$secret": "NAME"}; what is none can be a parameter, or env in a workflow of jobs'
+)
+
+
+def document_of_text(given: "Mapping[str, Any] | str | bytes") -> Source:
+    """Return a document that was handed over, as JSON or YAML, or as what JSON has become. Raises `WorkflowError`."""
+    if isinstance(given, str | bytes):
+        return document_in_text(given, "")
+    try:
+        text = json.dumps(given)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise WorkflowError([Complaint("$", f"is not plain JSON: {error}")]) from None
+    source = document_in_text(text, "")
+    return source._replace(places=Places())  # a line of this text is not one that anybody wrote
+
+
+def workflow_in_document(source: Source, name: str | None = None) -> Workflow:
+    """Return the workflow in a document, one of several by its name. Raises `WorkflowError`.
+
+    Its functions are imported. Triggers that it names are those of the document.
+    """
+    members = named_forms(source)
+    member = only_workflow(members, "", name)
+    return workflow_of_member(members, member, NamedTriggers(members.of_kind("trigger"), lambda: Folders([], [])))
+
+
+def posted_workflow(
+    given: "Mapping[str, Any] | str | bytes", parameters: Mapping[str, Any] | None = None, *, member: str | None = None
+) -> Workflow:
+    """Return the workflow that a document says, with the values of its parameters, as a run of no file begins with it.
+
+    Raises `EntryError`, and `WorkflowError` with all that is wrong.
+    """
+    workflow = with_parameters(workflow_in_document(document_of_text(given), member), parameters or {})
+    workflow.entry = None  # its document has its parameters
+    refuse_hidden(workflow)
+    return workflow
+
+
+def refuse_hidden(workflow: Workflow) -> None:
+    """Refuse values that no store keeps, and that are nowhere to be found again. Raises `WorkflowError`."""
+    document = workflow.document() if workflow.jobs is None else {}
+    forms = [(("tasks", name), form) for name, form in document.get("tasks", {}).items()]
+    for event in ("on_start", "on_success", "on_failure"):
+        hooks = document.get(event, [])
+        forms += [((event, place), form) for place, form in enumerate(hooks if isinstance(hooks, list) else [hooks])]
+    places = Places()
+    found = [places.of((*place, *path)) for place, form in forms for path, _ in private(form)]
+    if found:
+        raise WorkflowError([Complaint(place, HIDDEN) for place in found])
+
+
+# What a recorded run goes on with
+
+
+def edited_by(run: RunRecord, source: Source) -> Again:
+    """Return what a run goes on with whose definition somebody has edited: its name, and the parameters that it began with.
+
+    What a store hides of the definition of a file is found in that file again. Raises `EntryError` and `WorkflowError`.
+    """
+    if run.definition is None:
+        msg = f"run {run.id!r} began with {run.name!r} in a Python file, which has no document to edit: edit that file"
+        raise EntryError(msg)
+    recorded: Any = json.loads(run.definition)
+    refuse_other_name(run, source.document, recorded)
+    began = Entry(**run.entry) if run.entry is not None else None
+    goes_on = began if began is None or not needs_its_file(run.entry, run.definition) else None
+    workflow = workflow_in_document(restored(source, goes_on), began.task if began and goes_on else None)
+    given = recorded.get(GIVEN, {}) if began is None else began.parameters
+    if goes_on is None:
+        target = with_parameters(own_workflow(workflow, None, run.name), given if workflow.jobs is not None else {})
+        target.entry = None
+        refuse_hidden(target)
+    else:
+        entry = goes_on._replace(parameters={})
+        target = with_parameters(own_workflow(workflow, entry, run.name), given)
+    return Again(run.id, target, {**target.tags, **given_tags(run)})
+
+
+def restored(source: Source, began: Entry | None) -> Source:
+    """Return an edited document without the values that its run began with, and with what its store hides of it."""
+    document: Any = source.document
+    if not isinstance(document, dict):
+        return source
+    document = {key: value for key, value in document.items() if key != GIVEN or "jobs" not in document}
+    tasks = document.get("tasks")
+    if began is not None and isinstance(tasks, dict) and all(isinstance(form, dict) for form in tasks.values()):
+        document = restore_document(document, lambda: source_of(began), began.file)
+    directory = "" if began is None else str(Path(began.file).parent)
+    places = Places(source.places.source, source.places.text, directory)
+    return source._replace(document=document, places=places)
+
+
+def refuse_other_name(run: RunRecord, document: Any, recorded: Any) -> None:
+    """Refuse a document that says itself that it is another workflow. Raises `EntryError`."""
+    name = document.get("name") if isinstance(document, dict) else None
+    if isinstance(name, str) and name not in {run.name, recorded.get("name")}:
+        msg = f"the definition is {name!r}, and run {run.id!r} is one of {run.name!r}: if that is meant, give it the name of the run"
+        raise EntryError(msg)

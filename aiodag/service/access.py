@@ -29,7 +29,7 @@ PREFIX = "aiodag_"  # by which tokens are found in texts where they should not b
 LONGEST_TOKEN = 200  # characters: longer ones are looked for nowhere
 LONGEST_NAME = 100  # characters
 LEAST_GIVEN = 32  # characters of a token that somebody has made up
-SESSION = 7 * 86400.0  # seconds that a browser is logged in
+SESSION_LASTS = 7 * 86400.0  # seconds that a browser is logged in
 SELDOM = 300.0  # seconds between two notes that a token is used
 LARGEST_NUMBER = 2**53
 LARGEST_DETAILS = 2000  # characters of an audit line
@@ -150,7 +150,7 @@ class Admitting(Scheduling):
             msg = "this is not a valid token: it was mistyped, revoked, or has expired"
             raise NotAdmitted(msg)
         secret = new_secret()
-        self._access.add_session(hash_of(secret), caller.hash, lasting=SESSION)
+        self._access.add_session(hash_of(secret), caller.hash, lasting=SESSION_LASTS)
         return secret
 
     def caller_of_session(self, secret: str, *, given: Iterable[str] = ()) -> Caller | None:
@@ -250,13 +250,13 @@ def checked_given(token: str, source: str) -> str:
     raise OptionError(source, "***", wanted)
 
 
-def given_tokens(file: str | None) -> tuple[str, ...]:
+def given_tokens(file: Path | None) -> tuple[str, ...]:
     """Return the tokens that a server is started with: that of a file, or else of `AIODAG_TOKEN`. Raises `OptionError`."""
     if file is not None:
         try:
-            text = Path(file).read_text().strip()
+            text = file.read_text().strip()
         except (OSError, ValueError) as error:
-            raise OptionError("token_file", file, f"a file with a token in it: {error}") from None
+            raise OptionError("token_file", str(file), f"a file with a token in it: {error}") from None
         return (checked_given(text, "token_file"),)
     given = os.environ.get("AIODAG_TOKEN")
     return (checked_given(given, "AIODAG_TOKEN"),) if given else ()

@@ -15,6 +15,10 @@ from aiodag.web.fastapi import HTTPException, Request, RequestValidationError, R
 
 MEDIA = "application/problem+json"
 RETRY_AFTER = "5"  # seconds
+HEADERS_OF_STATUS: Mapping[int, Mapping[str, str]] = {
+    401: {"WWW-Authenticate": "Bearer"},
+    503: {"Retry-After": RETRY_AFTER},
+}
 MOST_COMPLAINTS = 100
 DETAIL_LONGEST = 4_000  # characters
 
@@ -26,6 +30,8 @@ STATUSES: Sequence[tuple[type[BaseException], int]] = (
     (errors.StoreUnreachable, 503),
     (DeskBusy, 503),
     (errors.StoreError, 409),
+    (errors.NotAdmitted, 401),
+    (errors.NotAllowed, 403),
     (errors.WorkflowError, 422),
     (errors.EntryError, 422),
     (errors.OptionError, 422),
@@ -83,14 +89,13 @@ def problem_of(error: BaseException, place: str = "") -> Problem | None:
         return None
     text = str(error)
     detail = text.replace(place, "this store") if place else text
-    headers = {"Retry-After": RETRY_AFTER} if status == 503 else {}
     near = getattr(error, "near", None)
     return Problem(
         status,
         detail,
         complaints=getattr(error, "complaints", ()),
         error=type(error).__name__,
-        headers=headers,
+        headers=HEADERS_OF_STATUS.get(status, {}),
         **({} if near is None else {"near": near}),
     )
 

@@ -60,7 +60,8 @@ PAGES = (
 
 def build_application(service: Service, options: ServeOptions) -> ASGIApp:
     """Return the application that serves what a service has."""
-    return RequestGate(guard_application(build_routes()), Desk(service, options))
+    desk = Desk(service, options)
+    return RequestGate(guard_application(build_routes(), desk), desk)
 
 
 def build_routes() -> FastAPI:

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 from aiodag.access import Caller
 from aiodag.states import State
-from aiodag.web.access import caller_in, form_token
 from aiodag.web.answers import PRIVATE
 from aiodag.web.fastapi import HTMLResponse, RedirectResponse, Request, Response
 from aiodag.web.jinja2 import Templates, mark_safe
@@ -22,6 +21,7 @@ from aiodag.web.page.words import (
     utc_words,
 )
 from aiodag.web.paths import path_part
+from aiodag.web.visits import caller_in, form_token
 
 SECTIONS = (
     ("runs", "Runs"),

@@ -55,8 +55,10 @@ LAST_MOMENT = datetime.max.replace(tzinfo=UTC)
 class RunFilter(NamedTuple):
     """Which runs to return: those that meet every condition given.
 
-    `since` is in seconds since the epoch: the last execution began then or later. A run must have all `tags`. `parent_run` is
-    the id of the run that has begun those that are wanted, `schedule` the name of the schedule that has.
+    `since` and `until` are in seconds since the epoch: the last execution began then or later, and the run was made before. A
+    run must have all `tags`. `parent_run` is the id of the run that has begun those that are wanted, `schedule` the name of the
+    schedule that has. `text` is a part of the id, the name, or the name or value of a tag, in large or small letters (of ASCII:
+    with others, SQLite tells those apart).
 
     >>> from aiodag import Run
     >>> from aiodag.records import RunFilter
@@ -76,6 +78,8 @@ class RunFilter(NamedTuple):
     queue: str | None = None
     parent_run: str | None = None
     schedule: str | None = None
+    until: float | None = None
+    text: str | None = None
 
 
 def moment_for_people(seconds: float) -> datetime:

@@ -388,6 +388,20 @@ class StoreContract:
         assert self.listed(store, tags={"env": "test"}, state="failed", name="report") == ["two"]
         assert self.listed(store, tags={"env": "production"}) == []
 
+    def test_runs_are_listed_by_a_text_in_them_and_by_when_they_were_made(self, store):
+        many_runs(store)
+        claim_one(store, claim_of("a_b%!", name="odd", at=9.0, tags={"Where": "Here"}))
+
+        assert self.listed(store, text="ETL") == ["one", "three", "five"]
+        assert self.listed(store, text="o", limit=2) == ["four", "a_b%!"]
+        assert self.listed(store, text="IT'S") == ["four"]
+        assert self.listed(store, text="her") == ["a_b%!"]
+        assert [self.listed(store, text=text) for text in ("_b", "b%", "%!", "a%!")] == [["a_b%!"]] * 3 + [[]]
+        assert self.listed(store, text="etl", state="failed", tags={}, until=9.0) == ["three"]
+        assert self.listed(store, until=3.0) == ["one", "two"]
+        assert self.listed(store, since=2.0, until=4.0) == ["two", "three"]
+        assert self.listed(store, tags={"env": "test"}, until=4.0, text="w") == ["two"]
+
     def test_a_run_that_was_begun_again_began_then_and_keeps_its_place(self, store):
         many_runs(store)
         claim_one(store, claim_of("one", owner=HERE, at=10.0, tags={"env": "test"}))

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from aiodag._core.graph import Graph
@@ -52,19 +53,24 @@ class Looking:
         state: str | None = None,
         limit: int | None = None,
         tags: Mapping[str, str] | None = None,
-        since: float | None = None,
+        since: float | datetime | None = None,
         before: str | None = None,
         queue: str | None = None,
         parent: str | None = None,
         schedule: str | None = None,
+        until: datetime | None = None,
+        text: str | None = None,
     ) -> list[RunRecord]:
         """Return the runs, oldest first; with a limit, the newest.
 
-        They were submitted to `queue`, were begun by the run `parent` or by `schedule`, have all `tags`, and began at most `since` seconds ago. `before` selects those that were made before the run of
+        They were submitted to `queue`, were begun by the run `parent` or by `schedule`, have all `tags`, began at most `since`
+        seconds ago, or at that moment or later, and were made before `until`. `text` is a part of the id, the name or a tag; it has no index, so where few runs
+        have it, all are read. `before` selects those that were made before the run of
         that id: with a limit, the next page. Raises `UnknownRun` if there is no such run.
         """
-        after = None if since is None else time.time() - since
-        wanted = RunFilter(name, state, tags or {}, after, queue, parent, schedule)
+        began = since.timestamp() if isinstance(since, datetime) else None if since is None else time.time() - since
+        made = None if until is None else until.timestamp()
+        wanted = RunFilter(name, state, tags or {}, began, queue, parent, schedule, made, text)
         return self.store.runs(wanted=wanted, limit=limit, before=before)
 
     def newest(self, which: str, limit: int | None = None) -> list[RunRecord]:

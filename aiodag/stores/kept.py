@@ -283,8 +283,16 @@ def is_wanted(kept: KeptRun, wanted: RunFilter) -> bool:
         and (wanted.since is None or max(kept.started_at, kept.created_at) >= wanted.since)
         and wanted.parent_run in {None, kept.parent_run}
         and wanted.schedule in {None, kept.schedule}
+        and (wanted.until is None or kept.created_at < wanted.until)
+        and (wanted.text is None or has_text(kept, wanted.text.casefold()))
         and (wanted.queue is None or (kept.queued is not None and kept.queued.submission.queue == wanted.queue))
     )
+
+
+def has_text(kept: KeptRun, text: str) -> bool:
+    """Return True if a text is a part of the id, the name, or a tag of a run."""
+    claim = kept.claim
+    return any(text in each.casefold() for each in (claim.id, claim.name, *claim.tags, *claim.tags.values()))
 
 
 def kept_run_record(kept: KeptRun, definition: str | None) -> RunRecord:

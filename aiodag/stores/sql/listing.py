@@ -1,6 +1,7 @@
 """Statements that list: which runs, in which order, and how many; which nodes of a run."""
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,6 +12,8 @@ from aiodag.stores.sql.session import Session
 
 StatementValues = dict[str, Any]
 # The columns of a run by which it is ordered: when it was made, and its number.
+LITERAL = re.compile("[!%_]")  # what `like` would take for something else
+MARKED = r"!\g<0>"
 NEWEST_FIRST = " order by 8 desc, 1 desc limit :limit"
 
 
@@ -24,12 +27,16 @@ def runs_listed(
         tags         (name, value, created_at)      state    (state, created_at)
         name         (name, created_at)             nothing  (created_at)
 
+    A text has no index: the walk reads runs until enough have it, all of them where too few do.
+
     `since` is about the last execution, and the order about the first. No run began before it was made, so those made since
     are found by the order itself; the others were begun again, or have waited, and an index of their own has them.
     """
     values: StatementValues = {"limit": LAST if limit is None else limit, "since": wanted.since}
     values |= {"name": wanted.name, "state": wanted.state, "queue": wanted.queue}
-    values |= {"parent_run": wanted.parent_run, "schedule": wanted.schedule}
+    values |= {"parent_run": wanted.parent_run, "schedule": wanted.schedule, "until": wanted.until}
+    values |= {} if wanted.text is None else {"text": part_pattern(wanted.text)}
+    values |= {} if wanted.text is None else {"quoted": part_pattern(json.dumps(wanted.text)[1:-1])}
     values |= {"at": before[0], "run": before[1]} if before is not None else {}
     for place, (name, value) in enumerate(wanted.tags.items()):
         values |= {f"name{place}": name, f"value{place}": value}
@@ -43,6 +50,8 @@ def runs_listed(
 def runs_walked(session: Session, wanted: RunFilter, before: object, conditions: list[str]) -> str:
     """Return the part of a list that walks the index of a condition."""
     conditions = [*conditions, *(f"runs.{column} = :{column}" for column in columns_asked(wanted))]
+    conditions += ["{made_at} < :until"] if wanted.until is not None else []
+    conditions += [session.query("has_text")] if wanted.text is not None else []
     conditions += ["({made_at}, run) < (:at, :run)"] if before is not None else []
     if not wanted.tags:
         return list_statement(session, "runs", "runs.created_at", conditions)
@@ -62,6 +71,8 @@ def runs_begun_again(session: Session, wanted: RunFilter, before: object) -> str
     """
     conditions = ["+runs.created_at < :since", "started_at >= :since", "(execution > 1 or queue is not null)"]
     conditions += [f"(runs.{column} || '') = :{column}" for column in columns_asked(wanted)]
+    conditions += ["+runs.created_at < :until"] if wanted.until is not None else []
+    conditions += [session.query("has_text")] if wanted.text is not None else []
     conditions += ["(+runs.created_at, +run) < (:at, :run)"] if before is not None else []
     statement = list_statement(
         session,
@@ -70,6 +81,11 @@ def runs_begun_again(session: Session, wanted: RunFilter, before: object) -> str
         [*conditions, *(has_tag(session, place) for place in range(len(wanted.tags)))],
     )
     return session.query("apart").replace("{statement}", statement)
+
+
+def part_pattern(text: str) -> str:
+    """Return the pattern of `like` for what has a text as a part of it."""
+    return f"%{LITERAL.sub(MARKED, text)}%"
 
 
 def columns_asked(wanted: RunFilter) -> list[str]:

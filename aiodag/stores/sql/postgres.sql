@@ -188,3 +188,8 @@ select pg_advisory_xact_lock(place) from (
 update schedules set state = e->>1, reason = e->>2, next_at = (e->>3)::double precision, held = (e->>4)::bigint,
     noted = (e->>5)::bigint, version = version + 1, changed_at = :now
 from jsonb_array_elements(:rows) as e where schedules.schedule = (e->>0)::bigint
+
+-- :name has_text
+(runs.id ilike :text escape '!' or runs.name ilike :text escape '!' or (runs.tags <> '{}' and exists (
+    select 1 from tags as words where words.run = runs.run
+    and (words.name ilike :text escape '!' or words.value ilike :text escape '!'))))

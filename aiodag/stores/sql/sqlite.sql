@@ -78,3 +78,8 @@ update schedules set state = json_extract(row.value, '$[1]'), reason = json_extr
     next_at = json_extract(row.value, '$[3]'), held = json_extract(row.value, '$[4]'), noted = json_extract(row.value, '$[5]'),
     version = version + 1, changed_at = :now
 from json_each(:rows) as row where schedules.schedule = json_extract(row.value, '$[0]')
+
+-- :name has_text
+(runs.id like :text escape '!' or runs.name like :text escape '!' or (runs.tags like :quoted escape '!' and exists (
+    select 1 from tags as words where words.run = runs.run
+    and (words.name like :text escape '!' or words.value like :text escape '!'))))

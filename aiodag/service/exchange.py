@@ -59,7 +59,15 @@ def export_workflows(store: "Runs", names: Iterable[str]) -> list[dict[str, Any]
 
 
 def import_workflows(store: "Runs", text: str, source: str, *, replace: bool) -> list[WorkflowRecord]:
-    """Register the workflows of a text that `export` or `list` has written, all of them or none.
+    """Register the workflows of a text that `export` or `list` has written, all of them or none. Raises as `records_in` does."""
+    records = records_in(store, text, source, replace=replace)
+    for record in records:
+        store.register(record, replace=replace)
+    return records
+
+
+def records_in(store: "Runs", text: str, source: str, *, replace: bool) -> list[WorkflowRecord]:
+    """Return the workflows in a text that `export` or `list` has written, which can be registered.
 
     Raises `WorkflowError` for what is no such text, with all that is wrong, and `StoreError` for names that are taken.
     """
@@ -68,8 +76,6 @@ def import_workflows(store: "Runs", text: str, source: str, *, replace: bool) ->
     if taken and not replace:
         msg = f"{', '.join(map(repr, taken))} is registered already: `--replace` puts what is imported in its place"
         raise StoreError(msg)
-    for record in records:
-        store.register(record, replace=replace)
     return records
 
 

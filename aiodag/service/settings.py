@@ -61,6 +61,7 @@ class AllSettings(NamedTuple):
     linger: Setting = Setting(LINGER)
     values: Setting = Setting(None)
     default_host: Setting = Setting(None)
+    token_file: Setting = Setting(None)
     hosts: Mapping[str, Setting] = NO_TABLE
     executors: Mapping[str, Setting] = NO_TABLE
 
@@ -292,6 +293,7 @@ READERS: Mapping[str, Callable[[object], Any]] = {
     "linger": read_seconds,
     "values": read_value_place,
     "default_host": read_word,
+    "token_file": read_word,
 }
 TABLES = ("hosts", "executors")  # which a file alone has
 SERVE = "serve"  # the table of `aiodag serve`, which reads it
@@ -324,6 +326,11 @@ def placed_folders(names: tuple[str, ...], folder: Path) -> tuple[str, ...]:
     return tuple(str(folder / name) for name in names)
 
 
+def placed_file(path: str, folder: Path) -> str:
+    """Return the path of a file that is relative to a folder, or to somebody's home."""
+    return str(folder / Path(path).expanduser())
+
+
 def placed_values(address: str, folder: Path) -> str:
     """Return the address of a place for values, with a path that is relative to a folder."""
     return address if "://" in address else str(folder / address)
@@ -335,4 +342,5 @@ PLACED: Mapping[str, Callable[[Any, Path], Any]] = {
     "registry": placed_files,
     "registry_filters": placed_files,
     "values": placed_values,
+    "token_file": placed_file,
 }

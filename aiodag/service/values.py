@@ -10,7 +10,7 @@ from aiodag.codec.arrays import NPY, read_array
 from aiodag.codec.text import decode, decode_error
 from aiodag.errors import StoreError
 from aiodag.records import NodeRecord
-from aiodag.stores.references import open_reference, reference_of
+from aiodag.stores.references import ValueReference, open_reference, reference_of
 
 
 def read_value(text: str) -> Any:
@@ -21,10 +21,26 @@ def read_value(text: str) -> Any:
 
 def read_elsewhere(node: NodeRecord) -> Any:
     """Return the value of a node that is kept in a place of its own. Raises `ValueGone`, `Undecodable` and `StoreError`."""
+    return open_reference(readable_reference(node), read_content)
+
+
+def read_sent(node: NodeRecord, content: bytes) -> Any:
+    """Return the value of a node that is kept in a place of its own, whose bytes somebody has sent. Raises as `read_elsewhere`."""
+    found = readable_reference(node)
+    return read_content(found.codec, content.decode() if found.as_text else bytearray(content))
+
+
+def read_content(codec: str, content: Any) -> Any:
+    """Return the value of what a place has kept."""
+    return read_array(content) if codec == NPY else read_value(content)
+
+
+def readable_reference(node: NodeRecord) -> ValueReference:
+    """Return the reference of a node, if others than its task may read what it names. Raises `StoreError`."""
     found = reference_of(node.value)
     if found.codec not in {"json", NPY}:
         raise unreadable(node.label, found.codec)
-    return open_reference(found, lambda codec, content: read_array(content) if codec == NPY else read_value(content))
+    return found
 
 
 def read_error(text: str) -> BaseException:

@@ -44,6 +44,10 @@ class StoreWatch:
         """Return how much was heard of so far: to be taken before a look."""
         return self._heard
 
+    def news(self, ticket: int) -> frozenset[Happening]:
+        """Return what has been heard of since a ticket was taken."""
+        return frozenset(each for each in EVERYTHING if self._last[each] > ticket)
+
     async def changed(self, ticket: int, patience: float, *, of: Collection[Happening] = EVERYTHING) -> bool:
         """Wait until something has happened since a ticket was taken; return False after so many seconds without."""
         loop = asyncio.get_running_loop()

@@ -18,6 +18,7 @@ DOORS = MappingProxyType(
         "pool": "aiodag.commands.pool",
         "process": "aiodag.executors.process",
         "ray": "aiodag.executors.ray",
+        "remote": "aiodag.service.remote",
         "schedules": "aiodag.schedules.forms",
         "settings": "aiodag.service.settings",
         "settings_hosts": "aiodag.service.hosts",

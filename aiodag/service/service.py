@@ -7,14 +7,16 @@ that begin one or think one through.
 import asyncio
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from aiodag._core.doors import open_door
 from aiodag._core.graph import Graph
 from aiodag.abc import Observer, Runs
-from aiodag.errors import EntryError
+from aiodag.errors import EntryError, OptionError
 from aiodag.service.access import Admitting
 from aiodag.service.entry import Again, Entry, Target, describe_entry
 from aiodag.service.follow import Follower
+from aiodag.service.remote_address import is_server_address
 from aiodag.service.resumption import ParkedPlan, Resumption
 from aiodag.service.settings import settings
 from aiodag.stores.places import store_at
@@ -26,7 +28,10 @@ if TYPE_CHECKING:
 
 
 class Service(Admitting):
-    r"""The runs of one store; by default the one of [settings](../configuration.md), or else a file in the user's state directory.
+    r"""The runs of one store, or of that of a server; by default the one of [settings](../configuration.md), or else a file in the user's state directory.
+
+    `store` may be the address of a server that `aiodag serve` runs, such as `http://host:2503`. `token` is then what lets you in; by default that of
+    `AIODAG_TOKEN`, or of the file that `token_file` of the settings names.
 
     What looks or submits is a plain method, which may block for a moment: put it into a thread where a loop must not wait. What
     runs or waits is async. Raises `StoreError` for a store that cannot be used, and `SettingsError`.
@@ -43,7 +48,15 @@ class Service(Admitting):
     >>> service.close()
     """
 
-    def __init__(self, store: "str | PathLike[str] | Runs | None" = None) -> None:
+    def __new__(cls, store: "str | PathLike[str] | Runs | None" = None, *, token: str | None = None) -> "Service":  # noqa: PYI034, ARG004 - a client is a service, too, and `__init__` takes the token
+        """Make the service of a store, or the client of a server."""
+        if cls is Service and is_server_address(settings().store.value if store is None else store):
+            return object.__new__(cast("type[Service]", open_door("remote").RemoteService))
+        return object.__new__(cls)
+
+    def __init__(self, store: "str | PathLike[str] | Runs | None" = None, *, token: str | None = None) -> None:
+        if token is not None:
+            raise OptionError("token", "***", "effect with the address of a server, such as http://127.0.0.1:2503")
         super().__init__(store_at(settings().store.value if store is None else store))
 
     # What to begin with

@@ -1,17 +1,25 @@
 """Looking at the store of a server gives what looking at the store itself gives: the same records, values, errors."""
 
 import asyncio
+import inspect
 import logging
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from aiodag import Run, StoreError, UnknownRun, task
+from aiodag.abc import Inbox, Queue, Runs, Schedules
 from aiodag.commands import command
+from aiodag.records import RunFilter
 from aiodag.service import Service
 from aiodag.service.attempts import attempt_stories, story_document
 from aiodag.service.documents import whole_document
 from aiodag.service.remote import RemoteService
+from aiodag.service.remote_looks import FILTER
+from aiodag.service.remote_looks import LOOKS as ASKED
+from aiodag.service.remote_runs import RemoteRuns
+
+LOOKED_AT = {what: look for what, look in ASKED.items() if what != "content"}
 
 
 @task(retries=1)
@@ -85,6 +93,8 @@ def test_the_address_of_a_server_makes_a_client_of_it(both):
 LOOKS = {
     "runs": lambda service: service.runs(),
     "the newest": lambda service: service.runs(limit=2),
+    "runs until": lambda service: service.runs(until=datetime(2030, 1, 1, tzinfo=UTC)),
+    "runs by text": lambda service: service.runs(text="brok"),
     "runs by name, state and tag": lambda service: service.runs(name="etl", state="succeeded", tags={"day": "1"}),
     "a page": lambda service: service.runs(limit=2, before="broken"),
     "runs of a queue": lambda service: service.runs(queue="nightly"),
@@ -163,6 +173,18 @@ def test_a_mistake_is_told_in_the_same_words(both, look):
         return type(caught.value), str(caught.value).replace(service.place, "PLACE")
 
     assert said(remote) == said(local)
+
+
+@pytest.mark.parametrize("what", LOOKED_AT)
+def test_a_look_takes_all_that_the_method_of_a_store_takes(what):
+    method = next(getattr(seam, what) for seam in (Runs, Queue, Inbox, Schedules) if hasattr(seam, what))
+
+    assert list(LOOKED_AT[what].takes) == [*inspect.signature(method).parameters][1:]
+    assert [*inspect.signature(getattr(RemoteRuns, what)).parameters] == [*inspect.signature(method).parameters]
+
+
+def test_every_condition_for_runs_can_be_asked_for():
+    assert FILTER.keys() == set(RunFilter._fields)
 
 
 def test_an_unknown_run_has_a_near_miss(both):

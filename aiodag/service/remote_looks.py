@@ -100,6 +100,8 @@ FILTER: Checks = {
     "state": asked_text,
     "tags": asked_tags,
     "since": asked_seconds,
+    "until": asked_seconds,
+    "text": asked_text,
     "queue": asked_text,
     "parent_run": asked_text,
     "schedule": asked_text,

@@ -48,13 +48,14 @@ class Caller(NamedTuple):
 class TokenRecord:
     """A token as people see it: never the token itself. Moments are aware UTC.
 
-    `used_at` is up to some minutes old. A token whose row cannot be read says why in `damaged`, and lets nobody in.
+    `state` is valid, revoked or expired, by the store's clock, and `used_at` up to some minutes old. A token whose row cannot
+    be read says why in `damaged`, and lets nobody in.
 
     >>> from aiodag.service import Service
     >>> service = Service("memory:a-token")
     >>> secret = service.make_token("ci", "read")
-    >>> [(token.name, token.role.value, token.expires_at) for token in service.tokens()]
-    [('ci', 'read', None)]
+    >>> [(token.name, token.role.value, token.state) for token in service.tokens()]
+    [('ci', 'read', 'valid')]
     """
 
     number: int
@@ -65,12 +66,13 @@ class TokenRecord:
     expires_at: datetime | None = None
     used_at: datetime | None = None
     revoked_at: datetime | None = None
+    state: str = "valid"
     damaged: str = ""
 
-    def is_valid(self, now: datetime) -> bool:
-        """Return True if the token lets somebody in at a moment."""
-        alive = self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
-        return alive and not self.damaged
+    @property
+    def is_valid(self) -> bool:
+        """Whether the token lets somebody in."""
+        return self.state == "valid" and not self.damaged
 
 
 @dataclass(frozen=True, slots=True)

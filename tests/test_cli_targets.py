@@ -155,6 +155,8 @@ FORMS = {
     "log": ["log {}", "log {} --style tree", "log {} one", "log {} --task one", "log {} --json", "log ran-1 {}"],
     "graph": ["graph {}", "graph {} --format mmd", "graph {} --format dot", "graph {} --json", "graph {} -o g.svg"],
     "serve": ["serve --check"],
+    "token": ["token", "token new {}", "token new {} --role operate --expires 1d --json", "token revoke {}", "token --json"],
+    "audit": ["audit", "audit --who {}", "audit --about {} --json", "audit --forget 90d"],
     "validate": ["validate {}", "validate {} --json", "validate named.json {}"],
     "register": ["register {} --replace", "register etl.py:flow --name {} --replace"],
     "list": ["list"],

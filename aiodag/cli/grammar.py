@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from aiodag.cli import (
+    access_grammar,
     agent_grammar,
     begin_grammar,
     look_grammar,
@@ -105,6 +106,8 @@ COMMANDS: dict[str, Callable[[CommandGroup], None]] = {
     "workers": queue_grammar.add_workers,
     "queues": queue_grammar.add_queues,
     "serve": serve_grammar.add_serve,
+    "token": access_grammar.add_token,
+    "audit": access_grammar.add_audit,
     "agent": agent_grammar.add_agent,
     "agents": agent_grammar.add_agents,
     "hosts": agent_grammar.add_hosts,

@@ -237,6 +237,20 @@ def carry_out_serve(args: Namespace) -> int:
     return serve_store(args)
 
 
+def carry_out_token(args: Namespace) -> int:
+    """Carry out `token`."""
+    from aiodag.cli.access import tokens
+
+    return tokens(args)
+
+
+def carry_out_audit(args: Namespace) -> int:
+    """Carry out `audit`."""
+    from aiodag.cli.access import audit
+
+    return audit(args)
+
+
 def carry_out_help(args: Namespace) -> int:
     """Print the parameters of a target, after its help."""
     from aiodag.cli.described import describe

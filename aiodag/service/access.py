@@ -18,7 +18,6 @@ from aiodag._core.options import check_seconds
 from aiodag.access import AuditRecord, Caller, Role, TokenRecord
 from aiodag.errors import NotAdmitted, NotFound, OptionError, StoreError
 from aiodag.masking import masked
-from aiodag.records import moment_for_people
 from aiodag.service.schedules import LONGEST, Scheduling
 from aiodag.wording import is_utf8, printable
 
@@ -96,8 +95,7 @@ class Admitting(Scheduling):
             return
         from difflib import get_close_matches
 
-        now = moment_for_people(self._schedules.clock())
-        valid = [token.name for token in self._access.tokens() if token.is_valid(now)]
+        valid = [token.name for token in self._access.tokens() if token.is_valid]
         near = get_close_matches(name[:LONGEST_NAME], valid, n=1)
         hint = f"did you mean {near[0]!r}?" if near else "`aiodag token list` shows what there is"
         msg = f"no valid token {name[:LONGEST_NAME]!r} in {self.place}: {hint}"

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from aiodag.access import AuditRecord, TokenRecord
 from aiodag.errors import Undecodable
 from aiodag.records import (
     CUT_OFF,
@@ -133,7 +134,7 @@ def value_of_payload(payload: str) -> Any:
         return payload
 
 
-def damage_of(record: RunRecord | NodeRecord) -> dict[str, str]:
+def damage_of(record: RunRecord | NodeRecord | TokenRecord | AuditRecord) -> dict[str, str]:
     """Return what of a record cannot be read, if anything."""
     return {"damaged": record.damaged} if record.damaged else {}
 

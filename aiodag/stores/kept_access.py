@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from itertools import count
 from typing import Any
 
@@ -21,10 +22,22 @@ class Admitted:
     audit: dict[int, AuditRecord] = field(default_factory=dict)
     numbers: "count[int]" = field(default_factory=lambda: count(1))
 
+    def tokens_now(self) -> list[TokenRecord]:
+        """Return the tokens, each in the state that it has now."""
+        now = moment_for_people(time.time())
+        return [replace(token, state=state_of_token(token, now)) for token in self.tokens.values()]
+
     def valid_tokens(self) -> list[TokenRecord]:
         """Return the tokens that let somebody in now."""
-        now = moment_for_people(time.time())
-        return [token for token in self.tokens.values() if token.is_valid(now)]
+        return [token for token in self.tokens_now() if token.is_valid]
+
+
+def state_of_token(token: TokenRecord, now: datetime) -> str:
+    """Return whether a token is valid at a moment, was revoked, or has expired before that."""
+    expired = token.expires_at is not None and token.expires_at <= now
+    if expired and (token.revoked_at is None or token.revoked_at >= (token.expires_at or now)):
+        return "expired"
+    return "valid" if token.revoked_at is None else "revoked"
 
 
 class KeptAccess(KeptRuns):
@@ -56,7 +69,7 @@ class KeptAccess(KeptRuns):
     def tokens(self) -> list[TokenRecord]:
         """Return all tokens, oldest first."""
         with self._lock:
-            return list(self._admitted.tokens.values())
+            return self._admitted.tokens_now()
 
     def token_of_hash(self, hash_: str) -> TokenRecord | None:
         """Return the token of a hash if it is valid now, or None."""

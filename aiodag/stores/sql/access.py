@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from aiodag.access import AuditRecord, Role, SessionRecord, TokenRecord
-from aiodag.records import utc_moment
 from aiodag.stores.sql.database import Database
 from aiodag.stores.sql.inbox import listing
 from aiodag.stores.sql.rows import (
@@ -38,15 +37,17 @@ class RecordedAccess(Database):
 
     def tokens(self) -> list[TokenRecord]:
         """Return all tokens, oldest first."""
-        with self.reading() as session:
-            return [token_record(row) for row in session.perform("tokens_listed").fetchall()]
+        return self._tokens(None)
 
     def token_of_hash(self, hash_: str) -> TokenRecord | None:
         """Return the token of a hash if it is valid now, or None."""
+        return next((token for token in self._tokens(hash_) if token.is_valid), None)
+
+    def _tokens(self, hash_: str | None) -> list[TokenRecord]:
         with self.reading() as session:
-            row, now = session.perform("token_of_hash", (hash_,)).fetchone(), session.now()
-        found = None if row is None else token_record(row)
-        return found if found is not None and found.is_valid(utc_moment(now) or EPOCH) else None
+            statement = listing(session, "tokens_listed", {"hash = :hash": hash_})
+            rows = session.execute(statement, {"hash": hash_, "now": session.now()}).fetchall()
+        return [token_record(row) for row in rows]
 
     def note_token_used(self, number: int) -> None:
         """Note that a token was used now."""
@@ -122,6 +123,7 @@ TOKEN = (
     Column("expires_at", optional(moment_column), None),
     Column("used_at", optional(moment_column), None),
     Column("revoked_at", optional(moment_column), None),
+    Column("state", text_column, "revoked"),
 )
 SESSION = (
     Column("hash", text_column, ""),

@@ -10,10 +10,10 @@ select 1 from tokens where revoked_at is null and (expires_at is null or expires
 insert into tokens (name, role, hash, made_at, expires_at) values (?, ?, ?, ?, ?) on conflict do nothing returning token
 
 -- :name tokens_listed
-select token, name, role, hash, made_at, expires_at, used_at, revoked_at from tokens order by token
-
--- :name token_of_hash
-select token, name, role, hash, made_at, expires_at, used_at, revoked_at from tokens where hash = ?
+select token, name, role, hash, made_at, expires_at, used_at, revoked_at,
+    case when expires_at <= :now and (revoked_at is null or revoked_at >= expires_at) then 'expired'
+        when revoked_at is not null then 'revoked' else 'valid' end
+from tokens where {condition} order by token
 
 -- :name note_token_used
 update tokens set used_at = ? where token = ?

@@ -687,6 +687,7 @@ FLOORS = [
             "page.static",
             "page.notices",
             "page.rendering",
+            "events",
             "health",
             "metrics",
             "login",

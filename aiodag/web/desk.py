@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, ParamSpec, TypeVar
 
 from aiodag.service import Service
+from aiodag.service.feeds import Feeds
 from aiodag.service.serve_options import ServeOptions
 from aiodag.web.fastapi import Depends, Request
 
@@ -76,6 +77,8 @@ class Desk:
     def __init__(self, service: Service, options: ServeOptions) -> None:
         self.service = service
         self.options = options
+        self.feeds = Feeds(service.store)
+        self.streams = 0  # that are open
         self._short = QuestionPool("ask", THREADS, PATIENCE)
         self._long = QuestionPool("draw", DRAWERS, LONG_PATIENCE)
 
@@ -94,6 +97,7 @@ class Desk:
         """Let the threads go."""
         self._short.close()
         self._long.close()
+        self.feeds.close()
 
 
 def desk_of(request: Request) -> Desk:

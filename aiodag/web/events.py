@@ -1,0 +1,103 @@
+"""Send events as a stream (server-sent events), to clients of which each may stop reading or go at any moment."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
+
+from aiodag.service.feed import Event
+from aiodag.web.desk import DESK, Desk
+from aiodag.web.fastapi import Receive, Response, Scope, Send
+
+BEAT = 15.0  # seconds of silence after which something is sent: a connection that is only half there ends by it
+STALLED = 30.0  # seconds for a client to take what is sent
+RETRY = b"retry: 1000\n\n"  # milliseconds until a client that has lost the connection comes again
+MOST_STREAMS = 1_000  # at once
+ABORT = "aiodag.abort"  # in the state of a connection: what ends it, whatever is still to be sent
+
+HEADERS = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),  # nginx would keep events back
+)
+
+
+class EventStream(Response):
+    """An answer that goes on for as long as events come, and somebody reads them."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, batches: AsyncGenerator[list[Event]]) -> None:
+        super().__init__()
+        self._batches = batches
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send events until there are no more, or the client has gone."""
+        desk: Desk = scope[DESK]
+        desk.streams += 1
+        sending = asyncio.ensure_future(self._send_all(scope, send))
+        gone = asyncio.ensure_future(until_gone(receive))
+        try:
+            await asyncio.wait({sending, gone}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            desk.streams -= 1
+            gone.cancel()
+            sending.cancel()
+            # Both, before anybody lets go of what they read from.
+            await asyncio.wait({sending, gone})
+        if not sending.cancelled():
+            sending.result()
+
+    async def _send_all(self, scope: Scope, send: Send) -> None:
+        try:
+            async with aclosing(self._batches) as batches:
+                await self._send(send, {"type": "http.response.start", "status": 200, "headers": [*HEADERS]})
+                await self._send(send, part_of_body(RETRY))
+                async for events in batches:
+                    if events:
+                        await self._send(send, part_of_body(event_bytes(events)))
+            await self._send(send, {"type": "http.response.body", "body": b"", "more_body": False})
+        except StalledClient:
+            abort = scope.get("state", {}).get(ABORT)
+            if abort is not None:
+                abort()
+
+    async def _send(self, send: Send, message: dict[str, object]) -> None:
+        limit = asyncio.timeout(STALLED)
+        try:
+            async with limit:
+                await send(message)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise StalledClient from None
+
+
+class StalledClient(Exception):
+    """A client does not read what it is sent."""
+
+
+def part_of_body(body: bytes) -> dict[str, object]:
+    """Return the message that sends a part of an answer."""
+    return {"type": "http.response.body", "body": body, "more_body": True}
+
+
+def event_bytes(events: Iterable[Event]) -> bytes:
+    """Return events as they are sent. One without a kind moves the cursor of the client, who hears of nothing."""
+    return "".join(map(event_block, events)).encode()
+
+
+def event_block(event: Event) -> str:
+    r"""Return one event as it is sent.
+
+    >>> event_block(Event("end", "{}", "1.2"))
+    'id: 1.2\nevent: end\ndata: {}\n\n'
+    """
+    if not event.kind:
+        return f"id: {event.cursor}\n\n"
+    return f"id: {event.cursor}\nevent: {event.kind}\ndata: {event.text}\n\n"
+
+
+async def until_gone(receive: Receive) -> None:
+    """Wait until a client has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -333,6 +333,7 @@ async def batches_up_to(batches, most):
 
 async def test_a_feed_keeps_a_bounded_number_of_characters(store, claimed, feeds, monkeypatch):
     monkeypatch.setattr(feed_module, "MOST_CHARACTERS", 10_000)
+    monkeypatch.setattr("aiodag.service.feed_events.PAGE", 2)
     async with feeds.of_run("r") as feed:
         await feed.changed(0, PATIENCE)
         for each in range(50):

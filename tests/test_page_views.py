@@ -104,10 +104,10 @@ def test_each_parameter_has_the_field_of_its_type_with_its_default(registered):
     assert {name: (each.kind, each.value, each.required) for name, each in fields(form).items()} == {
         "day": ("date", "", True),
         "rows": ("number", "3", False),
-        "full": ("choice", "false", False),
-        "kind": ("choice", "", True),
+        "full": ("select", "false", False),
+        "kind": ("select", "", True),
         "queue": ("text", "first", False),
-        "more": ("area", '[1, "b"]', False),
+        "more": ("textarea", '[1, "b"]', False),
     }
     assert fields(form)["kind"].choices == ("", "new", "old")
 

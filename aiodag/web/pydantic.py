@@ -3,6 +3,7 @@
 from aiodag.errors import MissingExtra
 
 try:
+    from pydantic import AfterValidator as AfterValidator
     from pydantic import BaseModel as BaseModel
     from pydantic import BeforeValidator as BeforeValidator
     from pydantic import ConfigDict as ConfigDict

@@ -1,15 +1,23 @@
 """The form that begins a run of a workflow: its parameters, and how it is submitted."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+from aiodag.complaint import Complaint
 from aiodag.queue_defaults import DEFAULT_QUEUE
 from aiodag.service import Service
 from aiodag.service.settings import settings
-from aiodag.web.page.fields import PREFIX, FormField, complaints_about, fields_of_declarations, given_in_form
+from aiodag.web.page.fields import (
+    PREFIX,
+    FormField,
+    complaints_about,
+    fields_of_declarations,
+    fits_input,
+    given_in_form,
+)
 from aiodag.web.page.workflow_views import WorkflowView
 
 KEY = "key"  # the field that makes of two clicks one run
@@ -26,7 +34,7 @@ class BeginForm(NamedTuple):
     parameters: list[FormField]
     wishes: list[FormField]
     key: str
-    complaints: list[str]
+    complaints: list[Complaint]
 
     @property
     def is_wrong(self) -> bool:
@@ -47,32 +55,39 @@ def begin_form(
     view: WorkflowView,
     typed: Mapping[str, str] | None = None,
     complaints: Mapping[str, str] | None = None,
-    others: list[str] | None = None,
+    others: Sequence[Complaint] = (),
 ) -> BeginForm:
     """Return the form of a workflow: empty, or as it was typed with what is wrong in it."""
     given, wrong = typed or {}, complaints or {}
     parameters = fields_of_declarations(view.declarations, given, wrong)
     wishes = fields_of_wishes(service, given, wrong)
     there = {each.name for each in (*parameters, *wishes)}
-    homeless = [f"{name.removeprefix(PREFIX)}: {text}" for name, text in wrong.items() if name not in there]
-    return BeginForm(
-        parameters, wishes, given.get(KEY) or f"form-{secrets.token_urlsafe(16)}", [*(others or []), *homeless]
-    )
+    homeless = [Complaint(name.removeprefix(PREFIX), text) for name, text in wrong.items() if name not in there]
+    key = given.get(KEY) or f"form-{secrets.token_urlsafe(16)}"
+    return BeginForm(parameters, wishes, key, [*others, *homeless])
 
 
 def fields_of_wishes(service: Service, typed: Mapping[str, str], wrong: Mapping[str, str]) -> list[FormField]:
     """Return the fields for how a run is submitted."""
     zone = settings().timezone.value
-    queues = tuple(dict.fromkeys([usual_queue(), DEFAULT_QUEUE, *(each.name for each in service.queues())]))
+    known = [usual_queue(), DEFAULT_QUEUE, *(each.name for each in service.queues()), typed.get("queue", "")]
+    queues = tuple(dict.fromkeys(filter(None, known)))
     moment = f"empty for now, or a moment such as 2024-01-31T08:30, in {zone}"
     made = [
-        FormField("queue", "queue", "suggested", usual_queue(), choices=queues),
+        FormField("queue", "queue", "select", usual_queue(), choices=queues),
         FormField("priority", "priority", "number", "0", hint="higher ones begin first"),
         FormField("at", "not before", "text", hint=moment),
-        FormField("tags", "tags", "area", hint="one in each line, such as team=data"),
+        FormField("tags", "tags", "textarea", hint="one in each line, such as team=data"),
         FormField("retries", "retries", "number", "0", hint="how often the whole run begins again after a failure"),
     ]
-    return [each._replace(value=typed.get(each.name, each.value), complaint=wrong.get(each.name, "")) for each in made]
+    return [as_typed(each, typed, wrong) for each in made]
+
+
+def as_typed(field: FormField, typed: Mapping[str, str], wrong: Mapping[str, str]) -> FormField:
+    """Return a field as it was typed, with what is wrong in it."""
+    value = typed.get(field.name, field.value)
+    kind = field.kind if fits_input(field.kind, value) else "text"
+    return field._replace(value=value, kind=kind, complaint=wrong.get(field.name, ""))
 
 
 def usual_queue() -> str:

@@ -5,6 +5,7 @@ the default of the workflow holds, also if that is another one by now.
 """
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any, NamedTuple
@@ -13,7 +14,14 @@ from aiodag.errors import WorkflowError
 from aiodag.service.declarations import Declaration, check_given
 
 PREFIX = "param-"  # of the names of fields, so that a parameter may be called like anything else in the form
-INPUTS = {"int": "number", "float": "number", "date": "date", "list": "area", "map": "area", "json": "area"}
+INPUTS = {
+    "int": "number",
+    "float": "number",
+    "date": "date",
+    "list": "textarea",
+    "map": "textarea",
+    "json": "textarea",
+}
 HINTS = {
     "int": "a whole number",
     "float": "a number",
@@ -26,7 +34,7 @@ HINTS = {
 
 
 class FormField(NamedTuple):
-    """One field of a form. `kind` is text, number, date, area or choice; `choices` are what a choice offers."""
+    """One field of a form. `kind` is text, number, date, textarea or select; `choices` are what a select offers."""
 
     name: str
     label: str
@@ -53,12 +61,12 @@ def fields_of_declarations(
 
 def field_of_declaration(declared: Declaration, value: str, complaint: str) -> FormField:
     """Return the field of one parameter."""
-    kind = "area" if declared.many or "\n" in value else INPUTS.get(declared.type, "text")
+    kind = "textarea" if declared.many or "\n" in value else INPUTS.get(declared.type, "text")
     choices = choices_of(declared)
     if choices:
-        kind = "choice" if value in choices else "text"
-    elif kind == "date" and value and not is_day(value):
-        kind = "text"  # a browser empties a date that is none: what was typed would be lost
+        kind = "select" if value in choices else "text"
+    elif not fits_input(kind, value):
+        kind = "text"
     return FormField(
         PREFIX + declared.name, declared.name, kind, value, declared.required, choices, hint_of(declared), complaint
     )
@@ -95,10 +103,12 @@ def hint_of(declared: Declaration) -> str:
     return ". ".join(each for each in (declared.description.rstrip("."), what) if each)
 
 
-def is_day(text: str) -> bool:
-    """Return True for a day as browsers write it."""
+def fits_input(kind: str, text: str) -> bool:
+    """Return True if a browser shows a text in an input of a kind: it empties that of a date or a number which is none."""
+    if not text or kind not in {"date", "number"}:
+        return True
     try:
-        return date.fromisoformat(text).isoformat() == text
+        return date.fromisoformat(text).isoformat() == text if kind == "date" else math.isfinite(float(text))
     except ValueError:
         return False
 

@@ -1,5 +1,6 @@
 """What the pages of queues and workers show."""
 
+from datetime import datetime
 from typing import NamedTuple
 
 from aiodag.service import Service
@@ -8,12 +9,16 @@ from aiodag.wording import describe_seconds
 
 
 class QueueRow(NamedTuple):
-    """A queue in the list: `workers` are how many take runs from it, and `can` what can be done with it."""
+    """A queue in the list: `workers` are how many take runs from it, `can` is what can be done with it.
+
+    `oldest` is since when the first of its runs waits, where there are few.
+    """
 
     record: QueueRecord
     rate: str
     workers: int
     can: tuple[str, ...]
+    oldest: datetime | None = None
 
     @property
     def is_stuck(self) -> bool:
@@ -21,6 +26,7 @@ class QueueRow(NamedTuple):
         return self.record.waiting > 0 and (self.workers == 0 or self.record.state == "paused")
 
 
+FEW = 200  # runs that wait, of which the oldest is looked for
 CAN = {"open": ("pause", "drain"), "paused": ("resume", "drain"), "draining": ("resume", "pause")}
 
 
@@ -30,7 +36,15 @@ def list_queues(service: Service) -> list[QueueRow]:
     taken = {name for worker in workers for name in worker.queues}
     there = {each.name: each for each in service.queues()}
     every = [there.get(name, QueueRecord(name)) for name in sorted({*there, *taken})]
-    return [queue_row(each, workers) for each in every]
+    return [queue_row(each, workers)._replace(oldest=waits_since(service, each)) for each in every]
+
+
+def waits_since(service: Service, queue: QueueRecord) -> datetime | None:
+    """Return since when the oldest run of a queue waits; None where none does, or too many to read them for this."""
+    if not 0 < queue.waiting <= FEW:
+        return None
+    waiting = service.runs(state="queued", queue=queue.name)
+    return min((run.created_at for run in waiting), default=None)
 
 
 def queue_row(queue: QueueRecord, workers: list[WorkerRecord]) -> QueueRow:

@@ -1,11 +1,13 @@
 """What the pages of schedules show: when each is due, and what became of its last moments."""
 
+import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from aiodag.errors import TriggerError
 from aiodag.firings import BackfillRecord, Firing, ScheduleRecord
+from aiodag.masking import masked
 from aiodag.records import RunRecord
 from aiodag.service import Service
 from aiodag.service.documents import plain_value
@@ -56,7 +58,7 @@ class ScheduleView(NamedTuple):
 
     row: ScheduleRow
     facts: list[tuple[str, str]]
-    parameters: Mapping[str, Any]
+    parameters: str
     backfills: list[BackfillRecord]
 
 
@@ -83,7 +85,7 @@ def view_schedule(service: Service, name: str) -> ScheduleView:
     """Return what the page of a schedule shows. Raises `StoreError` where there is none of that name."""
     record = service.schedule(name)
     row = schedule_row(service, record, moments=COMING, ticks=SHOWN)
-    return ScheduleView(row, facts_of_schedule(record), plain_parameters(record), service.backfills(name)[::-1])
+    return ScheduleView(row, facts_of_schedule(record), parameters_text(record), service.backfills(name)[::-1])
 
 
 def schedule_row(service: Service, record: ScheduleRecord, *, moments: int, ticks: int) -> ScheduleRow:
@@ -126,10 +128,10 @@ def zone_of_schedule(record: ScheduleRecord) -> str:
         return ""
 
 
-def plain_parameters(record: ScheduleRecord) -> Mapping[str, Any]:
-    """Return the parameters of the runs of a schedule, as JSON has them."""
-    found: Mapping[str, Any] = plain_value(params_of_schedule(record))
-    return found
+def parameters_text(record: ScheduleRecord) -> str:
+    """Return the parameters of the runs of a schedule in JSON; nothing where there are none."""
+    found = plain_value(params_of_schedule(record))
+    return masked(json.dumps(found, indent=2, ensure_ascii=False)) if found else ""
 
 
 def facts_of_schedule(record: ScheduleRecord) -> list[tuple[str, str]]:

@@ -1,5 +1,119 @@
-"""The pages of schedules."""
+"""The pages of schedules: when each is due, what became of its moments, and what can be done with it."""
 
-from aiodag.web.fastapi import APIRouter
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from aiodag.complaint import Complaint
+from aiodag.errors import AiodagError, NotFound, OptionError
+from aiodag.service import Service
+from aiodag.web.access import Operator, Reader
+from aiodag.web.desk import AtDesk, Desk
+from aiodag.web.fastapi import APIRouter, Request, Response
+from aiodag.web.page.beginning import integer_typed
+from aiodag.web.page.fields import form_texts
+from aiodag.web.page.rendering import render, see_other
+from aiodag.web.page.schedule_views import list_schedules, view_schedule
+from aiodag.web.page.searching import SearchText
+from aiodag.web.paths import AnyName, path_part
+from aiodag.web.problems import Problem
 
 schedules_pages = APIRouter()
+# What a schedule can be told: how, and the notice that says that it was.
+CHANGES: Mapping[str, tuple[Callable[[Service, str], Any], str]] = {
+    "pause": (Service.pause_schedule, "schedule-paused"),
+    "resume": (Service.resume_schedule, "schedule-resumed"),
+}
+
+
+@schedules_pages.get("/schedules")
+async def open_schedules(
+    request: Request, desk: AtDesk, _: Reader, text: SearchText = "", after: SearchText = ""
+) -> Response:
+    """Answer with the list of schedules."""
+    return await desk.ask(write_schedules, request, desk, text, after)
+
+
+def write_schedules(request: Request, desk: Desk, text: str, after: str) -> Response:
+    """Return the list of schedules as a page."""
+    found = list_schedules(desk.service, text, after)
+    return render(request, "schedules.html", title="Schedules", section="schedules", found=found, text=text)
+
+
+@schedules_pages.get("/schedules/{name}")
+async def open_schedule(request: Request, desk: AtDesk, _: Reader, name: AnyName) -> Response:
+    """Answer with the page of one schedule."""
+    return await desk.ask(write_schedule, request, desk, name)
+
+
+def write_schedule(
+    request: Request, desk: Desk, name: str, typed: Mapping[str, str] | None = None, wrong: str = "", status: int = 200
+) -> Response:
+    """Return the page of one schedule."""
+    view = view_schedule(desk.service, name)
+    complaints = [Complaint("", wrong)] if wrong else []
+    words = {"view": view, "typed": typed or {}, "complaints": complaints}
+    return render(request, "schedule.html", title=name, section="schedules", status=status, **words)
+
+
+@schedules_pages.post("/schedules/{name}/run")
+async def run_schedule_now(request: Request, desk: AtDesk, _: Operator, name: AnyName) -> Response:
+    """Make a run of a schedule for this moment, and lead to it."""
+    run_id = await desk.ask(desk.service.run_schedule, name)
+    return see_other(request, f"/runs/{path_part(run_id)}", "submitted")
+
+
+@schedules_pages.post("/schedules/{name}/backfill")
+async def begin_backfill(request: Request, desk: AtDesk, _: Operator, name: AnyName) -> Response:
+    """Have runs made of moments of the past, as a form says."""
+    typed = form_texts((await request.form()).multi_items())
+    return await desk.ask(backfill_as_typed, request, desk, name, typed)
+
+
+def backfill_as_typed(request: Request, desk: Desk, name: str, typed: Mapping[str, str]) -> Response:
+    """Put a backfill as a form says, or answer with what is wrong in it."""
+    try:
+        start, end = (bound_typed(option, typed.get(option, "")) for option in ("start", "end"))
+        limit = limit_typed(typed.get("limit", "").strip() or "4")
+        desk.service.backfill(name, start, end, limit=limit, newest_first="newest_first" in typed)
+    except NotFound:
+        raise
+    except (AiodagError, ValueError) as error:
+        return write_schedule(request, desk, name, typed, str(error), 422)
+    return see_other(request, f"/schedules/{path_part(name)}", "backfill-put")
+
+
+def bound_typed(option: str, text: str) -> datetime:
+    """Return the first or the last moment of a backfill; one without an offset is of the schedule's own zone."""
+    try:
+        return datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise OptionError(option, text[:40], "a day or a moment, such as 2024-01-31 or 2024-01-31T08:30") from None
+
+
+def limit_typed(text: str) -> int:
+    """Return how many runs of a backfill go on at once. Raises `OptionError`."""
+    try:
+        return integer_typed(text)
+    except ValueError:
+        raise OptionError("limit", text[:40], "a whole number: the runs that go on at once") from None
+
+
+@schedules_pages.post("/backfills/{number}/cancel")
+async def end_backfill(request: Request, desk: AtDesk, _: Operator, number: int) -> Response:
+    """End a backfill: it makes no more runs."""
+    record = await desk.ask(desk.service.backfill_numbered, number)
+    await desk.ask(desk.service.cancel_backfill, number)
+    return see_other(request, f"/schedules/{path_part(record.schedule)}", "backfill-ended")
+
+
+@schedules_pages.post("/schedules/{name}/{change}")
+async def change_schedule(request: Request, desk: AtDesk, _: Operator, name: AnyName, change: AnyName) -> Response:
+    """Pause a schedule, or have it go on."""
+    if change not in CHANGES:
+        raise Problem(404, f"a schedule cannot be told to {change}: there are run, {', '.join(CHANGES)}")
+    method, notice = CHANGES[change]
+    await desk.ask(method, desk.service, name)
+    typed = form_texts((await request.form()).multi_items())
+    address = "/schedules" if typed.get("back") == "list" else f"/schedules/{path_part(name)}"
+    return see_other(request, address, notice)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
-from aiodag.errors import StoreError
+from aiodag.errors import NotFound
 from aiodag.records import RunRecord, WorkflowRecord
 from aiodag.service import Service
 from aiodag.service.declarations import Declaration, parameter_declarations
@@ -96,7 +96,7 @@ def workflow_row(service: Service, found: FoundWorkflow) -> WorkflowRow:
 
 
 def view_workflow(service: Service, name: str) -> WorkflowView:
-    """Return what the page of a workflow shows. Raises `StoreError`, with a near miss, where there is none of that name."""
+    """Return what the page of a workflow shows. Raises `NotFound`, with a near miss, where there is none of that name."""
     found = find_workflow(service, name)
     document = found.document or {}
     text = "\n".join(pretty_json(document))
@@ -106,7 +106,7 @@ def view_workflow(service: Service, name: str) -> WorkflowView:
 
 
 def find_workflow(service: Service, name: str) -> FoundWorkflow:
-    """Return the workflow of a name: a registered one before one in a folder, as everywhere. Raises `StoreError`."""
+    """Return the workflow of a name: a registered one before one in a folder, as everywhere. Raises `NotFound`."""
     for record in service.workflows(name):
         return FoundWorkflow(name, record.target, document_of_record(record), record)
     for each in definitions_in_folders().named("workflow", name):
@@ -115,12 +115,12 @@ def find_workflow(service: Service, name: str) -> FoundWorkflow:
     raise unknown_workflow(service, name)
 
 
-def unknown_workflow(service: Service, name: str) -> StoreError:
+def unknown_workflow(service: Service, name: str) -> NotFound:
     """Return the error for a name that no workflow has."""
     known = [*(each.name for each in service.workflows()), *(each.name for each in workflows_in_folders()[0])]
     near = get_close_matches(name[:LONGEST_NAME], known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else "`aiodag register FILE` adds one"
-    return StoreError(f"no workflow {name!r:.{LONGEST_NAME}} in {service.place}: {hint}")
+    return NotFound(f"no workflow {name!r:.{LONGEST_NAME}} in {service.place}: {hint}")
 
 
 def document_of_record(record: WorkflowRecord) -> dict[str, Any]:

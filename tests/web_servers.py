@@ -1,4 +1,4 @@
-"""`aiodag serve` as a process of its own, for tests."""
+"""`aiodag serve` as a process of its own, for tests; unless `given` is False, it is started with a token."""
 
 import http.client
 import json
@@ -38,7 +38,7 @@ class Answer(NamedTuple):
 class WebServer:
     """One server over a store, at a port that is free. It may be killed, and started again at the same address."""
 
-    def __init__(self, folder, *options, store=None, env=None):
+    def __init__(self, folder, *options, store=None, env=None, given=True):
         for package in ("fastapi", "uvicorn", "jinja2"):
             pytest.importorskip(package)
         self.folder = Path(folder)
@@ -47,7 +47,7 @@ class WebServer:
         self.token_file = self.folder / "web-token"
         self.token_file.write_text(TOKEN)
         self.token_file.chmod(0o600)
-        self.options = [f"--token-file={self.token_file}", *options]
+        self.options = [*([f"--token-file={self.token_file}"] if given else []), *options]
         self.env = {**os.environ, "AIODAG_STORE": self.store, "NO_COLOR": "1", **(env or {})}
         self.port = 0  # the system picks one
         self.process = None

@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from aiodag.cli import output
@@ -67,10 +67,10 @@ class Children:
         """Start a child, and follow it to its end."""
         this = asyncio.current_task()
         assert this is not None
-        ours, theirs = socket.socketpair()
+        ours = None
         try:
             try:
-                process = await self._start(theirs)
+                process, ours = await start_child(self._command, self._variables)
             except OSError as error:
                 output.write_remark(f"cannot start a process for a run, and tries again: {error}")
                 await asyncio.sleep(AGAIN)
@@ -78,7 +78,6 @@ class Children:
             self._processes.add(process)
             if self._stops:
                 process.send_signal(signal.SIGTERM)
-            ours.setblocking(False)
             if await asyncio.get_running_loop().sock_recv(ours, 1):
                 self._busy[this] = True
                 self._changed.set()
@@ -90,20 +89,31 @@ class Children:
                 output.write_remark(f"the process {process.pid} of a run ended with {code}")
                 await asyncio.sleep(0.0 if self._busy[this] else AGAIN)
         finally:
-            ours.close()
+            if ours is not None:
+                ours.close()
             del self._busy[this]
             self._changed.set()
 
-    async def _start(self, lifeline: socket.socket) -> asyncio.subprocess.Process:
-        """Start a child with its end of a socket. Raises `OSError` where the system has no room for it."""
-        with lifeline:
-            return await asyncio.create_subprocess_exec(
-                *self._command,
-                env={**self._variables, LIFELINE: str(lifeline.fileno())},
-                pass_fds=[lifeline.fileno()],
+
+async def start_child(
+    command: Sequence[str], variables: Mapping[str, str]
+) -> tuple[asyncio.subprocess.Process, socket.socket]:
+    """Start a child that ends with this process; return it, and our end of its lifeline. Raises `OSError`."""
+    ours, theirs = socket.socketpair()
+    try:
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                env={**variables, LIFELINE: str(theirs.fileno())},
+                pass_fds=[theirs.fileno()],
                 stdin=asyncio.subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is for this process, which tells them
             )
+    except BaseException:
+        ours.close()
+        raise
+    ours.setblocking(False)
+    return process, ours
 
 
 class Lifeline:

@@ -36,7 +36,8 @@ def work(args: Namespace) -> int:
             import_modules(args.modules)
         service.workers()  # which raises what is wrong with the store
         put_schedule_files(args, service)
-        if not lifeline:
+        is_child = lifeline and args.once  # of a worker that keeps each run in a process of its own
+        if not is_child:
             kept = "in processes of their own" if args.isolate else "at once"
             print_remark(args, f"works on {', '.join(queues)} in {service.place}, {runs_at_once(args)} runs {kept}")
         if supervises:
@@ -51,8 +52,8 @@ def work(args: Namespace) -> int:
             once=args.once,
             linger=lingering(args),
             transports=args.transports,
-            schedules=not lifeline,  # who has started this process does that for all
-            begun=lifeline.tell_taken,
+            schedules=not is_child,  # who has started this process does that for all
+            begun=lifeline.tell_taken if is_child else bool,
             say=speaker(args),
         )
         run_loop(worker)

@@ -12,7 +12,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiodag._core.doors import open_door
-from aiodag.errors import Complaint, SettingsError
+from aiodag.errors import Complaint, OptionError, SettingsError
+from aiodag.service.access import given_tokens
 from aiodag.service.settings import (
     SERVE,
     SettingsFile,
@@ -172,7 +173,7 @@ SERVE_KEYS: Mapping[str, ServeKey] = MappingProxyType(
 def serve_options(typed: Mapping[str, object]) -> ServeOptions:
     """Return what a server is told; `typed` has options by the keys of `[serve]`. Raises `SettingsError` with all that is wrong.
 
-    >>> serve_options({"port": "8080", "queue": ["nightly"]})[:2]
+    >>> serve_options({"port": "8080"})[:2]
     ('127.0.0.1', 8080)
     """
     complaints: list[Complaint] = []
@@ -194,6 +195,18 @@ def serve_options(typed: Mapping[str, object]) -> ServeOptions:
 def page_server(service: "Service", options: ServeOptions) -> Any:
     """Return the server of a store, which `run` runs. Raises `OptionError` and `MissingExtra`."""
     return open_door("web").PageServer(service, options)
+
+
+def refuse_exposed(service: "Service", options: ServeOptions) -> None:
+    """Refuse to listen for other machines where nobody has decided who may use it. Raises `OptionError`."""
+    if not tokens_of_server(options) and options.is_exposed and not service.valid_tokens():
+        wanted = "an address of this machine alone, or a store with a token, which `aiodag token new NAME --role operate` makes; or --token-file"
+        raise OptionError("--host", options.host, wanted)
+
+
+def tokens_of_server(options: ServeOptions) -> tuple[str, ...]:
+    """Return the tokens that a server is started with. Raises `OptionError`."""
+    return given_tokens(options.token_file)
 
 
 def options_in_file(file: SettingsFile | None, complaints: list[Complaint]) -> dict[str, Any]:

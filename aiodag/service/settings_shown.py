@@ -7,7 +7,8 @@ from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from aiodag.service.settings import CONFIG, READERS, TABLES, settings, variable_of
+from aiodag.service.serve_options import SERVE_KEYS
+from aiodag.service.settings import CONFIG, READERS, SERVE, TABLES, settings, variable_of
 from aiodag.wording import hide_password, printable
 
 # The variables of ddeutil-workflow, and what to set or to do in their place.
@@ -75,7 +76,11 @@ def unread_variables() -> Iterator[tuple[str, str]]:
     AIODAG_REGISTY did you mean AIODAG_REGISTRY?
     WORKFLOW_CORE_TIMEZONE here it is AIODAG_TIMEZONE
     """
+<<<<<<< Updated upstream
     known = [CONFIG, "AIODAG_TOKEN", *map(variable_of, READERS)]
+=======
+    known = [CONFIG, "AIODAG_TOKEN", *map(variable_of, READERS), *(variable_of(f"{SERVE}_{key}") for key in SERVE_KEYS)]
+>>>>>>> Stashed changes
     for name in sorted(os.environ):
         if name in VARIABLES_ELSEWHERE:
             yield name, f"here it is {VARIABLES_ELSEWHERE[name]}"

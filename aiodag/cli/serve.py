@@ -28,7 +28,7 @@ def serve_store(args: Namespace) -> int:
         return check_server(args)
     options = serve_options(typed_keys(args))
     with serving(args) as service:
-        look_at_store(service, options)
+        look_first(service, options)
         server = page_server(service, options)
         worker = EmbeddedWorker(args.store or usual_store(service), options, speaker(args)) if options.worker else None
         server.listen()
@@ -46,7 +46,7 @@ def typed_keys(args: Namespace) -> dict[str, object]:
     return {name: value for name in SERVE_KEYS if (value := getattr(args, name)) is not None}
 
 
-def look_at_store(service: Service, options: ServeOptions) -> None:
+def look_first(service: Service, options: ServeOptions) -> None:
     """Raise what is wrong with the store, or with who would be let in."""
     service.runs(limit=1)
     refuse_exposed(service, options)
@@ -119,7 +119,7 @@ def server_faults(args: Namespace) -> Iterator[str]:
 
 def hindrances_of(service: Service, options: ServeOptions) -> Iterator[str]:
     """Yield what is wrong with the store, and with what the server would need beside it."""
-    for look in (lambda: look_at_store(service, options), lambda: page_server(service, options).rehearse()):
+    for look in (lambda: look_first(service, options), lambda: page_server(service, options).rehearse()):
         try:
             look()
         except (AiodagError, OSError) as error:

@@ -81,11 +81,6 @@ class Admitting(Scheduling):
         """Return all tokens, oldest first: without the tokens themselves, which nobody knows."""
         return self._access.tokens()
 
-    def valid_tokens(self) -> list[TokenRecord]:
-        """Return the tokens that let somebody in now."""
-        now = moment_for_people(self._schedules.clock())
-        return [token for token in self._access.tokens() if token.is_valid(now)]
-
     def revoke_token(self, name: str) -> None:
         """Revoke a token: it lets nobody in any more, and its sessions end. Raises `StoreError` where there is none.
 
@@ -100,11 +95,7 @@ class Admitting(Scheduling):
             return
         from difflib import get_close_matches
 
-<<<<<<< Updated upstream
         valid = [token.name for token in self._access.tokens() if token.is_valid]
-=======
-        valid = [token.name for token in self.valid_tokens()]
->>>>>>> Stashed changes
         near = get_close_matches(name[:LONGEST_NAME], valid, n=1)
         hint = f"did you mean {near[0]!r}?" if near else "`aiodag token list` shows what there is"
         msg = f"no valid token {name[:LONGEST_NAME]!r} in {self.place}: {hint}"

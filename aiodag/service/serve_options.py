@@ -199,7 +199,7 @@ def page_server(service: "Service", options: ServeOptions) -> Any:
 
 def refuse_exposed(service: "Service", options: ServeOptions) -> None:
     """Refuse to listen for other machines where nobody has decided who may use it. Raises `OptionError`."""
-    if not tokens_of_server(options) and options.is_exposed and not service.valid_tokens():
+    if not tokens_of_server(options) and options.is_exposed and not any(token.is_valid for token in service.tokens()):
         wanted = "an address of this machine alone, or a store with a token, which `aiodag token new NAME --role operate` makes; or --token-file"
         raise OptionError("--host", options.host, wanted)
 

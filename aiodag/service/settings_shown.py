@@ -76,11 +76,7 @@ def unread_variables() -> Iterator[tuple[str, str]]:
     AIODAG_REGISTY did you mean AIODAG_REGISTRY?
     WORKFLOW_CORE_TIMEZONE here it is AIODAG_TIMEZONE
     """
-<<<<<<< Updated upstream
-    known = [CONFIG, "AIODAG_TOKEN", *map(variable_of, READERS)]
-=======
     known = [CONFIG, "AIODAG_TOKEN", *map(variable_of, READERS), *(variable_of(f"{SERVE}_{key}") for key in SERVE_KEYS)]
->>>>>>> Stashed changes
     for name in sorted(os.environ):
         if name in VARIABLES_ELSEWHERE:
             yield name, f"here it is {VARIABLES_ELSEWHERE[name]}"

@@ -18,10 +18,10 @@ from aiodag.web.desk import Desk
 from aiodag.web.fastapi import ASGIApp, FastAPI
 from aiodag.web.gate import RequestGate
 from aiodag.web.health import health_routes
-from aiodag.web.login import login_routes
 from aiodag.web.metrics import metrics_routes
 from aiodag.web.page.audit import audit_pages
 from aiodag.web.page.editing import editing_pages
+from aiodag.web.page.login import login_routes
 from aiodag.web.page.messages import messages_pages
 from aiodag.web.page.queues import queues_pages
 from aiodag.web.page.run import run_pages

@@ -1,0 +1,62 @@
+"""How a browser comes in with a token, which becomes the cookie of a session, and how it leaves."""
+
+import re
+from typing import Annotated
+
+from aiodag.errors import NotAdmitted
+from aiodag.service.access import SESSION_LASTS
+from aiodag.web.access import Reader, check_form
+from aiodag.web.desk import AtDesk, Desk
+from aiodag.web.fastapi import APIRouter, Query, RedirectResponse, Request, Response
+from aiodag.web.page.rendering import render, root_of
+from aiodag.web.problems import Problem
+from aiodag.web.sessions import cookie_name, set_cookie
+from aiodag.web.visits import visit_of
+
+login_routes = APIRouter(include_in_schema=False)
+
+OWN_PATH = re.compile(r"/(?!/)[!-\[\]-~]*", re.ASCII)  # no other host, no backslash, nothing that ends a header
+SEE_OTHER = 303
+
+
+def own_path(text: str) -> str:
+    """Return where a browser goes after it has logged in: never to another server."""
+    return text if OWN_PATH.fullmatch(text) else "/"
+
+
+async def login_page(request: Request, desk: Desk, there: str, wrong: str = "", status: int = 200) -> Response:
+    """Return the page with the form."""
+    words = {"there": own_path(there), "wrong": wrong}
+    return await desk.ask(render, request, "login.html", title="Log in", status=status, **words)
+
+
+@login_routes.get("/login")
+async def show_login(request: Request, desk: AtDesk, there: Annotated[str, Query(alias="next")] = "/") -> Response:
+    """Show the form."""
+    return await login_page(request, desk, there)
+
+
+@login_routes.post("/login")
+async def log_in(request: Request, desk: AtDesk) -> Response:
+    """Begin the session of a browser: always a new one, so that nobody can have chosen its secret before."""
+    visit, form = visit_of(request), await request.form()
+    there = own_path(str(form.get("next", "/")))
+    try:
+        secret = await visit.callers.log_in(str(form.get("token", "")).strip(), visit.address)
+    except NotAdmitted as error:
+        return await login_page(request, desk, there, str(error), 401)
+    except Problem as problem:
+        return await login_page(request, desk, there, problem.detail, problem.status)
+    answer = RedirectResponse(root_of(request) + there, SEE_OTHER)
+    set_cookie(answer, request, desk.options, secret, SESSION_LASTS)
+    return answer
+
+
+@login_routes.post("/logout")
+async def log_out(request: Request, desk: AtDesk, caller: Reader) -> Response:
+    """End the session of a browser."""
+    await check_form(request, caller)
+    await desk.ask(desk.service.end_session, caller.session)
+    answer = RedirectResponse(f"{root_of(request)}/login", SEE_OTHER)
+    answer.delete_cookie(cookie_name(desk.options), path=root_of(request) or "/")
+    return answer

@@ -17,7 +17,7 @@ TOKENS_HEAD = ("TOKEN", "ROLE", "STATE", "MADE", "USED", "EXPIRES")
 AUDIT_HEAD = ("WHEN", "WHO", "WHAT", "ABOUT", "ANSWER", "FROM")
 
 
-def tokens(args: Namespace) -> int:
+def carry_out_action(args: Namespace) -> int:
     """List the tokens, make one, or revoke it."""
     refuse_unused(args)
     with serving(args) as service:

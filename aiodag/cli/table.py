@@ -239,9 +239,9 @@ def carry_out_serve(args: Namespace) -> int:
 
 def carry_out_token(args: Namespace) -> int:
     """Carry out `token`."""
-    from aiodag.cli.access import tokens
+    from aiodag.cli.access import carry_out_action
 
-    return tokens(args)
+    return carry_out_action(args)
 
 
 def carry_out_audit(args: Namespace) -> int:

@@ -40,7 +40,7 @@ class Callers:
         return found
 
     async def _caller_of_cookie(self, request: Request) -> Caller:
-        secret = request.cookies.get(cookie_name(self._desk.options), "")
+        secret = request.cookies.get(cookie_name(request), "")
         if secret:
             found = await self._desk.ask(self._desk.service.caller_of_session, secret, given=self._given)
             if found is not None:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address, ip_network
 
 from aiodag.service.access import PREFIX
-from aiodag.service.serve_options import ServeOptions
 from aiodag.web.fastapi import Request, Response
 
 OURS = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}", re.ASCII)  # 32 random bytes
@@ -15,15 +14,16 @@ TRIES, WITHIN = 10, 60.0  # wrong tokens of one address, in so many seconds
 ADDRESSES = 1_000  # that are remembered
 
 
-def cookie_name(options: ServeOptions) -> str:
+def cookie_name(request: Request) -> str:
     """Return the name of the cookie: browsers keep one jar for all ports of a machine, so that says the port."""
-    return f"aiodag_session_{options.port}"
+    _, port = request.scope.get("server") or ("", None)
+    return f"aiodag_session_{port or 0}"
 
 
-def set_cookie(response: Response, request: Request, options: ServeOptions, secret: str, lasting: float) -> None:
+def set_cookie(response: Response, request: Request, secret: str, lasting: float) -> None:
     """Have a browser keep the secret of its session."""
     response.set_cookie(
-        cookie_name(options),
+        cookie_name(request),
         secret,
         max_age=int(lasting),
         path=request.scope.get("root_path") or "/",

@@ -48,7 +48,7 @@ async def log_in(request: Request, desk: AtDesk) -> Response:
     except Problem as problem:
         return await login_page(request, desk, there, problem.detail, problem.status)
     answer = RedirectResponse(root_of(request) + there, SEE_OTHER)
-    set_cookie(answer, request, desk.options, secret, SESSION_LASTS)
+    set_cookie(answer, request, secret, SESSION_LASTS)
     return answer
 
 
@@ -58,5 +58,5 @@ async def log_out(request: Request, desk: AtDesk, caller: Reader) -> Response:
     await check_form(request, caller)
     await desk.ask(desk.service.end_session, caller.session)
     answer = RedirectResponse(f"{root_of(request)}/login", SEE_OTHER)
-    answer.delete_cookie(cookie_name(desk.options), path=root_of(request) or "/")
+    answer.delete_cookie(cookie_name(request), path=root_of(request) or "/")
     return answer

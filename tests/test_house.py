@@ -702,6 +702,7 @@ FLOORS = [
             "api.messages",
             "api.audit",
             "api.records",
+            "api.removals",
             "page.runs",
             "page.run",
             "page.fields",

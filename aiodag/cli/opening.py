@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from aiodag.errors import OptionError
 from aiodag.service import Service
+from aiodag.service.remote_address import is_server_address, server_refused
 
 Value = TypeVar("Value")
 
@@ -19,6 +20,15 @@ def serving(args: Namespace) -> Generator[Service]:
         yield service
     finally:
         service.store.close()
+
+
+@contextmanager
+def serving_store(args: Namespace, what: str) -> Generator[Service]:
+    """Give the service of a store for what works on it here. Raises `AiodagError` for the address of a server."""
+    with serving(args) as service:
+        if is_server_address(service.place):
+            raise server_refused(service.place, what, "give the address of that store")
+        yield service
 
 
 def only_once(option: str, given: Iterable[tuple[str, Value]]) -> dict[str, Value]:

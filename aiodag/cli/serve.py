@@ -11,7 +11,7 @@ from typing import Any
 from aiodag.cli import output
 from aiodag.cli.answers import print_remark, say
 from aiodag.cli.embedded import EmbeddedWorker
-from aiodag.cli.opening import serving
+from aiodag.cli.opening import serving, serving_store
 from aiodag.cli.workers import speaker, stopping, usual_store
 from aiodag.errors import AiodagError, SettingsError
 from aiodag.service import Service
@@ -27,7 +27,7 @@ def serve_store(args: Namespace) -> int:
     if args.check:
         return check_server(args)
     options = serve_options(typed_keys(args))
-    with serving(args) as service:
+    with serving_store(args, "a server") as service:
         look_first(service, options)
         server = page_server(service, options)
         worker = EmbeddedWorker(args.store or usual_store(service), options, speaker(args)) if options.worker else None

@@ -9,7 +9,7 @@ from aiodag.cli import output
 from aiodag.cli import show as shown
 from aiodag.cli.answers import print_remark, say
 from aiodag.cli.isolated import Children, Lifeline
-from aiodag.cli.opening import serving
+from aiodag.cli.opening import serving, serving_store
 from aiodag.cli.signals import Signals
 from aiodag.queue_defaults import RUNS_AT_ONCE
 from aiodag.service import Service, phrases
@@ -28,7 +28,7 @@ DEAD = 1
 
 def work(args: Namespace) -> int:
     """Work until somebody stops this process, and return the exit code."""
-    with serving(args) as service:
+    with serving_store(args, "a worker") as service:
         queues = args.queues or [settings().queue.value]
         lifeline = Lifeline()
         supervises = args.isolate and not args.once

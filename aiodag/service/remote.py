@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Never, cast
 
-from aiodag.errors import AiodagError, OptionError
+from aiodag.errors import OptionError
 from aiodag.queue_defaults import DEFAULT_QUEUE
 from aiodag.records import REFERENCE
 from aiodag.service.access import checked_given, given_tokens
 from aiodag.service.entry import Again, Entry, parse_target
 from aiodag.service.look import Looking, one_node
-from aiodag.service.remote_address import address_of_server
+from aiodag.service.remote_address import address_of_server, server_refused
 from aiodag.service.remote_changes import RemoteChanges, only_given
 from aiodag.service.remote_http import api_path
 from aiodag.service.remote_runs import RemoteRuns
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from aiodag.abc import Runs
     from aiodag.records import RunRecord
     from aiodag.service.entry import Target
+
+HERE = "do it where that is, and give its address"
 
 
 class RemoteService(RemoteChanges):
@@ -61,7 +63,7 @@ class RemoteService(RemoteChanges):
         wishes = checked_wishes(Wishes(queue, priority, at, key, tags, expires, retries, max_active))
         if strict:
             self._refuse_unknown(queue)
-        asked = form_to_send(target, parameters, self.place) | only_given(
+        asked = form_to_send(self.store, target, parameters) | only_given(
             queue=wishes.queue,
             priority=wishes.priority,
             at=None if wishes.at is None else wishes.at.isoformat(),
@@ -82,7 +84,7 @@ class RemoteService(RemoteChanges):
         queue: str | None = None,
     ) -> "RunRecord":
         """Have a recorded run continued by a worker of the server's store; `source` is an edited file here."""
-        asked = edited_form(source, definition, self.place) | only_given(again=list(again) or None, queue=queue)
+        asked = edited_form(self.store, source, definition) | only_given(again=list(again) or None, queue=queue)
         self._link.change("POST", api_path("runs", run_id, "resume"), asked)
         return self.run(run_id)
 
@@ -119,7 +121,7 @@ class RemoteService(RemoteChanges):
         again: Sequence[str] = (),
     ) -> dict[str, Any]:
         """Return what resuming a run would run, as the document of `aiodag plan --json`."""
-        asked = edited_form(source, definition, self.place) | only_given(again=list(again) or None)
+        asked = edited_form(self.store, source, definition) | only_given(again=list(again) or None)
         return dict(self._link.change("POST", api_path("runs", run_id, "plan"), asked))
 
     # Look, where a record is not all
@@ -136,47 +138,50 @@ class RemoteService(RemoteChanges):
     # Only where the store is
 
     def _refuse(self, what: str, instead: str) -> Never:
-        msg = f"{what} works on a store itself, and {self.place} is a server: {instead}"
-        raise AiodagError(msg)
+        raise server_refused(self.place, what, instead)
 
     async def start(self, *_: object, **__: object) -> Never:
-        """Refuse to run code here: the record of a run is written by whoever runs it."""
-        self._refuse("start", "`submit` has a worker there run it (`aiodag submit`)")
+        """Refuse to run code here: whoever runs it writes the record."""
+        self._refuse("running code here", "`aiodag submit` has a worker there run it (`Service.submit`)")
 
     async def resume(self, *_: object, **__: object) -> Never:
         """Refuse to go on with a run here."""
-        self._refuse("resume", "`requeue` has a worker there go on with it (`aiodag resume --queue`)")
+        self._refuse(
+            "going on with a run here", "`aiodag resume RUN --queue` has a worker there do it (`Service.requeue`)"
+        )
 
     async def plan_parked(self, *_: object, **__: object) -> Never:
         """Refuse to think runs through with code that is here."""
-        self._refuse("plan_parked", "give the address of its store")
+        self._refuse("thinking runs through with code that is here", HERE)
 
     def add_schedules(self, *_: object, **__: object) -> Never:
         """Refuse to put and drop the schedules of files that are here."""
-        self._refuse("add_schedules", "`put_schedule` puts one (`aiodag submit FILE --cron ...`)")
+        self._refuse(
+            "adding the schedules of files", "`aiodag submit FILE --cron ...` puts one (`Service.put_schedule`)"
+        )
 
     def remove_values(self, place: "str | PathLike[str] | None" = None, *, older: float = 3600) -> int:
         """Refuse to remove files of the server; `delete` and `prune` end with that there."""
-        self._refuse("remove_values", "give the address of its store")
+        self._refuse("removing values", HERE)
 
     def backup(self, path: "str | PathLike[str]") -> None:
         """Refuse to write a file of the server."""
-        self._refuse("backup", "run it with the address of its store")
+        self._refuse("a backup", HERE)
 
     def migrate(self) -> tuple[int, int]:
         """Refuse to change the tables of the server's store."""
-        self._refuse("migrate", "run it with the address of its store")
+        self._refuse("a migration", HERE)
 
     def copy_to(self, *_: object, **__: object) -> Never:
         """Refuse to copy runs as a whole."""
-        self._refuse("copy_to", "run it with the address of its store")
+        self._refuse("copying runs", HERE)
 
 
 class EditedFile(Entry):
     """A file here, and what in it, that takes the place of what a run was built from."""
 
 
-def edited_form(source: str | None, definition: Mapping[str, Any] | str | None, place: str) -> dict[str, Any]:
+def edited_form(store: "Runs", source: str | None, definition: Mapping[str, Any] | str | None) -> dict[str, Any]:
     """Return an edited definition as a server takes it; nothing where there is none."""
     if source is None:
         return only_given(
@@ -186,7 +191,7 @@ def edited_form(source: str | None, definition: Mapping[str, Any] | str | None, 
         raise OptionError("definition", "…", "no `source` next to it: one of them is the edited workflow")
     from aiodag.service.remote_sending import form_of_text
 
-    form = form_of_text(source, place)
+    form = form_of_text(store, source)
     if "workflow" in form:
         raise OptionError("source", source, "FILE.json or FILE.yaml[:NAME], the file of an edited workflow")
     return form

@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from aiodag.errors import StoreError
+from aiodag.errors import AiodagError, StoreError
 
 PORT = 2503
 WANTED = f"the address of a server, such as 'http://127.0.0.1:{PORT}' or 'https://runs.example.com/aiodag'"
@@ -52,3 +52,12 @@ def address_of_server(text: str) -> WebAddress:
         raise StoreError(msg)
     port = None if found["port"] is None else int(found["port"])
     return WebAddress(found["scheme"].lower(), found["host"].strip("[]").lower(), port, found["path"])
+
+
+def server_refused(place: str, what: str, instead: str) -> AiodagError:
+    """Return the error for what cannot be done over HTTP.
+
+    >>> print(server_refused("http://127.0.0.1:2503", "a backup", "do it where that is"))
+    a backup needs the store itself, and http://127.0.0.1:2503 is a server: do it where that is
+    """
+    return AiodagError(f"{what} needs the store itself, and {place} is a server: {instead}")

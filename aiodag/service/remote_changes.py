@@ -81,9 +81,9 @@ class RemoteChanges(Service):
 
     def register(self, text: str, *, name: str | None = None, replace: bool = False) -> WorkflowRecord:
         """Have the server keep the workflow of FILE.json or FILE.yaml[:NAME], which is read here."""
-        from aiodag.service.remote_sending import form_to_send
+        from aiodag.service.remote_sending import form_of_text
 
-        form = form_to_send(text, (), self.place)
+        form = form_of_text(self.store, text)
         asked = form | only_given(name=name, replace=replace or None)
         return self._registered(self._link.change("POST", api_path("workflows"), asked)["name"])
 
@@ -182,7 +182,7 @@ class RemoteChanges(Service):
         form = (
             trigger if isinstance(trigger, str) else dict(trigger if isinstance(trigger, Mapping) else trigger.form())
         )
-        asked = form_to_send(target, parameters, self.place) | only_given(
+        asked = form_to_send(self.store, target, parameters) | only_given(
             name=name, trigger=form, timezone=timezone, overlap=overlap, catch_up=catch_up, queue=queue, tags=tags and dict(tags),
             jitter=check_seconds("jitter", jitter), grace=check_seconds("grace", grace), source=source or None,
             priority=priority, retries=retries, max_active=max_active,

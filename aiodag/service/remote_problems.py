@@ -10,6 +10,7 @@ from aiodag.errors import (
     Complaint,
     NotAdmitted,
     NotAllowed,
+    NotFound,
     StoreError,
     StoreUnreachable,
     WorkflowError,
@@ -55,10 +56,14 @@ def error_of_answer(answer: WebAnswer, place: str, *, has_token: bool) -> Aiodag
         return NotAllowed(f"{place}: {detail}")
     if answer.status in OVERLOADED:
         return StoreUnreachable(f"{place}: {detail}")
+    if answer.status == NOT_THERE and "error" not in problem:
+        return StoreError(
+            f"{place}: {detail}. Is this the address that `aiodag serve` prints, and the same version of aiodag there?"
+        )
     return known_error(problem, detail) or StoreError(f"{place}: {detail}")
 
 
-NOT_ADMITTED, NOT_ALLOWED = 401, 403
+NOT_ADMITTED, NOT_ALLOWED, NOT_THERE = 401, 403, 404
 
 
 def problem_in(answer: WebAnswer) -> Mapping[str, Any]:
@@ -81,6 +86,8 @@ def known_error(problem: Mapping[str, Any], detail: str) -> AiodagError | None:
     if isinstance(kind, type) and issubclass(kind, AiodagError):
         found = remade(kind, (detail,))
         assert isinstance(found, AiodagError)
+        if isinstance(found, NotFound):
+            found.near = problem.get("near")
         return found
     return None
 

@@ -7,22 +7,24 @@ from typing import TYPE_CHECKING, Any
 from aiodag.errors import EntryError, OptionError
 from aiodag.service.binding import pairs_of
 from aiodag.service.entry import Entry, parse_target
+from aiodag.service.folders import target_in_folders
 from aiodag.service.submitting import refuse_unwritable
 from aiodag.service.targets import file_in
 from aiodag.workflows.files.sources import is_workflow_file
 from aiodag.workflows.workflow import Workflow
 
 if TYPE_CHECKING:
+    from aiodag.abc import Runs
     from aiodag.service.entry import Target
     from aiodag.service.parameters import Given
 
 LARGEST = 16 * 2**20  # bytes of a file: a server takes no more
 
 
-def form_to_send(target: "str | Target", given: "Given", place: str) -> dict[str, Any]:
+def form_to_send(store: "Runs", target: "str | Target", given: "Given") -> dict[str, Any]:
     """Return what is to run, as a server takes it, and its parameters. Raises `EntryError` and `OptionError`."""
     if isinstance(target, str):
-        return form_of_text(target, place) | parameters_to_send(given)
+        return form_of_text(store, target) | parameters_to_send(given)
     if given:
         msg = f"parameters={given!r:.200}: the target has its own; give FILE.json, FILE.yaml or a name with them"
         raise EntryError(msg)
@@ -39,20 +41,24 @@ def form_to_send(target: "str | Target", given: "Given", place: str) -> dict[str
     text = f"{entry.file}:{entry.task}" if entry.task else entry.file
     if isinstance(target, Workflow) and not Path(entry.file).is_file():
         return {"workflow": target.name} | parameters_to_send(entry.parameters)
-    return form_of_text(text, place) | parameters_to_send(entry.parameters)
+    return form_of_text(store, text) | parameters_to_send(entry.parameters)
 
 
-def form_of_text(text: str, place: str) -> dict[str, Any]:
-    """Return what people typed as a server takes it: the text of a file with workflows, or a name."""
+def form_of_text(store: "Runs", text: str) -> dict[str, Any]:
+    """Return what people typed as a server takes it: the text of a file with workflows, or a name that the server has.
+
+    A name in the folders of definitions here stands for its file.
+    """
     is_file, is_there = file_in(text)
-    file, member = parse_target(text)
     if not is_file:
-        return {"workflow": text}
+        in_folder = None if store.registered(text) else target_in_folders(text)
+        return {"workflow": text} if in_folder is None else form_of_text(store, in_folder)
+    file, member = parse_target(text)
     if not is_workflow_file(file):
-        msg = f"{text} is Python, which {place} does not take over HTTP: register it in the store of the server, and submit it by its name"
+        msg = f"{text} is Python, which {store} does not take over HTTP: register it in the store of the server, and submit it by its name"
         raise EntryError(msg)
     if not is_there:
-        msg = f"{file}: no such file. Give FILE.json, FILE.yaml, or the name of a workflow that {place} has"
+        msg = f"{file}: no such file. Give FILE.json, FILE.yaml, or the name of a workflow that {store} has"
         raise EntryError(msg)
     return {"definition": text_of_file(file)} | ({} if member is None else {"member": member})
 

@@ -10,6 +10,7 @@ from aiodag.web.api.graphs import graphs_api
 from aiodag.web.api.messages import messages_api
 from aiodag.web.api.queues import queues_api
 from aiodag.web.api.records import records_api
+from aiodag.web.api.removals import removals_api
 from aiodag.web.api.run import run_api
 from aiodag.web.api.runs import runs_api
 from aiodag.web.api.schedules import schedules_api
@@ -44,6 +45,7 @@ API = (
     messages_api,
     audit_api,
     records_api,
+    removals_api,
 )
 OUTSIDE = (health_routes, metrics_routes, login_routes, static_routes)
 PAGES = (

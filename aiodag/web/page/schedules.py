@@ -1,7 +1,7 @@
 """The pages of schedules: when each is due, what became of its moments, and what can be done with it."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import date
 from typing import Any
 
 from aiodag.complaint import Complaint
@@ -10,10 +10,10 @@ from aiodag.service import Service
 from aiodag.web.access import Operator, Reader
 from aiodag.web.desk import AtDesk, Desk
 from aiodag.web.fastapi import APIRouter, Request, Response
-from aiodag.web.page.beginning import integer_typed
+from aiodag.web.page.beginning import integer_typed, moment_typed
 from aiodag.web.page.fields import form_texts
 from aiodag.web.page.rendering import render, see_other
-from aiodag.web.page.schedule_views import list_schedules, view_schedule
+from aiodag.web.page.schedule_views import list_schedules, view_schedule, zone_of_schedule
 from aiodag.web.page.searching import SearchText
 from aiodag.web.paths import AnyName, path_part
 from aiodag.web.problems import Problem
@@ -73,7 +73,8 @@ async def begin_backfill(request: Request, desk: AtDesk, _: Operator, name: AnyN
 def backfill_as_typed(request: Request, desk: Desk, name: str, typed: Mapping[str, str]) -> Response:
     """Put a backfill as a form says, or answer with what is wrong in it."""
     try:
-        start, end = (bound_typed(option, typed.get(option, "")) for option in ("start", "end"))
+        zone = zone_of_schedule(desk.service.schedule(name)) or "UTC"
+        start, end = (bound_typed(option, typed.get(option, "").strip(), zone) for option in ("start", "end"))
         limit = limit_typed(typed.get("limit", "").strip() or "4")
         desk.service.backfill(name, start, end, limit=limit, newest_first="newest_first" in typed)
     except NotFound:
@@ -83,10 +84,10 @@ def backfill_as_typed(request: Request, desk: Desk, name: str, typed: Mapping[st
     return see_other(request, f"/schedules/{path_part(name)}", "backfill-put")
 
 
-def bound_typed(option: str, text: str) -> datetime:
-    """Return the first or the last moment of a backfill; one without an offset is of the schedule's own zone."""
+def bound_typed(option: str, text: str, zone: str) -> date:
+    """Return the first or the last moment of a backfill: a day, or a moment, in a zone where it says none. Raises `OptionError`."""
     try:
-        return datetime.fromisoformat(text.strip())
+        return date.fromisoformat(text) if len(text) <= len("2024-01-31") else moment_typed(text, zone)
     except ValueError:
         raise OptionError(option, text[:40], "a day or a moment, such as 2024-01-31 or 2024-01-31T08:30") from None
 

@@ -10,5 +10,5 @@ PRIVATE = {"Cache-Control": "no-store"}  # what needs a token is kept by nobody
 
 def json_answer(document: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Return the answer that has a document of `service.documents`."""
-    body = json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
+    body = json.dumps(document).encode()
     return Response(body, status, media_type="application/json", headers={**PRIVATE, **(headers or {})})

@@ -15,7 +15,7 @@ from aiodag.web.access import Operator
 from aiodag.web.desk import AtDesk
 from aiodag.web.documents import parsed_json
 from aiodag.web.fastapi import Depends, Request
-from aiodag.web.problems import MOST_COMPLAINTS, Problem
+from aiodag.web.problems import KEY_SHOWN, MOST_COMPLAINTS, TEXT_LONGEST, Problem
 from aiodag.web.pydantic import BaseModel, ConfigDict, ValidationError
 
 JSON = "application/json"
@@ -70,9 +70,9 @@ def checked_body(model: type[Model], document: object) -> Model:
 
 def complaint_of(wrong: Mapping[str, Any], model: type[RequestBody]) -> Complaint:
     """Return what pydantic has found wrong, with its place."""
-    place = "$" + "".join(f"[{each}]" if isinstance(each, int) else f".{each[:60]}" for each in wrong["loc"])
+    place = "$" + "".join(f"[{each}]" if isinstance(each, int) else f".{each[:KEY_SHOWN]}" for each in wrong["loc"])
     if wrong["type"] != "extra_forbidden":
-        return Complaint(place, str(wrong["msg"])[:1_000])
-    near = get_close_matches(str(wrong["loc"][-1])[:60], model.model_fields, n=1)
+        return Complaint(place, wrong["msg"].removeprefix("Value error, ")[:TEXT_LONGEST])
+    near = get_close_matches(str(wrong["loc"][-1])[:KEY_SHOWN], model.model_fields, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(model.model_fields)}"
     return Complaint(place, f"is not a key here{hint}")

@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from aiodag.complaint import Complaint
-from aiodag.web.problems import MOST_COMPLAINTS, Problem
+from aiodag.web.problems import KEY_SHOWN, MOST_COMPLAINTS, Problem
 
 DEEPEST = 100  # containers in each other
-KEY_SHOWN = 60  # characters of a key in a place
 
 
 def parsed_json(body: bytes) -> Any:

@@ -7,8 +7,9 @@ decoded here: a route that takes an id as plain `str` would get it encoded.
 from typing import Annotated
 from urllib.parse import quote, unquote_to_bytes
 
+from aiodag.web.documents import unfit_text
 from aiodag.web.fastapi import Path
-from aiodag.web.pydantic import BeforeValidator
+from aiodag.web.pydantic import AfterValidator, BeforeValidator
 
 LONGEST = 500  # characters of an id or a name
 
@@ -33,6 +34,14 @@ def path_part(text: str) -> str:
     return quote(text, safe="")
 
 
+def checked_text(text: str) -> str:
+    """Return text that every store can look for. Raises `ValueError`."""
+    if why := unfit_text(text):
+        raise ValueError(why)
+    return text
+
+
+PlainText = Annotated[str, AfterValidator(checked_text)]
 AnyText = BeforeValidator(decoded_part)
 
 RunId = Annotated[str, AnyText, Path(min_length=1, max_length=LONGEST, description="The id of a run.")]

@@ -21,6 +21,8 @@ HEADERS_OF_STATUS: Mapping[int, Mapping[str, str]] = {
 }
 MOST_COMPLAINTS = 100
 DETAIL_LONGEST = 4_000  # characters
+TEXT_LONGEST = 1_000  # characters of a complaint
+KEY_SHOWN = 60  # characters of a key in a place
 
 # The first that an error is one of says which status it is answered with.
 STATUSES: Sequence[tuple[type[BaseException], int]] = (
@@ -117,15 +119,23 @@ async def answer_known_error(request: Request, error: Exception) -> Response:
 async def answer_refused(_: Request, error: Exception) -> Response:
     """Answer a request for an address or a method that is not there."""
     assert isinstance(error, exceptions.HTTPException)
+    allowed = (error.headers or {}).get("Allow")
     detail = "there is nothing at this address" if error.status_code == 404 else error.detail
+    detail = f"this address takes {allowed}" if error.status_code == 405 and allowed else detail
     return Problem(error.status_code, detail, headers=error.headers).answer()
 
 
 async def answer_invalid(_: Request, error: Exception) -> Response:
     """Answer a request whose address or query says something that cannot be."""
     assert isinstance(error, RequestValidationError)
-    complaints = [Complaint(".".join(map(str, each["loc"])), each["msg"]) for each in error.errors()]
-    return Problem(422, "the request cannot be understood", complaints=complaints).answer()
+    complaints = [invalid_part(each) for each in error.errors()[:MOST_COMPLAINTS]]
+    return Problem(422, "; ".join(map(str, complaints[:10])), complaints=complaints).answer()
+
+
+def invalid_part(wrong: Mapping[str, Any]) -> Complaint:
+    """Return what pydantic has found wrong in an address or a query."""
+    text = "is not known here" if wrong["type"] == "extra_forbidden" else wrong["msg"].removeprefix("Value error, ")
+    return Complaint(".".join(str(each)[:KEY_SHOWN] for each in wrong["loc"]), text[:TEXT_LONGEST])
 
 
 async def answer_fault(_: Request, __: Exception) -> Response:

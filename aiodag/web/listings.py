@@ -1,0 +1,79 @@
+"""What the query of a list may ask for."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from aiodag.web.cursors import CURSOR_LONGEST
+from aiodag.web.paths import LONGEST, PlainText
+from aiodag.web.problems import Problem
+from aiodag.web.pydantic import BaseModel, ConfigDict, Field
+
+PAGE_LARGEST = 1_000  # of anything in one page
+
+StateName = Literal["queued", "running", "parked", "succeeded", "failed", "cancelled"]
+Word = Annotated[PlainText, Field(max_length=LONGEST)]
+
+
+class ListQuery(BaseModel):
+    """What a query may have: nothing but the fields of its class."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class RunQuery(ListQuery):
+    """Which runs are wanted: those that meet all conditions."""
+
+    state: StateName | None = Field(None, description="Only those in this state.")
+    name: Word | None = Field(None, description="Only those of exactly this name.")
+    tag: list[Word] = Field([], max_length=20, description="Only those with this tag, NAME=VALUE; again for each tag.")
+    queue: Word | None = Field(None, description="Only those that were submitted to this queue.")
+    since: datetime | None = Field(
+        None, description="Only those whose last execution began then or later, as 2026-11-29T12:00:00Z."
+    )
+    until: datetime | None = Field(None, description="Only those that were made before that moment.")
+    text: Word | None = Field(None, description="Only those with this text in their id, their name or a tag.")
+    parent: Word | None = Field(None, description="Only those that the run of this id has begun.")
+    schedule: Word | None = Field(None, description="Only those of this schedule.")
+    limit: int = Field(100, ge=1, le=PAGE_LARGEST, description="At most so many: one page.")
+    after: Annotated[str, Field(max_length=CURSOR_LONGEST)] | None = Field(
+        None, description="The place behind the last run of the page before, from its `Link` header."
+    )
+
+
+NodeState = Literal["waiting", "queued", "running", "succeeded", "failed", "skipped", "cancelled"]
+Number = Annotated[int, Field(ge=-(2**31), lt=2**63)]
+
+
+class PageQuery(ListQuery):
+    """Which page of a list of numbered things is wanted."""
+
+    after: Number | None = Field(None, description="Only those behind the one of this number.")
+    limit: int = Field(100, ge=1, le=PAGE_LARGEST, description="At most so many: one page.")
+
+
+class NodeQuery(PageQuery):
+    """Which nodes of a run are wanted."""
+
+    state: NodeState | None = Field(None, description="Only those in this state.")
+    task: Word | None = Field(None, description="Only those that this number, task or label stands for.")
+
+
+class OutputQuery(PageQuery):
+    """Which parts of what commands wrote are wanted."""
+
+    node: Number | None = Field(None, description="Only of the node of this number.")
+    attempt: Annotated[int, Field(ge=1, lt=2**31)] | None = Field(None, description="Only of this attempt.")
+    stream: Literal["stdout", "stderr"] | None = Field(None, description="Only of this stream.")
+
+
+def tags_asked(given: list[str]) -> dict[str, str]:
+    """Return the tags that are asked for. Raises `Problem`."""
+    pairs = [each.partition("=") for each in given]
+    if all(name and equals for name, equals, _ in pairs):
+        return {name: value for name, _, value in pairs}
+    raise Problem(422, "query.tag: a tag is NAME=VALUE, as `tag=env=test`")
+
+
+def aware_moment(moment: datetime) -> datetime:
+    """Return a moment with its time zone: UTC, where it says none."""
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

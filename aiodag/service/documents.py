@@ -1,5 +1,6 @@
 """Put records into JSON. The keys of these documents are stable; moments are ISO 8601, UTC."""
 
+import base64
 import dataclasses
 import enum
 import json
@@ -18,6 +19,7 @@ from aiodag.records import (
     LogRecord,
     MessageRecord,
     NodeRecord,
+    OutputRecord,
     RunRecord,
     TopicRecord,
     WaitRecord,
@@ -292,3 +294,21 @@ def line_document(
     """Return a line of a log for JSON, with the label of its node if it has one."""
     label = None if number is None else labels.get(number)
     return {"at": iso_moment(at), "node": number, "label": label, "level": level, "logger": logger, "text": text}
+
+
+def output_document(part: OutputRecord) -> Document:
+    """Return a part of what a command wrote for JSON; its bytes as base64 too, where they are not whole text."""
+    document: Document = {
+        "node": part.number,
+        "attempt": part.attempt,
+        "stream": part.stream,
+        "part": part.part,
+        "start": part.start,
+        "at": iso_moment(part.at),
+        "text": part.bytes.decode(errors="replace"),
+    }
+    try:
+        part.bytes.decode()
+    except UnicodeDecodeError:
+        document["base64"] = base64.b64encode(part.bytes).decode()
+    return document | ({"damaged": part.damaged} if part.damaged else {})

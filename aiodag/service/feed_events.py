@@ -1,13 +1,12 @@
 """What happens in a run as pieces, of which each becomes an event: where nodes stand, lines and output."""
 
-import base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from aiodag.abc import Runs
 from aiodag.records import LastMove, LogRecord, OutputRecord, RunRecord
-from aiodag.service.documents import Document, iso_moment, log_document
+from aiodag.service.documents import Document, iso_moment, log_document, output_document
 from aiodag.service.feed import event_text
 from aiodag.service.feed_cursors import Cursor
 from aiodag.states import NODE_STATES, State
@@ -100,19 +99,3 @@ def output_piece(part: OutputRecord, place: Cursor) -> FeedPiece:
     return FeedPiece(
         "output", event_text([output_document(part)]), place._replace(written=part.part), frozenset({part.number})
     )
-
-
-def output_document(part: OutputRecord) -> Document:
-    """Return a part of what a program wrote; with its bytes, where they are not whole characters."""
-    text = part.bytes.decode("utf-8", "replace")
-    whole = text.encode() == part.bytes
-    return {
-        "node": part.number,
-        "attempt": part.attempt,
-        "stream": part.stream,
-        "part": part.part,
-        "start": part.start,
-        "at": iso_moment(part.at),
-        "text": text,
-        **({} if whole else {"base64": base64.b64encode(part.bytes).decode()}),
-    }

@@ -15,6 +15,7 @@ from aiodag.service import Service
 from aiodag.service.feeds import Feeds
 from aiodag.service.serve_options import ServeOptions
 from aiodag.web.fastapi import Depends, Request
+from aiodag.web.kept_pictures import Pictures
 
 DESK = "aiodag.desk"  # where a request has it
 
@@ -79,6 +80,7 @@ class Desk:
         self.options = options
         self.feeds = Feeds(service.store)
         self.streams = 0  # that are open
+        self.pictures = Pictures()
         self._short = QuestionPool("ask", THREADS, PATIENCE)
         self._long = QuestionPool("draw", DRAWERS, LONG_PATIENCE)
 

@@ -8,7 +8,7 @@ from aiodag.service.access import SESSION_LASTS
 from aiodag.web.access import Reader, check_form
 from aiodag.web.desk import AtDesk, Desk
 from aiodag.web.fastapi import APIRouter, Query, RedirectResponse, Request, Response
-from aiodag.web.page.rendering import render, root_of
+from aiodag.web.page.rendering import render, root_path
 from aiodag.web.problems import Problem
 from aiodag.web.sessions import cookie_name, set_cookie
 from aiodag.web.visits import visit_of
@@ -47,7 +47,7 @@ async def log_in(request: Request, desk: AtDesk) -> Response:
         return await login_page(request, desk, there, str(error), 401)
     except Problem as problem:
         return await login_page(request, desk, there, problem.detail, problem.status)
-    answer = RedirectResponse(root_of(request) + there, SEE_OTHER)
+    answer = RedirectResponse(root_path(request) + there, SEE_OTHER)
     set_cookie(answer, request, secret, SESSION_LASTS)
     return answer
 
@@ -57,6 +57,6 @@ async def log_out(request: Request, desk: AtDesk, caller: Reader) -> Response:
     """End the session of a browser."""
     await check_form(request, caller)
     await desk.ask(desk.service.end_session, caller.session)
-    answer = RedirectResponse(f"{root_of(request)}/login", SEE_OTHER)
-    answer.delete_cookie(cookie_name(request), path=root_of(request) or "/")
+    answer = RedirectResponse(f"{root_path(request)}/login", SEE_OTHER)
+    answer.delete_cookie(cookie_name(request), path=root_path(request) or "/")
     return answer

@@ -5,6 +5,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from aiodag.access import Caller
+from aiodag.service.recorded import error_text
 from aiodag.states import State
 from aiodag.web.answers import PRIVATE
 from aiodag.web.fastapi import HTMLResponse, RedirectResponse, Request, Response
@@ -13,15 +14,17 @@ from aiodag.web.page.notices import NOTICES, Notice
 from aiodag.web.page.static import page_drawing, static_address
 from aiodag.web.page.words import (
     ago_words,
-    bounded_text,
+    indented_json,
     run_words,
     span_words,
     state_shares,
     took_words,
     utc_words,
+    whole_or_ends,
 )
 from aiodag.web.paths import path_part
 from aiodag.web.visits import caller_in, form_token
+from aiodag.wording import first_line
 
 SECTIONS = (
     ("runs", "Runs"),
@@ -34,7 +37,7 @@ SECTIONS = (
 )
 
 
-class Frame(NamedTuple):
+class PageFrame(NamedTuple):
     """What is around each page: where it is, who looks at it, and what the last request did. `page` in templates."""
 
     root: str
@@ -60,18 +63,21 @@ def templates() -> Templates:
         "took": took_words,
         "shares": state_shares,
         "run_words": run_words,
-        "bounded": bounded_text,
+        "bounded": whole_or_ends,
         "part": path_part,
+        "error_text": error_text,
+        "first_line": first_line,
+        "pretty": indented_json,
     }
     words = {"definitions": lambda: mark_safe(page_drawing().definitions), "span": span_words, "States": tuple(State)}
     return Templates("aiodag.web.page", filters, words)
 
 
-def frame_of(request: Request) -> Frame:
+def frame_of_page(request: Request) -> PageFrame:
     """Return what is around the page that a request gets."""
-    root = root_of(request)
+    root = root_path(request)
     caller = caller_in(request)
-    return Frame(
+    return PageFrame(
         root=root,
         style=root + static_address(".css"),
         script=root + static_address(".js"),
@@ -88,12 +94,12 @@ def render(
 
     `section` is the address of the page that the frame marks; what else templates want is in `words`.
     """
-    frame = frame_of(request)
+    frame = frame_of_page(request)
     text = templates().render(template, {"page": frame, "title": title, "section": section, **words})
     return HTMLResponse(text, status, headers=PRIVATE)
 
 
-def root_of(request: Request) -> str:
+def root_path(request: Request) -> str:
     """Return what comes before each address of this server: "" or the path under which a proxy has it."""
     return str(request.scope.get("root_path", "")).rstrip("/")
 
@@ -101,4 +107,4 @@ def root_of(request: Request) -> str:
 def see_other(request: Request, address: str, done: str = "") -> Response:
     """Send a browser that has posted a form to a page, which says in a line what was done: a key of `NOTICES`."""
     mark = f"{'&' if '?' in address else '?'}done={done}" if done else ""
-    return RedirectResponse(f"{root_of(request)}{address}{mark}", 303, headers=PRIVATE)
+    return RedirectResponse(f"{root_path(request)}{address}{mark}", 303, headers=PRIVATE)

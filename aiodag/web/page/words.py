@@ -1,5 +1,6 @@
 """Words of the page: moments, durations and shares, as templates say them."""
 
+import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
@@ -74,10 +75,22 @@ def state_shares(counts: Mapping[State, int]) -> Iterator[tuple[State, str, str]
         x += width
 
 
-def bounded_text(text: object) -> str:
+def whole_or_ends(text: object) -> str:
     """Return a text that a page can hold: the head and the tail of one that is very long."""
     whole = str(text)
     if len(whole) <= LONGEST_TEXT:
         return whole
     half = LONGEST_TEXT // 2
     return f"{whole[:half]}\n[{len(whole) - 2 * half:,} characters are left out here]\n{whole[-half:]}"
+
+
+def indented_json(text: str) -> str:
+    r"""Return JSON with line ends and indents; another text as it is.
+
+    >>> indented_json('{"a":[1]}'), indented_json("a: 1")
+    ('{\n  "a": [\n    1\n  ]\n}', 'a: 1')
+    """
+    try:
+        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return text

@@ -24,6 +24,7 @@ from aiodag.web.page.audit import audit_pages
 from aiodag.web.page.editing import editing_pages
 from aiodag.web.page.login import login_routes
 from aiodag.web.page.messages import messages_pages
+from aiodag.web.page.node import node_pages
 from aiodag.web.page.queues import queues_pages
 from aiodag.web.page.run import run_pages
 from aiodag.web.page.runs import runs_pages
@@ -51,6 +52,7 @@ OUTSIDE = (health_routes, metrics_routes, login_routes, static_routes)
 PAGES = (
     runs_pages,
     run_pages,
+    node_pages,
     editing_pages,
     workflows_pages,
     schedules_pages,

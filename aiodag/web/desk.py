@@ -16,6 +16,7 @@ from aiodag.service.feeds import Feeds
 from aiodag.service.serve_options import ServeOptions
 from aiodag.web.fastapi import Depends, Request
 from aiodag.web.kept_pictures import Pictures
+from aiodag.web.shelf import GraphShelf
 
 DESK = "aiodag.desk"  # where a request has it
 
@@ -81,6 +82,7 @@ class Desk:
         self.feeds = Feeds(service.store)
         self.streams = 0  # that are open
         self.pictures = Pictures()
+        self.graphs = GraphShelf(service)
         self._short = QuestionPool("ask", THREADS, PATIENCE)
         self._long = QuestionPool("draw", DRAWERS, LONG_PATIENCE)
 

@@ -1,5 +1,195 @@
-"""The page of one run."""
+"""The pages of one run: its graph and its nodes, when they ran, what it logged, what it was built from."""
 
-from aiodag.web.fastapi import APIRouter
+from typing import Any
+
+from aiodag.records import RunRecord
+from aiodag.service.phrases import change_text, parked_counts, run_state
+from aiodag.states import State
+from aiodag.web.access import Operator, Reader
+from aiodag.web.desk import AtDesk, Desk
+from aiodag.web.fastapi import APIRouter, RedirectResponse, Request, Response
+from aiodag.web.jinja2 import mark_safe
+from aiodag.web.page.rendering import render, root_path, see_other
+from aiodag.web.page.run_views import (
+    NodeQuery,
+    graph_address,
+    may_cancel,
+    may_resume,
+    node_rows,
+    node_times,
+    run_address,
+    run_facts,
+    run_failures,
+    shown_counts,
+    wait_lines,
+)
+from aiodag.web.page.static import page_drawing
+from aiodag.web.page.words import whole_or_ends
+from aiodag.web.paths import RunId, path_part
 
 run_pages = APIRouter()
+
+MOST_OPENED = 50  # groups of the graph
+PAGE_OF_LINES = 500  # of a log
+MOST_CHILDREN_SHOWN = 20
+
+
+def node_query(request: Request) -> NodeQuery:
+    """Return what an address asks the table of nodes and the graph for."""
+    asked = request.query_params
+    after = asked.get("after", "")[:9]
+    opened = tuple(dict.fromkeys(asked.getlist("open")))[:MOST_OPENED]
+    number = int(after) if after.isascii() and after.isdigit() else 0
+    return NodeQuery(asked.get("state", ""), asked.get("text", "").strip()[:200], number, opened)
+
+
+def run_frame(request: Request, desk: Desk, run: RunRecord, tab: str) -> dict[str, Any]:
+    """Return what all pages of a run show of it."""
+    address = run_address(root_path(request), run.id)
+    return {
+        "run": run,
+        "tab": tab,
+        "address": address,
+        "events": f"{root_path(request)}/api/v1/runs/{path_part(run.id)}/events?kinds=run,moves",
+        "goes_on": run.ended_at is None,
+        "says": run_state(run),
+        "counts": dict(parked_counts(run)),
+        "facts": run_facts(run),
+        "waits": wait_lines(desk.service.waits_of(run)),
+        "children": desk.service.runs(parent=run.id, limit=MOST_CHILDREN_SHOWN)[::-1],
+        "may_cancel": may_cancel(run),
+        "may_resume": may_resume(run),
+        "section": "runs",
+    }
+
+
+def run_page(request: Request, desk: Desk, run_id: str) -> Response:
+    """Write the page of a run; without its graph where only what changes is asked for."""
+    run = desk.service.run(run_id)
+    graph = desk.graphs.graph(run)
+    query = node_query(request)
+    words = run_frame(request, desk, run, "graph")
+    address = words["address"]
+    live = request.query_params.get("part") == "live"
+    drawn = None if live else page_drawing().graph(graph, query.opened, lambda key: graph_address(address, query, key))
+    rows = node_rows(graph, query)
+    return render(
+        request,
+        "run.html",
+        title=run.name,
+        **words,
+        picture=drawn and mark_safe(drawn.picture),
+        keys=drawn and mark_safe(drawn.keys),
+        drawn=drawn,
+        failures=list(run_failures(desk.service, run, graph)),
+        query=query,
+        rows=rows,
+        times={node.id: node_times(run, node, graph.now) for node in rows.nodes},
+        node_counts=shown_counts(graph),
+        now=graph.now,
+    )
+
+
+def timeline_page(request: Request, desk: Desk, run_id: str) -> Response:
+    """Write when the nodes of a run ran."""
+    run = desk.service.run(run_id)
+    words = run_frame(request, desk, run, "timeline")
+    found = page_drawing().timeline(
+        desk.graphs.graph(run), lambda key: graph_address(words["address"], NodeQuery(), key)
+    )
+    pictures = None if found is None else [mark_safe(each) for each in found]
+    return render(request, "timeline.html", title=run.name, **words, pictures=pictures)
+
+
+def log_page(request: Request, desk: Desk, run_id: str) -> Response:
+    """Write the last lines of what a run logged and wrote, and of what failed in it."""
+    run = desk.service.run(run_id)
+    lines = desk.service.follow(run.id).look_at_all()
+    return render(
+        request,
+        "log.html",
+        title=run.name,
+        **run_frame(request, desk, run, "log"),
+        lines=lines[-PAGE_OF_LINES:],
+        more=max(0, len(lines) - PAGE_OF_LINES),
+    )
+
+
+def definition_page(request: Request, desk: Desk, run_id: str) -> Response:
+    """Write what a run was built from, and what each edit has changed."""
+    run = desk.service.run(run_id)
+    texts = dict(desk.service.definitions(run.id))
+    changes = [
+        (each.execution, change_text(each), texts.get(each.execution, "")) for each in desk.service.changes(run.id)
+    ]
+    return render(
+        request,
+        "definition.html",
+        title=run.name,
+        **run_frame(request, desk, run, "definition"),
+        changes=[(execution, words, whole_or_ends(text)) for execution, words, text in reversed(changes)],
+    )
+
+
+@run_pages.get("/runs/{run_id}")
+async def show_run(request: Request, run_id: RunId, desk: AtDesk, _: Reader) -> Response:
+    """Show a run."""
+    return await desk.draw(run_page, request, desk, run_id)
+
+
+@run_pages.get("/runs/{run_id}/timeline")
+async def show_timeline(request: Request, run_id: RunId, desk: AtDesk, _: Reader) -> Response:
+    """Show when each node of a run ran."""
+    return await desk.draw(timeline_page, request, desk, run_id)
+
+
+@run_pages.get("/runs/{run_id}/log")
+async def show_run_log(request: Request, run_id: RunId, desk: AtDesk, _: Reader) -> Response:
+    """Show what a run logged and wrote."""
+    return await desk.draw(log_page, request, desk, run_id)
+
+
+@run_pages.get("/runs/{run_id}/definition")
+async def show_definition(request: Request, run_id: RunId, desk: AtDesk, _: Reader) -> Response:
+    """Show what a run was built from."""
+    return await desk.ask(definition_page, request, desk, run_id)
+
+
+@run_pages.post("/runs/{run_id}/cancel")
+async def post_cancel(request: Request, run_id: RunId, desk: AtDesk, _: Operator) -> Response:
+    """Cancel a run."""
+    await desk.ask(desk.service.cancel, run_id)
+    return see_other(request, f"/runs/{path_part(run_id)}", "cancelled")
+
+
+@run_pages.post("/runs/{run_id}/resume")
+async def post_resume(request: Request, run_id: RunId, desk: AtDesk, _: Operator) -> Response:
+    """Queue a run again, as it is recorded."""
+    await desk.ask(desk.service.requeue, run_id)
+    return see_other(request, f"/runs/{path_part(run_id)}", "resumed")
+
+
+@run_pages.post("/runs/{run_id}/delete")
+async def post_delete(request: Request, run_id: RunId, desk: AtDesk, _: Operator) -> Response:
+    """Delete a run that has ended."""
+    await desk.ask(delete_one_run, desk, run_id)
+    return see_other(request, "/runs", "deleted")
+
+
+def delete_one_run(desk: Desk, run_id: str) -> None:
+    """Delete one run. Raises `UnknownRun`, also where the id is the name of runs: those nobody meant."""
+    desk.service.delete(desk.service.head(run_id).id)
+
+
+@run_pages.get("/runs/{run_id}/failed")
+async def show_failed(request: Request, run_id: RunId, desk: AtDesk, _: Reader) -> Response:
+    """Lead to the first node that failed; to the run itself where none did."""
+    number = await desk.draw(first_failed, desk, run_id)
+    address = run_address(root_path(request), run_id)
+    return RedirectResponse(address if number is None else f"{address}/nodes/{number}")
+
+
+def first_failed(desk: Desk, run_id: str) -> int | None:
+    """Return the number of the first node of a run that failed."""
+    graph = desk.graphs.graph(desk.service.run(run_id))
+    return next((node.id for node in graph.nodes if node.state is State.FAILED), None)

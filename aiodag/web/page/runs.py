@@ -88,10 +88,10 @@ def run_query(request: Request) -> RunQuery:
 
 def listed_run(run: RunRecord) -> ListedRun:
     """Return a run with the words of its row."""
-    return ListedRun(run, run_state(run), dict(parked_counts(run)), reason_of_failure(run))
+    return ListedRun(run, run_state(run), dict(parked_counts(run)), short_reason(run))
 
 
-def reason_of_failure(run: RunRecord) -> str:
+def short_reason(run: RunRecord) -> str:
     """Return in a line why a run failed: the first node that failed, where nodes did."""
     if run.state is not State.FAILED or not run.error:
         return ""

@@ -678,6 +678,8 @@ FLOORS = [
             "paths",
             "answers",
             "cursors",
+            "schemas",
+            "openapi",
             "listings",
             "excerpts",
             "origins",

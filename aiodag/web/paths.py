@@ -34,14 +34,14 @@ def path_part(text: str) -> str:
     return quote(text, safe="")
 
 
-def checked_text(text: str) -> str:
+def keepable_text(text: str) -> str:
     """Return text that every store can look for. Raises `ValueError`."""
     if why := unfit_text(text):
         raise ValueError(why)
     return text
 
 
-PlainText = Annotated[str, AfterValidator(checked_text)]
+PlainText = Annotated[str, AfterValidator(keepable_text)]
 AnyText = BeforeValidator(decoded_part)
 
 RunId = Annotated[str, AnyText, Path(min_length=1, max_length=LONGEST, description="The id of a run.")]

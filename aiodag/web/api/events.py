@@ -45,7 +45,7 @@ OfNode = Annotated[
 ]
 
 
-@events_api.get("/events", operation_id="follow_all", responses=STREAM, response_class=EventStream)
+@events_api.get("/events", operation_id="follow_all", status_code=200, responses=STREAM, response_class=EventStream)
 async def stream_all(desk: AtDesk, _: Reader, after: After = None, last_event_id: LastEventId = None) -> Response:
     """Stream the runs that are queued, begin, move on and end: events `runs`, and `reset` where a list is to be loaded anew."""
     refuse_too_many(desk)
@@ -57,7 +57,13 @@ async def stream_all(desk: AtDesk, _: Reader, after: After = None, last_event_id
     return EventStream(events_of_all(desk, cursor))
 
 
-@events_api.get("/runs/{run_id}/events", operation_id="follow", responses=STREAM | NO_MORE, response_class=EventStream)
+@events_api.get(
+    "/runs/{run_id}/events",
+    operation_id="follow",
+    status_code=200,
+    responses=STREAM | NO_MORE,
+    response_class=EventStream,
+)
 async def stream_run(
     run_id: RunId,
     desk: AtDesk,

@@ -1,7 +1,7 @@
 """The graph of a run, in each form. What an ended run looks like changes no more, so its pictures are kept for a while."""
 
 import hashlib
-from typing import Literal
+from typing import Any, Literal
 
 from aiodag.records import RunRecord
 from aiodag.service import Service
@@ -23,10 +23,15 @@ INERT = {
     "X-Content-Type-Options": "nosniff",
 }
 
+ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The graph.", "content": {media: {} for media in FORMS.values()}},
+    304: {"description": "It is as it was: for a request with `If-None-Match`."},
+}
+
 FormName = Literal["json", "svg", "mermaid", "dot"]
 
 
-@graphs_api.get("/runs/{run_id}/graph.{form}", operation_id="graph")
+@graphs_api.get("/runs/{run_id}/graph.{form}", operation_id="graph", response_class=Response, responses=ANSWERS)
 async def show_graph(run_id: RunId, form: FormName, desk: AtDesk, _: Reader, request: Request) -> Response:
     """Return the graph of a run as JSON, SVG, Mermaid or DOT. More than 1,000 nodes are drawn by task."""
     mark = picture_mark(await desk.ask(desk.service.head, run_id), form, desk.service.place)

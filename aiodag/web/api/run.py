@@ -12,17 +12,28 @@ from aiodag.web.excerpts import delete_one, read_lines, read_node, read_nodes, r
 from aiodag.web.fastapi import APIRouter, Query, Request, Response
 from aiodag.web.listings import NodeQuery, OutputQuery, PageQuery
 from aiodag.web.paths import NodeName, RunId
+from aiodag.web.schemas import (
+    CancelAnswer,
+    ChangeAnswer,
+    DefinitionAnswer,
+    LineAnswer,
+    NodeAnswer,
+    NodeAttemptAnswer,
+    OutputAnswer,
+    RunAnswer,
+    WaitAnswer,
+)
 
 run_api = APIRouter(tags=["runs"])
 
 
-@run_api.get("/runs/{run_id}", operation_id="run")
+@run_api.get("/runs/{run_id}", operation_id="run", response_model=RunAnswer)
 async def show_run(run_id: RunId, desk: AtDesk, _: Reader) -> Response:
     """Return one run, with how many of its nodes are in each state."""
     return json_answer(run_document(await desk.ask(desk.service.run, run_id)))
 
 
-@run_api.get("/runs/{run_id}/nodes", operation_id="nodes")
+@run_api.get("/runs/{run_id}/nodes", operation_id="nodes", response_model=list[NodeAnswer])
 async def list_nodes(
     run_id: RunId, desk: AtDesk, _: Reader, request: Request, query: Annotated[NodeQuery, Query()]
 ) -> Response:
@@ -31,7 +42,7 @@ async def list_nodes(
     return json_answer(documents, headers=page_link(request, last))
 
 
-@run_api.get("/runs/{run_id}/nodes/{node}", operation_id="node")
+@run_api.get("/runs/{run_id}/nodes/{node}", operation_id="node", response_model=NodeAnswer)
 async def show_node(run_id: RunId, node: NodeName, desk: AtDesk, _: Reader) -> Response:
     """Return one node, given by its number, task or label, with all its attempts."""
     return json_answer(await desk.ask(read_node, desk.service, run_id, node))
@@ -43,7 +54,7 @@ async def show_node_value(run_id: RunId, node: NodeName, desk: AtDesk, _: Reader
     return json_answer(await desk.ask(read_plain_value, desk.service, run_id, node))
 
 
-@run_api.get("/runs/{run_id}/attempts", operation_id="attempts")
+@run_api.get("/runs/{run_id}/attempts", operation_id="attempts", response_model=list[NodeAttemptAnswer])
 async def list_attempts(
     run_id: RunId, desk: AtDesk, _: Reader, request: Request, query: Annotated[NodeQuery, Query()]
 ) -> Response:
@@ -53,7 +64,7 @@ async def list_attempts(
     return json_answer(found, headers=page_link(request, last))
 
 
-@run_api.get("/runs/{run_id}/output", operation_id="output")
+@run_api.get("/runs/{run_id}/output", operation_id="output", response_model=list[OutputAnswer])
 async def list_output(
     run_id: RunId, desk: AtDesk, _: Reader, request: Request, query: Annotated[OutputQuery, Query()]
 ) -> Response:
@@ -62,7 +73,7 @@ async def list_output(
     return json_answer(list(map(output_document, parts)), headers=page_link(request, last))
 
 
-@run_api.get("/runs/{run_id}/logs", operation_id="logs")
+@run_api.get("/runs/{run_id}/logs", operation_id="logs", response_model=list[LineAnswer])
 async def list_lines(
     run_id: RunId, desk: AtDesk, _: Reader, request: Request, query: Annotated[PageQuery, Query()]
 ) -> Response:
@@ -71,26 +82,26 @@ async def list_lines(
     return json_answer(lines, headers=page_link(request, last))
 
 
-@run_api.get("/runs/{run_id}/waits", operation_id="waits_of")
+@run_api.get("/runs/{run_id}/waits", operation_id="waits_of", response_model=list[WaitAnswer])
 async def list_waits_of_run(run_id: RunId, desk: AtDesk, _: Reader) -> Response:
     """Return what a run waits for outside."""
     return json_answer(await desk.ask(lambda: wait_documents(desk.service.waits_of(desk.service.head(run_id)))))
 
 
-@run_api.get("/runs/{run_id}/definitions", operation_id="definitions")
+@run_api.get("/runs/{run_id}/definitions", operation_id="definitions", response_model=list[DefinitionAnswer])
 async def list_definitions(run_id: RunId, desk: AtDesk, _: Reader) -> Response:
     """Return the texts that a run was built from, oldest first, each with the first execution that had it."""
     found = await desk.ask(desk.service.definitions, run_id)
     return json_answer([{"execution": execution, "definition": text} for execution, text in found])
 
 
-@run_api.get("/runs/{run_id}/changes", operation_id="changes")
+@run_api.get("/runs/{run_id}/changes", operation_id="changes", response_model=list[ChangeAnswer])
 async def list_changes(run_id: RunId, desk: AtDesk, _: Reader) -> Response:
     """Return what each definition of a run changed, as names of tasks."""
     return json_answer([each._asdict() for each in await desk.ask(desk.service.changes, run_id)])
 
 
-@run_api.post("/runs/{run_id}/cancel", operation_id="cancel")
+@run_api.post("/runs/{run_id}/cancel", operation_id="cancel", response_model=CancelAnswer)
 async def answer_cancel(run_id: RunId, desk: AtDesk, _: Operator) -> Response:
     """Ask the owner of a run to cancel it. `cancelled` is false for a run that had ended before."""
     return json_answer({"id": run_id, "cancelled": await desk.ask(desk.service.cancel, run_id)})

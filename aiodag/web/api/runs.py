@@ -11,11 +11,12 @@ from aiodag.web.cursors import cursor_behind, next_page, run_cursor
 from aiodag.web.desk import AtDesk, Desk
 from aiodag.web.fastapi import APIRouter, Query, Request, Response
 from aiodag.web.listings import RunQuery, aware_moment, tags_asked
+from aiodag.web.schemas import RunAnswer
 
 runs_api = APIRouter(tags=["runs"])
 
 
-@runs_api.get("/runs", operation_id="runs")
+@runs_api.get("/runs", operation_id="runs", response_model=list[RunAnswer])
 async def list_runs(desk: AtDesk, _: Reader, request: Request, query: Annotated[RunQuery, Query()]) -> Response:
     """Return the runs that meet all conditions, newest first: one page of them.
 

@@ -1,0 +1,60 @@
+"""Describe the API as OpenAPI has it: what FastAPI knows of the routes, and what all of them share."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from aiodag.web.fastapi import FastAPI
+from aiodag.web.problems import MEDIA
+from aiodag.web.schemas import ProblemAnswer
+
+ABOUT = (
+    "What a service can be asked: each answer is the document that the command line prints with `--json`. Moments are ISO 8601, "
+    "UTC. Ids and names in an address are percent-encoded: a `/` in one is `%2F`."
+)
+PROBLEM = {"$ref": "#/components/responses/Problem"}
+FREE = {"/live", "/ready"}  # which want no token
+METHODS = ("get", "put", "post", "delete", "patch")
+
+
+def description_of(application: FastAPI, root_path: str = "") -> dict[str, Any]:
+    """Return the description of all routes of the API."""
+    found: dict[str, Any] = application.openapi()
+    document = {**found, "info": {**found["info"], "description": ABOUT}, "servers": [{"url": root_path or "/"}]}
+    components = {name: dict(each) for name, each in document.get("components", {}).items()}
+    schemas = components.setdefault("schemas", {})
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    schemas |= own_schemas()
+    problem = {
+        "description": "What is wrong.",
+        "content": {MEDIA: {"schema": {"$ref": "#/components/schemas/ProblemAnswer"}}},
+    }
+    components["responses"] = {"Problem": problem}
+    components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    paths = {path: dict(each) for path, each in document["paths"].items()}
+    for path, operation in operations_of(paths):
+        add_shared(path, operation)
+    return {**document, "paths": paths, "components": components, "security": [{"token": []}]}
+
+
+def own_schemas() -> dict[str, Any]:
+    """Return the schemas of problems, as components."""
+    whole = ProblemAnswer.model_json_schema(ref_template="#/components/schemas/{model}")
+    inner: Mapping[str, Any] = whole.pop("$defs", {})
+    return {"ProblemAnswer": whole, **inner}
+
+
+def operations_of(paths: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each operation with its path."""
+    for path, each in paths.items():
+        for method in METHODS:
+            if method in each:
+                yield path, each[method]
+
+
+def add_shared(path: str, operation: dict[str, Any]) -> None:
+    """Add to an operation what all of them share: problems, and that some want no token."""
+    answers = {code: each for code, each in operation["responses"].items() if code != "422"}
+    operation["responses"] = {**answers, "default": PROBLEM}
+    if path in FREE:
+        operation["security"] = []

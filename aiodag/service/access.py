@@ -266,18 +266,22 @@ def short_text(text: str) -> str:
 
 
 def short_details(details: Mapping[str, Any]) -> dict[str, Any]:
-    """Return details for an audit line: texts and lists of texts, without secrets, and cut."""
+    """Return details for an audit line: texts, numbers and lists of texts, without secrets, and not many."""
     found: dict[str, Any] = {}
     left = LARGEST_DETAILS
     for name, value in details.items():
-        if value is None or (isinstance(value, int) and abs(value) < LARGEST_NUMBER):
-            found[short_text(name)] = value
-        elif isinstance(value, list | tuple):
-            found[short_text(name)] = [short_text(str(each)) for each in value[:20]]
-        else:
-            found[short_text(name)] = short_text(str(value))
-        left -= len(str(found[short_text(name)]))
+        shown = short_value(value)
+        left -= len(name) + len(str(shown))
         if left < 0:
-            found[short_text(name)] = "…"
-            break
+            return {**found, "…": "…"}
+        found[short_text(name)] = shown
     return found
+
+
+def short_value(value: object) -> Any:
+    """Return a value for an audit line."""
+    if isinstance(value, list | tuple):
+        return [short_value(each) for each in value[:20] if not isinstance(each, list | tuple)]
+    if isinstance(value, int):
+        return value if abs(value) < LARGEST_NUMBER else "…"
+    return None if value is None else short_text(str(value))

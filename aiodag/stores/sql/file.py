@@ -115,7 +115,7 @@ class File(Database):
         return File(self.path, synchronous=self.synchronous, backup=False)
 
     def backup(self, path: str | os.PathLike[str]) -> None:
-        """Copy the store to a new file, whole and as of one moment, while others go on writing.
+        """Copy the store to a new file, whole and as of one moment, while others go on writing: all but tokens and sessions.
 
         Raises `StoreError` if there is such a file already. Not with `shutil` or `cp` in this process: reading the bytes
         of an open store frees SQLite's locks on it.
@@ -127,7 +127,7 @@ class File(Database):
         refuse_to_replace(copy)
         try:
             with self.reading() as connection:
-                copy_to(connection, copy)
+                copy_to(connection, copy, access=False)
         except (OSError, sqlite3.Error) as error:
             msg = f"cannot copy the store {self.path} to {copy}: {error}"
             raise StoreError(msg) from error

@@ -137,8 +137,11 @@ def keep_copy(path: Path, version: int) -> Path:
     return copy
 
 
-def copy_to(source: sqlite3.Connection, copy: Path) -> None:
-    """Copy a database to a new file, whole or not at all. Raises `OSError` and `sqlite3.Error`."""
+def copy_to(source: sqlite3.Connection, copy: Path, *, access: bool = True) -> None:
+    """Copy a database to a new file, whole or not at all; or all of it but for who has `access`.
+
+    Raises `OSError` and `sqlite3.Error`.
+    """
     # A new name each time: what a killed process has left must not stand in the way, and another thread of this one may be
     # making the same copy.
     unfinished = copy.with_name(f".{copy.name}.{os.getpid()}.{os.urandom(4).hex()}")
@@ -146,10 +149,21 @@ def copy_to(source: sqlite3.Connection, copy: Path) -> None:
     try:
         with closing(sqlite3.connect(unfinished)) as target:
             source.backup(target)
+            if not access:
+                forget_access(target)
         unfinished.rename(copy)
     finally:
         with suppress(FileNotFoundError):
             unfinished.unlink()
+
+
+def forget_access(copy: sqlite3.Connection) -> None:
+    """Take tokens and sessions out of a copy: whoever puts it back would let in again whom somebody has shut out since."""
+    copy.execute("pragma secure_delete = on")
+    tables = copy.execute("select name from sqlite_master where type = 'table'").fetchall()
+    for table in {"tokens", "sessions"} & {name for (name,) in tables}:
+        copy.execute(f"delete from {table}")  # noqa: S608 - one of these two
+    copy.commit()
 
 
 def use_a_log(connection: sqlite3.Connection, patience: float) -> None:

@@ -100,7 +100,7 @@ def typed_text(value: object) -> str:
 def hint_of(declared: Declaration) -> str:
     """Return what belongs into a field, for people."""
     what = "one value in each line" if declared.many else HINTS.get(declared.type, "")
-    return ". ".join(each for each in (declared.description.rstrip("."), what) if each)
+    return "; ".join(each for each in (declared.description.rstrip("."), what) if each)
 
 
 def fits_input(kind: str, text: str) -> bool:

@@ -16,6 +16,7 @@ from aiodag.journal import NOTHING as NOTHING
 from aiodag.journal import Journal as Journal
 from aiodag.journal import Raised as Raised
 from aiodag.journal import Runs as Runs
+from aiodag.measures import Measures as Measures
 from aiodag.queueing import Queue as Queue
 from aiodag.scheduling import Schedules as Schedules
 

@@ -198,6 +198,25 @@ class LastMove(NamedTuple):
     at: float
 
 
+class TaskSeconds(NamedTuple):
+    """How many nodes of a task ended in a state, in runs of a name, and the seconds of their last attempts together.
+
+    >>> from aiodag import Run, task
+    >>> from aiodag.stores import Memory
+    >>> store = Memory()
+    >>> async with Run("etl", store=store, id="monday"):
+    ...     nodes = [task(abs)(-1), task(abs)(-2)]
+    >>> [(each.workflow, each.task, each.state, each.nodes) for each in store.task_seconds(0.0, float("inf"), 100)[1]]
+    [('etl', 'abs', 'succeeded', 2)]
+    """
+
+    workflow: str
+    task: str
+    state: str
+    nodes: int
+    seconds: float
+
+
 @dataclass(frozen=True, slots=True)
 class EdgeRecord:
     """An edge between two nodes of a run, by their numbers.

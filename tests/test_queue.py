@@ -97,6 +97,17 @@ def test_what_is_submitted_waits_and_is_nobodys(store):
     assert (run.entry, run.tags, run.orphan) == (ENTRY, {"env": "test"}, False)
 
 
+def test_the_oldest_run_that_could_begin_is_found_for_each_queue(store):
+    now = time.time()
+    submit(store, at=now - 30)
+    submit(store, at=now - 20)
+    submit(store, queue="other", at=now - 10)
+    submit(store, queue="later", at=now - 50, starts_at=now + 1_000)
+    take(store, 1)
+
+    assert store.oldest_waiting() == {"default": pytest.approx(now - 20), "other": pytest.approx(now - 10)}
+
+
 def test_the_definition_of_a_submitted_workflow_is_kept(store):
     submit(store, "monday", entry=None, definition='{"tasks": {}}')
 

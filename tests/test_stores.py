@@ -468,6 +468,18 @@ class StoreContract:
         assert [each.number for each in store.failures("etl")] == [0, 1, 2]
         assert [each.number for each in store.failures("etl", since=6.5)] == [1, 2]
 
+    def test_runs_are_counted_by_state_and_their_seconds_by_task(self, store, claimed):
+        nodes = [row(0), row(1), row(2, name="save", state=State.FAILED), (*row(3)[:8], "barrier", *row(3)[9:])]
+        self.write(store, claimed, nodes=nodes, state=State.FAILED, at=9.0)
+        many_runs(store)
+        fetch, save = ("etl", "fetch", "succeeded", 2, 2.0), ("etl", "save", "failed", 1, 1.0)
+
+        assert store.counts_by_state()["failed"] >= 1
+        assert sum(store.counts_by_state().values()) == len(store.runs())
+        assert store.task_seconds(8.0, 9.5, 100) == (9.5, [fetch, save])
+        assert store.task_seconds(9.0, 9.5, 100) == (9.5, [])
+        assert store.task_seconds(8.0, 1e9, 1) == (9.0, [fetch, save])
+
     def test_where_the_nodes_of_the_last_execution_stand_is_read_without_their_values(self, store, claimed):
         barrier = (*row(3)[:8], "barrier", *row(3)[9:])
         waiting = (*row(1, state=State.WAITING, attempt=0)[:13], None, None, *row(1)[15:])

@@ -32,6 +32,7 @@ from aiodag.stores.kept import (
 from aiodag.stores.kept_access import KeptAccess
 from aiodag.stores.kept_backfills import KeptBackfills
 from aiodag.stores.kept_copies import KeptCopies
+from aiodag.stores.kept_measures import KeptMeasures
 from aiodag.stores.watch import note_happening
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from aiodag.stores.recorder import Recorder
 
 
-class Memory(KeptCopies, KeptBackfills, KeptAccess):
+class Memory(KeptCopies, KeptBackfills, KeptAccess, KeptMeasures):
     """A store in this process, gone with it: for tests.
 
     `keep` is how many bytes it keeps of each stream of an attempt. `store="memory:name"` is one that all runs of the

@@ -256,6 +256,23 @@ from runs where id = ?
 select number, nodes.state, attempt, coalesce(nodes.ended_at, nodes.started_at, nodes.created_at)
 from nodes join runs using (run) where id = ? and nodes.execution = runs.execution and codec <> 'barrier' order by number
 
+-- :name counts_by_state
+select state, count(*) from runs group by state
+
+-- :name oldest_waiting
+select queue, min(created_at) from runs
+where state = 'queued' and queue is not null and ready = 1 and held = 0 group by queue
+
+-- :name end_of_some
+select ended_at from runs where ended_at > ? and ended_at <= ? order by ended_at limit 1 offset ?
+
+-- :name task_seconds
+select runs.name, nodes.name, nodes.state, count(*), sum(nodes.ended_at - nodes.started_at)
+from runs join nodes using (run)
+where runs.ended_at > ? and runs.ended_at <= ? and nodes.execution = runs.execution and codec <> 'barrier'
+    and nodes.started_at is not null and nodes.ended_at is not null
+group by runs.name, nodes.name, nodes.state order by runs.name, nodes.name, nodes.state
+
 -- :name ask_cancel
 update runs set cancel = 1 where id = ? and (owner is not null or queue is not null) and ended_at is null
 

@@ -7,6 +7,7 @@ from aiodag.stores.sql.access import RecordedAccess
 from aiodag.stores.sql.copying import RecordedCopies
 from aiodag.stores.sql.editing import EditedRuns
 from aiodag.stores.sql.inbox import RecordedInbox
+from aiodag.stores.sql.measures import MeasuredRuns
 from aiodag.stores.sql.queue import QueuedRuns
 from aiodag.stores.sql.schedules import RecordedSchedules
 from aiodag.stores.sql.sharing import SharedPools
@@ -27,6 +28,7 @@ class RunsInSQL(
     EditedRuns,
     RecordedCopies,
     RecordedAccess,
+    MeasuredRuns,
 ):
     """The rules of a store, above the database that keeps it."""
 

@@ -15,6 +15,7 @@ from aiodag.web.api.run import run_api
 from aiodag.web.api.runs import runs_api
 from aiodag.web.api.schedules import schedules_api
 from aiodag.web.api.workflows import workflows_api
+from aiodag.web.counting import CountedRequests, NotedRoute
 from aiodag.web.desk import Desk
 from aiodag.web.fastapi import ASGIApp, FastAPI
 from aiodag.web.gate import RequestGate
@@ -65,7 +66,8 @@ PAGES = (
 def build_application(service: Service, options: ServeOptions) -> ASGIApp:
     """Return the application that serves what a service has."""
     desk = Desk(service, options)
-    return RequestGate(guard_application(build_routes(), desk), desk)
+    guarded = guard_application(NotedRoute(build_routes()), desk)
+    return CountedRequests(RequestGate(guarded, desk), desk)
 
 
 def build_routes() -> FastAPI:

@@ -7,8 +7,9 @@ goes on with it, and what it has changed stays changed.
 import asyncio
 import contextvars
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Annotated, ParamSpec, TypeVar
 
 from aiodag.service import Service
@@ -16,6 +17,8 @@ from aiodag.service.feeds import Feeds
 from aiodag.service.serve_options import ServeOptions
 from aiodag.web.fastapi import Depends, Request
 from aiodag.web.kept_pictures import Pictures
+from aiodag.web.metering import MeteredStore
+from aiodag.web.prometheus_client import Meter
 from aiodag.web.shelf import GraphShelf
 
 DESK = "aiodag.desk"  # where a request has it
@@ -83,6 +86,8 @@ class Desk:
         self.streams = 0  # that are open
         self.pictures = Pictures()
         self.graphs = GraphShelf(service)
+        self.meter = Meter()
+        self.metered = MeteredStore(service, self.meter)
         self._short = QuestionPool("ask", THREADS, PATIENCE)
         self._long = QuestionPool("draw", DRAWERS, LONG_PATIENCE)
 
@@ -96,6 +101,17 @@ class Desk:
     async def draw(self, question: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
         """Do what `ask` does for work that may take seconds, so that it takes no place of others."""
         return await self._long.ask(functools.partial(question, *args, **named))
+
+    @contextmanager
+    def streaming(self) -> Generator[None]:
+        """Count a stream that is open, inside."""
+        self.streams += 1
+        self.meter.streams.set(self.streams)
+        try:
+            yield
+        finally:
+            self.streams -= 1
+            self.meter.streams.set(self.streams)
 
     def close(self) -> None:
         """Let the threads go."""

@@ -33,13 +33,15 @@ class EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send events until there are no more, or the client has gone."""
         desk: Desk = scope[DESK]
-        desk.streams += 1
+        with desk.streaming():
+            await self._stream(scope, receive, send)
+
+    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         sending = asyncio.ensure_future(self._send_all(scope, send))
         gone = asyncio.ensure_future(until_gone(receive))
         try:
             await asyncio.wait({sending, gone}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            desk.streams -= 1
             gone.cancel()
             sending.cancel()
             # Both, before anybody lets go of what they read from.

@@ -27,6 +27,7 @@ from aiodag.web.page.login import login_routes
 from aiodag.web.page.messages import messages_pages
 from aiodag.web.page.node import node_pages
 from aiodag.web.page.queues import queues_pages
+from aiodag.web.page.reference import reference_pages
 from aiodag.web.page.run import run_pages
 from aiodag.web.page.runs import runs_pages
 from aiodag.web.page.schedules import schedules_pages
@@ -60,6 +61,7 @@ PAGES = (
     queues_pages,
     messages_pages,
     audit_pages,
+    reference_pages,
 )
 
 

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Never, cast
 
 from aiodag.errors import OptionError
@@ -207,5 +208,6 @@ def resumption_of_document(document: Mapping[str, Any]) -> Resumption:
 
 def token_here() -> str | None:
     """Return the token of the environment, or of the file that the settings name; None where there is none. Raises `OptionError`."""
-    found = given_tokens(None) or given_tokens(settings().token_file.value)
+    named = settings().token_file.value
+    found = given_tokens(None) or given_tokens(None if named is None else Path(named))
     return found[0] if found else None

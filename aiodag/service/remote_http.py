@@ -155,6 +155,9 @@ class WebLink:
         for each in idle:
             each.close()
 
+    def __del__(self) -> None:
+        self.close()  # nobody has to close a service
+
 
 def answer_of(response: HTTPResponse, body: bytes) -> WebAnswer:
     """Return an answer that has come as a whole."""

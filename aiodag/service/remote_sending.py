@@ -51,8 +51,10 @@ def form_of_text(store: "Runs", text: str) -> dict[str, Any]:
     """
     is_file, is_there = file_in(text)
     if not is_file:
-        in_folder = None if store.registered(text) else target_in_folders(text)
-        return {"workflow": text} if in_folder is None else form_of_text(store, in_folder)
+        in_folder = target_in_folders(text)
+        if in_folder is None or store.registered(text):
+            return {"workflow": text}
+        return form_of_text(store, in_folder)
     file, member = parse_target(text)
     if not is_workflow_file(file):
         msg = f"{text} is Python, which {store} does not take over HTTP: register it in the store of the server, and submit it by its name"

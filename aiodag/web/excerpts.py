@@ -83,6 +83,12 @@ def read_lines(service: Service, run_id: str, query: PageQuery) -> tuple[list[Do
     return documents, page[-1].part if len(found) > len(page) else None
 
 
+def cancel_one(service: Service, run_id: str) -> Document:
+    """Ask for a run to be cancelled, and return what `aiodag cancel --json` prints. Raises `UnknownRun`."""
+    asked = service.cancel(run_id)
+    return {"id": run_id, "asked": asked, "state": str(service.head(run_id).state)}
+
+
 def delete_one(service: Service, run_id: str) -> None:
     """Delete the run of an id, and never those of a name. Raises `UnknownRun`, and `StoreError` for one that goes on."""
     service.delete(service.head(run_id).id)

@@ -8,7 +8,15 @@ from aiodag.web.access import Operator, Reader
 from aiodag.web.answers import json_answer
 from aiodag.web.cursors import next_page
 from aiodag.web.desk import AtDesk
-from aiodag.web.excerpts import delete_one, read_lines, read_node, read_nodes, read_output_page, read_plain_value
+from aiodag.web.excerpts import (
+    cancel_one,
+    delete_one,
+    read_lines,
+    read_node,
+    read_nodes,
+    read_output_page,
+    read_plain_value,
+)
 from aiodag.web.fastapi import APIRouter, Query, Request, Response
 from aiodag.web.listings import NodeQuery, OutputQuery, PageQuery
 from aiodag.web.paths import NodeName, RunId
@@ -103,8 +111,8 @@ async def list_changes(run_id: RunId, desk: AtDesk, _: Reader) -> Response:
 
 @run_api.post("/runs/{run_id}/cancel", operation_id="cancel", response_model=CancelAnswer)
 async def answer_cancel(run_id: RunId, desk: AtDesk, _: Operator) -> Response:
-    """Ask the owner of a run to cancel it. `cancelled` is false for a run that had ended before."""
-    return json_answer({"id": run_id, "cancelled": await desk.ask(desk.service.cancel, run_id)})
+    """Ask the owner of a run to cancel it. `asked` is false for a run that had ended before."""
+    return json_answer(await desk.ask(cancel_one, desk.service, run_id))
 
 
 @run_api.delete("/runs/{run_id}", operation_id="delete", status_code=204)

@@ -33,7 +33,7 @@ VERSION_1 = """
     insert into logs values (1, 1.0, 0, 'INFO', 'app', 'line');
     insert into cache values ('key', 'fetch', 'json', '1', 2.0);
 """
-VERSIONS = ["1.1", "v1.2.0-py3.11.db", "v1.3.0-py3.13.db", "1.5", "v1.6.0-py3.11.db"]
+VERSIONS = ["1.1", "v1.2.0-py3.11.db", "v1.3.0-py3.13.db", "1.5", "v1.6.0-py3.11.db", "v1.8.0-py3.13.db"]
 
 
 @pytest.fixture(params=VERSIONS)

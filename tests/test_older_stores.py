@@ -25,7 +25,9 @@ LENGTH = {"functions": 79, "workflow": 13, "document": 6}  # nodes, with those t
 
 
 STORES = [
-    f"v{version}-py{python}.db" for version in ("1.2.0", "1.3.0", "1.4.0", "1.6.0") for python in ("3.11", "3.13")
+    f"v{version}-py{python}.db"
+    for version in ("1.2.0", "1.3.0", "1.4.0", "1.6.0", "1.8.0")
+    for python in ("3.11", "3.13")
 ]
 EARLY = json.loads((RECORDED / "early-values.json").read_text())
 FIRST = [f"v1.1.0-py{python}.db" for python in ("3.11", "3.13")]  # before workflows: of a program of its own

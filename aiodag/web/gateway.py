@@ -1,4 +1,4 @@
-"""What stands between the connections and the application: proxies that are trusted, slow clients, and the end of streams."""
+"""What stands between the connections and the application: proxies that are trusted, and the end of all answers."""
 
 import asyncio
 from ipaddress import ip_address, ip_network
@@ -6,11 +6,11 @@ from typing import Any
 
 from aiodag.web.fastapi import ASGIApp, Message, Receive, Scope, Send
 
-BODY_TIME = 60.0  # seconds for the whole body of a request
-SEND_TIME = 60.0  # seconds in which a client reads something of an answer that waits for it
+LAST_MOMENT = 0.7  # seconds for what is being answered when the server ends
 SCHEMES = {"http", "https"}
 STREAM = b"text/event-stream"
 LAST_WORDS = b"retry: 1000\n\n"  # of a stream: its client comes back after a second
+UNAVAILABLE = [(b"content-type", b"text/plain"), (b"retry-after", b"1"), (b"connection", b"close")]
 
 
 class Gateway:
@@ -24,7 +24,7 @@ class Gateway:
         self._application = application
         self._root_path = root_path
         self._trusted = [ip_network(each) for each in trusted]
-        self._streams: set[asyncio.Task[Any]] = set()
+        self._answers: dict[asyncio.Task[Any], OpenAnswer] = {}
         self._stopping = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -36,11 +36,16 @@ class Gateway:
         self._believe_proxy(scope)
         await self._answer(scope, receive, send)
 
-    def end_streams(self) -> None:
-        """End all streams of events, and those that begin from now on."""
+    def end_answers(self) -> None:
+        """End all streams of events at once, and other answers after a moment."""
         self._stopping = True
-        for task in self._streams:
-            task.cancel()
+        self._cancel(streams=True)
+        asyncio.get_running_loop().call_later(LAST_MOMENT, self._cancel)
+
+    def _cancel(self, *, streams: bool = False) -> None:
+        for task, answer in self._answers.items():
+            if answer.is_stream or not streams:
+                task.cancel()
 
     def _place(self, scope: Scope) -> None:
         root = self._root_path
@@ -76,55 +81,39 @@ class Gateway:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         this = asyncio.current_task()
         assert this is not None
-        sender = PatientSender(send)
-        wanted = asyncio.get_running_loop().time() + BODY_TIME
-        whole = False
-
-        async def receive_in_time() -> Message:
-            """Give what comes; a body that is too slow is a client that has gone."""
-            nonlocal whole
-            if whole:
-                return await receive()
-            try:
-                async with asyncio.timeout_at(wanted):
-                    message = await receive()
-            except TimeoutError:
-                return {"type": "http.disconnect"}
-            whole = not message.get("more_body", False)
-            return message
-
-        async def send_in_time(message: Message) -> None:
-            """Send, and know streams."""
-            if message["type"] == "http.response.start" and is_stream(message):
-                self._streams.add(this)
-                if self._stopping:
-                    this.cancel()
-            await sender.send(message)
-
+        answer = self._answers[this] = OpenAnswer(send)
         try:
-            await self._application(scope, receive_in_time, send_in_time)
+            await self._application(scope, receive, answer.send)
         except asyncio.CancelledError:
-            if not self._stopping or this not in self._streams:
+            if not self._stopping:
                 raise
             this.uncancel()
-            await sender.send({"type": "http.response.body", "body": LAST_WORDS, "more_body": False})
+            await answer.finish()
         finally:
-            self._streams.discard(this)
+            del self._answers[this]
 
 
-class PatientSender:
-    """Sends an answer to a client that reads it; one that reads nothing for a while has gone."""
+class OpenAnswer:
+    """An answer that goes on: what has been sent of it says how it may be cut off."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
+        self._has_begun = False
+        self.is_stream = False
 
     async def send(self, message: Message) -> None:
-        """Send a message. Raises `OSError`, as for a connection that is lost."""
-        try:
-            async with asyncio.timeout(SEND_TIME):
-                await self._send(message)
-        except TimeoutError:
-            raise OSError("the client reads nothing of its answer") from None
+        """Send a part of it."""
+        if message["type"] == "http.response.start":
+            self._has_begun, self.is_stream = True, is_stream(message)
+        await self._send(message)
+
+    async def finish(self) -> None:
+        """End it before its time, so that its client comes back."""
+        if self.is_stream:
+            await self._send({"type": "http.response.body", "body": LAST_WORDS, "more_body": False})
+        elif not self._has_begun:
+            await self._send({"type": "http.response.start", "status": 503, "headers": UNAVAILABLE})
+            await self._send({"type": "http.response.body", "body": b"the server ends", "more_body": False})
 
 
 def is_address_of_network(text: str) -> bool:

@@ -59,4 +59,4 @@ class PageServer:
         if self._server.should_exit:
             self._server.force_exit = True
         self._server.should_exit = True
-        self._gateway.end_streams()
+        self._gateway.end_answers()

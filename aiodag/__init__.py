@@ -26,6 +26,7 @@ from aiodag.errors import AttemptLost as AttemptLost
 from aiodag.errors import Complaint as Complaint
 from aiodag.errors import CycleError as CycleError
 from aiodag.errors import Deadlock as Deadlock
+from aiodag.errors import DefinitionRefused as DefinitionRefused
 from aiodag.errors import EntryError as EntryError
 from aiodag.errors import ExpressionError as ExpressionError
 from aiodag.errors import ForeignLoop as ForeignLoop
@@ -47,6 +48,8 @@ from aiodag.errors import NotFound as NotFound
 from aiodag.errors import NotPicklable as NotPicklable
 from aiodag.errors import OptionError as OptionError
 from aiodag.errors import PayloadRefused as PayloadRefused
+from aiodag.errors import PlanFailed as PlanFailed
+from aiodag.errors import PlanningBusy as PlanningBusy
 from aiodag.errors import QueueError as QueueError
 from aiodag.errors import RecordedError as RecordedError
 from aiodag.errors import RunCancelled as RunCancelled

@@ -4,7 +4,6 @@ import asyncio
 import sys
 from argparse import Namespace
 from pathlib import Path
-from typing import Any
 
 from aiodag import Graph, State
 from aiodag.cli import output
@@ -15,7 +14,14 @@ from aiodag.cli.opening import only_once, serving
 from aiodag.errors import AiodagError, OptionError
 from aiodag.records import RunRecord
 from aiodag.service import Resumption
-from aiodag.service.documents import node_documents, plain_value, readable_value, run_document, whole_document
+from aiodag.service.documents import (
+    node_documents,
+    plain_value,
+    plan_document,
+    readable_value,
+    run_document,
+    whole_document,
+)
 from aiodag.service.drawing import drawing_of
 from aiodag.service.resumption import ParkedPlan
 from aiodag.service.settings_shown import setting_rows, unread_variables
@@ -132,10 +138,7 @@ def print_plan(args: Namespace) -> int:
     ]
     if planned.continues:
         lines.append("it has not ended, so it is continued: what had failed stays failed")
-    document: dict[str, Any] = {"run": planned.run, "recalled": planned.recalled}
-    document |= {"failed": planned.failed} if planned.failed else {}
-    document |= {"continues": True} if planned.continues else {}
-    say(args, document, "\n".join(lines))
+    say(args, plan_document(planned), "\n".join(lines))
     return 0
 
 

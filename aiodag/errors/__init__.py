@@ -31,6 +31,9 @@
      │    ├── RecordedError                             stands for a stored exception that cannot be rebuilt
      │    ├── EntryError     (ValueError)               a file, a task or arguments that no run can begin with
      │    ├── WorkflowError  (ValueError)               a workflow with faults, all of them at once
+     │    ├── DefinitionRefused                         a definition, where only registered workflows may run
+     │    ├── PlanFailed                                code that a server cannot think through
+     │    │    └── PlanningBusy                         a server that thinks through all that it may at once
      │    ├── StageFailed                               a stage of a workflow file that has failed
      │    ├── ExpressionError (ValueError)              what stands in `${{ }}` or `if` has no value
      │    ├── SettingsError  (ValueError)               settings that cannot be read, all that is wrong at once
@@ -77,8 +80,11 @@ from aiodag.errors.calls import NoLoop as NoLoop
 from aiodag.errors.calls import NotATask as NotATask
 from aiodag.errors.calls import OptionError as OptionError
 from aiodag.errors.calls import UnknownOption as UnknownOption
+from aiodag.errors.complaints import DefinitionRefused as DefinitionRefused
 from aiodag.errors.complaints import EntryError as EntryError
 from aiodag.errors.complaints import ExpressionError as ExpressionError
+from aiodag.errors.complaints import PlanFailed as PlanFailed
+from aiodag.errors.complaints import PlanningBusy as PlanningBusy
 from aiodag.errors.complaints import SettingsError as SettingsError
 from aiodag.errors.complaints import TriggerError as TriggerError
 from aiodag.errors.complaints import WorkflowError as WorkflowError

@@ -48,6 +48,39 @@ def complaint_lines(complaints: Iterable[Complaint]) -> list[str]:
     return lines + [f"{count - ALIKE:,} more: {text}" for text, count in told.items() if count > ALIKE]
 
 
+class DefinitionRefused(AiodagError):
+    """Raised for a definition that is handed to a server which runs registered workflows alone.
+
+    >>> from aiodag.service.narrowing import Narrowing
+    >>> Narrowing(only_registered=True).refuse_any()
+    Traceback (most recent call last):
+    aiodag.DefinitionRefused: this server takes no definitions, only names of workflows that are registered ...
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this server takes no definitions, only names of workflows that are registered (--only-registered)"
+        )
+
+
+class PlanFailed(AiodagError):
+    """Raised when a server cannot think code through: it takes too long, ends its process, or says too much.
+
+    >>> from aiodag import PlanFailed
+    >>> PlanFailed("it took longer than 30 s")
+    PlanFailed('it took longer than 30 s')
+    """
+
+
+class PlanningBusy(PlanFailed):
+    """Raised when a server thinks through as much code as it may at once: it can be asked again.
+
+    >>> from aiodag import PlanningBusy
+    >>> PlanningBusy("2 definitions are being checked")
+    PlanningBusy('2 definitions are being checked')
+    """
+
+
 class ExpressionError(AiodagError, ValueError):
     """Raised when an expression of a workflow file, a template or a condition, has no value.
 

@@ -27,6 +27,7 @@ from aiodag.records import (
 )
 from aiodag.service.look import Looking, one_node
 from aiodag.service.recorded import attempts_by_node, error_text
+from aiodag.service.resumption import Resumption
 from aiodag.service.written import WrittenLine
 from aiodag.states import State
 from aiodag.submissions import QueueRecord, WorkerRecord
@@ -176,6 +177,13 @@ def attempt_document(each: AttemptRecord) -> Document:
 def edge_document(edge: EdgeRecord) -> Document:
     """Return an edge for JSON."""
     return {"up": edge.up, "down": edge.down, "exogenous": edge.exogenous, "tolerant": edge.tolerant}
+
+
+def plan_document(planned: Resumption) -> Document:
+    """Return what resuming a run would do, for JSON."""
+    document: Document = {"run": planned.run, "recalled": planned.recalled}
+    document |= {"failed": planned.failed} if planned.failed else {}
+    return document | ({"continues": True} if planned.continues else {})
 
 
 def whole_document(service: Looking, run_id: str) -> Document:

@@ -8,6 +8,7 @@ from typing import Any
 from aiodag.errors import Complaint, EntryError, WorkflowError
 from aiodag.records import RunRecord
 from aiodag.service.entry import Again, Entry, needs_its_file
+from aiodag.service.narrowing import ANYTHING, Narrowing, functions_of_files
 from aiodag.service.parameters import with_parameters
 from aiodag.service.targets import given_tags, own_workflow, source_of
 from aiodag.workflows.files.folders import Folders
@@ -38,27 +39,36 @@ def document_of_text(given: "Mapping[str, Any] | str | bytes") -> Source:
     return source._replace(places=Places())  # a line of this text is not one that anybody wrote
 
 
-def workflow_in_document(source: Source, name: str | None = None) -> Workflow:
+def workflow_in_document(source: Source, narrowing: Narrowing, name: str | None, known: Any = None) -> Workflow:
     """Return the workflow in a document, one of several by its name. Raises `WorkflowError`.
 
-    Its functions are imported. Triggers that it names are those of the document.
+    Its functions are imported, once it is known that it names nothing which it may not; `known` is a document that it comes
+    from. Triggers that it names are those of the document.
     """
     members = named_forms(source)
     member = only_workflow(members, "", name)
-    return workflow_of_member(members, member, NamedTriggers(members.of_kind("trigger"), lambda: Folders([], [])))
+    narrowing.refuse_form(member.form, member.places, functions_of_files(known))
+    triggers = NamedTriggers(members.of_kind("trigger"), lambda: Folders([], []))
+    workflow = workflow_of_member(members, member, triggers)
+    narrowing.refuse_jobs(workflow, member.places)
+    return workflow
 
 
 def posted_workflow(
-    given: "Mapping[str, Any] | str | bytes", parameters: Mapping[str, Any] | None = None, *, member: str | None = None
+    given: "Mapping[str, Any] | str | bytes",
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    narrowing: Narrowing,
+    member: str | None = None,
 ) -> Workflow:
     """Return the workflow that a document says, with the values of its parameters, as a run of no file begins with it.
 
-    Raises `EntryError`, and `WorkflowError` with all that is wrong.
+    `member` is the name of one of several. Raises `DefinitionRefused`, `EntryError`, and `WorkflowError` with all that is wrong.
     """
-    workflow = with_parameters(workflow_in_document(document_of_text(given), member), parameters or {})
-    workflow.entry = None  # its document has its parameters
+    narrowing.refuse_any()
+    workflow = workflow_in_document(document_of_text(given), narrowing, member)
     refuse_hidden(workflow)
-    return workflow
+    return with_parameters(own_workflow(workflow, Entry("", "", {})), parameters or {})
 
 
 def refuse_hidden(workflow: Workflow) -> None:
@@ -77,11 +87,14 @@ def refuse_hidden(workflow: Workflow) -> None:
 # What a recorded run goes on with
 
 
-def edited_by(run: RunRecord, source: Source) -> Again:
+def edited_by(run: RunRecord, source: Source, narrowing: "Narrowing | None" = None) -> Again:
     """Return what a run goes on with whose definition somebody has edited: its name, and the parameters that it began with.
 
-    What a store hides of the definition of a file is found in that file again. Raises `EntryError` and `WorkflowError`.
+    What a store hides of the definition of a file is found in that file again. Without a `narrowing` it may name all that a file
+    may. Raises `DefinitionRefused`, `EntryError` and `WorkflowError`.
     """
+    narrowing = narrowing or ANYTHING
+    narrowing.refuse_any()
     if run.definition is None:
         msg = f"run {run.id!r} began with {run.name!r} in a Python file, which has no document to edit: edit that file"
         raise EntryError(msg)
@@ -89,15 +102,12 @@ def edited_by(run: RunRecord, source: Source) -> Again:
     refuse_other_name(run, source.document, recorded)
     began = Entry(**run.entry) if run.entry is not None else None
     goes_on = began if began is None or not needs_its_file(run.entry, run.definition) else None
-    workflow = workflow_in_document(restored(source, goes_on), began.task if began and goes_on else None)
+    workflow = workflow_in_document(restored(source, goes_on), narrowing, goes_on.task if goes_on else None, recorded)
     given = recorded.get(GIVEN, {}) if began is None else began.parameters
     if goes_on is None:
-        target = with_parameters(own_workflow(workflow, None, run.name), given if workflow.jobs is not None else {})
-        target.entry = None
-        refuse_hidden(target)
-    else:
-        entry = goes_on._replace(parameters={})
-        target = with_parameters(own_workflow(workflow, entry, run.name), given)
+        refuse_hidden(workflow)
+        goes_on = Entry("", "", {}, None if began is None else began.release)
+    target = with_parameters(own_workflow(workflow, goes_on._replace(parameters={}), run.name), given)
     return Again(run.id, target, {**target.tags, **given_tags(run)})
 
 

@@ -72,7 +72,7 @@ class Queueing(Editing):
         wishes = submitting.checked_wishes(wishes)  # before a file is imported
         submission = submitting.submission_of(submitting.target_to_submit(self.store, target, parameters), wishes)
         if strict:
-            self._refuse_unknown(queue)
+            self.refuse_unknown_queue(queue)
         return self._queue.submit(submission)
 
     async def result(self, run_id: str, *, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - a clear error, which says the state
@@ -142,10 +142,11 @@ class Queueing(Editing):
         self._set_queue(name, "draining")
 
     def _set_queue(self, name: str, state: str) -> None:
-        self._refuse_unknown(name)
+        self.refuse_unknown_queue(name)
         self._queue.put_queue(name, state=state)
 
-    def _refuse_unknown(self, name: str) -> None:
+    def refuse_unknown_queue(self, name: str) -> None:
+        """Refuse a queue that nobody has added, and no worker serves. Raises `NotFound`, with a near miss."""
         known = {DEFAULT_QUEUE, *(each.name for each in self.queues())}
         known |= {queue for worker in self.workers() for queue in worker.queues}
         if name not in known:

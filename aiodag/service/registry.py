@@ -115,7 +115,7 @@ def register_workflow(
     there = store.registered(name)
     if there and not replace:
         msg = (
-            f"a workflow {name!r} is registered already, from {there[0].target}. `--replace` puts this one in its "
+            f"a workflow {name!r} is registered already{there[0].target and f', from {there[0].target}'}. `--replace` puts this one in its "
             "place; `--name` gives it another name"
         )
         raise StoreError(msg)

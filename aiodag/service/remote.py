@@ -63,7 +63,7 @@ class RemoteService(RemoteChanges):
 
         wishes = checked_wishes(Wishes(queue, priority, at, key, tags, expires, retries, max_active))
         if strict:
-            self._refuse_unknown(queue)
+            self.refuse_unknown_queue(queue)
         asked = form_to_send(self.store, target, parameters) | only_given(
             queue=wishes.queue,
             priority=wishes.priority,

@@ -1,7 +1,7 @@
 """What a recorded run is queued again with: checked as a whole before anything is recorded."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiodag.errors import OptionError
 from aiodag.records import RunRecord
@@ -14,16 +14,23 @@ from aiodag.submissions import Resubmission
 from aiodag.workflows.jobs.building import check_params
 from aiodag.workflows.workflow import Workflow
 
+if TYPE_CHECKING:
+    from aiodag.service.narrowing import Narrowing
+
 
 def resubmission_of(
-    run: RunRecord, source: str | None, definition: "Mapping[str, Any] | str | None", queue: str | None
+    run: RunRecord,
+    source: str | None,
+    definition: "Mapping[str, Any] | str | None",
+    queue: str | None,
+    narrowing: "Narrowing | None" = None,
 ) -> Resubmission:
     """Return what a run is queued again with. Raises `EntryError`, `WorkflowError` and `OptionError`."""
     queue = None if queue is None else checked_queue(queue)
     if source is not None and definition is not None:
         raise OptionError("definition", "...", "effect without `source`: give one of both")
     if definition is not None:
-        return edited_resubmission(run, edited_by(run, document_of_text(definition)), queue)
+        return edited_resubmission(run, edited_by(run, document_of_text(definition), narrowing), queue)
     if source is not None:
         return edited_resubmission(run, again(run, source), queue)
     if run.definition is not None and run.entry is None:

@@ -11,7 +11,7 @@ from aiodag._core.run_options import id_of
 from aiodag.errors import AiodagError, EntryError
 from aiodag.firings import Passed, PlannedRun
 from aiodag.service.binding import pairs_of
-from aiodag.service.entry import Entry
+from aiodag.service.entry import Entry, needs_its_file
 from aiodag.service.kept_registries import import_kept_registries
 from aiodag.service.parameters import with_parameters
 from aiodag.service.run_groups import group_at_moment
@@ -19,7 +19,6 @@ from aiodag.service.submitting import definition_to_submit
 from aiodag.service.targets import of_document, own_workflow, ready
 from aiodag.wording import printable
 from aiodag.workflows.expressions.template import ExpressionFaults, template_of
-from aiodag.workflows.files.sources import is_workflow_file
 
 if TYPE_CHECKING:
     from aiodag.firings import ScheduleRecord
@@ -78,7 +77,7 @@ def submission_at(record: "ScheduleRecord", at: datetime, now: datetime, kind: s
 def refuse_unbound(made: "Submission") -> None:
     """Refuse a run that could not begin with the parameters that it has. Raises `EntryError` and `WorkflowError`."""
     entry = None if made.entry is None else Entry(**made.entry)
-    if entry is not None and (made.definition is None or not is_workflow_file(entry.file)):
+    if entry is not None and needs_its_file(made.entry, made.definition):
         ready(entry)
     elif entry is not None and made.definition is not None:
         with_parameters(of_document(json.loads(made.definition), entry), entry.parameters)
@@ -136,7 +135,7 @@ def with_values(entry: Entry, definition: str | None, values: Mapping[str, Any])
     """Return an entry and the text of its workflow with other values of parameters. Raises `EntryError`."""
     document: Any = json.loads(definition) if definition else {}
     # What has tasks is recorded with its values; jobs, and what Python makes, are given them when they run.
-    if "tasks" not in document or not is_workflow_file(entry.file):
+    if "tasks" not in document or needs_its_file(entry.recorded(), definition):
         return entry._replace(parameters=dict(values)), definition
     workflow = own_workflow(of_document(document, entry), entry._replace(parameters={}))
     made = with_parameters(workflow, values)

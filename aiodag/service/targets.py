@@ -120,8 +120,9 @@ def of_record(record: WorkflowRecord, capacity: Mapping[str, float] | None = Non
     """Return a registered workflow: of its text, or, where Python made it, of its file. Raises `EntryError`."""
     file, name = parse_target(record.target)
     entry = Entry(file, name or "", {})
-    if is_workflow_file(file):
-        return own_workflow(of_document(json.loads(record.document), entry, capacity), entry, record.name)
+    if is_workflow_file(file) or not file:  # which was handed over, without a file
+        made = of_document(json.loads(record.document), entry, capacity)
+        return own_workflow(made, entry, record.name)
     return own_workflow(workflow_in(entry), entry, record.name)
 
 

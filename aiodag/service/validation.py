@@ -22,7 +22,7 @@ from aiodag.workflows.files.named_triggers import NamedTriggers, triggers_around
 from aiodag.workflows.files.schedule_forms import ScheduleReading
 from aiodag.workflows.files.sources import document_in_file, is_workflow_file
 from aiodag.workflows.jobs.gathering import Gathering
-from aiodag.workflows.jobs.model import Stage, WorkflowJob
+from aiodag.workflows.jobs.model import stages_of
 from aiodag.workflows.jobs.triggers import triggers_in
 from aiodag.workflows.workflow import Workflow
 
@@ -157,15 +157,6 @@ def missing_children(workflow: Workflow, file: str) -> Iterator[Complaint]:
         target = stage.body.body if stage.kind == "trigger" and stage.body is not None and stage.body.plain else None
         if isinstance(target, str) and file_in(target)[0] and not file_in(place_of_workflow(target, file))[1]:
             yield Complaint(f"{stage.place}.trigger", f"is {cut(target)!r}, and there is no such file next to this one")
-
-
-def stages_of(jobs: Iterable[WorkflowJob]) -> Iterator[Stage]:
-    """Yield the stages of jobs, and those that they hold."""
-    left = [stage for job in jobs for stage in job.stages][::-1]
-    while left:
-        stage = left.pop()
-        yield stage
-        left += [*stage.stages, *(each for branch in stage.branches.values() for each in branch)][::-1]
 
 
 def faults_of_trigger(form: NamedForm) -> list[Complaint]:

@@ -72,8 +72,8 @@ def refuse_other(
 ) -> None:
     """Refuse to submit something else under a key than what was submitted. Raises `StoreError`."""
     same = (name, target, as_json(entry)) == (submission.name, submission.target, as_json(submission.entry))
-    # A workflow with an entry is known by that; without one, it is its text.
-    if same and (entry is not None or document == submission.definition):
+    # A workflow of a file is known by that; what has none is its text.
+    if same and ((entry is not None and entry.get("file") != "") or document == submission.definition):
         return
     was, wanted = shown_entry(name, target, entry), shown_entry(submission.name, submission.target, submission.entry)
     what = f"{was}, not {wanted}" if was != wanted else f"another workflow {name!r}"

@@ -5,7 +5,7 @@ often it is tried (`if`, `timeout`, `retry`) are not in it. So an edit of one st
 and a longer timeout runs nothing again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -134,3 +134,12 @@ class JobsDefinition:
     tags: Mapping[str, str] = field(default_factory=dict)
     limit: int | None = None
     machines: Mapping[str, Any] = field(default_factory=dict)  # the options of a workflow that say where it runs
+
+
+def stages_of(jobs: Iterable[WorkflowJob]) -> Iterator[Stage]:
+    """Yield the stages of jobs, and those that they hold."""
+    left = [stage for job in jobs for stage in job.stages][::-1]
+    while left:
+        stage = left.pop()
+        yield stage
+        left += [*stage.stages, *(each for branch in stage.branches.values() for each in branch)][::-1]

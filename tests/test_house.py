@@ -626,6 +626,9 @@ FLOORS = [
             "starters",
             "run_work",
             "worker",
+            "thoughts",
+            "thinking",
+            "thinkers",
         ]
     },
     {

@@ -72,6 +72,22 @@ def store_at(place: object = None) -> Runs:
     return SQLite(place)
 
 
+def whole_address(store: Runs) -> str:
+    """Return an address at which another process opens the same store; with its password, if it has one.
+
+    Raises `StoreError` for one in the memory of this process.
+    """
+    if isinstance(store, SQLite):
+        return f"sqlite:///{store.path.absolute()}?synchronous={store.synchronous}"
+    from urllib.parse import quote  # noqa: PLC0415 - slow to load, and only a server asks
+
+    address = getattr(store, "address", None)
+    if address is None:
+        msg = f"{store} is in the memory of this process, and no other one can read it: use a file or PostgreSQL"
+        raise StoreError(msg)
+    return f"{address.conninfo}{'&' if '?' in address.conninfo else '?'}schema={quote(address.schema)}"
+
+
 async def open_journal(run: "Run", place: object) -> Journal:
     """Return what writes a run to the store at an address, opened. Raises `StoreError`, and `RunOwned`."""
     doors = DOORS.setdefault(run.loop, {})

@@ -1,0 +1,114 @@
+"""What a server has to think through before anything is recorded: definitions, the code of workflows, and plans.
+
+Each thought takes what was asked for as plain JSON and returns plain JSON. So it can be had in another process.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from typing import Any
+
+from aiodag._core.options import check_name
+from aiodag.errors import NotFound, OptionError
+from aiodag.service.documents import plan_document
+from aiodag.service.drawing import drawing_of
+from aiodag.service.entry import Target
+from aiodag.service.folders import names_in_folders, target_in_folders
+from aiodag.service.narrowing import Narrowing
+from aiodag.service.parameters import with_parameters
+from aiodag.service.posted import document_of_text, edited_by, posted_workflow
+from aiodag.service.resubmitting import resubmission_of
+from aiodag.service.scheduled_runs import has_expression
+from aiodag.service.service import Service
+from aiodag.service.submitting import Wishes, checked_wishes, submission_of, target_to_submit
+from aiodag.service.targets import file_in, in_source, of_record
+from aiodag.workflows.private import stored_document
+
+Asked = Mapping[str, Any]
+
+
+def wanted_target(service: Service, asked: Asked) -> Target:
+    """Return what a run is to begin with: a definition, or the workflow of a name. Raises `NotFound` for another name."""
+    given = asked.get("parameters") or {}
+    if asked.get("definition") is not None:
+        narrowing, member = Narrowing(**asked["narrowing"]), asked.get("member")
+        return posted_workflow(asked["definition"], given, narrowing=narrowing, member=member)
+    name = asked["workflow"]
+    found = service.workflows(name)
+    if found:
+        return with_parameters(of_record(found[0]), given)
+    there = target_in_folders(name)
+    if there is not None:
+        return in_source(there, given)
+    names = [*(each.name for each in service.workflows()), *names_in_folders()]
+    near = next(iter(get_close_matches(name[:500], names, n=1)), None)
+    hint = f"did you mean {near!r}?" if near else "`aiodag list` lists what there is"
+    msg = f"no workflow {name!r:.500} in {service.place}: {hint}"
+    raise NotFound(msg, near=near)
+
+
+def think_submission(service: Service, asked: Asked) -> Any:
+    """Return what is recorded of a run that is submitted."""
+    wishes = dict(asked["wishes"])
+    if wishes.get("at") is not None:
+        wishes["at"] = datetime.fromtimestamp(wishes["at"], UTC)
+    checked = checked_wishes(Wishes(**wishes))
+    target = target_to_submit(service.store, wanted_target(service, asked), ())
+    return submission_of(target, checked)._asdict()
+
+
+def think_resubmission(service: Service, asked: Asked) -> Any:
+    """Return what a recorded run is queued again with."""
+    run, narrowing = service.head(asked["run"]), Narrowing(**asked["narrowing"])
+    made = resubmission_of(run, None, asked["definition"], asked["queue"], narrowing)
+    return made._replace(again=service.numbers_again(run.id, asked["again"]))._asdict()
+
+
+def think_plan(service: Service, asked: Asked) -> Any:
+    """Return what resuming a run would run."""
+    if asked["definition"] is None:
+        again = service.again(asked["run"])
+    else:
+        run, narrowing = service.head(asked["run"]), Narrowing(**asked["narrowing"])
+        again = edited_by(run, document_of_text(asked["definition"]), narrowing)
+    return plan_document(asyncio.run(service.plan(again, again=asked["again"])))
+
+
+def think_preview(service: Service, asked: Asked) -> Any:
+    """Return the graph of what could be run."""
+    return json.loads(drawing_of(service.preview(wanted_target(service, asked)), "json"))
+
+
+def think_workflow(service: Service, asked: Asked) -> Any:
+    """Return what is kept of a definition under a name."""
+    del service
+    workflow = posted_workflow(asked["definition"], narrowing=Narrowing(**asked["narrowing"]), member=asked["member"])
+    workflow = workflow.but(check_name(asked["name"]))
+    workflow.check()
+    return {"name": workflow.name, "document": stored_document(workflow.document()), "tags": dict(workflow.tags)}
+
+
+def think_schedule(service: Service, asked: Asked) -> Any:
+    """Put a schedule of runs, and return its name."""
+    given, options = asked.get("parameters") or {}, dict(asked["options"])
+    target: str | Target = wanted_target(service, {**asked, "parameters": None})
+    if given and asked.get("definition") is None and not file_in(asked["workflow"])[0]:
+        target = asked["workflow"]  # which is bound anew at each moment
+    elif given:
+        if has_expression(given):
+            wanted = "values that do not depend on the moment, for what is not registered by a name"
+            raise OptionError("parameters", given, wanted)
+        target, given = wanted_target(service, asked), {}
+    return service.put_schedule(asked["name"], target, asked["trigger"], given, **options).name
+
+
+THOUGHTS: Mapping[str, Callable[[Service, Asked], Any]] = {
+    "submission": think_submission,
+    "resubmission": think_resubmission,
+    "plan": think_plan,
+    "preview": think_preview,
+    "workflow": think_workflow,
+    "schedule": think_schedule,
+}

@@ -629,6 +629,7 @@ FLOORS = [
             "thoughts",
             "thinking",
             "thinkers",
+            "intake",
         ]
     },
     {

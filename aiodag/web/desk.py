@@ -14,6 +14,8 @@ from typing import Annotated, ParamSpec, TypeVar
 
 from aiodag.service import Service
 from aiodag.service.feeds import Feeds
+from aiodag.service.intake import Intake
+from aiodag.service.narrowing import Narrowing
 from aiodag.service.serve_options import ServeOptions
 from aiodag.web.fastapi import Depends, Request
 from aiodag.web.kept_pictures import Pictures
@@ -30,6 +32,8 @@ THREADS = 16  # questions to the store at once
 DRAWERS = 2  # pictures and other long work at once
 MOST_WAITING = 1_000  # questions, in each pool
 PATIENCE = 15.0  # seconds for an answer of the store
+THINKERS = 8  # definitions at once, of which two are read by processes
+THINKING_PATIENCE = 75.0  # seconds: a definition may wait for another process, and then for its own
 LONG_PATIENCE = 60.0  # seconds for a picture
 
 
@@ -88,7 +92,10 @@ class Desk:
         self.graphs = GraphShelf(service)
         self.meter = Meter()
         self.metered = MeteredStore(service, self.meter)
+        narrowing = Narrowing(tuple(options.environment), options.no_commands, options.only_registered)
+        self.intake = Intake(service, narrowing)
         self._short = QuestionPool("ask", THREADS, PATIENCE)
+        self._thinking = QuestionPool("think", THINKERS, THINKING_PATIENCE)
         self._long = QuestionPool("draw", DRAWERS, LONG_PATIENCE)
 
     async def ask(self, question: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
@@ -101,6 +108,10 @@ class Desk:
     async def draw(self, question: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
         """Do what `ask` does for work that may take seconds, so that it takes no place of others."""
         return await self._long.ask(functools.partial(question, *args, **named))
+
+    async def think(self, question: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
+        """Do what `ask` does for what the intake takes in: it may wait for a process that reads code."""
+        return await self._thinking.ask(functools.partial(question, *args, **named))
 
     @contextmanager
     def streaming(self) -> Generator[None]:
@@ -117,6 +128,8 @@ class Desk:
         """Let the threads go."""
         self._short.close()
         self._long.close()
+        self.intake.close()
+        self._thinking.close()
         self.feeds.close()
 
 

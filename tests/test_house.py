@@ -710,6 +710,7 @@ FLOORS = [
             "page.static",
             "page.notices",
             "page.rendering",
+            "page.problem_pages",
             "events",
             "page.searching",
             "health",

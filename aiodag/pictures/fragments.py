@@ -7,7 +7,7 @@ from aiodag._core.graph import Graph
 from aiodag.pictures.lettering import escape_xml
 from aiodag.pictures.opened import opened_scene
 from aiodag.pictures.scene import Scene, scene
-from aiodag.pictures.svg import drawing, keys
+from aiodag.pictures.svg import drawing, meanings
 from aiodag.pictures.timeline import ROW, axis, bars, labels, rows_of, rules
 
 Address = Callable[[int | str], str]
@@ -15,10 +15,10 @@ Address = Callable[[int | str], str]
 
 
 class GraphFragment(NamedTuple):
-    """The picture of a graph, what its lines mean, and the keys of the groups that are opened in it."""
+    """The picture of a graph, what the kinds of its lines mean, and the keys of the groups that are opened in it."""
 
     picture: str
-    keys: str
+    meanings: tuple[tuple[str, str], ...]
     opened: tuple[str, ...]
     headline: str
     grouped: bool
@@ -38,13 +38,11 @@ def graph_fragment(graph: Graph, opened: Collection[str], address: Address) -> G
     shown = found.scene
     anchors = [(address(key), str(key) if isinstance(key, int) else "") for key in found.keys]
     drawn = drawing(shown, anchors=anchors)
-    legend = keys(shown)
     wide, high = drawn.width + 8, drawn.height + 8
     size = f'width="{wide}" height="{high}" viewBox="-4 -4 {wide} {high}"'
     label = f'role="group" aria-label="The graph of {escape_xml(shown.name)}"'
     picture = "\n".join([f'<svg class="picture" {size} {label}>', *drawn.elements, "</svg>"])
-    lines = f'<svg class="keys" width="{legend.width}" height="20">{"".join(legend.elements)}</svg>'
-    return GraphFragment(picture, lines * bool(legend.elements), found.opened, shown.headline, bool(shown.groups))
+    return GraphFragment(picture, tuple(meanings(shown)), found.opened, shown.headline, bool(shown.groups))
 
 
 def timeline_fragment(graph: Graph, address: Address) -> TimelineFragment | None:

@@ -312,15 +312,19 @@ def _legend_elements(shown: Scene) -> Elements:
 
 def keys(shown: Scene, x: int = 0) -> Elements:
     """Draw what the lines mean, from `x` on."""
-    kinds = {link.kind for link in shown.links} | {"failed" for link in shown.links if link.failed}
     elements: list[str] = []
     if any(card.waits for card in shown.cards):
         words = "waits for something outside, or has waited"
         elements.append(f'<g class="node parked"><rect class="box" x="{x}" y="1" width="34" height="16" rx="8"/>')
         elements.append(f'{glyph(State.PARKED, x + 11, 3)}</g><text x="{x + 42}" y="13">{words}</text>')
         x += 60 + round(width(words))
-    for kind, words in _KINDS.items():
-        if kind in kinds:
-            elements.append(f'<path class="edge {kind}" d="M{x} 9h34"/><text x="{x + 42}" y="13">{words}</text>')
-            x += 60 + round(width(words))
+    for kind, words in meanings(shown):
+        elements.append(f'<path class="edge {kind}" d="M{x} 9h34"/><text x="{x + 42}" y="13">{words}</text>')
+        x += 60 + round(width(words))
     return Elements(x, 18, elements)
+
+
+def meanings(shown: Scene) -> Iterator[tuple[str, str]]:
+    """Yield the kinds of links that there are and that need words, with those."""
+    kinds = {link.kind for link in shown.links} | {"failed" for link in shown.links if link.failed}
+    yield from ((kind, words) for kind, words in _KINDS.items() if kind in kinds)

@@ -1,5 +1,6 @@
 """Make a graph from the records of a run, and words from a recorded error."""
 
+import json
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -165,3 +166,13 @@ def recorded_error(written: str) -> BaseException:
     from aiodag.service.values import read_error  # noqa: PLC0415 - who lists runs needs no codec
 
     return read_error(written)
+
+
+def recorded_traceback(written: str) -> str:
+    """Return the traceback that was recorded with an error, as Python prints it; empty where there is none."""
+    try:
+        record = json.loads(written)
+    except (ValueError, RecursionError):  # a row that somebody, or a disk, has written over
+        return ""
+    found = record.get("traceback") if isinstance(record, dict) else None
+    return found if isinstance(found, str) else ""

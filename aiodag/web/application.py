@@ -26,6 +26,7 @@ from aiodag.web.page.editing import editing_pages
 from aiodag.web.page.login import login_routes
 from aiodag.web.page.messages import messages_pages
 from aiodag.web.page.node import node_pages
+from aiodag.web.page.problem_pages import PAGE_HANDLERS
 from aiodag.web.page.queues import queues_pages
 from aiodag.web.page.reference import reference_pages
 from aiodag.web.page.run import run_pages
@@ -33,7 +34,6 @@ from aiodag.web.page.runs import runs_pages
 from aiodag.web.page.schedules import schedules_pages
 from aiodag.web.page.static import static_routes
 from aiodag.web.page.workflows import workflows_pages
-from aiodag.web.problems import HANDLERS
 
 API_PREFIX = "/api/v1"
 # In this order: the first route that fits is taken.
@@ -81,7 +81,7 @@ def build_routes() -> FastAPI:
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
-        exception_handlers=dict(HANDLERS),
+        exception_handlers=dict(PAGE_HANDLERS),
     )
     for router in API:
         application.include_router(router, prefix=API_PREFIX)

@@ -1,6 +1,7 @@
 """The page of one node: why it failed, each attempt with what it wrote and logged, its value, its neighbours."""
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -10,23 +11,27 @@ from aiodag.records import LogRecord, NodeRecord, RunRecord, left_out, output_te
 from aiodag.service import Service
 from aiodag.service.attempts import AttemptStory, attempts_in
 from aiodag.service.documents import attempt_error, plain_value, readable_value
+from aiodag.service.feed_cursors import Cursor, cursor_now, read_cursor
 from aiodag.service.phrases import attempt_state
-from aiodag.service.recorded import error_text
+from aiodag.service.recorded import error_text, recorded_traceback
 from aiodag.states import State
 from aiodag.web.access import Reader
 from aiodag.web.desk import AtDesk, Desk
 from aiodag.web.fastapi import APIRouter, Request, Response
-from aiodag.web.page.rendering import render, root_path
-from aiodag.web.page.run import run_frame
+from aiodag.web.page.rendering import render
+from aiodag.web.page.run import events_address, run_frame
 from aiodag.web.page.run_views import skipped_for
-from aiodag.web.page.words import span_words, whole_or_ends
-from aiodag.web.paths import NodeName, RunId, path_part
+from aiodag.web.page.words import size_words, span_words, whole_or_ends
+from aiodag.web.paths import NodeName, RunId
+from aiodag.wording import describe_seconds
 
 node_pages = APIRouter()
 
 MOST_NEIGHBOURS = 20
 MOST_LOGGED = 500  # lines of one attempt
-PLAIN_FACTS = frozenset({"holds", "lost"})  # said in other words
+PLAIN_FACTS = frozenset({"holds", "lost", "label"})  # said in other words, or of use to nobody here
+FACT_NAMES = {"pid": "process", "code": "exit code"}
+FACT_LONGEST = 2_000  # characters
 
 
 class ShownAttempt(NamedTuple):
@@ -40,9 +45,11 @@ class ShownAttempt(NamedTuple):
     reason: str
     error: str
     facts: Sequence[tuple[str, str]]
+    traceback: str
     streams: Sequence[tuple[str, str, int]]
     logs: Sequence[LogRecord]
     earlier: int
+    follows: bool
 
 
 class Neighbours(NamedTuple):
@@ -53,10 +60,14 @@ class Neighbours(NamedTuple):
     more: int
 
 
-def shown_attempt(story: AttemptStory) -> ShownAttempt:
-    """Return an attempt in words."""
+def shown_attempt(story: AttemptStory, place: Cursor) -> ShownAttempt:
+    """Return an attempt in words, with what it had written and logged up to a place: the rest comes as events."""
     attempt = story.attempt
-    written = [(name, whole_or_ends(output_text(parts)), left_out(parts)) for name, parts in story.streams.items()]
+    written: list[tuple[str, str, int]] = []
+    for name, every in story.streams.items():
+        parts = [part for part in every if part.part <= place.written]
+        written.append((name, whole_or_ends(output_text(parts)), left_out(parts)))
+    logs = [line for line in story.logs if line.part <= place.logged]
     return ShownAttempt(
         number=attempt.attempt,
         state=attempt_state(attempt),
@@ -66,9 +77,11 @@ def shown_attempt(story: AttemptStory) -> ShownAttempt:
         reason=attempt_error(attempt),
         error=whole_or_ends(error_text(attempt.error)) if attempt.state is State.FAILED else "",
         facts=list(fact_words(attempt.facts)),
-        streams=[each for each in written if each[1]],
-        logs=story.logs[-MOST_LOGGED:],
-        earlier=max(0, len(story.logs) - MOST_LOGGED),
+        traceback=whole_or_ends(recorded_traceback(attempt.error)) if attempt.state is State.FAILED else "",
+        streams=written if goes_on(story) else [each for each in written if each[1]],
+        logs=logs[-MOST_LOGGED:],
+        earlier=max(0, len(logs) - MOST_LOGGED),
+        follows=goes_on(story),
     )
 
 
@@ -78,14 +91,20 @@ def goes_on(story: AttemptStory) -> bool:
 
 
 def fact_words(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield what a body told of itself, each fact in a line."""
+    """Yield what an attempt told of itself, each fact in a line; nothing of what is 0 or empty but an exit code."""
     for name, value in facts.items():
-        if name not in PLAIN_FACTS and value not in (None, "", [], {}):
+        if name in PLAIN_FACTS or (value in (None, "", [], {}, 0) and name != "code"):
+            continue
+        if name == "command" and isinstance(value, list | tuple):
+            yield "command", shlex.join(map(str, value))[:FACT_LONGEST]
+        elif name == "cpu_seconds" and isinstance(value, int | float):
+            yield "CPU time", describe_seconds(value)
+        elif name.endswith("bytes") and isinstance(value, int):
+            yield name.replace("_", " ").removesuffix(" bytes"), size_words(value)
+        else:
             plain = plain_value(value)
-            yield (
-                name.replace("_", " "),
-                plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)[:2000],
-            )
+            words = plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
+            yield FACT_NAMES.get(name, name.replace("_", " ")), words[:FACT_LONGEST]
 
 
 def value_words(service: Service, run: RunRecord, node: NodeRecord) -> str:
@@ -126,11 +145,14 @@ def node_page(request: Request, desk: Desk, run_id: str, name: str) -> Response:
     node = service.matching(run.id, name)[0]
     graph = desk.graphs.graph(run)
     drawn = next((each for each in graph.nodes if each.id == node.number), None)
-    attempts = [shown_attempt(story) for story in attempts_in(service, run, str(node.number))][::-1]
+    now = cursor_now(service.store, run.id)
+    place = read_cursor(now)
+    attempts = [shown_attempt(story, place) for story in attempts_in(service, run, str(node.number))][::-1]
     look = drawn.shown_as if drawn is not None else node.state
     words = run_frame(request, desk, run, "")
     skipped = list(skipped_for(graph, node.number)) if node.state is State.FAILED else []
-    events = f"{root_path(request)}/api/v1/runs/{path_part(run.id)}/events"
+    if not look.final:
+        words["events"] = events_address(request, run, "run,output,lines", f"&node={node.number}&after={now}")
     return render(
         request,
         "node.html",
@@ -145,11 +167,11 @@ def node_page(request: Request, desk: Desk, run_id: str, name: str) -> Response:
         skipped=Neighbours("Skipped because of it", skipped[:MOST_NEIGHBOURS], max(0, len(skipped) - MOST_NEIGHBOURS)),
         waits_for=[text for number, _, text in words["waits"] if number == node.number],
         earlier=drawn is None,
-        follow=f"{events}?kinds=output,lines&node={node.number}" if not look.final and run.ended_at is None else "",
+        place=place,
     )
 
 
 @node_pages.get("/runs/{run_id}/nodes/{node}")
-async def show_node(request: Request, run_id: RunId, node: NodeName, desk: AtDesk, _: Reader) -> Response:
+async def show_node_page(request: Request, run_id: RunId, node: NodeName, desk: AtDesk, _: Reader) -> Response:
     """Show a node of a run."""
     return await desk.draw(node_page, request, desk, run_id, node)

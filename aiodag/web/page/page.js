@@ -80,7 +80,6 @@
     put(find("title"), fresh.title);
     tick();
   }
-  document.addEventListener("visibilitychange", () => document.hidden || (wanted && !fetching && wait()));
 
   // ---- What the server says
 
@@ -89,9 +88,17 @@
   stale.setAttribute("role", "status");
   stale.textContent = "The server does not answer. What is here may be old; this page looks for it again by itself.";
 
-  function listen(address, told) {
-    const source = new EventSource(address);
-    let lost = 0;
+  // One stream for a page, and none for a page that nobody sees: a browser has six connections to a server.
+  let source = null;
+  let last = ""; // where the stream goes on
+  let over = false;
+  let lost = 0;
+
+  function listen() {
+    if (source || over || !events) return;
+    const address = new URL(events, location.href);
+    if (last) address.searchParams.set("after", last);
+    source = new EventSource(address);
     source.onopen = () => {
       clearTimeout(lost);
       lost = 0;
@@ -100,13 +107,30 @@
     };
     source.onerror = () => {
       lost ||= setTimeout(() => document.body.append(stale), 2500);
-      if (source.readyState === EventSource.CLOSED) setTimeout(() => listen(address, told), 5000);
+      if (source && source.readyState === EventSource.CLOSED) {
+        quit();
+        setTimeout(listen, 4000);
+      }
     };
     for (const [name, act] of Object.entries(told)) {
-      source.addEventListener(name, (event) => act(JSON.parse(event.data), event.lastEventId, source));
+      source.addEventListener(name, (event) => {
+        last = event.lastEventId || last;
+        act(JSON.parse(event.data));
+      });
     }
-    return source;
   }
+  function quit() {
+    if (source) source.close();
+    source = null;
+  }
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) {
+      quit();
+    } else if (events && !over) {
+      listen();
+      want(2);
+    }
+  });
 
   function move({ moves }) {
     for (const { node, state } of moves) {
@@ -122,54 +146,47 @@
       glyph.setAttribute("href", `#glyph-${state}`);
       glyph.setAttribute("class", `glyph ${state}`);
     }
-    want(1);
+    want(all("#graph [data-number]").length <= 200 ? 2 : 1); // small graphs are drawn anew, with their times
   }
+
+  // ---- Output that follows: each part is written once, whether the server had it in the page or sends it now
+
+  function write(parts, fits, text) {
+    for (const place of all("[data-follow]")) {
+      const low = place.scrollTop + place.clientHeight > place.scrollHeight - 40;
+      for (const part of parts) {
+        if (!fits(place, part) || part.part <= Number(place.dataset.part)) continue;
+        place.dataset.part = part.part;
+        place.append(document.createTextNode(text(part)));
+        place.parentElement.hidden = false;
+      }
+      while (place.textContent.length > 1e6 && place.firstChild !== place.lastChild) place.firstChild.remove();
+      if (low) place.scrollTop = place.scrollHeight;
+    }
+    if (find("#log")) want(1);
+  }
+  const written = ({ follow, attempt }, part) => follow === part.stream && Number(attempt) === part.attempt;
   let first = true;
-  if (events) {
-    listen(events, {
-      run: () => (first ? (first = false) : want(1)),
-      moves: move,
-      runs: () => want(1),
-      reset: () => want(2),
-      end: (_, __, source) => {
-        source.close();
-        want(2);
-      },
-    });
-  }
-
-  // ---- Output that follows
-
-  for (const place of all("[data-follow]")) {
-    const whole = () => place.scrollTop + place.clientHeight > place.scrollHeight - 40;
-    listen(place.dataset.follow, {
-      output: (parts) => {
-        const low = whole();
-        for (const part of parts) {
-          if (Number(place.dataset.attempt) && part.attempt !== Number(place.dataset.attempt)) continue;
-          if (place.dataset.stream && part.stream !== place.dataset.stream) continue;
-          place.append(document.createTextNode(part.text));
-        }
-        while (place.textContent.length > 1e6 && place.firstChild !== place.lastChild) place.firstChild.remove();
-        place.hidden = false;
-        if (low) place.scrollTop = place.scrollHeight;
-      },
-      lines: (lines) => {
-        const low = whole();
-        for (const line of lines) {
-          if (line.logger === "command") continue;
-          place.append(document.createTextNode(`${line.at.slice(11, 23)} ${line.level.padEnd(7)} ${line.text}\n`));
-        }
-        place.hidden = false;
-        if (low) place.scrollTop = place.scrollHeight;
-      },
-      end: (_, __, source) => {
-        source.close();
-        want(2);
-      },
-    });
-    place.scrollTop = place.scrollHeight;
-  }
+  const told = {
+    run: () => (first ? (first = false) : want(1)),
+    moves: move,
+    runs: () => want(1),
+    reset: () => want(2),
+    output: (parts) => write(parts, (place, part) => written(place.dataset, part), (part) => part.text),
+    lines: (lines) =>
+      write(
+        lines,
+        (place) => place.dataset.follow === "log",
+        (line) => `${line.at.slice(11, 23)} ${line.level.padEnd(7)} ${line.text}\n`,
+      ),
+    end: () => {
+      over = true;
+      quit();
+      want(2);
+    },
+  };
+  for (const each of all("[data-follow]")) each.scrollTop = each.scrollHeight;
+  if (!document.hidden) listen();
 
   // ---- Keys
 

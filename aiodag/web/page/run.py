@@ -3,6 +3,7 @@
 from typing import Any
 
 from aiodag.records import RunRecord
+from aiodag.service.feed_cursors import cursor_now
 from aiodag.service.phrases import change_text, parked_counts, run_state
 from aiodag.states import State
 from aiodag.web.access import Operator, Reader
@@ -11,7 +12,7 @@ from aiodag.web.fastapi import APIRouter, RedirectResponse, Request, Response
 from aiodag.web.jinja2 import mark_safe
 from aiodag.web.page.rendering import render, root_path, see_other
 from aiodag.web.page.run_views import (
-    NodeQuery,
+    TableQuery,
     graph_address,
     may_cancel,
     may_resume,
@@ -34,13 +35,13 @@ PAGE_OF_LINES = 500  # of a log
 MOST_CHILDREN_SHOWN = 20
 
 
-def node_query(request: Request) -> NodeQuery:
+def node_query(request: Request) -> TableQuery:
     """Return what an address asks the table of nodes and the graph for."""
     asked = request.query_params
     after = asked.get("after", "")[:9]
     opened = tuple(dict.fromkeys(asked.getlist("open")))[:MOST_OPENED]
     number = int(after) if after.isascii() and after.isdigit() else 0
-    return NodeQuery(asked.get("state", ""), asked.get("text", "").strip()[:200], number, opened)
+    return TableQuery(asked.get("state", ""), asked.get("text", "").strip()[:200], number, opened)
 
 
 def run_frame(request: Request, desk: Desk, run: RunRecord, tab: str) -> dict[str, Any]:
@@ -50,8 +51,7 @@ def run_frame(request: Request, desk: Desk, run: RunRecord, tab: str) -> dict[st
         "run": run,
         "tab": tab,
         "address": address,
-        "events": f"{root_path(request)}/api/v1/runs/{path_part(run.id)}/events?kinds=run,moves",
-        "goes_on": run.ended_at is None,
+        "events": events_address(request, run, "run,moves"),
         "says": run_state(run),
         "counts": dict(parked_counts(run)),
         "facts": run_facts(run),
@@ -61,6 +61,13 @@ def run_frame(request: Request, desk: Desk, run: RunRecord, tab: str) -> dict[st
         "may_resume": may_resume(run),
         "section": "runs",
     }
+
+
+def events_address(request: Request, run: RunRecord, kinds: str, more: str = "") -> str:
+    """Return where a page hears of what happens in a run that goes on; nothing of one that has ended."""
+    if run.ended_at is not None:
+        return ""
+    return f"{root_path(request)}/api/v1/runs/{path_part(run.id)}/events?kinds={kinds}{more}"
 
 
 def run_page(request: Request, desk: Desk, run_id: str) -> Response:
@@ -79,7 +86,6 @@ def run_page(request: Request, desk: Desk, run_id: str) -> Response:
         title=run.name,
         **words,
         picture=drawn and mark_safe(drawn.picture),
-        keys=drawn and mark_safe(drawn.keys),
         drawn=drawn,
         failures=list(run_failures(desk.service, run, graph)),
         query=query,
@@ -95,7 +101,7 @@ def timeline_page(request: Request, desk: Desk, run_id: str) -> Response:
     run = desk.service.run(run_id)
     words = run_frame(request, desk, run, "timeline")
     found = page_drawing().timeline(
-        desk.graphs.graph(run), lambda key: graph_address(words["address"], NodeQuery(), key)
+        desk.graphs.graph(run), lambda key: graph_address(words["address"], TableQuery(), key)
     )
     pictures = None if found is None else [mark_safe(each) for each in found]
     return render(request, "timeline.html", title=run.name, **words, pictures=pictures)
@@ -104,12 +110,15 @@ def timeline_page(request: Request, desk: Desk, run_id: str) -> Response:
 def log_page(request: Request, desk: Desk, run_id: str) -> Response:
     """Write the last lines of what a run logged and wrote, and of what failed in it."""
     run = desk.service.run(run_id)
+    place = cursor_now(desk.service.store, run.id)
     lines = desk.service.follow(run.id).look_at_all()
+    words = run_frame(request, desk, run, "log")
+    words["events"] = events_address(request, run, "run,lines,output", f"&after={place}")
     return render(
         request,
         "log.html",
         title=run.name,
-        **run_frame(request, desk, run, "log"),
+        **words,
         lines=lines[-PAGE_OF_LINES:],
         more=max(0, len(lines) - PAGE_OF_LINES),
     )
@@ -132,7 +141,7 @@ def definition_page(request: Request, desk: Desk, run_id: str) -> Response:
 
 
 @run_pages.get("/runs/{run_id}")
-async def show_run(request: Request, run_id: RunId, desk: AtDesk, _: Reader) -> Response:
+async def show_run_page(request: Request, run_id: RunId, desk: AtDesk, _: Reader) -> Response:
     """Show a run."""
     return await desk.draw(run_page, request, desk, run_id)
 

@@ -31,7 +31,7 @@ class RunFailure(NamedTuple):
     more: int
 
 
-class NodeQuery(NamedTuple):
+class TableQuery(NamedTuple):
     """What the table of nodes is asked for, and which groups of the graph are opened."""
 
     state: str = ""
@@ -56,7 +56,7 @@ class NodeRows(NamedTuple):
     after: str
 
 
-def fits_query(node: GraphNode, query: NodeQuery) -> bool:
+def fits_query(node: GraphNode, query: TableQuery) -> bool:
     """Return True if a node is in the table."""
     if query.state and node.shown_as != query.state:
         return False
@@ -64,7 +64,7 @@ def fits_query(node: GraphNode, query: NodeQuery) -> bool:
     return not text or text in node.label.casefold() or text in node.error.casefold() or text == str(node.id)
 
 
-def node_rows(graph: Graph, query: NodeQuery) -> NodeRows:
+def node_rows(graph: Graph, query: TableQuery) -> NodeRows:
     """Return a page of the nodes of a graph: failed ones first, then those that run, then the others as they were called."""
     first = {State.FAILED: 0, State.RUNNING: 1, State.PARKED: 2}
     found = [node for node in graph.nodes if not node.barrier and fits_query(node, query)]
@@ -146,7 +146,7 @@ def wait_lines(waits: Sequence[WaitRecord]) -> list[tuple[int, str, str]]:
     return [(each.number, each.label, wait_text(each)) for each in waits[:MOST_LISTED_WAITS]]
 
 
-def graph_address(address: str, query: NodeQuery, key: int | str) -> str:
+def graph_address(address: str, query: TableQuery, key: int | str) -> str:
     """Return where a node of a picture leads to, or the group of a key: to where it is opened, or shut again."""
     if isinstance(key, int):
         return f"{address}/nodes/{key}"

@@ -84,6 +84,18 @@ def whole_or_ends(text: object) -> str:
     return f"{whole[:half]}\n[{len(whole) - 2 * half:,} characters are left out here]\n{whole[-half:]}"
 
 
+def size_words(size: int) -> str:
+    """Return a number of bytes for people.
+
+    >>> size_words(512), size_words(11_354_112)
+    ('512 B', '10.8 MiB')
+    """
+    for unit, one in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if size >= one:
+            return f"{size / one:.3g} {unit}"
+    return f"{size} B"
+
+
 def indented_json(text: str) -> str:
     r"""Return JSON with line ends and indents; another text as it is.
 

@@ -22,7 +22,7 @@ SINCE = (("", "any time"), ("1h", "last hour"), ("1d", "last day"), ("7d", "last
 REASON_LONGEST = 300  # characters
 
 
-class ListQuery(NamedTuple):
+class RunsQuery(NamedTuple):
     """What the list of runs is asked for; each text as it is in the address."""
 
     state: str = ""
@@ -80,10 +80,10 @@ def seconds_asked(text: str) -> float | None:
     return found
 
 
-def run_query(request: Request) -> ListQuery:
+def run_query(request: Request) -> RunsQuery:
     """Return what an address asks the list for."""
     asked = request.query_params
-    return ListQuery(**{name: asked.get(name, "").strip() for name in ListQuery._fields})
+    return RunsQuery(**{name: asked.get(name, "").strip() for name in RunsQuery._fields})
 
 
 def listed_run(run: RunRecord) -> ListedRun:

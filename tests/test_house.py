@@ -716,6 +716,7 @@ FLOORS = [
             "health",
             "metrics",
             "api.runs",
+            "api.beginning",
             "api.run",
             "api.graphs",
             "api.events",

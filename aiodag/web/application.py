@@ -5,6 +5,7 @@ from aiodag.service import Service
 from aiodag.service.serve_options import ServeOptions
 from aiodag.web.access import guard_application
 from aiodag.web.api.audit import audit_api
+from aiodag.web.api.beginning import beginning_api
 from aiodag.web.api.events import events_api
 from aiodag.web.api.graphs import graphs_api
 from aiodag.web.api.messages import messages_api
@@ -34,11 +35,12 @@ from aiodag.web.page.runs import runs_pages
 from aiodag.web.page.schedules import schedules_pages
 from aiodag.web.page.static import static_routes
 from aiodag.web.page.workflows import workflows_pages
+from aiodag.web.paths import PREFIX
 
-API_PREFIX = "/api/v1"
 # In this order: the first route that fits is taken.
 API = (
     runs_api,
+    beginning_api,
     run_api,
     graphs_api,
     events_api,
@@ -84,7 +86,7 @@ def build_routes() -> FastAPI:
         exception_handlers=dict(PAGE_HANDLERS),
     )
     for router in API:
-        application.include_router(router, prefix=API_PREFIX)
+        application.include_router(router, prefix=PREFIX)
     for router in OUTSIDE:
         application.include_router(router)
     for router in PAGES:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from aiodag.complaint import Complaint
 from aiodag.web.access import Operator
-from aiodag.web.desk import AtDesk
+from aiodag.web.desk import AtDesk, Desk
 from aiodag.web.documents import parsed_json
 from aiodag.web.fastapi import Depends, Request
 from aiodag.web.problems import KEY_SHOWN, MOST_COMPLAINTS, TEXT_LONGEST, Problem
@@ -38,11 +38,17 @@ def body_of(model: type[RequestBody], *, optional: bool = False) -> Any:
         body = await request.body()
         if optional and not body:
             return model()
-        refuse_media(request, JSON)
-        found = parsed_json(body) if len(body) < SMALL else await desk.ask(parsed_json, body)
-        return checked_body(model, found)
+        return await read_json_body(request, desk, model)
 
     return Depends(read_model)
+
+
+async def read_json_body(request: Request, desk: Desk, model: type[Model]) -> Model:
+    """Return a JSON body as a model. Raises `Problem` with all that is wrong."""
+    refuse_media(request, JSON)
+    body = await request.body()
+    found = parsed_json(body) if len(body) < SMALL else await desk.ask(parsed_json, body)
+    return checked_body(model, found)
 
 
 def takes(model: type[RequestBody], *, optional: bool = False) -> dict[str, Any]:

@@ -19,6 +19,7 @@ try:
     from starlette.responses import RedirectResponse as RedirectResponse
     from starlette.responses import Response as Response
     from starlette.responses import StreamingResponse as StreamingResponse
+    from starlette.routing import Match as Match
     from starlette.types import ASGIApp as ASGIApp
     from starlette.types import Message as Message
     from starlette.types import Receive as Receive

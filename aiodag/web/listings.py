@@ -66,12 +66,12 @@ class OutputQuery(PageQuery):
     stream: Literal["stdout", "stderr"] | None = Field(None, description="Only of this stream.")
 
 
-def tags_asked(given: list[str]) -> dict[str, str]:
-    """Return the tags that are asked for. Raises `Problem`."""
+def pairs_asked(name: str, given: list[str]) -> dict[str, str]:
+    """Return what a query says as NAME=VALUE, such as tags. Raises `Problem`."""
     pairs = [each.partition("=") for each in given]
-    if all(name and equals for name, equals, _ in pairs):
-        return {name: value for name, _, value in pairs}
-    raise Problem(422, "query.tag: a tag is NAME=VALUE, as `tag=env=test`")
+    if all(key and equals for key, equals, _ in pairs):
+        return {key: value for key, _, value in pairs}
+    raise Problem(422, f"query.{name}: is NAME=VALUE, as `{name}=env=test`")
 
 
 def aware_moment(moment: datetime) -> datetime:

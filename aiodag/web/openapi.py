@@ -13,10 +13,10 @@ ABOUT = (
 )
 PROBLEM = {"$ref": "#/components/responses/Problem"}
 FREE = {"/live", "/ready"}  # which want no token
-METHODS = ("get", "put", "post", "delete", "patch")
+OPERATION_METHODS = ("get", "put", "post", "delete", "patch")
 
 
-def description_of(application: FastAPI, root_path: str = "") -> dict[str, Any]:
+def openapi_document(application: FastAPI, root_path: str = "") -> dict[str, Any]:
     """Return the description of all routes of the API."""
     found: dict[str, Any] = application.openapi()
     document = {**found, "info": {**found["info"], "description": ABOUT}, "servers": [{"url": root_path or "/"}]}
@@ -47,7 +47,7 @@ def own_schemas() -> dict[str, Any]:
 def operations_of(paths: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each operation with its path."""
     for path, each in paths.items():
-        for method in METHODS:
+        for method in OPERATION_METHODS:
             if method in each:
                 yield path, each[method]
 

@@ -11,6 +11,7 @@ from aiodag.web.documents import unfit_text
 from aiodag.web.fastapi import Path
 from aiodag.web.pydantic import AfterValidator, BeforeValidator
 
+PREFIX = "/api/v1"  # of the API
 LONGEST = 500  # characters of an id or a name
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from aiodag import errors
 from aiodag.complaint import Complaint
 from aiodag.web.desk import DESK, DeskBusy
-from aiodag.web.fastapi import HTTPException, Request, RequestValidationError, Response, exceptions
+from aiodag.web.fastapi import HTTPException, Match, Request, RequestValidationError, Response, exceptions
 
 MEDIA = "application/problem+json"
 RETRY_AFTER = "5"  # seconds
@@ -19,6 +19,7 @@ HEADERS_OF_STATUS: Mapping[int, Mapping[str, str]] = {
     401: {"WWW-Authenticate": "Bearer"},
     503: {"Retry-After": RETRY_AFTER},
 }
+METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 MOST_COMPLAINTS = 100
 DETAIL_LONGEST = 4_000  # characters
 TEXT_LONGEST = 1_000  # characters of a complaint
@@ -119,13 +120,24 @@ async def answer_known_error(request: Request, error: Exception) -> Response:
     return problem.answer()
 
 
-async def answer_refused(_: Request, error: Exception) -> Response:
+async def answer_refused(request: Request, error: Exception) -> Response:
     """Answer a request for an address or a method that is not there."""
     assert isinstance(error, exceptions.HTTPException)
-    allowed = (error.headers or {}).get("Allow")
+    if error.status_code == 405:
+        allowed = ", ".join(methods_at(request))
+        return Problem(405, f"this address takes {allowed}", headers={"Allow": allowed}).answer()
     detail = "there is nothing at this address" if error.status_code == 404 else error.detail
-    detail = f"this address takes {allowed}" if error.status_code == 405 and allowed else detail
     return Problem(error.status_code, detail, headers=error.headers).answer()
+
+
+def methods_at(request: Request) -> list[str]:
+    """Return the methods that an address takes, of all routes that it fits."""
+    routes = request.app.routes
+    return [
+        method
+        for method in METHODS
+        if any(each.matches({**request.scope, "method": method})[0] is Match.FULL for each in routes)
+    ]
 
 
 async def answer_invalid(_: Request, error: Exception) -> Response:

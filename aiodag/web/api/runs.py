@@ -10,7 +10,7 @@ from aiodag.web.answers import json_answer
 from aiodag.web.cursors import cursor_behind, next_page, run_cursor
 from aiodag.web.desk import AtDesk, Desk
 from aiodag.web.fastapi import APIRouter, Query, Request, Response
-from aiodag.web.listings import RunQuery, aware_moment, tags_asked
+from aiodag.web.listings import RunQuery, aware_moment, pairs_asked
 from aiodag.web.schemas import RunAnswer
 
 runs_api = APIRouter(tags=["runs"])
@@ -36,7 +36,7 @@ def read_runs(desk: Desk, query: RunQuery) -> list[RunRecord]:
             return desk.service.runs(
                 name=query.name,
                 state=query.state,
-                tags=tags_asked(query.tag),
+                tags=pairs_asked("tag", query.tag),
                 queue=query.queue,
                 since=None if query.since is None else aware_moment(query.since),
                 until=None if until is None else aware_moment(until),

@@ -8,14 +8,15 @@ import socket
 import time
 from contextlib import ExitStack, closing
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
+from proxies import Proxy
 from web_servers import PATIENCE, TOKEN, WebServer
 
 pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
 
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 FLOW = json.dumps({"tasks": {"greet": {"command": ["echo", "hello"]}}})
 
 
@@ -171,11 +172,36 @@ def test_it_ends_at_once_when_it_is_told_twice(new_web_server):
 # Behind a proxy
 
 
-def test_a_proxy_may_take_the_path_off_or_leave_it(new_web_server):
-    server = new_web_server("--root-path=/aiodag/")
-    inside = urlsplit(server.address).path
+@pytest.mark.parametrize("strips", ["", "/aiodag"])
+def test_a_proxy_may_take_the_path_off_or_leave_it(new_web_server, strips):
+    server = new_web_server("--root-path=/aiodag/", "--trust-proxy=127.0.0.1", "--allow-host=example.com")
+    proxy = Proxy(server.port, strips=strips)
+    server.address = f"http://127.0.0.1:{proxy.port}/aiodag"
+    with closing(proxy):
+        page = server.ask("/login", token=None)
+        sent = server.ask("/login", f"token={TOKEN}", headers=FORM | {"Origin": "https://example.com"}, token=None)
+        cookie = sent.headers["Set-Cookie"]
+        runs = server.ask("/runs", headers={"Cookie": cookie.partition(";")[0]}, token=None)
+        addresses = set(re.findall(r'(?:href|src|action)="([^"#]+)"', page.text + runs.text))
 
-    assert inside == "/aiodag"
-    assert server.ask("/live").status == 200
-    server.address = server.address.removesuffix(inside)
-    assert server.ask("/live").status == 200
+        assert (page.status, sent.status, runs.status) == (200, 303, 200)
+        assert "Secure" in cookie  # it is https for the browser
+        assert re.fullmatch(r"(?:https://example.com)?/aiodag/.*", sent.headers["Location"])
+        assert {each for each in addresses if each.startswith("/") and not each.startswith("/aiodag/")} == set()
+        assert all(server.ask(each.removeprefix("/aiodag")).status == 200 for each in addresses if "/static/" in each)
+
+
+def test_a_stream_comes_through_a_proxy_at_once(new_web_server):
+    server = new_web_server("--trust-proxy=127.0.0.1", "--allow-host=example.com")
+    with closing(Proxy(server.port)) as proxy:
+        server.port = proxy.port
+        with closing(opened(server, "/api/v1/events")) as link:
+            assert link.recv(1_000).startswith(b"HTTP/1.1 200")
+
+
+def test_nobody_is_let_in_by_a_name_that_nobody_has_named(new_web_server):
+    server = new_web_server()
+    with closing(Proxy(server.port, host="evil.example.com")) as proxy:
+        server.address = f"http://127.0.0.1:{proxy.port}"
+
+        assert server.ask("/api/v1/runs").status in {400, 403, 421}

@@ -79,6 +79,7 @@
     }
     put(find("title"), fresh.title);
     tick();
+    zoom();
   }
 
   // ---- What the server says
@@ -219,15 +220,33 @@
   });
   // A select of a filter acts at once.
   for (const each of all("form.filters select")) each.addEventListener("change", () => each.form.requestSubmit());
-  // In a large picture the part that matters is brought into view.
-  const box = find("#graph .box");
-  const failed = box && find(".node.failed, .group.failed, .node.running", box);
-  if (failed && box.scrollWidth > box.clientWidth) {
-    const shape = failed.getBoundingClientRect();
-    const room = box.getBoundingClientRect();
-    if (shape.right > room.right || shape.bottom > room.bottom) {
-      box.scrollLeft = shape.left - room.left - room.width / 2;
-      box.scrollTop = shape.top - room.top - room.height / 2;
-    }
+
+  // ---- A large picture can be made smaller, and the part of it that matters is brought into view
+
+  let scale = 1;
+  function zoom(how = "") {
+    const box = find("#graph .box");
+    const picture = box && find("svg", box);
+    if (!picture) return;
+    const [, , wide, high] = picture.getAttribute("viewBox").split(" ").map(Number);
+    if (how === "fit") scale = Math.min(1, (box.clientWidth - 26) / wide, (box.clientHeight - 26) / high);
+    else if (how) scale = Math.min(2, Math.max(0.05, scale * Number(how)));
+    picture.setAttribute("width", wide * scale);
+    picture.setAttribute("height", high * scale);
+    find("#graph .zoom").hidden = scale === 1 && box.scrollWidth <= box.clientWidth && box.scrollHeight <= box.clientHeight;
   }
+  function seek() {
+    const box = find("#graph .box");
+    const shape = box && find(".node.failed, .group.failed, .node.running", box)?.getBoundingClientRect();
+    if (!shape) return;
+    const room = box.getBoundingClientRect();
+    if (shape.right > room.right) box.scrollLeft += shape.left - room.left - room.width / 2;
+    if (shape.bottom > room.bottom) box.scrollTop += shape.top - room.top - room.height / 2;
+  }
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-zoom]");
+    if (button) zoom(button.dataset.zoom);
+  });
+  zoom();
+  seek();
 })();

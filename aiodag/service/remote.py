@@ -111,9 +111,9 @@ class RemoteService(RemoteChanges):
             if isinstance(edited, EditedFile):
                 source = f"{edited.file}:{edited.task}" if edited.task else edited.file
             run_id = run_id.id
-        return resumption_of_document(await asyncio.to_thread(self.plan_apart, run_id, source=source, again=again))
+        return resumption_of_document(await asyncio.to_thread(self._plan_there, run_id, source=source, again=again))
 
-    def plan_apart(
+    def _plan_there(
         self,
         run_id: str,
         *,

@@ -71,11 +71,15 @@ def follow_log(args: Namespace, service: Service, run: RunRecord) -> int:
     states = args.style is not None or not (is_about_lines(args, [run]) or args.task is not None)
     rich = rich_here() if states and not args.json else None
     drawing = nullcontext() if rich is None else rich.LiveStates()
+    away = False
     with drawing as screen:
         for documents in follower.looks(patience=SLOW if screen is None else DRAWN):
+            if follower.away and not away:
+                print_remark(args, f"{follower.away}: it is waited for")
+            away = bool(follower.away)
             for each in documents:
                 put_line(args, each, say_text if screen is None else screen.put)
-            if screen is not None:
+            if screen is not None and not away:
                 screen.draw(views.states_text(follower.run, service.graph(run.id), args.style or "flat"))
             output.flush()
     if states and rich is None and not args.json:

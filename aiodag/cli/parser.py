@@ -109,7 +109,7 @@ def add_common(parser: argparse.ArgumentParser, default: Any) -> None:
         "--store",
         metavar="ADDRESS",
         default=default,
-        help="a path, sqlite:///PATH or postgresql://HOST/DATABASE (default: $AIODAG_STORE, or that of the settings: see info)",
+        help="a path, sqlite:///PATH, postgresql://HOST/DATABASE, or http://HOST:2503 of a server (default: $AIODAG_STORE, or that of the settings: see info)",
     )
     parser.add_argument(
         "--config",

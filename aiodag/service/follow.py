@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 
+from aiodag.errors import StoreUnreachable
 from aiodag.happenings import Happening
 from aiodag.records import AttemptRecord, LogRecord, OutputRecord
 from aiodag.service.documents import Document, failure_document, log_document, written_document
@@ -37,6 +38,7 @@ class Follower:
         self.service = service
         self.store = service.store
         self.run = service.head(run_id)
+        self.away = ""  # why the store cannot be reached for now, while it is waited for
         self.over = False  # whether the run has ended, or its process has gone: there is nothing more to come
         self._node = node
         self._numbers: set[int] = set()  # of the nodes that are followed, where these are not all
@@ -58,7 +60,7 @@ class Follower:
     def looks(self, *, patience: float = SLOW) -> Iterator[list[Document]]:
         """Yield the lines as they come, until nothing more can come; after `patience` seconds without any, an empty list.
 
-        Blocks meanwhile. Raises what `look` raises.
+        Blocks meanwhile. A store that goes away is waited for, and no line is missed or comes twice. Raises what `look` raises.
         """
         yield self.look()
         if self.over:
@@ -66,11 +68,21 @@ class Follower:
         with watch_store(self.store) as watch:
             while not self.over:
                 began, ticket = time.monotonic(), watch.ticket()
-                yield self.look()
+                yield self._look_patiently()
                 if not self.over:
                     # A run of many nodes takes long to read: leave the store alone for most of the time.
                     time.sleep(max(LEAST, 4 * (time.monotonic() - began)))
                     watch.wait(ticket, patience, of={Happening.LINES, Happening.ENDED})
+
+    def _look_patiently(self) -> list[Document]:
+        """Look, unless the store has gone away for now."""
+        try:
+            found = self.look()
+        except StoreUnreachable as error:
+            self.away, self.over = str(error), False
+            return []
+        self.away = ""
+        return found
 
     def look_at_all(self) -> list[Document]:
         """Return all lines, unfinished ones included. For a single look.
@@ -88,12 +100,14 @@ class Follower:
         new = self._find_numbers() - self._numbers
         lines = self._lines(self._numbers, self._logged, logged) + (self._lines(new, 0, logged) if new else [])
         parts = self._parts(self._numbers, self._output, written) + (self._parts(new, 0, written) if new else [])
+        failures = self._find_failures(self._numbers | new)
+        numbers = {each.number for each in lines if each.number is not None} | {each.number for each in parts}
+        labels = self._labels(numbers | self._written.numbers() | {each.number for each in failures})
+        # All is read: a store that goes away takes nothing with it, and the next look begins where this one did.
         self._logged, self._output = logged, written
         self._numbers |= new
-        failures = self._new_failures()
+        self._note_failures(failures)
         told = self._written.lines(sorted(parts, key=place_of_record), last=self.over) if parts or self.over else []
-        numbers = {each.number for each in lines if each.number is not None}
-        labels = self._labels(numbers | {each.number for each in told} | {each.number for each in failures})
         found = [log_document(each, labels) for each in sorted(lines, key=place_of_record)]
         found += [written_document(each, labels) for each in told]
         found += [failure_document(each, labels) for each in failures]
@@ -122,17 +136,15 @@ class Follower:
             found = output_of_nodes(self.store, self.run.id, numbers, after=after)
         return [each for each in found if each.part <= last]
 
-    def _new_failures(self) -> list[AttemptRecord]:
+    def _find_failures(self, numbers: set[int]) -> list[AttemptRecord]:
         found = self.store.failures(self.run.id, 0.0 if self.over else self._since)
-        for each in found:
-            if each.ended_at is not None:
-                self._since = max(self._since, each.ended_at.timestamp() - LATE)
-        new = [each for each in found if self._is_followed(each.number) and attempt_key(each) not in self._failed]
-        self._failed.update(map(attempt_key, new))
-        return new
+        followed = [each for each in found if self._node is None or each.number in numbers]
+        return [each for each in followed if attempt_key(each) not in self._failed]
 
-    def _is_followed(self, number: int) -> bool:
-        return self._node is None or number in self._numbers
+    def _note_failures(self, failures: list[AttemptRecord]) -> None:
+        ends = [each.ended_at.timestamp() - LATE for each in failures if each.ended_at is not None]
+        self._since = max([self._since, *ends])
+        self._failed.update(map(attempt_key, failures))
 
     def _labels(self, numbers: set[int]) -> dict[int, str]:
         """Return the labels of the nodes that lines are about."""

@@ -46,6 +46,10 @@ class WrittenLines:
             self._rests.clear()
         return found
 
+    def numbers(self) -> set[int]:
+        """Return the numbers of the nodes whose last line has no end yet."""
+        return {number for number, _, _ in self._rests}
+
     def _gap(self, source: Source, part: OutputRecord) -> bytes:
         """Return a line of its own where the store has left something out before a part."""
         missing = part.start - self._ends.get(source, 0)

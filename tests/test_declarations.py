@@ -7,6 +7,7 @@ import pytest
 from aiodag import WorkflowError
 from aiodag.service import Service
 from aiodag.service.declarations import check_given, parameter_declarations
+from aiodag.service.document_graphs import graph_of_document
 
 JOBS = {
     "name": "etl",
@@ -86,3 +87,25 @@ def test_the_document_of_a_registered_workflow_declares_what_its_file_does(tmp_p
 
     assert parameter_declarations(json.loads(record.document)) == parameter_declarations(document)
     service.close()
+
+
+def test_the_graph_of_a_document_joins_what_waits_for_what():
+    document = {
+        "name": "etl",
+        "tasks": {
+            "a": {"command": ["true"], "children": ["d"]},
+            "b": {"task": "m:f", "arguments": {"args": [[{"$value_of": "a"}]]}, "parents": ["a"]},
+            "c": {"command": ["true"], "parents": ["a", "gone", 7]},
+            "d": "not a form",
+        },
+    }
+
+    graph = graph_of_document(document)
+
+    assert [node.label for node in graph.nodes] == ["a", "b", "c", "d"]
+    assert sorted((edge.source, edge.target, edge.kind) for edge in graph.edges) == [
+        (0, 1, "endogenous"),
+        (0, 2, "exogenous"),
+        (0, 3, "exogenous"),
+    ]
+    assert graph_of_document({"tasks": 7}).nodes == ()

@@ -591,6 +591,7 @@ FLOORS = [
             "schedule_documents",
             "access_documents",
             "declarations",
+            "document_graphs",
             "attempts",
             "follow",
             "feed",

@@ -63,6 +63,12 @@ async def run_schedule_now(request: Request, desk: AtDesk, _: Operator, name: An
     return see_other(request, f"/runs/{path_part(run_id)}", "submitted")
 
 
+@schedules_pages.get("/schedules/{name}/backfill")
+async def return_to_schedule(request: Request, _: Reader, name: AnyName) -> Response:
+    """Lead back to the schedule: who reloads what came of its form wants that."""
+    return see_other(request, f"/schedules/{path_part(name)}")
+
+
 @schedules_pages.post("/schedules/{name}/backfill")
 async def begin_backfill(request: Request, desk: AtDesk, _: Operator, name: AnyName) -> Response:
     """Have runs made of moments of the past, as a form says."""

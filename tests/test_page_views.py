@@ -326,9 +326,9 @@ async def test_what_would_run_is_shown_with_its_reason(service, tmp_path, monkey
     shown = preview_of(service, "monday", plan, json.dumps(document), ["one"])
 
     assert [tuple(node) for node in shown.nodes] == [
-        ("one", "asked for"),
-        ("two", "it failed"),
-        ("three", "it was skipped"),
+        ("one", "is asked for"),
+        ("two", "failed"),
+        ("three", "was skipped"),
         ("aside", "is edited"),
         ("new", "is new"),
     ]
@@ -344,7 +344,11 @@ async def test_what_succeeded_says_which_of_its_upstreams_makes_it_run(service, 
 
     shown = preview_of(service, "monday", {"run": ["one", "two", "three"]}, None, ["one"])
 
-    assert [tuple(node) for node in shown.nodes] == [("one", "asked for"), ("two", "needs one"), ("three", "needs two")]
+    assert [tuple(node) for node in shown.nodes] == [
+        ("one", "is asked for"),
+        ("two", "needs one"),
+        ("three", "needs two"),
+    ]
     assert shown.diff is None
 
 

@@ -12,15 +12,15 @@ from aiodag.service.changes import Change, definition_changes
 from aiodag.states import State
 from aiodag.web.page.definition_diffs import DefinitionDiff, definition_diff, pretty_json
 
-EDITED, NEW, ASKED, NEEDS, UNKNOWN = "is edited", "is new", "asked for", "needs", "what it needs runs again"
+EDITED, NEW, ASKED, NEEDS, UPSTREAM = "is edited", "is new", "is asked for", "needs", "needs what runs again"
 WHYS = {
-    State.FAILED: "it failed",
-    State.CANCELLED: "it was cancelled",
-    State.SKIPPED: "it was skipped",
-    State.RUNNING: "it had not ended",
-    State.PARKED: "it had not ended",
-    State.QUEUED: "it had not ended",
-    State.WAITING: "it had not begun",
+    State.FAILED: "failed",
+    State.CANCELLED: "was cancelled",
+    State.SKIPPED: "was skipped",
+    State.RUNNING: "had not ended",
+    State.PARKED: "had not ended",
+    State.QUEUED: "had not ended",
+    State.WAITING: "had not begun",
 }
 SHOWN = 500  # nodes that are listed
 LONGEST = 4 * 2**20  # characters of a definition that a page can edit
@@ -152,7 +152,7 @@ def preview_of(
     labels = [str(each) for each in plan.get("run", ())]
     reasons = Reasons(service.nodes(run_id, every=True), service.edges(run_id), labels, change, again)
     planned = [PlannedNode(label, reasons.why(label)) for label in labels]
-    counts = Counter(NEEDS if each.why.startswith(NEEDS) else each.why for each in planned)
+    counts = Counter(UPSTREAM if each.why.startswith(NEEDS) else each.why for each in planned)
     rest = max(len(planned) - SHOWN, 0)
     return Preview(planned[:SHOWN], dict(counts.most_common()), rest, int(plan.get("recalled") or 0), diff)
 
@@ -189,7 +189,7 @@ class Reasons:
         if node.state in WHYS:
             return WHYS[node.state]
         ups = [self._labels.get(number, "") for number in self._ups.get(node.number, ())]
-        return next((f"{NEEDS} {up}" for up in ups if up in self._runs), UNKNOWN)
+        return next((f"{NEEDS} {up}" for up in ups if up in self._runs), UPSTREAM)
 
 
 def task_of_node(node: NodeRecord) -> str:

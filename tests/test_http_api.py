@@ -1,6 +1,7 @@
 """The API of runs over HTTP, on a real server: what is answered, and what is refused, with what words."""
 
 import asyncio
+import gzip
 import http.client
 import json
 import logging
@@ -214,6 +215,14 @@ def test_head_answers_as_get_does_without_the_body(server):
 
     assert (answer.status, answer.body) == (200, b"")
     assert int(answer.headers["Content-Length"]) == len(server.ask(at("monday")).body)
+
+
+def test_a_document_is_compressed_for_who_takes_that_and_no_page_is(server):
+    takes = {"Accept-Encoding": "gzip", "Accept": "text/html"}
+    document, page = server.ask(f"{API}/runs", headers=takes), server.ask("/docs", headers=takes)
+
+    assert json.loads(gzip.decompress(document.body)) == server.ask(f"{API}/runs").json()
+    assert page.headers["Content-Encoding"] is None
 
 
 def test_a_run_is_deleted_by_its_id_and_never_by_its_name(server, service):

@@ -13,6 +13,7 @@ try:
     from fastapi.exceptions import RequestValidationError as RequestValidationError
     from fastapi.routing import APIRoute as APIRoute
     from starlette import exceptions as exceptions
+    from starlette.middleware.gzip import GZipMiddleware as GZipMiddleware
     from starlette.requests import ClientDisconnect as ClientDisconnect
     from starlette.requests import Request as Request
     from starlette.responses import HTMLResponse as HTMLResponse

@@ -1,22 +1,30 @@
 """What stands before all routes: the address as it was sent, what a request may bring, and the end of what nobody has expected."""
 
 import logging
+import re
 
 from aiodag.web.desk import DESK, Desk
-from aiodag.web.fastapi import ASGIApp, ClientDisconnect, Message, Receive, Scope, Send
+from aiodag.web.fastapi import ASGIApp, ClientDisconnect, GZipMiddleware, Message, Receive, Scope, Send
 from aiodag.web.limits import ArrivingBytes, Body, refusal_of_address
+from aiodag.web.paths import PREFIX
 
 log = logging.getLogger("aiodag.web")
+
+COMPRESSED_SMALLEST, COMPRESSION = 2**10, 5  # bytes, and a level of zlib
+UNCOMPRESSED = re.compile(r"/events$|/records/|/graph\.[a-z]+$")
 
 
 class RequestGate:
     """Gives each request on, with its path as it was sent: so `%2F` in an id does not become a slash.
 
-    HEAD is answered as GET is, without the body.
+    HEAD is answered as GET is, without the body. Documents of the API are compressed for who takes that. Pages are not: they have
+    a secret of their form beside what an address says, and how small such a page becomes would tell the secret. Streams are not
+    held back for it, and what is very large would hold the loop.
     """
 
     def __init__(self, inner: ASGIApp, desk: Desk) -> None:
         self._inner = inner
+        self._compressed = GZipMiddleware(inner, minimum_size=COMPRESSED_SMALLEST, compresslevel=COMPRESSION)
         self._desk = desk
         self._arrivals = ArrivingBytes()
 
@@ -32,8 +40,9 @@ class RequestGate:
         answer = Answering(send, body, is_head=scope["method"] == "HEAD")
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         path = scope["raw_path"].decode("latin-1")
+        inner = self._compressed if is_compressed(path) else self._inner
         try:
-            await self._inner({**scope, "method": method, "path": path, DESK: self._desk}, body.receive, answer.send)
+            await inner({**scope, "method": method, "path": path, DESK: self._desk}, body.receive, answer.send)
         except ClientDisconnect:
             pass
         except Exception:
@@ -41,6 +50,11 @@ class RequestGate:
             log.exception("%s %r has failed", scope["method"], scope["path"][:200])
         finally:
             body.let_go()
+
+
+def is_compressed(path: str) -> bool:
+    """Return True for the address of a document that may be compressed."""
+    return path.startswith(f"{PREFIX}/") and not UNCOMPRESSED.search(path)
 
 
 class Answering:

@@ -75,5 +75,8 @@ def pairs_asked(name: str, given: list[str]) -> dict[str, str]:
 
 
 def aware_moment(moment: datetime) -> datetime:
-    """Return a moment with its time zone: UTC, where it says none."""
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    """Return a moment in UTC; one that says no time zone is there already. Raises `Problem` for one before the year 1 there."""
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (OverflowError, ValueError):
+        raise Problem(422, f"{moment.isoformat()} is not a moment of the years 1 to 9999 in UTC") from None

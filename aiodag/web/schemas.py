@@ -138,10 +138,11 @@ class ChangeAnswer(BaseModel):
 
 
 class CancelAnswer(BaseModel):
-    """Whether a run was asked to end."""
+    """What became of asking a run to end."""
 
     id: str
-    cancelled: bool
+    asked: bool = Field(description="False for a run that had ended before.")
+    state: str
 
 
 class BegunAnswer(BaseModel):

@@ -34,7 +34,7 @@ class YamlQuery(ListQuery):
         [], max_length=1_000, description="A parameter of a YAML body, NAME=VALUE; again for each."
     )
     tag: list[Word] = Field([], max_length=100, description="A tag of a YAML body, NAME=VALUE; again for each.")
-    queue: Word = Field(DEFAULT_QUEUE, description="The queue of a YAML body.")
+    queue: Word = Field(DEFAULT_QUEUE, min_length=1, description="The queue of a YAML body.")
     priority: int = Field(0, ge=-INTEGER_LARGEST, le=INTEGER_LARGEST, description="The priority of a YAML body.")
     at: datetime | None = Field(None, description="When a YAML body begins, at the earliest.")
 
@@ -49,7 +49,7 @@ class NewRun(RequestBody):
     member: Word | None = Field(None, description="Which of several workflows in the definition.")
     parameters: dict[str, Any] = Field({}, description="Its parameters by name.")
     tags: dict[str, str] = Field({}, description="Tags of the run, besides those of the workflow.")
-    queue: Word = Field(DEFAULT_QUEUE, description="The queue that it waits in.")
+    queue: Word = Field(DEFAULT_QUEUE, min_length=1, description="The queue that it waits in.")
     priority: int = Field(0, ge=-INTEGER_LARGEST, le=INTEGER_LARGEST, description="Larger ones begin first.")
     at: datetime | None = Field(None, strict=False, description="It begins at that moment or later.")
     expires: float | None = Field(

@@ -8,7 +8,8 @@ import httpx
 from aiodag.service import Service
 from aiodag.service.serve_options import ServeOptions
 from aiodag.stores import Memory
-from aiodag.web.application import API, API_PREFIX, OUTSIDE, PAGES, build_application
+from aiodag.web.application import API, OUTSIDE, PAGES, build_application
+from aiodag.web.paths import PREFIX
 
 HERE = "http://127.0.0.1:2503"
 
@@ -45,7 +46,7 @@ def bearer(token):
 
 def routes():
     """Each method and path of the application, with parts of paths filled in."""
-    tables = ((API_PREFIX, API), ("", OUTSIDE), ("", PAGES))
+    tables = ((PREFIX, API), ("", OUTSIDE), ("", PAGES))
     found = [(prefix + route.path, route) for prefix, table in tables for router in table for route in router.routes]
     return [(method, path) for path, route in found for method in sorted(route.methods)]
 

@@ -6,6 +6,7 @@ token ── make_token ──► shown once; its hash is kept ──► caller_
 
 import hmac
 import os
+import re
 import secrets
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -25,9 +26,10 @@ if TYPE_CHECKING:
     from aiodag.abc import Access, Runs
 
 PREFIX = "aiodag_"  # by which tokens are found in texts where they should not be
+OURS = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}", re.ASCII)  # others are in no store
 LONGEST_TOKEN = 200  # characters: longer ones are looked for nowhere
 LONGEST_NAME = 100  # characters
-LEAST_GIVEN = 32  # characters of a token that somebody has made up
+LEAST_GIVEN, LEAST_KINDS = 32, 10  # characters of a token that somebody has made up, and how many that differ
 SESSION_LASTS = 7 * 86400.0  # seconds that a browser is logged in
 SELDOM = 300.0  # seconds between two notes that a token is used
 LARGEST_NUMBER = 2**53
@@ -105,14 +107,15 @@ class Admitting(Scheduling):
 
     def caller_of_token(self, token: str, *, given: Iterable[str] = ()) -> Caller | None:
         """Return who sends a token, or None for one that is not valid. `given` are tokens of this process, which may operate."""
-        if not token or len(token) > LONGEST_TOKEN or not is_utf8(token):
+        if len(token) > LONGEST_TOKEN or not is_utf8(token):
             return None
-        return self._caller_of_hash(hash_of(token), given)
+        hash_ = hash_of(token)
+        return self._caller_of_hash(hash_, given) if OURS.fullmatch(token) else given_caller(hash_, given)
 
     def _caller_of_hash(self, hash_: str, given: Iterable[str]) -> Caller | None:
-        for each in given:
-            if hmac.compare_digest(hash_of(each), hash_):
-                return Caller(GIVEN, Role.OPERATE, hash_)
+        by_hand = given_caller(hash_, given)
+        if by_hand is not None:
+            return by_hand
         found = self._access.token_of_hash(hash_)
         if found is None or not hmac.compare_digest(found.hash, hash_):
             return None
@@ -202,6 +205,13 @@ class Admitting(Scheduling):
         return self._access.prune_audit(check_seconds("older", older))
 
 
+def given_caller(hash_: str, given: Iterable[str]) -> Caller | None:
+    """Return who sends a token that a server was started with, or None."""
+    if any(hmac.compare_digest(hash_of(each), hash_) for each in given):
+        return Caller(GIVEN, Role.OPERATE, hash_)
+    return None
+
+
 def access_of_store(store: "Runs") -> "Access":
     """Return the tokens and audit lines of a store. Raises `StoreError` for a store that keeps none."""
     if callable(getattr(store, "token_of_hash", None)):
@@ -242,9 +252,13 @@ def checked_role(role: object) -> Role:
 
 def checked_given(token: str, source: str) -> str:
     """Return a token that a server is given when it starts. Raises `OptionError` for one that could be guessed."""
-    if LEAST_GIVEN <= len(token) <= LONGEST_TOKEN and token.isascii() and token.isprintable() and " " not in token:
+    fits = LEAST_GIVEN <= len(token) <= LONGEST_TOKEN and len(set(token)) >= LEAST_KINDS
+    if fits and token.isascii() and token.isprintable() and " " not in token:
         return token
-    wanted = f"{LEAST_GIVEN} to {LONGEST_TOKEN} visible ASCII characters, such as what `openssl rand -hex 32` prints"
+    wanted = (
+        f"{LEAST_GIVEN} to {LONGEST_TOKEN} visible ASCII characters, of which {LEAST_KINDS} differ, such as what "
+        "`openssl rand -hex 32` prints"
+    )
     raise OptionError(source, "***", wanted)
 
 

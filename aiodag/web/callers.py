@@ -25,17 +25,16 @@ class Callers:
         self._wrong = WrongTokens()
 
     async def find(self, request: Request, address: str) -> Caller:
-        """Return who sends a request. Raises `NotAdmitted`, and `Problem` for an address that has tried too often."""
+        """Return who sends a request. Raises `NotAdmitted`, and `Problem` for an address that goes on with wrong tokens."""
         sent = header_of(request.scope, b"authorization")
         if sent is None:
             return await self._caller_of_cookie(request)
         scheme, _, token = sent.partition(" ")
         if scheme.lower() != "bearer":
             raise NotAdmitted(WANTED)
-        self._refuse_guessing(address, token)
         found = await self._desk.ask(self._desk.service.caller_of_token, token.strip(), given=self._given)
         if found is None:
-            self._wrong.note(address)
+            self._slow_down(address)
             raise NotAdmitted(NOT_VALID)
         return found
 
@@ -49,18 +48,20 @@ class Callers:
 
     async def log_in(self, token: str, address: str) -> str:
         """Begin a session, and return the secret of its cookie. Raises `NotAdmitted`, and `Problem`."""
-        self._refuse_guessing(address, token)
         try:
             return await self._desk.ask(self._desk.service.begin_session, token, given=self._given)
         except NotAdmitted:
-            self._wrong.note(address)
+            self._slow_down(address)
             raise
 
-    def _refuse_guessing(self, address: str, token: str) -> None:
-        wait = self._wrong.wait(address, token)
+    def _slow_down(self, address: str) -> None:
+        """Note a wrong token. Raises `Problem` for an address that has sent many of them."""
+        wait = self._wrong.note(address)
         if wait:
             headers = {"Retry-After": str(math.ceil(wait))}
-            raise Problem(TOO_MANY, f"too many wrong tokens: try again in {wait:.0f} s", headers=headers)
+            raise Problem(
+                TOO_MANY, f"{NOT_VALID}; many wrong ones came from here: come back in {wait:.0f} s", headers=headers
+            )
 
     async def is_still_valid(self, caller: Caller) -> bool:
         """Return True if somebody who was let in before would be let in now, too."""

@@ -1,15 +1,12 @@
 """The sessions of browsers: their cookie, and how many wrong tokens an address may try."""
 
-import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address, ip_network
 
-from aiodag.service.access import PREFIX
 from aiodag.web.fastapi import Request, Response
 
-OURS = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}", re.ASCII)  # 32 random bytes
 TRIES, WITHIN = 10, 60.0  # wrong tokens of one address, in so many seconds
 ADDRESSES = 1_000  # that are remembered
 
@@ -34,29 +31,24 @@ def set_cookie(response: Response, request: Request, secret: str, lasting: float
 
 
 class WrongTokens:
-    """Counts the wrong tokens of each address, so that tokens which people made up cannot be guessed.
+    """Counts the wrong tokens of each address, to tell a program that goes on with one to come back later.
 
-    Those that were made here have 32 random bytes. They are looked up however many wrong ones came before, so that nobody
-    can lock others out of a server behind one address.
+    Tokens are too long to be guessed, so a right one gets in whatever came before from its address: many may share that.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._tries: OrderedDict[str, list[float]] = OrderedDict()
 
-    def wait(self, address: str, token: str) -> float:
-        """Return in how many seconds a token may be looked up: 0 for now."""
-        tries = self._tries.get(network_of(address), ())
-        if OURS.fullmatch(token) or len(tries) < TRIES:
-            return 0.0
-        return max(0.0, tries[-TRIES] + WITHIN - self._clock())
-
-    def note(self, address: str) -> None:
-        """Note a wrong token."""
-        network = network_of(address)
-        self._tries[network] = [*self._tries.pop(network, ()), self._clock()][-TRIES:]
+    def note(self, address: str) -> float:
+        """Note a wrong token; return in how many seconds it makes sense to try another one, 0 for now."""
+        network, now = network_of(address), self._clock()
+        tries = [each for each in self._tries.pop(network, ()) if each > now - WITHIN]
+        wait = tries[-TRIES] + WITHIN - now if len(tries) >= TRIES else 0.0
+        self._tries[network] = [*tries, now][-TRIES:]
         if len(self._tries) > ADDRESSES:
             self._tries.popitem(last=False)
+        return wait
 
 
 def network_of(address: str) -> str:

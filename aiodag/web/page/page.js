@@ -233,7 +233,8 @@
     else if (how) scale = Math.min(2, Math.max(0.05, scale * Number(how)));
     picture.setAttribute("width", wide * scale);
     picture.setAttribute("height", high * scale);
-    find("#graph .zoom").hidden = scale === 1 && box.scrollWidth <= box.clientWidth && box.scrollHeight <= box.clientHeight;
+    const tools = find("#graph .zoom");
+    if (tools) tools.hidden = scale === 1 && box.scrollWidth <= box.clientWidth && box.scrollHeight <= box.clientHeight;
   }
   function seek() {
     const box = find("#graph .box");
@@ -249,4 +250,7 @@
   });
   zoom();
   seek();
+  const nav = find(".top nav");
+  const here = nav && find("[aria-current]", nav);
+  if (here) nav.scrollLeft = here.offsetLeft - nav.offsetLeft - 24; // on a phone, what is open is in view
 })();

@@ -174,7 +174,7 @@ async def post_cancel(request: Request, run_id: RunId, desk: AtDesk, _: Operator
 @run_pages.post("/runs/{run_id}/resume")
 async def post_resume(request: Request, run_id: RunId, desk: AtDesk, _: Operator) -> Response:
     """Queue a run again, as it is recorded."""
-    await desk.ask(desk.service.requeue, run_id)
+    await desk.think(desk.intake.requeue, run_id)
     return see_other(request, f"/runs/{path_part(run_id)}", "resumed")
 
 

@@ -59,7 +59,8 @@ class Resubmission(NamedTuple):
     """A recorded run that is to be queued again: one that has ended, is parked, or was left by its process.
 
     A `queue` of None is the one that the run has, or "default". Where `entry`, `definition` or `code` are None, or `tags` are
-    empty, what is recorded stays. `again` are the numbers of nodes that run again, whatever is recorded of them.
+    empty, what is recorded stays. `again` are the numbers of nodes that run again, whatever is recorded of them. With an `execution`, the
+    run is queued only if that is still its last one: somebody who has looked at it, and decided by that, may be late.
 
     >>> from aiodag import Run
     >>> from aiodag.stores import Memory
@@ -80,6 +81,7 @@ class Resubmission(NamedTuple):
     tags: Mapping[str, str] = NO_TAGS
     code: str | None = None
     again: Sequence[int] = ()
+    execution: int | None = None
 
 
 class Taken(NamedTuple):

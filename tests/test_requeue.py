@@ -125,6 +125,20 @@ def test_a_parked_run_is_queued_again(store):
     assert ids(take(store)) == ["monday"]
 
 
+def test_a_run_that_went_on_since_somebody_looked_is_refused_and_stays_as_it_is(store):
+    run_without_queue(store)
+    seen = store.head("monday").execution
+    run_without_queue(store)
+
+    with pytest.raises(StoreError, match="resumed meanwhile: it is in execution 2 now, and not in 1"):
+        resubmit(store, execution=seen, definition="{}")
+    assert state_of(store, "monday") is State.FAILED
+    assert store.definitions("monday") == []
+
+    resubmit(store, execution=2)
+    assert state_of(store, "monday") is State.QUEUED
+
+
 def test_an_unknown_run_and_a_queue_that_takes_nothing_are_refused(store):
     run_without_queue(store)
     store.put_queue("default", state="draining")

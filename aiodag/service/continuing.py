@@ -21,12 +21,13 @@ class Continuing(Queueing):
         definition: "Mapping[str, Any] | str | None" = None,
         again: Sequence[str] = (),
         queue: str | None = None,
+        execution: int | None = None,
     ) -> "RunRecord":
         """Queue a recorded run again, for a worker to continue as `resume` would, and return its record.
 
         It can have ended, be parked, or have been left by its process. A run without a queue goes into "default" unless
         `queue` names one, and belongs to that queue from then on. `source`, a file, or `definition`, a document or its text in JSON
-        or YAML, is what it continues with from now on; all of it is checked first. `again` is as for `resume`.
+        or YAML, is what it continues with from now on; all of it is checked first. `again` is as for `resume`. With an `execution`, it is queued only if that is still its last one.
 
         Raises `UnknownRun`, `RunOwned`, `RunQueued`, `EntryError`, `WorkflowError`, `OptionError`, and `StoreError` for a name in
         `again` that no node has, and for a queue that takes nothing.
@@ -47,7 +48,7 @@ class Continuing(Queueing):
 
         run = self.head(run_id)
         made = resubmitting.resubmission_of(run, source, definition, queue)
-        self._queue.resubmit(made._replace(again=self.numbers_again(run_id, again)))
+        self._queue.resubmit(made._replace(again=self.numbers_again(run_id, again), execution=execution))
         return self.head(run_id)
 
     def numbers_again(self, run_id: str, again: Sequence[str]) -> list[int]:

@@ -94,15 +94,16 @@ class Intake:
         definition: "Mapping[str, Any] | str | None" = None,
         again: Sequence[str] = (),
         queue: str | None = None,
+        execution: int | None = None,
     ) -> RunRecord:
         """Do what `Service.requeue` does, and return the record of the run. Raises what that raises, and `PlanFailed`."""
         if definition is None:
-            return self.service.requeue(run_id, again=again, queue=queue)
+            return self.service.requeue(run_id, again=again, queue=queue, execution=execution)
         asked = {"run": run_id, "definition": definition, "again": list(again), "queue": queue}
         asked["narrowing"] = self.narrowing._asdict()
         run = self.service.head(run_id)
         thought = self._thought("resubmission", asked, self._is_plain(None, definition) and is_plain_run(run))
-        queue_of_store(self.service.store).resubmit(Resubmission(**thought))
+        queue_of_store(self.service.store).resubmit(Resubmission(**thought | {"execution": execution}))
         return self.service.head(run_id)
 
     def plan(

@@ -83,9 +83,12 @@ class RemoteService(RemoteChanges):
         definition: Mapping[str, Any] | str | None = None,
         again: Sequence[str] = (),
         queue: str | None = None,
+        execution: int | None = None,
     ) -> "RunRecord":
         """Have a recorded run continued by a worker of the server's store; `source` is an edited file here."""
-        asked = edited_form(self.store, source, definition) | only_given(again=list(again) or None, queue=queue)
+        asked = edited_form(self.store, source, definition) | only_given(
+            again=list(again) or None, queue=queue, execution=execution
+        )
         self._link.change("POST", api_path("runs", run_id, "resume"), asked)
         return self.run(run_id)
 

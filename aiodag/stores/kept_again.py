@@ -9,7 +9,7 @@ from aiodag.records import refuse_owned
 from aiodag.stores.kept import KeptPlace, KeptRun
 from aiodag.stores.kept_groups import enter_group
 from aiodag.stores.kept_queue import KeptQueue
-from aiodag.stores.queue_rules import queue_again_in, refuse_draining, refuse_queued
+from aiodag.stores.queue_rules import queue_again_in, refuse_draining, refuse_other_execution, refuse_queued
 from aiodag.submissions import Resubmission, Submission
 
 
@@ -25,6 +25,7 @@ class KeptAgain(KeptQueue):
             refuse_owned(again.id, kept.owner, kept.leased_until, now)
             before = None if kept.queued is None else kept.queued.submission.queue
             refuse_queued(again.id, kept.state, before)
+            refuse_other_execution(again, kept.execution)
             queue = queue_again_in(again, before)
             if self._queue(queue).state == "draining":
                 raise refuse_draining(queue, self)

@@ -113,6 +113,15 @@ def refuse_queued(run_id: str, state: str, queue: str | None) -> None:
         raise RunQueued(run_id, queue or DEFAULT_QUEUE)
 
 
+def refuse_other_execution(again: Resubmission, execution: int) -> None:
+    """Refuse to queue a run again that went on since somebody looked at it. Raises `StoreError`."""
+    if again.execution not in {None, execution}:
+        msg = (
+            f"run {again.id!r} was resumed meanwhile: it is in execution {execution} now, and not in {again.execution}"
+        )
+        raise StoreError(msg)
+
+
 def refuse_id(submission: Submission, place: object) -> StoreError:
     """Return the error for a second run of an id."""
     return StoreError(f"there is a run {submission.id!r} in {place} already: submit it under another id")

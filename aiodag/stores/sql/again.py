@@ -6,7 +6,7 @@ from typing import Any
 from aiodag.errors import UnknownRun
 from aiodag.records import refuse_owned
 from aiodag.states import State, next_run_state
-from aiodag.stores.queue_rules import queue_again_in, refuse_draining, refuse_queued
+from aiodag.stores.queue_rules import queue_again_in, refuse_draining, refuse_other_execution, refuse_queued
 from aiodag.stores.sql.groups import Entering, enter_groups
 from aiodag.stores.sql.hand_on import fail_refused
 from aiodag.stores.sql.rows import STATES, owner_of
@@ -25,6 +25,7 @@ def resubmit_run(again: Resubmission, place: object, session: Session) -> None:
     refuse_owned(again.id, None if owner is None else owner_of(owner), until, now)
     (before,) = session.perform("queue_of_run", (again.id,)).fetchone()
     refuse_queued(again.id, state, before)
+    refuse_other_execution(again, execution)
     queue = queue_again_in(again, before)
     if session.perform("state_of_queue", (queue,)).fetchone() == ("draining",):
         raise refuse_draining(queue, place)

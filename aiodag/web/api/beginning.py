@@ -77,6 +77,9 @@ class NewResumption(NewPlan):
     """What a run is to go on with, and where it waits for that."""
 
     queue: Word | None = Field(None, description="The queue that it waits in; without one, its own.")
+    execution: Annotated[int, Field(ge=0, le=2**31)] | None = Field(
+        None, description="The execution that somebody has looked at: refused with 409 if the run went on since."
+    )
 
 
 BODY = {
@@ -137,7 +140,7 @@ async def resume_run(
     run_id: RunId, desk: AtDesk, request: Request, new: Annotated[NewResumption, body_of(NewResumption, optional=True)]
 ) -> Response:
     """Queue a recorded run again: what has succeeded is recalled, the rest runs, and what an edited definition changes."""
-    found = await desk.think(desk.intake.requeue, run_id, definition=new.definition, again=new.again, queue=new.queue)
+    found = await desk.think(desk.intake.requeue, run_id, **new.model_dump())
     return json_answer(run_document(found), 202, {"Location": api_run_address(request, run_id)})
 
 

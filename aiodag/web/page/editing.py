@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from aiodag.complaint import Complaint
 from aiodag.errors import AiodagError
@@ -29,6 +29,7 @@ from aiodag.web.problems import problem_of
 from aiodag.web.visits import remark
 
 editing_pages = APIRouter()
+LONGEST_NUMBER = 10  # digits of an execution
 
 
 class Edit(NamedTuple):
@@ -39,6 +40,7 @@ class Edit(NamedTuple):
     queue: str
     seal: str
     is_changed: bool
+    execution: int
 
 
 class Finding(NamedTuple):
@@ -93,13 +95,14 @@ def edit_typed(editor: Editor, typed: Mapping[str, str]) -> Edit:
     again = names_typed(typed.get("again", ""))
     is_changed = text is not None and not is_same_definition(text, editor.text or "")
     seal = seal_of_edit(text, again, editor.base, editor.run.execution)
-    return Edit(text, again, typed.get("queue", "").strip(), seal, is_changed)
+    return Edit(text, again, typed.get("queue", "").strip(), seal, is_changed, editor.run.execution)
 
 
 def obstacle_of(desk: Desk, editor: Editor, typed: Mapping[str, str]) -> Finding | None:
     """Return why a run cannot be resumed now: somebody else was first, or it goes on."""
     seen = typed.get("execution", "")
-    conflict = conflict_of(desk.service, editor, typed.get("base", ""), int(seen) if seen.isdecimal() else 0)
+    execution = int(seen) if seen.isdecimal() and len(seen) <= LONGEST_NUMBER else 0
+    conflict = conflict_of(desk.service, editor, typed.get("base", ""), execution)
     refusal = refusal_of_state(editor.run)
     if conflict is None and not refusal:
         return None
@@ -110,16 +113,15 @@ def resume_as_planned(desk: Desk, run_id: str, edit: Edit) -> Finding | None:
     """Queue a run again; return what is wrong, if something is."""
     try:
         desk.intake.requeue(
-            run_id, definition=edit.text if edit.is_changed else None, again=edit.again, **queue_of(edit)
+            run_id,
+            definition=edit.text if edit.is_changed else None,
+            again=edit.again,
+            execution=edit.execution,
+            queue=edit.queue or None,
         )
     except AiodagError as error:
         return finding_of_error(error, desk)
     return None
-
-
-def queue_of(edit: Edit) -> dict[str, Any]:
-    """Return the queue that was asked for; none where that of the run is meant."""
-    return {"queue": edit.queue} if edit.queue else {}
 
 
 def plan_of_edit(desk: Desk, editor: Editor, edit: Edit, typed: Mapping[str, str]) -> Finding:

@@ -134,7 +134,7 @@ def given_in_form(declarations: Iterable[Declaration], typed: Mapping[str, str])
 def values_in_lines(text: str) -> list[str]:
     r"""Return the values of a field with one in each line; a list in JSON is one, however long.
 
-    >>> values_in_lines("monday\\n tuesday\\n\\n")
+    >>> values_in_lines("monday\n tuesday\n\n")
     ['monday', 'tuesday']
     """
     if text.lstrip().startswith("["):

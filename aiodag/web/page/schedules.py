@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from datetime import date
-from typing import Any
+from typing import Annotated, Any
 
 from aiodag.complaint import Complaint
 from aiodag.errors import AiodagError, NotFound, OptionError
 from aiodag.service import Service
 from aiodag.web.access import Operator, Reader
 from aiodag.web.desk import AtDesk, Desk
-from aiodag.web.fastapi import APIRouter, Request, Response
+from aiodag.web.fastapi import APIRouter, Path, Request, Response
 from aiodag.web.page.beginning import integer_typed, moment_typed
 from aiodag.web.page.fields import form_texts
 from aiodag.web.page.rendering import render, see_other
@@ -19,6 +19,7 @@ from aiodag.web.paths import AnyName, path_part
 from aiodag.web.problems import Problem
 
 schedules_pages = APIRouter()
+BackfillNumber = Annotated[int, Path(ge=0, le=2**53)]
 # What a schedule can be told: how, and the notice that says that it was.
 CHANGES: Mapping[str, tuple[Callable[[Service, str], Any], str]] = {
     "pause": (Service.pause_schedule, "schedule-paused"),
@@ -107,7 +108,7 @@ def limit_typed(text: str) -> int:
 
 
 @schedules_pages.post("/backfills/{number}/cancel")
-async def end_backfill(request: Request, desk: AtDesk, _: Operator, number: int) -> Response:
+async def end_backfill(request: Request, desk: AtDesk, _: Operator, number: BackfillNumber) -> Response:
     """End a backfill: it makes no more runs."""
     record = await desk.ask(desk.service.backfill_numbered, number)
     await desk.ask(desk.service.cancel_backfill, number)

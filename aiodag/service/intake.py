@@ -72,17 +72,18 @@ class Intake:
         retries: int = 0,
         max_active: int | None = None,
         strict: bool = False,
+        source: str = "",
     ) -> str:
         """Do what `Service.submit` does for a registered `workflow`, or for a `definition`, and return the id.
 
-        `member` is the name of one of several workflows in a definition. Raises `NotFound`, `DefinitionRefused`, `PlanFailed`, and
-        what `Service.submit` raises.
+        `member` is the name of one of several workflows in a definition, and `source` what its file was called. Raises
+        `NotFound`, `DefinitionRefused`, `PlanFailed`, and what `Service.submit` raises.
         """
         wishes = {"queue": queue, "priority": priority, "key": key, "tags": None if tags is None else dict(tags)}
         wishes |= {"expires": expires, "retries": retries, "max_active": max_active}
-        asked = self._asked(workflow, definition, member, parameters)
+        asked = self._asked(workflow, definition, member, parameters) | {"source": source}
         asked["wishes"] = {**wishes, "at": None if at is None else at.timestamp()}
-        made = Submission(**self._thought("submission", asked, self._is_plain(workflow, definition)))
+        made = Submission(**self._thought("submission", asked, self._is_plain(workflow, definition, source)))
         if strict:
             self.service.refuse_unknown_queue(made.queue)
         return queue_of_store(self.service.store).submit(made)
@@ -135,11 +136,12 @@ class Intake:
         *,
         name: str | None = None,
         member: str | None = None,
+        source: str = "",
         replace: bool = False,
     ) -> WorkflowRecord:
         """Keep a definition under its name or another. Raises `StoreError` if that is taken, and what `submit` raises."""
         asked = {"definition": definition, "member": member, "name": name, "narrowing": self.narrowing._asdict()}
-        found = self._thought("workflow", asked, self._is_plain(None, definition))
+        found = self._thought("workflow", asked | {"source": source}, self._is_plain(None, definition, source))
         kept = found["name"], "", found["document"], found["tags"]
         return register_workflow(self.service.store, *kept, replace=replace)
 
@@ -152,12 +154,17 @@ class Intake:
         definition: "Mapping[str, Any] | str | None" = None,
         member: str | None = None,
         parameters: Mapping[str, Any] | None = None,
+        file: str = "",
         **options: Any,
     ) -> str:
-        """Do what `Service.put_schedule` does, with its options, and return the name of the schedule."""
+        """Do what `Service.put_schedule` does, with its options, and return the name of the schedule.
+
+        `file` is what the file of a definition was called.
+        """
         asked = {**self._asked(workflow, definition, member, parameters), "name": name, "trigger": trigger}
+        asked["source"] = file
         asked["options"] = {key: value for key, value in options.items() if value is not None}
-        return str(self._thought("schedule", asked, self._is_plain(workflow, definition)))
+        return str(self._thought("schedule", asked, self._is_plain(workflow, definition, file)))
 
     def close(self) -> None:
         """End the processes that think. Nothing is taken in any more."""
@@ -182,7 +189,7 @@ class Intake:
         }
         return {**asked, "parameters": None if parameters is None else dict(parameters)}
 
-    def _is_plain(self, workflow: str | None, definition: "Mapping[str, Any] | str | None") -> bool:
+    def _is_plain(self, workflow: str | None, definition: "Mapping[str, Any] | str | None", source: str = "") -> bool:
         """Return True for what is small, and imports nothing. Raises `WorkflowError` for a text that cannot be read."""
         if definition is None:
             found = self.service.workflows(workflow) if workflow is not None else []
@@ -193,7 +200,7 @@ class Intake:
         text = definition if isinstance(definition, str) else None
         if text is not None and len(text) > LARGEST:
             return False
-        document: Any = definition if text is None else document_of_text(text).document
+        document: Any = definition if text is None else document_of_text(text, source).document
         return is_harmless(document) and (text is not None or is_small(document))
 
     def _thought(self, what: str, asked: Mapping[str, Any], plain: bool) -> Any:

@@ -1,6 +1,7 @@
 """Definitions that somebody hands over, without a file that they could be read from again."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,16 +28,21 @@ HIDDEN = (
 )
 
 
-def document_of_text(given: "Mapping[str, Any] | str | bytes") -> Source:
-    """Return a document that was handed over, as JSON or YAML, or as what JSON has become. Raises `WorkflowError`."""
+def document_of_text(given: "Mapping[str, Any] | str | bytes", source: str = "") -> Source:
+    """Return a document that was handed over, as JSON or YAML, or as what JSON has become. Raises `WorkflowError`.
+
+    `source` is what its file was called where it comes from: complaints begin with that, and a workflow without a name is
+    called like it. No file is looked for.
+    """
+    source = re.split(r"[/\\]", source)[-1]
     if isinstance(given, str | bytes):
-        return document_in_text(given, "")
+        return document_in_text(given, source)
     try:
         text = json.dumps(given)
     except (TypeError, ValueError, RecursionError) as error:
         raise WorkflowError([Complaint("$", f"is not plain JSON: {error}")]) from None
-    source = document_in_text(text, "")
-    return source._replace(places=Places())  # a line of this text is not one that anybody wrote
+    read = document_in_text(text, "")
+    return read._replace(places=Places(source))  # a line of this text is not one that anybody wrote
 
 
 def workflow_in_document(source: Source, narrowing: Narrowing, name: str | None, known: Any = None) -> Workflow:
@@ -46,7 +52,7 @@ def workflow_in_document(source: Source, narrowing: Narrowing, name: str | None,
     from. Triggers that it names are those of the document.
     """
     members = named_forms(source)
-    member = only_workflow(members, "", name)
+    member = only_workflow(members, source.places.source, name)
     narrowing.refuse_form(member.form, member.places, functions_of_files(known))
     triggers = NamedTriggers(members.of_kind("trigger"), lambda: Folders([], []))
     workflow = workflow_of_member(members, member, triggers)
@@ -60,13 +66,14 @@ def posted_workflow(
     *,
     narrowing: Narrowing,
     member: str | None = None,
+    source: str = "",
 ) -> Workflow:
     """Return the workflow that a document says, with the values of its parameters, as a run of no file begins with it.
 
-    `member` is the name of one of several. Raises `DefinitionRefused`, `EntryError`, and `WorkflowError` with all that is wrong.
+    `member` is the name of one of several, and `source` what its file was called. Raises `DefinitionRefused`, `EntryError`, and `WorkflowError` with all that is wrong.
     """
     narrowing.refuse_any()
-    workflow = workflow_in_document(document_of_text(given), narrowing, member)
+    workflow = workflow_in_document(document_of_text(given, source), narrowing, member)
     refuse_hidden(workflow)
     return with_parameters(own_workflow(workflow, Entry("", "", {})), parameters or {})
 

@@ -34,7 +34,8 @@ def wanted_target(service: Service, asked: Asked) -> Target:
     given = asked.get("parameters") or {}
     if asked.get("definition") is not None:
         narrowing, member = Narrowing(**asked["narrowing"]), asked.get("member")
-        return posted_workflow(asked["definition"], given, narrowing=narrowing, member=member)
+        source = asked.get("source", "")
+        return posted_workflow(asked["definition"], given, narrowing=narrowing, member=member, source=source)
     name = asked["workflow"]
     found = service.workflows(name)
     if found:
@@ -84,7 +85,8 @@ def think_preview(service: Service, asked: Asked) -> Any:
 def think_workflow(service: Service, asked: Asked) -> Any:
     """Return what is kept of a definition under a name."""
     del service
-    workflow = posted_workflow(asked["definition"], narrowing=Narrowing(**asked["narrowing"]), member=asked["member"])
+    narrowing, source = Narrowing(**asked["narrowing"]), asked.get("source", "")
+    workflow = posted_workflow(asked["definition"], narrowing=narrowing, member=asked["member"], source=source)
     workflow = workflow.but(check_name(asked["name"]))
     workflow.check()
     return {"name": workflow.name, "document": stored_document(workflow.document()), "tags": dict(workflow.tags)}

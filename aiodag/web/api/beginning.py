@@ -47,6 +47,9 @@ class NewRun(RequestBody):
         None, description="Or a workflow: an object, or the text of a JSON or YAML file."
     )
     member: Word | None = Field(None, description="Which of several workflows in the definition.")
+    source: Word = Field(
+        "", description="What the file of the definition is called: where complaints are, and its name if it has none."
+    )
     parameters: dict[str, Any] = Field({}, description="Its parameters by name.")
     tags: dict[str, str] = Field({}, description="Tags of the run, besides those of the workflow.")
     queue: Word = Field(DEFAULT_QUEUE, min_length=1, description="The queue that it waits in.")

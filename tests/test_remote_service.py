@@ -14,7 +14,7 @@ from aiodag.service.remote import RemoteService
 LOOKS = """
     about attempts backfill_numbered backfills changes close count_runs definitions edges entry error export find
     firings follow graph head logs matching messages newest next_moments nodes numbers_again output parameters place queues
-    result run runs schedule schedules topics value waits waits_of workers workflows
+    refuse_unknown_queue result run runs schedule schedules topics value waits waits_of workers workflows
 """
 # What is asked of the server.
 CHANGES = """

@@ -62,8 +62,6 @@ class RemoteService(RemoteChanges):
         from aiodag.service.submitting import Wishes, checked_wishes
 
         wishes = checked_wishes(Wishes(queue, priority, at, key, tags, expires, retries, max_active))
-        if strict:
-            self.refuse_unknown_queue(queue)
         asked = form_to_send(self.store, target, parameters) | only_given(
             queue=wishes.queue,
             priority=wishes.priority,
@@ -72,8 +70,9 @@ class RemoteService(RemoteChanges):
             expires=wishes.expires,
             retries=wishes.retries,
             max_active=wishes.max_active,
+            strict=strict or None,
         )
-        return str(self._link.change("POST", api_path("runs"), asked, key=key)["id"])
+        return str(self._change_by_name(api_path("runs"), asked, key)["id"])
 
     def requeue(
         self,
@@ -195,7 +194,7 @@ def edited_form(store: "Runs", source: str | None, definition: Mapping[str, Any]
         raise OptionError("definition", "…", "no `source` next to it: one of them is the edited workflow")
     from aiodag.service.remote_sending import form_of_text
 
-    form = form_of_text(store, source)
+    form = {key: each for key, each in form_of_text(store, source).items() if key != "source"}
     if "workflow" in form:
         raise OptionError("source", source, "FILE.json or FILE.yaml[:NAME], the file of an edited workflow")
     return form

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from aiodag._core.options import check_seconds
+from aiodag.errors import EntryError, NotFound, OptionError
 from aiodag.queue_defaults import DEFAULT_QUEUE
 from aiodag.records import Delivered, WorkflowRecord
 from aiodag.service.registry import Meant, all_meant, is_meant
@@ -51,6 +52,15 @@ class RemoteChanges(Service):
     @property
     def _schedules(self) -> "Schedules":
         return cast("Schedules", self.store)
+
+    def _change_by_name(self, path: str, asked: Mapping[str, Any], key: str | None = None) -> Any:
+        """Ask for what names a workflow. Raises `EntryError` where the server has none of that name, as a store does."""
+        try:
+            return self._link.change("POST", path, asked, key=key)
+        except NotFound as error:
+            if "workflow" in asked and not self.workflows(asked["workflow"]):
+                raise EntryError(str(error)) from error
+            raise
 
     # Runs
 
@@ -179,15 +189,17 @@ class RemoteChanges(Service):
         from aiodag.service.scheduled import refuse_types
 
         refuse_types(target, trigger)
+        if source:
+            raise OptionError("source", source, "effect in a store: it names the file that a schedule was read from")
         form = (
             trigger if isinstance(trigger, str) else dict(trigger if isinstance(trigger, Mapping) else trigger.form())
         )
         asked = form_to_send(self.store, target, parameters) | only_given(
             name=name, trigger=form, timezone=timezone, overlap=overlap, catch_up=catch_up, queue=queue, tags=tags and dict(tags),
-            jitter=check_seconds("jitter", jitter), grace=check_seconds("grace", grace), source=source or None,
+            jitter=check_seconds("jitter", jitter), grace=check_seconds("grace", grace),
             priority=priority, retries=retries, max_active=max_active,
         )  # fmt: skip
-        return self.schedule(self._link.change("POST", api_path("schedules"), asked)["name"])
+        return self.schedule(self._change_by_name(api_path("schedules"), asked)["name"])
 
     def pause_schedule(self, name: str) -> "ScheduleRecord":
         """Have a schedule make no runs; its moments are never caught up. Runs that it has made go on. Raises `StoreError`."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from aiodag.service.remote_address import WebAddress
 
 API = "/api/v1"
-CONNECT, ANSWER = 10.0, 60.0  # seconds for a connection, and for each part of an answer
+CONNECT, ANSWER = 10.0, 90.0  # seconds for a connection, and for each part of an answer
 IDLE = 8  # connections that are kept for the next request
 
 

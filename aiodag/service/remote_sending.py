@@ -62,7 +62,8 @@ def form_of_text(store: "Runs", text: str) -> dict[str, Any]:
     if not is_there:
         msg = f"{file}: no such file. Give FILE.json, FILE.yaml, or the name of a workflow that {store} has"
         raise EntryError(msg)
-    return {"definition": text_of_file(file)} | ({} if member is None else {"member": member})
+    form = {"definition": text_of_file(file), "source": Path(file).name}
+    return form if member is None else form | {"member": member}
 
 
 def text_of_file(file: str) -> str:

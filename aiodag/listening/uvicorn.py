@@ -21,6 +21,8 @@ AT_ONCE = 10_000  # connections
 SPARE = 50  # connections that are ending
 OTHER_FILES = 200  # descriptors that are not of connections
 BACKLOG = 1_024  # connections that nobody has looked at yet
+# Of them, those that are taken in one turn of the loop. It takes four turns until one that gives way has given back its file.
+TAKEN = 25
 LAST_ANSWERS = 5  # seconds for streams to tell an end, when the server ends
 
 
@@ -57,7 +59,12 @@ class BoundedProtocol(H11Protocol):
         super().connection_made(transport)
         self._await_request()
         if len(self.connections) > self.config.at_once:
-            next(iter(self.config.silent)).transport.abort()
+            next(iter(self.config.silent)).give_way()
+
+    def give_way(self) -> None:
+        """Close at once. It counts as silent no longer: its end comes a moment later, and others look for their place before."""
+        self._end_silence()
+        self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Take what comes; with a whole head of a request the silence is over."""
@@ -117,6 +124,12 @@ class BoundedProtocol(H11Protocol):
 
 class QuietServer(uvicorn.Server):
     """Leaves the signals to the command line."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen, with a longer queue than asyncio empties at once."""
+        await super().startup(sockets)
+        for each in sockets or ():
+            each.listen(BACKLOG)
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -185,6 +198,7 @@ def build_server(application: Any, endpoint: Endpoint, *, last_answers: int = LA
         connections_at_once(),
         http=BoundedProtocol,
         ws="none",
+        backlog=TAKEN,
         lifespan="off",
         log_config=None,  # the log is the user's
         log_level="error",  # not for each request that is none

@@ -301,6 +301,24 @@ def test_a_queued_run_is_cancelled_and_the_page_says_so(server, visitor):
     service.close()
 
 
+def test_a_queued_run_says_why_it_does_not_begin(server, visitor):
+    service = Service(server.store)
+    file = server.folder / "late.json"
+    file.write_text('{"name": "late", "tasks": {"a": {"command": ["true"]}}}')
+    service.add_queue("pages slow")
+    run_id = service.submit(str(file), queue="pages slow")
+
+    before = seen(visitor, f"/runs/{run_id}").text
+    service.pause_queue("pages slow")
+    after = seen(visitor, f"/runs/{run_id}").text
+    service.close()
+
+    assert "No worker takes runs of the queue pages slow" in before
+    assert "aiodag worker --queue 'pages slow'" in before
+    assert "is paused" in after
+    assert "is paused" not in before
+
+
 def test_a_line_at_the_top_cannot_be_made_by_who_makes_the_address(visitor):
     assert "notice" not in visitor.open("/runs?done=Your+account+is+locked").text
 

@@ -14,6 +14,7 @@ from aiodag.web.page.rendering import render, root_path, see_other
 from aiodag.web.page.run_views import (
     TableQuery,
     graph_address,
+    held_up,
     may_cancel,
     may_resume,
     node_rows,
@@ -55,6 +56,7 @@ def run_frame(request: Request, desk: Desk, run: RunRecord, tab: str) -> dict[st
         "says": run_state(run),
         "counts": dict(parked_counts(run)),
         "facts": run_facts(run),
+        "held_up": list(held_up(desk.service, run)),
         "waits": wait_lines(desk.service.waits_of(run)),
         "children": desk.service.runs(parent=run.id, limit=MOST_CHILDREN_SHOWN)[::-1],
         "may_cancel": may_cancel(run),

@@ -1,5 +1,6 @@
 """Gather what the pages of one run show."""
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -144,6 +145,22 @@ def run_facts(run: RunRecord) -> list[tuple[str, str]]:
 def wait_lines(waits: Sequence[WaitRecord]) -> list[tuple[int, str, str]]:
     """Return what a run waits for: the number of each node, its label, and the words."""
     return [(each.number, each.label, wait_text(each)) for each in waits[:MOST_LISTED_WAITS]]
+
+
+def held_up(service: Service, run: RunRecord) -> Iterator[str]:
+    """Yield why a run does not go on, as far as the store knows: its group, its queue, no worker, a process that has gone."""
+    if run.orphan:
+        yield "Its process has gone. " + (
+            "A worker of its queue takes it over." if run.queue else "Resume it to go on."
+        )
+    if run.state is not State.QUEUED or run.queue is None or run.due_at is not None:
+        return
+    if run.is_held:
+        yield f"Another run of the group {run.group} goes on; this one begins after it."
+    if any(each.name == run.queue and each.state == "paused" for each in service.queues()):
+        yield f"The queue {run.queue} is paused."
+    if not any(run.queue in each.queues and each.state == "working" for each in service.workers()):
+        yield f"No worker takes runs of the queue {run.queue}. One is started by: aiodag worker --queue {shlex.quote(run.queue)}"
 
 
 def graph_address(address: str, query: TableQuery, key: int | str) -> str:

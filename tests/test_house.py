@@ -627,6 +627,7 @@ FLOORS = [
             "starters",
             "run_work",
             "worker",
+            "listed_workflows",
             "thoughts",
             "thinking",
             "thinkers",

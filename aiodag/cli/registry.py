@@ -4,18 +4,17 @@ import json
 import sys
 from argparse import Namespace
 from pathlib import Path
-from typing import Any
 
 from aiodag.cli import output
 from aiodag.cli import show as shown
 from aiodag.cli.answers import print_remark, say
 from aiodag.cli.opening import serving
 from aiodag.errors import AiodagError, OptionError
-from aiodag.records import RunRecord, WorkflowRecord
+from aiodag.records import WorkflowRecord
 from aiodag.service import phrases
 from aiodag.service.changes import tasks_in
-from aiodag.service.documents import folder_document, workflow_document
-from aiodag.service.folders import workflows_in_folders
+from aiodag.service.documents import workflow_document
+from aiodag.service.listed_workflows import ListedWorkflow, listed_document, listed_workflows
 from aiodag.wording import count_text, printable
 
 DELETABLE = "ids or names, as in `aiodag delete monday`; or --older, --keep or both, as in `aiodag delete --older 30d --keep 10`"
@@ -36,42 +35,28 @@ def register_target(args: Namespace) -> int:
 
 def workflows(args: Namespace) -> int:
     """List the registered workflows, and those that the folders of definitions have."""
-    in_folders, complaints = workflows_in_folders()
     rows: list[tuple[str, ...]] = [HEAD]
-    documents: list[Any] = []
     with serving(args) as service:
-        registered = service.workflows()
-        for record in registered:
-            count, last = service.count_runs(record.name), service.runs(name=record.name, limit=1)
-            rows.append(workflow_line(record, count, last))
-            documents.append(workflow_document(record, count, last[0] if last else None))
-        # What is registered comes first wherever its name is said: so it stands here once.
-        names = {each.name for each in registered}
-        for found in [each for each in in_folders if each.name not in names]:
-            count, last = service.count_runs(found.name), service.runs(name=found.name, limit=1)
-            state = phrases.run_state(last[0]) if last else ""
-            rows.append((found.name, str(found.tasks), found.target, "", "in a folder", str(count), state))
-            documents.append(folder_document(found, count, last[0] if last else None))
-        if not documents:
+        found, complaints = listed_workflows(service)
+        rows += map(workflow_line, found)
+        if not found:
             print_remark(args, f"no workflow is registered in {service.place}")
+    documents = list(map(listed_document, found))
     say(args, documents, shown.table(rows) if documents else "")
     for complaint in complaints:
         print_remark(args, printable(str(complaint)))
     return 0
 
 
-def workflow_line(record: WorkflowRecord, runs: int, last: list[RunRecord]) -> tuple[str, ...]:
-    """Return a registered workflow as a row of a table."""
-    tags = " ".join(f"{name}={value}" for name, value in record.tags.items())
-    return (
-        record.name,
-        str(len(tasks_in(record.document))),
-        record.target,
-        tags,
-        f"{record.registered_at:%Y-%m-%d %H:%M:%S}Z",
-        str(runs),
-        phrases.run_state(last[0]) if last else "",
-    )
+def workflow_line(listed: ListedWorkflow) -> tuple[str, ...]:
+    """Return a workflow as a row of a table."""
+    found, count, last = listed
+    state = "" if last is None else phrases.run_state(last)
+    if not isinstance(found, WorkflowRecord):
+        return found.name, str(found.tasks), found.target, "", "in a folder", str(count), state
+    tags = " ".join(f"{name}={value}" for name, value in found.tags.items())
+    size, moment = str(len(tasks_in(found.document))), f"{found.registered_at:%Y-%m-%d %H:%M:%S}Z"
+    return found.name, size, found.target, tags, moment, str(count), state
 
 
 def export(args: Namespace) -> int:

@@ -8,7 +8,7 @@ from aiodag.cli import show as shown
 from aiodag.cli.answers import print_remark, say
 from aiodag.cli.opening import only_once, serving
 from aiodag.cli.schedule_grammar import SCHEDULE_ACTIONS
-from aiodag.errors import OptionError, UnknownRun
+from aiodag.errors import OptionError
 from aiodag.firings import BackfillRecord, Firing, ScheduleRecord
 from aiodag.records import RunRecord
 from aiodag.service import Service, phrases
@@ -17,6 +17,7 @@ from aiodag.service.schedule_documents import (
     backfill_documents,
     describe_trigger,
     firing_documents,
+    last_run_of,
     next_of,
     schedule_document,
     target_text,
@@ -110,23 +111,13 @@ def schedules(args: Namespace) -> int:
         if args.action is not None:
             return show_schedule(args, service)
         found = service.schedules()
-        lasts = {each.name: last_of(service, each) for each in found}
+        lasts = {each.name: last_run_of(service, each) for each in found}
         if not found:
             print_remark(args, f"no schedules in {service.place}")
     rows = [schedule_line(each, lasts[each.name]) for each in found]
     documents = [schedule_document(each, lasts[each.name]) for each in found]
     say(args, documents, shown.table([HEAD, *rows]) if rows else "")
     return 0
-
-
-def last_of(service: Service, record: ScheduleRecord) -> RunRecord | None:
-    """Return the last run of a schedule, if it is there still."""
-    if record.last_run is None:
-        return None
-    try:
-        return service.head(record.last_run)
-    except UnknownRun:
-        return None
 
 
 def schedule_line(record: ScheduleRecord, last: RunRecord | None) -> tuple[str, ...]:
@@ -144,7 +135,7 @@ def schedule_line(record: ScheduleRecord, last: RunRecord | None) -> tuple[str, 
 def show_schedule(args: Namespace, service: Service) -> int:
     """Show one schedule, and what became of its moments."""
     record = service.schedule(args.action)
-    last = last_of(service, record)
+    last = last_run_of(service, record)
     firings = service.firings(record.name, limit=args.limit)
     document = schedule_document(record, last, number=NEXT) | {"firings": firing_documents(firings)}
     parts = [shown.table(schedule_facts(record, last))]

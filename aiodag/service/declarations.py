@@ -44,6 +44,41 @@ def parameter_declarations(document: Document) -> list[Declaration]:
     ]
 
 
+JSON_TYPES: Mapping[str, Mapping[str, Any]] = {
+    "str": {"type": "string"},
+    "int": {"type": "integer"},
+    "float": {"type": "number"},
+    "bool": {"type": "boolean"},
+    "date": {"type": "string", "format": "date"},
+    "datetime": {"type": "string", "format": "date-time"},
+    "list": {"type": "array"},
+    "map": {"type": "object"},
+}
+
+
+def parameter_schema(document: Document) -> Document:
+    """Return a JSON Schema of the parameters that the document of a workflow declares.
+
+    >>> parameter_schema({"params": {"day": "date"}, "jobs": {}})["properties"]
+    {'day': {'type': 'string', 'format': 'date'}}
+    """
+    declared = parameter_declarations(document)
+    return {
+        "type": "object",
+        "properties": {each.name: schema_of_declaration(each) for each in declared},
+        "required": [each.name for each in declared if each.required],
+        "additionalProperties": False,
+    }
+
+
+def schema_of_declaration(declared: Declaration) -> Document:
+    """Return the JSON Schema of one parameter; where it may have many values, of one or a list of them."""
+    one: Document = {**JSON_TYPES.get(declared.type, {})} | ({"enum": [*declared.options]} if declared.options else {})
+    found = {"anyOf": [one, {"type": "array", "items": one}]} if declared.many else one
+    found |= {"description": declared.description} if declared.description else {}
+    return found if declared.default is None else found | {"default": declared.default}
+
+
 def declaration_of_param(param: Param) -> Declaration:
     """Return the declaration of a param of jobs."""
     return Declaration(

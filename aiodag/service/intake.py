@@ -13,9 +13,11 @@ from datetime import datetime
 from typing import Any
 
 from aiodag.errors import OptionError
+from aiodag.firings import ScheduleRecord
 from aiodag.queue_defaults import DEFAULT_QUEUE
 from aiodag.records import RunRecord, WorkflowRecord
 from aiodag.service.documents import Document
+from aiodag.service.entry import needs_its_file
 from aiodag.service.folders import folders_of_definitions
 from aiodag.service.narrowing import LARGEST, Narrowing, is_harmless
 from aiodag.service.posted import document_of_text
@@ -103,7 +105,8 @@ class Intake:
         asked = {"run": run_id, "definition": definition, "again": list(again), "queue": queue}
         asked["narrowing"] = self.narrowing._asdict()
         run = self.service.head(run_id)
-        thought = self._thought("resubmission", asked, self._is_plain(None, definition) and is_plain_run(run))
+        plain = self._is_plain(None, definition) and is_plain_code(run.entry, run.definition)
+        thought = self._thought("resubmission", asked, plain)
         queue_of_store(self.service.store).resubmit(Resubmission(**thought | {"execution": execution}))
         return self.service.head(run_id)
 
@@ -113,7 +116,7 @@ class Intake:
         """Return what `aiodag plan RUN --json` prints. Raises what `Service.plan` raises, and `PlanFailed`."""
         run = self.service.head(run_id)
         asked = {"run": run_id, "definition": definition, "again": list(again), "narrowing": self.narrowing._asdict()}
-        plain = is_plain_run(run) and (definition is None or self._is_plain(None, definition))
+        plain = is_plain_code(run.entry, run.definition) and (definition is None or self._is_plain(None, definition))
         found: Document = self._thought("plan", asked, plain)
         return found
 
@@ -147,7 +150,7 @@ class Intake:
 
     def put_schedule(
         self,
-        name: str,
+        name: str | None,
         trigger: "str | Mapping[str, Any]",
         *,
         workflow: str | None = None,
@@ -165,6 +168,29 @@ class Intake:
         asked["source"] = file
         asked["options"] = {key: value for key, value in options.items() if value is not None}
         return str(self._thought("schedule", asked, self._is_plain(workflow, definition, file)))
+
+    def run_schedule(self, name: str) -> str:
+        """Do what `Service.run_schedule` does. Raises what that raises, and `PlanFailed`."""
+        plain = depends_on_nothing(self.service.schedule(name))
+        return str(self._thought("manual run", {"name": name}, plain))
+
+    def backfill(
+        self,
+        name: str,
+        start: str,
+        end: str,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        limit: int = 4,
+        newest_first: bool = False,
+    ) -> int:
+        """Do what `Service.backfill` does, with days or moments as ISO 8601 has them, and return the number."""
+        record = self.service.schedule(name)
+        made = record.submission
+        plain = depends_on_nothing(record) and not parameters and is_plain_code(made.entry, made.definition)
+        asked = {"name": name, "start": start, "end": end, "parameters": parameters and dict(parameters)}
+        options = {"limit": limit, "newest_first": newest_first}
+        return int(self._thought("backfill", {**asked, "options": options}, plain))
 
     def close(self) -> None:
         """End the processes that think. Nothing is taken in any more."""
@@ -210,13 +236,14 @@ class Intake:
         return self._processes.think(request)
 
 
-def is_plain_run(run: RunRecord) -> bool:
-    """Return True for a run whose definition is small, and imports nothing."""
-    return (
-        run.definition is not None
-        and is_harmless_text(run.definition)
-        and (run.entry or {}).get("file", "")[-3:] != ".py"
-    )
+def depends_on_nothing(record: ScheduleRecord) -> bool:
+    """Return True for a schedule whose runs are all alike: none of its code is read to make one."""
+    return not record.params and "${{" not in (record.submission.group or "")
+
+
+def is_plain_code(entry: Mapping[str, Any] | None, definition: str | None) -> bool:
+    """Return True for a recorded definition that is small, and imports nothing."""
+    return not needs_its_file(entry, definition) and definition is not None and is_harmless_text(definition)
 
 
 def is_harmless_text(text: str) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from aiodag.errors import OptionError, StoreError
+from aiodag.errors import NotFound, OptionError, StoreError
 from aiodag.service.continuing import Continuing
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Messaging(Continuing):
             near = get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else "without `strict` it is kept for whoever will"
             msg = f"nobody waits for messages on {name!r} in {self.place}, and none begin a run: {hint}"
-            raise StoreError(msg)
+            raise NotFound(msg, near=near[0] if near else None)
 
 
 def inbox_of_store(store: "Runs") -> "Inbox":

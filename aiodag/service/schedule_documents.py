@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from aiodag.errors import TriggerError
+from aiodag.errors import TriggerError, UnknownRun
 from aiodag.firings import BackfillRecord, Firing, ScheduleRecord
 from aiodag.records import RunRecord
 from aiodag.service.documents import Document, iso_moment, plain_value
 from aiodag.service.entry import Entry
+from aiodag.service.look import Looking
 from aiodag.service.releasing import trigger_of_schedule, upcoming_moments
 from aiodag.service.scheduled_runs import params_of_schedule
 from aiodag.service.submitting import code_of_entry
@@ -43,6 +44,16 @@ def schedule_document(record: ScheduleRecord, last: RunRecord | None, *, number:
         "changed_at": iso_moment(record.changed_at),
         "damaged": record.damaged or None,
     }
+
+
+def last_run_of(service: Looking, record: ScheduleRecord) -> RunRecord | None:
+    """Return the last run of a schedule, if it is there still."""
+    if record.last_run is None:
+        return None
+    try:
+        return service.head(record.last_run)
+    except UnknownRun:
+        return None
 
 
 def describe_trigger(record: ScheduleRecord) -> str:

@@ -6,16 +6,16 @@ Each thought takes what was asked for as plain JSON and returns plain JSON. So i
 import asyncio
 import json
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from difflib import get_close_matches
+from datetime import UTC, date, datetime
 from typing import Any
 
 from aiodag._core.options import check_name
-from aiodag.errors import NotFound, OptionError
+from aiodag.errors import OptionError
 from aiodag.service.documents import plan_document
 from aiodag.service.drawing import drawing_of
 from aiodag.service.entry import Target
-from aiodag.service.folders import names_in_folders, target_in_folders
+from aiodag.service.folders import target_in_folders
+from aiodag.service.listed_workflows import no_such_workflow
 from aiodag.service.narrowing import Narrowing
 from aiodag.service.parameters import with_parameters
 from aiodag.service.posted import document_of_text, edited_by, posted_workflow
@@ -43,11 +43,7 @@ def wanted_target(service: Service, asked: Asked) -> Target:
     there = target_in_folders(name)
     if there is not None:
         return in_source(there, given)
-    names = [*(each.name for each in service.workflows()), *names_in_folders()]
-    near = next(iter(get_close_matches(name[:500], names, n=1)), None)
-    hint = f"did you mean {near!r}?" if near else "`aiodag list` lists what there is"
-    msg = f"no workflow {name!r:.500} in {service.place}: {hint}"
-    raise NotFound(msg, near=near)
+    raise no_such_workflow(service, name)
 
 
 def think_submission(service: Service, asked: Asked) -> Any:
@@ -106,6 +102,29 @@ def think_schedule(service: Service, asked: Asked) -> Any:
     return service.put_schedule(asked["name"], target, asked["trigger"], given, **options).name
 
 
+def think_manual_run(service: Service, asked: Asked) -> Any:
+    """Submit a run of a schedule for this moment, and return its id."""
+    return service.run_schedule(asked["name"])
+
+
+def think_backfill(service: Service, asked: Asked) -> Any:
+    """Put a backfill, and return its number."""
+    start, end = bound_of_text(asked["start"]), bound_of_text(asked["end"])
+    given, options = asked["parameters"] or {}, asked["options"]
+    return service.backfill(asked["name"], start, end, given, **options).number
+
+
+def bound_of_text(text: str) -> date:
+    """Return a day, or a moment with its time zone. Raises `OptionError`."""
+    for kind in (date, datetime):
+        try:
+            return kind.fromisoformat(text)
+        except ValueError:
+            continue
+    wanted = "a day such as 2026-01-31, or a moment such as 2026-01-31T06:00Z"
+    raise OptionError("moment", text, wanted)
+
+
 THOUGHTS: Mapping[str, Callable[[Service, Asked], Any]] = {
     "submission": think_submission,
     "resubmission": think_resubmission,
@@ -113,4 +132,6 @@ THOUGHTS: Mapping[str, Callable[[Service, Asked], Any]] = {
     "preview": think_preview,
     "workflow": think_workflow,
     "schedule": think_schedule,
+    "manual run": think_manual_run,
+    "backfill": think_backfill,
 }

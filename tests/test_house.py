@@ -695,6 +695,7 @@ FLOORS = [
             "answers",
             "cursors",
             "schemas",
+            "kept_schemas",
             "openapi",
             "reference",
             "listings",

@@ -1,5 +1,83 @@
-"""Workflows that are kept by name."""
+"""Workflows that have a name: registered ones, and those of the folders of definitions."""
 
-from aiodag.web.fastapi import APIRouter
+from typing import Annotated, Any
+
+from aiodag.service.declarations import parameter_schema
+from aiodag.service.documents import Document, workflow_document
+from aiodag.service.listed_workflows import listed_document, listed_workflow, listed_workflows, no_such_workflow
+from aiodag.web.access import Operator, Reader
+from aiodag.web.answers import json_answer
+from aiodag.web.bodies import RequestBody, body_of, takes
+from aiodag.web.desk import AtDesk, Desk
+from aiodag.web.fastapi import APIRouter, Request, Response
+from aiodag.web.kept_schemas import OneWorkflowAnswer, WorkflowAnswer
+from aiodag.web.paths import AnyName
+from aiodag.web.pydantic import Field
+from aiodag.web.visits import remark
 
 workflows_api = APIRouter(tags=["workflows"])
+
+
+class WorkflowForm(RequestBody):
+    """A definition to keep under its name, or under another. `member` is the name of one of several in it."""
+
+    definition: dict[str, Any] | str = Field(description="The document, or its text in JSON or YAML.")
+    name: str | None = None
+    member: str | None = None
+    replace: bool = Field(default=False, description="Put it in the place of the one that has its name.")
+
+
+@workflows_api.get("/workflows", operation_id="workflows", response_model=list[WorkflowAnswer])
+async def answer_named_workflows(desk: AtDesk, _: Reader) -> Response:
+    """Return the workflows that have a name."""
+    return json_answer(await desk.ask(read_workflows, desk))
+
+
+@workflows_api.post(
+    "/workflows",
+    operation_id="register",
+    status_code=201,
+    openapi_extra=takes(WorkflowForm),
+    response_model=WorkflowAnswer,
+)
+async def register_one(
+    form: Annotated[WorkflowForm, body_of(WorkflowForm)], request: Request, desk: AtDesk
+) -> Response:
+    """Keep a definition under its name; all of it is checked, and nothing runs."""
+    record = await desk.think(desk.intake.register, **form.model_dump())
+    remark(request, about=record.name)
+    return json_answer(workflow_document(record, 0, None), 201)
+
+
+@workflows_api.get("/workflows/{name}", operation_id="workflow", response_model=OneWorkflowAnswer)
+async def show_named_workflow(name: AnyName, desk: AtDesk, _: Reader) -> Response:
+    """Return a workflow that is registered, with a JSON Schema of its parameters."""
+    return json_answer(await desk.ask(read_workflow, desk, name))
+
+
+@workflows_api.get("/workflows/{name}/graph", operation_id="preview")
+async def show_workflow_graph(name: AnyName, desk: AtDesk, _: Reader) -> Response:
+    """Return the graph of what a workflow would run, as far as that does not depend on values."""
+    return json_answer(await desk.think(desk.intake.preview, workflow=name))
+
+
+@workflows_api.delete("/workflows/{name}", operation_id="unregister", status_code=204)
+async def unregister_one(name: AnyName, desk: AtDesk, _: Operator) -> Response:
+    """Forget a workflow, but keep its runs."""
+    if not await desk.ask(desk.service.unregister, name):
+        raise await desk.ask(no_such_workflow, desk.service, name)
+    return Response(status_code=204)
+
+
+def read_workflows(desk: Desk) -> list[Document]:
+    """Return the workflows that have a name."""
+    return list(map(listed_document, listed_workflows(desk.service)[0]))
+
+
+def read_workflow(desk: Desk, name: str) -> Document:
+    """Return a registered workflow. Raises `NotFound`."""
+    found = desk.service.workflows(name)
+    if not found:
+        raise no_such_workflow(desk.service, name)
+    document = listed_document(listed_workflow(desk.service, found[0]))
+    return document | {"parameters": parameter_schema(document["definition"])}

@@ -48,7 +48,7 @@ class ScheduleForm(RequestBody):
     tags: dict[str, str] | None = None
     retries: int | None = None
     max_active: int | None = None
-    source: Annotated[str, Field(max_length=500)] | None = None
+    source: Word = Field("", description="What the file of the definition is called: complaints begin with it.")
 
 
 class BackfillForm(RequestBody):
@@ -96,7 +96,7 @@ async def put_one_schedule(
     form: Annotated[ScheduleForm, body_of(ScheduleForm)], request: Request, desk: AtDesk
 ) -> Response:
     """Have a run begin at each moment of a trigger; a schedule of the name is replaced."""
-    found = await desk.think(desk.intake.put_schedule, **form.model_dump())
+    found = await desk.think(desk.intake.put_schedule, **schedule_options(form))
     remark(request, about=found, workflow=form.workflow, parameters=sorted(form.parameters or {}))
     return json_answer(await desk.ask(read_schedule, desk, found), 201)
 
@@ -113,7 +113,7 @@ async def put_named_schedule(
     """Do what `POST /schedules` does, under this name."""
     if form.name not in {None, name}:
         raise Problem(422, f"the name in the body is {form.name!r}, and that of the address is {name!r}")
-    found = await desk.think(desk.intake.put_schedule, **form.model_copy(update={"name": name}).model_dump())
+    found = await desk.think(desk.intake.put_schedule, **schedule_options(form.model_copy(update={"name": name})))
     remark(request, workflow=form.workflow, parameters=sorted(form.parameters or {}))
     return json_answer(await desk.ask(read_schedule, desk, found))
 
@@ -192,6 +192,11 @@ async def answer_backfill_cancel(number: BackfillNumber, desk: AtDesk, _: Operat
     """End a backfill: it makes no more runs, and those that it has made go on."""
     await desk.ask(desk.service.cancel_backfill, number)
     return json_answer(backfill_document(await desk.ask(desk.service.backfill_numbered, number)))
+
+
+def schedule_options(form: ScheduleForm) -> dict[str, Any]:
+    """Return what the intake is asked for."""
+    return {**form.model_dump(exclude={"source"}), "file": form.source}
 
 
 def read_schedules(desk: Desk) -> list[Document]:

@@ -11,6 +11,7 @@ from aiodag.web.bodies import RequestBody, body_of, takes
 from aiodag.web.desk import AtDesk, Desk
 from aiodag.web.fastapi import APIRouter, Request, Response
 from aiodag.web.kept_schemas import OneWorkflowAnswer, WorkflowAnswer
+from aiodag.web.listings import Word
 from aiodag.web.paths import AnyName
 from aiodag.web.pydantic import Field
 from aiodag.web.visits import remark
@@ -24,6 +25,7 @@ class WorkflowForm(RequestBody):
     definition: dict[str, Any] | str = Field(description="The document, or its text in JSON or YAML.")
     name: str | None = None
     member: str | None = None
+    source: Word = Field("", description="What the file of the definition is called: complaints begin with it.")
     replace: bool = Field(default=False, description="Put it in the place of the one that has its name.")
 
 

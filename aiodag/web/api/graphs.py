@@ -4,11 +4,10 @@ import hashlib
 from typing import Any, Literal
 
 from aiodag.records import RunRecord
-from aiodag.service import Service
 from aiodag.service.drawing import drawing_of
 from aiodag.web.access import Reader
 from aiodag.web.answers import PRIVATE
-from aiodag.web.desk import AtDesk
+from aiodag.web.desk import AtDesk, Desk
 from aiodag.web.fastapi import APIRouter, Request, Response
 from aiodag.web.kept_pictures import Picture
 from aiodag.web.paths import RunId
@@ -34,13 +33,14 @@ FormName = Literal["json", "svg", "mermaid", "dot"]
 @graphs_api.get("/runs/{run_id}/graph.{form}", operation_id="graph", response_class=Response, responses=ANSWERS)
 async def show_graph(run_id: RunId, form: FormName, desk: AtDesk, _: Reader, request: Request) -> Response:
     """Return the graph of a run as JSON, SVG, Mermaid or DOT. More than 1,000 nodes are drawn by task."""
-    mark = picture_mark(await desk.ask(desk.service.head, run_id), form, desk.service.place)
+    run = await desk.ask(desk.service.head, run_id)
+    mark = picture_mark(run, form, desk.service.place)
     headers = {**PRIVATE, **INERT} | ({"ETag": f'"{mark}"', "Cache-Control": "private, no-cache"} if mark else {})
     if mark and f'"{mark}"' in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     picture = desk.pictures.find(mark)
     if picture is None:
-        picture = await desk.draw(draw_picture, desk.service, run_id, form, mark)
+        picture = await desk.draw(draw_picture, desk, run, form, mark)
         desk.pictures.keep(picture)
     return Response(picture.content, media_type=FORMS[form], headers=headers)
 
@@ -53,7 +53,7 @@ def picture_mark(run: RunRecord, form: str, place: str) -> str:
     return hashlib.blake2b(repr(told).encode("utf-8", "replace"), digest_size=16).hexdigest()
 
 
-def draw_picture(service: Service, run_id: str, form: str, mark: str) -> Picture:
-    """Draw the graph of a run."""
-    content = drawing_of(service.graph(run_id), DRAWN_AS.get(form, form))
+def draw_picture(desk: Desk, run: RunRecord, form: str, mark: str) -> Picture:
+    """Draw the graph of a run, as it is now or was a moment ago."""
+    content = drawing_of(desk.graphs.graph(run), DRAWN_AS.get(form, form))
     return Picture(mark, content if isinstance(content, bytes) else content.encode("utf-8", "replace"))

@@ -1,0 +1,94 @@
+"""The desk: it asks the service in threads, and a service that does not answer stops nobody else."""
+
+import asyncio
+import contextvars
+import threading
+
+import pytest
+
+from aiodag.web.desk import DeskBusy, QuestionPool
+
+pytest.importorskip("fastapi")
+
+WHO = contextvars.ContextVar("WHO", default="nobody")
+
+
+@pytest.fixture
+def hanging():
+    """An answer that does not come before the test ends."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+@pytest.fixture
+def make_pool():
+    made = []
+
+    def make(threads, patience):
+        made.append(QuestionPool("test", threads, patience))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+async def test_a_question_is_answered_in_a_thread_of_the_pool_with_the_context_of_who_asks(make_pool):
+    pool = make_pool(1, 60.0)
+    WHO.set("ada")
+
+    name, who = await pool.ask(lambda: (threading.current_thread().name, WHO.get()))
+
+    assert name.startswith("aiodag-web-test")
+    assert who == "ada"
+
+
+async def test_what_a_question_raises_is_raised_to_who_asks(make_pool):
+    def no():
+        raise TimeoutError("of the question itself")
+
+    with pytest.raises(TimeoutError, match="of the question itself"):
+        await make_pool(1, 60.0).ask(no)
+
+
+async def test_a_question_without_an_answer_is_given_up_and_others_are_answered(make_pool, hanging):
+    pool = make_pool(2, 0.05)
+
+    with pytest.raises(DeskBusy, match="no answer"):
+        await pool.ask(hanging.wait)
+    assert await pool.ask(lambda: "there") == "there"
+
+
+async def test_when_every_thread_hangs_nobody_waits_for_longer_than_the_patience(make_pool, hanging):
+    pool = make_pool(2, 0.05)
+    found = await asyncio.gather(*(pool.ask(hanging.wait) for _ in range(20)), return_exceptions=True)
+
+    assert [type(each) for each in found] == [DeskBusy] * 20
+
+
+async def test_what_was_given_up_before_it_began_never_begins(make_pool, hanging):
+    pool = make_pool(1, 0.05)
+    begun = []
+
+    with pytest.raises(DeskBusy):
+        await pool.ask(hanging.wait)
+    with pytest.raises(DeskBusy):
+        await pool.ask(lambda: begun.append(1))
+    hanging.set()
+    await pool.ask(lambda: None)
+
+    assert begun == []
+
+
+async def test_too_many_questions_are_refused_at_once(make_pool, hanging, monkeypatch):
+    monkeypatch.setattr("aiodag.web.desk.MOST_WAITING", 3)
+    pool = make_pool(1, 60.0)
+    waiting = [asyncio.ensure_future(pool.ask(hanging.wait)) for _ in range(3)]
+    await asyncio.sleep(0)
+
+    with pytest.raises(DeskBusy, match="too many"):
+        await pool.ask(lambda: None)
+    hanging.set()
+    await asyncio.gather(*waiting)
+    assert await pool.ask(lambda: "again") == "again"

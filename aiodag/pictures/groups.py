@@ -66,39 +66,64 @@ def too_large(graph: Graph) -> bool:
     return len(graph.nodes) > MOST_NODES or len(graph.edges) > MOST_EDGES
 
 
+class Tasks(NamedTuple):
+    """The tasks of a graph: the name of each, the places of its nodes, and the task of each node."""
+
+    names: tuple[str, ...]
+    members: tuple[list[int], ...]
+    of_node: tuple[int, ...]
+
+
 def group_nodes(graph: Graph, until: float) -> Grouped:
     """Put nodes with one name in one group; the smallest groups share one if there are too many. The run ends at `until`."""
+    tasks = tasks_of_graph(graph)
+    named = zip(tasks.names, tasks.members, strict=True)
+    groups = (_group_of(name, [graph.nodes[at] for at in places], graph.now, until) for name, places in named)
+    return Grouped(tuple(groups), tasks.of_node)
+
+
+def tasks_of_graph(graph: Graph) -> Tasks:
+    """Return the nodes of a graph by their names; the smallest tasks stand together if there are too many."""
     sizes = Counter(node.name for node in graph.nodes)
     barriers = {node.name for node in graph.nodes if node.barrier}
     kept = {name for name, _ in sizes.most_common(_MOST_GROUPS)} if len(sizes) > _MOST_GROUPS + 1 else set(sizes)
     number: dict[str | None, int] = {}
-    members: list[list[GraphNode]] = []
+    members: list[list[int]] = []
     of_node: list[int] = []
-    for node in graph.nodes:
+    for place, node in enumerate(graph.nodes):
         at = number.setdefault(node.name if node.name in kept else None, len(members))
         if at == len(members):
             members.append([])
-        members[at].append(node)
+        members[at].append(place)
         of_node.append(at)
-    names = (f"{len(sizes.keys() - kept - barriers):,} {_OTHERS}" if name is None else name for name in number)
-    groups = (part_of_task(name, nodes, graph.now, until) for name, nodes in zip(names, members, strict=True))
-    return Grouped(tuple(groups), tuple(of_node))
+    others = f"{len(sizes.keys() - kept - barriers):,} {_OTHERS}"
+    return Tasks(tuple(others if name is None else name for name in number), tuple(members), tuple(of_node))
 
 
-def part_of_task(name: str, members: list[GraphNode], now: float, until: float) -> Group:
-    """Return a group of nodes under a name; the run ends at `until`."""
+def _group_of(name: str, members: list[GraphNode], now: float, until: float) -> Group:
     nodes = [node for node in members if not node.barrier] or members
     spans = [(begin, end) for node in nodes for state, begin, end in node.spans(now) if state is State.RUNNING]
+    return counted_group(name, members)._replace(
+        seconds=sum(end - begin for begin, end in spans),
+        started=min((begin for begin, _ in spans), default=None),
+        settled=max((node.moves[-1][1] for node in nodes if node.state.final and node.moves), default=None),
+        busy=_busy(spans, until),
+    )
+
+
+def counted_group(name: str, members: list[GraphNode]) -> Group:
+    """Return a group of nodes without what it says of times, which takes long for very many."""
+    nodes = [node for node in members if not node.barrier] or members
     counted = Counter(node.state for node in nodes)
     return Group(
         name=name,
         counts={state: counted[state] for state in State if counted[state]},
         attempts=sum(node.attempts for node in nodes),
-        seconds=sum(end - begin for begin, end in spans),
-        started=min((begin for begin, _ in spans), default=None),
-        settled=max((node.moves[-1][1] for node in nodes if node.state.final and node.moves), default=None),
+        seconds=0.0,
+        started=None,
+        settled=None,
         errors=tuple(Counter(node.error for node in nodes if node.error).most_common(_MOST_ERRORS)),
-        busy=_busy(spans, until),
+        busy=(),
         barrier=nodes[0].barrier,
     )
 

@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from aiodag._core.graph import Graph
-from aiodag.pictures.groups import group_nodes, part_of_task, too_large
+from aiodag.pictures.groups import counted_group, tasks_of_graph, too_large
+from aiodag.pictures.lettering import line
 from aiodag.pictures.scene import (
     Card,
     Scene,
@@ -15,6 +16,7 @@ from aiodag.pictures.scene import (
     _merge_links,
     _node_card,
     _until,
+    headline_of,
     scene,
 )
 
@@ -49,37 +51,38 @@ def opened_scene(graph: Graph, opened: Collection[str] = ()) -> OpenedScene:
         shown = scene(graph)
         return OpenedScene(shown, tuple(node.id for node in shown.nodes))
     graph = _finite(graph)
-    until = _until(graph)
-    found = group_nodes(graph, until)
-    members: list[list[int]] = [[] for _ in found.groups]
-    for place, group in enumerate(found.of_node):
-        members[group].append(place)
+    tasks = tasks_of_graph(graph)
     wholes = [
-        Part(group.name, group.name, places, shut=group.barrier)
-        for group, places in zip(found.groups, members, strict=True)
+        Part(name, name, places, shut=all(graph.nodes[at].barrier for at in places))
+        for name, places in zip(tasks.names, tasks.members, strict=True)
     ]
     parts, used = open_parts(wholes, set(opened))
-    card_of: dict[int, int] = {}  # of each node, by its id
-    cards: list[Card] = []
-    keys: list[int | str] = []
-    for part in parts:
-        for place in part.places:
-            card_of[graph.nodes[place].id] = len(cards)
-        nodes = [graph.nodes[place] for place in part.places]
-        if part.key or part.shut:
-            cards.append(_group_card(part_of_task(part.title, nodes, graph.now, until)))
-            keys.append(part.key)
-        else:
-            (node,) = nodes
-            barrier = _barrier_card(node.state, f"({node.label})")
-            cards.append(barrier if node.barrier else _node_card(node, graph.now, low=True))
-            keys.append(node.id)
-    links = _merge_links(graph, card_of, _failed_edges(graph))
-    whole = scene(graph)
-    shown = whole._replace(
-        cards=tuple(cards), links=tuple(links), critical=(), of_node=tuple(card_of[node.id] for node in graph.nodes)
+    card_of = {graph.nodes[at].id: card for card, part in enumerate(parts) for at in part.places}
+    cards = tuple(part_card(graph, part) for part in parts)
+    shown = Scene(
+        nodes=graph.nodes,
+        now=graph.now,
+        name=line(graph.name, 100),
+        headline=headline_of(graph, sum(not part.shut for part in wholes), _until(graph)),
+        counts=graph.counts(),
+        cards=cards,
+        links=tuple(_merge_links(graph, card_of, _failed_edges(graph))),
+        groups=tuple(counted_group(part.title, [graph.nodes[at] for at in part.places]) for part in wholes),
+        critical=(),
+        until=0.0,
+        of_node=tuple(card_of[node.id] for node in graph.nodes),
     )
-    return OpenedScene(shown, tuple(keys), tuple(used))
+    keys = tuple(part.key or graph.nodes[part.places[0]].id for part in parts)
+    return OpenedScene(shown, keys, tuple(used))
+
+
+def part_card(graph: Graph, part: Part) -> Card:
+    """Return what is drawn of a part: its counts, or its one node."""
+    nodes = [graph.nodes[place] for place in part.places]
+    if part.key:
+        return _group_card(counted_group(part.title, nodes))
+    node = nodes[0]
+    return _barrier_card(node.state, f"({line(node.label)})") if node.barrier else _node_card(node, graph.now, low=True)
 
 
 def open_parts(wholes: list[Part], opened: set[str]) -> tuple[list[Part], list[str]]:

@@ -94,14 +94,11 @@ def scene(graph: Graph) -> Scene:
             for edge in graph.edges
         ]
         links += [Link(place[parent], place[id_], "nested") for parent, id_ in _innermost_ids(graph)]
-    sizes = [count_text(sum(graph.counts().values()), "node"), count_text(len(graph.edges), "edge")]
-    sizes += [f"shown as {count_text(sum(not group.barrier for group in groups), 'task')}"] * bool(groups)
-    sizes += [describe_seconds(until)] * bool(until)
     return Scene(
         nodes=graph.nodes,
         now=graph.now,
         name=line(graph.name, 100),
-        headline=", ".join(sizes),
+        headline=headline_of(graph, sum(not group.barrier for group in groups), until),
         counts=graph.counts(),
         cards=tuple(cards),
         links=tuple(links),
@@ -110,6 +107,14 @@ def scene(graph: Graph) -> Scene:
         until=until,
         of_node=of_node,
     )
+
+
+def headline_of(graph: Graph, tasks: int, until: float) -> str:
+    """Return the sizes of a graph, as how many tasks it is shown if it is, and how long it took."""
+    sizes = [count_text(sum(graph.counts().values()), "node"), count_text(len(graph.edges), "edge")]
+    sizes += [f"shown as {count_text(tasks, 'task')}"] * bool(tasks)
+    sizes += [describe_seconds(until)] * bool(until)
+    return ", ".join(sizes)
 
 
 def _finite(graph: Graph) -> Graph:

@@ -28,6 +28,7 @@ from aiodag.wording import describe_seconds
 node_pages = APIRouter()
 
 MOST_NEIGHBOURS = 20
+MOST_ATTEMPTS = 20  # the last ones
 MOST_LOGGED = 500  # lines of one attempt
 PLAIN_FACTS = frozenset({"holds", "lost", "label"})  # said in other words, or of use to nobody here
 FACT_NAMES = {"pid": "process", "code": "exit code"}
@@ -147,7 +148,8 @@ def node_page(request: Request, desk: Desk, run_id: str, name: str) -> Response:
     drawn = next((each for each in graph.nodes if each.id == node.number), None)
     now = cursor_now(service.store, run.id)
     place = read_cursor(now)
-    attempts = [shown_attempt(story, place) for story in attempts_in(service, run, str(node.number))][::-1]
+    stories = attempts_in(service, run, str(node.number), MOST_ATTEMPTS)
+    attempts = [shown_attempt(story, place) for story in stories][::-1]
     look = drawn.shown_as if drawn is not None else node.state
     words = run_frame(request, desk, run, "")
     skipped = list(skipped_for(graph, node.number)) if node.state is State.FAILED else []
@@ -162,6 +164,7 @@ def node_page(request: Request, desk: Desk, run_id: str, name: str) -> Response:
         look=look,
         error=whole_or_ends(error_text(node.error)) if node.state is State.FAILED else node.error,
         attempts=attempts,
+        before=attempts[-1].number - 1 if len(attempts) == MOST_ATTEMPTS else 0,
         value=value_words(service, run, node),
         neighbours=list(neighbours_of(graph, node.number)),
         skipped=Neighbours("Skipped because of it", skipped[:MOST_NEIGHBOURS], max(0, len(skipped) - MOST_NEIGHBOURS)),

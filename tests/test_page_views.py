@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from aiodag import State, StoreError
-from aiodag.records import Owner
+from aiodag.records import Owner, WorkflowRecord
 from aiodag.service import Service
 from aiodag.web.page.beginning import begin_form, moment_typed, tags_typed, wanted_in_form
 from aiodag.web.page.definition_diffs import LINES, MOST, definition_diff
@@ -91,6 +91,29 @@ def test_the_list_can_be_searched_and_has_pages(registered, tmp_path):
     assert (len(first.rows), len(second.rows), second.after) == (50, 7, None)
     assert {row.name for row in first.rows}.isdisjoint(row.name for row in second.rows)
     assert [row.name for row in list_workflows(registered, "W1").rows] == [f"w1{digit}" for digit in range(10)]
+
+
+def test_what_no_store_keeps_of_a_workflow_in_a_folder_is_not_shown(service, tmp_path, monkeypatch):
+    document = {"name": "hidden", "tasks": {"call": {"command": ["env"], "environment": {"TOKEN": "canary-7f3a"}}}}
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "hidden.json").write_text(json.dumps(document))
+    (tmp_path / "conf" / "odd.json").write_text('{"name": "odd", "tasks": {"call": ["env"]}}')
+    monkeypatch.chdir(tmp_path)
+
+    view = view_workflow(service, "hidden")
+
+    assert "canary-7f3a" not in repr(view)
+    assert (view.row.size, view.row.is_registered) == (1, False)
+    assert view_workflow(service, "odd").document == {}
+    assert [row.name for row in list_workflows(service).rows] == ["hidden", "odd"]
+
+
+def test_rows_that_somebody_has_written_over_stop_nothing(service):
+    service.store.register(WorkflowRecord("torn", "torn.json", "{half", {}, datetime.now(UTC)))
+    service.store.register(WorkflowRecord("odd", "odd.json", '{"tasks": [], "params": 7}', {}, datetime.now(UTC)))
+
+    assert [row.size for row in list_workflows(service).rows] == [0, 0]
+    assert [view_workflow(service, name).declarations for name in ("torn", "odd")] == [[], []]
 
 
 def test_an_unknown_workflow_is_named_with_a_near_miss(registered):

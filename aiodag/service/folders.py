@@ -65,6 +65,22 @@ def workflows_in_folders() -> tuple[list[InFolder], list[Complaint]]:
     return [InFolder(each.name, each.target, size_of_form(each.member.form)) for each in kept], folders.complaints
 
 
+def definition_in_folders(name: str) -> tuple[str, dict[str, Any]] | None:
+    """Return FILE:NAME and the document of the workflow of a name, as a store would have it; None if there is none.
+
+    What a store hides is hidden in it. A document that is not right is an empty one.
+    """
+    from aiodag.workflows.private import stored_document
+
+    for each in definitions_in_folders().named("workflow", name):
+        form: Any = each.member.form
+        try:
+            return each.target, stored_document(form)
+        except (AttributeError, TypeError, ValueError):  # what is wrong in it is said where it is to run
+            return each.target, {}
+    return None
+
+
 def size_of_form(form: Any) -> int:
     """Return how many tasks or jobs a workflow has, as far as it is right."""
     found = form.get("jobs", form.get("tasks")) if isinstance(form, dict) else None

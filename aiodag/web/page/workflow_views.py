@@ -9,7 +9,7 @@ from aiodag.errors import NotFound
 from aiodag.records import RunRecord, WorkflowRecord
 from aiodag.service import Service
 from aiodag.service.declarations import Declaration, parameter_declarations
-from aiodag.service.folders import definitions_in_folders, workflows_in_folders
+from aiodag.service.folders import definition_in_folders, workflows_in_folders
 from aiodag.web.page.definition_diffs import pretty_json
 
 IN_LIST = 50  # workflows on a page
@@ -109,9 +109,9 @@ def find_workflow(service: Service, name: str) -> FoundWorkflow:
     """Return the workflow of a name: a registered one before one in a folder, as everywhere. Raises `NotFound`."""
     for record in service.workflows(name):
         return FoundWorkflow(name, record.target, document_of_record(record), record)
-    for each in definitions_in_folders().named("workflow", name):
-        form: Any = each.member.form
-        return FoundWorkflow(name, each.target, form if isinstance(form, dict) else {})
+    there = definition_in_folders(name)
+    if there is not None:
+        return FoundWorkflow(name, *there)
     raise unknown_workflow(service, name)
 
 

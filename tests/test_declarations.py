@@ -66,6 +66,8 @@ def test_a_document_that_somebody_has_written_over_declares_nothing(document):
         (TASKS, {}, []),
         (TASKS, {"day": ["wed"], "rows": ["7"]}, []),
         (TASKS, {"rows": ["many"], "more": "1"}, ["more", "rows"]),
+        (TASKS, {"rows": "[" * 100_000}, ["rows"]),
+        (JOBS, {"day": "[" * 100_000, "rows": "9" * 5_000}, ["day", "rows"]),
     ],
 )
 def test_all_that_does_not_fit_is_said_at_once_with_the_name_of_its_parameter(document, given, places):

@@ -705,6 +705,7 @@ FLOORS = [
             "callers",
             "visits",
             "admission",
+            "forms",
             "access",
             "limits",
             "gate",

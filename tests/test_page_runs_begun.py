@@ -161,7 +161,21 @@ def test_a_definition_with_faults_comes_back_with_their_places(visitor, service,
     assert "tasks.one.comand" in page.text
     assert value_of_field(page.text, "definition") == fields["definition"]
     assert visitor.send(failed, {**fields, "definition": "{half", "step": "plan"}, status=422)
+    assert "no node 'nobody'" in unescape(
+        visitor.send(failed, {**typed_in(visitor.open(failed)), "again": "nobody"}, status=422).text
+    )
     assert service.head(RUN).state.value == "failed"
+
+
+def test_a_definition_of_megabytes_is_edited(visitor, failed):
+    fields = typed_in(visitor.open(failed))
+    document = json.loads(fields["definition"])
+    document["description"] = "x" * 3_000_000
+
+    page = visitor.send(failed, {**fields, "definition": json.dumps(document), "step": "plan"}, status=200)
+
+    assert "two failed" in Markup(page.text).text
+    assert len(page.body) < 7_000_000
 
 
 def test_of_two_people_the_second_sees_what_the_first_has_changed(server, visitor, service, failed):

@@ -15,6 +15,7 @@ from aiodag.service.access import form_token_of
 from aiodag.web.admission import AdmissionGuard
 from aiodag.web.desk import Desk, desk_of
 from aiodag.web.fastapi import ASGIApp, Depends, Request
+from aiodag.web.forms import form_sent
 from aiodag.web.origins import SAFE, OriginGuard
 from aiodag.web.problems import Problem
 from aiodag.web.visits import Visit, visit_of
@@ -69,7 +70,7 @@ async def check_form(request: Request, caller: Caller) -> None:
     """Refuse a change that a browser sends, unless it comes from a page of its session. Raises `Problem`."""
     sent = request.headers.get("x-form-token", "")
     if not sent and request.headers.get("content-type", "").partition(";")[0].strip().lower() in FORMS:
-        sent = str((await request.form()).get("form", ""))
+        sent = (await form_sent(request)).get("form", "")
     if not hmac.compare_digest(sent.encode("utf-8", "replace"), form_token_of(caller.session).encode()):
         raise Problem(REFUSED, "this form is not one of your session: open the page again, and send it from there")
 

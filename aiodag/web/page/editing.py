@@ -10,7 +10,7 @@ from aiodag.service.posted import document_of_text
 from aiodag.web.access import Operator, Reader
 from aiodag.web.desk import AtDesk, Desk
 from aiodag.web.fastapi import APIRouter, Request, Response
-from aiodag.web.page.fields import form_texts
+from aiodag.web.forms import form_sent
 from aiodag.web.page.rendering import render, see_other
 from aiodag.web.page.resuming import (
     Conflict,
@@ -29,6 +29,7 @@ from aiodag.web.problems import problem_of
 from aiodag.web.visits import remark
 
 editing_pages = APIRouter()
+BUSY, MISSING = 503, 404
 LONGEST_NUMBER = 10  # digits of an execution
 
 
@@ -69,7 +70,7 @@ def write_edit(request: Request, desk: Desk, run_id: str) -> Response:
 @editing_pages.post("/runs/{run_id}/edit")
 async def edit_run(request: Request, desk: AtDesk, _: Operator, run_id: RunId) -> Response:
     """Show what resuming a run with an edited definition would do, or do that once it was seen."""
-    typed = form_texts((await request.form()).multi_items())
+    typed = await form_sent(request)
     return await desk.think(edit_as_typed, request, desk, run_id, typed)
 
 
@@ -140,9 +141,10 @@ def plan_of_edit(desk: Desk, editor: Editor, edit: Edit, typed: Mapping[str, str
 def finding_of_error(error: AiodagError, desk: Desk) -> Finding:
     """Return what is wrong with an edit; what has nothing to do with it is raised."""
     problem = problem_of(error, desk.service.place)
-    if problem is None or problem.status in {404, 503}:
+    if problem is None or problem.status == BUSY:
         raise error
-    return Finding(complaints=problem.complaints or [Complaint("", problem.detail)], status=problem.status)
+    status = 422 if problem.status == MISSING else problem.status  # no node of a name, not no run
+    return Finding(complaints=problem.complaints or [Complaint("", problem.detail)], status=status)
 
 
 def edit_page(request: Request, desk: Desk, editor: Editor, typed: Mapping[str, str], finding: Finding) -> Response:

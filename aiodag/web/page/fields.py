@@ -142,11 +142,6 @@ def values_in_lines(text: str) -> list[str]:
     return [line.strip() for line in text.split("\n") if line.strip()]
 
 
-def form_texts(form: Iterable[tuple[str, object]]) -> dict[str, str]:
-    """Return the texts of a form that was sent, with line ends as everybody writes them but browsers. Files are left out."""
-    return {name: value.replace("\r\n", "\n") for name, value in form if isinstance(value, str)}
-
-
 def complaints_about(document: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, str]:
     """Return what is wrong with the values for a workflow, by the names of their fields; nothing if they fit."""
     try:

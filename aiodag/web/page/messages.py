@@ -10,7 +10,7 @@ from aiodag.service.messages import MESSAGE_STATES
 from aiodag.web.access import Operator, Reader
 from aiodag.web.desk import AtDesk, Desk
 from aiodag.web.fastapi import APIRouter, Query, Request, Response
-from aiodag.web.page.fields import form_texts
+from aiodag.web.forms import form_sent
 from aiodag.web.page.message_views import view_mail
 from aiodag.web.page.rendering import render, see_other
 from aiodag.web.page.searching import SearchText
@@ -48,7 +48,7 @@ def write_messages(
 @messages_pages.post("/messages")
 async def deliver_typed(request: Request, desk: AtDesk, _: Operator) -> Response:
     """Deliver a message as a form says."""
-    typed = form_texts((await request.form()).multi_items())
+    typed = await form_sent(request)
     return await desk.ask(deliver_as_typed, request, desk, typed)
 
 
@@ -68,7 +68,7 @@ def deliver_as_typed(request: Request, desk: Desk, typed: Mapping[str, str]) -> 
 @messages_pages.post("/messages/redeliver")
 async def redeliver_typed(request: Request, desk: AtDesk, _: Operator) -> Response:
     """Deliver a dead letter again."""
-    typed = form_texts((await request.form()).multi_items())
+    typed = await form_sent(request)
     topic, message_id = typed.get("topic", ""), typed.get("id", "")
     if not topic or not message_id:
         raise NotFound("a dead letter is known by its topic and its id, and one of them is missing")

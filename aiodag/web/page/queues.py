@@ -8,8 +8,8 @@ from aiodag.service import Service
 from aiodag.web.access import Operator, Reader
 from aiodag.web.desk import AtDesk, Desk
 from aiodag.web.fastapi import APIRouter, Request, Response
+from aiodag.web.forms import form_sent
 from aiodag.web.page.beginning import integer_typed
-from aiodag.web.page.fields import form_texts
 from aiodag.web.page.queue_views import list_queues
 from aiodag.web.page.rendering import render, see_other
 from aiodag.web.paths import AnyName
@@ -42,7 +42,7 @@ def write_queues(
 @queues_pages.post("/queues")
 async def put_queue_typed(request: Request, desk: AtDesk, _: Operator) -> Response:
     """Make a queue, or change its rate, as a form says."""
-    typed = form_texts((await request.form()).multi_items())
+    typed = await form_sent(request)
     return await desk.ask(add_queue_typed, request, desk, typed)
 
 

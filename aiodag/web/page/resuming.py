@@ -23,7 +23,7 @@ WHYS = {
     State.WAITING: "had not begun",
 }
 SHOWN = 500  # nodes that are listed
-LONGEST = 4 * 2**20  # characters of a definition that a page can edit
+LONGEST = 2**20  # characters of a definition that a page can edit: laid out, it is some times as long
 OPEN_STATES = frozenset({State.QUEUED, State.RUNNING})
 
 

@@ -10,8 +10,8 @@ from aiodag.service import Service
 from aiodag.web.access import Operator, Reader
 from aiodag.web.desk import AtDesk, Desk
 from aiodag.web.fastapi import APIRouter, Path, Request, Response
+from aiodag.web.forms import form_sent
 from aiodag.web.page.beginning import integer_typed, moment_typed
-from aiodag.web.page.fields import form_texts
 from aiodag.web.page.rendering import render, see_other
 from aiodag.web.page.schedule_views import list_schedules, view_schedule, zone_of_schedule
 from aiodag.web.page.searching import SearchText
@@ -73,7 +73,7 @@ async def return_to_schedule(request: Request, _: Reader, name: AnyName) -> Resp
 @schedules_pages.post("/schedules/{name}/backfill")
 async def begin_backfill(request: Request, desk: AtDesk, _: Operator, name: AnyName) -> Response:
     """Have runs made of moments of the past, as a form says."""
-    typed = form_texts((await request.form()).multi_items())
+    typed = await form_sent(request)
     return await desk.ask(backfill_as_typed, request, desk, name, typed)
 
 
@@ -122,6 +122,6 @@ async def change_schedule(request: Request, desk: AtDesk, _: Operator, name: Any
         raise Problem(404, f"a schedule cannot be told to {change}: there are run, {', '.join(CHANGES)}")
     method, notice = CHANGES[change]
     await desk.ask(method, desk.service, name)
-    typed = form_texts((await request.form()).multi_items())
+    typed = await form_sent(request)
     address = "/schedules" if typed.get("back") == "list" else f"/schedules/{path_part(name)}"
     return see_other(request, address, notice)

@@ -9,9 +9,10 @@ from aiodag.service.document_graphs import graph_of_document
 from aiodag.web.access import Operator, Reader
 from aiodag.web.desk import AtDesk, Desk
 from aiodag.web.fastapi import APIRouter, Request, Response
+from aiodag.web.forms import form_sent
 from aiodag.web.jinja2 import mark_safe
 from aiodag.web.page.beginning import begin_form, wanted_in_form
-from aiodag.web.page.fields import PREFIX, form_texts
+from aiodag.web.page.fields import PREFIX
 from aiodag.web.page.rendering import render, root_path, see_other
 from aiodag.web.page.run import MOST_OPENED
 from aiodag.web.page.run_views import TableQuery, graph_address
@@ -61,7 +62,7 @@ async def return_to_workflow(request: Request, _: Reader, name: AnyName) -> Resp
 @workflows_pages.post("/workflows/{name}/begin")
 async def begin_from_form(request: Request, desk: AtDesk, _: Operator, name: AnyName) -> Response:
     """Begin a run with what a form says, or answer with the form and what is wrong in it."""
-    typed = form_texts((await request.form()).multi_items())
+    typed = await form_sent(request)
     return await desk.think(begin_as_typed, request, desk, name, typed)
 
 

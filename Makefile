@@ -46,6 +46,7 @@ docs: $(VENV)/.documented
 
 assets: $(VENV)/.installed
 	$(VENV)/bin/python assets/make.py
+	$(VENV)/bin/python assets/http_api.py
 
 clean:
 	rm -rf .venv .venv-demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

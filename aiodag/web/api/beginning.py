@@ -117,7 +117,10 @@ async def submit_run(
     _: Operator,
     request: Request,
     new: Annotated[NewRun, Depends(read_new_run)],
-    idempotency_key: Annotated[PlainText | None, Header(max_length=LONGEST)] = None,
+    idempotency_key: Annotated[
+        PlainText | None,
+        Header(alias="Idempotency-Key", max_length=LONGEST, description="Begin one run, however often this is sent."),
+    ] = None,
 ) -> Response:
     """Submit a run: of a registered workflow by its name, or of a definition. A worker takes it from its queue.
 

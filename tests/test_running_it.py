@@ -20,7 +20,7 @@ from aiodag.stores.places import store_at
 
 DEPLOYMENT = ROOT / "examples" / "deployment"
 UNIT = DEPLOYMENT / "aiodag-worker@.service"
-PAGES = [ROOT / "docs" / name for name in ("running-it.md", "queues-and-workers.md", "the-server.md")]
+PAGES = [ROOT / "docs" / name for name in ("running-it.md", "queues-and-workers.md", "the-server.md", "security.md")]
 FILE = re.compile(r"<!-- file: (?P<path>\S+) -->\n```\w+\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(r"^```(?:sh|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 QUOTED = re.compile(r"`(aiodag [^`]*)`")

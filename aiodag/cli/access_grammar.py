@@ -26,7 +26,10 @@ def add_token(group: CommandGroup) -> None:
     )
     parser.add_argument("name", metavar="NAME", nargs="?", help="the token to make or to revoke")
     parser.add_argument(
-        "--role", metavar="ROLE", help="for new: read (the default), or operate, which may change things"
+        "--role",
+        metavar="ROLE",
+        choices=("read", "operate"),
+        help="for new: read (the default), or operate, which may change things",
     )
     parser.add_argument(
         "--expires", metavar="AGE", type=duration, help="for new: how long it is valid: 12h, 30d (until it is revoked)"

@@ -138,7 +138,7 @@ def keep_copy(path: Path, version: int) -> Path:
 
 
 def copy_to(source: sqlite3.Connection, copy: Path, *, access: bool = True) -> None:
-    """Copy a database to a new file, whole or not at all; or all of it but for who has `access`.
+    """Copy a database to a new file, whole or not at all. Without `access`, tokens and sessions are left out.
 
     Raises `OSError` and `sqlite3.Error`.
     """

@@ -138,4 +138,4 @@ def test_a_picture_of_hostile_names_has_none_of_them_as_markup():
     drawn = graph_fragment(Graph(hostile, nodes, []), [hostile], lambda key: f"javascript:{key}")
 
     assert "<script>" not in drawn.picture
-    assert drawn.opened == (hostile,)
+    assert drawn.opened == ((hostile, hostile),)

@@ -15,11 +15,11 @@ Address = Callable[[int | str], str]
 
 
 class GraphFragment(NamedTuple):
-    """The picture of a graph, what the kinds of its lines mean, and the keys of the groups that are opened in it."""
+    """The picture of a graph, what the kinds of its lines mean, and the groups that are opened in it: key and title of each."""
 
     picture: str
     meanings: tuple[tuple[str, str], ...]
-    opened: tuple[str, ...]
+    opened: tuple[tuple[str, str], ...]
     headline: str
     grouped: bool
 
@@ -42,7 +42,8 @@ def graph_fragment(graph: Graph, opened: Collection[str], address: Address) -> G
     size = f'width="{wide}" height="{high}" viewBox="-4 -4 {wide} {high}"'
     label = f'role="group" aria-label="The graph of {escape_xml(shown.name)}"'
     picture = "\n".join([f'<svg class="picture" {size} {label}>', *drawn.elements, "</svg>"])
-    return GraphFragment(picture, tuple(meanings(shown)), found.opened, shown.headline, bool(shown.groups))
+    opened_groups = tuple(zip(found.opened, found.titles, strict=True))
+    return GraphFragment(picture, tuple(meanings(shown)), opened_groups, shown.headline, bool(shown.groups))
 
 
 def timeline_fragment(graph: Graph, address: Address) -> TimelineFragment | None:

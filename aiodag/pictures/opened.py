@@ -26,11 +26,15 @@ _MOST_CARDS = 600
 
 
 class OpenedScene(NamedTuple):
-    """A scene, and for each card the id of its node, or the key by which its group is opened; `opened` are the keys that are."""
+    """A scene, and for each card the id of its node, or the key by which its group is opened.
+
+    `opened` are the keys of those that are open, and `titles` what they are called.
+    """
 
     scene: Scene
     keys: tuple[int | str, ...]
     opened: tuple[str, ...] = ()
+    titles: tuple[str, ...] = ()
 
 
 class Part(NamedTuple):
@@ -73,7 +77,7 @@ def opened_scene(graph: Graph, opened: Collection[str] = ()) -> OpenedScene:
         of_node=tuple(card_of[node.id] for node in graph.nodes),
     )
     keys = tuple(part.key or graph.nodes[part.places[0]].id for part in parts)
-    return OpenedScene(shown, keys, tuple(used))
+    return OpenedScene(shown, keys, tuple(part.key for part in used), tuple(line(part.title, 100) for part in used))
 
 
 def part_card(graph: Graph, part: Part) -> Card:
@@ -85,16 +89,16 @@ def part_card(graph: Graph, part: Part) -> Card:
     return _barrier_card(node.state, f"({line(node.label)})") if node.barrier else _node_card(node, graph.now, low=True)
 
 
-def open_parts(wholes: list[Part], opened: set[str]) -> tuple[list[Part], list[str]]:
-    """Return the parts that are shown, in their order, and the keys that were of use; a part without a key is a node."""
+def open_parts(wholes: list[Part], opened: set[str]) -> tuple[list[Part], list[Part]]:
+    """Return the parts that are shown, in their order, and those that are opened; a part without a key is a node."""
     shown: list[Part] = []
-    used: list[str] = []
+    used: list[Part] = []
     stack = wholes[::-1]
     while stack:
         part = stack.pop()
         inside = list(smaller_parts(part)) if part.key in opened and not part.shut else []
         if inside and len(shown) + len(stack) + len(inside) <= _MOST_CARDS:
-            used.append(part.key)
+            used.append(part)
             stack += inside[::-1]
         else:
             shown.append(part)

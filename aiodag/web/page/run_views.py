@@ -47,6 +47,10 @@ class TableQuery(NamedTuple):
         asked += [("open", key) for key in found.opened]
         return f"?{urlencode(asked)}" if asked else "?"
 
+    def without(self, key: str) -> str:
+        """Return the query in which a group is shut, as it is in an address."""
+        return self.address(opened=tuple(each for each in self.opened if each != key))
+
 
 class NodeRows(NamedTuple):
     """A page of the table of nodes: how many there are in all, and the addresses of the pages around it."""

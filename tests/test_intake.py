@@ -421,6 +421,16 @@ def test_a_bounded_number_of_processes_think_and_end_with_the_intake(service, ta
     assert not second.is_alive()
 
 
+def test_a_short_text_that_stands_for_millions_of_nodes_is_drawn_elsewhere(taking):
+    values = {name: list(range(50)) for name in "abcd"}
+    form = {"tasks": {"a": {"command": ["echo", *(f"{{{{{name}}}}}" for name in values)], "parameters": values}}}
+    intake = taking(seconds=2.0)
+
+    with pytest.raises((PlanFailed, EntryError)):
+        intake.preview(definition=form)
+    assert intake.submit(definition=form)
+
+
 def test_a_store_in_memory_takes_what_is_harmless(taking):
     intake = taking(Service("memory:intake-test"))
 

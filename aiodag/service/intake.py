@@ -116,7 +116,8 @@ class Intake:
         """Return what `aiodag plan RUN --json` prints. Raises what `Service.plan` raises, and `PlanFailed`."""
         run = self.service.head(run_id)
         asked = {"run": run_id, "definition": definition, "again": list(again), "narrowing": self.narrowing._asdict()}
-        plain = is_plain_code(run.entry, run.definition) and (definition is None or self._is_plain(None, definition))
+        plain = is_plain_code(run.entry, run.definition, expanding=True)
+        plain = plain and (definition is None or self._is_plain(None, definition, expanding=True))
         found: Document = self._thought("plan", asked, plain)
         return found
 
@@ -130,7 +131,7 @@ class Intake:
     ) -> Document:
         """Return the graph of what `submit` would run, as `aiodag graph --json` prints it. Raises what `submit` raises."""
         asked = self._asked(workflow, definition, member, parameters)
-        found: Document = self._thought("preview", asked, self._is_plain(workflow, definition))
+        found: Document = self._thought("preview", asked, self._is_plain(workflow, definition, expanding=True))
         return found
 
     def register(
@@ -215,19 +216,26 @@ class Intake:
         }
         return {**asked, "parameters": None if parameters is None else dict(parameters)}
 
-    def _is_plain(self, workflow: str | None, definition: "Mapping[str, Any] | str | None", source: str = "") -> bool:
+    def _is_plain(
+        self,
+        workflow: str | None,
+        definition: "Mapping[str, Any] | str | None",
+        source: str = "",
+        *,
+        expanding: bool = False,
+    ) -> bool:
         """Return True for what is small, and imports nothing. Raises `WorkflowError` for a text that cannot be read."""
         if definition is None:
             found = self.service.workflows(workflow) if workflow is not None else []
             if not found:
                 return not folders_of_definitions()  # whose files are read elsewhere, for they may import
             file = found[0].target.partition(":")[0]
-            return is_harmless_text(found[0].document) and (file == "" or is_workflow_file(file))
+            return is_harmless_text(found[0].document, expanding=expanding) and (file == "" or is_workflow_file(file))
         text = definition if isinstance(definition, str) else None
         if text is not None and len(text) > LARGEST:
             return False
         document: Any = definition if text is None else document_of_text(text, source).document
-        return is_harmless(document) and (text is not None or is_small(document))
+        return is_harmless(document, expanding=expanding) and (text is not None or is_small(document))
 
     def _thought(self, what: str, asked: Mapping[str, Any], plain: bool) -> Any:
         if plain:
@@ -241,14 +249,16 @@ def depends_on_nothing(record: ScheduleRecord) -> bool:
     return not record.params and "${{" not in (record.submission.group or "")
 
 
-def is_plain_code(entry: Mapping[str, Any] | None, definition: str | None) -> bool:
+def is_plain_code(entry: Mapping[str, Any] | None, definition: str | None, *, expanding: bool = False) -> bool:
     """Return True for a recorded definition that is small, and imports nothing."""
-    return not needs_its_file(entry, definition) and definition is not None and is_harmless_text(definition)
+    if definition is None or needs_its_file(entry, definition):
+        return False
+    return is_harmless_text(definition, expanding=expanding)
 
 
-def is_harmless_text(text: str) -> bool:
+def is_harmless_text(text: str, *, expanding: bool = False) -> bool:
     """Return True for a recorded document that is small, and imports nothing."""
-    return len(text) <= LARGEST and is_harmless(json.loads(text))
+    return len(text) <= LARGEST and is_harmless(json.loads(text), expanding=expanding)
 
 
 def is_small(document: Any) -> bool:

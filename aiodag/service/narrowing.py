@@ -189,9 +189,14 @@ def mappings_in(document: Any) -> Iterator[tuple[Path, Mapping[str, Any]]]:
 
 
 RISKY = frozenset({"task", "uses", "digest", "generator", "hosts", "executors"})  # keys for which something is imported
+MANY = frozenset({"parameters", "strategy"})  # keys by which a task has many instances
 LARGEST = 65_536  # characters of what is thought through in the server
 
 
-def is_harmless(document: Any) -> bool:
-    """Return True for a document that can be read without importing, or reading, anything else. Others are read elsewhere."""
-    return all(RISKY.isdisjoint(map(str, holder)) for _, holder in mappings_in(document))
+def is_harmless(document: Any, *, expanding: bool = False) -> bool:
+    """Return True for a document that can be read without importing, or reading, anything else. Others are read elsewhere.
+
+    With `expanding` each instance of a task becomes a node: few keys may stand for millions.
+    """
+    risky = RISKY | MANY if expanding else RISKY
+    return all(risky.isdisjoint(map(str, holder)) for _, holder in mappings_in(document))

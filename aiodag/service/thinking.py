@@ -9,11 +9,15 @@ import json
 import os
 import sys
 import threading
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from aiodag.errors import AiodagError, EntryError
 from aiodag.service.service import Service
 from aiodag.service.thoughts import THOUGHTS
+
+MEMORY = 4 * 2**30  # bytes
 
 
 def answer_one() -> None:
@@ -24,11 +28,24 @@ def answer_one() -> None:
     os.dup2(nowhere, 2)
     asks = os.fdopen(os.dup(0), "rb")
     os.dup2(nowhere, 0)
+    give_way()
     line = asks.readline()
     threading.Thread(target=end_with_asker, args=[asks], name="aiodag lifeline", daemon=True).start()
     answers.write(json.dumps(thought_answer(json.loads(line))).encode())
     answers.flush()
     os._exit(0)
+
+
+def give_way() -> None:
+    """Have this process end before others where there is too little memory: a short text may stand for millions of nodes."""
+    with suppress(ImportError, ValueError, OSError):
+        import resource  # noqa: PLC0415 - not on Windows
+
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        most = MEMORY if hard == resource.RLIM_INFINITY else min(MEMORY, hard)
+        resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 
 
 def end_with_asker(asks: BinaryIO) -> None:

@@ -77,7 +77,7 @@ def resume(args: Namespace) -> int:
 def requeue(args: Namespace) -> int:
     """Queue a run again, and return the exit code."""
     for name, option in ONLY_HERE.items():
-        if getattr(args, name) not in {None, False} and getattr(args, name) != []:
+        if getattr(args, name) not in (None, False, []):
             raise OptionError(option, "", "effect without --queue: how a worker runs it is said where that is started")
     with serving(args) as service:
         run = service.requeue(args.run, source=args.source, again=args.again, queue=args.queue or None)

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from aiodag.service.remote_http import WebLink
     from aiodag.service.remote_runs import RemoteRuns
 
-QUEUE_ACTIONS = {"paused": "pause", "open": "resume", "draining": "drain"}
-
 
 def only_given(**options: Any) -> dict[str, Any]:
     """Return options without those that nobody has given."""
@@ -116,15 +114,6 @@ class RemoteChanges(Service):
             return False
         self._link.change("DELETE", api_path("workflows", name))
         return True
-
-    # Queues
-
-    def add_queue(self, name: str, *, rate: int | None = None, per: float = 1.0) -> None:
-        """Make a queue, or change its rate: at most `rate` of its runs begin in `per` seconds, evenly spaced. None: any number."""
-        self._link.change("PUT", api_path("queues", name), {"rate": rate, "per": per})
-
-    def _set_queue(self, name: str, state: str) -> None:
-        self._link.change("POST", api_path("queues", name, QUEUE_ACTIONS[state]))
 
     # Messages
 

@@ -11,6 +11,7 @@ from aiodag.errors import (
     NotAdmitted,
     NotAllowed,
     NotFound,
+    OptionError,
     StoreError,
     StoreUnreachable,
     WorkflowError,
@@ -60,10 +61,12 @@ def error_of_answer(answer: WebAnswer, place: str, *, has_token: bool) -> Aiodag
         return StoreError(
             f"{place}: {detail}. Is this the address that `aiodag serve` prints, and the same version of aiodag there?"
         )
+    if answer.status == NOT_FIT and "error" not in problem:
+        return remade_error(OptionError, detail)  # what a server checks before it asks its service
     return known_error(problem, detail) or StoreError(f"{place}: {detail}")
 
 
-NOT_ADMITTED, NOT_ALLOWED, NOT_THERE = 401, 403, 404
+NOT_ADMITTED, NOT_ALLOWED, NOT_THERE, NOT_FIT = 401, 403, 404, 422
 
 
 def problem_in(answer: WebAnswer) -> Mapping[str, Any]:
@@ -84,12 +87,18 @@ def known_error(problem: Mapping[str, Any], detail: str) -> AiodagError | None:
     if kind is WorkflowError and isinstance(complaints, list) and complaints:
         return WorkflowError([Complaint(str(each.get("place", "")), str(each.get("text", ""))) for each in complaints])
     if isinstance(kind, type) and issubclass(kind, AiodagError):
-        found = remade(kind, (detail,))
-        assert isinstance(found, AiodagError)
+        found = remade_error(kind, detail)
         if isinstance(found, NotFound):
             found.near = problem.get("near")
         return found
     return None
+
+
+def remade_error(kind: type[AiodagError], text: str) -> AiodagError:
+    """Return an error of a kind with its finished text."""
+    found = remade(kind, (text,))
+    assert isinstance(found, AiodagError)
+    return found
 
 
 def not_ours(answer: WebAnswer, place: str) -> StoreError:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from aiodag.states import State
     from aiodag.submissions import QueueRecord, WorkerRecord
 
+QUEUE_ACTIONS = {"paused": "pause", "open": "resume", "draining": "drain"}
+
 
 class RemoteRuns:
     """What a server has in its store. The methods are those of stores that read; each asks the server once."""
@@ -200,6 +202,15 @@ class RemoteRuns:
     def queues(self) -> "list[QueueRecord]":
         """Return the queues that were named, or have runs that wait or go on."""
         return self._ask("queues")
+
+    def put_queue(
+        self, name: str, *, state: str | None = None, rate: int | None = None, per: float | None = None
+    ) -> None:
+        """Make a queue, or change what is given of it; a rate of 0 takes the rate away."""
+        if state is not None:
+            self.link.change("POST", api_path("queues", name, QUEUE_ACTIONS[state]))
+        if rate is not None:
+            self.link.change("PUT", api_path("queues", name), {"rate": rate or None, "per": per})
 
     def workers(self) -> "list[WorkerRecord]":
         """Return the workers that are alive."""

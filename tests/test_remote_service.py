@@ -10,16 +10,16 @@ from aiodag.service import Service
 from aiodag.service.entry import Entry
 from aiodag.service.remote import RemoteService
 
-# What is inherited, and reads records of the store, as test_remote_records.py tries it.
+# What is inherited, and asks the store for what it needs, as test_remote_records.py and test_remote_changes.py try it.
 LOOKS = """
-    about attempts backfill_numbered backfills changes close count_runs definitions edges entry error export find
-    firings follow graph head logs matching messages newest next_moments nodes numbers_again output parameters place queues
-    refuse_unknown_queue result run runs schedule schedules topics value waits waits_of workers workflows
+    about add_queue attempts backfill_numbered backfills changes close count_runs definitions drain_queue edges entry error export find
+    firings follow graph head logs matching messages newest next_moments nodes numbers_again output parameters pause_queue place queues
+    refuse_unknown_queue result resume_queue run runs schedule schedules topics value waits waits_of workers workflows
 """
 # What is asked of the server.
 CHANGES = """
-    add_queue again backfill cancel cancel_backfill delete deliver drain_queue drop_schedule forget pause_queue
-    pause_schedule plan prune put_schedule redeliver register requeue resume_queue resume_schedule run_schedule submit take_in
+    again backfill cancel cancel_backfill delete deliver drop_schedule forget
+    pause_schedule plan prune put_schedule redeliver register requeue resume_schedule run_schedule submit take_in
     unregister
 """
 # What needs no store: it reads files of this machine.

@@ -260,6 +260,8 @@ def test_an_unknown_node_is_404_and_one_of_several_409(server):
         ("/runs?limit=" + "9" * 5_000, 422, "query.limit"),
         ("/runs?state=done", 422, "query.state"),
         ("/runs?since=yesterday", 422, "query.since"),
+        ("/runs?until=0.5", 422, "query.until"),
+        ("/runs?until=2026-11-29", 422, "query.until"),
         ("/runs?after=abc", 422, "query.after"),
         ("/runs?after=W10", 422, "query.after"),
         ("/runs?text=%00", 422, "query.text"),

@@ -106,6 +106,7 @@ def test_all_that_is_wrong_with_a_definition_is_said_at_once_and_nothing_is_reco
         ({"workflow": "kept", "expires": 0}, 422, "$.expires"),
         ({"workflow": "kept", "expires": 1e400}, 400, "JSON"),
         ({"workflow": "kept", "at": "tomorrow"}, 422, "$.at"),
+        ({"workflow": "kept", "at": 1_800_000_000}, 422, "$.at"),
         ({"workflow": "kept", "at": "0001-01-01T00:00:00+23:59"}, 422, "years 1 to 9999"),
         ({"workflow": "kept", "tags": {"a": 1}}, 422, "$.tags.a"),
         ({"workflow": "kept", "parameters": {"day": 1}}, 422, "day"),

@@ -1,17 +1,31 @@
 """What the query of a list may ask for."""
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from aiodag.web.cursors import CURSOR_LONGEST
 from aiodag.web.paths import LONGEST, PlainText
 from aiodag.web.problems import Problem
-from aiodag.web.pydantic import BaseModel, ConfigDict, Field
+from aiodag.web.pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+DATED = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d")
 PAGE_LARGEST = 1_000  # of anything in one page
 
 StateName = Literal["queued", "running", "parked", "succeeded", "failed", "cancelled"]
 Word = Annotated[PlainText, Field(max_length=LONGEST)]
+
+
+def dated_text(value: object) -> object:
+    """Return what says a moment with a date. Raises `ValueError` for a number, which pydantic takes for seconds, or milliseconds."""
+    if isinstance(value, str) and not DATED.match(value):
+        raise ValueError("must be a moment, as 2026-11-29T12:00:00Z")
+    if isinstance(value, bool | int | float):
+        raise ValueError("must be the text of a moment, as 2026-11-29T12:00:00Z")  # noqa: TRY004 - pydantic takes ValueError alone
+    return value
+
+
+Moment = Annotated[datetime, BeforeValidator(dated_text)]
 
 
 class ListQuery(BaseModel):
@@ -27,10 +41,10 @@ class RunQuery(ListQuery):
     name: Word | None = Field(None, description="Only those of exactly this name.")
     tag: list[Word] = Field([], max_length=20, description="Only those with this tag, NAME=VALUE; again for each tag.")
     queue: Word | None = Field(None, description="Only those that were submitted to this queue.")
-    since: datetime | None = Field(
+    since: Moment | None = Field(
         None, description="Only those whose last execution began then or later, as 2026-11-29T12:00:00Z."
     )
-    until: datetime | None = Field(None, description="Only those that were made before that moment.")
+    until: Moment | None = Field(None, description="Only those that were made before that moment.")
     text: Word | None = Field(None, description="Only those with this text in their id, their name or a tag.")
     parent: Word | None = Field(None, description="Only those that the run of this id has begun.")
     schedule: Word | None = Field(None, description="Only those of this schedule.")

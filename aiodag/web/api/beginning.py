@@ -1,6 +1,5 @@
 """How runs begin, and go on with another definition. Nothing of them runs in the server: a worker takes them from a queue."""
 
-from datetime import datetime
 from typing import Annotated, Any
 
 from aiodag.queue_defaults import DEFAULT_QUEUE
@@ -11,7 +10,7 @@ from aiodag.web.bodies import RequestBody, body_of, checked_body, read_json_body
 from aiodag.web.desk import AtDesk
 from aiodag.web.documents import refuse_unfit
 from aiodag.web.fastapi import APIRouter, Depends, Header, Query, Request, Response
-from aiodag.web.listings import ListQuery, Word, aware_moment, pairs_asked
+from aiodag.web.listings import ListQuery, Moment, Word, aware_moment, pairs_asked
 from aiodag.web.paths import LONGEST, PREFIX, PlainText, RunId, path_part
 from aiodag.web.problems import Problem
 from aiodag.web.pydantic import Field
@@ -36,7 +35,7 @@ class YamlQuery(ListQuery):
     tag: list[Word] = Field([], max_length=100, description="A tag of a YAML body, NAME=VALUE; again for each.")
     queue: Word = Field(DEFAULT_QUEUE, min_length=1, description="The queue of a YAML body.")
     priority: int = Field(0, ge=-INTEGER_LARGEST, le=INTEGER_LARGEST, description="The priority of a YAML body.")
-    at: datetime | None = Field(None, description="When a YAML body begins, at the earliest.")
+    at: Moment | None = Field(None, description="When a YAML body begins, at the earliest.")
 
 
 class NewRun(RequestBody):
@@ -54,7 +53,7 @@ class NewRun(RequestBody):
     tags: dict[str, str] = Field({}, description="Tags of the run, besides those of the workflow.")
     queue: Word = Field(DEFAULT_QUEUE, min_length=1, description="The queue that it waits in.")
     priority: int = Field(0, ge=-INTEGER_LARGEST, le=INTEGER_LARGEST, description="Larger ones begin first.")
-    at: datetime | None = Field(None, strict=False, description="It begins at that moment or later.")
+    at: Moment | None = Field(None, strict=False, description="It begins at that moment or later.")
     expires: float | None = Field(
         None, gt=0, description="Seconds, from now or from `at`, after which it fails if it has not begun."
     )

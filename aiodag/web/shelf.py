@@ -11,16 +11,25 @@ from aiodag.service import Service
 from aiodag.states import State
 
 MOST_KEPT = 200_000  # nodes of all graphs together
-FRESH = 0.5  # seconds for which the graph of a run that goes on is not read again, but for one that takes long to read
+FRESH = 0.5  # seconds for which the graph of a run in which nothing moves is not read again
 SHARE = 4  # at most one part in this many of the time goes into reading the graph of one run
 
 
-class KeptGraph(NamedTuple):
-    """A graph, until when it is fresh, and what it was read for."""
+class ShelvedGraph(NamedTuple):
+    """A graph, and in how many seconds a newer one is to be had; 0 if it is as new as what is known of its run."""
 
     graph: Graph
-    until: float
+    again: float = 0.0
+
+
+class KeptGraph(NamedTuple):
+    """A graph, when it was read, how long that took, and what it was read for."""
+
+    graph: Graph
+    read_at: float
+    took: float
     of: tuple[object, ...]
+    counts: dict[State, int]
 
 
 class GraphShelf:
@@ -33,44 +42,47 @@ class GraphShelf:
         self._reading: dict[str, threading.Lock] = {}
 
     def graph(self, run: RunRecord) -> Graph:
-        """Return the graph of a run: as it is now, or was a moment ago."""
+        """Return the graph of a run, whose record has counts: as it is now, or was a moment ago."""
+        return self.look(run).graph
+
+    def look(self, run: RunRecord) -> ShelvedGraph:
+        """Return the graph of a run, and when to ask again if what is known of the run is newer."""
         with self._lock:
             reading = self._reading.setdefault(run.id, threading.Lock())
         try:
             with reading:
-                found = self._find(run)
-                return found.graph if found is not None else self._read(run)
+                return self._find(run) or self._read(run)
         finally:
             with self._lock:
                 if not reading.locked():
                     self._reading.pop(run.id, None)
 
-    def _find(self, run: RunRecord) -> KeptGraph | None:
+    def _find(self, run: RunRecord) -> ShelvedGraph | None:
         with self._lock:
             found = self._kept.get(run.id)
-            if found is None or found.of != moment_of_run(run) or found.until < time.monotonic():
+            if found is None or found.of != moment_of_run(run):
                 return None
             self._kept.move_to_end(run.id)
-            return found
+        if run.ended_at is not None:
+            return ShelvedGraph(found.graph)
+        age, spacing = time.monotonic() - found.read_at, SHARE * found.took
+        if found.counts == run.counts:
+            return ShelvedGraph(found.graph) if age < max(FRESH, spacing) else None
+        # It is known to be old. Only who reads a large graph all the time would have no time for anything else.
+        return ShelvedGraph(found.graph, spacing - age) if age < spacing else None
 
-    def _read(self, run: RunRecord) -> Graph:
+    def _read(self, run: RunRecord) -> ShelvedGraph:
         began = time.monotonic()
         graph = self._service.graph(run.id)
         ended = time.monotonic()
-        over = run.ended_at is not None
-        until = float("inf") if over else ended + max(FRESH, SHARE * (ended - began))
         with self._lock:
-            self._kept[run.id] = KeptGraph(graph, until, moment_of_run(run))
+            self._kept[run.id] = KeptGraph(graph, ended, ended - began, moment_of_run(run), dict(run.counts))
             self._kept.move_to_end(run.id)
             while len(self._kept) > 1 and sum(len(each.graph) for each in self._kept.values()) > MOST_KEPT:
                 self._kept.popitem(last=False)
-        return graph
+        return ShelvedGraph(graph)
 
 
 def moment_of_run(run: RunRecord) -> tuple[object, ...]:
-    """Return what a kept graph must have been read for: the same execution, and the same end of it.
-
-    A run that goes on moves all the time: there it is the time since it was read that counts.
-    """
-    moving = run.state in {State.RUNNING, State.QUEUED}
-    return run.execution, run.generation, run.state, run.started_at, None if moving else run.ended_at, run.created_at
+    """Return what a kept graph must have been read for: the same execution, in the same state, with the same end."""
+    return run.execution, run.generation, run.state, run.started_at, run.ended_at, run.created_at

@@ -80,6 +80,7 @@
     put(find("title"), fresh.title);
     tick();
     zoom();
+    again();
   }
 
   // ---- What the server says
@@ -124,6 +125,12 @@
     if (source) source.close();
     source = null;
   }
+  // The server has answered with what it had read a moment ago, and says when it reads again.
+  function again() {
+    const old = find("[data-again]");
+    if (old) setTimeout(() => want(2), Number(old.dataset.again));
+  }
+
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) {
       quit();
@@ -250,6 +257,7 @@
   });
   zoom();
   seek();
+  again();
   const nav = find(".top nav");
   const here = nav && find("[aria-current]", nav);
   if (here) nav.scrollLeft = here.offsetLeft - nav.offsetLeft - 24; // on a phone, what is open is in view

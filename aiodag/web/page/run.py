@@ -75,7 +75,7 @@ def events_address(request: Request, run: RunRecord, kinds: str, more: str = "")
 def run_page(request: Request, desk: Desk, run_id: str) -> Response:
     """Write the page of a run; without its graph where only what changes is asked for."""
     run = desk.service.run(run_id)
-    graph = desk.graphs.graph(run)
+    graph, again = desk.graphs.look(run)
     query = node_query(request)
     words = run_frame(request, desk, run, "graph")
     address = words["address"]
@@ -94,7 +94,7 @@ def run_page(request: Request, desk: Desk, run_id: str) -> Response:
         rows=rows,
         times={node.id: node_times(run, node, graph.now) for node in rows.nodes},
         node_counts=shown_counts(graph),
-        now=graph.now,
+        again=round(1000 * again),
     )
 
 

@@ -235,7 +235,42 @@ async def test_a_guesser_waits_and_nobody_else_does_at_the_same_address_either(m
     assert (login.status_code, others.status_code, same, logged_in.status_code) == (429, 401, [200, 200], 303)
 
 
+async def test_two_tokens_at_once_let_nobody_in(place):
+    async with place.client() as client:
+        both = [("Authorization", f"Bearer {place.reading}"), ("Authorization", f"Bearer {place.operating}")]
+        answers = [(await client.get("/api/v1/runs", headers=each)).status_code for each in (both, both[::-1])]
+
+    assert answers == [401, 401]
+
+
 # Sessions
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "status"),
+    [
+        ("application/json", b"{}", 415),
+        ("text/plain", b"token=x", 415),
+        ("multipart/form-data; boundary=x", b"--x--", 415),
+        ("multipart/form-data", b"x", 415),
+        (FORM, b"token=" + b"x" * 20_000, 413),
+        (FORM, b"a=b&" * 4_000, 401),
+        (FORM, b"token=%ff%00&next=%ff&&&=&a", 401),
+        (FORM, b"", 401),
+    ],
+)
+async def test_what_anybody_may_send_to_log_in_is_small_and_plain(place, kind, content, status):
+    async with place.client() as client:
+        answer = await client.post("/login", content=content, headers={"Content-Type": kind})
+
+    assert answer.status_code == status
+
+
+async def test_a_large_definition_can_be_sent_by_a_form(place):
+    async with place.browser() as client:
+        answer = await client.post("/runs/monday/edit", data={"form": client.form, "definition": "x" * 3_000_000})
+
+    assert answer.status_code == 404  # there is no such run: the form was read
 
 
 async def test_the_cookie_is_out_of_reach_of_scripts_and_of_other_sites(place):

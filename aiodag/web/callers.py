@@ -7,7 +7,7 @@ from aiodag.errors import NotAdmitted
 from aiodag.service.access import given_tokens
 from aiodag.web.desk import Desk
 from aiodag.web.fastapi import Request
-from aiodag.web.origins import header_of
+from aiodag.web.origins import headers_of
 from aiodag.web.problems import Problem
 from aiodag.web.sessions import WrongTokens, cookie_name
 
@@ -26,11 +26,11 @@ class Callers:
 
     async def find(self, request: Request, address: str) -> Caller:
         """Return who sends a request. Raises `NotAdmitted`, and `Problem` for an address that goes on with wrong tokens."""
-        sent = header_of(request.scope, b"authorization")
-        if sent is None:
+        sent = headers_of(request.scope, b"authorization")
+        if not sent:
             return await self._caller_of_cookie(request)
-        scheme, _, token = sent.partition(" ")
-        if scheme.lower() != "bearer":
+        scheme, _, token = sent[0].partition(" ")
+        if len(sent) > 1 or scheme.lower() != "bearer":
             raise NotAdmitted(WANTED)
         found = await self._desk.ask(self._desk.service.caller_of_token, token.strip(), given=self._given)
         if found is None:

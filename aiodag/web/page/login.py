@@ -2,6 +2,7 @@
 
 import re
 from typing import Annotated
+from urllib.parse import parse_qsl
 
 from aiodag.errors import NotAdmitted
 from aiodag.service.access import SESSION_LASTS
@@ -16,6 +17,8 @@ from aiodag.web.visits import visit_of
 login_routes = APIRouter(include_in_schema=False)
 
 OWN_PATH = re.compile(r"/(?!/)[!-\[\]-~]*", re.ASCII)  # no other host, no backslash, nothing that ends a header
+FORM = "application/x-www-form-urlencoded"
+LOGIN_LARGEST = 2**14  # bytes
 SEE_OTHER = 303
 
 
@@ -39,10 +42,10 @@ async def show_login(request: Request, desk: AtDesk, there: Annotated[str, Query
 @login_routes.post("/login")
 async def log_in(request: Request, desk: AtDesk) -> Response:
     """Begin the session of a browser: always a new one, so that nobody can have chosen its secret before."""
-    visit, form = visit_of(request), await request.form()
-    there = own_path(str(form.get("next", "/")))
+    visit, form = visit_of(request), await read_login(request)
+    there = own_path(form.get("next", "/"))
     try:
-        secret = await visit.callers.log_in(str(form.get("token", "")).strip(), visit.address)
+        secret = await visit.callers.log_in(form.get("token", "").strip(), visit.address)
     except NotAdmitted as error:
         return await login_page(request, desk, there, str(error), 401)
     except Problem as problem:
@@ -50,6 +53,18 @@ async def log_in(request: Request, desk: AtDesk) -> Response:
     answer = RedirectResponse(root_path(request) + there, SEE_OTHER)
     set_cookie(answer, request, secret, SESSION_LASTS)
     return answer
+
+
+async def read_login(request: Request) -> dict[str, str]:
+    """Return the fields of the form. Anybody may send it, so it is small. Raises `Problem`."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
+        raise Problem(415, f"send Content-Type: {FORM}")
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LOGIN_LARGEST:
+            raise Problem(413, f"a form to log in has at most {LOGIN_LARGEST:,} bytes")
+    return dict(parse_qsl(body.decode("utf-8", "replace")))
 
 
 @login_routes.post("/logout")

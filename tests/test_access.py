@@ -12,7 +12,7 @@ from test_queue import Moments
 from aiodag import NotAdmitted, OptionError, Secret, StoreError
 from aiodag.access import Caller, Role
 from aiodag.service import Service
-from aiodag.service.access import checked_given, form_token_of, given_tokens, hash_of, short_details
+from aiodag.service.access import checked_given, form_token_of, given_tokens, hash_of, new_secret, short_details
 from aiodag.service.access_documents import audit_document, token_document
 from aiodag.stores import Memory
 
@@ -243,6 +243,26 @@ def test_a_session_ends_by_itself_and_when_somebody_leaves(service, moments):
     moments.advance(8 * DAY)
 
     assert service.caller_of_session(kept) is None
+
+
+def test_sessions_begin_and_end_at_once_in_many_processes(address):
+    services = [Service(address) for _ in range(4)]
+    tokens = [services[0].make_token(f"ann{place}", expires=DAY) for place in range(4)]
+
+    def use(place):
+        for _ in range(10):
+            cookies = [services[place].begin_session(each) for each in tokens if services[place].caller_of_token(each)]
+            services[place].store.add_session(new_secret(), "a token", lasting=-1.0)
+            for cookie in cookies:
+                services[place].end_session(cookie)
+        services[place].revoke_token(f"ann{place}")
+        return len(cookies)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert min(pool.map(use, range(4))) >= 1
+    assert {token.state for token in services[0].tokens()} == {"revoked"}
+    for service in services:
+        service.close()
 
 
 def test_a_session_of_a_given_token_ends_with_a_server_that_has_another(service):

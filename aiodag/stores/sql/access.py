@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from aiodag.access import AuditRecord, Role, SessionRecord, TokenRecord
@@ -18,6 +19,7 @@ from aiodag.stores.sql.rows import (
     record_maker,
     text_column,
 )
+from aiodag.stores.sql.session import Session
 
 
 class RecordedAccess(Database):
@@ -56,19 +58,14 @@ class RecordedAccess(Database):
 
     def revoke_token(self, name: str) -> bool:
         """Revoke the valid token of a name, and end its sessions; return whether there was one."""
-        with self.writing() as session:
-            found = session.perform("revoke_token", {"name": name, "at": session.now()}).fetchall()
-            session.put_each("drop_sessions_of_token", found)
-            return bool(found)
+        # Sessions are deleted here by their token, and by whoever begins one by their age: in an order that a server may undo.
+        return self.transact(partial(end_token, name))
 
     # Sessions
 
     def add_session(self, hash_: str, token: str, *, lasting: float) -> None:
         """Keep a session, and forget those that have ended."""
-        with self.writing() as session:
-            now = session.now()
-            session.perform("drop_ended_sessions", (now,))
-            session.perform("add_session", (hash_, token, now, now + lasting))
+        self.transact(partial(begin_session_row, hash_, token, lasting))
 
     def session_of_hash(self, hash_: str) -> SessionRecord | None:
         """Return the session of a hash if it has not ended, or None."""
@@ -112,6 +109,20 @@ class RecordedAccess(Database):
         """Forget audit lines that are older than some seconds; return how many."""
         with self.writing() as session:
             return session.perform("prune_audit", (session.now() - older,)).rowcount
+
+
+def end_token(name: str, session: Session) -> bool:
+    """Revoke the valid token of a name, and end its sessions; return whether there was one."""
+    found = session.perform("revoke_token", {"name": name, "at": session.now()}).fetchall()
+    session.put_each("drop_sessions_of_token", found)
+    return bool(found)
+
+
+def begin_session_row(hash_: str, token: str, lasting: float, session: Session) -> None:
+    """Keep a session, and forget those that have ended."""
+    now = session.now()
+    session.perform("drop_ended_sessions", (now,))
+    session.perform("add_session", (hash_, token, now, now + lasting))
 
 
 TOKEN = (

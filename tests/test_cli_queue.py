@@ -235,3 +235,61 @@ def test_runs_of_a_schedule_and_of_a_group_are_told(here, capsys):
         (None, "deploy", False),
         ("nightly", "deploy", True),
     ]
+
+
+# Queue again
+
+
+FLOW = {"tasks": {"pull": {"command": ["echo", "rows"]}, "load": {"command": ["false"], "parents": ["pull"]}}}
+
+
+@pytest.fixture
+def failed(here, capsys):
+    """A run of a workflow that has failed outside of queues."""
+    (here / "flow.json").write_text(json.dumps(FLOW))
+    run_command(capsys, "run", "flow.json", "--id", "monday", "-q", code=1)
+    return here
+
+
+def test_a_run_is_queued_again_with_an_edited_definition(failed, capsys):
+    edited = {"tasks": {**FLOW["tasks"], "load": {"command": ["echo", "loaded"], "parents": ["pull"]}}}
+    (failed / "flow.json").write_text(json.dumps(edited))
+
+    said = run_command(capsys, "resume", "monday", "--queue", "slow", "--from", "flow.json", "--again", "pull").out
+    run_command(capsys, "worker", "--queue", "slow", "--once")
+
+    service = Service("runs.db")
+    assert said == "run 'monday' waits in the queue 'slow', to be resumed from flow.json\n"
+    assert {node.name: node.attempt for node in service.nodes("monday")} == {"pull": 2, "load": 2}
+    assert (service.run("monday").state, service.run("monday").queue) == (State.SUCCEEDED, "slow")
+
+
+def test_without_a_name_it_goes_into_its_own_queue_or_default_and_json_is_its_document(failed, capsys):
+    document = json.loads(run_command(capsys, "resume", "monday", "--queue", "--json").out)
+
+    assert (document["id"], document["state"], document["queue"]) == ("monday", "queued", "default")
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--limit", "2"], "--limit"),
+        (["--capacity", "gpu=1"], "--capacity"),
+        (["--host", "hpc"], "--host"),
+        (["--executor", "thread"], "--executor"),
+        (["--values", "values"], "--values"),
+        (["--fail-fast"], "--fail-fast"),
+        (["--again", "nobody"], "nobody"),
+        (["--from", "gone.json"], "gone.json"),
+    ],
+)
+def test_what_a_worker_decides_or_cannot_be_is_refused_and_nothing_is_queued(failed, capsys, words, text):
+    assert text in run_command(capsys, "resume", "monday", "--queue", *words, code=2).err
+
+    assert Service("runs.db").run("monday").state is State.FAILED
+
+
+def test_a_run_that_waits_already_is_not_queued_twice(failed, capsys):
+    run_command(capsys, "resume", "monday", "--queue")
+
+    assert "waits in the queue 'default' already" in run_command(capsys, "resume", "monday", "--queue", code=2).err

@@ -148,7 +148,16 @@ TARGETS = [
 ]
 FORMS = {
     "run": ["run {}", "run {} --id one --limit 1 --json"],
-    "resume": ["resume {}", "resume {} --from named.json", "resume ran-1 --from {}", "resume flow-1 --from {}"],
+    "resume": [
+        "resume {}",
+        "resume {} --from named.json",
+        "resume ran-1 --from {}",
+        "resume flow-1 --from {}",
+        "resume {} --queue",
+        "resume flow-1 --queue {}",
+        "resume flow-1 --from {} --queue",
+        "resume flow-1 --again {} --queue --json",
+    ],
     "plan": ["plan {}", "plan {} --json", "plan ran-1 --from {}"],
     "runs": ["runs --name {}"],
     "show": ["show {}", "show {} --json", "show {} one", "show {} --failed", "show {} one --value", "show ran-1 {}"],

@@ -32,6 +32,7 @@ ONLY_HERE = {
     "capacity": "--capacity",
     "host": "--host",
     "executor": "--executor",
+    "values": "--values",
     "fail_fast": "--fail-fast",
 }
 Begin = Callable[..., Coroutine[Any, Any, Any]]

@@ -83,3 +83,7 @@ from json_each(:rows) as row where schedules.schedule = json_extract(row.value, 
 (runs.id like :text escape '!' or runs.name like :text escape '!' or (runs.tags like :quoted escape '!' and exists (
     select 1 from tags as words where words.run = runs.run
     and (words.name like :text escape '!' or words.value like :text escape '!'))))
+
+-- :name waiting_in_queues
+select queue, count(*) from runs indexed by queued_runs -- which, without statistics, is not taken by itself
+where state = 'queued' and queue is not null group by queue

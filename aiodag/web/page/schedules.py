@@ -60,7 +60,7 @@ def write_schedule(
 @schedules_pages.post("/schedules/{name}/run")
 async def run_schedule_now(request: Request, desk: AtDesk, _: Operator, name: AnyName) -> Response:
     """Make a run of a schedule for this moment, and lead to it."""
-    run_id = await desk.ask(desk.service.run_schedule, name)
+    run_id = await desk.think(desk.intake.run_schedule, name)
     return see_other(request, f"/runs/{path_part(run_id)}", "submitted")
 
 
@@ -74,7 +74,7 @@ async def return_to_schedule(request: Request, _: Reader, name: AnyName) -> Resp
 async def begin_backfill(request: Request, desk: AtDesk, _: Operator, name: AnyName) -> Response:
     """Have runs made of moments of the past, as a form says."""
     typed = await form_sent(request)
-    return await desk.ask(backfill_as_typed, request, desk, name, typed)
+    return await desk.think(backfill_as_typed, request, desk, name, typed)
 
 
 def backfill_as_typed(request: Request, desk: Desk, name: str, typed: Mapping[str, str]) -> Response:
@@ -83,7 +83,7 @@ def backfill_as_typed(request: Request, desk: Desk, name: str, typed: Mapping[st
         zone = zone_of_schedule(desk.service.schedule(name)) or "UTC"
         start, end = (bound_typed(option, typed.get(option, "").strip(), zone) for option in ("start", "end"))
         limit = limit_typed(typed.get("limit", "").strip() or "4")
-        desk.service.backfill(name, start, end, limit=limit, newest_first="newest_first" in typed)
+        desk.intake.backfill(name, start, end, limit=limit, newest_first="newest_first" in typed)
     except NotFound:
         raise
     except (AiodagError, ValueError) as error:
@@ -91,10 +91,11 @@ def backfill_as_typed(request: Request, desk: Desk, name: str, typed: Mapping[st
     return see_other(request, f"/schedules/{path_part(name)}", "backfill-put")
 
 
-def bound_typed(option: str, text: str, zone: str) -> date:
+def bound_typed(option: str, text: str, zone: str) -> str:
     """Return the first or the last moment of a backfill: a day, or a moment, in a zone where it says none. Raises `OptionError`."""
     try:
-        return date.fromisoformat(text) if len(text) <= len("2024-01-31") else moment_typed(text, zone)
+        bound = date.fromisoformat(text) if len(text) <= len("2024-01-31") else moment_typed(text, zone)
+        return bound.isoformat()
     except ValueError:
         raise OptionError(option, text[:40], "a day or a moment, such as 2024-01-31 or 2024-01-31T08:30") from None
 

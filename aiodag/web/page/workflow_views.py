@@ -2,21 +2,19 @@
 
 import json
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any, NamedTuple
 
-from aiodag.errors import NotFound
 from aiodag.records import RunRecord, WorkflowRecord
 from aiodag.service import Service
 from aiodag.service.declarations import Declaration, parameter_declarations
 from aiodag.service.folders import definition_in_folders, workflows_in_folders
+from aiodag.service.listed_workflows import no_such_workflow
 from aiodag.web.page.definition_diffs import pretty_json
 
 IN_LIST = 50  # workflows on a page
 LAST_RUNS = 20  # of a workflow, in its strip
 READ = 2**20  # characters of a definition that is read for the list: a longer one is only named there
 TEXT = 2 * 2**20  # characters of a definition that is shown
-LONGEST_NAME = 500
 
 
 class WorkflowRow(NamedTuple):
@@ -112,15 +110,7 @@ def find_workflow(service: Service, name: str) -> FoundWorkflow:
     there = definition_in_folders(name)
     if there is not None:
         return FoundWorkflow(name, *there)
-    raise unknown_workflow(service, name)
-
-
-def unknown_workflow(service: Service, name: str) -> NotFound:
-    """Return the error for a name that no workflow has."""
-    known = [*(each.name for each in service.workflows()), *(each.name for each in workflows_in_folders()[0])]
-    near = get_close_matches(name[:LONGEST_NAME], known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else "`aiodag register FILE` adds one"
-    return NotFound(f"no workflow {name!r:.{LONGEST_NAME}} in {service.place}: {hint}")
+    raise no_such_workflow(service, name)
 
 
 def document_of_record(record: WorkflowRecord) -> dict[str, Any]:

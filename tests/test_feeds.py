@@ -151,8 +151,10 @@ def test_each_line_comes_once_and_each_last_state_however_often_the_connection_i
     """With feeds that forget nearly all, too: then who goes on catches up from the store."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(feed_module, "MOST_EVENTS", room)
-        patch.setattr("aiodag.service.feed_events.PAGE", 2)
-        patch.setattr("aiodag.service.feed_events.PARTS", 2)
+        patch.setattr("aiodag.service.run_looks.PAGE", 2)
+        patch.setattr("aiodag.service.run_looks.PARTS", 2)
+        patch.setattr(run_feed, "FIRST_PAGE", 1)
+        patch.setattr(feed_module, "ON_THE_WAY", 1)
         asyncio.run(lose_connections(steps))
 
 
@@ -333,7 +335,7 @@ async def batches_up_to(batches, most):
 
 async def test_a_feed_keeps_a_bounded_number_of_characters(store, claimed, feeds, monkeypatch):
     monkeypatch.setattr(feed_module, "MOST_CHARACTERS", 10_000)
-    monkeypatch.setattr("aiodag.service.feed_events.PAGE", 2)
+    monkeypatch.setattr("aiodag.service.run_looks.PAGE", 2)
     async with feeds.of_run("r") as feed:
         await feed.changed(0, PATIENCE)
         for each in range(50):
@@ -342,6 +344,7 @@ async def test_a_feed_keeps_a_bounded_number_of_characters(store, claimed, feeds
         await reader.read(lambda reader: len(reader.lines) == 50)
 
         kept = next(each for each in range(feed.last) if feed.has_all_after(feed.mark, each))
+        monkeypatch.setattr(feed_module, "ON_THE_WAY", 10**9)
         assert 0 < sum(len(event.text) for event in feed.after(kept)) <= 10_000
 
 

@@ -687,6 +687,7 @@ FLOORS = [
             "kept_pictures",
             "shelf",
             "metering",
+            "turns",
             "desk",
             "counting",
             "problems",

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 MOST_EVENTS = 2_000  # that a feed keeps
 MOST_CHARACTERS = 4 * 2**20  # of all of them together
+ON_THE_WAY = 2**18  # characters of events that somebody is given at once: one who then reads nothing holds no more
 
 Asking = Callable[..., Awaitable[Any]]  # calls something in a thread
 
@@ -63,8 +64,16 @@ class Feed:
         return mark == self.mark and self.last - len(self._events) <= sequence <= self.last
 
     def after(self, sequence: int) -> list[Event]:
-        """Return the events after one, which must all be here."""
-        return [self._events[-back] for back in range(self.last - sequence, 0, -1)]
+        """Return events after one, of which all must be here: the next ones, and no more than may be on their way at once."""
+        found: list[Event] = []
+        size = 0
+        for back in range(self.last - sequence, 0, -1):
+            event = self._events[-back]
+            size += len(event.text)
+            if found and size > ON_THE_WAY:
+                break
+            found.append(event)
+        return found
 
     async def changed(self, sequence: int, patience: float) -> bool:
         """Wait until there are events after one, or none will come; return False after so many seconds without."""

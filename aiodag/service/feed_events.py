@@ -1,8 +1,8 @@
 """What happens in a run as pieces, of which each becomes an event: where nodes stand, lines and output."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from aiodag.abc import Runs
 from aiodag.records import LastMove, LogRecord, OutputRecord, RunRecord
@@ -11,11 +11,13 @@ from aiodag.service.feed import event_text
 from aiodag.service.feed_cursors import Cursor
 from aiodag.states import NODE_STATES, State
 
+T = TypeVar("T")
+
 MOVES = 500  # in one event
-LINES = 500  # in one event, but for long ones
-HEAVY = 2**18  # characters of lines in one event, but for one that is longer by itself
-PAGE = 1_000  # lines that are read at once
-PARTS = 16  # of output that are read at once: each may have 64 KiB
+TOGETHER = 500  # lines or parts in one event, but for long ones
+HEAVY = 2**17  # characters of them in one event, but for one that is longer by itself
+PAGE = 1_000  # lines that are read at once by a look
+PARTS = 16  # of output that are read at once by a look: each may have 64 KiB
 NODES = frozenset(map(str, NODE_STATES))
 
 
@@ -49,14 +51,14 @@ def moment_of_row(seconds: Any) -> datetime | None:
         return None
 
 
-def read_line_pieces(store: Runs, place: Cursor, run_id: str, last: int) -> list[FeedPiece]:
-    """Return some lines that a run has logged beyond a place, up to a part."""
+def read_line_pieces(store: Runs, place: Cursor, run_id: str, last: int, most: int) -> list[FeedPiece]:
+    """Return lines that a run has logged beyond a place, up to a part: a number of them."""
     if place.logged >= last:
         return []
-    lines = [each for each in store.logs(run_id, beyond=place.logged, limit=PAGE) if each.part <= last]
+    lines = [each for each in store.logs(run_id, beyond=place.logged, limit=most) if each.part <= last]
     numbers = {each.number for each in lines if each.number is not None}
     labels = labels_of_nodes(store, run_id, numbers)
-    return [line_piece(some, labels, place) for some in share_out_lines(lines)]
+    return [line_piece(some, labels, place) for some in share_out(lines, lambda line: len(line.text))]
 
 
 def line_piece(lines: Sequence[LogRecord], labels: Mapping[int, str], place: Cursor) -> FeedPiece:
@@ -72,30 +74,30 @@ def labels_of_nodes(store: Runs, run_id: str, numbers: set[int]) -> dict[int, st
     return {each.number: each.label for each in found}
 
 
-def share_out_lines(lines: Iterable[LogRecord]) -> Iterator[list[LogRecord]]:
-    """Cut lines into those of one event each: a few long ones, or many short ones."""
-    some: list[LogRecord] = []
+def share_out(rows: Iterable[T], size_of: Callable[[T], int]) -> Iterator[list[T]]:
+    """Share out lines or parts among events: a few long ones to each, or many short ones."""
+    some: list[T] = []
     size = 0
-    for each in lines:
-        if some and (len(some) == LINES or size + len(each.text) > HEAVY):
+    for each in rows:
+        if some and (len(some) == TOGETHER or size + size_of(each) > HEAVY):
             yield some
             some, size = [], 0
         some.append(each)
-        size += len(each.text)
+        size += size_of(each)
     if some:
         yield some
 
 
-def read_output_pieces(store: Runs, place: Cursor, run_id: str, last: int) -> list[FeedPiece]:
-    """Return some output of programs beyond a place, up to a part: each part by itself."""
+def read_output_pieces(store: Runs, place: Cursor, run_id: str, last: int, most: int) -> list[FeedPiece]:
+    """Return output of programs beyond a place, up to a part: a number of parts, short ones together."""
     if place.written >= last:
         return []
-    parts = [each for each in store.output(run_id, after=place.written, limit=PARTS) if each.part <= last]
-    return [output_piece(each, place) for each in parts]
+    parts = [each for each in store.output(run_id, after=place.written, limit=most) if each.part <= last]
+    return [output_piece(some, place) for some in share_out(parts, lambda part: len(part.bytes))]
 
 
-def output_piece(part: OutputRecord, place: Cursor) -> FeedPiece:
-    """Return a part of what a program wrote."""
-    return FeedPiece(
-        "output", event_text([output_document(part)]), place._replace(written=part.part), frozenset({part.number})
-    )
+def output_piece(parts: Sequence[OutputRecord], place: Cursor) -> FeedPiece:
+    """Return parts of what programs wrote."""
+    nodes = frozenset(each.number for each in parts)
+    text = event_text([output_document(each) for each in parts])
+    return FeedPiece("output", text, place._replace(written=parts[-1].part), nodes)

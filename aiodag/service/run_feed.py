@@ -19,7 +19,7 @@ from aiodag.errors import StoreError, UnknownRun
 from aiodag.happenings import Happening
 from aiodag.service.feed import Asking, Event, Feed, event_text
 from aiodag.service.feed_cursors import Cursor
-from aiodag.service.feed_events import FeedPiece, move_pieces, read_line_pieces, read_output_pieces
+from aiodag.service.feed_events import PAGE, FeedPiece, move_pieces, read_line_pieces, read_output_pieces
 from aiodag.service.run_looks import Found, RunLooks
 from aiodag.stores.watch import StoreWatch
 
@@ -29,6 +29,8 @@ LEAST = 0.5  # seconds between two looks, however much happens
 SHARE = 10  # times as long as a look has taken the store is left alone after it
 SLOW = 1.0  # seconds between two looks at a run of which nothing is heard: nobody tells of moves
 AGAIN = 2.0  # seconds until a store that could not be read is tried again
+FIRST_PAGE = 16  # lines or parts that are read at once for one who catches up: more where they are short
+FEW_PIECES = 1  # that a page becomes if it is not too large
 KINDS = frozenset({"run", "moves", "lines", "output"})
 TOLD = frozenset({Happening.LINES, Happening.QUEUED, Happening.ENDED, Happening.WOKEN, Happening.CANCEL})
 
@@ -101,7 +103,7 @@ class RunFeed(Feed):
         while True:
             if self._is_at(place):
                 new = self.after(place.sequence)
-                place = place._replace(sequence=self.last)
+                place = place._replace(sequence=new[-1].sequence if new else place.sequence)
                 wanted = wish.cut(new)
                 if wanted:
                     yield wanted
@@ -146,12 +148,15 @@ class RunFeed(Feed):
         yield [self._loose(found.run_piece(), place)], place
         readings = ("lines", read_line_pieces, here.logged), ("output", read_output_pieces, here.written)
         for kind, read, last in readings:
+            most = FIRST_PAGE
             while kind in wish.kinds:
-                pieces = await self._ask(read, self._store, place, self._run_id, last)
+                pieces = await self._ask(read, self._store, place, self._run_id, last, most)
                 if not pieces:
                     break
-                place = pieces[-1].place
-                yield [self._loose(each, each.place) for each in pieces], place
+                most = max(most // 2, 1) if len(pieces) > FEW_PIECES else min(most * 2, PAGE)
+                for each in pieces:
+                    place = each.place
+                    yield [self._loose(each, place)], place
         if "moves" in wish.kinds:
             for each in await self._standing_of(found):
                 yield [self._loose(each, place)], place

@@ -9,7 +9,7 @@ from aiodag.records import LastMove, RunRecord
 from aiodag.service.documents import run_document
 from aiodag.service.feed import event_text
 from aiodag.service.feed_cursors import Cursor, word_of_run
-from aiodag.service.feed_events import FeedPiece, move_pieces, read_line_pieces, read_output_pieces
+from aiodag.service.feed_events import PAGE, PARTS, FeedPiece, move_pieces, read_line_pieces, read_output_pieces
 from aiodag.states import NODE_STATES, State
 
 
@@ -52,9 +52,9 @@ class RunLooks:
         else:
             place = before.place.begin(run.generation)
         moves, changed = self._look_at_nodes(run)
-        lines = read_line_pieces(self._store, place, self._run_id, logged)
+        lines = read_line_pieces(self._store, place, self._run_id, logged, PAGE)
         read = lines[-1].place if lines else place
-        output = read_output_pieces(self._store, read, self._run_id, written)
+        output = read_output_pieces(self._store, read, self._run_id, written, PARTS)
         end = output[-1].place if output else read
         over = run.ended_at is not None and end.logged >= logged and end.written >= written
         found = Found(with_counts(run, moves), moves, [], end, over)

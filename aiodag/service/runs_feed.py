@@ -116,9 +116,10 @@ class RunsFeed(Feed):
                 yield [self._event("", "", place)]
             if not self.has_all_after(mark, place):  # too slow
                 yield [self._event("reset", "{}", self.last)]
-            elif self.last > place:
-                yield self.after(place)
-            place = self.last
+                place = self.last
+            elif new := self.after(place):
+                yield new
+                place = new[-1].sequence
 
     def _begin(self, place: int) -> list[Event]:
         texts = cut_texts(self._lately or [])

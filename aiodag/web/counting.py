@@ -1,12 +1,12 @@
 """Count requests, by the route that answered them: not by their addresses, of which there are any number."""
 
 import time
-from typing import Any
 
 from aiodag.web.desk import Desk
 from aiodag.web.fastapi import ASGIApp, Message, Receive, Scope, Send
+from aiodag.web.paths import PREFIX
 
-ROUTE = "aiodag.route"  # in the scope of a request: a list, to which the route is added that answers it
+ROUTE = "aiodag.route"  # in the scope of a request: a list, to which the template of its route is added
 NO_ROUTE = "none"  # for what was refused before, or has no route
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 
@@ -20,7 +20,7 @@ class CountedRequests:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        routes: list[Any] = []
+        routes: list[str] = []
         began, status, is_stream = time.perf_counter(), 0, False
 
         async def send_noted(message: Message) -> None:
@@ -34,7 +34,7 @@ class CountedRequests:
             await self._inner({**scope, ROUTE: routes}, receive, send_noted)
         finally:
             if status:
-                route = path_of_route(routes)
+                route = routes[0] if routes else NO_ROUTE
                 method = scope["method"] if scope["method"] in METHODS else "other"
                 self._meter.requests.labels(method, route, str(status)).inc()
                 if not is_stream:
@@ -52,10 +52,14 @@ class NotedRoute:
         try:
             await self._inner(scope, receive, send)
         finally:
-            scope[ROUTE].append(scope.get("route"))
+            scope[ROUTE].append(path_of_route(scope))
 
 
-def path_of_route(routes: list[Any]) -> str:
+def path_of_route(scope: Scope) -> str:
     """Return the template of the route that has answered, such as `/api/v1/runs/{run_id}`."""
-    found = getattr(routes[0], "path", None) if routes else None
-    return found if isinstance(found, str) else NO_ROUTE
+    found = getattr(scope.get("route"), "path", None)
+    if not isinstance(found, str):
+        return NO_ROUTE
+    # Some versions of FastAPI have it without the prefix of its router.
+    is_bare = scope["path"].startswith(f"{PREFIX}/") and not found.startswith(PREFIX)
+    return f"{PREFIX}{found}" if is_bare else found

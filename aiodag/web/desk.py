@@ -22,6 +22,7 @@ from aiodag.web.kept_pictures import Pictures
 from aiodag.web.metering import MeteredStore
 from aiodag.web.prometheus_client import Meter
 from aiodag.web.shelf import GraphShelf
+from aiodag.web.turns import Turns
 
 DESK = "aiodag.desk"  # where a request has it
 
@@ -88,6 +89,7 @@ class Desk:
         self.options = options
         self.feeds = Feeds(service.store)
         self.streams = 0  # that are open
+        self.turns = Turns()
         self.pictures = Pictures()
         self.graphs = GraphShelf(service)
         self.meter = Meter()

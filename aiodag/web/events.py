@@ -1,15 +1,19 @@
 """Send events as a stream (server-sent events), to clients of which each may stop reading or go at any moment."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
+from functools import lru_cache
 
 from aiodag.service.feed import Event
 from aiodag.web.desk import DESK, Desk
 from aiodag.web.fastapi import Receive, Response, Scope, Send
+from aiodag.web.turns import Turns
 
 BEAT = 15.0  # seconds of silence after which something is sent: a connection that is only half there ends by it
 STALLED = 30.0  # seconds for a client to take what is sent
+AT_ONCE = 2**16  # bytes that are sent at once
+KEPT = 32  # events that are kept as they are sent
 RETRY = b"retry: 1000\n\n"  # milliseconds until a client that has lost the connection comes again
 MOST_STREAMS = 1_000  # at once
 ABORT = "aiodag.abort"  # in the state of a connection: what ends it, whatever is still to be sent
@@ -34,10 +38,10 @@ class EventStream(Response):
         """Send events until there are no more, or the client has gone."""
         desk: Desk = scope[DESK]
         with desk.streaming():
-            await self._stream(scope, receive, send)
+            await self._stream(scope, receive, send, desk.turns)
 
-    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
-        sending = asyncio.ensure_future(self._send_all(scope, send))
+    async def _stream(self, scope: Scope, receive: Receive, send: Send, turns: Turns) -> None:
+        sending = asyncio.ensure_future(self._send_all(scope, send, turns))
         gone = asyncio.ensure_future(until_gone(receive))
         try:
             await asyncio.wait({sending, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -49,14 +53,15 @@ class EventStream(Response):
         if not sending.cancelled():
             sending.result()
 
-    async def _send_all(self, scope: Scope, send: Send) -> None:
+    async def _send_all(self, scope: Scope, send: Send, turns: Turns) -> None:
         try:
             async with aclosing(self._batches) as batches:
                 await self._send(send, {"type": "http.response.start", "status": 200, "headers": [*HEADERS]})
                 await self._send(send, part_of_body(RETRY))
                 async for events in batches:
-                    if events:
-                        await self._send(send, part_of_body(event_bytes(events)))
+                    for some in blocks_of(events):
+                        await turns.take()
+                        await self._send(send, part_of_body(some))
             await self._send(send, {"type": "http.response.body", "body": b"", "more_body": False})
         except StalledClient:
             abort = scope.get("state", {}).get(ABORT)
@@ -83,20 +88,30 @@ def part_of_body(body: bytes) -> dict[str, object]:
     return {"type": "http.response.body", "body": body, "more_body": True}
 
 
-def event_bytes(events: Iterable[Event]) -> bytes:
-    """Return events as they are sent. One without a kind moves the cursor of the client, who hears of nothing."""
-    return "".join(map(event_block, events)).encode()
+def blocks_of(events: Iterable[Event]) -> Iterator[bytes]:
+    """Return events as they are sent: so many at once as a connection takes before it has to wait."""
+    blocks: list[bytes] = []
+    size = 0
+    for event in events:
+        blocks.append(event_block(event))
+        size += len(blocks[-1])
+        if size > AT_ONCE:
+            yield b"".join(blocks)
+            blocks, size = [], 0
+    if blocks:
+        yield b"".join(blocks)
 
 
-def event_block(event: Event) -> str:
-    r"""Return one event as it is sent.
+@lru_cache(maxsize=KEPT)
+def event_block(event: Event) -> bytes:
+    r"""Return one event as it is sent: made once for many. One without a kind moves the cursor of the client, who hears of nothing.
 
     >>> event_block(Event("end", "{}", "1.2"))
-    'id: 1.2\nevent: end\ndata: {}\n\n'
+    b'id: 1.2\nevent: end\ndata: {}\n\n'
     """
     if not event.kind:
-        return f"id: {event.cursor}\n\n"
-    return f"id: {event.cursor}\nevent: {event.kind}\ndata: {event.text}\n\n"
+        return f"id: {event.cursor}\n\n".encode()
+    return f"id: {event.cursor}\nevent: {event.kind}\ndata: {event.text}\n\n".encode()
 
 
 async def until_gone(receive: Receive) -> None:

@@ -80,7 +80,7 @@ class Meter:
         for what, seconds in found.lags.items():
             self._lags.labels(what).set(seconds)
         for each in found.tasks:
-            workflow, task = self._tasks_named.few(each.workflow, each.task)
+            workflow, task = self._tasks_named.few(each.workflow, each.task.partition("[")[0])  # not one for each item
             self._nodes.labels(workflow, task, each.state).inc(each.nodes)
             self._node_seconds.labels(workflow, task).inc(max(each.seconds, 0.0))
 

@@ -11,12 +11,10 @@ from aiodag.web.fastapi import Receive, Response, Scope, Send
 from aiodag.web.turns import Turns
 
 BEAT = 15.0  # seconds of silence after which something is sent: a connection that is only half there ends by it
-STALLED = 30.0  # seconds for a client to take what is sent
 AT_ONCE = 2**16  # bytes that are sent at once
 KEPT = 32  # events that are kept as they are sent
 RETRY = b"retry: 1000\n\n"  # milliseconds until a client that has lost the connection comes again
 MOST_STREAMS = 1_000  # at once
-ABORT = "aiodag.abort"  # in the state of a connection: what ends it, whatever is still to be sent
 
 HEADERS = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -38,10 +36,10 @@ class EventStream(Response):
         """Send events until there are no more, or the client has gone."""
         desk: Desk = scope[DESK]
         with desk.streaming():
-            await self._stream(scope, receive, send, desk.turns)
+            await self._stream(receive, send, desk.turns)
 
-    async def _stream(self, scope: Scope, receive: Receive, send: Send, turns: Turns) -> None:
-        sending = asyncio.ensure_future(self._send_all(scope, send, turns))
+    async def _stream(self, receive: Receive, send: Send, turns: Turns) -> None:
+        sending = asyncio.ensure_future(self._send_all(send, turns))
         gone = asyncio.ensure_future(until_gone(receive))
         try:
             await asyncio.wait({sending, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -53,34 +51,17 @@ class EventStream(Response):
         if not sending.cancelled():
             sending.result()
 
-    async def _send_all(self, scope: Scope, send: Send, turns: Turns) -> None:
-        try:
-            async with aclosing(self._batches) as batches:
-                await self._send(send, {"type": "http.response.start", "status": 200, "headers": [*HEADERS]})
-                await self._send(send, part_of_body(RETRY))
-                async for events in batches:
-                    for some in blocks_of(events):
-                        await turns.take()
-                        await self._send(send, part_of_body(some))
-            await self._send(send, {"type": "http.response.body", "body": b"", "more_body": False})
-        except StalledClient:
-            abort = scope.get("state", {}).get(ABORT)
-            if abort is not None:
-                abort()
-
-    async def _send(self, send: Send, message: dict[str, object]) -> None:
-        limit = asyncio.timeout(STALLED)
-        try:
-            async with limit:
-                await send(message)
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            raise StalledClient from None
-
-
-class StalledClient(Exception):
-    """A client does not read what it is sent."""
+    async def _send_all(self, send: Send, turns: Turns) -> None:
+        async with aclosing(self._batches) as batches:
+            await send({"type": "http.response.start", "status": 200, "headers": [*HEADERS]})
+            await send(part_of_body(RETRY))
+            async for events in batches:
+                for some in blocks_of(events):
+                    await turns.take()
+                    await send(
+                        part_of_body(some)
+                    )  # waits for a client that does not read, whom the server drops after a while
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def part_of_body(body: bytes) -> dict[str, object]:

@@ -6,7 +6,7 @@ from aiodag.errors import StoreError, StoreUnreachable
 from aiodag.web.answers import json_answer
 from aiodag.web.desk import AtDesk, DeskBusy
 from aiodag.web.fastapi import APIRouter, Response
-from aiodag.web.problems import Problem
+from aiodag.web.problems import HEADERS_OF_STATUS, Problem
 
 log = logging.getLogger("aiodag.web")
 
@@ -36,4 +36,6 @@ async def tell_ready(desk: AtDesk) -> Response:
 def not_ready(reason: str, error: Exception) -> Problem:
     """Return the problem of a server that cannot do its work; the log has all of it."""
     log.warning("not ready: %s", error)
-    return Problem(503, f"{reason}; the log of the server says more", error=type(error).__name__)
+    return Problem(
+        503, f"{reason}; the log of the server says more", error=type(error).__name__, headers=HEADERS_OF_STATUS[503]
+    )

@@ -871,6 +871,8 @@ CITED = {
     "www.example.org",
     "example.net",
     "docs.python.org",
+    "www.rfc-editor.org",
+    "rfc-editor.org",
     "peps.python.org",
     "github.com",
     "yaml.org",  # the name of its core schema

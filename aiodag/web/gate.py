@@ -17,8 +17,8 @@ UNCOMPRESSED = re.compile(r"/events$|/records/|/graph\.[a-z]+$")
 class RequestGate:
     """Gives each request on, with its path as it was sent: so `%2F` in an id does not become a slash.
 
-    HEAD is answered as GET is, without the body. Documents of the API are compressed for who takes that. Pages are not: they have
-    a secret of their form beside what an address says, and how small such a page becomes would tell the secret. Streams are not
+    HEAD is answered as GET is, without the body. Documents of the API are compressed if the client takes that. Pages are not: they have
+    a secret of their form next to what an address says, and how small such a page becomes would tell the secret. Streams are not
     held back for it, and what is very large would hold the loop.
     """
 

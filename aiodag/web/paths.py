@@ -1,6 +1,6 @@
 """What stands in an address: ids and names, which may be any text.
 
-The gate gives routes the path as it was sent, still percent-encoded, so that `%2F` in an id is no slash. Each part of it is
+The gate gives routes the path as it was sent, still percent-encoded, so `%2F` in an id does not become a slash. Each part of it is
 decoded here: a route that takes an id as plain `str` would get it encoded.
 """
 

@@ -1,9 +1,9 @@
-# make demo     install as a user would, and run examples/demo.py
+# make demo     install as a user would, run examples/demo.py, and show a run on the page
 # make test     the suite, in a process for each core; PYTHON=python3.13 picks the interpreter, WORKERS=0 takes one process
 # make check    format, lint and types
 # make bench    measure
 # make docs     build the site: build/docs/index.html
-# make assets   draw the pictures of the README again
+# make assets   draw the pictures of the README again; that of the page needs chromium
 
 PYTHON ?= python3
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
@@ -18,11 +18,11 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 .PHONY: demo test check bench soak docs assets clean
 .DELETE_ON_ERROR:
 
-demo: $(DEMO)/.ready
+demo: $(DEMO)/.web
 	@# build/lib would ship files that the source no longer has
 	@rm -rf build/lib
 	@$(DEMO)/bin/python $(PIP) --force-reinstall --no-deps .
-	@cd examples && ../$(DEMO)/bin/python demo.py
+	@cd examples && ../$(DEMO)/bin/python demo.py && ../$(DEMO)/bin/python page.py
 
 test: $(VENV)/.installed
 	$(VENV)/bin/python -m pytest --numprocesses $(WORKERS) --dist worksteal $(PYTEST_ARGS)
@@ -50,6 +50,10 @@ assets: $(VENV)/.installed
 
 clean:
 	rm -rf .venv .venv-demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(DEMO)/.web: setup.cfg | $(DEMO)/.ready
+	$(DEMO)/bin/python $(PIP) '.[web]'
+	@touch $@
 
 # One environment for both: the suite runs the type checkers over tests/typing.
 $(VENV)/.installed: setup.cfg | $(VENV)/.ready

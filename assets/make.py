@@ -1,15 +1,21 @@
-"""Draw the pictures of the README and of other pages: the demo's ETL in mid-run, its timeline, and a workflow of jobs.
+"""Draw the pictures of the README and of other pages: the demo's ETL in mid-run, its timeline, a workflow of jobs, the page.
 
     python assets/make.py
 
-The run is on a virtual clock, so its times are exact and the pictures are the same wherever they are drawn.
+The run is on a virtual clock, so its times are exact and the pictures are the same wherever they are drawn. The page is that of
+a real server, which chromium photographs: a digest of what it was made of says whether it is still the page.
 """
 
 # ruff: noqa: ANN001, ANN201 - a program, not an interface
 
 import asyncio
+import hashlib
 import importlib.util
+import re
+import shutil
 import sys
+import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -47,6 +53,37 @@ async def run_etl(etl) -> tuple[Graph, Graph]:
     return middle, run.graph()
 
 
+def markup_digest(markup, run, folder):
+    """Return a digest of a page, without what is another each time: identities, times, and so the measures of its graph."""
+    styled = re.findall(r'/static/[^"]+', markup)
+    text = markup.replace(run, "RUN").replace(str(folder), "FOLDER")
+    text = re.sub(r"<time[^>]*>[^<]*</time>", "<time>", text)
+    text = re.sub(r'value="[\w-]{20,}"', "", text)
+    text = re.sub(r"\b[0-9a-f]{8,}\b|\d+(?:\.\d+)?(?: (?:ms|s|min)\b)?", "0", text)
+    return hashlib.sha256("\n".join([*styled, text]).encode()).hexdigest()
+
+
+@contextmanager
+def page_of_run():
+    """Give the server of the demo, the address of its run there, and the digest of that page."""
+    demo = example("page.py")
+    with tempfile.TemporaryDirectory() as folder, demo.served(Path(folder)) as server:
+        run = demo.run_nightly_load(server, Path(folder))
+        status, _, markup = server.read(f"/runs/{run}")
+        assert status == 200, markup
+        yield demo, server, f"/runs/{run}", markup_digest(markup.decode(), run, folder)
+
+
+def photograph_page():
+    """Have chromium make the picture of the page, and keep what it was made of."""
+    program = shutil.which("chromium")
+    if program is None:
+        sys.exit("the picture of the page needs chromium: apt-get install chromium")
+    with page_of_run() as (demo, server, address, digest):
+        demo.photograph(server, address, HERE / "page.png", program)
+    (HERE / "page.sha256").write_text(f"{digest}\n")
+
+
 def pictures():
     """Return {file name: SVG}."""
     middle, end = testing.run(run_etl(example("demo.py").Etl()))
@@ -57,3 +94,5 @@ if __name__ == "__main__":
     for name, drawn in pictures().items():
         (HERE / name).write_text(drawn, encoding="utf-8")
         print(f"wrote assets/{name}")
+    photograph_page()
+    print("wrote assets/page.png")

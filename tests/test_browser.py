@@ -148,6 +148,20 @@ def test_a_run_is_started_followed_understood_edited_and_resumed(visit, server):
     expect(page.locator("#nodes tr", has_text="fetch")).to_contain_text("recalled")
 
 
+def test_output_follows_while_it_is_written(visit, server):
+    Path(server.folder, "open").unlink(missing_ok=True)
+    page = visit().page
+    run = server.ask("/api/v1/runs", {"workflow": "nightly"}).json()["id"]
+    page.goto(f"{server.address}/runs/{run}")
+    page.locator("#nodes a", has_text="fetch").click()
+    expect(page.locator("main")).to_contain_text("day monday")
+    page.evaluate("window.stays = 1")
+    Path(server.folder, "open").touch()
+
+    expect(page.locator("main")).to_contain_text("fetched")
+    assert page.evaluate("window.stays") == 1
+
+
 def test_a_new_run_comes_into_the_list_by_itself(visit, server):
     page = visit().page
     page.evaluate("window.stays = 1")

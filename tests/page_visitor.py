@@ -6,6 +6,24 @@ from html.parser import HTMLParser
 from http.cookies import SimpleCookie
 from urllib.parse import urlencode
 
+import pytest
+
+from aiodag.service import Service
+
+
+@pytest.fixture(scope="module")
+def visitor(server):
+    """Somebody who may operate, at the `server` of a module."""
+    return Visitor(server)
+
+
+@pytest.fixture
+def service(server):
+    """The store of that server."""
+    service = Service(server.store)
+    yield service
+    service.close()
+
 
 class Markup(HTMLParser):
     """What is in a page: its tags with their attributes, its text, and the forms with their fields."""

@@ -9,7 +9,9 @@ import pytest
 
 from aiodag.mail import Incoming
 from aiodag.service import Service
-from tests.page_visitor import Markup, Visitor, value_of_field
+from tests.page_visitor import Markup, Visitor, service, value_of_field, visitor
+
+__all__ = ["service", "visitor"]  # fixtures
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
 DOCUMENT = {
@@ -36,18 +38,6 @@ def server(web_server):
     service.store.deliver([Incoming("PAYMENT", ["A17"], "m1", "3", dead="nobody waited")])
     service.close()
     return web_server
-
-
-@pytest.fixture(scope="module")
-def visitor(server):
-    return Visitor(server)
-
-
-@pytest.fixture
-def service(server):
-    service = Service(server.store)
-    yield service
-    service.close()
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,9 @@ from urllib.parse import quote
 import pytest
 
 from aiodag.service import Service
-from tests.page_visitor import Markup, Visitor, value_of_field
+from tests.page_visitor import Markup, service, value_of_field, visitor
+
+__all__ = ["service", "visitor"]  # fixtures
 
 ETL = {
     "name": "etl",
@@ -40,18 +42,6 @@ def server(web_server):
         service.register(str(file), replace=True)
     service.close()
     return web_server
-
-
-@pytest.fixture(scope="module")
-def visitor(server):
-    return Visitor(server)
-
-
-@pytest.fixture
-def service(server):
-    service = Service(server.store)
-    yield service
-    service.close()
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def problem_page(request: Request, found: Response) -> Response:
     return render(
         request,
         "problem.html",
-        title=TITLES.get(status, document["title"]),
+        title=str(TITLES.get(status, document["title"])),
         status=status,
         detail=document["detail"],
         found=document.get("complaints", []),

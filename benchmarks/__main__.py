@@ -74,6 +74,7 @@ def main() -> None:
         run(sys.executable, "waiting", "waiting")
         run(sys.executable, "messages_many", "messages_many")
         run(sys.executable, "schedules_many", "schedules_many")
+        run(sys.executable, "server", "server")
         run(sys.executable, "clusters", "clusters")
         if os.geteuid() == 0 and shutil.which("unshare"):
             run(sys.executable, "clusters_ray", "clusters_ray")

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import report_clusters, report_queues, report_schedules, report_waiting
+from benchmarks import report_clusters, report_queues, report_schedules, report_server, report_waiting
 from benchmarks.results import ROOT, load
 
 PAGE = ROOT / "docs" / "speed.md"
@@ -234,6 +234,15 @@ def schedules(results: list[dict[str, Any]]) -> Iterable[str]:
         yield table(report_schedules.HEADINGS, report_schedules.rows(result))
 
 
+def server(results: list[dict[str, Any]]) -> Iterable[str]:
+    """Give the section on the server, if it was measured."""
+    for result in results:
+        yield report_server.introduction(result)
+        yield table(report_server.HEADINGS, report_server.rows(result))
+        yield "\n"
+        yield table(report_server.READ, report_server.read_rows(result))
+
+
 def clusters(results: list[dict[str, Any]]) -> Iterable[str]:
     """Tell what calls on a cluster take."""
     if results:
@@ -387,6 +396,7 @@ def page() -> str:
                 (queues, load("queues.json")),
                 (waiting, load("waiting.json")),
                 (schedules, load("schedules_many.json")),
+                (server, load("server.json")),
                 (commands, load("commands.json")),
                 (clusters, load("clusters*.json")),
                 (workflows, load("workflows.json")),

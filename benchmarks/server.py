@@ -27,7 +27,7 @@ from benchmarks.results import HERE, ROOT, save
 
 TOKEN = "the-token-of-a-server-that-is-measured-0123456789"
 LISTS = 50  # a second
-STREAMS, NODES, ROUNDS = 200, 10_000, 1
+STREAMS, NODES, ROUNDS = 200, 10_000, 3
 QUICK_STREAMS, QUICK_NODES = 20, 500
 READS = 20
 LARGE = "large"  # the run of the store that has ended, with very many nodes
@@ -85,12 +85,16 @@ class Server:
         self.process.wait()
 
 
-def work(folder: Path, environment: dict[str, str], nodes: int) -> tuple[str, subprocess.Popen[bytes], float]:
-    """Submit a run, and begin a worker that ends after it; return its id, the process and when it began."""
+def submit(folder: Path, environment: dict[str, str], nodes: int) -> str:
+    """Submit a run; return its id."""
     with closing(Service(environment["AIODAG_STORE"])) as service:
-        run_id = service.submit(f"{folder / 'flow.py'}:main", [f"nodes={nodes}"])
+        return service.submit(f"{folder / 'flow.py'}:main", [f"nodes={nodes}"])
+
+
+def work(folder: Path, environment: dict[str, str]) -> tuple[subprocess.Popen[bytes], float]:
+    """Begin a worker that ends after one run; return its process and when it began."""
     command = [sys.executable, "-m", "aiodag", "worker", "--once", "-q"]
-    return run_id, subprocess.Popen(command, cwd=folder, env=environment), time.perf_counter()
+    return subprocess.Popen(command, cwd=folder, env=environment), time.perf_counter()
 
 
 def finish(process: subprocess.Popen[bytes], began: float) -> dict[str, float]:
@@ -106,22 +110,26 @@ def watched(folder: Path, environment: dict[str, str], nodes: int, streams: int)
     """Return what a run takes that is watched, and what those who watch have found."""
     server = Server(folder, environment)
     try:
-        run_id, worker, began = work(folder, environment, nodes)
-        loads = [
-            subprocess.Popen(
-                [sys.executable, "-P", str(HERE / "worker_pages.py"), kind, server.address, TOKEN, run_id, str(number)],
-                env=environment,
-                stdout=subprocess.PIPE,
-            )
-            for kind, number in (("follow", streams), ("list", LISTS))
-        ]
+        run_id = submit(folder, environment, nodes)
+        following = load("follow", server, run_id, streams, environment)
+        assert following.stdout is not None
+        following.stdout.readline()  # all of them follow
+        worker, began = work(folder, environment)
+        listing_runs = load("list", server, run_id, LISTS, environment)
         done = finish(worker, began)
         found: dict[str, Any] = {}
-        for load in loads:
-            found |= json.loads(load.communicate()[0].splitlines()[-1])
+        for each in (following, listing_runs):
+            found |= json.loads(each.communicate()[0].splitlines()[-1])
         return done | found | {"server_cpu": seconds_of(server.process.pid), "server_memory": server.resident()}
     finally:
         server.stop()
+
+
+def load(kind: str, server: Server, run_id: str, number: int, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    """Begin the clients of a kind."""
+    script = [sys.executable, "-P", str(HERE / "worker_pages.py")]
+    command = [*script, kind, server.address, TOKEN, run_id, str(number)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
 
 
 def seconds_of(pid: int) -> float:
@@ -171,7 +179,8 @@ def measure(folder: Path, *, quick: bool) -> dict[str, Any]:
     }
     alone, with_server = [], []
     for _ in range(1 if quick else ROUNDS):
-        _, worker, began = work(folder, environment, nodes)
+        submit(folder, environment, nodes)
+        worker, began = work(folder, environment)
         alone.append(finish(worker, began))
         with_server.append(watched(folder, environment, nodes, streams))
     return {

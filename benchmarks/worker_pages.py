@@ -41,9 +41,14 @@ class Client:
         return taken
 
 
-async def follow_once(client: Client, run_id: str) -> dict[str, Any]:
-    """Follow a run to its end; return how many bytes and moves came, and which state each node had last."""
+async def open_stream(client: Client, run_id: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Begin to follow a run."""
     reader, writer, _ = await client.ask(f"/api/v1/runs/{run_id}/events?kinds=run,moves")
+    return reader, writer
+
+
+async def read_to_end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> dict[str, Any]:
+    """Follow a run to its end; return how many bytes came, and whether the end did."""
     size, ended, tail = 0, False, b""
     while not ended and (some := await reader.read(2**16)):
         size += len(some)
@@ -55,14 +60,16 @@ async def follow_once(client: Client, run_id: str) -> dict[str, Any]:
 
 async def follow(client: Client, run_id: str, number: int) -> dict[str, Any]:
     """Follow a run as many pages do."""
-    found = await asyncio.gather(*(follow_once(client, run_id) for _ in range(number)))
+    streams = await asyncio.gather(*(open_stream(client, run_id) for _ in range(number)))
+    print("all follow", flush=True)
+    found = await asyncio.gather(*(read_to_end(*each) for each in streams))
     return {"streamed": sum(each["bytes"] for each in found), "seen_end": sum(each["ended"] for each in found)}
 
 
 async def read_lists(client: Client, run_id: str, number: int) -> dict[str, Any]:
     """Read lists, each when it is due, until a run has ended; return how long after that the answers were there."""
     taken: list[float] = []
-    following = asyncio.create_task(follow_once(client, run_id))
+    following = asyncio.create_task(read_to_end(*await open_stream(client, run_id)))
     began, asked = time.perf_counter(), []
     while not following.done():
         asked.append(asyncio.create_task(client.read("/api/v1/runs?limit=50")))

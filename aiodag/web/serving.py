@@ -1,6 +1,7 @@
 """Run the server: from its socket to its end."""
 
 import socket
+import sys
 from collections.abc import Callable
 
 from aiodag.errors import MissingExtra
@@ -14,6 +15,9 @@ try:
 except ImportError as error:
     raise MissingExtra("aiodag serve", "uvicorn", "web") from error
 
+# Seconds after which a thread that computes lets the loop go on. Each of many small writes gives the others the word, and by
+# default waits five milliseconds to have it back while a thread writes JSON: two hundred streams take a second then.
+SWITCH = 0.0005
 LAST_ANSWERS = 1  # seconds for what is still answered when the server ends
 
 
@@ -40,6 +44,7 @@ class PageServer:
     async def run(self, say: Callable[[str], object], tell: Callable[[str], object]) -> None:
         """Serve until somebody stops it, after `listen`. `tell` is for what must not be missed: a token that it makes."""
         assert self._listening is not None
+        sys.setswitchinterval(SWITCH)
         with self._listening:
             application = build_application(self._service, self._options)
             self._gateway = Gateway(application, self._options.root_path, self._options.trusted_proxies)

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 
-TOGETHER = 4  # that send in one round of the loop
+TOGETHER = 2  # that send in one round of the loop
 
 
 class Turns:

@@ -45,7 +45,13 @@ STATUSES: Sequence[tuple[type[BaseException], int]] = (
     (errors.SecretInValue, 422),
     (errors.TriggerError, 422),
     (errors.ExpressionError, 422),
+    (errors.ValueGone, 410),
+    (errors.Undecodable, 409),
+    (errors.MissingExtra, 501),
 )
+
+# Where a value was kept is the server's own affair: a path, or a bucket.
+VALUE_GONE = "the value is not where it was left any more: resume the run, so that its task runs again"
 
 
 class Problem(HTTPException):
@@ -93,7 +99,7 @@ def problem_of(error: BaseException, place: str = "") -> Problem | None:
     status = next((status for kind, status in STATUSES if isinstance(error, kind)), None)
     if status is None:
         return None
-    text = str(error)
+    text = VALUE_GONE if isinstance(error, errors.ValueGone) else str(error)
     detail = text.replace(place, "this store") if place else text
     near = getattr(error, "near", None)
     return Problem(

@@ -155,14 +155,20 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("line", REFUSED)
-def test_what_works_on_a_store_itself_is_refused_in_one_line(page_server, place, ended_run, line):
-    done = typed(page_server, place, sys.executable, "-m", "aiodag", *line.replace("RUN", ended_run).split())
+def test_what_works_on_a_store_itself_is_refused_in_one_line(page_server, place, ended_run, line, capsys, monkeypatch):
+    from aiodag.cli.program import main
 
-    (said,) = done.stderr.splitlines()
-    assert (done.returncode, done.stdout) == (2, "")
-    assert REFUSED[line] in said
-    assert page_server.address in said
-    assert page_server.token not in said
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("AIODAG_TOKEN", page_server.token)
+
+    code = main(["--store", page_server.address, *line.replace("RUN", ended_run).split()])
+
+    said = capsys.readouterr()
+    (error,) = said.err.splitlines()
+    assert (code, said.out) == (2, "")
+    assert REFUSED[line] in error
+    assert page_server.address in error
+    assert page_server.token not in error
 
 
 def test_copies_are_refused_in_either_direction(page_server, place):

@@ -15,7 +15,7 @@ from aiodag.service import Service
 from aiodag.service.attempts import attempt_stories, story_document
 from aiodag.service.documents import whole_document
 from aiodag.service.remote import RemoteService
-from aiodag.service.remote_looks import FILTER
+from aiodag.service.remote_looks import FILTER, MOST_NUMBERS
 from aiodag.service.remote_looks import LOOKS as ASKED
 from aiodag.service.remote_runs import RemoteRuns
 
@@ -46,11 +46,13 @@ async def fill(store):
         pass
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    """The address of a store of each kind of record."""
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def address(request, tmp_path_factory):
+    """The address of a store with each kind of record."""
     folder = tmp_path_factory.mktemp("records")
     place = f"sqlite:///{folder}/runs.db"
+    if request.param == "postgresql":
+        place = request.getfixturevalue("postgres").address("records")
     asyncio.run(fill(place))
     service = Service(place)
     flow = folder / "flow.json"
@@ -205,4 +207,7 @@ def test_a_result_that_is_there_is_returned_at_once(both):
 def test_more_nodes_than_fit_into_an_address_are_asked_for_all_at_once(both):
     local, remote = both
 
-    assert remote.attempts("broken", range(5_000)) == local.attempts("broken", range(5_000))
+    for count in (MOST_NUMBERS, MOST_NUMBERS + 1, 5_000):
+        numbers = [*range(10**9, 10**9 + count - 1), 1]
+
+        assert remote.attempts("broken", numbers) == local.attempts("broken", numbers)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 LARGEST = 2**63  # what every database has room for
 LARGEST_CONTENT = 64 * 2**20  # bytes of a value that is sent
-MOST_NUMBERS = 1_000  # nodes that are asked for at once: addresses of requests have an end
+MOST_NUMBERS = 300  # nodes that are asked for at once: a query has 8 KiB
 LONGEST = 10_000  # characters
 
 

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -63,7 +63,7 @@ class Server(NamedTuple):
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[Server]:
+def served(folder: Path) -> Generator[Server]:
     """Serve a store in a folder, with a worker, until the block ends."""
     token, store = secrets.token_urlsafe(32), f"sqlite:///{folder / 'runs.db'}"
     process = subprocess.Popen(

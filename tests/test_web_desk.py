@@ -5,8 +5,12 @@ import contextvars
 import threading
 
 import pytest
+from web_places import Place, bearer
 
+from aiodag.service.serve_options import ServeOptions
+from aiodag.web.application import build_application
 from aiodag.web.desk import DeskBusy, QuestionPool
+from aiodag.web.paths import PREFIX
 
 pytest.importorskip("fastapi")
 
@@ -92,3 +96,19 @@ async def test_too_many_questions_are_refused_at_once(make_pool, hanging, monkey
     hanging.set()
     await asyncio.gather(*waiting)
     assert await pool.ask(lambda: "again") == "again"
+
+
+async def test_a_store_that_hangs_costs_503_and_the_server_is_still_there(hanging, monkeypatch):
+    place = Place()
+    monkeypatch.setattr("aiodag.web.desk.PATIENCE", 0.05)
+    place.application = build_application(place.service, ServeOptions())
+    token = bearer(place.operating)
+    async with place.client() as client:
+        assert (await client.get(f"{PREFIX}/runs", headers=token)).json() == []
+        monkeypatch.setattr(place.service.store, "runs", lambda **_: hanging.wait())
+        answers = [await client.get(f"{PREFIX}/runs", headers=token) for _ in range(3)]
+        alive = await client.get("/live")
+
+    assert {(each.status_code, each.headers["Retry-After"]) for each in answers} == {(503, "5")}
+    assert "no answer" in answers[0].json()["detail"]
+    assert alive.status_code == 200

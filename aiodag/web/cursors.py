@@ -49,5 +49,4 @@ def run_cursor(text: str) -> RunCursor:
 def next_page(request: Request, **changed: object) -> Mapping[str, str]:
     """Return the header that says where the next page is: this address with another query."""
     query = [(name, value) for name, value in request.query_params.multi_items() if name not in changed]
-    address = f"{request.scope.get('root_path', '')}{request.scope['path']}"
-    return {"Link": f'<{address}?{urlencode([*query, *changed.items()])}>; rel="next"'}
+    return {"Link": f'<{request.scope["path"]}?{urlencode([*query, *changed.items()])}>; rel="next"'}

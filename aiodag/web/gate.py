@@ -40,7 +40,8 @@ class RequestGate:
         answer = Answering(send, body, is_head=scope["method"] == "HEAD")
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         path = scope["raw_path"].decode("latin-1")
-        inner = self._compressed if is_compressed(path) else self._inner
+        is_document = is_compressed(path.removeprefix(scope.get("root_path", "")))
+        inner = self._compressed if is_document else self._inner
         try:
             await inner({**scope, "method": method, "path": path, DESK: self._desk}, body.receive, answer.send)
         except ClientDisconnect:

@@ -431,6 +431,17 @@ def test_a_short_text_that_stands_for_millions_of_nodes_is_drawn_elsewhere(takin
     assert intake.submit(definition=form)
 
 
+def test_a_process_finds_the_store_whatever_that_is(address, taking):
+    service = Service(address)
+    intake = taking(service)
+    run_id = intake.submit(definition=SQUARE)
+    service.cancel(run_id)
+
+    assert intake.plan(run_id) == {"run": ["root(4)"], "recalled": 0}
+    assert intake.requeue(run_id, definition={**SQUARE, "description": "again"}).state is State.QUEUED
+    service.close()
+
+
 def test_a_store_in_memory_takes_what_is_harmless(taking):
     intake = taking(Service("memory:intake-test"))
 

@@ -70,7 +70,9 @@ def test_a_workflow_is_registered_shown_and_forgotten(ask, printed):
     assert one["parameters"]["properties"]["day"] == {"type": "string", "format": "date", "description": "which"}
     assert one["parameters"]["properties"]["size"] == {"enum": ["s", "m"], "default": "s"}
     assert one["parameters"]["required"] == ["day"]
-    assert [node["name"] for node in ask("/workflows/shown/graph")["nodes"]]
+    assert [node["name"] for node in ask("/workflows/shown/graph.json")["nodes"]] == ["a"]
+    assert len(ask("/workflows/shown/preview", {"parameters": {"day": "2026-01-31"}})["nodes"]) >= 1
+    ask("/workflows/shown/preview", {"parameters": {"dya": "x"}}, status=422)
     ask("/workflows", {"definition": DAYS, "name": "shown"}, status=409)
     ask("/workflows", {"definition": DAYS, "name": "shown", "replace": True}, status=201)
     ask("/workflows/shown", method="DELETE", status=204)
@@ -82,6 +84,19 @@ def test_all_that_is_wrong_with_a_definition_is_told_with_its_places(ask):
 
     assert problem["error"] == "WorkflowError"
     assert {each["place"] for each in problem["complaints"]} >= {"$.tasks.a.comand", "$.tasks.b"}
+
+
+@pytest.mark.parametrize(("form", "begin"), [("svg", "<svg"), ("mermaid", "flowchart"), ("dot", "digraph")])
+def test_the_graph_of_a_workflow_is_drawn_and_no_name_is_markup(server, ask, form, begin):
+    tasks = {"<script>alert(1)</script>": {"command": ["ls"]}}
+    ask("/workflows", {"definition": {"tasks": tasks}, "name": "drawn", "replace": True}, status=201)
+
+    answer = server.ask(f"/api/v1/workflows/drawn/graph.{form}")
+
+    assert answer.text.lstrip().startswith(begin)
+    assert "<script>" not in answer.text or form == "dot"
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    ask("/workflows/drawn/graph.gif", status=422)
 
 
 def test_a_name_may_be_any_text(ask):

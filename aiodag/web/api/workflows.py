@@ -1,12 +1,16 @@
 """Workflows that have a name: registered ones, and those of the folders of definitions."""
 
+import json
 from typing import Annotated, Any
 
 from aiodag.service.declarations import parameter_schema
+from aiodag.service.document_graphs import graph_of_document
 from aiodag.service.documents import Document, workflow_document
+from aiodag.service.drawing import drawing_of
 from aiodag.service.listed_workflows import listed_document, listed_workflow, listed_workflows, no_such_workflow
 from aiodag.web.access import Operator, Reader
-from aiodag.web.answers import json_answer
+from aiodag.web.answers import PRIVATE, json_answer
+from aiodag.web.api.graphs import DRAWN_AS, FORMS, INERT, FormName
 from aiodag.web.bodies import RequestBody, body_of, takes
 from aiodag.web.desk import AtDesk, Desk
 from aiodag.web.fastapi import APIRouter, Request, Response
@@ -18,6 +22,10 @@ from aiodag.web.visits import remark
 
 workflows_api = APIRouter(tags=["workflows"])
 
+GRAPH_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The graph.", "content": {media: {} for media in FORMS.values()}}
+}
+
 
 class WorkflowForm(RequestBody):
     """A definition to keep under its name, or under another. `member` is the name of one of several in it."""
@@ -27,6 +35,12 @@ class WorkflowForm(RequestBody):
     member: str | None = None
     source: Word = Field("", description="What the file of the definition is called: complaints begin with it.")
     replace: bool = Field(default=False, description="Put it in the place of the one that has its name.")
+
+
+class PreviewForm(RequestBody):
+    """The values that a workflow would be given."""
+
+    parameters: dict[str, Any] | None = None
 
 
 @workflows_api.get("/workflows", operation_id="workflows", response_model=list[WorkflowAnswer])
@@ -57,10 +71,19 @@ async def show_named_workflow(name: AnyName, desk: AtDesk, _: Reader) -> Respons
     return json_answer(await desk.ask(read_workflow, desk, name))
 
 
-@workflows_api.get("/workflows/{name}/graph", operation_id="preview")
-async def show_workflow_graph(name: AnyName, desk: AtDesk, _: Reader) -> Response:
-    """Return the graph of what a workflow would run, as far as that does not depend on values."""
-    return json_answer(await desk.think(desk.intake.preview, workflow=name))
+@workflows_api.get(
+    "/workflows/{name}/graph.{form}", operation_id="workflow_graph", response_class=Response, responses=GRAPH_ANSWERS
+)
+async def show_workflow_graph(name: AnyName, form: FormName, desk: AtDesk, _: Reader) -> Response:
+    """Return the graph that a registered workflow says, as JSON, SVG, Mermaid or DOT: a node for each task or job."""
+    content = await desk.draw(draw_workflow, desk, name, form)
+    return Response(content, media_type=FORMS[form], headers={**PRIVATE, **INERT})
+
+
+@workflows_api.post("/workflows/{name}/preview", operation_id="preview", openapi_extra=takes(PreviewForm))
+async def preview_workflow(name: AnyName, form: Annotated[PreviewForm, body_of(PreviewForm)], desk: AtDesk) -> Response:
+    """Return the graph of what a workflow would run with some parameters, as JSON. Its code is read for that, and nothing runs."""
+    return json_answer(await desk.think(desk.intake.preview, workflow=name, parameters=form.parameters))
 
 
 @workflows_api.delete("/workflows/{name}", operation_id="unregister", status_code=204)
@@ -83,3 +106,12 @@ def read_workflow(desk: Desk, name: str) -> Document:
         raise no_such_workflow(desk.service, name)
     document = listed_document(listed_workflow(desk.service, found[0]))
     return document | {"parameters": parameter_schema(document["definition"])}
+
+
+def draw_workflow(desk: Desk, name: str, form: str) -> bytes:
+    """Draw the graph of a registered workflow. Raises `NotFound`."""
+    found = desk.service.workflows(name)
+    if not found:
+        raise no_such_workflow(desk.service, name)
+    content = drawing_of(graph_of_document(json.loads(found[0].document)), DRAWN_AS.get(form, form))
+    return content if isinstance(content, bytes) else content.encode("utf-8", "replace")

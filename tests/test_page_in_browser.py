@@ -6,6 +6,7 @@ import logging
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
 import pytest
@@ -83,7 +84,8 @@ async def fill(store):
 
 @pytest.fixture(scope="module")
 def filled(web_server):
-    asyncio.run(fill(web_server.store))
+    with ThreadPoolExecutor(1) as aside:  # playwright has a loop in this thread
+        aside.submit(asyncio.run, fill(web_server.store)).result()
     return web_server
 
 
@@ -118,7 +120,7 @@ def test_a_group_opens_step_by_step_without_a_script(filled, visit):
 
 def test_states_and_output_move_without_a_reload(visit, web_server, tmp_path):
     """A run in a process of its own is followed from its row to its end."""
-    page, node = visit(), visit()
+    page, node, timeline = visit(), visit(), visit()
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     script = tmp_path / "eventful.py"
@@ -139,6 +141,8 @@ def test_states_and_output_move_without_a_reload(visit, web_server, tmp_path):
         node.goto("/runs/eventful-1/nodes/speak")
         node.locator("pre", has_text="one").wait_for()
         node.evaluate("window.stayed = true")
+        timeline.goto("/runs/eventful-1/timeline")
+        timeline.locator("#timeline .bar.running").first.wait_for(state="attached")
         pipe.write_text("go\n")
         node.locator("pre", has_text="one\ntwo").wait_for()
         node.locator("#head .state.succeeded").wait_for()
@@ -147,6 +151,7 @@ def test_states_and_output_move_without_a_reload(visit, web_server, tmp_path):
         process.communicate("go\n")
         page.locator("#head .state.failed").wait_for()
         page.locator("#failures", has_text="ValueError: the end").wait_for()
+        timeline.locator("#timeline .bar.failed").wait_for(state="attached")
 
     assert page.evaluate("window.stayed")
     assert node.evaluate("window.stayed")

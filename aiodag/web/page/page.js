@@ -142,7 +142,7 @@
 
   function move({ moves }) {
     for (const { node, state } of moves) {
-      const anchor = find(`a[data-number="${Number(node)}"]`);
+      const anchor = find(`#graph a[data-number="${Number(node)}"]`);
       if (!anchor) {
         if (find("#graph[data-nodes]")) want(2);
         continue;

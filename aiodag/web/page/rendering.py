@@ -24,7 +24,7 @@ from aiodag.web.page.words import (
 )
 from aiodag.web.paths import path_part
 from aiodag.web.visits import caller_in, form_token
-from aiodag.wording import first_line
+from aiodag.wording import first_line, printable
 
 SECTIONS = (
     ("runs", "Runs"),
@@ -67,6 +67,7 @@ def templates() -> Templates:
         "part": path_part,
         "error_text": error_text,
         "first_line": first_line,
+        "printable": printable,
         "pretty": indented_json,
     }
     words = {"definitions": lambda: mark_safe(page_drawing().definitions), "span": span_words, "States": tuple(State)}

@@ -1,4 +1,4 @@
-"""Count requests, by the route that answered them: not by their addresses, of which there are any number."""
+"""Count requests, by the route that answered them: their addresses would be without number."""
 
 import time
 

@@ -7,8 +7,9 @@ import base64
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from datetime import datetime
+from functools import cache
 from itertools import islice
 from types import MappingProxyType
 from typing import Any, cast
@@ -20,6 +21,7 @@ from aiodag.submissions import Submission
 
 LINES = "application/vnd.aiodag.records+jsonl"
 AT_ONCE = 200  # records that become text together
+LINE = json.JSONEncoder(separators=(",", ":"))
 PLAIN = frozenset({str, int, bool, type(None)})
 
 
@@ -69,12 +71,13 @@ def form_of_mapping(value: Mapping[Any, Any]) -> Any:
 
 def form_of_record(record: Any) -> dict[str, Any]:
     """Return a record as JSON has it: the value of each field by its name."""
-    return {name: form_of_value(getattr(record, name)) for name in fields_of(type(record))}
+    return {name: form_of_value(getattr(record, name)) for name in fields_of(cast("Hashable", type(record)))}
 
 
-def fields_of(kind: type) -> tuple[str, ...]:
+@cache
+def fields_of(kind: Hashable) -> tuple[str, ...]:
     """Return the names of the fields of a record."""
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         return tuple(each.name for each in dataclasses.fields(kind))
     return tuple(getattr(kind, "_fields", ()))
 
@@ -111,7 +114,7 @@ def value_of_form(form: dict[str, Any]) -> Any:
 
 def record_of_form(kind: Callable[..., Any], form: Mapping[str, Any]) -> Any:
     """Return a record. Fields that are not known here are those of a later version, and left out."""
-    known = fields_of(cast("type", kind))
+    known = fields_of(kind)
     return kind(**{name: form[name] for name in known if name in form})
 
 
@@ -123,12 +126,12 @@ def lines_of_records(records: Iterable[Any]) -> Iterator[bytes]:
     left = iter(records)
     while some := list(islice(left, AT_ONCE)):
         forms = (form_of_record(each) if is_record(each) else form_of_value(each) for each in some)
-        yield "".join(f"{json.dumps(each, separators=(',', ':'))}\n" for each in forms).encode()
+        yield "".join(f"{LINE.encode(each)}\n" for each in forms).encode()
 
 
 def is_record(value: object) -> bool:
     """Return True for what has fields."""
-    return bool(fields_of(type(value)))
+    return bool(fields_of(cast("Hashable", type(value))))
 
 
 def records_of_lines(kind: type | None, lines: Iterable[bytes], place: str) -> list[Any]:

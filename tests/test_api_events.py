@@ -238,3 +238,14 @@ def test_metrics_say_what_runs_there_are_and_which_requests(server, store):
     assert 'aiodag_requests_total{method="GET",route="none",status="404"} 1.0' in lines
     assert server.ask("/metrics", token=None).status == 401
     write_one(store, claimed, "r", state=State.SUCCEEDED, at=time.time())
+
+
+def test_a_run_keeps_the_span_of_the_request_that_submitted_it(web_server):
+    definition = {"name": "traced", "tasks": {"greet": {"command": ["echo", "hello"]}}}
+    span = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    begun = [
+        web_server.ask("/api/v1/runs", {"definition": definition}, headers={"traceparent": each}).json()["id"]
+        for each in (span, "forged\t<script>")
+    ]
+
+    assert [web_server.ask(f"/api/v1/runs/{each}").json()["tags"] for each in begun] == [{"traceparent": span}, {}]

@@ -17,6 +17,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 
 from aiodag import AiodagError, Move, Run, RunFailed, Secret, Skip, State, settled, task
+from aiodag.service import Service
+from aiodag.service.worker import QueueWorker
 from aiodag.testing import inject, run
 from aiodag.traces.opentelemetry import Traces
 
@@ -795,3 +797,34 @@ def test_a_span_shows_no_secret(spans, monkeypatch, secrets_forgotten):
 
     assert "not with ***" in shown
     assert "t0p-secret-of-spans" not in shown
+
+
+SUBMITTER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+async def test_a_run_joins_the_trace_of_who_has_submitted_it(spans):
+    """Its tag names the span. Where a span is current, that one is the parent."""
+    async with spans.around(tags={"traceparent": SUBMITTER}):
+        await task(abs)(-1)
+    with spans.tracer.start_as_current_span("here"):
+        async with spans.around("other", tags={"traceparent": SUBMITTER}):
+            pass
+    async with spans.around("broken", tags={"traceparent": "00-0-0-00"}):
+        pass
+
+    run, node = spans.one("run etl"), spans.one("abs")
+    assert f"{run.context.trace_id:032x}" == f"{node.context.trace_id:032x}" == SUBMITTER.split("-")[1]
+    assert f"{run.parent.span_id:016x}" == SUBMITTER.split("-")[2]
+    assert spans.one("run other").parent.span_id == spans.one("here").context.span_id
+    assert spans.one("run broken").parent is None
+
+
+async def test_a_worker_traces_the_runs_that_it_takes(spans, tmp_path):
+    (tmp_path / "etl.py").write_text("async def main() -> str: return 'rows'")
+    service = Service(tmp_path / "runs.db")
+    run_id = service.submit(f"{tmp_path}/etl.py", tags={"traceparent": SUBMITTER})
+    await QueueWorker(service, once=True, observers=[spans.traces]).run()
+
+    assert service.run(run_id).state is State.SUCCEEDED
+    assert f"{spans.one('main').parent.span_id:016x}" == SUBMITTER.split("-")[2]
+    service.close()

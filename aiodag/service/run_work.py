@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast
 
 from aiodag._core.run import Run
@@ -19,7 +19,7 @@ from aiodag.submissions import Taken
 from aiodag.wording import describe_seconds
 
 if TYPE_CHECKING:
-    from aiodag.abc import Queue, Runs
+    from aiodag.abc import Observer, Queue, Runs
     from aiodag.service.parking import Parker
 
 HURRY = 0.5  # seconds that a body has to let go when the worker is to stop at once
@@ -35,6 +35,7 @@ class RunWork:
     _loader: CodeLoader
     _messenger: Messenger
     _rest: Rest
+    _observers: "Sequence[Observer]"
     _tell_begun: Callable[[], object]
     _entered: dict[str, Run]  # by the ids of runs
     _loading: "set[asyncio.Task[None]]"  # works whose code is being loaded, which may block for ever
@@ -49,7 +50,9 @@ class RunWork:
         began = time.monotonic()
         try:
             found = await self._load(taken)
-            options = BeginOptions(id=record.id, observers=(), limit=None, fail_fast=False, tags=found.tags)
+            options = BeginOptions(
+                id=record.id, observers=self._observers, limit=None, fail_fast=False, tags=found.tags
+            )
             if self._stops > 1:
                 raise LetGo(record.id)
             await begin_target(cast("Runs", TakenRun(self.store, taken)), found.target, self._note_run, None, **options)

@@ -40,7 +40,7 @@ from aiodag.wording import count_text, describe_seconds
 
 if TYPE_CHECKING:
     from aiodag._core.run import Run
-    from aiodag.abc import Transport
+    from aiodag.abc import Observer, Transport
 
 log = logging.getLogger("aiodag.worker")
 PRUNE = 3600.0  # seconds between two times that old runs are deleted
@@ -54,7 +54,7 @@ class QueueWorker(RunWork):
     refused. `keep` is after how many seconds ended runs are deleted; None keeps them. With `once` it ends after the first run
     that it could begin. A run that only waits is let go of after `linger` seconds, sooner where others wait for its place: it
     is parked, and taken again when something has come for it. `transports`, or their addresses, are received from. It releases
-    what is due of the store's schedules, unless `schedules` is False. `begun` is called whenever it has taken a run, and `say`
+    what is due of the store's schedules, unless `schedules` is False. `observers` hear of the moves of all runs. `begun` is called whenever it has taken a run, and `say`
     with lines for people: what is taken, and how it ends.
 
     One worker works for each process and store. Python files are imported as the records name them, each once.
@@ -87,6 +87,7 @@ class QueueWorker(RunWork):
         linger: float = LINGER,
         transports: "Collection[str | Transport]" = (),
         schedules: bool = True,
+        observers: "Sequence[Observer]" = (),
         begun: Callable[[], object] = bool,
         say: Callable[[str], object] = log.info,
     ) -> None:
@@ -97,7 +98,7 @@ class QueueWorker(RunWork):
         self.limit, self.grace = limit, check_seconds("grace", grace)
         self.keep = None if keep is None else check_seconds("keep", keep)
         self.once, self._tell_begun = once, begun
-        self.say = say
+        self.say, self._observers = say, observers
         self._queue = queue_of_store(self.store)
         self._owner, self._loader = Owner.here(), CodeLoader(pinned=pinned)
         self.works: dict[asyncio.Task[None], Taken] = {}

@@ -25,10 +25,13 @@ try:
     from opentelemetry import context, trace
     from opentelemetry.context import Context
     from opentelemetry.trace import Link, Span, SpanContext, StatusCode, TracerProvider
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 except ImportError as error:
     raise MissingExtra("aiodag.traces.opentelemetry", "opentelemetry-api", "otel") from error
 
 NOWHERE = Context()
+TRACEPARENT = "traceparent"  # the tag of a run that names the span of who has submitted it
+PROPAGATOR = TraceContextTextMapPropagator()
 
 
 class Track:
@@ -95,7 +98,8 @@ class Traces:
         span: Span = trace.INVALID_SPAN
         with report_errors(loop, run):
             start = offset + round(loop.time() * 1e9)
-            span = self._tracer.start_span(f"run {run.name}", outside, attributes=run_attributes(run), start_time=start)
+            parent = calling_context(run)
+            span = self._tracer.start_span(f"run {run.name}", parent, attributes=run_attributes(run), start_time=start)
             context.attach(trace.set_span_in_context(span, outside))
         if not any(each is self for each in run.observers):
             run.observers = (*run.observers, self)
@@ -139,7 +143,7 @@ class Traces:
         upstream = [self._tracks[up] for up in dict.fromkeys(needs(node)) if up in self._tracks]
         run = node.run
         assert run is not None
-        return Track(context.get_current(), upstream, self._offset(run, node.get_loop()), move.at)
+        return Track(calling_context(run), upstream, self._offset(run, node.get_loop()), move.at)
 
     def _offset(self, run: Run, loop: asyncio.AbstractEventLoop) -> int:
         """Return the nanoseconds from the loop's clock to the time of day, the same for all of a run."""
@@ -179,6 +183,15 @@ class Traces:
             end_attributes(span, move, moment)
         finally:
             span.end(moment)
+
+
+def calling_context(run: Run) -> Context:
+    """Return the context of who calls; where that has no span, the one of who has submitted the run, if its tag names it."""
+    current = context.get_current()
+    submitter = run.tags.get(TRACEPARENT)
+    if submitter is None or trace.get_current_span(current).get_span_context().is_valid:
+        return current
+    return PROPAGATOR.extract({TRACEPARENT: submitter}, current)
 
 
 def run_attributes(run: Run | None) -> dict[str, Any]:

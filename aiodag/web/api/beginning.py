@@ -1,5 +1,6 @@
 """How runs begin, and go on with another definition. Nothing of them runs in the server: a worker takes them from a queue."""
 
+import re
 from typing import Annotated, Any
 
 from aiodag.queue_defaults import DEFAULT_QUEUE
@@ -20,6 +21,7 @@ from aiodag.web.visits import remark
 beginning_api = APIRouter(tags=["runs"])
 
 JSON, YAML = "application/json", "application/yaml"
+TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")  # as W3C's Trace Context has it
 INTEGER_LARGEST = 2**31 - 1
 
 Definition = dict[str, Any] | str
@@ -120,6 +122,12 @@ async def submit_run(
         PlainText | None,
         Header(alias="Idempotency-Key", max_length=LONGEST, description="Begin one run, however often this is sent."),
     ] = None,
+    traceparent: Annotated[
+        str | None,
+        Header(
+            max_length=LONGEST, description="The span of the request, which the run keeps as a tag: its spans join it."
+        ),
+    ] = None,
 ) -> Response:
     """Submit a run: of a registered workflow by its name, or of a definition. A worker takes it from its queue.
 
@@ -129,6 +137,8 @@ async def submit_run(
         raise Problem(422, "$: give either `workflow`, the name of a registered one, or `definition`")
     remark(request, workflow=new.workflow or "", parameters=sorted(new.parameters))
     wishes = new.model_dump(exclude={"at"}) | {"at": None if new.at is None else aware_moment(new.at)}
+    if traceparent is not None and TRACEPARENT.fullmatch(traceparent):
+        wishes["tags"] = {"traceparent": traceparent} | new.tags
     run_id = await desk.think(desk.intake.submit, key=idempotency_key, **wishes)
     remark(request, about=run_id)
     return json_answer({"id": run_id}, 202, {"Location": api_run_address(request, run_id)})

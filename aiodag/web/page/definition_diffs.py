@@ -23,7 +23,7 @@ class DiffLine(NamedTuple):
 
 
 class TaskDiff(NamedTuple):
-    """What changes in one task, or in all that is no task: `what` is changed, added or removed."""
+    """What changes in one task, or outside of all tasks: `what` is changed, added or removed."""
 
     name: str
     what: str

@@ -1,6 +1,6 @@
 """The form of a workflow: a field for each parameter that it declares, and the values that a person gives in them.
 
-What was typed comes back as it was, with the complaint beside its field. A field that is left as it was gives nothing: then
+What was typed comes back as it was, with the complaint at its field. A field that is left as it was gives nothing: then
 the default of the workflow holds, also if that is another one by now.
 """
 

@@ -9,6 +9,7 @@ from functools import partial
 
 import pytest
 from executions import claim_one, row, write_one
+from test_inbox import deliver, parked, wait, wait_row
 from test_queue import ENTRY, HERE, OTHER, end, enrol, ids, state_of, submit, take, why
 from test_queue_races import at_once, connect
 from worker_processes import FLOW, PATIENCE, begun, lines_of, until
@@ -113,30 +114,27 @@ def test_a_run_that_its_process_has_left_is_queued_again(store):
     assert [(each.record.id, each.claimed.execution, each.claimed.begun) for each in take(store)] == [("monday", 2, 1)]
 
 
-def test_a_parked_run_is_queued_again(store):
-    submit(store, "monday")
+def test_a_parked_run_is_queued_again_and_waits_on(store):
+    parked(store, "monday")
+
+    resubmit(store)
+
     (taken,) = take(store)
-    store.park(taken.claimed)
-    assert state_of(store, "monday") in {State.PARKED, State.QUEUED}
+    assert (taken.record.id, taken.claimed.begun, len(taken.claimed.waits)) == ("monday", 1, 1)
+    assert deliver(store) == ["taken"]
 
-    if state_of(store, "monday") is State.PARKED:
-        resubmit(store)
 
+def test_a_parked_run_that_holds_its_group_keeps_it(store):
+    submit(store, "monday", group="nightly")
+    (monday,) = take(store)
+    wait(store, monday, wait_row())
+    assert store.park(monday.claimed) is State.PARKED
+    submit(store, "tuesday", group="nightly")
+
+    resubmit(store)
+
+    assert (state_of(store, "tuesday"), store.run("tuesday").is_held) == (State.QUEUED, True)
     assert ids(take(store)) == ["monday"]
-
-
-def test_a_run_that_went_on_since_somebody_looked_is_refused_and_stays_as_it_is(store):
-    run_without_queue(store)
-    seen = store.head("monday").execution
-    run_without_queue(store)
-
-    with pytest.raises(StoreError, match="resumed meanwhile: it is in execution 2 now, and not in 1"):
-        resubmit(store, execution=seen, definition="{}")
-    assert state_of(store, "monday") is State.FAILED
-    assert store.definitions("monday") == []
-
-    resubmit(store, execution=2)
-    assert state_of(store, "monday") is State.QUEUED
 
 
 def test_an_unknown_run_and_a_queue_that_takes_nothing_are_refused(store):

@@ -19,8 +19,12 @@ OPERATION_METHODS = ("get", "put", "post", "delete", "patch")
 def openapi_document(application: FastAPI, root_path: str = "") -> dict[str, Any]:
     """Return the description of all routes of the API."""
     found: dict[str, Any] = application.openapi()
-    document = {**found, "info": {**found["info"], "description": ABOUT}, "servers": [{"url": root_path or "/"}]}
-    components = {name: dict(each) for name, each in document.get("components", {}).items()}
+    document: dict[str, Any] = {
+        **found,
+        "info": {**found["info"], "description": ABOUT},
+        "servers": [{"url": root_path or "/"}],
+    }
+    components: dict[str, Any] = {name: dict(each) for name, each in document.get("components", {}).items()}
     schemas = components.setdefault("schemas", {})
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
@@ -31,7 +35,7 @@ def openapi_document(application: FastAPI, root_path: str = "") -> dict[str, Any
     }
     components["responses"] = {"Problem": problem}
     components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-    paths = {path: dict(each) for path, each in document["paths"].items()}
+    paths: dict[str, Any] = {path: dict(each) for path, each in document["paths"].items()}
     for path, operation in operations_of(paths):
         add_shared(path, operation)
     return {**document, "paths": paths, "components": components, "security": [{"token": []}]}

@@ -136,7 +136,7 @@ async def submit_run(
     if (new.workflow is None) == (new.definition is None):
         raise Problem(422, "$: give either `workflow`, the name of a registered one, or `definition`")
     remark(request, workflow=new.workflow or "", parameters=sorted(new.parameters))
-    wishes = new.model_dump(exclude={"at"}) | {"at": None if new.at is None else aware_moment(new.at)}
+    wishes: dict[str, Any] = new.model_dump(exclude={"at"}) | {"at": None if new.at is None else aware_moment(new.at)}
     if traceparent is not None and TRACEPARENT.fullmatch(traceparent):
         wishes["tags"] = {"traceparent": traceparent} | new.tags
     run_id = await desk.think(desk.intake.submit, key=idempotency_key, **wishes)

@@ -1,7 +1,7 @@
 """Tell people, not programs, what is wrong with a request: the same problem, as a page."""
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from aiodag.web.fastapi import Request, Response
@@ -9,7 +9,7 @@ from aiodag.web.origins import header_of, route_path
 from aiodag.web.page.rendering import render
 from aiodag.web.problems import HANDLERS, MEDIA
 
-Handler = Callable[[Request, Exception], Awaitable[Response]]
+Handler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
 
 TITLES = {
     403: "You may not do that",

@@ -3,6 +3,7 @@
 import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from aiodag import Graph, GraphNode
@@ -19,7 +20,7 @@ from aiodag.web.access import Reader
 from aiodag.web.desk import AtDesk, Desk
 from aiodag.web.fastapi import APIRouter, Request, Response
 from aiodag.web.page.rendering import render
-from aiodag.web.page.run import events_address, run_frame
+from aiodag.web.page.run import events_address, run_frame, write_page
 from aiodag.web.page.run_views import skipped_for
 from aiodag.web.page.words import size_words, span_words, whole_or_ends
 from aiodag.web.paths import NodeName, RunId
@@ -139,10 +140,9 @@ def neighbours_of(graph: Graph, number: int) -> Iterator[Neighbours]:
             yield Neighbours(title, found[:MOST_NEIGHBOURS], max(0, len(found) - MOST_NEIGHBOURS))
 
 
-def node_page(request: Request, desk: Desk, run_id: str, name: str) -> Response:
+def node_page(name: str, request: Request, desk: Desk, run: RunRecord) -> Response:
     """Write the page of a node."""
     service = desk.service
-    run = service.run(run_id)
     node = service.matching(run.id, name)[0]
     graph = desk.graphs.graph(run)
     drawn = next((each for each in graph.nodes if each.id == node.number), None)
@@ -177,4 +177,4 @@ def node_page(request: Request, desk: Desk, run_id: str, name: str) -> Response:
 @node_pages.get("/runs/{run_id}/nodes/{node}")
 async def show_node_page(request: Request, run_id: RunId, node: NodeName, desk: AtDesk, _: Reader) -> Response:
     """Show a node of a run."""
-    return await desk.draw(node_page, request, desk, run_id, node)
+    return await write_page(partial(node_page, node), request, desk, run_id)

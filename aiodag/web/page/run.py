@@ -1,5 +1,6 @@
 """The pages of one run: its graph and its nodes, when they ran, what it logged, what it was built from."""
 
+from collections.abc import Callable
 from typing import Any
 
 from aiodag.records import RunRecord
@@ -34,6 +35,7 @@ run_pages = APIRouter()
 MOST_OPENED = 50  # groups of the graph
 PAGE_OF_LINES = 500  # of a log
 MOST_CHILDREN_SHOWN = 20
+LARGE = 2_000  # nodes, whose graph takes long to read
 
 
 def node_query(request: Request) -> TableQuery:
@@ -72,9 +74,8 @@ def events_address(request: Request, run: RunRecord, kinds: str, more: str = "")
     return f"{root_path(request)}/api/v1/runs/{path_part(run.id)}/events?kinds={kinds}{more}"
 
 
-def run_page(request: Request, desk: Desk, run_id: str) -> Response:
+def run_page(request: Request, desk: Desk, run: RunRecord) -> Response:
     """Write the page of a run; without its graph where only what changes is asked for."""
-    run = desk.service.run(run_id)
     graph, again = desk.graphs.look(run)
     query = node_query(request)
     words = run_frame(request, desk, run, "graph")
@@ -98,9 +99,8 @@ def run_page(request: Request, desk: Desk, run_id: str) -> Response:
     )
 
 
-def timeline_page(request: Request, desk: Desk, run_id: str) -> Response:
+def timeline_page(request: Request, desk: Desk, run: RunRecord) -> Response:
     """Write when the nodes of a run ran."""
-    run = desk.service.run(run_id)
     words = run_frame(request, desk, run, "timeline")
     found = page_drawing().timeline(
         desk.graphs.graph(run), lambda key: graph_address(words["address"], TableQuery(), key)
@@ -109,9 +109,8 @@ def timeline_page(request: Request, desk: Desk, run_id: str) -> Response:
     return render(request, "timeline.html", title=run.name, **words, pictures=pictures)
 
 
-def log_page(request: Request, desk: Desk, run_id: str) -> Response:
+def log_page(request: Request, desk: Desk, run: RunRecord) -> Response:
     """Write the last lines of what a run logged and wrote, and of what failed in it."""
-    run = desk.service.run(run_id)
     place = cursor_now(desk.service.store, run.id)
     lines = desk.service.follow(run.id).look_at_all()
     words = run_frame(request, desk, run, "log")
@@ -126,9 +125,8 @@ def log_page(request: Request, desk: Desk, run_id: str) -> Response:
     )
 
 
-def definition_page(request: Request, desk: Desk, run_id: str) -> Response:
+def definition_page(request: Request, desk: Desk, run: RunRecord) -> Response:
     """Write what a run was built from, and what each edit has changed."""
-    run = desk.service.run(run_id)
     texts = dict(desk.service.definitions(run.id))
     changes = [
         (each.execution, change_text(each), texts.get(each.execution, "")) for each in desk.service.changes(run.id)
@@ -142,28 +140,37 @@ def definition_page(request: Request, desk: Desk, run_id: str) -> Response:
     )
 
 
+async def write_page(
+    write: Callable[[Request, Desk, RunRecord], Response], request: Request, desk: Desk, run_id: str
+) -> Response:
+    """Write a page of a run: of a large one where it takes no place of others. Raises `UnknownRun`."""
+    run = await desk.ask(desk.service.run, run_id)
+    place = desk.draw if sum(run.counts.values()) > LARGE else desk.ask
+    return await place(write, request, desk, run)
+
+
 @run_pages.get("/runs/{run_id}")
 async def show_run_page(request: Request, run_id: RunId, desk: AtDesk, _: Reader) -> Response:
     """Show a run."""
-    return await desk.draw(run_page, request, desk, run_id)
+    return await write_page(run_page, request, desk, run_id)
 
 
 @run_pages.get("/runs/{run_id}/timeline")
 async def show_timeline(request: Request, run_id: RunId, desk: AtDesk, _: Reader) -> Response:
     """Show when each node of a run ran."""
-    return await desk.draw(timeline_page, request, desk, run_id)
+    return await write_page(timeline_page, request, desk, run_id)
 
 
 @run_pages.get("/runs/{run_id}/log")
 async def show_run_log(request: Request, run_id: RunId, desk: AtDesk, _: Reader) -> Response:
     """Show what a run logged and wrote."""
-    return await desk.draw(log_page, request, desk, run_id)
+    return await write_page(log_page, request, desk, run_id)
 
 
 @run_pages.get("/runs/{run_id}/definition")
 async def show_definition(request: Request, run_id: RunId, desk: AtDesk, _: Reader) -> Response:
     """Show what a run was built from."""
-    return await desk.ask(definition_page, request, desk, run_id)
+    return await write_page(definition_page, request, desk, run_id)
 
 
 @run_pages.post("/runs/{run_id}/cancel")

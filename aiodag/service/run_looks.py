@@ -38,7 +38,6 @@ class RunLooks:
         self._store = store
         self._run_id = run_id
         self._found: Found | None = None
-        self._known: dict[int, LastMove] = {}
         self._shown = ""  # the run, as it was said last
 
     def look(self) -> Found:
@@ -75,11 +74,11 @@ class RunLooks:
         if before is not None and run.state is not State.RUNNING and standing(run) == standing(before.run):
             return before.moves, []  # nothing moves in a run that waits
         moves = self._store.last_moves(self._run_id)
-        if before is None or (run.execution, run.generation) != (before.run.execution, before.run.generation):
-            self._known = {}
-        changed = [] if before is None else [each for each in moves if self._known.get(each.number) != each]
-        self._known = {each.number: each for each in moves}
-        return moves, changed
+        if before is None:
+            return moves, []
+        begun = (run.execution, run.generation) != (before.run.execution, before.run.generation)
+        known = {} if begun else {each.number: each for each in before.moves}
+        return moves, [each for each in moves if known.get(each.number) != each]
 
 
 def standing(run: RunRecord) -> tuple[object, ...]:

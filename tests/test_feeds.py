@@ -348,6 +348,25 @@ async def test_silence_is_broken_by_an_event_that_says_nothing(store, claimed, f
     assert set(kinds) == {"run", ""}
 
 
+@pytest.mark.parametrize("of_all", [False, True])
+async def test_looks_that_find_nothing_do_not_put_off_the_end_of_silence(store, claimed, feeds, of_all):
+    place = None if of_all else find_start(store, "r", None).place
+
+    async def look(feed):
+        while True:
+            feed.publish([])
+            await asyncio.sleep(0.01)  # real time: silence is measured by it
+
+    async with feeds.of_all() if of_all else feeds.of_run("r") as feed, asyncio.timeout(60):
+        looks = asyncio.ensure_future(look(feed))
+        reading = feed.read(place, 0.1) if of_all else feed.read(place, Wish(), 0.1)
+        async with aclosing(reading) as batches:
+            kinds = [events[0].kind async for events in batches_up_to(batches, 3)]
+        looks.cancel()
+
+    assert kinds[1:] == ["", ""]
+
+
 async def batches_up_to(batches, most):
     number = 0
     async for events in batches:

@@ -91,6 +91,24 @@ class Feed:
         return True
 
 
+class Silence:
+    """How long nothing was said to somebody: looks that find nothing wake those who wait, and are not something."""
+
+    def __init__(self, patience: float) -> None:
+        self._patience = patience
+        self._clock = asyncio.get_running_loop().time
+        self.end()
+
+    def end(self) -> None:
+        """Note that something was said."""
+        self._until = self._clock() + self._patience
+
+    @property
+    def left(self) -> float:
+        """In how many seconds something has to be said."""
+        return self._until - self._clock()
+
+
 def event_text(document: Any) -> str:
     """Return the JSON of an event: one line, ASCII alone."""
     return json.dumps(document, separators=(",", ":"))

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from aiodag.abc import Runs
 from aiodag.errors import StoreError, UnknownRun
 from aiodag.happenings import Happening
-from aiodag.service.feed import Asking, Event, Feed, event_text
+from aiodag.service.feed import Asking, Event, Feed, Silence, event_text
 from aiodag.service.feed_cursors import Cursor
 from aiodag.service.feed_events import PAGE, FeedPiece, move_pieces, read_line_pieces, read_output_pieces
 from aiodag.service.run_looks import Found, RunLooks
@@ -100,6 +100,7 @@ class RunFeed(Feed):
 
         After `patience` seconds without anything: an event that says nothing, but has the cursor. Raises `StoreError`.
         """
+        silence = Silence(patience)
         while True:
             if self._is_at(place):
                 new = self.after(place.sequence)
@@ -107,9 +108,10 @@ class RunFeed(Feed):
                 wanted = wish.cut(new)
                 if wanted:
                     yield wanted
+                    silence.end()
                 if self.over and place.sequence == self.last:
                     return
-                silent = not await self.changed(place.sequence, patience)
+                silent = not await self.changed(place.sequence, silence.left)
             elif self._has_come_to(place):
                 async for events, reached in self._catch_up(place, wish):
                     place = reached
@@ -118,9 +120,10 @@ class RunFeed(Feed):
             elif self.over:
                 return
             else:
-                silent = not await self.changed(self.last, patience)
+                silent = not await self.changed(self.last, silence.left)
             if silent:
                 yield [Event("", "", str(self._read_up_to(place)))]
+                silence.end()
 
     def _is_at(self, place: Cursor) -> bool:
         return self.has_all_after(place.feed, place.sequence)

@@ -11,7 +11,7 @@ from aiodag.errors import OptionError, StoreError
 from aiodag.happenings import Happening
 from aiodag.records import RunFilter, RunRecord
 from aiodag.service.documents import run_document
-from aiodag.service.feed import Asking, Event, Feed, event_text
+from aiodag.service.feed import Asking, Event, Feed, Silence, event_text
 from aiodag.stores.watch import StoreWatch
 
 log = logging.getLogger("aiodag.feeds")
@@ -106,20 +106,23 @@ class RunsFeed(Feed):
         seconds without anything: an event that says nothing. Raises `OptionError` for what was never a cursor.
         """
         mark, place = place_in_runs(cursor)
+        silence = Silence(patience)
         while self._lately is None and not self.over:
             await self.changed(0, LEAST)
         if not self.has_all_after(mark, place):
             mark, place = self.mark, self.last
             yield [self._event("reset", "{}", place)] if cursor else self._begin(place)
         while not self.over:
-            if not await self.changed(place, patience):
+            if not await self.changed(place, silence.left):
                 yield [self._event("", "", place)]
+                silence.end()
             if not self.has_all_after(mark, place):  # too slow
                 yield [self._event("reset", "{}", self.last)]
                 place = self.last
             elif new := self.after(place):
                 yield new
                 place = new[-1].sequence
+                silence.end()
 
     def _begin(self, place: int) -> list[Event]:
         texts = cut_texts(self._lately or [])

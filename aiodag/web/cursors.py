@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from aiodag.complaint import Complaint
 from aiodag.records import RunRecord
@@ -18,6 +18,7 @@ from aiodag.web.fastapi import Request
 from aiodag.web.problems import Problem
 
 CURSOR_LONGEST = 4_000  # characters
+IN_PATHS = "/%-._~:@!$&'()*+,;="  # what stands there as it is: the path is encoded already
 
 
 class RunCursor(NamedTuple):
@@ -49,4 +50,6 @@ def run_cursor(text: str) -> RunCursor:
 def next_page(request: Request, **changed: object) -> Mapping[str, str]:
     """Return the header that says where the next page is: this address with another query."""
     query = [(name, value) for name, value in request.query_params.multi_items() if name not in changed]
-    return {"Link": f'<{request.scope["path"]}?{urlencode([*query, *changed.items()])}>; rel="next"'}
+    return {
+        "Link": f'<{quote(request.scope["path"], safe=IN_PATHS)}?{urlencode([*query, *changed.items()])}>; rel="next"'
+    }

@@ -10,6 +10,8 @@ from aiodag.pictures.scene import Scene, scene
 from aiodag.pictures.svg import drawing, meanings
 from aiodag.pictures.timeline import ROW, axis, bars, labels, rows_of, rules
 
+EDGE, LOOP = 4, 24  # pixels around the boxes
+
 Address = Callable[[int | str], str]
 """Where a node leads to, by its id, or a group, by the key that opens it."""
 
@@ -38,8 +40,10 @@ def graph_fragment(graph: Graph, opened: Collection[str], address: Address) -> G
     shown = found.scene
     anchors = [(address(key), str(key) if isinstance(key, int) else "") for key in found.keys]
     drawn = drawing(shown, anchors=anchors)
-    wide, high = drawn.width + 8, drawn.height + 8
-    size = f'width="{wide}" height="{high}" viewBox="-4 -4 {wide} {high}"'
+    # The edge of a group to itself leaves its box at the right, and above.
+    room = LOOP if any(link.source == link.target for link in shown.links) else EDGE
+    wide, high = drawn.width + 2 * room, drawn.height + 2 * room
+    size = f'width="{wide}" height="{high}" viewBox="{-room} {-room} {wide} {high}"'
     label = f'role="group" aria-label="The graph of {escape_xml(shown.name)}"'
     picture = "\n".join([f'<svg class="picture" {size} {label}>', *drawn.elements, "</svg>"])
     opened_groups = tuple(zip(found.opened, found.titles, strict=True))

@@ -36,7 +36,7 @@ class ThinkingProcesses:
         """Return what a process answers. Raises the error that it answers with, `PlanFailed` and `PlanningBusy`."""
         answer = json.loads(self._ask(json.dumps(request).encode()))
         if "error" in answer:
-            raise remade_error(answer)
+            raise error_of_answer(answer)
         return answer["thought"]
 
     def close(self) -> None:
@@ -127,7 +127,7 @@ def write_some(pipe: IO[bytes], left: memoryview) -> int:
         return len(left)
 
 
-def remade_error(answer: Mapping[str, Any]) -> AiodagError:
+def error_of_answer(answer: Mapping[str, Any]) -> AiodagError:
     """Return the error that another process has raised."""
     kind: Any = getattr(errors, str(answer["error"]), AiodagError)
     if not (isinstance(kind, type) and issubclass(kind, AiodagError)):

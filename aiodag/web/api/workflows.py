@@ -76,7 +76,7 @@ async def show_named_workflow(name: AnyName, desk: AtDesk, _: Reader) -> Respons
 )
 async def show_workflow_graph(name: AnyName, form: FormName, desk: AtDesk, _: Reader) -> Response:
     """Return the graph that a registered workflow says, as JSON, SVG, Mermaid or DOT: a node for each task or job."""
-    content = await desk.draw(draw_workflow, desk, name, form)
+    content = await desk.draw(draw_registered, desk, name, form)
     return Response(content, media_type=FORMS[form], headers={**PRIVATE, **INERT})
 
 
@@ -108,7 +108,7 @@ def read_workflow(desk: Desk, name: str) -> Document:
     return document | {"parameters": parameter_schema(document["definition"])}
 
 
-def draw_workflow(desk: Desk, name: str, form: str) -> bytes:
+def draw_registered(desk: Desk, name: str, form: str) -> bytes:
     """Draw the graph of a registered workflow. Raises `NotFound`."""
     found = desk.service.workflows(name)
     if not found:

@@ -118,7 +118,7 @@ def server_faults(args: Namespace) -> Iterator[str]:
 
 
 def hindrances_of(service: Service, options: ServeOptions) -> Iterator[str]:
-    """Yield what is wrong with the store, and with what the server would need beside it."""
+    """Yield what is wrong with the store, and with what else the server would need."""
     for look in (lambda: look_first(service, options), lambda: page_server(service, options).rehearse()):
         try:
             look()

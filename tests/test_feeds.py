@@ -361,10 +361,10 @@ async def test_looks_that_find_nothing_do_not_put_off_the_end_of_silence(store, 
         looks = asyncio.ensure_future(look(feed))
         reading = feed.read(place, 0.1) if of_all else feed.read(place, Wish(), 0.1)
         async with aclosing(reading) as batches:
-            kinds = [events[0].kind async for events in batches_up_to(batches, 3)]
+            kinds = [events[0].kind async for events in batches_up_to(batches, 4)]
         looks.cancel()
 
-    assert kinds[1:] == ["", ""]
+    assert kinds.count("") >= 3
 
 
 async def batches_up_to(batches, most):

@@ -607,6 +607,7 @@ FLOORS = [
             "service",
             "remote_forms",
             "remote_looks",
+            "retold",
             "remote_problems",
             "remote_http",
             "remote_listener",

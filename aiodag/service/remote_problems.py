@@ -4,19 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from aiodag import errors
-from aiodag.errors import (
-    AiodagError,
-    Complaint,
-    NotAdmitted,
-    NotAllowed,
-    NotFound,
-    OptionError,
-    StoreError,
-    StoreUnreachable,
-    WorkflowError,
-    remade,
-)
+from aiodag.errors import AiodagError, NotAdmitted, NotAllowed, StoreError, StoreUnreachable
+from aiodag.service.retold import retold_error
 
 LONGEST = 300  # characters of a page that is not ours
 NO_TOKEN = "set AIODAG_TOKEN, or name a file with `token_file` in the settings; `aiodag token new NAME` makes one where the server runs"  # noqa: S105 - says how to have one
@@ -62,7 +51,7 @@ def error_of_answer(answer: WebAnswer, place: str, *, has_token: bool) -> Aiodag
             f"{place}: {detail}. Is this the address that `aiodag serve` prints, and the same version of aiodag there?"
         )
     if answer.status == NOT_FIT and "error" not in problem:
-        return remade_error(OptionError, detail)  # what a server checks before it asks its service
+        problem = {**problem, "error": "OptionError"}  # what a server checks before it asks its service
     return known_error(problem, detail) or StoreError(f"{place}: {detail}")
 
 
@@ -82,23 +71,9 @@ def problem_in(answer: WebAnswer) -> Mapping[str, Any]:
 
 def known_error(problem: Mapping[str, Any], detail: str) -> AiodagError | None:
     """Return the error of aiodag that a problem names, if it names one."""
-    complaints = problem.get("complaints")
-    kind = getattr(errors, str(problem.get("error")), None)
-    if kind is WorkflowError and isinstance(complaints, list) and complaints:
-        return WorkflowError([Complaint(str(each.get("place", "")), str(each.get("text", ""))) for each in complaints])
-    if isinstance(kind, type) and issubclass(kind, AiodagError):
-        found = remade_error(kind, detail)
-        if isinstance(found, NotFound):
-            found.near = problem.get("near")
-        return found
-    return None
-
-
-def remade_error(kind: type[AiodagError], text: str) -> AiodagError:
-    """Return an error of a kind with its finished text."""
-    found = remade(kind, (text,))
-    assert isinstance(found, AiodagError)
-    return found
+    told: Any = problem.get("complaints") or ()
+    complaints = [(str(each.get("place", "")), str(each.get("text", ""))) for each in told if isinstance(each, dict)]
+    return retold_error(str(problem.get("error")), detail, complaints, problem.get("near"))
 
 
 def not_ours(answer: WebAnswer, place: str) -> StoreError:

@@ -12,9 +12,8 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from typing import IO, Any
 
-from aiodag import errors
-from aiodag.complaint import Complaint
-from aiodag.errors import AiodagError, PlanFailed, PlanningBusy, WorkflowError
+from aiodag.errors import AiodagError, PlanFailed, PlanningBusy
+from aiodag.service.retold import retold_error
 
 AT_ONCE = 2  # processes
 SECONDS = 30.0  # that one may take
@@ -36,7 +35,7 @@ class ThinkingProcesses:
         """Return what a process answers. Raises the error that it answers with, `PlanFailed` and `PlanningBusy`."""
         answer = json.loads(self._ask(json.dumps(request).encode()))
         if "error" in answer:
-            raise error_of_answer(answer)
+            raise error_of_thought(answer)
         return answer["thought"]
 
     def close(self) -> None:
@@ -127,15 +126,7 @@ def write_some(pipe: IO[bytes], left: memoryview) -> int:
         return len(left)
 
 
-def error_of_answer(answer: Mapping[str, Any]) -> AiodagError:
+def error_of_thought(answer: Mapping[str, Any]) -> AiodagError:
     """Return the error that another process has raised."""
-    kind: Any = getattr(errors, str(answer["error"]), AiodagError)
-    if not (isinstance(kind, type) and issubclass(kind, AiodagError)):
-        kind = AiodagError
-    if issubclass(kind, WorkflowError):
-        return WorkflowError([Complaint(place, text) for place, text in answer["complaints"]])
-    error: AiodagError = kind.__new__(kind)
-    error.args = (answer["text"],)
-    if answer["near"] is not None:
-        error.near = answer["near"]  # type: ignore[attr-defined]  # of `NotFound`, which has it
-    return error
+    found = retold_error(str(answer["error"]), answer["text"], answer["complaints"], answer["near"])
+    return found or AiodagError(answer["text"])

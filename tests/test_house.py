@@ -1082,6 +1082,7 @@ def is_forbidden(name):
 THEIRS = {
     "aiodag.compat.pydag": {"task_manager"},
     "aiodag.commands.ssh": {"data_received", "data", "datatype"},
+    "aiodag.listening.uvicorn": {"data_received", "data"},
 }
 
 

@@ -201,7 +201,7 @@ def test_a_stream_comes_through_a_proxy_at_once(new_web_server):
 
 def test_nobody_is_let_in_by_a_name_that_nobody_has_named(new_web_server):
     server = new_web_server()
-    with closing(Proxy(server.port, host="evil.example.com")) as proxy:
+    with closing(Proxy(server.port, host="example.net")) as proxy:
         server.address = f"http://127.0.0.1:{proxy.port}"
 
         assert server.ask("/api/v1/runs").status in {400, 403, 421}

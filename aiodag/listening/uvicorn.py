@@ -66,9 +66,9 @@ class BoundedProtocol(H11Protocol):
         self._end_silence()
         self.transport.abort()
 
-    def data_received(self, data: bytes) -> None:
-        """Take what comes; with a whole head of a request the silence is over."""
-        super().data_received(data)
+    def handle_events(self) -> None:
+        """Take what came; with a whole head of a request the silence is over."""
+        super().handle_events()
         if self._is_answering():
             self._end_silence()
 

@@ -48,6 +48,7 @@ STATUSES: Sequence[tuple[type[BaseException], int]] = (
     (errors.ValueGone, 410),
     (errors.Undecodable, 409),
     (errors.MissingExtra, 501),
+    (errors.AiodagError, 409),  # it says what would work, whatever it is
 )
 
 # Where a value was kept is the server's own affair: a path, or a bucket.

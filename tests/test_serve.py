@@ -205,3 +205,17 @@ def test_nobody_is_let_in_by_a_name_that_nobody_has_named(new_web_server):
         server.address = f"http://127.0.0.1:{proxy.port}"
 
         assert server.ask("/api/v1/runs").status in {400, 403, 421}
+
+
+def test_it_ends_in_time_beside_a_body_that_blocks_its_worker(new_web_server, service_at):
+    server = new_web_server("--worker")
+    Path(server.folder, "blocking.py").write_text(
+        "import time\nfrom aiodag import task\n\n\n@task\nasync def main():\n    time.sleep(600)\n"
+    )
+    service = service_at(server.store)
+    run = service.submit(service.target(f"{server.folder}/blocking.py:main"))
+    until(lambda: service.head(run).state.value == "running", "it blocks")
+    pid = service.workers()[0].owner.pid
+
+    assert server.stop() == 0
+    assert not Path(f"/proc/{pid}").exists()

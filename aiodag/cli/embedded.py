@@ -12,8 +12,8 @@ from aiodag.errors import StoreError
 from aiodag.service.serve_options import ServeOptions
 
 TOKEN = "AIODAG_TOKEN"  # noqa: S105 - the variable with the token of the server, which no body is to see
-GRACE = 1.0  # seconds that runs have to end when the server ends; then they go back into their queue
-PATIENCE = 1.5  # seconds until a worker that has not ended by then is killed
+GRACE = 0.5  # seconds that runs have to end when the server ends; then they go back into their queue
+PATIENCE = 0.9  # seconds until a worker that has not ended by then is killed
 PAUSE_FIRST, PAUSE_MOST = 0.5, 30.0  # seconds before a worker is started again, doubled each time
 STEADY = 60.0  # seconds of life after which the next pause is the first one again
 
@@ -55,14 +55,17 @@ class EmbeddedWorker:
                 self._process.kill()
             return f"the worker ended with {await self._process.wait()}"
 
-    async def end(self) -> None:
-        """End it: its runs go back into their queues."""
-        self._ends = True
+    async def end(self, *, at_once: bool = False) -> None:
+        """End it: its runs go back into their queues, unless it is to end at once."""
+        is_first, self._ends = not self._ends, True
         process = self._process
         if process is None or process.returncode is not None:
             return
         with suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
+            if at_once:
+                process.kill()
+            elif is_first:  # a second signal would cut its grace off
+                process.send_signal(signal.SIGTERM)
             try:
                 async with asyncio.timeout(PATIENCE):
                     await process.wait()

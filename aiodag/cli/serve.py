@@ -11,7 +11,7 @@ from typing import Any
 from aiodag.cli import output
 from aiodag.cli.answers import print_remark, say
 from aiodag.cli.embedded import EmbeddedWorker
-from aiodag.cli.opening import serving, serving_store
+from aiodag.cli.opening import serving_store
 from aiodag.cli.workers import speaker, stopping, usual_store
 from aiodag.errors import AiodagError, SettingsError
 from aiodag.service import Service
@@ -59,7 +59,7 @@ async def serve_page(server: Any, worker: EmbeddedWorker | None, speak: Callable
     def stop() -> None:
         server.stop()
         if worker:
-            works.append(asyncio.create_task(worker.end()))
+            works.append(asyncio.create_task(worker.end(at_once=len(works) > 1)))
 
     try:
         with stopping(stop):
@@ -111,7 +111,7 @@ def server_faults(args: Namespace) -> Iterator[str]:
     except SettingsError:
         return
     try:
-        with serving(args) as service:
+        with serving_store(args, "a server") as service:
             yield from hindrances_of(service, options)
     except (AiodagError, OSError) as error:
         yield str(error)

@@ -2,12 +2,13 @@
 
 import asyncio
 import inspect
+import json
 import logging
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from aiodag import Run, StoreError, UnknownRun, task
+from aiodag import OptionError, Run, StoreError, UnknownRun, task
 from aiodag.abc import Inbox, Queue, Runs, Schedules
 from aiodag.commands import command
 from aiodag.records import RunFilter
@@ -15,7 +16,7 @@ from aiodag.service import Service
 from aiodag.service.attempts import attempt_stories, story_document
 from aiodag.service.documents import whole_document
 from aiodag.service.remote import RemoteService
-from aiodag.service.remote_looks import FILTER, MOST_NUMBERS
+from aiodag.service.remote_looks import FILTER, MOST_NUMBERS, asked_text, look_at_store
 from aiodag.service.remote_looks import LOOKS as ASKED
 from aiodag.service.remote_runs import RemoteRuns
 
@@ -183,6 +184,17 @@ def test_a_look_takes_all_that_the_method_of_a_store_takes(what):
 
     assert list(LOOKED_AT[what].takes) == [*inspect.signature(method).parameters][1:]
     assert [*inspect.signature(getattr(RemoteRuns, what)).parameters] == [*inspect.signature(method).parameters]
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\0b"])
+@pytest.mark.parametrize("what", [what for what, look in ASKED.items() if asked_text in look.takes.values()])
+def test_a_text_that_no_store_can_look_for_is_a_mistake_and_no_failure(both, what, text):
+    given = {name: text for name, check in ASKED[what].takes.items() if check is asked_text}
+    if what == "runs":
+        given = {"wanted": {"tags": {"day": text}}}
+
+    with pytest.raises(OptionError, match="without NUL and half surrogates"):
+        look_at_store(both[0].store, what, json.dumps(given))
 
 
 def test_every_condition_for_runs_can_be_asked_for():

@@ -28,6 +28,7 @@ from aiodag.records import (
 from aiodag.states import State
 from aiodag.stores.references import open_reference, reference_of
 from aiodag.submissions import QueueRecord, WorkerRecord
+from aiodag.wording import is_utf8
 
 if TYPE_CHECKING:
     from aiodag.abc import Runs
@@ -39,10 +40,10 @@ LONGEST = 10_000  # characters
 
 
 def asked_text(given: object) -> str:
-    """Check a text."""
-    if isinstance(given, str) and len(given) <= LONGEST:
+    """Check a text that a store can look for."""
+    if isinstance(given, str) and len(given) <= LONGEST and "\0" not in given and is_utf8(given):
         return given
-    raise ValueError(f"a text of at most {LONGEST:,} characters")
+    raise ValueError(f"a text of at most {LONGEST:,} characters, without NUL and half surrogates")
 
 
 def asked_int(given: object) -> int:

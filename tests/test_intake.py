@@ -6,6 +6,8 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 from worker_processes import PATIENCE
@@ -22,7 +24,7 @@ from aiodag.errors import (
     StoreError,
     WorkflowError,
 )
-from aiodag.service import Service
+from aiodag.service import Service, thinkers
 from aiodag.service.intake import Intake
 from aiodag.service.narrowing import Narrowing
 from aiodag.service.worker import QueueWorker
@@ -419,6 +421,26 @@ def test_a_bounded_number_of_processes_think_and_end_with_the_intake(service, ta
     assert {type(each) for each in told} == {PlanFailed, PlanningBusy}
     assert not first.is_alive()
     assert not second.is_alive()
+
+
+def test_a_process_has_all_of_its_time_however_long_it_was_waited_for(monkeypatch):
+    now, ends = [0.0], []
+    processes = thinkers.ThinkingProcesses(1, 30.0)
+
+    def wait_long(timeout):
+        now[0] += 0.9 * timeout
+        return True
+
+    def answer(process, request, until):
+        ends.append(until)
+        return b'{"thought": 1}'
+
+    monkeypatch.setattr(thinkers, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(thinkers, "exchange", answer)
+    monkeypatch.setattr(processes, "_places", SimpleNamespace(acquire=wait_long, release=lambda: None))
+    monkeypatch.setattr(processes, "_process", nullcontext)
+
+    assert (processes.think({}), ends) == (1, [57.0])
 
 
 def test_a_short_text_that_stands_for_millions_of_nodes_is_drawn_elsewhere(taking):

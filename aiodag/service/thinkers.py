@@ -47,12 +47,11 @@ class ThinkingProcesses:
 
     def _ask(self, request: bytes) -> bytes:
         """Return what a process answers. Raises `PlanFailed`."""
-        until = time.monotonic() + self._seconds
         if not self._places.acquire(timeout=self._seconds):
             raise PlanningBusy("the server is checking other definitions, and this one has waited for too long")
         try:
-            with self._process() as process:
-                answer = exchange(process, request + b"\n", until)
+            with self._process() as process:  # which has all of its time, however long it was waited for
+                answer = exchange(process, request + b"\n", time.monotonic() + self._seconds)
         finally:
             self._places.release()
         if not answer:

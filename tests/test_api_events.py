@@ -149,10 +149,15 @@ def test_the_list_hears_of_what_begins(server, store):
 
 def test_a_client_that_goes_is_noticed_and_one_that_hears_of_nothing_stays(server, store):
     begin(store)
-    with stream(server, "/runs/r/events") as first, stream(server, "/events") as second:
+    with (
+        stream(server, "/runs/r/events") as first,
+        stream(server, "/events") as second,
+        stream(server, "/records/happenings") as hints,
+    ):
         next(first.events())
         next(second.events())
-        assert metric(server, "aiodag_streams_open") == 2.0
+        assert hints.line().startswith(b"data: ")
+        assert metric(server, "aiodag_streams_open") == 3.0
 
     wait_for(lambda: metric(server, "aiodag_streams_open") == 0.0)
 

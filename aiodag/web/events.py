@@ -8,6 +8,7 @@ from functools import lru_cache
 from aiodag.service.feed import Event
 from aiodag.web.desk import DESK, Desk
 from aiodag.web.fastapi import Receive, Response, Scope, Send
+from aiodag.web.problems import RETRY_AFTER, Problem
 from aiodag.web.turns import Turns
 
 BEAT = 15.0  # seconds of silence after which something is sent: a connection that is only half there ends by it
@@ -21,6 +22,13 @@ HEADERS = (
     (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),  # nginx would keep events back
 )
+
+
+def refuse_too_many(desk: Desk) -> None:
+    """Refuse a stream where there are too many. Raises `Problem`."""
+    if desk.streams >= MOST_STREAMS:
+        wait = {"Retry-After": RETRY_AFTER}
+        raise Problem(503, f"{MOST_STREAMS:,} streams are open, and there may be no more", headers=wait)
 
 
 class EventStream(Response):

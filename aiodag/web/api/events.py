@@ -11,7 +11,7 @@ from aiodag.service.run_feed import KINDS, Wish
 from aiodag.service.runs_feed import place_in_runs
 from aiodag.web.access import Reader
 from aiodag.web.desk import AtDesk, Desk
-from aiodag.web.events import BEAT, MOST_STREAMS, EventStream
+from aiodag.web.events import BEAT, EventStream, refuse_too_many
 from aiodag.web.fastapi import APIRouter, Header, Query, Response
 from aiodag.web.paths import RunId
 from aiodag.web.problems import Problem
@@ -86,12 +86,6 @@ async def stream_run(
     if beginning.has_seen_end:
         return Response(status_code=204)
     return EventStream(events_of_run(desk, run_id, beginning, wish))
-
-
-def refuse_too_many(desk: Desk) -> None:
-    """Refuse a stream where there are too many."""
-    if desk.streams >= MOST_STREAMS:
-        raise Problem(503, f"{MOST_STREAMS:,} streams are open, and there may be no more", headers={"Retry-After": "5"})
 
 
 def refused_cursor(error: OptionError) -> Problem:

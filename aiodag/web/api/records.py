@@ -9,6 +9,7 @@ from aiodag.service.remote_looks import LOOKS, look_at_store
 from aiodag.web.access import Reader
 from aiodag.web.answers import PRIVATE
 from aiodag.web.desk import AtDesk, Desk
+from aiodag.web.events import refuse_too_many
 from aiodag.web.fastapi import APIRouter, Path, Query, Response, StreamingResponse
 
 records_api = APIRouter(tags=["records"])
@@ -19,13 +20,15 @@ What = Annotated[str, Path(description="What is asked for.", json_schema_extra={
 @records_api.get("/records/happenings", operation_id="happenings", response_class=Response)
 async def tell_happenings(desk: AtDesk, _: Reader) -> Response:
     """Tell what happens in the store, by server-sent events: a hint to look again, for clients that wait for something."""
+    refuse_too_many(desk)
     return StreamingResponse(hint_events(desk), media_type="text/event-stream", headers=PRIVATE)
 
 
 async def hint_events(desk: Desk) -> AsyncGenerator[str]:
     """Yield each hint as an event, and a comment where there is none."""
-    async for heard in happenings_in(desk.service):
-        yield f"data: {' '.join(sorted(heard))}\n\n" if heard else ": nothing\n\n"
+    with desk.streaming():
+        async for heard in happenings_in(desk.service):
+            yield f"data: {' '.join(sorted(heard))}\n\n" if heard else ": nothing\n\n"
 
 
 @records_api.get("/records/{what}", operation_id="records", response_class=Response)

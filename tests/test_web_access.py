@@ -12,7 +12,7 @@ from web_places import Place, bearer, changing_routes, filled, routes
 
 from aiodag import StoreError, StoreUnreachable
 from aiodag.service.serve_options import ServeOptions
-from aiodag.web import admission
+from aiodag.web import admission, events
 from aiodag.web.desk import Desk
 from aiodag.web.page.login import own_path
 from aiodag.web.sessions import ADDRESSES, TRIES, WITHIN, WrongTokens, network_of
@@ -119,6 +119,36 @@ async def test_what_cannot_be_written_down_is_not_done(place, monkeypatch):
         answer = await client.post("/api/v1/runs/monday/cancel")
 
     assert (answer.status_code, done) == (409, [])
+
+
+@pytest.mark.parametrize("query", ["befor=3", "who=%00", "limit=1001", "before=99999999999999999999"])
+async def test_audit_lines_are_not_asked_for_by_what_cannot_be_meant(place, query):
+    async with place.client(headers=bearer(place.operating)) as client:
+        answer = await client.get(f"/api/v1/audit?{query}")
+
+    assert answer.status_code == 422
+    assert query.partition("=")[0] in answer.json()["detail"]
+
+
+async def test_audit_lines_come_in_pages_that_name_the_next_one(place):
+    async with place.client(headers=bearer(place.operating)) as client:
+        for run in ("a", "b", "a", "a"):
+            await client.post(f"/api/v1/runs/{run}/cancel")
+        address, found = "/api/v1/audit?about=a&limit=2", []
+        while address:
+            answer = await client.get(address)
+            found.append([line["about"] for line in answer.json()])
+            address = answer.links.get("next", {}).get("url")
+
+    assert found == [["a", "a"], ["a"]]
+
+
+async def test_there_is_a_bound_for_all_streams_together(place, monkeypatch):
+    monkeypatch.setattr(events, "MOST_STREAMS", 0)
+    async with place.client(headers=bearer(place.reading)) as client:
+        for path in ("/events", "/runs/monday/events", "/records/happenings"):
+            answer = await client.get(f"/api/v1{path}")
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "5"), path
 
 
 # Tokens

@@ -159,6 +159,8 @@ def test_what_cannot_be_done_with_a_queue_is_not_found(visitor):
 def test_a_queue_is_added_from_a_form(visitor, service):
     wrong = visitor.send("/queues", {"name": "added", "rate": "many", "per": "60"}, status=422)
     assert value_of_field(wrong.text, "rate") == "many"
+    wrong = visitor.send("/queues", {"name": "added", "rate": "5", "per": "a minute"}, status=422)
+    assert "is not a number of seconds" in wrong.text
 
     visitor.send("/queues", {"name": "added", "rate": "5", "per": "60"})
     assert [(each.rate, each.per) for each in service.queues() if each.name == "added"] == [(5, 60.0)]

@@ -1,5 +1,6 @@
 """What the pages show of workflows, schedules, queues and messages, and of a run that is edited: without HTTP."""
 
+import dataclasses
 import json
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,7 @@ from aiodag.web.page.resuming import (
     preview_of,
     refusal_of_state,
 )
+from aiodag.web.page.run_views import may_resume
 from aiodag.web.page.schedule_views import IN_LIST, list_schedules, view_schedule
 from aiodag.web.page.workflow_views import list_workflows, view_workflow
 
@@ -319,7 +321,7 @@ def test_a_diff_of_ten_thousand_tasks_is_bounded():
     diff = definition_diff(json.dumps(before), json.dumps(after))
 
     assert len(diff.parts) == MOST
-    assert diff.rest == "9,800 tasks more are not shown"
+    assert diff.rest == "and 9,800 more tasks, not shown here"
     assert max(len(part.lines) for part in diff.parts) <= LINES + 10
 
 
@@ -400,6 +402,16 @@ async def test_a_definition_is_edited_as_it_is_recorded(service, tmp_path, monke
     assert editor.text.startswith('{\n  "name": "steps",\n')
     assert editor.base == digest_of_text(service.definitions("monday")[-1][1])
     assert refusal_of_state(editor.run) == ""
+
+
+async def test_a_run_of_a_definition_is_resumed_wherever_that_came_from(service, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    await ended(service)
+    run = service.run("monday")
+
+    assert may_resume(run)
+    assert may_resume(dataclasses.replace(run, entry=None))
+    assert not may_resume(dataclasses.replace(run, entry=None, definition=None))
 
 
 def test_a_queued_run_is_not_resumed(registered):

@@ -58,7 +58,7 @@ def definition_diff(before: str, after: str) -> DefinitionDiff:
     said = diff_lines(without_tasks(before), without_tasks(after))
     parts = [TaskDiff("", "changed", said)] if said else []
     parts += [TaskDiff(name, what, diff_lines(old.get(name), new.get(name))) for name, what in names[:MOST]]
-    rest = f"{count_text(len(names) - MOST, 'task')} more are not shown" if len(names) > MOST else ""
+    rest = f"and {count_text(len(names) - MOST, 'more task')}, not shown here" if len(names) > MOST else ""
     return DefinitionDiff(parts, counts_of_change(change), rest)
 
 

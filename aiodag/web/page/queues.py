@@ -50,11 +50,20 @@ def add_queue_typed(request: Request, desk: Desk, typed: Mapping[str, str]) -> R
     """Add a queue as a form says, or answer with what is wrong in it."""
     try:
         rate = typed.get("rate", "").strip()
-        per = float(typed.get("per", "").strip() or 1)
+        per = seconds_typed(typed.get("per", "").strip() or "1")
         desk.service.add_queue(typed.get("name", ""), rate=integer_typed(rate) if rate else None, per=per)
     except (OptionError, ValueError) as error:
         return write_queues(request, desk, typed, str(error), 422)
     return see_other(request, "/queues", "queue-put")
+
+
+def seconds_typed(text: str) -> float:
+    """Return a number of seconds. Raises `ValueError`."""
+    try:
+        return float(text)
+    except ValueError:
+        msg = f"{text[:40]!r} is not a number of seconds"
+        raise ValueError(msg) from None
 
 
 @queues_pages.post("/queues/{name}/{change}")

@@ -24,7 +24,6 @@ WHYS = {
 }
 SHOWN = 500  # nodes that are listed
 LONGEST = 2**20  # characters of a definition that a page can edit: laid out, it is some times as long
-OPEN_STATES = frozenset({State.QUEUED, State.RUNNING})
 
 
 class Editor(NamedTuple):

@@ -9,6 +9,7 @@ from aiodag.service.phrases import change_text, parked_counts, run_state
 from aiodag.states import State
 from aiodag.web.access import Operator, Reader
 from aiodag.web.desk import AtDesk, Desk
+from aiodag.web.excerpts import delete_one
 from aiodag.web.fastapi import APIRouter, RedirectResponse, Request, Response
 from aiodag.web.jinja2 import mark_safe
 from aiodag.web.page.rendering import render, root_path, see_other
@@ -190,13 +191,8 @@ async def post_resume(request: Request, run_id: RunId, desk: AtDesk, _: Operator
 @run_pages.post("/runs/{run_id}/delete")
 async def post_delete(request: Request, run_id: RunId, desk: AtDesk, _: Operator) -> Response:
     """Delete a run that has ended."""
-    await desk.ask(delete_one_run, desk, run_id)
+    await desk.ask(delete_one, desk.service, run_id)
     return see_other(request, "/runs", "deleted")
-
-
-def delete_one_run(desk: Desk, run_id: str) -> None:
-    """Delete one run. Raises `UnknownRun`, also where the id is the name of runs: those nobody meant."""
-    desk.service.delete(desk.service.head(run_id).id)
 
 
 @run_pages.get("/runs/{run_id}/failed")

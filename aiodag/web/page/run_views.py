@@ -196,4 +196,5 @@ def may_cancel(run: RunRecord) -> bool:
 
 def may_resume(run: RunRecord) -> bool:
     """Return True if a run can be queued again: it has ended, or its process has gone."""
-    return run.entry is not None and (run.ended_at is not None or run.orphan)
+    is_known = run.entry is not None or run.definition is not None
+    return is_known and (run.ended_at is not None or run.orphan)

@@ -339,6 +339,24 @@ def test_a_key_that_is_misspelled_gets_a_near_miss(server):
     assert "$.again" in complaints
 
 
+def test_a_specification_sent_bare_is_told_where_it_belongs(server):
+    document = problem(server.ask("/api/v1/runs", {"tasks": {"a": {"command": ["true"]}}}), 422)
+
+    assert document["complaints"] == [
+        {
+            "place": "$.tasks",
+            "text": """is not a key here: it belongs in 'definition', as in {"definition": {"tasks": ...}}""",
+        }
+    ]
+
+
+@pytest.mark.parametrize(("sent", "meant"), [("tags", "tag"), ("states", "state"), ("limt", "limit")])
+def test_a_word_of_a_query_that_is_misspelled_gets_a_near_miss(server, sent, meant):
+    document = problem(server.ask(f"/api/v1/runs?{sent}=a"), 422)
+
+    assert document["complaints"] == [{"place": f"query.{sent}", "text": f"is not known here; did you mean '{meant}'?"}]
+
+
 def test_more_than_16_mib_is_413_whatever_the_head_says(server):
     large = b'{"again": ["' + b"x" * 2**24 + b'"]}'
     told = server.ask(at("monday", "plan"), large, headers={"Content-Type": "application/json"})

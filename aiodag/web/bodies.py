@@ -19,6 +19,7 @@ from aiodag.web.problems import KEY_SHOWN, MOST_COMPLAINTS, TEXT_LONGEST, Proble
 from aiodag.web.pydantic import BaseModel, ConfigDict, ValidationError
 
 JSON = "application/json"
+KEYS_OF_DEFINITIONS = ("tasks", "jobs", "params", "executor", "pool")
 SMALL = 2**16  # bytes that are parsed at once: handing them to a thread would take longer
 
 
@@ -79,6 +80,12 @@ def complaint_of(wrong: Mapping[str, Any], model: type[RequestBody]) -> Complain
     place = "$" + "".join(f"[{each}]" if isinstance(each, int) else f".{each[:KEY_SHOWN]}" for each in wrong["loc"])
     if wrong["type"] != "extra_forbidden":
         return Complaint(place, wrong["msg"].removeprefix("Value error, ")[:TEXT_LONGEST])
-    near = get_close_matches(str(wrong["loc"][-1])[:KEY_SHOWN], model.model_fields, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(model.model_fields)}"
-    return Complaint(place, f"is not a key here{hint}")
+    return Complaint(place, f"is not a key here{meant_key(str(wrong['loc'][-1])[:KEY_SHOWN], model)}")
+
+
+def meant_key(key: str, model: type[RequestBody]) -> str:
+    """Return what somebody probably meant who wrote a key that a body does not have: `tasks` belong in its definition."""
+    if key in KEYS_OF_DEFINITIONS and "definition" in model.model_fields:
+        return f': it belongs in \'definition\', as in {{"definition": {{"{key}": ...}}}}'
+    near = get_close_matches(key, model.model_fields, n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(model.model_fields)}"

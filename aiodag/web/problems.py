@@ -5,13 +5,14 @@ Their member `error` names the class of the error, so that a client can raise it
 
 import json
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from http import HTTPStatus
 from typing import Any
 
 from aiodag import errors
 from aiodag.complaint import Complaint
 from aiodag.web.desk import DESK, DeskBusy
-from aiodag.web.fastapi import HTTPException, Match, Request, RequestValidationError, Response, exceptions
+from aiodag.web.fastapi import APIRoute, HTTPException, Match, Request, RequestValidationError, Response, exceptions
 
 MEDIA = "application/problem+json"
 RETRY_AFTER = "5"  # seconds
@@ -147,17 +148,30 @@ def methods_at(request: Request) -> list[str]:
     ]
 
 
-async def answer_invalid(_: Request, error: Exception) -> Response:
+async def answer_invalid(request: Request, error: Exception) -> Response:
     """Answer a request whose address or query says something that cannot be."""
     assert isinstance(error, RequestValidationError)
-    complaints = [invalid_part(each) for each in error.errors()[:MOST_COMPLAINTS]]
+    known = query_words(request)
+    complaints = [invalid_part(each, known) for each in error.errors()[:MOST_COMPLAINTS]]
     return Problem(422, "; ".join(map(str, complaints[:10])), complaints=complaints).answer()
 
 
-def invalid_part(wrong: Mapping[str, Any]) -> Complaint:
+def query_words(request: Request) -> list[str]:
+    """Return the words that the query of a request may have: the fields of the model that its route takes."""
+    route = request.scope.get("route")
+    models = (
+        [each.field_info.annotation for each in route.dependant.query_params] if isinstance(route, APIRoute) else []
+    )
+    return [word for model in models for word in getattr(model, "model_fields", ())]
+
+
+def invalid_part(wrong: Mapping[str, Any], known: Sequence[str]) -> Complaint:
     """Return what pydantic has found wrong in an address or a query."""
-    text = "is not known here" if wrong["type"] == "extra_forbidden" else wrong["msg"].removeprefix("Value error, ")
-    return Complaint(".".join(str(each)[:KEY_SHOWN] for each in wrong["loc"]), text[:TEXT_LONGEST])
+    place = ".".join(str(each)[:KEY_SHOWN] for each in wrong["loc"])
+    if wrong["type"] != "extra_forbidden":
+        return Complaint(place, wrong["msg"].removeprefix("Value error, ")[:TEXT_LONGEST])
+    near = get_close_matches(str(wrong["loc"][-1])[:KEY_SHOWN], known, n=1)
+    return Complaint(place, f"is not known here{f'; did you mean {near[0]!r}?' if near else ''}")
 
 
 async def answer_fault(_: Request, __: Exception) -> Response:

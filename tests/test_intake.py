@@ -322,6 +322,25 @@ def test_variables_that_the_server_lists_and_those_of_scripts_are_taken(taking):
     assert taking(environment=("OK",)).submit(definition=form)
 
 
+@pytest.mark.parametrize("named", ["HIDDEN", "@/etc/passwd", "@/nowhere", "${{ release.schedule }}", "NOPE"])
+def test_a_secret_of_a_function_is_no_other_variable_and_no_file(service, taking, tmp_path, monkeypatch, named):
+    monkeypatch.setenv("HIDDEN", "x")
+    monkeypatch.setenv("LISTED", "y")
+    text = "from aiodag import Secret, task\n\n@task\nasync def main(key: Secret, day=''):\n    pass\n"
+    module = f"keyed_{len(named)}"
+    (tmp_path / f"{module}.py").write_text(text)
+    service.put_schedule("daily", f"{module}.py:main", "0 0 * * *", {"key": "HIDDEN"})
+    intake = taking(environment=("LISTED",))
+    days = "daily", "2026-01-01", "2026-01-02"
+
+    with pytest.raises(EntryError, match=r"key is a secret: over HTTP .* --env lists LISTED"):
+        intake.backfill(*days, {"key": named})
+
+    assert service.backfills() == []
+    assert intake.backfill(*days, {"key": "LISTED"}) == 1
+    assert intake.backfill(*days, {"day": "monday"}) == 2
+
+
 @pytest.mark.parametrize(
     "given",
     [

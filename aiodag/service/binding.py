@@ -121,8 +121,7 @@ def bind(entry: Entry, found: object) -> dict[str, Any]:
     """Return the arguments of an entry, converted as its annotations say. Raises `EntryError`."""
     fn = found.fn if isinstance(found, Task) else found
     check_names(entry, fn)
-    hints = hints_of(fn)
-    secrets = {each.name for each in shown_parameters(fn) if declares_secret(each, hints.get(each.name))}
+    hints, secrets = hints_of(fn), secret_parameters(fn)
     arguments: dict[str, Any] = {}
     for name, value in entry.parameters.items():
         if isinstance(value, str) and name in secrets:
@@ -194,6 +193,27 @@ def hints_of(fn: Any) -> dict[str, Any]:
             alone = SimpleNamespace(__annotations__={each.name: each.annotation})
             hints.update(typing.get_type_hints(alone, names, include_extras=True))
     return hints
+
+
+def secret_parameters(fn: Any) -> set[str]:
+    """Return the names of the parameters that are secrets."""
+    hints = hints_of(fn)
+    return {each.name for each in shown_parameters(fn) if declares_secret(each, hints.get(each.name))}
+
+
+def refuse_unlisted_secrets(entry: Entry, given: Mapping[str, Any], listed: Sequence[str]) -> None:
+    """Refuse secrets that somebody names from elsewhere, but for variables that are listed. Raises `EntryError`.
+
+    Here a secret may be any variable, or any file: whoever chooses those of another machine could read what nobody has shown them.
+    """
+    found = load_entry(entry)
+    secrets = (
+        set() if isinstance(found, Workflow) else secret_parameters(found.fn if isinstance(found, Task) else found)
+    )
+    for name in sorted(secrets & given.keys()):
+        if given[name] not in listed:
+            msg = f"parameter {name} is a secret: over HTTP it takes the name of a variable that this server lists, and --env lists {', '.join(listed) or 'none'}"
+            raise EntryError(msg)
 
 
 def declares_secret(parameter: Parameter, hint: object) -> bool:

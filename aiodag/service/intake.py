@@ -189,7 +189,13 @@ class Intake:
         record = self.service.schedule(name)
         made = record.submission
         plain = depends_on_nothing(record) and not parameters and is_plain_code(made.entry, made.definition)
-        asked = {"name": name, "start": start, "end": end, "parameters": parameters and dict(parameters)}
+        asked: dict[str, Any] = {
+            "name": name,
+            "start": start,
+            "end": end,
+            "parameters": parameters and dict(parameters),
+        }
+        asked["narrowing"] = self.narrowing._asdict()
         options = {"limit": limit, "newest_first": newest_first}
         return int(self._thought("backfill", {**asked, "options": options}, plain))
 

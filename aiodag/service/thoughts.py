@@ -11,9 +11,10 @@ from typing import Any
 
 from aiodag._core.options import check_name
 from aiodag.errors import OptionError
+from aiodag.service.binding import refuse_unlisted_secrets
 from aiodag.service.documents import plan_document
 from aiodag.service.drawing import drawing_of
-from aiodag.service.entry import Target
+from aiodag.service.entry import Entry, Target, needs_its_file
 from aiodag.service.folders import target_in_folders
 from aiodag.service.listed_workflows import no_such_workflow
 from aiodag.service.narrowing import Narrowing
@@ -111,6 +112,9 @@ def think_backfill(service: Service, asked: Asked) -> Any:
     """Put a backfill, and return its number."""
     start, end = bound_of_text(asked["start"]), bound_of_text(asked["end"])
     given, options = asked["parameters"] or {}, asked["options"]
+    made = service.schedule(asked["name"]).submission
+    if given and made.entry is not None and needs_its_file(made.entry, made.definition):
+        refuse_unlisted_secrets(Entry(**made.entry), given, Narrowing(**asked["narrowing"]).environment)
     return service.backfill(asked["name"], start, end, given, **options).number
 
 

@@ -3,10 +3,13 @@
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime
 from urllib.parse import quote
 
 import pytest
+from web_places import Place, bearer
 
+from aiodag.records import WorkflowRecord
 from aiodag.service import Service
 
 HELLO = {"name": "hello", "tasks": {"greet": {"command": ["echo", "hello"]}}}
@@ -58,6 +61,36 @@ def service_of(server):
 
 
 # Workflows
+
+
+async def test_a_workflow_in_a_folder_is_shown_as_one_that_is_registered(tmp_path, monkeypatch):
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "days.json").write_text(json.dumps(DAYS))
+    monkeypatch.chdir(tmp_path)
+    place = Place()
+    async with place.client(headers=bearer(place.operating)) as client:
+        (listed,) = (await client.get("/api/v1/workflows")).json()
+        one = (await client.get("/api/v1/workflows/days")).json()
+        graph = (await client.get("/api/v1/workflows/days/graph.json")).json()
+        gone = await client.delete("/api/v1/workflows/days")
+
+    assert (one["name"], one["target"], one["registered_at"]) == ("days", listed["target"], None)
+    assert (one["definition"], one["parameters"]["required"]) == (DAYS, ["day"])
+    assert [node["name"] for node in graph["nodes"]] == ["a"]
+    assert gone.status_code == 404
+    assert "is not registered: it is" in gone.json()["detail"]
+
+
+async def test_a_workflow_that_somebody_has_written_over_stops_no_other():
+    place = Place()
+    place.service.store.register(WorkflowRecord("torn", "torn.json", "{half", {}, datetime.now(UTC)))
+    place.service.store.register(WorkflowRecord("whole", "", json.dumps(HELLO), {}, datetime.now(UTC)))
+    async with place.client(headers=bearer(place.reading)) as client:
+        listed = (await client.get("/api/v1/workflows")).json()
+        shown = [await client.get(f"/api/v1/workflows/torn{rest}") for rest in ("", "/graph.json", "/graph.svg")]
+
+    assert {each["name"]: each["definition"] for each in listed} == {"torn": {}, "whole": HELLO}
+    assert [each.status_code for each in shown] == [200, 200, 200]
 
 
 def test_a_workflow_is_registered_shown_and_forgotten(ask, printed):

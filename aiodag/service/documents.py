@@ -218,8 +218,17 @@ def workflow_document(record: WorkflowRecord, runs: int, last: RunRecord | None)
         "registered_at": iso_moment(record.registered_at),
         "runs": runs,
         "last": None if last is None else run_document(last),
-        "definition": json.loads(record.document),
+        "definition": document_of_record(record),
     }
+
+
+def document_of_record(record: WorkflowRecord) -> Document:
+    """Return the document of a registered workflow; an empty one where somebody has written over it."""
+    try:
+        found = json.loads(record.document)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def folder_document(found: "InFolder", runs: int, last: RunRecord | None) -> Document:

@@ -7,7 +7,13 @@ from aiodag.complaint import Complaint
 from aiodag.errors import NotFound
 from aiodag.records import RunRecord, WorkflowRecord
 from aiodag.service.documents import Document, folder_document, workflow_document
-from aiodag.service.folders import InFolder, names_in_folders, workflows_in_folders
+from aiodag.service.folders import (
+    InFolder,
+    definition_in_folders,
+    names_in_folders,
+    size_of_form,
+    workflows_in_folders,
+)
 from aiodag.service.service import Service
 
 LONGEST = 500  # characters of a name in a message
@@ -41,6 +47,28 @@ def listed_document(listed: ListedWorkflow) -> Document:
     if isinstance(listed.found, WorkflowRecord):
         return workflow_document(listed.found, listed.runs, listed.last)
     return folder_document(listed.found, listed.runs, listed.last)
+
+
+def whole_workflow(service: Service, name: str) -> Document:
+    """Return the workflow of a name for JSON, with its definition: a registered one before one in a folder. Raises `NotFound`."""
+    for record in service.workflows(name):
+        return listed_document(listed_workflow(service, record))
+    there = definition_in_folders(name)
+    if there is None:
+        raise no_such_workflow(service, name)
+    target, document = there
+    found = InFolder(name, target, size_of_form(document))
+    return listed_document(listed_workflow(service, found)) | {"definition": document}
+
+
+def not_registered(service: Service, name: str) -> NotFound:
+    """Return the error for a name that nobody has registered, though a folder of definitions may have it."""
+    there = definition_in_folders(name)
+    if there is None:
+        return no_such_workflow(service, name)
+    return NotFound(
+        f"workflow {name!r:.{LONGEST}} is not registered: it is {there[0]}, which the folder of definitions has"
+    )
 
 
 def no_such_workflow(service: Service, name: str) -> NotFound:

@@ -15,7 +15,7 @@ class WorkflowAnswer(BaseModel):
     registered_at: str | None = Field(description="None for one in a folder of definitions.")
     runs: int = Field(description="How many runs it has had.")
     last: RunAnswer | None
-    definition: Any = Field(None, description="The document that it says, if it is registered.")
+    definition: Any = Field(None, description="The document that it says; in the list only of one that is registered.")
 
 
 class OneWorkflowAnswer(WorkflowAnswer):

@@ -1,13 +1,12 @@
 """Workflows that have a name: registered ones, and those of the folders of definitions."""
 
-import json
 from typing import Annotated, Any
 
 from aiodag.service.declarations import parameter_schema
 from aiodag.service.document_graphs import graph_of_document
 from aiodag.service.documents import Document, workflow_document
 from aiodag.service.drawing import drawing_of
-from aiodag.service.listed_workflows import listed_document, listed_workflow, listed_workflows, no_such_workflow
+from aiodag.service.listed_workflows import listed_document, listed_workflows, not_registered, whole_workflow
 from aiodag.web.access import Operator, Reader
 from aiodag.web.answers import PRIVATE, json_answer
 from aiodag.web.api.graphs import DRAWN_AS, FORMS, INERT, FormName
@@ -67,7 +66,7 @@ async def register_one(
 
 @workflows_api.get("/workflows/{name}", operation_id="workflow", response_model=OneWorkflowAnswer)
 async def show_named_workflow(name: AnyName, desk: AtDesk, _: Reader) -> Response:
-    """Return a workflow that is registered, with a JSON Schema of its parameters."""
+    """Return a workflow that has a name, with a JSON Schema of its parameters."""
     return json_answer(await desk.ask(read_workflow, desk, name))
 
 
@@ -75,8 +74,8 @@ async def show_named_workflow(name: AnyName, desk: AtDesk, _: Reader) -> Respons
     "/workflows/{name}/graph.{form}", operation_id="workflow_graph", response_class=Response, responses=GRAPH_ANSWERS
 )
 async def show_workflow_graph(name: AnyName, form: FormName, desk: AtDesk, _: Reader) -> Response:
-    """Return the graph that a registered workflow says, as JSON, SVG, Mermaid or DOT: a node for each task or job."""
-    content = await desk.draw(draw_registered, desk, name, form)
+    """Return the graph that a workflow says, as JSON, SVG, Mermaid or DOT: a node for each task or job."""
+    content = await desk.draw(draw_named, desk, name, form)
     return Response(content, media_type=FORMS[form], headers={**PRIVATE, **INERT})
 
 
@@ -90,7 +89,7 @@ async def preview_workflow(name: AnyName, form: Annotated[PreviewForm, body_of(P
 async def unregister_one(name: AnyName, desk: AtDesk, _: Operator) -> Response:
     """Forget a workflow, but keep its runs."""
     if not await desk.ask(desk.service.unregister, name):
-        raise await desk.ask(no_such_workflow, desk.service, name)
+        raise await desk.ask(not_registered, desk.service, name)
     return Response(status_code=204)
 
 
@@ -100,18 +99,13 @@ def read_workflows(desk: Desk) -> list[Document]:
 
 
 def read_workflow(desk: Desk, name: str) -> Document:
-    """Return a registered workflow. Raises `NotFound`."""
-    found = desk.service.workflows(name)
-    if not found:
-        raise no_such_workflow(desk.service, name)
-    document = listed_document(listed_workflow(desk.service, found[0]))
+    """Return one workflow. Raises `NotFound`."""
+    document = whole_workflow(desk.service, name)
     return document | {"parameters": parameter_schema(document["definition"])}
 
 
-def draw_registered(desk: Desk, name: str, form: str) -> bytes:
-    """Draw the graph of a registered workflow. Raises `NotFound`."""
-    found = desk.service.workflows(name)
-    if not found:
-        raise no_such_workflow(desk.service, name)
-    content = drawing_of(graph_of_document(json.loads(found[0].document)), DRAWN_AS.get(form, form))
+def draw_named(desk: Desk, name: str, form: str) -> bytes:
+    """Draw the graph of one workflow. Raises `NotFound`."""
+    graph = graph_of_document(whole_workflow(desk.service, name)["definition"])
+    content = drawing_of(graph, DRAWN_AS.get(form, form))
     return content if isinstance(content, bytes) else content.encode("utf-8", "replace")

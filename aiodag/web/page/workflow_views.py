@@ -1,12 +1,12 @@
 """What the pages of workflows show: those that are registered, and those that lie in the folders of definitions."""
 
-import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from aiodag.records import RunRecord, WorkflowRecord
 from aiodag.service import Service
 from aiodag.service.declarations import Declaration, parameter_declarations
+from aiodag.service.documents import document_of_record
 from aiodag.service.folders import definition_in_folders, workflows_in_folders
 from aiodag.service.listed_workflows import no_such_workflow
 from aiodag.web.page.definition_diffs import pretty_json
@@ -111,15 +111,6 @@ def find_workflow(service: Service, name: str) -> FoundWorkflow:
     if there is not None:
         return FoundWorkflow(name, *there)
     raise no_such_workflow(service, name)
-
-
-def document_of_record(record: WorkflowRecord) -> dict[str, Any]:
-    """Return the document of a registered workflow; an empty one where somebody has written over it."""
-    try:
-        found = json.loads(record.document)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def size_of_document(document: Mapping[str, Any]) -> int:

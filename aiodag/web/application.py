@@ -1,5 +1,7 @@
 """The application: all routes, and what stands before them."""
 
+from functools import cache
+
 from aiodag.installed import versions
 from aiodag.service import Service
 from aiodag.service.serve_options import ServeOptions
@@ -74,8 +76,9 @@ def build_application(service: Service, options: ServeOptions) -> ASGIApp:
     return CountedRequests(RequestGate(guarded, desk), desk)
 
 
+@cache
 def build_routes() -> FastAPI:
-    """Return all routes, without what stands before them."""
+    """Return all routes, without what stands before them: the same for each server of this process."""
     application = FastAPI(
         title="aiodag",
         version=versions()["aiodag"],

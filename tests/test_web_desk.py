@@ -3,13 +3,15 @@
 import asyncio
 import contextvars
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from web_places import Place, bearer
 
 from aiodag.service.serve_options import ServeOptions
-from aiodag.web.application import build_application
+from aiodag.web.application import build_application, build_routes
 from aiodag.web.desk import DeskBusy, QuestionPool
+from aiodag.web.openapi import openapi_document
 from aiodag.web.paths import PREFIX
 
 pytest.importorskip("fastapi")
@@ -112,3 +114,29 @@ async def test_a_store_that_hangs_costs_503_and_the_server_is_still_there(hangin
     assert {(each.status_code, each.headers["Retry-After"]) for each in answers} == {(503, "5")}
     assert "no answer" in answers[0].json()["detail"]
     assert alive.status_code == 200
+
+
+def test_a_description_that_many_ask_for_at_once_is_made_by_one_of_them(monkeypatch):
+    """FastAPI fails otherwise, in a process that has described nothing yet."""
+    application, gate, inside, most = build_routes.__wrapped__(), threading.Barrier(8), [], []
+    describe = application.openapi
+
+    def describe_alone():
+        inside.append(1)
+        most.append(len(inside))
+        try:
+            return describe()
+        finally:
+            inside.pop()
+
+    monkeypatch.setattr(application, "openapi", describe_alone)
+
+    def ask(_):
+        gate.wait()
+        return openapi_document(application)
+
+    with ThreadPoolExecutor(8) as pool:
+        documents = list(pool.map(ask, range(8)))
+
+    assert max(most) == 1
+    assert all(each == documents[0] for each in documents)

@@ -1,5 +1,6 @@
 """Describe the API as OpenAPI has it: what FastAPI knows of the routes, and what all of them share."""
 
+import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,12 +14,18 @@ ABOUT = (
 )
 PROBLEM = {"$ref": "#/components/responses/Problem"}
 FREE = {"/live", "/ready"}  # which want no token
+DESCRIBING = threading.Lock()  # FastAPI fails where several threads have it describe the same routes for the first time
 OPERATION_METHODS = ("get", "put", "post", "delete", "patch")
 
 
 def openapi_document(application: FastAPI, root_path: str = "") -> dict[str, Any]:
     """Return the description of all routes of the API."""
-    found: dict[str, Any] = application.openapi()
+    with DESCRIBING:
+        return add_all_shared(application.openapi(), root_path)
+
+
+def add_all_shared(found: dict[str, Any], root_path: str) -> dict[str, Any]:
+    """Add to a description what FastAPI does not know: where the server is, its tokens, and its problems."""
     document: dict[str, Any] = {
         **found,
         "info": {**found["info"], "description": ABOUT},

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from aiodag import Graph, GraphNode
 from aiodag.errors import AiodagError
-from aiodag.records import LogRecord, NodeRecord, RunRecord, left_out, output_text
+from aiodag.records import REFERENCE, LogRecord, NodeRecord, RunRecord, left_out, output_text
 from aiodag.service import Service
 from aiodag.service.attempts import AttemptStory, attempts_in
 from aiodag.service.documents import attempt_error, plain_value, readable_value
@@ -16,6 +16,7 @@ from aiodag.service.feed_cursors import Cursor, cursor_now, read_cursor
 from aiodag.service.phrases import attempt_state
 from aiodag.service.recorded import error_text, recorded_traceback
 from aiodag.states import State
+from aiodag.stores.references import reference_of
 from aiodag.web.access import Reader
 from aiodag.web.desk import AtDesk, Desk
 from aiodag.web.fastapi import APIRouter, Request, Response
@@ -31,6 +32,7 @@ node_pages = APIRouter()
 MOST_NEIGHBOURS = 20
 MOST_ATTEMPTS = 20  # the last ones
 MOST_LOGGED = 500  # lines of one attempt
+LARGEST_READ = 1_000_000  # characters of a value: a larger one takes seconds
 PLAIN_FACTS = frozenset({"holds", "lost", "label"})  # said in other words, or of use to nobody here
 FACT_NAMES = {"pid": "process", "code": "exit code"}
 FACT_LONGEST = 2_000  # characters
@@ -113,7 +115,11 @@ def value_words(service: Service, run: RunRecord, node: NodeRecord) -> str:
     """Return the value of a node as people read it, or why it cannot be shown."""
     if node.state is not State.SUCCEEDED:
         return ""
+    if node.codec == "json" and len(str(node.value)) > LARGEST_READ:
+        return whole_or_ends(node.value)  # as it is recorded
     try:
+        if node.codec == REFERENCE and (size := reference_of(node.value).size) > LARGEST_READ:
+            return f"A value of {size_words(size)}, which is kept in a place of its own."
         value = plain_value(readable_value(service, run, str(node.number)))
         return whole_or_ends(json.dumps(value, indent=2, ensure_ascii=False))
     except AiodagError as error:

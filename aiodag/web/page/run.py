@@ -6,7 +6,6 @@ from typing import Any
 from aiodag.records import RunRecord
 from aiodag.service.feed_cursors import cursor_now
 from aiodag.service.phrases import change_text, parked_counts, run_state
-from aiodag.states import State
 from aiodag.web.access import Operator, Reader
 from aiodag.web.desk import AtDesk, Desk
 from aiodag.web.excerpts import delete_one
@@ -15,6 +14,7 @@ from aiodag.web.jinja2 import mark_safe
 from aiodag.web.page.rendering import render, root_path, see_other
 from aiodag.web.page.run_views import (
     TableQuery,
+    failed_nodes,
     graph_address,
     held_up,
     may_cancel,
@@ -204,6 +204,6 @@ async def show_failed(request: Request, run_id: RunId, desk: AtDesk, _: Reader) 
 
 
 def first_failed(desk: Desk, run_id: str) -> int | None:
-    """Return the number of the first node of a run that failed."""
+    """Return the number of the first node of a run that failed by itself."""
     graph = desk.graphs.graph(desk.service.run(run_id))
-    return next((node.id for node in graph.nodes if node.state is State.FAILED), None)
+    return next((node.id for node in failed_nodes(graph)), None)

@@ -89,8 +89,7 @@ def shown_counts(graph: Graph) -> dict[State, int]:
 
 def run_failures(service: Service, run: RunRecord, graph: Graph) -> Iterator[RunFailure]:
     """Yield the first nodes that failed, each with the end of its output."""
-    failed = [node for node in graph.nodes if node.state is State.FAILED][:MOST_FAILURES]
-    for node in failed:
+    for node in failed_nodes(graph)[:MOST_FAILURES]:
         skipped = list(skipped_for(graph, node.id))
         yield RunFailure(
             node,
@@ -99,6 +98,14 @@ def run_failures(service: Service, run: RunRecord, graph: Graph) -> Iterator[Run
             skipped[:MOST_SKIPPED_NAMES],
             max(0, len(skipped) - MOST_SKIPPED_NAMES),
         )
+
+
+def failed_nodes(graph: Graph) -> list[GraphNode]:
+    """Return the nodes that failed: first those that failed by themselves, then their callers, the nearest first."""
+    failed = [node for node in graph.nodes if node.state is State.FAILED]
+    callers = {node.parent for node in failed}
+    culprits = [node for node in failed if node.id not in callers]
+    return culprits + [node for node in reversed(failed) if node.id in callers]
 
 
 def skipped_for(graph: Graph, failed: int) -> Iterator[GraphNode]:

@@ -3,6 +3,9 @@
 import asyncio
 import logging
 import re
+import subprocess
+import sys
+import time
 from html import unescape
 from urllib.parse import quote
 
@@ -317,6 +320,35 @@ def test_a_queued_run_says_why_it_does_not_begin(server, visitor):
     assert "aiodag worker --queue 'pages slow'" in before
     assert "is paused" in after
     assert "is paused" not in before
+
+
+def test_what_a_killed_worker_left_behind_is_shown(server, visitor):
+    service = Service(server.store)
+    file = server.folder / "left.json"
+    file.write_text('{"name": "left", "tasks": {"a": {"command": ["sleep", "600"]}}}')
+    run_id = service.submit(str(file), queue="pages left")
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "aiodag", "worker", "--store", server.store, "--queue", "pages left"]
+    )
+    try:
+        while service.run(run_id).state != "running":
+            assert worker.poll() is None
+            time.sleep(0.05)  # real time: a worker is another process
+        before = seen(visitor, "/workers").text
+    finally:
+        worker.kill()
+        worker.wait()
+
+    after = seen(visitor, "/workers")
+    run = seen(visitor, f"/runs/{run_id}").text
+    service.delete(run_id)
+    service.close()
+
+    assert "Gone" not in before
+    assert "The next worker that serves the queue goes on with their runs" in after.text
+    assert f"/runs/{run_id}" in links(after)
+    assert "Its process has gone" in run
+    assert "No worker takes runs of the queue pages left" in run
 
 
 def test_a_line_at_the_top_cannot_be_made_by_who_makes_the_address(visitor):

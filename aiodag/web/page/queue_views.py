@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import NamedTuple
 
+from aiodag.records import Owner, RunRecord
 from aiodag.service import Service
 from aiodag.submissions import QueueRecord, WorkerRecord
 from aiodag.wording import describe_seconds
@@ -26,6 +27,15 @@ class QueueRow(NamedTuple):
         return self.record.waiting > 0 and (self.workers == 0 or self.record.state == "paused")
 
 
+class GoneProcess(NamedTuple):
+    """A process that has ended while it worked on runs, which the next worker of their queues goes on with."""
+
+    owner: Owner
+    queues: tuple[str, ...]
+    runs: tuple[str, ...]
+
+
+RUNS_SEARCHED = 1_000  # runs that go on, among which those of processes that have gone are looked for
 FEW = 200  # runs that wait, of which the oldest is looked for
 CAN = {"open": ("pause", "drain"), "paused": ("resume", "drain"), "draining": ("resume", "pause")}
 
@@ -52,3 +62,15 @@ def queue_row(queue: QueueRecord, workers: list[WorkerRecord]) -> QueueRow:
     takes = sum(queue.name in each.queues and each.state == "working" for each in workers)
     rate = "" if queue.rate is None else f"{queue.rate} in {describe_seconds(queue.per or 0.0)}"
     return QueueRow(queue, rate, takes, CAN.get(queue.state, ()))
+
+
+def gone_processes(service: Service) -> list[GoneProcess]:
+    """Return the processes that are known to have ended, and that left runs of queues behind."""
+    left: dict[Owner, list[RunRecord]] = {}
+    for run in service.runs(state="running", limit=RUNS_SEARCHED):
+        if run.orphan and run.owner is not None and run.queue is not None:
+            left.setdefault(run.owner, []).append(run)
+    return [
+        GoneProcess(owner, tuple(sorted({f"{run.queue}" for run in runs})), tuple(run.id for run in runs))
+        for owner, runs in left.items()
+    ]

@@ -10,7 +10,7 @@ from aiodag.web.desk import AtDesk, Desk
 from aiodag.web.fastapi import APIRouter, Request, Response
 from aiodag.web.forms import form_sent
 from aiodag.web.page.beginning import integer_typed
-from aiodag.web.page.queue_views import list_queues
+from aiodag.web.page.queue_views import gone_processes, list_queues
 from aiodag.web.page.rendering import render, see_other
 from aiodag.web.paths import AnyName
 from aiodag.web.problems import Problem
@@ -83,5 +83,6 @@ async def open_workers(request: Request, desk: AtDesk, _: Reader) -> Response:
 
 
 def write_workers(request: Request, desk: Desk) -> Response:
-    """Return the list of workers as a page."""
-    return render(request, "workers.html", title="Workers", section="workers", workers=desk.service.workers())
+    """Return the list of workers as a page, with those that left runs behind."""
+    found = {"workers": desk.service.workers(), "gone": gone_processes(desk.service)}
+    return render(request, "workers.html", title="Workers", section="workers", **found)

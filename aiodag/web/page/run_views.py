@@ -164,7 +164,7 @@ def held_up(service: Service, run: RunRecord) -> Iterator[str]:
         yield "Its process has gone. " + (
             "A worker of its queue takes it over." if run.queue else "Resume it to go on."
         )
-    if run.state is not State.QUEUED or run.queue is None or run.due_at is not None:
+    if run.queue is None or run.due_at is not None or not (run.orphan or run.state is State.QUEUED):
         return
     if run.is_held:
         yield f"Another run of the group {run.group} goes on; this one begins after it."

@@ -26,6 +26,14 @@ def chromium():
     return shutil.which("chromium") or pytest.skip("no chromium here: apt-get install chromium")
 
 
+def see_that(place):
+    """Expect something of a place on the page, which may take until it hangs."""
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=PATIENCE)
+    return expect(place)
+
+
 class Visitor:
     """Somebody with a browser of their own, who looks at one server: what it asks of whom, and what goes wrong, is kept."""
 

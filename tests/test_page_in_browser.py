@@ -13,7 +13,7 @@ import pytest
 
 from aiodag import Run, RunFailed, task
 from aiodag.service import Service
-from tests.browsers import ARGUMENTS, PHONE, Visitor, chromium
+from tests.browsers import ARGUMENTS, PHONE, Visitor, chromium, see_that
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
 EVENTFUL = """
@@ -49,7 +49,7 @@ def browser():
         opened.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def visit(browser, web_server):
     """What opens a page for somebody who has logged in, and closes it with nothing wrong."""
     made = []
@@ -106,16 +106,16 @@ def test_a_group_opens_step_by_step_without_a_script(filled, visit):
     page = visit(script=False)
     page.goto("/runs/browser-large")
 
-    assert page.locator("#graph .group").count() == 1
+    see_that(page.locator("#graph .group")).to_have_count(1)
     page.locator("#graph .group").click()
-    assert page.locator("#graph .group").count() == 3
+    see_that(page.locator("#graph .group")).to_have_count(3)
     page.locator("#graph .group").first.click()
     page.locator("#graph .group").first.click()
-    assert page.locator("#graph .node").count() == 20
+    see_that(page.locator("#graph .node")).to_have_count(20)
     page.locator("#graph .node").first.click()
-    assert page.url.endswith("/nodes/0")
+    page.wait_for_url("**/nodes/0")
     page.go_back()
-    assert page.locator("#graph .node").count() == 20
+    see_that(page.locator("#graph .node")).to_have_count(20)
 
 
 def test_states_and_output_move_without_a_reload(visit, web_server, tmp_path):
@@ -166,8 +166,10 @@ def test_a_page_goes_on_when_its_server_has_been_away(browser, new_web_server):
     server.kill()
     page.locator(".stale").wait_for()
 
+    submit(server, "meanwhile")
     server.start()
     page.locator(".stale").wait_for(state="detached")
+    page.locator("tr", has_text="meanwhile").wait_for()
     submit(server, "late")
     page.locator("tr", has_text="late").wait_for()
 
@@ -204,9 +206,7 @@ def test_keys_lead_through_the_list(filled, visit):
     page.wait_for_url("**/runs")
 
 
-@pytest.mark.parametrize(
-    "path", ["/runs", "/runs/browser-large", f"/runs/{quote(HOSTILE, safe='')}", "/runs/browser-large/nodes/0"]
-)
+@pytest.mark.parametrize("path", ["/runs/browser-large", "/runs/browser-large/nodes/0"])
 def test_a_phone_needs_no_scrolling_to_the_side(filled, visit, path):
     page = visit(size=PHONE, dark=True)
     page.goto(path)

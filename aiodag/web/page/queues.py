@@ -84,5 +84,5 @@ async def open_workers(request: Request, desk: AtDesk, _: Reader) -> Response:
 
 def write_workers(request: Request, desk: Desk) -> Response:
     """Return the list of workers as a page, with those that left runs behind."""
-    found = {"workers": desk.service.workers(), "gone": gone_processes(desk.service)}
-    return render(request, "workers.html", title="Workers", section="workers", **found)
+    workers, gone = desk.service.workers(), gone_processes(desk.service)
+    return render(request, "workers.html", title="Workers", section="workers", workers=workers, gone=gone)

@@ -2,13 +2,16 @@
 
 import asyncio
 import contextvars
+import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 from web_places import Place, bearer
 
 from aiodag.service.serve_options import ServeOptions
+from aiodag.stores import SQLite
 from aiodag.web.application import build_application, build_routes
 from aiodag.web.desk import DeskBusy, QuestionPool
 from aiodag.web.openapi import openapi_document
@@ -140,3 +143,20 @@ def test_a_description_that_many_ask_for_at_once_is_made_by_one_of_them(monkeypa
 
     assert max(most) == 1
     assert all(each == documents[0] for each in documents)
+
+
+async def test_a_store_that_fails_costs_503_for_nothing_is_wrong_with_the_request(tmp_path, monkeypatch):
+    """As with a full disk: the same request may be sent again, and 409 would say that it never works."""
+    monkeypatch.setattr("aiodag.stores.sql.file.BUSY", 0.01)
+    with closing(SQLite(tmp_path / "runs.db")) as store:
+        place = Place(store)
+        refused = {"json": {"workflow": "none"}, "headers": bearer(place.operating)}
+        async with place.client() as client:
+            with closing(sqlite3.connect(tmp_path / "runs.db")) as other:
+                other.execute("begin immediate")
+                failed = await client.post(f"{PREFIX}/runs", **refused)
+            looked_up = await client.post(f"{PREFIX}/runs", **refused)
+
+    assert (failed.status_code, failed.headers["Retry-After"]) == (503, "5")
+    assert "database is locked" in failed.json()["detail"]
+    assert looked_up.status_code == 404

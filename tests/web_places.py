@@ -15,10 +15,10 @@ HERE = "http://127.0.0.1:2503"
 
 
 class Place:
-    """An application over a store of its own, with a token of each role."""
+    """An application over a store of its own, in memory unless one is given, with a token of each role."""
 
-    def __init__(self, **options):
-        self.service = Service(Memory())
+    def __init__(self, store=None, **options):
+        self.service = Service(Memory() if store is None else store)
         self.reading = self.service.make_token("ann")
         self.operating = self.service.make_token("ops", "operate")
         self.application = build_application(self.service, ServeOptions(**options))

@@ -16,6 +16,8 @@ class StoreError(AiodagError):
     aiodag.StoreError: ...
     """
 
+    store_failed = False  # the store itself is at fault, such as a full disk, and not what was asked of it
+
 
 class StoreUnreachable(StoreError):
     """Raised when a store cannot be reached for now: what was tried can be tried again.

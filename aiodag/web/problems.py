@@ -101,6 +101,8 @@ def problem_of(error: BaseException, place: str = "") -> Problem | None:
     status = next((status for kind, status in STATUSES if isinstance(error, kind)), None)
     if status is None:
         return None
+    if isinstance(error, errors.StoreError) and error.store_failed:
+        status = 503  # not 409: who asks has nothing to change, and may come again
     text = VALUE_GONE if isinstance(error, errors.ValueGone) else str(error)
     detail = text.replace(place, "this store") if place else text
     near = getattr(error, "near", None)

@@ -250,7 +250,9 @@ class File(Database):
         hint = next((hint for sign, hint in HINTS.items() if sign in text), "")
         if "locked" in text:
             hint = f". {holder_of(self)} has held it for {BUSY:.0f} s: wait for it, or end it"
-        return StoreError(f"cannot {verb} the store {self.path}: {text}{hint}")
+        failure = StoreError(f"cannot {verb} the store {self.path}: {text}{hint}")
+        failure.store_failed = True
+        return failure
 
     def is_writing(self) -> bool:
         """Return True if somebody is writing to the file through this, or about to."""

@@ -232,7 +232,9 @@ class PostgreSQL(RunsInSQL):
         text = self.address.hide(said_by(error))
         hint = next((f". {hint}" for sign, hint in HINTS.items() if sign in text), "")
         kind = StoreUnreachable if is_passing(error) else StoreError
-        return kind(f"cannot {verb} the store {self}: {text}{hint}")
+        failure = kind(f"cannot {verb} the store {self}: {text}{hint}")
+        failure.store_failed = True
+        return failure
 
 
 def settle_doubts(session: Session, process: str, doubts: dict[Hashable, Doubt]) -> None:

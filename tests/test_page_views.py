@@ -84,15 +84,16 @@ def test_the_list_has_each_workflow_with_its_last_runs(registered):
 
 def test_the_list_can_be_searched_and_has_pages(registered, tmp_path):
     for number in range(55):
-        registered.register(str(tmp_path / "plain.json"), name=f"w{number:02}")
+        registered.register(str(tmp_path / "plain.json"), name=f"weekly{number:02}")
 
     first = list_workflows(registered)
     second = list_workflows(registered, after=first.after)
 
-    assert [row.name for row in first.rows][:3] == ["etl", "plain", "w00"]
+    assert [row.name for row in first.rows][:3] == ["etl", "plain", "weekly00"]
     assert (len(first.rows), len(second.rows), second.after) == (50, 7, None)
     assert {row.name for row in first.rows}.isdisjoint(row.name for row in second.rows)
-    assert [row.name for row in list_workflows(registered, "W1").rows] == [f"w1{digit}" for digit in range(10)]
+    found = list_workflows(registered, "Weekly1")
+    assert [row.name for row in found.rows] == [f"weekly1{digit}" for digit in range(10)]
 
 
 def test_what_no_store_keeps_of_a_workflow_in_a_folder_is_not_shown(service, tmp_path, monkeypatch):

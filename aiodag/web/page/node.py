@@ -15,8 +15,8 @@ from aiodag.service.documents import attempt_error, plain_value, readable_value
 from aiodag.service.feed_cursors import Cursor, cursor_now, read_cursor
 from aiodag.service.phrases import attempt_state
 from aiodag.service.recorded import error_text, recorded_traceback
+from aiodag.service.values import readable_reference
 from aiodag.states import State
-from aiodag.stores.references import reference_of
 from aiodag.web.access import Reader
 from aiodag.web.desk import AtDesk, Desk
 from aiodag.web.fastapi import APIRouter, Request, Response
@@ -77,7 +77,7 @@ def shown_attempt(story: AttemptStory, place: Cursor) -> ShownAttempt:
         state=attempt_state(attempt),
         look=attempt.state,
         began=attempt.started_at,
-        took=span_words(attempt.started_at, attempt.ended_at or (None if goes_on(story) else attempt.started_at)),
+        took="" if goes_on(story) else span_words(attempt.started_at, attempt.ended_at or attempt.started_at),
         reason=attempt_error(attempt),
         error=whole_or_ends(error_text(attempt.error)) if attempt.state is State.FAILED else "",
         facts=list(fact_words(attempt.facts)),
@@ -118,7 +118,7 @@ def value_words(service: Service, run: RunRecord, node: NodeRecord) -> str:
     if node.codec == "json" and len(str(node.value)) > LARGEST_READ:
         return whole_or_ends(node.value)  # as it is recorded
     try:
-        if node.codec == REFERENCE and (size := reference_of(node.value).size) > LARGEST_READ:
+        if node.codec == REFERENCE and (size := readable_reference(node).size) > LARGEST_READ:
             return f"A value of {size_words(size)}, which is kept in a place of its own."
         value = plain_value(readable_value(service, run, str(node.number)))
         return whole_or_ends(json.dumps(value, indent=2, ensure_ascii=False))

@@ -179,6 +179,24 @@ def test_a_page_goes_on_when_its_server_has_been_away(browser, new_web_server):
     ] == []
 
 
+def test_a_page_whose_session_is_over_says_so_and_leads_to_the_login(browser, new_web_server):
+    server = new_web_server()
+    visitor = Visitor(browser, server).log_in()
+    page = visitor.page
+    other = visitor.context.new_page()
+    other.goto(f"{server.address}/runs")
+    other.click("text=Log out")
+    other.wait_for_url("**/login*")
+    other.close()
+
+    submit(server, "unseen")
+    page.locator(".stale", has_text="You are logged out").wait_for()
+    page.click("text=Log in again")
+    page.locator("input[type=password]").wait_for()
+
+    assert [each for each in visitor.close() if "401" not in each] == []
+
+
 def submit(server, name):
     """Record a run that nobody takes."""
     file = server.folder / f"{name}.json"

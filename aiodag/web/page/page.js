@@ -55,7 +55,8 @@
       address.searchParams.delete("done");
       if (!whole) address.searchParams.set("part", "live");
       const answer = await fetch(address, { headers: { Accept: "text/html" } });
-      if (answer.ok && !answer.redirected) replace(new DOMParser().parseFromString(await answer.text(), "text/html"));
+      if (answer.status === 401 || /\/login$/.test(new URL(answer.url).pathname)) leave();
+      else if (answer.ok && !answer.redirected) replace(new DOMParser().parseFromString(await answer.text(), "text/html"));
     } catch {
       wanted = Math.max(wanted, whole ? 2 : 1); // the server is away: once it is back, the stream opens again
     }
@@ -90,6 +91,18 @@
   stale.setAttribute("role", "status");
   stale.textContent = "The server does not answer. What is here may be old; this page looks for it again by itself.";
 
+  // The session is over: nothing comes any more, and who looks must know it.
+  function leave() {
+    const link = document.createElement("a");
+    link.href = location.href;
+    link.textContent = "Log in again.";
+    stale.replaceChildren("You are logged out, and what is here may be old. ", link);
+    over = true;
+    quit();
+    clearTimeout(lost);
+    document.body.append(stale);
+  }
+
   // One stream for a page, and none for a page that nobody sees: a browser has six connections to a server.
   let source = null;
   let last = ""; // where the stream goes on
@@ -111,6 +124,7 @@
       lost ||= setTimeout(() => document.body.append(stale), 2500);
       if (source && source.readyState === EventSource.CLOSED) {
         quit();
+        want(1); // which tells whether the session is over
         setTimeout(listen, 4000);
       }
     };

@@ -177,7 +177,7 @@ def test_all_that_is_wrong_is_said_at_once():
         ("", "not in the zone database"),
         ("a\0b", "not in the zone database"),
         ("right/Europe/Paris", "not in the zone database"),
-        ("localtime", "not in the zone database"),
+        ("localtime", "not in the zone database$"),
         ("x" * 10_000, "not in the zone database"),
         (timezone(timedelta(hours=7)), "a name such as"),
         (7, "a name such as"),

@@ -197,6 +197,12 @@ def test_a_text_that_no_store_can_look_for_is_a_mistake_and_no_failure(both, wha
         look_at_store(both[0].store, what, json.dumps(given))
 
 
+@pytest.mark.parametrize("state", ["lost", "", 3, ["failed"], {"a": 1}])
+def test_another_state_is_refused_with_those_that_there_are(both, state):
+    with pytest.raises(OptionError, match=r"state takes one of waiting, .*failed"):
+        look_at_store(both[0].store, "nodes", json.dumps({"run_id": "broken", "state": state}))
+
+
 def test_every_condition_for_runs_can_be_asked_for():
     assert FILTER.keys() == set(RunFilter._fields)
 

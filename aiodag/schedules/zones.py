@@ -43,7 +43,7 @@ def zone_of(zone: object) -> ZoneInfo:
 
 def near_zone(zone: str) -> str:
     """Return a suggestion for a name that is not a zone."""
-    names = available_timezones()
+    names = {name for name in available_timezones() if not name.startswith(MACHINE_ONLY)}
     if not names:
         return ", which is missing here: pip install tzdata"
     if not zone.isascii() or len(zone) > 100:

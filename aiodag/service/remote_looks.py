@@ -74,6 +74,14 @@ def asked_flag(given: object) -> bool:
     raise ValueError("true or false")
 
 
+def asked_state(given: object) -> State:
+    """Check the state of a node."""
+    try:
+        return State(given)
+    except ValueError:
+        raise ValueError(f"one of {', '.join(State)}") from None
+
+
 def asked_numbers(given: object) -> list[int]:
     """Check numbers of nodes."""
     if isinstance(given, list) and len(given) <= MOST_NUMBERS:
@@ -130,7 +138,7 @@ LOOKS: Mapping[str, StoreLook] = MappingProxyType(
         "head": StoreLook(RunRecord, RUN, ("run_id",), alone=True),
         "near": StoreLook(None, {"text": asked_text}, ("text",)),
         "count_runs": StoreLook(None, NAME, ("name",), alone=True),
-        "nodes": StoreLook(NodeRecord, {**NODES, "state": lambda given: State(asked_text(given))}, ("run_id",)),
+        "nodes": StoreLook(NodeRecord, {**NODES, "state": asked_state}, ("run_id",)),
         "nodes_called": StoreLook(NodeRecord, {**RUN, "which": asked_text, "every": asked_flag}, ("run_id", "which")),
         "content": StoreLook(None, {**RUN, "number": asked_int}, ("run_id", "number"), alone=True),
         "names_of_nodes": StoreLook(None, RUN, ("run_id",)),

@@ -71,7 +71,10 @@ class Reader:
     async def read(self, until):
         """Read until something holds, or the stream ends; then lose the connection."""
         start = find_start(self.store, "r", self.cursor)
-        async with self.feeds.of_run("r") as feed, aclosing(feed.read(start.place, self.wish, PATIENCE)) as batches:
+        async with (
+            self.feeds.of_run("r", start.ended) as feed,
+            aclosing(feed.read(start.place, self.wish, PATIENCE)) as batches,
+        ):
             async for events in batches:
                 for each in events:
                     self.take(each)
@@ -209,6 +212,28 @@ async def test_all_who_follow_a_run_cost_one_look(store, claimed, feeds, monkeyp
     assert {len(each.nodes) for each in readers} == {1_200}
     assert all(each.kinds == ["run", "moves", "moves", "moves", ""] for each in readers)
     assert len(looks) <= 3
+
+
+async def test_who_comes_when_a_run_goes_on_again_does_not_hear_of_its_former_end(store, claimed, feeds):
+    """While somebody still reads the end of the former execution."""
+    first, second = Reader(store, feeds), Reader(store, feeds)
+    async with AsyncExitStack() as held:
+        await held.enter_async_context(feeds.of_run("r"))
+        write_one(store, claimed, "r", nodes=[row(0, state=State.FAILED)], state=State.FAILED, at=9.0)
+        await first.read(lambda _: False)
+        again = begin(store)
+        second.cursor = first.cursor
+
+        def end(reader):
+            if "run" in reader.kinds and not store.head("r").ended_at:
+                write_one(store, again, "r", nodes=[row(0)], state=State.SUCCEEDED, at=10.0)
+            return False
+
+        await second.read(end)
+
+    assert has_ended(first)
+    assert has_ended(second)
+    assert read_cursor(second.cursor).ended == 2
 
 
 async def test_a_client_hears_of_what_it_asks_for(store, claimed, feeds):

@@ -66,6 +66,7 @@ class FeedStart(NamedTuple):
 
     place: Cursor
     has_seen_end: bool
+    ended: int  # the execution with which the run has ended; 0 while it goes on
 
 
 def find_start(store: Runs, run_id: str, text: str | None) -> FeedStart:
@@ -75,11 +76,12 @@ def find_start(store: Runs, run_id: str, text: str | None) -> FeedStart:
     """
     run = store.head(run_id)
     word = word_of_run(run)
+    ended = 0 if run.ended_at is None else run.execution
     if not text:
-        return FeedStart(Cursor(word, run.generation), has_seen_end=False)
+        return FeedStart(Cursor(word, run.generation), has_seen_end=False, ended=ended)
     place = read_cursor(text)
     logged, written = store.last_parts(run_id)
     beyond = place.generation == run.generation and (place.logged > logged or place.written > written)
     if place.run != word or place.generation > run.generation or beyond:
         raise OptionError("after", text, f"the id of an event of the run {run_id!r}; this is one of another run")
-    return FeedStart(place, has_seen_end=run.ended_at is not None and place.ended == run.execution)
+    return FeedStart(place, has_seen_end=run.ended_at is not None and place.ended == run.execution, ended=ended)

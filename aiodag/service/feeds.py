@@ -13,8 +13,6 @@ from aiodag.service.runs_feed import RunsFeed
 from aiodag.stores.watch import StoreWatch, watch_store
 
 THREADS = 4  # looks at once: of their own, so that a store which hangs takes no place of others
-KEPT = 2.0  # seconds for which the feed of an ended run is given to others
-
 ALL = None  # the key of the feed of all runs
 
 
@@ -25,7 +23,6 @@ class SharedFeed:
     feed: Any
     following: "asyncio.Task[None]"
     users: int = 0
-    over_at: float | None = None
 
 
 class Feeds:
@@ -43,9 +40,9 @@ class Feeds:
         return await asyncio.get_running_loop().run_in_executor(self._threads, question, *args)
 
     @asynccontextmanager
-    async def of_run(self, run_id: str) -> AsyncGenerator[RunFeed]:
-        """Share the feed of a run, inside."""
-        async with self._share(run_id, lambda: RunFeed(self._store, run_id, self.ask)) as feed:
+    async def of_run(self, run_id: str, ended: int = 0) -> AsyncGenerator[RunFeed]:
+        """Share the feed of a run, inside: never one that is over, but that of the execution which has `ended` last."""
+        async with self._share(run_id, lambda: RunFeed(self._store, run_id, self.ask), ended) as feed:
             yield feed
 
     @asynccontextmanager
@@ -55,9 +52,10 @@ class Feeds:
             yield feed
 
     @asynccontextmanager
-    async def _share(self, key: str | None, build: Callable[[], Any]) -> AsyncGenerator[Any]:
+    async def _share(self, key: str | None, build: Callable[[], Any], ended: int = 0) -> AsyncGenerator[Any]:
         shared = self._shared.get(key)
-        if shared is None or self._is_old(shared):
+        # One that is over may still be read by others, when the run goes on again.
+        if shared is None or (shared.feed.over and not (ended and shared.feed.ended == ended)):
             shared = self._shared[key] = self._begin(build())
         shared.users += 1
         try:
@@ -74,22 +72,13 @@ class Feeds:
         if self._watch is None:
             self._watch = self._watching.enter_context(watch_store(self._store))
         following = asyncio.get_running_loop().create_task(feed.follow(self._watch))
-        shared = SharedFeed(feed, following)
-        following.add_done_callback(lambda _: self._note_over(shared))
-        return shared
+        return SharedFeed(feed, following)
 
     def _rest(self) -> None:
         """Let go of the watch, where nobody follows anything. It waits for its thread, and so does that in another one."""
         if not self._shared and self._watch is not None:
             self._watch = None
             self._threads.submit(self._watching.pop_all().close)
-
-    def _note_over(self, shared: SharedFeed) -> None:
-        shared.over_at = shared.following.get_loop().time()
-
-    def _is_old(self, shared: SharedFeed) -> bool:
-        """Return True if a run may have begun again since its feed has ended."""
-        return shared.over_at is not None and asyncio.get_running_loop().time() - shared.over_at > KEPT
 
     def close(self) -> None:
         """Let the threads go. Those who still read hear of nothing more."""

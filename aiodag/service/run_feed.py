@@ -66,6 +66,11 @@ class RunFeed(Feed):
         self._found: Found | None = None
         self._standing: tuple[object, asyncio.Future[list[FeedPiece]] | None] = (None, None)
 
+    @property
+    def ended(self) -> int:
+        """The execution whose end it has told; 0 if there is none."""
+        return self._found.run.execution if self._found is not None and self._found.over else 0
+
     async def follow(self, watch: StoreWatch) -> None:
         """Look at the run until it has ended or is not there any more."""
         loop, looks = asyncio.get_running_loop(), RunLooks(self._store, self._run_id)

@@ -106,7 +106,7 @@ def wanted_kinds(text: str | None) -> frozenset[str]:
 
 async def events_of_run(desk: Desk, run_id: str, beginning: FeedStart, wish: Wish) -> AsyncGenerator[list[Event]]:
     """Yield the events of a run, from the feed that all clients share."""
-    async with desk.feeds.of_run(run_id) as feed:
+    async with desk.feeds.of_run(run_id, beginning.ended) as feed:
         async for events in feed.read(beginning.place, wish, BEAT):
             yield events
 

@@ -6,6 +6,7 @@ import pytest
 from page_visitor import Markup, Visitor
 
 from aiodag import Run, RunFailed, task
+from aiodag.commands import command
 
 LARGE = {str(number): list(range(50)) for number in range(8_000)}  # 1.6 MB as it is recorded
 
@@ -33,6 +34,8 @@ async def middle(number):
 async def fill(store):
     async with Run("large", store=store, id="large"):
         make_large()
+    async with Run("coloured", store=store, id="coloured"):
+        command("printf", r"\033[1;31mred\033[0m and \033]0;title\007plain", name="paint")()
     with pytest.raises(RunFailed):
         async with Run("called", store=store, id="called"):
             outer(7)
@@ -64,3 +67,7 @@ def test_a_run_names_the_node_that_failed_before_those_that_called_it(visitor):
         text.index("give_up(7) failed in 50 attempts") < text.index("middle(7) failed") < text.index("outer(7) failed")
     )
     assert visitor.open("/runs/called/failed", 307).headers["Location"].endswith("/nodes/2")
+
+
+def test_output_is_shown_without_what_it_tells_a_terminal(visitor):
+    assert ">red and plain</pre>" in visitor.open("/runs/coloured/nodes/paint").text

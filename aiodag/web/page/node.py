@@ -23,7 +23,7 @@ from aiodag.web.fastapi import APIRouter, Request, Response
 from aiodag.web.page.rendering import render
 from aiodag.web.page.run import events_address, run_frame, write_page
 from aiodag.web.page.run_views import skipped_for
-from aiodag.web.page.words import size_words, span_words, whole_or_ends
+from aiodag.web.page.words import size_words, span_words, whole_or_ends, without_escapes
 from aiodag.web.paths import NodeName, RunId
 from aiodag.wording import describe_seconds
 
@@ -70,7 +70,7 @@ def shown_attempt(story: AttemptStory, place: Cursor) -> ShownAttempt:
     written: list[tuple[str, str, int]] = []
     for name, every in story.streams.items():
         parts = [part for part in every if part.part <= place.written]
-        written.append((name, whole_or_ends(output_text(parts)), left_out(parts)))
+        written.append((name, whole_or_ends(without_escapes(output_text(parts))), left_out(parts)))
     logs = [line for line in story.logs if line.part <= place.logged]
     return ShownAttempt(
         number=attempt.attempt,

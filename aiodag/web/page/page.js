@@ -187,6 +187,7 @@
     }
     if (find("#log")) want(1);
   }
+  const escape = /\x1b(?:\[[0-?]*[ -\/]*[@-~]|\][^\x07\x1b]{0,999}(?:\x07|\x1b\\)|[@-Z^_])/g; // what a program tells a terminal
   const written = ({ follow, attempt }, part) => follow === part.stream && Number(attempt) === part.attempt;
   let first = true;
   const told = {
@@ -194,7 +195,7 @@
     moves: move,
     runs: () => want(1),
     reset: () => want(2),
-    output: (parts) => write(parts, (place, part) => written(place.dataset, part), (part) => part.text),
+    output: (parts) => write(parts, (place, part) => written(place.dataset, part), (part) => part.text.replace(escape, "")),
     lines: (lines) =>
       write(
         lines,

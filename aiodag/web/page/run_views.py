@@ -14,6 +14,7 @@ from aiodag.service import Service
 from aiodag.service.attempts import STREAMS
 from aiodag.service.phrases import entry_text, wait_text
 from aiodag.states import State
+from aiodag.web.page.words import without_escapes
 from aiodag.web.paths import path_part
 from aiodag.wording import describe_seconds, first_line
 
@@ -131,7 +132,8 @@ def last_output(service: Service, run_id: str, number: int) -> str:
         return ""
     last = max((part.attempt for part in parts), default=0)
     for stream in reversed(STREAMS):
-        text = output_text([part for part in parts if part.attempt == last and part.stream == stream]).rstrip()
+        said = output_text([part for part in parts if part.attempt == last and part.stream == stream])
+        text = without_escapes(said).rstrip()
         if text:
             return "\n".join(text.split("\n")[-TAIL:])[-4000:]
     return ""

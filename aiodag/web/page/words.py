@@ -1,6 +1,7 @@
 """Words of the page: moments, durations and shares, as templates say them."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
@@ -11,6 +12,9 @@ from aiodag.wording import describe_seconds
 
 WEEK = 7 * 86_400.0  # seconds after which people want the date
 LONGEST_TEXT = 200_000  # characters of one text in a page
+TERMINAL_ESCAPE = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]{0,999}(?:\x07|\x1b\\)|[@-Z^_])"
+)  # as in page.js
 
 
 def ago_words(at: datetime) -> str:
@@ -82,6 +86,15 @@ def whole_or_ends(text: object) -> str:
         return whole
     half = LONGEST_TEXT // 2
     return f"{whole[:half]}\n[{len(whole) - 2 * half:,} characters are left out here]\n{whole[-half:]}"
+
+
+def without_escapes(text: str) -> str:
+    r"""Return what a program wrote without what it told a terminal: colours, titles, moves.
+
+    >>> without_escapes("\x1b[1;31mred\x1b[0m and \x1b]0;title\x07plain")
+    'red and plain'
+    """
+    return TERMINAL_ESCAPE.sub("", text) if "\x1b" in text else text
 
 
 def size_words(size: int) -> str:

@@ -4,12 +4,14 @@ import asyncio
 import subprocess
 import sys
 import threading
+from contextlib import aclosing
 
 import pytest
 
 from aiodag import State
 from aiodag.happenings import EVERYTHING, Happening
 from aiodag.service import Service
+from aiodag.service.remote_hearing import happenings_in
 from aiodag.stores.watch import watch_store
 
 LONG = 3_600.0  # seconds, after which nobody would look by himself in a test
@@ -40,6 +42,28 @@ def test_the_listener_of_a_server_hears_at_first_of_everything(web_server):
     listener.interrupt()
     assert listener.wait() == ()
     listener.close()
+
+
+async def test_what_happens_while_a_hint_is_made_is_in_the_next_one(monkeypatch):
+    monkeypatch.setattr("aiodag.service.remote_hearing.LEAST", 0.0)
+    service = Service("memory:hints")
+    with watch_store(service.store) as watch:
+        news, late = watch.news, [{Happening.ENDED}]
+
+        def news_before_others(ticket):
+            found = news(ticket)
+            if late:
+                watch.note(late.pop())
+            return found
+
+        monkeypatch.setattr(watch, "news", news_before_others)
+        async with aclosing(happenings_in(service)) as hints, asyncio.timeout(10):
+            await anext(hints)
+            watch.note({Happening.LINES})
+            first, second = await anext(hints), await anext(hints)
+
+    assert (first, second) == ({Happening.LINES}, {Happening.ENDED})
+    service.close()
 
 
 def test_the_end_of_a_run_is_heard_of(working, monkeypatch):

@@ -21,6 +21,8 @@ async def happenings_in(service: "Service") -> AsyncGenerator[Collection[Happeni
         yield EVERYTHING  # what has happened before was not heard of
         while True:
             changed = await watch.changed(ticket, BEAT)
-            heard, ticket = watch.news(ticket) if changed else (), watch.ticket()
+            # In this order: what happens between the two is said again, and not missed.
+            now, heard = watch.ticket(), watch.news(ticket) if changed else ()
+            ticket = now
             yield heard
             await asyncio.sleep(LEAST)

@@ -49,4 +49,5 @@ RunId = Annotated[str, AnyText, Path(min_length=1, max_length=LONGEST, descripti
 NodeName = Annotated[
     str, AnyText, Path(min_length=1, max_length=LONGEST, description="The number, task or label of a node.")
 ]
+BackfillNumber = Annotated[int, Path(ge=1, lt=2**63, description="The number of a backfill.")]
 AnyName = Annotated[str, AnyText, Path(min_length=1, max_length=LONGEST, description="The name of it.")]

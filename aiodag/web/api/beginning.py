@@ -7,7 +7,7 @@ from aiodag.queue_defaults import DEFAULT_QUEUE
 from aiodag.service.documents import run_document
 from aiodag.web.access import Operator
 from aiodag.web.answers import json_answer
-from aiodag.web.bodies import RequestBody, body_of, checked_body, read_json_body, refuse_media, takes
+from aiodag.web.bodies import JSON, RequestBody, body_of, checked_body, read_json_body, refuse_media, takes
 from aiodag.web.desk import AtDesk
 from aiodag.web.documents import refuse_unfit
 from aiodag.web.fastapi import APIRouter, Depends, Header, Query, Request, Response
@@ -20,7 +20,7 @@ from aiodag.web.visits import remark
 
 beginning_api = APIRouter(tags=["runs"])
 
-JSON, YAML = "application/json", "application/yaml"
+YAML = "application/yaml"
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")  # as W3C's Trace Context has it
 INTEGER_LARGEST = 2**31 - 1
 

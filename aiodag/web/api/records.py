@@ -1,6 +1,7 @@
 """Records as they are stored, for a `Service` on another machine."""
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Annotated
 
 from aiodag.service.remote_forms import LINES, lines_of_records
@@ -27,8 +28,9 @@ async def tell_happenings(desk: AtDesk, _: Reader) -> Response:
 async def hint_events(desk: Desk) -> AsyncGenerator[str]:
     """Yield each hint as an event, and a comment where there is none."""
     with desk.streaming():
-        async for heard in happenings_in(desk.service):
-            yield f"data: {' '.join(sorted(heard))}\n\n" if heard else ": nothing\n\n"
+        async with aclosing(happenings_in(desk.service)) as news:
+            async for heard in news:
+                yield f"data: {' '.join(sorted(heard))}\n\n" if heard else ": nothing\n\n"
 
 
 @records_api.get("/records/{what}", operation_id="records", response_class=Response)

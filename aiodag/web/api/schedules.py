@@ -15,17 +15,16 @@ from aiodag.web.access import Operator, Reader
 from aiodag.web.answers import json_answer
 from aiodag.web.bodies import RequestBody, body_of, takes
 from aiodag.web.desk import AtDesk, Desk
-from aiodag.web.fastapi import APIRouter, Path, Query, Request, Response
+from aiodag.web.fastapi import APIRouter, Query, Request, Response
 from aiodag.web.kept_schemas import BackfillAnswer, FiringAnswer, OneScheduleAnswer, ScheduleAnswer
 from aiodag.web.listings import PAGE_LARGEST, ListQuery, Word
-from aiodag.web.paths import AnyName
+from aiodag.web.paths import AnyName, BackfillNumber
 from aiodag.web.problems import Problem
 from aiodag.web.pydantic import Field
 from aiodag.web.schemas import BegunAnswer
 from aiodag.web.visits import remark
 
 schedules_api = APIRouter(tags=["schedules"])
-BackfillNumber = Annotated[int, Path(ge=1, lt=2**63, description="The number of a backfill.")]
 FIRINGS = 20  # moments of the past that are shown of one schedule
 
 

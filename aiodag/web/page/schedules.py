@@ -2,24 +2,23 @@
 
 from collections.abc import Callable, Mapping
 from datetime import date
-from typing import Annotated, Any
+from typing import Any
 
 from aiodag.complaint import Complaint
 from aiodag.errors import AiodagError, NotFound, OptionError
 from aiodag.service import Service
 from aiodag.web.access import Operator, Reader
 from aiodag.web.desk import AtDesk, Desk
-from aiodag.web.fastapi import APIRouter, Path, Request, Response
+from aiodag.web.fastapi import APIRouter, Request, Response
 from aiodag.web.forms import form_sent
 from aiodag.web.page.beginning import integer_typed, moment_typed
 from aiodag.web.page.rendering import render, see_other
 from aiodag.web.page.schedule_views import list_schedules, view_schedule, zone_of_schedule
 from aiodag.web.page.searching import SearchText
-from aiodag.web.paths import AnyName, path_part
+from aiodag.web.paths import AnyName, BackfillNumber, path_part
 from aiodag.web.problems import Problem
 
 schedules_pages = APIRouter()
-BackfillNumber = Annotated[int, Path(ge=0, le=2**53)]
 # What a schedule can be told: how, and the notice that says that it was.
 CHANGES: Mapping[str, tuple[Callable[[Service, str], Any], str]] = {
     "pause": (Service.pause_schedule, "schedule-paused"),

@@ -146,10 +146,9 @@ REFUSED = {
     "serve --port 0": "a server",
     "backup copy.db": "a backup",
     "migrate": "a migration",
-    "schedules add flow.json": "adding the schedules of files",
-    "token list": "keeps no tokens",
-    "token new ci": "keeps no tokens",
-    "audit": "keeps no tokens",
+    "token list": "working with tokens",
+    "token new ci": "working with tokens",
+    "audit --forget 90d": "working with tokens",
     "plan --parked flow flow.py": "thinking runs through",
 }
 

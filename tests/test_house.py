@@ -613,6 +613,8 @@ FLOORS = [
             "remote_listener",
             "remote_runs",
             "remote_sending",
+            "remote_audit",
+            "remote_schedule_files",
             "remote_changes",
             "remote",
             "remote_hearing",

@@ -259,6 +259,66 @@ def test_schedules_are_put_paused_resumed_run_and_dropped(service, there, flow):
     assert there.schedules() == []
 
 
+SAID = """
+hello: {on: [{cron: "0 3 * * *", timezone: UTC}], jobs: {say: {stages: [{echo: hello}]}}}
+later: {on: [{cron: "0 4 * * *"}], jobs: {say: {stages: [{echo: later}]}}}
+"""
+
+
+def test_the_schedules_of_a_file_are_added(service, there, tmp_path):
+    file = tmp_path / "several.yaml"
+    file.write_text(SAID)
+    first = service.add_schedules(str(file))
+    second = service.add_schedules(str(tmp_path))
+    file.write_text(SAID.replace("0 4", "0 5"))
+    third = service.add_schedules(str(file))
+
+    assert [first, second] == [(["hello", "later"], [], [], []), ([], [], ["hello", "later"], [])]
+    assert (third.added, third.dropped, "later" in third.changed) == ([], [], True)
+    assert [(each.name, each.trigger["cron"]) for each in there.schedules()] == [
+        ("hello", "0 3 * * *"), ("later", "0 5 * * *"),
+    ]  # fmt: skip
+    assert there.run(service.run_schedule("hello")).name == "hello"
+
+
+def test_no_schedule_of_a_file_is_added_where_one_is_wrong(service, there, tmp_path):
+    file = tmp_path / "several.yaml"
+    file.write_text(SAID.replace("0 4", "61 4"))
+
+    with pytest.raises(WorkflowError, match="61"):
+        service.add_schedules(str(file))
+    assert there.schedules() == []
+
+
+def test_schedules_that_a_server_cannot_keep_as_a_file_says_are_refused(changed_server, there, tmp_path):
+    file = tmp_path / "several.yaml"
+    file.write_text(SAID)
+    there.add_schedules(str(file))
+    before = there.schedules()
+    service = Service(changed_server.address, token=changed_server.token)
+
+    with pytest.raises(WorkflowError, match=r"there already, from .*several.yaml: delete that first"):
+        service.add_schedules(str(file))
+    assert there.schedules() == before
+    service.close()
+
+
+def test_who_changed_what_is_read_page_by_page(service, changed_server, there, flow, monkeypatch):
+    monkeypatch.setattr("aiodag.service.remote_audit.PAGE", 2)
+    remote = Service(changed_server.address, token=changed_server.token)
+    run_ids = [remote.submit(flow) for _ in range(3)]
+    for each in run_ids:
+        remote.cancel(each)
+    remote.close()
+
+    assert service.audit(limit=5) == there.audit(limit=5)
+    assert [each.about for each in service.audit(limit=3)] == run_ids[::-1]
+    assert service.audit() == there.audit()
+    assert [each.what for each in service.audit(about=run_ids[0])] == [
+        each.what for each in there.audit(about=run_ids[0])
+    ]
+
+
 def test_the_past_is_filled_in_and_that_is_cancelled(service, there, flow):
     there.register(flow, name="greeting", replace=True)
     there.put_schedule("early", "greeting", "0 3 * * *")

@@ -18,7 +18,7 @@ LOOKS = """
 """
 # What is asked of the server.
 CHANGES = """
-    again backfill cancel cancel_backfill delete deliver drop_schedule forget
+    add_schedules again audit backfill cancel cancel_backfill delete deliver drop_schedule forget
     pause_schedule plan prune put_schedule redeliver register requeue resume_schedule run_schedule submit take_in
     unregister
 """
@@ -26,7 +26,6 @@ CHANGES = """
 HERE = "elsewhere preview refuse spell target"
 # What needs the store itself, and says so.
 STORE = {
-    "add_schedules": "the files that schedules come from are here, and those that no file says any more would be dropped there",
     "backup": "it writes a file where the store is",
     "check": "it refuses to begin a run here, which nobody can",
     "copy_to": "copies take the rows of a store unread",
@@ -38,7 +37,7 @@ STORE = {
 }
 # Who may use a server is said where its store is: a token that operates makes no other one.
 TOKENS = """
-    audit begin_session caller_of_session caller_of_token end_session is_still_valid make_first_token make_token
+    begin_session caller_of_session caller_of_token end_session is_still_valid make_first_token make_token
     note_answer note_request prune_audit revoke_token tokens
 """
 
@@ -63,6 +62,7 @@ def test_what_changes_takes_the_same_arguments(name):
 
 
 ARGUMENTS = {
+    "prune_audit": [60],
     "backup": ["copy.db"],
     "copy_to": ["copy.db"],
     "plan_parked": ["order", "order.py"],
@@ -74,7 +74,7 @@ ARGUMENTS = {
 }
 
 
-@pytest.mark.parametrize("name", [*(set(STORE) - {"check"}), "audit", "make_token", "revoke_token", "tokens"])
+@pytest.mark.parametrize("name", [*(set(STORE) - {"check"}), "prune_audit", "make_token", "revoke_token", "tokens"])
 def test_what_needs_the_store_itself_is_refused_in_one_line(name):
     service = Service("http://127.0.0.1:1", token="a-token-of-a-client-0123456789-0123456789")
 

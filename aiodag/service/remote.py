@@ -6,6 +6,7 @@ What works on a store itself, such as running code here, is refused with what to
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import islice
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Never, cast
@@ -24,7 +25,8 @@ from aiodag.service.resumption import Resumption
 from aiodag.service.settings import settings
 
 if TYPE_CHECKING:
-    from aiodag.abc import Runs
+    from aiodag.abc import Access, Runs
+    from aiodag.access import AuditRecord
     from aiodag.records import RunRecord
     from aiodag.service.entry import Target
 
@@ -138,10 +140,22 @@ class RemoteService(RemoteChanges):
 
         return read_sent(found, cast("RemoteRuns", self.store).content(run_id, found.number))
 
+    def audit(
+        self, *, limit: int | None = None, before: int | None = None, who: str | None = None, about: str | None = None
+    ) -> "list[AuditRecord]":
+        """Return audit lines, newest first. Raises `NotAllowed` for a token that only reads."""
+        from aiodag.service.remote_audit import audit_lines
+
+        return list(islice(audit_lines(self._link, before, only_given(who=who, about=about)), limit))
+
     # Only where the store is
 
     def _refuse(self, what: str, instead: str) -> Never:
         raise server_refused(self.place, what, instead)
+
+    @property
+    def _access(self) -> "Access":
+        self._refuse("working with tokens, or deleting audit lines,", HERE)
 
     async def start(self, *_: object, **__: object) -> Never:
         """Refuse to run code here: whoever runs it writes the record."""
@@ -156,12 +170,6 @@ class RemoteService(RemoteChanges):
     async def plan_parked(self, *_: object, **__: object) -> Never:
         """Refuse to think runs through with code that is here."""
         self._refuse("thinking runs through with code that is here", HERE)
-
-    def add_schedules(self, *_: object, **__: object) -> Never:
-        """Refuse to put and drop the schedules of files that are here."""
-        self._refuse(
-            "adding the schedules of files", "`aiodag submit FILE --cron ...` puts one (`Service.put_schedule`)"
-        )
 
     def remove_values(self, place: "str | PathLike[str] | None" = None, *, older: float = 3600) -> int:
         """Refuse to remove files of the server; `delete` and `prune` end with that there."""

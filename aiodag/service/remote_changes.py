@@ -12,6 +12,7 @@ from aiodag.records import Delivered, WorkflowRecord
 from aiodag.service.registry import Meant, all_meant, is_meant
 from aiodag.service.remote_http import api_path
 from aiodag.service.service import Service
+from aiodag.service.settings import settings
 
 if TYPE_CHECKING:
     from aiodag.abc import Inbox, Queue, Schedules, Trigger
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from aiodag.service.entry import Target
     from aiodag.service.remote_http import WebLink
     from aiodag.service.remote_runs import RemoteRuns
+    from aiodag.service.schedule_files import AddedSchedules
 
 
 def only_given(**options: Any) -> dict[str, Any]:
@@ -189,6 +191,15 @@ class RemoteChanges(Service):
             priority=priority, retries=retries, max_active=max_active,
         )  # fmt: skip
         return self.schedule(self._change_by_name(api_path("schedules"), asked)["name"])
+
+    def add_schedules(self, *paths: str, timezone: str | None = None) -> "AddedSchedules":
+        """Put the schedules of workflow files here, or of all that lie in folders, and return what changed by that.
+
+        None is dropped. Raises `WorkflowError` with all that is wrong, and then nothing is changed.
+        """
+        from aiodag.service.remote_schedule_files import send_schedule_files
+
+        return send_schedule_files(self, paths, timezone=timezone or settings().timezone.value)
 
     def pause_schedule(self, name: str) -> "ScheduleRecord":
         """Have a schedule make no runs; its moments are never caught up. Runs that it has made go on. Raises `StoreError`."""

@@ -33,29 +33,27 @@ class AddedSchedules(NamedTuple):
     dropped: list[str]
 
 
+class SaidSchedule(NamedTuple):
+    """A schedule as its file says it, what its runs are of, and what is recorded of it."""
+
+    form: FileSchedule
+    target: str
+    record: ScheduleRecord
+
+
 def add_schedule_files(store: "Runs", schedules: "Schedules", paths: Iterable[str], *, timezone: str) -> AddedSchedules:
     """Put the schedules of files and folders, and drop those that came from there and are not there any more.
 
     Raises `WorkflowError` with all that is wrong: then nothing is changed.
     """
     complaints: list[Complaint] = []
-    now = datetime.fromtimestamp(schedules.clock(), UTC)
-    records: dict[str, ScheduleRecord] = {}
     where = [os.path.abspath(each) for each in paths]  # noqa: PTH100 - of texts, without links
-    for file in dict.fromkeys(file for path in where for file in (files_in(path) if os.path.isdir(path) else [path])):  # noqa: PTH112 - as above
-        for each, target in schedules_in(file, complaints):
-            record = checked_record(store, each, target, file, complaints, timezone=timezone, now=now)
-            if record is None:
-                continue
-            if record.name in records:
-                text = f"is a second schedule {record.name!r}: {records[record.name].source} has the first"
-                complaints.append(Complaint(each.place, text))
-            records[record.name] = record
+    now = datetime.fromtimestamp(schedules.clock(), UTC)
+    said = schedules_in_files(store, where, complaints, timezone=timezone, now=now)
+    records = {name: each.record for name, each in said.items()}
     there = {each.name: each for each in schedules.schedules()}
     complaints += [
-        Complaint(
-            record.source, f"has a schedule {name!r}, which is there already, {origin(there[name])}: delete that first"
-        )
+        taken_name(record, there[name])
         for name, record in records.items()
         if name in there and there[name].source != record.source
     ]
@@ -63,6 +61,29 @@ def add_schedule_files(store: "Runs", schedules: "Schedules", paths: Iterable[st
         raise WorkflowError(dict.fromkeys(complaints))
     gone = [name for name, each in there.items() if name not in records and is_from(each.source, where)]
     return put_records(schedules, records, there, gone)
+
+
+def schedules_in_files(
+    store: "Runs", paths: Iterable[str], complaints: list[Complaint], *, timezone: str, now: datetime
+) -> dict[str, SaidSchedule]:
+    """Return by name what files and folders say; what is wrong with them is added to complaints."""
+    found: dict[str, SaidSchedule] = {}
+    for file in dict.fromkeys(file for path in paths for file in (files_in(path) if os.path.isdir(path) else [path])):  # noqa: PTH112 - of texts
+        for each, target in schedules_in(file, complaints):
+            record = checked_record(store, each, target, file, complaints, timezone=timezone, now=now)
+            if record is None:
+                continue
+            if record.name in found:
+                text = f"is a second schedule {record.name!r}: {found[record.name].record.source} has the first"
+                complaints.append(Complaint(each.place, text))
+            found[record.name] = SaidSchedule(each, target, record)
+    return found
+
+
+def taken_name(record: ScheduleRecord, there: ScheduleRecord) -> Complaint:
+    """Return the complaint about a schedule whose name another one has, which came from elsewhere."""
+    text = f"has a schedule {record.name!r}, which is there already, {origin(there)}: delete that first"
+    return Complaint(record.source, text)
 
 
 def origin(record: ScheduleRecord) -> str:

@@ -32,8 +32,11 @@ def without_pauses(monkeypatch):
         monkeypatch.setattr(module, "AGAIN", 0.0)
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 def store(request, tmp_path):
+    if request.param == "postgres":
+        yield request.getfixturevalue("postgres_store")
+        return
     made = Memory() if request.param == "memory" else SQLite(tmp_path / "runs.db")
     yield made
     made.close()

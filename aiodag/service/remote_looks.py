@@ -77,7 +77,7 @@ def asked_flag(given: object) -> bool:
 def asked_state(given: object) -> State:
     """Check the state of a node."""
     try:
-        return State(given)
+        return State(asked_text(given))
     except ValueError:
         raise ValueError(f"one of {', '.join(State)}") from None
 

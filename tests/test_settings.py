@@ -57,12 +57,12 @@ def test_the_environment_wins_over_the_file_and_the_file_over_the_defaults(monke
 
 @pytest.mark.parametrize("key", READERS)
 def test_each_setting_has_a_variable(monkeypatch, key):
-    text = {"timezone": "Asia/Bangkok", "limit": "7", "linger": "2m"}.get(key, "one")
+    text = {"timezone": "Asia/Bangkok", "limit": "7", "linger": "2m", "trace": "yes"}.get(key, "one")
     monkeypatch.setenv(variable_of(key), text)
     found = getattr(settings(), key)
 
     assert found.origin == variable_of(key) == f"AIODAG_{key.upper()}"
-    assert found.value in {text, (text,), 7, 120.0}
+    assert found.value in {text, (text,), 7, 120.0, True}
 
 
 def test_the_first_file_upwards_is_taken_and_its_paths_are_relative_to_it(monkeypatch, tmp_path):

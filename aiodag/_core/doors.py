@@ -26,6 +26,7 @@ DOORS = MappingProxyType(
         "ssh": "aiodag.commands.ssh",
         "svg": "aiodag.pictures.svg",
         "thread": "aiodag.executors.thread",
+        "traces": "aiodag.traces.opentelemetry",
         "value_places": "aiodag.stores.value_places",
         "waits": "aiodag.messages.waits",
         "web": "aiodag.web.serving",

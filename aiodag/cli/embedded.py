@@ -21,7 +21,9 @@ STEADY = 60.0  # seconds of life after which the next pause is the first one aga
 class EmbeddedWorker:
     """The worker that a server starts, and starts again when it dies."""
 
-    def __init__(self, store: str, options: ServeOptions, say: Callable[[str], object]) -> None:
+    def __init__(
+        self, store: str, options: ServeOptions, say: Callable[[str], object], *, traces: bool = False
+    ) -> None:
         if store.startswith("memory:"):
             msg = f"--worker: {store} is in the memory of this process; give a file or PostgreSQL"
             raise StoreError(msg)
@@ -29,6 +31,7 @@ class EmbeddedWorker:
         self._command = [sys.executable, "-m", "aiodag", "worker", f"--grace={GRACE}s"]
         self._command += [f"--queue={each}" for each in options.queues]
         self._command += [] if options.limit is None else [f"--limit={options.limit}"]
+        self._command += ["--trace"] * traces
         self._say = say
         self._process: asyncio.subprocess.Process | None = None
         self._ends = False

@@ -151,3 +151,12 @@ def add_command(
     added.set_defaults(carry_out=carry_out)
     add_common(added, default=argparse.SUPPRESS)
     return added
+
+
+def add_trace(parser: Parser, what: str) -> None:
+    """Add that something is traced."""
+    parser.add_argument(
+        "--trace",
+        action="store_true",
+        help=f"send spans of {what} to OpenTelemetry, where its variables OTEL_... say",
+    )

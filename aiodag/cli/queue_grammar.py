@@ -2,7 +2,7 @@
 
 from aiodag.cli import table
 from aiodag.cli.begin_grammar import TARGET, add_parameters, add_places, add_tags, add_value_place
-from aiodag.cli.parser import CommandGroup, Parser, add_command
+from aiodag.cli.parser import CommandGroup, Parser, add_command, add_trace
 from aiodag.cli.schedule_grammar import add_trigger
 from aiodag.cli.typed import count, duration, integer, moment, natural, rate
 from aiodag.queue_defaults import GRACE, LINGER, RUNS_AT_ONCE
@@ -116,6 +116,7 @@ def add_worker(group: CommandGroup) -> None:
     )
     add_what_begins_runs(parser)
     add_value_place(parser)
+    add_trace(parser, "runs")
     parser.add_argument(
         "--pinned", action="store_true", help="refuse a run whose file is another here than when it was submitted"
     )

@@ -12,13 +12,15 @@ from aiodag.cli import output
 from aiodag.cli.answers import print_remark, say
 from aiodag.cli.embedded import EmbeddedWorker
 from aiodag.cli.opening import serving_store
-from aiodag.cli.workers import speaker, stopping, usual_store
+from aiodag.cli.workers import speaker, stopping, traces_wanted, usual_store
 from aiodag.errors import AiodagError, SettingsError
 from aiodag.service import Service
 from aiodag.service.serve_options import SERVE_KEYS, ServeOptions, page_server, refuse_exposed, serve_options
 from aiodag.service.settings import settings
+from aiodag.service.tracing import request_spans
 
 UNFIT = 2  # the exit code of --check
+LAST_SPANS = 0.5  # seconds to send what is traced, when the server has ended
 LAST_THREADS = 0.3  # seconds for threads that wait for the store, when the server has ended
 
 
@@ -29,16 +31,30 @@ def serve_store(args: Namespace) -> int:
     options = serve_options(typed_keys(args))
     with serving_store(args, "a server") as service:
         look_first(service, options)
-        server = page_server(service, options)
-        worker = EmbeddedWorker(args.store or usual_store(service), options, speaker(args)) if options.worker else None
+        spans = spans_of(args)
+        server = page_server(service, options, spans)
+        worker = embedded_worker(args, service, options) if options.worker else None
         server.listen()
         if options.is_exposed and options.certificate is None:
             print_remark(
                 args, "without --certificate or a proxy that has one, others on the network can read the tokens"
             )
         asyncio.run(serve_page(server, worker, speaker(args)))
+        if spans is not None:
+            spans.flush(LAST_SPANS)
         leave_hanging_threads()
     return 0
+
+
+def spans_of(args: Namespace) -> Any:
+    """Return what traces requests, or None. Raises `MissingExtra` and `OptionError`."""
+    return request_spans() if traces_wanted(args) else None
+
+
+def embedded_worker(args: Namespace, service: Service, options: ServeOptions) -> EmbeddedWorker:
+    """Return the worker that the server starts."""
+    store = args.store or usual_store(service)
+    return EmbeddedWorker(store, options, speaker(args), traces=traces_wanted(args))
 
 
 def typed_keys(args: Namespace) -> dict[str, object]:
@@ -112,14 +128,19 @@ def server_faults(args: Namespace) -> Iterator[str]:
         return
     try:
         with serving_store(args, "a server") as service:
-            yield from hindrances_of(service, options)
+            yield from hindrances_of(args, service, options)
     except (AiodagError, OSError) as error:
         yield str(error)
 
 
-def hindrances_of(service: Service, options: ServeOptions) -> Iterator[str]:
+def hindrances_of(args: Namespace, service: Service, options: ServeOptions) -> Iterator[str]:
     """Yield what is wrong with the store, and with what else the server would need."""
-    for look in (lambda: look_first(service, options), lambda: page_server(service, options).rehearse()):
+    looks = (
+        lambda: look_first(service, options),
+        lambda: spans_of(args),
+        lambda: page_server(service, options).rehearse(),
+    )
+    for look in looks:
         try:
             look()
         except (AiodagError, OSError) as error:

@@ -1,7 +1,7 @@
 """What can be typed to serve the page and the API."""
 
 from aiodag.cli import table
-from aiodag.cli.parser import CommandGroup, Parser, add_command
+from aiodag.cli.parser import CommandGroup, Parser, add_command, add_trace
 
 # Options with a value: the key of `[serve]`, what is shown for the value, whether it may be repeated, and the help.
 VALUES = (
@@ -35,6 +35,7 @@ def add_serve(group: CommandGroup) -> None:
         "aiodag serve --worker",
     )
     add_serve_options(parser)
+    add_trace(parser, "requests, and of the runs of its worker,")
     parser.add_argument(
         "--check", action="store_true", help="say what is wrong with the settings, the store or the port, and end"
     )

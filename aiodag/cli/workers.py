@@ -4,6 +4,7 @@ import asyncio
 import os
 from argparse import Namespace
 from collections.abc import Callable
+from typing import Any
 
 from aiodag.cli import output
 from aiodag.cli import show as shown
@@ -18,6 +19,7 @@ from aiodag.service.loading import import_modules
 from aiodag.service.relaying import carrier_of, end_tasks
 from aiodag.service.scheduler import keep_scheduling
 from aiodag.service.settings import DEFAULT, settings
+from aiodag.service.tracing import run_traces
 from aiodag.service.worker import QueueWorker, prune_hourly
 from aiodag.submissions import WorkerRecord
 
@@ -31,6 +33,7 @@ def work(args: Namespace) -> int:
     with serving_store(args, "a worker") as service:
         queues = args.queues or [settings().queue.value]
         lifeline = Lifeline()
+        observers = observers_of(args)
         supervises = args.isolate and not args.once
         if not supervises or args.transports:
             import_modules(args.modules)
@@ -53,6 +56,7 @@ def work(args: Namespace) -> int:
             linger=lingering(args),
             transports=args.transports,
             schedules=not is_child,  # who has started this process does that for all
+            observers=observers,
             begun=lifeline.tell_taken if is_child else bool,
             say=speaker(args),
         )
@@ -86,6 +90,16 @@ def runs_at_once(args: Namespace) -> int:
     """Return how many runs go on at once: of those in processes of their own, one for each core."""
     given: int | None = args.limit or settings().limit.value
     return given or (os.cpu_count() or 1 if args.isolate else RUNS_AT_ONCE)
+
+
+def traces_wanted(args: Namespace) -> bool:
+    """Return whether runs and requests are to be traced."""
+    return bool(args.trace or settings().trace.value)
+
+
+def observers_of(args: Namespace) -> list[Any]:
+    """Return what looks on at the runs of a worker. Raises `MissingExtra` and `OptionError`."""
+    return [run_traces()] if traces_wanted(args) else []
 
 
 def lingering(args: Namespace) -> float:
@@ -132,7 +146,12 @@ def usual_store(service: Service) -> str:
 def options_of_child(args: Namespace) -> list[str]:
     """Return what a worker of one run is told."""
     options = [f"--queue={each}" for each in args.queues] + [f"--import={each}" for each in args.modules]
-    options += ["--pinned"] * args.pinned + ["--quiet"] * args.quiet + ["--traceback"] * args.traceback
+    options += (
+        ["--trace"] * traces_wanted(args)
+        + ["--pinned"] * args.pinned
+        + ["--quiet"] * args.quiet
+        + ["--traceback"] * args.traceback
+    )
     return [*options, f"--grace={args.grace:f}s", f"--linger={lingering(args):f}s"]
 
 

@@ -20,6 +20,7 @@ from aiodag.service.settings import (
     describe_wrong,
     read_count,
     read_names,
+    read_switch,
     read_word,
     settings_file,
     variable_of,
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 HOST, PORT = "127.0.0.1", 2503
 LOOPBACK_NAMES = ("localhost", "::1")
-SWITCHES = MappingProxyType({"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False})
 
 
 class ServeOptions(NamedTuple):
@@ -140,15 +140,6 @@ def read_variables(value: object) -> tuple[str, ...]:
     return found
 
 
-def read_switch(value: object) -> bool:
-    """Return true or false."""
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.lower() in SWITCHES:
-        return SWITCHES[value.lower()]
-    raise ValueError(f"{describe_wrong(value)} is neither true nor false")
-
-
 SERVE_KEYS: Mapping[str, ServeKey] = MappingProxyType(
     {
         "host": ServeKey(read_address, "host"),
@@ -192,9 +183,9 @@ def serve_options(typed: Mapping[str, object]) -> ServeOptions:
     return options
 
 
-def page_server(service: "Service", options: ServeOptions) -> Any:
-    """Return the server of a store, which `run` runs. Raises `OptionError` and `MissingExtra`."""
-    return open_door("web").PageServer(service, options)
+def page_server(service: "Service", options: ServeOptions, spans: Any = None) -> Any:
+    """Return the server of a store, which `run` runs, with spans of requests if it traces them. Raises `OptionError` and `MissingExtra`."""
+    return open_door("web").PageServer(service, options, spans)
 
 
 def refuse_exposed(service: "Service", options: ServeOptions) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from aiodag.errors import Complaint, SettingsError
@@ -21,6 +22,7 @@ from aiodag.wording import printable, read_duration
 FILES = ("aiodag.toml", "pyproject.toml")
 CONFIG = "AIODAG_CONFIG"
 TABLE = "tool.aiodag"  # of pyproject.toml
+SWITCHES = MappingProxyType({"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False})
 LARGEST = 1_000_000  # bytes of a file
 LONGEST_GUESS = 100  # characters of a wrong key for which one that is near is looked for
 DEFAULT, DIRECTORY = "default", "conf"
@@ -62,6 +64,7 @@ class AllSettings(NamedTuple):
     values: Setting = Setting(None)
     default_host: Setting = Setting(None)
     token_file: Setting = Setting(None)
+    trace: Setting = Setting(False)
     hosts: Mapping[str, Setting] = NO_TABLE
     executors: Mapping[str, Setting] = NO_TABLE
 
@@ -276,6 +279,15 @@ def read_seconds(value: object) -> float:
     raise ValueError(f"{describe_wrong(value)} is not a duration: a number of seconds, or a text such as '5s' or '2m'")
 
 
+def read_switch(value: object) -> bool:
+    """Return true or false."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in SWITCHES:
+        return SWITCHES[value.lower()]
+    raise ValueError(f"{describe_wrong(value)} is neither true nor false")
+
+
 def describe_wrong(value: object) -> str:
     """Return a wrong value for a message."""
     text = printable(repr(value))
@@ -294,6 +306,7 @@ READERS: Mapping[str, Callable[[object], Any]] = {
     "values": read_value_place,
     "default_host": read_word,
     "token_file": read_word,
+    "trace": read_switch,
 }
 TABLES = ("hosts", "executors")  # which a file alone has
 SERVE = "serve"  # the table of `aiodag serve`, which reads it

@@ -4,9 +4,11 @@ Importing this file asks for the package `opentelemetry-api`. Where spans go is 
 """
 
 import asyncio
+import logging
 import time
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
+from threading import Thread
 from traceback import format_exception
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -20,11 +22,12 @@ from aiodag.abc import Move
 from aiodag.errors import MissingExtra
 from aiodag.masking import masked
 from aiodag.states import State
+from aiodag.traces.exporters import exporters_named
 
 try:
-    from opentelemetry import context, trace
+    from opentelemetry import context, propagate, trace
     from opentelemetry.context import Context
-    from opentelemetry.trace import Link, Span, SpanContext, StatusCode, TracerProvider
+    from opentelemetry.trace import Link, ProxyTracerProvider, Span, SpanContext, SpanKind, StatusCode, TracerProvider
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 except ImportError as error:
     raise MissingExtra("aiodag.traces.opentelemetry", "opentelemetry-api", "otel") from error
@@ -32,6 +35,11 @@ except ImportError as error:
 NOWHERE = Context()
 TRACEPARENT = "traceparent"  # the tag of a run that names the span of who has submitted it
 PROPAGATOR = TraceContextTextMapPropagator()
+
+METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
+FAULT = 500  # the first status that is a fault of the server
+
+log = logging.getLogger("aiodag.traces")
 
 
 class Track:
@@ -266,3 +274,106 @@ def report_errors(loop: asyncio.AbstractEventLoop, run: Run) -> Generator[None]:
         yield
     except Exception as error:  # noqa: BLE001 - whoever looks on harms nothing
         loop.call_exception_handler({"message": f"tracing of run {run.name!r} raised", "exception": error})
+
+
+# Requests of a server
+
+
+class RequestSpan:
+    """The span of one request of a server."""
+
+    def __init__(self, span: Span, method: str) -> None:
+        self._span = span
+        self._method = method
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers that name this span to what comes of the request; none where nothing is traced."""
+        named: dict[str, str] = {}
+        PROPAGATOR.inject(named, trace.set_span_in_context(self._span))
+        return named
+
+    def answered(self, status: int, route: str | None) -> None:
+        """Note the status of the answer, and the template of the route that has answered."""
+        self._span.set_attribute("http.response.status_code", status)
+        if route is not None:
+            self._span.update_name(f"{self._method} {route}")
+            self._span.set_attribute("http.route", route)
+        if status >= FAULT:
+            self._span.set_attribute("error.type", str(status))
+            self._span.set_status(StatusCode.ERROR)
+
+    def end(self) -> None:
+        """End it, unless that was done before."""
+        if self._span.is_recording():
+            self._span.end()
+
+
+class RequestSpans:
+    """What makes a span for each request of a server, with the names that OpenTelemetry has agreed on for HTTP."""
+
+    def __init__(self, provider: TracerProvider | None = None) -> None:
+        self._tracer = trace.get_tracer("aiodag", tracer_provider=provider)
+
+    @contextmanager
+    def around(self, method: str, scheme: str, path: str, headers: Mapping[str, str]) -> Generator[RequestSpan]:
+        """Give the span of a request, the current one inside. Its parent is the one that the headers name."""
+        name = method if method in METHODS else "HTTP"
+        attributes = {"http.request.method": method if method in METHODS else "_OTHER", "url.scheme": scheme}
+        attributes["url.path"] = masked(path)
+        span: Span = trace.INVALID_SPAN
+        try:
+            parent = propagate.extract(headers)
+            span = self._tracer.start_span(name, parent, SpanKind.SERVER, attributes)
+        except Exception:
+            log.exception("a request is not traced")  # and is answered
+        made = RequestSpan(span, name)
+        with trace.use_span(span, record_exception=False, set_status_on_exception=False):
+            try:
+                yield made
+            finally:
+                made.end()
+
+    def flush(self, seconds: float) -> None:
+        """Send what has not been sent, for some seconds at most: a collector that is gone would be waited for."""
+        flush = getattr(trace.get_tracer_provider(), "force_flush", None)
+        if flush is not None:
+            thread = Thread(target=flush, name="aiodag last spans", daemon=True)
+            thread.start()
+            thread.join(seconds)
+
+
+# What the environment says
+
+
+def open_traces() -> Traces:
+    """Return what traces runs, as `set_provider` has it. Raises what that raises."""
+    set_provider()
+    return Traces()
+
+
+def open_request_spans() -> RequestSpans:
+    """Return what traces requests, as `set_provider` has it. Raises what that raises."""
+    set_provider()
+    return RequestSpans()
+
+
+def set_provider() -> None:
+    """Make the global tracer provider as the variables of OpenTelemetry say, unless somebody has set one.
+
+    Raises `MissingExtra` and `OptionError`.
+    """
+    if not isinstance(trace.get_tracer_provider(), ProxyTracerProvider):
+        return
+    try:
+        from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+        from opentelemetry.sdk.trace import TracerProvider as SdkProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    except ImportError as error:
+        raise MissingExtra("--trace", "opentelemetry-sdk", "otlp") from error
+    resource = Resource.create()
+    if str(resource.attributes[SERVICE_NAME]).startswith("unknown_service"):
+        resource = resource.merge(Resource({SERVICE_NAME: "aiodag"}))
+    provider = SdkProvider(resource=resource)
+    for exporter in exporters_named():
+        provider.add_span_processor(BatchSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)

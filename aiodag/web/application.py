@@ -1,6 +1,7 @@
 """The application: all routes, and what stands before them."""
 
 from functools import cache
+from typing import Any
 
 from aiodag.installed import versions
 from aiodag.service import Service
@@ -38,6 +39,7 @@ from aiodag.web.page.schedules import schedules_pages
 from aiodag.web.page.static import static_routes
 from aiodag.web.page.workflows import workflows_pages
 from aiodag.web.paths import PREFIX
+from aiodag.web.tracing import TracedRequests
 
 # In this order: the first route that fits is taken.
 API = (
@@ -69,11 +71,12 @@ PAGES = (
 )
 
 
-def build_application(service: Service, options: ServeOptions) -> ASGIApp:
-    """Return the application that serves what a service has."""
+def build_application(service: Service, options: ServeOptions, spans: Any = None) -> ASGIApp:
+    """Return the application that serves what a service has. `spans` are those of `service.tracing`, if requests are traced."""
     desk = Desk(service, options)
     guarded = guard_application(NotedRoute(build_routes()), desk)
-    return CountedRequests(RequestGate(guarded, desk), desk)
+    gate = RequestGate(guarded, desk)
+    return CountedRequests(gate if spans is None else TracedRequests(gate, spans), desk)
 
 
 @cache
@@ -86,6 +89,7 @@ def build_routes() -> FastAPI:
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # its own, in which secrets are not masked
         exception_handlers=dict(PAGE_HANDLERS),
     )
     for router in API:

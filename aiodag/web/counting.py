@@ -2,6 +2,7 @@
 
 import time
 
+from aiodag.web.answers import is_stream
 from aiodag.web.desk import Desk
 from aiodag.web.fastapi import ASGIApp, Message, Receive, Scope, Send
 from aiodag.web.paths import PREFIX
@@ -21,13 +22,13 @@ class CountedRequests:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         routes: list[str] = []
-        began, status, is_stream = time.perf_counter(), 0, False
+        began, status, streams = time.perf_counter(), 0, False
 
         async def send_noted(message: Message) -> None:
-            nonlocal status, is_stream
+            nonlocal status, streams
             if message["type"] == "http.response.start":
                 status = message["status"]
-                is_stream = (b"content-type", b"text/event-stream; charset=utf-8") in message["headers"]
+                streams = is_stream(message)
             await send(message)
 
         try:
@@ -37,22 +38,25 @@ class CountedRequests:
                 route = routes[0] if routes else NO_ROUTE
                 method = scope["method"] if scope["method"] in METHODS else "other"
                 self._meter.requests.labels(method, route, str(status)).inc()
-                if not is_stream:
+                if not streams:
                     self._meter.request_seconds.labels(route).observe(time.perf_counter() - began)
 
 
 class NotedRoute:
-    """What stands right before the routes, and notes which one has answered."""
+    """What stands right before the routes, and notes which one answers."""
 
     def __init__(self, inner: ASGIApp) -> None:
         self._inner = inner
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        try:
-            await self._inner(scope, receive, send)
-        finally:
-            scope[ROUTE].append(path_of_route(scope))
+
+        async def send_noted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                scope[ROUTE].append(path_of_route(scope))
+            await send(message)
+
+        await self._inner(scope, receive, send_noted)
 
 
 def path_of_route(scope: Scope) -> str:

@@ -4,11 +4,11 @@ import asyncio
 from ipaddress import ip_address, ip_network
 from typing import Any
 
+from aiodag.web.answers import is_stream
 from aiodag.web.fastapi import ASGIApp, Message, Receive, Scope, Send
 
 LAST_MOMENT = 0.7  # seconds for what is being answered when the server ends
 SCHEMES = {"http", "https"}
-STREAM = b"text/event-stream"
 LAST_WORDS = b"retry: 1000\n\n"  # of a stream: its client comes back after a second
 UNAVAILABLE = [(b"content-type", b"text/plain"), (b"retry-after", b"1"), (b"connection", b"close")]
 
@@ -123,8 +123,3 @@ def is_address_of_network(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def is_stream(start: Message) -> bool:
-    """Return True for the start of an answer that is a stream of events."""
-    return any(name.lower() == b"content-type" and value.startswith(STREAM) for name, value in start["headers"])

@@ -3,6 +3,7 @@
 import socket
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from aiodag.errors import MissingExtra
 from aiodag.service import Service
@@ -24,8 +25,9 @@ LAST_ANSWERS = 1  # seconds for what is still answered when the server ends
 class PageServer:
     """The page and the API of a store in this process: `listen`, `run` it, and `stop` it from a signal's handler."""
 
-    def __init__(self, service: Service, options: ServeOptions) -> None:
+    def __init__(self, service: Service, options: ServeOptions, spans: Any = None) -> None:
         self._service = service
+        self._spans = spans
         self._options = options
         self._endpoint = Endpoint(options.host, options.port, options.certificate, options.key)
         load_tls(self._endpoint)
@@ -46,7 +48,7 @@ class PageServer:
         assert self._listening is not None
         sys.setswitchinterval(SWITCH)
         with self._listening:
-            application = build_application(self._service, self._options)
+            application = build_application(self._service, self._options, self._spans)
             self._gateway = Gateway(application, self._options.root_path, self._options.trusted_proxies)
             self._server = build_server(self._gateway, self._endpoint, last_answers=LAST_ANSWERS)
             say(f"page at {served_address(self._endpoint, self._listening.getsockname()[1])}{self._options.root_path}/")

@@ -1,6 +1,5 @@
 """How runs begin, and go on with another definition. Nothing of them runs in the server: a worker takes them from a queue."""
 
-import re
 from typing import Annotated, Any
 
 from aiodag.queue_defaults import DEFAULT_QUEUE
@@ -16,12 +15,12 @@ from aiodag.web.paths import LONGEST, PREFIX, PlainText, RunId, path_part
 from aiodag.web.problems import Problem
 from aiodag.web.pydantic import Field
 from aiodag.web.schemas import BegunAnswer, RunAnswer
+from aiodag.web.tracing import submitter_tags
 from aiodag.web.visits import remark
 
 beginning_api = APIRouter(tags=["runs"])
 
 YAML = "application/yaml"
-TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")  # as W3C's Trace Context has it
 INTEGER_LARGEST = 2**31 - 1
 
 Definition = dict[str, Any] | str
@@ -137,8 +136,7 @@ async def submit_run(
         raise Problem(422, "$: give either `workflow`, the name of a registered one, or `definition`")
     remark(request, workflow=new.workflow or "", parameters=sorted(new.parameters))
     wishes: dict[str, Any] = new.model_dump(exclude={"at"}) | {"at": None if new.at is None else aware_moment(new.at)}
-    if traceparent is not None and TRACEPARENT.fullmatch(traceparent):
-        wishes["tags"] = {"traceparent": traceparent} | new.tags
+    wishes["tags"] = submitter_tags(traceparent) | new.tags
     run_id = await desk.think(desk.intake.submit, key=idempotency_key, **wishes)
     remark(request, about=run_id)
     return json_answer({"id": run_id}, 202, {"Location": api_run_address(request, run_id)})

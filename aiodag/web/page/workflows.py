@@ -21,6 +21,7 @@ from aiodag.web.page.static import page_drawing
 from aiodag.web.page.workflow_views import WorkflowView, list_workflows, view_workflow
 from aiodag.web.paths import AnyName, path_part
 from aiodag.web.problems import problem_of
+from aiodag.web.tracing import SUBMITTER, submitter_tags
 from aiodag.web.visits import remark
 
 workflows_pages = APIRouter()
@@ -73,7 +74,8 @@ def begin_as_typed(request: Request, desk: Desk, name: str, typed: Mapping[str, 
     if wanted.complaints:
         return workflow_page(request, desk, view, typed, wanted.complaints, status=422)
     try:
-        run_id = desk.intake.submit(workflow=name, parameters=wanted.parameters, **wanted.wishes)
+        tags = submitter_tags(request.headers.get(SUBMITTER)) | wanted.wishes.get("tags", {})
+        run_id = desk.intake.submit(workflow=name, parameters=wanted.parameters, **wanted.wishes | {"tags": tags})
     except AiodagError as error:
         problem = problem_of(error, desk.service.place)
         if problem is None or problem.status in CANNOT_WAIT:

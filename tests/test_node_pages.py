@@ -71,3 +71,13 @@ def test_a_run_names_the_node_that_failed_before_those_that_called_it(visitor):
 
 def test_output_is_shown_without_what_it_tells_a_terminal(visitor):
     assert ">red and plain</pre>" in visitor.open("/runs/coloured/nodes/paint").text
+
+
+def test_the_attempts_before_the_last_ones_have_an_address(visitor):
+    last, first = visitor.open("/runs/called/nodes/2").text, visitor.open("/runs/called/nodes/2?before=11").text
+
+    assert "?before=31#attempts" in last
+    assert "Attempt 31 " in last
+    assert "Attempt 10 " in first
+    assert "Attempt 11 " not in first
+    assert "?before=" not in first

@@ -37,15 +37,21 @@ def attempt_stories(service: Looking, runs: Sequence[RunRecord], task: str) -> l
     return found
 
 
-def attempts_in(service: Looking, run: RunRecord, task: str, last: int | None = None) -> Iterator[AttemptStory]:
-    """Yield every attempt of a task in a run, those of earlier executions included; of each node the `last` ones, if that is given."""
+def attempts_in(
+    service: Looking, run: RunRecord, task: str, last: int | None = None, before: int | None = None
+) -> Iterator[AttemptStory]:
+    """Yield every attempt of a task in a run, those of earlier executions included.
+
+    Of each node only those `before` an attempt, and of these the `last` ones, if that is given.
+    """
     nodes = {node.number: node for node in service.matching(run.id, task)}
     logs: dict[int | None, list[LogRecord]] = defaultdict(list)
     for line in service.store.logs(run.id, numbers=nodes):
         logs[line.number].append(line)
     attempts = attempts_by_node(service.attempts(run.id, nodes))
     for number, node in nodes.items():
-        for each in attempts[number][-last:] if last else attempts[number]:
+        asked = [each for each in attempts[number] if before is None or each.attempt < before]
+        for each in asked[-last:] if last else asked:
             parts = service.output(run.id, number, each.attempt)
             streams = {name: [part for part in parts if part.stream == name] for name in STREAMS}
             mine = [line for line in logs[number] if is_logged_in(line, each, attempts[number])]

@@ -154,7 +154,9 @@ def node_page(name: str, request: Request, desk: Desk, run: RunRecord) -> Respon
     drawn = next((each for each in graph.nodes if each.id == node.number), None)
     now = cursor_now(service.store, run.id)
     place = read_cursor(now)
-    stories = attempts_in(service, run, str(node.number), MOST_ATTEMPTS)
+    asked = request.query_params.get("before", "")[:9]
+    until = int(asked) if asked.isascii() and asked.isdigit() else None
+    stories = attempts_in(service, run, str(node.number), MOST_ATTEMPTS, until)
     attempts = [shown_attempt(story, place) for story in stories][::-1]
     look = drawn.shown_as if drawn is not None else node.state
     words = run_frame(request, desk, run, "")
@@ -170,6 +172,7 @@ def node_page(name: str, request: Request, desk: Desk, run: RunRecord) -> Respon
         look=look,
         error=whole_or_ends(error_text(node.error)) if node.state is State.FAILED else node.error,
         attempts=attempts,
+        until=until,
         before=attempts[-1].number - 1 if len(attempts) == MOST_ATTEMPTS else 0,
         value=value_words(service, run, node),
         neighbours=list(neighbours_of(graph, node.number)),

@@ -33,7 +33,7 @@ def work(args: Namespace) -> int:
     with serving_store(args, "a worker") as service:
         queues = args.queues or [settings().queue.value]
         lifeline = Lifeline()
-        observers = observers_of(args)
+        observers = observers_wanted(args)
         supervises = args.isolate and not args.once
         if not supervises or args.transports:
             import_modules(args.modules)
@@ -97,7 +97,7 @@ def traces_wanted(args: Namespace) -> bool:
     return bool(args.trace or settings().trace.value)
 
 
-def observers_of(args: Namespace) -> list[Any]:
+def observers_wanted(args: Namespace) -> list[Any]:
     """Return what looks on at the runs of a worker. Raises `MissingExtra` and `OptionError`."""
     return [run_traces()] if traces_wanted(args) else []
 

@@ -206,6 +206,24 @@ def submit(server, name):
     service.close()
 
 
+def test_a_page_of_a_run_that_has_ended_goes_on_with_it(web_server, visit, tmp_path):
+    service = Service(web_server.store)
+    file = tmp_path / "again.json"
+    file.write_text('{"name": "again", "tasks": {"one": {"command": ["true"]}}}')
+    run_id = service.submit(str(file), queue="nobody")
+    service.cancel(run_id)
+    page = visit()
+    page.goto(f"/runs/{run_id}")
+    see_that(page.locator("#head")).to_contain_text("cancelled")
+
+    service.requeue(run_id)
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    see_that(page.locator("#head")).to_contain_text("queued")
+
+    service.cancel(run_id)
+    see_that(page.locator("#head")).to_contain_text("cancelled")
+
+
 def test_keys_lead_through_the_list(filled, visit):
     page = visit()
     page.goto("/runs")

@@ -4,7 +4,9 @@
 (() => {
   const find = (selector, inside = document) => inside.querySelector(selector);
   const all = (selector, inside = document) => [...inside.querySelectorAll(selector)];
-  const { events, root } = document.body.dataset;
+  const { root } = document.body.dataset;
+  let { events } = document.body.dataset; // where the server tells what happens here, while something can
+  let out = false; // the session is over
 
   // ---- Times go on
 
@@ -82,6 +84,11 @@
     tick();
     zoom();
     again();
+    if (!events && fresh.body.dataset.events) {
+      events = fresh.body.dataset.events; // what had ended goes on again
+      last = "";
+      listen();
+    }
   }
 
   // ---- What the server says
@@ -97,7 +104,8 @@
     link.href = location.href;
     link.textContent = "Log in again.";
     stale.replaceChildren("You are logged out, and what is here may be old. ", link);
-    over = true;
+    out = true;
+    events = "";
     quit();
     clearTimeout(lost);
     document.body.append(stale);
@@ -106,11 +114,10 @@
   // One stream for a page, and none for a page that nobody sees: a browser has six connections to a server.
   let source = null;
   let last = ""; // where the stream goes on
-  let over = false;
   let lost = 0;
 
   function listen() {
-    if (source || over || !events) return;
+    if (source || !events) return;
     const address = new URL(events, location.href);
     if (last) address.searchParams.set("after", last);
     source = new EventSource(address);
@@ -145,14 +152,17 @@
     if (old) setTimeout(() => want(2), Number(old.dataset.again));
   }
 
+  const kept = find("[data-live]") !== null;
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) {
       quit();
-    } else if (events && !over) {
+    } else if (kept && !out) {
       listen();
       want(2);
     }
   });
+  // Nothing is told of what has ended, but somebody may resume it.
+  setInterval(() => kept && !events && !out && !document.hidden && want(1), 30000);
 
   function move({ moves }) {
     for (const { node, state } of moves) {
@@ -203,7 +213,7 @@
         (line) => `${line.at.slice(11, 23)} ${line.level.padEnd(7)} ${line.text}\n`,
       ),
     end: () => {
-      over = true;
+      events = "";
       quit();
       want(2);
     },

@@ -820,9 +820,9 @@ async def test_a_run_joins_the_trace_of_who_has_submitted_it(spans):
 
 
 async def test_a_worker_traces_the_runs_that_it_takes(spans, tmp_path):
-    (tmp_path / "etl.py").write_text("async def main() -> str: return 'rows'")
+    (tmp_path / "traced_rows.py").write_text("async def main() -> str: return 'rows'")
     service = Service(tmp_path / "runs.db")
-    run_id = service.submit(f"{tmp_path}/etl.py", tags={"traceparent": SUBMITTER})
+    run_id = service.submit(f"{tmp_path}/traced_rows.py", tags={"traceparent": SUBMITTER})
     await QueueWorker(service, once=True, observers=[spans.traces]).run()
 
     assert service.run(run_id).state is State.SUCCEEDED

@@ -1,7 +1,8 @@
 """What a definition that comes over HTTP may name: it is somebody's wish, and no file of this machine.
 
 Whoever may operate may run programs. What they cannot do in that way: read the environment and the files of workers as if
-they had written the settings, connect to machines that nobody has named there, and import a file by its path.
+they had written the settings, connect to machines that nobody has named there, and import a file by a path that they write
+down. A `trigger` stage that computes its name is not looked at, except where commands are barred.
 """
 
 import re

@@ -6,7 +6,7 @@ An option wins over the environment, and that over the file, as for all settings
 import os
 import re
 from collections.abc import Callable, Mapping
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from aiodag.service.service import Service
 
 HOST, PORT = "127.0.0.1", 2503
-LOOPBACK_NAMES = ("localhost", "::1")
 
 
 class ServeOptions(NamedTuple):
@@ -59,7 +58,10 @@ class ServeOptions(NamedTuple):
     @property
     def is_exposed(self) -> bool:
         """True if other machines can reach it."""
-        return not (self.host.startswith("127.") or self.host in LOOPBACK_NAMES)
+        try:
+            return not ip_address(self.host).is_loopback
+        except ValueError:  # it is a name
+            return self.host != "localhost"
 
 
 class ServeKey(NamedTuple):

@@ -143,7 +143,7 @@ def test_the_list_is_filtered(visitor, query, there, missing):
 
 
 def test_a_list_that_nothing_fits_says_so(visitor):
-    assert "No run fits." in seen(visitor, "/runs?text=nothing-like-it").text
+    assert "No run fits" in seen(visitor, "/runs?text=nothing-like-it").text
 
 
 @pytest.mark.parametrize("query", ["since=soon", "before=gone"])

@@ -103,7 +103,7 @@ def fact_words(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield "command", shlex.join(map(str, value))[:FACT_LONGEST]
         elif name == "cpu_seconds" and isinstance(value, int | float):
             yield "CPU time", describe_seconds(value)
-        elif name.endswith("bytes") and isinstance(value, int):
+        elif name.endswith(("_bytes", "_dropped")) and isinstance(value, int):
             yield name.replace("_", " ").removesuffix(" bytes"), size_words(value)
         else:
             plain = plain_value(value)

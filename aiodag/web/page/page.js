@@ -210,7 +210,7 @@
       write(
         lines,
         (place) => place.dataset.follow === "log",
-        (line) => `${line.at.slice(11, 23)} ${line.level.padEnd(7)} ${line.text}\n`,
+        (line) => `${(line.at || "").slice(11, 23).padEnd(12)} ${line.level.padEnd(7)} ${line.text}\n`,
       ),
     end: () => {
       events = "";

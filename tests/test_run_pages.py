@@ -19,7 +19,7 @@ from tests.page_visitor import Markup, Visitor
 NAMES = {
     "script": "<script>alert(1)</script>",
     "quote": "\"'><img src=x onerror=alert(2)>",
-    "template": "{{7*7}}{% raw %}",
+    "template": "{{'ja'*3}}{% raw %}",
     "turned": "\u202eevil\u2066",
     "long": "😀" * 250,
     "lines": "one\ntwo\r\n\u2028three\t\x1b[2J",
@@ -235,7 +235,7 @@ def test_no_name_is_ever_markup(visitor, key, view):
     assert not {each for each in given if each.startswith("on") or each == "style"}
     assert all(re.fullmatch(r"/static/page-[0-9a-f]{12}\.js", each["src"]) for each in scripts)
     assert not [link for link in links(page) if not re.match(r"[/?#]|$", link)]
-    assert "49" not in page.text.replace("249", "") or key != "template"
+    assert "jajaja" not in page.text
 
 
 def test_a_direction_of_writing_stays_where_it_is(visitor):

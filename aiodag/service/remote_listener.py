@@ -30,7 +30,7 @@ class RemoteListener:
         Raises `StoreUnreachable` when nothing can be heard any more.
         """
         try:
-            while line := self._response.readline():
+            while not self._interrupted and (line := self._response.readline()):
                 if line.startswith(b"data:"):
                     words = line.decode("ascii", "replace").removeprefix("data:").split()
                     return {Happening(each) for each in words if each in KNOWN}

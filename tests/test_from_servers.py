@@ -56,6 +56,8 @@ def there(served, tmp_path):
     (tmp_path / "job.json").write_text(json.dumps({"name": "job", **JOB}))
     store.register(str(tmp_path / "greeting.json"), name="greeting", replace=True)
     store.put_schedule("nightly", "greeting", "0 3 * * *", {"name": "ann"})
+    if store.schedule("nightly").state == "paused":  # by the call of another page
+        store.resume_schedule("nightly")
     run_id = store.submit(str(tmp_path / "job.json"))
     return server, store, {"{id}": run_id, "{name}": "greeting", "{schedule}": "nightly", "{node}": "Report"}
 

@@ -5,22 +5,12 @@ import os
 import stat
 
 import pytest
+from typed_in import run_command
 
-from aiodag.cli import main
 from aiodag.commands.agent_wire import write_token
 
 pytest.importorskip("starlette")
 pytest.importorskip("aiohttp")
-
-
-def run_command(capsys, *words, code=0):
-    try:
-        found = main(words)
-    except SystemExit as ended:
-        found = ended.code
-    printed = capsys.readouterr()
-    assert found == code, printed
-    return printed
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
+from typed_in import run_command
 
-from aiodag.cli import main
 from aiodag.errors import SettingsError
 from aiodag.service.serve_options import SERVE_KEYS, ServeOptions, serve_options
 from aiodag.service.settings import variable_of
@@ -19,16 +19,6 @@ def here(tmp_path, monkeypatch):
     monkeypatch.delenv("AIODAG_TOKEN", raising=False)
     monkeypatch.setenv("AIODAG_STORE", f"sqlite:///{tmp_path}/runs.db")
     return tmp_path
-
-
-def run_command(capsys, *words, code=0):
-    try:
-        found = main(words)
-    except SystemExit as ended:
-        found = ended.code
-    printed = capsys.readouterr()
-    assert found == code, printed
-    return printed
 
 
 def complaints_of(typed=()):

@@ -10,9 +10,22 @@ from contextlib import contextmanager
 
 from programs import ROOT
 
+from aiodag.cli import main
+
 SECONDS = 180
 # What the machine of a test says about terminals and stores must not decide how it ends.
 CHANGED = {"AIODAG_STORE", "XDG_STATE_HOME", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "PYTHONIOENCODING"}
+
+
+def run_command(capsys, *words, code=0):
+    """Type the command in this process, which must end with a code, and return what it printed."""
+    try:
+        found = main(words)
+    except SystemExit as ended:
+        found = ended.code
+    printed = capsys.readouterr()
+    assert found == code, printed
+    return printed
 
 
 class Place:
